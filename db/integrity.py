@@ -311,7 +311,8 @@ def _curves() -> Iterator[Rule]:
     # last point comes with the end of an attempt, so that no curve lacks all of them. A published
     # attempt, which names no host, has fewer, and the last of these may end no window.
     points = sa.func.count(metrics.c.step.distinct())
-    of_loss = (curves.c.name == TRAIN_CURVE, metrics.c.step % LOG_EVERY == 0)
+    of_loss = curves.c.name == TRAIN_CURVE
+    ends_window = metrics.c.step % LOG_EVERY == 0
 
     def is_short(windows: sa.ColumnElement[int], host: sa.ColumnElement[str]) -> Any:
         few = sa.and_(host == "", points >= PUBLISHED_POINTS - 1)
@@ -324,7 +325,7 @@ def _curves() -> Iterator[Rule]:
         .join_from(jobs, curves, curves.c.attempt_id == jobs.c.done_attempt_id)
         .join(attempts, attempts.c.id == curves.c.attempt_id)
         .join(metrics, metrics.c.curve_id == curves.c.id)
-        .where(jobs.c.kind == "trial", *of_loss)
+        .where(jobs.c.kind == "trial", of_loss, ends_window)
         .group_by(jobs.c.id, jobs.c.steps, attempts.c.host)
         .having(is_short(windows, attempts.c.host))
         .order_by(jobs.c.id),
@@ -355,7 +356,10 @@ def _curves() -> Iterator[Rule]:
         )
         .join(curves, curves.c.attempt_id == jobs.c.done_attempt_id)
         .join(metrics, metrics.c.curve_id == curves.c.id)
-        .where(*of_loss, metrics.c.step > trained.began, metrics.c.step <= trained.until)
+        .join(pretrainings, pretrainings.c.id == trained.pretraining_id)
+        # The windows of each part of one that goes split by split begin with the part.
+        .where(of_loss, sa.or_(ends_window, pretrainings.c.nms == "self"))
+        .where(metrics.c.step > trained.began, metrics.c.step <= trained.until)
         .group_by(*trained)
         .having(is_short(windows, trained.host))
         .order_by(trained.pretraining_id, trained.data_digest),

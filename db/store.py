@@ -1103,7 +1103,7 @@ class Store:
 
     def map_users(self) -> list[MapUser]:
         """Return every trial that reads maps, also planned ones, by id."""
-        names = ("recipe_id", "pretraining_id", "budget", "map_options")
+        names = ("recipe_id", "pretraining_id", "factorization", "budget", "map_options")
         query = (
             sa.select(trials.c.id.label("trial_id"), *(trials.c[name] for name in names))
             .where(trials.c.pretraining_id.is_not(None))

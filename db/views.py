@@ -47,7 +47,7 @@ SUBJECT = {
     "protocol": "name of the evaluation protocol",
     "precision": "number format of the evaluation",
     "measure": "what is measured (measure_kinds.name), such as 'bits_per_dim'",
-    "nms": "the flow without splits: 'squeezed' or 'flat'",
+    "nms": "the flow without splits: 'squeezed' or 'flat'; or 'self' or 'data', see pretrainings",
     "data_digest": "content hash of the exact data set",
     "comparable": "hash of data set, variant, content, protocol, precision and measure: numbers "
     "that differ in it are not to be ranked together",

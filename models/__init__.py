@@ -1,6 +1,6 @@
 """Normalizing flows for images whose log-determinant is known dimension by dimension."""
 
-from lcma.models.build import build, build_nms
+from lcma.models.build import build, build_from_tables, build_nms
 from lcma.models.factorization import Map, SplitTable, make_tables
 from lcma.models.flow import Flow, Likelihood
 from lcma.models.nets import CouplingNets
@@ -12,6 +12,7 @@ __all__ = [
     "Map",
     "SplitTable",
     "build",
+    "build_from_tables",
     "build_nms",
     "make_tables",
 ]

@@ -59,12 +59,17 @@ def build(
         >>> [tuple(shape) for shape in flow.latent_shapes]
         [(2, 4, 4), (4, 2, 2), (4, 2, 2)]
     """
+    if factorization == "none":
+        return _assemble(model, None, seed)
     shape = (model.channels, model.size, model.size)
-    found = None
-    if factorization != "none":
-        chosen = seed if table_seed is None else table_seed
-        found = make_tables(factorization, shape, model.splits, seed=chosen, maps=maps, order=order)
-    return _assemble(model, found, seed)
+    chosen = seed if table_seed is None else table_seed
+    found = make_tables(factorization, shape, model.splits, seed=chosen, maps=maps, order=order)
+    return build_from_tables(model, found, seed=seed)
+
+
+def build_from_tables(model: Model, tables: Sequence[SplitTable], *, seed: int) -> Flow:
+    """Build the flow with these tables, one for each split, as `build` does."""
+    return _assemble(model, tables, seed)
 
 
 def build_nms(model: Model, *, seed: int, form: Literal["squeezed", "flat"] = "squeezed") -> Flow:

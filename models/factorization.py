@@ -4,7 +4,7 @@ Windows are 2x2, positions in raster order p = 2 dr + dq. Identity of dimensions
 gathering integer ids along with the data, never by arithmetic on indices of later scales.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.sweeps.errors import UserError, describe_error
-from lcma.sweeps.factorizations import RULES, FactorizationRule, is_word, needs_maps
+from lcma.sweeps.factorizations import (
+    RULES,
+    FactorizationRule,
+    as_word,
+    needs_maps,
+    pattern_pair,
+)
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
@@ -52,6 +58,7 @@ def make_tables(
     seed: int = 0,
     maps: Sequence[Map] = (),
     order: Order = "raster",
+    given: Sequence[SplitTable] = (),
 ) -> list[SplitTable]:
     """Return the index table of each split (step 3 of Algorithm 1).
 
@@ -60,10 +67,11 @@ def make_tables(
         shape: (C, H, W) of the images.
         splits: Number of splits.
         seed: Seed of `random`, `random-local` and rules of plug-ins that read it.
-        maps: For words, and for rules of plug-ins that read maps, one contribution map per split,
-            (C, H, W) in input coordinates; that of split l is read at the dimensions that are
-            still there.
-        order: Order of a window's two dimensions inside a half, for words.
+        maps: For words and other rules that read maps, one map per split, (C, H, W) in input
+            coordinates; that of split l is read at the dimensions that are still there.
+        order: Order of a window's two dimensions inside a half, for words and rules that read
+            maps as a word.
+        given: Tables of the first splits; the factorization fills those after them.
 
     Raises:
         ValueError: If maps are missing or of another shape.
@@ -79,15 +87,23 @@ def make_tables(
     """
     if needs_maps(name) and [np.shape(m) for m in maps] != [shape] * splits:
         raise ValueError(f"{name} needs {splits} maps of shape {shape}")
+    word = as_word(name, splits)
     ids = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
-    found = []
-    for split in range(splits):
+    found = list(given)
+    for table in given:
+        ids = ids.ravel()[table.kept]
+    for split in range(len(given), splits):
         values = None
         if needs_maps(name):
             values = np.asarray(maps[split], dtype=np.float64).ravel()[ids]
-        if is_word(name):
+        if word is not None:
             assert values is not None
-            table = table_from_map(values, name[split], order)
+            table = table_from_map(values, word[split], order)
+        elif name == "low-global":
+            assert values is not None
+            table = _low_global(values)
+        elif pair := pattern_pair(name, split):
+            table = _by_pair(pair, ids.shape)
         elif name in RULES:
             table = _by_rule(RULES[name], ids.shape, split, seed, values)
         elif name == "random":
@@ -95,7 +111,7 @@ def make_tables(
         elif name == "random-local":
             table = _random_local(ids.shape, seed, split)
         else:
-            table = _FIXED[name](ids.shape)
+            table = _channel(ids.shape)
         found.append(table)
         ids = ids.ravel()[table.kept]
     return found
@@ -159,15 +175,22 @@ def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> SplitTable:
     return SplitTable(half(kept), half(left))
 
 
-def _positions(kept: tuple[int, int]) -> Callable[[tuple[int, ...]], SplitTable]:
-    left = tuple(p for p in range(4) if p not in kept)
+def _by_pair(pair: str, shape: tuple[int, ...]) -> SplitTable:
+    """Return the table that keeps the two positions of every window, a b over c d."""
+    c, h, w = shape
+    kept, left = (["abcd".index(p) for p in some] for some in (pair, sorted({*"abcd"} - {*pair})))
+    full = (c, h // 2, w // 2, 2)
+    return _local(np.broadcast_to(kept, full), np.broadcast_to(left, full), shape)
 
-    def build(shape: tuple[int, ...]) -> SplitTable:
-        c, h, w = shape
-        full = (c, h // 2, w // 2, 2)
-        return _local(np.broadcast_to(kept, full), np.broadcast_to(left, full), shape)
 
-    return build
+def _low_global(values: NDArray[np.floating]) -> SplitTable:
+    """Return the table that factors out the low half of all dimensions (C, H, W).
+
+    In a tie the earlier one is higher, as in a window. The layout is that of `table_from_mask`.
+    """
+    kept = np.zeros(values.size, dtype=bool)
+    kept[np.argsort(-values, axis=None, kind="stable")[: values.size // 2]] = True
+    return table_from_mask(kept.reshape(values.shape))
 
 
 def _channel(shape: tuple[int, ...]) -> SplitTable:
@@ -175,14 +198,6 @@ def _channel(shape: tuple[int, ...]) -> SplitTable:
     index = windows(np.arange(c * h * w).reshape(shape)).astype(np.int64)
     squeezed = np.moveaxis(index, -1, 1).reshape(4 * c, h // 2, w // 2)
     return SplitTable(squeezed[: 2 * c], squeezed[2 * c :])
-
-
-_FIXED: dict[str, Callable[[tuple[int, ...]], SplitTable]] = {
-    "checkerboard-even": _positions((0, 3)),
-    "checkerboard-odd": _positions((1, 2)),
-    "rows": _positions((2, 3)),
-    "channel": _channel,
-}
 
 
 def _generator(seed: int, split: int) -> np.random.RandomState:

@@ -20,23 +20,67 @@ CELLS_VARIABLE, MOST_CELLS = "LCMA_MAX_CELLS", 100_000
 """The most cells of a sweep, and the variable that raises it: a typing mistake makes millions."""
 
 
+Form = Literal["squeezed", "flat", "self", "data"]
+"""What leaves maps: the flow without splits in one of its two forms, the flow with splits itself,
+or the data alone."""
+
+
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining (NMS): the flow without splits, on a schedule independent of the budget."""
+    """A run that leaves maps; its ``form`` says of what.
+
+    ``squeezed`` and ``flat``: the flow without splits (NMS), on a schedule independent of the
+    budget. ``self``: the flow with its splits, of which ``budget`` / splits steps find one table
+    after the other, each with new weights; so each budget is a pretraining of its own. ``data``:
+    nothing is trained, and all flows with so many splits share it, whatever their
+    recipe and seed; its one budget is 0.
+    """
 
     recipe: Recipe
     dataset: str
     variant: str
     seed: int
-    nms: Literal["squeezed", "flat"] = "squeezed"
+    form: Form = "squeezed"
+    budget: int | None = None
 
     @cached_property
     def id(self) -> str:
-        content = self.recipe.pretraining_identity()
-        content |= {"dataset": self.dataset, "variant": self.variant, "seed": self.seed}
-        if self.nms != "squeezed":
-            content["nms"] = self.nms
+        content = self._part | {"dataset": self.dataset, "variant": self.variant, "seed": self.seed}
+        if self.form == "flat":
+            content["nms"] = self.form
+        if self.form == "self":
+            content |= {"form": self.form, "budget": self.budget}
+            # What decides the tables that are trained with on the way.
+            options = {"score", "order", "conv1x1"} & identity_of(self.recipe.maps).keys()
+            if options:
+                content["maps"] = self.recipe.maps.model_dump(mode="json", include=options)
         return content_id("pretraining", content)
+
+    @property
+    def flow(self) -> str:
+        """The flow that is pretrained; `data` for none."""
+        return "data" if self.form == "data" else self.recipe.model.flow
+
+    @property
+    def recipe_id(self) -> str:
+        """Content id of what it depends on of its recipe."""
+        if self.form == "data":
+            return content_id("pretraining part", self._part)
+        return self.recipe.pretraining_part_id
+
+    @property
+    def recipe_body(self) -> str:
+        """What it depends on of its recipe, as canonical JSON with every field."""
+        if self.form == "data":
+            return canonical_json(self._part)
+        return self.recipe.pretraining_part_body
+
+    @property
+    def _part(self) -> dict[str, object]:
+        if self.form != "data":
+            return self.recipe.pretraining_identity()
+        model = self.recipe.model
+        return {"data": {"channels": model.channels, "size": model.size, "splits": model.splits}}
 
     @property
     def set_name(self) -> str:
@@ -46,6 +90,8 @@ class Pretraining:
     @property
     def plugins(self) -> frozenset[str]:
         """Versions of the plug-ins that it needs."""
+        if self.form == "data":
+            return frozenset()
         return frozenset(filter(None, [self.recipe.model.plugin]))
 
 
@@ -95,8 +141,19 @@ class Trial:
 
     @property
     def map_identity(self) -> dict[str, object]:
-        """Map options other than the default; empty where no map is used."""
-        return {} if self.budget is None else identity_of(self.recipe.maps)
+        """Those map options that count and are not the default; empty where no map is used."""
+        if self.budget is None:
+            return {}
+        counted = factorizations.map_options(self.factorization)
+        changed = identity_of(self.recipe.maps)
+        return {k: v for k, v in changed.items() if counted is None or k in counted}
+
+    @property
+    def map_score(self) -> str:
+        """The score of the maps that it reads."""
+        if self.factorization in factorizations.DATA_RULES:
+            return self.factorization
+        return self.recipe.maps.stored_score
 
     @property
     def map_options(self) -> str | None:
@@ -154,7 +211,8 @@ class Expansion:
             if trial.pretraining is not None and trial.budget is not None:
                 entry = found.setdefault(trial.pretraining.id, (trial.pretraining, set()))
                 entry[1].add(trial.budget)
-                entry[1].update(b for b in self.passing if b < trial.budget)
+                if trial.pretraining.form in ("squeezed", "flat"):
+                    entry[1].update(b for b in self.passing if b < trial.budget)
         return {key: (value, tuple(sorted(asked))) for key, (value, asked) in found.items()}
 
     @property
@@ -191,8 +249,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
         recipe, lack = _recipe(spec, flow, dataset, overlay, preparable)
         named = _named(matrix.factorization, recipe)
-        words = sum(map(factorizations.is_word, named)) * max(1, len(matrix.budget))
-        _require_few(len(cells) + words * len(spec.seeds), spec)
+        _require_few(len(cells) + _count_named(named, spec) * len(spec.seeds), spec)
         for asked, seed in itertools.product(named, spec.seeds):
             for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack):
                 unavailable = isinstance(lack, UnavailableError)
@@ -213,17 +270,21 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
 def count_cells(spec: Spec) -> int:
     """Return how many cells a spec has, before any is left out, with `words` counted as one."""
     matrix = spec.matrix
-    budgets = max(1, len(matrix.budget))
-    named = sum(budgets if _reads_maps(name) else 1 for name in matrix.factorization)
+    named = _count_named(matrix.factorization, spec)
     overlays = max(1, len(matrix.recipe))
     return len(matrix.flow) * len(matrix.dataset) * overlays * named * len(spec.seeds)
 
 
-def _reads_maps(asked: str) -> bool:
-    if factorizations.is_every_word(asked):
-        return True
-    name = factorizations.normalize(asked)
-    return name in ("low", "high") or factorizations.needs_maps(name)
+def _count_named(names: Sequence[str], spec: Spec) -> int:
+    """Return how many cells these names of factorizations have at one seed."""
+    budgets = max(1, len(spec.matrix.budget))
+    return sum(budgets if _reads_budget(name) else 1 for name in names)
+
+
+def _reads_budget(asked: str) -> bool:
+    if factorizations.is_wildcard(asked):
+        return asked.lower() == factorizations.WORDS
+    return factorizations.needs_budget(factorizations.normalize(asked))
 
 
 def _require_few(cells: int, spec: Spec) -> None:
@@ -241,11 +302,15 @@ def _require_few(cells: int, spec: Spec) -> None:
 
 
 def _named(asked: Sequence[str], recipe: Recipe | None) -> Sequence[str]:
-    """Return the names of the matrix, with `words` written out for the recipe's splits."""
+    """Return the names of the matrix, with those that stand for several written out."""
     if recipe is None or not recipe.model.splits:
         return asked
-    words = factorizations.words(recipe.model.splits)
-    listed = [words if factorizations.is_every_word(name) else (name,) for name in asked]
+    listed = [
+        factorizations.expand_wildcard(name, recipe.model.splits)
+        if factorizations.is_wildcard(name)
+        else (name,)
+        for name in asked
+    ]
     return list(itertools.chain.from_iterable(listed))
 
 
@@ -278,7 +343,7 @@ def _cells(
     lack: ImpossibleError | None,
 ) -> list[Cell]:
     reason = None if lack is None else str(lack)
-    if factorizations.is_every_word(asked):
+    if factorizations.is_wildcard(asked):
         reason = reason or "the recipe has no split; only `none` can be run on it"
         return [Cell(flow, dataset, asked, None, seed, reason=reason)]
     name = factorizations.normalize(asked)
@@ -291,23 +356,27 @@ def _cells(
             synonyms |= factorizations.synonyms(canonical, conventional=conventional, splits=splits)
         except ImpossibleError as error:
             reason = reason or str(error)
-        if factorizations.needs_maps(canonical):
-            reason = reason or _unfit_options(recipe)
-    mapped = factorizations.needs_maps(canonical) or name in ("low", "high")
-    asked_budgets: tuple[int | None, ...] = spec.matrix.budget if mapped else (None,)
-    if mapped and not asked_budgets:
+        reason = reason or _find_unfit(canonical, recipe)
+    asked_budgets: tuple[int | None, ...] = (None,)
+    if factorizations.needs_budget(canonical):
+        asked_budgets = spec.matrix.budget
+    elif factorizations.needs_maps(canonical):
+        asked_budgets = (0,)
+    if not asked_budgets:
         asked_budgets = (None,)
         reason = reason or f"{name} needs a contribution map: give `matrix.budget`"
     facts = known_sets.known()[dataset]
-    shared = None
-    if mapped and recipe and not reason:
-        shared = make_pretraining(recipe, facts.dataset, facts.variant, seed)
+    shared: Pretraining | None = None
     cells = []
     for budget in asked_budgets:
         if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:
+            if budget is not None and (shared is None or shared.budget not in (None, budget)):
+                shared = make_pretraining(
+                    recipe, facts.dataset, facts.variant, canonical, seed, budget
+                )
             trial = Trial(
                 recipe,
                 spec.profile,
@@ -324,10 +393,18 @@ def _cells(
     return cells
 
 
-def _unfit_options(recipe: Recipe) -> str | None:
-    """Return why the recipe's map options do not apply to its flow, or None."""
+def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
+    """Return why the recipe is not one for the maps that a factorization reads, or None."""
+    if not factorizations.needs_maps(canonical):
+        return None
     options, flow = recipe.maps, REGISTERED[recipe.model.flow]
-    if options.nms == "flat" and not flow.flat_nms:
+    if canonical in factorizations.DATA_RULES:
+        most = factorizations.MOST_DATA_DIMENSIONS
+        dimensions = recipe.model.channels * recipe.model.size**2
+        if dimensions > most:
+            return f"{canonical} is for images of at most {most} dimensions, not {dimensions}"
+        return None
+    if canonical != "self" and options.nms == "flat" and not flow.flat_nms:
         return f"{flow.name} has no flat form; use `maps.nms=squeezed`"
     if options.masks == "swapped" and not flow.masks:
         return f"{flow.name} has no checkerboard masks to swap; use `maps.masks=same`"
@@ -336,13 +413,19 @@ def _unfit_options(recipe: Recipe) -> str | None:
     return None
 
 
-def make_pretraining(recipe: Recipe, dataset: str, variant: str, seed: int) -> Pretraining:
-    """Return the pretraining whose maps trials of a recipe read."""
+def make_pretraining(
+    recipe: Recipe, dataset: str, variant: str, factorization: str, seed: int, budget: int
+) -> Pretraining:
+    """Return the pretraining whose maps a trial with a canonical factorization reads."""
     options = recipe.maps
+    if factorization in factorizations.DATA_RULES:
+        return Pretraining(recipe, dataset, variant, 0, "data")
     if options.masks == "swapped":
         swapped = recipe.model.architecture.swapped
         model = recipe.model.model_copy(update={"architecture": swapped})
         recipe = recipe.model_copy(update={"model": model})
+    if factorization == "self":
+        return Pretraining(recipe, dataset, variant, seed, "self", budget)
     return Pretraining(recipe, dataset, variant, seed, options.nms)
 
 
@@ -365,6 +448,6 @@ def _excludes(
 
 
 def _covers(asked: str, names: set[str]) -> bool:
-    if factorizations.is_every_word(asked):
-        return any(factorizations.is_word(name) for name in names)
+    if factorizations.is_wildcard(asked):
+        return any(factorizations.is_covered(name, asked) for name in names)
     return factorizations.normalize(asked) in names

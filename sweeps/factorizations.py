@@ -20,12 +20,26 @@ FIXED = (
 )
 """Names that mean the same for every flow and number of splits, in canonical form."""
 
-NAMES = (*FIXED, "checkerboard", "conventional", "low", "high")
+DATA_RULES = tuple(
+    f"{what}-{half}" for what in ("variance", "precision", "detail") for half in ("low", "high")
+)
+"""Rules that rank the dimensions of each window by the data alone, with no flow."""
 
-WORDS = "words"
-"""Stand-in for every word over L and H that fits the recipe."""
+NAMES = (*FIXED, "checkerboard", "conventional", "low", "high", "low-global", "self", *DATA_RULES)
+
+WORDS, PATTERNS = "words", "patterns"
+"""Stand-ins for every word over L and H, and for every pattern, that fits the recipe."""
+
+PAIRS = ("ab", "ac", "ad", "bc", "bd", "cd")
+"""What a pattern can keep of each window, whose positions are a b over c d."""
+
+MOST_DATA_DIMENSIONS = 3072
+"""Most dimensions for which the covariance of the data is measured."""
 
 _WORD = re.compile(r"[LH]+")
+_PATTERN = re.compile(r"keep(-[abcd]{2})+")
+_ALIKE = {"keep-ad": "checkerboard-even", "keep-bc": "checkerboard-odd", "keep-cd": "rows"}
+"""Patterns that have a name of their own, under which they are run."""
 _OWN_NAME = re.compile(r"[a-z][a-z0-9-]{1,39}")
 
 Reads = Literal["nothing", "seed", "maps"]
@@ -64,10 +78,12 @@ RULES: Mapping[str, FactorizationRule] = MappingProxyType(_RULES)
 def add(rule: FactorizationRule) -> FactorizationRule:
     """Make a rule known under its name. Raises ValueError if it cannot have that name."""
     name = rule.name
-    if name in (*NAMES, WORDS):
+    if name in (*NAMES, WORDS, PATTERNS):
         raise ValueError(f"the factorization {name!r} is lcma's own: choose another name")
     if _WORD.fullmatch(name.upper()):
         raise ValueError(f"{name!r} reads as a word over L and H: choose another name")
+    if _PATTERN.fullmatch(name):
+        raise ValueError(f"{name!r} reads as a pattern: choose another name")
     if not _OWN_NAME.fullmatch(name):
         raise ValueError(
             f"a factorization cannot be named {name!r}: use lower case letters, digits and dashes"
@@ -98,24 +114,34 @@ class UnavailableError(ImpossibleError):
 
 
 def normalize(name: str) -> str:
-    """Return the spelling of a factorization: names in lower case, words in upper case.
+    """Return the spelling of a factorization: names in lower case, words in upper case, the
+    positions of a pattern in order.
 
     Raises UserError for an unknown name.
 
     Example:
-        >>> normalize("Low"), normalize("llh")
-        ('low', 'LLH')
+        >>> normalize("Low"), normalize("llh"), normalize("keep-DA-bc")
+        ('low', 'LLH', 'keep-ad-bc')
     """
     if name.lower() in NAMES or name.lower() in RULES:
         return name.lower()
     if _WORD.fullmatch(name.upper()):
         return name.upper()
+    pairs = _read_pairs(name.lower())
+    if pairs and set(pairs) <= set(PAIRS):
+        return "-".join(("keep", *pairs))
+    if name.lower().startswith("keep"):
+        hint = (
+            "a pattern names the two positions of each window, a b over c d, that stay: one pair "
+            "for all splits or one for each, such as keep-ad or keep-ad-bc-cd"
+        )
+        raise UserError(f"unknown factorization {name!r}: {hint}")
     if re.fullmatch(r"[A-Za-z]{2,8}", name) and set(name.upper()) & set("LH"):
         wrong = next((c for c in name if c.upper() not in "LH"), "")
         hint = f"a word has one letter L or H for each split, and {wrong!r} is neither"
     else:
         known = ", ".join((*NAMES, *RULES))
-        hint = f"known are {known} and words over L and H such as LLH"
+        hint = f"known are {known}, words over L and H such as LLH and patterns such as keep-ad-bc"
     near = suggest(name, (*NAMES, *RULES), "")
     raise UserError(f"unknown factorization {name!r}: {near if near.endswith('?') else hint}")
 
@@ -137,6 +163,8 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
         'LLL'
         >>> canonical("conventional", conventional="channel", splits=3)
         'channel'
+        >>> canonical("keep-cd-cd-cd", conventional="channel", splits=3)
+        'rows'
     """
     name = normalize(name)
     if name == "conventional":
@@ -145,12 +173,21 @@ def canonical(name: str, *, conventional: str, splits: int) -> str:
         name = "checkerboard-even"
     if name in ("low", "high"):
         name = name[0].upper() * splits
+    pairs = _read_pairs(name)
+    if len(set(pairs)) == 1 and len(pairs) in (1, splits):
+        name = f"keep-{pairs[0]}"
+        name = _ALIKE.get(name, name)
     if splits == 0 and name != "none":
         raise ImpossibleError("the recipe has no split; only `none` can be run on it")
     if is_word(name) and len(name) != splits:
         raise ImpossibleError(
             f"the word {name} has {len(name)} letters, the recipe has {splits} splits; "
             f"use a word such as {'L' * splits}"
+        )
+    if len(pairs) > 1 and len(pairs) != splits:
+        raise ImpossibleError(
+            f"the pattern {name} names {len(pairs)} pairs, the recipe has {splits} splits; "
+            f"name one pair for all splits or one for each"
         )
     if name in RULES and splits and not RULES[name].fits(splits):
         rule = RULES[name]
@@ -168,6 +205,9 @@ def synonyms(canonical_name: str, *, conventional: str, splits: int) -> frozense
         "low": "L" * splits,
         "high": "H" * splits,
     }
+    for pair in PAIRS:
+        alike = f"keep-{pair}"
+        same[alike] = same["-".join(("keep", *[pair] * splits))] = _ALIKE.get(alike, alike)
     return frozenset(
         {canonical_name, *(n for n, as_run in same.items() if as_run == canonical_name)}
     )
@@ -178,17 +218,88 @@ def is_word(canonical_name: str) -> bool:
     return _WORD.fullmatch(canonical_name) is not None
 
 
+def is_pattern(name: str) -> bool:
+    """Return whether a normalized name is that of a pattern."""
+    return _PATTERN.fullmatch(name) is not None
+
+
+def pattern_pair(canonical_name: str, split: int) -> str | None:
+    """Return the two positions that a pattern keeps at a split, from 0; None for another rule."""
+    alike = {run_as: pattern for pattern, run_as in _ALIKE.items()}
+    pairs = _read_pairs(alike.get(canonical_name, canonical_name))
+    return pairs[split % len(pairs)] if pairs else None
+
+
+def _read_pairs(name: str) -> tuple[str, ...]:
+    """Return the pairs of positions that a pattern names, each in order; () for another name."""
+    if _PATTERN.fullmatch(name) is None:
+        return ()
+    return tuple("".join(sorted(pair)) for pair in name.split("-")[1:])
+
+
 def needs_maps(canonical_name: str) -> bool:
-    """Return whether the factorization reads contribution maps, by its letters or by a rule."""
+    """Return whether the factorization reads maps: of contributions or of the data."""
     rule = RULES.get(canonical_name)
-    return is_word(canonical_name) or (rule is not None and rule.reads == "maps")
+    return (
+        as_word(canonical_name, 1) is not None
+        or canonical_name == "low-global"
+        or (rule is not None and rule.reads == "maps")
+    )
 
 
-def is_every_word(name: str) -> bool:
-    """Return whether the name stands for all words of a recipe."""
-    return name.lower() == WORDS
+def needs_budget(normalized_name: str) -> bool:
+    """Return whether the factorization reads the maps of a pretraining, which has a budget."""
+    if normalized_name in ("low", "high"):
+        return True
+    return needs_maps(normalized_name) and normalized_name not in DATA_RULES
+
+
+def as_word(canonical_name: str, splits: int) -> str | None:
+    """Return the word as which a factorization reads its maps in each window, or None."""
+    if is_word(canonical_name):
+        return canonical_name
+    if canonical_name in DATA_RULES:
+        return ("L" if canonical_name.endswith("-low") else "H") * splits
+    return "L" * splits if canonical_name == "self" else None
+
+
+def map_options(canonical_name: str) -> frozenset[str] | None:
+    """Return which options of maps a factorization depends on, None for all of them."""
+    if canonical_name in DATA_RULES:
+        return frozenset({"order"})
+    if canonical_name == "low-global":
+        return frozenset({"score", "nms", "masks", "conv1x1"})
+    if canonical_name == "self":
+        return frozenset({"score", "order", "masks", "conv1x1"})
+    return None
+
+
+def is_wildcard(name: str) -> bool:
+    """Return whether the name stands for all words, or for all patterns, of a recipe."""
+    return name.lower() in (WORDS, PATTERNS)
+
+
+def expand_wildcard(name: str, splits: int) -> tuple[str, ...]:
+    """Return the canonical names that such a name stands for."""
+    return words(splits) if name.lower() == WORDS else patterns(splits)
+
+
+def is_covered(normalized_name: str, wildcard: str) -> bool:
+    """Return whether a name is one of those that a wildcard stands for."""
+    return (is_word if wildcard.lower() == WORDS else is_pattern)(normalized_name)
 
 
 def words(splits: int) -> tuple[str, ...]:
     """Return all 2^splits words, from HH.. to LL.., in the order of the paper's Table 4."""
     return tuple("".join(letters) for letters in itertools.product("HL", repeat=splits))
+
+
+def patterns(splits: int) -> tuple[str, ...]:
+    """Return all 6^splits patterns by their canonical names, from ab-ab.. to cd-cd..
+
+    Example:
+        >>> patterns(1)
+        ('keep-ab', 'keep-ac', 'checkerboard-even', 'checkerboard-odd', 'keep-bd', 'rows')
+    """
+    named = ("-".join(("keep", *pairs)) for pairs in itertools.product(PAIRS, repeat=splits))
+    return tuple(canonical(name, conventional="none", splits=splits) for name in named)

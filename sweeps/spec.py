@@ -242,6 +242,7 @@ def check_names(spec: Spec, where: str) -> None:
 def with_overrides(
     spec: Spec,
     *,
+    flow: str | None = None,
     dataset: str | None = None,
     profile: str | None = None,
     seeds: tuple[int, ...] | None = None,
@@ -250,6 +251,8 @@ def with_overrides(
 ) -> Spec:
     """Return a spec changed as on the command line; ``recipe`` goes over every other setting."""
     matrix = spec.matrix.model_dump()
+    if flow is not None:
+        matrix["flow"] = tuple(flow.split(","))
     if dataset is not None:
         matrix["dataset"] = tuple(dataset.split(","))
     if budgets is not None:
@@ -271,7 +274,7 @@ def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -
 
 
 def _factorization(where: str, key: str, name: str) -> None:
-    if factorizations.is_every_word(name):
+    if factorizations.is_wildcard(name):
         return
     try:
         factorizations.normalize(name)

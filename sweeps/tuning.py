@@ -103,7 +103,7 @@ class Tune(Section):
     @field_validator("factorization")
     @classmethod
     def _known(cls, name: str) -> str:
-        if factorizations.is_every_word(name):
+        if factorizations.is_wildcard(name):
             raise ValueError(f"one factorization is tuned, and {name!r} stands for several")
         try:
             return factorizations.normalize(name)

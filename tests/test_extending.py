@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from lcma import db
+from lcma.models.factorization import make_tables, surviving_ids
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 ROOT = PAGE.parents[1]
@@ -91,6 +94,20 @@ def test_planning_with_these_plugins_loads_no_torch(folder: Path) -> None:
         check=False,
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_its_rules_are_those_of_lcma_that_it_names(folder: Path) -> None:
+    rules: dict[str, Any] = {}
+    exec((folder / "my_rules.py").read_text(), rules)
+    maps = np.random.RandomState(0).standard_normal((2, 3, 8, 8))
+    for rule, own in (("columns", "keep-bd"), ("lowest", "low-global")):
+        tables = make_tables(own, (3, 8, 8), 2, maps=maps)
+        for split, (table, ids) in enumerate(
+            zip(tables, surviving_ids(tables, (3, 8, 8)), strict=False)
+        ):
+            values = maps[split].ravel()[ids]
+            stays = rules[rule](ids.shape, split + 1, 0, values)
+            assert np.flatnonzero(stays).tolist() == sorted(table.kept.ravel().tolist())
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,7 @@ class MapUser:
     trial_id: str
     recipe_id: str
     pretraining_id: str
+    factorization: str
     budget: int
     map_options: str | None
 

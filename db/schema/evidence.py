@@ -127,7 +127,7 @@ contribution_maps = Table(
         "score",
         Text,
         "'cumulative': log-det up to the split; 'normalized': less half the log variance of the "
-        "dimension's value there; 'total': log-det of all layers",
+        "dimension's value there; 'total': log-det of all layers; of the data: the rule's name",
     ),
     required("channels", Integer, "channels of the map"),
     required("height", Integer, "height of the map in pixels"),
@@ -136,7 +136,8 @@ contribution_maps = Table(
     required(
         "values",
         LargeBinary,
-        "mean score in nats of each dimension; (C, H, W), C order; a keyword, to be quoted",
+        "mean score of each dimension, in nats but for the data; (C, H, W), C order; a keyword, to "
+        "be quoted",
     ),
     required("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),

@@ -78,16 +78,17 @@ pretrainings = Table(
     required(
         "recipe_id", Text, "the part of a recipe that it depends on", ForeignKey("recipes.id")
     ),
-    required("flow", Text, "name of the flow"),
+    required("flow", Text, "name of the flow, 'data' for none"),
     required("dataset", Text, "name of the data set"),
     required("variant", Text, "variant of the data set"),
     required("seed", Integer, "seed of everything random in the run"),
     required(
         "nms",
         Text,
-        "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout",
+        "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout; or "
+        "'self', the flow with its splits; or 'data', the data alone",
     ),
-    comment="Runs of a flow with no splits, whose contribution maps serve the trials.",
+    comment="Runs whose maps serve the trials: of a flow with no splits, or as `nms` says.",
 )
 
 trials = Table(

@@ -36,6 +36,7 @@ def verdicts(
     launches that would decide what is open.
     """
     from lcma.db import connect
+    from lcma.harness.data import know_own
     from lcma.harness.place import find_place
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import find_sweep, require_results
@@ -46,7 +47,9 @@ def verdicts(
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0")
-    store = connect(find_place(db, None, None).db, create=False)
+    place = find_place(db, None, None)
+    know_own(place.data)
+    store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}

@@ -11,7 +11,7 @@ import io
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -234,9 +234,8 @@ def _gaussian(
         count = _count(prepared, "holdout")
         held = _squares(prepared, "holdout", moments, axes, name, meter)
         squares = np.sum([chunk.sum(0) for chunk in held], axis=0) / count
-        shrunk = {s: variances + s * moments.variance.mean() for s in _SHRINKAGES}
-        share = min(_SHRINKAGES, key=lambda s: _score(squares, shrunk[s], noise))
-        variances = shrunk[share]
+        share = _best_share(_SHRINKAGES, squares, variances, moments.variance.mean(), noise)
+        variances = variances + share * moments.variance.mean()
         fitted = (
             f"full covariance with {share:g} of the mean variance more on its diagonal, the best "
             f"of {len(_SHRINKAGES)} shares on {count} holdout images,"
@@ -254,6 +253,46 @@ def _gaussian(
     )
     detail = f"mean and {fitted} fitted to {moments.n} training images {how}"
     return np.concatenate(nats) / (len(variances) * math.log(2)), detail
+
+
+def _best_share(
+    shares: Sequence[float], squares: Floats, variances: Floats, mean: float, noise: float
+) -> float:
+    """Return the share of the mean variance that makes nats fewest, added to each variance along
+    the principal axes, given the mean squared deviations of images along these."""
+    return min(shares, key=lambda share: _score(squares, variances + share * mean, noise))
+
+
+def choose_shrinkage(prepared: Prepared, mean: Floats, covariance: Floats) -> float:
+    """Return what is added to the diagonal of the pixels' covariance (D, D) before it is inverted.
+
+    It is the variance of the dequantization noise and, as for the bar `full-gaussian`, a share of
+    the mean variance, the best on the holdout part. Shares that leave the matrix singular, up to
+    rounding, are not tried, so that any number of images will do.
+
+    Raises UserError if the dimensions do not vary.
+    """
+    noise = 1 / 12 if prepared.manifest.dtype == "uint8" else 0.0
+    average = float(covariance.diagonal().mean())
+    variances, axes = linalg.eigh(covariance + noise * np.eye(len(mean)))
+    least = len(mean) * np.finfo(np.float64).eps * variances.max()
+    shares = [share for share in _SHRINKAGES if variances.min() + share * average > least]
+    if not shares:
+        raise UserError(
+            f"the training images in {prepared.folder} do not vary, and no precision can be "
+            "measured: choose a factorization that reads no data"
+        )
+    squares = np.zeros(len(mean))
+    for rows in _rows(prepared, "holdout"):
+        squares += np.square((rows - mean) @ axes).sum(0)
+    squares /= _count(prepared, "holdout")
+    return noise + average * _best_share(shares, squares, variances, average, noise)
+
+
+def training_rows(prepared: Prepared) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
+    """Return the training images that bars are fitted to: their indices (n,), and an iterator over
+    their pixels, some thousands at once, float64 (m, D). It raises UserError for damaged ones."""
+    return _chosen(prepared, "train"), _rows(prepared, "train")
 
 
 def _squares(

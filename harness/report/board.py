@@ -228,7 +228,7 @@ def board_as_json(board: Board) -> str:
 
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
-_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
+_GROUP = tuple(f.name for f in fields(Group) if f.name not in ("rows", "recipe"))
 _ROW = (
     "factorization",
     "label",
@@ -305,7 +305,9 @@ def board_table(board: Board) -> Table:
     Each has all that makes it comparable.
     """
     of_group = [
-        f.name for f in fields(Group) if f.name not in ("rows", "notes", "made_with", "bars")
+        f.name
+        for f in fields(Group)
+        if f.name not in ("rows", "notes", "made_with", "bars", "recipe")
     ]
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
@@ -361,8 +363,8 @@ def list_lines_below(group: Group) -> list[str]:
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: 1 + the rows that are better by test (paired t, 5 %, Holm over all pairs, "
-        f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
+        "Rank: one more than the rows that are significantly better (paired t, 5 %, Holm over all "
+        f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
         if any(row.rank is not None for row in group.rows)
         else f"No ranks: tests need {ENOUGH} seeds of two rows."
     )

@@ -1,5 +1,6 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -87,14 +88,15 @@ def _summarize(results: Verdicts) -> Iterator[Text]:
         yield Text("No results that bear on a claim yet.")
     else:
         yield Text("Effect: the difference that the claim says to be below zero.")
-    commands = dict.fromkeys(
+    open_ = dict.fromkeys(
         command
         for one in verdicts
-        if one.seeds is not None and (command := next_command(one)) is not None
+        if one.seeds is not None and (commands := next_command(one)) is not None
+        for command in commands.split(" && ")
     )
-    if commands:
+    if open_:
         yield Text("What would decide the others:")
-    yield from map(_show_command, commands)
+    yield from map(_show_command, open_)
     yield from map(Text, describe_lost(results.board))
     if results.unmeasured:
         yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
@@ -183,8 +185,8 @@ def verdict_sentence(one: Verdict) -> str:
         text += f" {claim.unit}, n = {one.n}"
         if test.t_p is not None:
             text += (
-                f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
-                f"{format_number(test.detectable)}"
+                f", sign-flip p {format_number(test.sign_flip_p, 3)}, smallest effect "
+                f"that {one.n} seeds show with 80 % power: {format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
@@ -201,41 +203,40 @@ def verdict_sentence(one: Verdict) -> str:
 
 
 def next_command(one: Verdict) -> str | None:
-    """Return the launch that would decide an undecided claim, None for a decided one."""
+    """Return the launches that would decide an undecided claim, None for a decided one.
+
+    Each asks for the models that the claim is about, so that the seeds which are there count.
+    """
     if one.decision != "undecided":
         return None
-    claim, group, budget = one.claim, one.claim.cells.group, one.claim.cells.budget
-    groups = [cells.group for cells in claim.members]
+    claim, group = one.claim, one.claim.cells.group
     if one.seeds is None:
         return "no sweep that anybody runs: the effect is too small beside its spread"
     if group.measure not in {kind.name for kind in SHIPPED}:
         return f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
-    options = ["--profile", group.profile.split(", ")[0], *claim.sets]
+    lengths = claim.lengths or (None,)
+    found = [_launch_words(one, cells, steps) for cells in claim.members for steps in lengths]
+    if not all(found):
+        return f"{one.seeds} seeds of a recipe that no profile here has"
+    return " && ".join(dict.fromkeys(shlex.join(["lcma", "launch", *words]) for words in found))
+
+
+def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
+    claim, group, budget = one.claim, cells.group, cells.budget
+    overrides = group.overrides
+    if overrides is None:
+        return []
+    words = [claim.sweep, "--seeds", str(one.seeds), "--flow", group.flow]
+    words += ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
-        options += ["--dataset", group.set_name]
+        words += ["--dataset", group.set_name]
     if budget is not None and "--budget" not in claim.sets:
-        options += ["--budget", str(budget)]
-    if len({one.splits for one in groups}) == 1:
-        options += ["--set", f"model.splits={group.splits}"]
-    for setting in group.settings.split() if len({one.settings for one in groups}) == 1 else ():
-        options += ["--set", setting]
-    lengths = claim.lengths or tuple({one.steps for one in groups})
-    alike = bool(claim.lengths) or len(lengths) == 1
-    commands = [
-        shlex.join(
-            [
-                "lcma",
-                "launch",
-                claim.sweep,
-                "--seeds",
-                str(one.seeds),
-                *map(printable, options),
-                *(("--set", f"training.steps={steps}") if alike else ()),
-            ]
-        )
-        for steps in (lengths if alike else lengths[:1])
-    ]
-    return " && ".join(commands)
+        words += ["--budget", str(budget)]
+    if steps is not None:
+        overrides = {**overrides, "training.steps": steps}
+    for name, value in overrides.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    return list(map(printable, words))
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:

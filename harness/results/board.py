@@ -40,6 +40,7 @@ from lcma.sweeps.measures import (
     name_overflow,
 )
 from lcma.sweeps.published import Number
+from lcma.sweeps.recipe import Recipe
 
 BITS = find_measure(BITS_PER_DIM)
 
@@ -127,7 +128,7 @@ class Group:
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
-    whether the images are known to be those of a whole set.
+    whether the images are known to be those of a whole set. ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -155,6 +156,19 @@ class Group:
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
+    recipe: str | None = field(default=None, repr=False)
+
+    @property
+    def overrides(self) -> Mapping[str, Any] | None:
+        """Settings in which the recipe differs from its profile's; None where that is unknown."""
+        if self.recipe is None:
+            return None
+        try:
+            known = catalog.recipe(self.flow, self.set_name, self.profile.split(", ")[0])
+            own = Recipe.model_validate_json(self.recipe)
+        except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
+            return None  # of a plug-in, a set or a version that is not here
+        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
     @property
     def set_name(self) -> str:
@@ -574,7 +588,10 @@ def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Gr
         ]
         for recipe_id, flat in known.items():
             texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
+    return [
+        replace(group, settings=texts.get(group.recipe_id, ""), recipe=recipes.get(group.recipe_id))
+        for group in groups
+    ]
 
 
 def _describe_differences(groups: Sequence[Group]) -> Iterator[str]:
@@ -637,8 +654,8 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
-            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
-            "published ones."
+            f"{printable(group.dataset)} is no published benchmark: do not compare it with "
+            "published numbers."
         )
     elif facts is not None and not facts.whole:
         notes.append(
@@ -663,9 +680,7 @@ def _precision_note(group: Group) -> str:
 def _bar_notes(group: Group) -> list[str]:
     notes = []
     if any(row.cleared is False for row in group.rows):
-        notes.append(
-            "† undertrained: it does not clear the bars (in brackets), which any model must."
-        )
+        notes.append("† undertrained: worse than a simple baseline (in brackets).")
     if not group.bars:
         notes.append("No bars are known for this data set: launch again to measure them.")
     for bar in group.bars:
@@ -746,8 +761,8 @@ def _waiting_notes(most: float) -> list[str]:
     if most <= LONG_WAIT:
         return []
     return [
-        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
-        "the flow's alone."
+        f"Up to {most:.1%} of the time of training steps went into loading images; speeds "
+        "and costs include it."
     ]
 
 

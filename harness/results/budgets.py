@@ -288,7 +288,10 @@ def read_budget_curves(
         require_results(store, sweep_id, where)
     groups: dict[CurveKey, list[Record]] = defaultdict(list)
     for record in records:
-        if record["budget"] is not None:
+        if (
+            record["budget"] is not None
+            and record["factorization"] not in factorizations.DATA_RULES
+        ):
             label = factorization_label(record["factorization"])
             groups[CurveKey(label=label, **{name: record[name] for name in _KEY})].append(record)
     reader = _CurveReader(
@@ -311,7 +314,7 @@ def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> 
         return keys
     present = {key.factorization for key in keys}
     name = requested if requested in present else factorizations.normalize(requested)
-    if name in ("conventional", "checkerboard", *factorizations.FIXED):
+    if name not in present and not factorizations.needs_budget(name):
         raise UserError(
             f"{name} uses no pretraining, so there is no budget curve of it: give a word such as "
             "low; conventional is the baseline of every curve"
@@ -448,7 +451,7 @@ class _CurveReader:
     def _read_maps(
         self, key: CurveKey, own: Set[str]
     ) -> dict[int, dict[int, list[ContributionMap]]]:
-        score = read_score(key.map_options)
+        score = read_score(key.factorization, key.map_options)
         found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
         for one in self._map_keys:
             alike = (one.score, one.data_digest) == (score, key.data_digest)
@@ -688,8 +691,9 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
 
 
 def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> list[Any]:
-    """Return what the word keeps after each split; nothing for another rule."""
-    if not factorizations.is_word(factorization) or len(factorization) != len(maps):
+    """Return what a factorization keeps after each split; nothing for a rule of a plug-in."""
+    word = factorizations.as_word(factorization, len(maps))
+    if factorization != "low-global" and (word is None or len(word) != len(maps)):
         return []
     shape = image_shape(maps)
     found = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])

@@ -7,6 +7,7 @@ from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.text import printable
+from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
 
 LONG_WAIT = 0.02
@@ -38,8 +39,10 @@ def read_data_facts(store: Store) -> dict[str, DataFacts]:
     }
 
 
-def read_score(map_options: str | None) -> str:
+def read_score(factorization: str, map_options: str | None) -> str:
     """Return the score of the maps that a trial with these options reads."""
+    if factorization in factorizations.DATA_RULES:
+        return factorization
     return str(parse_object(map_options or "{}").get("score", "cumulative"))
 
 
@@ -88,8 +91,11 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
 def job_title(job: JobFacts) -> str:
     """Return a job's name for people, as in a launch."""
     flow = f"{job.flow} {job.dataset}"
+    if job.nms == "data":
+        return printable(f"measure the data {job.dataset}")
     if job.kind == "pretraining":
-        return printable(f"pretrain {flow} to {job.budget} seed {job.seed}")
+        how = "split by split " if job.nms == "self" else ""
+        return printable(f"pretrain {flow} {how}to {job.budget} seed {job.seed}")
     budget = "" if job.budget is None else f" budget {job.budget}"
     return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 

@@ -69,7 +69,9 @@ class MapSet:
     def options(self) -> str:
         """Score, form of the flow without splits, and masks where they are not the usual ones."""
         masks = [f"masks {self.masks}"] if self.masks not in (None, "odd-first") else []
-        return ", ".join([f"{self.key.score} score", f"{self.key.nms} NMS", *masks])
+        form = self.key.nms
+        named = {"data": "the data alone", "self": "split by split"}.get(form, f"{form} NMS")
+        return ", ".join([f"{self.key.score} score", named, *masks])
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ def filter_used_sets(
     for trial_id, digest in trials:
         digests.setdefault(trial_id, set()).add(digest)
     wanted = {
-        (use.pretraining_id, use.budget, read_score(use.map_options), digest)
+        (use.pretraining_id, use.budget, read_score(use.factorization, use.map_options), digest)
         for use in store.map_users()
         for digest in digests.get(use.trial_id, ())
     }

@@ -450,19 +450,24 @@ def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:
     """Return every recipe of the trials, and every part that their pretrainings have, once."""
     # Trials share their recipes, and hashing one is expensive.
     used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
-    shared = [(one.pretraining.recipe, one.profile) for one in trials if one.pretraining]
-    mapped = {id(recipe): (recipe, profile) for recipe, profile in shared}
+    shared = [(one.pretraining, one.profile) for one in trials if one.pretraining]
+    mapped = {(id(one.recipe), one.form): (one, profile) for one, profile in shared}
     rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
-    rows += [
-        replace(
-            _recipe_row(recipe, profile),
-            id=recipe.pretraining_part_id,
-            body=recipe.pretraining_part_body,
-            steps=0,
-        )
-        for recipe, profile in mapped.values()
-    ]
+    rows += [_part_row(one, profile) for one, profile in mapped.values()]
     return {row.id: row for row in rows}.values()
+
+
+def _part_row(pretraining: Pretraining, profile: str) -> db.RecipeRow:
+    """Return the row of what a pretraining depends on of its recipe."""
+    row = replace(
+        _recipe_row(pretraining.recipe, profile),
+        id=pretraining.recipe_id,
+        flow=pretraining.flow,
+        body=pretraining.recipe_body,
+        steps=0,
+    )
+    # The same row for all flows and profiles, which share what is measured of the data.
+    return row if pretraining.form != "data" else replace(row, profile="data", conventional=None)
 
 
 def _recipe_row(recipe: Recipe, profile: str) -> db.RecipeRow:
@@ -510,12 +515,12 @@ def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
 def _pretraining_row(pretraining: Pretraining) -> db.PretrainingRow:
     return db.PretrainingRow(
         id=pretraining.id,
-        recipe_id=pretraining.recipe.pretraining_part_id,
-        flow=pretraining.recipe.model.flow,
+        recipe_id=pretraining.recipe_id,
+        flow=pretraining.flow,
         dataset=pretraining.dataset,
         variant=pretraining.variant,
         seed=pretraining.seed,
-        nms=pretraining.nms,
+        nms=pretraining.form,
     )
 
 

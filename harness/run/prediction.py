@@ -12,7 +12,8 @@ rest: data, model, evaluation or maps. Of both, the median over attempts gives t
 and the 10 % and 90 % quantiles the ends of the range. They are summed as if all of the work went as
 fast or as slow as these, since what slows down one task mostly slows down those beside it. A range
 from few attempts is too narrow. Attempts that failed do not count, so hours lost to failures are
-not included. Nothing is guessed from another recipe, data set or device.
+not included, nor is measuring the data, which takes seconds. Nothing is guessed from another
+recipe, data set or device.
 """
 
 import json
@@ -25,7 +26,7 @@ import numpy as np
 
 from lcma.db import JobDuration, PlannedJob, Store
 from lcma.harness.results.power import GroupKey, Power, SeedHours, compute_power
-from lcma.harness.run.plan import Plan
+from lcma.harness.run.plan import Plan, PlannedPretraining
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import Recipe
@@ -177,7 +178,7 @@ class _Kinds:
         return self._piece("training", key, trial, steps)
 
     def pretraining(self, pretraining: Pretraining, steps: int) -> _Piece:
-        key = _pretraining(self._identities_of(pretraining.recipe)[1], pretraining.nms)
+        key = _pretraining(self._identities_of(pretraining.recipe)[1], pretraining.form)
         return self._piece("pretraining", key, pretraining, steps)
 
     @property
@@ -214,6 +215,11 @@ def _pretraining(recipe: str, nms: str) -> str:
     return f"{nms} {recipe}"
 
 
+def _find_trained(plan: Plan) -> list[PlannedPretraining]:
+    """Return the pretrainings in which something is trained."""
+    return [planned for planned in plan.pretrainings if planned.pretraining.form != "data"]
+
+
 def _left(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
     """Iterate over the work that a launch would do or wait for, from where it stands."""
     new = [c.cell.trial for c in plan.cells if c.status in ("new", "running")]
@@ -221,7 +227,7 @@ def _left(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
         steps, digest = trial.recipe.training.steps, plan.digests.get(trial.set_name, "")
         job = plan.jobs.get(PlannedJob.of_trial(trial.id, digest, steps=steps).id)
         yield kinds.training(trial, steps - (job.step if job else 0))
-    for planned in plan.pretrainings:
+    for planned in _find_trained(plan):
         pretraining, before = planned.pretraining, 0
         digest = plan.digests.get(pretraining.set_name, "")
         for budget in planned.budgets:
@@ -236,7 +242,7 @@ def _shared(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
     """Iterate over all of the work from the start, with shared pretrainings."""
     for trial in plan.expansion.trials:
         yield kinds.training(trial, trial.recipe.training.steps)
-    for planned in plan.pretrainings:
+    for planned in _find_trained(plan):
         for before, budget in zip((0, *planned.budgets), planned.budgets, strict=False):
             yield kinds.pretraining(planned.pretraining, budget - before)
 
@@ -247,8 +253,9 @@ def _alone(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
         if trial is None:
             continue
         yield kinds.training(trial, trial.recipe.training.steps)
-        if trial.pretraining is not None and trial.budget is not None:
-            yield kinds.pretraining(trial.pretraining, trial.budget)
+        pretraining = trial.pretraining
+        if pretraining is not None and pretraining.form != "data" and trial.budget is not None:
+            yield kinds.pretraining(pretraining, trial.budget)
 
 
 def _one_seed(plan: Plan, kinds: _Kinds) -> dict[GroupKey, list[_Piece]]:
@@ -263,7 +270,7 @@ def _one_seed(plan: Plan, kinds: _Kinds) -> dict[GroupKey, list[_Piece]]:
             )
             key = (recipe_id, trial.set_name)
             found[key].append(kinds.training(trial, trial.recipe.training.steps))
-            if trial.pretraining is not None:
+            if trial.pretraining is not None and trial.pretraining.form != "data":
                 used[key, trial.pretraining.id] = None
     for key, pid in used:
         pretraining, budgets = plan.expansion.pretrainings[pid]

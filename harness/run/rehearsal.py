@@ -38,8 +38,9 @@ def _try(trial: Trial) -> None:
         return
     try:
         flows = [models.build(model, trial.factorization, seed=trial.seed, maps=maps)]
-        if trial.pretraining is not None:
-            flows.append(models.build_nms(model, seed=trial.seed, form=trial.pretraining.nms))
+        form = trial.pretraining.form if trial.pretraining is not None else None
+        if form == "squeezed" or form == "flat":
+            flows.append(models.build_nms(model, seed=trial.seed, form=form))
         for flow in flows:
             images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
             flow.initialize(images, torch.Generator().manual_seed(0))

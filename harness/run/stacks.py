@@ -52,14 +52,14 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
     found: dict[str, Shape] = {}
     for job, subject in jobs:
         recipe = subject.recipe
-        if not recipe.optimization.stacked:
+        if not recipe.optimization.stacked or _trains_nothing(subject):
             continue
         key = type(subject), id(recipe)
         if isinstance(subject, Trial):
             form = "none" if subject.factorization == "none" else "split"
             known[key] = known.get(key) or (recipe, recipe.id)
         else:
-            form = subject.nms
+            form = subject.form
             known[key] = known.get(key) or (recipe, recipe.pretraining_part_id)
         found[job.id] = Shape(
             kind=job.kind,
@@ -71,6 +71,10 @@ def find_shapes(jobs: Iterable[tuple[PlannedJob, Trial | Pretraining]]) -> dict[
             data_digest=job.data_digest,
         )
     return found
+
+
+def _trains_nothing(subject: Trial | Pretraining) -> bool:
+    return isinstance(subject, Pretraining) and subject.form == "data"
 
 
 def count_left(plan: Plan) -> Counter[Shape]:

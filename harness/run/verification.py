@@ -225,7 +225,14 @@ def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial
             recipe = recipe.model_copy(update={"maps": MapOptions(**options)})
         except ValidationError:
             raise _other_trial_error(one, row) from None
-        pretraining = make_pretraining(recipe, one.dataset, one.variant, one.seed)
+        pretraining = make_pretraining(
+            recipe,
+            one.dataset,
+            one.variant,
+            one.factorization_or_kind,
+            one.seed,
+            one.budget or 0,
+        )
     trial = Trial(
         recipe=recipe,
         profile=row["profile"],

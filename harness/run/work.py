@@ -119,8 +119,15 @@ class Work:
         """A readable name, for progress bars and Ray's dashboard."""
         subject = self.subject
         flow = f"{subject.recipe.model.flow} {subject.set_name}"
+        if self.pretraining is not None and self.pretraining.form == "data":
+            return f"measure the data {subject.set_name}"
         if self.trial is None:
-            return f"pretrain {flow} to {self.job.budget} seed {subject.seed}"
+            how = (
+                "split by split "
+                if isinstance(subject, Pretraining) and subject.form == "self"
+                else ""
+            )
+            return f"pretrain {flow} {how}to {self.job.budget} seed {subject.seed}"
         budget = "" if self.trial.budget is None else f" budget {self.trial.budget}"
         return f"train {flow} {self.trial.factorization}{budget} seed {subject.seed}"
 

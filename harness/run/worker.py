@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 
 from lcma import db, models
 from lcma.harness import data, storage
@@ -66,10 +67,13 @@ from lcma.harness.storage import Folder, StorageError
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
+from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Member, train_stack
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
+from lcma.models.factorization import surviving_ids
+from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.measures import SECONDS_PER_STEP, SWD, plugin_measures
@@ -336,6 +340,7 @@ class _Attempt:
         self.stopwatch = Stopwatch(work.device, work.gpus, stack.clock)
         self.trained_seconds = 0.0
         self.trainer: Trainer | None = None
+        self.before = 0  # steps of the parts of its training before this one
         self.folder: CheckpointFolder | None = None
         self.found = tuple(notes)
         self.notes = list(notes)
@@ -443,13 +448,17 @@ class _Attempt:
         return (yield from self._run_trial(self.work.trial, lease))
 
     def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
+        if pretraining.form == "data":
+            return self._measure_data(pretraining, lease)
+        if pretraining.form == "self":
+            return (yield from self._run_self(pretraining, lease))
         budget = self.work.job.budget
         assert budget is not None
         prepared = self._open_data()
         trainer = self.trainer = Trainer(
             flow=self._to_device(
                 models.build_nms(
-                    pretraining.recipe.model, seed=pretraining.seed, form=pretraining.nms
+                    pretraining.recipe.model, seed=pretraining.seed, form=pretraining.form
                 )
             ),
             optimization=pretraining.recipe.optimization,
@@ -461,8 +470,20 @@ class _Attempt:
         measured = measure_maps(trainer.flow, trainer.images, groups)
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
-            _make_map(one, pretraining, self.work.job.data_digest, budget) for one in measured
+            _make_map(
+                one,
+                self.work.job,
+                compute_map_statistics(
+                    one.values, one.standard_errors, one.split, pretraining.form
+                ),
+            )
+            for one in measured
         )
+        return self._make_pretraining_ending(trainer, maps, lease)
+
+    def _make_pretraining_ending(
+        self, trainer: Trainer, maps: tuple[db.ContributionMap, ...], lease: Lease
+    ) -> Ending:
         kept, keep = trainer.kept, self.work.keep.snapshots
         artifacts: tuple[db.Artifact, ...] = ()
         if kept is not None and keep != "none":
@@ -473,6 +494,66 @@ class _Attempt:
             artifacts=artifacts,
             longest_only=keep == "longest",
         )
+
+    def _run_self(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
+        """Find one table after the other, each by a training with those found before it."""
+        budget = self.work.job.budget
+        assert budget is not None
+        prepared, recipe, seed = self._open_data(), pretraining.recipe, pretraining.seed
+        model, options = recipe.model, recipe.maps
+        shape = (model.channels, model.size, model.size)
+        conventional = factorizations.canonical(
+            "conventional", conventional=catalog.flows()[model.flow], splits=model.splits
+        )
+        found: list[MeasuredMap] = []
+        maps: list[db.ContributionMap] = []
+        for split in range(1, model.splits + 1):
+            tables = models.make_tables(
+                "self",
+                shape,
+                len(found),
+                maps=[one.values for one in found],
+                order=options.order,
+            )
+            ids = surviving_ids(tables, shape)[-1]
+            tables = models.make_tables(conventional, shape, model.splits, seed=seed, given=tables)
+            self.before = budget * (split - 1) // model.splits
+            until = budget * split // model.splits - self.before
+            logger.info("finds the table of split %d", split)
+            trainer = self.trainer = Trainer(
+                flow=self._to_device(models.build_from_tables(model, tables, seed=seed)),
+                optimization=recipe.optimization,
+                seed=seed,
+                images=self._make_images(prepared, "train"),
+            )
+            if budget:
+                yield from self._train(trainer, until, lease)
+            else:  # the parts would have one checkpoint
+                trainer.start()
+                lease.started_at(0, {})
+            groups = prepared.part("train").groups
+            measured = measure_maps(trainer.flow, trainer.images, groups, [options.conv1x1])
+            self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
+            score = options.stored_score
+            chosen = next((m for m in measured if (m.split, m.score) == (split, score)), None)
+            if chosen is None:
+                raise UserError(
+                    f"there is no map by the score {score} at split {split}: a dimension does not "
+                    "vary; take `maps.score=cumulative`"
+                )
+            found.append(chosen)
+            maps.append(_make_map_of(chosen, ids, self.work.job))
+        return self._make_pretraining_ending(trainer, tuple(maps), lease)
+
+    def _measure_data(self, pretraining: Pretraining, lease: Lease) -> Ending:
+        """Measure the maps of the data alone; nothing is trained."""
+        lease.started_at(0, {})
+        prepared = self._open_data()
+        measured = measure_data(prepared, pretraining.recipe.model.splits)
+        if lease.lost:
+            raise StoppedError
+        maps = tuple(_make_map_of(one.measured, one.ids, self.work.job) for one in measured)
+        return replace(self._make_ending("done", lease), maps=maps)
 
     def _run_trial(self, trial: Trial, lease: Lease) -> _Steps[Ending]:
         prepared = self._open_data()
@@ -520,18 +601,22 @@ class _Attempt:
         self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None
     ) -> _Steps[None]:
         """Train up to a step. At a rung on the way: evaluate, and raise AtRungError."""
-        folder = self.folder = CheckpointFolder(_open_folder(self.work, self.claim.rerun))
+        before = self.before
+        folder = self.folder = CheckpointFolder(
+            _open_folder(self.work, self.claim.rerun), first=before
+        )
         most = until if rung is None else min(rung, until)
         step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=most), lease)
-        lease.started_at(step, trainer.curves)
+        if step or not before:  # else it goes on from the part before, in this attempt
+            lease.started_at(before + step, trainer.curves)
         if folder.passed_over:
             damaged = ", ".join(folder.passed_over)
             self.notes.append(f"passed over checkpoints that are damaged: {damaged}")
             logger.warning(self.notes[-1])
         logger.info("trains from step %d to %d on %s", step, until, self.work.device)
         hooks = Hooks(
-            progress=lease.progress,
-            metric=lease.metric,
+            progress=lambda step: lease.progress(before + step),
+            metric=lambda name, step, value: lease.metric(name, before + step, value),
             stop=lambda: lease.lost,
             over=lambda: (
                 trainer.step == rung
@@ -642,7 +727,7 @@ class _Attempt:
             message="\n".join(filter(None, (*self.notes, message))),
             log=self.log.text,
             first_step=lease.first_step,
-            last_step=lease.step if self.trainer is None else self.trainer.step,
+            last_step=lease.step if self.trainer is None else self.before + self.trainer.step,
             cost=self._cost(),
             metrics=lease.pending(),
             policy=make_policy(self.work),
@@ -739,13 +824,15 @@ class _Attempt:
 
 
 def _make_map(
-    measured: MeasuredMap, pretraining: Pretraining, data_digest: str, budget: int
+    measured: MeasuredMap, job: db.PlannedJob, statistics: db.MapStatistics
 ) -> db.ContributionMap:
-    """Return a measured map as the database stores it, with its statistics."""
+    """Return a map that a job measured as the database stores it."""
+    assert job.pretraining_id is not None
+    assert job.budget is not None
     return db.ContributionMap(
-        pretraining_id=pretraining.id,
-        data_digest=data_digest,
-        budget=budget,
+        pretraining_id=job.pretraining_id,
+        data_digest=job.data_digest,
+        budget=job.budget,
         split=measured.split,
         score=measured.score,
         values=measured.values,
@@ -754,10 +841,16 @@ def _make_map(
         images=measured.images,
         mean_log_det=measured.scalar,
         clusters=measured.clusters,
-        statistics=compute_map_statistics(
-            measured.values, measured.standard_errors, measured.split, pretraining.nms
-        ),
+        statistics=statistics,
     )
+
+
+def _make_map_of(
+    measured: MeasuredMap, ids: NDArray[np.int64], job: db.PlannedJob
+) -> db.ContributionMap:
+    """Return a map at a split of which the dimensions ``ids`` are still there, (C, H, W)."""
+    values, errors = (one.ravel()[ids] for one in (measured.values, measured.standard_errors))
+    return _make_map(measured, job, compute_map_statistics(values, errors, 1, "flat"))
 
 
 def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.ContributionMap]:
@@ -767,7 +860,7 @@ def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contr
     """
     if trial.pretraining is None or trial.budget is None:
         return []
-    pretraining, score = trial.pretraining, trial.recipe.maps.stored_score
+    pretraining, score = trial.pretraining, trial.map_score
     found: list[db.ContributionMap] = wait_out(
         lambda: list(
             store.maps(

@@ -55,12 +55,15 @@ def sort_checkpoints(names: Iterable[str]) -> list[CheckpointFile]:
 class CheckpointFolder:
     """The checkpoints of one run, in a folder of a local disk or of any other place.
 
+    Steps are counted from ``first``: a run of several parts, each of which begins at step 0, has
+    one folder. What is at ``first`` itself is the end of the part before.
+
     Every method raises StorageError: UnreachableError if the same may work later.
     """
 
-    def __init__(self, folder: Path | Folder, *, newest: int = 2) -> None:
+    def __init__(self, folder: Path | Folder, *, newest: int = 2, first: int = 0) -> None:
         self.folder = LocalFolder(folder) if isinstance(folder, Path) else folder
-        self.newest = newest
+        self.newest, self.first = newest, first
         self.passed_over: list[str] = []
 
     def list(self) -> list[CheckpointFile]:
@@ -73,6 +76,7 @@ class CheckpointFolder:
         Later ones stay: they belong to a longer run of the same training.
         """
         kind = ".kept" if keep else ""
+        step += self.first
         stored = self.folder.put(
             lambda file: torch.save({"format": FORMAT, **state}, file),
             lambda digest: f"step-{step:09d}.{digest[:16]}{kind}.pt",
@@ -101,14 +105,15 @@ class CheckpointFolder:
         """
         self.passed_over = []
         for one in reversed(self.list()):
-            if one.step > at_most:
+            step = one.step - self.first
+            if step > at_most or (self.first and step <= 0):
                 continue
             try:
                 state = self._read(one, device)
             except MissingFileError:  # removed meanwhile
                 continue
             if state is not None:
-                return one.step, state
+                return step, state
             self.passed_over.append(one.name)
         return None
 

@@ -1,5 +1,6 @@
 """Contribution maps of a pretrained flow (Algorithm 1, step 2)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -42,14 +43,17 @@ class MeasuredMap:
 
 
 def measure_maps(
-    flow: Flow, images: Images, groups: NDArray[np.integer] | None = None
+    flow: Flow,
+    images: Images,
+    groups: NDArray[np.integer] | None = None,
+    conventions: Sequence[Share] = SHARES,
 ) -> list[MeasuredMap]:
-    """Measure the maps at every split of a flow without splits (NMS), under every score.
+    """Measure the maps at every split of a flow, under every score.
 
     Evaluation mode, the first min(N, 10,000) images without augmentation, one dequantization
     draw by a fixed seed, means in float64. Halves take alternating images, or alternating
     clusters where there are two or more. `normalized` is left out where a dimension does not
-    vary. Where 1x1 convolutions mix channels, each convention of sharing out their
+    vary. Where 1x1 convolutions mix channels, each of the ``conventions`` of sharing out their
     log-determinant has maps of its own, of scores such as `cumulative/sorted`. Residual blocks
     average as many probes for an image as bring images times probes to 10,000.
     """
@@ -58,9 +62,8 @@ def measure_maps(
         if isinstance(module, ResidualBlock):
             module.probes = -(-MAX_IMAGES // count)
     mixes = any(isinstance(m, InvertibleConv1x1) for m in flow.modules())
-    conventions: tuple[Share, ...] = SHARES if mixes else ("output",)
     measured: list[MeasuredMap] = []
-    for share in conventions:
+    for share in conventions if mixes else ("output",):
         with sharing(flow, share):
             measured += _measure(flow, images, groups, count, share)
     return measured

@@ -205,6 +205,8 @@ def _describe_bits(job: JobFacts) -> list[str]:
 
 
 def _name_bar(job: JobFacts) -> str:
+    if job.nms == "data":
+        return escape(job_title(job))
     budget = "" if job.budget is None else f" {job.budget}"
     what = f"{job.factorization}{budget}" if job.kind == "trial" else f"pretrain to{budget}"
     return escape(f"{job.flow} {job.dataset} {what} seed {job.seed}")

@@ -18,7 +18,7 @@ from lcma.models.factorization import (
     table_from_map,
     tied_windows,
 )
-from lcma.sweeps.factorizations import FIXED, words
+from lcma.sweeps.factorizations import DATA_RULES, FIXED, words
 
 Shape = tuple[int, int, int]
 Nested = list[list[list[int]]]
@@ -114,6 +114,54 @@ def test_fixed_tables(name: str) -> None:
         assert same(table, naive_table(shape, lambda c, R, Q: RULES[name]))
 
 
+POSITIONS = {"a": 0, "b": 1, "c": 2, "d": 3}
+
+
+@pytest.mark.parametrize("name", ["keep-ab", "keep-ad-bc-cd", "keep-bd-bd-ac", "keep-ac"])
+def test_a_pattern_keeps_its_two_positions_of_every_window(name: str) -> None:
+    pairs = name.split("-")[1:]
+    found = make_tables(name, SHAPE, 3)
+    for split, shape in enumerate([(2, 8, 8), (4, 4, 4), (8, 2, 2)]):
+        stay = [POSITIONS[p] for p in pairs[split % len(pairs)]]
+        assert same(found[split], naive_table(shape, lambda c, R, Q, stay=stay: stay))
+
+
+@pytest.mark.parametrize(
+    ("name", "alike"),
+    [("keep-ad", "checkerboard-even"), ("keep-bc", "checkerboard-odd"), ("keep-cd", "rows")],
+)
+def test_a_pattern_that_has_a_name_is_that_table(name: str, alike: str) -> None:
+    for one, other in zip(make_tables(name, SHAPE, 3), make_tables(alike, SHAPE, 3), strict=True):
+        assert np.array_equal(one.permutation, other.permutation)
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_low_global_factors_out_the_low_half_of_all_dimensions(data: st.DataObject) -> None:
+    maps = data.draw(tied_maps((6, 8, 8))).reshape(3, *SHAPE)
+    found = make_tables("low-global", SHAPE, 3, maps=list(maps))
+    there = list(range(128))
+    for split, ids in enumerate(surviving_ids(found, SHAPE)[1:]):
+        at = surviving_ids(found, SHAPE)[split].ravel().tolist()
+        assert sorted(at) == sorted(there)
+        flat = maps[split].ravel()
+        # A tie: the earlier place is higher.
+        order = sorted(range(len(at)), key=lambda place: (-flat[at[place]], place))
+        there = [at[place] for place in order[: len(at) // 2]]
+        assert sorted(ids.ravel().tolist()) == sorted(there)
+
+
+@pytest.mark.parametrize("name", DATA_RULES)
+def test_rules_of_the_data_read_their_maps_as_a_word(name: str) -> None:
+    maps = np.random.RandomState(5).randint(0, 3, (3, *SHAPE)).astype(float)
+    word = "LLL" if name.endswith("low") else "HHH"
+    for order in ("raster", "rank"):
+        found = make_tables(name, SHAPE, 3, maps=list(maps), order=order)
+        expected = make_tables(word, SHAPE, 3, maps=list(maps), order=order)
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one.permutation, other.permutation)
+
+
 def test_channel_lets_the_second_half_of_the_squeezed_channels_leave() -> None:
     C, H, W = 3, 4, 4
     (found,) = make_tables("channel", (C, H, W), 1)
@@ -172,7 +220,10 @@ def test_conventional_realnvp_has_a_closed_form() -> None:
     assert [len(s) for s in expected] == [384, 192, 96, 96]
 
 
-@pytest.mark.parametrize("name", [n for n in (*FIXED, "LHL", "HHL") if n != "none"])
+@pytest.mark.parametrize(
+    "name",
+    [n for n in (*FIXED, "LHL", "HHL", "keep-ad-bc-cd", "low-global", "detail-low") if n != "none"],
+)
 def test_halves_are_a_partition(name: str) -> None:
     maps = np.random.RandomState(0).randint(0, 3, (3, *SHAPE)).astype(float)
     found = make_tables(name, SHAPE, 3, seed=4, maps=list(maps))

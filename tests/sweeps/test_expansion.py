@@ -62,6 +62,83 @@ def test_budgets_multiply_words_alone() -> None:
     assert all((t.pretraining is None) == (t.budget is None) for t in found.trials)
 
 
+def test_patterns_of_one_experiment_are_run_once() -> None:
+    asked = [
+        "checkerboard",
+        "keep-ad",
+        "keep-da-ad-ad",
+        "keep-cd",
+        "rows",
+        "keep-ba",
+        "keep-ab-ab-ab",
+    ]
+    found = expand(sweep(asked))
+    assert [c.same_as for c in found.cells] == [
+        None,
+        "checkerboard",
+        "checkerboard",
+        None,
+        "keep-cd",
+        None,
+        "keep-ab",
+    ]
+    assert [t.factorization for t in found.trials] == ["checkerboard-even", "rows", "keep-ab"]
+    even = expand(sweep("checkerboard-even")).trials[0].id
+    assert [t.id for t in expand(sweep("keep-ad-ad-ad")).trials] == [even]
+
+
+def test_every_pattern_of_a_recipe() -> None:
+    found = expand(sweep(["conventional", "patterns"]))
+    assert len(found.cells) == 217
+    assert len(found.trials) == 216
+    assert not found.pretrainings
+    left = expand(sweep(["patterns", "channel"], exclude=[{"factorization": "patterns"}]))
+    assert [c.factorization for c in left.cells] == ["channel"]
+    left = expand(sweep(["patterns"], exclude=[{"factorization": "keep-ad"}]))
+    assert len(left.cells) == 215
+
+
+def test_a_pattern_of_another_number_of_splits_is_invalid() -> None:
+    (cell,) = expand(sweep("keep-ad-bc")).cells
+    assert cell.reason is not None
+    assert cell.reason.startswith("the pattern keep-ad-bc names 2 pairs, the recipe has 3 splits")
+
+
+def test_low_global_shares_the_pretraining_of_words() -> None:
+    found = expand(sweep(["low", "low-global"], budget=[10, 20], seeds=2))
+    assert len(found.trials) == 8
+    assert len(found.pretrainings) == 2
+    ranked = {"maps": {"order": "rank"}}
+    first, second = (
+        expand(sweep(["low", "low-global"], budget=10, recipe=recipe)).trials
+        for recipe in ({}, ranked)
+    )
+    assert first[0].id != second[0].id
+    assert first[1].id == second[1].id, "without windows there is no order in them"
+
+
+def test_what_is_measured_of_the_data_is_shared_by_flows_seeds_and_recipes() -> None:
+    flows: dict[str, Any] = {"flow": ["realnvp", "glow"], "dataset": "photos16"}
+    matrix = flows | {"factorization": ["variance-low", "precision-high"]}
+    content = {"name": "x", "matrix": matrix, "seeds": 3, "recipe": {"model": {"splits": 2}}}
+    found = expand(spec.check(content, "here"))
+    assert len(found.trials) == 12
+    ((pretraining, budgets),) = found.pretrainings.values()
+    assert (pretraining.form, pretraining.seed, budgets) == ("data", 0, (0,))
+    with_budget = spec.check(content | {"matrix": matrix | {"budget": [10, 100]}}, "here")
+    assert {t.id for t in expand(with_budget).trials} == {t.id for t in found.trials}
+    options = {"maps": {"score": "total", "nms": "flat"}, "model": {"splits": 2}}
+    changed = expand(spec.check(content | {"recipe": options}, "here"))
+    assert {t.id for t in changed.trials} == {t.id for t in found.trials}
+    other = expand(spec.check(content | {"recipe": {"model": {"splits": 1}}}, "here"))
+    assert other.pretrainings.keys() != found.pretrainings.keys()
+
+
+def test_images_too_large_for_a_covariance_are_refused() -> None:
+    (cell,) = expand(sweep("precision-low", dataset="imagenet64")).cells
+    assert cell.reason == "precision-low is for images of at most 3072 dimensions, not 12288"
+
+
 def test_synonyms_are_run_once() -> None:
     asked = ["low", "LLL", "checkerboard", "conventional", "lll", "HHH", "high"]
     found = expand(sweep(asked, budget=10))

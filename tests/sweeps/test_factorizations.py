@@ -1,17 +1,27 @@
 """Names of factorizations, and which are one experiment."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
+    DATA_RULES,
     FIXED,
     NAMES,
+    PAIRS,
+    FactorizationRule,
     ImpossibleError,
+    add,
     canonical,
+    is_pattern,
     is_word,
+    needs_budget,
+    needs_maps,
     normalize,
+    patterns,
     synonyms,
     words,
 )
@@ -29,6 +39,11 @@ UNKNOWN = {
     "LXH": "unknown factorization 'LXH': a word has one letter L or H for each split, "
     "and 'X' is neither",
     "checkerbord": "unknown factorization 'checkerbord': did you mean 'checkerboard'?",
+    "keep-ax": "unknown factorization 'keep-ax': a pattern names the two positions of each window",
+    "keep-aa": "unknown factorization 'keep-aa': a pattern names",
+    "keep-abc": "unknown factorization 'keep-abc': a pattern names",
+    "keep": "unknown factorization 'keep': a pattern names",
+    "keep-ad-": "unknown factorization 'keep-ad-': a pattern names",
     "chanel": "unknown factorization 'chanel': did you mean 'channel'?",
     "zzz": "unknown factorization 'zzz': known are checkerboard-even,",
     "": "unknown factorization '': known are",
@@ -77,7 +92,8 @@ def test_without_a_split_only_none_is_possible(name: str) -> None:
 def test_synonyms_are_the_names_with_the_same_canonical_name(
     splits: int, conventional: str
 ) -> None:
-    every = (*NAMES, *words(splits))
+    several = ["-".join(("keep", *pairs)) for pairs in itertools.product(PAIRS, repeat=splits)]
+    every = {*NAMES, *words(splits), *several, *(f"keep-{pair}" for pair in PAIRS)}
     groups: dict[str, set[str]] = {}
     for name in every:
         groups.setdefault(canonical(name, conventional=conventional, splits=splits), set()).add(
@@ -92,3 +108,50 @@ def test_words_are_all_words_from_high_to_low() -> None:
     assert len(set(words(4))) == 16
     assert all(is_word(word) for word in words(3))
     assert not any(is_word(name) for name in (*NAMES, "l", ""))
+
+
+pairs_of_positions = st.lists(st.sampled_from("abcd"), min_size=2, max_size=2, unique=True).map(
+    "".join
+)
+
+
+@given(st.lists(pairs_of_positions, min_size=1, max_size=4), st.integers(1, 4))
+def test_a_canonical_pattern_is_its_own(pairs: list[str], splits: int) -> None:
+    name = "-".join(("keep", *pairs))
+    if len(pairs) not in (1, splits):
+        with pytest.raises(ImpossibleError, match=f"names {len(pairs)} pairs, the recipe has"):
+            canonical(name, conventional="channel", splits=splits)
+        return
+    found = canonical(name, conventional="channel", splits=splits)
+    assert canonical(found, conventional="channel", splits=splits) == found
+    swapped = "-".join(("KEEP", *(pair[::-1].upper() for pair in pairs)))
+    assert canonical(swapped, conventional="channel", splits=splits) == found
+    if len(set(map(frozenset, pairs))) == 1:
+        once = canonical(f"keep-{pairs[0]}", conventional="channel", splits=splits)
+        assert found == once
+    assert found in patterns(splits)
+
+
+def test_patterns_are_all_patterns_each_by_the_name_it_is_run_under() -> None:
+    assert [len(patterns(splits)) for splits in (1, 2, 3)] == [6, 36, 216]
+    for splits in (1, 2, 3):
+        assert len(set(patterns(splits))) == 6**splits
+        assert {"checkerboard-even", "checkerboard-odd", "rows"} < set(patterns(splits))
+    assert "keep-ad-bc" in patterns(2)
+    assert all(is_pattern(name) for name in patterns(2) if name.startswith("keep"))
+    assert not any(is_pattern(name) for name in NAMES)
+
+
+def test_which_rules_read_maps_and_which_a_budget() -> None:
+    reading = {"LHL", "low-global", *DATA_RULES}
+    assert {n for n in (*NAMES, "LHL", "keep-ad-bc-cd") if needs_maps(n)} == reading
+    with_budget = {"LHL", "low", "high", "low-global"}
+    assert {n for n in (*NAMES, "LHL", "keep-ad") if needs_budget(n)} == with_budget
+
+
+@pytest.mark.parametrize(
+    "name", ["low-global", "precision-low", "patterns", "keep-ad", "keep-ba-cd"]
+)
+def test_a_plugin_cannot_take_a_name_of_these_rules(name: str) -> None:
+    with pytest.raises(ValueError, match="choose another name"):
+        add(FactorizationRule(name, lambda *_: None))

@@ -100,7 +100,7 @@ def list_series(store: Store, sweep_id: str | None) -> list[MapSeries]:
     if sweep_id is not None:
         members = {member.trial_id for member in store.sweep_members(sweep_id)}
         uses = {
-            (use.pretraining_id, read_score(use.map_options))
+            (use.pretraining_id, read_score(use.factorization, use.map_options))
             for use in store.map_users()
             if use.trial_id in members
         }

@@ -1,0 +1,316 @@
+"""Rules beyond the paper as jobs: what they leave, how they are shared, stopped and resumed."""
+
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lcma import db, models
+from lcma.db.integrity import check_integrity
+from lcma.harness.cli import main as cli
+from lcma.harness.data.verified import open_images
+from lcma.harness.place import Place
+from lcma.harness.results.map_statistics import make_kept_masks
+from lcma.harness.run import worker
+from lcma.harness.run.plan import Node
+from lcma.harness.run.stacks import find_shapes
+from lcma.harness.run.work import Report
+from lcma.harness.run.worker import run_work, run_works
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.contribution import measure_maps
+from lcma.harness.train.data_maps import measure_data
+from lcma.harness.train.trainer import Hooks, Trainer
+from lcma.models import SplitTable
+from lcma.sweeps import spec as specs
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.factorizations import DATA_RULES
+from tests.harness.conftest import SMALL, merged
+
+Registered = Callable[..., tuple[db.Store, list[Node]]]
+SHAPE = (3, 8, 8)
+TWO_SPLITS: dict[str, Any] = {"recipe": {"model": {"splits": 2}, "training": {"steps": 10}}}
+
+
+def sweep_of(factorization: Any, **change: Any) -> dict[str, Any]:
+    base = merged(TWO_SPLITS, {"matrix": {"factorization": factorization}})
+    return merged(base, change)
+
+
+def run_all(nodes: list[Node]) -> dict[str, Report]:
+    reports: dict[str, Report] = {}
+    for node in nodes:
+        reports[node.work.job_id] = run_work(node.work, reports.get(node.after or ""))
+    return reports
+
+
+def read_kept(store: db.Store) -> dict[tuple[str, int], list[Any]]:
+    """The dimensions that the trained flows' tables keep, by factorization and seed, by split."""
+    found: dict[tuple[str, int], list[Any]] = {}
+    query = (
+        "SELECT factorization, seed, split, kept FROM index_tables "
+        "JOIN flow_trials ON flow_trials.id = trial_id ORDER BY split"
+    )
+    for row in store.database.query(query, limit=None, timeout=10).rows:
+        mask = np.unpackbits(np.frombuffer(row[3], dtype=np.uint8))[:192]
+        found.setdefault((row[0], row[1]), []).append(mask.astype(bool).reshape(SHAPE))
+    return found
+
+
+def read_maps(store: db.Store, work: Any, score: str) -> list[Any]:
+    maps = store.maps(pretraining_id=work.pretraining.id, budget=work.job.budget, score=score)
+    return [one.values for one in maps]
+
+
+def same_masks(kept: list[Any], tables: list[SplitTable]) -> bool:
+    masks = make_kept_masks(tables, SHAPE)
+    return all(np.array_equal(a, b) for a, b in zip(kept, masks, strict=True))
+
+
+# The data alone
+
+
+def test_one_job_measures_the_data_for_all_flows_and_seeds(registered: Registered) -> None:
+    change = {"seeds": [0, 1], "matrix": {"budget": []}}
+    store, nodes = registered(sweep_of(["variance-low", "precision-high"], **change))
+    assert [n.work.title for n in nodes][:1] == ["measure the data photos8"]
+    assert len(nodes) == 5
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    first = nodes[0].work
+    prepared = open_images("photos8", first.place.data, first.job.data_digest)
+    for one in measure_data(prepared, 2):
+        assert np.array_equal(
+            read_maps(store, first, one.measured.score)[one.measured.split - 1],
+            one.measured.values,
+        )
+    kept = read_kept(store)
+    assert len(kept) == 4
+    for (rule, _), masks in kept.items():
+        word = "LL" if rule.endswith("low") else "HH"
+        maps = read_maps(store, first, rule)
+        assert same_masks(masks, models.make_tables(word, SHAPE, 2, maps=maps))
+    frame = store.results()
+    assert sorted(set(frame.factorization)) == ["precision-high", "variance-low"]
+    assert (frame.budget == 0).all()
+    assert frame.map_options.isna().all()
+
+
+def test_a_stored_map_of_the_data_is_read_rather_than_measured_again(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine's LAPACK might rank near-ties otherwise."""
+    store, nodes = registered(sweep_of("precision-low", matrix={"budget": []}))
+    assert run_work(nodes[0].work).ending == "done"
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(worker, "measure_data", refuse)
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert len(store.results()) == 1
+
+
+# Self
+
+
+def self_by_hand(place: Place, node: Node, folder: Path, score: str) -> list[Any]:
+    """The maps of `self` by trainings written out: each from the start, with the tables so far."""
+    work = node.work
+    pretraining = work.pretraining
+    assert pretraining is not None
+    recipe = pretraining.recipe
+    prepared = open_images("photos8", place.data, work.job.data_digest)
+    images = Images(prepared.part("train").images, torch.device("cpu"))
+    found: list[Any] = []
+    for split in (1, 2):
+        tables = models.make_tables("checkerboard-even", SHAPE, 2)
+        if split == 2:
+            (first,) = models.make_tables("L", SHAPE, 1, maps=found)
+            half = (6, 4, 4)
+            tables = [first, *models.make_tables("checkerboard-even", half, 1)]
+        flow = models.build_from_tables(recipe.model, tables, seed=pretraining.seed)
+        trainer = Trainer(
+            flow=flow, optimization=recipe.optimization, seed=pretraining.seed, images=images
+        )
+        own = CheckpointFolder(folder / str(split))
+        trainer.resume(own, at_most=0)
+        trainer.run(10, own, Hooks())
+        measured = measure_maps(trainer.flow, images, prepared.part("train").groups)
+        (chosen,) = [m.values for m in measured if (m.split, m.score) == (split, score)]
+        found.append(chosen)
+    return found
+
+
+@pytest.mark.parametrize("score", ["cumulative", "normalized"])
+def test_self_finds_one_table_after_the_other(
+    registered: Registered, place: Place, tmp_path: Path, score: str
+) -> None:
+    change = {"matrix": {"budget": 20}, "recipe": {"maps": {"score": score}}}
+    store, nodes = registered(sweep_of("self", **change))
+    segment, _ = nodes
+    assert segment.work.title == "pretrain realnvp photos8 split by split to 20 seed 0"
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    maps = read_maps(store, segment.work, score)
+    by_hand = self_by_hand(place, segment, tmp_path / "by hand", score)
+    assert all(np.array_equal(a, b) for a, b in zip(maps, by_hand, strict=True))
+    (kept,) = read_kept(store).values()
+    assert same_masks(kept, models.make_tables("LL", SHAPE, 2, maps=maps))
+    curve = store.metrics(segment.work.job_id, "train_bits_per_dim")
+    assert [point.step for point in curve] == [10, 20]
+    (row,) = store.results().to_dict("records")
+    assert (row["factorization"], row["budget"], row["seed"]) == ("self", 20, 0)
+    costs = store.view("trial_results").to_dict("records")
+    assert len(costs) == 1
+    job = store.job(segment.work.job_id)
+    assert job is not None
+    assert (job.step, job.steps) == (20, 20)
+
+
+def test_self_with_no_budget_ranks_new_flows(registered: Registered) -> None:
+    store, nodes = registered(sweep_of("self", matrix={"budget": 0}))
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert len(read_maps(store, nodes[0].work, "cumulative")) == 2
+
+
+class Killed(SystemExit):
+    """The death of a worker."""
+
+
+@pytest.mark.parametrize("dies_at", [15, 20, 35])
+def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
+    registered: Registered,
+    place: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_at: int,
+) -> None:
+    """At 20 the second part has no checkpoint yet, and the end of the first one is gone on from."""
+    store, nodes = registered(sweep_of("self", matrix={"budget": [30, 50]}))
+    work = next(node.work for node in nodes if node.work.job.budget == 50)
+    copy_plan(place.db, tmp_path / "other.db")
+    steps = 0
+    step = Trainer._one_step
+
+    def dying(trainer: Trainer) -> Any:
+        nonlocal steps
+        if steps == dies_at:
+            raise Killed
+        steps += 1
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "_one_step", dying)
+    monkeypatch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    with pytest.raises(Killed):
+        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+    monkeypatch.undo()
+    time.sleep(1.0)
+    assert run_work(work).ending == "done"
+    elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
+    assert run_work(replace(work, place=elsewhere)).ending == "done"
+    other = db.connect(elsewhere.db)
+    for one, undisturbed in zip(
+        read_maps(store, work, "cumulative"), read_maps(other, work, "cumulative"), strict=True
+    ):
+        assert np.array_equal(one, undisturbed)
+    curves = [at.metrics(work.job_id, "train_bits_per_dim") for at in (store, other)]
+    assert curves[0] == curves[1]
+    assert [point.step for point in curves[0]] == [10, 20, 25, 35, 45, 50]
+    went_on = store.attempts().sort_values("token").first_step.tolist()
+    assert went_on[1] == {15: 10, 20: 20, 35: 35}[dies_at]
+    assert check_integrity(store.database).findings == ()
+
+
+def test_self_in_stacks(registered: Registered, place: Place) -> None:
+    """Members of a stack find tables of their own, with the bits of any other stack."""
+    change = {"matrix": {"budget": 20}, "seeds": [0, 1, 2]}
+    change |= {"recipe": {"optimization": {"stacked": True}}}
+    store, nodes = registered(sweep_of(["self", "low"], **change))
+    shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
+    segments = [
+        n.work
+        for n in nodes
+        if n.work.pretraining is not None and n.work.pretraining.form == "self"
+    ]
+    assert len({shapes[work.job_id] for work in segments}) == 1
+    assert len(set(shapes.values())) == 3, "self, the flow without splits, and trainings"
+    assert [r.ending for r in run_works(segments)] == ["done"] * 3
+    found = [read_maps(store, work, "cumulative") for work in segments]
+    assert len({maps[1].tobytes() for maps in found}) == 3
+    copy_plan(place.db, place.runs.with_name("alone.db"))
+    alone = replace(
+        place,
+        db=f"sqlite:///{place.runs.with_name('alone.db')}",
+        runs=place.runs.with_name("alone"),
+    )
+    assert run_work(replace(segments[1], place=alone)).ending == "done"
+    again = read_maps(db.connect(alone.db), segments[1], "cumulative")
+    assert all(np.array_equal(a, b) for a, b in zip(found[1], again, strict=True))
+
+
+def copy_plan(source: str, target: Path) -> None:
+    """A fresh database with the same plan and no progress."""
+    db.locate(source).backup(target)
+
+
+def test_each_budget_of_self_is_a_pretraining_of_its_own() -> None:
+    content = {
+        "name": "x",
+        "matrix": {
+            "flow": "realnvp",
+            "dataset": "photos16",
+            "factorization": ["self", "low"],
+            "budget": [10, 20],
+        },
+    }
+    found = expand(specs.check(content, "here"))
+    forms = sorted((p.form, budgets) for p, budgets in found.pretrainings.values())
+    assert forms == [("self", (10,)), ("self", (20,)), ("squeezed", (10, 20))]
+    assert len(found.trials) == 4
+    flat = expand(specs.check(content | {"recipe": {"maps": {"nms": "flat"}}}, "here"))
+    ids = [{t.id for t in e.trials if t.factorization == "self"} for e in (found, flat)]
+    assert ids[0] == ids[1], "self has no form without splits"
+    rank = expand(specs.check(content | {"recipe": {"maps": {"order": "rank"}}}, "here"))
+    selves = [
+        {k for k, (p, _) in e.pretrainings.items() if p.form == "self"} for e in (found, rank)
+    ]
+    assert not selves[0] & selves[1], "the order inside halves is that of the tables trained with"
+
+
+def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) -> None:
+    rules = ["conventional", "keep-ad", "keep-ac-bd", "low", "low-global", "self", *DATA_RULES]
+    content = {
+        "name": "rules",
+        "matrix": {"flow": "realnvp", "dataset": "photos8", "factorization": rules, "budget": 10},
+        "recipe": {
+            "model": SMALL["recipe"]["model"] | {"splits": 2},
+            "optimization": {"batch": 8, "stacked": True},
+            "training": {"steps": 10},
+        },
+        "resources": {"gpus": 0, "cpus": os.cpu_count()},
+    }
+    (tmp_path / "rules.yaml").write_text(json.dumps(content))
+    at = ["--db", place.db, "--data", str(place.data), "--runs", str(place.runs)]
+    with redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
+        cli.main(["launch", str(tmp_path / "rules.yaml"), "--local", "--no-pictures", *at])
+    assert end.value.code == 0
+    with pytest.raises(SystemExit):
+        cli.main(["board", "--db", place.db, "--json"])
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    ranked = {(row["factorization"], row["budget"]) for row in group["rows"] if row["rank"]}
+    assert ranked == {
+        ("checkerboard-even", None),
+        ("keep-ac-bd", None),
+        ("LL", 10),
+        ("low-global", 10),
+        ("self", 10),
+        *((rule, 0) for rule in DATA_RULES),
+    }

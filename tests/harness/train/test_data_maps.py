@@ -1,0 +1,147 @@
+"""Maps of the data alone, against loops over pixels and an explicit inverse."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lcma.harness.data.bars import choose_shrinkage
+from lcma.harness.train.data_maps import measure_data
+from lcma.models.factorization import make_tables, surviving_ids
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import DATA_RULES
+from tests.harness.data.test_bars import SHRINKAGES, stored
+
+SHAPE, SPLITS = (2, 4, 4), 2
+
+
+def make_images(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Images whose neighbours are correlated and whose dimensions differ in their spread."""
+    random = np.random.RandomState(seed)
+    mixed = random.standard_normal((count, 32)) @ np.random.RandomState(9).standard_normal((32, 32))
+    spread = np.random.RandomState(8).uniform(1, 6, 32)
+    return np.clip(128 + spread * mixed, 0, 255).astype(np.uint8).reshape(count, *SHAPE)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    images = make_images(600)
+    return stored(
+        tmp_path_factory.mktemp("set"), images, images[:10], holdout=make_images(100, seed=1)
+    )
+
+
+def maps_of(prepared: Any) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for one in measure_data(prepared, SPLITS):
+        found.setdefault(one.measured.score, []).append(one)
+    return found
+
+
+def naive_maps(
+    rule: str, rows: NDArray[np.float64], added: float
+) -> list[tuple[dict[int, float], list[int]]]:
+    """Of each split: the value of each dimension that was still there, and the ids that stay."""
+    what, half = rule.split("-")
+    ids = np.arange(32).reshape(SHAPE)
+    found = []
+    for _ in range(SPLITS):
+        c, h, w = ids.shape
+        values: dict[int, float] = {}
+        precision = None
+        if what == "precision":
+            there = ids.ravel().tolist()
+            covariance = np.cov(rows[:, there].T, bias=True) + added * np.eye(len(there))
+            inverse = np.linalg.solve(covariance, np.eye(len(there)))
+            precision = {d: 1 / inverse[k, k] for k, d in enumerate(there)}
+        stays = np.zeros((2 * c, h // 2, w // 2), dtype=int)
+        for channel, r, q in itertools.product(range(c), range(h // 2), range(w // 2)):
+            four = [int(ids[channel, 2 * r + dr, 2 * q + dq]) for dr in (0, 1) for dq in (0, 1)]
+            means = sum(rows[:, d] for d in four) / 4
+            for d in four:
+                if what == "variance":
+                    values[d] = float(np.mean((rows[:, d] - rows[:, d].mean()) ** 2))
+                elif what == "detail":
+                    values[d] = float(np.mean((rows[:, d] - means) ** 2))
+                else:
+                    assert precision is not None
+                    values[d] = float(precision[d])
+            order = sorted(range(4), key=lambda p, four=four: (-values[four[p]], p))
+            chosen = sorted(order[:2] if half == "low" else order[2:])
+            for rank, p in enumerate(chosen):
+                stays[rank * c + channel, r, q] = four[p]
+        ids = stays
+        found.append((values, ids.ravel().tolist()))
+    return found
+
+
+@pytest.mark.parametrize("rule", DATA_RULES)
+def test_maps_and_tables_are_those_of_loops_over_pixels(prepared: Any, rule: str) -> None:
+    rows = np.array(prepared.part("train").images).reshape(-1, 32).astype(np.float64)
+    covariance = np.cov(rows.T, bias=True)
+    added = choose_shrinkage(prepared, rows.mean(0), covariance)
+    own = maps_of(prepared)[rule]
+    expected = naive_maps(rule, rows, added)
+    tables = make_tables(rule, SHAPE, SPLITS, maps=[one.measured.values for one in own])
+    kept = surviving_ids(tables, SHAPE)[1:]
+    for one, stays, (values, naive_kept) in zip(own, kept, expected, strict=True):
+        assert sorted(one.ids.ravel().tolist()) == sorted(values)
+        flat = one.measured.values.ravel()
+        for d, value in values.items():
+            assert flat[d] == pytest.approx(value, rel=1e-5)
+        assert stays.ravel().tolist() == naive_kept
+    assert own[0].measured.images == 600
+    assert own[1].measured.scalar == pytest.approx(float(own[1].measured.values.sum()), rel=1e-6)
+
+
+def test_where_a_dimension_has_left_its_map_has_the_last_value(prepared: Any) -> None:
+    for first, second in maps_of(prepared).values():
+        gone = np.setdiff1d(np.arange(32), second.ids)
+        assert len(gone) == 16
+        before, after = first.measured.values.ravel(), second.measured.values.ravel()
+        assert np.array_equal(before[gone], after[gone])
+
+
+def test_halves_are_the_maps_of_alternating_images(prepared: Any, tmp_path: Path) -> None:
+    images = np.array(prepared.part("train").images)
+    own = maps_of(prepared)
+    for half in (0, 1):
+        rows = images[half::2].reshape(-1, 32).astype(np.float64)
+        for rule in ("variance-high", "detail-low"):
+            for one, (values, _) in zip(own[rule], naive_maps(rule, rows, 0.0), strict=True):
+                flat = one.measured.halves[half].ravel()
+                assert all(flat[d] == pytest.approx(v, rel=1e-5) for d, v in values.items())
+
+
+def test_the_shrinkage_is_that_of_the_bar(prepared: Any) -> None:
+    """Of all shares the one with the fewest nats on the holdout part, by explicit inverses."""
+    rows = np.array(prepared.part("train").images).reshape(-1, 32).astype(np.float64)
+    held = np.array(prepared.part("holdout").images).reshape(-1, 32) - rows.mean(0)
+    covariance = np.cov(rows.T, bias=True)
+
+    def nats(share: float) -> float:
+        shrunk = covariance + (1 / 12 + share * covariance.diagonal().mean()) * np.eye(32)
+        inverse = np.linalg.inv(shrunk)
+        squares = np.einsum("ni,ij,nj->n", held, inverse, held).mean()
+        noise = np.trace(inverse) / 12
+        return float(np.linalg.slogdet(shrunk)[1] + squares + noise)
+
+    share = min(SHRINKAGES, key=nats)
+    found = choose_shrinkage(prepared, rows.mean(0), covariance)
+    assert found == pytest.approx(1 / 12 + share * covariance.diagonal().mean(), rel=1e-12)
+
+
+def test_fewer_images_than_dimensions_will_do(tmp_path: Path) -> None:
+    few = stored(tmp_path, make_images(20), make_images(4), holdout=make_images(10, seed=1))
+    for maps in maps_of(few).values():
+        assert all(np.isfinite(one.measured.values).all() for one in maps)
+        assert all((one.measured.values > 0).all() for one in maps)
+
+
+def test_float_images_that_do_not_vary_are_refused(tmp_path: Path) -> None:
+    same = np.full((20, *SHAPE), 3.0, dtype=np.float32)
+    with pytest.raises(UserError, match="do not vary"):
+        measure_data(stored(tmp_path, same, same[:2]), SPLITS)
