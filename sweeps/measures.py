@@ -87,6 +87,10 @@ WITH_CONTROLS = (*OF_SAMPLES, KID_MIDPOINTS)
 """Measures that have controls."""
 
 
+BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID, KID_MIDPOINTS})
+"""Measures that `lcma measure` takes, and no training."""
+
+
 def name_controls(measure: str) -> tuple[str, ...]:
     """Return the measures that have the values of all controls of a measure."""
     if measure == KID_MIDPOINTS:
