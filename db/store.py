@@ -130,11 +130,10 @@ from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
-    CONTROLS,
     MeasureKind,
     find_measure,
     list_measures,
-    name_control,
+    name_controls,
     name_overflow,
 )
 
@@ -969,7 +968,7 @@ class Store:
             summed over trials; under the names of these measures.
         """
         overflow = name_overflow(measure)
-        names = [overflow, *(name_control(measure, control) for control in CONTROLS)]
+        names = [overflow, *name_controls(measure)]
         each = (measures.c.value, measures.c.standard_error, measures.c.images)
         sums = [sa.func.sum(column) for column in (measures.c.value, measures.c.images)]
         keys = (trials.c.recipe_id, results.c.data_digest, measures.c.protocol)

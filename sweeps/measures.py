@@ -62,6 +62,9 @@ CONTROLS: dict[str, str] = {
 }
 """Sets of images that are measured as samples are, to know what a measure sees."""
 
+MIDPOINTS, PIXEL_MIDPOINTS = "midpoints", "pixel_midpoints"
+"""Images half way between two, decoded from the mean of their latents, or the mean of pixels."""
+
 ORDERS = (
     ("null", "blur_half"),
     ("blur_half", "blur_1"),
@@ -75,6 +78,24 @@ ORDERS = (
 def name_control(measure: str, control: str) -> str:
     """Return the measure that has the value of a control of a measure of samples."""
     return f"{measure}_{control}"
+
+
+KID_MIDPOINTS = name_control(KID, MIDPOINTS)
+"""The measure of images decoded half way between two."""
+
+WITH_CONTROLS = (*OF_SAMPLES, KID_MIDPOINTS)
+"""Measures that have controls."""
+
+
+BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID, KID_MIDPOINTS})
+"""Measures that `lcma measure` takes, and no training."""
+
+
+def name_controls(measure: str) -> tuple[str, ...]:
+    """Return the measures that have the values of all controls of a measure."""
+    if measure == KID_MIDPOINTS:
+        return (name_control(KID, PIXEL_MIDPOINTS),)
+    return tuple(name_control(measure, control) for control in CONTROLS)
 
 
 def name_overflow(measure: str) -> str:
@@ -145,6 +166,18 @@ SHIPPED: tuple[MeasureKind, ...] = (
     ),
     *_of_samples(
         KID, "squared distance", "kernel distance of features, unbiased, zero for real images"
+    ),
+    MeasureKind(
+        KID_MIDPOINTS,
+        "squared distance",
+        "lower",
+        "kid of images decoded half way between two images of the test part",
+    ),
+    MeasureKind(
+        name_control(KID, PIXEL_MIDPOINTS),
+        "squared distance",
+        None,
+        "kid of a control: the means of these two images, pixel by pixel",
     ),
     *_of_samples(FID, "squared distance", "Fréchet distance of features"),
 )

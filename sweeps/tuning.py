@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lcma.sweeps import budgets, factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, find_measure, held_out
+from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, SWD, find_measure, held_out
 from lcma.sweeps.sections import Section, Seeds
 
 Objective = Literal["weighted", "pareto"]
@@ -119,6 +119,11 @@ class Tune(Section):
             raise ValueError(str(error)) from None
         if kind.direction is None:
             raise ValueError(f"no values of {name} are better than others: give another measure")
+        if name in BY_REQUEST:
+            raise ValueError(
+                f"{name} is not taken when a training ends: tune by {SWD}, and take it of kept "
+                f"weights with `lcma measure`"
+            )
         return name
 
     @model_validator(mode="after")

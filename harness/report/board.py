@@ -61,6 +61,7 @@ def _describe_marks(group: Group) -> str:
     marks = ["* compared with"]
     marks += ["[..] bars"] if group.bars else []
     marks += ["† misses a bar"] if any(row.cleared is False for row in group.rows) else []
+    marks += ["! fails its controls"] if any(n.startswith("!") for n in group.notes) else []
     return ", ".join(marks)
 
 

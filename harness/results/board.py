@@ -29,8 +29,11 @@ from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
-    OF_SAMPLES,
+    KID,
+    KID_MIDPOINTS,
     ORDERS,
+    PIXEL_MIDPOINTS,
+    WITH_CONTROLS,
     MeasureKind,
     find_measure,
     name_control,
@@ -231,7 +234,7 @@ def read_board(
         read_data_facts(store),
         lost,
         bars=store.bars(),
-        beside_samples=store.beside_samples(measure) if measure in OF_SAMPLES else None,
+        beside_samples=store.beside_samples(measure) if measure in WITH_CONTROLS else None,
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
         conventional=store.conventional_factorizations(),
         against=against,
@@ -693,6 +696,12 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
         yield (
             f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black in "
             "them."
+        )
+    pixels = beside.get(name_control(KID, PIXEL_MIDPOINTS))
+    if kind.name == KID_MIDPOINTS and pixels is not None:
+        yield (
+            "Control that has to be worse: means of the same two images, pixel by pixel, "
+            f"{_describe_measure(pixels)}."
         )
     found = {c: one for c in CONTROLS if (one := beside.get(name_control(kind.name, c)))}
     if len(found) < len(CONTROLS):

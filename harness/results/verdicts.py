@@ -15,7 +15,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal
 
-from lcma.db import Store
+from lcma.db import Measure, Store
 from lcma.harness.results.board import (
     BITS,
     COMPARABLE,
@@ -39,7 +39,15 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, published
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES, SECONDS_PER_STEP, MeasureKind
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    KID_MIDPOINTS,
+    OF_SAMPLES,
+    SECONDS_PER_STEP,
+    WITH_CONTROLS,
+    MeasureKind,
+    name_controls,
+)
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
@@ -66,6 +74,7 @@ CLAIMS = {
     "persistence": ("the gap persists as training goes on", "phases"),
     "first-split": ("the first split carries the gap", "words"),
     "agreement": ("the rule with fewer bits/dim has {better}", "rules"),
+    "interpolation": ("images decoded half way between two beat the mean of pixels", "rules"),
     "variant": (
         "the data variant alone moves CelebA by less than the published gap",
         "table1 --dataset celeba64,celeba64-float",
@@ -81,8 +90,8 @@ OF_BITS_PER_DIM = {
 """Claims that are judged with those by bits/dim alone, and why."""
 
 
-BY_SAMPLES = frozenset({"agreement"})
-"""Claims that are judged by measures of samples alone."""
+BY_SAMPLES = {"agreement": OF_SAMPLES, "interpolation": (KID_MIDPOINTS,)}
+"""Claims that are judged by these measures alone."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +276,8 @@ def read_verdicts(
         if measure in OF_SAMPLES:
             of_bits = where | {"protocol": "plain"}
             bits = read_board(store, measure=BITS_PER_DIM, sweep_id=sweep_id, **of_bits)
-        return make_verdicts(board, kind=kind, margin=margin, bits=bits)
+        beside = store.beside_samples(measure) if measure in WITH_CONTROLS else {}
+        return make_verdicts(board, kind=kind, margin=margin, bits=bits, beside_samples=beside)
     if margin is not None:
         raise UserError(
             f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
@@ -292,6 +302,7 @@ def make_verdicts(
     kind: MeasureKind = BITS,
     margin: float | None = None,
     bits: Board | None = None,
+    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
 ) -> Verdicts:
     """Return the verdicts on a board.
 
@@ -302,6 +313,7 @@ def make_verdicts(
         kind: The measure.
         margin: As in `read_verdicts`.
         bits: The same results by bits/dim; for measures of samples.
+        beside_samples: The controls, as `Store.beside_samples` returns them; for midpoints.
     """
     by_bits = kind.name == BITS_PER_DIM
     claims = [one for group in board.groups for one in list_group_claims(group)]
@@ -317,6 +329,7 @@ def make_verdicts(
             for one in claims
             if one.key not in OF_BITS_PER_DIM
         ]
+        claims += list_interpolation_claims(board.groups, beside_samples or {})
         claims += list_agreement_claims(board.groups, () if bits is None else bits.groups)
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
@@ -330,7 +343,7 @@ def make_verdicts(
             for key in CLAIMS
             if key not in {one.key for one in claims}
             and (by_bits or key not in OF_BITS_PER_DIM)
-            and (kind.name in OF_SAMPLES or key not in BY_SAMPLES)
+            and kind.name in BY_SAMPLES.get(key, (kind.name,))
         ),
         not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
         kind=kind,
@@ -885,6 +898,41 @@ def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -
         members=tuple(members),
         sweep="flows",
     )
+
+
+# The claim that interpolations are images
+
+
+def list_interpolation_claims(
+    groups: Sequence[Group],
+    beside: Mapping[tuple[str, str, str], Mapping[str, Measure]],
+) -> Iterator[TestedClaim]:
+    """Yield one claim for each group by `kid_midpoints` that has `low` or the conventional row."""
+    for group in groups:
+        key = (group.recipe_id, group.data_digest, group.protocol)
+        control = beside.get(key, {}).get(name_controls(KID_MIDPOINTS)[0])
+        cells = select_longest(group)
+        rows = [row for row in (cells.low, cells.conventional) if row is not None]
+        if group.measure != KID_MIDPOINTS or control is None or not rows:
+            continue
+        yield make_claim(
+            cells,
+            rows,
+            [
+                PairedComparison(
+                    f"{printable(row.label)} - mean of pixels",
+                    {seed: value - control.value for seed, value in row.by_seed.items()},
+                )
+                for row in rows
+            ],
+            key="interpolation",
+            source="ours",
+            text="images decoded half way between the latents of two test images are nearer to "
+            "real ones than the means of their pixels",
+            unit=name_unit(group.unit),
+            margin=None,
+            sweep="flows",
+        )
 
 
 # Claims about maps: the share of one that repeats over the image, as coupling masks do

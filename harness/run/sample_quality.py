@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
@@ -17,13 +18,24 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.files import write_file
 from lcma.harness.train.controls import choose_evenly, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
+from lcma.harness.train.interpolation import decode_midpoints
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import open_regular
-from lcma.sweeps.measures import CONTROLS, FID, HELD_OUT, KID, SWD, name_control, name_overflow
+from lcma.sweeps.measures import (
+    CONTROLS,
+    FID,
+    HELD_OUT,
+    KID,
+    KID_MIDPOINTS,
+    PIXEL_MIDPOINTS,
+    SWD,
+    name_control,
+    name_overflow,
+)
 
 FID_IMAGES: Final = 2049
 """Fewest images of a Fréchet distance: of no more than features, covariances would say nothing."""
@@ -147,7 +159,35 @@ def measure_samples(
         count = counts[part]
         real = judge.describe_real(prepared, part, count, device)
         found.append(_make(prefix + judge.name, judge.compare(described[:count], real), count))
+    if judge.name == KID:
+        found += _measure_midpoints(flow, prepared, judge, counts["test"], device)
     return tuple(found)
+
+
+def _measure_midpoints(
+    flow: Flow, prepared: Prepared, judge: Judge, count: int, device: torch.device
+) -> list[Measure]:
+    """Return the measure of midpoints between images of the test part, and of their pixels' means.
+
+    The ends lie half way between the real images that all is compared with, in their order, where
+    the part has as many more; those of a pair are half of the part apart.
+    """
+    part = prepared.part("test").images
+    places = np.arange(count) * len(part) // count + len(part) // count // 2
+    first = torch.from_numpy(np.array(part[places])).to(device)
+    last = first.roll(count // 2, 0)
+    real = judge.describe_real(prepared, "test", count, device)
+    decoded = judge.compare(judge.describe(decode_midpoints(flow, first, last)), real)
+
+    def measure_pixels() -> _Values:
+        means = (first.float() + last.float()) / 2
+        return {PIXEL_MIDPOINTS: judge.compare(judge.describe(means), real)}
+
+    key = f"{judge.key}, {count} midpoints"
+    return [
+        _make(KID_MIDPOINTS, decoded, count),
+        *_measure_once(prepared, judge, key, count, (PIXEL_MIDPOINTS,), measure_pixels),
+    ]
 
 
 def _make(name: str, found: Distance, count: int) -> Measure:
@@ -157,37 +197,59 @@ def _make(name: str, found: Distance, count: int) -> Measure:
 
 # Controls, measured once for each set, measure and number of images
 
-_Values = dict[str, tuple[float, float | None]]
+_Values = dict[str, Distance]
+
+_Stored = dict[str, tuple[float, float | None]]
 """Value and standard error of each control."""
 
-_known: dict[tuple[str, str], _Values] = {}
-"""Controls by the set's digest and the key of `_measure_controls`: folders may be read-only."""
+_known: dict[tuple[str, str], _Stored] = {}
+"""Controls by the set's digest and their key in the file: folders may be read-only."""
 
 
 def _measure_controls(
     prepared: Prepared, judge: Judge, count: int, device: torch.device
 ) -> list[Measure]:
-    """Return the controls on the test part: those in the set's folder, or measured and kept there.
+    """Return the controls of `CONTROLS` on the test part."""
+    count = min(count, prepared.manifest.counts["train"])
+
+    def measure() -> _Values:
+        real = judge.describe_real(prepared, "test", count, device)
+        return {
+            name: judge.compare(judge.describe(images.to(device)), real)
+            for name, images in make_controls(prepared.part("train").images, count)
+        }
+
+    key = f"{judge.key}, {count} images"
+    return _measure_once(prepared, judge, key, count, tuple(CONTROLS), measure)
+
+
+def _measure_once(
+    prepared: Prepared,
+    judge: Judge,
+    key: str,
+    count: int,
+    names: tuple[str, ...],
+    measure: Callable[[], _Values],
+) -> list[Measure]:
+    """Return controls that are in the set's folder, or measure them and keep them there.
 
     A file that belongs to other images, or is damaged, is replaced.
     """
-    count = min(count, prepared.manifest.counts["train"])
-    key, digest = f"{judge.key}, {count} images", prepared.manifest.digest
-    values = _known.get((digest, key)) or _read(prepared).get(key)
-    if values is None or values.keys() != CONTROLS.keys():
-        real = judge.describe_real(prepared, "test", count, device)
-        values = {}
-        for name, images in make_controls(prepared.part("train").images, count):
-            one = _make(name, judge.compare(judge.describe(images.to(device)), real), count)
-            values[name] = (one.value, one.standard_error)
-        file = _File(digest=digest, controls=_read(prepared) | {key: values})
+    digest = prepared.manifest.digest
+    stored = _known.get((digest, key)) or _read(prepared).get(key)
+    if stored is None or {*stored} != {*names}:
+        stored = {}
+        for name, one in measure().items():
+            made = _make(name, one, count)
+            stored[name] = (made.value, made.standard_error)
+        file = _File(digest=digest, controls=_read(prepared) | {key: stored})
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(UserError):
             write_file(prepared.folder / FILE_NAME, f"{file.model_dump_json(indent=2)}\n".encode())
-    _known[digest, key] = values
+    _known[digest, key] = stored
     return [
         Measure(name_control(judge.name, name), value, error, count)
-        for name, (value, error) in values.items()
+        for name, (value, error) in stored.items()
     ]
 
 
@@ -196,10 +258,10 @@ class _File(BaseModel):
 
     format: Literal[1] = 1
     digest: str
-    controls: dict[str, _Values]
+    controls: dict[str, _Stored]
 
 
-def _read(prepared: Prepared) -> dict[str, _Values]:
+def _read(prepared: Prepared) -> dict[str, _Stored]:
     """Return the controls in the set's folder by key; none if they are not this set's."""
     try:
         with open_regular(prepared.folder / FILE_NAME) as source:

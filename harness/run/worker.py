@@ -74,9 +74,9 @@ from lcma.harness.train.stack import Member, train_stack
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Pretraining, Trial
-from lcma.sweeps.measures import SECONDS_PER_STEP, plugin_measures
+from lcma.sweeps.measures import SECONDS_PER_STEP, SWD, plugin_measures
 
 START_SECONDS = 600.0
 """Wait for the database, and for the place of checkpoints, before a body has begun anything."""
@@ -587,7 +587,7 @@ class _Attempt:
         artifacts = self._save_weights(flow, lease)  # before a plug-in has the flow
         more = [
             *self._time_steps(trainer),
-            *measure_swd(flow, prepared, seed=trial.seed, device=self._device),
+            *self._take_swd(flow, prepared, trial.seed),
             *self._take_measures(flow, prepared, trial.seed),
         ]
         return replace(
@@ -777,6 +777,18 @@ class _Attempt:
         """Return the measure of how long a step of this attempt took; none without a step."""
         seconds = trainer.waiting.seconds_per_step
         return () if seconds is None else (db.Measure(SECONDS_PER_STEP, seconds),)
+
+    def _take_swd(
+        self, flow: models.Flow, prepared: data.Prepared, seed: int
+    ) -> tuple[db.Measure, ...]:
+        """Measure samples; where that fails the training is not lost, and a note says why."""
+        try:
+            return measure_swd(flow, prepared, seed=seed, device=self._device)
+        # Memory may run out, and files of the set may be gone.
+        except (MemoryError, OSError, RuntimeError, UserError, ValueError) as error:
+            self.notes.append(f"the measure {SWD} was not taken: {describe_error(error)}")
+            logger.warning(self.notes[-1])
+            return ()
 
     def _take_measures(
         self, flow: models.Flow, prepared: data.Prepared, seed: int

@@ -16,6 +16,9 @@ from lcma.sweeps.errors import UserError
 MOST = 64
 """Most steps, as many as fit a picture."""
 
+CHUNK = 100
+"""Pairs of which midpoints are decoded at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
@@ -58,6 +61,23 @@ def interpolate(
     iterations = max((b.last_iterations for b in blocks), default=None)
     images = x.nan_to_num().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return Interpolation(images, iterations, settled)
+
+
+def decode_midpoints(flow: Flow, first: Tensor, last: Tensor) -> Tensor:
+    """Decode the means of the latents of pairs of images (N, C, H, W), uint8, on their device.
+
+    The dequantization noise is drawn by a fixed seed, chunk by chunk.
+    """
+    found = []
+    with torch.no_grad(), evaluation_mode(flow):
+        for start in range(0, len(first), CHUNK):
+            generator = torch.Generator(first.device)
+            generator.manual_seed(derive_seed(0, "midpoints", start))
+            ends = [x[start : start + CHUNK].to(flow.dtype) for x in (first, last)]
+            one, other = (flow.encode(x, generator) for x in ends)
+            x = flow.decode([(a + b) / 2 for a, b in zip(one, other, strict=True)])
+            found.append(x.nan_to_num().clamp(0, 255).to(torch.uint8))
+    return torch.cat(found)
 
 
 def _weights(latents: list[Tensor], steps: int, spherical: bool) -> Tensor:

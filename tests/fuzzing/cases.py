@@ -274,6 +274,7 @@ VALID: dict[str, list[str]] = {
     "samples": ["TRIAL", "--count", "1", "--out", "out"],
     "interpolate": ["TRIAL", "--steps", "2", "--out", "out"],
     "evaluate": ["TRIAL"],
+    "measure": ["swd", "TRIAL", "--samples", "20"],
     "curves": ["--out", "out"],
     "pareto": ["--out", "out"],
     "maps": ["--out", "out"],

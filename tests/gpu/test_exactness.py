@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lcma import models
+from lcma.harness.train.wasserstein import sliced_wasserstein
 from lcma.models import Flow
 from lcma.models.split import Split
 from lcma.sweeps.recipe import Model
@@ -155,3 +156,13 @@ def test_every_parameter_gets_a_gradient(flow: str, device: torch.device) -> Non
     trained = [(n, p) for n, p in made.named_parameters() if p.requires_grad]
     still = [n for n, p in trained if p.grad is None or not bool(p.grad.any())]
     assert still == []
+
+
+def test_the_distance_of_samples_is_that_on_a_cpu(device: torch.device) -> None:
+    state = np.random.RandomState(3)
+    both = [torch.from_numpy(state.randint(0, 256, (60, 3, 16, 16))).float() for _ in range(2)]
+    expected = sliced_wasserstein(both[0], both[1] + 10, seed=0)
+    found = sliced_wasserstein(both[0].to(device), both[1].to(device) + 10, seed=0)
+    assert found.value == pytest.approx(expected.value, rel=1e-4)
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-2)
+    assert found == sliced_wasserstein(both[0].to(device), both[1].to(device) + 10, seed=0)

@@ -110,6 +110,15 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     a, b = store.results(), other.results()
     same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
     assert a[same].equals(b[same])
+    measures = [
+        [
+            m
+            for m in one.result(work.trial.id, work.job.data_digest, "plain").measures
+            if "swd" in m.name
+        ]
+        for one in (store, other)
+    ]
+    assert measures[0] == measures[1] != []
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
     first_step = store.attempts().sort_values("token").first_step.tolist()

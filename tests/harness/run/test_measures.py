@@ -227,6 +227,12 @@ def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     assert (tune.tuned, tune.sign) == ("holdout_brightness", -1)
     with pytest.raises(ValueError, match="no measure 'colour'"):
         Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "colour"})
+    by_samples = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd"})
+    assert (by_samples.tuned, by_samples.sign) == ("holdout_swd", 1)
+    with pytest.raises(ValueError, match="kid is not taken when a training ends: tune by swd"):
+        Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "kid"})
+    with pytest.raises(ValueError, match="no values of swd_null are better"):
+        Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd_null"})
     stop = {"rungs": [10]}
     with pytest.raises(ValueError, match="only bits/dim are known"):
         Tune.model_validate(

@@ -25,6 +25,9 @@ from lcma.harness.run.reevaluation import reevaluate, require_weights
 from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.worker import run_work
+from lcma.harness.seeds import derive_seed
+from lcma.harness.train.features import LITE0
+from lcma.harness.train.interpolation import decode_midpoints
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -418,3 +421,49 @@ def test_trials_without_weights_are_one_line(measured) -> None:
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert "left no weights" in err
+
+
+def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> None:
+    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)
+    assert row["protocol"].startswith("efficientnet-lite0-")
+    assert LITE0.sha256 in row["protocol_body"]
+    found = row["measures"]
+    assert found["kid"]["images"] == found["kid_midpoints"]["images"] == 30
+    assert found["kid"]["value"] > found["kid_noise_5"]["value"]
+    assert abs(found["kid_null"]["value"]) < found["kid"]["value"]
+    assert {"kid_pixel_midpoints", "holdout_kid"} <= found.keys()
+    assert "bits_per_dim" not in found
+    for by, said in (
+        ("kid", "Controls of kid on 30 "),
+        ("kid_midpoints", "Control that has to be"),
+    ):
+        code, out, _ = measured.board("--by", by, "--json")
+        (group,) = json.loads(out)["groups"]
+        assert (code, group["protocol"]) == (0, row["protocol"])
+        assert any(note.startswith(said) for note in group["notes"])
+    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    (again,) = json.loads(out)
+    assert (again["new"], again["measures"]) == (False, found)
+    code, out, err = measured.measure("kid", "--samples=40")
+    assert (code, err) == (0, "")
+    code, out, _ = measured.board("--by", "kid", "--json")
+    assert len(json.loads(out)["groups"]) == 2
+
+
+def test_midpoints_are_decoded_from_the_mean_of_latents(trained, photos_root) -> None:
+    here = trained("realnvp")
+    flow, _ = load_trained(here.store, here.place, here.one)
+    images = torch.from_numpy(np.array(data.load("photos8", photos_root).part("test").images))[:4]
+    other = images.roll(1, 0)
+    state = torch.get_rng_state()
+    found = decode_midpoints(flow, images, other)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(found, decode_midpoints(flow, images, other))
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(derive_seed(0, "midpoints", 0))
+        latents = [flow.eval().encode(x.float(), generator) for x in (images, other)]
+        expected = flow.decode([(a + b) / 2 for a, b in zip(*latents, strict=True)])
+    assert torch.equal(found, expected.to(torch.uint8))
+    assert not torch.equal(found, ((images.int() + other) // 2).to(torch.uint8))

@@ -18,6 +18,7 @@ from lcma.harness.run import worker
 from lcma.harness.run.evaluation import SharedClock, Stopwatch, measure_flow
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.verification import verify
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Terms, Work
@@ -455,8 +456,10 @@ def test_evaluating_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
     flow, _ = load_trained(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
     measured = measure_flow(flow, prepared, PLAIN, torch.device("cpu"))
-    stored = store.result(trial_id, one.data_digest, "plain").measure("bits_per_dim")
-    assert measured.test.bits_per_dim.value == stored.value
+    result = store.result(trial_id, one.data_digest, "plain")
+    assert measured.test.bits_per_dim.value == result.value("bits_per_dim")
+    of_samples = measure_swd(flow, prepared, seed=one.seed, device=torch.device("cpu"))
+    assert [result.measure(m.name) for m in of_samples] == [*of_samples] != []
 
 
 @pytest.mark.slow
