@@ -6,7 +6,7 @@ BIN = .venv/bin
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: benchmark benchmark-database demo findings fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
+.PHONY: benchmark benchmark-database demo docs findings fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
 	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=--data DIR)"
+	@echo "make docs      the documentation as a site, in docs/_site; a broken link is an error"
 	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
 	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"
 	@echo "make check     lint, format, types and import layers"
@@ -36,6 +37,9 @@ test-gpu: .venv/installed-dev
 
 gpu-half-hour: .venv/installed-dev .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.gpu_half_hour $(HALF_HOUR_ARGS)
+
+docs: .venv/installed .venv/installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_site
 
 findings: .venv/installed
 	$(BIN)/python -m benchmarks.findings
@@ -78,6 +82,10 @@ $(BIN)/python:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-benchmarks: .venv/installed

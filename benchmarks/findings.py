@@ -11,7 +11,7 @@ A page has what is made between two comments, the first of which says what it is
 - `difference of=NAME from=NAME KEY=VALUE ...`: a difference paired by seed, ± 95 %
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
-- `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `maps` or `curves`
+- `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps` or `curves`
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
 the measure; or `places`, the digits behind the point (3). A line does not begin with a comment in
@@ -36,6 +36,7 @@ from lcma.harness.place import find_place
 from lcma.harness.report.board import board_as_markdown, render_board
 from lcma.harness.report.curve_pictures import draw_charts
 from lcma.harness.report.export import parse_filters
+from lcma.harness.report.forest import draw_forest
 from lcma.harness.report.gallery import draw_maps
 from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
@@ -195,6 +196,10 @@ def _draw_board(words: Words, store: Store, path: Path) -> None:
     path.write_text(console.export_svg(title="lcma board", unique_id="board"))
 
 
+def _draw_forest(words: Words, store: Store, path: Path) -> None:
+    draw_forest(read_board(store, **_options(words), **_where(words)), path)
+
+
 def _draw_maps(words: Words, store: Store, path: Path) -> None:
     given = {name: _one(words, name) for name in words}
     filters: dict[str, Any] = {
@@ -227,6 +232,7 @@ def _take_one(drawn: list[Path], path: Path, number: int) -> None:
 
 PICTURES: Mapping[str, Callable[[Words, Store, Path], None]] = {
     "board": _draw_board,
+    "forest": _draw_forest,
     "maps": _draw_maps,
     "curves": _draw_curves,
 }

@@ -65,6 +65,7 @@ from lcma.db.records import (
     LostTrials,
     MapKey,
     MapUser,
+    Measure,
     Membership,
     Metric,
     News,
@@ -127,7 +128,15 @@ from lcma.db.schema import (
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, list_measures
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    CONTROLS,
+    MeasureKind,
+    find_measure,
+    list_measures,
+    name_control,
+    name_overflow,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -801,6 +810,7 @@ class Store:
             ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
         """
+        kinds = [find_measure(one.name) for one in result.measures]
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
             job = read_job(connection, job_id)
@@ -820,6 +830,7 @@ class Store:
                 if not more:
                     return False
                 result = replace(result, measures=more)
+            write_measure_kinds(connection, kinds)  # the database may be older than they are
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
             attempt_id: int = connection.execute(
@@ -949,6 +960,35 @@ class Store:
     def require_same_measures(self) -> None:
         """Raise UserError where a measure that is registered here is another one there."""
         require_same_measures(self.measure_kinds(), list_measures())
+
+    def beside_samples(self, measure: str) -> dict[tuple[str, str, str], dict[str, Measure]]:
+        """Return what current results have beside a measure of samples.
+
+        Returns:
+            By recipe, data digest and protocol the controls of the measure, and its overflow
+            summed over trials; under the names of these measures.
+        """
+        overflow = name_overflow(measure)
+        names = [overflow, *(name_control(measure, control) for control in CONTROLS)]
+        each = (measures.c.value, measures.c.standard_error, measures.c.images)
+        sums = [sa.func.sum(column) for column in (measures.c.value, measures.c.images)]
+        keys = (trials.c.recipe_id, results.c.data_digest, measures.c.protocol)
+        query = (
+            sa.select(*keys, measures.c.name, *map(sa.func.min, each), *sums)
+            .join_from(measures, results, results.c.id == measures.c.result_id)
+            .join(jobs, jobs.c.done_attempt_id == results.c.attempt_id)
+            .join(trials, trials.c.id == results.c.trial_id)
+            .where(measures.c.name.in_(names))
+            .group_by(*keys, measures.c.name)
+        )
+        found: dict[tuple[str, str, str], dict[str, Measure]] = {}
+        with self._reader.connect() as connection:
+            for *key, name, value, error, images, total, of in connection.execute(query):
+                one = Measure(name, value, error, images)
+                if name == overflow:
+                    one = Measure(name, total, None, of)
+                found.setdefault((key[0], key[1], key[2]), {})[name] = one
+        return found
 
     def cells(
         self,

@@ -130,7 +130,7 @@ def launch(
         tensorboard: A folder for curves as TensorBoard reads them.
         progress: Called with a `Progress` as jobs go on: `.ended` of `.total`, `.running`,
             and `.message` when something happened.
-        **overrides: In place of the spec's own: `dataset`, `profile`, `seeds` (a number, or
+        **overrides: In place of the spec's own: `flow`, `dataset`, `profile`, `seeds` (a number, or
             which), `budgets`, `steps` (of training), and `recipe`, a mapping laid over the recipe.
 
     Returns:
@@ -255,6 +255,7 @@ def _read_spec(
     spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
     place: Place,
     *,
+    flow: str | Sequence[str] | None = None,
     dataset: str | Sequence[str] | None = None,
     profile: str | None = None,
     seeds: int | Sequence[int] | None = None,
@@ -273,6 +274,7 @@ def _read_spec(
     own = {} if steps is None else {"training": {"steps": steps}}
     return specs.with_overrides(
         spec,
+        flow=flow if flow is None or isinstance(flow, str) else ",".join(flow),
         dataset=dataset if dataset is None or isinstance(dataset, str) else ",".join(dataset),
         profile=profile,
         seeds=seeds if seeds is None else tuple(range(seeds) if isinstance(seeds, int) else seeds),

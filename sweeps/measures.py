@@ -48,6 +48,58 @@ class MeasureKind:
     meaning: str
 
 
+SWD, KID, FID = "swd", "kid", "fid"
+OF_SAMPLES = (SWD, KID, FID)
+"""Measures of samples."""
+
+CONTROLS: dict[str, str] = {
+    "null": "other real images",
+    "gaussian": "samples of a Gaussian with means and full covariance of real images",
+    "blur_half": "real images, blurred by half a pixel",
+    "blur_1": "real images, blurred by one pixel",
+    "noise_5": "real images with noise of 5 of 255 levels",
+    "noise_20": "real images with noise of 20 of 255 levels",
+}
+"""Sets of images that are measured as samples are, to know what a measure sees."""
+
+ORDERS = (
+    ("null", "blur_half"),
+    ("blur_half", "blur_1"),
+    ("null", "noise_5"),
+    ("noise_5", "noise_20"),
+    ("blur_1", "gaussian"),
+)
+"""Pairs of controls, of which a measure of samples must find the first better."""
+
+
+def name_control(measure: str, control: str) -> str:
+    """Return the measure that has the value of a control of a measure of samples."""
+    return f"{measure}_{control}"
+
+
+def name_overflow(measure: str) -> str:
+    """Return the measure that counts the samples of a measure of samples that overflowed."""
+    return f"{measure}_overflow"
+
+
+def _of_samples(name: str, unit: str, meaning: str) -> tuple[MeasureKind, ...]:
+    parts = (
+        MeasureKind(name, unit, "lower", f"{meaning}, of samples from images of the test part"),
+        MeasureKind(HELD_OUT + name, unit, "lower", "the same, from images of the holdout part"),
+        MeasureKind(
+            f"{name}_overflow",
+            "samples",
+            None,
+            f"samples behind {name} with values that overflowed",
+        ),
+    )
+    controls = (
+        MeasureKind(name_control(name, control), unit, None, f"{name} of a control: {what}")
+        for control, what in CONTROLS.items()
+    )
+    return (*parts, *controls)
+
+
 SHIPPED: tuple[MeasureKind, ...] = (
     MeasureKind(BITS_PER_DIM, "bits per dimension", "lower", "on the test part"),
     MeasureKind(HOLDOUT, "bits per dimension", "lower", "on the holdout part"),
@@ -88,6 +140,13 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "lower",
         "wall-clock seconds of a training step, without evaluations and checkpoints",
     ),
+    *_of_samples(
+        SWD, "1/1000 standard deviation", "sliced Wasserstein distance on Laplacian pyramids"
+    ),
+    *_of_samples(
+        KID, "squared distance", "kernel distance of features, unbiased, zero for real images"
+    ),
+    *_of_samples(FID, "squared distance", "Fréchet distance of features"),
 )
 
 

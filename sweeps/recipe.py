@@ -93,7 +93,7 @@ class Optimization(RecipePart):
 
     optimizer: Literal["adam", "adamax"] = "adam"
     learning_rate: float = Field(gt=0)
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="decay of the moments")
     l2: float = Field(
         0.0,
         ge=0,

@@ -24,6 +24,17 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def subtract(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of ``one`` that ``other`` does not have, by dotted key.
+
+    Example:
+        >>> subtract({"model": {"splits": 3, "size": 8}}, {"model": {"splits": 2, "size": 8}})
+        {'model.splits': 3}
+    """
+    there = dict(_walk(other, ()))
+    return {key: value for key, value in _walk(one, ()) if key not in there or there[key] != value}
+
+
 def text(settings: Mapping[str, Any]) -> str:
     """Format `{training: {steps: 300}}` as `training.steps=300`; several are joined by spaces."""
     return " ".join(f"{key}={value}" for key, value in flat(settings).items())
@@ -31,7 +42,7 @@ def text(settings: Mapping[str, Any]) -> str:
 
 def flat(settings: Mapping[str, Any]) -> dict[str, str]:
     """Flatten `{training: {steps: 300}}` to `{"training.steps": "300"}`."""
-    return dict(_leaves(settings, ()))
+    return {key: str(value) for key, value in _walk(settings, ())}
 
 
 def parse(assignments: Iterable[str]) -> dict[str, Any]:
@@ -56,9 +67,9 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
     return merged
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterable[tuple[str, str]]:
+def _walk(value: Any, path: tuple[str, ...]) -> Iterable[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _leaves(inner, (*path, str(key)))
+            yield from _walk(inner, (*path, str(key)))
     elif path:
-        yield ".".join(path), str(value)
+        yield ".".join(path), value

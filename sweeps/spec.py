@@ -56,10 +56,12 @@ class Matrix(Section):
     Budgets multiply the factorizations that read maps alone.
     """
 
-    flow: Names
-    dataset: Names
-    factorization: Names
-    budget: Steps = ()
+    flow: Names = Field(description="one or several flows")
+    dataset: Names = Field(
+        description="prepared sets, such as `cifar10`, `celeba64-float`, `photos8`"
+    )
+    factorization: Names = Field(description="rules; `words` stands for every word over L and H")
+    budget: Steps = Field((), description="steps of pretraining behind the maps, on the grid")
     recipe: tuple[dict[str, Any], ...] = Field(
         (), description="settings laid over the recipe, one entry for each variation"
     )
@@ -68,11 +70,11 @@ class Matrix(Section):
 class Exclusion(Section):
     """A rule that leaves out the cells that agree with every key given."""
 
-    flow: Names | None = None
-    dataset: Names | None = None
-    factorization: Names | None = None
-    budget: Steps | None = None
-    seed: Steps | None = None
+    flow: Names | None = Field(None, description="one or several")
+    dataset: Names | None = Field(None, description="one or several")
+    factorization: Names | None = Field(None, description="one or several")
+    budget: Steps | None = Field(None, description="one or several")
+    seed: Steps | None = Field(None, description="one or several")
 
 
 class Resources(Section):
@@ -82,7 +84,7 @@ class Resources(Section):
         None, ge=0, le=1, description="GPUs, fractions allowed; default: what the profile needs"
     )
     cpus: float | None = Field(None, gt=0, description="CPU cores; default: the recipe's threads")
-    memory_gb: float | None = Field(None, gt=0)
+    memory_gb: float | None = Field(None, gt=0, description="memory that Ray sets aside")
     hours: float | None = Field(
         None, gt=0, description="wall-clock limit of one attempt, in a stack of its share"
     )
@@ -99,12 +101,12 @@ class Resources(Section):
 class Failures(Section):
     """Number of automatic retries after each way to fail. It never enters an id."""
 
-    oom: Times = 1
-    timeout: TimesOrAlways = 1
-    code_error: Times = 0
-    diverged: Times = 0
-    preempted: Always = "always"
-    node_lost: Always = "always"
+    oom: Times = Field(1, description="memory ran out")
+    timeout: TimesOrAlways = Field(1, description="`resources.hours` were over")
+    code_error: Times = Field(0, description="an exception, or a worker that died by itself")
+    diverged: Times = Field(0, description="a value that is not finite")
+    preempted: Always = Field("always", description="the machine was taken away with a warning")
+    node_lost: Always = Field("always", description="the machine went without a word")
 
 
 class Keep(Section):
@@ -123,18 +125,22 @@ class Spec(Section):
     ``plugins`` are Python files with flows and rules of one's own; their code is run.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    description: str = ""
-    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    matrix: Matrix
-    profile: str = "tiny"
-    seeds: Seeds = (0,)
-    recipe: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies it
-    exclude: tuple[Exclusion, ...] = ()
-    resources: Resources = Resources()
-    failures: Failures = Failures()
-    keep: Keep = Keep()
-    tune: Tune | None = None
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="under which results are found"
+    )
+    description: str = Field("", description="for people")
+    plugins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+        (), description="Python files with rules, flows and measures of your own"
+    )
+    matrix: Matrix = Field(description="what is compared")
+    profile: str = Field("tiny", description="`tiny`, `small` or `paper`: the recipe to begin with")
+    seeds: Seeds = Field((0,), description="a number n for 0 to n - 1, or a list")
+    recipe: dict[str, Any] = Field({}, description="settings laid over every cell's recipe")
+    exclude: tuple[Exclusion, ...] = Field((), description="cells to leave out")
+    resources: Resources = Field(Resources(), description="what a trial needs, and limits")
+    failures: Failures = Field(Failures(), description="automatic retries")
+    keep: Keep = Field(Keep(), description="which files stay")
+    tune: Tune | None = Field(None, description="what `lcma tune` searches")
 
     @property
     def gpus(self) -> float:
@@ -236,6 +242,7 @@ def check_names(spec: Spec, where: str) -> None:
 def with_overrides(
     spec: Spec,
     *,
+    flow: str | None = None,
     dataset: str | None = None,
     profile: str | None = None,
     seeds: tuple[int, ...] | None = None,
@@ -244,6 +251,8 @@ def with_overrides(
 ) -> Spec:
     """Return a spec changed as on the command line; ``recipe`` goes over every other setting."""
     matrix = spec.matrix.model_dump()
+    if flow is not None:
+        matrix["flow"] = tuple(flow.split(","))
     if dataset is not None:
         matrix["dataset"] = tuple(dataset.split(","))
     if budgets is not None:

@@ -27,8 +27,8 @@ RUNG_EVERY = 10
 class BudgetRange(Section):
     """Budgets from ``low`` to ``high`` steps, both on the fixed grid."""
 
-    low: int = Field(strict=True, ge=0)
-    high: int = Field(strict=True, ge=0)
+    low: int = Field(strict=True, ge=0, description="steps")
+    high: int = Field(strict=True, ge=0, description="steps")
 
     @field_validator("low", "high")
     @classmethod
@@ -58,11 +58,11 @@ class Stop(Section):
     """
 
     rungs: tuple[Annotated[int, Field(strict=True, gt=0, multiple_of=RUNG_EVERY)], ...] = Field(
-        min_length=1
+        min_length=1, description="steps at which a trial may end"
     )
-    pruner: Pruner = "median"
-    startup: int = Field(3, strict=True, ge=1)
-    reduction: int = Field(2, strict=True, ge=2)
+    pruner: Pruner = Field("median", description="Optuna's pruner")
+    startup: int = Field(3, strict=True, ge=1, description="first trials that `median` lets pass")
+    reduction: int = Field(2, strict=True, ge=2, description="`halving` lets one in so many go on")
 
     @field_validator("rungs")
     @classmethod
@@ -79,8 +79,8 @@ class Tune(Section):
     next.
     """
 
-    budget: BudgetRange
-    factorization: str = "low"
+    budget: BudgetRange = Field(description="the range to search")
+    factorization: str = Field("low", description="the rule whose budget is tuned")
     seeds: Seeds | None = Field(None, description="for each budget; default: the spec's")
     trials: int = Field(20, strict=True, ge=2, description="budgets to try")
     cost_hours: float | None = Field(
@@ -90,13 +90,15 @@ class Tune(Section):
     measure: str = Field(
         BITS_PER_DIM, description="what is tuned, on the holdout part where it is taken there"
     )
-    objective: Objective = "weighted"
+    objective: Objective = Field(
+        "weighted", description="the measure plus its weighted cost, or both as a front"
+    )
     cost_weight: float = Field(
         0.0, ge=0, description="what a million images, or a device hour, are worth"
     )
-    cost: Unit = "images"
-    sampler: Sampler = "tpe"
-    stop: Stop | None = None
+    cost: Unit = Field("images", description="the unit of cost")
+    sampler: Sampler = Field("tpe", description="Optuna's sampler")
+    stop: Stop | None = Field(None, description="end trials early")
 
     @field_validator("factorization")
     @classmethod

@@ -1,5 +1,6 @@
 """`lcma board`: factorizations ranked by bits per dimension."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,10 @@ def board(
     notes: Annotated[
         bool, typer.Option("--notes", help="Say how to read the tables, and what they are from")
     ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the differences as a forest plot: png, svg or pdf"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Rank factorizations by bits/dim or another measure, with differences paired by seed.
@@ -46,6 +51,7 @@ def board(
     from lcma.harness.place import find_place
     from lcma.harness.report.board import board_as_json, render_board, render_contents
     from lcma.harness.report.effects import effects_as_dict, render_effects
+    from lcma.harness.report.targets import require_picture
     from lcma.harness.results.board import filter_board, read_board, read_contents
     from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import find_sweep, require_results
@@ -53,6 +59,8 @@ def board(
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command, print_commands
 
+    if picture is not None:
+        require_picture(picture)
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
@@ -76,6 +84,11 @@ def board(
         return
     if factorization:
         found = filter_board(found, factorization)
+    if picture is not None:
+        # Matplotlib is an extra, and takes half a second.
+        from lcma.harness.report.forest import draw_forest
+
+        draw_forest(found, picture)
     if json:
         print(board_as_json(found))
         return

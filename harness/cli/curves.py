@@ -48,7 +48,7 @@ def curves(
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
     A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
-    to that file if it ends in .png or .svg.
+    to that file if it ends in .png, .svg or .pdf.
     """
     from rich.text import Text
 

@@ -13,7 +13,9 @@ def show(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="The contact sheet, .png or .svg (default: NAME.png)"
+            "--out",
+            metavar="FILE",
+            help="Contact sheet, .png, .svg or .pdf (default: NAME.png)",
         ),
     ] = None,
     data: Data = None,

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Data, Db, MaxDeviceHours, MaxHours, Runs
-from lcma.harness.cli.plan import Budget, Dataset, Profile, Seeds, Settings, Spec
+from lcma.harness.cli.plan import Budget, Dataset, Flow, Profile, Seeds, Settings, Spec
 
 
 def launch(
     spec: Spec,
+    flow: Flow = None,
     dataset: Dataset = None,
     profile: Profile = None,
     seeds: Seeds = None,
@@ -69,5 +70,5 @@ def launch(
         tensorboard=tensorboard,
         folders=(("pictures", drawn),),
     )
-    overrides = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
+    overrides = Overrides(flow, dataset, profile, seeds, budget, tuple(set_ or ()))
     run_launch(LaunchCommand(spec, overrides, options, drawn, db, runs, data))

@@ -55,6 +55,7 @@ COMMANDS = (
     "samples",
     "interpolate",
     "evaluate",
+    "measure",
     "sql",
     "schema",
     "export",

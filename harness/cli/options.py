@@ -58,5 +58,5 @@ Out = Annotated[
 ]
 Picture = Annotated[
     PictureFormat | None,
-    typer.Option("--format", help="png or svg (default: as --out ends, else png)"),
+    typer.Option("--format", help="png, svg or pdf (default: as --out ends, else png)"),
 ]

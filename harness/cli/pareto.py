@@ -39,7 +39,7 @@ def pareto(
     """Show bits/dim or another measure by budget, and the smallest budget that is enough.
 
     A picture of each curve goes to --out (lcma-pictures), or to that file if it
-    ends in .png or .svg.
+    ends in .png, .svg or .pdf.
     """
     from rich.text import Text
 

@@ -9,6 +9,7 @@ from lcma.harness.cli.options import Data, Db, Json
 Spec = Annotated[
     str, typer.Argument(help="A shipped sweep such as `demo`, or the path of a sweep file")
 ]
+Flow = Annotated[str | None, typer.Option(help="Flows in place of the spec's, separated by commas")]
 Dataset = Annotated[
     str | None, typer.Option(help="Data sets in place of the spec's, separated by commas")
 ]
@@ -29,6 +30,7 @@ Settings = Annotated[
 
 def plan(
     spec: Spec,
+    flow: Flow = None,
     dataset: Dataset = None,
     profile: Profile = None,
     seeds: Seeds = None,
@@ -43,6 +45,6 @@ def plan(
     from lcma.harness.place import find_place
 
     where = find_place(db, None, data)
-    asked = Overrides(dataset, profile, seeds, budget, tuple(set_ or ()))
+    asked = Overrides(flow, dataset, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, asked)
     show_plan(made, spec, asked, where, db=db, data=data, as_json=json)

@@ -53,6 +53,7 @@ _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "in
 class Overrides:
     """What the command line puts in place of a spec's own, as it was typed."""
 
+    flow: str | None = None
     dataset: str | None = None
     profile: str | None = None
     seeds: str | None = None
@@ -62,8 +63,8 @@ class Overrides:
     @property
     def words(self) -> list[str]:
         """The options to type to ask for the same."""
-        options = {"dataset": self.dataset, "profile": self.profile, "seeds": self.seeds}
-        options["budget"] = self.budget
+        options = {"flow": self.flow, "dataset": self.dataset, "profile": self.profile}
+        options |= {"seeds": self.seeds, "budget": self.budget}
         found: list[str] = []
         for name, value in options.items():
             found += [] if value is None else [f"--{name}", value]
@@ -78,6 +79,7 @@ def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
     data.know_own(where.data)
     return specs.with_overrides(
         specs.load(name),
+        flow=asked.flow,
         dataset=asked.dataset,
         profile=asked.profile,
         seeds=parse_seeds(asked.seeds),

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Data, Db, Json, MaxDeviceHours, MaxHours, Runs
-from lcma.harness.cli.plan import Dataset, Profile, Seeds, Settings, Spec
+from lcma.harness.cli.plan import Dataset, Flow, Profile, Seeds, Settings, Spec
 
 
 def tune(
     spec: Spec,
+    flow: Flow = None,
     dataset: Dataset = None,
     profile: Profile = None,
     seeds: Seeds = None,
@@ -46,7 +47,7 @@ def tune(
     run_study(
         Asked(
             spec=spec,
-            overrides=Overrides(dataset, profile, seeds, None, tuple(set_ or ())),
+            overrides=Overrides(flow, dataset, profile, seeds, None, tuple(set_ or ())),
             local=local,
             ray=ray,
             gpus=gpus,

@@ -25,24 +25,31 @@ def verdicts(
             help="With --by: a difference that does not matter, in the measure's unit",
         ),
     ] = None,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Say each claim in words, and why it is judged so")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Judge each claim: supported, refuted or undecided at this n and scale.
 
-    Print a sentence for each, by one rule, with effect, interval, n and what
-    would decide it.
+    Print a line for each, by one rule, with effect, interval and n, and the
+    launches that would decide what is open.
     """
     from lcma.db import connect
+    from lcma.harness.data import know_own
     from lcma.harness.place import find_place
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import find_sweep, require_results
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
+    from lcma.harness.watch.commands import format_command, print_commands
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0")
-    store = connect(find_place(db, None, None).db, create=False)
+    place = find_place(db, None, None)
+    know_own(place.data)
+    store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
@@ -50,5 +57,9 @@ def verdicts(
     found = read_verdicts(store, measure=by, margin=margin, sweep_id=sweep_id, **given)
     if json:
         print(to_json(verdicts_as_dict(found)))
-    else:
-        Console().print(render_verdicts(found))
+        return
+    console = Console()
+    console.print(render_verdicts(found, notes=notes), crop=False)
+    following = [] if notes else [["verdicts", "--notes"]]
+    following += [["board"], ["export", "--format", "md"]]
+    print_commands(console, [format_command(*words, db=db) for words in following])

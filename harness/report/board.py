@@ -27,7 +27,8 @@ from lcma.harness.results.board import (
     factorization_label,
     name_unit,
 )
-from lcma.harness.text import escape_markdown, format_count, printable, short_id
+from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
+from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS: tuple[TableColumn, ...] = (
@@ -90,6 +91,34 @@ def summarize_group(group: Group) -> tuple[str, str]:
     return compared, (
         f"Less {printable(group.reference)}, in {name_unit(group.unit)} with 95 % intervals: "
         f"{named}."
+    )
+
+
+def judge_low(group: Group) -> str | None:
+    """Return in a sentence how the paper's rule does in a group; None where it has no difference.
+
+    Of several budgets the longest pretraining counts.
+    """
+    rows = [r for r in group.rows if is_word(r.factorization) and set(r.factorization) == {"L"}]
+    rows = [r for r in rows if r.difference is not None and r.difference.half_width is not None]
+    if group.reference is None or not rows:
+        return None
+    row = max(rows, key=lambda r: (r.map_options is None, r.budget or 0))
+    found = row.difference
+    assert found is not None
+    low, high = found.low or 0.0, found.high or 0.0
+    if found.n < ENOUGH:
+        says = f"{ENOUGH} seeds are needed to tell the paper's rule (low) from"
+    elif low <= 0 <= high:
+        says = "the paper's rule (low) is not told apart from"
+    else:
+        better = (found.mean > 0) == (group.direction == "higher")
+        says = f"the paper's rule (low) is {'better' if better else 'worse'} than"
+    return (
+        f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, {says} "
+        f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "
+        f"{format_number(found.half_width, 3)} {name_unit(group.unit)} over "
+        f"{format_count(found.n, 'seed')}."
     )
 
 
@@ -198,7 +227,7 @@ def board_as_json(board: Board) -> str:
 
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
-_GROUP = tuple(f.name for f in fields(Group) if f.name != "rows")
+_GROUP = tuple(f.name for f in fields(Group) if f.name not in ("rows", "recipe"))
 _ROW = (
     "factorization",
     "label",
@@ -275,7 +304,9 @@ def board_table(board: Board) -> Table:
     Each has all that makes it comparable.
     """
     of_group = [
-        f.name for f in fields(Group) if f.name not in ("rows", "notes", "made_with", "bars")
+        f.name
+        for f in fields(Group)
+        if f.name not in ("rows", "notes", "made_with", "bars", "recipe")
     ]
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
@@ -331,8 +362,10 @@ def list_lines_below(group: Group) -> list[str]:
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: 1 + the rows that are better by test (paired t, 5 %, Holm over all pairs, "
-        f"{ENOUGH} common seeds at least); rows of one rank are not told apart."
+        "Rank: one more than the rows that are significantly better (paired t, 5 %, Holm over all "
+        f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
+        if any(row.rank is not None for row in group.rows)
+        else f"No ranks: tests need {ENOUGH} seeds of two rows."
     )
     return [
         first,

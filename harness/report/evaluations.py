@@ -1,10 +1,10 @@
-"""Results of evaluations by another protocol, in text."""
+"""Results of evaluations of kept weights, in text."""
 
-from lcma.db import Measure
+from lcma.db import JobFacts, Measure, Result
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.run.reevaluation import Reevaluated
 from lcma.harness.text import format_number, printable
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, name_overflow
 
 
 def describe_evaluation(one: Reevaluated) -> str:
@@ -26,6 +26,19 @@ def describe_evaluation(one: Reevaluated) -> str:
             facts[-1] += f": {bias} over {2 * terms}"
     there = "" if one.new else " (there already)"
     return f"{printable(describe_trial(one.trial))}: {printable('; '.join(facts))}{there}"
+
+
+def describe_samples(name: str, trial: JobFacts, result: Result, *, new: bool) -> str:
+    """Return trial, value on both parts and overflow of a measure of samples, in one line."""
+    found = {measure.name: measure for measure in result.measures}
+    facts = [f"{name} {_describe(found[name])} on {found[name].images} samples"]
+    if HELD_OUT + name in found:
+        facts.append(f"holdout {_describe(found[HELD_OUT + name])}")
+    overflow = found.get(name_overflow(name))
+    if overflow is not None and overflow.value:
+        facts.append(f"{overflow.value:.0f} of {overflow.images} overflowed")
+    there = "" if new else " (there already)"
+    return f"{printable(describe_trial(trial))}: {'; '.join(facts)}{there}"
 
 
 def _describe(measure: Measure, digits: int = 4, *, sign: bool = False) -> str:

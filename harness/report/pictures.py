@@ -127,13 +127,14 @@ def sample_grid(
     where it cannot be written, ValueError for no images, or channels other than 1 or 3.
     """
     grid = tile_images(images, columns, scale)
-    if format_of(path) is PictureFormat.svg:
+    form = format_of(path)
+    if form in (PictureFormat.svg, PictureFormat.pdf):
         figure = new_figure(grid.shape[1], grid.shape[0])
         axes = figure.add_axes((0, 0, 1, 1))
         axes.imshow(grid, interpolation="none", aspect="auto")
         axes.set_axis_off()
         about = f"{len(images)} images in rows of {min(columns, len(images))}"
-        return write_file(path, figure_bytes(figure, PictureFormat.svg, title, about))
+        return write_file(path, figure_bytes(figure, form, title, about))
     out = io.BytesIO()  # of any size, which a figure is not
     Image.fromarray(grid).save(out, format="PNG")
     return write_file(path, out.getvalue())

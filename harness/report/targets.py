@@ -20,6 +20,7 @@ class PictureFormat(StrEnum):
 
     png = "png"
     svg = "svg"
+    pdf = "pdf"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ def format_of(path: Path) -> PictureFormat | None:
     return PictureFormat(ending) if ending in set(PictureFormat) else None
 
 
+def require_picture(path: Path) -> PictureFormat:
+    """Return the format of one picture's file.
+
+    Raises UserError where its name says none, and where what is there is not replaced.
+    """
+    form = format_of(path)
+    if form is None:
+        raise UserError(f"{path} is no picture: give a file's name in .png, .svg or .pdf")
+    require_replaceable(path)
+    return form
+
+
 def picture_target(out: Path | None, requested: PictureFormat | None) -> PictureTarget:
     """Return where to draw, for a command whose --out is a folder or one file.
 
@@ -66,7 +79,9 @@ def picture_target(out: Path | None, requested: PictureFormat | None) -> Picture
     if named is not None:
         require_replaceable(place)
     elif os.path.lexists(place) and not place.is_dir():
-        raise UserError(f"--out {place} is no folder: give one, or a file's name in .png or .svg")
+        raise UserError(
+            f"--out {place} is no folder: give one, or a file's name in .png, .svg or .pdf"
+        )
     return PictureTarget(place, named or requested or PictureFormat.png, single=named is not None)
 
 

@@ -1,5 +1,6 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
+import json
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,8 +29,8 @@ STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold y
 COLUMNS = (
     TableColumn("verdict"),
     TableColumn("claim"),
-    TableColumn("effect", kind="number", places=3, sign=True),
-    TableColumn("95 %", right=True),
+    TableColumn("of"),
+    TableColumn("effect ± 95 %", right=True),
     TableColumn("n", kind="number"),
     TableColumn("p", kind="number", places=3),
 )
@@ -58,21 +59,47 @@ RULE = (
 )
 
 
-def render_verdicts(results: Verdicts) -> RenderableType:
-    """Return a table of all, then a sentence for each, for a terminal."""
+def render_verdicts(results: Verdicts, *, notes: bool = True) -> RenderableType:
+    """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
         parts += [Text(heading, style="bold"), render_table(_table(verdicts)), Text()]
-        for one in verdicts:
+        for one in verdicts if notes else ():
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
             )
             command = next_command(one)
             if command:
-                parts.append(Text(f"  {command}", style="dim"))
-        parts.append(Text())
-    parts += [Text(line) for line in _ending(results)]
+                parts.append(_show_command(command))
+        if notes:
+            parts.append(Text())
+    parts += map(Text, _ending(results)) if notes else _summarize(results)
     return Lines(*parts)
+
+
+def _show_command(command: str) -> Text:
+    # In one line however narrow the terminal is, so that it can be pasted.
+    return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
+
+
+def _summarize(results: Verdicts) -> Iterator[Text]:
+    verdicts = (*results.verdicts, *results.apart)
+    if not verdicts:
+        yield Text("No results that bear on a claim yet.")
+    else:
+        yield Text("Effect: the difference that the claim says to be below zero.")
+    open_ = dict.fromkeys(
+        command
+        for one in verdicts
+        if one.seeds is not None and (commands := next_command(one)) is not None
+        for command in commands.split(" && ")
+    )
+    if open_:
+        yield Text("What would decide the others:")
+    yield from map(_show_command, open_)
+    yield from map(Text, describe_lost(results.board))
+    if results.unmeasured:
+        yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
 
 
 def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
@@ -158,8 +185,8 @@ def verdict_sentence(one: Verdict) -> str:
         text += f" {claim.unit}, n = {one.n}"
         if test.t_p is not None:
             text += (
-                f", sign-flip p {format_number(test.sign_flip_p, 3)}, so many seeds could show "
-                f"{format_number(test.detectable)}"
+                f", sign-flip p {format_number(test.sign_flip_p, 3)}, smallest effect "
+                f"that {one.n} seeds show with 80 % power: {format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
@@ -176,41 +203,40 @@ def verdict_sentence(one: Verdict) -> str:
 
 
 def next_command(one: Verdict) -> str | None:
-    """Return the launch that would decide an undecided claim, None for a decided one."""
+    """Return the launches that would decide an undecided claim, None for a decided one.
+
+    Each asks for the models that the claim is about, so that the seeds which are there count.
+    """
     if one.decision != "undecided":
         return None
-    claim, group, budget = one.claim, one.claim.cells.group, one.claim.cells.budget
-    groups = [cells.group for cells in claim.members]
+    claim, group = one.claim, one.claim.cells.group
     if one.seeds is None:
         return "no sweep that anybody runs: the effect is too small beside its spread"
     if group.measure not in {kind.name for kind in SHIPPED}:
         return f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
-    options = ["--profile", group.profile.split(", ")[0], *claim.sets]
+    lengths = claim.lengths or (None,)
+    found = [_launch_words(one, cells, steps) for cells in claim.members for steps in lengths]
+    if not all(found):
+        return f"{one.seeds} seeds of a recipe that no profile here has"
+    return " && ".join(dict.fromkeys(shlex.join(["lcma", "launch", *words]) for words in found))
+
+
+def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
+    claim, group, budget = one.claim, cells.group, cells.budget
+    overrides = group.overrides
+    if overrides is None:
+        return []
+    words = [claim.sweep, "--seeds", str(one.seeds), "--flow", group.flow]
+    words += ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
-        options += ["--dataset", group.set_name]
+        words += ["--dataset", group.set_name]
     if budget is not None and "--budget" not in claim.sets:
-        options += ["--budget", str(budget)]
-    if len({one.splits for one in groups}) == 1:
-        options += ["--set", f"model.splits={group.splits}"]
-    for setting in group.settings.split() if len({one.settings for one in groups}) == 1 else ():
-        options += ["--set", setting]
-    lengths = claim.lengths or tuple({one.steps for one in groups})
-    alike = bool(claim.lengths) or len(lengths) == 1
-    commands = [
-        shlex.join(
-            [
-                "lcma",
-                "launch",
-                claim.sweep,
-                "--seeds",
-                str(one.seeds),
-                *map(printable, options),
-                *(("--set", f"training.steps={steps}") if alike else ()),
-            ]
-        )
-        for steps in (lengths if alike else lengths[:1])
-    ]
-    return " && ".join(commands)
+        words += ["--budget", str(budget)]
+    if steps is not None:
+        overrides = {**overrides, "training.steps": steps}
+    for name, value in overrides.items():
+        words += ["--set", f"{name}={json.dumps(value)}"]
+    return list(map(printable, words))
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
@@ -292,18 +318,27 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    rows = []
-    for one in verdicts:
-        test, group = one.comparison.test, one.claim.cells.group
-        interval = None
-        if test is not None and test.low is not None:
-            ends = (format_number(end, 3, sign=True) for end in (test.low, test.high))
-            interval = " ".join(ends)
-        claim = f"{one.claim.key}: {group.dataset} {group.flow} {group.profile} {group.steps}"
-        mean = None if test is None else test.mean
-        rows.append((one.decision, claim, mean, interval, one.n, one.holm_p))
+    rows, named = [], [_name_cells(one) for one in verdicts]
+    for one, name in zip(verdicts, named, strict=True):
+        test, effect = one.comparison.test, None
+        if test is not None:
+            effect = format_number(test.mean, 3, sign=True)
+            if test.half_width is not None:
+                effect += f" ± {format_number(test.half_width, 3)}"
+        # Models of one flow and set are told apart by their length, where there are several.
+        alike = [other.claim.key for other, its in zip(verdicts, named, strict=True) if its == name]
+        if alike.count(one.claim.key) > 1:
+            name += f" {one.claim.cells.group.profile} {one.claim.cells.group.steps}"
+        rows.append((one.decision, one.claim.key, name, effect, one.n, one.holm_p))
     styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
     return Table(COLUMNS, tuple(rows), styles=styles)
+
+
+def _name_cells(one: Verdict) -> str:
+    groups = [cells.group for cells in one.claim.members]
+    flows = dict.fromkeys(group.flow for group in groups)
+    sets = dict.fromkeys(group.set_name for group in groups)
+    return f"{'+'.join(flows)} {'+'.join(sets)}"
 
 
 def _ending(results: Verdicts) -> Iterator[str]:

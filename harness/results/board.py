@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from lcma.db import Bar, Beside, LostTrials, Making, SeededCell, Store
+from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
 from lcma.harness.results.lookup import LONG_WAIT, DataFacts, parse_object, read_data_facts
 from lcma.harness.results.statistics import (
     PairedTest,
@@ -26,8 +26,18 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind, find_measure
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    CONTROLS,
+    OF_SAMPLES,
+    ORDERS,
+    MeasureKind,
+    find_measure,
+    name_control,
+    name_overflow,
+)
 from lcma.sweeps.published import Number
+from lcma.sweeps.recipe import Recipe
 
 BITS = find_measure(BITS_PER_DIM)
 
@@ -60,8 +70,8 @@ class BoardRow:
     ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
     t-interval of the mean, None for fewer than two seeds. ``rank`` is one more than the number of
     rows of the group that are better by test: paired t, 5 %, after Holm's correction over all pairs
-    of rows with enough common seeds. Rows that no test tells apart share it; None where there is no
-    mean.
+    of rows with enough common seeds. Rows that no test tells apart share it; None where there are
+    too few seeds for a test.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
     ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
@@ -115,7 +125,7 @@ class Group:
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
-    whether the images are known to be those of a whole set.
+    whether the images are known to be those of a whole set. ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -143,6 +153,19 @@ class Group:
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
+    recipe: str | None = field(default=None, repr=False)
+
+    @property
+    def overrides(self) -> Mapping[str, Any] | None:
+        """Settings in which the recipe differs from its profile's; None where that is unknown."""
+        if self.recipe is None:
+            return None
+        try:
+            known = catalog.recipe(self.flow, self.set_name, self.profile.split(", ")[0])
+            own = Recipe.model_validate_json(self.recipe)
+        except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
+            return None  # of a plug-in, a set or a version that is not here
+        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
     @property
     def set_name(self) -> str:
@@ -208,6 +231,7 @@ def read_board(
         read_data_facts(store),
         lost,
         bars=store.bars(),
+        beside_samples=store.beside_samples(measure) if measure in OF_SAMPLES else None,
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
         conventional=store.conventional_factorizations(),
         against=against,
@@ -239,6 +263,7 @@ def make_board(
     lost: Sequence[LostTrials] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
+    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
     recipes: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
@@ -248,10 +273,11 @@ def make_board(
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
-    ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the factorization that was run
-    under that name, so that flows unknown here are covered too. ``kind`` is the measure that the
-    cells have. Raises UserError where two results
-    stand for one seed of one row, or several rows for the name ``against``.
+    ``beside_samples``, as `Store.beside_samples` returns it, lets them say how far a measure of
+    samples can be trusted. ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the
+    factorization that was run under that name, so that flows unknown here are covered too. ``kind``
+    is the measure that the cells have. Raises UserError where two results stand for one seed of one
+    row, or several rows for the name ``against``.
     """
     lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
     for one in lost:
@@ -267,6 +293,9 @@ def make_board(
                 lost_of[_lost_key(first)],
                 data=(facts or {}).get(first.data_digest),
                 bars=tuple((bars or {}).get(first.data_digest, ())),
+                beside_samples=(beside_samples or {}).get(
+                    (first.recipe_id, first.data_digest, first.protocol), {}
+                ),
                 own=(conventional or {}).get(first.recipe_id) or catalog.flows().get(first.flow),
                 against=against,
                 kind=kind,
@@ -354,6 +383,7 @@ def _make_group(
     *,
     data: DataFacts | None,
     bars: tuple[Bar, ...],
+    beside_samples: Mapping[str, Measure],
     own: str | None,
     against: str,
     kind: MeasureKind,
@@ -378,6 +408,7 @@ def _make_group(
     sign = -1 if kind.direction == "higher" else 1
     signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
     better = find_better(signed, ENOUGH).sum(axis=1).tolist()
+    testable = sum(len(bits) >= ENOUGH for bits in by_seed.values()) > 1
     differences = _compare_with_reference(by_seed, reference)
     rows = [
         _make_row(
@@ -385,7 +416,7 @@ def _make_group(
             bits,
             lost_of.get(cell, ()),
             difference=differences.get(cell),
-            rank=1 + beaten,
+            rank=1 + beaten if testable and len(bits) >= ENOUGH else None,
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
@@ -422,7 +453,8 @@ def _make_group(
         unit=kind.unit,
         direction=kind.direction,
     )
-    return replace(group, notes=tuple(_list_notes(group, data, cells)))
+    notes = [*_list_notes(group, data, cells), *list_sample_notes(kind, beside_samples)]
+    return replace(group, notes=tuple(notes))
 
 
 def _refuse_repeated(cell: SeededCell) -> None:
@@ -456,7 +488,7 @@ def _make_row(
     by_seed: Mapping[int, float],
     lost: Sequence[LostTrials],
     *,
-    rank: int,
+    rank: int | None,
     lowest_bar: float | None,
     **more: Any,
 ) -> BoardRow:
@@ -472,7 +504,7 @@ def _make_row(
         deviation=None if found is None else found.deviation,
         low=None if found is None else found.low,
         high=None if found is None else found.high,
-        rank=None if found is None else rank,
+        rank=rank,
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
@@ -553,7 +585,10 @@ def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Gr
         ]
         for recipe_id, flat in known.items():
             texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return [replace(group, settings=texts.get(group.recipe_id, "")) for group in groups]
+    return [
+        replace(group, settings=texts.get(group.recipe_id, ""), recipe=recipes.get(group.recipe_id))
+        for group in groups
+    ]
 
 
 def _describe_differences(groups: Sequence[Group]) -> Iterator[str]:
@@ -616,8 +651,8 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
-            f"{printable(group.dataset)} is no published benchmark: these numbers stand beside no "
-            "published ones."
+            f"{printable(group.dataset)} is no published benchmark: do not compare it with "
+            "published numbers."
         )
     elif facts is not None and not facts.whole:
         notes.append(
@@ -642,15 +677,43 @@ def _precision_note(group: Group) -> str:
 def _bar_notes(group: Group) -> list[str]:
     notes = []
     if any(row.cleared is False for row in group.rows):
-        notes.append(
-            "† undertrained: it does not clear the bars (in brackets), which any model must."
-        )
+        notes.append("† undertrained: worse than a simple baseline (in brackets).")
     if not group.bars:
         notes.append("No bars are known for this data set: launch again to measure them.")
     for bar in group.bars:
         if bar.bits_per_dim is None:
             notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
     return notes
+
+
+def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Iterator[str]:
+    """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
+    overflow = beside.get(name_overflow(kind.name))
+    if overflow is not None and overflow.value:
+        yield (
+            f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black in "
+            "them."
+        )
+    found = {c: one for c in CONTROLS if (one := beside.get(name_control(kind.name, c)))}
+    if len(found) < len(CONTROLS):
+        return
+    texts = [f"{what} {_describe_measure(found[control])}" for control, what in CONTROLS.items()]
+    yield f"Controls of {kind.name} on {found['null'].images} images: {'; '.join(texts)}."
+    wrong = [
+        f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
+        for better, worse in ORDERS
+        if not found[better].value < found[worse].value
+    ]
+    if wrong:
+        yield (
+            f"! {kind.name} fails its controls on this data set, so its order may not be that of "
+            f"looks: {'; '.join(wrong)}."
+        )
+
+
+def _describe_measure(one: Measure) -> str:
+    error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
+    return f"{format_number(one.value)}{error}"
 
 
 def _printed_notes(group: Group) -> list[str]:
@@ -689,8 +752,8 @@ def _waiting_notes(most: float) -> list[str]:
     if most <= LONG_WAIT:
         return []
     return [
-        f"Up to {most:.1%} of a training step went on waiting for images: speeds and costs are not "
-        "the flow's alone."
+        f"Up to {most:.1%} of the time of training steps went into loading images; speeds "
+        "and costs include it."
     ]
 
 

@@ -1,13 +1,13 @@
 """Trained trials: which a user means, which to draw, and the parts of their likelihood."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import find_sweep, find_trial_id
+from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
@@ -64,6 +64,32 @@ def list_trials_with_weights(store: Store, sweep_id: str) -> list[JobFacts]:
         if one.weights:
             found.setdefault(one.subject, one)
     return list(found.values())
+
+
+def choose_trials_with_results(
+    store: Store, trial: str | None, sweep: str | None, where: Mapping[str, Any]
+) -> list[JobFacts]:
+    """Return the trial whose id starts with ``trial``, or all with a result that a sweep has.
+
+    ``where`` are columns of `trial_results`, each with the values that a result may have; with
+    them and no sweep trials of all sweeps count, else those of the newest. Raises UserError for a
+    trial with one of the others, and where there are no such results.
+    """
+    if trial is not None:
+        if sweep is not None or where:
+            raise UserError("a trial excludes --sweep and --where: leave one out")
+        found = store.trained_trials([find_trial_id(store, trial)])
+        rows = store.results(trial_id=[one.subject for one in found])
+    else:
+        sweep_id = None if where and sweep is None else find_sweep(store, sweep).id
+        require_results(store, sweep_id, where, "--where {name}=")
+        rows = store.results(sweep_id=sweep_id, **where)
+        found = store.trained_trials(sorted(set(rows.trial_id)))
+    keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
+    chosen = [one for one in found if (one.subject, one.data_digest) in keys]
+    if not chosen:
+        raise UserError("there is no result yet: `lcma status` shows how far its sweep is")
+    return chosen
 
 
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:

@@ -39,7 +39,7 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, published
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, SECONDS_PER_STEP, MeasureKind
+from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES, SECONDS_PER_STEP, MeasureKind
 
 MARGIN = 0.01
 """Bits/dim below which a difference does not matter."""
@@ -65,6 +65,7 @@ CLAIMS = {
     "mask-share": ("most of the map is the masks' own pattern", "rules"),
     "persistence": ("the gap persists as training goes on", "phases"),
     "first-split": ("the first split carries the gap", "words"),
+    "agreement": ("the rule with fewer bits/dim has {better}", "rules"),
     "variant": (
         "the data variant alone moves CelebA by less than the published gap",
         "table1 --dataset celeba64,celeba64-float",
@@ -78,6 +79,10 @@ OF_BITS_PER_DIM = {
     "variant": "it is of published bits/dim",
 }
 """Claims that are judged with those by bits/dim alone, and why."""
+
+
+BY_SAMPLES = frozenset({"agreement"})
+"""Claims that are judged by measures of samples alone."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +263,11 @@ def read_verdicts(
     kind = find_ranked_measure(store, measure)
     board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
     if measure != BITS_PER_DIM:
-        return make_verdicts(board, kind=kind, margin=margin)
+        bits = None
+        if measure in OF_SAMPLES:
+            of_bits = where | {"protocol": "plain"}
+            bits = read_board(store, measure=BITS_PER_DIM, sweep_id=sweep_id, **of_bits)
+        return make_verdicts(board, kind=kind, margin=margin, bits=bits)
     if margin is not None:
         raise UserError(
             f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
@@ -282,6 +291,7 @@ def make_verdicts(
     *,
     kind: MeasureKind = BITS,
     margin: float | None = None,
+    bits: Board | None = None,
 ) -> Verdicts:
     """Return the verdicts on a board.
 
@@ -291,6 +301,7 @@ def make_verdicts(
         timed: The same results by `seconds_per_step`; for bits/dim.
         kind: The measure.
         margin: As in `read_verdicts`.
+        bits: The same results by bits/dim; for measures of samples.
     """
     by_bits = kind.name == BITS_PER_DIM
     claims = [one for group in board.groups for one in list_group_claims(group)]
@@ -306,6 +317,7 @@ def make_verdicts(
             for one in claims
             if one.key not in OF_BITS_PER_DIM
         ]
+        claims += list_agreement_claims(board.groups, () if bits is None else bits.groups)
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
@@ -316,7 +328,9 @@ def make_verdicts(
         unmeasured=tuple(
             key
             for key in CLAIMS
-            if key not in {one.key for one in claims} and (by_bits or key not in OF_BITS_PER_DIM)
+            if key not in {one.key for one in claims}
+            and (by_bits or key not in OF_BITS_PER_DIM)
+            and (kind.name in OF_SAMPLES or key not in BY_SAMPLES)
         ),
         not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
         kind=kind,
@@ -460,10 +474,6 @@ def make_claim(
     )
 
 
-def _sweep(group: Group) -> str:
-    return "rules" if group.flow == "realnvp" else "flows"
-
-
 def compare_rows(
     group: Group,
     one: BoardRow,
@@ -484,6 +494,9 @@ def compare_rows(
 
 TABLE_3 = ("low", "conventional", "random", "high")
 """From the fewest bits/dim to the most, as printed."""
+
+TABLE_3_SAMPLES = ("low", "conventional", "high", "random")
+"""From the best samples to the worst, as described."""
 
 PHASES = ("checkerboard-even", "checkerboard-odd")
 
@@ -510,7 +523,7 @@ def _choice_claims(cells: Cells) -> Iterator[TestedClaim]:
             key=key,
             text=f"low gives {_better(cells.group)} than {text}",
             family=CHOICE,
-            sweep=_sweep(cells.group),
+            sweep="flows",
             **more,
         )
 
@@ -553,11 +566,10 @@ def _order_claims(cells: Cells) -> Iterator[TestedClaim]:
         "random": cells.rows.get("random"),
         "high": cells.rows.get("H" * cells.group.splits),
     }
-    third = [row for name in TABLE_3 if (row := named[name]) is not None]
-    if len(third) == len(TABLE_3) and cells.group.splits:
-        yield _order_claim(
-            cells, third, "table3-order", "LCMA, Table 3", "rules", ", ".join(TABLE_3)
-        )
+    names = TABLE_3_SAMPLES if cells.group.measure in OF_SAMPLES else TABLE_3
+    third = [row for name in names if (row := named[name]) is not None]
+    if len(third) == len(names) and cells.group.splits:
+        yield _order_claim(cells, third, "table3-order", "LCMA, Table 3", "rules", ", ".join(names))
     words = cells.words
     if words is not None and cells.group.splits > 1:
         text = ", ".join(words)
@@ -632,7 +644,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
         source="LCMA, pretraining",
         text=f"low gives {_better(group)} after {budgets[-1]} pretraining steps than after "
         f"{budgets[0]}",
-        sweep=_sweep(group),
+        sweep="flows",
         sets=("--budget", f"{budgets[0]},{budgets[-1]}"),
     )
 
@@ -682,11 +694,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
                 text=f"low gives {_better(last.group)} than conventional on average over "
                 f"{len(names)} {over} ({printable(', '.join(names))})",
                 members=tuple(members),
-                sweep=f"table{table}",
-                sets=(
-                    "--dataset",
-                    ",".join(sorted({c.group.set_name for c in members})),
-                ),
+                sweep="flows",
             )
 
 
@@ -731,7 +739,7 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             source="ours",
             text=f"low leads conventional after {steps[0]} training steps, and at least half of "
             f"the gap is left after {steps[1]}",
-            sweep=_sweep(long.group),
+            sweep="flows",
             lengths=steps,
         )
 
@@ -811,8 +819,72 @@ def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterato
             f"conventional ({printable(pair[1].label)})",
             unit="% of a step",
             margin=None,
-            sweep=_sweep(group),
+            sweep="flows",
         )
+
+
+# The claim that the rule with fewer bits/dim has better samples
+
+
+def list_agreement_claims(
+    groups: Sequence[Group], by_bits: Sequence[Group]
+) -> Iterator[TestedClaim]:
+    """Yield a claim for each group by a measure of samples, and one over all flows and recipes of
+    a data set.
+
+    Of a seed it takes every pair of rows: 1 where both measures prefer the same one, -1 where they
+    do not, and its mean over pairs; over groups, of these means.
+    """
+    same = ("flow", "recipe_id", *DATA)
+    of_bits = {tuple(getattr(one, name) for name in same): one for one in by_bits}
+    found = []
+    for group in groups:
+        bits = of_bits.get(tuple(getattr(group, name) for name in same))
+        agreement = {} if bits is None else _agree_by_seed(group, bits)
+        if agreement:
+            found.append((select_longest(group), agreement))
+    for cells, agreement in found:
+        yield _agreement_claim([cells], agreement)
+    for members in _group_alike([cells for cells, _ in found], *DATA, *EVALUATION):
+        parts = [agreement for cells, agreement in found if cells in members]
+        seeds = sorted(set.intersection(*map(set, parts)))
+        if len(members) > 1 and seeds:
+            mean = {seed: statistics.fmean(part[seed] for part in parts) for seed in seeds}
+            yield _agreement_claim(members, mean)
+
+
+def _agree_by_seed(group: Group, bits: Group) -> dict[int, float]:
+    by_bits = {(row.factorization, row.budget): row.by_seed for row in _usual_rows(bits)}
+    sign = -1 if group.direction == "higher" else 1
+    found: dict[int, list[float]] = {}
+    for one, other in itertools.combinations(_usual_rows(group), 2):
+        few, many = (by_bits.get((row.factorization, row.budget), {}) for row in (one, other))
+        for seed in sorted(one.by_seed.keys() & other.by_seed.keys() & few.keys() & many.keys()):
+            looks = sign * (one.by_seed[seed] - other.by_seed[seed])
+            found.setdefault(seed, []).append(_sign(looks) * _sign(few[seed] - many[seed]))
+    return {seed: statistics.fmean(values) for seed, values in sorted(found.items())}
+
+
+def _sign(number: float) -> float:
+    return float((number > 0) - (number < 0))
+
+
+def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -> TestedClaim:
+    last = max(members, key=_training_length)
+    over = f", on average over {len(members)} recipes" if len(members) > 1 else ""
+    return make_claim(
+        last,
+        [row for cells in members for row in cells.rows.values()],
+        [PairedComparison("0 - agreement", {seed: -one for seed, one in agreement.items()})],
+        key="agreement",
+        source="ours",
+        text=f"of two rules that with fewer bits/dim has {_better(last.group)} more often than "
+        f"not{over}",
+        unit="of pairs",
+        margin=None,
+        members=tuple(members),
+        sweep="flows",
+    )
 
 
 # Claims about maps: the share of one that repeats over the image, as coupling masks do
@@ -840,11 +912,11 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             ],
             key="mask-share",
             source="ours",
-            text="more than half of what the map of split 1 says inside windows is one pattern "
-            "all over the image, as the coupling masks are",
+            text="most of the variance within windows of the first map is one repeated pattern, "
+            "like the coupling masks",
             unit="of the variance",
             margin=None,
-            sweep=_sweep(group),
+            sweep="flows",
         )
 
 

@@ -52,6 +52,7 @@ from lcma.harness.run.lease import HeartbeatThread, Lease
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.preemption import is_noticed
+from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.spool import Ending, Spool, deliver_leftovers
 from lcma.harness.run.work import (
     CURVE,
@@ -592,7 +593,11 @@ class _Attempt:
         if lease.lost:
             raise StoppedError
         artifacts = self._save_weights(flow, lease)  # before a plug-in has the flow
-        more = [*self._time_steps(trainer), *self._take_measures(flow, prepared, trial.seed)]
+        more = [
+            *self._time_steps(trainer),
+            *measure_swd(flow, prepared, seed=trial.seed, device=self._device),
+            *self._take_measures(flow, prepared, trial.seed),
+        ]
         return replace(
             self._make_ending("done", lease),
             result=make_result(measured, trial.id, digest, PLAIN, step=step, more=more),

@@ -17,6 +17,7 @@ COMMANDS = {
     "parquet": ["export", "--format", "parquet", "--out", "board.parquet"],
     "photos": ["launch", "demo", "--local", "--no-pictures"],
     "pictures": ["curves"],
+    "quality": ["measure", "kid"],
     "site": ["serve"],
     "tensorboard": ["launch", "demo", "--local", "--no-pictures", "--tensorboard", "curves"],
 }

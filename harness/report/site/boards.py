@@ -1,12 +1,13 @@
-"""The leaderboard: how groups are cut into pages, and where bars of intervals lie."""
+"""The leaderboard: how groups are cut into pages, and where intervals of differences lie."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lcma.harness.results.board import BoardRow, Group
+from lcma.harness.results.statistics import subtract_by_seed
 
 LARGE = 20_000
 """Number of results above which single ones are not shown."""
@@ -43,25 +44,33 @@ class BoardPart:
         return frozenset(rank for rank, count in counts.items() if count > 1)
 
     @cached_property
-    def reference_mean(self) -> float | None:
-        """Mean of the row that differences are from."""
-        return next((row.mean for row in self.group.rows if row.reference), None)
+    def compared(self) -> bool:
+        """Whether any row has a difference from another."""
+        return any(row.difference is not None for row in self.group.rows)
+
+    def differences(self, row: BoardRow) -> dict[int, float]:
+        """Return a row's difference from the reference at each seed, where seeds are shown."""
+        return subtract_by_seed(row.by_seed, self._reference) if self.singly else {}
+
+    @cached_property
+    def _reference(self) -> Mapping[int, float]:
+        return next((row.by_seed for row in self.group.rows if row.reference), {})
 
     @cached_property
     def ends(self) -> tuple[float, float]:
-        """Ends of the scale of interval bars: all intervals and seeds, with some room."""
-        values: list[float | None] = []
+        """Ends of the scale of differences: zero, all intervals and seeds, with some room."""
+        values: list[float | None] = [0.0]
         for row in self.group.rows:
-            values += [row.mean, row.low, row.high, *(row.values if self.singly else ())]
+            if row.difference is not None:
+                values += [row.difference.mean, row.difference.low, row.difference.high]
+                values += self.differences(row).values()
         finite = [value for value in values if value is not None and math.isfinite(value)]
-        if not finite:
-            return 0.0, 1.0
         least, most = min(finite), max(finite)
         room = 0.04 * (most - least) or 0.5
         return least - room, most + room
 
     def at(self, value: float) -> float:
-        """Return where a value lies on the scale, 0 to 100; outside it for bars far off."""
+        """Return where a difference lies on the scale, 0 to 100."""
         least, most = self.ends
         return round(100 * (value - least) / (most - least), 2)
 

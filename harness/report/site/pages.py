@@ -32,7 +32,7 @@ from lcma.harness.report.site.charts import (
 from lcma.harness.report.site.coverage import read_coverage
 from lcma.harness.report.site.rendering import read_asset, render_page
 from lcma.harness.report.site.trials import TrialFacts, list_trials, make_trial_key, read_trial
-from lcma.harness.results.board import Board, read_board
+from lcma.harness.results.board import ENOUGH, Board, read_board
 from lcma.harness.results.lookup import read_data_facts
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
@@ -92,6 +92,8 @@ class Site:
             yield from self._beside.items()
             self._beside.clear()
         yield _INDEX, self._index()
+        for path in () if self._large else DOWNLOADS:
+            yield path, self._download(path)
         for path, make in _ASSETS.items():
             if self._charted or path not in _OF_CHARTS:
                 yield path, make()
@@ -104,6 +106,8 @@ class Site:
             return _ASSETS[path]()
         if path == _INDEX:
             return self._index()
+        if path in DOWNLOADS and not self._large:
+            return self._download(path)
         if path not in self._beside:
             owner = self._owners.get(path) or self._owner_of_picture(path)
             if owner is not None:
@@ -238,12 +242,28 @@ class Site:
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
             trial_key=trial_key,
+            enough=ENOUGH,
+            large=self._large,
             words=board,
             number=number,
             count=len(self._board_pages),
             numbered=_numbered,
             query=queries.board_query(self._options.sweep_id),
+            answers=self._answers,
+            extent=self._rows(queries.extent_query(self._options.sweep_id)).rows[0],
         )
+
+    @cached_property
+    def _answers(self) -> list[tuple[int, str, str]]:
+        """Sentences on the paper's rule, each with the page and the place of its table."""
+        from lcma.harness.report.board import judge_low
+
+        return [
+            (place, _numbered("index", number), sentence)
+            for number, page in enumerate(self._board_pages)
+            for place, part in enumerate(page, start=1)
+            if not part.start and (sentence := judge_low(part.group)) is not None
+        ]
 
     def _index(self) -> bytes:
         """Return the script that the filters read.
@@ -266,6 +286,14 @@ class Site:
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
+
+    def _download(self, path: str) -> bytes:
+        from lcma.harness.report.board import board_as_json, board_table
+        from lcma.harness.report.tables import table_as_csv
+
+        if path.endswith(".json"):
+            return board_as_json(self._leaderboard).encode()
+        return table_as_csv(board_table(self._leaderboard)).encode()
 
     def _verdicts(self, path: str) -> bytes:
         if self._large:
@@ -397,6 +425,9 @@ class Site:
 
 
 _INDEX = "data/board.js"
+
+DOWNLOADS = ("data/board.csv", "data/board.json")
+"""The leaderboard's numbers in full, for programs."""
 
 _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/site.css": lambda: read_asset("site.css"),

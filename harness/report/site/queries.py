@@ -54,6 +54,17 @@ def board_query(sweep_id: str | None) -> SiteQuery:
     )
 
 
+def extent_query(sweep_id: str | None) -> SiteQuery:
+    """Return the query for how many results there are, and from when to when."""
+    return SiteQuery(
+        "Extent",
+        "How many results there are, and from when to when they were made.",
+        "SELECT count(*) AS results, min(created) AS first, max(created) AS last,\n"
+        "       min(code_version) AS oldest, max(code_version) AS newest\n"
+        f"FROM trial_results{_of(sweep_id)}",
+    )
+
+
 def cells_query(sweep_id: str | None) -> SiteQuery:
     """Return the query for means over seeds, ranked."""
     return SiteQuery(

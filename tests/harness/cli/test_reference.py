@@ -63,6 +63,7 @@ WRITING = {
     "evaluate": [],
     "gc": ["--dry-run"],
     "launch": ["demo"],
+    "measure": ["swd"],
     "rerun": [TRIALS[0].id],
     "retry": [],
     "stop": ["demo"],

@@ -255,7 +255,7 @@ def test_a_long_wait_for_images_is_told(wait, told):
         frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
     )
     notes = " ".join(board.groups[0].notes)
-    assert ("Up to 25.0% of a training step went on waiting" in notes) == told
+    assert ("Up to 25.0% of the time of training steps" in notes) == told
 
 
 def test_filters_keep_the_conventional_row(filled):
@@ -507,7 +507,7 @@ def test_rows_that_no_test_tells_apart_share_a_rank():
         "channel": 1,
         "rows": 1,
         "checkerboard-even": 3,
-        "random": 1,
+        "random": None,
     }, "five seeds show nothing"
 
 

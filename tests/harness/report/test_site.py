@@ -1,6 +1,8 @@
 """The site as files: whole, the same each time, safe, and never in the place of other files."""
 
+import csv
 import html
+import io
 import json
 import os
 import re
@@ -121,6 +123,44 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
     assert f"{even:.4f}" in text
     # channel less checkerboard-even by seed: -0.10, +0.02, -0.20, -0.03
     assert f"{(-0.10 + 0.02 - 0.20 - 0.03) / 4:+.4f}" in text
+
+
+@pytest.mark.parametrize(
+    ("by", "seeds", "says"),
+    [
+        (-0.2, 6, "the paper&#39;s rule (low) is better than checkerboard-even, -0.200 ±"),
+        (+0.2, 6, "the paper&#39;s rule (low) is worse than checkerboard-even, +0.200 ±"),
+        (0.0, 6, "the paper&#39;s rule (low) is not told apart from checkerboard-even, +0.000 ±"),
+        (-0.2, 5, "6 seeds are needed to tell the paper&#39;s rule (low) from checkerboard-even"),
+    ],
+)
+def test_the_first_page_begins_with_what_the_results_say(filler, tmp_path, by, seeds, says) -> None:
+    even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
+    low = {seed: bits + by + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
+    filler.results({"checkerboard-even": even})
+    filler.results({"LL": {seed: bits + 1 for seed, bits in low.items()}}, budget=100)
+    filler.results({"LL": low}, budget=1000)
+    files = export(filler, tmp_path / "site")
+    text = files["index.html"].decode()
+    assert text.index(says) < text.index("<table")
+    assert f"{3 * seeds} results, made " in text
+    rows = list(csv.DictReader(io.StringIO(files["data/board.csv"].decode())))
+    assert {row["label"] for row in rows} >= {"checkerboard-even", "low (LL)"}
+    assert json.loads(files["data/board.json"])["groups"][0]["reference"] == "checkerboard-even"
+
+
+def test_the_forest_plot_has_the_differences_of_seeds_and_zero(filler, tmp_path) -> None:
+    filler.results({"checkerboard-even": {0: 4.0, 1: 5.0}, "channel": {0: 4.5, 1: 5.75}})
+    text = export(filler, tmp_path / "site")["index.html"].decode()
+    label = "difference +0.6250, 95 % interval -0.9633 to +2.2133; seeds +0.5000 +0.7500"
+    assert f'aria-label="{label}"' in text
+    (drawn,) = re.findall(rf'aria-label="{re.escape(label)}">(.*?)</svg>', text)
+    where = {kind: float(x) for kind, x in re.findall(r'class="(\w+)" x1="([\d.]+)"', drawn)}
+    ((start, width),) = re.findall(r'class="range" x="([\d.]+)" width="([\d.]+)"', drawn)
+    scale = float(width) / (2.2133 + 0.9633)
+    assert where["base"] == pytest.approx(float(start) + 0.9633 * scale, abs=0.02)
+    assert where["mean"] == pytest.approx(where["base"] + 0.625 * scale, abs=0.02)
+    assert where["seed"] == pytest.approx(where["base"] + 0.75 * scale, abs=0.02)
 
 
 def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> None:

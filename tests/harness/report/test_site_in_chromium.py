@@ -102,7 +102,7 @@ def visit(browser: Browser, exported: Path) -> Iterator[Any]:
 def budgets(page: Page) -> list[str]:
     """The budgets of the rows of photos16, as they are shown."""
     rows = page.locator('section.group[data-dataset="photos16 (u8)"] tbody tr:visible')
-    return rows.locator("td:nth-of-type(2)").all_inner_texts()
+    return rows.locator("td:nth-of-type(1)").all_inner_texts()
 
 
 @pytest.mark.parametrize(("scheme", "width"), VIEWS)

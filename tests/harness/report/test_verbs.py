@@ -102,6 +102,13 @@ def test_board_filters(lcma, filled):
         lcma("board", "--sweep", "x")
 
 
+def test_board_draws_its_differences(lcma, filled):
+    lcma("board", "--picture", "forest.svg")
+    assert "channel" in svg.texts(Path("forest.svg"))
+    with pytest.raises(UserError, match=r"forest\.txt is no picture"):
+        lcma("board", "--picture", "forest.txt", "--db", "nowhere.db")
+
+
 def test_board_without_results(lcma, filler):
     text = lcma("board", "--flow", "realnvp")
     assert "No results yet." in text
@@ -438,7 +445,12 @@ def test_verdicts(lcma, filled):
     assert "No results that bear on a claim yet" in text
     bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
     filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
-    text = " ".join(lcma("verdicts", "--flow", "realnvp").split())
+    lines = lcma("verdicts", "--flow", "realnvp").splitlines()
+    assert all(len(line) <= 80 for line in lines if not line.startswith("  lcma launch"))
+    (line,) = [line for line in lines if " low-conventional " in line]
+    assert line.split()[:4] == ["undecided", "low-conventional", "realnvp", "photos16"]
+    assert "low gives fewer" not in " ".join(lines), "that is a matter of the notes"
+    text = " ".join(lcma("verdicts", "--flow", "realnvp", "--notes").split())
     assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text
     assert "--seeds 6" in text
     found = json.loads(lcma("verdicts", "--json", "--profile", "tiny"))
@@ -461,4 +473,4 @@ def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
     assert "21 tables are too many" in text
     assert "channel 1 3.0000" in text
     assert text.count("rows") == 0, "the lowest mean of each"
-    assert "Rank: 1 +" in lcma("board", "--notes", "--dataset", "set7")
+    assert "No ranks:" in lcma("board", "--notes", "--dataset", "set7")

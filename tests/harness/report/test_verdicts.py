@@ -10,15 +10,25 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board
-from lcma.harness.results.verdicts import Verdicts, make_verdicts
+from lcma.harness.report.verdicts import (
+    next_command,
+    render_verdicts,
+    verdicts_as_dict,
+    verdicts_as_markdown,
+)
+from lcma.harness.results.verdicts import make_verdicts
 from lcma.harness.text import to_json
-from lcma.sweeps import factorizations
+from lcma.sweeps import catalog, factorizations
+from lcma.sweeps.expansion import Trial
 from tests.harness.report.synthetic import DEMO, board, noisy, rows
 
 SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
 """Deviations that add up to zero, but for the last two seeds."""
+
+
+def bodies(*recipes):
+    """Recipes as a database has them."""
+    return {recipe.id: recipe.body for recipe in recipes}
 
 
 def shifted(shift, seeds=6, spread=1.0, base="checkerboard-even"):
@@ -186,15 +196,21 @@ def test_means_over_flows_and_data_sets():
 
 def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_differ_in():
     few = {seed: 4.0 + SPREAD[seed] for seed in range(3)}
-    one = rows({"checkerboard-even": few, "LLL": few})
-    glow = {"channel": few, "LL": few}
-    found = one + rows(glow, flow="glow", recipe_id="g" * 20, splits=2, steps=500)
-    table = verdicts_as_dict(make_verdicts(board(found)))
+    realnvp = catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}})
+    glow = catalog.recipe("glow", "photos16", "tiny", {"training": {"steps": 500}})
+    found = rows({"checkerboard-even": few, "LLL": few}, recipe_id=realnvp.id)
+    own = {"channel": few, "LL": few}
+    found += rows(own, flow="glow", recipe_id=glow.id, splits=2, steps=500)
+    table = verdicts_as_dict(make_verdicts(board(found, recipes=bodies(realnvp, glow))))
     (claim,) = (v for v in table["verdicts"] if v["claim"]["key"] == "table2-mean")
     assert "photos16 (u8), glow, tiny, 500 steps, 2 splits, budget 100" in claim["sentence"]
     assert "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100" in claim["sentence"]
-    assert claim["next"].startswith("lcma launch table2 --seeds")
-    assert "--set" not in claim["next"]
+    one, other = claim["next"].split(" && ")
+    assert one.startswith("lcma launch flows --seeds")
+    assert "--flow glow" in one
+    assert one.endswith("--set training.steps=500")
+    assert "--flow realnvp" in other
+    assert other.endswith("--set training.steps=250")
 
 
 def test_how_much_of_the_map_is_the_masks():
@@ -276,7 +292,7 @@ def test_a_sentence_says_all(filler):
         "supported: low gives fewer bits/dim than conventional (checkerboard-even)",
         "photos16 (u8), realnvp, tiny, 250 steps, 3 splits, budget 100",
         "-0.1005 [-0.1115, -0.0895] bits/dim, n = 6, sign-flip p 0.031",
-        f"so many seeds could show {one.comparison.test.detectable:.4f}",
+        f"smallest effect that 6 seeds show with 80 % power: {one.comparison.test.detectable:.4f}",
     ):
         assert part in text, part
     assert "lcma launch demo --seeds" not in text
@@ -301,31 +317,63 @@ def test_hostile_names_are_harmless():
 
 
 def every_undecided():
-    """A command for each kind of claim."""
+    """A claim of each kind, and the recipes that they are about."""
     words = {word: {s: 4.0 + SPREAD[s] for s in range(3)} for word in factorizations.words(3)}
     bits = {name: {s: 4.0 + SPREAD[s] for s in range(3)} for name in DEMO} | words
-    found = rows(bits) + rows({"LLL": bits["LLL"]}, budget=500)
-    found += rows(bits, steps=1000, recipe_id="s" * 20)
-    found += rows(bits, dataset="photos32", data_digest="e" * 64)
-    own = {"channel": bits["random"], "LLL": bits["LLL"]}
-    found += rows(own, flow="glow", recipe_id="g" * 20)
-    made = make_verdicts(board(found))
-    return {one.claim.key: one for one in made.verdicts}
+    steps, rate = {"training": {"steps": 250}}, {"optimization": {"learning_rate": 0.001}}
+    short, long, wide, glow = (
+        catalog.recipe(flow, dataset, "tiny", settings)
+        for flow, dataset, settings in (
+            ("realnvp", "photos16", steps),
+            ("realnvp", "photos16", {"training": {"steps": 1000}}),
+            ("realnvp", "photos32", steps | rate),
+            ("glow", "photos16", None),
+        )
+    )
+    found = rows(bits, recipe_id=short.id)
+    found += rows({"LLL": bits["LLL"]}, budget=500, recipe_id=short.id)
+    found += rows(bits, steps=1000, recipe_id=long.id)
+    found += rows(bits, dataset="photos32", data_digest="e" * 64, recipe_id=wide.id)
+    own = {"channel": bits["random"], "LL": bits["LLL"]}
+    found += rows(own, flow="glow", recipe_id=glow.id, splits=2, steps=1200)
+    recipes = {recipe.id: recipe for recipe in (short, long, wide, glow)}
+    made = make_verdicts(board(found, recipes={i: one.body for i, one in recipes.items()}))
+    return {one.claim.key: one for one in made.verdicts}, recipes
 
 
-def test_the_sweep_that_would_decide_can_be_planned(in_tmp, capsys):
-    claims = every_undecided()
+def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, capsys):
+    claims, recipes = every_undecided()
     assert {one.decision for one in claims.values()} == {"undecided"}
     assert {"table1-mean", "table2-mean", "persistence", "budget"} <= claims.keys()
-    made = verdicts_as_dict(Verdicts(Board(()), tuple(claims.values()), (), ()))
-    for command in [c for one in made["verdicts"] for c in one["next"].split(" && ")]:
-        program, verb, *arguments = shlex.split(command)
-        assert (program, verb) == ("lcma", "launch")
-        with pytest.raises(SystemExit) as end:
-            cli.main(["plan", *arguments, "--json"])
-        assert not end.value.code, command
-        planned = json.loads(capsys.readouterr().out)
-        assert {cell["seed"] for cell in planned["cells"]} == set(range(6)), command
+    for one in claims.values():
+        asked = set()
+        for command in next_command(one).split(" && "):
+            program, verb, *arguments = shlex.split(command)
+            assert (program, verb) == ("lcma", "launch")
+            with pytest.raises(SystemExit) as end:
+                cli.main(["plan", *arguments, "--json"])
+            assert not end.value.code, command
+            planned = json.loads(capsys.readouterr().out)
+            assert {cell["seed"] for cell in planned["cells"]} == set(range(6)), command
+            asked |= {cell["trial_id"] for cell in planned["cells"]}
+        for cells in one.claim.members:
+            recipe = recipes[cells.group.recipe_id]
+            low = Trial(
+                recipe=recipe,
+                profile="tiny",
+                dataset=cells.group.dataset,
+                variant="u8",
+                factorization="L" * recipe.model.splits,
+                seed=0,
+                budget=cells.budget,
+            )
+            assert low.id in asked, (one.claim.key, cells.group)
+
+
+def test_of_an_unknown_recipe_no_command_is_printed():
+    one = found(shifted(-0.1, 5))["low-conventional"]
+    assert one.decision == "undecided"
+    assert next_command(one) == "6 seeds of a recipe that no profile here has"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +17,18 @@ from safetensors.torch import load, save
 from lcma import db
 from lcma.db.results import BOUND, bound_extent
 from lcma.harness import data
+from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights
+from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.worker import run_work
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import SHIPPED
 from tests.harness.conftest import few_photos
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -32,6 +36,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "iresnet": {"width": 4, "blocks": 1},
     "resflow": {"width": 4, "blocks": 1, "fully_connected": 0},
 }
+
+
+OF_SWD = [kind.name for kind in SHIPPED if "swd" in kind.name]
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +125,20 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     measured = measure_flow(flow_again, prepared, PLAIN, torch.device("cpu"))
     stored = here.stored("plain")
     found = make_result(measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step)
-    assert found == without(stored, "seconds_per_step")
+    assert found == without(stored, "seconds_per_step", *OF_SWD)
     assert stored.value("seconds_per_step") > 0
+    of_samples = measure_swd(flow_again, prepared, seed=here.one.seed, device=torch.device("cpu"))
+    assert {one.name: one for one in of_samples} == {n: stored.measure(n) for n in OF_SWD}
+    assert (
+        make_result(
+            measure_flow(flow_again, prepared, PLAIN, torch.device("cpu")),
+            here.one.trial_id,
+            here.one.data_digest,
+            PLAIN,
+            step=stored.step,
+        )
+        == found
+    )  # the flow is as it was
 
 
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
@@ -130,7 +149,7 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     assert found.result == here.stored("published")
     plain = here.stored("plain")
     own = {"protocol": "published", "protocol_body": found.result.protocol_body}
-    same = dataclasses.replace(without(plain, *BOUND, "seconds_per_step"), **own)
+    same = dataclasses.replace(without(plain, *BOUND, "seconds_per_step", *OF_SWD), **own)
     assert found.result == same
 
     after = here.store.results()
@@ -293,3 +312,109 @@ def test_other_images_than_those_of_the_training_are_refused(trained) -> None:
     other = dataclasses.replace(here.one, data_digest="0" * 64)
     with pytest.raises(UserError, match=r"holds other images.*--data"):
         reevaluate(here.store, here.place, other, "published", owner="x")
+
+
+# Measures of samples
+
+
+def typed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(one) for one in arguments])
+    found = capsys.readouterr()
+    return int(ended.value.code or 0), found.out, found.err
+
+
+@pytest.fixture
+def measured(trained, capsys):
+    """A trained trial, and `lcma measure` on it with further arguments."""
+    here = trained()
+    places = [f"--db={here.place.db}", f"--runs={here.place.runs}", f"--data={here.place.data}"]
+    here.measure = lambda *more: typed(capsys, "measure", *more, *places)
+    here.board = lambda *more: typed(capsys, "board", *more, places[0])
+    return here
+
+
+def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measured) -> None:
+    plain = measured.stored("plain")
+    measured.change("DELETE FROM measures WHERE name LIKE '%swd%'")
+    measured.change("DELETE FROM cells WHERE measure LIKE '%swd%'")
+    measured.change("DELETE FROM measure_kinds WHERE name LIKE '%swd%'")
+    code, out, err = measured.measure("swd", measured.one.trial_id)
+    assert (code, err) == (0, "")
+    assert "there already" not in out
+    assert f"swd {plain.value('swd'):.4f}" in out
+    assert "Controls of swd on 201 images" in out
+    assert measured.stored("plain") == plain
+    code, out, _ = measured.board("--by", "swd", "--json")
+    (group,) = json.loads(out)["groups"]
+    assert (code, group["measure"], group["protocol"]) == (0, "swd", "plain")
+    assert [row["mean"] for row in group["rows"]] == [plain.value("swd")]
+    assert any(note.startswith("Controls of swd on 201 images: ") for note in group["notes"])
+
+
+def test_a_measure_asked_for_again_is_served(measured) -> None:
+    before = measured.store.attempts()
+    code, out, err = measured.measure("swd", "--where=flow=realnvp")
+    assert (code, err) == (0, "")
+    assert "(there already)" in out
+    measured.weights.unlink()  # none are needed
+    code, out, _ = measured.measure("swd", "--json")
+    (row,) = json.loads(out)
+    assert (code, row["new"]) == (0, False)
+    assert row["measures"]["swd"]["value"] == measured.stored("plain").value("swd")
+    assert measured.store.attempts().equals(before)
+
+
+def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> None:
+    plain = measured.stored("plain")
+    protocols = {"plain"}
+    for more in ("--samples=40", "--temperature=0.7"):
+        for new in (True, False):
+            code, out, err = measured.measure("swd", "--json", more)
+            assert (code, err) == (0, "")
+            (row,) = json.loads(out)
+            assert row["new"] == new
+        assert row["measures"]["swd"]["value"] != plain.value("swd")
+        protocols.add(row["protocol"])
+    assert len(protocols) == 3
+    assert measured.stored("plain") == plain
+    code, out, _ = measured.board("--by", "swd", "--json")
+    assert (code, {group["protocol"] for group in json.loads(out)["groups"]}) == (0, protocols)
+    code, out, _ = measured.board("--json")
+    assert {group["protocol"] for group in json.loads(out)["groups"]} == {"plain"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["colour"], "'colour' is not measured of kept weights: choose among "),
+        (["swd", "--extractor=inception-v3"], "swd has no extractor"),
+        (["swd", "--temperature=nan"], "Invalid value for '--temperature'"),
+        (["swd", "--temperature=inf"], "--temperature inf makes no sense"),
+        (["swd", "--samples=19"], "Invalid value for '--samples'"),
+        (["kid", "--weights=x.pth"], "--weights and --sha256 are of --extractor inception-v3"),
+        (["kid", "--extractor=inception-v3"], "needs your own file of its weights"),
+        (["fid"], "fid by inception-v3 needs your own file of its weights"),
+        (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
+        (["swd", "0000"], "no trial "),
+        (["swd", "--where=colour=red"], "no such column of trial_results"),
+        (["swd", "--where=flow=glow"], "no results with --where flow=glow"),
+        (["swd", "--sweep=other"], "no sweep "),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(measured, arguments, why: str) -> None:
+    before = measured.store.attempts(), measured.stored("plain")
+    code, out, err = measured.measure(*arguments)
+    assert (code, out) == (2, "")
+    assert why in err
+    assert err.count("\n") == 1
+    assert measured.store.attempts().equals(before[0])
+    assert measured.stored("plain") == before[1]
+
+
+def test_trials_without_weights_are_one_line(measured) -> None:
+    measured.change("DELETE FROM artifacts")
+    code, out, err = measured.measure("swd", "--samples=30")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "left no weights" in err

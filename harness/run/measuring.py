@@ -1,0 +1,192 @@
+"""Measures of kept weights of trained trials, without training."""
+
+import math
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lcma import db
+from lcma.db import JobFacts, Store
+from lcma.harness.data.verified import verify_once
+from lcma.harness.environment import read_environment
+from lcma.harness.place import Place
+from lcma.harness.run import weights
+from lcma.harness.run.evaluation import Stopwatch, settle_device
+from lcma.harness.run.reevaluation import choose_device
+from lcma.harness.run.sample_quality import Judge, make_judge, measure_samples
+from lcma.harness.text import format_count, printable
+from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.samples import SAMPLES, SampleProtocol, Sampling
+from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.measures import FID, KID, OF_SAMPLES, SWD
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is to be measured of samples, and by which protocol."""
+
+    judge: Judge
+    protocol: SampleProtocol
+
+
+@dataclass(frozen=True)
+class MeasuredTrial:
+    """A trial's result by the protocol of a measure; ``new`` if that was not stored before."""
+
+    trial: JobFacts
+    result: db.Result
+    new: bool
+
+
+def make_measurement(
+    name: str,
+    *,
+    samples: int | None = None,
+    temperature: float = 1.0,
+    extractor: str | None = None,
+    weights_file: Path | None = None,
+    sha256: str | None = None,
+) -> Measurement:
+    """Return a measure of samples as a person asks for it.
+
+    Args:
+        name: `swd`, `kid` or `fid`.
+        samples: Number of samples; None for the default.
+        temperature: Factor of the noise of every prior.
+        extractor: What sees features: None for EfficientNet-Lite0, and for `fid` Inception-v3.
+        weights_file: A person's own weights of Inception-v3.
+        sha256: The hash that they must have.
+
+    Raises:
+        UserError: These do not go together, or what is needed is not there.
+    """
+    if name not in OF_SAMPLES:
+        hint = suggest(name, OF_SAMPLES, "choose among")
+        raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
+    sampling = Sampling(samples=SAMPLES if samples is None else samples, temperature=temperature)
+    if name == SWD:
+        if extractor or weights_file or sha256:
+            raise UserError(
+                f"{SWD} has no extractor: leave --extractor, --weights and --sha256 out"
+            )
+        protocol = SampleProtocol(sampling=sampling)
+        return Measurement(make_judge(name, protocol), protocol)
+    chosen = extractor or (INCEPTION if name == FID else LITE0.name)
+    if name == FID and chosen != INCEPTION:
+        raise UserError(f"{FID} is of {INCEPTION} alone: take {KID}, or leave --extractor out")
+    if chosen == INCEPTION:
+        if weights_file is None or sha256 is None:
+            raise UserError(
+                f"{name} by {INCEPTION} needs your own file of its weights: give --weights FILE "
+                "and --sha256 HASH"
+            )
+        features = load_inception(weights_file, sha256)
+    elif weights_file or sha256:
+        raise UserError(f"--weights and --sha256 are of --extractor {INCEPTION}: add that")
+    else:
+        features = load_lite0()
+    protocol = SampleProtocol(sampling=sampling, extractor=features.extractor)
+    return Measurement(make_judge(name, protocol, features), protocol)
+
+
+def find_measurable(
+    store: Store, place: Place, trials: Sequence[JobFacts], measurement: Measurement
+) -> tuple[list[JobFacts], str | None]:
+    """Return the trials that have the measure or can be measured, and why others cannot.
+
+    Raises UserError if none can.
+    """
+    able, reasons = [], []
+    for one in trials:
+        try:
+            if _find_stored(store, one, measurement) is None:
+                weights.require_weights(store, place, one)
+                prepared = weights.load_data(place, one)
+                measurement.judge.require_images(prepared, measurement.protocol.sampling)
+        except UserError as error:
+            reasons.append(str(error))
+        else:
+            able.append(one)
+    if not reasons:
+        return able, None
+    count = format_count(len(trials), "trial")
+    why = f"{len(reasons)} of {count} cannot be measured, the first since {reasons[0]}"
+    if not able:
+        raise UserError(reasons[0] if len(trials) == 1 else why)
+    return able, why
+
+
+def _find_stored(store: Store, one: JobFacts, measurement: Measurement) -> db.Result | None:
+    stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
+    has = stored is not None and stored.measure(measurement.judge.name) is not None
+    return stored if has else None
+
+
+def measure_trial(
+    store: Store,
+    place: Place,
+    one: JobFacts,
+    measurement: Measurement,
+    *,
+    owner: str,
+) -> MeasuredTrial:
+    """Take a measure of the samples of a trial's kept weights, and store it.
+
+    What is stored is returned as it is. Raises UserError if weights or images are missing, damaged
+    or not those of the trial, if the images cannot be measured so, and if another value was stored
+    meanwhile.
+    """
+    judge, protocol = measurement.judge, measurement.protocol
+    stored = _find_stored(store, one, measurement)
+    if stored is not None:
+        return MeasuredTrial(one, stored, new=False)
+    if one.state == "running":
+        raise UserError(f"trial {one.trial_id} is being run anew: measure it when that has ended")
+    of_training = store.result(one.subject, one.data_digest, PLAIN.name)
+    if of_training is None:
+        raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
+    device = choose_device(store, one)
+    stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
+    prepared = weights.load_data(place, one)
+    judge.require_images(prepared, protocol.sampling)
+    verify_once(prepared)
+    flow, recipe = weights.load_trained(store, place, one)
+    settle_device(device, recipe.optimization.threads)
+    measures = measure_samples(
+        flow.to(device),
+        prepared,
+        judge,
+        protocol.sampling,
+        seed=one.seed,
+        device=torch.device(device),
+    )
+    result = db.Result(
+        trial_id=one.subject,
+        data_digest=one.data_digest,
+        step=of_training.step,
+        protocol=protocol.name,
+        protocol_body=protocol.body,
+        precision="float32",
+        measures=measures,
+    )
+    by = db.Evaluator(
+        owner=owner,
+        host=socket.gethostname(),
+        environment_id=store.add_environment(read_environment(device)),
+        device=device,
+        threads=recipe.optimization.threads,
+        started=started,
+    )
+    try:
+        new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
+    except db.Conflict as error:  # another process was first
+        raise UserError(f"{error}; what is stored stays") from error
+    kept = store.result(one.subject, one.data_digest, protocol.name)
+    assert kept is not None
+    return MeasuredTrial(one, kept, new)

@@ -1,0 +1,146 @@
+"""Boards and verdicts by a measure of samples, whose truth is known."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lcma.db import Measure
+from lcma.harness.report.board import render_board
+from lcma.harness.results.verdicts import Verdicts, make_verdicts
+from lcma.sweeps.measures import CONTROLS, find_measure
+from tests.harness.report.synthetic import DIGEST, board, noisy, rows
+
+SWD = find_measure("swd")
+BITS = {"LLL": 4.0, "checkerboard-even": 4.2, "HHH": 4.4, "random": 4.6}
+
+
+def judged(looks, bits=BITS, seeds=6, **more) -> Verdicts:
+    rng = np.random.default_rng(0)
+    boards = [
+        board(rows(noisy(means, seeds, 0.02, rng), **more), None, kind=kind)
+        for means, kind in ((looks, SWD), (bits, find_measure("bits_per_dim")))
+    ]
+    return make_verdicts(boards[0], kind=SWD, bits=boards[1])
+
+
+def decisions(found: Verdicts) -> dict[str, str]:
+    return {one.claim.key: one.decision for one in (*found.verdicts, *found.apart)}
+
+
+def test_table_3_has_an_order_of_samples_of_its_own() -> None:
+    in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0, "random": 53.0}
+    found = decisions(judged(in_order))
+    assert (found["table3-order"], found["low-conventional"]) == ("supported", "supported")
+    of_bits = {**in_order, "HHH": 53.0, "random": 52.0}
+    assert decisions(judged(of_bits))["table3-order"] == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("looks", "decision", "agreement"),
+    [
+        ({"LLL": 50, "checkerboard-even": 51, "HHH": 52, "random": 53}, "supported", 1.0),
+        ({"LLL": 53, "checkerboard-even": 52, "HHH": 51, "random": 50}, "refuted", -1.0),
+        ({"LLL": 51, "checkerboard-even": 50, "HHH": 52, "random": 53}, "supported", 4 / 6),
+        ({"LLL": 50, "checkerboard-even": 50, "HHH": 50, "random": 50}, "undecided", None),
+    ],
+)
+def test_fewer_bits_and_better_samples_agree_or_not(looks, decision, agreement) -> None:
+    (one,) = (v for v in judged(looks).apart if v.claim.key == "agreement")
+    assert (one.decision, one.n) == (decision, 6)
+    if agreement is not None:
+        assert one.comparison.test.mean == pytest.approx(-agreement)
+    assert "with fewer bits/dim has lower swd" in one.claim.text
+
+
+def test_too_few_seeds_decide_nothing_on_agreement() -> None:
+    found = decisions(judged({name: 10 * value for name, value in BITS.items()}, seeds=5))
+    assert found["agreement"] == "undecided"
+
+
+def test_agreement_is_of_measures_of_samples_alone() -> None:
+    made = make_verdicts(board(rows({"LLL": {0: 4.0}})))
+    assert "agreement" not in (*made.unmeasured, *made.not_judged, *decisions(made))
+    without = make_verdicts(board(rows({"LLL": {0: 50.0}}), None, kind=SWD), kind=SWD)
+    assert "agreement" in without.unmeasured
+
+
+def test_several_recipes_have_a_claim_together() -> None:
+    rng = np.random.default_rng(0)
+    both = []
+    for kind, by in ((SWD, 10), (find_measure("bits_per_dim"), 1)):
+        found = [
+            row
+            for flow, sign in (("realnvp", 1), ("glow", -1))
+            for row in rows(
+                noisy(
+                    {n: by * (4 + sign * (v - 4)) if kind is SWD else v for n, v in BITS.items()},
+                    6,
+                    0.02,
+                    rng,
+                ),
+                flow=flow,
+                recipe_id=flow * 2,
+            )
+        ]
+        both.append(board(found, None, kind=kind))
+    claims = [
+        v
+        for v in make_verdicts(both[0], kind=SWD, bits=both[1]).apart
+        if v.claim.key == "agreement"
+    ]
+    means = {
+        len(v.claim.members): v.comparison.test.mean for v in claims if len(v.claim.members) > 1
+    }
+    assert means == {2: pytest.approx(0)}
+    assert sorted(v.comparison.test.mean for v in claims if len(v.claim.members) == 1) == [-1, 1]
+
+
+def controls(**changed: float) -> dict[str, Measure]:
+    values = {"null": 30, "gaussian": 400, "blur_half": 120, "blur_1": 260, "noise_5": 40}
+    values |= {"noise_20": 110} | changed
+    found = {f"swd_{c}": Measure(f"swd_{c}", values[c], 2.5, 500) for c in CONTROLS}
+    return found | {"swd_overflow": Measure("swd_overflow", 0.0, None, 3000)}
+
+
+def shown(beside: dict[str, Measure]) -> str:
+    key = ("r" * 20, DIGEST, "plain")
+    made = board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+    text = io.StringIO()
+    Console(file=text, width=400).print(render_board(made))
+    return text.getvalue()
+
+
+def test_the_board_shows_the_controls_beside_the_rows() -> None:
+    text = shown(controls())
+    assert "Controls of swd on 500 images: other real images 30.0000 ± 2.5000; " in text
+    assert "fails" not in text
+    assert "overflowed" not in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"gaussian": 259.0},
+            "covariance of real images are no worse than real images, blurred by one",
+        ),
+        ({"noise_5": 29.0}, "noise of 5 of 255 levels are no worse than other real images"),
+        (
+            {"noise_20": 40.0},
+            "noise of 20 of 255 levels are no worse than real images with noise of 5",
+        ),
+        ({"blur_half": 30.0}, "blurred by half a pixel are no worse than other real images"),
+        ({"blur_1": 100.0}, "blurred by one pixel are no worse than real images, blurred by half"),
+    ],
+)
+def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) -> None:
+    text = shown(controls(**changed))
+    assert "! swd fails its controls on this data set" in text
+    assert said in text
+
+
+def test_the_board_counts_samples_that_overflowed() -> None:
+    text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
+    assert "12 of 3000 samples overflowed" in text

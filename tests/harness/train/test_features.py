@@ -1,0 +1,165 @@
+"""Distances of features, and the networks that extract them."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as photographs
+from torch import Tensor
+from torch.nn import functional as F
+
+from lcma.harness.train import features
+from lcma.harness.train.controls import blur
+from lcma.harness.train.features import (
+    LITE0,
+    frechet_distance,
+    kernel_distance,
+    load_inception,
+    load_lite0,
+)
+from lcma.harness.train.samples import SampleProtocol, Sampling
+from lcma.sweeps.errors import UserError
+
+pytestmark = pytest.mark.xdist_group("features")
+
+
+@pytest.fixture(scope="module")
+def lite0() -> features.Features:
+    return load_lite0()
+
+
+def two_sets() -> tuple[Tensor, Tensor]:
+    state = np.random.RandomState(0)
+    first = torch.from_numpy(state.normal(0, 1, (40, 16)))
+    return first, torch.from_numpy(state.normal(0.3, 1.2, (40, 16)))
+
+
+def test_the_distances_are_those_of_torchmetrics() -> None:
+    """By `poly_mmd` and `_compute_fid` of torchmetrics 1.9.0."""
+    assert kernel_distance(*two_sets()).value == pytest.approx(0.6232319480587263, rel=1e-12)
+    assert frechet_distance(*two_sets()).value == pytest.approx(8.16829794515742, rel=1e-9)
+
+
+def test_the_kernel_distance_is_zero_on_average_for_one_distribution() -> None:
+    state = np.random.RandomState(1)
+    draws = [torch.from_numpy(state.normal(0, 1, (2, 30, 8))) for _ in range(200)]
+    found = np.array([kernel_distance(*draw).value for draw in draws])
+    assert abs(found.mean()) < 3 * found.std() / np.sqrt(len(found))
+    assert (found < 0).any()
+    assert frechet_distance(*draws[0]).value > 0.5  # which is not: it is biased
+
+
+def test_the_standard_error_is_the_spread_over_fresh_draws() -> None:
+    state = np.random.RandomState(2)
+    draws = [
+        [torch.from_numpy(state.normal(shift, 1, (400, 8))) for shift in (0, 0.2)]
+        for _ in range(60)
+    ]
+    found = [kernel_distance(*draw) for draw in draws]
+    spread = np.std([one.value for one in found], ddof=1)
+    assert 0.6 < np.mean([one.standard_error for one in found]) / spread < 1.7
+
+
+def test_the_network_has_its_weights(lite0) -> None:
+    """It knows the cat, the cup and the missile of scikit-image as classes of ImageNet."""
+    for name, label in (("chelsea", 285), ("coffee", 967), ("rocket", 657)):
+        picture = getattr(photographs, name)()
+        side = min(picture.shape[:2])
+        x = torch.from_numpy(picture[:side, :side].copy()).permute(2, 0, 1)[None].float()
+        x = F.interpolate(x, (224, 224), mode="bilinear", antialias=True)
+        assert int(lite0.network((x - 127) / 128).argmax()) == label
+
+
+def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
+    before = torch.get_rng_state()
+    x = torch.randint(0, 256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    found = lite0(x.byte())
+    assert found.shape == (3, 1280)
+    assert torch.equal(found, lite0(x.expand(-1, 3, -1, -1).byte()))
+    assert lite0(torch.zeros((2, 3, 128, 128))).shape == (2, 1280)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_more_noise_and_more_blur_of_photographs_are_farther(lite0) -> None:
+    state = np.random.RandomState(0)
+    picture = photographs.astronaut()
+    places = state.randint(0, 512 - 32, (120, 2))
+    crops = np.stack([picture[y : y + 32, x : x + 32] for y, x in places]).transpose(0, 3, 1, 2)
+    one, other = torch.from_numpy(crops.copy()).float().split(60)
+    noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(0))
+    real = lite0(other)
+    noisy = [kernel_distance(lite0(one + sd * noise), real).value for sd in (0, 5, 20)]
+    assert noisy == sorted(set(noisy))
+    blurred = [kernel_distance(lite0(blur(one, sigma)), real).value for sigma in (1.0, 1.5)]
+    assert [noisy[0], *blurred] == sorted({noisy[0], *blurred})
+
+
+def test_protocols_that_differ_have_other_names() -> None:
+    other = LITE0.model_copy(update={"sha256": "0" * 64})
+    protocols = [
+        SampleProtocol(),
+        SampleProtocol(sampling=Sampling(samples=40)),
+        SampleProtocol(sampling=Sampling(seed=1)),
+        SampleProtocol(extractor=LITE0),
+        SampleProtocol(extractor=other),
+        SampleProtocol(extractor=LITE0.model_copy(update={"size": 96})),
+        SampleProtocol(extractor=LITE0, sampling=Sampling(temperature=0.7)),
+    ]
+    assert len({one.name for one in protocols}) == len({one.body for one in protocols}) == 7
+    assert protocols[0].name == "plain"
+    assert LITE0.sha256 in protocols[3].body
+
+
+def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "LITE0", LITE0.model_copy(update={"sha256": "0" * 64}))
+    with pytest.raises(UserError, match=r"have the sha256 57934424.*, not 0000"):
+        load_lite0()
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A file of weights of Inception-v3, at their random start, and its hash."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    empty = io.BytesIO()
+    torch.save({}, empty)
+    empty.seek(0)
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng():
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        network = FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=empty)
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(network.state_dict(), path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_inception_is_read_from_a_persons_own_file(inception_file) -> None:
+    found = load_inception(*inception_file)
+    assert found.extractor.sha256 == inception_file[1]
+    assert found(torch.zeros((2, 3, 32, 32))).shape == (2, 2048)
+    with pytest.raises(UserError, match="have the sha256"):
+        load_inception(inception_file[0], "0" * 64)
+
+
+class Harm:
+    def __reduce__(self):
+        return (Path.touch, (Path("harm"),))
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, Harm(), [1], None])
+def test_another_file_is_refused_and_no_code_of_it_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("weights.pth")
+    if content is None:
+        path.write_bytes(b"no weights")
+    else:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=r"another network|no file of weights"):
+        load_inception(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert [one.name for one in tmp_path.iterdir()] == ["weights.pth"]
+    with pytest.raises(UserError, match="cannot read the weights"):
+        load_inception(Path("missing.pth"), "0" * 64)

@@ -1,0 +1,144 @@
+"""The sliced Wasserstein distance: known values, what it ignores, and what it must see."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage import data as photographs
+from torch import Tensor
+
+from lcma.harness.train.controls import blur, sample_gaussian
+from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
+
+
+def distance(images: Tensor, real: Tensor, seed: int = 0) -> Distance:
+    return sliced_wasserstein(images, real, seed=seed)
+
+
+def flat_images(levels: Tensor, side: int = 5) -> Tensor:
+    """Images (N, 1, side, side), each of one level: all their patches are one number."""
+    return levels.float().view(-1, 1, 1, 1).expand(-1, 1, side, side)
+
+
+def mean_of_flat(dimensions: int) -> float:
+    """The mean of |sum of a random unit vector|: what a flat patch is multiplied by."""
+    ratio = math.lgamma(dimensions / 2) - math.lgamma((dimensions + 1) / 2)
+    return math.sqrt(dimensions / math.pi) * math.exp(ratio)
+
+
+@pytest.fixture(scope="module")
+def crops() -> tuple[Tensor, Tensor]:
+    """Two sets of 16 x 16 crops of the same photographs, (120, 3, 16, 16) each."""
+    state = np.random.RandomState(0)
+    found = []
+    for picture in (photographs.astronaut(), photographs.coffee(), photographs.chelsea()):
+        small = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
+        small = small.reshape(len(small) // 2, 2, -1, 2, 3).mean((1, 3)).round()
+        for _ in range(80):
+            y, x = (state.randint(side - 16) for side in small.shape[:2])
+            found.append(small[y : y + 16, x : x + 16].transpose(2, 0, 1))
+    order = state.permutation(len(found))[:240]
+    both = torch.from_numpy(np.stack(found)[order])
+    return both[:120], both[120:]
+
+
+def test_two_shifted_sets_of_numbers_have_the_distance_of_their_shift() -> None:
+    levels = torch.linspace(10, 200, 60, dtype=torch.float64)
+    found = distance(flat_images(levels + 20), flat_images(levels))
+    expected = 1000 * 20 / float(levels.std(correction=0)) * mean_of_flat(25)
+    assert found.value == pytest.approx(expected, rel=0.1)  # 512 directions: within 3 %
+
+
+def test_both_sets_are_normalized_by_the_moments_of_the_real_one() -> None:
+    """By its own moments each of these sets would be the other."""
+    levels = torch.linspace(40, 160, 50, dtype=torch.float64)
+    real = flat_images(levels)
+    half, double = ((levels - 100) * by + 100 for by in (0.5, 2.0))
+    deviation = float(levels.std(correction=0))
+    expected = 1000 * float((levels - 100).abs().mean()) / deviation * mean_of_flat(25)
+    assert distance(flat_images(double), real).value == pytest.approx(expected, rel=0.1)
+    assert distance(flat_images(half), real).value == pytest.approx(expected / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("side", [8, 16, 32])
+def test_a_set_is_itself_in_any_order(side: int) -> None:
+    x = torch.rand((40, 3, side, side), generator=torch.Generator().manual_seed(1)) * 255
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(2))
+    other = distance(x.flip(3), x).value
+    assert other > 1
+    if side < 32:  # all patches are taken
+        assert distance(x[order], x).value == pytest.approx(0, abs=1e-3)
+        assert distance(x.flip(3)[order], x).value == pytest.approx(other, rel=1e-4)
+
+
+def test_levels_and_scale_of_both_do_not_matter(crops) -> None:
+    one, other = crops
+    found = distance(one, other).value
+    assert distance(one + 30, other + 30).value == pytest.approx(found, rel=1e-3)
+    assert distance(one / 4, other / 4).value == pytest.approx(found, rel=1e-3)
+    assert distance(one, other).value == found
+    assert distance(one, other, seed=1).value == pytest.approx(found, rel=0.3)
+
+
+def test_an_image_has_levels_down_to_8_pixels() -> None:
+    assert [count_levels(side) for side in (4, 5, 8, 16, 32, 64, 28)] == [0, 1, 1, 2, 3, 4, 2]
+
+
+def test_more_noise_and_more_blur_of_photographs_are_farther(crops) -> None:
+    one, other = crops
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(one.shape, generator=generator)
+    noisy = [distance((one + sd * noise).clamp(0, 255), other).value for sd in (0, 5, 10, 20, 40)]
+    assert noisy == sorted(noisy)
+    blurred = [distance(blur(one.float(), sigma), other).value for sigma in (0.5, 1.0, 1.5)]
+    assert [noisy[0], *blurred] == sorted([noisy[0], *blurred])
+    assert len({*noisy, *blurred}) == 8
+
+
+def test_a_gaussian_has_the_moments_of_the_images(crops) -> None:
+    x = crops[0].byte().numpy()[:, :1, :4, :4]
+    drawn = sample_gaussian(x, 20_000, torch.Generator().manual_seed(0)).flatten(1).double()
+    rows = torch.from_numpy(x).flatten(1).double()
+    assert torch.allclose(drawn.mean(0), rows.mean(0), atol=3)
+    expected = torch.cov(rows.T, correction=0)
+    assert float((torch.cov(drawn.T) - expected).abs().max()) < 0.05 * float(expected.max())
+
+
+def test_the_standard_error_is_the_spread_over_fresh_draws() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(contrast: float) -> Tensor:
+        base = torch.randn((200, 1, 1, 1), generator=generator) * 20 + 128
+        return base + contrast * torch.randn((200, 1, 8, 8), generator=generator)
+
+    found = [distance(draw(14), draw(10)) for _ in range(24)]
+    spread = float(np.std([one.value for one in found], ddof=1))
+    told = float(np.mean([one.standard_error for one in found]))
+    assert 0.6 < told / spread < 1.7
+
+
+def test_too_few_images_have_no_standard_error() -> None:
+    x = torch.rand((9, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    assert math.isnan(distance(x, x).standard_error)
+
+
+@pytest.mark.parametrize("shapes", [((4, 1, 8, 8), (5, 1, 8, 8)), ((0, 1, 8, 8),) * 2])
+def test_sets_of_other_shapes_are_refused(shapes) -> None:
+    with pytest.raises(ValueError, match="sets of shapes"):
+        distance(*map(torch.zeros, shapes))
+    with pytest.raises(ValueError, match="no patch"):
+        distance(*[torch.zeros((4, 1, 4, 4))] * 2)
+
+
+def test_constant_real_images_give_a_number() -> None:
+    flat = flat_images(torch.full((30,), 128.0), 8)
+    assert distance(flat, flat) == Distance(0.0, 0.0)
+    assert math.isfinite(distance(flat + 1, flat).value)
+
+
+def test_no_global_generator_is_touched(crops) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    distance(*crops)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
