@@ -214,7 +214,9 @@ class MapOptions(RecipePart):
         description="what a 1x1 convolution W gives to each channel: half the diagonal of "
         "log(W Wᵀ), the log singular values in descending order, or equal shares (Glow alone)",
     )
-    online: OnlineOptions = OnlineOptions()
+    online: OnlineOptions = Field(
+        OnlineOptions(), description="how the tables of `online` change; see there"
+    )
 
     @property
     def stored_score(self) -> str:
