@@ -110,8 +110,10 @@ def make_tables(
             table = _random(ids.shape, seed, split)
         elif name == "random-local":
             table = _random_local(ids.shape, seed, split)
-        else:
+        elif name == "channel":
             table = _channel(ids.shape)
+        else:
+            raise ValueError(f"no tables are made of {name} alone")
         found.append(table)
         ids = ids.ravel()[table.kept]
     return found

@@ -85,26 +85,44 @@ class Flow(nn.Module):
         self.shape = torch.Size(shape)
         self.dimensions = self.shape.numel()
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Likelihood:
+    def forward(
+        self,
+        x: Tensor,
+        generator: torch.Generator | None = None,
+        at_splits: list[Tensor] | None = None,
+    ) -> Likelihood:
         """Return the log-likelihood of images.
 
         Args:
             x: Integer images (B, C, H, W), values 0..255, in the flow's dtype.
             generator: Source of the dequantization noise, by default the global one.
+            at_splits: A list to which the log-determinants accumulated up to each split are
+                appended, summed over the images, (C, H, W) in the layout of the split's input.
+                They have no gradient, and preprocessing is left out, as in a contribution map.
 
         Returns:
             Log-determinant and log-prior in nats, each (B,); `bits_per_dim` converts their sum.
         """
         z = x
         log_det = log_prior = torch.zeros((), device=x.device)
+        ledger = torch.zeros((1, *self.shape), device=x.device, dtype=self.dtype)
         for layer in self.layers:
+            if at_splits is not None and layer.ends_block:
+                at_splits.append(ledger[0])
             if isinstance(layer, Split):
+                if at_splits is not None:
+                    ledger, _ = layer.cut(ledger)
                 z, left = layer.cut(z)
                 log_prior = log_prior + layer.prior.log_prob(left, z).flatten(1).sum(1)
             else:
                 z, contribution = layer(z, generator)
                 if contribution is not None:
                     log_det = log_det + contribution.flatten(1).sum(1)
+                if at_splits is not None:
+                    ledger = layer.reorder(ledger)
+                    if contribution is not None and layer.scored:
+                        each = len(x) // len(contribution)  # it may be the same of every image
+                        ledger = ledger + each * contribution.detach().sum(0, keepdim=True)
         log_prior = log_prior + self.prior.log_prob(z, None).flatten(1).sum(1)
         return Likelihood(log_det.expand(len(x)), log_prior)
 

@@ -80,6 +80,19 @@ class Split(Layer):
         self.register_buffer("index", index)
         self.register_buffer("inverse_index", torch.argsort(index))
 
+    @property
+    def table(self) -> SplitTable:
+        """The index table."""
+        kept, left = self.index.cpu().numpy().reshape(2, *self.half_shape)
+        return SplitTable(kept, left)
+
+    @torch.no_grad()
+    def set_table(self, table: SplitTable) -> None:
+        """Change the index table, in place."""
+        index = torch.from_numpy(table.permutation)
+        self.index.copy_(index)
+        self.inverse_index.copy_(torch.argsort(index))
+
     def cut(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Cut a tensor (B, C, H, W) like the input into (kept, left), each (B, 2C, H/2, W/2)."""
         moved = gather(t.flatten(1), self.index, self.inverse_index)

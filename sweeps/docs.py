@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lcma.sweeps.architectures import REGISTERED
-from lcma.sweeps.recipe import MapOptions, Model, Optimization, Training
+from lcma.sweeps.recipe import MapOptions, Model, OnlineOptions, Optimization, Training
 from lcma.sweeps.spec import Exclusion, Failures, Keep, Matrix, Resources, Spec
 from lcma.sweeps.tuning import BudgetRange, Stop, Tune
 
@@ -30,6 +30,7 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("recipe.optimization", "optimization.", Optimization),
     ("recipe.training", "training.", Training),
     ("recipe.maps", "maps.", MapOptions),
+    ("recipe.maps.online", "maps.online.", OnlineOptions),
 )
 """Headings, how keys begin there, and the models whose fields they are."""
 

@@ -142,11 +142,10 @@ class Trial:
     @property
     def map_identity(self) -> dict[str, object]:
         """Those map options that count and are not the default; empty where no map is used."""
-        if self.budget is None:
-            return {}
         counted = factorizations.map_options(self.factorization)
-        changed = identity_of(self.recipe.maps)
-        return {k: v for k, v in changed.items() if counted is None or k in counted}
+        if not counted:
+            return {}
+        return {k: v for k, v in identity_of(self.recipe.maps).items() if k in counted}
 
     @property
     def map_score(self) -> str:
@@ -395,9 +394,12 @@ def _cells(
 
 def _find_unfit(canonical: str, recipe: Recipe) -> str | None:
     """Return why the recipe is not one for the maps that a factorization reads, or None."""
+    options, flow = recipe.maps, REGISTERED[recipe.model.flow]
+    if canonical == "online" and not flow.coupling_nets:
+        known = ", ".join(one.name for one in REGISTERED.values() if one.coupling_nets)
+        return f"{flow.name} does not know each dimension's log-det in training; {known} do"
     if not factorizations.needs_maps(canonical):
         return None
-    options, flow = recipe.maps, REGISTERED[recipe.model.flow]
     if canonical in factorizations.DATA_RULES:
         most = factorizations.MOST_DATA_DIMENSIONS
         dimensions = recipe.model.channels * recipe.model.size**2

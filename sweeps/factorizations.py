@@ -25,7 +25,17 @@ DATA_RULES = tuple(
 )
 """Rules that rank the dimensions of each window by the data alone, with no flow."""
 
-NAMES = (*FIXED, "checkerboard", "conventional", "low", "high", "low-global", "self", *DATA_RULES)
+NAMES = (
+    *FIXED,
+    "checkerboard",
+    "conventional",
+    "low",
+    "high",
+    "low-global",
+    "self",
+    "online",
+    *DATA_RULES,
+)
 
 WORDS, PATTERNS = "words", "patterns"
 """Stand-ins for every word over L and H, and for every pattern, that fits the recipe."""
@@ -263,15 +273,24 @@ def as_word(canonical_name: str, splits: int) -> str | None:
     return "L" * splits if canonical_name == "self" else None
 
 
-def map_options(canonical_name: str) -> frozenset[str] | None:
-    """Return which options of maps a factorization depends on, None for all of them."""
+def map_options(canonical_name: str) -> frozenset[str]:
+    """Return which options of maps a factorization depends on."""
+    if canonical_name == "online":
+        return frozenset({"online"})
+    if not needs_maps(canonical_name):
+        return frozenset()
     if canonical_name in DATA_RULES:
         return frozenset({"order"})
-    if canonical_name == "low-global":
-        return frozenset({"score", "nms", "masks", "conv1x1"})
-    if canonical_name == "self":
-        return frozenset({"score", "order", "masks", "conv1x1"})
-    return None
+    left_out = {"low-global": {"order"}, "self": {"nms"}}.get(canonical_name, set())
+    return frozenset({"score", "nms", "order", "masks", "conv1x1"} - left_out)
+
+
+def online_start(conventional: str) -> str:
+    """Return the tables with which `online` begins, which take two of each window.
+
+    They are the flow's own if these do, and else `checkerboard-even`.
+    """
+    return conventional if pattern_pair(conventional, 0) else "checkerboard-even"
 
 
 def is_wildcard(name: str) -> bool:

@@ -16,6 +16,9 @@ resumed run logs the same windows as an undisturbed one."""
 TRAIN_CURVE = "train_bits_per_dim"
 """The curve of the loss: a point for each window of steps, and one at the end."""
 
+CHANGE_CURVE = "changed_windows"
+"""The curves of `online`, with the split behind it: the share of windows that a look changed."""
+
 STACK_LEAST = 4
 """Rows of the smallest stack. With fewer, some convolutions end in other bits than with more."""
 
@@ -168,6 +171,23 @@ class Training(RecipePart):
 Score = Literal["cumulative", "normalized", "total"]
 
 
+class OnlineOptions(RecipePart):
+    """Settings of `online`, whose tables change in training. No other trials depend on them."""
+
+    every: Count = Field(
+        100,
+        gt=0,
+        multiple_of=LOG_EVERY,
+        description="steps between looks at a table, of one split after the other",
+    )
+    share: float = Field(
+        0.1, gt=0, le=1, description="most of a table's windows that change at once, at least one"
+    )
+    freeze: float = Field(
+        0.5, gt=0, lt=1, description="last part of the training in which no table changes"
+    )
+
+
 class MapOptions(RecipePart):
     """Settings of contribution maps. Only trials that use a map depend on them."""
 
@@ -193,6 +213,9 @@ class MapOptions(RecipePart):
         "output",
         description="what a 1x1 convolution W gives to each channel: half the diagonal of "
         "log(W Wᵀ), the log singular values in descending order, or equal shares (Glow alone)",
+    )
+    online: OnlineOptions = Field(
+        OnlineOptions(), description="how the tables of `online` change; see there"
     )
 
     @property

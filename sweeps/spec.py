@@ -60,7 +60,9 @@ class Matrix(Section):
     dataset: Names = Field(
         description="prepared sets, such as `cifar10`, `celeba64-float`, `photos8`"
     )
-    factorization: Names = Field(description="rules; `words` stands for every word over L and H")
+    factorization: Names = Field(
+        description="rules; `words` stands for every word, `patterns` for every pattern"
+    )
     budget: Steps = Field((), description="steps of pretraining behind the maps, on the grid")
     recipe: tuple[dict[str, Any], ...] = Field(
         (), description="settings laid over the recipe, one entry for each variation"

@@ -21,7 +21,10 @@ def maps(
     seed: Annotated[int | None, typer.Option(help="Only this seed")] = None,
     score: Annotated[
         str | None,
-        typer.Option(help="Only maps by this score: cumulative (the default), normalized or total"),
+        typer.Option(
+            help="Only maps by this score: cumulative (the default), normalized, total, or a rule "
+            "of the data such as variance-low"
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this recipe, by the start of its id")

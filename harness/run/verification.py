@@ -220,11 +220,11 @@ def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial
     options = {k: v for k, v in parse_object(row["map_options"] or "{}").items() if k != "rule"}
     recipe = load_recipe(store, one)
     pretraining = None
+    try:
+        recipe = recipe.model_copy(update={"maps": MapOptions.model_validate(options)})
+    except ValidationError:
+        raise _other_trial_error(one, row) from None
     if one.pretraining_id is not None:
-        try:
-            recipe = recipe.model_copy(update={"maps": MapOptions(**options)})
-        except ValidationError:
-            raise _other_trial_error(one, row) from None
         pretraining = make_pretraining(
             recipe,
             one.dataset,

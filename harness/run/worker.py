@@ -69,14 +69,17 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
 from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Member, train_stack
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
 from lcma.models.factorization import surviving_ids
+from lcma.models.split import Split
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.measures import SECONDS_PER_STEP, SWD, plugin_measures
+from lcma.sweeps.recipe import Recipe
 
 START_SECONDS = 600.0
 """Wait for the database, and for the place of checkpoints, before a body has begun anything."""
@@ -502,9 +505,7 @@ class _Attempt:
         prepared, recipe, seed = self._open_data(), pretraining.recipe, pretraining.seed
         model, options = recipe.model, recipe.maps
         shape = (model.channels, model.size, model.size)
-        conventional = factorizations.canonical(
-            "conventional", conventional=catalog.flows()[model.flow], splits=model.splits
-        )
+        conventional = _find_conventional(recipe)
         found: list[MeasuredMap] = []
         maps: list[db.ContributionMap] = []
         for split in range(1, model.splits + 1):
@@ -559,21 +560,28 @@ class _Attempt:
         prepared = self._open_data()
         recipe, digest = trial.recipe, self.work.job.data_digest
         maps = _load_maps(self.store, trial, digest)
+        factorization, changes = trial.factorization, trial.factorization == "online"
+        if changes:
+            factorization = factorizations.online_start(_find_conventional(recipe))
+        flow = self._to_device(
+            models.build(
+                recipe.model,
+                factorization,
+                seed=trial.seed,
+                maps=[m.values for m in maps],
+                order=recipe.maps.order,
+            )
+        )
         trainer = self.trainer = Trainer(
-            flow=self._to_device(
-                models.build(
-                    recipe.model,
-                    trial.factorization,
-                    seed=trial.seed,
-                    maps=[m.values for m in maps],
-                    order=recipe.maps.order,
-                )
-            ),
+            flow=flow,
             optimization=recipe.optimization,
             seed=trial.seed,
             images=self._make_images(prepared, "train"),
             training=recipe.training,
             holdout=self._make_images(prepared, "holdout"),
+            online=OnlineTables(flow, recipe.maps.online, recipe.training.steps)
+            if changes
+            else None,
         )
         yield from self._train(trainer, recipe.training.steps, lease, self.work.rung)
         flow, step = trainer.evaluated, trainer.step
@@ -593,7 +601,7 @@ class _Attempt:
         return replace(
             self._make_ending("done", lease),
             result=make_result(measured, trial.id, digest, PLAIN, step=step, more=more),
-            tables=_make_index_tables(trial, maps, digest),
+            tables=_make_index_tables(trial, maps, digest, flow),
             artifacts=artifacts,
         )
 
@@ -879,8 +887,19 @@ def _load_maps(store: db.Store, trial: Trial, data_digest: str) -> list[db.Contr
     return found
 
 
+def _find_conventional(recipe: Recipe) -> str:
+    """Return the canonical name of the flow's own factorization."""
+    model = recipe.model
+    return factorizations.canonical(
+        "conventional", conventional=catalog.flows()[model.flow], splits=model.splits
+    )
+
+
 def _make_index_tables(
-    trial: Trial, from_maps: Sequence[db.ContributionMap], data_digest: str
+    trial: Trial,
+    from_maps: Sequence[db.ContributionMap],
+    data_digest: str,
+    flow: models.Flow,
 ) -> tuple[db.IndexTable, ...]:
     """Return the index tables of the trained flow's splits, with their statistics."""
     model = trial.recipe.model
@@ -888,9 +907,12 @@ def _make_index_tables(
         return ()
     shape, order = (model.channels, model.size, model.size), trial.recipe.maps.order
     values = [m.values for m in from_maps]
-    found = models.make_tables(
-        trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
-    )
+    if trial.factorization == "online":
+        found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
+    else:
+        found = models.make_tables(
+            trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
+        )
     halves = [(m.halves[0], m.halves[1]) for m in from_maps]
     statistics = compute_table_statistics(
         trial.factorization, found, shape, maps=values, halves=halves, order=order

@@ -231,7 +231,9 @@ class Stack:
         x, generators = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
-        log_probs, whole.grad = self._gradient(whole, self._flow_rows.others, x, generators)
+        log_probs, whole.grad, at_splits = self._gradient(
+            whole, self._flow_rows.others, x, generators
+        )
         self._shrink(whole.grad)
         self._clip(whole.grad)
         set_learning_rate(self._optimizer, first.learning_rate)
@@ -240,8 +242,10 @@ class Stack:
             self._spread_moments()
         self._average()
         bits = first.flow.bits_per_dim(log_probs)
-        for trainer, loss in zip(self.trainers, bits, strict=False):
+        for row, (trainer, loss) in enumerate(zip(self.trainers, bits, strict=False)):
             trainer.losses.append(loss)
+            if trainer.online is not None:
+                trainer.online.add([one[row] for one in at_splits], x.shape[1])
             trainer.step += 1
             trainer.images_seen += x.shape[1]
         self._waiting.mark()
@@ -283,7 +287,7 @@ class Stack:
         others = {name: tensor[some].clone() for name, tensor in self._flow_rows.others.items()}
         generators = [t.augmented(t.feed.batch(t.step), t.step)[1] for t in self.trainers]
         own = StackGenerators(generators, self.rows[some])
-        return self._gradient(self._flow_rows.whole[some], others, x[some], own)
+        return self._gradient(self._flow_rows.whole[some], others, x[some], own)[:2]
 
     def _augmented(self, images: Sequence[Tensor]) -> tuple[Tensor, StackGenerators]:
         pairs = [t.augmented(x, t.step) for t, x in zip(self.trainers, images, strict=True)]
@@ -292,22 +296,26 @@ class Stack:
 
     def _gradient(
         self, whole: Tensor, others: Tensors, x: Tensor, generators: StackGenerators
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mean log-likelihood of each row's batch in nats per image (rows,), and the
-        gradient (rows, places) of the loss."""
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the mean log-likelihood of each row's batch in nats per image (rows,), the
+        gradient (rows, places) of the loss, and, if tables change, what `Flow.forward` has
+        accumulated at each split (rows, C, H, W)."""
         template, parts = self._template, self._flow_rows.parts
         leaf = whole.detach().requires_grad_()
 
-        def log_prob(row: Tensor, rest: Tensors, images: Tensor) -> Tensor:
-            given = images, generators.as_generator()
+        changing = any(trainer.online is not None for trainer in self.trainers)
+
+        def log_prob(row: Tensor, rest: Tensors, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+            at_splits: list[Tensor] | None = [] if changing else None
+            given = images, generators.as_generator(), at_splits
             own = {**parts(row), **rest}
             mean: Tensor = functional_call(template, own, given, tie_weights=False).log_prob.mean()
-            return mean
+            return mean, at_splits or []
 
         with in_stack():
-            found: Tensor = vmap(log_prob)(leaf, others, x)
+            found, at_splits = vmap(log_prob)(leaf, others, x)
         (gradient,) = torch.autograd.grad(-found.sum(), leaf)
-        return found.detach(), gradient
+        return found.detach(), gradient, at_splits
 
     def _mask_shrunk(self) -> Tensor | None:
         """Return which places are in the recipe's L2 term, 1 or 0 (places,); None without one."""

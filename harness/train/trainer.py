@@ -17,10 +17,11 @@ from lcma.harness.train.augment import augment
 from lcma.harness.train.batches import BatchOrder, Feed, Images, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
+from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
-from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE, Optimization, Training
+from lcma.sweeps.recipe import CHANGE_CURVE, LOG_EVERY, TRAIN_CURVE, Optimization, Training
 
 Curves = dict[str, dict[str, Tensor]]
 """Curves by the job's id and their name: float64, (points, 2), the step and value of each point."""
@@ -126,6 +127,7 @@ class Trainer:
     losses: list[Tensor] = field(default_factory=list)
     last_finite: float | None = None
     compiler: str = "inductor"
+    online: OnlineTables | None = None
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
@@ -169,6 +171,7 @@ class Trainer:
             "average": None if self.average is None else self.average.state_dict(),
             "best": self.best,
             "last_finite": self.last_finite,
+            **({} if self.online is None else {"online": self.online.state()}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -179,6 +182,8 @@ class Trainer:
         _require_fitting(self.optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.online is not None:
+            self.online.restore(state["online"])
         self.best = state["best"]
         self.last_finite = state["last_finite"]
 
@@ -216,6 +221,7 @@ class Trainer:
         Raises DivergedError and OutOfTimeError.
         """
         self._look_at_losses(hooks)
+        self._change_tables(hooks)
         self._watch_holdout(until, hooks)
         hooks.progress(self.step)
         if self.step < until and hooks.over():
@@ -254,8 +260,9 @@ class Trainer:
         x, generator = self.augmented(images, self.step)
         set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
+        at_splits: list[Tensor] | None = None if self.online is None else []
         with self.nets:
-            log_prob = self.flow(x, generator).log_prob.mean()
+            log_prob = self.flow(x, generator, at_splits).log_prob.mean()
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
         self._shrink()
@@ -264,6 +271,8 @@ class Trainer:
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.flow)
+        if self.online is not None and at_splits is not None:
+            self.online.add(at_splits, len(x))
         self.step += 1
         self.images_seen += len(x)
         self.waiting.mark()
@@ -299,6 +308,15 @@ class Trainer:
                 raise DivergedError(self.step - len(values) + offset + 1, self.last_finite)
             self.last_finite = value
         hooks.metric(TRAIN_CURVE, self.step, float(np.mean(values)))
+
+    def _change_tables(self, hooks: Hooks) -> None:
+        changed = None if self.online is None else self.online.change(self.step)
+        if changed is None:
+            return
+        split, share = changed
+        hooks.metric(f"{CHANGE_CURVE}_{split}", self.step, share)
+        if share and self.average is not None:  # an average over two wirings would be no flow's
+            self.average.module.load_state_dict(self.flow.state_dict())
 
     def _watch_holdout(self, until: int, hooks: Hooks) -> None:
         training = self.training

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, expand
 from lcma.sweeps.identity import content_id
@@ -85,7 +86,7 @@ def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:
     for cell in tuned.cells:
         if cell.trial is None:
             raise UserError(f"{where}: `tune.factorization`: {cell.reason}")
-        if cell.trial.budget is None:
+        if not factorizations.needs_budget(cell.trial.factorization):
             raise UserError(
                 f"{where}: `tune.factorization`: {tune.factorization} reads no contribution map, "
                 "so that there is no pretraining to tune: give a word over L and H, such as low"

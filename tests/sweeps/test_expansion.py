@@ -134,6 +134,33 @@ def test_what_is_measured_of_the_data_is_shared_by_flows_seeds_and_recipes() -> 
     assert other.pretrainings.keys() != found.pretrainings.keys()
 
 
+def test_online_has_options_of_its_own_and_no_budget() -> None:
+    def ids(maps: dict[str, Any]) -> list[str]:
+        found = expand(sweep(["online", "low", "random"], budget=10, recipe={"maps": maps}))
+        assert [(t.factorization, t.budget) for t in found.trials] == [
+            ("online", None),
+            ("LLL", 10),
+            ("random", None),
+        ]
+        return [t.id for t in found.trials]
+
+    plain = ids({})
+    for option in ({"every": 20}, {"share": 0.5}, {"freeze": 0.25}):
+        changed = ids({"online": option})
+        assert changed[0] != plain[0]
+        assert changed[1:] == plain[1:]
+    assert ids({"order": "rank", "nms": "flat"})[0] == plain[0]
+    changed_trial = expand(sweep("online", recipe={"maps": {"online": {"every": 20}}})).trials[0]
+    assert changed_trial.map_options == '{"online":{"every":20}}'
+
+
+def test_online_is_for_flows_that_know_each_log_det_in_training() -> None:
+    matrix = {"flow": "iresnet", "dataset": "photos16", "factorization": "online"}
+    (cell,) = expand(spec.check({"name": "x", "matrix": matrix}, "here")).cells
+    assert cell.reason is not None
+    assert cell.reason.startswith("iresnet does not know each dimension's log-det in training")
+
+
 def test_images_too_large_for_a_covariance_are_refused() -> None:
     (cell,) = expand(sweep("precision-low", dataset="imagenet64")).cells
     assert cell.reason == "precision-low is for images of at most 3072 dimensions, not 12288"

@@ -143,9 +143,9 @@ def test_patterns_are_all_patterns_each_by_the_name_it_is_run_under() -> None:
 
 
 def test_which_rules_read_maps_and_which_a_budget() -> None:
-    reading = {"LHL", "low-global", *DATA_RULES}
+    reading = {"LHL", "low-global", "self", *DATA_RULES}
     assert {n for n in (*NAMES, "LHL", "keep-ad-bc-cd") if needs_maps(n)} == reading
-    with_budget = {"LHL", "low", "high", "low-global"}
+    with_budget = {"LHL", "low", "high", "low-global", "self"}
     assert {n for n in (*NAMES, "LHL", "keep-ad") if needs_budget(n)} == with_budget
 
 

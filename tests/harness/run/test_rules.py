@@ -23,6 +23,8 @@ from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.run import worker
 from lcma.harness.run.plan import Node
 from lcma.harness.run.stacks import find_shapes
+from lcma.harness.run.verification import verify
+from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report
 from lcma.harness.run.worker import run_work, run_works
 from lcma.harness.train.batches import Images
@@ -31,6 +33,7 @@ from lcma.harness.train.contribution import measure_maps
 from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import SplitTable
+from lcma.models.split import Split
 from lcma.sweeps import spec as specs
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import DATA_RULES
@@ -285,8 +288,92 @@ def test_each_budget_of_self_is_a_pretraining_of_its_own() -> None:
     assert not selves[0] & selves[1], "the order inside halves is that of the tables trained with"
 
 
+# Online
+
+
+ONLINE: dict[str, Any] = {
+    "maps": {"online": {"every": 10, "share": 0.3}},
+    "training": {"steps": 60, "ema": 0.9, "select": "best", "holdout_every": 10},
+}
+
+
+def test_online_leaves_the_tables_that_its_flow_has(registered: Registered) -> None:
+    store, nodes = registered(sweep_of("online", recipe=ONLINE))
+    (node,) = nodes
+    assert run_work(node.work).ending == "done"
+    (kept,) = read_kept(store).values()
+    (one,) = store.trained_trials([node.work.subject.id])
+    flow, _ = load_trained(store, node.work.place, one)
+    found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
+    assert same_masks(kept, found)
+    assert not same_masks(kept, models.make_tables("checkerboard-even", SHAPE, 2))
+    looks = {
+        split: [point.step for point in store.metrics(node.work.job_id, f"changed_windows_{split}")]
+        for split in (1, 2)
+    }
+    assert looks == {1: [10, 30], 2: [20]}
+    assert check_integrity(store.database).findings == ()
+
+
+def test_online_killed_and_run_again_gives_the_same_bits(
+    registered: Registered, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nodes = registered(sweep_of("online", recipe=ONLINE))
+    work = nodes[0].work
+    copy_plan(place.db, tmp_path / "other.db")
+    step = Trainer._one_step
+
+    def dying(trainer: Trainer) -> Any:
+        if trainer.step == 25:
+            raise Killed
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "_one_step", dying)
+    monkeypatch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    with pytest.raises(Killed):
+        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+    monkeypatch.undo()
+    time.sleep(1.0)
+    assert run_work(work).ending == "done"
+    elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
+    assert run_work(replace(work, place=elsewhere)).ending == "done"
+    other = db.connect(elsewhere.db)
+    one, again = (
+        [at.result(work.subject.id, work.job.data_digest, "plain")] for at in (store, other)
+    )
+    assert one[0] is not None
+    assert again[0] is not None
+    assert one[0].measure("bits_per_dim") == again[0].measure("bits_per_dim")
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(*(next(iter(read_kept(at).values())) for at in (store, other)), strict=True)
+    )
+    for name in ("train_bits_per_dim", "changed_windows_1", "changed_windows_2"):
+        assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
+
+
+@pytest.mark.parametrize("factorization", ["online", "self", "precision-low"])
+def test_a_trial_of_these_rules_is_verified(
+    registered: Registered, place: Place, factorization: str
+) -> None:
+    recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 30}}
+    store, nodes = registered(sweep_of(factorization, recipe=recipe))
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    verified = verify(store, place, nodes[-1].work.subject.id, tolerance=0.0, user="me")
+    assert verified.verification.equal
+
+
 def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) -> None:
-    rules = ["conventional", "keep-ad", "keep-ac-bd", "low", "low-global", "self", *DATA_RULES]
+    rules = [
+        "conventional",
+        "keep-ad",
+        "keep-ac-bd",
+        "low",
+        "low-global",
+        "self",
+        "online",
+        *DATA_RULES,
+    ]
     content = {
         "name": "rules",
         "matrix": {"flow": "realnvp", "dataset": "photos8", "factorization": rules, "budget": 10},
@@ -312,5 +399,6 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
         ("LL", 10),
         ("low-global", 10),
         ("self", 10),
+        ("online", None),
         *((rule, 0) for rule in DATA_RULES),
     }

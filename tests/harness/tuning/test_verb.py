@@ -115,6 +115,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
         "no early stopping for several objectives",
     ),
     "no pretraining": ([], {"tune": {"factorization": "conventional"}}, "no pretraining to tune"),
+    "the data alone": ([], {"tune": {"factorization": "detail-low"}}, "no pretraining to tune"),
     "wrong length": ([], {"tune": {"factorization": "LLL"}}, "3 letters"),
     "two flows": ([], {"matrix": {"flow": ["realnvp", "glow"]}}, "a study tunes one"),
     "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),

@@ -1,0 +1,277 @@
+"""Tables that change in training: which windows change, that a flow stays one, and exact resume."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lcma import models
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.online import OnlineTables, improve_windows
+from lcma.harness.train.stack import Member, Stack, train_stack
+from lcma.harness.train.trainer import Hooks, OutOfTimeError, Trainer
+from lcma.models import Flow
+from lcma.models.split import Split
+from lcma.sweeps import catalog
+from lcma.sweeps.recipe import OnlineOptions, Recipe
+from tests.harness.train.test_stack import COUPLINGS, CPU, PIXELS, weights
+from tests.models.test_contributions import dense_jacobian, latents_of
+
+SHAPE = (2, 4, 4)
+values_of = arrays(np.float64, SHAPE, elements=st.sampled_from([-1.5, 0.0, 0.25, 2.0]))
+
+
+@given(values_of, st.integers(0, 2**32 - 1), st.sampled_from([0.01, 0.25, 0.5, 1.0]))
+@settings(max_examples=80, deadline=None)
+def test_the_windows_that_gain_most_change(
+    values: NDArray[np.float64], seed: int, share: float
+) -> None:
+    """Against loops over windows, with pairs that stay drawn by a seed."""
+    random = np.random.RandomState(seed)
+    kept = np.zeros(SHAPE, dtype=bool)
+    places = list(itertools.product(range(2), range(2), range(2)))
+    corners = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    gains = []
+    for number, (c, R, Q) in enumerate(places):
+        at = [(c, 2 * R + r, 2 * Q + q) for r, q in corners]
+        stay = sorted(random.permutation(4)[:2].tolist())
+        for p in stay:
+            kept[at[p]] = True
+        best = sorted(sorted(range(4), key=lambda p, at=at: (-values[at[p]], p))[:2])
+        gain = sum(values[at[p]] for p in best) - sum(values[at[p]] for p in stay)
+        if best != stay:
+            gains.append((-gain, number, at, best))
+    expected = kept.copy()
+    for _, _, at, best in sorted(gains)[: max(1, int(share * 8))]:
+        for p in range(4):
+            expected[at[p]] = p in best
+    found, changed = improve_windows(kept, values, share)
+    assert np.array_equal(found, expected)
+    assert changed == min(len(gains), max(1, int(share * 8)))
+
+
+def recipe(flow: str = "realnvp", *, steps: int = 60, **online: Any) -> Recipe:
+    own = {"realnvp": COUPLINGS, "glow": {"steps": 1}}[flow]
+    asked = {
+        "model": {"splits": 2, "architecture": own},
+        "optimization": {"batch": 8, "stacked": True},
+        "training": {"steps": steps, "ema": 0.9},
+        "maps": {"online": {"every": 10, "share": 0.3, "freeze": 0.1, **online}},
+    }
+    return catalog.recipe(flow, "photos8", "tiny", asked)
+
+
+def trainer(asked: Recipe, seed: int = 0, *, online: bool = True) -> Trainer:
+    flow = models.build(asked.model, "checkerboard-even", seed=seed)
+    tables = OnlineTables(flow, asked.maps.online, asked.training.steps) if online else None
+    return Trainer(
+        flow=flow,
+        optimization=asked.optimization,
+        seed=seed,
+        images=Images(PIXELS, CPU),
+        training=asked.training,
+        holdout=Images(PIXELS[:10], CPU),
+        online=tables,
+    )
+
+
+def tables_of(flow: Flow) -> list[NDArray[np.int64]]:
+    return [layer.table.permutation for layer in flow.layers if isinstance(layer, Split)]
+
+
+@pytest.mark.parametrize("flow", ["realnvp", "glow"])
+def test_what_is_accumulated_is_the_contribution_of_every_dimension(flow: str) -> None:
+    made = models.build(recipe(flow).model, "checkerboard-even", seed=0).double()
+    images = torch.from_numpy(PIXELS[:6]).double()
+    made.initialize(images, torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(2)
+    for weight in made.parameters():
+        weight.data += 0.05 * torch.randn(weight.shape, generator=random, dtype=torch.float64)
+    made.eval()
+    found: list[Tensor] = []
+    alike = made(images, torch.Generator().manual_seed(1), found).log_prob
+    assert torch.equal(alike, made(images, torch.Generator().manual_seed(1)).log_prob)
+    expected = made.contributions(images, torch.Generator().manual_seed(1)).at_splits
+    ids, number = made.ids(), 0
+    for layer in made.layers:
+        if isinstance(layer, Split):
+            summed = expected[number].sum(0).flatten()[ids.flatten()].view(found[number].shape)
+            assert torch.allclose(found[number], summed, atol=1e-9)
+            assert not found[number].requires_grad
+            ids, _ = layer.cut(ids)
+            number += 1
+        else:
+            ids = layer.reorder(ids)
+    assert number == len(found) == 2
+
+
+def check_dense(flow: Flow) -> None:
+    """The log-determinant of the whole flow against that of its dense Jacobian."""
+    flow.double().eval()
+    images = torch.from_numpy(PIXELS[:1]).double()
+    first = list(flow.layers)
+    with torch.no_grad():
+        u, _ = first[0](images, torch.Generator().manual_seed(0))
+    start = float(first[0](images)[1].sum())
+    jacobian = dense_jacobian(lambda t: latents_of(first[1:], t), u)
+    dense = start + float(torch.linalg.slogdet(jacobian).logabsdet)
+    found = float(flow(images, torch.Generator().manual_seed(0)).log_det.sum().detach())
+    assert found == pytest.approx(dense, abs=1e-8)
+
+
+@pytest.mark.parametrize("flow", ["realnvp", "glow"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
+    """Before and after a change of its tables, and in a stack too."""
+    asked = recipe(flow)
+    made = [trainer(asked, seed) for seed in range(4 if stacked else 1)]
+    for one in made:
+        one.start()
+    before = tables_of(made[0].flow)
+    formed = Stack(made) if stacked else None
+    for step in range(1, 21):
+        if formed is not None:
+            formed.step()
+        else:
+            made[0].losses.append(made[0]._one_step())
+        if step in (9, 10, 20):
+            if step % 10 == 0:
+                for one in made:
+                    one.look(60, CheckpointFolder(Path("nowhere")), Hooks())
+            copied = models.build(asked.model, "checkerboard-odd", seed=1)
+            copied.load_state_dict(made[-1].flow.state_dict())
+            check_dense(copied)
+    if formed is not None:
+        formed.dissolve()
+    after = tables_of(made[0].flow)
+    assert not np.array_equal(before[0], after[0])
+    assert not np.array_equal(before[1], after[1])
+    assert all(sorted(table) == list(range(len(table))) for table in after)
+
+
+def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
+    asked = recipe(steps=80, freeze=0.5)
+    made = trainer(asked)
+    looks: dict[int, tuple[str, float]] = {}
+
+    def note(name: str, step: int, value: float) -> None:
+        if name.startswith("changed_windows"):
+            looks[step] = (name, value)
+
+    folder = CheckpointFolder(tmp_path)
+    made.resume(folder, at_most=80)
+    seen = []
+
+    def watch(step: int) -> None:
+        seen.append(tables_of(made.flow))
+
+    made.run(80, folder, Hooks(metric=note, progress=watch))
+    assert [(step, name) for step, (name, _) in looks.items()] == [
+        (10, "changed_windows_1"),
+        (20, "changed_windows_2"),
+        (30, "changed_windows_1"),
+        (40, "changed_windows_2"),
+    ]
+    assert all(0 <= share <= 0.3 for _, share in looks.values())
+    assert looks[10][1] > 0
+    for k in (1, 3, 5, 7):
+        assert np.array_equal(seen[k - 1][0], seen[k][0]), "one split at a time"
+    assert all(np.array_equal(a, b) for a, b in zip(seen[3], seen[-1], strict=True))
+
+
+def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> None:
+    made = trainer(recipe())
+    tables = made.online
+    assert tables is not None
+    ones = [torch.ones(3, 8, 8), torch.ones(6, 4, 4)]
+    tables.add(ones, 8)
+    tables.add([2 * one for one in ones], 8)
+    assert tables.state()["images"] == [16, 16]
+    assert float(tables.state()["sums"][1][0, 0, 0]) == 3.0
+    assert tables.change(5) is None
+    rising = torch.arange(192.0).view(3, 8, 8)
+    tables.add([rising, ones[1]], 8)
+    changed = tables.change(10)
+    assert changed is not None
+    assert changed[0] == 1
+    assert changed[1] > 0
+    assert tables.state()["images"] == [0, 0], "what comes later is of another wiring"
+    tables.add(ones, 8)
+    tables.add([ones[0], torch.arange(96.0).view(6, 4, 4)], 8)
+    assert tables.change(20) is not None
+    assert tables.state()["images"] == [16, 0], "the first split's map goes on"
+
+
+@pytest.mark.parametrize("stop_at", [10, 20])
+def test_resumed_across_a_change_it_ends_with_the_same_bits(tmp_path: Path, stop_at: int) -> None:
+    """Also from a checkpoint of the very step of a change."""
+    asked = recipe()
+    whole = trainer(asked)
+    folder = CheckpointFolder(tmp_path / "whole")
+    whole.resume(folder, at_most=60)
+    whole.run(60, folder, Hooks())
+    folder = CheckpointFolder(tmp_path / "parts")
+    first = trainer(asked)
+    first.resume(folder, at_most=60)
+    with pytest.raises(OutOfTimeError):
+        first.run(60, folder, Hooks(over=lambda: first.step == stop_at))
+    second = trainer(asked)
+    assert second.resume(folder, at_most=60) == stop_at
+    second.run(60, folder, Hooks())
+    one, other = weights(whole), weights(second)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_members_of_a_stack_have_the_bits_of_any_other_company(tmp_path: Path) -> None:
+    """Beside one whose tables do not change, and resumed in the middle among others."""
+    asked = recipe()
+
+    def train(name: str, seeds: list[int], until: int, fixed: bool) -> dict[int, dict[str, Tensor]]:
+        made = {seed: trainer(asked, seed) for seed in seeds}
+        if fixed:
+            made[9] = trainer(asked, 9, online=False)
+        members = []
+        for seed, one in made.items():
+            folder = CheckpointFolder(tmp_path / f"{name}-{seed}")
+            one.resume(folder, at_most=until)
+            members.append(Member(one, folder, Hooks()))
+        train_stack(members, until, lambda index, error: None)
+        return {seed: weights(one) for seed, one in made.items()}
+
+    whole = train("whole", [0, 1, 2], 60, fixed=True)
+    train("parts", [0, 1], 30, fixed=False)
+    parts = train("parts", [0, 1], 60, fixed=False)
+    for seed in (0, 1):
+        names = whole[seed].keys()
+        assert all(torch.equal(whole[seed][name], parts[seed][name]) for name in names)
+    fixed = train("fixed", [], 60, fixed=True)
+    assert all(torch.equal(whole[9][name], fixed[9][name]) for name in fixed[9])
+
+
+def test_the_average_starts_anew_at_a_change() -> None:
+    made = trainer(recipe())
+    made.start()
+    for _ in range(10):
+        made.losses.append(made._one_step())
+    assert not torch.equal(*(next(f.parameters()) for f in (made.flow, made.evaluated)))
+    made.look(60, CheckpointFolder(Path("nowhere")), Hooks())
+    for one, other in zip(
+        made.flow.state_dict().values(), made.evaluated.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_options_have_bounds() -> None:
+    for wrong in ({"every": 15}, {"every": 0}, {"share": 0}, {"freeze": 1}, {"freeze": 0}):
+        with pytest.raises(ValueError, match="OnlineOptions"):
+            OnlineOptions.model_validate(wrong)
