@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -13,12 +13,12 @@ from lcma.sweeps.measures import BITS_PER_DIM
 
 def board(
     db: Db = None,
-    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
+    flow: OnlyFlow = None,
+    dataset: OnlyDataset = None,
     factorization: Annotated[
         list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    profile: OnlyProfile = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     by: Annotated[
         str, typer.Option("--by", metavar="MEASURE", help="What rows are ranked by")

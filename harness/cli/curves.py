@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Out, Picture
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, Out, Picture
 
 
 def curves(
@@ -31,9 +31,9 @@ def curves(
     db: Db = None,
     out: Out = None,
     format: Picture = None,
-    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    flow: OnlyFlow = None,
+    dataset: OnlyDataset = None,
+    profile: OnlyProfile = None,
     factorization: Annotated[
         list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
     ] = None,

@@ -30,40 +30,24 @@ app = typer.Typer(
     name="lcma",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-COMMANDS = (
-    "plan",
-    "launch",
-    "tune",
-    "status",
-    "logs",
-    "why",
-    "retry",
-    "rerun",
-    "verify",
-    "stop",
-    "gc",
-    "board",
-    "verdicts",
-    "pareto",
-    "curves",
-    "maps",
-    "samples",
-    "interpolate",
-    "evaluate",
-    "measure",
-    "sql",
-    "schema",
-    "export",
-    "serve",
-    "doctor",
-    "selftest",
-)
-"""Commands in the order of --help. Each is a function in a module of its own name."""
+GROUPS = {
+    "Run sweeps": ("plan", "launch", "tune"),
+    "While they run, and after": (
+        *("status", "logs", "why", "retry", "rerun", "verify", "stop", "gc"),
+    ),
+    "Look at results": (
+        *("board", "verdicts", "pareto", "curves", "maps", "samples", "interpolate"),
+        *("evaluate", "measure", "sql", "schema", "export", "serve"),
+    ),
+    "Databases, images, this machine": ("db", "data", "doctor", "selftest"),
+}
+"""Commands in the order of --help. Each is a function in a module of its own name, or a group."""
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not in ("db", "data"))
 
 
 def _print_version(given: bool) -> None:
@@ -84,11 +68,15 @@ def options(
     """Benchmark how multi-scale flows choose the dimensions that they factor out early."""
 
 
-for _command in COMMANDS:
-    _module = importlib.import_module(f"lcma.harness.cli.{_command}")
-    app.command(name=_command)(getattr(_module, _command))
-app.add_typer(data.app, name="data")
-app.add_typer(db.app, name="db")
+for _panel, _names in GROUPS.items():
+    for _command in _names:
+        if _command in ("db", "data"):
+            app.add_typer(
+                {"db": db, "data": data}[_command].app, name=_command, rich_help_panel=_panel
+            )
+            continue
+        _module = importlib.import_module(f"lcma.harness.cli.{_command}")
+        app.command(name=_command, rich_help_panel=_panel)(getattr(_module, _command))
 
 
 ARGUMENTS_VARIABLE = "LCMA_ARGUMENTS"

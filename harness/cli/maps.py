@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Out, Picture
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, Out, Picture
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ def maps(
     db: Db = None,
     out: Out = None,
     format: Picture = None,
-    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
+    flow: OnlyFlow = None,
+    dataset: OnlyDataset = None,
     budget: Annotated[int | None, typer.Option(help="Only this budget, in steps")] = None,
     seed: Annotated[int | None, typer.Option(help="Only this seed")] = None,
     score: Annotated[

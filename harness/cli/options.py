@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lcma.harness.cli.completions import complete_dataset, complete_flow, complete_profile
 from lcma.harness.report.targets import PictureFormat
 
 Db = Annotated[
@@ -51,6 +52,14 @@ Sweep = Annotated[
 ]
 Measure = Annotated[
     str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by, and verdicts")
+]
+OnlyFlow = Annotated[str | None, typer.Option(help="Only this flow", autocompletion=complete_flow)]
+OnlyDataset = Annotated[
+    str | None, typer.Option(help="Only this data set", autocompletion=complete_dataset)
+]
+OnlyProfile = Annotated[
+    str | None,
+    typer.Option(help="Only this profile of the recipes", autocompletion=complete_profile),
 ]
 Out = Annotated[
     Path | None,

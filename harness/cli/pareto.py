@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Out, Picture
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, Out, Picture
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -14,12 +14,12 @@ def pareto(
     out: Out = None,
     format: Picture = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
-    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
+    flow: OnlyFlow = None,
+    dataset: OnlyDataset = None,
     factorization: Annotated[
         str | None, typer.Option(help="Only this word, such as low or HLL")
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    profile: OnlyProfile = None,
     by: Annotated[
         str, typer.Option("--by", metavar="MEASURE", help="What budgets are compared by")
     ] = BITS_PER_DIM,

@@ -4,16 +4,38 @@ from typing import Annotated
 
 import typer
 
+from lcma.harness.cli.completions import (
+    complete_dataset,
+    complete_flow,
+    complete_profile,
+    complete_sweep,
+)
 from lcma.harness.cli.options import Data, Db, Json
 
 Spec = Annotated[
-    str, typer.Argument(help="A shipped sweep such as `demo`, or the path of a sweep file")
+    str,
+    typer.Argument(
+        help="A shipped sweep such as `demo`, or the path of a sweep file",
+        autocompletion=complete_sweep,
+    ),
 ]
-Flow = Annotated[str | None, typer.Option(help="Flows in place of the spec's, separated by commas")]
+Flow = Annotated[
+    str | None,
+    typer.Option(
+        help="Flows in place of the spec's, separated by commas", autocompletion=complete_flow
+    ),
+]
 Dataset = Annotated[
-    str | None, typer.Option(help="Data sets in place of the spec's, separated by commas")
+    str | None,
+    typer.Option(
+        help="Data sets in place of the spec's, separated by commas",
+        autocompletion=complete_dataset,
+    ),
 ]
-Profile = Annotated[str | None, typer.Option(help="Profile in place of the spec's")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Profile in place of the spec's", autocompletion=complete_profile),
+]
 Seeds = Annotated[
     str | None, typer.Option(help="How many seeds (6), or which (0,1,5), in place of the spec's")
 ]

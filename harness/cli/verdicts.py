@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def verdicts(
     db: Db = None,
-    flow: Annotated[str | None, typer.Option(help="Only this flow")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only this data set")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only this profile of the recipes")] = None,
+    flow: OnlyFlow = None,
+    dataset: OnlyDataset = None,
+    profile: OnlyProfile = None,
     sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
     by: Annotated[
         str, typer.Option("--by", metavar="MEASURE", help="What claims of order are judged by")

@@ -1,0 +1,36 @@
+"""Values that a shell completes: sweeps, data sets, flows, profiles."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from lcma.sweeps import catalog, known_sets
+
+
+def complete_sweep(incomplete: str) -> list[str]:
+    """Return the shipped sweeps that begin so."""
+    return _beginning(incomplete, catalog.shipped_specs())
+
+
+def complete_dataset(incomplete: str) -> list[str]:
+    """Return the data sets that begin so, after the last comma."""
+    return _listed(incomplete, known_sets.known())
+
+
+def complete_flow(incomplete: str) -> list[str]:
+    """Return the flows that begin so, after the last comma."""
+    return _listed(incomplete, catalog.flows())
+
+
+def complete_profile(incomplete: str) -> list[str]:
+    """Return the profiles that begin so."""
+    names = chain.from_iterable(catalog.profiles(flow) for flow in catalog.flows())
+    return _beginning(incomplete, dict.fromkeys(names))
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _listed(incomplete: str, names: Iterable[str]) -> list[str]:
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in _beginning(last, names)]
