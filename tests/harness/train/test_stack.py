@@ -325,11 +325,11 @@ def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> No
     assert stack.is_equal_to_fours()
     honest = Stack._gradient
 
-    def rounded(self: Stack, whole: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-        log_probs, gradient = honest(self, whole, *rest)
+    def rounded(self: Stack, whole: Tensor, *rest: Any) -> tuple[Any, ...]:
+        log_probs, gradient, *more = honest(self, whole, *rest)
         if len(whole) != 4:
             gradient[0, 0] = torch.nextafter(gradient[0, 0], torch.tensor(torch.inf))
-        return log_probs, gradient
+        return log_probs, gradient, *more
 
     monkeypatch.setattr(Stack, "_gradient", rounded)
     assert not stack.is_equal_to_fours()
