@@ -47,8 +47,11 @@ def write_references(connection: sa.Connection) -> None:
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
     """Store what measures are. Raises UserError as `require_same_measures` does."""
     rows = {kind.name: kind for kind in kinds}
-    require_same_measures(read_measure_kinds(connection), rows.values())
-    insert_or_replace(connection, measure_kinds, [asdict(kind) for kind in rows.values()])
+    known = read_measure_kinds(connection)
+    require_same_measures(known, rows.values())
+    new = [asdict(kind) for name, kind in rows.items() if known.get(name) != kind]
+    if new:
+        insert_or_replace(connection, measure_kinds, new)
 
 
 def read_measure_kinds(connection: sa.Connection) -> dict[str, MeasureKind]:

@@ -150,6 +150,7 @@ def test_every_public_name_is_there_and_documented() -> None:
         lcma.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
     tmp_path: Path,
     few_photos_root: Path,

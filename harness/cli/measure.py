@@ -28,7 +28,7 @@ def measure(
     ] = 1.0,
     extractor: Annotated[
         Literal["efficientnet-lite0", "inception-v3"] | None,
-        typer.Option(help="What sees features [kid: efficientnet-lite0, fid: inception-v3]"),
+        typer.Option(help="What sees features (kid: efficientnet-lite0, fid: inception-v3)"),
     ] = None,
     weights: Annotated[
         Path | None,

@@ -108,6 +108,7 @@ def run(store: db.Store, nodes: list[Node], executor: LocalExecutor) -> None:
     assert len(Launch(store, nodes, executor, Told()).run().with_ending("done")) == len(nodes)
 
 
+@pytest.mark.slow
 def test_a_worker_is_as_if_this_process_had_started_it_now(
     telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
