@@ -392,7 +392,7 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
     with pytest.raises(SystemExit):
         cli.main(["board", "--db", place.db, "--json"])
     (group,) = json.loads(capsys.readouterr().out)["groups"]
-    ranked = {(row["factorization"], row["budget"]) for row in group["rows"] if row["n"]}
+    ranked = {(row["factorization"], row["budget"]) for row in group["rows"] if row["seeds"]}
     assert ranked == {
         ("checkerboard-even", None),
         ("keep-ac-bd", None),
