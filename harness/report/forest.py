@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.transforms import blended_transform_factory
 
 from lcma.harness.files import write_file
-from lcma.harness.report.board import summarize_group
+from lcma.harness.report.board import name_measure, summarize_group
 from lcma.harness.report.figures import (
     BLUE,
     INK,
@@ -22,7 +22,7 @@ from lcma.harness.report.figures import (
     new_figure,
 )
 from lcma.harness.report.targets import require_picture
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_unit
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.errors import UserError
@@ -76,8 +76,9 @@ def draw_forest(board: Board, path: Path) -> Path:
     add_text(axes, -0.36, height + 62, marks, 9, color=_GREY, transform=left)
     first = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
+    what = name_measure(first.measure)
     axes.set_xlabel(
-        f"difference in {name_unit(first.unit)}, paired by seed ({better})", fontsize=10, color=INK
+        f"difference in {what}, paired by seed ({better})", fontsize=10, color=INK, parse_math=False
     )
     about = " ".join(sentence for group in groups for sentence in summarize_group(group))
     title = "Differences from the row that each table is compared with"
