@@ -60,7 +60,7 @@ def extent_query(sweep_id: str | None) -> SiteQuery:
         "Extent",
         "How many results there are, and from when to when they were made.",
         "SELECT count(*) AS results, min(created) AS first, max(created) AS last,\n"
-        "       min(code_version) AS oldest, max(code_version) AS newest\n"
+        "       count(DISTINCT code_version) AS versions, min(code_version) AS code_version\n"
         f"FROM trial_results{_of(sweep_id)}",
     )
 
