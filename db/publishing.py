@@ -53,6 +53,7 @@ from lcma.db.schema import (
 )
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.factorizations import DATA_RULES
 from lcma.sweeps.measures import SHIPPED
 from lcma.sweeps.recipe import MapOptions
 
@@ -182,7 +183,9 @@ class _Chosen:
 def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -> _Chosen:
     # Trials that have ended: done, lost, or never begun since their pretraining was lost.
     columns = [jobs.c[name] for name in ("id", "state", "done_attempt_id", "data_digest")]
-    columns += [trials.c[name] for name in ("pretraining_id", "budget", "map_options")]
+    columns += [
+        trials.c[name] for name in ("factorization", "pretraining_id", "budget", "map_options")
+    ]
     query = sa.select(*columns).join(trials, trials.c.id == jobs.c.trial_id)
     query = query.where(*build_conditions("a selection to publish", KEYS, where))
     if sweep_ids:
@@ -207,7 +210,7 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
             unfinished += 1
             continue
         if one.pretraining_id is not None:
-            score = _read_score(one.map_options)
+            score = _read_score(one.factorization, one.map_options)
             maps.add((one.pretraining_id, one.data_digest, one.budget, score))
     return _Chosen(frozenset(chosen), frozenset(maps), unfinished)
 
@@ -216,8 +219,10 @@ def _is_lost(job: sa.Row[Any]) -> bool:
     return job.state in LOST and job.done_attempt_id is None
 
 
-def _read_score(options: str | None) -> str | None:
+def _read_score(factorization: str, options: str | None) -> str | None:
     # None where this code cannot tell.
+    if factorization in DATA_RULES:
+        return factorization
     try:
         found = {k: v for k, v in json.loads(options or "{}").items() if k != "rule"}
         return MapOptions(**found).stored_score

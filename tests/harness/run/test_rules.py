@@ -402,3 +402,13 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
         ("online", None),
         *((rule, 0) for rule in DATA_RULES),
     }
+    out = tmp_path / "published.sqlite"
+    with redirect_stdout(io.StringIO()), pytest.raises(SystemExit) as end:
+        cli.main(["db", "publish", str(out), "--db", place.db])
+    assert end.value.code == 0
+    with pytest.raises(SystemExit):
+        cli.main(
+            ["sql", "SELECT DISTINCT score FROM contribution_maps", "--json", "--db", str(out)]
+        )
+    scores = {score for (score,) in json.loads(capsys.readouterr().out)["rows"]}
+    assert scores == {"cumulative", *DATA_RULES}
