@@ -63,7 +63,9 @@ def render_verdicts(results: Verdicts, *, notes: bool = True) -> RenderableType:
     """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal."""
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
-        parts += [Text(heading, style="bold"), render_table(_table(verdicts)), Text()]
+        sets = dict.fromkeys(c.group.set_name for one in verdicts for c in one.claim.members)
+        title = f"{heading} ({next(iter(sets))})" if len(sets) == 1 else heading
+        parts += [Text(printable(title), style="bold"), render_table(_table(verdicts)), Text()]
         for one in verdicts if notes else ():
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
@@ -318,7 +320,8 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    rows, named = [], [_name_cells(one) for one in verdicts]
+    sets = {cells.group.set_name for one in verdicts for cells in one.claim.members}
+    rows, named = [], [_name_cells(one, several_sets=len(sets) > 1) for one in verdicts]
     for one, name in zip(verdicts, named, strict=True):
         test, effect = one.comparison.test, None
         if test is not None:
@@ -334,11 +337,14 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
     return Table(COLUMNS, tuple(rows), styles=styles)
 
 
-def _name_cells(one: Verdict) -> str:
+def _name_cells(one: Verdict, *, several_sets: bool) -> str:
     groups = [cells.group for cells in one.claim.members]
     flows = dict.fromkeys(group.flow for group in groups)
     sets = dict.fromkeys(group.set_name for group in groups)
-    return f"{'+'.join(flows)} {'+'.join(sets)}"
+    name = "+".join(flows) if len(flows) < 3 else f"{len(flows)} flows"
+    if not several_sets:
+        return name
+    return f"{name} {'+'.join(sets) if len(sets) < 3 else f'{len(sets)} sets'}"
 
 
 def _ending(results: Verdicts) -> Iterator[str]:
