@@ -29,21 +29,18 @@ def evaluate(
     Without a trial, evaluate every trial of the sweep (the newest) that has
     weights.
     """
-    from dataclasses import asdict
-
     from rich.progress import Progress
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.evaluations import describe_evaluation
+    from lcma.harness.report.evaluations import describe_evaluation, evaluation_as_dict
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
         list_trials_with_weights,
         no_weights_error,
-        trial_as_dict,
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
@@ -78,12 +75,7 @@ def evaluate(
             )
             bar.advance(all_trials)
     if json:
-        rows = []
-        for evaluation in evaluations:
-            named = {"measures": {m.name: asdict(m) for m in evaluation.result.measures}}
-            facts = trial_as_dict(evaluation.trial) | asdict(evaluation.result)
-            rows.append(facts | named | {"new": evaluation.new})
-        print(to_json(rows))
+        print(to_json(list(map(evaluation_as_dict, evaluations))))
         return
     console = Console()
     for evaluation in evaluations:

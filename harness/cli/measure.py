@@ -47,20 +47,17 @@ def measure(
     Without a trial, measure every trial of the sweep (the newest), or every one
     that --where chooses.
     """
-    from dataclasses import asdict
-
     from rich.progress import Progress
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.evaluations import describe_samples
+    from lcma.harness.report.evaluations import describe_samples, evaluation_as_dict
     from lcma.harness.report.export import parse_filters
     from lcma.harness.results.board import list_sample_notes
     from lcma.harness.results.trials import (
         choose_trials_with_results,
         describe_trial,
-        trial_as_dict,
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.measuring import find_measurable, make_measurement, measure_trial
@@ -94,12 +91,7 @@ def measure(
             found.append(measure_trial(store, place, one, measurement, owner=owner))
             bar.advance(task)
     if json:
-        rows = []
-        for measured in found:
-            named = {"measures": {m.name: asdict(m) for m in measured.result.measures}}
-            facts = trial_as_dict(measured.trial) | asdict(measured.result)
-            rows.append(facts | named | {"new": measured.new})
-        print(to_json(rows))
+        print(to_json(list(map(evaluation_as_dict, found))))
         return
     console, notes = Console(), dict[str, list[str]]()
     for measured in found:

@@ -1,10 +1,20 @@
 """Results of evaluations of kept weights, in text."""
 
+from dataclasses import asdict
+from typing import Any
+
 from lcma.db import JobFacts, Measure, Result
-from lcma.harness.results.trials import describe_trial
+from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.reevaluation import Reevaluated
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, name_overflow
+
+
+def evaluation_as_dict(one: Reevaluated) -> dict[str, Any]:
+    """Return the trial, its result with measures by name, and whether it is new."""
+    measures = {measure.name: asdict(measure) for measure in one.result.measures}
+    facts = trial_as_dict(one.trial) | asdict(one.result)
+    return facts | {"measures": measures, "new": one.new}
 
 
 def describe_evaluation(one: Reevaluated) -> str:

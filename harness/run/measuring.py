@@ -1,7 +1,6 @@
 """Measures of kept weights of trained trials, without training."""
 
 import math
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,15 @@ import torch
 from lcma import db
 from lcma.db import JobFacts, Store
 from lcma.harness.data.verified import verify_once
-from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run import weights
 from lcma.harness.run.evaluation import Stopwatch, settle_device
-from lcma.harness.run.reevaluation import choose_device
+from lcma.harness.run.reevaluation import (
+    Reevaluated,
+    choose_device,
+    make_evaluator,
+    store_evaluation,
+)
 from lcma.harness.run.sample_quality import Judge, make_judge, measure_samples
 from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
@@ -31,15 +34,6 @@ class Measurement:
 
     judge: Judge
     protocol: SampleProtocol
-
-
-@dataclass(frozen=True)
-class MeasuredTrial:
-    """A trial's result by the protocol of a measure; ``new`` if that was not stored before."""
-
-    trial: JobFacts
-    result: db.Result
-    new: bool
 
 
 def make_measurement(
@@ -135,7 +129,7 @@ def measure_trial(
     measurement: Measurement,
     *,
     owner: str,
-) -> MeasuredTrial:
+) -> Reevaluated:
     """Take a measure of the samples of a trial's kept weights, and store it.
 
     What is stored is returned as it is. Raises UserError if weights or images are missing, damaged
@@ -145,7 +139,7 @@ def measure_trial(
     judge, protocol = measurement.judge, measurement.protocol
     stored = _find_stored(store, one, measurement)
     if stored is not None:
-        return MeasuredTrial(one, stored, new=False)
+        return Reevaluated(one, stored, new=False)
     if one.state == "running":
         raise UserError(f"trial {one.trial_id} is being run anew: measure it when that has ended")
     of_training = store.result(one.subject, one.data_digest, PLAIN.name)
@@ -175,18 +169,5 @@ def measure_trial(
         precision="float32",
         measures=measures,
     )
-    by = db.Evaluator(
-        owner=owner,
-        host=socket.gethostname(),
-        environment_id=store.add_environment(read_environment(device)),
-        device=device,
-        threads=recipe.optimization.threads,
-        started=started,
-    )
-    try:
-        new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
-    except db.Conflict as error:  # another process was first
-        raise UserError(f"{error}; what is stored stays") from error
-    kept = store.result(one.subject, one.data_digest, protocol.name)
-    assert kept is not None
-    return MeasuredTrial(one, kept, new)
+    by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
+    return store_evaluation(store, one, result, by, stopwatch)

@@ -77,19 +77,36 @@ def reevaluate(
     result = _evaluate(
         store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
     )
-    by = db.Evaluator(
+    by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
+    return store_evaluation(store, one, result, by, stopwatch)
+
+
+def make_evaluator(
+    store: Store, owner: str, device: str, threads: int, started: float
+) -> db.Evaluator:
+    """Return who evaluates, where and since when."""
+    return db.Evaluator(
         owner=owner,
         host=socket.gethostname(),
         environment_id=store.add_environment(read_environment(device)),
         device=device,
-        threads=recipe.optimization.threads,
+        threads=threads,
         started=started,
     )
+
+
+def store_evaluation(
+    store: Store, one: JobFacts, result: db.Result, by: db.Evaluator, stopwatch: Stopwatch
+) -> Reevaluated:
+    """Add a result of kept weights to what is stored, and return all of its protocol.
+
+    Raises UserError where another process stored another one meanwhile.
+    """
     try:
         new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
     except db.Conflict as error:  # another process was first
         raise UserError(f"{error}; what is stored stays") from error
-    kept = store.result(one.subject, one.data_digest, name)
+    kept = store.result(one.subject, one.data_digest, result.protocol)
     assert kept is not None
     return Reevaluated(one, kept, new)
 

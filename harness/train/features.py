@@ -50,7 +50,8 @@ class Features:
         """Return the features (N, D) of images (N, C, H, W) in float64; a grey one is repeated."""
         self.network.to(images.device)
         found = []
-        for some in images.split(AT_ONCE):  # type: ignore[no-untyped-call]
+        for first in range(0, len(images), AT_ONCE):
+            some = images[first : first + AT_ONCE]
             x = some.float().expand(-1, 3, -1, -1) if some.shape[1] == 1 else some.float()
             size = (self.extractor.size, self.extractor.size)
             x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
