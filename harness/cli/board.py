@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile
-from lcma.harness.text import format_count
+from lcma.harness.text import format_count, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -94,6 +94,8 @@ def board(
         return
     console = Console()
     console.print(render_board(found, notes=notes))
+    if picture is not None:
+        console.print(Text(printable(str(picture))), soft_wrap=True)
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:

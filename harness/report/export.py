@@ -187,7 +187,7 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         if name not in columns:
-            hint = suggest(name, columns.keys(), f"`lcma schema {view}` lists them")
+            hint = suggest(name, columns.keys(), f"`lcma schema {view}` describes")
             raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
         kind = columns[name].type.python_type
         found[name] = (*found.get(name, ()), _value(name, text, kind))

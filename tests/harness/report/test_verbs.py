@@ -103,7 +103,7 @@ def test_board_filters(lcma, filled):
 
 
 def test_board_draws_its_differences(lcma, filled):
-    lcma("board", "--picture", "forest.svg")
+    assert "\nforest.svg\n" in lcma("board", "--picture", "forest.svg")
     assert "channel" in svg.texts(Path("forest.svg"))
     with pytest.raises(UserError, match=r"forest\.txt is no picture"):
         lcma("board", "--picture", "forest.txt", "--db", "nowhere.db")
