@@ -1,4 +1,4 @@
-"""The section `tune` of a sweep file: budgets to search, objective and stop rule."""
+"""The section `tune` of a sweep file: what is searched, objective and stop rule."""
 
 from typing import Annotated, Literal, Self
 
@@ -66,27 +66,66 @@ class Stop(Section):
 
     @field_validator("rungs")
     @classmethod
-    def _ascending(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
-        if list(rungs) != sorted(set(rungs)):
-            raise ValueError("rungs are steps in ascending order, each once")
-        return rungs
+    def _in_order(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
+        return _require_ascending(rungs)
+
+
+def _require_ascending(rungs: tuple[int, ...]) -> tuple[int, ...]:
+    if list(rungs) != sorted(set(rungs)):
+        raise ValueError("rungs are steps in ascending order, each once")
+    return rungs
+
+
+class PatternSearch(Section):
+    """Successive halving over the patterns that fit the recipe.
+
+    All are trained to the first of ``rungs``; one in ``reduction`` goes on, the best on the holdout
+    part, and is trained anew to the next, until the last.
+    """
+
+    rungs: tuple[Annotated[int, Field(strict=True, gt=0)], ...] = Field(
+        min_length=1, description="lengths of training in steps, each with a schedule of its own"
+    )
+    reduction: int = Field(3, strict=True, ge=2, description="one in so many goes on from a rung")
+    count: Annotated[int, Field(strict=True, ge=2)] | None = Field(
+        None, description="patterns to begin with, drawn by chance; default: all"
+    )
+
+    @field_validator("rungs")
+    @classmethod
+    def _in_order(cls, rungs: tuple[int, ...]) -> tuple[int, ...]:
+        return _require_ascending(rungs)
+
+
+FIRST_SEARCH_SEED = 1000
+"""Seed of searches over patterns, so that those from 0 on can judge what was found."""
+
+OF_BUDGETS = ("factorization", "trials", "objective", "cost_weight", "cost", "sampler", "stop")
+"""Settings that a search over patterns does not have."""
 
 
 class Tune(Section):
-    """Search of `lcma tune`.
+    """Search of `lcma tune`, over budgets or over patterns.
 
     Only ``trials``, ``cost_hours`` and ``parallel`` may change from one launch of a study to the
     next.
     """
 
-    budget: BudgetRange = Field(description="the range to search")
+    budget: BudgetRange | None = Field(None, description="the range of budgets to search")
+    patterns: PatternSearch | None = Field(
+        None, description="in its place: successive halving over patterns"
+    )
     factorization: str = Field("low", description="the rule whose budget is tuned")
-    seeds: Seeds | None = Field(None, description="for each budget; default: the spec's")
+    seeds: Seeds | None = Field(
+        None, description="for each budget or pattern; default: the spec's, or 1000 for patterns"
+    )
     trials: int = Field(20, strict=True, ge=2, description="budgets to try")
     cost_hours: float | None = Field(
         None, gt=0, description="device hours of the study after which no more is asked for"
     )
-    parallel: int = Field(1, strict=True, ge=1, description="budgets at once")
+    parallel: int = Field(
+        1, strict=True, ge=1, description="tasks at once: budgets, or parts of a rung"
+    )
     measure: str = Field(
         BITS_PER_DIM, description="what is tuned, on the holdout part where it is taken there"
     )
@@ -128,6 +167,15 @@ class Tune(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if (self.budget is None) == (self.patterns is None):
+            raise ValueError("a search is over `budget` or over `patterns`: give one of them")
+        if self.patterns is not None:
+            for name in OF_BUDGETS:
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(
+                        f"`{name}` is for a search over `budget`, and this one is over `patterns`: "
+                        "leave it out"
+                    )
         if self.stop is not None and self.measure != BITS_PER_DIM:
             raise ValueError(
                 f"`stop` with `measure: {self.measure}`: on the way only bits/dim are known; leave "
@@ -163,7 +211,9 @@ class Tune(Section):
 
     @property
     def points(self) -> tuple[int, ...]:
-        """Budgets of the search, ascending; 0 is always one of them."""
+        """Budgets of the search, ascending, and always 0; none in one over patterns."""
+        if self.budget is None:
+            return ()
         inside = budgets.grid(max(1, self.budget.low), self.budget.high)
         return (0, *inside)
 
@@ -182,4 +232,7 @@ class Tune(Section):
         found = self.model_dump(mode="json", exclude={"trials", "cost_hours", "parallel"})
         if self.measure == BITS_PER_DIM:
             del found["measure"]  # as in studies from before there was a choice
-        return found
+        if self.patterns is None:
+            del found["patterns"]
+            return found
+        return {name: value for name, value in found.items() if name not in ("budget", *OF_BUDGETS)}

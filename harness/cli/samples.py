@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Out, Picture, Runs, Sweep, Trial
+from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
+from lcma.harness.report.targets import FigureWidth
 
 
 def samples(
@@ -12,11 +13,19 @@ def samples(
     sweep: Sweep = None,
     db: Db = None,
     runs: Runs = None,
+    data: Data = None,
     out: Out = None,
     format: Picture = None,
     count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
     temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
+    together: Annotated[
+        bool,
+        typer.Option("--together", help="One figure of all factorizations beside real images"),
+    ] = False,
+    width: Annotated[
+        FigureWidth | None, typer.Option(help="Width of that figure in print: page or column")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
@@ -25,21 +34,27 @@ def samples(
     first trained seed.
     """
 
+    from functools import partial
+
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import draw_samples
+    from lcma.harness.report.gallery import draw_samples, draw_samples_together
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
+    from lcma.sweeps.errors import UserError
 
-    place = find_place(db, runs, None)
+    if width is not None and not together:
+        raise UserError("--width is that of the figure of all: give --together too")
+    place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
     chosen = choose_trials(store, trial, sweep)
-    drawn = draw_samples(
+    draw = partial(draw_samples_together, width=width or FigureWidth.page)
+    drawn = (draw if together else draw_samples)(
         store, place, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:

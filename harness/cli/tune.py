@@ -24,7 +24,7 @@ def tune(
     ] = None,
     parallel: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Budgets at once, in place of the spec's"),
+        typer.Option(min=1, metavar="N", help="Budgets, or parts of a rung, at once"),
     ] = None,
     trials: Annotated[
         int | None,
@@ -40,7 +40,10 @@ def tune(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Search how much pretraining is worth its cost. Killed and launched again, it goes on."""
+    """Search how much pretraining is worth its cost, or the best patterns.
+
+    Killed and launched again, it goes on.
+    """
     from lcma.harness.cli.planning import Overrides
     from lcma.harness.cli.tuning import Asked, run_study
 

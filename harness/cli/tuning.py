@@ -26,10 +26,20 @@ from lcma.harness.run.workers import (
     resolve_resources,
 )
 from lcma.harness.terminal import Console
-from lcma.harness.tuning.outcome import dashboard_url, outcome_as_dict, read_outcome, render_outcome
+from lcma.harness.tuning.opening import open_tuner
+from lcma.harness.tuning.outcome import (
+    PatternOutcome,
+    dashboard_url,
+    finals_spec,
+    outcome_as_dict,
+    read_outcome,
+    read_patterns,
+    render_outcome,
+    render_patterns,
+)
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
+from lcma.harness.tuning.tuner import Tuner, TunerSettings
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import describe_limits
 from lcma.harness.watch.progress import Bars
@@ -122,9 +132,12 @@ def run_study(asked: Asked) -> None:
             console.print(line, highlight=False, soft_wrap=True)
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, asked, target, tuner, bars)
-    found = wait_out(lambda: read_outcome(store, target, tuner.digest))
+    read = read_patterns if target.patterns else read_outcome
+    found = wait_out(lambda: read(store, target, tuner.digest))
     if asked.json:
         print(json.dumps(outcome_as_dict(found), indent=2))
+    elif isinstance(found, PatternOutcome):
+        console.print(render_patterns(found))
     else:
         console.print(render_outcome(found))
     if tuner.stopped is not None:
@@ -136,15 +149,16 @@ def run_study(asked: Asked) -> None:
         console.print(escape(line), highlight=False, soft_wrap=True)
         print_commands(console, [asked.command], "Go on with")
         sys.exit(AT_LIMIT)
-    sweep = ("--sweep", spec.name)
-    print_commands(
-        console,
-        [
-            format_command("pareto", *sweep, db=asked.db),
-            format_command("board", *sweep, db=asked.db),
-            shlex.join(["optuna-dashboard", dashboard_url(store)]),
-        ],
-    )
+    board = format_command("board", "--sweep", spec.name, db=asked.db)
+    dashboard = shlex.join(["optuna-dashboard", dashboard_url(store)])
+    if isinstance(found, PatternOutcome):
+        if found.best is not None:
+            console.print("Other seeds have to judge them. Save this as finals.yaml and launch it:")
+            console.print(escape(finals_spec(target, found)), highlight=False, soft_wrap=True)
+        print_commands(console, [board, dashboard])
+    else:
+        pareto = format_command("pareto", "--sweep", spec.name, db=asked.db)
+        print_commands(console, [pareto, board, dashboard])
     if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
         why = format_command("status", db=asked.db)
         print_commands(console, [why], "Some did not end well. See why with")
@@ -156,6 +170,8 @@ def _spec(asked: Asked, place: Place) -> Spec:
     spec = read_spec(asked.spec, asked.overrides, place)
     if spec.tune is None:
         return spec
+    if spec.tune.patterns is not None and asked.trials is not None:
+        raise UserError("--trials is of budgets: `tune.patterns.count` says how many patterns")
     own = {"trials": asked.trials, "parallel": asked.parallel}
     content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
     if asked.overrides.seeds is not None:

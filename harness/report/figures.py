@@ -131,7 +131,7 @@ Rgb = NDArray[np.uint8]
 BAR = 92
 """Least gap before a panel with a scale of its colours, in pixels."""
 
-_LINE, _BETWEEN = 22, 14
+_LINE, _CAPTION, _BETWEEN = 22, 16, 14
 """Pixels of a line of text, and between rows."""
 
 
@@ -139,15 +139,15 @@ _LINE, _BETWEEN = 22, 14
 class Panel:
     """An array (H, W, 3) in a grid, each entry a square of ``scale`` pixels.
 
-    ``title`` is right above it, ``heading`` above that, and ``caption`` below it. ``gap`` pixels
-    lie before it, with the scale of its ``colours`` in nats, if it has one.
+    ``title`` is right above it, ``heading`` above that, and the lines of ``caption`` below it.
+    ``gap`` pixels lie before it, with the scale of its ``colours`` in nats, if it has one.
     """
 
     rgb: Rgb
     scale: int
     title: str = ""
     heading: str = ""
-    caption: str = ""
+    caption: Sequence[str] = ()
     gap: int = 6
     colours: ScalarMappable | None = None
 
@@ -210,9 +210,11 @@ def draw_grid(
             write(left, top - _LINE, panel.heading, 13, "bold")
             write(left, top, panel.title, 12)
             _add_panel(page, panel, left, top + _LINE // 2)
-            write(left, top + _LINE + height, panel.caption, 11)
+            for k, line in enumerate(panel.caption):
+                write(left, top + _LINE + _CAPTION * k + height, line, 11)
             left += panel.width
-        top += _LINE + height + _BETWEEN + _LINE * any(panel.caption for panel in row.panels)
+        lines = max(len(panel.caption) for panel in row.panels)
+        top += _LINE + height + _BETWEEN + (_LINE + _CAPTION * (lines - 1)) * (lines > 0)
     form = format_of(path) or PictureFormat.png
     return write_file(path, figure_bytes(figure, form, title, "; ".join(below), find_box(figure)))
 

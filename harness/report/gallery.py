@@ -1,17 +1,26 @@
 """Pictures from a database: maps with their tables, samples and interpolations."""
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report import map_pictures
 from lcma.harness.report.map_pictures import MOST, MapColumn
-from lcma.harness.report.pictures import draw_tables, sample_grid
-from lcma.harness.report.targets import PictureTarget
+from lcma.harness.report.pictures import (
+    SampleGrid,
+    draw_sample_grids,
+    draw_tables,
+    sample_grid,
+)
+from lcma.harness.report.targets import FigureWidth, PictureTarget
+from lcma.harness.results.board import factorization_label
 from lcma.harness.results.maps import (
     MapReader,
     MapSet,
@@ -29,6 +38,8 @@ from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import content_id
+from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
 
 COLUMNS = 8
 SAMPLES = 64
@@ -141,6 +152,66 @@ def draw_samples(
         grid = sample_grid(images, path, COLUMNS, max(1, _PIXELS // recipe.model.size), title)
         drawn.append((one, grid))
     return drawn
+
+
+def draw_samples_together(
+    store: Store,
+    place: Place,
+    trials: Iterable[JobFacts],
+    target: PictureTarget,
+    width: FigureWidth,
+    *,
+    count: int = SAMPLES,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> list[tuple[JobFacts, Path]]:
+    """Draw one figure for each flow and data set: samples of all its trials beside test images.
+
+    All are drawn from noise of one seed, the trial of the fewest bits/dim first. Below a grid stand
+    bits/dim and what samples were measured by. Returns the trials, each with the path of its
+    figure. Raises UserError as `weights.load_flow`, `weights.load_data` and `weights.draw_samples`
+    do.
+    """
+    drawn = []
+    ordered = sorted(trials, key=_set_of)
+    for _, group in itertools.groupby(ordered, key=_set_of):
+        found = [(_read_quality(store, one), one) for one in group]
+        members = sorted(found, key=lambda pair: pair[0].get(BITS_PER_DIM, math.inf))
+        one = members[0][1]
+        test = weights.load_data(place, one).part("test").images
+        shown = min(count, len(test))
+        some = test[np.arange(shown) * len(test) // shown].round().clip(0, 255)
+        grids = [SampleGrid("test images", (), some.astype(np.uint8))]
+        for quality, member in members:
+            flow, _ = weights.load_trained(store, place, member)
+            images = weights.draw_samples(flow, count, seed, temperature)
+            name = factorization_label(member.factorization_or_kind)
+            lines = tuple(_MEASURE_LINES[key].format(value) for key, value in quality.items())
+            grids.append(SampleGrid(name, lines, images))
+        which = content_id("samples", {"trials": sorted(member.subject for _, member in members)})[
+            :8
+        ]
+        what = f"n{count}", f"t{temperature:g}", f"r{seed}", width.value
+        name = file_name("samples-together", one.flow, one.dataset, which, *what)
+        seeds = dict.fromkeys(str(member.seed) for _, member in members)
+        title = f"{one.flow} on {one.dataset}, seed {', '.join(seeds)}"
+        path = draw_sample_grids(grids, target.path(name), title, width)
+        drawn += [(member, path) for _, member in members]
+    return drawn
+
+
+_MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
+
+
+def _set_of(one: JobFacts) -> tuple[str, ...]:
+    return one.flow, one.dataset, one.data_digest
+
+
+def _read_quality(store: Store, one: JobFacts) -> dict[str, float]:
+    """Return bits/dim of a trial and its measures of samples, as far as they are known."""
+    rows = store.view("trial_measures", trial_id=one.subject, data_digest=one.data_digest)
+    known = dict(zip(rows["measure"], rows["value"], strict=True))
+    return {name: float(known[name]) for name in _MEASURE_LINES if name in known}
 
 
 def draw_interpolations(

@@ -81,7 +81,7 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
             of_map[0] = replace(
                 of_map[0],
                 heading=column.heading if split == 1 else "",
-                caption=_caption(maps[k], in_full=len(columns) == 1),
+                caption=tuple(filter(None, [_caption(maps[k], in_full=len(columns) == 1)])),
                 gap=_BETWEEN if k else BAR,
                 colours=None if k else colours,
             )

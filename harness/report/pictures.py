@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from lcma.harness.report.figures import (
     figure_bytes,
     new_figure,
 )
-from lcma.harness.report.targets import PictureFormat, format_of
+from lcma.harness.report.targets import FigureWidth, PictureFormat, format_of
 from lcma.models import SplitTable
 from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
@@ -156,6 +157,54 @@ def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
     grid = cells.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2)
     edges = ((0, 2), (0, 2), (0, 0))
     return np.pad(grid.reshape(rows * tall, columns * wide, 3), edges, constant_values=255)
+
+
+# Samples of several flows side by side, as in the paper's Figure 2
+
+_PRINTED = {FigureWidth.page: (675, 3), FigureWidth.column: (325, 2)}
+"""Pixels at 100 to an inch, and grids side by side."""
+
+_APART = 12
+"""Pixels between two grids."""
+
+
+@dataclass(frozen=True)
+class SampleGrid:
+    """Images (N, C, H, W) with a name above and lines below them."""
+
+    name: str
+    lines: tuple[str, ...]
+    images: NDArray[np.uint8]
+
+
+def draw_sample_grids(
+    grids: Sequence[SampleGrid], path: Path, title: str, width: FigureWidth
+) -> Path:
+    """Draw square grids of images side by side, as wide as a page or a column of a paper.
+
+    Pixels are squares of a whole number of pixels, one at least, so that large images or many may
+    be wider. Raises UserError where it cannot be written.
+    """
+    whole, beside = _PRINTED[width]
+    tiled = [(grid, math.ceil(math.sqrt(len(grid.images)))) for grid in grids]
+    room = (whole - (beside - 1) * _APART) // beside
+    most = max(columns * grid.images.shape[-1] for grid, columns in tiled)
+    scale = max(1, (room - 2 * (1 + max(columns for _, columns in tiled))) // most)
+    panels = [
+        Panel(
+            tile_images(grid.images, columns, scale),
+            1,
+            grid.name,
+            caption=grid.lines,
+            gap=0,
+        )
+        for grid, columns in tiled
+    ]
+    rows = [
+        Row([replace(panel, gap=_APART * (k > 0)) for k, panel in enumerate(line)])
+        for line in (panels[k : k + beside] for k in range(0, len(panels), beside))
+    ]
+    return draw_grid(path, rows, title)
 
 
 # Contact sheets: images of a prepared set, to be looked at before anything is trained on them

@@ -23,6 +23,13 @@ class PictureFormat(StrEnum):
     pdf = "pdf"
 
 
+class FigureWidth(StrEnum):
+    """Width of a figure in a paper of two columns."""
+
+    page = "page"
+    column = "column"
+
+
 @dataclass(frozen=True)
 class PictureTarget:
     """A folder for pictures of one format, or with ``single`` the file of the only one."""

@@ -33,6 +33,7 @@ from lcma.harness.results.statistics import (
     summarize,
 )
 from lcma.harness.results.verdicts import (
+    WITHIN,
     TestedClaim,
     group_families,
     list_group_claims,
@@ -337,6 +338,8 @@ def _weigh(
 ) -> Iterator[tuple[str, str, int, dict[RowKey, float]]]:
     sizes = {index: len(family) for family in group_families(claims) for index in family}
     for index, claim in enumerate(claims):
+        if claim.key in WITHIN:
+            continue  # of a margin: no difference is to be shown
         for comparison in claim.comparisons:
             values = comparison.by_seed
             weights = {

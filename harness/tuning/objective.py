@@ -1,4 +1,4 @@
-"""Value and cost of a budget, from results and attempts in the database."""
+"""Value and cost of a budget or a pattern, from results and attempts in the database."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from typing import Any
 
 from lcma.db import Store
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.tuning.target import StudyTarget, count_images
 from lcma.sweeps.expansion import Trial
 from lcma.sweeps.tuning import UNITS, Tune
 
@@ -72,13 +72,11 @@ def measure_budget(
         mean=statistics.fmean(values),
         spread=statistics.stdev(values) if len(values) > 1 else None,
         test_mean=statistics.fmean(result.value(target.tune.measure) for result in found),
-        cost=measure_cost(store, target, trials, digest),
+        cost=measure_cost(store, trials, digest),
     )
 
 
-def measure_cost(
-    store: Store, target: StudyTarget, trials: Sequence[Trial], digest: str
-) -> BudgetCost:
+def measure_cost(store: Store, trials: Sequence[Trial], digest: str) -> BudgetCost:
     """Return what the trials of one budget cost so far."""
     frame = store.view("costs", trial_id=[t.id for t in trials], data_digest=digest)
     seconds, pretraining = 0.0, 0.0
@@ -88,8 +86,7 @@ def measure_cost(
         on_gpu = not _is_missing(row["pretraining_gpu_seconds"])
         pretraining += _number(row["pretraining_gpu_seconds" if on_gpu else "pretraining_seconds"])
     n = len(trials)
-    images = target.images(trials[0].budget)
-    return BudgetCost(pretraining / n, seconds / n, *images)
+    return BudgetCost(pretraining / n, seconds / n, *count_images(trials[0]))
 
 
 def rung_value(tune: Tune, bits: float, so_far: BudgetCost) -> float:

@@ -1,10 +1,12 @@
 """Results of a study so far: a row for each of its trials and for each baseline."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
+import yaml
 from optuna.trial import FrozenTrial, TrialState
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,8 +18,9 @@ from lcma.db import Store
 from lcma.harness.report.board import name_measure
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
+from lcma.harness.tuning.patterns import PATTERN
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
-from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.tuning.target import StudyTarget, count_images
 from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.tuning import UNITS
@@ -70,10 +73,7 @@ class StudyOutcome:
 def read_outcome(store: Store, target: StudyTarget, digest: str) -> StudyOutcome:
     """Return the outcome of a target's study, which must exist."""
     tune = target.tune
-    rows = [
-        _baseline(store, target, name, trials, digest)
-        for name, trials in _by_name(target.baseline.cells).items()
-    ]
+    rows = _baselines(store, target, digest)
     longest = 0
     for trial in Study.read(store, target.spec.name):
         if trial.state == TrialState.WAITING or BUDGET not in trial.user_attrs:
@@ -89,6 +89,13 @@ def read_outcome(store: Store, target: StudyTarget, digest: str) -> StudyOutcome
         tuple(rows),
         tune.measure,
     )
+
+
+def _baselines(store: Store, target: StudyTarget, digest: str) -> list[StudyRow]:
+    return [
+        _baseline(store, target, name, trials, digest)
+        for name, trials in _by_name(target.baseline.cells).items()
+    ]
 
 
 def _by_name(cells: Sequence[Cell]) -> dict[str, list[Trial]]:
@@ -128,7 +135,8 @@ def _of_trial(
     attrs, measure = trial.user_attrs, target.tune.measure
     budget = int(attrs[BUDGET])
     saved = min(budget, longest)
-    cost = measure_cost(store, target, target.budgets[saved].trials, digest)
+    shorter = target.parts[saved].trials
+    cost = measure_cost(store, shorter, digest)
     return StudyRow(
         number=trial.number,
         name=target.tune.factorization,
@@ -142,9 +150,152 @@ def _of_trial(
         cost_seconds=attrs.get("cost_seconds"),
         cost_images=attrs.get("cost_images"),
         saved_seconds=cost.pretraining_seconds if saved else 0.0,
-        saved_images=target.images(saved)[0],
+        saved_images=count_images(shorter[0])[0],
         reason=str(attrs.get(REASON, "")),
     )
+
+
+@dataclass(frozen=True)
+class PatternRow:
+    """A pattern of a search: its value at each rung that it reached, by steps.
+
+    ``rung`` is the last of them, None before the first; values are means over ``n`` seeds on the
+    holdout part.
+    """
+
+    pattern: str
+    n: int
+    state: str
+    rung: int | None
+    values: dict[int, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class RungSummary:
+    """What a rung found: how many patterns, and the best, median and worst of their values."""
+
+    steps: int
+    patterns: int
+    best: float
+    median: float
+    worst: float
+
+
+@dataclass(frozen=True)
+class PatternOutcome:
+    """A search over patterns, those that came furthest first; ``baselines`` are at the last rung.
+
+    ``seeds`` are those of the search.
+    """
+
+    study: str
+    measure: str
+    seeds: tuple[int, ...]
+    rungs: tuple[RungSummary, ...]
+    rows: tuple[PatternRow, ...]
+    baselines: tuple[StudyRow, ...]
+
+    @property
+    def best(self) -> PatternRow | None:
+        """The best pattern at the last rung; None before it is complete."""
+        done = [row for row in self.rows if row.state == "COMPLETE"]
+        return done[0] if done else None
+
+
+def read_patterns(store: Store, target: StudyTarget, digest: str) -> PatternOutcome:
+    """Return the outcome of a search over patterns, whose study must exist."""
+    sign, rows = target.tune.sign, {}
+    for trial in Study.read(store, target.spec.name):  # of one that was put back the last counts
+        values = {step: sign * value for step, value in sorted(trial.intermediate_values.items())}
+        name = trial.user_attrs[PATTERN]
+        rows[name] = PatternRow(
+            pattern=name,
+            n=target.seeds,
+            state=trial.state.name,
+            rung=max(values, default=None),
+            values=values,
+            reason=str(trial.user_attrs.get(REASON, "")),
+        )
+
+    def place(row: PatternRow) -> tuple[float, float, str]:
+        if row.rung is None:
+            return 0, 0, row.pattern
+        return -row.rung, sign * row.values[row.rung], row.pattern
+
+    assert target.tune.patterns is not None
+    rungs = []
+    for steps in target.tune.patterns.rungs:
+        at = sorted(sign * row.values[steps] for row in rows.values() if steps in row.values)
+        if at:
+            best, middle, worst = (sign * v for v in (at[0], statistics.median(at), at[-1]))
+            rungs.append(RungSummary(steps, len(at), best, middle, worst))
+    return PatternOutcome(
+        study=target.spec.name,
+        measure=target.tune.measure,
+        seeds=tuple(trial.seed for trial in next(iter(target.parts.values())).trials),
+        rungs=tuple(rungs),
+        rows=tuple(sorted(rows.values(), key=place)),
+        baselines=tuple(_baselines(store, target, digest)),
+    )
+
+
+def render_patterns(outcome: PatternOutcome) -> RenderableType:
+    """Return the rungs and the patterns that came furthest for a terminal."""
+    shown = name_measure(outcome.measure)
+    summary = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("steps", "patterns", "best", "median", "worst"):
+        summary.add_column(name, justify="right", no_wrap=True)
+    for rung in outcome.rungs:
+        numbers = (_float(value, 4) for value in (rung.best, rung.median, rung.worst))
+        summary.add_row(str(rung.steps), str(rung.patterns), *numbers)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("pattern", overflow="fold")
+    for steps in outcome.rungs:
+        table.add_column(str(steps.steps), justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for row in outcome.rows[:_FURTHEST]:
+        values = (_float(row.values.get(rung.steps), 4) for rung in outcome.rungs)
+        table.add_row(row.pattern, *values, escape(_word(row.state, row.reason)))
+    for base in outcome.baselines:
+        values = ("" if r is not outcome.rungs[-1] else _float(base.mean, 4) for r in outcome.rungs)
+        table.add_row(base.name, *values, escape(_word(base.state, base.reason)))
+    left = len(outcome.rows) - _FURTHEST
+    legend = (
+        f"{shown} on the holdout part after so many steps, each a training of its own, over "
+        f"{len(outcome.seeds)} seed{'s' * (len(outcome.seeds) > 1)}."
+        + (f" {left} patterns that came less far are in --json." if left > 0 else "")
+    )
+    return Group(Text(f"Study {outcome.study}"), summary, Text(""), table, Text(legend))
+
+
+_FURTHEST = 12
+"""Patterns that a terminal shows."""
+
+
+def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) -> str:
+    """Return a sweep file that judges what a search found by seeds that it has not seen.
+
+    It has the best patterns, as many of the worst at the first rung, and the base lines.
+    """
+    first = outcome.rungs[0].steps
+    ranked = [row for row in outcome.rows if row.state != "FAIL"]
+    worst = sorted(ranked, key=lambda row: target.tune.sign * row.values[first])[-count:]
+    names = [row.pattern for row in (*ranked[:count], *worst)]
+    matrix = target.spec.matrix
+    content = {
+        "name": f"{target.spec.name}-finals",
+        "matrix": {
+            "flow": matrix.flow[0],
+            "dataset": matrix.dataset[0],
+            "factorization": list(dict.fromkeys(("conventional", *matrix.factorization, *names))),
+        },
+        "profile": target.spec.profile,
+        "seeds": 6,
+    }
+    if target.spec.recipe:
+        content["recipe"] = target.spec.recipe
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
 
 
 def render_outcome(outcome: StudyOutcome) -> RenderableType:
@@ -179,11 +330,13 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
 
 
 def _state(row: StudyRow) -> str:
+    served = row.served and row.state == "COMPLETE"
+    return f"{_word(row.state, row.reason)}{', served' * bool(served)}"
+
+
+def _word(state: str, reason: str) -> str:
     """Return Optuna's word for the state, with the reason of a failure."""
-    state = row.state.lower()
-    if row.reason:
-        return f"{state}: {row.reason}"
-    return f"{state}, served" if row.served and row.state == "COMPLETE" else state
+    return f"{state.lower()}: {reason}" if reason else state.lower()
 
 
 def _legend(outcome: StudyOutcome) -> str:
@@ -201,7 +354,7 @@ def _legend(outcome: StudyOutcome) -> str:
     return "\n".join(lines)
 
 
-def outcome_as_dict(outcome: StudyOutcome) -> dict[str, Any]:
+def outcome_as_dict(outcome: StudyOutcome | PatternOutcome) -> dict[str, Any]:
     """Return the outcome as values that JSON can hold."""
     best = outcome.best
     return asdict(outcome) | {"best": None if best is None else asdict(best)}

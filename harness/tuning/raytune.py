@@ -16,12 +16,13 @@ from ray.tune.search import Searcher
 from lcma.db import JobFacts
 from lcma.harness.run.executor import Executor, Finished, run_body
 from lcma.harness.run.work import Report, Work
+from lcma.harness.tuning.target import Part
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
 from lcma.harness.tuning.tuner import Tuner
 
-NUMBER, BUDGET = "number", "budget"
-"""Configuration that the searcher suggests: a trial of the study, None for the baselines, and its
-budget."""
+NUMBER, KEYS = "number", "keys"
+"""Configuration that the searcher suggests: a task's number, None for the baselines, and the parts
+of the study that it is of."""
 
 STEP, BITS, HOW, WHY = "rung", "bits_per_dim", "how", "why"
 """Keys of what a Tune trial reports: where it stands at a rung, or how it ended."""
@@ -52,7 +53,7 @@ class StudySearcher(Searcher):
         if task == "wait":
             return None
         self._numbers[trial_id] = task.number
-        return {NUMBER: task.number, BUDGET: task.budget}
+        return {NUMBER: task.number, KEYS: task.keys}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler handles it."""
@@ -117,15 +118,16 @@ class SilentDisplay:
         pass
 
 
-def run_tune_trial(config: Mapping[str, Any], tasks: Mapping[int | None, StudyTask]) -> None:
+def run_tune_trial(config: Mapping[str, Any], tasks: Mapping[Part | None, StudyTask]) -> None:
     """Run the task of a Tune trial, with what the searcher suggested as ``config``.
 
-    ``tasks`` are those of all budgets. They hold the database's URL and so are in no file of
+    ``tasks`` are those of all parts. They hold the database's URL and so are in no file of
     Tune's. At each rung nothing runs until the scheduler has decided.
     """
-    task = tasks[config[BUDGET]]
-    nodes = tuple(replace(node, work=node.work.opened()) for node in task.nodes)
-    task = replace(task, nodes=nodes, number=config[NUMBER])
+    parts = [tasks[key] for key in config[KEYS]]
+    nodes = {node.work.job_id: node for part in parts for node in part.nodes}
+    opened = tuple(replace(node, work=node.work.opened()) for node in nodes.values())
+    task = replace(parts[0], nodes=opened, number=config[NUMBER], keys=tuple(config[KEYS]))
     for reached in run_task(task, InlineExecutor(), SilentDisplay()):
         if isinstance(reached, Rung):
             tune.report({STEP: reached.step, BITS: reached.bits})

@@ -1,8 +1,8 @@
 """The Optuna study of a target, in the project's own database.
 
-All that a tuner must remember is in the study: its trials, the budget of each, their values at
+All that a tuner must remember is in the study: its trials, what each is of, their values at
 rungs, how they ended, and which tuner holds them. A tuner that dies leaves trials that run; the
-next one takes them up where they are, with the same budget.
+next one takes them up where they are.
 """
 
 import os
@@ -150,22 +150,18 @@ def make_storage(database: Database) -> RDBStorage:
 
 
 class Study:
-    """An Optuna study that this process works on, for the time of a block, from one thread."""
+    """An Optuna study that this process works on, from one thread."""
 
-    def __init__(self, store: Store, target: StudyTarget, data_digest: str, owner: str) -> None:
+    def __init__(self, store: Store, target: StudyTarget, data_digest: str) -> None:
         """Open the study of the target's name, or create it.
 
         Raises UserError where it is of another spec.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.store, self.target, self.owner = store, target, owner
+        self.store, self.target = store, target
         self.name = target.spec.name
         self.digest = target.digest(data_digest)
-        self._mine: dict[int, optuna.Trial] = {}
-        self._reopened: Collection[int] = ()
         self._sampler = SeededSampler(target.tune, self.digest)
-        self._lock, self._ended = threading.Lock(), threading.Event()
-        self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
         self.storage, self.study = wait_out(self._opened)
 
     @staticmethod
@@ -189,6 +185,55 @@ class Study:
                 found = one.user_attrs.get(DIGEST)
                 _require(store, target.spec.name, found, target.digest(data_digest), trials)
 
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials by number, with those that wait."""
+        return wait_out(lambda: self.study.get_trials(deepcopy=False))
+
+    def _opened(self) -> tuple[RDBStorage, optuna.Study]:
+        with self.store.database.turn():
+            opened = make_storage(self.store.database)
+            return opened, self._study_of(opened)
+
+    def _study_of(self, opened: RDBStorage) -> optuna.Study:
+        tune = self.target.tune
+        measured = tune.measure if tune.sign > 0 else f"-{tune.measure}"
+        names = [measured, "cost"] if tune.objective == "pareto" else ["objective"]
+        known = {one.study_name for one in opened.get_all_studies()}
+        make = optuna.load_study if self.name in known else optuna.create_study
+        more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
+        study: optuna.Study = make(
+            storage=opened,
+            study_name=self.name,
+            sampler=self._sampler,
+            pruner=make_pruner(tune),
+            **more,
+        )
+        found = study.user_attrs.get(DIGEST)
+        _require(self.store, self.name, found, self.digest, study.get_trials(deepcopy=False))
+        if tune.points:
+            study.set_user_attr("budgets", list(tune.points))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(names)
+        study.set_user_attr(DIGEST, self.digest)
+        return study
+
+
+class BudgetStudy(Study):
+    """A study over budgets, which it asks for one after the other, for the time of a block.
+
+    A trial that runs is held by its tuner; one that is not may be taken up by any.
+    """
+
+    def __init__(self, store: Store, target: StudyTarget, data_digest: str, owner: str) -> None:
+        """Open the study as `Study` does."""
+        super().__init__(store, target, data_digest)
+        self.owner = owner
+        self._mine: dict[int, optuna.Trial] = {}
+        self._reopened: Collection[int] = ()
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
+
     def __enter__(self) -> Self:
         self._beat.start()
         return self
@@ -205,10 +250,6 @@ class Study:
         with suppress(UserError):
             for trial in self._mine.values():
                 self._hold(trial, seconds=0.0)
-
-    def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number, with those that wait."""
-        return wait_out(lambda: self.study.get_trials(deepcopy=False))
 
     def reopen(self, numbers: Collection[int]) -> None:
         """Let the budgets of trials that failed be asked for again."""
@@ -237,65 +278,6 @@ class Study:
     def note_served(self, number: int, served: bool) -> None:
         """Record whether all trainings of a trial were done when it was asked for."""
         self._note(number, {SERVED: served})
-
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Report the value at a rung; return True if the trial ends there.
-
-        The pruner ends it, or a tuner that took it up because this process was silent for long.
-        """
-
-        def report() -> bool:
-            trial = self._mine[number]
-            try:
-                with kill_point("report"):
-                    trial.report(value, step)
-            except optuna.exceptions.UpdateFinishedTrialError:
-                return True
-            return trial.should_prune()
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is reported again, after a tuner's death
-            return wait_out(report)
-
-    def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
-        """End a trial with its value, or values."""
-        self._tell(number, notes, values=list(values))
-
-    def prune(self, number: int, notes: dict[str, Any]) -> None:
-        """End a trial that was stopped at a rung."""
-        self._tell(number, notes, state=TrialState.PRUNED)
-
-    def fail(self, number: int, reason: str) -> None:
-        """End a trial without a value, for a reason of one line."""
-        self._tell(number, {REASON: reason}, state=TrialState.FAIL)
-
-    def _opened(self) -> tuple[RDBStorage, optuna.Study]:
-        with self.store.database.turn():
-            opened = make_storage(self.store.database)
-            return opened, self._study_of(opened)
-
-    def _study_of(self, opened: RDBStorage) -> optuna.Study:
-        tune = self.target.tune
-        measured = tune.measure if tune.sign > 0 else f"-{tune.measure}"
-        names = [measured, "cost"] if tune.objective == "pareto" else ["objective"]
-        known = {one.study_name for one in opened.get_all_studies()}
-        make = optuna.load_study if self.name in known else optuna.create_study
-        more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
-        study: optuna.Study = make(
-            storage=opened,
-            study_name=self.name,
-            sampler=self._sampler,
-            pruner=make_pruner(tune),
-            **more,
-        )
-        found = study.user_attrs.get(DIGEST)
-        _require(self.store, self.name, found, self.digest, study.get_trials(deepcopy=False))
-        study.set_user_attr("budgets", list(self.target.tune.points))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names(names)
-        study.set_user_attr(DIGEST, self.digest)
-        return study
 
     def _ask(self, more: bool) -> "optuna.Trial | Literal['wait'] | None":
         # What is taken in a turn is ours only once the turn has ended: where the database becomes
@@ -339,6 +321,37 @@ class Study:
             t for t in trials if t.state != TrialState.WAITING and t.number not in self._reopened
         )
         return {_point_of(t) for t in begun}
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Report the value at a rung; return True if the trial ends there.
+
+        The pruner ends it, or a tuner that took it up because this process was silent for long.
+        """
+
+        def report() -> bool:
+            trial = self._mine[number]
+            try:
+                with kill_point("report"):
+                    trial.report(value, step)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                return True
+            return trial.should_prune()
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is reported again, after a tuner's death
+            return wait_out(report)
+
+    def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
+        """End a trial with its value, or values."""
+        self._tell(number, notes, values=list(values))
+
+    def prune(self, number: int, notes: dict[str, Any]) -> None:
+        """End a trial that was stopped at a rung."""
+        self._tell(number, notes, state=TrialState.PRUNED)
+
+    def fail(self, number: int, reason: str) -> None:
+        """End a trial without a value, for a reason of one line."""
+        self._tell(number, {REASON: reason}, state=TrialState.FAIL)
 
     def _is_orphan(self, trial: FrozenTrial) -> bool:
         """Return whether a running trial that is not ours has no tuner.
@@ -398,8 +411,8 @@ def _require(
 ) -> None:
     if found != digest and (found is not None or trials):
         raise UserError(
-            f"{store.name} has a study {name!r} of another spec (its budgets, recipe, data, seeds, "
-            "objective or stop rule differ): give the spec another `name`"
+            f"{store.name} has a study {name!r} of another spec (what it searches, its recipe, "
+            "data, seeds, objective or stop rule differ): give the spec another `name`"
         )
 
 

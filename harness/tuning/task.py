@@ -1,4 +1,4 @@
-"""The trainings of one budget, or of the baselines, run on any executor."""
+"""The trainings of a budget, of patterns at a rung, or of the baselines, run on any executor."""
 
 import statistics
 from collections.abc import Iterator
@@ -12,28 +12,25 @@ from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Report, rung_values
+from lcma.harness.tuning.target import Part
 
 How = Literal["done", "pruned", "failed", "stopped", "limited"]
 
 
 @dataclass(frozen=True)
 class StudyTask:
-    """Segments and trials of one budget for all its seeds, with all that a worker must know.
+    """Segments and trials of parts of a study for all seeds, with all that a worker must know.
 
-    ``number`` is that of the study's trial, None for the baselines; ``rungs`` are the steps at
-    which the trainings stop for a decision. Plain values, no connections.
+    ``number`` is that of the study's trial, or counts parts of rungs, and is None for the
+    baselines; ``keys`` are the parts. ``rungs`` are the steps at which the trainings stop for a
+    decision. Plain values, no connections.
     """
 
     number: int | None
-    budget: int | None
+    keys: tuple[Part | None, ...]
     nodes: tuple[Node, ...]
     rungs: tuple[int, ...]
     record: LaunchRecord
-
-    @property
-    def title(self) -> str:
-        """A title for people."""
-        return "baselines" if self.number is None else f"trial {self.number}: {self.budget} steps"
 
 
 @dataclass(frozen=True)

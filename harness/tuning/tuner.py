@@ -1,15 +1,14 @@
-"""The tuner: asks the study for budgets, hands out tasks, and reports their values to the study.
+"""The tuner: asks the study what to train, hands out tasks, and reports their values to it.
 
 Both engines, Ray Tune and the local one, take tasks from it and report to it, from one thread.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from optuna.trial import TrialState
 
 from lcma.db import Cap, Store, Unavailable
 from lcma.harness.place import Place
@@ -17,24 +16,11 @@ from lcma.harness.run import limits
 from lcma.harness.run.driver import LaunchRecord
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import (
-    Plan,
-    known_digests,
-    make_nodes,
-    plan_expansion,
-    register_plan,
-)
-from lcma.harness.run.sweep import begin_launch
+from lcma.harness.run.plan import Plan, make_nodes, plan_expansion, register_plan
 from lcma.harness.run.work import LEASE_SECONDS, Terms
-from lcma.harness.tuning.objective import (
-    BudgetCost,
-    MeasuredBudget,
-    measure_budget,
-    measure_cost,
-    rung_value,
-)
-from lcma.harness.tuning.study import BUDGET, Study
-from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.tuning.objective import MeasuredBudget, measure_budget
+from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.target import Part, StudyTarget
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
 from lcma.sweeps.expansion import Expansion, Trial
 from lcma.sweeps.spec import Resources
@@ -55,29 +41,12 @@ class TunerSettings:
     limits: Limits = field(default_factory=Limits)
 
 
-@contextmanager
-def open_tuner(
-    target: StudyTarget, place: Place, store: Store, settings: TunerSettings, note: Note
-) -> Iterator["Tuner"]:
-    """Open a tuner of a target's study for the time of a block.
+class Tuner(ABC):
+    """Works on one study until it has all its trials.
 
-    The data must be prepared at the place. The study is created if it is missing, and the base
-    lines are registered. ``note`` is called with lines for people. Raises UserError where the
-    study is of another spec.
+    Tasks are handed out, and endings taken, from one thread. What follows from the trials of a
+    study is for those of a kind: over budgets, or over patterns.
     """
-    (digest,) = known_digests(target.whole, place).values()
-    with Study(store, target, digest, settings.owner) as study:
-        plan = plan_expansion(target.baseline, place, None)
-        sweep_id = wait_out(lambda: register_plan(plan, place, store))
-        begun = wait_out(lambda: begin_launch(store, settings.owner, sweep_id, settings.arguments))
-        record = LaunchRecord(sweep_id, begun, settings.resources.parallel, settings.limits)
-        tuner = Tuner(study, place, digest, record, settings, note)
-        with tuner.watched():
-            yield tuner
-
-
-class Tuner:
-    """Works on one study until it has all its trials."""
 
     def __init__(
         self,
@@ -88,7 +57,7 @@ class Tuner:
         settings: TunerSettings,
         note: Note,
     ) -> None:
-        self.study, self.store, self.target = study, study.store, study.target
+        self.store, self.target = study.store, study.target
         self.place, self.digest, self.record, self.settings = place, digest, record, settings
         self.note = note
         self.stopped: str | None = None
@@ -98,10 +67,27 @@ class Tuner:
         self.baseline_lost = ""
         """Why the baselines failed, once they have."""
         self._reached = ""
-        self._budgets: dict[int | None, int | None] = {}
-        self._pruned: set[int] = set()
         self._baseline_begun = False
-        study.reopen(self._retried())
+
+    @abstractmethod
+    def is_complete(self) -> bool:
+        """Return whether nothing of the study runs, here or elsewhere, and nothing would begin."""
+
+    @abstractmethod
+    def next_trials(self) -> "StudyTask | Literal['wait'] | None":
+        """Return the task of the next trials of the study; 'wait' and None as `next_task`."""
+
+    @abstractmethod
+    def report_trials(self, number: int, ending: TaskEnding, *, served: bool = False) -> None:
+        """Report to the study how the trials of a task ended; ``served`` if nothing was run."""
+
+    def report_rung(self, number: int | None, rung: Rung) -> bool:
+        """Report a rung to the study; return True if the task ends there."""
+        return False
+
+    def is_pruned(self, number: int | None) -> bool:
+        """Return whether a trial was stopped at a rung."""
+        return False
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -134,114 +120,62 @@ class Tuner:
             thread.join()
 
     def next_task(self) -> "StudyTask | Literal['wait'] | None":
-        """Return the next task; 'wait' if only other tuners have work, None if all is done.
-
-        A budget whose trainings are all done already is reported to Optuna directly.
-        """
+        """Return the next task; 'wait' if only others have work, None if all is done."""
         if self.stopped is not None or self.limited is not None:
             return None
         if self._reached:
-            if not self.study.is_complete(more=self._affordable()):
+            if not self.is_complete():
                 self.limited = self._reached
             return None
         if not self._baseline_begun:
             self._baseline_begun = True
-            task = self._register_task(None, self.target.baseline, ())
-            if self._has_work_left(task):
+            task = self.register_task(None, (None,))
+            if self.has_work_left(task):
                 return task
-        while True:
-            trial = self.study.ask(more=self._affordable())
-            if trial is None or trial == "wait":
-                return trial
-            rungs = self.target.tune.rungs
-            task = self._register_task(trial.number, self.target.budgets[trial.budget], rungs)
-            left = self._has_work_left(task)
-            if trial.served is None:
-                self.study.note_served(trial.number, not left)
-            self._budgets[trial.number] = trial.budget
-            if left:
-                return task
-            self.report_ending(task.number, TaskEnding("done"), served=True)
+        return self.next_trials()
 
-    def report_rung(self, number: int | None, rung: Rung) -> bool:
-        """Report a rung to the study; return True if the task ends there."""
-        assert number is not None
-        trials = self._trials(number)
-        so_far = self._cost(trials)
-        value = rung_value(self.target.tune, rung.bits, so_far)
-        stop = self.study.report(number, rung.step, value)
-        self.note(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
-        if stop:
-            self._pruned.add(number)
-        return stop
-
-    def is_pruned(self, number: int | None) -> bool:
-        """Return whether a trial was stopped at a rung."""
-        return number in self._pruned
-
-    def report_ending(
-        self, number: int | None, ending: TaskEnding, *, served: bool = False
-    ) -> None:
-        """Report to the study how a task ended; ``served`` if nothing had to be run for it."""
+    def report_ending(self, number: int | None, ending: TaskEnding) -> None:
+        """Report how a task ended."""
         if ending.how == "stopped":
             self.stopped = ending.why
-            return
-        if ending.how == "limited":
+        elif ending.how == "limited":
             self.limited = ending.why
-            return
-        budget = self._budgets.get(number)
-        name = "baselines" if number is None else f"trial {number}, {budget} steps"
-        if ending.how == "failed":
-            self.note(f"{name}: failed: {ending.why}")
-            if number is None:
-                self.baseline_lost = ending.why
-            else:
-                self.study.fail(number, ending.why)
-        elif number is None:
-            self.note(f"{name}: done")
-        elif ending.how == "pruned":
-            trials = self._trials(number)
-            self.study.prune(number, _cost_notes(self._cost(trials)))
-            self.note(f"{name}: stopped at a rung")
+        elif number is not None:
+            self.report_trials(number, ending)
+        elif ending.how == "failed":
+            self.note(f"baselines: failed: {ending.why}")
+            self.baseline_lost = ending.why
         else:
-            found = self.measure(self._trials(number))
-            values = found.values(self.target.tune)
-            self.study.complete(number, values, _notes(self.target.tune.measure, found))
-            numbers = ", ".join(f"{value:.4f}" for value in values)
-            self.note(f"{name}: {'served' if served else 'done'}, {numbers}")
+            self.note("baselines: done")
 
     def measure(self, trials: Sequence[Trial]) -> MeasuredBudget:
         """Return the value and cost of trials that are done."""
         return wait_out(lambda: measure_budget(self.store, self.target, trials, self.digest))
 
-    def _cost(self, trials: Sequence[Trial]) -> BudgetCost:
-        return wait_out(lambda: measure_cost(self.store, self.target, trials, self.digest))
-
-    def _trials(self, number: int) -> Sequence[Trial]:
-        budget = self._budgets[number]
-        assert budget is not None
-        return self.target.budgets[budget].trials
-
-    def plan_all_tasks(self) -> dict[int | None, StudyTask]:
-        """Return the tasks by budget, and that of the baselines under None; register nothing."""
-        rungs, budgets = self.target.tune.rungs, self.target.budgets
-        found: dict[int | None, StudyTask] = {
-            b: self._plan_task(0, self._plan(p), rungs) for b, p in budgets.items()
+    def plan_all_tasks(self) -> dict[Part | None, StudyTask]:
+        """Return the tasks by part, and that of the baselines under None; register nothing."""
+        found: dict[Part | None, StudyTask] = {
+            key: self.plan_task(0, (key,)) for key in self.target.parts
         }
-        return found | {None: self._plan_task(None, self._plan(self.target.baseline), ())}
+        return found | {None: self.plan_task(None, (None,))}
 
-    def _plan(self, part: Expansion) -> Plan:
-        return plan_expansion(part, self.place, None)
-
-    def _register_task(
-        self, number: int | None, part: Expansion, rungs: tuple[int, ...]
-    ) -> StudyTask:
-        """Register a part of the sweep; return its task."""
-        plan = self._plan(part)
+    def register_task(self, number: int | None, keys: Sequence[Part | None]) -> StudyTask:
+        """Register parts of the sweep, or the baselines; return their task."""
+        plan = self._plan(keys)
         wait_out(lambda: register_plan(plan, self.place, self.store))
-        return self._plan_task(number, plan, rungs)
+        return self._make_task(number, keys, plan)
 
-    def _plan_task(self, number: int | None, plan: Plan, rungs: tuple[int, ...]) -> StudyTask:
+    def plan_task(self, number: int | None, keys: Sequence[Part | None]) -> StudyTask:
+        """Return the same task, and register nothing."""
+        return self._make_task(number, keys, self._plan(keys))
+
+    def _plan(self, keys: Sequence[Part | None]) -> Plan:
+        parts = [self.target.baseline if key is None else self.target.parts[key] for key in keys]
+        cells = tuple(cell for part in parts for cell in part.cells)
+        whole = Expansion(self.target.spec, cells, parts[0].passing)
+        return plan_expansion(whole, self.place, None)
+
+    def _make_task(self, number: int | None, keys: Sequence[Part | None], plan: Plan) -> StudyTask:
         need, most = self.settings.resources, self.record.parallel
         terms = Terms(
             failures=self.target.spec.failures,
@@ -259,29 +193,16 @@ class Tuner:
             lease_seconds=self.settings.lease_seconds,
             terms=terms,
         )
-        return StudyTask(number, plan.expansion.trials[0].budget, tuple(nodes), rungs, self.record)
+        rungs = () if number is None else self.target.tune.rungs
+        return StudyTask(number, tuple(keys), tuple(nodes), rungs, self.record)
 
-    def _has_work_left(self, task: StudyTask) -> bool:
+    def has_work_left(self, task: StudyTask) -> bool:
         """Return whether any training of a task is not done."""
         wanted = [n.work.job_id for n in task.nodes if n.work.trial is not None]
         jobs = wait_out(lambda: self.store.jobs(wanted))
         return any(jobs[job_id].state != "done" for job_id in wanted)
 
-    def _retried(self) -> list[int]:
-        """Return the trials that failed, and of whose jobs none is failed or diverged any more."""
-        failed = {
-            trial.number: int(trial.user_attrs[BUDGET])
-            for trial in self.study.trials()
-            if trial.state == TrialState.FAIL and BUDGET in trial.user_attrs
-        }
-        lost = {budget for budget in failed.values() if self._is_lost(budget)}
-        return [number for number, budget in failed.items() if budget not in lost]
-
-    def _is_lost(self, budget: int) -> bool:
-        part = self.target.budgets[budget]
-        return wait_out(lambda: plan_expansion(part, self.place, self.store)).lost > 0
-
-    def _affordable(self) -> bool:
+    def affordable(self) -> bool:
         """Return whether the study has cost less than its limit."""
         hours = self.target.tune.cost_hours
         if hours is None:
@@ -309,17 +230,3 @@ def spent_seconds(store: Store, target: StudyTarget, digest: str) -> float:
 
 def _known(value: Any) -> float:
     return float(value) if isinstance(value, float) and value == value else 0.0
-
-
-def _notes(measure: str, found: MeasuredBudget) -> dict[str, Any]:
-    notes = {measure: found.mean, f"test_{measure}": found.test_mean}
-    if found.spread is not None:
-        notes[f"{measure}_sd"] = found.spread
-    return notes | _cost_notes(found.cost)
-
-
-def _cost_notes(cost: BudgetCost) -> dict[str, Any]:
-    return {
-        "cost_images": cost.pretraining_images + cost.training_images,
-        "cost_seconds": cost.pretraining_seconds + cost.training_seconds,
-    }

@@ -21,6 +21,7 @@ from lcma.db import locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
+from tests.harness.report import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage", "prompt_toolkit")
@@ -479,6 +480,36 @@ def test_interpolations_are_drawn_from_and_to_test_images(
         assert np.abs(shown - test[index]).max() <= 1
     refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
+
+
+@LAUNCHED
+def test_samples_of_all_rules_stand_beside_test_images(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
+    asked = "samples", "--together", "--count", 7, "--out", "x", "--format", "svg", *where
+    code, out, err = run(capsys, *asked, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert {f["factorization"] for f in found} == {"checkerboard-even", "LL", "random-local"}
+    (path,) = {f["grid"] for f in found}
+    grids = svg.images(Path(path))
+    assert len(grids) == 4
+    test = data.load("photos8", launched.data).part("test").images
+    scale = (grids[0].shape[1] - 8) // 24
+    assert grids[0].shape == (3 * (8 * scale + 2) + 2, 3 * (8 * scale + 2) + 2, 3)
+    shown = grids[0][2 : 2 + 8 * scale : scale, 2 : 2 + 8 * scale : scale].transpose(2, 0, 1)
+    assert (shown == test[0]).all()
+    query = "select trial_id, bits_per_dim from trial_results where protocol = 'plain'"
+    bits = dict(rows(capsys, launched, query))
+    words = svg.texts(Path(path))
+    drawn = [float(line.removesuffix(" bits/dim")) for line in words if line.endswith("bits/dim")]
+    assert drawn == sorted(round(bits[f["trial_id"]], 3) for f in found)
+    assert {"test images", "low (LL)", "checkerboard-even", "random-local"} <= set(words)
+
+    column = run(capsys, *asked, "--width", "column")[1].splitlines()[0].split(": ")[-1]
+    assert svg.images(Path(column))[0].shape[1] < grids[0].shape[1] < 675 / 3
+    refused(run(capsys, "samples", "--width", "column", *where), "give --together")
 
 
 @LAUNCHED

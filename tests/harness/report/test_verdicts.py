@@ -98,6 +98,42 @@ def test_claims_of_one_choice_are_corrected_together():
     assert found(bits)["low-conventional"].holm_p == pytest.approx(2 * p)
 
 
+@pytest.mark.parametrize(
+    ("shift", "spread", "decision"),
+    [
+        (0.0, 0.5, "supported"),
+        (0.012, 0.5, "supported"),
+        (0.023, 1.0, "undecided"),
+        (-0.023, 1.0, "undecided"),
+        (0.06, 1.0, "refuted"),
+        (-0.06, 1.0, "refuted"),
+    ],
+)
+def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
+    bits = shifted(0.0)
+    bits["self"] = {seed: b + shift + spread * SPREAD[seed] for seed, b in bits["LLL"].items()}
+    one = found(bits)["self-low"]
+    assert one.decision == decision
+    assert sorted(c.name for c in one.claim.comparisons) == [
+        "low (LLL) - self - 0.024",
+        "self - low (LLL) - 0.024",
+    ]
+    five = {name: {s: b for s, b in row.items() if s < 5} for name, row in bits.items()}
+    assert found(five)["self-low"].decision == "undecided"
+
+
+def test_rules_beyond_the_paper_are_corrected_together():
+    bits = shifted(-0.1)
+    for name, shift in (("low-global", 0.1), ("variance-low", 0.05), ("online", 0.2)):
+        bits[name] = {s: b + shift + SPREAD[s] for s, b in bits["LLL"].items()}
+    claims = found(bits)
+    decisions = {key: claims[key].decision for key in claims}
+    assert decisions["low-low-global"] == decisions["low-variance-low"] == "supported"
+    assert decisions["online-low"] == "refuted"
+    assert {claims[key].family_size for key in ("low-low-global", "online-low")} == {3}
+    assert claims["low-conventional"].family_size == 1
+
+
 def test_the_better_phase_has_to_be_beaten_too():
     bits = shifted(-0.1)
     bits["checkerboard-odd"] = {seed: bits["LLL"][seed] - 0.1 for seed in range(6)}

@@ -21,10 +21,11 @@ from lcma.harness.run.driver import new_owner
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import known_digests, preparable_sets
 from lcma.harness.tuning.local import run_local
+from lcma.harness.tuning.opening import open_tuner
 from lcma.harness.tuning.outcome import StudyOutcome, read_outcome
 from lcma.harness.tuning.study import make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.tuning.tuner import Tuner, TunerSettings, open_tuner
+from lcma.harness.tuning.tuner import Tuner, TunerSettings
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged

@@ -93,6 +93,35 @@ def test_the_verb_tunes_tells_and_goes_on(
     assert "a study 'tuned' of another spec" in capsys.readouterr().err
 
 
+def test_the_verb_searches_patterns_and_says_how_to_judge_them(
+    folder: Path,
+    few_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    monkeypatch.setenv("COLUMNS", "100")
+    change = {"tune": {"budget": None, "trials": 20, "patterns": {"rungs": [2, 4], "count": 3}}}
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "3 patterns at 2 steps: done, best " in printed
+    finals = printed.partition("Save this as finals.yaml and launch it:\n")[2]
+    Path("finals.yaml").write_text(finals.partition("\n\n")[0])
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["plan", "finals.yaml"])
+    assert ended.value.code == 0
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local", "--json"])
+    assert ended.value.code == 0
+    told = json.loads(capsys.readouterr().out.partition("{")[2].join(["{", ""]))
+    assert [rung["patterns"] for rung in told["rungs"]] == [3, 1]
+    assert told["best"]["state"] == "COMPLETE"
+
+
 @pytest.mark.slow
 def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
@@ -121,6 +150,23 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "two sets": ([], {"matrix": {"dataset": ["few", "photos8"]}}, "a study tunes one"),
     "budgets": ([], {"matrix": {"budget": [10]}}, "stand in `tune.budget`"),
     "a word as a baseline": ([], {"matrix": {"factorization": "low"}}, "`tune.factorization`"),
+    "neither": ([], {"tune": {"budget": None}}, "give one of them"),
+    "both": ([], {"tune": {"patterns": {"rungs": [5]}}}, "give one of them"),
+    "trials of patterns": (
+        [],
+        {"tune": {"budget": None, "patterns": {"rungs": [5]}}},
+        "`trials` is for a search over `budget`",
+    ),
+    "--trials of patterns": (
+        ["--trials", "6"],
+        {"tune": {"budget": None, "trials": 20, "patterns": {"rungs": [5]}}},
+        "`tune.patterns.count` says how many",
+    ),
+    "rungs in disorder": (
+        [],
+        {"tune": {"budget": None, "trials": 20, "patterns": {"rungs": [9, 5]}}},
+        "ascending order",
+    ),
     "trials": (["--trials", "1"], {}, "2"),
     "both engines": (["--local", "--ray", "x:1"], {}, "exclude each other"),
     "no cluster": (["--ray", "127.0.0.1:1"], {}, "cannot reach Ray"),

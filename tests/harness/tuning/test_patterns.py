@@ -1,0 +1,216 @@
+"""A search over patterns: successive halving, whoever works on it and however often it dies."""
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lcma.harness.cli.tuning import outcome_as_dict
+from lcma.harness.run.cluster import RayExecutor
+from lcma.harness.tuning.outcome import finals_spec, read_patterns
+from lcma.harness.tuning.patterns import PatternStudy, choose_best
+from lcma.harness.tuning.raytune import run_ray_tune
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
+from lcma.sweeps.spec import Resources
+from tests.harness.tuning.conftest import Death, Tuning, in_child
+
+Make = Callable[..., Tuning]
+
+SEARCH: dict[str, Any] = {
+    "tune": {
+        "budget": None,
+        "trials": 20,
+        "patterns": {"rungs": [4, 10], "reduction": 3},
+    }
+}
+"""All six patterns of one split, two of which are trained further."""
+
+
+def with_splits(splits: int, **search: Any) -> dict[str, Any]:
+    return {
+        "recipe": {"model": {"splits": splits}},
+        "tune": SEARCH["tune"] | {"patterns": search},
+    }
+
+
+def known_best(pattern: str, steps: int) -> float:
+    """A value that is lowest for `ad`, then `bc`, and is told better the longer a training is."""
+    pairs = [pattern_pair(pattern, split) for split in range(2)]
+    far = sum(("ad", "bc", "ab", "cd", "ac", "bd").index(pair or "") for pair in pairs)
+    return 5 + 0.1 * far + (hash_of(pattern) % 7) / steps
+
+
+def hash_of(pattern: str) -> int:
+    return sum(ord(letter) * (k + 1) for k, letter in enumerate(pattern))
+
+
+def search(study: PatternStudy, value: Callable[[str, int], float], most: int = 10**9) -> None:
+    """Report what the study lacks, at most so many values."""
+    while found := study.find_rung():
+        steps, lacking = found
+        for pattern in lacking:
+            if most <= 0:
+                return
+            most -= 1
+            study.report(pattern, steps, value(pattern, steps))
+
+
+def of(tuned: Tuning) -> PatternStudy:
+    return PatternStudy(tuned.store, tuned.target, tuned.digest)
+
+
+def history(tuned: Tuning) -> list[tuple[str, str, dict[int, float]]]:
+    trials = tuned.study.trials
+    return sorted((t.user_attrs["pattern"], t.state.name, t.intermediate_values) for t in trials)
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_known_best_pattern_is_found(on_each: Make) -> None:
+    tuned = on_each(with_splits(2, rungs=[10, 40, 200], reduction=4))
+    study = of(tuned)
+    search(study, known_best)
+    assert study.find_rung() is None
+    found = read_patterns(tuned.store, tuned.target, tuned.digest)
+    assert found.best is not None
+    assert found.best.pattern == "checkerboard-even"
+    assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(10, 36), (40, 9), (200, 2)]
+    by_hand = set(patterns(2))
+    for steps in (10, 40):
+        ordered = sorted(by_hand, key=lambda name: (known_best(name, steps), name))
+        by_hand = set(ordered[: len(ordered) // 4])
+    assert {row.pattern for row in found.rows if row.state == "COMPLETE"} == by_hand
+    first = [known_best(name, 10) for name in patterns(2)]
+    assert (found.rungs[0].best, found.rungs[0].worst) == (min(first), max(first))
+    # Optuna sees the pairs as parameters.
+    trial = next(t for t in tuned.study.trials if t.user_attrs["pattern"] == "keep-ab-cd")
+    assert trial.params == {"split 1": "ab", "split 2": "cd"}
+
+
+def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make) -> None:
+    change = with_splits(2, rungs=[10, 40], reduction=3)
+    alone, shared = tuning(change).elsewhere(), tuning(change)
+    search(of(alone), known_best)
+    one, other = of(shared), of(shared)
+    for study in (one, other, one, of(shared)):
+        search(study, known_best, most=17)
+    search(other, known_best)
+    assert history(shared) == history(alone)
+    for pattern in patterns(2):  # reported once more, by one that was silent for long
+        one.report(pattern, 10, 0.0)
+    assert history(shared) == history(alone)
+
+
+@pytest.mark.parametrize("name", ["ask", "report", "tell"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_a_moment_it_goes_on(tuning: Make, name: str, when: Any) -> None:
+    wanted, killed = tuning(SEARCH).elsewhere(), tuning(SEARCH)
+    search(of(wanted), known_best)
+    assert in_child(lambda: search(of(killed), known_best), Death(name, when, 3)) == signal.SIGKILL
+    search(of(killed), known_best)
+    assert history(killed) == history(wanted)
+
+
+def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(tuning: Make) -> None:
+    tuned = tuning(SEARCH)
+    tuned.run()
+    found = read_patterns(tuned.store, tuned.target, tuned.digest)
+    assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(4, 6), (10, 2)]
+    assert tuned.steps("trial") == 6 * 4 + 2 * 10 + 10 * (found.rows[0].pattern not in CONVENTIONAL)
+    assert found.seeds == (1000,)
+    results = tuned.store.results()
+    assert set(results.seed) == {1000}
+    short = results[results.steps == 4].set_index("factorization").holdout_bits_per_dim
+    assert {row.pattern: row.values[4] for row in found.rows} == dict(short)
+    assert {row.pattern for row in found.rows if 10 in row.values} == choose_best(dict(short), 3)
+    (base,) = found.baselines
+    assert (base.name, base.state) == ("conventional", "COMPLETE")
+    assert outcome_as_dict(found)["best"]["pattern"] == found.rows[0].pattern
+
+    before = tuned.steps("trial")
+    tuned.run()
+    assert tuned.steps("trial") == before
+
+
+CONVENTIONAL = ("checkerboard-even",)
+
+
+def test_several_tasks_at_once_are_the_same_search(tuning: Make) -> None:
+    change = {"tune": SEARCH["tune"] | {"parallel": 4}}
+    one, four = tuning(SEARCH).elsewhere(), tuning(change)
+    one.run()
+    four.run(parallel=4)
+    assert history(four) == history(one)
+    assert four.bits() == one.bits()
+
+
+@pytest.mark.ray
+@pytest.mark.xdist_group("ray")
+@pytest.mark.slow
+def test_on_ray_tune_it_is_the_same_search(tuning: Make) -> None:
+    change = {"tune": SEARCH["tune"] | {"parallel": 2}}
+    local, ray = tuning(change).elsewhere(), tuning(change)
+    local.run()
+    executor = RayExecutor(Resources(), None)
+    try:
+        executor.check(1)
+        with ray.opened() as tuner:
+            run_ray_tune(tuner, executor.need, 2)
+    finally:
+        executor.close(kill=True)
+    assert history(ray) == history(local)
+    assert ray.bits() == local.bits()
+
+
+def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
+    tuned = tuning(SEARCH | {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
+    assert tuned.run().baseline_lost.startswith("diverged: ")
+    found = read_patterns(tuned.store, tuned.target, tuned.digest)
+    assert {row.state for row in found.rows} == {"FAIL"}
+    assert {row.reason.partition(":")[0] for row in found.rows} == {"diverged"}
+    assert found.best is None
+    tuned.store.retry([one.job_id for one in tuned.store.failures()])
+    tuned.run()
+    assert len(tuned.study.trials) == 12
+
+
+def test_what_is_found_is_judged_by_other_seeds(tuning: Make) -> None:
+    tuned = tuning(with_splits(2, rungs=[10, 40], reduction=3))
+    search(of(tuned), known_best)
+    found = read_patterns(tuned.store, tuned.target, tuned.digest)
+    judged = specs.check(yaml.safe_load(finals_spec(tuned.target, found)), "finals.yaml")
+    names = judged.matrix.factorization
+    assert names[:2] == ("conventional", found.rows[0].pattern)
+    worst = max(patterns(2), key=lambda name: known_best(name, 10))
+    assert names[-1] == worst
+    trials = expand(judged).trials
+    assert {trial.seed for trial in trials} == set(range(6))
+    assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.text("abcd", min_size=1), st.integers(0, 3).map(float), min_size=1),
+    st.integers(2, 5),
+)
+def test_the_best_are_the_lowest(values: dict[str, float], reduction: int) -> None:
+    kept = choose_best(values, reduction)
+    assert len(kept) == max(1, len(values) // reduction)
+    left = values.keys() - kept
+    assert all((values[k], k) < (values[n], n) for k in kept for n in left)
+
+
+def test_a_count_is_drawn_once_and_for_all(tuning: Make) -> None:
+    few = tuning(with_splits(2, rungs=[10], count=5)).target.patterns
+    more = tuning(with_splits(2, rungs=[10], count=9)).target.patterns
+    assert len(few) == 5
+    assert set(few) < set(more) < set(patterns(2))
+    assert len({PAIRS.index(pattern_pair(name, 0) or "") for name in more}) > 1
+    with pytest.raises(UserError, match="37 of the 36 patterns that fit"):
+        tuning(with_splits(2, rungs=[10], count=37))
