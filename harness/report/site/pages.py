@@ -12,8 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from lcma.db import Store
+from lcma.db.relations import find_relations
 from lcma.harness.place import Place
-from lcma.harness.report.site import queries
+from lcma.harness.report.site import console, queries
 from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
@@ -30,7 +31,7 @@ from lcma.harness.report.site.charts import (
     vega_bundle,
 )
 from lcma.harness.report.site.coverage import read_coverage
-from lcma.harness.report.site.rendering import read_asset, render_page
+from lcma.harness.report.site.rendering import POLICY, read_asset, render_page
 from lcma.harness.report.site.trials import (
     TrialFacts,
     list_trials,
@@ -40,7 +41,7 @@ from lcma.harness.report.site.trials import (
 )
 from lcma.harness.results.board import ENOUGH, Board, read_board
 from lcma.harness.results.lookup import read_data_facts
-from lcma.harness.text import printable
+from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
 
 TRIAL_PAGES = 2000
 """Most trials that have a page of their own."""
+
+PUBLISHED = 5000
+"""Most trials that are published as a database: more take longer than all pages together, and would
+be too large for a page to query."""
 
 LISTED = 500
 """Most trials, or failures, on one page of the list."""
@@ -62,11 +67,13 @@ class SiteOptions:
     """Selection of what a site shows, and how.
 
     ``sweep_id`` leaves only a sweep's trials, ``measure`` ranks the leaderboard, ``samples`` draws
-    samples from kept weights, ``live`` makes pages that reload by themselves while jobs run.
+    samples from kept weights, ``database`` adds the published database, ``live`` makes pages that
+    reload by themselves while jobs run.
     """
 
     sweep_id: str | None = None
     samples: bool = True
+    database: bool = True
     live: bool = False
     measure: str = BITS_PER_DIM
 
@@ -100,6 +107,7 @@ class Site:
         yield _INDEX, self._index()
         for path in () if self._large else DOWNLOADS:
             yield path, self._download(path)
+        yield from self._database_files.items()
         for path, make in _ASSETS.items():
             if self._charted or path not in _OF_CHARTS:
                 yield path, make()
@@ -145,6 +153,7 @@ class Site:
         found["budgets.html"] = self._budgets
         found["samples.html"] = self._samples
         found["failures.html"] = self._failures
+        found["sql.html"] = self._sql
         found["about.html"] = self._about
         found |= dict.fromkeys((one.page for one in self._series), self._maps)
         found |= dict.fromkeys(self._by_page, self._trial)
@@ -209,7 +218,8 @@ class Site:
         from lcma.harness.results.trials import choose_trials_of_cells
 
         chosen = choose_trials_of_cells(self._store, done)
-        return draw_sheets(self._store, self._place, chosen, self._step)
+        drawing = lambda what: self._step(f"drawing {what}")  # noqa: E731
+        return draw_sheets(self._store, self._place, chosen, drawing)
 
     def _owner_of_picture(self, path: str) -> str | None:
         name = path.removeprefix("images/")
@@ -234,6 +244,7 @@ class Site:
             busy=self._options.live and self.busy,
             charts={chart.id: chart for chart in drawn},
             script=_script(path) if drawn else None,
+            queried=self._database.queried,
             **content,
         )
 
@@ -438,6 +449,41 @@ class Site:
         found = self._rows(query, LISTED)
         return self._render("failures.html", path, found=found, query=query, pages=pages)
 
+    def _sql(self, path: str) -> bytes:
+        found = self._database
+        return self._render(
+            "sql.html",
+            path,
+            policy=console.CONSOLE_POLICY if found.queried else POLICY,
+            database=found,
+            file=console.DATABASE,
+            size=format_size(len(found.content)),
+            asked=self._options.database,
+            large=self._unpublished,
+            examples=queries.EXAMPLES,
+            views=[one for one in find_relations() if one.kind == "view"],
+        )
+
+    @cached_property
+    def _database(self) -> console.SiteDatabase:
+        if self._options.live or self._unpublished or not self._options.database:
+            return console.SiteDatabase()
+        self._step("publishing the database")
+        return console.publish_database(self._store, self._options.sweep_id)
+
+    @property
+    def _unpublished(self) -> bool:
+        return self._large or len(self._trials) > PUBLISHED
+
+    @property
+    def _database_files(self) -> dict[str, bytes]:
+        found = self._database
+        files = {console.DATABASE: found.content} if found.content else {}
+        if found.queried:
+            files[console.DATABASE_SCRIPT] = console.database_script(found.content)
+            files |= {path: make() for path, make in _OF_CONSOLE.items()}
+        return files
+
     def _about(self, path: str) -> bytes:
         sweep_id = self._options.sweep_id
         tables = [
@@ -480,6 +526,12 @@ _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/charts.js": lambda: read_asset("charts.js"),
     "assets/vega.js": vega_bundle,
     ".nojekyll": lambda: b"",
+}
+
+_OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
+    "assets/sql.js": lambda: read_asset("sql.js"),
+    "assets/sqljs.js": console.sqljs_script,
+    "assets/sqljs-licence.txt": lambda: read_asset("sqljs/LICENSE"),
 }
 
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
