@@ -170,9 +170,15 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
+REPORT_SECONDS = 10.0
+"""Seconds between two lines on what a site's export does, where it has no terminal."""
+
+
 def _write_site(
     place: Place, out: str, sweep: str | None, measure: str, *, samples: bool, database: bool
 ) -> None:
+    import time
+
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
@@ -191,11 +197,16 @@ def _write_site(
     errors = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     quiet = not errors.is_terminal
+    said = time.monotonic()
     with Progress(*columns, console=errors, transient=True, disable=quiet) as progress:
         task = progress.add_task("reading results", total=None)
 
         def step(what: str) -> None:
+            nonlocal said
             progress.update(task, description=what)
+            if quiet and time.monotonic() - said >= REPORT_SECONDS:
+                said = time.monotonic()
+                errors.print(Text(what), soft_wrap=True)
 
         files = site.write_site(store, place, Path(out), options, step)
     page = Path(out).expanduser().absolute() / "index.html"

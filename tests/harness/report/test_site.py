@@ -20,6 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.many_trials import made
+from benchmarks.places import Files
+from lcma.db import connect
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
@@ -380,6 +383,30 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     of_bits = "SELECT count(*) FROM cells WHERE measure = 'bits_per_dim'"
     cells = run_sql(url, of_bits).rows[0][0]
     assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
+
+
+def test_a_list_that_is_long_has_pages(tmp_path) -> None:
+    """1,000 trials of one recipe, whose body says nothing; 8 budget curves, ten that failed."""
+    url, _ = made(Files(tmp_path), 1000)
+    store = connect(url)
+    place = find_place(url, tmp_path, tmp_path)
+    site = Site(store, place, SiteOptions(samples=False, database=False))
+    failed = [name for name in site.pages if name.startswith("failures")]
+    trials = [name for name in site.pages if re.fullmatch(r"trials(-\d+)?\.html", name)]
+    assert (len(failed), len(trials)) == (1, 10)
+    listed = [link for name in trials for link in Links(site.page(name).decode()).links]
+    assert len({link for link in listed if link.startswith("trials/")}) == 1000
+    curves = {name for name in site.pages if name.startswith("budgets/")}
+    assert len(curves) == 8
+    assert curves <= set(Links(site.page("budgets.html").decode()).links)
+    one = min(curves)
+    assert "Pareto front" in site.page(one).decode()
+    script = next(link for link in Links(site.page(one).decode()).links if "data/" in link)
+    assert site.file(os.path.normpath(Path(one).parent / script)) is not None
+    assert site.file("trials-11.html") is None
+    assert site.file("budgets/nobody.html") is None
+    assert b'class="judged' in site.page("verdicts.html")
+    store.close()
 
 
 def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None:

@@ -195,6 +195,14 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     watched.require_quiet()
 
 
+def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
+    watched = visit(width=1440, root=large_site[1].as_uri())
+    for path in large_site[1].glob("*.html"):
+        page = watched.open(path.name)
+        assert page.evaluate("document.documentElement.scrollHeight") < 5000, path.name
+    watched.require_quiet()
+
+
 def test_what_fits_on_other_pages_is_reached_with_the_filter_kept(visit, large_site) -> None:
     watched = visit(root=large_site[1].as_uri())
     page = watched.open("index.html")
