@@ -64,6 +64,10 @@ def export(
     samples: Annotated[
         bool, typer.Option("--samples/--no-samples", help="With html: draw from kept weights")
     ] = True,
+    database: Annotated[
+        bool,
+        typer.Option("--database/--no-database", help="With html: publish the database beside it"),
+    ] = True,
     measure: Measure = BITS_PER_DIM,
     runs: Runs = None,
     data: Data = None,
@@ -87,7 +91,8 @@ def export(
             raise UserError(
                 "--format html is a site of all there is: give --sweep or --measure alone"
             )
-        _write_site(find_place(db, runs, data), out, sweep, measure, samples=samples)
+        place = find_place(db, runs, data)
+        _write_site(place, out, sweep, measure, samples=samples, database=database)
         return
     if sweep is not None and tensorboard is None:
         raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
@@ -165,7 +170,15 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
-def _write_site(place: Place, out: str, sweep: str | None, measure: str, *, samples: bool) -> None:
+REPORT_SECONDS = 10.0
+"""Seconds between two lines on what a site's export does, where it has no terminal."""
+
+
+def _write_site(
+    place: Place, out: str, sweep: str | None, measure: str, *, samples: bool, database: bool
+) -> None:
+    import time
+
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
@@ -178,15 +191,22 @@ def _write_site(place: Place, out: str, sweep: str | None, measure: str, *, samp
         raise UserError("a site is a folder of pages: give --out DIR")
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else find_sweep(store, sweep).id
-    options = site.SiteOptions(sweep_id=sweep_id, measure=measure, samples=samples)
+    options = site.SiteOptions(
+        sweep_id=sweep_id, measure=measure, samples=samples, database=database
+    )
     errors = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     quiet = not errors.is_terminal
+    said = time.monotonic()
     with Progress(*columns, console=errors, transient=True, disable=quiet) as progress:
         task = progress.add_task("reading results", total=None)
 
         def step(what: str) -> None:
-            progress.update(task, description=f"drawing {what}")
+            nonlocal said
+            progress.update(task, description=what)
+            if quiet and time.monotonic() - said >= REPORT_SECONDS:
+                said = time.monotonic()
+                errors.print(Text(what), soft_wrap=True)
 
         files = site.write_site(store, place, Path(out), options, step)
     page = Path(out).expanduser().absolute() / "index.html"

@@ -6,7 +6,6 @@ states the rule in words.
 """
 
 import itertools
-import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from lcma.harness.results.board import (
     name_unit,
     read_board,
 )
+from lcma.harness.results.lookup import parse_object
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
@@ -302,8 +302,13 @@ def read_verdicts(
 def _drop_stacked(timed: Board, store: Store) -> Board:
     """Drop recipes that train in stacks: members share one time, so their seeds are no repeats."""
     bodies = store.recipe_bodies(sorted({group.recipe_id for group in timed.groups}))
-    stacked = {i for i, body in bodies.items() if json.loads(body)["optimization"].get("stacked")}
+    stacked = {i for i, body in bodies.items() if _is_stacked(parse_object(body))}
     return replace(timed, groups=tuple(g for g in timed.groups if g.recipe_id not in stacked))
+
+
+def _is_stacked(recipe: Mapping[str, Any]) -> bool:
+    optimization = recipe.get("optimization")
+    return isinstance(optimization, dict) and bool(optimization.get("stacked"))
 
 
 def make_verdicts(

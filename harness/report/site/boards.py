@@ -12,8 +12,11 @@ from lcma.harness.results.statistics import subtract_by_seed
 LARGE = 20_000
 """Number of results above which single ones are not shown."""
 
-PER_PAGE = 300
-"""Most rows on a page of the leaderboard."""
+PER_PAGE = 75
+"""Most lines on a page of the leaderboard, so that a page is some screens long, and no more."""
+
+AROUND = 8
+"""Lines that title, heading, bars and notes of a table take."""
 
 TrialKey = tuple[str, str, str, str, int | None, str | None, int]
 """Data digest, recipe, protocol, factorization, budget, map options, seed."""
@@ -78,17 +81,21 @@ class BoardPart:
 def paginate_groups(
     groups: Sequence[Group], *, singly: bool = True, most: int = PER_PAGE
 ) -> list[list[BoardPart]]:
-    """Return groups in order on pages of so many rows; a longer one continues on the next page."""
+    """Return groups in order on pages of so many lines; a longer one continues on the next page."""
     found: list[list[BoardPart]] = [[]]
     room = most
     for group in groups:
         whole = BoardPart(group, group.rows, singly)
         rows = group.rows
         while rows:
-            if not room or (len(rows) > room and len(rows) <= most and found[-1]):
+            fits = len(rows) + AROUND <= room
+            splits = len(rows) + AROUND > most and room >= most // 2
+            if found[-1] and not fits and not splits:
                 found.append([])
                 room = most
+            taken = max(1, room - AROUND)
             start = len(group.rows) - len(rows)
-            found[-1].append(replace(whole, rows=rows[:room], start=start))
-            room, rows = room - min(room, len(rows)), rows[room:]
+            found[-1].append(replace(whole, rows=rows[:taken], start=start))
+            room -= AROUND + len(rows[:taken])
+            rows = rows[taken:]
     return found

@@ -5,15 +5,19 @@ imports torch, and is imported where it is needed.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lcma.db import Store
+from lcma.db.relations import find_relations
+from lcma.harness.files import file_name
 from lcma.harness.place import Place
-from lcma.harness.report.site import queries
+from lcma.harness.report.site import console, queries
 from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
@@ -30,31 +34,53 @@ from lcma.harness.report.site.charts import (
     vega_bundle,
 )
 from lcma.harness.report.site.coverage import read_coverage
-from lcma.harness.report.site.rendering import read_asset, render_page
+from lcma.harness.report.site.rendering import POLICY, read_asset, render_page
 from lcma.harness.report.site.trials import (
     TrialFacts,
+    TrialPage,
     list_trials,
     make_group_key,
     make_trial_key,
-    read_trial,
+    read_trials,
 )
 from lcma.harness.results.board import ENOUGH, Board, read_board
 from lcma.harness.results.lookup import read_data_facts
-from lcma.harness.text import printable
+from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
+    from lcma.harness.results.budgets import BudgetCurve
     from lcma.harness.results.maps import MapReader
 
 TRIAL_PAGES = 2000
 """Most trials that have a page of their own."""
 
-LISTED = 500
-"""Most trials, or failures, on one page of the list."""
+PUBLISHED = 5000
+"""Most trials that are published as a database: more take longer than all pages together, and would
+be too large for a page to query."""
+
+READ_TOGETHER = 200
+"""Trials whose pages are read at once."""
+
+LISTED = 100
+"""Trials, rows beside printed numbers, or budget curves on one page of their list."""
+
+CARDS = 45
+"""Series of maps on one page of their list."""
+
+FAILURES = 14
+"""Failures on one page of their list."""
+
+MOST_FAILURES = 500
+"""Most failures that are listed."""
+
+FEW = 3
+"""Most budget curves that stand on one page, without a page for each."""
 
 Make = Callable[[str], bytes]
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -62,11 +88,13 @@ class SiteOptions:
     """Selection of what a site shows, and how.
 
     ``sweep_id`` leaves only a sweep's trials, ``measure`` ranks the leaderboard, ``samples`` draws
-    samples from kept weights, ``live`` makes pages that reload by themselves while jobs run.
+    samples from kept weights, ``database`` adds the published database, ``live`` makes pages that
+    reload by themselves while jobs run.
     """
 
     sweep_id: str | None = None
     samples: bool = True
+    database: bool = True
     live: bool = False
     measure: str = BITS_PER_DIM
 
@@ -89,24 +117,27 @@ class Site:
         self._options = options or SiteOptions()
         self._step = step
         self._beside: dict[str, bytes] = {}
+        self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""
-        for path in self.pages:
+        for number, path in enumerate(self.pages, start=1):
+            self._step(f"writing page {number} of {len(self.pages)}")
             yield path, self.page(path)
             yield from self._beside.items()
             self._beside.clear()
         yield _INDEX, self._index()
         for path in () if self._large else DOWNLOADS:
             yield path, self._download(path)
+        yield from self._database_files.items()
         for path, make in _ASSETS.items():
             if self._charted or path not in _OF_CHARTS:
                 yield path, make()
 
     def file(self, path: str) -> bytes | None:
         """Return one file, None where there is none of that name."""
-        if path in self.pages:
+        if self._find_page(path) is not None:
             return self.page(path)
         if path in _ASSETS:
             return _ASSETS[path]()
@@ -115,14 +146,17 @@ class Site:
         if path in DOWNLOADS and not self._large:
             return self._download(path)
         if path not in self._beside:
-            owner = self._owners.get(path) or self._owner_of_picture(path)
+            owner = self._owner_of_script(path) or self._owner_of_picture(path)
             if owner is not None:
                 self.page(owner)
         return self._beside.get(path)
 
     def page(self, path: str) -> bytes:
         """Return the page at a path of `pages`."""
-        return self.pages[path](path)
+        make = self._find_page(path)
+        if make is None:
+            raise KeyError(path)
+        return make(path)
 
     @property
     def busy(self) -> bool:
@@ -131,24 +165,53 @@ class Site:
         return bool(counts.trial.running or counts.pretraining.running)
 
     @cached_property
-    def pages(self) -> Mapping[str, Make]:
-        """Function that makes each page, by path, in the order of the navigation."""
-        found: dict[str, Make] = {}
-        for number in range(len(self._board_pages)):
-            found[_numbered("index", number)] = self._board
-        found["verdicts.html"] = self._verdicts
-        found["paper.html"] = self._paper
-        found["coverage.html"] = self._coverage
-        for number in range(max(1, -(-len(self._trials) // LISTED))):
-            found[_numbered("trials", number)] = self._trial_list
-        found["maps.html"] = self._map_list
-        found["budgets.html"] = self._budgets
-        found["samples.html"] = self._samples
-        found["failures.html"] = self._failures
-        found["about.html"] = self._about
-        found |= dict.fromkeys((one.page for one in self._series), self._maps)
-        found |= dict.fromkeys(self._by_page, self._trial)
-        return found
+    def pages(self) -> tuple[str, ...]:
+        """Path of each page, in the order of the navigation."""
+        lists = [
+            _numbered(stem, number)
+            for stem, (_, count) in self._lists.items()
+            for number in range(count())
+        ]
+        return (*lists, *(path for _, paths in self._folders.values() for path in paths()))
+
+    @property
+    def _lists(self) -> Mapping[str, tuple[Make, Callable[[], int]]]:
+        """Function that makes a page of the navigation, and how many it is on, by its stem."""
+        one = lambda: 1  # noqa: E731
+        return {
+            "index": (self._board, lambda: len(self._board_pages)),
+            "verdicts": (self._verdicts, one),
+            "paper": (self._paper, lambda: _count(self._printed.rows, LISTED)),
+            "coverage": (self._coverage, one),
+            "trials": (self._trial_list, lambda: _count(self._trials, LISTED)),
+            "maps": (self._map_list, lambda: _count(self._series, CARDS)),
+            "budgets": (self._budgets, lambda: _count(self._curve_pages, LISTED)),
+            "samples": (self._samples, one),
+            "failures": (self._failures, lambda: _count(self._failed.rows, FAILURES)),
+            "sql": (self._sql, one),
+            "about": (self._about, one),
+        }
+
+    @property
+    def _folders(self) -> Mapping[str, tuple[Make, Callable[[], Collection[str]]]]:
+        """Function that makes a page of a folder, and the pages in it."""
+        return {
+            "maps": (self._maps, lambda: [one.page for one in self._series]),
+            "budgets": (self._curve, lambda: self._curve_pages),
+            "trials": (self._trial, lambda: self._by_page),
+        }
+
+    def _find_page(self, path: str) -> Make | None:
+        # Only what this one page needs is read.
+        folder, slash, _ = path.partition("/")
+        if slash:
+            make, paths = self._folders.get(folder, (None, tuple))
+            return make if path in paths() else None
+        number = _number(path)
+        for stem, (make, count) in self._lists.items():
+            if path == _numbered(stem, number):
+                return make if 0 <= number < count() else None
+        return None
 
     @cached_property
     def _large(self) -> bool:
@@ -197,10 +260,6 @@ class Site:
         return list_series(self._store, self._options.sweep_id)
 
     @cached_property
-    def _owners(self) -> dict[str, str]:
-        return {_script(path): path for path in self.pages}
-
-    @cached_property
     def _drawn(self) -> "sheets.SheetPage | None":
         done = [one["trial_id"] for one in self._trials if one["state"] == "done"]
         if not done or not self._options.samples or self._options.live:
@@ -209,7 +268,14 @@ class Site:
         from lcma.harness.results.trials import choose_trials_of_cells
 
         chosen = choose_trials_of_cells(self._store, done)
-        return draw_sheets(self._store, self._place, chosen, self._step)
+        drawing = lambda what: self._step(f"drawing {what}")  # noqa: E731
+        return draw_sheets(self._store, self._place, chosen, drawing)
+
+    def _owner_of_script(self, path: str) -> str | None:
+        name = path.removeprefix("data/").removesuffix(".js")
+        within = [f"{f}/{name.removeprefix(f'{f}-')}.html" for f in self._folders]
+        owners = [one for one in (*within, f"{name}.html") if _script(one) == path]
+        return next((one for one in owners if self._find_page(one) is not None), None)
 
     def _owner_of_picture(self, path: str) -> str | None:
         name = path.removeprefix("images/")
@@ -234,6 +300,7 @@ class Site:
             busy=self._options.live and self.busy,
             charts={chart.id: chart for chart in drawn},
             script=_script(path) if drawn else None,
+            queried=self._database.queried,
             **content,
         )
 
@@ -251,13 +318,15 @@ class Site:
             enough=ENOUGH,
             large=self._large,
             words=board,
-            number=number,
-            count=len(self._board_pages),
-            numbered=_numbered,
+            **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
-            extent=self._rows(queries.extent_query(self._options.sweep_id)).rows[0],
+            extent=self._extent,
         )
+
+    @cached_property
+    def _extent(self) -> Mapping[str, Any]:
+        return self._rows(queries.extent_query(self._options.sweep_id)).rows[0]
 
     @cached_property
     def _answers(self) -> list[tuple[int, str, str]]:
@@ -311,13 +380,31 @@ class Site:
             self._store, measure=self._options.measure, sweep_id=self._options.sweep_id
         )
         return self._render(
-            "verdicts.html", path, large=False, found=found, words=verdicts, claims=CLAIMS
+            "verdicts.html",
+            path,
+            large=False,
+            found=found,
+            words=verdicts,
+            claims=CLAIMS,
+            by_claim=lambda some: [
+                list(of) for _, of in groupby(some, key=lambda one: one.claim.key)
+            ],
         )
 
+    @cached_property
+    def _printed(self) -> queries.QueryRows:
+        return self._rows(queries.paper_query(self._options.sweep_id))
+
     def _paper(self, path: str) -> bytes:
-        query = queries.paper_query(self._options.sweep_id)
-        facts = read_data_facts(self._store)
-        return self._render("paper.html", path, found=self._rows(query), facts=facts, query=query)
+        return self._render(
+            "paper.html",
+            path,
+            rows=_take(self._printed.rows, path, LISTED),
+            truncated=self._printed.truncated,
+            facts=read_data_facts(self._store),
+            query=queries.paper_query(self._options.sweep_id),
+            **_pager(path, self._printed.rows, LISTED),
+        )
 
     def _coverage(self, path: str) -> bytes:
         covered, sweeps = read_coverage(self._store, self._options.sweep_id)
@@ -325,42 +412,52 @@ class Site:
         return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
 
     def _trial_list(self, path: str) -> bytes:
-        number = _number(path)
         return self._render(
             "trials.html",
             path,
-            trials=self._trials[number * LISTED : (number + 1) * LISTED],
+            trials=_take(self._trials, path, LISTED),
             all=len(self._trials),
             large=self._large,
-            number=number,
-            count=max(1, -(-len(self._trials) // LISTED)),
-            numbered=_numbered,
             query=queries.trials_query(self._options.sweep_id),
+            **_pager(path, self._trials, LISTED),
         )
 
     def _trial(self, path: str) -> bytes:
-        one = read_trial(self._store, self._by_page[path])
+        one = self._read_trial(path)
         drawn = tuple(curve_chart(curve, k) for k, curve in enumerate(one.curves))
         sheet = None if self._drawn is None else self._drawn.find_sheet(one.listed["job_id"])
-        own, group = make_trial_key(one.listed), make_group_key(one.listed)
-        beside = self._by_group[group]
+        group, seed = make_group_key(one.listed), one.listed["seed"]
+        seeds = self._siblings[make_trial_key(one.listed)[:-1]]
+        rules = self._siblings[group, seed]
         return self._render(
             "trial.html",
             path,
             drawn,
             trial=one,
             sheet=sheet,
-            seeds=[t for t in beside if make_trial_key(t)[:-1] == own[:-1] and t["page"] != path],
-            rules=[t for t in beside if t["seed"] == own[-1] and t["page"] != path],
+            seeds=[t for t in seeds if t["page"] != path],
+            rules=[t for t in rules if t["page"] != path],
             table=self._tables.get(group),
             map=self._map_pages.get((one.pretraining_id, one.listed["data_digest"])),
         )
 
+    def _read_trial(self, path: str) -> TrialPage:
+        # Those that follow are read with it, since one alone takes as many queries as all of them.
+        if path not in self._read_trials:
+            paths = list(self._by_page)
+            at = paths.index(path)
+            some = paths[at : at + (1 if self._options.live else READ_TOGETHER)]
+            read = read_trials(self._store, [self._by_page[one] for one in some])
+            self._read_trials = dict(zip(some, read, strict=True))
+        return self._read_trials[path]
+
     @cached_property
-    def _by_group(self) -> Mapping[tuple[str, str], list[TrialFacts]]:
-        found: dict[tuple[str, str], list[TrialFacts]] = {}
+    def _siblings(self) -> Mapping[Any, list[TrialFacts]]:
+        """Trials that have a page: the seeds of a cell, and those of one seed in a table."""
+        found = defaultdict[Any, list[TrialFacts]](list)
         for one in self._by_page.values():
-            found.setdefault(make_group_key(one), []).append(one)
+            found[make_trial_key(one)[:-1]].append(one)
+            found[make_group_key(one), one["seed"]].append(one)
         return found
 
     @cached_property
@@ -383,7 +480,13 @@ class Site:
         }
 
     def _map_list(self, path: str) -> bytes:
-        return self._render("maps.html", path, series=self._series, large=self._large)
+        return self._render(
+            "maps.html",
+            path,
+            series=_take(self._series, path, CARDS),
+            large=self._large,
+            **_pager(path, self._series, CARDS),
+        )
 
     def _maps(self, path: str) -> bytes:
         from lcma.harness.report.site.maps import draw_series
@@ -399,20 +502,47 @@ class Site:
 
         return MapReader(self._store, list_map_sets(self._store))
 
-    def _budgets(self, path: str) -> bytes:
+    @cached_property
+    def _curves(self) -> "tuple[list[BudgetCurve], str]":
+        """Budget curves, and why there are none."""
         if self._large:
-            problem = "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
-            return self._render("budgets.html", path, curves=[], problem=problem)
-        from lcma.harness.report import budgets
+            return [], "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
         from lcma.harness.results.budgets import read_budget_curves
 
-        curves, problem = [], ""
+        chosen = self._options
         try:
-            curves = read_budget_curves(
-                self._store, measure=self._options.measure, sweep_id=self._options.sweep_id
-            )
+            return list(
+                read_budget_curves(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
+            ), ""
         except UserError as error:
-            problem = printable(error)
+            return [], printable(error)
+
+    @cached_property
+    def _curve_pages(self) -> "Mapping[str, BudgetCurve]":
+        """Budget curves by their pages, where they are too many for one."""
+        curves, _ = self._curves
+        if len(curves) <= FEW:
+            return {}
+        named = [(one, file_name(one.key.flow, one.key.dataset, one.key.label)) for one in curves]
+        return {f"budgets/{name}-{k}.html": one for k, (one, name) in enumerate(named, start=1)}
+
+    def _budgets(self, path: str) -> bytes:
+        curves, problem = self._curves
+        if self._curve_pages:
+            listed = _take(list(self._curve_pages.items()), path, LISTED)
+            return self._render_curves(
+                path, [], problem, listed=listed, **_pager(path, self._curve_pages, LISTED)
+            )
+        return self._render_curves(path, curves, problem, listed=[])
+
+    def _curve(self, path: str) -> bytes:
+        return self._render_curves(path, [self._curve_pages[path]], "", listed=[])
+
+    def _render_curves(
+        self, path: str, curves: "Sequence[BudgetCurve]", problem: str, **content: Any
+    ) -> bytes:
+        from lcma.harness.report import budgets
+
         pairs = [budget_chart(curve, k) for k, curve in enumerate(curves)]
         return self._render(
             "budgets.html",
@@ -421,6 +551,8 @@ class Site:
             curves=list(zip(curves, pairs, strict=True)),
             problem=problem,
             words=budgets,
+            axis=next(map(budgets.name_axis, self._curves[0]), "bits/dim"),
+            **content,
         )
 
     def _samples(self, path: str) -> bytes:
@@ -432,11 +564,56 @@ class Site:
             "samples.html", path, found=found, asked=self._options.samples, pages=pages
         )
 
+    @cached_property
+    def _failed(self) -> queries.QueryRows:
+        return self._rows(queries.failures_query(self._options.sweep_id), MOST_FAILURES)
+
     def _failures(self, path: str) -> bytes:
-        query = queries.failures_query(self._options.sweep_id)
-        pages = {one["job_id"]: one["page"] for one in self._trials}
-        found = self._rows(query, LISTED)
-        return self._render("failures.html", path, found=found, query=query, pages=pages)
+        return self._render(
+            "failures.html",
+            path,
+            rows=_take(self._failed.rows, path, FAILURES),
+            all=len(self._failed.rows),
+            truncated=self._failed.truncated,
+            query=queries.failures_query(self._options.sweep_id),
+            pages={one["job_id"]: one["page"] for one in self._trials},
+            **_pager(path, self._failed.rows, FAILURES),
+        )
+
+    def _sql(self, path: str) -> bytes:
+        found = self._database
+        return self._render(
+            "sql.html",
+            path,
+            policy=console.CONSOLE_POLICY if found.queried else POLICY,
+            database=found,
+            file=console.DATABASE,
+            size=format_size(len(found.content)),
+            asked=self._options.database,
+            large=self._unpublished,
+            examples=queries.EXAMPLES,
+            views=[one for one in find_relations() if one.kind == "view"],
+        )
+
+    @cached_property
+    def _database(self) -> console.SiteDatabase:
+        if self._options.live or self._unpublished or not self._options.database:
+            return console.SiteDatabase()
+        self._step("publishing the database")
+        return console.publish_database(self._store, self._options.sweep_id)
+
+    @property
+    def _unpublished(self) -> bool:
+        return self._large or len(self._trials) > PUBLISHED
+
+    @property
+    def _database_files(self) -> dict[str, bytes]:
+        found = self._database
+        files = {console.DATABASE: found.content} if found.content else {}
+        if found.queried:
+            files[console.DATABASE_SCRIPT] = console.database_script(found.content)
+            files |= {path: make() for path, make in _OF_CONSOLE.items()}
+        return files
 
     def _about(self, path: str) -> bytes:
         sweep_id = self._options.sweep_id
@@ -482,6 +659,12 @@ _ASSETS: Mapping[str, Callable[[], bytes]] = {
     ".nojekyll": lambda: b"",
 }
 
+_OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
+    "assets/sql.js": lambda: read_asset("sql.js"),
+    "assets/sqljs.js": console.sqljs_script,
+    "assets/sqljs-licence.txt": lambda: read_asset("sqljs/LICENSE"),
+}
+
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
 
 
@@ -492,6 +675,21 @@ def _numbered(stem: str, number: int) -> str:
 def _number(path: str) -> int:
     _, _, last = path.removesuffix(".html").rpartition("-")
     return int(last) - 1 if last.isdigit() else 0
+
+
+def _count(rows: Sized, most: int) -> int:
+    return max(1, -(-len(rows) // most))
+
+
+def _take(rows: Sequence[Row], path: str, most: int) -> Sequence[Row]:
+    """Return the rows that stand on a page of a list."""
+    number = _number(path)
+    return rows[number * most : (number + 1) * most]
+
+
+def _pager(path: str, rows: Sized, most: int) -> dict[str, Any]:
+    """Return what the links between the pages of a list need."""
+    return {"number": _number(path), "count": _count(rows, most), "numbered": _numbered}
 
 
 def _script(path: str) -> str:

@@ -170,6 +170,71 @@ def data_sets_query() -> SiteQuery:
     )
 
 
+EXAMPLES = (
+    SiteQuery(
+        "Which rule has the fewest bits per dimension?",
+        "The best row of each table of the leaderboard, with the seeds behind it and its distance "
+        "from the conventional rule of its flow.",
+        "SELECT flow, dataset, profile, factorization, budget, n, mean, half_width,\n"
+        "       from_conventional\n"
+        "FROM leaderboard\n"
+        "WHERE position = 1 AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
+        "ORDER BY dataset, flow, profile, recipe_id",
+    ),
+    SiteQuery(
+        "How far is each rule from the conventional one?",
+        "The mean difference over all flows and data sets; negative where a rule is better. Drawn.",
+        "SELECT factorization, avg(from_conventional) AS difference\n"
+        "FROM leaderboard\n"
+        "WHERE protocol = 'plain' AND measure = 'bits_per_dim' AND from_conventional IS NOT NULL\n"
+        "GROUP BY factorization\nORDER BY difference",
+    ),
+    SiteQuery(
+        "Low against high, seed by seed",
+        "The paper's rule against its opposite on the same seed and weights; negative where low is "
+        "better.",
+        "SELECT flow, dataset, budget, factorization, other_factorization, seed, difference\n"
+        "FROM pairs\n"
+        "WHERE factorization IN ('LL', 'LLL', 'LLLL', 'LLLLL')\n"
+        "  AND other_factorization = replace(factorization, 'L', 'H')\n"
+        "  AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
+        "ORDER BY flow, dataset, recipe_id, budget, seed",
+    ),
+    SiteQuery(
+        "How much pretraining is enough?",
+        "Bits per dimension of each word by the budget of its pretraining.",
+        "SELECT flow, dataset, factorization, budget, n, mean, from_conventional,\n"
+        "       pretraining_seconds\n"
+        "FROM budget_curve\n"
+        "WHERE protocol = 'plain' AND measure = 'bits_per_dim'\n"
+        "ORDER BY flow, dataset, recipe_id, factorization, map_options, budget",
+    ),
+    SiteQuery(
+        "What did each rule cost?",
+        "Hours and memory of a trial with its own pretraining.",
+        "SELECT flow, dataset, factorization, budget, count(*) AS trials,\n"
+        "       avg(total_seconds) / 3600 AS hours, max(peak_memory) / 1073741824.0 AS gib\n"
+        "FROM costs WHERE state = 'done'\n"
+        "GROUP BY flow, dataset, recipe_id, factorization, budget\n"
+        "ORDER BY flow, dataset, factorization, budget",
+    ),
+    SiteQuery(
+        "Do longer trainings end lower?",
+        "Every result over its number of training steps. Drawn.",
+        "SELECT recipes.steps, bits_per_dim\n"
+        "FROM trial_results JOIN recipes ON recipes.id = recipe_id\n"
+        "WHERE protocol = 'plain'\nORDER BY recipes.steps, bits_per_dim",
+    ),
+    SiteQuery(
+        "What is there besides bits per dimension?",
+        "Every measure, with the number of results that have it.",
+        "SELECT measure, count(*) AS results\nFROM trial_measures\n"
+        "GROUP BY measure\nORDER BY results DESC, measure",
+    ),
+)
+"""Questions to begin with, on the page that queries the database."""
+
+
 def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     if sweep_id is None:
         return ""

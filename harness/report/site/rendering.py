@@ -37,6 +37,7 @@ TABS = (
     ("budgets.html", "Budgets"),
     ("samples.html", "Samples"),
     ("failures.html", "Failures"),
+    ("sql.html", "SQL"),
     ("about.html", "About these numbers"),
 )
 """Pages of the navigation, and their names."""

@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from lcma.db import Attempt, Store
+from lcma.db import Attempt, Curve, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
 from lcma.harness.results.board import factorization_label
@@ -82,24 +84,41 @@ def make_group_key(row: TrialFacts) -> tuple[str, str]:
     return row["data_digest"], row["recipe_id"]
 
 
-def read_trial(store: Store, one: TrialFacts) -> TrialPage:
-    """Return what is known of a trial on one exact data set."""
-    results = frame_records(store.results(trial_id=one["trial_id"], data_digest=one["data_digest"]))
-    members = store.memberships([one["trial_id"]])
-    return TrialPage(
-        listed=one,
-        evaluations=tuple(_evaluation(store, record) for record in results),
-        curves=tuple(_curves(store, one["job_id"])),
-        attempts=tuple(store.job_attempts([one["job_id"]])),
-        provenance=tuple(_provenance(store, one, results)),
-        sweeps=tuple(f"{m.sweep.name} as {m.asked}" for m in members),
-        recipe=_pretty(store.recipe_bodies([one["recipe_id"]]).get(one["recipe_id"], "")),
-        pretraining_id=results[0]["pretraining_id"] if results else None,
-    )
+def read_trials(store: Store, trials: Sequence[TrialFacts]) -> list[TrialPage]:
+    """Return what is known of trials, each on one exact data set."""
+    ids, jobs = [one["trial_id"] for one in trials], [one["job_id"] for one in trials]
+    bodies = store.recipe_bodies(sorted({one["recipe_id"] for one in trials}))
+    results, sweeps = defaultdict[Any, Any](list), defaultdict[Any, Any](list)
+    curves, attempts = defaultdict[Any, Any](list), defaultdict[Any, Any](list)
+    for record in frame_records(store.results(trial_id=ids)):
+        results[record["trial_id"], record["data_digest"]].append(record)
+    for member in store.memberships(ids):
+        sweeps[member.trial_id].append(f"{member.sweep.name} as {member.asked}")
+    for curve in store.curves(jobs):
+        curves[curve.job_id].append(curve)
+    for attempt in store.job_attempts(jobs):
+        attempts[attempt.job_id].append(attempt)
+    found = []
+    for one in trials:
+        own = results[one["trial_id"], one["data_digest"]]
+        body = bodies.get(one["recipe_id"], "")
+        found.append(
+            TrialPage(
+                listed=one,
+                evaluations=tuple(_evaluation(body, record) for record in own),
+                curves=tuple(_thin_curves(store, curves[one["job_id"]])),
+                attempts=tuple(attempts[one["job_id"]]),
+                provenance=tuple(_provenance(store, one, own)),
+                sweeps=tuple(sweeps[one["trial_id"]]),
+                recipe=_pretty(body),
+                pretraining_id=own[0]["pretraining_id"] if own else None,
+            )
+        )
+    return found
 
 
-def _evaluation(store: Store, record: Mapping[str, Any]) -> ShownResult:
-    dimensions = _channels(store, record) * record["size"] ** 2
+def _evaluation(body: str, record: Mapping[str, Any]) -> ShownResult:
+    dimensions = _channels(body) * record["size"] ** 2
     parts = split_likelihood(record["log_prior"], record["log_det"], dimensions)
     return ShownResult(
         protocol=record["protocol"],
@@ -134,11 +153,11 @@ def _error(value: float | None) -> str:
     return "" if value is None else f" ± {value:.4f} (standard error)"
 
 
-def _curves(store: Store, job_id: str) -> Iterator[ThinnedCurve]:
-    for curve in store.curves([job_id]):
+def _thin_curves(store: Store, curves: Sequence[Curve]) -> Iterator[ThinnedCurve]:
+    for curve in curves:
         points = [
             (point.step, point.value)
-            for point in store.metrics(job_id, curve.name)
+            for point in store.metrics(curve.job_id, curve.name)
             if math.isfinite(point.value)
         ]
         stride = max(1, math.ceil(len(points) / MOST_POINTS))
@@ -182,13 +201,13 @@ def _provenance(
     )
 
 
-def _channels(store: Store, record: Mapping[str, Any]) -> int:
-    body = parse_object(store.recipe_bodies([record["recipe_id"]])[record["recipe_id"]])
-    model = body.get("model")
+def _channels(body: str) -> int:
+    model = parse_object(body).get("model")
     found = model.get("channels") if isinstance(model, dict) else None
     return found if isinstance(found, int) else 3
 
 
+@lru_cache(maxsize=64)
 def _pretty(body: str) -> str:
     found = parse_object(body)
     return json.dumps(found, indent=2, sort_keys=True) if found else body

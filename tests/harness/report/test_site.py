@@ -1,24 +1,34 @@
 """The site as files: whole, the same each time, safe, and never in the place of other files."""
 
+import base64
 import csv
+import gzip
+import hashlib
 import html
 import io
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from benchmarks.many_trials import made
+from benchmarks.places import Files
+from lcma.db import connect
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Site, SiteOptions, write_site
+from lcma.harness.report.site import Site, SiteOptions, console, write_site
+from lcma.harness.report.site.queries import EXAMPLES
+from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import BITS, Filler
@@ -27,7 +37,7 @@ pytestmark = pytest.mark.xdist_group("site")
 
 PAGES = (
     *("index", "verdicts", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
-    "about",
+    *("sql", "about"),
 )
 TEMPLATES = Path(__file__).parents[3] / "harness" / "report" / "site"
 
@@ -52,7 +62,8 @@ class Links(HTMLParser):
 
 def export(filler: Filler, out: Path, options: SiteOptions | None = None) -> dict[str, bytes]:
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    written = write_site(filler.store, where, out, options or SiteOptions(samples=False))
+    chosen = options or SiteOptions(samples=False, database=False)
+    written = write_site(filler.store, where, out, chosen)
     files = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     assert len(files) == written + 1  # and the mark
     return files
@@ -72,7 +83,7 @@ def whole(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Who
     shutil.copy(empty_database, folder / "lcma.db")
     filler = Filler(folder)
     worlds.fill(filler)
-    return Whole(filler, export(filler, folder / "site"))
+    return Whole(filler, export(filler, folder / "site", SiteOptions(samples=False)))
 
 
 def pages(files: dict[str, bytes]) -> dict[str, str]:
@@ -88,7 +99,10 @@ def test_no_page_may_run_a_script_that_is_not_a_file_of_the_site(whole) -> None:
         )
         directives = {d.split()[0]: d.split()[1:] for d in policy.split(";")}
         assert directives["default-src"] == ["'none'"], name
-        assert directives["script-src"] == ["'self'", "file:"], name
+        runs_sql = name == "sql.html"
+        assert directives["script-src"][:2] == ["'self'", "file:"], name
+        assert directives["script-src"][2:] == ["'wasm-unsafe-eval'"] * runs_sql, name
+        assert directives.get("worker-src", []) == ["blob:"] * runs_sql, name
 
 
 def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
@@ -102,6 +116,8 @@ def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
             path, _, anchor = link.partition("#")
             target = os.path.normpath(Path(name).parent / path) if path else name
             assert link.startswith("data:,") or target in files, (name, link)
+            if path == "sql.html" and anchor.startswith("sql="):
+                continue  # a query
             assert not anchor or anchor in Links(files[target].decode()).ids, (name, link)
         assert all(attrs.get("alt") for tag, attrs in parsed.elements if tag == "img"), name
         assert len(text) < 2_000_000
@@ -114,7 +130,8 @@ def test_nothing_on_a_page_leads_to_the_network(whole) -> None:
 
 
 def test_the_same_database_gives_the_same_bytes(whole, tmp_path) -> None:
-    assert export(whole.filler, tmp_path / "again") == whole.files
+    again = export(whole.filler, tmp_path / "again", SiteOptions(samples=False))
+    assert again == whole.files
 
 
 def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
@@ -281,18 +298,81 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
         any_filler.results(BITS)
     else:
         any_filler.results(BITS, sweep=sweep_id)
-    options = SiteOptions(sweep_id=sweep_id, samples=False)
-    about = Site(any_filler.store, find_place(any_filler.url, None, None), options).file(
-        "about.html"
-    )
-    assert about is not None
-    statements = re.findall(r"<pre tabindex=\"0\">(SELECT.*?)</pre>", about.decode(), re.S)
-    assert len(statements) >= 8
+    options = SiteOptions(sweep_id=sweep_id, samples=False, database=False)
+    site = Site(any_filler.store, find_place(any_filler.url, None, None), options)
+    text = (site.page("about.html") + site.page("sql.html")).decode()
+    statements = re.findall(r"<pre tabindex=\"0\">(SELECT.*?)</pre>", text, re.S)
+    assert len(statements) >= 8 + len(EXAMPLES)
     for statement in map(html.unescape, statements):
         found = run_sql(any_filler.url, statement)
         assert found.columns
-        if "FROM trial_results" in statement:
+        if "FROM trial_results" in statement and "JOIN" not in statement:
             assert len(found.rows) == sum(map(len, BITS.values()))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.name)
+def test_each_example_of_the_page_has_rows_in_the_reference(example) -> None:
+    found = run_sql(str(open_reference()), example.sql)
+    assert found.rows
+    assert not found.truncated
+    if "Drawn" in example.about:
+        assert len(found.columns) == 2
+        assert len(found.rows) > 1
+
+
+def test_a_site_has_its_results_as_a_database_that_names_nobody(whole, tmp_path) -> None:
+    content = whole.files["data/results.sqlite"]
+    (tmp_path / "results.sqlite").write_bytes(content)
+    own = "SELECT trial_id, bits_per_dim FROM trial_results ORDER BY trial_id"
+    copied = run_sql(str(tmp_path / "results.sqlite"), own)
+    assert copied.rows == run_sql(whole.filler.url, own).rows
+    assert b"node1" not in content
+    script = whole.files["data/database.js"].decode()
+    (in_script,) = re.findall(r'"(.*)"', script)
+    assert gzip.decompress(base64.b64decode(in_script)) == content
+    assert 'href="data/results.sqlite" download' in whole.files["sql.html"].decode()
+
+
+def test_a_database_too_large_for_a_page_is_there_as_a_file(filled, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(console, "LIMIT", 10_000)
+    files = export(filled, tmp_path / "site", SiteOptions(samples=False))
+    assert {name for name in files if "sql" in name} == {"sql.html", "data/results.sqlite"}
+    text = files["sql.html"].decode()
+    assert "too much to be queried in a page" in text
+    assert "wasm" not in text
+    assert 'href="data/results.sqlite" download' in text
+
+
+@pytest.mark.parametrize(
+    ("database", "says"), [(True, "lcma db publish"), (False, "exported without its database")]
+)
+def test_without_a_database_the_page_has_its_questions(filler, tmp_path, database, says) -> None:
+    filler.maps(0, 100)
+    filler.finish(filler.plan("LL", 0, budget=100), 4.0)
+    with closing(sqlite3.connect(filler.folder / "lcma.db")) as connection:
+        connection.execute("DELETE FROM contribution_maps")
+        connection.commit()
+    files = export(filler, tmp_path / "site", SiteOptions(samples=False, database=database))
+    assert {name for name in files if "sql" in name} == {"sql.html"}
+    text = files["sql.html"].decode()
+    assert says in text
+    assert str(filler.folder) not in text
+    assert text.count("<pre") == len(EXAMPLES)
+    assert "sql.html#sql=" not in files["index.html"].decode()
+
+
+def test_sqlite_for_the_browser_is_the_published_file_with_its_licence() -> None:
+    folder = TEMPLATES / "assets" / "sqljs"
+    about = (folder / "README.md").read_text()
+    pinned = dict(re.findall(r"\| `(.*?)` \| `([0-9a-f]{64})` \|", about))
+    assert pinned.keys() == {"sql-wasm-browser.js", "sql-wasm.wasm"}
+    for name, digest in pinned.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    (version,) = re.findall(r"# sql.js ([\d.]+)", about)
+    page = (TEMPLATES / "templates" / "sql.html").read_text()
+    assert f"sql.js {version}" in page
+    assert f"sql.js {version}" in (TEMPLATES.parents[2] / "docs" / "site.md").read_text()
+    assert "Permission is hereby granted, free of charge" in (folder / "LICENSE").read_text()
 
 
 def test_a_database_of_many_cells_is_paginated(large_site) -> None:
@@ -303,6 +383,30 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     of_bits = "SELECT count(*) FROM cells WHERE measure = 'bits_per_dim'"
     cells = run_sql(url, of_bits).rows[0][0]
     assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
+
+
+def test_a_list_that_is_long_has_pages(tmp_path) -> None:
+    """1,000 trials of one recipe, whose body says nothing; 8 budget curves, ten that failed."""
+    url, _ = made(Files(tmp_path), 1000)
+    store = connect(url)
+    place = find_place(url, tmp_path, tmp_path)
+    site = Site(store, place, SiteOptions(samples=False, database=False))
+    failed = [name for name in site.pages if name.startswith("failures")]
+    trials = [name for name in site.pages if re.fullmatch(r"trials(-\d+)?\.html", name)]
+    assert (len(failed), len(trials)) == (1, 10)
+    listed = [link for name in trials for link in Links(site.page(name).decode()).links]
+    assert len({link for link in listed if link.startswith("trials/")}) == 1000
+    curves = {name for name in site.pages if name.startswith("budgets/")}
+    assert len(curves) == 8
+    assert curves <= set(Links(site.page("budgets.html").decode()).links)
+    one = min(curves)
+    assert "Pareto front" in site.page(one).decode()
+    script = next(link for link in Links(site.page(one).decode()).links if "data/" in link)
+    assert site.file(os.path.normpath(Path(one).parent / script)) is not None
+    assert site.file("trials-11.html") is None
+    assert site.file("budgets/nobody.html") is None
+    assert b'class="judged' in site.page("verdicts.html")
+    store.close()
 
 
 def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None:

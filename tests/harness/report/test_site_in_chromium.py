@@ -1,5 +1,7 @@
 """The site in a real browser, from files and served: nothing here reads the templates."""
 
+import csv
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -10,8 +12,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from lcma.db.query import run_sql
 from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions, write_site
+from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.report.site.serving import Server
 from lcma.harness.text import printable
 from tests.harness.report import site as worlds
@@ -123,7 +127,7 @@ def test_every_page_opens_from_a_file_quietly_and_fits(visit, exported, scheme, 
 @pytest.mark.parametrize(("scheme", "width"), VIEWS)
 def test_text_can_be_read_on_what_is_behind_it(visit, scheme, width) -> None:
     watched = visit(scheme, width)
-    for path in ("index.html", "coverage.html", "failures.html", "about.html"):
+    for path in ("index.html", "coverage.html", "failures.html", "sql.html", "about.html"):
         low = watched.open(path).evaluate(CONTRAST)
         assert low == []
 
@@ -188,6 +192,14 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     page.get_by_label("Data set").select_option(label=f"{printable(worlds.HOSTILE)} (u8)")
     assert page.locator("tbody tr:visible").count() == 2
     assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
+    watched = visit(width=1440, root=large_site[1].as_uri())
+    for path in large_site[1].glob("*.html"):
+        page = watched.open(path.name)
+        assert page.evaluate("document.documentElement.scrollHeight") < 5000, path.name
     watched.require_quiet()
 
 
@@ -259,6 +271,144 @@ def test_sql_is_copied(visit) -> None:
     page.get_by_role("button", name="Copy the SQL of Leaderboard").click()
     assert "SELECT" in page.evaluate("getSelection().toString()")
     watched.require_quiet()
+
+
+ENDLESS = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n) SELECT max(k) FROM n"
+
+
+def ask(page: Page, sql: str) -> None:
+    page.get_by_label("A SELECT statement").fill(sql)
+    page.get_by_role("button", name="Run").click()
+
+
+def answered(page: Page) -> list[str]:
+    """The cells of the answer, row by row."""
+    page.locator("output", has_text=re.compile(r"^[\d,]+ rows? in")).wait_for()
+    return page.locator("#answer td").all_inner_texts()
+
+
+def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    assert not [url for url in watched.asked if "database" in url or "sqljs" in url]
+    sql = "SELECT factorization, count(*) FROM trial_results GROUP BY 1 ORDER BY 1"
+    ask(page, sql)
+    rows = run_sql(str(exported / "data" / "results.sqlite"), sql).rows
+    assert answered(page) == [printable(str(value)) for row in rows for value in row]
+    assert page.locator("#answer svg circle").count() == len(rows)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    with download.value.path().open(newline="") as file:
+        saved = list(csv.reader(file))
+    assert saved == [["factorization", "count(*)"], *([a, str(b)] for a, b in rows)]
+    watched.require_quiet()
+
+
+def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    page.clock.install()
+    for by_hand in (True, False):
+        ask(page, ENDLESS)
+        page.locator("output", has_text="Running").wait_for()
+        if by_hand:
+            page.get_by_role("button", name="Stop").click()
+        else:
+            page.clock.fast_forward(31_000)
+        assert page.get_by_role("alert").inner_text() == (
+            "stopped" if by_hand else "stopped after 30 s"
+        )
+        ask(page, "SELECT 41 + 1 AS answer, NULL, 9007199254740993, x'00ff'")
+        assert answered(page) == ["42", "null", "9007199254740993", "2 bytes"]
+    watched.require_quiet()
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("SELECT 1 FROM nope", "no such table: nope"),
+        ("SELECT '<img src=x onerror=window.hit=1>", "unrecognized token"),
+        ("DELETE FROM results", "readonly"),
+        ("SELECT 1; SELECT 2", "one statement at a time"),
+        ("-- nothing", "no SQL statement"),
+    ],
+)
+def test_a_mistake_in_sql_is_shown_as_text(visit, sql, says) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    ask(page, sql)
+    page.get_by_role("alert").wait_for()
+    assert says in page.get_by_role("alert").inner_text()
+    assert page.locator("#answer img").count() == 0
+    ask(page, "SELECT count(*) FROM flow_trials")
+    assert int(answered(page)[0]) > 5
+    assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+def test_hostile_cells_are_only_ever_text(visit) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    ask(page, "SELECT name, train FROM data_sets UNION ALL SELECT name || 2, 1 FROM data_sets")
+    shown = answered(page)
+    assert any(printable(worlds.HOSTILE)[:40] in text for text in shown)
+    assert not any("\u202e" in text or "\x1b" in text for text in shown)
+    assert "\u202e" not in page.locator("#answer").inner_html()
+    assert page.locator("#answer svg circle").count() == len(shown) / 2
+    assert page.locator("#answer").locator("img, script").count() == 0
+    assert page.evaluate("window.hit") is None
+    watched.require_quiet()
+
+
+def test_a_query_in_a_link_is_shown_and_not_run(visit, exported) -> None:
+    watched = visit()
+    page = watched.open("sql.html#sql=SELECT+40%2B2+AS+answer")
+    editor = page.get_by_label("A SELECT statement")
+    assert editor.input_value() == "SELECT 40+2 AS answer"
+    page.get_by_text("came with the link").wait_for()
+    assert page.locator("#answer > *").count() == 0
+    assert not [url for url in watched.asked if "database" in url or "sqljs" in url]
+    page.get_by_role("button", name="Run").click()
+    assert answered(page) == ["42"]
+    page.get_by_label("A SELECT statement").fill("SELECT 7")
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("columnheader", name="7").wait_for()
+    assert "SELECT+7" in page.evaluate("location.hash")
+
+    page = watched.open("trials.html")
+    page.get_by_text("The SQL behind this table").click()
+    page.get_by_role("link", name="in this site").click()
+    assert "FROM flow_trials" in page.get_by_label("A SELECT statement").input_value()
+    assert page.locator("#answer > *").count() == 0
+    watched.require_quiet()
+
+
+def test_long_answers_are_cut_and_say_so(visit) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    ask(page, ENDLESS.replace("max(k)", "k, 2 * k"))
+    page.get_by_text("there are more than these 20,000 rows").wait_for()
+    assert page.locator("#answer tbody tr").count() == 500
+    assert page.locator("#answer svg circle").count() == 2000
+    watched.require_quiet()
+
+
+def test_examples_are_tried_and_stay_without_scripts(visit, browser, exported) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    for name in (one.name for one in EXAMPLES):
+        page.get_by_role("button", name=f"Try it: {name}").click()
+        page.get_by_role("button", name="Run").click()
+        answered(page)
+    watched.require_quiet()
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{exported.as_uri()}/sql.html")
+    assert page.locator("pre:visible").count() == len(EXAMPLES)
+    assert page.locator("form:visible").count() == 0
+    assert page.get_by_text("cannot run queries").is_visible()
+    assert page.get_by_role("link", name="Download the database").is_visible()
+    context.close()
 
 
 def test_the_keyboard_reaches_the_content_first(visit) -> None:
