@@ -23,6 +23,7 @@ from lcma.db.engine import (
     Statement,
     find_revision,
     measure_row,
+    share_compiled,
     take_rows,
     translate_errors,
 )
@@ -401,7 +402,7 @@ class PostgresDatabase(Database):
             connect_args={**settings, "prepare_threshold": None},
             use_native_hstore=False,
         )
-        return replace_dead(translate_errors(engine, self), _is_silent)
+        return replace_dead(translate_errors(share_compiled(engine), self), _is_silent)
 
 
 def _reading(engine: sa.Engine) -> sa.Engine:

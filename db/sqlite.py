@@ -25,6 +25,7 @@ from lcma.db.engine import (
     QueryResult,
     begin_with,
     find_revision,
+    share_compiled,
     take_rows,
     translate_errors,
 )
@@ -665,7 +666,7 @@ class SqliteDatabase(Database):
     def _engine(
         self, begin: str, opener: Callable[[], sqlite3.Connection], pool: type[Pool]
     ) -> sa.Engine:
-        engine = sa.create_engine("sqlite://", creator=opener, poolclass=pool)
+        engine = share_compiled(sa.create_engine("sqlite://", creator=opener, poolclass=pool))
         return replace_dead(translate_errors(begin_with(engine, begin), self), self._is_still_there)
 
     def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:

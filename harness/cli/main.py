@@ -5,8 +5,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
@@ -79,6 +80,12 @@ for _panel, _names in GROUPS.items():
         app.command(name=_command, rich_help_panel=_panel)(getattr(_module, _command))
 
 
+@cache
+def _make_command() -> Callable[..., Any]:
+    # Once in a process: typer makes all commands with all their options anew each time it is asked.
+    return typer.main.get_command(app)
+
+
 ARGUMENTS_VARIABLE = "LCMA_ARGUMENTS"
 """What was typed, as a JSON list, for a process that shows it without its secrets."""
 
@@ -122,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
             plugins.load_file(resolve_path(Path(path)))
-        sys.exit(app(args=typed, prog_name="lcma", standalone_mode=False) or 0)
+        sys.exit(_make_command()(args=typed, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
         _refuse(error)
     except UsageError as error:

@@ -4,8 +4,10 @@ A further flow is a few more entries of CONFIGURATIONS, one of LARGEST, and its 
 in ``at_identity``; if its log-determinant is no estimate it is named in EXACT.
 """
 
+import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -170,10 +172,7 @@ class Case:
 
         Actnorms are started after that, so that no activation is large.
         """
-        flow = self.build().to(dtype)
-        perturb(flow)
-        flow.initialize(self.images(16), self.noise())
-        return flow.eval()
+        return copy.deepcopy(_make_lively(self, dtype))
 
     def idle(self) -> Flow:
         """In evaluation mode and float64, with every layer after the preprocessing y = x."""
@@ -194,6 +193,14 @@ class Case:
         """Dequantized images, what the second layer gets."""
         found: Tensor = flow.layers[0](self.images(count), self.noise())[0]
         return found
+
+
+@cache
+def _make_lively(case: Case, dtype: torch.dtype) -> Flow:
+    flow = case.build().to(dtype)
+    perturb(flow)
+    flow.initialize(case.images(16), case.noise())
+    return flow.eval()
 
 
 def factorizations(model: Model) -> list[str]:
