@@ -9,9 +9,9 @@ and claims the next. Hundreds share a process, each with a store and so with con
 import multiprocessing
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import partial
@@ -145,7 +145,10 @@ def _run(
         time.sleep(0.2)
     total = Tally()
     for _ in started:
-        total.add(found.get())
+        one = found.get()
+        if isinstance(one, BaseException):
+            raise one
+        total.add(one)
     for process in started:
         process.join()
     took = time.monotonic() - began
@@ -184,14 +187,12 @@ def _work_together(
     due: PriorityQueue[tuple[float, int, Iterator[float]]] = PriorityQueue()
     for i in range(workers):
         due.put((0.0, i, _work(url, ids[i::workers], until, trial_seconds, tally)))
-    threads = [threading.Thread(target=_take_turns, args=(due,)) for _ in range(HANDS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(HANDS) as threads:
+        turns = [threads.submit(_take_turns, due) for _ in range(HANDS)]
     used = os.times()
     tally.cpu_seconds = used.user + used.system
-    found.put(tally)
+    errors = [error for turn in turns if (error := turn.exception()) is not None]
+    found.put(errors[0] if errors else tally)  # a worker that is no more loses no lease
 
 
 def _take_turns(due: "PriorityQueue[tuple[float, int, Iterator[float]]]") -> None:
@@ -224,10 +225,20 @@ def _work(
         tally.longest_claim = max(tally.longest_claim, time.monotonic() - asked)
         thread = _Counted(store, LEASE_SECONDS, tally)
         end = time.monotonic() + trial_seconds * _random.uniform(0.5, 1.5)
-        with Spool(store, claim) as spool, Lease(thread, claim, LEASE_SECONDS, spool) as lease:
+        began = time.monotonic()
+        with (
+            Spool(store, claim) as spool,
+            Lease(
+                thread,
+                claim,
+                LEASE_SECONDS,
+                spool,
+                lambda began=began: db.Cost(seconds=time.monotonic() - began, cpu_seconds=0.0),
+                lambda: "an attempt\n",
+            ) as lease,
+        ):
             lease.started_at(0, {})
             refused = not thread.beat()
-            began = time.monotonic()
             while time.monotonic() < min(end, until):
                 yield time.monotonic() + draw_pause(BEAT_SECONDS, refused=refused)
                 for step in range(len(lease.points()), int(time.monotonic() - began)):

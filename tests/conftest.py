@@ -222,10 +222,15 @@ class Pooler:
         return url.render_as_string()
 
 
+def find_pooler() -> str | None:
+    """The path of PgBouncer, None where it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
 @contextmanager
 def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
     """A pooler that ignores these parameters of a connection, with more of its settings."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    program = find_pooler()
     if program is None:
         pytest.skip("there is no PgBouncer")
     to = sa.make_url(server.url("postgres"))

@@ -2,21 +2,18 @@
 
 import os
 import secrets
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.harness.run.machines import head_by_hand
+
 ROOT = Path(__file__).parents[2]
 LCMA = [sys.executable, "-m", "lcma"]
-RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -28,33 +25,16 @@ class Head:
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[Head]:
-    folder = tempfile.mkdtemp(prefix="lcma-ray-", dir="/tmp")  # sockets need a short path
-    token = Path(folder, "token")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    token = tmp_path_factory.mktemp("token") / "token"
     token.write_text(secrets.token_hex(32))
     environment = os.environ | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "PYTHONPATH": str(ROOT / "src"),
     }
-    with socket.create_server(("", 0)) as found:
-        port = found.getsockname()[1]
-    options = ["--num-cpus=1", "--num-gpus=0", "--min-worker-port=0", "--max-worker-port=0"]
-    options += [f"--port={port}", f"--temp-dir={folder}/r", "--include-dashboard=false"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(
-        [*RAY, "start", "--head", "--block", *options], env=environment, **quiet
-    )
-    address = f"127.0.0.1:{port}"
-    asked = [*RAY, "health-check", "--address", address]
-    until = time.monotonic() + 120
-    while subprocess.run(asked, env=environment, check=False, **quiet).returncode:
-        assert process.poll() is None
-        assert time.monotonic() < until
-    yield Head(address, environment)
-    process.terminate()
-    process.wait()
-    shutil.rmtree(folder)
+    with head_by_hand(environment, cpus=1) as address:
+        yield Head(address, environment)
 
 
 @pytest.mark.parametrize(

@@ -261,7 +261,10 @@ def test_the_shrunk_parameters_are_magnitudes_and_checkerboard_scales(unsplit: A
     assert len(flow.shrunk_parameters()) == len(shrunk)
 
 
-LONG = [pytest.param(flow, marks=pytest.mark.slow) for flow in ("iresnet", "resflow")]
+LONG = [
+    pytest.param(flow, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])  # 4 minutes of CPU
+    for flow in ("iresnet", "resflow")
+]
 
 
 @pytest.mark.parametrize("flow", ["realnvp", "glow", *LONG])

@@ -1,8 +1,13 @@
 """A Ray cluster of several nodes on this machine, any of which may be lost."""
 
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +76,58 @@ class Machines:
 
     def close(self) -> None:
         self._cluster.shutdown()
+
+
+RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+HAS_CPUS = """
+import ray, sys
+ray.init(sys.argv[1], log_to_driver=False)
+sys.exit(ray.cluster_resources().get("CPU", 0) != int(sys.argv[2]))
+"""
+
+
+@contextmanager
+def head_by_hand(environment: Mapping[str, str], cpus: int) -> Iterator[str]:
+    """A head that `ray start` makes in a shell of this environment; its address."""
+    folder = tempfile.mkdtemp(prefix="lcma-ray-", dir="/tmp")  # sockets need a short path
+    address = f"127.0.0.1:{(port := free_port())}"
+    options = ["--head", f"--port={port}", f"--temp-dir={folder}/r", "--include-dashboard=false"]
+    try:
+        with _by_hand(options, address, environment, cpus):
+            yield address
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def node_by_hand(address: str, environment: Mapping[str, str], cpus: int) -> Iterator[None]:
+    """A node that `ray start` adds to a head without CPUs."""
+    with _by_hand([f"--address={address}"], address, environment, cpus):
+        yield
+
+
+@contextmanager
+def _by_hand(
+    options: list[str], address: str, environment: Mapping[str, str], cpus: int
+) -> Iterator[None]:
+    more = [f"--num-cpus={cpus}", "--num-gpus=0", "--min-worker-port=0", "--max-worker-port=0"]
+    more += ["--dashboard-agent-listen-port=0"]
+    asked = [sys.executable, "-c", HAS_CPUS, address, str(cpus)]
+    process = subprocess.Popen(
+        [*RAY, "start", "--block", *options, *more], env=environment, **QUIET
+    )
+
+    def is_there() -> bool:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        return subprocess.run(asked, env=environment, **QUIET).returncode == 0
+
+    try:
+        until(is_there, 300)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def free_port() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from lcma import db
@@ -17,7 +18,8 @@ from tests.harness.run.machines import DEADLINE, Machines, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 
 SITE = """
-import importlib.metadata, os, sys
+import dataclasses, importlib.metadata, os, sys
+from importlib.machinery import PathFinder
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -30,11 +32,37 @@ sys.meta_path.insert(0, Blocked())
 if "OTHER_CODE" in os.environ:
     read = importlib.metadata.version
     importlib.metadata.version = lambda name: "0.0.9" if name == "lcma" else read(name)
+
+class StandIn:
+    def find_spec(self, name, path=None, target=None):
+        if name not in ("torch.cuda", "lcma.harness.run.worker"):
+            return None
+        spec = PathFinder.find_spec(name, path)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            if name == "torch.cuda":
+                module.is_available = lambda: True
+            else:
+                works = module.run_works
+                module.run_works = lambda given: works([on_cpu(one) for one in given])
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+def on_cpu(work):
+    return dataclasses.replace(work, device="cpu")
+
+if "GPU_STAND_IN" in os.environ:
+    sys.meta_path.insert(0, StandIn())
 """
-"""The start of a Python that lacks modules, has another version of lcma, or dies of a module."""
+"""The start of a Python that lacks modules, has another version of lcma, dies of a module, or has
+its CPU for a GPU that PyTorch can use."""
 
 WITHOUT_LCMA, WITHOUT_PSYCOPG = {"BLOCKED": "lcma"}, {"BLOCKED": "psycopg"}
 OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
+GPU = {"BLOCKED": "", "GPU_STAND_IN": "1"}
 DEADLY = {"BLOCKED": "", "DEADLY": "lcma.harness.run.worker"}
 """Which a task imports once its node has been asked, and before it claims a trial."""
 
@@ -117,6 +145,30 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started) -> None:
     assert set(attempts.outcome) == {"done"}, out
     assert "times without" not in out
     assert all(f"({address}) gets no trials for 30 seconds" in out for address in bad), out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a PyTorch that can use no GPU is needed")
+def test_gpu_nodes_whose_pytorch_cannot_use_one_burn_nothing_and_are_named(
+    started: Started,
+) -> None:
+    """They offer Ray a GPU as the good one does, one at the start and one that comes late."""
+    good = {started.add("127.0.0.11", GPU, gpus=1)}
+    bad = {started.add("127.0.0.12", gpus=1)}
+    launch = started.launch("--gpus", "0.5")
+    until(lambda: launch.poll() is not None or started.runs())
+    assert launch.poll() is None, launch.communicate()[0]
+    bad.add(started.add("127.0.0.13", gpus=1))
+    until(lambda: launch.poll() is not None or started.status().keys() >= bad)
+    said = started.status()
+    out, _ = launch.communicate(timeout=DEADLINE)
+    assert said.keys() == bad, out
+    assert all("offers GPUs, and its PyTorch" in why for why in said.values()), said
+    assert launch.returncode == 0, out
+    attempts = db.connect(started.url).attempts()
+    assert set(attempts.outcome) == {"done"}, out
+    assert "times without" not in out
+    assert all(f"({address}) gets no trials for 30 seconds" in out for address in bad), out
+    assert not any(f"({address}) gets no trials" in out for address in good), out
 
 
 def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.run.machines import DEADLINE
+
 SWEEP = """
 name: killed
 matrix:
@@ -41,18 +43,28 @@ CURVES = (
 
 def launch(folder: Path, data: Path, *options: str, kill: int | None, after: float) -> int:
     """Launch the sweep; send a signal after some seconds if asked to. The exit code."""
+    log = (folder / "launch.log").open("w")
     process = subprocess.Popen(
         [*LCMA, "launch", "killed.yaml", "--no-pictures", "--data", str(data), *options],
         cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
         start_new_session=True,
     )
     if kill is not None:
         time.sleep(after)
         if process.poll() is None:
             os.kill(process.pid, kill)
-    return process.wait(timeout=600)
+    try:
+        return process.wait(timeout=3 * DEADLINE)  # three minutes of CPU
+    finally:
+        process.kill()
+        log.close()
+
+
+def said(folder: Path) -> str:
+    """What the last launch printed."""
+    return (folder / "launch.log").read_text()
 
 
 def sql(folder: Path, query: str) -> list[dict[str, object]]:
@@ -74,18 +86,20 @@ def fresh(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(5400)
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("options", [["--local"], []], ids=["local", "ray"])
 def test_killed_and_launched_again_equals_undisturbed(
     tmp_path: Path, photos_root: Path, options: list[str]
 ) -> None:
     undisturbed, killed = fresh(tmp_path / "undisturbed"), fresh(tmp_path / "killed")
-    assert launch(undisturbed, photos_root, *options, kill=None, after=0) == 0
+    code = launch(undisturbed, photos_root, *options, kill=None, after=0)
+    assert code == 0, said(undisturbed)
     moments = random.Random(0)
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         launch(killed, photos_root, *options, kill=number, after=moments.uniform(5, 25))
-    assert launch(killed, photos_root, *options, kill=None, after=0) == 0
+    code = launch(killed, photos_root, *options, kill=None, after=0)
+    assert code == 0, said(killed)
 
     for query in (RESULTS, MAPS, CURVES):
         wanted, found = sql(undisturbed, query), sql(killed, query)

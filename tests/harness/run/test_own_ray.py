@@ -1,4 +1,5 @@
-"""The Ray that a launch starts: who can reach it, what it tells, and a signal while it starts."""
+"""The Ray that a launch starts: who can reach it, what it tells, a signal while it starts, and what
+it leaves to a cluster that is started afterwards."""
 
 import os
 import signal
@@ -12,8 +13,11 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
-from tests.harness.conftest import SMALL
+from lcma import db
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.machines import QUIET, RAY, head_by_hand, node_by_hand
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -23,8 +27,6 @@ SECRET = "canary"
 @pytest.fixture
 def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subprocess.Popen[str]"]:
     """A launch that starts Ray, on a database with a password, as someone without a token."""
-    import yaml
-
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
     name = postgres.make()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
@@ -99,8 +101,6 @@ def test_a_signal_while_it_starts_ends_the_launch_with_its_code(
 
 
 def test_a_module_in_the_current_folder_is_not_run(in_tmp: Path, few_photos_root: Path) -> None:
-    import yaml
-
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
     for module in ("lcma", "numpy"):
         (in_tmp / f"{module}.py").write_text("open('ran', 'w')\n")
@@ -126,3 +126,32 @@ def test_a_lost_part_of_it_ends_the_launch_in_one_line(
     assert "Go on with: lcma launch small.yaml" in out
     assert "state-dump" not in out + err
     assert err == ""
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("by_hand", [False, True], ids=["nothing said", "as on the page"])
+def test_a_head_that_is_started_after_a_launch_takes_its_workers(
+    in_tmp: Path, few_photos_root: Path, by_hand: bool
+) -> None:
+    """Whether the shells say nothing of tokens, as a newcomer does, or what the page says, which
+    a Ray needs too whose heads ask for a token by themselves."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
+    environment |= {"HOME": str(in_tmp), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def launch(name: str, steps: int, *more: str) -> None:
+        body = merged(SMALL, {"name": name, "recipe": {"training": {"steps": steps}}})
+        (in_tmp / f"{name}.yaml").write_text(yaml.safe_dump(body))
+        command = [sys.executable, "-m", "lcma", "launch", f"{name}.yaml", "--no-pictures"]
+        command += ["--data", str(few_photos_root), *more]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    launch("before", 10)
+    assert not list(in_tmp.rglob("auth_token"))
+    if by_hand:
+        token = in_tmp / ".ray" / "auth_token"
+        subprocess.run([*RAY, "get-auth-token", "--generate"], env=environment, **QUIET)
+        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    with head_by_hand(environment, 0) as address, node_by_hand(address, environment, 1):
+        launch("after", 20, "--ray", address)
+    assert set(db.connect(f"sqlite:///{in_tmp / 'lcma.db'}").attempts().outcome) == {"done"}

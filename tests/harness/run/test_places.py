@@ -374,6 +374,7 @@ def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # six commands, each of which imports PyTorch
 def test_a_sweep_in_an_object_store_is_launched_read_and_collected(
     bucket, in_tmp, photos_root
 ) -> None:

@@ -162,7 +162,8 @@ def test_nodes_with_a_place_of_their_own_alone_end_a_launch_in_one_line(
         cluster.shutdown()
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
-    assert f"host {HOST} does not see what the launch wrote in bucket://runs/of/mine" in line
+    assert line.startswith(f"lcma: host {HOST} (")  # with its address
+    assert ") does not see what the launch wrote in bucket://runs/of/mine, which is" in line
     assert "give --runs (LCMA_RUNS) a folder that all hosts see" in line
     assert list(here.iterdir()) == []
     assert not any(p.is_file() for p in (*bucket.root.rglob("*"), *other.rglob("*")))
