@@ -111,7 +111,8 @@ TWICE = [
     "engines",
     [
         ("sqlite", "postgresql"),
-        pytest.param(("postgresql", "sqlite"), marks=pytest.mark.slow),
+        # Thirty examples are more than two minutes of CPU.
+        pytest.param(("postgresql", "sqlite"), marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
     ids="-into-".join,
 )
