@@ -467,11 +467,12 @@ def select_longest(group: Group) -> Cells:
 
 
 def select_cells(group: Group, budget: int | None) -> Cells:
-    """Return the rows under one budget."""
+    """Return the rows under one budget, and those that need none, as of the data alone."""
     rows = {
         row.factorization: row
         for row in _usual_rows(group)
-        if row.seeds and row.budget in (None, budget)
+        if row.seeds
+        and (row.budget in (None, budget) or row.factorization in factorizations.DATA_RULES)
     }
     return Cells(group, budget, rows)
 

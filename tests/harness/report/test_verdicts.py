@@ -134,6 +134,14 @@ def test_rules_beyond_the_paper_are_corrected_together():
     assert claims["low-conventional"].family_size == 1
 
 
+def test_a_rule_of_the_data_stands_beside_low_at_any_budget():
+    bits = shifted(-0.1)
+    of_data = {s: b + 0.05 + SPREAD[s] for s, b in bits["LLL"].items()}
+    made = board(rows(bits, budget=1000) + rows({"variance-low": of_data}, budget=0), 9.0)
+    keys = {one.claim.key: one.decision for one in make_verdicts(made).verdicts}
+    assert keys["low-variance-low"] == "supported"
+
+
 def test_the_better_phase_has_to_be_beaten_too():
     bits = shifted(-0.1)
     bits["checkerboard-odd"] = {seed: bits["LLL"][seed] - 0.1 for seed in range(6)}
