@@ -147,7 +147,7 @@ class Panel:
     scale: int
     title: str = ""
     heading: str = ""
-    caption: Sequence[str] = ()
+    caption: tuple[str, ...] = ()
     gap: int = 6
     colours: ScalarMappable | None = None
 

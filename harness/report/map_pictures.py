@@ -122,7 +122,7 @@ def draw_comparison(
         shared, diverging = _share_colours([a, b]), _centre_colours(a - b)
         difference = _colour(diverging, a - b)
         panels = [
-            Panel(_colour(shared, a), scale, "A", "", _compare(compared), BAR, shared),
+            Panel(_colour(shared, a), scale, "A", "", (_compare(compared),), BAR, shared),
             Panel(_colour(shared, b), scale, "B"),
             Panel(difference, scale, "A - B", gap=BAR + _BETWEEN, colours=diverging),
         ]

@@ -94,10 +94,10 @@ WITHIN = frozenset({"self-low"})
 """Claims that two rules are equal up to `EQUAL`, not that one is better."""
 
 OF_BITS_PER_DIM = {
-    "self-low": "it is about a margin in bits/dim",
     "time": "it is of seconds_per_step by itself",
     "mask-share": "it is of maps",
     "variant": "it is of published bits/dim",
+    "self-low": "it is about a margin in bits/dim",
 }
 """Claims that are judged with those by bits/dim alone, and why."""
 

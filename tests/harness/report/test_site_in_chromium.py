@@ -378,6 +378,7 @@ def test_a_query_in_a_link_is_shown_and_not_run(visit, exported) -> None:
     page = watched.open("trials.html")
     page.get_by_text("The SQL behind this table").click()
     page.get_by_role("link", name="in this site").click()
+    page.get_by_text("came with the link").wait_for()
     assert "FROM flow_trials" in page.get_by_label("A SELECT statement").input_value()
     assert page.locator("#answer > *").count() == 0
     watched.require_quiet()
