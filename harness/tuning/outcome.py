@@ -21,6 +21,7 @@ from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.patterns import PATTERN
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import StudyTarget, count_images
+from lcma.sweeps import settings
 from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.tuning import UNITS
@@ -293,8 +294,11 @@ def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) ->
         "profile": target.spec.profile,
         "seeds": 6,
     }
-    if target.spec.recipe:
-        content["recipe"] = target.spec.recipe
+    (overlay,) = matrix.recipe or ({},)
+    if recipe := settings.merge(target.spec.recipe, overlay):
+        content["recipe"] = recipe
+    if target.spec.plugins:
+        content["plugins"] = list(target.spec.plugins)
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None)
 
 

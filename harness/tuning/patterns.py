@@ -6,7 +6,7 @@ leases and their results are shared.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from lcma.db import Store
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.study import REASON, Study
-from lcma.harness.tuning.target import PatternRung, StudyTarget
+from lcma.harness.tuning.target import StudyTarget
 from lcma.harness.tuning.task import StudyTask, TaskEnding
 from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps.factorizations import PAIRS, pattern_pair
@@ -152,7 +152,7 @@ class PatternTuner(Tuner):
         super().__init__(study, *others)
         self.study: PatternStudy = study
         self._numbers = count()
-        self._running: dict[int, Sequence[PatternRung]] = {}
+        self._running: dict[int, StudyTask] = {}
         lost = [name for name in study.failed() if not self._is_lost(name)]
         study.put_back(lost)
 
@@ -169,7 +169,7 @@ class PatternTuner(Tuner):
             if found is None:
                 return None
             steps, lacking = found
-            given = {part for parts in self._running.values() for part in parts}
+            given = {part for task in self._running.values() for part in task.keys}
             free = [(name, steps) for name in lacking if (name, steps) not in given]
             if not self.affordable():
                 return "wait" if self._running else None
@@ -179,16 +179,17 @@ class PatternTuner(Tuner):
             parts = free[:share]
             number = next(self._numbers)
             task = self.register_task(number, parts)
-            self._running[number] = parts
+            self._running[number] = task
             if self.has_work_left(task):
                 self.note(f"{len(parts)} patterns at {steps} steps begin")
                 return task
             self.report_trials(number, TaskEnding("done"), served=True)
 
     def report_trials(self, number: int, ending: TaskEnding, *, served: bool = False) -> None:
-        parts = self._running.pop(number)
+        task = self._running.pop(number)
+        parts = [part for part in task.keys if isinstance(part, tuple)]
         (steps,) = {steps for _, steps in parts}
-        lost = self._find_lost(parts)
+        lost = self._find_lost(task)
         values = {}
         for name, _ in parts:
             if name in lost:
@@ -206,10 +207,9 @@ class PatternTuner(Tuner):
                 f"{len(values)} patterns at {steps} steps: {how}, best {best} {values[best]:.4f}"
             )
 
-    def _find_lost(self, parts: Sequence[PatternRung]) -> dict[str, str]:
+    def _find_lost(self, task: StudyTask) -> dict[str, str]:
         """Return the patterns of which a job is lost, each with the reason in a line."""
-        nodes = self.plan_task(0, parts).nodes
-        works = [node.work for node in nodes]
+        works = [node.work for node in task.nodes]
         ids = {work.job_id: work.trial.factorization for work in works if work.trial}
         jobs = wait_out(lambda: self.store.jobs(sorted(ids)))
         lost = [one for one, job in jobs.items() if job.state in ("failed", "diverged")]
@@ -222,4 +222,4 @@ class PatternTuner(Tuner):
         }
 
     def _is_lost(self, name: str) -> bool:
-        return bool(self._find_lost([(name, steps) for steps in self.study.rungs]))
+        return bool(self._find_lost(self.plan_task(0, [(name, s) for s in self.study.rungs])))

@@ -177,7 +177,10 @@ class Site:
     @property
     def _lists(self) -> Mapping[str, tuple[Make, Callable[[], int]]]:
         """Function that makes a page of the navigation, and how many it is on, by its stem."""
-        one = lambda: 1  # noqa: E731
+
+        def one() -> int:
+            return 1
+
         return {
             "index": (self._board, lambda: len(self._board_pages)),
             "verdicts": (self._verdicts, one),
@@ -268,7 +271,10 @@ class Site:
         from lcma.harness.results.trials import choose_trials_of_cells
 
         chosen = choose_trials_of_cells(self._store, done)
-        drawing = lambda what: self._step(f"drawing {what}")  # noqa: E731
+
+        def drawing(what: str) -> None:
+            self._step(f"drawing {what}")
+
         return draw_sheets(self._store, self._place, chosen, drawing)
 
     def _owner_of_script(self, path: str) -> str | None:

@@ -181,7 +181,9 @@ def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
 
 
 def test_what_is_found_is_judged_by_other_seeds(tuning: Make) -> None:
-    tuned = tuning(with_splits(2, rungs=[10, 40], reduction=3))
+    change = with_splits(2, rungs=[10, 40], reduction=3)
+    change["matrix"] = {"recipe": [{"optimization": {"batch": 4}}]}
+    tuned = tuning(change)
     search(of(tuned), known_best)
     found = read_patterns(tuned.store, tuned.target, tuned.digest)
     judged = specs.check(yaml.safe_load(finals_spec(tuned.target, found)), "finals.yaml")
@@ -192,6 +194,7 @@ def test_what_is_found_is_judged_by_other_seeds(tuning: Make) -> None:
     trials = expand(judged).trials
     assert {trial.seed for trial in trials} == set(range(6))
     assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
+    assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
 
 @settings(max_examples=50, deadline=None)

@@ -57,15 +57,17 @@ def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None)
     return make(place, change)
 
 
-def test_the_verb_tunes_tells_and_goes_on(
-    folder: Path,
-    few_root: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def here(folder: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To type in that folder, in this process, with the data prepared."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("LCMA_DATA", str(few_root))
     monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_the_verb_tunes_tells_and_goes_on(
+    folder: Path, few_root: Path, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     change = {"tune": {"trials": 2, "stop": {"rungs": [10], "startup": 1}}}
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
     with pytest.raises(SystemExit) as ended:
@@ -94,14 +96,8 @@ def test_the_verb_tunes_tells_and_goes_on(
 
 
 def test_the_verb_searches_patterns_and_says_how_to_judge_them(
-    folder: Path,
-    few_root: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("LCMA_DATA", str(few_root))
-    monkeypatch.setenv("COLUMNS", "100")
     change = {"tune": {"budget": None, "trials": 20, "patterns": {"rungs": [2, 4], "count": 3}}}
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
     with pytest.raises(SystemExit) as ended:
@@ -114,10 +110,11 @@ def test_the_verb_searches_patterns_and_says_how_to_judge_them(
     with pytest.raises(SystemExit) as ended:
         cli.main(["plan", "finals.yaml"])
     assert ended.value.code == 0
+    capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         cli.main(["tune", "tuned.yaml", "--local", "--json"])
     assert ended.value.code == 0
-    told = json.loads(capsys.readouterr().out.partition("{")[2].join(["{", ""]))
+    told = json.loads(capsys.readouterr().out)
     assert [rung["patterns"] for rung in told["rungs"]] == [3, 1]
     assert told["best"]["state"] == "COMPLETE"
 
