@@ -78,6 +78,11 @@ CLAIMS = {
     "low-variance-low": ("low beats the variance of the data (variance-low)", "beyond"),
     "online-low": ("choosing during the training (online) beats low", "beyond"),
     "self-low": (f"self is within {EQUAL} bits/dim of low", "beyond"),
+    "low-patterns": (f"no regular pattern beats low by more than {EQUAL} bits/dim", "patterns"),
+    "conventional-patterns": (
+        f"no regular pattern beats conventional by more than {EQUAL} bits/dim",
+        "patterns",
+    ),
     "mask-share": ("most of the map is the masks' own pattern", "rules"),
     "persistence": ("the gap persists as training goes on", "phases"),
     "first-split": ("the first split carries the gap", "words"),
@@ -90,14 +95,14 @@ CLAIMS = {
 }
 """Every claim by key, in short, with a place for `describe_better`, and a launch that tests it."""
 
-WITHIN = frozenset({"self-low"})
-"""Claims that two rules are equal up to `EQUAL`, not that one is better."""
+WITHIN = frozenset({"self-low", "low-patterns", "conventional-patterns"})
+"""Claims that nothing is better by more than `EQUAL`, not that something is better."""
 
 OF_BITS_PER_DIM = {
     "time": "it is of seconds_per_step by itself",
     "mask-share": "it is of maps",
     "variant": "it is of published bits/dim",
-    "self-low": "it is about a margin in bits/dim",
+    **dict.fromkeys(sorted(WITHIN), "it is about a margin in bits/dim"),
 }
 """Claims that are judged with those by bits/dim alone, and why."""
 
@@ -537,6 +542,7 @@ def list_group_claims(group: Group) -> Iterator[TestedClaim]:
     cells = select_longest(group)
     yield from _choice_claims(cells)
     yield from _beyond_claims(cells)
+    yield from _pattern_claims(cells)
     yield from _order_claims(cells)
     yield from _first_split_claim(cells)
     yield from _budget_claim(group)
@@ -593,15 +599,43 @@ def _beyond_claims(cells: Cells) -> Iterator[TestedClaim]:
         text = f"choosing during the training (online) gives {_better(group)} than low"
         yield claim(online, "online-low", text, compare_rows(group, online, low))
     if own := cells.rows.get("self"):
-        both = [
-            PairedComparison(
-                f"{one.name} - {EQUAL}",
-                {seed: difference - EQUAL for seed, difference in one.by_seed.items()},
-            )
-            for one in (compare_rows(group, own, low), compare_rows(group, low, own))
-        ]
+        both = (_beyond_margin(group, own, low), _beyond_margin(group, low, own))
         text = f"self is within {EQUAL} bits/dim of low"
         yield replace(claim(own, "self-low", text, *both), margin=None)
+
+
+def _pattern_claims(cells: Cells) -> Iterator[TestedClaim]:
+    """Yield claims that no pattern is better than a rule by more than the margin.
+
+    They are about all patterns that are there, so that none need be chosen by its own result.
+    """
+    if not any(factorizations.is_pattern(name) for name in cells.rows):
+        return
+    patterns = [
+        row for name, row in cells.rows.items() if factorizations.pattern_pair(name, 0) is not None
+    ]
+    for name, rule in (("low", cells.low), ("conventional", cells.conventional)):
+        others = [row for row in patterns if row is not rule]
+        if rule is not None and others:
+            yield make_claim(
+                cells,
+                (rule, *others),
+                [_beyond_margin(cells.group, rule, other) for other in others],
+                key=f"{name}-patterns",
+                source="ours",
+                text=f"none of {len(others)} regular patterns beats {name} by more than {EQUAL} "
+                "bits/dim",
+                margin=None,
+                family=BEYOND,
+                sweep="patterns",
+            )
+
+
+def _beyond_margin(group: Group, one: BoardRow, other: BoardRow) -> PairedComparison:
+    """Return how much more than the margin the first is worse."""
+    found = compare_rows(group, one, other)
+    less = {seed: difference - EQUAL for seed, difference in found.by_seed.items()}
+    return PairedComparison(f"{found.name} - {EQUAL}", less)
 
 
 def _better(group: Group) -> str:

@@ -99,7 +99,14 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
 def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
     found = judged(lcma, "--by", "seconds_per_step")
     assert found["low-conventional"]["decision"] == "undecided"  # as fast as each other
-    assert set(found["all"]["not_judged"]) == {"time", "mask-share", "variant", "self-low"}
+    assert set(found["all"]["not_judged"]) == {
+        "time",
+        "mask-share",
+        "variant",
+        "self-low",
+        "low-patterns",
+        "conventional-patterns",
+    }
     said = " ".join(lcma("verdicts", "--by", "seconds_per_step", "--notes")[1].split())
     assert "By seconds_per_step, of which lower is better" in said
     assert "Not by seconds_per_step: low costs no training time (section 3.4)" in said

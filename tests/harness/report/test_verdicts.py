@@ -122,6 +122,29 @@ def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
     assert found(five)["self-low"].decision == "undecided"
 
 
+@pytest.mark.parametrize(
+    ("shift", "lead", "spread", "low", "conventional"),
+    [
+        (-0.01, 0.0, 0.3, "supported", "supported"),
+        (-0.01, 0.06, 0.3, "refuted", "refuted"),
+        (-0.06, 0.0, 0.3, "supported", "refuted"),
+        (0.05, 0.0, 0.3, "refuted", "supported"),  # by the conventional one, a pattern itself
+        (-0.01, 0.024, 1.0, "undecided", "undecided"),
+    ],
+)
+def test_patterns_are_held_against_the_margin_all_together(shift, lead, spread, low, conventional):
+    bits = shifted(shift, spread=0.3)
+    for name, ahead in (("keep-ab", lead), ("keep-ac-bd-cd", -0.05), ("checkerboard-odd", -0.1)):
+        bits[name] = {s: b - ahead + spread * SPREAD[s] for s, b in bits["LLL"].items()}
+    claims = found(bits)
+    assert claims["low-patterns"].decision == low
+    assert claims["conventional-patterns"].decision == conventional
+    assert len(claims["low-patterns"].claim.comparisons) == 4
+    assert len(claims["conventional-patterns"].claim.comparisons) == 3
+    del bits["keep-ab"], bits["keep-ac-bd-cd"]
+    assert not {"low-patterns", "conventional-patterns"} & set(found(bits))  # none searched
+
+
 def test_rules_beyond_the_paper_are_corrected_together():
     bits = shifted(-0.1)
     for name, shift in (("low-global", 0.1), ("variance-low", 0.05), ("online", 0.2)):
