@@ -1,10 +1,12 @@
-"""The tables of the LCMA paper in its layout: its numbers, ours, and the difference."""
+"""The tables and figures of the LCMA paper: what they say, their numbers, ours, the difference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
-from lcma.sweeps import published
+from lcma.harness.results.statistics import PairedTest, compare_by_seed
+from lcma.harness.results.verdicts import Cells, select_longest
+from lcma.sweeps import known_sets, published
 from lcma.sweeps.published import Number
 
 SOURCE = "LCMA"
@@ -103,3 +105,166 @@ def _our_lines(
         for what, value in zip(OURS, values, strict=True):
             lines[what].append(value)
     return [(name, f"{what} ({scale})", tuple(values)) for what, values in lines.items()]
+
+
+# What is beside a table or figure at whatever scale it was trained here
+
+
+@dataclass(frozen=True)
+class PaperItem:
+    """A table or figure of the paper.
+
+    ``says`` is what it shows, in a sentence. ``rules`` are its factorizations in its order, the one
+    first that the others are compared with. ``claims`` are keys of the verdicts that bear on it, by
+    bits/dim or by measures of samples, ``flow`` the only one that it is about, where there is one.
+    ``launch`` trains its models here.
+    """
+
+    key: str
+    name: str
+    says: str
+    rules: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()
+    claims_on_samples: tuple[str, ...] = ()
+    launch: str = "table1"
+    flow: str | None = None
+
+    @property
+    def table(self) -> str | None:
+        """Number of the table, None for a figure."""
+        return self.key.removeprefix("table") if self.key in TABLE_KEYS else None
+
+
+TABLE_KEYS = tuple(f"table{number}" for number in LAYOUTS)
+
+ITEMS = (
+    PaperItem(
+        "table1",
+        "Table 1",
+        "RealNVP has fewer bits/dim with low than with its own rule, on each of four data sets.",
+        ("conventional", "low"),
+        ("low-conventional", "table1-mean", "variant"),
+        flow="realnvp",
+    ),
+    PaperItem(
+        "table2",
+        "Table 2",
+        "Each of four flows has fewer bits/dim on CIFAR-10 with low than with its own rule.",
+        ("conventional", "low"),
+        ("low-conventional", "table2-mean"),
+        launch="table2",
+    ),
+    PaperItem(
+        "table3",
+        "Table 3",
+        "On CelebA, low is best, then RealNVP's own rule, then a random one, and high is worst.",
+        ("conventional", "low", "random", "high"),
+        ("table3-order",),
+        ("table3-order",),
+        launch="table3",
+    ),
+    PaperItem(
+        "table4",
+        "Table 4",
+        "Of the eight words over low and high, each further H costs bits, most at the first split.",
+        ("LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH"),
+        ("table4-order", "first-split"),
+        launch="table4",
+    ),
+    PaperItem(
+        "figure1",
+        "Figure 1",
+        "Maps of contributions, pooled over windows, decide what is factored out at each split.",
+        claims=("mask-share", "low-random-local"),
+        launch="rules",
+    ),
+    PaperItem(
+        "figure2",
+        "Figure 2",
+        "Samples of RealNVP with low, of four data sets.",
+        claims_on_samples=("low-conventional",),
+        flow="realnvp",
+    ),
+    PaperItem(
+        "figure3",
+        "Figure 3",
+        "Images decoded between the latents of two faces pass smoothly from one to the other.",
+        claims_on_samples=("interpolation",),
+    ),
+)
+"""All that the paper shows, in its order. The sentences are ours."""
+
+
+@dataclass(frozen=True)
+class ScaledRow:
+    """A rule of a table: what the paper prints of it, and what a recipe here has.
+
+    Differences are from the table's first rule.
+    """
+
+    rule: str
+    printed: float | None
+    printed_difference: float | None
+    row: BoardRow | None
+    difference: PairedTest | None
+
+
+@dataclass(frozen=True)
+class ScaledTable:
+    """A table of the paper with the results of one recipe on one data set, whatever its scale.
+
+    ``printed_of`` says of which flow and data set the printed numbers are, None where the paper has
+    none that could stand beside these.
+    """
+
+    cells: Cells
+    printed_of: str | None
+    rows: tuple[ScaledRow, ...]
+
+
+def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
+    """Return a table of the paper beside every recipe that has two of its rules.
+
+    Of several budgets the longest is taken. A box-filtered set stands beside the set that it is of.
+    """
+    found = []
+    for group in board.groups:
+        if group.protocol != "plain" or item.flow not in (None, group.flow):
+            continue
+        cells = select_longest(group)
+        ours = [_find_row(cells, rule) for rule in item.rules]
+        if sum(row is not None for row in ours) < 2:
+            continue
+        printed_of, printed = _find_printed(item, group)
+        rows = []
+        for rule, row in zip(item.rules, ours, strict=True):
+            number, base, first = printed.get(rule), printed.get(item.rules[0]), ours[0]
+            paired = None
+            if row is not None and first is not None and row is not first:
+                paired = compare_by_seed(row.by_seed, first.by_seed)
+            gap = None if number is None or base is None else round(number - base, 4)
+            rows.append(ScaledRow(rule, number, gap, row, paired))
+        found.append(ScaledTable(cells, printed_of, tuple(rows)))
+    return found
+
+
+def _find_row(cells: Cells, rule: str) -> BoardRow | None:
+    splits = cells.group.splits
+    if rule == "conventional":
+        return cells.conventional
+    return cells.rows.get({"low": "L" * splits, "high": "H" * splits}.get(rule, rule))
+
+
+def _find_printed(item: PaperItem, group: Group) -> tuple[str | None, dict[str, float]]:
+    """Return of what the printed numbers are that come nearest to a group, and these by rule."""
+    facts = known_sets.known().get(group.set_name)
+    whole_set = (facts and facts.filtered_from) or group.set_name
+    numbers = [n for n in published.numbers() if (n.source, n.table) == (SOURCE, item.table)]
+    columns = list(dict.fromkeys((n.flow, n.dataset) for n in numbers))
+    if len(columns) > 1:
+        fact, own = ("dataset", whole_set) if item.key == "table1" else ("flow", group.flow)
+        numbers = [n for n in numbers if getattr(n, fact) == own]
+    if not numbers:
+        return None, {}
+    of = f"{numbers[0].flow} on {numbers[0].dataset}"
+    return of, {n.factorization: n.bits_per_dim for n in numbers}

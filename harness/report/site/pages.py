@@ -5,7 +5,7 @@ imports torch, and is imported where it is needed.
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,14 +45,17 @@ from lcma.harness.report.site.trials import (
 )
 from lcma.harness.results.board import ENOUGH, Board, read_board
 from lcma.harness.results.lookup import read_data_facts
+from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, scale_table
 from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.factorizations import is_word
+from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
     from lcma.harness.results.budgets import BudgetCurve
     from lcma.harness.results.maps import MapReader
+    from lcma.harness.results.verdicts import Verdict, Verdicts
 
 TRIAL_PAGES = 2000
 """Most trials that have a page of their own."""
@@ -202,6 +205,7 @@ class Site:
             "maps": (self._maps, lambda: [one.page for one in self._series]),
             "budgets": (self._curve, lambda: self._curve_pages),
             "trials": (self._trial, lambda: self._by_page),
+            "paper": (self._paper_item, lambda: [] if self._large else _PAPER_PAGES),
         }
 
     def _find_page(self, path: str) -> Make | None:
@@ -380,22 +384,41 @@ class Site:
         if self._large:
             return self._render("verdicts.html", path, large=True)
         from lcma.harness.report import verdicts
-        from lcma.harness.results.verdicts import CLAIMS, read_verdicts
+        from lcma.harness.results.verdicts import CLAIMS
 
-        found = read_verdicts(
-            self._store, measure=self._options.measure, sweep_id=self._options.sweep_id
-        )
         return self._render(
             "verdicts.html",
             path,
             large=False,
-            found=found,
+            found=self._judged[self._options.measure],
             words=verdicts,
             claims=CLAIMS,
             by_claim=lambda some: [
                 list(of) for _, of in groupby(some, key=lambda one: one.claim.key)
             ],
         )
+
+    @cached_property
+    def _judged(self) -> "Mapping[str, Verdicts]":
+        """Verdicts by bits/dim, by what ranks the leaderboard and by what samples have."""
+        from lcma.harness.results.verdicts import read_verdicts
+
+        known = self._store.measure_kinds()
+        measures = (self._options.measure, BITS_PER_DIM, *WITH_CONTROLS)
+        return {
+            name: read_verdicts(self._store, measure=name, sweep_id=self._options.sweep_id)
+            for name in dict.fromkeys(measures)
+            if name in known
+        }
+
+    def _verdicts_on(self, item: PaperItem) -> "list[Verdict]":
+        return [
+            one
+            for measure, found in self._judged.items()
+            for one in (*found.verdicts, *found.apart)
+            if one.claim.key in (item.claims if measure == BITS_PER_DIM else item.claims_on_samples)
+            and item.flow in (None, one.claim.cells.group.flow)
+        ]
 
     @cached_property
     def _printed(self) -> queries.QueryRows:
@@ -405,12 +428,51 @@ class Site:
         return self._render(
             "paper.html",
             path,
+            items=[
+                (item, page, Counter(one.decision for one in self._verdicts_on(item)))
+                for item, page in zip(ITEMS, () if self._large else _PAPER_PAGES, strict=False)
+            ],
             rows=_take(self._printed.rows, path, LISTED),
             truncated=self._printed.truncated,
             facts=read_data_facts(self._store),
             query=queries.paper_query(self._options.sweep_id),
             **_pager(path, self._printed.rows, LISTED),
         )
+
+    def _paper_item(self, path: str) -> bytes:
+        from lcma.harness.report import board, verdicts
+
+        item = ITEMS[_PAPER_PAGES.index(path)]
+        of_bits = self._options.measure == BITS_PER_DIM and item.table is not None
+        return self._render(
+            "paper-item.html",
+            path,
+            item=item,
+            printed=compare_with_paper(Board(()), item.table) if item.table else None,
+            tables=scale_table(self._leaderboard, item) if of_bits else [],
+            verdicts=self._verdicts_on(item),
+            sheets=self._choose_sheets(item),
+            kept=self._drawn is not None,
+            words=verdicts,
+            titles=board.format_titles,
+        )
+
+    def _choose_sheets(self, item: PaperItem) -> "list[tuple[str, maps.Picture]]":
+        """Return samples of `low`, or images between two, of each recipe that kept weights.
+
+        Their files come with the page of samples.
+        """
+        if self._drawn is None or item.key not in ("figure2", "figure3"):
+            return []
+        facts = {one["job_id"]: one for one in self._trials}
+        found = []
+        for side in self._drawn.sides:
+            for sheet in side.sheets:
+                picture = sheet.samples if item.key == "figure2" else sheet.between
+                name = facts[sheet.job_id]["factorization"]
+                if picture is not None and is_word(name) and set(name) == {"L"}:
+                    found.append((f"{side.title}, {sheet.name}", picture))
+        return found
 
     def _coverage(self, path: str) -> bytes:
         covered, sweeps = read_coverage(self._store, self._options.sweep_id)
@@ -650,6 +712,8 @@ class Site:
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
         return queries.run_query(self._store, query, most)
 
+
+_PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)
 
 _INDEX = "data/board.js"
 
