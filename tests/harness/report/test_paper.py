@@ -49,7 +49,7 @@ def test_a_table_of_flows_takes_the_printed_numbers_of_the_flow() -> None:
 
 
 def test_rules_that_were_not_trained_stay_empty_and_one_alone_is_no_table() -> None:
-    some = bits(**{word: 4.9 for word in sorted(words(3))[3:]})
+    some = bits(**dict.fromkeys(sorted(words(3))[3:], 4.9))
     (table,) = scale_table(board(rows(some)), BY_KEY["table4"])
     assert [row.rule for row in table.rows] == list(BY_KEY["table4"].rules)
     assert sum(row.row is not None for row in table.rows) == 5
