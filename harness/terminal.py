@@ -7,10 +7,12 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import rich.console
+import rich.markup
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -19,6 +21,12 @@ from lcma.harness.text import printable, printable_lines
 
 LONGEST_WORD, LONGEST_ERROR = 200, 2000
 """Characters of a word, and of all, that an error shows of a longer one."""
+
+LINE_SECONDS = 10.0
+"""Pause between the lines that say what long work does, where there is no terminal."""
+
+ReportFunction = Callable[[str, int, int | None], None]
+"""Called with what is done, how much of it, and of how much; None where that is unknown."""
 
 
 class Console(rich.console.Console):
@@ -54,6 +62,27 @@ def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def reporting_progress(console: Console | None = None) -> Iterator[ReportFunction]:
+    """Show what long work does on stderr: a bar on a terminal, else a line every ten seconds."""
+    from rich.progress import Progress
+
+    console = console or Console(stderr=True)
+    next_line = time.monotonic() + LINE_SECONDS
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(what: str, done: int, total: int | None) -> None:
+            nonlocal next_line
+            bar.update(task, description=rich.markup.escape(what), completed=done, total=total)
+            if not console.is_terminal and time.monotonic() >= next_line:
+                next_line = time.monotonic() + LINE_SECONDS
+                line = what if total is None else f"{what}, {done} of {total}"
+                console.print(Text(line), soft_wrap=True)
+
+        yield report
 
 
 @contextmanager

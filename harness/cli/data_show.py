@@ -22,25 +22,17 @@ def show(
     json: Json = False,
 ) -> None:
     """Describe a prepared set and draw a contact sheet of its images."""
-    from rich.progress import Progress
-
     import lcma.harness.data
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.inspection import inspect_set
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_set, render_channels, set_as_dict
     from lcma.harness.report.pictures import draw_contact_sheet
-    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import to_json
 
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {name}")
-
-        def progress(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{name}: {what}")
-
+    with reporting_progress() as progress:
         picture = draw_contact_sheet(prepared, out or Path(f"{name}.png"))
         found = inspect_set(prepared, progress)
         bars = ensure_bars(prepared, progress)

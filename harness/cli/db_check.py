@@ -12,22 +12,14 @@ def check(db: Db = None, json: Json = False) -> None:
     """
     from dataclasses import asdict
 
-    from rich.progress import Progress
-
     from lcma.db import locate
     from lcma.db.integrity import check_integrity
     from lcma.harness.place import find_place
-    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.terminal import print_line, reporting_progress
     from lcma.harness.text import format_count, to_json
 
     database = locate(find_place(db, None, None).db)
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("")
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
+    with reporting_progress() as progress:
         report = check_integrity(database, progress)
     if json:
         findings = [asdict(finding) for finding in report.findings]

@@ -31,22 +31,14 @@ def merge(
     """
     from dataclasses import asdict
 
-    from rich.progress import Progress
-
     from lcma.db import locate, merging
     from lcma.harness.place import find_place
-    from lcma.harness.terminal import Console
+    from lcma.harness.terminal import reporting_progress
     from lcma.harness.text import to_json
 
     ours = locate(find_place(db, None, None, write=True).db)
     theirs = locate(find_place(source, None, None).db)
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task("")
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
+    with reporting_progress() as progress:
         report = merging.merge(theirs, ours, dry_run=dry_run, progress=progress)
     if json:
         print(to_json(asdict(report)))

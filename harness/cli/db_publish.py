@@ -38,14 +38,12 @@ def publish(
     """
     import tempfile
 
-    from rich.progress import Progress
-
     from lcma.db import connect, publishing
     from lcma.harness.place import find_place
     from lcma.harness.report.export import parse_filters
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.shards import require_new, write_shard
-    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.terminal import print_line, reporting_progress
     from lcma.harness.text import format_count, format_size, to_json
 
     out = out.expanduser()
@@ -60,16 +58,10 @@ def publish(
     filters = parse_filters(where or ())
     store = connect(find_place(db, None, None).db, create=False)
     sweeps = [find_sweep(store, name) for name in sweep or ()]
-    errors = Console(stderr=True)
     with (
         tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder,
-        Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar,
+        reporting_progress() as progress,
     ):
-        task = bar.add_task("")
-
-        def progress(what: str, done: int, total: int | None) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
         made = Path(folder, "published.sqlite")
         published = publishing.publish(
             store.database,

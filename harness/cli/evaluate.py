@@ -29,7 +29,8 @@ def evaluate(
     Without a trial, evaluate every trial of the sweep (the newest) that has
     weights.
     """
-    from rich.progress import Progress
+    from functools import partial
+
     from rich.text import Text
 
     from lcma.db import connect
@@ -44,7 +45,7 @@ def evaluate(
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.reevaluation import reevaluate, require_weights
-    from lcma.harness.terminal import Console
+    from lcma.harness.terminal import Console, reporting_progress
     from lcma.harness.text import to_json
 
     if draws is not None and protocol != "plain":
@@ -60,20 +61,13 @@ def evaluate(
             raise no_weights_error(found, newest=sweep is None)
     require_weights(store, place, chosen, protocol)
     owner, evaluations = new_owner(), []
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        all_trials = bar.add_task("trials", total=len(chosen))
-        images = bar.add_task("images", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(images, completed=done, total=total)
-
-        for one in chosen:
-            bar.reset(images, description=describe_trial(one), total=None)
+    with reporting_progress() as report:
+        for number, one in enumerate(chosen, start=1):
+            images = f"trial {number} of {len(chosen)} ({describe_trial(one)}), images"
+            progress = partial(report, images)
             evaluations.append(
                 reevaluate(store, place, one, protocol, owner=owner, draws=draws, progress=progress)
             )
-            bar.advance(all_trials)
     if json:
         print(to_json(list(map(evaluation_as_dict, evaluations))))
         return

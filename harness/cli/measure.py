@@ -47,7 +47,6 @@ def measure(
     Without a trial, measure every trial of the sweep (the newest), or every one
     that --where chooses.
     """
-    from rich.progress import Progress
     from rich.text import Text
 
     from lcma.db import connect
@@ -61,7 +60,7 @@ def measure(
     )
     from lcma.harness.run.driver import new_owner
     from lcma.harness.run.measuring import find_measurable, make_measurement, measure_trial
-    from lcma.harness.terminal import Console, print_error
+    from lcma.harness.terminal import Console, print_error, reporting_progress
     from lcma.harness.text import printable, to_json
     from lcma.sweeps import known_sets
     from lcma.sweeps.measures import find_measure
@@ -83,13 +82,10 @@ def measure(
     if reason is not None:
         print_error(reason)
     owner, found = new_owner(), []
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(name, total=len(able))
-        for one in able:
-            bar.update(task, description=describe_trial(one))
+    with reporting_progress() as report:
+        for done, one in enumerate(able):
+            report(f"{name} of {describe_trial(one)}, trials", done, len(able))
             found.append(measure_trial(store, place, one, measurement, owner=owner))
-            bar.advance(task)
     if json:
         print(to_json(list(map(evaluation_as_dict, found))))
         return

@@ -37,39 +37,26 @@ def prepare(
     """Read a data set once into memory-mapped arrays with a manifest."""
     import time
 
-    from rich.markup import escape
-    from rich.progress import Progress
-
     import lcma.harness.data
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_prepared_set
-    from lcma.harness.terminal import Console, print_line, silencing_libraries
+    from lcma.harness.terminal import Console, print_line, reporting_progress, silencing_libraries
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command, print_commands
-    from lcma.harness.watch.progress import LINE_SECONDS
 
     root = find_place(None, None, data).data
     if download:
         source = fetch_files(name, root, source)
     console = Console(stderr=True)
     began: list[float] = []
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"preparing {name}")
-
-        next_line = time.monotonic() + LINE_SECONDS
+    with reporting_progress(console) as report:
 
         def progress(label: str, done: int, total: int) -> None:
-            nonlocal next_line
-            # Starting takes longer than reading a small set.
-            if not began:
+            if not began:  # starting takes longer than reading a small set
                 began.append(time.perf_counter())
-            if not console.is_terminal and time.monotonic() >= next_line:
-                next_line = time.monotonic() + LINE_SECONDS
-                line = f"{name}: {label}, {done} of {total} images"
-                console.print(escape(line), highlight=False, soft_wrap=True)
-            bar.update(task, completed=done, total=total, description=f"{name}: {label}")
+            report(f"{name}: {label}", done, total)
 
         with silencing_libraries():
             prepared = lcma.harness.data.prepare(

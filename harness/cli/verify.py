@@ -34,15 +34,16 @@ def verify(
     verifications, unless the database is the reference. The exit code is 1 where
     a difference is above the tolerance.
     """
-    from rich.progress import Progress
+    from functools import partial
+
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import REFERENCE, find_place, name_database
     from lcma.harness.report.verification import render_verification, verification_as_dict
     from lcma.harness.run.verification import choose_sample, store_verification, verify
-    from lcma.harness.terminal import Console, print_line, user_name
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.terminal import Console, print_line, reporting_progress, user_name
+    from lcma.harness.text import printable, short_id, to_json
 
     if (trial is None) == (sample is None):
         raise UserError("give one trial, by the first characters of its id, or --sample N")
@@ -50,15 +51,16 @@ def verify(
     store, console, errors = connect(place.db, create=False), Console(), Console(stderr=True)
     chosen = [trial] if trial is not None else choose_sample(store, place, sample or 0, seed)
     found, content = [], []
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        steps = bar.add_task("training steps", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(steps, completed=done, total=total)
-
-        for one in chosen:
+    with reporting_progress(errors) as report:
+        for number, one in enumerate(chosen, start=1):
+            steps = f"trial {number} of {len(chosen)} ({short_id(one)}), training steps"
             verified = verify(
-                store, place, one, tolerance=tolerance, user=user_name(), progress=progress
+                store,
+                place,
+                one,
+                tolerance=tolerance,
+                user=user_name(),
+                progress=partial(report, steps),
             )
             refused = None
             try:

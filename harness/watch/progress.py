@@ -23,15 +23,12 @@ from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import Plan
 from lcma.harness.run.prediction import Predictions
 from lcma.harness.run.work import Report
-from lcma.harness.terminal import Console
+from lcma.harness.terminal import LINE_SECONDS, Console
 from lcma.harness.text import format_duration
 from lcma.harness.watch.predictions import describe_limits, describe_rest
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
-
-LINE_SECONDS = 10.0
-"""Interval between lines about what runs, where there are no bars."""
 
 NAMED = 3
 """Running jobs that such a line names."""

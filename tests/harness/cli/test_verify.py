@@ -1,6 +1,7 @@
 """`lcma verify`, as it is typed, on both engines."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def store(
     url = f"sqlite:///{trained.backup(in_tmp / 'copy.db')}"
     monkeypatch.setenv("LCMA_DB", url)
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
+    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 1e9)  # however slow this machine is
     return db.connect(url)
 
 
@@ -40,10 +42,12 @@ def test_a_verification_is_stored_on_a_server_too(
 ) -> None:
     monkeypatch.setenv("LCMA_DB", current_postgres_url)
     on_server = train(Place(current_postgres_url, in_tmp / "runs", photos_root))
-    test_what_comes_out_is_said_and_stored(on_server, lcma)
+    test_what_comes_out_is_said_and_stored(on_server, lcma, monkeypatch)
 
 
-def test_what_comes_out_is_said_and_stored(store: db.Store, lcma: Typed) -> None:
+def test_what_comes_out_is_said_and_stored(
+    store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To the bit, then with a difference within and above the tolerance."""
     trial = str(store.results().trial_id[0])
     code, out, err = lcma("verify", trial[:8])
@@ -58,7 +62,13 @@ def test_what_comes_out_is_said_and_stored(store: db.Store, lcma: Typed) -> None
     said = "the largest difference is 0.12 bits/dim, above the tolerance of 0.0001\n"
     assert out.endswith(said)
     assert "torch: 1.0 then, 2." in out
-    code, out, _ = lcma("verify", trial[:8], "--tolerance", "0.5", "--json")
+    with monkeypatch.context() as patched:
+        patched.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
+        code, out, err = lcma("verify", trial[:8], "--tolerance", "0.5", "--json")
+    steps = re.findall(
+        rf"^trial 1 of 1 \({trial[:8]}\), training steps, (\d+) of (\d+)$", err, re.M
+    )
+    assert steps[-1][0] == steps[-1][1], "off a terminal too it says how far it is"
     found = json.loads(out)
     assert (code, found["verified"], found["equal"], found["stored"]) == (0, True, False, True)
     assert found["largest_difference"] == pytest.approx(0.125)
