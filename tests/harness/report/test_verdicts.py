@@ -235,9 +235,10 @@ def test_whether_a_gap_persists(later, decision):
 
 
 @pytest.mark.parametrize(("moved", "decision"), [(0.1, "supported"), (0.6, "refuted")])
-def test_what_the_variant_of_the_data_moves(moved, decision):
+@pytest.mark.parametrize("size", [16, 64])
+def test_what_the_variant_of_the_data_moves(moved, decision, size):
     bits = shifted(-0.1)
-    more = {"dataset": "celeba64", "size": 64}
+    more = {"dataset": "celeba64" if size == 64 else f"celeba64-{size}", "size": size}
     integers = rows(bits, variant="u8", **more)
     moved_bits = {
         name: {s: b - moved + SPREAD[(s + 1) % 6] for s, b in by.items()}
@@ -248,6 +249,25 @@ def test_what_the_variant_of_the_data_moves(moved, decision):
     (one,) = (one for one in made.verdicts if one.claim.key == "variant")
     assert one.decision == decision
     assert "0.31" in one.claim.text
+    small = "" if size == 64 else f"-{size}"
+    assert one.claim.sets == ("--dataset", f"celeba64{small},celeba64{small}-float")
+
+
+@pytest.mark.parametrize(
+    ("faces", "objects", "decision"), [(-0.3, -0.1, "supported"), (-0.1, -0.2, "refuted")]
+)
+@pytest.mark.parametrize("variant", ["u8", "float"])
+def test_whether_faces_gain_more(faces, objects, decision, variant):
+    of_faces = {"dataset": "celeba64-16", "variant": variant, "data_digest": "f" * 64}
+    one = rows(shifted(faces), **of_faces)
+    other = rows(shifted(objects, spread=0.5), dataset="cifar10-16")
+    large = rows(shifted(0.0), dataset="cifar10", data_digest="e" * 64, size=32)
+    made = make_verdicts(board(one + other + large))
+    (claim,) = (one for one in made.verdicts if one.claim.key == "faces")
+    assert claim.decision == decision
+    assert claim.comparison.test.mean == pytest.approx(faces - objects, abs=0.01)
+    sizes = [cells.group.size for cells in claim.claim.members]
+    assert sizes == [16, 16], "of one size alone"
 
 
 def test_means_over_flows_and_data_sets():
