@@ -11,6 +11,7 @@ A page has what is made between two comments, the first of which says what it is
 - `difference of=NAME from=NAME KEY=VALUE ...`: a difference paired by seed, ± 95 %
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
+- `claims KEY=VALUE ...`: a row for each verdict, in short
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps` or `curves`
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
@@ -40,7 +41,7 @@ from lcma.harness.report.forest import draw_forest
 from lcma.harness.report.gallery import draw_maps
 from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
-from lcma.harness.report.verdicts import verdicts_as_markdown
+from lcma.harness.report.verdicts import summarize_verdicts, verdicts_as_markdown
 from lcma.harness.results.board import Board, BoardRow, read_board
 from lcma.harness.results.curves import (
     choose_trainings,
@@ -57,10 +58,10 @@ from lcma.sweeps.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 
-PAGES = ("README.md", "docs/findings.md")
+PAGES = ("README.md", "docs/findings.md", "docs/findings-in-full.md")
 
 MADE = re.compile(
-    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|picture)\b"
+    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|picture)\b"
     r"(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
     re.DOTALL,
 )
@@ -114,13 +115,8 @@ def _make(kind: str, rest: str, store: Store) -> str:
             return str(found.rows[0][0])
         return f"\n\n{table_as_markdown(make_table(found))}\n"
     words = _split(rest)
-    if kind in ("board", "verdicts"):
-        where, options = _where(words), _options(words)
-        if kind == "board":
-            text = board_as_markdown(read_board(store, **options, **where))
-        else:
-            text = verdicts_as_markdown(read_verdicts(store, **options, **where))
-        return f"\n\n{text}\n"
+    if kind in TABLES:
+        return f"\n\n{TABLES[kind](store, _options(words) | _where(words))}\n"
     places = int(_one(words, "places", "3"))
     if kind == "difference":
         options = _options(words) | {"against": _one(words, "from")}
@@ -137,6 +133,15 @@ def _make(kind: str, rest: str, store: Store) -> str:
     if value is None:
         raise UserError("there is no such number of one seed alone")
     return format_number(value, places) if isinstance(value, float) else str(value)
+
+
+TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
+    "board": lambda store, options: board_as_markdown(read_board(store, **options)),
+    "verdicts": lambda store, options: verdicts_as_markdown(read_verdicts(store, **options)),
+    "claims": lambda store, options: table_as_markdown(
+        summarize_verdicts(read_verdicts(store, **options))
+    ),
+}
 
 
 def _split(rest: str) -> dict[str, list[str]]:

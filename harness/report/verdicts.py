@@ -172,6 +172,30 @@ def verdicts_as_markdown(results: Verdicts) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def summarize_verdicts(results: Verdicts) -> Table:
+    """Return a row for each verdict for people: the claim in words, and the number it is about."""
+    columns = (
+        TableColumn("claim"),
+        TableColumn("of"),
+        TableColumn("verdict"),
+        TableColumn("effect ± 95 %", right=True),
+        TableColumn("n", kind="number"),
+        TableColumn("about how many seeds would decide", kind="number"),
+    )
+    rows = [
+        (
+            one.claim.text,
+            ", ".join(dict.fromkeys(cells.group.flow for cells in one.claim.members)),
+            one.decision,
+            _format_effect(one),
+            one.n,
+            one.seeds,
+        )
+        for one in (*results.verdicts, *results.apart)
+    ]
+    return Table(columns, tuple(rows))
+
+
 def verdict_sentence(one: Verdict) -> str:
     """Return the claim, on which models, by which numbers, and why it is decided so."""
     claim, test = one.claim, one.comparison.test
@@ -323,18 +347,22 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
     sets = {cells.group.set_name for one in verdicts for cells in one.claim.members}
     rows, named = [], [_name_cells(one, several_sets=len(sets) > 1) for one in verdicts]
     for one, name in zip(verdicts, named, strict=True):
-        test, effect = one.comparison.test, None
-        if test is not None:
-            effect = format_number(test.mean, 3, sign=True)
-            if test.half_width is not None:
-                effect += f" ± {format_number(test.half_width, 3)}"
         # Models of one flow and set are told apart by their length, where there are several.
         alike = [other.claim.key for other, its in zip(verdicts, named, strict=True) if its == name]
         if alike.count(one.claim.key) > 1:
             name += f" {one.claim.cells.group.profile} {one.claim.cells.group.steps}"
-        rows.append((one.decision, one.claim.key, name, effect, one.n, one.holm_p))
+        rows.append((one.decision, one.claim.key, name, _format_effect(one), one.n, one.holm_p))
     styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
     return Table(COLUMNS, tuple(rows), styles=styles)
+
+
+def _format_effect(one: Verdict) -> str | None:
+    test = one.comparison.test
+    if test is None:
+        return None
+    half = test.half_width
+    mean = format_number(test.mean, 3, sign=True)
+    return mean if half is None else f"{mean} ± {format_number(half, 3)}"
 
 
 def _name_cells(one: Verdict, *, several_sets: bool) -> str:
