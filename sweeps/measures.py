@@ -83,18 +83,27 @@ def name_control(measure: str, control: str) -> str:
 KID_MIDPOINTS = name_control(KID, MIDPOINTS)
 """The measure of images decoded half way between two."""
 
-WITH_CONTROLS = (*OF_SAMPLES, KID_MIDPOINTS)
+PATH_LENGTH = "path_length"
+"""The measure of how far features go between two images, on a path through their latents."""
+
+OF_INTERPOLATION = {
+    KID_MIDPOINTS: name_control(KID, PIXEL_MIDPOINTS),
+    PATH_LENGTH: name_control(PATH_LENGTH, "pixels"),
+}
+"""Measures of images between two, each with its control of the means of pixels."""
+
+WITH_CONTROLS = (*OF_SAMPLES, *OF_INTERPOLATION)
 """Measures that have controls."""
 
 
-BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID, KID_MIDPOINTS})
+BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID, *OF_INTERPOLATION})
 """Measures that `lcma measure` takes, and no training."""
 
 
 def name_controls(measure: str) -> tuple[str, ...]:
     """Return the measures that have the values of all controls of a measure."""
-    if measure == KID_MIDPOINTS:
-        return (name_control(KID, PIXEL_MIDPOINTS),)
+    if measure in OF_INTERPOLATION:
+        return (OF_INTERPOLATION[measure],)
     return tuple(name_control(measure, control) for control in CONTROLS)
 
 
@@ -178,6 +187,19 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "squared distance",
         None,
         "kid of a control: the means of these two images, pixel by pixel",
+    ),
+    MeasureKind(
+        PATH_LENGTH,
+        "times the distance",
+        "lower",
+        "length of the way of features from one image of the test part to another, through the "
+        "latents, over the distance of its ends",
+    ),
+    MeasureKind(
+        OF_INTERPOLATION[PATH_LENGTH],
+        "times the distance",
+        None,
+        "path_length of a control: the way of the means of these two images, pixel by pixel",
     ),
     *_of_samples(FID, "squared distance", "Fréchet distance of features"),
 )

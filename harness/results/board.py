@@ -29,10 +29,8 @@ from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
-    KID,
-    KID_MIDPOINTS,
+    OF_INTERPOLATION,
     ORDERS,
-    PIXEL_MIDPOINTS,
     WITH_CONTROLS,
     MeasureKind,
     find_measure,
@@ -697,8 +695,8 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
             f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black in "
             "them."
         )
-    pixels = beside.get(name_control(KID, PIXEL_MIDPOINTS))
-    if kind.name == KID_MIDPOINTS and pixels is not None:
+    pixels = beside.get(OF_INTERPOLATION.get(kind.name, ""))
+    if pixels is not None:
         yield (
             "Control that has to be worse: means of the same two images, pixel by pixel, "
             f"{_describe_measure(pixels)}."

@@ -1,9 +1,10 @@
 """Measures of a trained flow's samples beside real images, with controls."""
 
 import contextlib
+import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -18,7 +19,7 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.files import write_file
 from lcma.harness.train.controls import choose_evenly, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
-from lcma.harness.train.interpolation import decode_midpoints
+from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.models import Flow
@@ -31,7 +32,8 @@ from lcma.sweeps.measures import (
     HELD_OUT,
     KID,
     KID_MIDPOINTS,
-    PIXEL_MIDPOINTS,
+    OF_INTERPOLATION,
+    PATH_LENGTH,
     SWD,
     name_control,
     name_overflow,
@@ -39,6 +41,9 @@ from lcma.sweeps.measures import (
 
 FID_IMAGES: Final = 2049
 """Fewest images of a Fréchet distance: of no more than features, covariances would say nothing."""
+
+PATH_STEPS: Final = 4
+"""Steps of a path whose length is measured."""
 
 FILE_NAME: Final = "controls.json"
 """The file in the folder of a prepared set that keeps what controls were measured."""
@@ -160,14 +165,14 @@ def measure_samples(
         real = judge.describe_real(prepared, part, count, device)
         found.append(_make(prefix + judge.name, judge.compare(described[:count], real), count))
     if judge.name == KID:
-        found += _measure_midpoints(flow, prepared, judge, counts["test"], device)
+        found += _measure_between(flow, prepared, judge, counts["test"], device)
     return tuple(found)
 
 
-def _measure_midpoints(
+def _measure_between(
     flow: Flow, prepared: Prepared, judge: Judge, count: int, device: torch.device
 ) -> list[Measure]:
-    """Return the measure of midpoints between images of the test part, and of their pixels' means.
+    """Return the measures of what lies between images of the test part, and of means of pixels.
 
     The ends lie half way between the real images that all is compared with, in their order, where
     the part has as many more; those of a pair are half of the part apart.
@@ -177,17 +182,39 @@ def _measure_midpoints(
     first = torch.from_numpy(np.array(part[places])).to(device)
     last = first.roll(count // 2, 0)
     real = judge.describe_real(prepared, "test", count, device)
-    decoded = judge.compare(judge.describe(decode_midpoints(flow, first, last)), real)
+    ends = judge.describe(first)
+
+    def measure(points: Iterable[Tensor]) -> tuple[Distance, Distance]:
+        described = [judge.describe(images) for images in points]
+        path = [ends, *described, ends.roll(count // 2, 0)]
+        return judge.compare(described[PATH_STEPS // 2 - 1], real), measure_path(path)
 
     def measure_pixels() -> _Values:
-        means = (first.float() + last.float()) / 2
-        return {PIXEL_MIDPOINTS: judge.compare(judge.describe(means), real)}
+        parts = [step / PATH_STEPS for step in range(1, PATH_STEPS)]
+        found = measure((1 - t) * first.float() + t * last.float() for t in parts)
+        return dict(zip(OF_INTERPOLATION.values(), found, strict=True))
 
-    key = f"{judge.key}, {count} midpoints"
+    names = (KID_MIDPOINTS, PATH_LENGTH)
+    found = measure(decode_between(flow, first, last, PATH_STEPS))
+    key = f"{judge.key}, {count} paths of {PATH_STEPS} steps"
     return [
-        _make(KID_MIDPOINTS, decoded, count),
-        *_measure_once(prepared, judge, key, count, (PIXEL_MIDPOINTS,), measure_pixels),
+        *(_make(name, one, count) for name, one in zip(names, found, strict=True)),
+        *_measure_once(prepared, key, count, tuple(OF_INTERPOLATION.values()), measure_pixels),
     ]
+
+
+def measure_path(path: Sequence[Tensor]) -> Distance:
+    """Return the mean length of paths over the distance of their ends, 1 where they are straight.
+
+    Args:
+        path: Features (N, D) at each point, first and last those of the ends. Pairs whose ends are
+            the same are left out.
+    """
+    steps = [(b - a).norm(dim=1) for a, b in itertools.pairwise(path)]
+    lengths = torch.stack(steps).sum(0) / (path[-1] - path[0]).norm(dim=1)
+    lengths = lengths[lengths.isfinite()]
+    error = math.nan if len(lengths) < 2 else float(lengths.std()) / math.sqrt(len(lengths))
+    return Distance(float(lengths.mean()), error)
 
 
 def _make(name: str, found: Distance, count: int) -> Measure:
@@ -220,12 +247,13 @@ def _measure_controls(
         }
 
     key = f"{judge.key}, {count} images"
-    return _measure_once(prepared, judge, key, count, tuple(CONTROLS), measure)
+    names = {control: name_control(judge.name, control) for control in CONTROLS}
+    measured = _measure_once(prepared, key, count, tuple(CONTROLS), measure)
+    return [replace(one, name=names[one.name]) for one in measured]
 
 
 def _measure_once(
     prepared: Prepared,
-    judge: Judge,
     key: str,
     count: int,
     names: tuple[str, ...],
@@ -247,10 +275,7 @@ def _measure_once(
         with contextlib.suppress(UserError):
             write_file(prepared.folder / FILE_NAME, f"{file.model_dump_json(indent=2)}\n".encode())
     _known[digest, key] = stored
-    return [
-        Measure(name_control(judge.name, name), value, error, count)
-        for name, (value, error) in stored.items()
-    ]
+    return [Measure(name, value, error, count) for name, (value, error) in stored.items()]
 
 
 class _File(BaseModel):

@@ -98,10 +98,16 @@ def test_several_recipes_have_a_claim_together() -> None:
 
 
 @pytest.mark.parametrize(("of_pixels", "decision"), [(5.0, "supported"), (3.0, "refuted")])
-def test_interpolations_have_to_beat_the_means_of_pixels(of_pixels: float, decision: str) -> None:
-    kind = find_measure("kid_midpoints")
+@pytest.mark.parametrize(
+    ("measure", "pixels"),
+    [("kid_midpoints", "kid_pixel_midpoints"), ("path_length", "path_length_pixels")],
+)
+def test_interpolations_have_to_beat_the_means_of_pixels(
+    measure: str, pixels: str, of_pixels: float, decision: str
+) -> None:
+    kind = find_measure(measure)
     looks = noisy({"LLL": 4.0, "checkerboard-even": 4.1}, 6, 0.02, np.random.default_rng(0))
-    control = Measure("kid_pixel_midpoints", of_pixels, 0.1, 500)
+    control = Measure(pixels, of_pixels, 0.1, 500)
     beside = {("r" * 20, DIGEST, "plain"): {control.name: control}}
     made = make_verdicts(board(rows(looks), None, kind=kind), kind=kind, beside_samples=beside)
     assert decisions(made)["interpolation"] == decision

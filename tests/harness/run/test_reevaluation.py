@@ -22,13 +22,14 @@ from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights
-from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.run.sample_quality import measure_path, measure_swd
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.worker import run_work
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.features import LITE0
-from lcma.harness.train.interpolation import decode_midpoints
+from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.wasserstein import Distance
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
@@ -434,10 +435,14 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
     assert found["kid"]["value"] > found["kid_noise_5"]["value"]
     assert abs(found["kid_null"]["value"]) < found["kid"]["value"]
     assert {"kid_pixel_midpoints", "holdout_kid"} <= found.keys()
+    assert found["path_length"]["value"] > 1
+    assert found["path_length_pixels"]["value"] > 1
+    assert found["path_length"]["standard_error"] > 0
     assert "bits_per_dim" not in found
     for by, said in (
         ("kid", "Controls of kid on 30 "),
         ("kid_midpoints", "Control that has to be"),
+        ("path_length", "Control that has to be"),
     ):
         code, out, _ = measured.board("--by", by, "--json")
         (group,) = json.loads(out)["groups"]
@@ -452,18 +457,29 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
     assert len(json.loads(out)["groups"]) == 2
 
 
+def test_a_straight_path_has_length_one_and_a_detour_its_own() -> None:
+    ends = torch.zeros(3, 2), torch.tensor([[4.0, 0.0], [4.0, 0.0], [0.0, 0.0]])
+    straight, detour = torch.tensor([[2.0, 0.0]] * 3), torch.tensor([[2.0, 1.5]] * 3)
+    assert measure_path([ends[0], straight, ends[1]]) == Distance(1.0, 0.0), "equal ends are out"
+    assert measure_path([ends[0], detour, ends[1]]).value == pytest.approx(1.25)
+    mixed = torch.stack([straight[0], detour[0], detour[0]])
+    found = measure_path([ends[0], mixed, ends[1]])
+    assert (found.value, found.standard_error) == (pytest.approx(1.125), pytest.approx(0.125))
+
+
 def test_midpoints_are_decoded_from_the_mean_of_latents(trained, photos_root) -> None:
     here = trained("realnvp")
     flow, _ = load_trained(here.store, here.place, here.one)
     images = torch.from_numpy(np.array(data.load("photos8", photos_root).part("test").images))[:4]
     other = images.roll(1, 0)
     state = torch.get_rng_state()
-    found = decode_midpoints(flow, images, other)
+    found = decode_between(flow, images, other, 4)
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(found, decode_midpoints(flow, images, other))
+    assert torch.equal(found, decode_between(flow, images, other, 4))
     with torch.no_grad():
         generator = torch.Generator().manual_seed(derive_seed(0, "midpoints", 0))
         latents = [flow.eval().encode(x.float(), generator) for x in (images, other)]
         expected = flow.decode([(a + b) / 2 for a, b in zip(*latents, strict=True)])
-    assert torch.equal(found, expected.to(torch.uint8))
-    assert not torch.equal(found, ((images.int() + other) // 2).to(torch.uint8))
+    assert torch.equal(found[1], expected.to(torch.uint8))
+    assert torch.equal(found[1:2], decode_between(flow, images, other, 2))
+    assert not torch.equal(found[1], ((images.int() + other) // 2).to(torch.uint8))
