@@ -38,12 +38,26 @@ def read_environment(device: str) -> db.Environment:
         python=platform.python_version(),
         torch=torch.__version__,
         platform=platform.platform(),
-        device=torch.cuda.get_device_name() if device == "cuda" else platform.machine(),
+        device=torch.cuda.get_device_name() if device == "cuda" else _processor(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         packages=json.dumps(packages, sort_keys=True),
         driver=_driver() if device == "cuda" else None,
         flags=json.dumps(_flags(), sort_keys=True),
     )
+
+
+def _processor() -> str:
+    """Return the architecture of the processor with its maker, family and model where known.
+
+    Between makers the last bits of a sum differ, whatever instructions they share.
+    """
+    try:
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        first = ""
+    facts = dict(re.findall(r"^([^\t:]+)\t*: (.*)$", first, re.M))
+    parts = [facts[key] for key in ("vendor_id", "cpu family", "model") if key in facts]
+    return " ".join((platform.machine(), *parts))
 
 
 def _version_of(name: str) -> str | None:

@@ -1,6 +1,7 @@
 """`lcma verify`, as it is typed, on both engines."""
 
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -56,12 +57,13 @@ def test_what_comes_out_is_said_and_stored(
     with sa.create_engine(store.url).begin() as connection:
         change = "UPDATE measures SET value = value + 0.125 WHERE name = 'bits_per_dim'"
         connection.execute(sa.text(change))
-        connection.execute(sa.text("UPDATE environments SET torch = '1.0'"))
+        connection.execute(sa.text("UPDATE environments SET torch = '1.0', device = 'abacus'"))
     code, out, err = lcma("verify", trial[:8])
     assert (code, err) == (1, "")
     said = "the largest difference is 0.12 bits/dim, above the tolerance of 0.0001\n"
     assert out.endswith(said)
     assert "torch: 1.0 then, 2." in out
+    assert f"device: abacus then, {platform.machine()}" in out, "and its maker, where known"
     with monkeypatch.context() as patched:
         patched.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
         code, out, err = lcma("verify", trial[:8], "--tolerance", "0.5", "--json")
