@@ -216,6 +216,7 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
         claim = world.win(world.trials[0])
         world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=artifacts)
     assert world.store.artifacts(world.trials[0]) == [new, other]
+    assert world.store.job_artifacts(world.trials) == {world.trials[0]: [new, other]}
 
 
 @pytest.mark.parametrize("longest_only", [True, False])

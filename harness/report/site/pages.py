@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -301,7 +300,6 @@ class Site:
             template,
             path,
             scope=self._scope,
-            version=version("lcma").split("+")[0],
             live=self._options.live,
             busy=self._options.live and self.busy,
             charts={chart.id: chart for chart in drawn},
