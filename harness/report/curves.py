@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lcma.harness.report.board import name_measure
 from lcma.harness.results.board import name_unit
-from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, LineKey
+from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, DifferenceLine, LineKey
 from lcma.harness.results.statistics import Summary
 from lcma.harness.text import format_number, printable
 
@@ -96,7 +96,16 @@ def describe_chart(chart: CurveChart) -> str:
             if line.mean
         ]
         sentences.append(f"{panel.label}: {', '.join(ends) or 'no mean'}.")
+        differences = [_describe_difference(line) for line in panel.differences if line.mean]
+        if differences:
+            sentences.append(f"Differences from conventional: {', '.join(differences)}.")
     return " ".join([*sentences, *chart.notes])
+
+
+def _describe_difference(line: DifferenceLine) -> str:
+    step, mean = line.mean[-1]
+    half = f" ± {line.band[-1][2] - mean:.4f}" if line.band else ""
+    return f"{line.key.name} {mean:+.4f}{half} at step {step} (n = {line.n})"
 
 
 def _by_line(chart: CurveChart) -> Iterator[tuple[LineKey, list[CurveLine | None]]]:
