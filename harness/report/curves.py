@@ -13,7 +13,14 @@ from rich.text import Text
 
 from lcma.harness.report.board import name_measure
 from lcma.harness.results.board import name_unit
-from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, DifferenceLine, LineKey
+from lcma.harness.results.curves import (
+    CurveChart,
+    CurveCharts,
+    CurveLine,
+    CurvePanel,
+    DifferenceLine,
+    LineKey,
+)
 from lcma.harness.results.statistics import Summary
 from lcma.harness.text import format_number, printable
 
@@ -90,16 +97,26 @@ def describe_chart(chart: CurveChart) -> str:
     """Return the last value of every line in words."""
     sentences = []
     for panel in chart.panels:
-        ends = [
-            f"{line.key.name} {line.mean[-1][1]:.4f} at step {line.mean[-1][0]} (n = {line.n})"
-            for line in panel.lines
-            if line.mean
-        ]
-        sentences.append(f"{panel.label}: {', '.join(ends) or 'no mean'}.")
-        differences = [_describe_difference(line) for line in panel.differences if line.mean]
-        if differences:
-            sentences.append(f"Differences from conventional: {', '.join(differences)}.")
+        sentences.append(f"{describe_panel(panel)}.")
+        if panel.differences:
+            sentences.append(f"{describe_differences(panel)}.")
     return " ".join([*sentences, *chart.notes])
+
+
+def describe_panel(panel: CurvePanel) -> str:
+    """Return the last value of every line of a panel."""
+    ends = [
+        f"{line.key.name} {line.mean[-1][1]:.4f} at step {line.mean[-1][0]} (n = {line.n})"
+        for line in panel.lines
+        if line.mean
+    ]
+    return f"{panel.label}: {', '.join(ends) or 'no mean'}"
+
+
+def describe_differences(panel: CurvePanel) -> str:
+    """Return the last difference of every line of a panel from the conventional one."""
+    differences = [_describe_difference(line) for line in panel.differences if line.mean]
+    return f"Differences from conventional: {', '.join(differences) or 'none'}"
 
 
 def _describe_difference(line: DifferenceLine) -> str:

@@ -30,6 +30,7 @@ too; Vega runs by its interpreter, which needs no eval.
 
 TABS = (
     ("index.html", "Leaderboard"),
+    ("compare.html", "Compare"),
     ("verdicts.html", "Verdicts"),
     ("paper.html", "Against the paper"),
     ("coverage.html", "Coverage"),

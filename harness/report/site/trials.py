@@ -55,7 +55,6 @@ class TrialPage:
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
-    pretraining_id: str | None
 
 
 def list_trials(rows: Sequence[TrialFacts], most: int) -> list[TrialFacts]:
@@ -112,7 +111,6 @@ def read_trials(store: Store, trials: Sequence[TrialFacts]) -> list[TrialPage]:
                 provenance=tuple(_provenance(one, own, artifacts.get(one["job_id"], ()))),
                 sweeps=tuple(sweeps[one["trial_id"]]),
                 recipe=_pretty(body),
-                pretraining_id=own[0]["pretraining_id"] if own else None,
             )
         )
     return found
