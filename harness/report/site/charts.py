@@ -103,7 +103,8 @@ def overlay_charts(chart: CurveChart, keys: Sequence[LineKey]) -> tuple[Chart, .
             spec = overlay_spec(
                 curve_pictures.find_difference_range(few), "difference from conventional", zero=True
             )
-            spec |= {"datasets": {"lines": _overlay_points(drawn, keys)}}
+            points = _overlay_points(drawn, keys)
+            spec |= {"datasets": {"lines": points, "zero": [{"value": 0.0}]}}
             found.append(
                 Chart(f"differences-{number}", title, curves.describe_differences(few), spec)
             )
@@ -250,7 +251,7 @@ def _overlay_spec(zero: bool) -> str:
         ),
     ]
     if zero:
-        layers.append(alt.Chart(alt.InlineData([{"zero": 0}])).mark_rule().encode(y="zero:Q"))
+        layers.append(alt.Chart(alt.NamedData("zero")).mark_rule(size=1.5).encode(y="value:Q"))
     return _text(alt.layer(*layers))
 
 
