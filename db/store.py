@@ -1453,6 +1453,11 @@ class Store:
         with self._reader.connect() as connection:
             return [CellState(**row._mapping) for row in connection.execute(query)]
 
+    def latest_event(self) -> int:
+        """Return the number of the latest event, 0 for none: where it is the same, no job moved."""
+        with self._reader.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+
     def running_jobs(self) -> list[JobFacts]:
         """Return the running jobs with what they are and how far, oldest attempt first.
 

@@ -343,7 +343,7 @@ def _require_any(
 
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
-_LARGEST = 1e100
+LARGEST = 1e100
 """A value that is not below this, or is no number, is not drawn."""
 
 _NAMED = 6
@@ -544,7 +544,7 @@ def _seed_curve(
         steps=max(job.steps for job in jobs),
         in_mean=False,
         all_points=sum(curve.points for curve in curves),
-        points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < _LARGEST),
+        points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < LARGEST),
     )
 
 

@@ -12,7 +12,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lcma.harness.report.site.trials import ThinnedCurve
-from lcma.harness.results.curves import MOST_LINES, Band, CurveChart, LineKey, Points
+from lcma.harness.results.curves import (
+    MOST_LINES,
+    Band,
+    CurveChart,
+    CurvePanel,
+    LineKey,
+    Points,
+)
 from lcma.harness.text import printable, printable_lines
 from lcma.sweeps.errors import UserError
 
@@ -92,11 +99,7 @@ def overlay_charts(chart: CurveChart, keys: Sequence[LineKey]) -> tuple[Chart, .
             lines=tuple(line for line in panel.lines if line.key in keys),
             differences=tuple(line for line in panel.differences if line.key in keys),
         )
-        words = curves.describe_panel(few)
-        drawn = [(line.key, line.mean, line.band) for line in few.lines]
-        spec = overlay_spec(curve_pictures.find_axis_range(few), few.label)
-        spec |= {"datasets": {"lines": _overlay_points(drawn, keys)}}
-        found.append(Chart(f"overlay-{number}", few.label, words, spec))
+        found.append(panel_chart(few, keys, f"overlay-{number}"))
         if panel is compared:
             drawn = [(line.key, line.mean, line.band) for line in few.differences]
             title = f"{few.label}: difference from conventional"
@@ -109,6 +112,16 @@ def overlay_charts(chart: CurveChart, keys: Sequence[LineKey]) -> tuple[Chart, .
                 Chart(f"differences-{number}", title, curves.describe_differences(few), spec)
             )
     return tuple(found)
+
+
+def panel_chart(panel: CurvePanel, keys: Sequence[LineKey], id: str) -> Chart:
+    """Return the chart of the lines of a panel, drawn as their places among the keys say."""
+    from lcma.harness.report import curve_pictures, curves
+
+    drawn = [(line.key, line.mean, line.band) for line in panel.lines]
+    spec = overlay_spec(curve_pictures.find_axis_range(panel), panel.label)
+    spec |= {"datasets": {"lines": _overlay_points(drawn, keys)}}
+    return Chart(id, panel.label, curves.describe_panel(panel), spec)
 
 
 def _overlay_points(

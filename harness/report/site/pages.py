@@ -33,6 +33,7 @@ from lcma.harness.report.site.charts import (
     curve_chart,
     overlay_charts,
     overlay_spec,
+    panel_chart,
     require_site_extra,
     vega_bundle,
 )
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
     from lcma.harness.results.budgets import BudgetCurve
     from lcma.harness.results.maps import MapReader
+    from lcma.harness.results.running import Running
 
 TRIAL_PAGES = 2000
 """Most trials that have a page of their own."""
@@ -131,6 +133,16 @@ class Site:
         self._beside: dict[str, bytes] = {}
         self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
+
+    def reuse(self, former: "Site") -> None:
+        """Take over what a former one read of results, where no job has moved since."""
+        if self._moved == former._moved:
+            kept = former.__dict__.keys() & _OF_RESULTS
+            self.__dict__ |= {name: former.__dict__[name] for name in kept}
+
+    @cached_property
+    def _moved(self) -> int:
+        return self._store.latest_event()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""
@@ -330,9 +342,17 @@ class Site:
         from lcma.harness.report import board
 
         number = _number(path)
+        running = self._read_running() if self._options.live and number == 0 else None
+        panel = None if running is None else running.panel
+        keys = [] if panel is None else [line.key for line in panel.lines]
+        drawn = () if panel is None else (panel_chart(panel, keys, "running"),)
         return self._render(
             "board.html",
             path,
+            drawn,
+            running=running,
+            lines=keys,
+            page_of={one["job_id"]: one["page"] for one in self._trials} if running else {},
             board=self._leaderboard,
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
@@ -347,6 +367,12 @@ class Site:
             answers=self._answers,
             extent=self._extent,
         )
+
+    def _read_running(self) -> "Running | None":
+        from lcma.harness.results.running import read_running
+
+        found = read_running(self._store, self._options.sweep_id)
+        return found if found.count else None
 
     @cached_property
     def _extent(self) -> Mapping[str, Any]:
@@ -797,6 +823,12 @@ _OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
 
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
 
+
+_OF_RESULTS = {
+    *("_leaderboard", "_board_pages", "_extent", "_answers", "_printed", "_trial_pages"),
+    *("_series", "_curves"),
+}
+"""Properties of a site that are the same until a job moves."""
 
 _group_key = attrgetter(*COMPARABLE)
 
