@@ -136,12 +136,12 @@ class Site:
 
     def reuse(self, former: "Site") -> None:
         """Take over what a former one read of results, where no job has moved since."""
-        if self._moved == former._moved:
+        if self._latest_event == former._latest_event:
             kept = former.__dict__.keys() & _OF_RESULTS
             self.__dict__ |= {name: former.__dict__[name] for name in kept}
 
     @cached_property
-    def _moved(self) -> int:
+    def _latest_event(self) -> int:
         return self._store.latest_event()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
@@ -268,6 +268,10 @@ class Site:
         return {one["page"]: one for one in self._trials if one["page"] is not None}
 
     @cached_property
+    def _page_of(self) -> dict[str, str | None]:
+        return {one["job_id"]: one["page"] for one in self._trials}
+
+    @cached_property
     def _leaderboard(self) -> Board:
         chosen = self._options
         return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
@@ -352,7 +356,7 @@ class Site:
             drawn,
             running=running,
             lines=keys,
-            page_of={one["job_id"]: one["page"] for one in self._trials} if running else {},
+            page_of=self._page_of if running else {},
             board=self._leaderboard,
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
@@ -714,7 +718,7 @@ class Site:
         found = self._drawn
         if found is not None:
             self._beside |= found.files
-        pages = {one["job_id"]: one["page"] for one in self._trials}
+        pages = self._page_of
         return self._render(
             "samples.html", path, found=found, asked=self._options.samples, pages=pages
         )
@@ -731,7 +735,7 @@ class Site:
             all=len(self._failed.rows),
             truncated=self._failed.truncated,
             query=queries.failures_query(self._options.sweep_id),
-            pages={one["job_id"]: one["page"] for one in self._trials},
+            pages=self._page_of,
             **_pager(path, self._failed.rows, FAILURES),
         )
 
@@ -826,7 +830,7 @@ _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
 
 _OF_RESULTS = {
     *("_leaderboard", "_board_pages", "_extent", "_answers", "_printed", "_trial_pages"),
-    *("_series", "_curves"),
+    *("_page_of", "_series", "_curves"),
 }
 """Properties of a site that are the same until a job moves."""
 

@@ -28,6 +28,8 @@ FRESH = 3.0
 
 HOST = "127.0.0.1"
 
+TEXT = "text/plain; charset=utf-8"
+
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -165,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.BAD_REQUEST, b"no such address\n", body)
             return
         path = path or "index.html"
-        kind = TYPES.get(path.rpartition(".")[2])
+        kind = TYPES.get(path.rpartition(".")[2], TEXT)
         try:
             # Names are looked up among the site's own, never on a disk.
             reply = self.server.file(path)
@@ -187,17 +189,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _listed(self, header: str) -> list[str]:
         """Return what a header lists; what is refused with q=0 is not listed."""
-        items = [one.strip() for one in (self.headers.get(header) or "").split(",")]
+        items = [one.strip() for one in ",".join(self.headers.get_all(header, [])).split(",")]
         return [one.split(";")[0].strip() for one in items if not _REFUSED.search(one)]
 
-    def _send(self, status: HTTPStatus, content: bytes, body: bool, **headers: str | None) -> None:
+    def _send(self, status: HTTPStatus, content: bytes, body: bool, **headers: str) -> None:
         self.send_response(status)
         if status is not HTTPStatus.NOT_MODIFIED:
-            headers = {"Content-Type": "text/plain; charset=utf-8"} | headers
-            headers["Content-Length"] = str(len(content))
+            headers = {"Content-Type": TEXT} | headers | {"Content-Length": str(len(content))}
         for name, value in (HEADERS | headers).items():
-            if value is not None:
-                self.send_header(name, value)
+            self.send_header(name, value)
         self.end_headers()
         if body:
             self.wfile.write(content)
