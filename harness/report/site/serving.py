@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lcma.db import Unavailable
+from lcma.harness.report.site.charts import vega_bundle
 from lcma.harness.report.site.pages import Site
 from lcma.harness.report.site.rendering import POLICY
 from lcma.harness.text import printable
@@ -122,9 +123,10 @@ class Server(ThreadingHTTPServer):
             return self._replies[path]
 
     def warm(self) -> None:
-        """Read the first page, so that whoever asks for it first does not wait for all of it."""
+        """Make what takes longest, the first page and the charts' script, before it is asked for."""
         with suppress(UserError, Unavailable):  # which the first request reports
             self.file("index.html")
+        vega_bundle()
 
     def is_own(self, host: str | None) -> bool:
         """Return whether a Host header names this server.

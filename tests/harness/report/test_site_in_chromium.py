@@ -522,7 +522,10 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         thread.start()
         watched = visit(root=server.url.rstrip("/"))
         page = watched.open("index.html")
-        assert page.locator("tbody tr:visible").count() == 1
+        assert page.locator("table.board tbody tr:visible").count() == 1
+        now = page.get_by_role("region", name="Running now").first
+        assert "train realnvp photos16 channel seed 0" in now.inner_text()
+        now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")
         page.get_by_text("4.1250").first.wait_for(timeout=30_000)
         page.get_by_role("button", name="Pause").click()
