@@ -1453,6 +1453,11 @@ class Store:
         with self._reader.connect() as connection:
             return [CellState(**row._mapping) for row in connection.execute(query)]
 
+    def latest_event(self) -> int:
+        """Return the number of the latest event, 0 for none: where it is the same, no job moved."""
+        with self._reader.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
+
     def running_jobs(self) -> list[JobFacts]:
         """Return the running jobs with what they are and how far, oldest attempt first.
 
@@ -1898,15 +1903,23 @@ class Store:
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """Return the files that a job left, by kind."""
-        columns = (artifacts.c[field.name] for field in fields(Artifact))
+        return self.job_artifacts([job_id]).get(job_id, [])
+
+    def job_artifacts(self, job_ids: Sequence[str]) -> dict[str, list[Artifact]]:
+        """Return the files that jobs left, by job, each by kind."""
+        names = [field.name for field in fields(Artifact)]
         query = (
-            sa.select(*columns)
+            sa.select(jobs.c.id, *(artifacts.c[name] for name in names))
             .join(jobs, artifacts.c.attempt_id == _shown_attempt())
-            .where(jobs.c.id == job_id)
             .order_by(artifacts.c.kind)
         )
+        found: dict[str, list[Artifact]] = {}
         with self._reader.connect() as connection:
-            return [Artifact(**row._mapping) for row in connection.execute(query)]
+            for some in chunks(sorted(job_ids)):
+                for job_id, *values in connection.execute(query.where(jobs.c.id.in_(some))):
+                    artifact = Artifact(**dict(zip(names, values, strict=True)))
+                    found.setdefault(job_id, []).append(artifact)
+        return found
 
     def file_owners(self) -> list[Job]:
         """Return every job, as the owner of files, by id."""

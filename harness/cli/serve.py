@@ -25,6 +25,8 @@ def serve(
 
     While jobs run, pages reload themselves.
     """
+    import threading
+
     from rich.text import Text
 
     from lcma.db import connect
@@ -48,5 +50,7 @@ def serve(
         errors.print(Text(line), soft_wrap=True)
 
     with Server(lambda: Site(store, place, options), port, report) as server:
+        # The first visitor finds the first page read.
+        threading.Thread(target=server.warm, daemon=True).start()
         Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))
         server.serve_forever(poll_interval=0.2)

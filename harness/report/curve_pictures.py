@@ -40,6 +40,11 @@ MARKERS = "os^Dv<>Ph*pd"
 BAND = 4
 """Most seeds of a mean that are drawn one by one; more are drawn as a band."""
 
+DIFFERENCES = (
+    "Differences are paired by seed, with the 95 % t-interval of their mean as a band; below zero "
+    "is better than the conventional rule."
+)
+
 EARLY = 0.2
 """Share of the training whose values may leave the axis, where a flow falls steeply."""
 
@@ -51,6 +56,7 @@ _GREY = "#6B6B6B"
 Style = dict[str, Any]
 """Appearance of a line, as Matplotlib takes it."""
 
+_AREA: Style = {"alpha": 0.15, "lw": 0}
 _SEED: Style = {"lw": 0.7}
 _LOST: Style = {"ls": "", "marker": "X", "ms": 9, "mec": "white", "mew": 0.8}
 _UNDONE: Style = {"ls": "", "marker": "o", "ms": 6, "mfc": "white", "mew": 1.2}
@@ -84,17 +90,22 @@ def draw_chart(chart: CurveChart, target: PictureTarget) -> Path:
     styles = _choose_styles(
         dict.fromkeys(line.key for panel in chart.panels for line in panel.lines)
     )
-    ranges = [_axis_range(panel) for panel in chart.panels]
-    count = len(chart.panels)
+    ranges = [find_axis_range(panel) for panel in chart.panels]
+    compared = find_compared_panel(chart)
+    count = len(chart.panels) + (compared is not None)
     height = count * _PANEL + (count - 1) * _BETWEEN
     # The panels fill the figure; what stands around them is in the picture too.
     figure = new_figure(_WIDTH, height)
     figure.subplots_adjust(0, 0, 1, 1, hspace=_BETWEEN / _PANEL)
     last = max(s.steps for p in chart.panels for line in p.lines for s in line.seeds)
-    for k, axes in enumerate(figure.subplots(count, squeeze=False)[:, 0]):
-        _draw_panel(axes, chart.panels[k], ranges[k], styles, last, k)
-        if chart.panels[k].part is not None:
+    places = iter(figure.subplots(count, squeeze=False)[:, 0])
+    for k, panel in enumerate(chart.panels):
+        axes = next(places)
+        _draw_panel(axes, panel, ranges[k], styles, last, k)
+        if panel.part is not None:
             _draw_bars(axes, chart.bars, ranges[k])
+        if panel is compared:
+            _draw_differences(next(places), panel, styles, last)
 
     def write(y: float, text: str, size: float, **how: Any) -> None:
         add_text(figure, -52 / _WIDTH, y / height, text, size, **how)
@@ -102,7 +113,8 @@ def draw_chart(chart: CurveChart, target: PictureTarget) -> Path:
     write(height + 52, chart.key.title, 12, weight="bold")
     write(height + 30, describe_chart_key(chart), 9)
     bottom = min(-70, _add_legend(figure, chart, styles, ranges) - _ROW)
-    for note in [*_beyond(chart.panels, ranges), *chart.notes]:
+    explained = [] if compared is None else [DIFFERENCES]
+    for note in [*explained, *_beyond(chart.panels, ranges), *chart.notes]:
         for line in textwrap.wrap(printable(note), 160):
             write(bottom, line, 8.5, color=_GREY)
             bottom -= _ROW
@@ -124,8 +136,8 @@ def _choose_styles(keys: Iterable[LineKey]) -> dict[LineKey, Style]:
     return styles
 
 
-def _axis_range(panel: CurvePanel) -> AxisRange:
-    # All values after the early steps are shown, and those of the early steps if there is room.
+def find_axis_range(panel: CurvePanel) -> AxisRange:
+    """Return all values after the early steps, and those of the early steps if there is room."""
     means = [line.mean for line in panel.lines if line.mean]
     kept = means or [seed.points for line in panel.lines for seed in line.seeds]
     kept += [s.points for line in panel.lines for s in line.seeds if s.in_mean]
@@ -161,17 +173,47 @@ def _draw_panel(
     axes.set_ylabel(panel.label, fontsize=10, color=INK, parse_math=False)
 
 
+def find_compared_panel(chart: CurveChart) -> CurvePanel | None:
+    """Return the panel whose differences are drawn, the first that has any."""
+    return next((panel for panel in chart.panels if panel.differences), None)
+
+
+def find_difference_range(panel: CurvePanel) -> AxisRange:
+    """Return zero and all differences with their intervals, but for those of the early steps."""
+    last = max((line.mean[-1][0] for line in panel.differences if line.mean), default=0)
+    late = [point for line in panel.differences for point in line.band if point[0] >= EARLY * last]
+    means = [point for line in panel.differences for point in line.mean if point[0] >= EARLY * last]
+    values = [0.0, *(end for _, *ends in late for end in ends), *(value for _, value in means)]
+    room = 0.05 * max(max(values) - min(values), 1e-3)
+    return AxisRange(min(values) - room, max(values) + room, None)
+
+
+def _draw_differences(
+    axes: Any, panel: CurvePanel, styles: Mapping[LineKey, Style], last: int
+) -> None:
+    tidy_axes(axes)
+    within = find_difference_range(panel)
+    for k, line in enumerate(panel.differences):
+        style = styles[line.key]
+        if line.band:
+            axes.fill_between(*zip(*line.band, strict=True), color=style["color"], **_AREA)
+        if line.mean:
+            axes.plot(*zip(*line.mean, strict=True), **style, zorder=3, gid=f"difference-{k}")
+    axes.axhline(0, color=BLACK, lw=1.2, zorder=2)
+    axes.set_xlim(0, last * 1.01)
+    axes.set_ylim(within.low, within.high)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xlabel("training step", fontsize=10, color=INK)
+    label = f"{panel.label}: difference from conventional"
+    axes.set_ylabel(label, fontsize=10, color=INK, parse_math=False)
+
+
 def _draw_line(axes: Any, line: CurveLine, style: Style, within: AxisRange, name: str) -> None:
     colour = style["color"]
-    members = [seed for seed in line.seeds if seed.in_mean]
-    if len(members) > BAND:
-        values = [dict(seed.points) for seed in members]
-        steps = [step for step, _ in line.mean]
-        low = [min(of[step] for of in values) for step in steps]
-        high = [max(of[step] for of in values) for step in steps]
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    if line.n > BAND and line.mean:
+        axes.fill_between(*zip(*line.band, strict=True), color=colour, **_AREA)
     for seed in line.seeds:
-        if seed.points and (not seed.in_mean or 1 < len(members) <= BAND):
+        if seed.points and (not seed.in_mean or 1 < line.n <= BAND):
             axes.plot(*zip(*seed.points, strict=True), color=colour, alpha=0.45, **_SEED)
     if line.mean:
         axes.plot(*zip(*line.mean, strict=True), **style, zorder=3, gid=name)

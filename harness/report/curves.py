@@ -13,7 +13,14 @@ from rich.text import Text
 
 from lcma.harness.report.board import name_measure
 from lcma.harness.results.board import name_unit
-from lcma.harness.results.curves import CurveChart, CurveCharts, CurveLine, LineKey
+from lcma.harness.results.curves import (
+    CurveChart,
+    CurveCharts,
+    CurveLine,
+    CurvePanel,
+    DifferenceLine,
+    LineKey,
+)
 from lcma.harness.results.statistics import Summary
 from lcma.harness.text import format_number, printable
 
@@ -90,13 +97,32 @@ def describe_chart(chart: CurveChart) -> str:
     """Return the last value of every line in words."""
     sentences = []
     for panel in chart.panels:
-        ends = [
-            f"{line.key.name} {line.mean[-1][1]:.4f} at step {line.mean[-1][0]} (n = {line.n})"
-            for line in panel.lines
-            if line.mean
-        ]
-        sentences.append(f"{panel.label}: {', '.join(ends) or 'no mean'}.")
+        sentences.append(f"{describe_panel(panel)}.")
+        if panel.differences:
+            sentences.append(f"{describe_differences(panel)}.")
     return " ".join([*sentences, *chart.notes])
+
+
+def describe_panel(panel: CurvePanel) -> str:
+    """Return the last value of every line of a panel."""
+    ends = [
+        f"{line.key.name} {line.mean[-1][1]:.4f} at step {line.mean[-1][0]} (n = {line.n})"
+        for line in panel.lines
+        if line.mean
+    ]
+    return f"{panel.label}: {', '.join(ends) or 'no mean'}"
+
+
+def describe_differences(panel: CurvePanel) -> str:
+    """Return the last difference of every line of a panel from the conventional one."""
+    differences = [_describe_difference(line) for line in panel.differences if line.mean]
+    return f"Differences from conventional: {', '.join(differences) or 'none'}"
+
+
+def _describe_difference(line: DifferenceLine) -> str:
+    step, mean = line.mean[-1]
+    half = f" ± {line.band[-1][2] - mean:.4f}" if line.band else ""
+    return f"{line.key.name} {mean:+.4f}{half} at step {step} (n = {line.n})"
 
 
 def _by_line(chart: CurveChart) -> Iterator[tuple[LineKey, list[CurveLine | None]]]:

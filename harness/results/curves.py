@@ -6,7 +6,7 @@ logged while a trial trains, and a line for each factorization.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -34,6 +34,9 @@ _BITS = "_bits_per_dim"
 
 Points = tuple[tuple[int, float], ...]
 """Steps and values; values are numbers below 1e100."""
+
+Band = tuple[tuple[int, float, float], ...]
+"""Steps, each with its least and largest value."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,40 @@ class CurveLine:
         """Number of seeds that the mean is over."""
         return sum(one.in_mean for one in self.seeds)
 
+    @property
+    def band(self) -> Band:
+        """Lowest and highest of the seeds of the mean, at its steps."""
+        values = [dict(one.points) for one in self.seeds if one.in_mean]
+        return tuple(
+            (step, min(of[step] for of in values), max(of[step] for of in values))
+            for step, _ in self.mean
+        )
+
+
+@dataclass(frozen=True)
+class DifferenceLine:
+    """A line minus the conventional one, paired by the ``n`` seeds of both means.
+
+    ``mean`` is over these seeds at the steps that all of their curves have; ``band`` is the 95 %
+    t-interval of it, empty for fewer than two seeds.
+    """
+
+    key: LineKey
+    n: int
+    mean: Points
+    band: Band
+
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One metric: ``name`` as it is stored."""
+    """One metric: ``name`` as it is stored.
+
+    ``differences`` are those of bits/dim from the conventional line; empty where there is none.
+    """
 
     name: str
     lines: tuple[CurveLine, ...]
+    differences: tuple[DifferenceLine, ...] = ()
 
     @property
     def part(self) -> str | None:
@@ -313,7 +343,7 @@ def _require_any(
 
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
-_LARGEST = 1e100
+LARGEST = 1e100
 """A value that is not below this, or is no number, is not drawn."""
 
 _NAMED = 6
@@ -342,6 +372,9 @@ def read_charts(
     conventional: Mapping[str, str],
     name: str | None = None,
     measure: str | None = None,
+    *,
+    most_lines: int = MOST_LINES,
+    most_points: int = MOST_POINTS,
 ) -> CurveCharts:
     """Return a chart for each flow, recipe and exact data set, with a panel for each metric.
 
@@ -354,7 +387,7 @@ def read_charts(
     for one in trainings:
         groups[ChartKey.from_record(one)].append(one)
     keys = sorted(groups, key=lambda key: [getattr(key, f) for f in key.__dataclass_fields__])
-    parts = [_select_jobs(key, groups[key], conventional) for key in keys[:MOST_CHARTS]]
+    parts = [_select_jobs(key, groups[key], conventional, most_lines) for key in keys[:MOST_CHARTS]]
     known = store.curves([job.job_id for part in parts for job in part.jobs])
     names = {curve.name for curve in known}
     if not names:
@@ -368,7 +401,7 @@ def read_charts(
     bars = store.bars()
     charts = []
     for part in parts:
-        panels = _read_panels(store, part, by_job)
+        panels = _read_panels(store, part, by_job, most_points)
         levels = [
             Level(bar.name, bar.bits_per_dim)
             for bar in bars.get(part.key.data_digest, [])
@@ -383,7 +416,10 @@ def read_charts(
 
 
 def _select_jobs(
-    key: ChartKey, trainings: Sequence[JobFacts], conventional: Mapping[str, str]
+    key: ChartKey,
+    trainings: Sequence[JobFacts],
+    conventional: Mapping[str, str],
+    most_lines: int,
 ) -> _ChartJobs:
     lines: dict[LineKey, dict[SeedKey, list[JobFacts]]] = defaultdict(lambda: defaultdict(list))
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
@@ -395,7 +431,7 @@ def _select_jobs(
             is_conventional(one, conventional),
         )
         lines[line][one.seed, one.subject].append(one)
-    shown = _choose_lines(lines)
+    shown = choose_lines(lines, most_lines)
     notes = []
     if len(shown) < len(lines):
         notes.append(
@@ -409,8 +445,8 @@ def _select_jobs(
     return _ChartJobs(key, few, tuple(notes))
 
 
-def _choose_lines(lines: Iterable[LineKey]) -> list[LineKey]:
-    """Return the lines that are shown, in order.
+def choose_lines(lines: Iterable[LineKey], most: int = MOST_LINES) -> list[LineKey]:
+    """Return so many lines at most, in the order in which they are shown.
 
     Each factorization comes at its longest budget before any comes at a second one.
     """
@@ -421,7 +457,7 @@ def _choose_lines(lines: Iterable[LineKey]) -> list[LineKey]:
         ranked.append((before[line.label], line))
         before[line.label] += 1
     few = sorted(ranked, key=lambda one: (not one[1].conventional, one[0], _line_order(one[1])))
-    return sorted((line for _, line in few[:MOST_LINES]), key=_line_order)
+    return sorted((line for _, line in few[:most]), key=_line_order)
 
 
 def _line_order(line: LineKey) -> tuple[object, ...]:
@@ -437,13 +473,16 @@ def _line_order(line: LineKey) -> tuple[object, ...]:
 
 
 def _read_panels(
-    store: Store, part: _ChartJobs, by_job: Mapping[str, Sequence[Curve]]
+    store: Store,
+    part: _ChartJobs,
+    by_job: Mapping[str, Sequence[Curve]],
+    most_points: int,
 ) -> tuple[CurvePanel, ...]:
     curves = [curve for job in part.jobs for curve in by_job.get(job.job_id, [])]
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
-        every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
+        every = max(1, math.ceil(max(curve.points for curve in own.values()) / most_points))
         points = store.thinned_curves([curve.id for curve in own.values()], every)
         lines = []
         for key, seeds in part.lines.items():
@@ -457,8 +496,35 @@ def _read_panels(
             if any(seed.points for seed in found):
                 lines.append(_line(key, found))
         if lines:
-            panels.append(CurvePanel(name, tuple(lines)))
+            differences = tuple(subtract_conventional(lines)) if name.endswith(_BITS) else ()
+            panels.append(CurvePanel(name, tuple(lines), differences))
     return tuple(panels)
+
+
+def subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[DifferenceLine]:
+    """Yield the differences of lines from the conventional one among them, paired by seed."""
+    base = next((line for line in lines if line.key.conventional), None)
+    if base is None:
+        return
+    own = {one.seed: dict(one.points) for one in base.seeds if one.in_mean}
+    for line in lines:
+        pairs = [(dict(s.points), own[s.seed]) for s in line.seeds if s.in_mean and s.seed in own]
+        if line is base or not pairs:
+            continue
+        steps = sorted(set.intersection(*(set(one) & set(other) for one, other in pairs)))
+        sums = [
+            (step, summarize([one[step] - other[step] for one, other in pairs])) for step in steps
+        ]
+        yield DifferenceLine(
+            key=line.key,
+            n=len(pairs),
+            mean=tuple((step, found.mean) for step, found in sums),
+            band=tuple(
+                (step, s.low, s.high)
+                for step, s in sums
+                if s.low is not None and s.high is not None
+            ),
+        )
 
 
 def _seed_curve(
@@ -478,7 +544,7 @@ def _seed_curve(
         steps=max(job.steps for job in jobs),
         in_mean=False,
         all_points=sum(curve.points for curve in curves),
-        points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < _LARGEST),
+        points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < LARGEST),
     )
 
 

@@ -6,8 +6,9 @@ Student's t, central and non-central, is scipy's (`scipy.special`). The tests ar
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -132,6 +133,23 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
         sign_flip_p=_sign_flip(np.asarray(differences, dtype=np.float64)),
         detectable=find_detectable(found.n, deviation),
     )
+
+
+def compare_all_by_seed(
+    table: Sequence[Mapping[int, float]], least: int
+) -> dict[tuple[int, int], PairedTest]:
+    """Return the tests of set i minus set j by (i, j), i before j, where they have a common seed.
+
+    ``holm_p`` is corrected over all pairs with at least ``least`` common seeds, None for others.
+    """
+    pairs = combinations(range(len(table)), 2)
+    tested = {(i, j): compare_by_seed(table[i], table[j]) for i, j in pairs}
+    found = {pair: test for pair, test in tested.items() if test is not None}
+    enough = {pair: test.t_p for pair, test in found.items() if test.n >= max(least, 2)}
+    corrected = adjust_holm([p for p in enough.values() if p is not None])
+    for pair, holm_p in zip(enough, corrected, strict=True):
+        found[pair] = replace(found[pair], holm_p=holm_p)
+    return found
 
 
 def find_better(table: Sequence[Mapping[int, float]], least: int) -> NDArray[np.bool_]:

@@ -207,6 +207,16 @@ def test_a_training_is_known_by_what_it_is(world: Any) -> None:
     }
 
 
+def test_the_latest_event_is_another_once_a_job_moves(world: Any) -> None:
+    before = world.store.latest_event()
+    assert world.store.latest_event() == before
+    claim = world.win(world.trials[0])
+    claimed = world.store.latest_event()
+    assert claimed > before
+    assert world.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
+    assert world.store.latest_event() == claimed
+
+
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
@@ -216,6 +226,7 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
         claim = world.win(world.trials[0])
         world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=artifacts)
     assert world.store.artifacts(world.trials[0]) == [new, other]
+    assert world.store.job_artifacts(world.trials) == {world.trials[0]: [new, other]}
 
 
 @pytest.mark.parametrize("longest_only", [True, False])

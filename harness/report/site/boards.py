@@ -2,12 +2,12 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lcma.harness.results.board import BoardRow, Group
-from lcma.harness.results.statistics import subtract_by_seed
+from lcma.harness.results.statistics import PairedTest, subtract_by_seed
 
 LARGE = 20_000
 """Number of results above which single ones are not shown."""
@@ -60,22 +60,42 @@ class BoardPart:
         return next((row.by_seed for row in self.group.rows if row.reference), {})
 
     @cached_property
+    def _scale(self) -> "Scale":
+        compared = [row for row in self.group.rows if row.difference is not None]
+        return make_scale((row.difference, self.differences(row)) for row in compared)
+
+    @property
     def ends(self) -> tuple[float, float]:
-        """Ends of the scale of differences: zero, all intervals and seeds, with some room."""
-        values: list[float | None] = [0.0]
-        for row in self.group.rows:
-            if row.difference is not None:
-                values += [row.difference.mean, row.difference.low, row.difference.high]
-                values += self.differences(row).values()
-        finite = [value for value in values if value is not None and math.isfinite(value)]
-        least, most = min(finite), max(finite)
-        room = 0.04 * (most - least) or 0.5
-        return least - room, most + room
+        """Ends of the scale of differences."""
+        return self._scale.ends
 
     def at(self, value: float) -> float:
         """Return where a difference lies on the scale, 0 to 100."""
+        return self._scale.at(value)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale of a forest plot, between two ends."""
+
+    ends: tuple[float, float]
+
+    def at(self, value: float) -> float:
+        """Return where a difference lies, 0 to 100."""
         least, most = self.ends
         return round(100 * (value - least) / (most - least), 2)
+
+
+def make_scale(tests: Iterable[tuple[PairedTest | None, Mapping[int, float]]]) -> Scale:
+    """Return the scale of zero, all differences with their intervals and seeds, and some room."""
+    values: list[float | None] = [0.0]
+    for test, by_seed in tests:
+        values += by_seed.values()
+        if test is not None:
+            values += [test.mean, test.low, test.high]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    room = 0.04 * (max(finite) - min(finite)) or 0.5
+    return Scale((min(finite) - room, max(finite) + room))
 
 
 def paginate_groups(

@@ -6,16 +6,25 @@ global by a script beside the page. Colours come from the page's style sheet whe
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lcma.harness.report.site.trials import ThinnedCurve
+from lcma.harness.results.curves import (
+    MOST_LINES,
+    Band,
+    CurveChart,
+    CurvePanel,
+    LineKey,
+    Points,
+)
 from lcma.harness.text import printable, printable_lines
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
+    from lcma.harness.report.curve_pictures import AxisRange
     from lcma.harness.results.budgets import BudgetCurve, BudgetRow
 
 MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
@@ -23,6 +32,9 @@ MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
 HEIGHT = 260
 
 Spec = dict[str, Any]
+
+DASHES = ([8, 3], [3, 3], [10, 3, 3, 3], [2, 2], [12, 3, 2, 3, 2, 3])
+"""Of lines one over another but the first, in turn; as in `site.css`."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,76 @@ def curve_chart(curve: ThinnedCurve, number: int) -> Chart:
         f"{curve.name} over training steps: {first[1]:.3f} at step {first[0]}, "
         f"{last[1]:.3f} at step {last[0]}, lowest {lowest[1]:.3f} at step {lowest[0]}"
     )
-    spec = _with_data(_curve_spec(), points=points)
+    spec = _with_data(_curve_spec(), points=points) | {"usermeta": {"metric": curve.name}}
     for layer in spec["layer"]:
         layer["encoding"]["y"]["title"] = curve.name.replace("_", " ")
     return Chart(f"curve-{number}", curve.name, alt, spec)
+
+
+def overlay_charts(chart: CurveChart, keys: Sequence[LineKey]) -> tuple[Chart, ...]:
+    """Return the charts of some lines over training, one for each panel of bits/dim.
+
+    After the first panel that has them come the differences from the conventional rule.
+    """
+    from lcma.harness.report import curve_pictures, curves
+
+    compared = curve_pictures.find_compared_panel(chart)
+    found = []
+    for number, panel in enumerate(one for one in chart.panels if one.part is not None):
+        few = replace(
+            panel,
+            lines=tuple(line for line in panel.lines if line.key in keys),
+            differences=tuple(line for line in panel.differences if line.key in keys),
+        )
+        found.append(panel_chart(few, keys, f"overlay-{number}"))
+        if panel is compared:
+            drawn = [(line.key, line.mean, line.band) for line in few.differences]
+            title = f"{few.label}: difference from conventional"
+            spec = overlay_spec(
+                curve_pictures.find_difference_range(few), "difference from conventional", zero=True
+            )
+            points = _overlay_points(drawn, keys)
+            spec |= {"datasets": {"lines": points, "zero": [{"value": 0.0}]}}
+            found.append(
+                Chart(f"differences-{number}", title, curves.describe_differences(few), spec)
+            )
+    return tuple(found)
+
+
+def panel_chart(panel: CurvePanel, keys: Sequence[LineKey], id: str) -> Chart:
+    """Return the chart of the lines of a panel, drawn as their places among the keys say."""
+    from lcma.harness.report import curve_pictures, curves
+
+    drawn = [(line.key, line.mean, line.band) for line in panel.lines]
+    spec = overlay_spec(curve_pictures.find_axis_range(panel), panel.label)
+    spec |= {"datasets": {"lines": _overlay_points(drawn, keys)}}
+    return Chart(id, panel.label, curves.describe_panel(panel), spec)
+
+
+def _overlay_points(
+    drawn: Sequence[tuple[LineKey, Points, Band]], keys: Sequence[LineKey]
+) -> list[dict[str, Any]]:
+    return [
+        {"line": keys.index(key), "step": step, "value": round(value, 5)}
+        | {
+            "low": round(ends.get(step, (value,))[0], 5),
+            "high": round(ends.get(step, (value,))[-1], 5),
+        }
+        for key, mean, band in drawn
+        for ends in [{step: (low, high) for step, low, high in band}]
+        for step, value in mean
+    ]
+
+
+def overlay_spec(within: "AxisRange | None", title: str, *, zero: bool = False) -> Spec:
+    """Return the specification of lines with bands, over the named data ``lines``."""
+    spec: Spec = json.loads(_overlay_spec(zero))
+    for layer in spec["layer"]:
+        axis = layer["encoding"]["y"]
+        axis["title"] = title
+        if within is not None:
+            axis["scale"] = {"domain": [within.low, within.high], "zero": False, "nice": False}
+    return spec
 
 
 def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
@@ -161,6 +239,33 @@ def _curve_spec() -> str:
         tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("value:Q", format=".4f")],
     )
     return _text(alt.layer(base.mark_line(), base.mark_point(size=14, filled=True)))
+
+
+@cache
+def _overlay_spec(zero: bool) -> str:
+    import altair as alt
+
+    x = alt.X("step:Q", title="training step", axis=alt.Axis(labelOverlap="greedy", format="d"))
+    y = alt.Scale(zero=False)
+    lines = list(range(MOST_LINES))
+    colour = alt.Color("line:N", scale=alt.Scale(domain=lines), legend=None)
+    own = [DASHES[(line - 1) % len(DASHES)] if line else [1, 0] for line in lines]
+    dashes = alt.Scale(domain=lines, range=own)
+    named = alt.Chart(alt.NamedData("lines"))
+    layers = [
+        named.mark_area(opacity=0.12, clip=True).encode(
+            x=x, y=alt.Y("low:Q", scale=y), y2="high:Q", color=colour
+        ),
+        named.mark_line(clip=True).encode(
+            x=x,
+            y=alt.Y("value:Q", scale=y),
+            color=colour,
+            strokeDash=alt.StrokeDash("line:N", scale=dashes, legend=None),
+        ),
+    ]
+    if zero:
+        layers.append(alt.Chart(alt.NamedData("zero")).mark_rule(size=1.5).encode(y="value:Q"))
+    return _text(alt.layer(*layers))
 
 
 @cache

@@ -9,19 +9,20 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lcma.db import Store
+from lcma.db import JobFacts, Store
 from lcma.db.relations import find_relations
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
-from lcma.harness.report.site import console, queries
+from lcma.harness.report.site import comparisons, console, queries
 from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
     TrialKey,
+    make_scale,
     paginate_groups,
     trial_key,
 )
@@ -30,6 +31,9 @@ from lcma.harness.report.site.charts import (
     budget_chart,
     charts_script,
     curve_chart,
+    overlay_charts,
+    overlay_spec,
+    panel_chart,
     require_site_extra,
     vega_bundle,
 )
@@ -43,8 +47,14 @@ from lcma.harness.report.site.trials import (
     make_trial_key,
     read_trials,
 )
-from lcma.harness.results.board import ENOUGH, Board, read_board
-from lcma.harness.results.lookup import read_data_facts
+from lcma.harness.results.board import COMPARABLE, ENOUGH, Board, Group, read_board
+from lcma.harness.results.curves import (
+    MOST_LINES,
+    CurveChart,
+    read_charts,
+    read_conventional,
+)
+from lcma.harness.results.lookup import read_data_facts, read_score
 from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, scale_table
 from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
@@ -55,6 +65,7 @@ if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
     from lcma.harness.results.budgets import BudgetCurve
     from lcma.harness.results.maps import MapReader
+    from lcma.harness.results.running import Running
     from lcma.harness.results.verdicts import Verdict, Verdicts
 
 TRIAL_PAGES = 2000
@@ -78,6 +89,9 @@ FAILURES = 14
 
 MOST_FAILURES = 500
 """Most failures that are listed."""
+
+CURVE_POINTS = 100
+"""Most points of each curve of a table."""
 
 FEW = 3
 """Most budget curves that stand on one page, without a page for each."""
@@ -122,6 +136,16 @@ class Site:
         self._beside: dict[str, bytes] = {}
         self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
+
+    def reuse(self, former: "Site") -> None:
+        """Take over what a former one read of results, where no job has moved since."""
+        if self._latest_event == former._latest_event:
+            kept = former.__dict__.keys() & _OF_RESULTS
+            self.__dict__ |= {name: former.__dict__[name] for name in kept}
+
+    @cached_property
+    def _latest_event(self) -> int:
+        return self._store.latest_event()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""
@@ -186,6 +210,7 @@ class Site:
 
         return {
             "index": (self._board, lambda: len(self._board_pages)),
+            "compare": (self._compare, lambda: _count(self._compared, LISTED)),
             "verdicts": (self._verdicts, one),
             "paper": (self._paper, lambda: _count(self._printed.rows, LISTED)),
             "coverage": (self._coverage, one),
@@ -202,6 +227,7 @@ class Site:
     def _folders(self) -> Mapping[str, tuple[Make, Callable[[], Collection[str]]]]:
         """Function that makes a page of a folder, and the pages in it."""
         return {
+            "compare": (self._table, lambda: self._compared),
             "maps": (self._maps, lambda: [one.page for one in self._series]),
             "budgets": (self._curve, lambda: self._curve_pages),
             "trials": (self._trial, lambda: self._by_page),
@@ -246,6 +272,10 @@ class Site:
         return {one["page"]: one for one in self._trials if one["page"] is not None}
 
     @cached_property
+    def _page_of(self) -> dict[str, str | None]:
+        return {one["job_id"]: one["page"] for one in self._trials}
+
+    @cached_property
     def _leaderboard(self) -> Board:
         chosen = self._options
         return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
@@ -282,6 +312,9 @@ class Site:
         return draw_sheets(self._store, self._place, chosen, drawing)
 
     def _owner_of_script(self, path: str) -> str | None:
+        if path.startswith("data/compare/"):
+            name = path.removeprefix("data/compare/").removesuffix(".js")
+            return next((one.page for one in self._compared.values() if one.name == name), None)
         name = path.removeprefix("data/").removesuffix(".js")
         within = [f"{f}/{name.removeprefix(f'{f}-')}.html" for f in self._folders]
         owners = [one for one in (*within, f"{name}.html") if _script(one) == path]
@@ -305,7 +338,6 @@ class Site:
             template,
             path,
             scope=self._scope,
-            version=version("lcma").split("+")[0],
             live=self._options.live,
             busy=self._options.live and self.busy,
             charts={chart.id: chart for chart in drawn},
@@ -318,9 +350,17 @@ class Site:
         from lcma.harness.report import board
 
         number = _number(path)
+        running = self._read_running() if self._options.live and number == 0 else None
+        panel = None if running is None else running.panel
+        keys = [] if panel is None else [line.key for line in panel.lines]
+        drawn = () if panel is None else (panel_chart(panel, keys, "running"),)
         return self._render(
             "board.html",
             path,
+            drawn,
+            running=running,
+            lines=keys,
+            page_of=self._page_of if running else {},
             board=self._leaderboard,
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
@@ -328,11 +368,19 @@ class Site:
             enough=ENOUGH,
             large=self._large,
             words=board,
+            compared={_group_key(one.group): one for one in self._compared.values()},
+            group_key=_group_key,
             **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
             extent=self._extent,
         )
+
+    def _read_running(self) -> "Running | None":
+        from lcma.harness.results.running import read_running
+
+        found = read_running(self._store, self._options.sweep_id)
+        return found if found.count else None
 
     @cached_property
     def _extent(self) -> Mapping[str, Any]:
@@ -497,6 +545,7 @@ class Site:
         group, seed = make_group_key(one.listed), one.listed["seed"]
         seeds = self._siblings[make_trial_key(one.listed)[:-1]]
         rules = self._siblings[group, seed]
+        table = self._plain_tables.get(group)
         return self._render(
             "trial.html",
             path,
@@ -505,8 +554,9 @@ class Site:
             sheet=sheet,
             seeds=[t for t in seeds if t["page"] != path],
             rules=[t for t in rules if t["page"] != path],
-            table=self._tables.get(group),
-            map=self._map_pages.get((one.pretraining_id, one.listed["data_digest"])),
+            table=table,
+            compared=None if table is None else table.link_trial(one.listed),
+            map=self._map_pages.get(self._map_key(one.listed)),
         )
 
     def _read_trial(self, path: str) -> TrialPage:
@@ -529,21 +579,124 @@ class Site:
         return found
 
     @cached_property
-    def _tables(self) -> Mapping[tuple[str, str], str]:
-        """Where the leaderboard has the table of a recipe on a data set."""
-        return {
-            (part.group.data_digest, part.group.recipe_id): f"{_numbered('index', number)}#t{place}"
+    def _compared(self) -> Mapping[str, comparisons.ComparedTable]:
+        """The tables of the leaderboard with what their rows are compared by, by page."""
+        if self._large:
+            return {}
+        places = {
+            _group_key(part.group): f"{_numbered('index', number)}#t{place}"
             for number, page in enumerate(self._board_pages)
             for place, part in enumerate(page, start=1)
-            if not part.start and part.group.protocol == "plain"
+            if not part.start
+        }
+        groups = [group for group in self._leaderboard.groups if _group_key(group) in places]
+        boards = [places[_group_key(group)] for group in groups]
+        return comparisons.name_tables(groups, boards, self._find_trials)
+
+    def _find_trials(self, group: Group) -> list[comparisons.TrialPlace]:
+        charted = {one.job_id for one in self._trainings[group.data_digest, group.recipe_id]}
+        return [
+            comparisons.TrialPlace(
+                one, one["job_id"] in charted, self._map_stem(one), self._sample_file(one)
+            )
+            for one in self._paged[group.data_digest, group.recipe_id]
+        ]
+
+    @cached_property
+    def _plain_tables(self) -> Mapping[tuple[str, str], comparisons.ComparedTable]:
+        return {
+            (one.group.data_digest, one.group.recipe_id): one
+            for one in self._compared.values()
+            if one.group.protocol == "plain"
         }
 
     @cached_property
-    def _map_pages(self) -> Mapping[tuple[str | None, str], str]:
-        """The page of a pretraining's maps on a data set; of the first score of several."""
+    def _paged(self) -> Mapping[tuple[str, str], list[TrialFacts]]:
+        """Trials that have a page, by the table that they are of."""
+        found = defaultdict[tuple[str, str], list[TrialFacts]](list)
+        for one in self._by_page.values():
+            found[make_group_key(one)].append(one)
+        return found
+
+    @cached_property
+    def _trainings(self) -> Mapping[tuple[str, str], list[JobFacts]]:
+        """Trials with curves, by the table that they are of."""
+        found = defaultdict[tuple[str, str], list[JobFacts]](list)
+        for one in self._store.trainings(job_ids=[one["job_id"] for one in self._trials]):
+            found[one.data_digest, one.recipe_id].append(one)
+        return found
+
+    def _sample_file(self, one: TrialFacts) -> str | None:
+        sheet = None if self._drawn is None else self._drawn.find_sheet(one["job_id"])
+        return None if sheet is None or sheet.samples is None else sheet.samples.file
+
+    def _map_stem(self, one: TrialFacts) -> str | None:
+        """Return what the files of a trial's maps begin with."""
+        series = self._map_pages.get(self._map_key(one))
+        if series is None or one["budget"] not in series.budgets:
+            return None
+        return f"images/{series.page.removeprefix('maps/').removesuffix('.html')}-b{one['budget']}"
+
+    @staticmethod
+    def _map_key(one: TrialFacts) -> tuple[str | None, str, str | None]:
+        reads = one["pretraining_id"] is not None
+        score = read_score(one["factorization"], one["map_options"]) if reads else None
+        return one["pretraining_id"], one["data_digest"], score
+
+    def _read_chart(self, group: Group) -> CurveChart | None:
+        trainings = self._trainings[group.data_digest, group.recipe_id]
+        if not trainings:
+            return None
+        few = len(self._trials) <= PUBLISHED
+        try:
+            charts = read_charts(
+                self._store,
+                trainings,
+                read_conventional(self._store, trainings),
+                most_lines=max(MOST_LINES, len(group.rows)) if few else MOST_LINES,
+                most_points=CURVE_POINTS,
+            ).charts
+        except UserError:  # none has a point
+            return None
+        return charts[0] if charts else None
+
+    def _compare(self, path: str) -> bytes:
+        found = list(self._compared.values())
+        self._beside["data/compare.js"] = comparisons.index_script(found, overlay_spec(None, ""))
+        return self._render(
+            "compare.html",
+            path,
+            tables=_take(found, path, LISTED),
+            large=self._large,
+            **_pager(path, found, LISTED),
+        )
+
+    def _table(self, path: str) -> bytes:
+        table = self._compared[path]
+        chart = self._read_chart(table.group)
+        self._beside[table.script] = comparisons.table_script(table, chart)
+        keys = [] if chart is None else comparisons.list_lines(chart)
+        drawn = () if chart is None else overlay_charts(chart, keys)
+        pairs = table.list_pairs()
+        return self._render(
+            "table.html",
+            path,
+            drawn,
+            table=table,
+            chart=chart,
+            lines=keys,
+            listed=comparisons.LISTED,
+            pairs=pairs,
+            scale=make_scale((pair.test, pair.by_seed) for pair in pairs),
+            enough=ENOUGH,
+        )
+
+    @cached_property
+    def _map_pages(self) -> "Mapping[tuple[str | None, str, str | None], maps.MapSeries]":
+        """The maps of a pretraining on a data set by a score."""
         return {
-            (one.key.pretraining_id, one.key.data_digest): series.page
-            for series in reversed(self._series)
+            (one.key.pretraining_id, one.key.data_digest, one.key.score): series
+            for series in self._series
             for one in series.sets
         }
 
@@ -627,7 +780,7 @@ class Site:
         found = self._drawn
         if found is not None:
             self._beside |= found.files
-        pages = {one["job_id"]: one["page"] for one in self._trials}
+        pages = self._page_of
         return self._render(
             "samples.html", path, found=found, asked=self._options.samples, pages=pages
         )
@@ -644,7 +797,7 @@ class Site:
             all=len(self._failed.rows),
             truncated=self._failed.truncated,
             query=queries.failures_query(self._options.sweep_id),
-            pages={one["job_id"]: one["page"] for one in self._trials},
+            pages=self._page_of,
             **_pager(path, self._failed.rows, FAILURES),
         )
 
@@ -725,6 +878,7 @@ _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/site.css": lambda: read_asset("site.css"),
     "assets/site.js": lambda: read_asset("site.js"),
     "assets/charts.js": lambda: read_asset("charts.js"),
+    "assets/compare.js": lambda: read_asset("compare.js"),
     "assets/vega.js": vega_bundle,
     ".nojekyll": lambda: b"",
 }
@@ -736,6 +890,15 @@ _OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
 }
 
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
+
+
+_OF_RESULTS = {
+    *("_leaderboard", "_board_pages", "_extent", "_answers", "_printed", "_trial_pages"),
+    *("_page_of", "_series", "_curves"),
+}
+"""Properties of a site that are the same until a job moves."""
+
+_group_key = attrgetter(*COMPARABLE)
 
 
 def _numbered(stem: str, number: int) -> str:

@@ -112,8 +112,9 @@ def trials_query(sweep_id: str | None) -> SiteQuery:
         "Trials",
         "Every trial on each exact data set, with its state and its result by `plain`.",
         "SELECT t.id AS trial_id, t.flow, t.dataset, t.variant, t.profile, t.factorization,\n"
-        "       t.budget, t.map_options, t.seed, t.recipe_id, j.id AS job_id, j.data_digest,\n"
-        "       j.state, j.step, j.steps, r.bits_per_dim, r.standard_error\n"
+        "       t.budget, t.map_options, t.seed, t.recipe_id, t.pretraining_id,\n"
+        "       j.id AS job_id, j.data_digest, j.state, j.step, j.steps, r.bits_per_dim,\n"
+        "       r.standard_error\n"
         "FROM flow_trials AS t\n"
         "JOIN jobs AS j ON j.trial_id = t.id\n"
         "LEFT JOIN trial_results AS r ON r.trial_id = t.id AND r.data_digest = j.data_digest\n"

@@ -1,6 +1,7 @@
 """Templates: what they may use, and how a page is rendered."""
 
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ too; Vega runs by its interpreter, which needs no eval.
 
 TABS = (
     ("index.html", "Leaderboard"),
+    ("compare.html", "Compare"),
     ("verdicts.html", "Verdicts"),
     ("paper.html", "Against the paper"),
     ("coverage.html", "Coverage"),
@@ -70,7 +72,8 @@ def template_environment() -> "jinja2.Environment":
         "short": short_id,
         "time": format_time,
     }
-    found.globals |= {"tabs": TABS, "policy": POLICY}
+    made_by = version("lcma").split("+")[0]
+    found.globals |= {"tabs": TABS, "policy": POLICY, "version": made_by}
     return found
 
 

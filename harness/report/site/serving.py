@@ -1,24 +1,35 @@
 """The site served live from the database: read-only, on loopback, pages made on request."""
 
+import gzip
+import hashlib
 import ipaddress
+import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lcma.db import Unavailable
+from lcma.harness.report.site.charts import vega_bundle
 from lcma.harness.report.site.pages import Site
 from lcma.harness.report.site.rendering import POLICY
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
+KEPT = 256
+"""Files that are kept compressed, for as long as they do not change."""
+
 FRESH = 3.0
 """Seconds for which what was read is shown again."""
 
 HOST = "127.0.0.1"
+
+TEXT = "text/plain; charset=utf-8"
 
 TYPES = {
     "html": "text/html; charset=utf-8",
@@ -35,8 +46,28 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
+    "Cache-Control": "private, no-cache",  # kept, but asked for again each time
+    "Vary": "Accept-Encoding",
 }
+
+SHORT = 1024
+"""Bytes below which nothing is compressed; pictures are already."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A file with its digest, and compressed where that makes it smaller."""
+
+    content: bytes
+    tag: str
+    packed: bytes | None
+
+
+def make_reply(path: str, content: bytes) -> Reply:
+    """Return what is answered with a file."""
+    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+    pack = len(content) >= SHORT and not path.endswith(".png")
+    return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
 class Server(ThreadingHTTPServer):
@@ -54,6 +85,7 @@ class Server(ThreadingHTTPServer):
         self._make, self._lock = make, threading.Lock()
         self._site: Site | None = None
         self._files: dict[str, bytes | None] = {}
+        self._replies: dict[str, Reply] = {}
         self._read = 0.0
         self.report = report
         try:
@@ -67,7 +99,7 @@ class Server(ThreadingHTTPServer):
         """Address of the pages."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
-    def file(self, path: str) -> bytes | None:
+    def file(self, path: str) -> Reply | None:
         """Return a file of the site, None where there is none.
 
         One at a time: however many ask, a page is made once every few seconds.
@@ -75,11 +107,26 @@ class Server(ThreadingHTTPServer):
         with self._lock:
             now = time.monotonic()
             if self._site is None or now - self._read > FRESH:
-                self._site, self._files = self._make(), {}
-                self._read = now
+                former, self._site, self._files = self._site, self._make(), {}
+                if former is not None:
+                    self._site.reuse(former)
+                self._read = time.monotonic()
             if path not in self._files:
                 self._files[path] = self._site.file(path)
-            return self._files[path]
+            content = self._files[path]
+            if content is None:
+                return None
+            if path not in self._replies or self._replies[path].content != content:
+                while len(self._replies) >= KEPT:
+                    self._replies.pop(next(iter(self._replies)))
+                self._replies[path] = make_reply(path, content)
+            return self._replies[path]
+
+    def warm(self) -> None:
+        """Make what takes longest, the first page and the charts' script, before it is asked for."""
+        with suppress(UserError, Unavailable):  # which the first request reports
+            self.file("index.html")
+        vega_bundle()
 
     def is_own(self, host: str | None) -> bool:
         """Return whether a Host header names this server.
@@ -94,6 +141,9 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore it: a browser that closes a connection is no error."""
+
+
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -119,26 +169,36 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.BAD_REQUEST, b"no such address\n", body)
             return
         path = path or "index.html"
+        kind = TYPES.get(path.rpartition(".")[2], TEXT)
         try:
             # Names are looked up among the site's own, never on a disk.
-            content = self.server.file(path)
+            reply = self.server.file(path)
         except (UserError, Unavailable) as error:
             text = printable(error)
             self.server.report(text)
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode(), body)
             return
-        if content is None:
+        if reply is None:
             self._send(HTTPStatus.NOT_FOUND, b"no such page\n", body)
-            return
-        self._send(HTTPStatus.OK, content, body, TYPES.get(path.rpartition(".")[2]))
+        elif reply.tag in self._listed("If-None-Match"):
+            self._send(HTTPStatus.NOT_MODIFIED, b"", False, ETag=reply.tag)
+        elif reply.packed is not None and "gzip" in self._listed("Accept-Encoding"):
+            more = {"Content-Type": kind, "ETag": reply.tag, "Content-Encoding": "gzip"}
+            self._send(HTTPStatus.OK, reply.packed, body, **more)
+        else:
+            more = {"Content-Type": kind, "ETag": reply.tag}
+            self._send(HTTPStatus.OK, reply.content, body, **more)
 
-    def _send(
-        self, status: HTTPStatus, content: bytes, body: bool, kind: str | None = None
-    ) -> None:
+    def _listed(self, header: str) -> list[str]:
+        """Return what a header lists; what is refused with q=0 is not listed."""
+        items = [one.strip() for one in ",".join(self.headers.get_all(header, [])).split(",")]
+        return [one.split(";")[0].strip() for one in items if not _REFUSED.search(one)]
+
+    def _send(self, status: HTTPStatus, content: bytes, body: bool, **headers: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind or "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        for name, value in HEADERS.items():
+        if status is not HTTPStatus.NOT_MODIFIED:
+            headers = {"Content-Type": TEXT} | headers | {"Content-Length": str(len(content))}
+        for name, value in (HEADERS | headers).items():
             self.send_header(name, value)
         self.end_headers()
         if body:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from lcma.db import Attempt, Curve, Store
+from lcma.db import Artifact, Attempt, Curve, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
 from lcma.harness.results.board import factorization_label
@@ -55,7 +55,6 @@ class TrialPage:
     provenance: tuple[tuple[str, str], ...]
     sweeps: tuple[str, ...]
     recipe: str
-    pretraining_id: str | None
 
 
 def list_trials(rows: Sequence[TrialFacts], most: int) -> list[TrialFacts]:
@@ -94,10 +93,11 @@ def read_trials(store: Store, trials: Sequence[TrialFacts]) -> list[TrialPage]:
         results[record["trial_id"], record["data_digest"]].append(record)
     for member in store.memberships(ids):
         sweeps[member.trial_id].append(f"{member.sweep.name} as {member.asked}")
-    for curve in store.curves(jobs):
-        curves[curve.job_id].append(curve)
+    for job_id, curve in _thin_curves(store, store.curves(jobs)):
+        curves[job_id].append(curve)
     for attempt in store.job_attempts(jobs):
         attempts[attempt.job_id].append(attempt)
+    artifacts = store.job_artifacts(jobs)
     found = []
     for one in trials:
         own = results[one["trial_id"], one["data_digest"]]
@@ -106,12 +106,11 @@ def read_trials(store: Store, trials: Sequence[TrialFacts]) -> list[TrialPage]:
             TrialPage(
                 listed=one,
                 evaluations=tuple(_evaluation(body, record) for record in own),
-                curves=tuple(_thin_curves(store, curves[one["job_id"]])),
+                curves=tuple(curves[one["job_id"]]),
                 attempts=tuple(attempts[one["job_id"]]),
-                provenance=tuple(_provenance(store, one, own)),
+                provenance=tuple(_provenance(one, own, artifacts.get(one["job_id"], ()))),
                 sweeps=tuple(sweeps[one["trial_id"]]),
                 recipe=_pretty(body),
-                pretraining_id=own[0]["pretraining_id"] if own else None,
             )
         )
     return found
@@ -153,23 +152,21 @@ def _error(value: float | None) -> str:
     return "" if value is None else f" ± {value:.4f} (standard error)"
 
 
-def _thin_curves(store: Store, curves: Sequence[Curve]) -> Iterator[ThinnedCurve]:
+def _thin_curves(store: Store, curves: Sequence[Curve]) -> Iterator[tuple[str, ThinnedCurve]]:
+    alike = defaultdict[int, list[int]](list)
     for curve in curves:
-        points = [
-            (point.step, point.value)
-            for point in store.metrics(curve.job_id, curve.name)
-            if math.isfinite(point.value)
-        ]
-        stride = max(1, math.ceil(len(points) / MOST_POINTS))
-        thinned = points[::stride]
-        if points and thinned[-1] != points[-1]:
-            thinned.append(points[-1])
-        if points:
-            yield ThinnedCurve(curve.name, tuple(thinned), len(points))
+        alike[max(1, math.ceil(curve.points / MOST_POINTS))].append(curve.id)
+    points: dict[int, list[tuple[int, float]]] = {}
+    for every, ids in alike.items():
+        points |= store.thinned_curves(ids, every)
+    for curve in curves:
+        finite = tuple((step, value) for step, value in points[curve.id] if math.isfinite(value))
+        if finite:
+            yield curve.job_id, ThinnedCurve(curve.name, finite, curve.points)
 
 
 def _provenance(
-    store: Store, one: TrialFacts, results: Sequence[Mapping[str, Any]]
+    one: TrialFacts, results: Sequence[Mapping[str, Any]], artifacts: Sequence[Artifact]
 ) -> Iterator[tuple[str, str]]:
     yield "trial", one["trial_id"]
     yield "recipe", one["recipe_id"]
@@ -190,7 +187,7 @@ def _provenance(
             yield "training time", format_duration(record["seconds"])
         if record["peak_memory"] is not None:
             yield "peak memory", format_size(int(record["peak_memory"]))
-    for artifact in store.artifacts(one["job_id"]):
+    for artifact in artifacts:
         yield (
             artifact.kind,
             f"{artifact.path} ({format_size(artifact.bytes)}, sha256 {artifact.digest})",

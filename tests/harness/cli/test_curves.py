@@ -135,6 +135,10 @@ def test_an_svg_has_the_lines_and_their_names(world: str, lcma: Any, in_tmp: Pat
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     picture = in_tmp / "a.svg"
     assert svg.lines(picture, "mean-") == 2 * 4, "two panels of four lines"
+    assert svg.lines(picture, "difference-") == 3, "holdout, all but the conventional"
+    gap = RATES["random"] - RATES["checkerboard-even"]
+    about = svg.words(picture)[1].replace("\xa0", " ")
+    assert f"random {gap:+.4f} ± 0.0000 at step {LAST} (n = 3)" in about
     said = " ".join(svg.texts(picture)).replace("\xa0", " ")
     for text in (
         *("checkerboard-even, conventional, n = 3", "low (LL), budget 100, n = 3"),

@@ -1,6 +1,7 @@
 """A database for the site's tests: a sweep with a budget curve, a failure and kept weights."""
 
 from lcma import db
+from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 from tests.harness.report.conftest import COST, STEPS, Filler
 
 HOSTILE = (
@@ -10,12 +11,18 @@ HOSTILE = (
 
 BUDGETS = (0, 100, 1000)
 SEEDS = range(6)
+LOGGED = range(LOG_EVERY, STEPS + 1, LOG_EVERY)
+"""Steps at which a finished training has a point."""
 
 
 def fill(filler: Filler) -> None:
-    """Conventional and random, LL at three budgets and HH at one, six seeds each; one failure."""
-    filler.results({"checkerboard-even": {s: 4.0 + 0.01 * s for s in SEEDS}}, sweep="s1")
-    filler.results({"random": {s: 4.5 + 0.02 * s for s in SEEDS}}, sweep="s1")
+    """Conventional and random with curves, LL at three budgets and HH at one, six seeds each; one
+    failure."""
+    for name, end, rise in (("checkerboard-even", 4.0, 0.01), ("random", 4.5, 0.02)):
+        for seed in SEEDS:
+            bits = end + rise * seed
+            points = [db.Metric(TRAIN_CURVE, step, bits + 100 / step) for step in LOGGED]
+            filler.finish(filler.plan(name, seed, sweep="s1"), bits, metrics=points)
     for seed in SEEDS:
         for budget in BUDGETS:
             filler.maps(seed, budget)
@@ -31,7 +38,7 @@ def fill(filler: Filler) -> None:
 def curve(filler: Filler, job: db.PlannedJob) -> None:
     """A running trial with a curve."""
     mine = filler.claim(job, now=3.0)
-    points = [db.Metric("train_bits_per_dim", step, 8.0 - step / STEPS) for step in range(1, 9)]
+    points = [db.Metric(TRAIN_CURVE, step, 8.0 - step / STEPS) for step in range(1, 9)]
     assert filler.store.add_metrics(mine, points)
 
 

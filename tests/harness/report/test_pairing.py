@@ -1,5 +1,6 @@
 """Paired tests against textbooks, enumeration by hand, scipy and statsmodels."""
 
+import dataclasses
 import itertools
 import math
 
@@ -198,3 +199,20 @@ def test_a_pair_right_at_the_quantile_is_tested(n: int, times: float, differs: b
     low = dict.fromkeys(range(n), 4.0)
     high = {seed: 4.0 + shift + value for seed, value in enumerate(spread)}
     assert beaten([low, high], 2) == [[], [0] if differs else []]
+
+
+def test_all_pairs_are_tested_as_each_alone_and_corrected_together() -> None:
+    table = [
+        {seed: 4.0 + 0.01 * (seed * (k + 2) % 5) + 0.03 * k for seed in range(6 + k)}
+        for k in range(3)
+    ]
+    table += [{0: 4.5, 1: 4.25}, {9: 4.0}]
+    found = statistics.compare_all_by_seed(table, 6)
+    assert set(found) == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
+    corrected = [(0, 1), (0, 2), (1, 2)]
+    _, expected, _, _ = multipletests([found[pair].t_p for pair in corrected], method="holm")
+    assert [found[pair].holm_p for pair in corrected] == pytest.approx(list(expected))
+    for (i, j), test in found.items():
+        alone = statistics.compare_by_seed(table[i], table[j])
+        assert dataclasses.replace(test, holm_p=None) == alone
+        assert (test.holm_p is None) == (test.n < 6)

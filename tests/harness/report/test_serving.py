@@ -1,5 +1,7 @@
 """`lcma serve` as a process: live, read-only, for this machine alone."""
 
+import gzip
+import html
 import http.client
 import re
 import socket
@@ -11,11 +13,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Site, SiteOptions
+from lcma.harness.report.site import Site, SiteOptions, serving
 from lcma.harness.report.site.serving import Server
+from lcma.harness.text import format_duration
 from tests.harness.report import site as worlds
+from tests.harness.report.conftest import STEPS
 
 
 @pytest.fixture
@@ -27,8 +32,14 @@ def waiting(filled) -> Iterator[Server]:
         yield found
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that read the database anew for each request."""
+    monkeypatch.setattr(serving, "FRESH", -1.0)
+
+
 @contextmanager
-def serving(server: Server) -> Iterator[None]:
+def serving_of(server: Server) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield
@@ -38,15 +49,17 @@ def serving(server: Server) -> Iterator[None]:
 
 @pytest.fixture
 def server(waiting: Server) -> Iterator[Server]:
-    with serving(waiting):
+    with serving_of(waiting):
         yield waiting
 
 
-def ask(server: Server, method: str, path: str, host: str | None = None):
+def ask(server: Server, method: str, path: str, host: str | None = None, **headers: str):
     port = server.server_address[1]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", f"127.0.0.1:{port}" if host is None else host)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
     connection.endheaders()
     answer = connection.getresponse()
     content = answer.read()
@@ -54,18 +67,91 @@ def ask(server: Server, method: str, path: str, host: str | None = None):
     return answer, content
 
 
-def test_pages_come_with_a_policy_and_are_not_kept(server) -> None:
+def test_pages_come_with_a_policy_and_are_asked_for_again(server) -> None:
     answer, content = ask(server, "GET", "/")
     assert answer.status == 200
     assert b"Leaderboard" in content
     assert "default-src 'none'" in (answer.getheader("Content-Security-Policy") or "")
-    assert answer.getheader("Cache-Control") == "no-store"
+    assert answer.getheader("Cache-Control") == "private, no-cache"
     answer, empty = ask(server, "HEAD", "/index.html")
     assert (answer.status, empty) == (200, b"")
     assert answer.getheader("Content-Length") == str(len(content))
     for path, kind in (("/assets/vega.js", "javascript"), ("/assets/site.css", "css")):
         answer, _ = ask(server, "GET", path)
         assert kind in (answer.getheader("Content-Type") or "")
+
+
+def test_what_has_not_changed_is_not_sent_again(filled, server, impatient) -> None:
+    answer, _ = ask(server, "GET", "/index.html")
+    tag = answer.getheader("ETag")
+    assert tag
+    for known in (tag, f'"other", {tag}'):
+        answer, empty = ask(server, "GET", "/index.html", If_None_Match=known)
+        assert (answer.status, empty, answer.getheader("ETag")) == (304, b"", tag)
+    filled.results({"rows": {0: 3.875}})
+    answer, new = ask(server, "GET", "/index.html", If_None_Match=tag)
+    assert answer.status == 200
+    assert b"3.8750" in new
+    assert answer.getheader("ETag") != tag
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [("gzip, deflate, br", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)],
+)
+def test_text_is_compressed_for_who_takes_it(server, accepted: str, packed: bool) -> None:
+    _, content = ask(server, "GET", "/assets/vega.js")
+    answer, sent = ask(server, "GET", "/assets/vega.js", Accept_Encoding=accepted)
+    assert answer.getheader("Content-Encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(sent) if packed else sent) == content
+    assert answer.getheader("Content-Length") == str(len(sent))
+    assert answer.getheader("Vary") == "Accept-Encoding"
+    assert len(sent) < len(content) / 2 or not packed
+
+
+def test_the_first_page_shows_what_runs_with_its_rate_and_log(filler) -> None:
+    filler.results({"random": {0: 4.5}}, sweep="s1")
+    job = filler.plan("channel", 0, sweep="s1")
+    mine = filler.claim(job, host="secret-host", now=3.0)
+    points = [
+        db.Metric("train_bits_per_dim", step, 8.0 - step / 100) for step in range(10, 101, 10)
+    ]
+    assert filler.store.add_metrics(mine, points)
+    log = "\n".join([f"line {k}" for k in range(40)] + [worlds.HOSTILE])
+    filler.store.heartbeat(mine, step=100, lease_seconds=60.0, bits_per_dim=7.0, log=log, now=53.0)
+    where = find_place(filler.url, filler.runs, filler.folder / "data")
+    site = Site(filler.store, where, SiteOptions(samples=False, live=True))
+    text = (site.file("index.html") or b"").decode()
+    (panel,) = re.findall(r'<section class="running".*?</section>', text, re.S)
+    rate = 100 / (53 - 3)
+    assert f">{100}/{STEPS}</td>" in panel
+    assert f">{rate:.3g}</td>" in panel
+    assert f">{format_duration((STEPS - 100) / rate)}</td>" in panel
+    assert ">7.0000</td>" in panel
+    assert "line 39" in panel
+    assert "line 19\n" not in panel
+    assert "secret-host" not in text
+    assert "<img src=x" not in text
+    assert html.escape("<script>window.hit=1</script>") in panel
+    script = (site.file("data/index.js") or b"").decode()
+    assert '"value": 7.9' in script
+    exported = Site(filler.store, where, SiteOptions(samples=False))
+    assert "Running now" not in (exported.file("index.html") or b"").decode()
+
+
+def test_results_are_read_again_only_once_a_job_has_moved(filled, impatient) -> None:
+    where = find_place(filled.url, filled.runs, filled.folder / "data")
+
+    def make() -> Site:
+        return Site(filled.store, where, SiteOptions(samples=False, live=True))
+
+    with Server(make, 0, print) as server:
+        first = server.file("index.html")
+        assert server.file("index.html") is first, "the same answer, compressed once"
+        filled.results({"rows": {0: 3.875}})
+        second = server.file("index.html")
+        assert second is not None
+        assert b"3.8750" in second.content
 
 
 def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
@@ -80,7 +166,7 @@ def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
             client.settimeout(60)
             client.sendall(request)
             asked.append(client.makefile("rb"))
-        with serving(waiting):
+        with serving_of(waiting):
             answers = [client.read() for client in asked]
     assert {answer.split(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
     assert len({answer.split(b"\r\n\r\n", 1)[1] for answer in answers}) == 1

@@ -17,6 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -28,6 +30,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
+from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
@@ -36,8 +39,8 @@ from tests.harness.report.conftest import BITS, Filler
 pytestmark = pytest.mark.xdist_group("site")
 
 PAGES = (
-    *("index", "verdicts", "paper", "coverage", "trials", "maps", "budgets", "samples", "failures"),
-    *("sql", "about"),
+    *("index", "compare", "verdicts", "paper", "coverage", "trials", "maps", "budgets", "samples"),
+    *("failures", "sql", "about"),
 )
 TEMPLATES = Path(__file__).parents[3] / "harness" / "report" / "site"
 
@@ -118,9 +121,68 @@ def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
             assert link.startswith("data:,") or target in files, (name, link)
             if path == "sql.html" and anchor.startswith("sql="):
                 continue  # a query
+            if path.endswith("compare.html") and anchor:
+                assert_leads_to_rows(files, anchor)
+                continue
             assert not anchor or anchor in Links(files[target].decode()).ids, (name, link)
         assert all(attrs.get("alt") for tag, attrs in parsed.elements if tag == "img"), name
         assert len(text) < 2_000_000
+
+
+def assert_leads_to_rows(files: dict[str, bytes], anchor: str) -> None:
+    for name, row, *seed in (value.split("/") for _, value in parse_qsl(anchor)):
+        (found,) = [one for one in read_table(files, name)["rows"] if one["key"] == row]
+        known = {str(one["seed"]) for one in found["trials"]}
+        assert not seed or seed[0] in known
+
+
+def read_table(files: dict[str, bytes], name: str) -> dict[str, Any]:
+    """What the page of two rows reads of a table."""
+    text = files[f"data/compare/{name}.js"].decode()
+    found: dict[str, Any] = json.loads(text[text.index("] = ") + 4 : -2])
+    return found
+
+
+def test_every_pair_of_rows_has_its_paired_test(filled, tmp_path) -> None:
+    files = export(filled, tmp_path / "site")
+    ((page, text),) = [(n, t) for n, t in pages(files).items() if n.startswith("compare/")]
+    table = read_table(files, Path(page).stem)
+    assert [row["factorization"] for row in table["rows"]] == [
+        *("channel", "checkerboard-even", "random")
+    ]
+    # channel less checkerboard-even by seed: -0.10, +0.02, -0.20, -0.03
+    n, mean, half, flip, holm, detectable, by_seed = table["tests"][0]
+    test = compare_by_seed(BITS["channel"], BITS["checkerboard-even"])
+    assert test is not None
+    assert (n, by_seed) == (4, [-10000, 2000, -20000, -3000])
+    assert (mean, flip) == pytest.approx((-0.0775, 4 / 16))
+    assert (half, detectable) == pytest.approx((test.half_width, test.detectable), abs=1e-5)
+    assert holm is None
+    assert len(table["tests"]) == 3
+    # and without scripts
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*channel against checkerboard-even.*?</tr>", text)
+    assert f'-0.0775</td><td class="num">{test.half_width:.4f}</td>' in row
+    assert "seeds -0.1000 +0.0200 -0.2000 -0.0300" in row
+    assert '0.250</td><td class="num" data-value="">-</td><td class="num">4</td>' in row
+    assert f'<a href="{page}">' in files["index.html"].decode()
+
+
+def test_a_table_has_its_curves_with_the_differences_from_the_conventional_rule(whole) -> None:
+    ((page, text),) = [(n, t) for n, t in pages(whole.files).items() if n.startswith("compare/")]
+    script = whole.files[f"data/compare-{Path(page).stem}.js"].decode()
+    charts = json.loads(script.removeprefix("window.lcmaCharts = ").removesuffix(";\n"))
+    assert charts.keys() == {"overlay-0", "differences-0"}
+    points = charts["differences-0"]["datasets"]["lines"]
+    # random less even: 0.5 + 0.01 seed at each step
+    test = paired_test([0.5 + 0.01 * seed for seed in worlds.SEEDS])
+    assert {one["line"] for one in points} == {1}
+    for one in points:
+        assert one["value"] == pytest.approx(0.525)
+        assert (one["low"], one["high"]) == pytest.approx((test.low, test.high), abs=1e-5)
+    lines = charts["overlay-0"]["datasets"]["lines"]
+    (first,) = [one for one in lines if (one["line"], one["step"]) == (0, 10)]
+    assert (first["low"], first["value"], first["high"]) == pytest.approx((14.0, 14.025, 14.05))
+    assert f"random +0.5250 ± {test.half_width:.4f} at step" in text
 
 
 def test_nothing_on_a_page_leads_to_the_network(whole) -> None:
@@ -196,7 +258,8 @@ def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:
     for word in ("Parts of the likelihood", "dequantization", "Attempts", "some CPU", "d" * 64):
         assert word in trial
 
-    running = [t for n, t in pages(files).items() if n.startswith("trials/") and "curve-0" in t]
+    shown = [t for n, t in pages(files).items() if n.startswith("trials/") and "curve-0" in t]
+    running = [text for text in shown if "running" in text]
     assert len(running) == 1
     assert "7.9" in running[0]
 

@@ -17,6 +17,7 @@ from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions, write_site
 from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.report.site.serving import Server
+from lcma.harness.results.statistics import paired_test
 from lcma.harness.text import printable
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import STEPS, Filler
@@ -112,7 +113,8 @@ def budgets(page: Page) -> list[str]:
 @pytest.mark.parametrize(("scheme", "width"), VIEWS)
 def test_every_page_opens_from_a_file_quietly_and_fits(visit, exported, scheme, width) -> None:
     watched = visit(scheme, width)
-    some = [next((exported / folder).glob("*.html")) for folder in ("trials", "maps")]
+    folders = ("compare", "trials", "maps")
+    some = [next((exported / folder).glob("*.html")) for folder in folders]
     pages = [*exported.glob("*.html"), *some]
     for path in pages:
         page = watched.open(path.relative_to(exported).as_posix())
@@ -412,6 +414,85 @@ def test_examples_are_tried_and_stay_without_scripts(visit, browser, exported) -
     context.close()
 
 
+def choose(page: Page, side: str, **parts: str) -> None:
+    """Choose by label what is compared on one side."""
+    for part, label in parts.items():
+        select = page.get_by_role("group", name=side).get_by_label(part)
+        select.focus()
+        select.select_option(label=label)
+    page.wait_for_load_state("networkidle")
+
+
+def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    photos = page.locator('section.group[data-dataset="photos16 (u8)"]')
+    photos.get_by_role("link", name="every pair of rows").click()
+    page.get_by_role("link", name="checkerboard-even against random").click()
+    page.get_by_role("heading", name="checkerboard-even against random").wait_for()
+    test = page.get_by_role("region", name="Paired test").inner_text()
+    differences = [-0.5 - 0.01 * seed for seed in worlds.SEEDS]
+    found = paired_test(differences)
+    assert found is not None
+    assert "-0.5250 bits/dim; below zero the first is better" in test
+    assert f"{found.low:+.4f} to {found.high:+.4f}" in test
+    assert "p = 0.0313" in test  # 2 of 64 signs
+    assert f"{found.detectable:.4f}" in test
+    rows = page.get_by_role("region", name="Difference by seed").locator("tbody td:last-child")
+    assert rows.all_inner_texts() == [f"{one:+.4f}" for one in differences]
+    differ = page.get_by_role("region", name="What differs").first.locator("tbody th")
+    assert differ.all_inner_texts() == ["factorization", "bits/dim", "more"]
+    page.locator("canvas").wait_for()
+
+    choose(page, "Second", Row="low (LL) at 1000")
+    page.get_by_role("heading", name="checkerboard-even against low (LL) at 1000").wait_for()
+    assert page.locator("#compared img.pixels").count() == 2 * 3
+    sizes = page.locator("#compared img.pixels").evaluate_all("all => all.map(i => i.naturalWidth)")
+    assert set(sizes) == {16}
+    assert "/LL-1000" in page.evaluate("location.hash")
+    # the other way round: every sign turns
+    choose(page, "First", Row="random")
+    choose(page, "Second", Row="checkerboard-even")
+    page.get_by_text("+0.5250 bits/dim").wait_for()
+    watched.require_quiet()
+
+
+def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
+    watched = visit("dark", 360)
+    page = watched.open("trials.html")
+    page.locator("tr", has_text="random").get_by_role("link").first.click()
+    page.get_by_role("link", name="compare it with another").click()
+    page.get_by_role("heading", name="random, seed 0 against random, seed 1").wait_for()
+    assert "have different seeds" in page.get_by_role("region", name="Paired test").inner_text()
+    page.locator("canvas").wait_for()
+    choose(page, "Second", Row="checkerboard-even")
+    choose(page, "Second", Trial="seed 0: 4.0000")
+    page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    watched.require_quiet()
+
+
+def test_rows_of_two_tables_have_no_test_and_no_address_leads_out(visit, exported) -> None:
+    names = sorted(path.stem for path in (exported / "compare").glob("*.html"))
+    assert len(names) == 2
+    watched = visit()
+    for wrong in ("#a=../../trials/x&b=%2e%2e/x", "#a=//evil.example/x", "#a=&b=<img>", "#a=x/y/z"):
+        page = watched.open(f"compare.html{wrong}")
+        page.locator("#compared h2").wait_for()
+        page.goto("about:blank")
+    page = watched.open(f"compare.html#a={names[0]}/x&b={names[1]}/x")
+    page.get_by_text("these stand in different tables").wait_for()
+    differ = page.get_by_role("region", name="What differs").first
+    assert printable(worlds.HOSTILE) in differ.inner_text()
+    assert page.evaluate("window.hit") is None
+    asked = [url for url in watched.asked if "/data/" in url]
+    assert {url.split("/data/")[1] for url in asked} <= {
+        *("compare.js", *(f"compare/{name}.js" for name in names)),
+        *(f"trials-{one.stem}.js" for one in (exported / "trials").glob("*.html")),
+    }
+    watched.require_quiet()
+
+
 def test_the_keyboard_reaches_the_content_first(visit) -> None:
     page = visit().open("index.html")
     page.keyboard.press("Tab")
@@ -441,7 +522,10 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         thread.start()
         watched = visit(root=server.url.rstrip("/"))
         page = watched.open("index.html")
-        assert page.locator("tbody tr:visible").count() == 1
+        assert page.locator("table.board tbody tr:visible").count() == 1
+        now = page.get_by_role("region", name="Running now").first
+        assert "train realnvp photos16 channel seed 0" in now.inner_text()
+        now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")
         page.get_by_text("4.1250").first.wait_for(timeout=30_000)
         page.get_by_role("button", name="Pause").click()

@@ -19,6 +19,7 @@ function draw() {
     tick: { color: colour("--mark") },
     rule: { color: colour("--base") },
     text: { color: ink },
+    range: { category: ["--ink", ...Array.from({ length: 11 }, (_, k) => `--line-${(k % 6) + 1}`)].map(colour) },
   };
   for (const [id, spec] of Object.entries(window.lcmaCharts)) {
     const place = document.getElementById(id);

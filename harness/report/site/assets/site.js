@@ -129,6 +129,16 @@ for (const button of document.querySelectorAll("button.copy")) {
 
 const every = Number(document.documentElement.dataset.refresh);
 if (every) {
+  // What was open stays open when the page looks again.
+  const key = `open ${location.pathname}`;
+  const folded = [...document.querySelectorAll("details[id]")];
+  const open = (sessionStorage.getItem(key) ?? "").split(" ");
+  for (const one of folded) {
+    if (open.includes(one.id)) one.open = true;
+    one.addEventListener("toggle", () => {
+      sessionStorage.setItem(key, folded.filter((each) => each.open).map((each) => each.id).join(" "));
+    });
+  }
   const pause = document.getElementById("pause");
   const paused = () => pause.getAttribute("aria-pressed") === "true";
   pause.addEventListener("click", () => {
