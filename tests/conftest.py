@@ -19,7 +19,9 @@ import sqlalchemy as sa
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("LCMA_CACHE", tempfile.mkdtemp(prefix="lcma-cache-"))
+if "LCMA_CACHE" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)
+    os.environ["LCMA_CACHE"] = _cache.name
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 _skipped: set[str] = set()
@@ -59,7 +61,6 @@ def pytest_collection() -> Iterator[None]:
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays: the collector of garbage need not look at it again."""
-    gc.collect()
     gc.freeze()
 
 
