@@ -19,6 +19,11 @@ import sqlalchemy as sa
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Workers are copies of a process only in the environment that it was started in, and tensorboardX
+# and scikit-learn set these in ours once they are imported.
+os.environ.setdefault("CRC32C_SW_MODE", "auto")
+os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "True")
+os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
 if "LCMA_CACHE" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)
     os.environ["LCMA_CACHE"] = _cache.name
