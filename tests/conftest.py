@@ -41,10 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts.
 
-    A module's tests run on one worker, so that its fixtures are made once.
+    A module's tests run on one worker, so that its fixtures are made once. Long groups come first.
     """
     for item in items:
         for mark in item.iter_markers("slow_on"):
@@ -52,6 +52,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place_in_queue)
+
+
+LONG = (
+    *("ray", "selftest", "launched", "site", "tests/harness/run/", "tests/harness/tuning/"),
+    *("tests/test_", "tests/harness/"),
+)
+"""Beginnings of the names of groups that wait or take long: no process ends with one of them while
+the others have nothing left to do."""
+
+
+def _place_in_queue(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    group: str = mark.args[0]
+    return next((i for i, name in enumerate(LONG) if group.startswith(name)), len(LONG))
 
 
 @pytest.hookimpl(wrapper=True)
