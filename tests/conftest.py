@@ -19,7 +19,14 @@ import sqlalchemy as sa
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("LCMA_CACHE", tempfile.mkdtemp(prefix="lcma-cache-"))
+# Workers are copies of a process only in the environment that it was started in, and tensorboardX
+# and scikit-learn set these in ours once they are imported.
+os.environ.setdefault("CRC32C_SW_MODE", "auto")
+os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "True")
+os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
+if "LCMA_CACHE" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)
+    os.environ["LCMA_CACHE"] = _cache.name
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 _skipped: set[str] = set()
@@ -34,10 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts.
 
-    A module's tests run on one worker, so that its fixtures are made once.
+    A module's tests run on one worker, so that its fixtures are made once. Long groups come first.
     """
     for item in items:
         for mark in item.iter_markers("slow_on"):
@@ -45,6 +52,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place_in_queue)
+
+
+LONG = (
+    *("ray", "selftest", "launched", "site", "tests/harness/run/", "tests/harness/tuning/"),
+    *("tests/test_", "tests/harness/"),
+)
+"""Beginnings of the names of groups that wait or take long: no process ends with one of them while
+the others have nothing left to do."""
+
+
+def _place_in_queue(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    group: str = mark.args[0]
+    return next((i for i, name in enumerate(LONG) if group.startswith(name)), len(LONG))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -59,7 +83,6 @@ def pytest_collection() -> Iterator[None]:
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays: the collector of garbage need not look at it again."""
-    gc.collect()
     gc.freeze()
 
 

@@ -138,6 +138,19 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
     assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
 
 
+def test_an_earlier_claim_of_the_same_launch_changes_nothing(world: Any) -> None:
+    """A launch owns all that its workers claim: the token tells them apart."""
+    lost = world.win(world.segments[0], now=1000.0)
+    good = world.win(world.segments[0], now=1060.0)
+    assert (lost.owner, lost.token, good.token) == (good.owner, 1, 2)
+    before = world.dump()
+    assert not world.store.heartbeat(lost, step=7, lease_seconds=60.0, now=1061.0)
+    assert not world.store.add_metrics(lost, [db.Metric("loss", 7, 1.0)])
+    assert not world.store.finish(lost, "oom", last_step=7, cost=COST, now=1061.0)
+    assert world.dump() == before
+    assert world.store.heartbeat(good, step=7, lease_seconds=60.0, now=1061.0)
+
+
 def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     first = world.win(world.trials[0])
     world.store.heartbeat(first, step=90, lease_seconds=60, now=1001.0)

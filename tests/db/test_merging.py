@@ -122,7 +122,7 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     """While a launch is at work, then once more, and then again; byte for byte on both engines."""
 
     @settings(
-        max_examples=30 if request.node.get_closest_marker("slow") else 2,
+        max_examples=30 if request.node.get_closest_marker("slow") else 1,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
     )

@@ -85,11 +85,12 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def few_photos(root: Path, nth: int) -> Path:
     """photos8 of fewer images, since what is not training costs by the image: each n-th of the test
-    part, and about as few of the others."""
+    part, about as few of the holdout part, and of train as few as the bar with a
+    full covariance takes."""
     with pytest.MonkeyPatch.context() as patch:
         whole = photos.grid_corners
         patch.setattr(photos, "grid_corners", lambda *size: whole(*size)[::nth])
-        patch.setattr(crops, "MAX_TRAIN", 400)
+        patch.setattr(crops, "MAX_TRAIN", 160)
         patch.setattr(crops, "MAX_HOLDOUT", 10)
         data.prepare("photos8", root)
     return root

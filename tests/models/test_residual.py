@@ -5,6 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -52,8 +53,13 @@ BLOCKS: dict[str, Callable[[], ResidualBlock]] = {
 @pytest.fixture(params=list(BLOCKS))
 def block(request: pytest.FixtureRequest) -> ResidualBlock:
     """In float64 and evaluation mode, every norm at its largest."""
+    return copy.deepcopy(make_strong(request.param))
+
+
+@cache
+def make_strong(name: str) -> ResidualBlock:
     torch.manual_seed(0)
-    return strong(BLOCKS[request.param]())
+    return strong(BLOCKS[name]())
 
 
 @torch.no_grad()

@@ -76,9 +76,14 @@ def pngs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Sixty colour files of many kinds and sizes, in folders."""
-    folder = tmp_path / "pictures"
+def pictures(tmp_path: Path, drawn_pictures: Path) -> Path:
+    """Sixty colour files of many kinds and sizes, in folders, free to change."""
+    return Path(shutil.copytree(drawn_pictures, tmp_path / "pictures"))
+
+
+@pytest.fixture(scope="module")
+def drawn_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
     rng = np.random.default_rng(0)
     kinds = ["png", "jpg", "webp", "bmp", "tif", "ppm", "gif"]
     for k in range(60):

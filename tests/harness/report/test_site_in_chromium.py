@@ -199,7 +199,10 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
 
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
     watched = visit(width=1440, root=large_site[1].as_uri())
-    for path in large_site[1].glob("*.html"):
+    largest = {}  # of the pages of one list
+    for path in sorted(large_site[1].glob("*.html"), key=lambda path: path.stat().st_size):
+        largest[re.sub(r"-\d+$", "", path.stem)] = path
+    for path in largest.values():
         page = watched.open(path.name)
         assert page.evaluate("document.documentElement.scrollHeight") < 5000, path.name
     watched.require_quiet()

@@ -283,9 +283,9 @@ def test_no_link_and_no_file_of_another_user_is_believed(
         made.metrics(POINTS[:1])
         (file,) = folder.iterdir()
     assert len(list(find_left_spools())) == 1
-    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
-    assert list(find_left_spools()) == []
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+        assert list(find_left_spools()) == []
     moved = file.rename(tmp_path / "elsewhere")
     file.symlink_to(moved)
     assert list(find_left_spools()) == []

@@ -13,7 +13,6 @@ from lcma.harness.cli.tuning import outcome_as_dict
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.tuning.outcome import finals_spec, read_patterns
 from lcma.harness.tuning.patterns import PatternStudy, choose_best
-from lcma.harness.tuning.raytune import run_ray_tune
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
@@ -157,6 +156,8 @@ def test_on_ray_tune_it_is_the_same_search(tuning: Make) -> None:
     change = {"tune": SEARCH["tune"] | {"parallel": 2}}
     local, ray = tuning(change).elsewhere(), tuning(change)
     local.run()
+    from lcma.harness.tuning.raytune import run_ray_tune  # Ray Tune, which one process needs
+
     executor = RayExecutor(Resources(), None)
     try:
         executor.check(1)

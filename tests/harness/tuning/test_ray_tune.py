@@ -8,7 +8,6 @@ import pytest
 
 from lcma.harness.kill_points import install_hook
 from lcma.harness.run.cluster import RayExecutor
-from lcma.harness.tuning.raytune import run_ray_tune
 from lcma.sweeps.spec import Resources
 from tests.harness.tuning.conftest import POINTS, Tuning
 
@@ -27,6 +26,8 @@ def cluster() -> Iterator[RayExecutor]:
 
 
 def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
+    from lcma.harness.tuning.raytune import run_ray_tune  # Ray Tune, which one process needs
+
     with tuned.opened() as tuner:
         run_ray_tune(tuner, cluster.need, parallel)
 
