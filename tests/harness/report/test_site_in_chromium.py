@@ -440,7 +440,7 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
     assert f"{found.detectable:.4f}" in test
     rows = page.get_by_role("region", name="Difference by seed").locator("tbody td:last-child")
     assert rows.all_inner_texts() == [f"{one:+.4f}" for one in differences]
-    differ = page.get_by_role("region", name="What differs").first.locator("tbody th")
+    differ = page.get_by_role("region", name="Table: What differs").locator("tbody th")
     assert differ.all_inner_texts() == ["factorization", "bits/dim", "more"]
     page.locator("canvas").wait_for()
 
@@ -482,7 +482,7 @@ def test_rows_of_two_tables_have_no_test_and_no_address_leads_out(visit, exporte
         page.goto("about:blank")
     page = watched.open(f"compare.html#a={names[0]}/x&b={names[1]}/x")
     page.get_by_text("these stand in different tables").wait_for()
-    differ = page.get_by_role("region", name="What differs").first
+    differ = page.get_by_role("region", name="Table: What differs")
     assert printable(worlds.HOSTILE) in differ.inner_text()
     assert page.evaluate("window.hit") is None
     asked = [url for url in watched.asked if "/data/" in url]
@@ -523,7 +523,7 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         watched = visit(root=server.url.rstrip("/"))
         page = watched.open("index.html")
         assert page.locator("table.board tbody tr:visible").count() == 1
-        now = page.get_by_role("region", name="Running now").first
+        now = page.get_by_role("region", name="Running now")
         assert "train realnvp photos16 channel seed 0" in now.inner_text()
         now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")

@@ -157,7 +157,7 @@ function section(title, ...content) {
 function table(label, heads, rows) {
   const cell = (text, k) => make(k ? "td" : "th", k ? { class: "num" } : { scope: "row" }, text);
   const head = (text, k) => make("th", { scope: "col", class: k ? "num" : "" }, text);
-  return make("div", { class: "scroll fits", role: "region", tabindex: "0", "aria-label": label },
+  return make("div", { class: "scroll fits", role: "region", tabindex: "0", "aria-label": `Table: ${label}` },
     make("table", {},
       make("thead", {}, make("tr", {}, ...heads.map(head))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell))))));
@@ -203,7 +203,7 @@ function differing(one, other) {
   const under = differ.length
     ? `The other ${same} facts and settings of the recipe are the same.`
     : "Nothing in rule, recipe and data differs.";
-  return section("What differs", table("What differs", ["", "first", "second"], rows), make("p", { class: "quiet" }, under));
+  return section("What differs", table("What differs", ["fact", "first", "second"], rows), make("p", { class: "quiet" }, under));
 }
 
 function find(one, other) {
