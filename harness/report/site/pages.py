@@ -137,6 +137,8 @@ class Site:
         self._beside: dict[str, bytes] = {}
         self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
+        # Before anything else is read, so that what is read is at least as new.
+        self._latest_event = store.latest_event() if self._options.live else 0
         self._read = time.monotonic()
 
     def reuse(self, former: "Site") -> None:
@@ -149,10 +151,6 @@ class Site:
             kept = former.__dict__.keys() & _OF_RESULTS
             self.__dict__ |= {name: former.__dict__[name] for name in kept}
             self._read = former._read
-
-    @cached_property
-    def _latest_event(self) -> int:
-        return self._store.latest_event()
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""

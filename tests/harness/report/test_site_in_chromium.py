@@ -423,7 +423,7 @@ def choose(page: Page, side: str, **parts: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
+def test_two_rows_are_compared_with_their_test_curves_and_maps(visit, exported) -> None:
     watched = visit()
     page = watched.open("index.html")
     photos = page.locator('section.group[data-dataset="photos16 (u8)"]')
@@ -450,6 +450,8 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
     sizes = page.locator("#compared img.pixels").evaluate_all("all => all.map(i => i.naturalWidth)")
     assert set(sizes) == {16}
     assert "/LL-1000" in page.evaluate("location.hash")
+    maps = page.get_by_role("link", name="Index tables and numbers of the maps of low (LL) at 1000")
+    assert (exported / (maps.get_attribute("href") or "")).is_file()
     # the other way round: every sign turns
     choose(page, "First", Row="random")
     choose(page, "Second", Row="checkerboard-even")
