@@ -5,6 +5,7 @@ imports torch, and is imported where it is needed.
 """
 
 import json
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
@@ -90,6 +91,9 @@ FAILURES = 14
 MOST_FAILURES = 500
 """Most failures that are listed."""
 
+KEPT_SECONDS = 60.0
+"""Seconds for which a server uses what it has read of results."""
+
 CURVE_POINTS = 100
 """Most points of each curve of a table."""
 
@@ -136,16 +140,20 @@ class Site:
         self._beside: dict[str, bytes] = {}
         self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
+        # Before anything else is read, so that what is read is at least as new.
+        self._latest_event = store.latest_event() if self._options.live else 0
+        self._read = time.monotonic()
 
     def reuse(self, former: "Site") -> None:
-        """Take over what a former one read of results, where no job has moved since."""
-        if self._latest_event == former._latest_event:
+        """Take over what a former one read of results, where no job has moved since.
+
+        What is read is used for a minute at most, since not all that is shown comes of a job.
+        """
+        recent = time.monotonic() - former._read < KEPT_SECONDS
+        if recent and self._latest_event == former._latest_event:
             kept = former.__dict__.keys() & _OF_RESULTS
             self.__dict__ |= {name: former.__dict__[name] for name in kept}
-
-    @cached_property
-    def _latest_event(self) -> int:
-        return self._store.latest_event()
+            self._read = former._read
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""

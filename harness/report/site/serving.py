@@ -123,7 +123,7 @@ class Server(ThreadingHTTPServer):
             return self._replies[path]
 
     def warm(self) -> None:
-        """Make what takes longest, the first page and the script of charts, beforehand."""
+        """Make the first page and the script of charts before anybody asks for them."""
         with suppress(UserError, Unavailable):  # which the first request reports
             self.file("index.html")
         vega_bundle()

@@ -426,7 +426,7 @@ def choose(page: Page, side: str, **parts: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
+def test_two_rows_are_compared_with_their_test_curves_and_maps(visit, exported) -> None:
     watched = visit()
     page = watched.open("index.html")
     photos = page.locator('section.group[data-dataset="photos16 (u8)"]')
@@ -443,7 +443,7 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
     assert f"{found.detectable:.4f}" in test
     rows = page.get_by_role("region", name="Difference by seed").locator("tbody td:last-child")
     assert rows.all_inner_texts() == [f"{one:+.4f}" for one in differences]
-    differ = page.get_by_role("region", name="What differs").first.locator("tbody th")
+    differ = page.get_by_role("region", name="Table: What differs").locator("tbody th")
     assert differ.all_inner_texts() == ["factorization", "bits/dim", "more"]
     page.locator("canvas").wait_for()
 
@@ -453,6 +453,8 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit) -> None:
     sizes = page.locator("#compared img.pixels").evaluate_all("all => all.map(i => i.naturalWidth)")
     assert set(sizes) == {16}
     assert "/LL-1000" in page.evaluate("location.hash")
+    maps = page.get_by_role("link", name="Index tables and numbers of the maps of low (LL) at 1000")
+    assert (exported / (maps.get_attribute("href") or "")).is_file()
     # the other way round: every sign turns
     choose(page, "First", Row="random")
     choose(page, "Second", Row="checkerboard-even")
@@ -485,7 +487,7 @@ def test_rows_of_two_tables_have_no_test_and_no_address_leads_out(visit, exporte
         page.goto("about:blank")
     page = watched.open(f"compare.html#a={names[0]}/x&b={names[1]}/x")
     page.get_by_text("these stand in different tables").wait_for()
-    differ = page.get_by_role("region", name="What differs").first
+    differ = page.get_by_role("region", name="Table: What differs")
     assert printable(worlds.HOSTILE) in differ.inner_text()
     assert page.evaluate("window.hit") is None
     asked = [url for url in watched.asked if "/data/" in url]
@@ -526,7 +528,7 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         watched = visit(root=server.url.rstrip("/"))
         page = watched.open("index.html")
         assert page.locator("table.board tbody tr:visible").count() == 1
-        now = page.get_by_role("region", name="Running now").first
+        now = page.get_by_role("region", name="Running now")
         assert "train realnvp photos16 channel seed 0" in now.inner_text()
         now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")

@@ -157,7 +157,7 @@ function section(title, ...content) {
 function table(label, heads, rows) {
   const cell = (text, k) => make(k ? "td" : "th", k ? { class: "num" } : { scope: "row" }, text);
   const head = (text, k) => make("th", { scope: "col", class: k ? "num" : "" }, text);
-  return make("div", { class: "scroll fits", role: "region", tabindex: "0", "aria-label": label },
+  return make("div", { class: "scroll fits", role: "region", tabindex: "0", "aria-label": `Table: ${label}` },
     make("table", {},
       make("thead", {}, make("tr", {}, ...heads.map(head))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell))))));
@@ -166,6 +166,11 @@ function table(label, heads, rows) {
 function number(value, sign) {
   if (value === null || value === undefined) return "-";
   return `${sign && value >= 0 ? "+" : ""}${value.toFixed(4)}`;
+}
+
+function chance(p) {
+  if (p === null) return "-";
+  return p < 0.001 ? "p < 0.001" : `p = ${p.toPrecision(3)}`;
 }
 
 function facts({ table: own, row, trial }) {
@@ -203,7 +208,7 @@ function differing(one, other) {
   const under = differ.length
     ? `The other ${same} facts and settings of the recipe are the same.`
     : "Nothing in rule, recipe and data differs.";
-  return section("What differs", table("What differs", ["", "first", "second"], rows), make("p", { class: "quiet" }, under));
+  return section("What differs", table("What differs", ["fact", "first", "second"], rows), make("p", { class: "quiet" }, under));
 }
 
 function find(one, other) {
@@ -236,8 +241,8 @@ function tested(one, other) {
   const list = [
     ["first less second", `${number(test.mean, true)} ${one.table.measure}; ${better[one.table.direction] ?? ""}`],
     ["95 % t-interval", test.half === null ? "-" : `${number(test.mean - test.half, true)} to ${number(test.mean + test.half, true)}`],
-    ["exact sign-flip test", test.flip === null ? "-" : `p = ${test.flip.toPrecision(3)}`],
-    ["paired t, Holm over all pairs of the table", test.holm === null ? "-" : `p = ${test.holm.toPrecision(3)}`],
+    ["exact sign-flip test", chance(test.flip)],
+    ["paired t, Holm over all pairs of the table", chance(test.holm)],
     ["n", `${test.n} ${test.n === 1 ? "seed" : "seeds"}`],
     ["could have shown (80 % power)", number(test.detectable)],
   ];
@@ -329,11 +334,13 @@ function besides(title, one, other, has, picture, nothing) {
 
 function splits(trial, { table: own, name }) {
   const channels = own.channels === 3 ? ["R", "G", "B"] : [...Array(own.channels).keys()].map((k) => `channel ${k}`);
-  return make("div", { class: "panels" }, ...[...Array(own.splits).keys()].map((k) => make("figure", {},
+  const page = trial.maps.replace(/^images\//, "maps/").replace(/-b\d+$/, ".html");
+  const more = make("p", { class: "quiet" }, make("a", { href: page }, `Index tables and numbers of the maps of ${name}`));
+  return make("div", {}, make("div", { class: "panels" }, ...[...Array(own.splits).keys()].map((k) => make("figure", {},
     make("div", { class: "row" }, ...channels.map((channel, c) => make("img", {
       class: "pixels", src: `${trial.maps}-s${k + 1}-${c}.png`, alt: `Contribution map of ${name} up to split ${k + 1}, ${channel}`,
     }))),
-    make("figcaption", {}, `Split ${k + 1}: ${channels.join(", ")}`))));
+    make("figcaption", {}, `Split ${k + 1}: ${channels.join(", ")}`)))), more);
 }
 
 function sheet(trial, { name }) {
