@@ -12,6 +12,9 @@ from lcma.sweeps.input_files import require_text
 REFERENCE = "reference"
 """What stands for the reference database wherever a database is named; a file is `./reference`."""
 
+SHARD = ".sqlite.xz"
+"""How a published database ends that is compressed; it can be read wherever one can be named."""
+
 DB_VARIABLE, RUNS_VARIABLE, DATA_VARIABLE = "LCMA_DB", "LCMA_RUNS", "LCMA_DATA"
 
 
@@ -38,14 +41,19 @@ def name_database(db: str | None) -> str:
     return db or os.environ.get(DB_VARIABLE) or "lcma.db"
 
 
+def is_published(name: str) -> bool:
+    """Return whether the name of a database stands for a published one, which is never written."""
+    return name == REFERENCE or name.endswith(SHARD)
+
+
 def find_place(
     db: str | None, runs: Path | str | None, data: Path | None, *, write: bool = False
 ) -> Place:
     """Return the places given, else those of the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA,
     else lcma.db, lcma-runs and lcma-data in the current folder.
 
-    Raises UserError for a path that cannot be made absolute, and where the database is the
-    reference: if there is none, or with ``write``, that the database is to be written.
+    Raises UserError for a path that cannot be made absolute, and where the database is a published
+    one, if it cannot be read, or with ``write``, that the database is to be written.
     """
 
     def absolute(path: str | Path) -> Path:
@@ -56,15 +64,16 @@ def find_place(
             raise UserError(f"{path} leads nowhere: {error}") from None
 
     url = name_database(db)
-    if url == REFERENCE:
+    if is_published(url):
         if write:
+            what = "the reference database" if url == REFERENCE else f"{url}, a published database,"
             raise UserError(
-                "the reference database is never written: name your own with --db, and "
-                "`lcma db merge reference` brings its results there"
+                f"{what} is never written: name your own with --db, and "
+                f"`lcma db merge {url}` brings its results there"
             )
-        from lcma.harness.shards import open_reference  # SQLAlchemy takes a while
+        from lcma.harness.shards import open_reference, open_shards  # SQLAlchemy takes a while
 
-        url = str(open_reference())
+        url = str(open_reference() if url == REFERENCE else open_shards([absolute(url)]))
     elif "://" not in url:
         url = str(absolute(url))
     files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")

@@ -21,15 +21,19 @@ from lcma.db import migrate
 from lcma.db.publishing import Published, combine
 from lcma.harness.cache import VARIABLE, cache_folder
 from lcma.harness.files import require_replaceable, write_file
-from lcma.harness.text import to_json
+from lcma.harness.text import format_size, to_json
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 FOLDER = Path(str(files("lcma"))) / "evidence"
 
 COMPRESSED = ".xz"
 ENDINGS = (".db", ".sqlite", ".sqlite.xz")
 """Endings of published databases; the last is a shard."""
+
+LARGEST = 2**30
+"""Most bytes that a shard is unpacked to."""
 
 MANIFEST = ".manifest.json"
 """Ending of the manifest of a published database, after its own name."""
@@ -39,17 +43,26 @@ def open_reference() -> Path:
     """Return the reference database as a file that is not to be written.
 
     Raises:
-        UserError: The package has none, its shards cannot be read, or there is no cache.
+        UserError: The package has none, or as `open_shards`.
     """
     shards = sorted(FOLDER.glob(f"*.sqlite{COMPRESSED}"))
     if not shards:
         raise UserError(
             f"this lcma has no reference results: {FOLDER} has no shard; give --db a file or a URL"
         )
+    return open_shards(shards)
+
+
+def open_shards(shards: Sequence[Path]) -> Path:
+    """Return shards as one database in the cache, a file that is not to be written.
+
+    Raises:
+        UserError: One cannot be read, is no shard or too large, or there is no cache.
+    """
     folder = cache_folder("reference")
     if folder is None:
         raise UserError(
-            "there is no cache to unpack the reference database into: name a folder of your own "
+            "there is no cache to unpack published results into: name a folder of your own "
             f"with {VARIABLE}"
         )
     contents = [_read(shard) for shard in shards]
@@ -63,9 +76,14 @@ def open_reference() -> Path:
 
 def _read(shard: Path) -> bytes:
     try:
-        return shard.read_bytes()
+        with open_regular(shard) as source:
+            return source.read()
     except OSError as error:
-        raise UserError(f"cannot read {shard}: {error.strerror}; install lcma again") from None
+        raise UserError(f"cannot read {shard}: {error.strerror}; {_remedy(shard)}") from None
+
+
+def _remedy(shard: Path) -> str:
+    return "install lcma again" if shard.parent == FOLDER else "name another file"
 
 
 def _make(shards: Mapping[Path, bytes], made: Path) -> None:
@@ -83,7 +101,7 @@ def _make(shards: Mapping[Path, bytes], made: Path) -> None:
         aside.replace(made)
     except OSError as error:
         raise UserError(
-            f"cannot unpack the reference database to {made.parent}: {error.strerror}; name "
+            f"cannot unpack published results to {made.parent}: {error.strerror}; name "
             f"another folder with {VARIABLE}"
         ) from None
     finally:
@@ -91,10 +109,16 @@ def _make(shards: Mapping[Path, bytes], made: Path) -> None:
 
 
 def _decompress(shard: Path, content: bytes) -> bytes:
+    unpacker = lzma.LZMADecompressor()
     try:
-        return lzma.decompress(content)
+        found = unpacker.decompress(content, LARGEST)
     except (lzma.LZMAError, EOFError):
-        raise UserError(f"{shard} is damaged: install lcma again") from None
+        found = b""
+    if not unpacker.eof and len(found) == LARGEST:
+        raise UserError(f"{shard} unpacks to more than {format_size(LARGEST)}: unpack it by hand")
+    if not unpacker.eof:
+        raise UserError(f"{shard} is damaged: {_remedy(shard)}")
+    return found
 
 
 def require_new(out: Path) -> None:

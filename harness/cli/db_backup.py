@@ -25,11 +25,11 @@ def backup(
     For a PostgreSQL database, fail and name the command that copies it.
     """
     from lcma.db import locate, migrate
-    from lcma.harness.place import REFERENCE, find_place, name_database
+    from lcma.harness.place import find_place, is_published, name_database
     from lcma.harness.terminal import print_line
 
-    if out is None and name_database(db) == REFERENCE:
-        raise UserError("the reference database lies in the cache: name its copy with --out FILE")
+    if out is None and is_published(name_database(db)):
+        raise UserError("a published database lies in the cache: name its copy with --out FILE")
     database = locate(find_place(db, None, None).db)
     migrate.require(database, database.identify())
     copy = database.backup(None if out is None else out.expanduser().absolute())

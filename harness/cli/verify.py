@@ -39,7 +39,7 @@ def verify(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import REFERENCE, find_place, name_database
+    from lcma.harness.place import find_place, is_published, name_database
     from lcma.harness.report.verification import render_verification, verification_as_dict
     from lcma.harness.run.verification import choose_sample, store_verification, verify
     from lcma.harness.terminal import Console, print_line, reporting_progress, user_name
@@ -64,10 +64,10 @@ def verify(
             )
             refused = None
             try:
-                if name_database(db) == REFERENCE:
+                if is_published(name_database(db)):
                     raise UserError(
-                        "the reference database is never written; `lcma db merge reference` brings "
-                        "its results into yours"
+                        "a published database is never written; `lcma db merge "
+                        f"{name_database(db)}` brings its results into yours"
                     )
                 store_verification(store, verified)
             except UserError as error:

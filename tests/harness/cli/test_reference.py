@@ -223,6 +223,50 @@ def test_a_package_without_results_says_so_in_one_line(
     assert not reference.exists() or not list(reference.iterdir())
 
 
+def test_a_shard_is_read_wherever_a_database_is_named(
+    reference: Path, published: Path, lcma: Typed, in_tmp: Path
+) -> None:
+    shard = published / "evidence" / "002.sqlite.xz"
+    before = {path: path.read_bytes() for path in shard.parent.iterdir()}
+    code, out, err = lcma("board", "--db", str(shard), "--json")
+    assert (code, err) == (0, "")
+    labels = {row["label"] for group in json.loads(out)["groups"] for row in group["rows"]}
+    assert labels == {"channel"}, "of this shard alone"
+    code, out, err = lcma("db", "upgrade", "--db", str(shard))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{shard}, a published database, is never written" in err
+    code, _, err = lcma("db", "merge", str(shard), "--db", "own.db")
+    assert (code, err) == (0, "")
+    assert {path: path.read_bytes() for path in shard.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"no archive", "x.sqlite.xz is damaged: name another file"),
+        (lzma.compress(b"SQLite format 3\0")[:-5], "is damaged: name another file"),
+        (lzma.compress(b"no database"), "x.sqlite"),
+        (lzma.compress(bytes(3000)), "unpacks to more than 2.0 KiB: unpack it by hand"),
+    ],
+)
+def test_a_file_that_is_no_shard_is_one_line(
+    reference: Path,
+    lcma: Typed,
+    in_tmp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    said: str,
+) -> None:
+    monkeypatch.setattr(shards, "LARGEST", 2048)
+    if content is not None:
+        Path("x.sqlite.xz").write_bytes(content)
+    code, out, err = lcma("board", "--db", "x.sqlite.xz")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not reference.exists() or not list(reference.iterdir())
+
+
 def test_a_machine_without_a_cache_says_so(
     reference: Path, lcma: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
