@@ -43,7 +43,7 @@ def name_database(db: str | None) -> str:
 
 def is_published(name: str) -> bool:
     """Return whether the name of a database stands for a published one, which is never written."""
-    return name == REFERENCE or name.endswith(SHARD)
+    return name == REFERENCE or (name.endswith(SHARD) and "://" not in name)
 
 
 def find_place(

@@ -96,7 +96,13 @@ def _make(shards: Mapping[Path, bytes], made: Path) -> None:
                 path = Path(folder, shard.name.removesuffix(COMPRESSED))
                 path.write_bytes(_decompress(shard, content))
                 unpacked.append(path)
-            combine(unpacked, aside)
+            try:
+                combine(unpacked, aside)
+            except UserError as error:
+                text = str(error)
+                for path, shard in zip(unpacked, shards, strict=True):
+                    text = text.replace(str(path), str(shard))
+                raise UserError(text) from None
         aside.chmod(0o444)
         aside.replace(made)
     except OSError as error:
@@ -116,7 +122,7 @@ def _decompress(shard: Path, content: bytes) -> bytes:
         found = b""
     if not unpacker.eof and len(found) == LARGEST:
         raise UserError(f"{shard} unpacks to more than {format_size(LARGEST)}: unpack it by hand")
-    if not unpacker.eof:
+    if not unpacker.eof or unpacker.unused_data:
         raise UserError(f"{shard} is damaged: {_remedy(shard)}")
     return found
 

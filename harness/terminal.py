@@ -72,11 +72,14 @@ def reporting_progress(console: Console | None = None) -> Iterator[ReportFunctio
     console = console or Console(stderr=True)
     next_line = time.monotonic() + LINE_SECONDS
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
+        task, last = bar.add_task("", total=None), ""
 
         def report(what: str, done: int, total: int | None) -> None:
-            nonlocal next_line
-            bar.update(task, description=rich.markup.escape(what), completed=done, total=total)
+            nonlocal next_line, last
+            if what != last:  # another part, whose time left has nothing to do with the last one's
+                last = what
+                bar.reset(task, description=rich.markup.escape(what), total=total)
+            bar.update(task, completed=done, total=total)
             if not console.is_terminal and time.monotonic() >= next_line:
                 next_line = time.monotonic() + LINE_SECONDS
                 line = what if total is None else f"{what}, {done} of {total}"

@@ -7,6 +7,7 @@ from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import Cells, select_longest
 from lcma.sweeps import known_sets, published
+from lcma.sweeps.measures import BITS_PER_DIM, OF_INTERPOLATION, OF_SAMPLES
 from lcma.sweeps.published import Number
 
 SOURCE = "LCMA"
@@ -116,8 +117,8 @@ class PaperItem:
 
     ``says`` is what it shows, in a sentence. ``rules`` are its factorizations in its order, the one
     first that the others are compared with. ``claims`` are keys of the verdicts that bear on it, by
-    bits/dim or by measures of samples, ``flow`` the only one that it is about, where there is one.
-    ``launch`` trains its models here.
+    bits/dim, by measures of samples or by those of images between two, ``flow`` the only one that
+    it is about, where there is one. ``launch`` trains its models here.
     """
 
     key: str
@@ -126,6 +127,7 @@ class PaperItem:
     rules: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     claims_on_samples: tuple[str, ...] = ()
+    claims_on_paths: tuple[str, ...] = ()
     launch: str = "table1"
     flow: str | None = None
 
@@ -133,6 +135,14 @@ class PaperItem:
     def table(self) -> str | None:
         """Number of the table, None for a figure."""
         return self.key.removeprefix("table") if self.key in TABLE_KEYS else None
+
+    def claims_by(self, measure: str) -> tuple[str, ...]:
+        """Return the keys of the verdicts by a measure that bear on it."""
+        if measure == BITS_PER_DIM:
+            return self.claims
+        if measure in OF_SAMPLES:
+            return self.claims_on_samples
+        return self.claims_on_paths if measure in OF_INTERPOLATION else ()
 
 
 TABLE_KEYS = tuple(f"table{number}" for number in LAYOUTS)
@@ -162,6 +172,7 @@ ITEMS = (
         ("table3-order",),
         ("table3-order",),
         launch="table3",
+        flow="realnvp",
     ),
     PaperItem(
         "table4",
@@ -170,6 +181,7 @@ ITEMS = (
         ("LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH"),
         ("table4-order", "first-split"),
         launch="table4",
+        flow="realnvp",
     ),
     PaperItem(
         "figure1",
@@ -189,7 +201,7 @@ ITEMS = (
         "figure3",
         "Figure 3",
         "Images decoded between the latents of two faces pass smoothly from one to the other.",
-        claims_on_samples=("interpolation",),
+        claims_on_paths=("interpolation",),
     ),
 )
 """All that the paper shows, in its order. The sentences are ours."""
@@ -260,11 +272,17 @@ def _find_printed(item: PaperItem, group: Group) -> tuple[str | None, dict[str, 
     facts = known_sets.known().get(group.set_name)
     whole_set = (facts and facts.filtered_from) or group.set_name
     numbers = [n for n in published.numbers() if (n.source, n.table) == (SOURCE, item.table)]
-    columns = list(dict.fromkeys((n.flow, n.dataset) for n in numbers))
-    if len(columns) > 1:
-        fact, own = ("dataset", whole_set) if item.key == "table1" else ("flow", group.flow)
-        numbers = [n for n in numbers if getattr(n, fact) == own]
+    if item.key == "table1":  # a variant stands beside the one that was printed
+        family = _find_family(whole_set)
+        numbers = [n for n in numbers if _find_family(n.dataset) == family]
+    elif item.flow is None:
+        numbers = [n for n in numbers if n.flow == group.flow]
     if not numbers:
         return None, {}
     of = f"{numbers[0].flow} on {numbers[0].dataset}"
     return of, {n.factorization: n.bits_per_dim for n in numbers}
+
+
+def _find_family(set_name: str) -> str:
+    facts = known_sets.known().get(set_name)
+    return set_name if facts is None else facts.dataset

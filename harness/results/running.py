@@ -1,10 +1,12 @@
 """What runs now: how fast, how long still, and the curves so far."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from lcma.db import JobFacts, Store
 from lcma.harness.results.curves import LARGEST, CurveLine, CurvePanel, LineKey, SeedCurve
 from lcma.harness.results.lookup import job_title
+from lcma.harness.text import short_id
 from lcma.sweeps.recipe import TRAIN_CURVE
 
 MOST = 12
@@ -60,6 +62,13 @@ def read_running(store: Store, sweep_id: str | None = None) -> Running:
             left = max(0, job.steps - job.step) / rate
         log = (attempt.log or "").rstrip().splitlines() if attempt is not None else []
         found.append(RunningJob(job, job_title(job), rate, left, tuple(log[-LINES:])))
+    named = Counter(one.name for one in found)
+    found = [
+        replace(one, name=f"{one.name} ({short_id(one.job.job_id)})")
+        if named[one.name] > 1
+        else one
+        for one in found
+    ]
     total = sum(one.rate for one in found if one.rate is not None)
     shown = tuple(found[:MOST])
     return Running(shown, len(found), total, _read_panel(store, shown))

@@ -187,7 +187,10 @@ def _measure_between(
     def measure(points: Iterable[Tensor]) -> tuple[Distance, Distance]:
         described = [judge.describe(images) for images in points]
         path = [ends, *described, ends.roll(count // 2, 0)]
-        return judge.compare(described[PATH_STEPS // 2 - 1], real), measure_path(path)
+        once = slice(None) if count % 2 else slice(count // 2)  # the rest is the same ways back
+        return judge.compare(described[PATH_STEPS // 2 - 1], real), measure_path(
+            [one[once] for one in path]
+        )
 
     def measure_pixels() -> _Values:
         parts = [step / PATH_STEPS for step in range(1, PATH_STEPS)]

@@ -22,6 +22,7 @@ from lcma.harness.results.lookup import parse_object
 from lcma.harness.results.statistics import PairedTest, compare_all_by_seed, subtract_by_seed
 from lcma.harness.text import printable
 from lcma.sweeps import settings
+from lcma.sweeps.measures import BITS_PER_DIM
 
 LISTED = 10
 """Rows of a table whose pairs stand on its page, the best first."""
@@ -121,7 +122,7 @@ class ComparedTable:
     def link_trial(self, one: TrialFacts) -> str | None:
         """Return the address of the page of a trial and another, None where its row has no result.
 
-        One of another seed stands beside it at first, or of the next row.
+        One of another seed stands beside it at first, else the row before it, or the last.
         """
         cells = [(row.factorization, row.budget, row.map_options) for row in self.rows]
         if _cell(one) not in cells:
@@ -215,7 +216,7 @@ def table_script(table: ComparedTable, chart: CurveChart | None) -> bytes:
                 else _round(row.high - row.mean),
                 "seeds": [[seed, _round(value)] for seed, value in row.by_seed.items()],
                 "trials": [
-                    _trial(one)
+                    _trial(one, group, row)
                     for _, one in sorted(
                         trials[row.factorization, row.budget, row.map_options].items()
                     )
@@ -230,7 +231,11 @@ def table_script(table: ComparedTable, chart: CurveChart | None) -> bytes:
             for i, j in combinations(range(min(TESTED, len(rows))), 2)
         ],
     }
-    return f"(window.lcmaTables ??= {{}})[{_json(table.name)}] = {_json(found)};\n".encode()
+    # As text, since in a literal a setting called __proto__ would be no key.
+    text = (
+        f"(window.lcmaTables ??= {{}})[{_json(table.name)}] = JSON.parse({_json(_json(found))});\n"
+    )
+    return text.encode()
 
 
 def list_lines(chart: CurveChart) -> list[LineKey]:
@@ -242,14 +247,15 @@ def _cell(facts: TrialFacts) -> tuple[Any, ...]:
     return facts["factorization"], facts["budget"], facts["map_options"]
 
 
-def _trial(one: TrialPlace) -> dict[str, Any]:
+def _trial(one: TrialPlace, group: Group, row: BoardRow) -> dict[str, Any]:
     facts = one.facts
+    plain = group.measure == BITS_PER_DIM and group.protocol == "plain"
     return {
         "seed": facts["seed"],
         "page": facts["page"],
         "state": printable(facts["state"]),
-        "value": _round(facts["bits_per_dim"]),
-        "error": _round(facts["standard_error"]),
+        "value": _round(row.by_seed.get(facts["seed"])),
+        "error": _round(facts["standard_error"]) if plain else None,
         "charted": one.charted,
         "maps": one.maps,
         "samples": one.samples,

@@ -472,7 +472,7 @@ class Site:
             one
             for measure, found in self._judged.items()
             for one in (*found.verdicts, *found.apart)
-            if one.claim.key in (item.claims if measure == BITS_PER_DIM else item.claims_on_samples)
+            if one.claim.key in item.claims_by(measure)
             and item.flow in (None, one.claim.cells.group.flow)
         ]
 
@@ -526,6 +526,8 @@ class Site:
             for sheet in side.sheets:
                 picture = sheet.samples if item.key == "figure2" else sheet.between
                 name = facts[sheet.job_id]["factorization"]
+                if item.flow not in (None, facts[sheet.job_id]["flow"]):
+                    continue
                 if picture is not None and is_word(name) and set(name) == {"L"}:
                     found.append((f"{side.title}, {sheet.name}", picture))
         return found

@@ -246,7 +246,8 @@ def test_a_shard_is_read_wherever_a_database_is_named(
         (None, "No such file"),
         (b"no archive", "x.sqlite.xz is damaged: name another file"),
         (lzma.compress(b"SQLite format 3\0")[:-5], "is damaged: name another file"),
-        (lzma.compress(b"no database"), "x.sqlite"),
+        (lzma.compress(b"no database"), "x.sqlite.xz"),
+        (2 * lzma.compress(b"SQLite format 3\0"), "is damaged: name another file"),
         (lzma.compress(bytes(3000)), "unpacks to more than 2.0 KiB: unpack it by hand"),
     ],
 )
@@ -265,6 +266,12 @@ def test_a_file_that_is_no_shard_is_one_line(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert not reference.exists() or not list(reference.iterdir())
+
+
+def test_an_address_of_a_server_is_no_shard_whatever_it_ends_in(lcma: Typed) -> None:
+    code, out, err = lcma("board", "--db", "postgresql://u:secret@localhost:1/db.sqlite.xz")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "secret" not in err
 
 
 def test_a_machine_without_a_cache_says_so(

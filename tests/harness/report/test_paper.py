@@ -32,6 +32,9 @@ def test_a_small_set_stands_beside_the_set_that_it_is_of() -> None:
     assert (low.rule, low.printed, low.printed_difference) == ("low", 3.43, -0.06)
     assert low.difference is not None
     assert low.difference.mean == pytest.approx(0.02)
+    faces = rows(bits(checkerboard_even=4.9, LLL=4.92), dataset="celeba64-16")
+    (table,) = scale_table(board(faces), BY_KEY["table1"])
+    assert table.printed_of == "realnvp on celeba64-float", "the variant that was printed"
     (table,) = scale_table(board(rows(bits(checkerboard_even=4.9, LLL=4.92))), BY_KEY["table1"])
     assert table.printed_of is None, "photographs of ours are in no paper"
     assert table.rows[1].difference is not None
@@ -45,7 +48,8 @@ def test_a_table_of_flows_takes_the_printed_numbers_of_the_flow() -> None:
         "glow": ("glow on cifar10", 3.31),
         "resflow": ("resflow on cifar10", 3.25),
     }
-    assert scale_table(board(of_flow[0]), BY_KEY["table1"]) == [], "which is of RealNVP alone"
+    for key in ("table1", "table3", "table4"):
+        assert scale_table(board(of_flow[0]), BY_KEY[key]) == [], "which is of RealNVP alone"
 
 
 def test_rules_that_were_not_trained_stay_empty_and_one_alone_is_no_table() -> None:
@@ -92,6 +96,12 @@ def test_samples_stand_on_the_page_of_their_figure(filler: Filler, tmp_path) -> 
 def test_other_measures_leave_the_printed_numbers_alone(filler: Filler, tmp_path) -> None:
     filler.results({"checkerboard-even": {0: 4.0}, "random": {0: 4.1}})
     options = SiteOptions(samples=False, database=False, measure="seconds_per_step")
-    page = export(filler, tmp_path / "site", options)["paper/table3.html"].decode()
+    files = export(filler, tmp_path / "site", options)
+    page = files["paper/table3.html"].decode()
     assert "2.71" in page
     assert "Another scale" not in page
+    found = {item.key: item.claims_by("seconds_per_step") for item in ITEMS}
+    assert not any(found.values()), "seconds bear on none"
+    assert BY_KEY["figure3"].claims_by("path_length") == ("interpolation",)
+    assert BY_KEY["figure2"].claims_by("kid_midpoints") == ()
+    assert BY_KEY["figure2"].claims_by("swd") == ("low-conventional",)

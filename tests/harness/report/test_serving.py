@@ -156,6 +156,29 @@ def test_results_are_read_again_only_once_a_job_has_moved(filled, impatient) -> 
         assert b"3.8750" in second.content
 
 
+def test_what_comes_of_results_is_kept_until_a_job_moves_and_a_minute_at_most(
+    filled, impatient, monkeypatch
+) -> None:
+    where = find_place(filled.url, filled.runs, filled.folder / "data")
+    made: list[Site] = []
+
+    def make() -> Site:
+        made.append(Site(filled.store, where, SiteOptions(samples=False, live=True)))
+        return made[-1]
+
+    with Server(make, 0, print) as server:
+        for _ in range(2):
+            server.file("index.html")
+        first, second = made[-2:]
+        assert second._leaderboard is first._leaderboard
+        filled.results({"rows": {0: 3.875}})
+        server.file("index.html")
+        assert made[-1]._leaderboard is not second._leaderboard
+        monkeypatch.setattr("lcma.harness.report.site.pages.KEPT_SECONDS", 0.0)
+        server.file("index.html")
+        assert made[-1]._leaderboard is not made[-2]._leaderboard
+
+
 def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
     """They connect before the first is answered."""
     host = waiting.url.removeprefix("http://").rstrip("/")

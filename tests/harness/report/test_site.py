@@ -139,8 +139,22 @@ def assert_leads_to_rows(files: dict[str, bytes], anchor: str) -> None:
 def read_table(files: dict[str, bytes], name: str) -> dict[str, Any]:
     """What the page of two rows reads of a table."""
     text = files[f"data/compare/{name}.js"].decode()
-    found: dict[str, Any] = json.loads(text[text.index("] = ") + 4 : -2])
+    start = text.index("] = JSON.parse(") + len("] = JSON.parse(")
+    found: dict[str, Any] = json.loads(json.loads(text[start:-3]))
     return found
+
+
+def test_two_trials_are_compared_by_the_tables_own_measure(filled, tmp_path) -> None:
+    options = SiteOptions(samples=False, database=False, measure="holdout_bits_per_dim")
+    for name, chosen in (("plain", None), ("holdout", options)):
+        files = export(filled, tmp_path / name, chosen)
+        (table,) = [one for one in files if one.startswith("compare/")]
+        rows = read_table(files, Path(table).stem)["rows"]
+        assert len(rows) == 3
+        for row in rows:
+            seeds = dict(row["seeds"])
+            assert {one["seed"]: one["value"] for one in row["trials"]} == seeds
+            assert all((one["error"] is None) == (name == "holdout") for one in row["trials"])
 
 
 def test_every_pair_of_rows_has_its_paired_test(filled, tmp_path) -> None:

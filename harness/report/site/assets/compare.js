@@ -28,10 +28,7 @@ function load(path) {
   return loaded.get(path);
 }
 
-async function readTable(name) {
-  await load(`data/compare/${name}.js`);
-  return window.lcmaTables[name];
-}
+const readTable = (name) => load(`data/compare/${name}.js`);
 
 // Curves of a trial are those of its page, one after the other since all take one name.
 let waiting = Promise.resolve();
@@ -73,10 +70,10 @@ function fill(select, options, value) {
   if (select.selectedIndex < 0) select.selectedIndex = 0;
 }
 
-async function choose(side, wanted) {
+function choose(side, wanted) { // the table is loaded
   const { table, row, seed } = choosers[side];
   fill(table, tables, wanted.table);
-  const found = await readTable(table.value);
+  const found = window.lcmaTables[table.value];
   const first = found.rows[wanted.second && found.rows.length > 1 ? 1 : 0].key;
   const rows = found.rows.map((one) => [one.key, rowName(one)]);
   fill(row, rows, found.rows.some((one) => one.key === wanted.row) ? wanted.row : first);
@@ -107,8 +104,10 @@ let latest = 0;
 async function show({ a, b }) {
   const turn = (latest += 1);
   try {
-    await choose("a", a);
-    await choose("b", b);
+    for (const { table } of [a, b]) await readTable(table);
+    if (turn !== latest) return;
+    choose("a", a);
+    choose("b", b);
     history.replaceState(null, "", `#${address("a")}&${address("b")}`);
     const [one, other] = [chosen("a"), chosen("b")];
     const curves = [];
@@ -135,6 +134,7 @@ async function show({ a, b }) {
       }
     }
   } catch (error) {
+    if (turn !== latest) return;
     place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message));
   }
 }
@@ -161,6 +161,11 @@ function table(label, heads, rows) {
     make("table", {},
       make("thead", {}, make("tr", {}, ...heads.map(head))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell))))));
+}
+
+// A name may be one that every object has, such as constructor.
+function get(from, name) {
+  return Object.hasOwn(from, name) ? from[name] : undefined;
 }
 
 function number(value, sign) {
@@ -196,8 +201,8 @@ function result({ table: own, row, trial }) {
 function differing(one, other) {
   const [own, others] = [facts(one), facts(other)];
   const names = [...new Set([...Object.keys(own), ...Object.keys(others)])];
-  const differ = names.filter((name) => own[name] !== others[name]);
-  const rows = differ.map((name) => [name, own[name] ?? "-", others[name] ?? "-"]);
+  const differ = names.filter((name) => get(own, name) !== get(others, name));
+  const rows = differ.map((name) => [name, get(own, name) ?? "-", get(others, name) ?? "-"]);
   const link = ({ table: of, trial }) => {
     const [href, text] = trial?.page ? [trial.page, "its page"] : [of.board, "its table"];
     return make("a", { href }, text);
@@ -289,7 +294,7 @@ function drawn(one, other, curves, charts) {
   const sides = [one, other].map((side, line) => ({ ...side, line, curves: curves[line] ?? {} }));
   const metrics = [...new Set(sides.flatMap((side) => Object.keys(side.curves)))].sort();
   const figures = metrics.map((metric, k) => {
-    const shown = sides.filter((side) => side.curves[metric]?.length);
+    const shown = sides.filter((side) => get(side.curves, metric)?.length);
     const points = shown.flatMap((side) => side.curves[metric].map(([step, value, low, high]) => ({ line: side.line, step, value, low, high })));
     if (!points.length) return null;
     const last = Math.max(...points.map((point) => point.step));
