@@ -25,7 +25,7 @@ from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_l
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.samples import SAMPLES, SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import FID, KID, OF_SAMPLES, SWD
+from lcma.sweeps.measures import FID, KID, OF_INTERPOLATION, OF_SAMPLES, SWD
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def make_measurement(
     """
     if name not in OF_SAMPLES:
         hint = suggest(name, OF_SAMPLES, "choose among")
+        if name in OF_INTERPOLATION:
+            hint = f"it comes with {KID}, run `lcma measure {KID}`"
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     if not (math.isfinite(temperature) and temperature >= 0):
         raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")

@@ -392,6 +392,7 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
     ("arguments", "why"),
     [
         (["colour"], "'colour' is not measured of kept weights: choose among "),
+        (["path_length"], "it comes with kid, run `lcma measure kid`"),
         (["swd", "--extractor=inception-v3"], "swd has no extractor"),
         (["swd", "--temperature=nan"], "Invalid value for '--temperature'"),
         (["swd", "--temperature=inf"], "--temperature inf makes no sense"),
