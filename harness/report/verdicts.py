@@ -182,16 +182,18 @@ def summarize_verdicts(results: Verdicts) -> Table:
         TableColumn("n", kind="number"),
         TableColumn("about how many seeds would decide", kind="number"),
     )
+    verdicts = (*results.verdicts, *results.apart)
+    several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     rows = [
         (
             one.claim.text,
-            ", ".join(dict.fromkeys(cells.group.flow for cells in one.claim.members)),
+            _name_cells(one, several_sets=several),
             one.decision,
             _format_effect(one),
             one.n,
             one.seeds,
         )
-        for one in (*results.verdicts, *results.apart)
+        for one in verdicts
     ]
     return Table(columns, tuple(rows))
 

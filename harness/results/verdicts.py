@@ -788,7 +788,7 @@ def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             gaps = [one.by_seed for one in found]
             seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
             mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
-            names = [c.group.flow if table == "2" else c.group.dataset for c in members]
+            names = [c.group.flow if table == "2" else c.group.set_name for c in members]
             yield make_claim(
                 last,
                 [row for pair in rows for row in pair],
