@@ -54,6 +54,16 @@ def test_the_archives_that_cases_change_are_valid(
     assert (outcome.code, outcome.problems) == (0, ()), outcome.err
 
 
+def test_modules_that_a_case_is_the_first_to_import_are_not_compiled_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "never_imported.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    case = Case([], call=lambda: __import__("never_imported"))
+    assert Room(tmp_path / "room").run(case).problems == ()
+
+
 def write_outside() -> None:
     Path("../forbidden/file").write_text("changed")
 

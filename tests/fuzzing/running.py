@@ -165,6 +165,7 @@ class Room:
             os.environ.update({name: str(self.folder / at) for name, at in folders.items()})
             os.environ.update(case.environment)
             tempfile.tempdir = None
+            sys.dont_write_bytecode = True  # a module may be imported for the first time here
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
             self._watch()
             code = call(case)
