@@ -37,6 +37,10 @@ def measure(
     sha256: Annotated[
         str | None, typer.Option(metavar="HASH", help="The sha256 that this file must have")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Measure on the nodes of this Ray cluster"),
+    ] = None,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
@@ -47,6 +51,9 @@ def measure(
     Without a trial, measure every trial of the sweep (the newest), or every one
     that --where chooses.
     """
+    from contextlib import AbstractContextManager, nullcontext
+    from functools import partial
+
     from rich.text import Text
 
     from lcma.db import connect
@@ -54,26 +61,27 @@ def measure(
     from lcma.harness.report.evaluations import describe_samples, evaluation_as_dict
     from lcma.harness.report.export import parse_filters
     from lcma.harness.results.board import list_sample_notes
-    from lcma.harness.results.trials import (
-        choose_trials_with_results,
-        describe_trial,
+    from lcma.harness.results.trials import choose_trials_with_results
+    from lcma.harness.run.measuring import (
+        find_measurable,
+        make_measurement,
+        measure_on_cluster,
+        measure_trials,
     )
-    from lcma.harness.run.driver import new_owner
-    from lcma.harness.run.measuring import find_measurable, make_measurement, measure_trial
     from lcma.harness.terminal import Console, print_error, reporting_progress
     from lcma.harness.text import printable, to_json
     from lcma.sweeps import known_sets
     from lcma.sweeps.measures import find_measure
 
     filters = parse_filters(where or ())
-    measurement = make_measurement(
-        name,
-        samples=samples,
-        temperature=temperature,
-        extractor=extractor,
-        weights_file=weights,
-        sha256=sha256,
-    )
+    asked = {
+        "samples": samples,
+        "temperature": temperature,
+        "extractor": extractor,
+        "weights_file": weights and weights.absolute(),
+        "sha256": sha256,
+    }
+    measurement = make_measurement(name, **asked)
     place = find_place(db, runs, data, write=True)
     store = connect(place.db, create=False)
     store.require_same_measures()
@@ -81,11 +89,19 @@ def measure(
     able, reason = find_measurable(store, place, chosen, measurement)
     if reason is not None:
         print_error(reason)
-    owner, found = new_owner(), []
     with reporting_progress() as report:
-        for done, one in enumerate(able):
-            report(f"{name} of {describe_trial(one)}, trials", done, len(able))
-            found.append(measure_trial(store, place, one, measurement, owner=owner))
+        progress = partial(report, f"measuring {name}, trials")
+
+        def stage(what: str) -> AbstractContextManager[None]:
+            report(what, 0, None)
+            return nullcontext()
+
+        if ray is None:
+            found = measure_trials(store, place, able, measurement, progress)
+        else:
+            found = measure_on_cluster(
+                store, place, able, name, asked, ray=ray, stage=stage, progress=progress
+            )
     if json:
         print(to_json(list(map(evaluation_as_dict, found))))
         return

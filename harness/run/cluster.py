@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray._private import ray_constants
@@ -43,6 +43,8 @@ from lcma.harness.terminal import silencing_libraries
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
+Value = TypeVar("Value")
+
 AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 """Ray's variables for who may use it."""
 
@@ -53,6 +55,9 @@ after which they are taken for dead."""
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
 
+
+LOSSES = 3
+"""Losses of a node or process after which a repeatable call is run again."""
 
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray names a node."""
@@ -105,7 +110,7 @@ class RayExecutor(Executor):
             _require_reachable(address)
         self.resources, self.address = resources, address
         self.grows = address is not None  # it may have an autoscaler, which counts what waits
-        self.need = {"CPU": 1.0}
+        self.need = {"CPU": 1.0, "GPU": 0.0}
         self._refs: dict[str, Any] = {}
         self._works: dict[Any, Sequence[Work]] = {}
         self._after: dict[Any, Any] = {}  # what each waits for
@@ -184,7 +189,7 @@ class RayExecutor(Executor):
             need["memory"] = memory_gb * 1e9
         return need
 
-    def _lack(self, need: dict[str, float]) -> str | None:
+    def _lack(self, need: Mapping[str, float]) -> str | None:
         nodes = [n["Resources"] for n in self._nodes()]
         if any(_meets(n, need) for n in self._nodes()):
             return None
@@ -302,19 +307,8 @@ class RayExecutor(Executor):
         ]
 
     def submit(self, works: Sequence[Work], after: str | None) -> None:
-        closed = self._find_closed()
         work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
-        gpus, memory_gb = self._gpus(work), self._memory_gb(work)
-        # A process keeps the first GPU that it computed on, whichever the next task is granted, and
-        # a node that comes may have several.
-        fresh = gpus and (self._several_gpus or self.lack(work) is not None)
-        task = (self._fresh_task if fresh else self._task).options(
-            num_cpus=self._cpus(work.threads),
-            num_gpus=gpus,
-            memory=None if memory_gb is None else memory_gb * 1e9,
-            name=work.title + more,
-            label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
-        )
+        task, closed = self._make_placed_task(self._need_of(work), work.title + more)
         awaited = None if after is None else self._refs[after]
         content = pickle.dumps((_run_on_node, (self._question, works)))
         ref = task.remote(content, awaited)
@@ -322,6 +316,47 @@ class RayExecutor(Executor):
         self._refs |= {work.job_id: ref for work in works}
         self._after[ref] = awaited
         self._works[ref] = works
+
+    def run_each(
+        self, body: Callable[..., Value], arguments: Sequence[tuple[Any, ...]], title: str
+    ) -> Iterator[Value]:
+        """Run a function with each of the arguments; yield what it returns, in no order.
+
+        One whose node or process is lost runs again, so that it must be repeatable. Raises
+        UserError with what the function raises, and ClusterLostError.
+        """
+        task, _ = self._make_placed_task(self.need, title, retries=LOSSES)
+        left = [task.remote(pickle.dumps((body, one))) for one in arguments]
+        while left:
+            self._require_cluster()
+            ready, left = ray.wait(left, num_returns=1, timeout=LOOK_SECONDS)
+            for ref in ready:
+                try:
+                    _, value, why = ray.get(ref)
+                except RayError as error:
+                    _, why, _ = self._describe_loss(ref, error)
+                    raise UserError(f"{title} was lost {LOSSES + 1} times ({why})") from None
+                if value is None:
+                    raise UserError(why)
+                yield value
+
+    def _make_placed_task(
+        self, need: Mapping[str, float], title: str, retries: int = 0
+    ) -> tuple[Any, Collection[str]]:
+        """Return a task that holds what is needed, and the nodes that may not run it."""
+        closed, gpus = self._find_closed(), need["GPU"]
+        # A process keeps the first GPU that it computed on, whichever the next task is granted, and
+        # a node that comes may have several.
+        fresh = gpus and (self._several_gpus or self._lack(need) is not None)
+        task = (self._fresh_task if fresh else self._task).options(
+            num_cpus=need["CPU"],
+            num_gpus=gpus,
+            memory=need.get("memory"),
+            max_retries=retries,
+            name=title,
+            label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
+        )
+        return task, closed
 
     def wait(self, seconds: float) -> list[Finished]:
         self._require_cluster()

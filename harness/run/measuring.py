@@ -1,9 +1,11 @@
 """Measures of kept weights of trained trials, without training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,20 +14,29 @@ from lcma.db import JobFacts, Store
 from lcma.harness.data.verified import verify_once
 from lcma.harness.place import Place
 from lcma.harness.run import weights
+from lcma.harness.run.driver import new_owner
 from lcma.harness.run.evaluation import Stopwatch, settle_device
 from lcma.harness.run.reevaluation import (
     Reevaluated,
     choose_device,
     make_evaluator,
     store_evaluation,
+    was_on_gpu,
 )
 from lcma.harness.run.sample_quality import Judge, make_judge, measure_samples
+from lcma.harness.run.workers import Stage, Workers
 from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.samples import SAMPLES, SampleProtocol, Sampling
+from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import FID, KID, OF_INTERPOLATION, OF_SAMPLES, SWD
+from lcma.sweeps.plugins import Plugin
+from lcma.sweeps.spec import Resources
+
+ProgressFunction = Callable[[int, int], None]
+"""Called with the number of trials that have been measured, and of all."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class Measurement:
     protocol: SampleProtocol
 
 
+@lru_cache(maxsize=1)
 def make_measurement(
     name: str,
     *,
@@ -173,3 +185,81 @@ def measure_trial(
     )
     by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
     return store_evaluation(store, one, result, by, stopwatch)
+
+
+def measure_trials(
+    store: Store,
+    place: Place,
+    trials: Sequence[JobFacts],
+    measurement: Measurement,
+    progress: ProgressFunction = lambda done, total: None,
+) -> list[Reevaluated]:
+    """Take a measure of trials in this process, one after the other, as `measure_trial`."""
+    owner, found = new_owner(), list[Reevaluated]()
+    for one in trials:
+        progress(len(found), len(trials))
+        found.append(measure_trial(store, place, one, measurement, owner=owner))
+    return found
+
+
+def measure_on_cluster(
+    store: Store,
+    place: Place,
+    trials: Sequence[JobFacts],
+    name: str,
+    options: dict[str, Any],
+    *,
+    ray: str,
+    stage: Stage,
+    progress: ProgressFunction = lambda done, total: None,
+) -> list[Reevaluated]:
+    """Take a measure of trials on the nodes of a Ray cluster, a task for each, as `measure_trial`.
+
+    A node that lacks what is needed gets no task. A task that is lost runs elsewhere: it stores its
+    measure at its end, and what is there already is served.
+
+    Args:
+        store: The database.
+        place: Where it, the weights and the data are, for all nodes.
+        trials: What is measured, in the order of what is returned.
+        name: The measure.
+        options: Those of `make_measurement`.
+        ray: The address of the cluster's head, or `auto`.
+        stage: Shows what is being done before the first task.
+        progress: Called when a trial has been measured.
+
+    Raises:
+        UserError: No node can measure them, or one of them cannot be measured.
+        ClusterLostError: The cluster is gone; what was measured is stored.
+    """
+    sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in trials}
+    recipes = [weights.load_recipe(store, one) for one in trials]
+    threads = max(one.optimization.threads for one in recipes)
+    gpus = float(any(was_on_gpu(store, one) for one in trials))
+    with Workers(Resources(gpus=gpus), threads, stage, local=False, ray=ray) as workers:
+        workers.require(place, sets)
+        arguments = [
+            (place, one, plugins.loaded(), name, options, workers.owner, number)
+            for number, one in enumerate(trials)
+        ]
+        found = dict[int, Reevaluated]()
+        for number, measured in workers.run_each(_measure_on_node, arguments, f"measure {name}"):
+            found[number] = measured
+            progress(len(found), len(trials))
+    return [found[number] for number in range(len(trials))]
+
+
+def _measure_on_node(
+    place: Place,
+    one: JobFacts,
+    wanted: Sequence[Plugin],
+    name: str,
+    options: dict[str, Any],
+    owner: str,
+    number: int,
+) -> tuple[int, Reevaluated]:
+    plugins.load(wanted)
+    measurement = make_measurement(name, **options)
+    with db.connect(place.db, create=False) as store:
+        store.require_same_measures()
+        return number, measure_trial(store, place, one, measurement, owner=owner)

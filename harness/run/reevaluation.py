@@ -176,7 +176,11 @@ def _require_finite(one: JobFacts, *values: float) -> None:
 
 def choose_device(store: Store, one: JobFacts) -> Literal["cpu", "cuda"]:
     """Return the training's kind of device, if there is one here: other kinds give other bits."""
+    return "cuda" if was_on_gpu(store, one) and torch.cuda.is_available() else "cpu"
+
+
+def was_on_gpu(store: Store, one: JobFacts) -> bool:
+    """Return whether a trial was trained on a GPU."""
     job, frame = store.job(one.job_id), store.attempts(job_id=one.job_id)
     trained = frame[frame["id"] == (job and job.done_attempt_id)]
-    on_gpu = len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")
-    return "cuda" if on_gpu and torch.cuda.is_available() else "cpu"
+    return len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")

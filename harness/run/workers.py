@@ -4,11 +4,11 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import lcma.harness.data
 from lcma import db
@@ -21,6 +21,8 @@ from lcma.harness.run.preflight import Preflight, require_here, require_machines
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
+
+Value = TypeVar("Value")
 
 Stage = Callable[[str], AbstractContextManager[object]]
 """Shows what is being done during a block."""
@@ -187,28 +189,40 @@ class Workers:
         one can.
         """
         assert self.executor is not None
-        check_shared(place, self.executor.hosts())
-        self._require(expansion, place, every)
+        self.require(place, known_digests(expansion, place), every=every)
         store = db.connect(place.db)
         for name in missing:
             with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
         if missing:
-            self._require(expansion, place, every)
+            self.require(place, known_digests(expansion, place), every=every)
         return store
 
-    def _require(self, expansion: Expansion, place: Place, every: bool) -> None:
-        """Ask the machines for all that trials need, and for data that are prepared here."""
+    def require(self, place: Place, sets: Mapping[str, str], *, every: bool = False) -> None:
+        """Ask the machines for all that work needs, and for data sets by their hashes.
+
+        Raises UserError if no machine has it, or not ``every`` one does.
+        """
         assert self.executor is not None
+        check_shared(place, self.executor.hosts())
         with self.stage("asking the workers for code, database, checkpoints and data"):
             self._end_preflight()
             self.preflight = Preflight(
                 place,
-                known_digests(expansion, place),
+                sets,
                 device="cuda" if self.ray and self.resources.gpus else "cpu",
                 any_code=self.any_code or self.ray is None,
             )
             require_machines(self.preflight, self.executor.ask, every=every)
+
+    def run_each(
+        self, body: Callable[..., Value], arguments: Sequence[tuple[Any, ...]], title: str
+    ) -> Iterator[Value]:
+        """Run a function with each of the arguments on Ray, as `RayExecutor.run_each`."""
+        from lcma.harness.run.cluster import RayExecutor
+
+        assert isinstance(self.executor, RayExecutor)
+        return self.executor.run_each(body, arguments, title)
 
     def _end_preflight(self) -> None:
         if self.preflight is not None:

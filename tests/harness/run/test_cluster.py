@@ -1,5 +1,6 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +11,18 @@ from typing import Any
 
 import pytest
 
+from lcma import db
+from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import HOOK_VARIABLE
+from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
+from lcma.harness.run.measuring import make_measurement, measure_trials
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
+from tests.harness.conftest import SMALL, merged
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -135,3 +144,79 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
 def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         RayExecutor(Resources(), address)
+
+
+def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
+    cluster: Any, tmp_path: Path
+) -> None:
+    """Each argument is evaluated by Python itself on a node."""
+    dies_once = (
+        f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
+        f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
+    ).replace("os.", "__import__('os').")
+    executor = RayExecutor(Resources(), cluster.address)
+    try:
+        assert sorted(executor.run_each(eval, [(dies_once,), ("6",), ("5",)], "sum")) == [5, 6, 7]
+        assert (tmp_path / "died").exists()
+        with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
+            list(executor.run_each(eval, [("1 / 0",)], "sum"))
+        with pytest.raises(UserError, match=r"^sum was lost 4 times \(WorkerCrashedError\)$"):
+            list(executor.run_each(eval, [("__import__('os')._exit(1)",)], "sum"))
+    finally:
+        executor.close(kill=True)
+
+
+@pytest.fixture
+def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
+    """Three trained trials in a database of the server."""
+    place = Place(current_postgres_url, tmp_path / "runs", photos_root)
+    spec = merged(
+        SMALL,
+        {
+            "matrix": {"factorization": "conventional"},
+            "recipe": {"training": {"steps": 2}},
+            "seeds": 3,
+        },
+    )
+    with db.connect(place.db) as store:
+        plan = make_plan(specs.check(spec, "test"), place, None)
+        register_plan(plan, place, store)
+        for node in make_nodes(plan, place, owner="trainer", device="cpu"):
+            assert run_work(node.work).ending == "done"
+    return place
+
+
+def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
+    cluster: Any, trained: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(*more: str) -> tuple[int, str, str]:
+        places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["measure", "swd", "--samples=40", "--json", *more, *places])
+        found = capsys.readouterr()
+        return int(ended.value.code or 0), found.out, found.err
+
+    with db.connect(trained.db) as store:
+        here = make_measurement("swd", samples=40)
+        trials = store.trained_trials(sorted(store.results().trial_id))
+        by_hand = measure_trials(store, trained, trials[:1], here)
+        code, out, err = measure(f"--ray={cluster.address}")
+        assert code == 0, err
+        found = {row["trial_id"]: row for row in json.loads(out)}
+        assert {trial: row["new"] for trial, row in found.items()} == {
+            one.trial_id: one != trials[0] for one in trials
+        }
+        assert found[trials[0].trial_id]["measures"]["swd"]["value"] == by_hand[0].result.value(
+            "swd"
+        )
+        attempts = store.attempts()
+        stored = attempts[attempts["protocol"] == here.protocol.name]
+        assert sorted(stored["job_id"]) == sorted(one.job_id for one in trials)
+        again = measure()
+        assert (again[0], [row["new"] for row in json.loads(again[1])]) == (0, [False] * 3)
+        (damaged, *_) = sorted(Path(trained.runs).rglob("weights.*.safetensors"))
+        damaged.write_bytes(b"damaged")
+        code, out, err = measure("--temperature=0.5", f"--ray={cluster.address}")
+        assert (code, out) == (2, "")
+        *_, last = err.splitlines()
+        assert "are damaged (sha256 differs)" in last
