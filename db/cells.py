@@ -202,7 +202,7 @@ _CELL = (
 )
 _names = attrgetter(*_CELL[:-2])
 _RECIPE = ("splits", "size", "steps")
-_MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
+_MADE = ("code_version", "dirty", "torch", "device", "driver", "cpu_capability")
 _BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias")
 
 

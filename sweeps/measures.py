@@ -22,12 +22,13 @@ HOLDOUT = HELD_OUT + BITS_PER_DIM
 """The measure by which checkpoints and budgets are chosen."""
 
 SECONDS_PER_STEP = "seconds_per_step"
-"""The measure by which a choice that costs training time is known."""
+CPU_SECONDS_PER_STEP = "cpu_seconds_per_step"
+"""The measures by which a choice that costs training time is known, on a GPU and on a CPU."""
 
 PLUGIN_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
 """A name of a measure or flow of a plug-in."""
 
-TIMES = frozenset({SECONDS_PER_STEP})
+TIMES = frozenset({SECONDS_PER_STEP, CPU_SECONDS_PER_STEP})
 """Measures that no second training gives again."""
 
 
@@ -169,6 +170,12 @@ SHIPPED: tuple[MeasureKind, ...] = (
         "seconds",
         "lower",
         "wall-clock seconds of a training step, without evaluations and checkpoints",
+    ),
+    MeasureKind(
+        CPU_SECONDS_PER_STEP,
+        "seconds",
+        "lower",
+        "CPU seconds of a training step, without evaluations and checkpoints; of trainings on CPUs",
     ),
     *_of_samples(
         SWD, "1/1000 standard deviation", "sliced Wasserstein distance on Laplacian pyramids"

@@ -295,12 +295,16 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """Versions and hardware with which results were made; names as in `trial_results`."""
+    """Versions and hardware with which results were made; names as in `trial_results`.
+
+    ``driver`` is None of results on CPUs.
+    """
 
     code_version: str
     dirty: str | None
     torch: str
     device: str
+    driver: str | None
     cpu_capability: str
     threads: int
 

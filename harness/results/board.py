@@ -123,10 +123,11 @@ class Group:
 
     ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
     better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
-    known. ``reference`` is the label of the row that differences are from, None where it has no
-    results; ``against`` is the name under which it was requested. ``settings`` are those of the
-    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
-    whether the images are known to be those of a whole set. ``recipe`` is its JSON where known.
+    known. ``on_gpus`` if all results were made on GPUs. ``reference`` is the label of the row that
+    differences are from, None where it has no results; ``against`` is the name under which it was
+    requested. ``settings`` are those of the recipe in which other groups of the same flow, data set
+    and profile differ. ``whole`` says whether the images are known to be those of a whole set.
+    ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -151,6 +152,7 @@ class Group:
     settings: str = ""
     against: str = "conventional"
     whole: bool = False
+    on_gpus: bool = False
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
@@ -444,6 +446,7 @@ def _make_group(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
         ),
         made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
+        on_gpus=all(one.driver is not None for cell in cells for one in cell.makings),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),

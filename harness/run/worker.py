@@ -78,7 +78,12 @@ from lcma.models.split import Split
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Pretraining, Trial
-from lcma.sweeps.measures import SECONDS_PER_STEP, SWD, plugin_measures
+from lcma.sweeps.measures import (
+    CPU_SECONDS_PER_STEP,
+    SECONDS_PER_STEP,
+    SWD,
+    plugin_measures,
+)
 from lcma.sweeps.recipe import Recipe
 
 START_SECONDS = 600.0
@@ -782,9 +787,13 @@ class _Attempt:
         )
 
     def _time_steps(self, trainer: Trainer) -> tuple[db.Measure, ...]:
-        """Return the measure of how long a step of this attempt took; none without a step."""
-        seconds = trainer.waiting.seconds_per_step
-        return () if seconds is None else (db.Measure(SECONDS_PER_STEP, seconds),)
+        """Return the measures of how long a step of this attempt took; none without a step."""
+        timer = trainer.waiting
+        times = {
+            SECONDS_PER_STEP: timer.seconds_per_step,
+            CPU_SECONDS_PER_STEP: timer.cpu_seconds_per_step,
+        }
+        return tuple(db.Measure(name, one) for name, one in times.items() if one is not None)
 
     def _take_swd(
         self, flow: models.Flow, prepared: data.Prepared, seed: int

@@ -10,22 +10,23 @@ import torch
 class WaitTimer:
     """Sums of the time of steps, and of the time in them until their images are there.
 
-    Measured on a CPU by the clock, on a GPU by events on its stream. These are read when the loop
-    looks at its losses: the device has passed them then, so that nothing waits for the
-    measurement.
+    Measured on a CPU by the clock, and by the time that this process computed; on a GPU by events
+    on its stream. These are read when the loop looks at its losses: the device has passed them
+    then, so that nothing waits for the measurement.
     """
 
     device: torch.device
     waited: float = 0.0
     total: float = 0.0
+    cpu: float = 0.0
     steps: int = 0
-    _marks: list[float] = field(default_factory=list)
+    _marks: list[tuple[float, float]] = field(default_factory=list)
     _events: list[torch.cuda.Event] = field(default_factory=list)
 
     def mark(self) -> None:
         """Mark a time; called thrice a step: before its images, with them, and at its end."""
         if self.device.type == "cpu":
-            self._marks.append(time.perf_counter())
+            self._marks.append((time.perf_counter(), time.process_time()))
         else:
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record(torch.cuda.current_stream(self.device))
@@ -34,10 +35,11 @@ class WaitTimer:
     def settle(self) -> None:
         """Add up what was marked; on a GPU, after the device has passed it."""
         while len(self._marks) >= 3:
-            began, there, ended = self._marks[:3]
+            (began, cpu_began), (there, _), (ended, cpu_ended) = self._marks[:3]
             del self._marks[:3]
             self.waited += there - began
             self.total += ended - began
+            self.cpu += cpu_ended - cpu_began
             self.steps += 1
         while len(self._events) >= 3:
             first, with_images, last = self._events[:3]
@@ -51,12 +53,18 @@ class WaitTimer:
         """Add what another one measured of steps that ``count`` trainings made together."""
         self.waited += other.waited / count
         self.total += other.total / count
+        self.cpu += other.cpu / count
         self.steps += other.steps
 
     @property
     def seconds_per_step(self) -> float | None:
         """Mean seconds of a step, its images included; None before the first step."""
         return self.total / self.steps if self.steps else None
+
+    @property
+    def cpu_seconds_per_step(self) -> float | None:
+        """Mean CPU seconds of a step; None before the first step, and on a GPU."""
+        return self.cpu / self.steps if self.steps and self.device.type == "cpu" else None
 
     @property
     def share(self) -> float | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
 from lcma.sweeps import plugins
@@ -211,9 +212,19 @@ def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("stacked", [False, True])
-def test_no_claim_is_made_of_the_time_of_a_stack(tmp_path: Path, lcma, stacked: bool) -> None:
-    """Its members share one, so that six seeds are one measurement."""
+@pytest.mark.parametrize(
+    ("stacked", "driver", "measures", "effects"),
+    [
+        (False, None, {"seconds_per_step": 1.0, "cpu_seconds_per_step": 1.1}, [8.0]),
+        (False, None, {"seconds_per_step": 1.0}, []),  # the clock counts what else runs
+        (False, "580.1", {"seconds_per_step": 1.1}, [8.0]),
+        (True, None, {"seconds_per_step": 1.1, "cpu_seconds_per_step": 1.1}, []),
+    ],
+)
+def test_that_low_costs_no_time_is_judged_of_cpu_seconds_or_on_gpus(
+    tmp_path: Path, lcma, stacked: bool, driver: str | None, measures: dict[str, float], effects
+) -> None:
+    """Members of a stack share one time, so that six seeds are one measurement."""
     optimization = RECIPE.optimization.model_copy(update={"stacked": stacked})
     recipe = RECIPE.model_copy(update={"optimization": optimization})
     found = Filler(tmp_path)
@@ -221,9 +232,14 @@ def test_no_claim_is_made_of_the_time_of_a_stack(tmp_path: Path, lcma, stacked: 
     for seed in SEEDS:
         for name, budget in (("checkerboard-even", None), ("LL", 100)):
             job = found.plan(name, seed, budget=budget, recipe=recipe, sweep="s1")
-            found.finish(job, 4.0 + 0.001 * seed, seconds_per_step=0.25 + 0.001 * seed)
+            slower = {key: one if name == "LL" else 1.0 for key, one in measures.items()}
+            times = {key: (0.25 + 0.001 * seed) * one for key, one in slower.items()}
+            found.finish(job, 4.0 + 0.001 * seed, **times)
     found.store.close()
+    with sa.create_engine(found.url).begin() as connection:
+        connection.execute(sa.text("UPDATE environments SET driver = :it"), {"it": driver})
     verdicts = json.loads(lcma("verdicts", "--json", "--db", found.url)[1])
-    keys = {one["claim"]["key"] for one in (*verdicts["verdicts"], *verdicts["apart"])}
-    assert "low-conventional" in keys
-    assert ("time" in keys) == (not stacked)
+    claims = {one["claim"]["key"]: one for one in (*verdicts["verdicts"], *verdicts["apart"])}
+    assert "low-conventional" in claims
+    of_time = [one["test"]["mean"] for key, one in claims.items() if key == "time"]
+    assert of_time == [pytest.approx(one) for one in effects]
