@@ -46,7 +46,7 @@ from lcma.sweeps.measures import (
     OF_INTERPOLATION,
     OF_SAMPLES,
     PATH_LENGTH,
-    SECONDS_PER_STEP,
+    TIMES,
     WITH_CONTROLS,
     MeasureKind,
 )
@@ -306,19 +306,21 @@ def read_verdicts(
             f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
             "--margin out, or give --by MEASURE"
         )
-    timed = read_board(store, measure=CPU_SECONDS_PER_STEP, sweep_id=sweep_id, **where)
-    by_wall = read_board(store, measure=SECONDS_PER_STEP, sweep_id=sweep_id, **where)
     # On CPUs the clock also counts what else the machine does.
-    groups = (*timed.groups, *(group for group in by_wall.groups if group.on_gpus))
-    timed = _drop_stacked(replace(timed, groups=groups), store)
-    return make_verdicts(board, _read_mask_shares(store), timed)
+    timed = [
+        group
+        for measure in sorted(TIMES & store.measure_kinds().keys())
+        for group in read_board(store, measure=measure, sweep_id=sweep_id, **where).groups
+        if group.on_gpus or measure == CPU_SECONDS_PER_STEP
+    ]
+    return make_verdicts(board, _read_mask_shares(store), _drop_stacked(timed, store))
 
 
-def _drop_stacked(timed: Board, store: Store) -> Board:
+def _drop_stacked(timed: Sequence[Group], store: Store) -> list[Group]:
     """Drop recipes that train in stacks: members share one time, so their seeds are no repeats."""
-    bodies = store.recipe_bodies(sorted({group.recipe_id for group in timed.groups}))
+    bodies = store.recipe_bodies(sorted({group.recipe_id for group in timed}))
     stacked = {i for i, body in bodies.items() if _is_stacked(parse_object(body))}
-    return replace(timed, groups=tuple(g for g in timed.groups if g.recipe_id not in stacked))
+    return [group for group in timed if group.recipe_id not in stacked]
 
 
 def _is_stacked(recipe: Mapping[str, Any]) -> bool:
@@ -329,7 +331,7 @@ def _is_stacked(recipe: Mapping[str, Any]) -> bool:
 def make_verdicts(
     board: Board,
     shares: Shares | None = None,
-    timed: Board | None = None,
+    timed: Sequence[Group] = (),
     *,
     kind: MeasureKind = BITS,
     margin: float | None = None,
@@ -341,7 +343,7 @@ def make_verdicts(
     Args:
         board: By the measure.
         shares: The share of the masks in the maps behind it; for bits/dim.
-        timed: The same results by the time of a step; for bits/dim.
+        timed: Groups of the same results by the time of a step; for bits/dim.
         kind: The measure.
         margin: As in `read_verdicts`.
         bits: The same results by bits/dim; for measures of samples.
@@ -351,7 +353,7 @@ def make_verdicts(
     claims = [one for group in board.groups for one in list_group_claims(group)]
     claims += list_group_pair_claims(board.groups)
     if by_bits:
-        claims += list_time_claims(board.groups, () if timed is None else timed.groups)
+        claims += list_time_claims(board.groups, timed)
         claims += list_mask_claims(board.groups, shares or {})
     else:  # what the paper says and prints is of bits/dim
         margin = default_margin(kind) if margin is None else margin

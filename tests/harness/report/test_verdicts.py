@@ -320,7 +320,7 @@ def test_a_step_that_is_slower_by_more_than_timings_differ_is_a_cost(percent, de
     own = {seed: 0.5 + 0.1 * seed for seed in range(6)}
     low = {seed: own[seed] * (1 + percent / 100 + SPREAD[seed] / 10) for seed in own}
     timed = board(rows({"checkerboard-even": own, "LLL": low}), bar=None)
-    made = make_verdicts(board(rows(bits)), timed=timed)
+    made = make_verdicts(board(rows(bits)), timed=timed.groups)
     (one,) = (one for one in made.verdicts if one.claim.key == "time")
     assert one.decision == decision
     assert one.comparison.test.mean == pytest.approx(percent - 2 + np.mean(SPREAD[:6]) * 10)
