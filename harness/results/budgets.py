@@ -673,7 +673,8 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     longest = max(budget for budget, count in counts.items() if count >= least)
     found: dict[tuple[int, int], list[tuple[float | None, ...]]] = defaultdict(list)
     for budgets in by_seed.values():
-        reference = budgets.get(longest, ())
+        if (reference := budgets.get(longest)) is None:
+            continue
         kept = _kept_dimensions(reference, factorization)
         for budget, maps in budgets.items():
             if budget <= longest and len(maps) == len(reference):

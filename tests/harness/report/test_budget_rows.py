@@ -93,7 +93,8 @@ def maps(*seeds_of_noise):
     return [contribution(noise(seed, SHAPE), split) for split, seed in enumerate(seeds_of_noise, 1)]
 
 
-def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
+@pytest.mark.parametrize("factorization", ["LL", "low-global"])
+def test_maps_are_held_against_the_longest_of_their_own_seed(factorization: str) -> None:
     longest = {0: maps(1, 2), 1: maps(3, 4)}
     opposite = [contribution(-m.values, m.split) for m in longest[0]]
     found = measure_stability(
@@ -102,7 +103,7 @@ def test_maps_are_held_against_the_longest_of_their_own_seed() -> None:
             1: {0: maps(1, 2), 10: longest[1], 100: longest[1]},
             2: {10: maps(7, 7)},
         },
-        "LL",
+        factorization,
     )
     by = {(one.budget, one.split): one for one in found}
     # 1000 is of one seed alone, and seed 2 has nothing as long.
