@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
-from lcma.harness.results.verdicts import Cells, select_longest
+from lcma.harness.results.verdicts import Cells, select_widest
 from lcma.sweeps import known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_INTERPOLATION, OF_SAMPLES
 from lcma.sweeps.published import Number
@@ -243,7 +243,7 @@ def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
     for group in board.groups:
         if group.protocol != "plain" or item.flow not in (None, group.flow):
             continue
-        cells = select_longest(group)
+        cells = select_widest(group)
         ours = [_find_row(cells, rule) for rule in item.rules]
         if sum(row is not None for row in ours) < 2:
             continue

@@ -38,7 +38,7 @@ from lcma.harness.results.verdicts import (
     group_families,
     list_group_claims,
     list_group_pair_claims,
-    select_longest,
+    select_widest,
 )
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.expansion import Trial
@@ -292,7 +292,7 @@ def _list_comparisons(
     for key, group in groups.items():
         (marked,), rows = _mark_rows([(key, group)])
         yield from _weigh(list(list_group_claims(marked)), rows)
-        words = select_longest(marked).words or {}
+        words = select_widest(marked).words or {}
         for split in range(group.splits if words else 0):
             weights = {
                 row: (1 if row[2][split] == "L" else -1) / (len(words) / 2)

@@ -477,10 +477,11 @@ def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int
 # The rows of a group that claims are about
 
 
-def select_longest(group: Group) -> Cells:
-    """Return the rows under the group's longest budget, whatever their results say."""
-    budgets = list_budgets(group)
-    return select_cells(group, budgets[-1] if budgets else None)
+def select_widest(group: Group) -> Cells:
+    """Return the rows under the budget under which most rules have results, of several the longest,
+    whatever these say."""
+    longest_first = [select_cells(group, budget) for budget in reversed(list_budgets(group))]
+    return max(longest_first, key=lambda one: len(one.rows), default=select_cells(group, None))
 
 
 def select_cells(group: Group, budget: int | None) -> Cells:
@@ -551,7 +552,7 @@ PHASES = ("checkerboard-even", "checkerboard-odd")
 
 def list_group_claims(group: Group) -> Iterator[TestedClaim]:
     """Yield all claims that the group's rows bear on."""
-    cells = select_longest(group)
+    cells = select_widest(group)
     yield from _choice_claims(cells)
     yield from _beyond_claims(cells)
     yield from _pattern_claims(cells)
@@ -747,7 +748,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     short, long = (select_cells(group, b).rows[word] for b in (budgets[0], budgets[-1]))
     names = (f"low after {budgets[-1]}", f"after {budgets[0]}")
     yield make_claim(
-        select_longest(group),
+        select_widest(group),
         (short, long),
         [compare_rows(group, long, short, names=names, after=" pretraining steps")],
         key="budget",
@@ -768,7 +769,7 @@ EVALUATION = ("profile", "protocol", "precision")
 
 def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
-    all_cells = [select_longest(group) for group in groups]
+    all_cells = [select_widest(group) for group in groups]
     both = [cells for cells in all_cells if cells.low_and_conventional]
     yield from _table_claims(both)
     yield from _persistence_claims(both)
@@ -950,11 +951,11 @@ SLOWER = 2.0
 
 def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield one claim for each group with steps of `low` and conventional that were timed."""
-    by_scale = {str(tuple(select_longest(one).facts.values())): one for one in timed}
+    by_scale = {str(tuple(select_widest(one).facts.values())): one for one in timed}
     for group in groups:
-        cells = select_longest(group)
+        cells = select_widest(group)
         same = by_scale.get(str(tuple(cells.facts.values())))
-        pair, rows = same and select_longest(same).low_and_conventional, cells.low_and_conventional
+        pair, rows = same and select_widest(same).low_and_conventional, cells.low_and_conventional
         if not pair or rows is None:
             continue
         low, own = (row.by_seed for row in pair)
@@ -995,7 +996,7 @@ def list_agreement_claims(
         bits = of_bits.get(tuple(getattr(group, name) for name in same))
         agreement = {} if bits is None else _agree_by_seed(group, bits)
         if agreement:
-            found.append((select_longest(group), agreement))
+            found.append((select_widest(group), agreement))
     for cells, agreement in found:
         yield _agreement_claim([cells], agreement)
     for members in _group_alike([cells for cells, _ in found], *DATA, *EVALUATION):
@@ -1051,7 +1052,7 @@ def list_interpolation_claims(
     for group in groups:
         key = (group.recipe_id, group.data_digest, group.protocol)
         control = beside.get(key, {}).get(OF_INTERPOLATION.get(group.measure, ""))
-        cells = select_longest(group)
+        cells = select_widest(group)
         rows = [row for row in (cells.low, cells.conventional) if row is not None]
         if control is None or not rows:
             continue
@@ -1092,7 +1093,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
     """Yield one claim for each group with `low` whose tables have their statistics."""
     seen = set()
     for group in groups:
-        cells = select_longest(group)
+        cells = select_widest(group)
         key = (group.recipe_id, group.data_digest, cells.budget)
         if cells.low is None or not shares.get(key) or key in seen:
             continue

@@ -222,6 +222,17 @@ def test_longer_pretraining():
     assert claims["low-conventional"].comparison.test.mean == pytest.approx(-0.2, abs=0.01)
 
 
+def test_claims_are_of_the_budget_under_which_most_rules_have_results():
+    bits = shifted(-0.1)
+    bits["HHH"] = {seed: one + 0.3 for seed, one in bits["LLL"].items()}
+    long = rows({"LLL": {seed: one - 0.1 for seed, one in bits["LLL"].items()}}, budget=500)
+    made = make_verdicts(board(rows(bits) + long))
+    claims = {one.claim.key: one for one in made.verdicts}
+    assert "budget" in claims
+    assert claims["low-conventional"].claim.cells.budget == 100
+    assert claims["low-conventional"].comparison.test.mean == pytest.approx(-0.1, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("later", "decision"), [(-0.2, "supported"), (-0.02, "refuted"), (0.1, "refuted")]
 )
