@@ -12,11 +12,13 @@ A page has what is made between two comments, the first of which says what it is
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
-- `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps` or `curves`
+- `budgets KEY=VALUE ...`: what `lcma pareto` says of one rule's pretrainings
+- `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
+  or `budgets`
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
-the measure; or `places`, the digits behind the point (3). A line does not begin with a comment in
-prose, since Markdown would take it for HTML.
+the measure; or `places`, the digits behind the point (3). `budget` chooses among rows of one rule
+(1000). A line does not begin with a comment in prose, since Markdown would take it for HTML.
 """
 
 import argparse
@@ -35,6 +37,8 @@ from lcma.db import Store, connect
 from lcma.db.query import run_query
 from lcma.harness.place import find_place
 from lcma.harness.report.board import board_as_markdown, render_board
+from lcma.harness.report.budget_pictures import draw_budget_curves
+from lcma.harness.report.budgets import list_sentences
 from lcma.harness.report.curve_pictures import draw_charts
 from lcma.harness.report.export import parse_filters
 from lcma.harness.report.forest import draw_forest
@@ -43,6 +47,7 @@ from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
 from lcma.harness.report.verdicts import summarize_verdicts, verdicts_as_markdown
 from lcma.harness.results.board import Board, BoardRow, read_board
+from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.results.curves import (
     choose_trainings,
     filter_trainings,
@@ -69,6 +74,9 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 IMAGE = re.compile(r"!\[[^\]]*\]\((?P<path>[^)]+)\)")
 
 MOST_ROWS = 1000
+
+USUAL_BUDGET = "1000"
+"""The pretraining of a rule that has results after several, where none is named."""
 
 WIDTH = 100
 """Columns of a picture of a board."""
@@ -120,7 +128,7 @@ def _make(kind: str, rest: str, store: Store) -> str:
     places = int(_one(words, "places", "3"))
     if kind == "difference":
         options = _options(words) | {"against": _one(words, "from")}
-        row = _row(read_board(store, **options, **_where(words)), _one(words, "of"))
+        row = _row(read_board(store, **options, **_where(words)), words)
         if row.difference is None:
             raise UserError("the two have no seed in common")
         half, mean = (
@@ -128,11 +136,16 @@ def _make(kind: str, rest: str, store: Store) -> str:
             format_number(row.difference.mean, places, sign=True),
         )
         return mean if half is None else f"{mean} ± {format_number(half, places)}"
-    row = _row(read_board(store, **_options(words), **_where(words)), _one(words, "of"))
+    row = _row(read_board(store, **_options(words), **_where(words)), words)
     value = getattr(row, kind)
     if value is None:
         raise UserError("there is no such number of one seed alone")
     return format_number(value, places) if isinstance(value, float) else str(value)
+
+
+def _describe_budgets(store: Store, options: dict[str, Any]) -> str:
+    curves = read_budget_curves(store, **options)
+    return "\n".join(f"- {sentence}" for curve in curves for sentence in list_sentences(curve))
 
 
 TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
@@ -141,6 +154,7 @@ TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
     "claims": lambda store, options: table_as_markdown(
         summarize_verdicts(read_verdicts(store, **options))
     ),
+    "budgets": _describe_budgets,
 }
 
 
@@ -162,7 +176,7 @@ def _one(words: Words, name: str, default: str | None = None) -> str:
 
 
 def _where(words: Words) -> dict[str, Any]:
-    own = {"of", "from", "by", "places"}
+    own = {"of", "from", "by", "places", "budget"}
     pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
     return parse_filters(pairs)
 
@@ -171,8 +185,9 @@ def _options(words: Words) -> dict[str, Any]:
     return {"measure": _one(words, "by")} if "by" in words else {}
 
 
-def _row(board: Board, name: str) -> BoardRow:
+def _row(board: Board, words: Words) -> BoardRow:
     # A name that several models have has to come with what tells them apart.
+    name, budget = _one(words, "of"), int(_one(words, "budget", USUAL_BUDGET))
     names = {name, factorizations.normalize(name)}
     found = [
         row
@@ -181,6 +196,8 @@ def _row(board: Board, name: str) -> BoardRow:
         if names & {row.factorization, row.label.split(" ")[0]}
         or (row.conventional and name == "conventional")
     ]
+    if len(found) > 1 or "budget" in words:
+        found = [row for row in found if row.budget == budget]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
         raise UserError(f"{what} of {name}: give flow=, dataset=, steps= or others that choose one")
@@ -229,6 +246,11 @@ def _draw_curves(words: Words, store: Store, path: Path) -> None:
         _take_one(drawn, path, len(drawn))
 
 
+def _draw_budgets(words: Words, store: Store, path: Path) -> None:
+    curves = read_budget_curves(store, **{name: _one(words, name) for name in words})
+    draw_budget_curves(curves, PictureTarget(path, format_of(path) or PictureTarget.form, True))
+
+
 def _take_one(drawn: list[Path], path: Path, number: int) -> None:
     if len(drawn) != 1:
         raise UserError(f"that is {number} pictures: give flow=, dataset=, seed= that choose one")
@@ -240,6 +262,7 @@ PICTURES: Mapping[str, Callable[[Words, Store, Path], None]] = {
     "forest": _draw_forest,
     "maps": _draw_maps,
     "curves": _draw_curves,
+    "budgets": _draw_budgets,
 }
 
 
