@@ -12,7 +12,7 @@ A page has what is made between two comments, the first of which says what it is
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
-- `budgets KEY=VALUE ...`: what `lcma pareto` says of one rule's pretrainings
+- `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
 
@@ -38,7 +38,7 @@ from lcma.db.query import run_query
 from lcma.harness.place import find_place
 from lcma.harness.report.board import board_as_markdown, render_board
 from lcma.harness.report.budget_pictures import draw_budget_curves
-from lcma.harness.report.budgets import list_sentences
+from lcma.harness.report.budgets import budgets_as_markdown
 from lcma.harness.report.curve_pictures import draw_charts
 from lcma.harness.report.export import parse_filters
 from lcma.harness.report.forest import draw_forest
@@ -47,7 +47,7 @@ from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
 from lcma.harness.report.verdicts import summarize_verdicts, verdicts_as_markdown
 from lcma.harness.results.board import Board, BoardRow, read_board
-from lcma.harness.results.budgets import read_budget_curves
+from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.results.curves import (
     choose_trainings,
     filter_trainings,
@@ -66,7 +66,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/findings-in-full.md")
 
 MADE = re.compile(
-    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|picture)\b"
+    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|budgets|picture)\b"
     r"(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
     re.DOTALL,
 )
@@ -123,6 +123,8 @@ def _make(kind: str, rest: str, store: Store) -> str:
             return str(found.rows[0][0])
         return f"\n\n{table_as_markdown(make_table(found))}\n"
     words = _split(rest)
+    if kind == "budgets":
+        return f"\n\n{budgets_as_markdown(_read_budgets(words, store))}\n"
     if kind in TABLES:
         return f"\n\n{TABLES[kind](store, _options(words) | _where(words))}\n"
     places = int(_one(words, "places", "3"))
@@ -143,18 +145,12 @@ def _make(kind: str, rest: str, store: Store) -> str:
     return format_number(value, places) if isinstance(value, float) else str(value)
 
 
-def _describe_budgets(store: Store, options: dict[str, Any]) -> str:
-    curves = read_budget_curves(store, **options)
-    return "\n".join(f"- {sentence}" for curve in curves for sentence in list_sentences(curve))
-
-
 TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
     "board": lambda store, options: board_as_markdown(read_board(store, **options)),
     "verdicts": lambda store, options: verdicts_as_markdown(read_verdicts(store, **options)),
     "claims": lambda store, options: table_as_markdown(
         summarize_verdicts(read_verdicts(store, **options))
     ),
-    "budgets": _describe_budgets,
 }
 
 
@@ -246,8 +242,12 @@ def _draw_curves(words: Words, store: Store, path: Path) -> None:
         _take_one(drawn, path, len(drawn))
 
 
+def _read_budgets(words: Words, store: Store) -> list[BudgetCurve]:
+    return read_budget_curves(store, **{name: _one(words, name) for name in words})
+
+
 def _draw_budgets(words: Words, store: Store, path: Path) -> None:
-    curves = read_budget_curves(store, **{name: _one(words, name) for name in words})
+    curves = _read_budgets(words, store)
     draw_budget_curves(curves, PictureTarget(path, format_of(path) or PictureTarget.form, True))
 
 

@@ -1,15 +1,19 @@
-"""Budget curves for a terminal, and as JSON."""
+"""Budget curves for a terminal, in Markdown and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from lcma.harness.report.tables import (
+    Table,
+    TableColumn,
+    render_table,
+    table_as_markdown,
+)
 from lcma.harness.results.board import ENOUGH, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
@@ -20,11 +24,18 @@ from lcma.harness.results.budgets import (
     worse_interval,
 )
 from lcma.harness.results.statistics import PairedTest
-from lcma.harness.text import format_duration, format_number, printable, short_id
+from lcma.harness.text import (
+    escape_markdown,
+    format_duration,
+    format_number,
+    printable,
+    short_id,
+)
 from lcma.sweeps.measures import HOLDOUT
 
 _HEADINGS = ("budget", "n", "{}", "sd", "test", "- conventional", "- longest")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
+_COST_TITLE = "What a trial costs by itself, and the Pareto front"
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
 
@@ -33,25 +44,30 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     parts: list[RenderableType] = []
     for curve in curves:
         answer, *more = list_sentences(curve)
+        values, costs, *maps = _list_tables(curve)
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
-            _table(
-                [heading.format(name_choice(curve)) for heading in _HEADINGS],
-                [_list_values(row) for row in list_rows(curve)],
-            ),
+            render_table(values, compact=True),
             Text(answer, style="bold"),
             *map(Text, more),
             Text(),
-            Text("What a trial costs by itself, and the Pareto front"),
-            _table(_COSTS, [_list_costs(row) for row in list_rows(curve)]),
+            render_table(costs, compact=True),
+            *(part for table in maps for part in (Text(), render_table(table, compact=True))),
         ]
-        if curve.stability:
-            longest = curve.stability[0].longest
-            parts += [Text(), Text(f"The map against that of {longest} steps, mean over seeds")]
-            parts.append(_table(_MAP_HEADINGS, _list_stability(curve)))
         parts += [*(Text(note, style="dim") for note in [*_legend(curve), *curve.notes]), Text()]
     return Lines(*parts)
+
+
+def budgets_as_markdown(curves: Sequence[BudgetCurve]) -> str:
+    """Return the curves as GitHub tables, each with what it says above and its notes below."""
+    parts = []
+    for curve in curves:
+        parts += [f"- {escape_markdown(printable(line))}\n" for line in list_sentences(curve)]
+        parts += [f"\n{table_as_markdown(table)}" for table in _list_tables(curve)]
+        notes = [*_legend(curve), *curve.notes]
+        parts += ["\n", *(f"- {escape_markdown(printable(note))}\n" for note in notes)]
+    return "".join(parts)
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
@@ -183,13 +199,24 @@ def _difference(test: PairedTest | None) -> str:
     return f"{mean} ± {format_number(test.half_width)}"
 
 
-def _table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, 1))
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for texts in lines:
-        table.add_row(*(Text(text) for text in texts))
-    return table
+def _list_tables(curve: BudgetCurve) -> list[Table]:
+    """Return a curve's values, its costs, and where they are known how its maps change."""
+    rows, choice = list_rows(curve), name_choice(curve)
+    found = [
+        _table([heading.format(choice) for heading in _HEADINGS], map(_list_values, rows)),
+        _table(
+            _COSTS, map(_list_costs, rows), "What a trial costs by itself, and the Pareto front"
+        ),
+    ]
+    if curve.stability:
+        title = f"The map against that of {curve.stability[0].longest} steps, mean over seeds"
+        found.append(_table(_MAP_HEADINGS, _list_stability(curve), title))
+    return found
+
+
+def _table(headings: Sequence[str], lines: Iterable[Sequence[str]], above: str = "") -> Table:
+    columns = tuple(TableColumn(heading, kind="number") for heading in headings)
+    return Table(columns, tuple(map(tuple, lines)), under=above)
 
 
 def _list_values(row: BudgetRow) -> list[str]:
