@@ -33,6 +33,8 @@ class CouplingNets(AbstractContextManager["CouplingNets"]):
         nets = [m for m in flow.modules() if isinstance(m, CouplingNet | GlowNet)]
         if compiler is not None:
             _allow_graphs(len(nets))
+            # The compiler hears of it by this function alone.
+            torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())
         for net in nets:
             run: Callable[..., Tensor] = net.forward
             if compiler is not None:

@@ -23,7 +23,6 @@ import numpy.typing as npt
 import PIL
 from PIL import Image, features
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy import linalg
 
 from lcma.harness.averages import clustered_mean
 from lcma.harness.data.manifest import PartName
@@ -272,6 +271,8 @@ def choose_shrinkage(prepared: Prepared, mean: Floats, covariance: Floats) -> fl
 
     Raises UserError if the dimensions do not vary.
     """
+    from scipy import linalg  # not needed to train
+
     noise = 1 / 12 if prepared.manifest.dtype == "uint8" else 0.0
     average = float(covariance.diagonal().mean())
     variances, axes = linalg.eigh(covariance + noise * np.eye(len(mean)))
@@ -329,6 +330,8 @@ def _diagonal(variance: Floats) -> Floats:
 
 def _full(moments: _Moments, noise: float) -> tuple[Floats, Floats]:
     """Return the covariance's variances along its principal axes, and these as columns."""
+    from scipy import linalg
+
     D = len(moments.mean)
     if not _can_be_full(moments.n, D):
         raise _LeftOutError(

@@ -328,7 +328,8 @@ def settle_device(device: str, threads: int) -> None:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # `use_deterministic_algorithms` does the same, but imports PyTorch's compiler.
+    torch.set_deterministic_debug_mode("error")
     # It would fill memory that is written anyway, 3 to 10 % of a step on a CPU.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no stub
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, matmuls are so by default

@@ -139,9 +139,8 @@ class LocalExecutor(Executor):
         )
 
 
-_PRELOADED = (run_body.__module__, "lcma.harness.run.worker", "torch._dynamo")
-"""Modules that workers have imported when they start. The first optimizer of a process would import
-the second one, which takes a second."""
+_PRELOADED = (run_body.__module__, "lcma.harness.run.worker")
+"""Modules that workers have imported when they start."""
 
 _LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
 """Beginnings of the names of variables that no module reads while it is imported."""

@@ -1,5 +1,6 @@
 """The training loop, for pretrainings and trainings alike."""
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -390,5 +391,20 @@ def make_optimizer(trained: Sequence[Tensor], optimization: Optimization) -> tor
     """Return the recipe's optimizer of parameters."""
     rate, betas = optimization.learning_rate, optimization.betas
     if optimization.optimizer == "adamax":
-        return torch.optim.Adamax(trained, lr=rate, betas=betas, foreach=True)
-    return torch.optim.Adam(trained, lr=rate, betas=betas, fused=True)
+        return _Adamax(trained, lr=rate, betas=betas, foreach=True)
+    return _Adam(trained, lr=rate, betas=betas, fused=True)
+
+
+def _without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """Return the class without what its methods do for compiled steps.
+
+    The first call of one imports PyTorch's compiler, which takes longer than PyTorch itself.
+    """
+    names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    bare = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    step = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), {**bare, "step": step})
+
+
+_Adam = _without_compiler(torch.optim.Adam)
+_Adamax = _without_compiler(torch.optim.Adamax)

@@ -172,3 +172,25 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+TRAINS = """
+import sys
+from pathlib import Path
+from lcma.harness.place import Place
+from lcma.harness.run.worker import run_work
+from tests.harness.run.conftest import register_one
+
+folder, root = map(Path, sys.argv[1:])
+place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
+_, node = register_one(place, lease=60.0)
+assert run_work(node.work).ending == "done"
+print([name for name in ("torch._dynamo", "ray", "pandas") if name in sys.modules])
+"""
+
+
+def test_a_worker_imports_no_compiler(tmp_path: Path, photos_root: Path) -> None:
+    """Which would take as long as PyTorch, in each process that trains."""
+    command = [sys.executable, "-c", TRAINS, tmp_path, photos_root]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "[]\n", done.stderr
