@@ -4,8 +4,7 @@ import ast
 import importlib
 import inspect
 import os
-import subprocess
-import sys
+import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +26,7 @@ from lcma.harness.selftest.schedule import (
     make_schedule,
 )
 from tests.db.conftest import fill
+from tests.harness.tuning.conftest import in_child
 
 pytestmark = pytest.mark.xdist_group("selftest")
 
@@ -137,33 +137,24 @@ def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
     assert orders.take("finish.after") is None
 
 
-DIES = """
-import sys
-from lcma import db
-from lcma.harness.kill_points import arm_worker
-
-arm_worker("j")
-store = db.connect(sys.argv[1])
-store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
-"""
-
-
 @pytest.mark.parametrize(("when", "there"), [("before", 0), ("after", 1)])
 def test_a_process_dies_on_its_side_of_a_commit(
-    new_place: str, tmp_path: Path, when: str, there: int
+    new_place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, there: int
 ) -> None:
     """Before it nothing of it is there for others, after it all is; the log says so."""
-    db.connect(new_place)
+    db.connect(new_place).close()
     orders = KillOrders(tmp_path / "kills")
     orders.make()
     orders.give(KillOrder(1, "register", when))
     hook = f"lcma.harness.selftest.armed:arm_worker:{orders.folder}"
-    done = subprocess.run(
-        [sys.executable, "-c", DIES, new_place],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), HOOK_VARIABLE: hook},
-        check=False,
-    )
-    assert done.returncode == -9
+    monkeypatch.setenv(HOOK_VARIABLE, hook)
+
+    def register() -> None:
+        arm_worker("j")
+        store = db.connect(new_place)
+        store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
+
+    assert os.waitstatus_to_exitcode(in_child(register)) == -signal.SIGKILL
     assert len(db.connect(new_place).sweeps()) == there
     (kill,) = orders.carried_out()
     assert isinstance(kill, Kill)

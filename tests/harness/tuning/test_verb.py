@@ -247,18 +247,29 @@ def test_a_driver_killed_at_any_time_goes_on(
     ],
 )
 def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
-    typed: Typed, folder: Path, few_root: Path, engine: str, limit: str
+    folder: Path,
+    few_root: Path,
+    here: None,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+    limit: str,
 ) -> None:
     """Whatever runs writes a checkpoint, and the same command goes on from there."""
     change = {"recipe": {"training": {"steps": 100_000}}, "seeds": 2}
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
     options = [*engine.split(), limit, "0.0005"]
-    done = typed(*options, change=change)
-    assert done.returncode == 4, done.stderr
-    assert f"At most 0.0005 {'h by the wall' if limit == '--max-hours' else 'device hours'}" in (
-        done.stdout
-    )
-    assert "Ended in good order: the launch " in done.stdout
-    assert f"Go on with: lcma tune tuned.yaml {' '.join(options)}\n" in done.stdout
+
+    def tune() -> str:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["tune", "tuned.yaml", *options])
+        assert ended.value.code == 4
+        return capsys.readouterr().out
+
+    printed = tune()
+    kind = "h by the wall" if limit == "--max-hours" else "device hours"
+    assert f"At most 0.0005 {kind}" in printed
+    assert "Ended in good order: the launch " in printed
+    assert f"Go on with: lcma tune tuned.yaml {' '.join(options)}\n" in printed
     tuned = tuned_in(folder, few_root, change)
     assert tuned.store.running_jobs() == []
     before = tuned.store.attempts()
@@ -266,7 +277,7 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
         assert set(before.outcome) <= {"cancelled"}
         return
     assert set(before.outcome) == {"cancelled"}
-    assert typed(*options, change=change).returncode == 4
+    tune()
     after = tuned.store.attempts()
     again = after[~after.id.isin(before.id)]
     assert len(again), "it has hours of its own"
