@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from lcma import db
+from lcma.harness.cli import main as cli
 from lcma.models.factorization import make_tables, surviving_ids
+from lcma.sweeps import plugins
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 ROOT = PAGE.parents[1]
@@ -122,15 +124,18 @@ def test_its_rules_are_those_of_lcma_that_it_names(folder: Path) -> None:
     ],
 )
 def test_a_wrong_plugin_is_one_line_and_nothing_is_changed(
-    tmp_path: Path, text: str, reason: str
+    in_tmp: Path, capsys: pytest.CaptureFixture[str], text: str, reason: str
 ) -> None:
-    (tmp_path / "mine.py").write_text(text)
-    (tmp_path / "mine.yaml").write_text(
+    (in_tmp / "mine.py").write_text(text)
+    (in_tmp / "mine.yaml").write_text(
         "name: mine\nplugins: mine.py\n"
         "matrix: {flow: realnvp, dataset: photos8, factorization: own}\n"
     )
-    done = lcma(tmp_path, "launch", "mine.yaml", "--local")
-    assert done.returncode == 2
-    assert reason in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert {p.name for p in tmp_path.iterdir()} == {"mine.py", "mine.yaml"}
+    with pytest.raises(SystemExit) as end:
+        cli.main(["launch", "mine.yaml", "--local"])
+    plugins.unload()
+    assert end.value.code == 2
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert len(printed.splitlines()) == 1
+    assert {p.name for p in in_tmp.iterdir()} == {"mine.py", "mine.yaml"}

@@ -137,14 +137,21 @@ class StudyTrial:
     """True if all its trainings were done when it was asked for; None if not known yet."""
 
 
+_compatible: set[str] = set()
+"""Databases whose tables were found to be of this release of Optuna; to look takes longer than all
+else of opening a study."""
+
+
 def make_storage(database: Database) -> RDBStorage:
     """Return Optuna's storage in the same database. Raises UserError as a store does."""
     settings: dict[str, Any] = {"timeout": 60.0}
     if not database.one_host:
         settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
     options = {"poolclass": sa.NullPool, "connect_args": settings}
+    known = database.url in _compatible
     with _explaining(database):
-        made = RDBStorage(database.url, engine_kwargs=options)
+        made = RDBStorage(database.url, engine_kwargs=options, skip_compatibility_check=known)
+    _compatible.add(database.url)
     translate_errors(made.engine, database)
     return made
 

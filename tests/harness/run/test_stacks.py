@@ -214,8 +214,8 @@ def test_a_stack_trains_on_while_its_database_is_unreachable(
     handler.emit = lambda record: (gone if "unreachable" in record.msg else back).set()
 
     def take_away(stack: Stack) -> None:
+        logger.addHandler(handler)  # before it can be reported
         database.off()
-        logger.addHandler(handler)
         assert gone.wait(30)
 
     def bring_back(stack: Stack) -> None:

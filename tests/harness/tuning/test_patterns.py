@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcma.harness.cli.tuning import outcome_as_dict
+from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.tuning.outcome import finals_spec, read_patterns
 from lcma.harness.tuning.patterns import PatternStudy, choose_best
@@ -18,9 +20,10 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
 from lcma.sweeps.spec import Resources
-from tests.harness.tuning.conftest import Death, Tuning, in_child
+from tests.harness.tuning.conftest import Death, Tuning, in_child, make
 
 Make = Callable[..., Tuning]
+History = list[tuple[str, str, dict[int, float]]]
 
 SEARCH: dict[str, Any] = {
     "tune": {
@@ -65,9 +68,18 @@ def of(tuned: Tuning) -> PatternStudy:
     return PatternStudy(tuned.store, tuned.target, tuned.digest)
 
 
-def history(tuned: Tuning) -> list[tuple[str, str, dict[int, float]]]:
+def history(tuned: Tuning) -> History:
     trials = tuned.study.trials
     return sorted((t.user_attrs["pattern"], t.state.name, t.intermediate_values) for t in trials)
+
+
+@pytest.fixture(scope="module")
+def left_alone(few_root: Path, tmp_path_factory: pytest.TempPathFactory) -> History:
+    """What a search leaves that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("alone")
+    alone = make(Place(f"sqlite:///{folder / 'lcma.db'}", folder, few_root), SEARCH)
+    search(of(alone), known_best)
+    return history(alone)
 
 
 @pytest.mark.slow_on("postgresql")
@@ -108,12 +120,13 @@ def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make) -> None:
 
 @pytest.mark.parametrize("name", ["ask", "report", "tell"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_killed_at_a_moment_it_goes_on(tuning: Make, name: str, when: Any) -> None:
-    wanted, killed = tuning(SEARCH).elsewhere(), tuning(SEARCH)
-    search(of(wanted), known_best)
+def test_killed_at_a_moment_it_goes_on(
+    tuning: Make, left_alone: History, name: str, when: Any
+) -> None:
+    killed = tuning(SEARCH)
     assert in_child(lambda: search(of(killed), known_best), Death(name, when, 3)) == signal.SIGKILL
     search(of(killed), known_best)
-    assert history(killed) == history(wanted)
+    assert history(killed) == left_alone
 
 
 def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(tuning: Make) -> None:

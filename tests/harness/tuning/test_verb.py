@@ -286,10 +286,14 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "inf", "nan"])
-def test_a_limit_is_a_number_of_hours(typed: Typed, hours: str, folder: Path) -> None:
-    done = typed("--local", "--max-hours", hours)
-    assert done.returncode == 2
-    assert f"--max-hours {hours}: give a number of hours above 0" in done.stderr
+def test_a_limit_is_a_number_of_hours(
+    hours: str, folder: Path, here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tuned.yaml").write_text(yaml.safe_dump(content()))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local", "--max-hours", hours])
+    assert ended.value.code == 2
+    assert f"--max-hours {hours}: give a number of hours above 0" in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["tuned.yaml"]
 
 
