@@ -398,7 +398,7 @@ def make_optimizer(trained: Sequence[Tensor], optimization: Optimization) -> tor
 def _without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """Return the class without what its methods do for compiled steps.
 
-    The first call of one imports PyTorch's compiler, which takes longer than PyTorch itself.
+    The first call of one imports PyTorch's compiler, which takes as long as PyTorch itself.
     """
     names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     bare = {name: inspect.unwrap(getattr(kind, name)) for name in names}
