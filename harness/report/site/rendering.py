@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
-    "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
+    "img-src 'self' file: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 """Content-Security-Policy of every page: nothing from the network, no inline script, no eval.
 
 A page opened from a file has no origin that 'self' could be in some browsers, so `file:` is named
-too; Vega runs by its interpreter, which needs no eval.
+too; Vega runs by its interpreter, which needs no eval. A page may fetch of its own site, as an
+audit of it does for robots.txt.
 """
 
 

@@ -245,6 +245,43 @@ def test_the_slider_shows_one_budget_at_a_time_by_keyboard(visit, exported) -> N
     watched.require_quiet()
 
 
+def look_at_charts(page: Page) -> None:
+    """Scroll to each chart, which is drawn then."""
+    charts = page.locator(".vega")
+    charts.first.wait_for()
+    for chart in charts.all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("canvas").wait_for()
+
+
+def test_a_chart_and_what_draws_it_wait_until_it_is_looked_at(visit) -> None:
+    watched = visit()
+    watched.page.set_viewport_size({"width": 1280, "height": 150})
+    page = watched.open("trials.html")
+    page.locator("tr", has_text="running").get_by_role("link").click()
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in watched.asked if url.endswith("vega.js")]
+    look_at_charts(page)
+    assert [url for url in watched.asked if url.endswith("vega.js")]
+    watched.require_quiet()
+
+
+SHIFTED = """() => new Promise((resolve) => {
+  let sum = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach((one) => (sum += one.value)))
+    .observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => resolve(sum), 300);
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("path", ["index.html", "compare.html", "sql.html"])
+def test_nothing_moves_while_a_page_opens(visit, path, width) -> None:
+    page = visit(width=width).open(path)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(SHIFTED) < 0.1  # which the Core Web Vitals call good
+
+
 def test_a_trial_is_reached_from_the_board_and_its_curve_is_drawn(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -253,7 +290,7 @@ def test_a_trial_is_reached_from_the_board_and_its_curve_is_drawn(visit) -> None
     assert "Parts of the likelihood" in page.locator("main").inner_text()
     page = watched.open("trials.html")
     page.locator("tr", has_text="running").get_by_role("link").click()
-    page.locator("canvas").first.wait_for()
+    look_at_charts(page)
     page.get_by_text("The numbers").click()
     assert page.get_by_role("cell", name=f"{8 - 8 / STEPS:.4f}").count() == 1, "the last point"
     assert page.locator("section tr", has=page.get_by_role("cell")).count() > 8
@@ -263,7 +300,8 @@ def test_a_trial_is_reached_from_the_board_and_its_curve_is_drawn(visit) -> None
 def test_the_budget_curve_and_the_front_are_drawn_with_words(visit) -> None:
     watched = visit()
     page = watched.open("budgets.html")
-    page.locator("canvas").nth(1).wait_for()
+    look_at_charts(page)
+    assert page.locator("canvas").count() == 2
     said = page.locator(".vega").first.get_attribute("aria-label")
     assert said is not None
     assert "at 1000" in said
@@ -445,7 +483,7 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit, exported) 
     assert rows.all_inner_texts() == [f"{one:+.4f}" for one in differences]
     differ = page.get_by_role("region", name="Table: What differs").locator("tbody th")
     assert differ.all_inner_texts() == ["factorization", "bits/dim", "more"]
-    page.locator("canvas").wait_for()
+    look_at_charts(page)
 
     choose(page, "Second", Row="low (LL) at 1000")
     page.get_by_role("heading", name="checkerboard-even against low (LL) at 1000").wait_for()
@@ -469,7 +507,7 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     page.get_by_role("link", name="compare it with another").click()
     page.get_by_role("heading", name="random, seed 0 against random, seed 1").wait_for()
     assert "have different seeds" in page.get_by_role("region", name="Paired test").inner_text()
-    page.locator("canvas").wait_for()
+    look_at_charts(page)
     choose(page, "Second", Row="checkerboard-even")
     choose(page, "Second", Trial="seed 0: 4.0000")
     page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
@@ -514,6 +552,10 @@ def test_pages_are_whole_without_scripts(browser, exported) -> None:
     first = min((exported / "maps").glob("*.html"))
     page.goto(first.as_uri())
     assert page.locator("section.budget:visible").count() == len(worlds.BUDGETS)
+    for name, note in (("compare", "Choosing two needs"), ("sql", "cannot run queries")):
+        page.goto(f"{exported.as_uri()}/{name}.html")
+        assert page.get_by_text(note).is_visible()
+        assert not page.locator("form").is_visible()
     context.close()
 
 
@@ -537,6 +579,6 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         assert page.get_by_role("button", name="Go on").count() == 1
         page.goto(f"{server.url}trials.html")
         page.locator("tr", has_text="running").get_by_role("link").click()
-        page.locator("canvas").first.wait_for()
+        look_at_charts(page)
         server.shutdown()
     watched.require_quiet()

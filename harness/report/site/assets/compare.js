@@ -126,13 +126,8 @@ async function show({ a, b }) {
     );
     document.getElementById("said").textContent = `Compared: ${one.name} against ${other.name}`;
     window.lcmaCharts = charts;
-    if (Object.keys(charts).length) {
-      if (window.vegaEmbed && window.draw) window.draw();
-      else {
-        await load("assets/vega.js");
-        await load("assets/charts.js");
-      }
-    }
+    if (window.draw) window.draw();
+    else await load("assets/charts.js");
   } catch (error) {
     if (turn !== latest) return;
     place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message));
@@ -361,7 +356,6 @@ function sampled(one, other) {
   return besides("Samples", one, other, (trial) => trial.samples, sheet, () => "No samples of it are drawn here.");
 }
 
-form.hidden = false;
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", ({ target }) => {
   const read = (side) => {

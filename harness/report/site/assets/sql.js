@@ -288,6 +288,4 @@ editor.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
 });
 addEventListener("hashchange", read);
-form.hidden = false;
-document.getElementById("scriptless").hidden = true;
 read();
