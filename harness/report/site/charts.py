@@ -5,6 +5,8 @@ global by a script beside the page. Colours come from the page's style sheet whe
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -56,10 +58,13 @@ def require_site_extra() -> None:
 @cache
 def vega_bundle() -> bytes:
     """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
-    import vl_convert
-
-    # The stub asks for a snippet; without one the three libraries are bundled as they are.
-    return str(vl_convert.javascript_bundle()).encode()  # type: ignore[call-arg]
+    # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.
+    # Without a snippet the three libraries are bundled as they are.
+    made = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
+    # Not of the terminal's group, so that Ctrl-C leaves it to end by itself.
+    return subprocess.run(  # noqa: S603 - its own text
+        [sys.executable, "-c", made], capture_output=True, check=True, start_new_session=True
+    ).stdout
 
 
 def charts_script(charts: Sequence[Chart]) -> bytes:

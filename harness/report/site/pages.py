@@ -270,18 +270,22 @@ class Site:
 
     @cached_property
     def _trials(self) -> list[TrialFacts]:
+        return self._read_listed(LARGE)
+
+    def _read_listed(self, most: int) -> list[TrialFacts]:
         if self._large:
             return []
-        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), LARGE)
+        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), most)
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
     def _by_page(self) -> dict[str, TrialFacts]:
-        return {one["page"]: one for one in self._trials if one["page"] is not None}
+        # Without the others, of which the first page has no use.
+        return {one["page"]: one for one in self._read_listed(TRIAL_PAGES)}
 
     @cached_property
-    def _page_of(self) -> dict[str, str | None]:
-        return {one["job_id"]: one["page"] for one in self._trials}
+    def _page_of(self) -> dict[str, str]:
+        return {one["job_id"]: page for page, one in self._by_page.items()}
 
     @cached_property
     def _leaderboard(self) -> Board:

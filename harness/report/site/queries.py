@@ -59,9 +59,14 @@ def extent_query(sweep_id: str | None) -> SiteQuery:
     return SiteQuery(
         "Extent",
         "How many results there are, and from when to when they were made.",
-        "SELECT count(*) AS results, min(created) AS first, max(created) AS last,\n"
-        "       count(DISTINCT code_version) AS versions, min(code_version) AS code_version\n"
-        f"FROM trial_results{_of(sweep_id)}",
+        # From the tables: the view joins ten more, for every result.
+        "SELECT count(*) AS results, min(r.created) AS first, max(r.created) AS last,\n"
+        "       count(DISTINCT e.code_version) AS versions, min(e.code_version) AS code_version\n"
+        "FROM measures AS m\n"
+        "JOIN results AS r ON r.id = m.result_id\n"
+        "     AND m.name = 'bits_per_dim' AND m.cell_id IS NOT NULL\n"
+        "JOIN attempts AS a ON a.id = m.attempt_id\n"
+        f"JOIN environments AS e ON e.id = a.environment_id{_of(sweep_id, 'r.trial_id')}",
     )
 
 
@@ -113,12 +118,13 @@ def trials_query(sweep_id: str | None) -> SiteQuery:
         "Every trial on each exact data set, with its state and its result by `plain`.",
         "SELECT t.id AS trial_id, t.flow, t.dataset, t.variant, t.profile, t.factorization,\n"
         "       t.budget, t.map_options, t.seed, t.recipe_id, t.pretraining_id,\n"
-        "       j.id AS job_id, j.data_digest, j.state, j.step, j.steps, r.bits_per_dim,\n"
-        "       r.standard_error\n"
+        "       j.id AS job_id, j.data_digest, j.state, j.step, j.steps, m.value AS bits_per_dim,\n"
+        "       m.standard_error\n"
         "FROM flow_trials AS t\n"
         "JOIN jobs AS j ON j.trial_id = t.id\n"
-        "LEFT JOIN trial_results AS r ON r.trial_id = t.id AND r.data_digest = j.data_digest\n"
-        f"     AND r.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
+        "LEFT JOIN results AS r ON r.attempt_id = j.done_attempt_id\n"
+        "LEFT JOIN measures AS m ON m.result_id = r.id AND m.name = 'bits_per_dim'\n"
+        f"     AND m.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
         "ORDER BY t.dataset, t.flow, t.recipe_id, t.factorization, t.budget, t.map_options,\n"
         "         t.seed, t.id, j.data_digest",
     )

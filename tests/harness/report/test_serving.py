@@ -95,6 +95,15 @@ def test_what_has_not_changed_is_not_sent_again(filled, server, impatient) -> No
     assert answer.getheader("ETag") != tag
 
 
+def test_what_bundles_vega_keeps_no_server_from_answering() -> None:
+    # It holds Python's lock for seconds.
+    made = (
+        "import sys; from lcma.harness.report.site.charts import vega_bundle; "
+        "assert b'vegaEmbed' in vega_bundle(); assert 'vl_convert' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", made], check=True)
+
+
 @pytest.mark.parametrize(
     ("accepted", "packed"),
     [("gzip, deflate, br", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)],

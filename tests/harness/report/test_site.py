@@ -556,3 +556,21 @@ def test_text_and_marks_have_the_contrast_of_wcag_aa(scheme: str) -> None:
         assert contrast(mark, "bg") >= 3, mark
     assert contrast("mark", "band") >= 3
     assert contrast("ink", "band") >= 3
+
+
+def test_a_trial_that_was_run_again_is_listed_once_with_its_current_result(filler) -> None:
+    job = filler.plan("random", 0)
+    filler.finish(job, 4.0)
+
+    def shown() -> tuple[str, str]:
+        where = find_place(filler.url, filler.runs, filler.folder / "data")
+        site = Site(filler.store, where, SiteOptions(samples=False, database=False))
+        return site.page("trials.html").decode(), site.page("index.html").decode()
+
+    assert filler.store.rerun([job.id], by="ann@here", now=5.0) == 1
+    while_it_waits = shown()
+    filler.finish(job, 3.75)
+    for (trials, board), bits in ((while_it_waits, "4.0000"), (shown(), "3.7500")):
+        assert trials.count('href="trials/') == 1
+        assert bits in trials
+        assert "1 results, made" in board
