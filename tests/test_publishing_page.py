@@ -1,0 +1,63 @@
+"""docs/publishing.md: its workflow for GitHub Pages is one, and what it runs works."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SHARD = ROOT / "evidence" / "011.sqlite.xz"
+
+
+@pytest.fixture
+def workflow() -> dict[str, Any]:
+    page = (ROOT / "docs" / "publishing.md").read_text()
+    (text,) = re.findall(r"`\.github/workflows/pages\.yml`.*?```yaml\n(.*?)```", page, re.S)
+    # YAML 1.1 reads the key `on` as true, which GitHub does not.
+    return yaml.load(text, yaml.BaseLoader)
+
+
+def test_it_deploys_what_it_exports_by_actions_of_a_fixed_major_version(workflow) -> None:
+    assert workflow["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
+    (job,) = workflow["jobs"].values()
+    assert job["environment"]["name"] == "github-pages"
+    used = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", one) for one in used)
+    by_name = {one.split("@")[0].removeprefix("actions/") for one in used}
+    assert by_name == {"checkout", "setup-python", "upload-pages-artifact", "deploy-pages"}
+    deployed = job["steps"][-1]
+    assert job["environment"]["url"] == f"${{{{ steps.{deployed['id']}.outputs.page_url }}}}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for step in job["steps"]:
+        for extra in re.findall(r"lcma\[(\w+)\]", step.get("run", "")):
+            assert extra in project["optional-dependencies"]
+
+
+def test_what_it_runs_makes_the_folder_that_it_uploads(workflow, tmp_path: Path) -> None:
+    (job,) = workflow["jobs"].values()
+    (file,) = [one for one in workflow["on"]["push"]["paths"] if one.endswith(".xz")]
+    shutil.copy(SHARD, tmp_path / file)
+    lines = [step["run"] for step in job["steps"] if "run" in step]
+    ours = [line for line in lines if not line.startswith("pip install ")]
+    assert ours
+    for line in ours:
+        command, *arguments = shlex.split(line)
+        assert command == "lcma"
+        subprocess.run(
+            [sys.executable, "-m", "lcma", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            check=True,
+            timeout=600,
+        )
+    (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
+    board = (tmp_path / uploaded / "index.html").read_text()
+    assert "celeba64-16" in board
