@@ -272,7 +272,8 @@ def with_overrides(
 
 def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        raise UserError(f"{where}: `{key}`: unknown {what} {name!r}: {suggest(name, known)}")
+        own = f" ({known_sets.OWN_IMAGES})" if what == "data set" else ""
+        raise UserError(f"{where}: `{key}`: unknown {what} {name!r}: {suggest(name, known)}{own}")
 
 
 def _factorization(where: str, key: str, name: str) -> None:

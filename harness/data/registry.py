@@ -102,7 +102,10 @@ def find_set(name: str, root: Path | None = None) -> PreparableSet:
     if name in own:
         return own_set(name)
     every = [*shipped, *own]
-    raise UserError(f"unknown data set {name!r}: {suggest(name, every)} (lcma data list shows all)")
+    raise UserError(
+        f"unknown data set {name!r}: {suggest(name, every)} (lcma data list shows all; "
+        f"{known_sets.OWN_IMAGES})"
+    )
 
 
 def own_set(name: str) -> PreparableSet:
