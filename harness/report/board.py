@@ -194,7 +194,7 @@ def _show_line(line: Bar | BoardRow) -> tuple[Any, ...]:
         return (f"[{line.name}]", None, None, line.bits_per_dim, *[None] * len(COLUMNS[3:]))
     name = line.label + (" *" if line.reference else "")
     name += " †" if line.cleared is False else ""
-    name += "" if line.map_options is None else f" {line.map_options}"
+    name += "" if line.options_label is None else f" {line.options_label}"
     found = line.difference
     return (
         name,

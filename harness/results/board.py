@@ -102,6 +102,13 @@ class BoardRow:
         return factorization_label(self.factorization)
 
     @property
+    def options_label(self) -> str | None:
+        """Options of the map as shown, such as 'score normalized' or 'rule c0536d95af1a'."""
+        found = parse_object(self.map_options or "")
+        named = (f"{name} {str(value).removeprefix('sha256:')}" for name, value in found.items())
+        return ", ".join(named) or self.map_options
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds with a result, ascending."""
         return tuple(self.by_seed)
