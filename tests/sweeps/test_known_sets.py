@@ -59,7 +59,7 @@ def test_sets_of_ones_own_can_be_named_once_they_are_known(
     monkeypatch.setattr(known_sets, "_own", {})
     matrix = {"flow": "realnvp", "dataset": "cats", "factorization": "conventional"}
     content = {"name": "s", "matrix": matrix}
-    with pytest.raises(UserError, match="unknown data set 'cats'.*lcma data prepare NAME"):
+    with pytest.raises(UserError, match=r"unknown data set 'cats'.*lcma data prepare NAME"):
         spec.check(content, "test")
     known_sets.add("cats", DataSetFacts(size=16, channels=1, dataset="cats", about="mine"))
     (trial,) = expand(spec.check(content, "test")).trials

@@ -149,6 +149,14 @@ def test_words_have_names_and_budgets_apart():
     assert "low (LLL)" in shown(board)
 
 
+def test_options_are_shown_in_words():
+    plugged = row("ring", 0, 4.0, map_options='{"rule":"sha256:7da6b41d8c8c"}')
+    scored = row("LLL", 0, 3.9, budget=100, map_options='{"score":"normalized"}')
+    text = shown(board_of(frame([plugged, scored])))
+    assert "ring rule 7da6b41d8c8c" in text
+    assert "low (LLL) score normalized" in text
+
+
 @pytest.mark.parametrize(
     "change",
     [
