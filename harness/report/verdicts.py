@@ -32,7 +32,7 @@ COLUMNS = (
     TableColumn("of"),
     TableColumn("effect ± 95 %", right=True),
     TableColumn("n", kind="number"),
-    TableColumn("p", kind="number", places=3),
+    TableColumn("p", right=True),
 )
 
 TEST_NUMBERS = (
@@ -89,7 +89,10 @@ def _summarize(results: Verdicts) -> Iterator[Text]:
     if not verdicts:
         yield Text("No results that bear on a claim yet.")
     else:
-        yield Text("Effect: the difference that the claim says to be below zero.")
+        yield Text(
+            "Effect: the difference that the claim says to be below zero. p: of a paired t-test in "
+            "its favour, after Holm's correction."
+        )
     open_ = dict.fromkeys(
         command
         for one in verdicts
@@ -353,7 +356,8 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
         alike = [other.claim.key for other, its in zip(verdicts, named, strict=True) if its == name]
         if alike.count(one.claim.key) > 1:
             name += f" {one.claim.cells.group.profile} {one.claim.cells.group.steps}"
-        rows.append((one.decision, one.claim.key, name, _format_effect(one), one.n, one.holm_p))
+        effect, p = _format_effect(one), _format_p(one)
+        rows.append((one.decision, one.claim.key, name, effect, one.n, p))
     styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
     return Table(COLUMNS, tuple(rows), styles=styles)
 
@@ -365,6 +369,13 @@ def _format_effect(one: Verdict) -> str | None:
     half = test.half_width
     mean = format_number(test.mean, 3, sign=True)
     return mean if half is None else f"{mean} ± {format_number(half, 3)}"
+
+
+def _format_p(one: Verdict) -> str | None:
+    """Return the claim's p, which is in its favour: a refuted one has none."""
+    if one.decision == "refuted":
+        return None
+    return "<0.001" if one.holm_p < 0.0005 else format_number(one.holm_p, 3)
 
 
 def _name_cells(one: Verdict, *, several_sets: bool) -> str:
