@@ -139,8 +139,10 @@ class RayExecutor(Executor):
                 ) from None
             where = f"reach Ray at {address}" if address else "start a Ray on this machine"
             first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
-            remedy = "check the address" if address else "try again"
-            raise UserError(f"cannot {where}: {first}; {remedy}, or use --local") from None
+            remedy = (
+                "check the address, or leave --ray out" if address else "try again, or use --local"
+            )
+            raise UserError(f"cannot {where}: {first}; {remedy}") from None
         # Lost nodes, with states of its processes: a launch says itself what it lost.
         ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
         run = _make_task(notes_node=address is not None)
@@ -691,7 +693,7 @@ def _require_reachable(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"cannot reach Ray at {address}: {error}; check the address, or use --local"
+            f"cannot reach Ray at {address}: {error}; check the address, or leave --ray out"
         ) from None
 
 

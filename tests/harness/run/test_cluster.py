@@ -134,7 +134,7 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*--local"),
+        ("127.0.0.1:1", r"cannot reach Ray at 127\.0\.0\.1:1: .*refused.*leave --ray out"),
         ("ray://127.0.0.1:1", r"cannot reach Ray at ray://127\.0\.0\.1:1"),
         ("127.0.0.1:99999999", "cannot reach Ray"),
         ("head", "give HOST:PORT"),
