@@ -209,7 +209,7 @@ def table_script(table: ComparedTable, chart: CurveChart | None) -> bytes:
                 "name": printable(row.label),
                 "factorization": printable(row.factorization),
                 "budget": row.budget,
-                "options": None if row.map_options is None else printable(row.map_options),
+                "options": row.options_label and printable(row.options_label),
                 "mean": _round(row.mean),
                 "half": None
                 if row.high is None or row.mean is None
