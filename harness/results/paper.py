@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
-from lcma.harness.results.verdicts import Cells, select_widest
+from lcma.harness.results.verdicts import Cells, list_cells
 from lcma.sweeps import known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_INTERPOLATION, OF_SAMPLES
 from lcma.sweeps.published import Number
@@ -237,14 +237,17 @@ class ScaledTable:
 def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
     """Return a table of the paper beside every recipe that has two of its rules.
 
-    Of several budgets the longest is taken. A box-filtered set stands beside the set that it is of.
+    Of several budgets that is taken under which most of its rules have results, of several such the
+    longest. A box-filtered set stands beside the set that it is of.
     """
     found = []
     for group in board.groups:
         if group.protocol != "plain" or item.flow not in (None, group.flow):
             continue
-        cells = select_widest(group)
-        ours = [_find_row(cells, rule) for rule in item.rules]
+        under = [
+            (cells, [_find_row(cells, rule) for rule in item.rules]) for cells in list_cells(group)
+        ]
+        cells, ours = max(under, key=lambda one: sum(row is not None for row in one[1]))
         if sum(row is not None for row in ours) < 2:
             continue
         printed_of, printed = _find_printed(item, group)

@@ -36,9 +36,9 @@ from lcma.harness.results.verdicts import (
     WITHIN,
     TestedClaim,
     group_families,
+    list_cells,
     list_group_claims,
     list_group_pair_claims,
-    select_widest,
 )
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.expansion import Trial
@@ -292,7 +292,7 @@ def _list_comparisons(
     for key, group in groups.items():
         (marked,), rows = _mark_rows([(key, group)])
         yield from _weigh(list(list_group_claims(marked)), rows)
-        words = select_widest(marked).words or {}
+        words = next(filter(None, (cells.words for cells in list_cells(marked))), {})
         for split in range(group.splits if words else 0):
             weights = {
                 row: (1 if row[2][split] == "L" else -1) / (len(words) / 2)

@@ -398,6 +398,11 @@ def _scale(claim: TestedClaim) -> str:
     return str(tuple(claim.cells.facts.values()))
 
 
+def _name_models(cells: Cells) -> str:
+    """Return what tells cells from others, but for the budget."""
+    return str(tuple(value for name, value in cells.facts.items() if name != "budget"))
+
+
 def _claim_order(claim: TestedClaim, order: list[str]) -> int:
     return order.index(claim.key) if claim.key in order else 0
 
@@ -420,7 +425,7 @@ def group_families(claims: Sequence[TestedClaim]) -> list[list[int]]:
     """Return the positions of the claims that share Holm's correction, family by family."""
     families: dict[tuple[object, ...], list[int]] = {}
     for index, one in enumerate(claims):
-        family = (one.family, index if one.family == ALONE else _scale(one))
+        family = (one.family, index if one.family == ALONE else _name_models(one.cells))
         families.setdefault(family, []).append(index)
     return list(families.values())
 
@@ -477,11 +482,15 @@ def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int
 # The rows of a group that claims are about
 
 
-def select_widest(group: Group) -> Cells:
-    """Return the rows under the budget under which most rules have results, of several the longest,
-    whatever these say."""
-    longest_first = [select_cells(group, budget) for budget in reversed(list_budgets(group))]
-    return max(longest_first, key=lambda one: len(one.rows), default=select_cells(group, None))
+def select_longest(group: Group) -> Cells:
+    """Return the rows under the group's longest budget, whatever their results say."""
+    return list_cells(group)[0]
+
+
+def list_cells(group: Group) -> list[Cells]:
+    """Return the rows under each budget of `low`, the longest first."""
+    budgets: list[int | None] = [*list_budgets(group)]
+    return [select_cells(group, budget) for budget in reversed(budgets or [None])]
 
 
 def select_cells(group: Group, budget: int | None) -> Cells:
@@ -551,13 +560,14 @@ PHASES = ("checkerboard-even", "checkerboard-odd")
 
 
 def list_group_claims(group: Group) -> Iterator[TestedClaim]:
-    """Yield all claims that the group's rows bear on."""
-    cells = select_widest(group)
-    yield from _choice_claims(cells)
-    yield from _beyond_claims(cells)
-    yield from _pattern_claims(cells)
-    yield from _order_claims(cells)
-    yield from _first_split_claim(cells)
+    """Yield all claims that the group's rows bear on, each of the longest budget under which all
+    rows that it compares have results."""
+    makers = (_choice_claims, _beyond_claims, _pattern_claims, _order_claims, _first_split_claim)
+    found: dict[str, TestedClaim] = {}
+    for cells in list_cells(group):
+        for claim in itertools.chain.from_iterable(make(cells) for make in makers):
+            found.setdefault(claim.key, claim)
+    yield from found.values()
     yield from _budget_claim(group)
 
 
@@ -748,7 +758,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     short, long = (select_cells(group, b).rows[word] for b in (budgets[0], budgets[-1]))
     names = (f"low after {budgets[-1]}", f"after {budgets[0]}")
     yield make_claim(
-        select_widest(group),
+        select_longest(group),
         (short, long),
         [compare_rows(group, long, short, names=names, after=" pretraining steps")],
         key="budget",
@@ -769,7 +779,7 @@ EVALUATION = ("profile", "protocol", "precision")
 
 def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
-    all_cells = [select_widest(group) for group in groups]
+    all_cells = [select_longest(group) for group in groups]
     both = [cells for cells in all_cells if cells.low_and_conventional]
     yield from _table_claims(both)
     yield from _persistence_claims(both)
@@ -950,31 +960,34 @@ SLOWER = 2.0
 
 
 def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterator[TestedClaim]:
-    """Yield one claim for each group with steps of `low` and conventional that were timed."""
-    by_scale = {str(tuple(select_widest(one).facts.values())): one for one in timed}
+    """Yield one claim for each group with steps of `low` and conventional that were timed, of the
+    longest such budget."""
+    by_models = {_name_models(select_longest(one)): one for one in timed}
     for group in groups:
-        cells = select_widest(group)
-        same = by_scale.get(str(tuple(cells.facts.values())))
-        pair, rows = same and select_widest(same).low_and_conventional, cells.low_and_conventional
-        if not pair or rows is None:
+        if (same := by_models.get(_name_models(select_longest(group)))) is None:
             continue
-        low, own = (row.by_seed for row in pair)
-        slower = {seed: 100 * (low[seed] / own[seed] - 1) for seed in sorted(low.keys() & own)}
-        if not slower:
-            continue
-        over = {seed: percent - SLOWER for seed, percent in slower.items()}
-        yield make_claim(
-            cells,
-            rows,
-            [PairedComparison(f"low / {printable(pair[1].label)} - 1 - {SLOWER:g} %", over)],
-            key="time",
-            source="section 3.4",
-            text=f"a training step of low takes less than {SLOWER:g} % longer than one of "
-            f"conventional ({printable(pair[1].label)})",
-            unit="% of a step",
-            margin=None,
-            sweep="flows",
-        )
+        for cells in list_cells(group):
+            rows, times = cells.low_and_conventional, select_cells(same, cells.budget)
+            if rows is None or (pair := times.low_and_conventional) is None:
+                continue
+            low, own = (row.by_seed for row in pair)
+            slower = {seed: 100 * (low[seed] / own[seed] - 1) for seed in sorted(low.keys() & own)}
+            if not slower:
+                continue
+            over = {seed: percent - SLOWER for seed, percent in slower.items()}
+            yield make_claim(
+                cells,
+                rows,
+                [PairedComparison(f"low / {printable(pair[1].label)} - 1 - {SLOWER:g} %", over)],
+                key="time",
+                source="section 3.4",
+                text=f"a training step of low takes less than {SLOWER:g} % longer than one of "
+                f"conventional ({printable(pair[1].label)})",
+                unit="% of a step",
+                margin=None,
+                sweep="flows",
+            )
+            break
 
 
 # The claim that the rule with fewer bits/dim has better samples
@@ -996,7 +1009,7 @@ def list_agreement_claims(
         bits = of_bits.get(tuple(getattr(group, name) for name in same))
         agreement = {} if bits is None else _agree_by_seed(group, bits)
         if agreement:
-            found.append((select_widest(group), agreement))
+            found.append((select_longest(group), agreement))
     for cells, agreement in found:
         yield _agreement_claim([cells], agreement)
     for members in _group_alike([cells for cells, _ in found], *DATA, *EVALUATION):
@@ -1052,7 +1065,7 @@ def list_interpolation_claims(
     for group in groups:
         key = (group.recipe_id, group.data_digest, group.protocol)
         control = beside.get(key, {}).get(OF_INTERPOLATION.get(group.measure, ""))
-        cells = select_widest(group)
+        cells = select_longest(group)
         rows = [row for row in (cells.low, cells.conventional) if row is not None]
         if control is None or not rows:
             continue
@@ -1093,7 +1106,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
     """Yield one claim for each group with `low` whose tables have their statistics."""
     seen = set()
     for group in groups:
-        cells = select_widest(group)
+        cells = select_longest(group)
         key = (group.recipe_id, group.data_digest, cells.budget)
         if cells.low is None or not shares.get(key) or key in seen:
             continue
