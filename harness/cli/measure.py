@@ -1,5 +1,9 @@
 """`lcma measure`: measures of samples of kept weights, without training."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,6 +45,13 @@ def measure(
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Measure on the nodes of this Ray cluster"),
     ] = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="With --ray: GPUs of a task [1 if trained on one]"),
+    ] = None,
+    any_code: Annotated[
+        bool, typer.Option("--any-code", help="With --ray: on hosts with other code too")
+    ] = False,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
@@ -99,9 +110,19 @@ def measure(
         if ray is None:
             found = measure_trials(store, place, able, measurement, progress)
         else:
-            found = measure_on_cluster(
-                store, place, able, name, asked, ray=ray, stage=stage, progress=progress
-            )
+            with _ending_early():
+                found = measure_on_cluster(
+                    store,
+                    place,
+                    able,
+                    name,
+                    asked,
+                    ray=ray,
+                    gpus=gpus,
+                    any_code=any_code,
+                    stage=stage,
+                    progress=progress,
+                )
     if json:
         print(to_json(list(map(evaluation_as_dict, found))))
         return
@@ -115,3 +136,23 @@ def measure(
     for set_name, lines in notes.items():
         for line in lines:
             console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
+
+
+@contextmanager
+def _ending_early() -> Iterator[None]:
+    """Exit with the code for it when the cluster is lost or a signal comes; say how to go on."""
+    from lcma.harness.cli.launching import CLUSTER_LOST
+    from lcma.harness.run.executor import ClusterLostError
+    from lcma.harness.run.workers import LaunchInterrupted
+    from lcma.harness.terminal import print_error
+
+    go_on = "what was measured is stored, and the same command goes on"
+    try:
+        yield
+    except ClusterLostError as error:
+        print_error(f"{error}; {go_on}")
+        sys.stdout.flush()
+        os._exit(CLUSTER_LOST)  # Ray's own end would wait for what is lost, and abort
+    except LaunchInterrupted as error:
+        print_error(f"interrupted; {go_on}")
+        sys.exit(128 + error.number)

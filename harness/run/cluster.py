@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,11 @@ ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
 
 
-LOSSES = 3
-"""Losses of a node or process after which a repeatable call is run again."""
+LOSSES = 4
+"""Losses of its node or process after which a repeatable call is given up."""
+
+NO_NODE_SECONDS = 120.0
+"""Time without a node for them after which repeatable calls are given up."""
 
 NODE_LABEL = "ray.io/node-id"
 """The label by which Ray names a node."""
@@ -156,7 +160,8 @@ class RayExecutor(Executor):
         self._asked: dict[Any, _Asked] = {}
         self._fit: set[str] = set()
         self._host_of: dict[str, str] = {}
-        self._closed_to: dict[Any, Collection[str]] = {}
+        # What each needs, and the nodes that were closed to it.
+        self._placed: dict[Any, tuple[Mapping[str, float], Collection[str]]] = {}
         self._nodes()
 
     def check(self, threads: int) -> None:
@@ -166,7 +171,10 @@ class RayExecutor(Executor):
         self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
         lack = self._lack(self.need)
         if lack is not None and not self._could_add(self.need):
-            raise UserError(f"{lack}: lower `resources` in the spec or start a node that has it")
+            raise UserError(
+                f"{lack}: ask for less, by `resources` in the spec or --gpus, or start a node that "
+                "has it"
+            )
 
     def lack(self, work: Work) -> str | None:
         return self._lack(self._need_of(work))
@@ -291,8 +299,7 @@ class RayExecutor(Executor):
         """Take back tasks that no node may run any more, since all that may are lost, if another
         one may now: which ones may is decided when a task is submitted."""
         nodes, closed = self._nodes(), self._find_closed()
-        for ref, barred in self._closed_to.items():
-            need = self._need_of(self._works[ref][0])
+        for ref, (need, barred) in self._placed.items():
             able = {node["NodeID"] for node in nodes if _meets(node, need)}
             if barred and able <= set(barred) and able - set(closed):
                 ray.cancel(ref)
@@ -310,40 +317,81 @@ class RayExecutor(Executor):
 
     def submit(self, works: Sequence[Work], after: str | None) -> None:
         work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
-        task, closed = self._make_placed_task(self._need_of(work), work.title + more)
+        need = self._need_of(work)
+        task, closed = self._make_placed_task(need, work.title + more)
         awaited = None if after is None else self._refs[after]
         content = pickle.dumps((_run_on_node, (self._question, works)))
         ref = task.remote(content, awaited)
-        self._closed_to[ref] = closed
+        self._placed[ref] = need, closed
         self._refs |= {work.job_id: ref for work in works}
         self._after[ref] = awaited
         self._works[ref] = works
 
     def run_each(
-        self, body: Callable[..., Value], arguments: Sequence[tuple[Any, ...]], title: str
+        self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
     ) -> Iterator[Value]:
-        """Run a function with each of the arguments; yield what it returns, in no order.
+        """Run a function for calls, each a title and arguments; yield what it returns, in no order.
 
-        One whose node or process is lost runs again, so that it must be repeatable. Raises
-        UserError with what the function raises, and ClusterLostError.
+        A call whose node or process is lost runs again, where it may by then, so that it must be
+        repeatable. Raises UserError with what the function raises, for a call that was lost
+        `LOSSES` times, and where no node is left; and ClusterLostError.
         """
-        task, _ = self._make_placed_task(self.need, title, retries=LOSSES)
-        left = [task.remote(pickle.dumps((body, one))) for one in arguments]
-        while left:
+        losses = Counter[int]()
+        numbers: dict[Any, int] = {}
+
+        def place(number: int) -> None:
+            title, arguments = calls[number]
+            task, closed = self._make_placed_task(self.need, title)
+            ref = task.remote(pickle.dumps((body, arguments)))
+            numbers[ref], self._placed[ref] = number, (self.need, closed)
+
+        for number in range(len(calls)):
+            place(number)
+        had_place = time.monotonic()
+        while numbers:
             self._require_cluster()
-            ready, left = ray.wait(left, num_returns=1, timeout=LOOK_SECONDS)
+            self.poll_answers()
+            ready, _ = ray.wait(list(numbers), num_returns=1, timeout=LOOK_SECONDS)
+            if ready or not self._has_no_place(self.need):
+                had_place = time.monotonic()
+            elif time.monotonic() - had_place > NO_NODE_SECONDS:
+                title, _ = calls[min(numbers.values())]
+                why = f"for {NO_NODE_SECONDS:.0f} s: see `ray status`, and try again"
+                raise UserError(f"no node is left that can {title}, {why}")
             for ref in ready:
+                number = numbers.pop(ref)
+                del self._placed[ref]
                 try:
                     _, value, why = ray.get(ref)
+                except TaskCancelledError:  # taken back, since its nodes are gone
+                    place(number)
+                    continue
                 except RayError as error:
-                    _, why, _ = self._describe_loss(ref, error)
-                    raise UserError(f"{title} was lost {LOSSES + 1} times ({why})") from None
+                    lost, why, _ = self._describe_loss(ref, error)
+                    losses[number] += lost != "taken"
+                    if lost == "error" or losses[number] == LOSSES:
+                        title = calls[number][0]
+                        raise UserError(
+                            f"cannot {title}, its process was lost ({why}): try it without --ray"
+                        ) from None
+                    place(number)
+                    continue
                 if value is None:
                     raise UserError(why)
                 yield value
 
+    def _has_no_place(self, need: Mapping[str, float]) -> bool:
+        """Return whether no node may run what needs this, none is asked, and none can be added."""
+        closed = set(self._find_closed())
+        able = [node for node in self._nodes() if _meets(node, need)]
+        return (
+            all(node["NodeID"] in closed for node in able)
+            and not self._asked
+            and not self._could_add(need)
+        )
+
     def _make_placed_task(
-        self, need: Mapping[str, float], title: str, retries: int = 0
+        self, need: Mapping[str, float], title: str
     ) -> tuple[Any, Collection[str]]:
         """Return a task that holds what is needed, and the nodes that may not run it."""
         closed, gpus = self._find_closed(), need["GPU"]
@@ -354,7 +402,6 @@ class RayExecutor(Executor):
             num_cpus=need["CPU"],
             num_gpus=gpus,
             memory=need.get("memory"),
-            max_retries=retries,
             name=title,
             label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
         )
@@ -442,7 +489,7 @@ class RayExecutor(Executor):
         job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
         for job_id in job_ids:  # Ray keeps the report of each task that is referred to
             del self._refs[job_id]
-        self._closed_to.pop(ref)
+        self._placed.pop(ref)
         try:
             node, reports, why = ray.get(ref)
         except TaskCancelledError:  # before it began

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -210,6 +210,8 @@ def measure_on_cluster(
     options: dict[str, Any],
     *,
     ray: str,
+    gpus: float | None = None,
+    any_code: bool = False,
     stage: Stage,
     progress: ProgressFunction = lambda done, total: None,
 ) -> list[Reevaluated]:
@@ -225,28 +227,43 @@ def measure_on_cluster(
         name: The measure.
         options: Those of `make_measurement`.
         ray: The address of the cluster's head, or `auto`.
+        gpus: GPUs of a task (0 to 1), by default one if a trial was trained on one.
+        any_code: Let nodes with other code than here measure too.
         stage: Shows what is being done before the first task.
         progress: Called when a trial has been measured.
 
     Raises:
         UserError: No node can measure them, or one of them cannot be measured.
         ClusterLostError: The cluster is gone; what was measured is stored.
+        LaunchInterrupted: A signal ended it; what was measured is stored.
     """
-    sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in trials}
-    recipes = [weights.load_recipe(store, one) for one in trials]
-    threads = max(one.optimization.threads for one in recipes)
-    gpus = float(any(was_on_gpu(store, one) for one in trials))
-    with Workers(Resources(gpus=gpus), threads, stage, local=False, ray=ray) as workers:
-        workers.require(place, sets)
-        arguments = [
-            (place, one, plugins.loaded(), name, options, workers.owner, number)
-            for number, one in enumerate(trials)
-        ]
-        found = dict[int, Reevaluated]()
-        for number, measured in workers.run_each(_measure_on_node, arguments, f"measure {name}"):
-            found[number] = measured
-            progress(len(found), len(trials))
-    return [found[number] for number in range(len(trials))]
+    measurement = make_measurement(name, **options)
+    left = [one for one in trials if _find_stored(store, one, measurement) is None]
+    if left:
+        sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in left}
+        recipes = [weights.load_recipe(store, one) for one in left]
+        threads = max(one.optimization.threads for one in recipes)
+        if gpus is None:
+            gpus = float(any(was_on_gpu(store, one) for one in left))
+        resources = Resources(gpus=gpus)
+        with Workers(resources, threads, stage, local=False, ray=ray, any_code=any_code) as workers:
+            workers.require(place, sets)
+            calls = [
+                (
+                    f"measure {name} of trial {one.trial_id}",
+                    (place, one, plugins.loaded(), name, options, workers.owner),
+                )
+                for one in left
+            ]
+            for done, _ in enumerate(workers.run_each(_measure_on_node, calls), start=1):
+                progress(done, len(left))
+    new = {one.job_id for one in left}
+    return [
+        replace(served, new=one.job_id in new)
+        for one, served in zip(
+            trials, measure_trials(store, place, trials, measurement), strict=True
+        )
+    ]
 
 
 def _measure_on_node(
@@ -256,10 +273,9 @@ def _measure_on_node(
     name: str,
     options: dict[str, Any],
     owner: str,
-    number: int,
-) -> tuple[int, Reevaluated]:
+) -> bool:
     plugins.load(wanted)
     measurement = make_measurement(name, **options)
     with db.connect(place.db, create=False) as store:
         store.require_same_measures()
-        return number, measure_trial(store, place, one, measurement, owner=owner)
+        return measure_trial(store, place, one, measurement, owner=owner) is not None

@@ -181,7 +181,7 @@ def _check_code(question: Question, host: str) -> str:
         return ""
     return (
         f"host {host} has other code, {_describe_code(found)}, than the launch, "
-        f"{_describe_code(question.code)}: install the same on every node, or launch with "
+        f"{_describe_code(question.code)}: install the same on every node, or give "
         "--any-code"
     )
 

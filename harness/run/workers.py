@@ -216,13 +216,13 @@ class Workers:
             require_machines(self.preflight, self.executor.ask, every=every)
 
     def run_each(
-        self, body: Callable[..., Value], arguments: Sequence[tuple[Any, ...]], title: str
+        self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
     ) -> Iterator[Value]:
-        """Run a function with each of the arguments on Ray, as `RayExecutor.run_each`."""
+        """Run a function for calls on Ray, as `RayExecutor.run_each`."""
         from lcma.harness.run.cluster import RayExecutor
 
         assert isinstance(self.executor, RayExecutor)
-        return self.executor.run_each(body, arguments, title)
+        return self.executor.run_each(body, calls)
 
     def _end_preflight(self) -> None:
         if self.preflight is not None:

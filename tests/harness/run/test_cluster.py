@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.measuring import make_measurement, measure_trials
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.preflight import Preflight, require_machines
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
+from tests.harness.run.machines import Machines
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -154,16 +158,50 @@ def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
         f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
         f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
     ).replace("os.", "__import__('os').")
+
+    def calls(*texts: str) -> list[tuple[str, tuple[str]]]:
+        return [("sum", (text,)) for text in texts]
+
     executor = RayExecutor(Resources(), cluster.address)
     try:
-        assert sorted(executor.run_each(eval, [(dies_once,), ("6",), ("5",)], "sum")) == [5, 6, 7]
+        assert sorted(executor.run_each(eval, calls(dies_once, "6", "5"))) == [5, 6, 7]
         assert (tmp_path / "died").exists()
         with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
-            list(executor.run_each(eval, [("1 / 0",)], "sum"))
-        with pytest.raises(UserError, match=r"^sum was lost 4 times \(WorkerCrashedError\)$"):
-            list(executor.run_each(eval, [("__import__('os')._exit(1)",)], "sum"))
+            list(executor.run_each(eval, calls("1 / 0")))
+        with pytest.raises(UserError, match=r"^cannot sum, its process was lost \(WorkerCrash"):
+            list(executor.run_each(eval, calls("__import__('os')._exit(1)")))
     finally:
         executor.close(kill=True)
+
+
+@pytest.mark.slow
+def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_left(
+    tmp_path: Path, photos_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = Machines()
+    first = machines.add()
+    executor = RayExecutor(Resources(), machines.address)
+    preflight = Preflight(Place(str(tmp_path / "lcma.db"), tmp_path / "runs", photos_root), {})
+    began = tmp_path / "began"
+
+    try:
+        require_machines(preflight, executor.ask)
+        text = f"__import__('pathlib').Path({str(began)!r}).touch() or __import__('time').sleep(3)"
+        with ThreadPoolExecutor() as pool:
+            found = pool.submit(list, executor.run_each(eval, [("wait", (f"({text}) or 1",))]))
+            while not began.exists() and not found.done():
+                time.sleep(0.05)
+            machines.lose(first)
+            machines.add()
+            assert found.result() == [1]
+        machines.clear()
+        monkeypatch.setattr("lcma.harness.run.cluster.NO_NODE_SECONDS", 1.0)
+        with pytest.raises(UserError, match=r"^no node is left that can wait, for 1 s: see `ray"):
+            list(executor.run_each(eval, [("wait", ("1",))]))
+    finally:
+        preflight.close()
+        executor.close(kill=True)
+        machines.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lcma.harness.cli import tuning as tune_command
 from lcma.harness.kill_points import TUNER, install_hook
 from lcma.harness.place import Place
 from lcma.harness.run import workers
-from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.study import BudgetStudy, Study
 from tests.conftest import Postgres
 from tests.harness.conftest import merged
 from tests.harness.outages import Moment, Outages, passing
@@ -36,7 +36,7 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "open": (Study, "_study_of"),
     "register": (Store, "register"),
     "begin": (Store, "begin_launch"),
-    "turn": (Study, "_take"),
+    "turn": (BudgetStudy, "_take"),
     "claim": (Store, "claim"),
     "finish": (Store, "finish"),
     "failures": (Store, "failures"),
