@@ -202,7 +202,7 @@ _CELL = (
 )
 _names = attrgetter(*_CELL[:-2])
 _RECIPE = ("splits", "size", "steps")
-_MADE = ("code_version", "dirty", "torch", "device", "driver", "cpu_capability")
+_MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
 _BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias")
 
 
@@ -364,10 +364,16 @@ def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
     known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
 
     @cache
-    def making(environment: str, threads: int) -> Making:
-        return Making(**{name: known[environment][name] for name in _MADE}, threads=threads)
+    def making(environment: str, threads: int, device: str) -> Making:
+        made = {name: known[environment][name] for name in _MADE}
+        return Making(**made, threads=threads, on_gpu=device.startswith("cuda"))
 
-    of = (measures.c.cell_id, attempts.c.environment_id, attempts.c.threads)
+    of = (
+        measures.c.cell_id,
+        attempts.c.environment_id,
+        attempts.c.threads,
+        attempts.c.device,
+    )
     numbers = (
         sa.func.max(measures.c.standard_error),
         sa.func.min(measures.c.images),
@@ -375,13 +381,15 @@ def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
     )
     query = chosen.of(*of, *numbers).join(attempts, attempts.c.id == measures.c.attempt_id)
     found: dict[str, _Made] = {}
-    for cell_id, environment, threads, *own in _rows(connection, query.group_by(*of).order_by(*of)):
+    for cell_id, environment, threads, device, *own in _rows(
+        connection, query.group_by(*of).order_by(*of)
+    ):
         error, images, clusters, makings = found.get(cell_id, (None, None, None, ()))
         found[cell_id] = (
             _end(max, error, own[0]),
             _end(min, images, own[1]),
             _end(min, clusters, own[2]),
-            (*makings, making(environment, threads)),
+            (*makings, making(environment, threads, device)),
         )
     return found
 

@@ -131,9 +131,11 @@ def test_a_wrong_plugin_is_one_line_and_nothing_is_changed(
         "name: mine\nplugins: mine.py\n"
         "matrix: {flow: realnvp, dataset: photos8, factorization: own}\n"
     )
-    with pytest.raises(SystemExit) as end:
-        cli.main(["launch", "mine.yaml", "--local"])
-    plugins.unload()
+    try:
+        with pytest.raises(SystemExit) as end:
+            cli.main(["launch", "mine.yaml", "--local"])
+    finally:
+        plugins.unload()
     assert end.value.code == 2
     printed = capsys.readouterr().err
     assert reason in printed

@@ -295,18 +295,15 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """Versions and hardware with which results were made; names as in `trial_results`.
-
-    ``driver`` is None of results on CPUs.
-    """
+    """Versions and hardware with which results were made; names as in `trial_results`."""
 
     code_version: str
     dirty: str | None
     torch: str
     device: str
-    driver: str | None
     cpu_capability: str
     threads: int
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def budgets_as_markdown(curves: Sequence[BudgetCurve]) -> str:
     """Return the curves as GitHub tables, each with what it says above and its notes below."""
     parts = []
     for curve in curves:
+        parts.append(f"**{escape_markdown(curve_title(curve.key))}**\n\n")
         parts += [f"- {escape_markdown(printable(line))}\n" for line in list_sentences(curve)]
         parts += [f"\n{table_as_markdown(table)}" for table in _list_tables(curve)]
         notes = [*_legend(curve), *curve.notes]
@@ -204,9 +205,7 @@ def _list_tables(curve: BudgetCurve) -> list[Table]:
     rows, choice = list_rows(curve), name_choice(curve)
     found = [
         _table([heading.format(choice) for heading in _HEADINGS], map(_list_values, rows)),
-        _table(
-            _COSTS, map(_list_costs, rows), "What a trial costs by itself, and the Pareto front"
-        ),
+        _table(_COSTS, map(_list_costs, rows), _COST_TITLE),
     ]
     if curve.stability:
         title = f"The map against that of {curve.stability[0].longest} steps, mean over seeds"

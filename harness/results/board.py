@@ -453,7 +453,7 @@ def _make_group(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
         ),
         made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
-        on_gpus=all(one.driver is not None for cell in cells for one in cell.makings),
+        on_gpus=all(one.on_gpu for cell in cells for one in cell.makings),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),

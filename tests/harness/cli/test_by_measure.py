@@ -213,16 +213,16 @@ def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stacked", "driver", "measures", "effects"),
+    ("stacked", "device", "measures", "effects"),
     [
-        (False, None, {"seconds_per_step": 1.0, "cpu_seconds_per_step": 1.1}, [8.0]),
-        (False, None, {"seconds_per_step": 1.0}, []),  # a database of before
-        (False, "580.1", {"seconds_per_step": 1.1}, [8.0]),
-        (True, None, {"seconds_per_step": 1.1, "cpu_seconds_per_step": 1.1}, []),
+        (False, "cpu", {"seconds_per_step": 1.0, "cpu_seconds_per_step": 1.1}, [8.0]),
+        (False, "cpu", {"seconds_per_step": 1.0}, []),  # a database of before
+        (False, "cuda:0", {"seconds_per_step": 1.1}, [8.0]),
+        (True, "cpu", {"seconds_per_step": 1.1, "cpu_seconds_per_step": 1.1}, []),
     ],
 )
 def test_that_low_costs_no_time_is_judged_of_cpu_seconds_or_on_gpus(
-    tmp_path: Path, lcma, stacked: bool, driver: str | None, measures: dict[str, float], effects
+    tmp_path: Path, lcma, stacked: bool, device: str, measures: dict[str, float], effects
 ) -> None:
     """Members of a stack share one time, so that six seeds are one measurement."""
     optimization = RECIPE.optimization.model_copy(update={"stacked": stacked})
@@ -237,7 +237,7 @@ def test_that_low_costs_no_time_is_judged_of_cpu_seconds_or_on_gpus(
             found.finish(job, 4.0 + 0.001 * seed, **times)
     found.store.close()
     with sa.create_engine(found.url).begin() as connection:
-        connection.execute(sa.text("UPDATE environments SET driver = :it"), {"it": driver})
+        connection.execute(sa.text("UPDATE attempts SET device = :it"), {"it": device})
         if "cpu_seconds_per_step" not in measures:
             connection.execute(sa.text("DELETE FROM measure_kinds WHERE name LIKE 'cpu%'"))
     verdicts = json.loads(lcma("verdicts", "--json", "--db", found.url)[1])

@@ -52,7 +52,9 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
         standard_error=max(known("standard_error"), default=None),
         images=min(known("images")),
         clusters=min(known("clusters"), default=None),
-        makings=tuple({Making(**{f.name: r.get(f.name) for f in fields(Making)}) for r in records}),
+        makings=tuple(
+            {Making(**{f.name: r.get(f.name, False) for f in fields(Making)}) for r in records}
+        ),
         beside=tuple(
             Beside(**_only(record, names))
             for record in records

@@ -12,7 +12,10 @@ function loadVega() {
     const script = document.createElement("script");
     script.src = bundle;
     script.onload = resolve;
-    script.onerror = () => reject(new Error(`cannot load ${bundle}`));
+    script.onerror = () => {
+      vega = null; // the next chart tries again
+      reject(new Error(`cannot load ${bundle}`));
+    };
     document.head.append(script);
   });
   return vega;
