@@ -243,7 +243,9 @@ def _draw_curves(words: Words, store: Store, path: Path) -> None:
 
 
 def _read_budgets(words: Words, store: Store) -> list[BudgetCurve]:
-    return read_budget_curves(store, **{name: _one(words, name) for name in words})
+    rule = _one(words, "factorization")
+    where = _where({name: some for name, some in words.items() if name != "factorization"})
+    return read_budget_curves(store, factorization=rule, **where)
 
 
 def _draw_budgets(words: Words, store: Store, path: Path) -> None:

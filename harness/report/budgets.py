@@ -23,6 +23,7 @@ from lcma.harness.results.budgets import (
     compute_cost_shares,
     worse_interval,
 )
+from lcma.harness.results.lookup import label_options
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import (
     escape_markdown,
@@ -78,7 +79,7 @@ def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
 
 def curve_title(key: CurveKey) -> str:
     """Return what a curve is of."""
-    options = "" if key.map_options is None else f" {printable(key.map_options)}"
+    options = "" if key.map_options is None else f" {printable(label_options(key.map_options))}"
     return (
         f"{printable(key.dataset)} ({printable(key.variant)}), {printable(key.flow)}, "
         f"{printable(key.profile)}: "

@@ -12,6 +12,7 @@ from lcma.harness.report.board import format_titles, name_measure
 from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.harness.results.board import COMPARABLE, Group, name_unit
 from lcma.harness.results.effects import Effect, Effects
+from lcma.harness.results.lookup import label_options
 from lcma.harness.text import format_count, format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -96,7 +97,7 @@ def _titles(one: Effects) -> tuple[str, str]:
     )
     _, under = format_titles(group)
     if one.map_options is not None:
-        under += f", maps {printable(one.map_options)}"
+        under += f", maps {printable(label_options(one.map_options))}"
     return title, under
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -186,17 +187,9 @@ def summarize_verdicts(results: Verdicts) -> Table:
         TableColumn("about how many seeds would decide", kind="number"),
     )
     verdicts = (*results.verdicts, *results.apart)
-    several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     rows = [
-        (
-            one.claim.text,
-            _name_cells(one, several_sets=several),
-            one.decision,
-            _format_effect(one),
-            one.n,
-            one.seeds,
-        )
-        for one in verdicts
+        (one.claim.text, name, one.decision, _format_effect(one), one.n, one.seeds)
+        for one, name in zip(verdicts, _name_all(verdicts), strict=True)
     ]
     return Table(columns, tuple(rows))
 
@@ -349,15 +342,10 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    sets = {cells.group.set_name for one in verdicts for cells in one.claim.members}
-    rows, named = [], [_name_cells(one, several_sets=len(sets) > 1) for one in verdicts]
-    for one, name in zip(verdicts, named, strict=True):
-        # Models of one flow and set are told apart by their length, where there are several.
-        alike = [other.claim.key for other, its in zip(verdicts, named, strict=True) if its == name]
-        if alike.count(one.claim.key) > 1:
-            name += f" {one.claim.cells.group.profile} {one.claim.cells.group.steps}"
-        effect, p = _format_effect(one), _format_p(one)
-        rows.append((one.decision, one.claim.key, name, effect, one.n, p))
+    rows = [
+        (one.decision, one.claim.key, name, _format_effect(one), one.n, _format_p(one))
+        for one, name in zip(verdicts, _name_all(verdicts), strict=True)
+    ]
     styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
     return Table(COLUMNS, tuple(rows), styles=styles)
 
@@ -376,6 +364,21 @@ def _format_p(one: Verdict) -> str | None:
     if one.decision == "refuted":
         return None
     return "<0.001" if one.holm_p < 0.0005 else format_number(one.holm_p, 3)
+
+
+def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return of what each verdict is; models of one flow and set are told apart by their length,
+    where there are several."""
+    several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
+    named = [_name_cells(one, several_sets=several) for one in verdicts]
+    alike = Counter((one.claim.key, name) for one, name in zip(verdicts, named, strict=True))
+
+    def tell_apart(one: Verdict, name: str) -> str:
+        group = one.claim.cells.group
+        more = f" {group.profile} {group.steps}" if alike[one.claim.key, name] > 1 else ""
+        return name + more
+
+    return [tell_apart(one, name) for one, name in zip(verdicts, named, strict=True)]
 
 
 def _name_cells(one: Verdict, *, several_sets: bool) -> str:

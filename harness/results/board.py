@@ -15,7 +15,13 @@ from operator import attrgetter
 from typing import Any
 
 from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
-from lcma.harness.results.lookup import LONG_WAIT, DataFacts, parse_object, read_data_facts
+from lcma.harness.results.lookup import (
+    LONG_WAIT,
+    DataFacts,
+    label_options,
+    parse_object,
+    read_data_facts,
+)
 from lcma.harness.results.statistics import (
     PairedTest,
     adjust_holm,
@@ -103,10 +109,8 @@ class BoardRow:
 
     @property
     def options_label(self) -> str | None:
-        """Options of the map as shown, such as 'score normalized' or 'rule c0536d95af1a'."""
-        found = parse_object(self.map_options or "")
-        named = (f"{name} {str(value).removeprefix('sha256:')}" for name, value in found.items())
-        return ", ".join(named) or self.map_options
+        """Options of the map as shown."""
+        return None if self.map_options is None else label_options(self.map_options)
 
     @property
     def seeds(self) -> tuple[int, ...]:

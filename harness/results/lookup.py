@@ -126,6 +126,13 @@ def parse_object(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def label_options(map_options: str) -> str:
+    """Return options of the map as shown, such as 'score normalized' or 'rule c0536d95af1a'."""
+    found = parse_object(map_options)
+    named = (f"{name} {str(value).removeprefix('sha256:')}" for name, value in found.items())
+    return ", ".join(named) or map_options
+
+
 def frame_records(frame: Any) -> list[dict[str, Any]]:
     """Return the rows of a data frame, with None for what is missing."""
     missing = frame.isna()

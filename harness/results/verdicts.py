@@ -640,14 +640,16 @@ def _pattern_claims(cells: Cells) -> Iterator[TestedClaim]:
     for name, rule in (("low", cells.low), ("conventional", cells.conventional)):
         others = [row for row in patterns if row is not rule]
         if rule is not None and others:
+            which = f"none of the {len(others)} regular patterns tried beats"
+            if len(others) == 1:
+                which = f"the regular pattern {others[0].label} does not beat"
             yield make_claim(
                 cells,
                 (rule, *others),
                 [_beyond_margin(cells.group, rule, other) for other in others],
                 key=f"{name}-patterns",
                 source="ours",
-                text=f"none of {len(others)} regular patterns beats {name} by more than {EQUAL} "
-                "bits/dim",
+                text=f"{which} {name} by more than {EQUAL} bits/dim",
                 margin=None,
                 family=BEYOND,
                 sweep="patterns",

@@ -26,7 +26,7 @@ from lcma.db import (
     Sweep,
     Waiting,
 )
-from lcma.harness.results.lookup import LONG_WAIT, job_title
+from lcma.harness.results.lookup import LONG_WAIT, job_title, label_options
 from lcma.harness.terminal import Console, text_cell
 from lcma.harness.text import format_count, format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
@@ -376,7 +376,7 @@ def _name_cell(cell: CellState, *, subject: bool, recipe: bool) -> str:
     if cell.budget is not None:
         words.append(str(cell.budget))
     if cell.map_options is not None:
-        words.append(cell.map_options)
+        words.append(label_options(cell.map_options))
     if recipe:
         words.append(f"({cell.recipe_id[:6]})")
     return " ".join(words)

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from lcma.harness.results.lookup import label_options
 from lcma.harness.text import (
     format_duration,
     format_number,
@@ -70,6 +71,7 @@ def template_environment() -> "jinja2.Environment":
         "duration": format_duration,
         "number": format_number,
         "plain": printable,
+        "options": label_options,
         "short": short_id,
         "time": format_time,
     }
