@@ -24,6 +24,11 @@ def board_of(frame: pd.DataFrame, *more: Any, **options: Any) -> Board:
     return make_board(cells_of(frame), *more, **options)
 
 
+def _making(record: dict[str, Any]) -> Making:
+    names = [f.name for f in fields(Making) if f.name != "on_gpu"]
+    return Making(**_only(record, names), on_gpu=record.get("driver") is not None)
+
+
 def cells_of(frame: pd.DataFrame) -> list[SeededCell]:
     """The cells of the rows, whatever their order."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
@@ -52,9 +57,7 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
         standard_error=max(known("standard_error"), default=None),
         images=min(known("images")),
         clusters=min(known("clusters"), default=None),
-        makings=tuple(
-            {Making(**{f.name: r.get(f.name, False) for f in fields(Making)}) for r in records}
-        ),
+        makings=tuple({_making(record) for record in records}),
         beside=tuple(
             Beside(**_only(record, names))
             for record in records
