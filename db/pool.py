@@ -16,6 +16,10 @@ from sqlalchemy.pool import ConnectionPoolEntry, Pool
 IDLE_SECONDS = 1.0
 """How long a connection stays open that nobody uses."""
 
+_forking = threading.Lock()
+"""Held while a thread closes a connection, and while this process forks: what the driver has locked
+then would stay locked in the child for ever."""
+
 _pools: "weakref.WeakSet[BriefPool]" = weakref.WeakSet()
 _inherited: list[ConnectionPoolEntry] = []
 """What a fork took along: neither used nor closed, since it is the parent's."""
@@ -66,7 +70,8 @@ class BriefPool(Pool):
                 if wait <= 0:
                     kept, self._idle, self._closing = self._idle, None, False
         if kept is not None:
-            kept.close()
+            with _forking:
+                kept.close()
 
     def dispose(self) -> None:
         with self._lock:
@@ -116,10 +121,18 @@ def _close_all() -> None:
         pool.dispose()
 
 
-def _leave_all_to_parent() -> None:
+def _before_fork() -> None:
+    _close_all()
+    _forking.acquire()
+
+
+def _after_fork_in_child() -> None:
     for pool in list(_pools):
         pool.leave_to_parent()
+    _forking.release()
 
 
 atexit.register(_close_all)
-os.register_at_fork(before=_close_all, after_in_child=_leave_all_to_parent)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_forking.release, after_in_child=_after_fork_in_child
+)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.db.pool import BriefPool
 from lcma.db.schema import sweeps
 from tests.db.conftest import Stage
 
@@ -128,3 +130,25 @@ def test_a_statement_is_compiled_once_for_all_databases_of_an_engine(
     assert count(second.reader(), "b") == ("CACHE_HIT", 1)
     assert count(second.writer(), "demo") == ("CACHE_HIT", 1)
     assert count(first.kept()[0], "demo") == ("CACHE_HIT", 1)
+
+
+def test_no_connection_is_being_closed_when_a_process_forks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A driver's own lock would stay locked in the child for ever."""
+    drivers_own, closing = threading.Lock(), threading.Event()
+
+    class Connection:
+        def close(self) -> None:
+            with drivers_own:
+                closing.set()
+                time.sleep(0.3)
+
+    monkeypatch.setattr("lcma.db.pool.IDLE_SECONDS", 0.01)
+    pool = BriefPool(Connection, reset_on_return=None)
+    pool.connect().close()
+    assert closing.wait(5)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if drivers_own.acquire(timeout=5) else 1)
+    assert os.waitpid(child, 0)[1] == 0
