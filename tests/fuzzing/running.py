@@ -162,6 +162,7 @@ class Room:
             for name in [name for name in os.environ if name.startswith("LCMA_")]:
                 del os.environ[name]
             folders = {"HOME": "home", "LCMA_CACHE": "cache", "TMPDIR": "temporary"}
+            folders["TORCHINDUCTOR_CACHE_DIR"] = "cache"  # torchvision makes it when it is imported
             os.environ.update({name: str(self.folder / at) for name, at in folders.items()})
             os.environ.update(case.environment)
             tempfile.tempdir = None
