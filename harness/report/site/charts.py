@@ -62,7 +62,7 @@ def vega_bundle() -> bytes:
     # Without a snippet the three libraries are bundled as they are.
     made = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
     # Not of the terminal's group, so that Ctrl-C leaves it to end by itself.
-    return subprocess.run(  # noqa: S603 - its own text
+    return subprocess.run(  # noqa: S603 - this interpreter, with the text above
         [sys.executable, "-c", made], capture_output=True, check=True, start_new_session=True
     ).stdout
 
