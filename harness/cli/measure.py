@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
+from lcma.sweeps.errors import UserError
 
 
 def measure(
@@ -84,6 +85,8 @@ def measure(
     from lcma.sweeps import known_sets
     from lcma.sweeps.measures import find_measure
 
+    if ray is None and (gpus is not None or any_code):
+        raise UserError("--gpus and --any-code are of tasks on a cluster: give --ray ADDRESS too")
     filters = parse_filters(where or ())
     asked = {
         "samples": samples,

@@ -401,6 +401,8 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
         (["kid", "--extractor=inception-v3"], "needs your own file of its weights"),
         (["fid"], "fid by inception-v3 needs your own file of its weights"),
         (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
+        (["swd", "--gpus=0.5"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
+        (["swd", "--any-code"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
         (["swd", "0000"], "no trial "),
         (["swd", "--where=colour=red"], "no such column of trial_results"),
         (["swd", "--where=flow=glow"], "no results with --where flow=glow"),
