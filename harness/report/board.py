@@ -108,13 +108,15 @@ def judge_low(group: Group) -> str | None:
     found = row.difference
     assert found is not None
     low, high = found.low or 0.0, found.high or 0.0
+    rule = "the paper's rule (low"
+    rule += ")" if row.budget is None else f" after {format_count(row.budget, 'pretraining step')})"
     if found.n < ENOUGH:
-        says = f"{ENOUGH} seeds are needed to tell the paper's rule (low) from"
+        says = f"{ENOUGH} seeds are needed to tell {rule} from"
     elif low <= 0 <= high:
-        says = "the paper's rule (low) is not told apart from"
+        says = f"{rule} is not told apart from"
     else:
         better = (found.mean > 0) == (group.direction == "higher")
-        says = f"the paper's rule (low) is {'better' if better else 'worse'} than"
+        says = f"{rule} is {'better' if better else 'worse'} than"
     return (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, {says} "
         f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "

@@ -200,7 +200,8 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         Chart(
             f"front-{number}",
             "Pareto front",
-            f"Mean {axis}, over {unit}; on the front: {on_front or 'nothing'}",
+            f"Mean {axis} of each pretraining budget, over {unit}; on the front: "
+            f"{on_front or 'nothing'}",
             pareto,
         ),
     )
@@ -223,6 +224,7 @@ def _cost(row: "BudgetRow", unit: str) -> dict[str, Any] | None:
         return None
     return {
         "name": "conventional" if row.budget is None else f"budget {row.budget}",
+        "label": "conventional" if row.budget is None else str(row.budget),  # short: none touches
         "cost": cost,
         "mean": row.holdout,
         "front": "on the front" if row.on_front else "behind it",
@@ -314,7 +316,7 @@ def _budget_spec() -> str:
 def _front_spec() -> str:
     import altair as alt
 
-    x = alt.X("cost:Q", title="cost", scale=alt.Scale(zero=False, padding=40))
+    x = alt.X("cost:Q", title="cost", scale=alt.Scale(type="log", nice=False, padding=40))
     y = alt.Y("mean:Q", scale=alt.Scale(zero=False, padding=20))
     costs = alt.Chart(alt.NamedData("costs")).encode(x=x, y=y)
     return _text(
@@ -329,7 +331,7 @@ def _front_spec() -> str:
                     "front:N",
                 ],
             ),
-            costs.mark_text(dy=-12, fontSize=11).encode(text="name:N"),
+            costs.mark_text(dy=-12, fontSize=11).encode(text="label:N"),
         )
     )
 

@@ -219,15 +219,18 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "seeds", "says"),
+    ("by", "seeds", "before", "after"),
     [
-        (-0.2, 6, "the paper&#39;s rule (low) is better than checkerboard-even, -0.200 ±"),
-        (+0.2, 6, "the paper&#39;s rule (low) is worse than checkerboard-even, +0.200 ±"),
-        (0.0, 6, "the paper&#39;s rule (low) is not told apart from checkerboard-even, +0.000 ±"),
-        (-0.2, 5, "6 seeds are needed to tell the paper&#39;s rule (low) from checkerboard-even"),
+        (-0.2, 6, "", " is better than checkerboard-even, -0.200 ±"),
+        (+0.2, 6, "", " is worse than checkerboard-even, +0.200 ±"),
+        (0.0, 6, "", " is not told apart from checkerboard-even, +0.000 ±"),
+        (-0.2, 5, "6 seeds are needed to tell ", " from checkerboard-even"),
     ],
 )
-def test_the_first_page_begins_with_what_the_results_say(filler, tmp_path, by, seeds, says) -> None:
+def test_the_first_page_begins_with_what_the_results_say(
+    filler, tmp_path, by, seeds, before, after
+) -> None:
+    says = f"{before}the paper&#39;s rule (low after 1,000 pretraining steps){after}"
     even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
     low = {seed: bits + by + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
     filler.results({"checkerboard-even": even})
