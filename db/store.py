@@ -1540,6 +1540,21 @@ class Store:
             ]
         return sorted(found, key=lambda attempt: attempt.id)
 
+    def environment_of(self, job_id: str) -> dict[str, Any] | None:
+        """Return versions, hardware and threads of the attempt that did a job, by column.
+
+        None while it is not done.
+        """
+        query = (
+            sa.select(environments, attempts.c.threads)
+            .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
+            .join(environments, environments.c.id == attempts.c.environment_id)
+            .where(jobs.c.id == job_id)
+        )
+        with self._reader.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else dict(row._mapping)
+
     def attempt_log(self, attempt_id: int) -> str | None:
         """Return the log of an attempt, while it runs up to a heartbeat; None before the first."""
         query = sa.select(attempts.c.log).where(attempts.c.id == attempt_id)

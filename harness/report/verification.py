@@ -29,15 +29,22 @@ def render_verification(verified: Verified) -> Group:
     if verified.uncompared:
         names = ", ".join(verified.uncompared)
         parts.append(Text(printable(f"not compared, since only one has them: {names}")))
+    if verified.other_tables:
+        splits = ", ".join(map(str, verified.other_tables))
+        line = f"index tables differ at split {splits}: its maps did not come out again"
+        parts.append(Text(f"{line}, so this is another flow"))
     parts += [Text(line) for line in _describe_environments(verified)]
     return Group(*parts, Text(describe_verdict(verified), style="bold"))
 
 
 def _describe_environments(verified: Verified) -> Iterator[str]:
-    for name, then in verified.made.items():
-        now = verified.made_again[name]
-        if then != now:
-            yield printable(f"{name}: {_or_none(then)} then, {_or_none(now)} now")
+    for whose, made, again in (
+        ("", verified.made, verified.made_again),
+        ("maps' ", verified.maps_made, verified.maps_made_again),
+    ):
+        for name, then in made.items():
+            if then != (now := again.get(name)):
+                yield printable(f"{whose}{name}: {_or_none(then)} then, {_or_none(now)} now")
 
 
 def _or_none(value: object) -> str:
@@ -80,4 +87,7 @@ def verification_as_dict(verified: Verified) -> dict[str, Any]:
         "uncompared": verified.uncompared,
         "made": dict(verified.made),
         "made_again": dict(verified.made_again),
+        "maps_made": dict(verified.maps_made),
+        "maps_made_again": dict(verified.maps_made_again),
+        "other_tables": list(verified.other_tables),
     }

@@ -86,7 +86,9 @@ class Verified:
 
     ``uncompared`` are measures that only one of the two has, ``other_units`` those that differ and
     cannot be held against the tolerance. ``made`` and ``made_again`` are the
-    environments of both trainings, by the columns of `ENVIRONMENT`.
+    environments of both trainings, by the columns of `ENVIRONMENT`; ``maps_made`` and
+    ``maps_made_again`` those of the maps that they read, empty where there are none.
+    ``other_tables`` are the splits whose index tables differ: another flow was trained then.
     """
 
     trial: JobFacts
@@ -97,6 +99,9 @@ class Verified:
     other_units: tuple[Comparison, ...]
     made: Mapping[str, Any]
     made_again: Mapping[str, Any]
+    maps_made: Mapping[str, Any]
+    maps_made_again: Mapping[str, Any]
+    other_tables: tuple[int, ...]
 
     @property
     def good(self) -> bool:
@@ -142,6 +147,8 @@ def verify(
             _train(again, own, trial, prepared, device, progress)
             result = again.result(one.subject, one.data_digest, PLAIN.name)
             (row_again,) = frame_records(again.results(protocol=PLAIN.name))
+            tables_again, maps_made_again = _read_tables(again, one), _read_maps_made(again, one)
+    tables = _read_tables(store, one)
     assert result is not None
     comparisons, uncompared = _compare(stored, result)
     dimensions = math.prod(prepared.manifest.shape)
@@ -168,6 +175,9 @@ def verify(
         other_units=tuple(one for one, bits in in_bits if bits is None and not one.equal),
         made={name: row[name] for name in ENVIRONMENT},
         made_again={name: row_again[name] for name in ENVIRONMENT},
+        maps_made=_read_maps_made(store, one),
+        maps_made_again=maps_made_again,
+        other_tables=tuple(k for k in sorted(tables) if tables[k] != tables_again.get(k)),
     )
 
 
@@ -213,6 +223,21 @@ def _find_result(
     here = data.load(known, place.data).manifest.digest
     one = next((o for o in trials if o.data_digest == here), trials[0])
     return one, by_digest[one.data_digest], load_data(place, one)
+
+
+def _read_tables(store: Store, one: JobFacts) -> dict[int, str]:
+    """Return the digest of each index table by its split."""
+    frame = store.view("table_statistics", trial_id=one.subject, data_digest=one.data_digest)
+    return {int(row["split"]): str(row["digest"]) for row in frame_records(frame)}
+
+
+def _read_maps_made(store: Store, one: JobFacts) -> dict[str, Any]:
+    """Return the environment in which the maps of a trial were made; empty where it has none."""
+    if one.pretraining_id is None:
+        return {}
+    job = PlannedJob.of_pretraining(one.pretraining_id, one.data_digest, budget=one.budget or 0)
+    made = store.environment_of(job.id)
+    return {} if made is None else {name: made[name] for name in ENVIRONMENT}
 
 
 def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial:

@@ -1,5 +1,6 @@
 """A result is verified: its trial is trained again elsewhere, and compared."""
 
+import io
 import math
 import shutil
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from rich.console import Console
 
 from lcma import db
 from lcma.harness.place import Place
+from lcma.harness.report.verification import render_verification, verification_as_dict
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.verification import Verified, store_verification, verify
 from lcma.harness.run.worker import run_work
@@ -71,6 +74,8 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     assert not TIMES.intersection(names)
     assert verified.uncompared == ()
     assert verified.made == verified.made_again
+    assert verified.maps_made == verified.maps_made_again != {}
+    assert verified.other_tables == ()
     assert steps[-1] == (30, 30)
     store_verification(trained.store, verified)
     (row,) = trained.store.sql("SELECT * FROM verifications").to_dict("records")
@@ -91,6 +96,33 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
     assert found.largest_difference == pytest.approx(0.5)
     unequal = {one.name for one in verified.comparisons if not one.equal}
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
+
+
+def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> None:
+    """By where they were made: a trial can read maps that another machine made."""
+    columns = [c for c in trained.store.sql("SELECT * FROM environments LIMIT 0") if c != "id"]
+    others = ", ".join("'abacus'" if c == "device" else c for c in columns)
+    trained.change(
+        f"INSERT INTO environments (id, {', '.join(columns)}) SELECT 'other', {others} "
+        "FROM environments"
+    )
+    trained.change(
+        "UPDATE attempts SET environment_id = 'other' WHERE job_id IN "
+        "(SELECT id FROM jobs WHERE kind = 'pretraining')"
+    )
+    trained.change("UPDATE index_tables SET digest = 'other' WHERE split = 1")
+    verified = trained.again()
+    assert verified.other_tables == (1,)
+    assert verified.made == verified.made_again
+    assert verified.maps_made["device"] == "abacus" != verified.maps_made_again["device"]
+    console = Console(width=100, file=io.StringIO())
+    console.print(render_verification(verified))
+    text = console.file.getvalue()
+    assert "index tables differ at split 1" in text
+    assert "maps' device: abacus then" in text
+    assert "\ndevice:" not in text
+    found = verification_as_dict(verified)
+    assert (found["other_tables"], found["maps_made"]["device"]) == ([1], "abacus")
 
 
 def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None:
