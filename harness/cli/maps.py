@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, Out, Picture
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, Out, Picture, Runs
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def maps(
     db: Db = None,
+    runs: Runs = None,
     out: Out = None,
     format: Picture = None,
     flow: OnlyFlow = None,
@@ -38,22 +39,32 @@ def maps(
     """Draw contribution maps and the index tables made from them, and print their statistics.
 
     Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
-    budgets, tables-* for each budget, compare-* for --compare.
+    budgets, tables-* for each budget, compare-* for --compare, history-* for
+    each trial of online, whose tables change.
     """
+    from rich.console import Group
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import draw_comparison, draw_maps, list_pictures
+    from lcma.harness.report.gallery import (
+        draw_comparison,
+        draw_histories,
+        draw_maps,
+        list_pictures,
+    )
     from lcma.harness.report.maps import (
         comparison_as_record,
+        histories_as_records,
         maps_as_records,
         render_comparison,
+        render_histories,
         render_maps,
     )
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.maps import USUAL, filter_map_sets, find_map_set, list_map_sets
-    from lcma.harness.terminal import Console
+    from lcma.harness.results.trials import list_online_trials
+    from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
 
     filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}
@@ -61,17 +72,35 @@ def maps(
     if compare is not None and given:
         raise UserError(f"--compare names two sets of maps and does not go with --{given[0]}")
     target = picture_folder(out, format)
-    store = connect(find_place(db, None, None).db, create=False)
+    place = find_place(db, runs, None)
+    store = connect(place.db, create=False)
     known = list_map_sets(store)
     shown: RenderableType
     content: object
+    unread = ""
     with Console(stderr=True).status("drawing"):
         if compare is None:
-            filters["score"] = score or USUAL
-            chosen = filter_map_sets(known, recipe, **filters)
+            trials = []
+            if budget is None and score is None:  # `online` has none of these
+                where = {name: value for name, value in filters.items() if value is not None}
+                trials = list_online_trials(store, recipe, **where)
+            try:
+                chosen = filter_map_sets(known, recipe, **filters | {"score": score or USUAL})
+            except UserError:
+                if not trials:
+                    raise
+                chosen = []
+            histories, unread = draw_histories(store, place, trials, target)
+            if not chosen and not histories:
+                raise UserError(unread)
             sheets = draw_maps(store, chosen, target)
-            shown, content = render_maps(sheets), maps_as_records(sheets)
-            pictures = list_pictures(sheets)
+            shown = Group(
+                *([render_maps(sheets)] if sheets else []),
+                *([Text("")] if sheets and histories else []),
+                *([render_histories(histories)] if histories else []),
+            )
+            content = maps_as_records(sheets) + histories_as_records(histories)
+            pictures = [*list_pictures(sheets), *(one.picture for one in histories)]
         else:
             one, other = (find_map_set(known, name) for name in compare)
             sheet = draw_comparison(store, one, other, target)

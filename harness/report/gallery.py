@@ -37,6 +37,7 @@ from lcma.harness.results.maps import (
 from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.train.interpolation import interpolate
+from lcma.harness.train.online import SplitHistory
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
@@ -69,6 +70,15 @@ class ComparisonSheet:
     one: MapSet
     other: MapSet
     splits: tuple[SplitComparison, ...]
+    picture: Path
+
+
+@dataclass(frozen=True)
+class HistorySheet:
+    """The tables that a trial of `online` had on the way, by split, and the picture."""
+
+    trial: JobFacts
+    splits: list[SplitHistory]
     picture: Path
 
 
@@ -125,6 +135,30 @@ def draw_comparison(
         target.path(f"compare-{file_name(one.id, other.id)}"),
     )
     return ComparisonSheet(one, other, tuple(numbers), drawn)
+
+
+def draw_histories(
+    store: Store, place: Place, trials: Iterable[JobFacts], target: PictureTarget
+) -> tuple[list[HistorySheet], str]:
+    """Draw the tables that trials of `online` had on the way, a picture for each trial.
+
+    Returns:
+        What was drawn, and a line on the trials whose history cannot be read, '' for none.
+
+    Raises UserError where a picture cannot be written.
+    """
+    sheets, problems = list[HistorySheet](), list[str]()
+    for one in trials:
+        try:
+            history = weights.load_history(store, place, one)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        path = target.path(_name_picture("history", one, one.data_digest[:8]))
+        title = f"Tables in training: {describe_trial(one)}"
+        sheets.append(HistorySheet(one, history, map_pictures.draw_history(history, title, path)))
+    more = f" (and so for {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return sheets, f"a history is not drawn: {problems[0]}{more}" if problems else ""
 
 
 def draw_samples(

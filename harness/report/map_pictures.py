@@ -1,4 +1,5 @@
-"""Pictures of contribution maps: budgets side by side, and two sets compared."""
+"""Pictures of contribution maps, budgets side by side or two sets compared, and of tables that
+changed in training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,14 @@ from lcma.harness.report.pictures import (
     exit_legend,
     find_exit_splits,
 )
-from lcma.harness.results.maps import SplitComparison, image_shape, make_word_tables, require_alike
+from lcma.harness.results.maps import (
+    SplitComparison,
+    choose_evenly,
+    image_shape,
+    make_word_tables,
+    require_alike,
+)
+from lcma.harness.train.online import SplitHistory
 
 MOST = 8
 """Most columns in a picture of maps."""
@@ -31,9 +39,15 @@ IN_FULL = 2
 PALE = 0.25
 """Share of a colour that is left where two tables agree."""
 
+MOST_LOOKS = 12
+"""Most tables of a split in a picture of those that changed in training."""
+
 _BETWEEN = 24
 _SIDE = {1: 128, 2: 96}
 """Largest side of a panel in pixels, by the number of columns."""
+
+_HISTORY_SIDE, _NAME = 112, 60
+"""Side of a channel in a history at the first split, in pixels, and the room for a row's name."""
 
 Values = NDArray[Any]
 
@@ -138,6 +152,50 @@ def draw_comparison(
         rows.append(Row(panels, f"split {split}"))
     legend = [*exit_legend(splits), ("pale: A and B agree", "none")]
     return draw_grid(path, rows, "Two contribution maps: A, B and A - B", titles, legend)
+
+
+def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Path:
+    """Draw the tables of a training in which they changed: a row for each split, a column for the
+    first table and for each look that changed it, by step.
+
+    A table is drawn on the grid of its split's input, all channels in one panel, and is pale in the
+    windows that its look left as they were. UserError where it cannot be written.
+    """
+    splits, (_, channels, _, side) = len(history), history[0].kept.shape
+    scale = max(1, _HISTORY_SIDE // side)
+    rows, left_out = [], []
+    for split, one in enumerate(history, start=1):
+        shown = choose_evenly(range(len(one.steps)), MOST_LOOKS)
+        if len(shown) < len(one.steps):
+            left_out.append(f"{len(one.steps) - len(shown)} of split {split}")
+        panels = []
+        for look in shown:
+            rgb = colour_exits(np.where(one.kept[look], 0, split), split, splits)
+            if look:
+                same = ~one.changed[look - 1].repeat(2, axis=1).repeat(2, axis=2)
+                rgb = np.where(same[..., None], _pale(rgb), rgb)
+            share = one.shares[look]
+            words = f"step {one.steps[look]}" + ("" if share is None else f": {share:.1%}")
+            gap = _BETWEEN if panels else _NAME
+            size = scale * side // one.kept.shape[-1]
+            panels.append(Panel(_lay_out(rgb, channels), size, words, gap=gap))
+        rows.append(Row(panels, f"split {split}"))
+    below = [
+        "the tables at the start, and after each look that changed windows: what share of them"
+    ]
+    if left_out:
+        below.append(f"not drawn, evenly between: {', '.join(left_out)}")
+    legend = [*exit_legend(splits), ("pale: window as before", "none")]
+    return draw_grid(path, rows, title, below, legend)
+
+
+def _lay_out(channels: Rgb, rows: int) -> Rgb:
+    """Return channels (C, H, W, 3) in one array, so many on top of each other, the next ones beside
+    them, with a white line between."""
+    apart = np.pad(channels, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
+    count, height, width, _ = apart.shape
+    grid = apart.reshape(count // rows, rows, height, width, 3).transpose(1, 2, 0, 3, 4)
+    return grid.reshape(rows * height, count // rows * width, 3)[:-1, :-1]
 
 
 def _find_exits(column: MapColumn) -> NDArray[np.int64]:

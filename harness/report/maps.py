@@ -8,8 +8,9 @@ from rich.console import Group
 from rich.text import Text
 
 from lcma.db import MapStatistics
-from lcma.harness.report.gallery import ComparisonSheet, MapSheet
+from lcma.harness.report.gallery import ComparisonSheet, HistorySheet, MapSheet
 from lcma.harness.results.maps import MapSet, SplitSummary, WordTable, iou_by_chance
+from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.text import format_number, printable
 
 Numbers = tuple[str, ...]
@@ -102,6 +103,35 @@ def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
         | {"splits": [_split_record(split) for split in sheet.splits]}
         | {"pictures": {"maps": str(sheet.maps), "tables": str(sheet.tables)}}
         | {"in_picture": sheet.in_picture}
+        for sheet in sheets
+    ]
+
+
+def render_histories(sheets: Sequence[HistorySheet]) -> Group:
+    """Return the steps at which tables changed in training, and the share of windows."""
+    lines = [Text("Tables that changed in training: step, share of windows")]
+    for sheet in sheets:
+        lines.append(Text(printable(describe_trial(sheet.trial)), style="bold"))
+        for split, one in enumerate(sheet.splits, start=1):
+            looks = [
+                f"{step}" if share is None else f"{step} {share:.1%}"
+                for step, share in zip(one.steps, one.shares, strict=True)
+            ]
+            lines.append(Text(f"split {split}: {', '.join(looks)}"))
+    return Group(*lines)
+
+
+def histories_as_records(sheets: Sequence[HistorySheet]) -> list[dict[str, Any]]:
+    """Return a record for each trial whose tables changed in training, for JSON."""
+    return [
+        trial_as_dict(sheet.trial)
+        | {
+            "splits": [
+                {"split": split, "steps": one.steps, "shares": one.shares}
+                for split, one in enumerate(sheet.splits, start=1)
+            ]
+        }
+        | {"pictures": {"history": str(sheet.picture)}}
         for sheet in sheets
     ]
 

@@ -7,7 +7,7 @@ split. It has a short id.
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ _ID = re.compile(
 )
 
 NamedTables = tuple[str, list[SplitTable]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
     return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
 
 
-def choose_evenly(series: Sequence[MapSet], most: int) -> list[MapSet]:
+def choose_evenly(series: Sequence[T], most: int) -> list[T]:
     """Return at most that many of them, evenly spaced, including the first and the last."""
     if len(series) <= most:
         return list(series)

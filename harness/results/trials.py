@@ -92,6 +92,22 @@ def choose_trials_with_results(
     return chosen
 
 
+def list_online_trials(
+    store: Store, recipe: str | None = None, **where: str | int
+) -> list[JobFacts]:
+    """Return the trials of `online` with a result, each once for every content of its data.
+
+    ``recipe`` is the start of a recipe's id, ``where`` are columns of `trial_results`.
+    """
+    rows = store.results(factorization="online", **where)
+    keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
+    return [
+        one
+        for one in store.trained_trials({trial_id for trial_id, _ in keys})
+        if (one.subject, one.data_digest) in keys and one.recipe_id.startswith(recipe or "")
+    ]
+
+
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:
     """Return, for each cell, the trial of the highest seed that has weights."""
     found: dict[tuple[object, ...], JobFacts] = {}

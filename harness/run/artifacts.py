@@ -10,7 +10,7 @@ from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
 _RUN = re.compile(r"([0-9a-f]{20}-[0-9a-f]{12})(?:-[0-9a-f]+)?")
-_WEIGHTS = re.compile(r"weights\.(\d+)\.([0-9a-f]{8})\.safetensors")
+_FINAL = re.compile(r"(?:weights|tables)\.(\d+)\.([0-9a-f]{8})\.safetensors")
 
 
 def run_name(job: PlannedJob | Job, rerun: str = "") -> str:
@@ -31,7 +31,7 @@ def first_run_name(folder: str) -> str | None:
 
 @dataclass(frozen=True)
 class Writer:
-    """The attempt that wrote a file of weights: its token, and a short hash of its launch."""
+    """The attempt that wrote weights, or tables beside them: its token, and a hash of its launch."""
 
     token: int
     launch: str
@@ -42,14 +42,19 @@ class Writer:
 
     @classmethod
     def named_by(cls, file: str) -> "Writer | None":
-        """Return the writer of a file by its name; None for a file that is not of weights."""
-        found = _WEIGHTS.fullmatch(file)
+        """Return the writer of a file by its name; None for a file of neither kind."""
+        found = _FINAL.fullmatch(file)
         return cls(int(found[1]), found[2]) if found else None
 
     @property
     def weights(self) -> str:
         """The name of the file. No other worker writes it, not even one of another database."""
         return f"weights.{self.token}.{self.launch}.safetensors"
+
+    @property
+    def tables(self) -> str:
+        """The name of the file with the history of the tables of `online`, beside the weights."""
+        return f"tables.{self.token}.{self.launch}.safetensors"
 
 
 def find_superfluous_checkpoints(

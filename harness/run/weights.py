@@ -1,4 +1,4 @@
-"""Trained flows, loaded from their weights, and samples of them."""
+"""Trained flows, loaded from their weights, samples of them, and the tables they had on the way."""
 
 import hashlib
 import math
@@ -20,6 +20,7 @@ from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import evaluation_mode
+from lcma.harness.train.online import SplitHistory, read_history
 from lcma.models import Flow, build
 from lcma.models.split import Split
 from lcma.sweeps import known_sets, plugins
@@ -51,7 +52,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
 
 def load_trained(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recipe]:
     """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`."""
-    content, where = _read_weights(store, place, one)
+    content, where = _read_artifact(store, place, one, "weights")
     recipe = load_recipe(store, one)
     # Any split will do: the trained table is a buffer of the split, kept with the weights.
     split = "none" if one.factorization == "none" else "checkerboard-even"
@@ -123,33 +124,45 @@ def draw_samples(
 
 def require_weights(store: Store, place: Place, one: JobFacts) -> None:
     """Raise UserError if the trial left no weights, or their file is missing or unreadable."""
-    artifact = _find_weights(store, one)
+    artifact = _find_artifact(store, one, "weights")
     folder, name = _open_folder(place, artifact)
-    with _explain_errors(one, f"{folder.name}/{name}"):
+    with _explain_errors(one, "weights", f"{folder.name}/{name}"):
         if name not in {file.name for file in folder.files()}:
             raise MissingFileError(f"cannot read {folder.name}/{name} (no such file)")
 
 
-def _read_weights(store: Store, place: Place, one: JobFacts) -> tuple[bytes, str]:
-    """Read the bytes of a trial's weights, verified, and their place, for messages."""
-    artifact = _find_weights(store, one)
+def load_history(store: Store, place: Place, one: JobFacts) -> list[SplitHistory]:
+    """Load the tables that a trial of `online` had on the way, by split.
+
+    Raises UserError where it left none, and where they are missing or damaged.
+    """
+    content, where = _read_artifact(store, place, one, "tables")
+    try:
+        return read_history(content)
+    except ValueError as error:
+        raise UserError(f"the tables {where} cannot be read ({error}): {_remedy(one)}") from None
+
+
+def _read_artifact(store: Store, place: Place, one: JobFacts, kind: str) -> tuple[bytes, str]:
+    """Read the bytes of a trial's weights or tables, verified, and their place, for messages."""
+    artifact = _find_artifact(store, one, kind)
     folder, name = _open_folder(place, artifact)
     where = f"{folder.name}/{name}"
-    with _explain_errors(one, where):
+    with _explain_errors(one, kind, where):
         content = folder.read(name)
     if hashlib.sha256(content).hexdigest() != artifact.digest:
-        raise UserError(f"the weights {where} are damaged (sha256 differs): {_remedy(one)}")
+        raise UserError(f"the {kind} {where} are damaged (sha256 differs): {_remedy(one)}")
     return content, where
 
 
-def _find_weights(store: Store, one: JobFacts) -> Artifact:
-    if not one.weights:
-        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_remedy(one)}")
-    (artifact,) = [a for a in store.artifacts(one.job_id) if a.kind == "weights"]
-    damage = find_artifact_damage(asdict(artifact))
+def _find_artifact(store: Store, one: JobFacts, kind: str) -> Artifact:
+    found = [a for a in store.artifacts(one.job_id) if a.kind == kind]
+    if not found:
+        raise UserError(f"trial {one.trial_id} is {one.state} and left no {kind}: {_remedy(one)}")
+    damage = find_artifact_damage(asdict(found[0]))
     if damage is not None:
-        raise UserError(f"the weights of trial {one.trial_id} are not read: {damage}")
-    return artifact
+        raise UserError(f"the {kind} of trial {one.trial_id} are not read: {damage}")
+    return found[0]
 
 
 def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
@@ -161,12 +174,12 @@ def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
 
 
 @contextmanager
-def _explain_errors(one: JobFacts, where: str) -> Iterator[None]:
+def _explain_errors(one: JobFacts, kind: str, where: str) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
         raise UserError(
-            f"cannot read the weights {where} of trial {one.trial_id} ({error}): name their place "
+            f"cannot read the {kind} {where} of trial {one.trial_id} ({error}): name their place "
             f"with --runs, or {_remedy(one)}"
         ) from None
 

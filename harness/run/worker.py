@@ -597,7 +597,7 @@ class _Attempt:
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
-        artifacts = self._save_weights(flow, lease)  # before a plug-in has the flow
+        artifacts = self._save_weights(flow, trainer.online, lease)  # before a plug-in has the flow
         more = [
             *self._time_steps(trainer),
             *self._take_swd(flow, prepared, trial.seed),
@@ -760,22 +760,31 @@ class _Attempt:
         if not all(math.isfinite(v) for v in values):
             raise DivergedError(trainer.step, trainer.last_finite)
 
-    def _save_weights(self, flow: models.Flow, lease: Lease) -> tuple[db.Artifact, ...]:
-        """Save the evaluated weights with the splits' permutations, atomically."""
+    def _save_weights(
+        self, flow: models.Flow, online: OnlineTables | None, lease: Lease
+    ) -> tuple[db.Artifact, ...]:
+        """Save the evaluated weights with the splits' permutations, atomically, and likewise the
+        history of tables that changed."""
         if not self.work.keep.weights:
             return ()
         assert self.folder is not None
-        folder = self.folder.folder
-        name = Writer.of(self.claim.token, self.claim.owner).weights
+        folder, writer = self.folder.folder, Writer.of(self.claim.token, self.claim.owner)
+
+        def save(kind: str, name: str, tensors: dict[str, torch.Tensor]) -> db.Artifact:
+            content = safetensors.torch.save(tensors)
+            stored = self._wait_for_storage(
+                lambda: folder.put(
+                    lambda file: file.write(content), lambda digest: name, moment="weights"
+                ),
+                lease,
+            )
+            return self._make_artifact(kind, stored)
+
         tensors = {k: v.detach().cpu().contiguous() for k, v in flow.state_dict().items()}
-        content = safetensors.torch.save(tensors)
-        stored = self._wait_for_storage(
-            lambda: folder.put(
-                lambda file: file.write(content), lambda digest: name, moment="weights"
-            ),
-            lease,
-        )
-        return (self._make_artifact("weights", stored),)
+        weights = save("weights", writer.weights, tensors)
+        if online is None:
+            return (weights,)
+        return weights, save("tables", writer.tables, online.history)
 
     def _make_artifact(self, kind: str, stored: storage.Stored) -> db.Artifact:
         return db.Artifact(

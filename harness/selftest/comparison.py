@@ -54,7 +54,7 @@ WEIGHTS = (
     .join_from(
         schema.artifacts, schema.attempts, schema.attempts.c.id == schema.artifacts.c.attempt_id
     )
-    .where(schema.artifacts.c.kind == "weights")
+    .where(schema.artifacts.c.kind.in_(("weights", "tables")))
 )
 """Of checkpoints the content is equal, but not always the bytes."""
 

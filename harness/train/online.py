@@ -1,11 +1,14 @@
 """Index tables that change while a flow is trained (`online`, docs/method.md)."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lcma.models import Flow
@@ -20,6 +23,10 @@ class OnlineTables:
     The map of a split is a mean over all images since the last change at it or at an earlier one.
     Splits are looked at in turn. At each look, of the windows in which other two dimensions
     would stay, those with the largest gain change, up to a share of all windows.
+
+    ``history`` has the tables at the start and after each look that changed one. For each split,
+    from 1, there are `steps_1` (N,), and `kept_1` (N, C, H, W / 8), uint8: what of the split's
+    input stays from that step on, as bits along the width, which equals the height.
     """
 
     def __init__(self, flow: Flow, options: OnlineOptions, steps: int) -> None:
@@ -31,6 +38,8 @@ class OnlineTables:
             for one in self._splits
         ]
         self._images = [0 for _ in self._splits]
+        self.history: dict[str, Tensor] = {}
+        self._begin_history(0)
 
     def add(self, at_splits: list[Tensor], images: int) -> None:
         """Add a batch: the log-determinants at each split, summed over its images."""
@@ -49,25 +58,92 @@ class OnlineTables:
         turn = (step // self.options.every - 1) % len(self._splits)
         split = self._splits[turn]
         values = (self._sums[turn] / max(1, self._images[turn])).cpu().numpy()
-        kept = np.zeros(values.size, dtype=bool)
-        kept[split.table.kept.ravel()] = True
-        found, changed = improve_windows(kept.reshape(values.shape), values, self.options.share)
+        found, changed = improve_windows(_kept(split), values, self.options.share)
         if changed:
             split.set_table(table_from_mask(found))
+            self._add_to_history(turn + 1, step, found)
             for later in range(turn, len(self._splits)):
                 self._sums[later].zero_()
                 self._images[later] = 0
         return turn + 1, changed / (values.size // 4)
 
     def state(self) -> dict[str, Any]:
-        """Return the running maps; the tables are in the flow's own state."""
-        return {"sums": self._sums, "images": self._images}
+        """Return the running maps and the history; the tables are in the flow's own state."""
+        return {"sums": self._sums, "images": self._images, "history": dict(self.history)}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Set what `state` returned."""
+    def restore(self, state: dict[str, Any], step: int) -> None:
+        """Set what `state` returned at a step; the flow has its tables of that step already."""
         for own, stored in zip(self._sums, state["sums"], strict=True):
             own.copy_(stored)
         self._images = list(state["images"])
+        if "history" in state:
+            self.history = {name: one.cpu() for name, one in state["history"].items()}
+        else:  # a checkpoint of before there were histories
+            self._begin_history(step)
+
+    def _begin_history(self, step: int) -> None:
+        self.history = {}
+        for number, split in enumerate(self._splits, start=1):
+            self._add_to_history(number, step, _kept(split))
+
+    def _add_to_history(self, number: int, step: int, kept: NDArray[np.bool_]) -> None:
+        bits = torch.from_numpy(np.packbits(kept, axis=-1))
+        for name, one in (("steps", torch.tensor(step)), ("kept", bits)):
+            key = f"{name}_{number}"
+            former = [self.history[key]] if key in self.history else []
+            self.history[key] = torch.cat([*former, one[None]])
+
+
+def _kept(split: Split) -> NDArray[np.bool_]:
+    """Return what stays of a split's input, (C, H, W)."""
+    kept = np.zeros(math.prod(split.input_shape), dtype=bool)
+    kept[split.table.kept.ravel()] = True
+    return kept.reshape(split.input_shape)
+
+
+@dataclass(frozen=True)
+class SplitHistory:
+    """The tables of a split at the steps at which they changed; the first is where it begins.
+
+    ``kept`` (N, C, H, W) is what stays of the split's input from each step on.
+    """
+
+    steps: list[int]
+    kept: NDArray[np.bool_]
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """The windows that changed at each step after the first, (N - 1, C, H / 2, W / 2)."""
+        count, c, h, w = self.kept.shape
+        differ = self.kept[1:] != self.kept[:-1]
+        return differ.reshape(count - 1, c, h // 2, 2, w // 2, 2).any(axis=(3, 5))
+
+    @property
+    def shares(self) -> list[float | None]:
+        """The share of windows that changed at each step; None for the first."""
+        return [None, *(float(one.mean()) for one in self.changed)]
+
+
+def read_history(content: bytes) -> list[SplitHistory]:
+    """Read a file of `OnlineTables.history`, by split. Raises ValueError where it is none."""
+    try:
+        found = safetensors.torch.load(content)
+        return [
+            _read_split(found[f"steps_{k}"].numpy(), found[f"kept_{k}"].numpy())
+            for k in range(1, max(2, len(found) // 2 + 1))
+        ]
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"no history of tables: {error}") from None
+
+
+def _read_split(steps: NDArray[Any], bits: NDArray[Any]) -> SplitHistory:
+    rising = steps.dtype == np.int64 and steps.ndim == 1 and (np.diff(steps) > 0).all()
+    side = bits.shape[2] if bits.ndim == 4 else 0
+    fits = bits.dtype == np.uint8 and side % 2 == 0 and min(bits.shape) > 0
+    if not (rising and fits and bits.shape[3] == -(-side // 8) and len(bits) == len(steps)):
+        raise ValueError("no history of tables: its arrays do not fit together")
+    kept = np.unpackbits(bits, axis=-1, count=side).astype(bool)
+    return SplitHistory([int(step) for step in steps], kept)
 
 
 def improve_windows(

@@ -184,7 +184,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.online is not None:
-            self.online.restore(state["online"])
+            self.online.restore(state["online"], self.step)
         self.best = state["best"]
         self.last_finite = state["last_finite"]
 
