@@ -106,6 +106,8 @@ def maps(
             sheet = draw_comparison(store, one, other, target)
             shown, content = render_comparison(sheet), comparison_as_record(sheet)
             pictures = [sheet.picture]
+    if unread:
+        print_error(unread)
     if json:
         print(to_json(content))
         return

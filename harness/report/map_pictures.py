@@ -168,7 +168,7 @@ def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Pat
         shown = choose_evenly(range(len(one.steps)), MOST_LOOKS)
         if len(shown) < len(one.steps):
             left_out.append(f"{len(one.steps) - len(shown)} of split {split}")
-        panels = []
+        panels: list[Panel] = []
         for look in shown:
             rgb = colour_exits(np.where(one.kept[look], 0, split), split, splits)
             if look:
@@ -177,12 +177,10 @@ def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Pat
             share = one.shares[look]
             words = f"step {one.steps[look]}" + ("" if share is None else f": {share:.1%}")
             gap = _BETWEEN if panels else _NAME
-            size = scale * side // one.kept.shape[-1]
+            size = max(1, scale * side // one.kept.shape[-1])
             panels.append(Panel(_lay_out(rgb, channels), size, words, gap=gap))
         rows.append(Row(panels, f"split {split}"))
-    below = [
-        "the tables at the start, and after each look that changed windows: what share of them"
-    ]
+    below = ["the first table, and that after each look that changed it: share of windows changed"]
     if left_out:
         below.append(f"not drawn, evenly between: {', '.join(left_out)}")
     legend = [*exit_legend(splits), ("pale: window as before", "none")]
@@ -192,6 +190,7 @@ def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Pat
 def _lay_out(channels: Rgb, rows: int) -> Rgb:
     """Return channels (C, H, W, 3) in one array, so many on top of each other, the next ones beside
     them, with a white line between."""
+    rows = rows if len(channels) % rows == 0 else len(channels)
     apart = np.pad(channels, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
     count, height, width, _ = apart.shape
     grid = apart.reshape(count // rows, rows, height, width, 3).transpose(1, 2, 0, 3, 4)

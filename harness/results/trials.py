@@ -92,9 +92,7 @@ def choose_trials_with_results(
     return chosen
 
 
-def list_online_trials(
-    store: Store, recipe: str | None = None, **where: str | int
-) -> list[JobFacts]:
+def list_online_trials(store: Store, recipe: str | None = None, **where: Any) -> list[JobFacts]:
     """Return the trials of `online` with a result, each once for every content of its data.
 
     ``recipe`` is the start of a recipe's id, ``where`` are columns of `trial_results`.

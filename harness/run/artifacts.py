@@ -31,7 +31,7 @@ def first_run_name(folder: str) -> str | None:
 
 @dataclass(frozen=True)
 class Writer:
-    """The attempt that wrote weights, or tables beside them: its token, and a hash of its launch."""
+    """The attempt that wrote weights or tables: its token, and a short hash of its launch."""
 
     token: int
     launch: str

@@ -116,7 +116,7 @@ class SplitHistory:
         """The windows that changed at each step after the first, (N - 1, C, H / 2, W / 2)."""
         count, c, h, w = self.kept.shape
         differ = self.kept[1:] != self.kept[:-1]
-        return differ.reshape(count - 1, c, h // 2, 2, w // 2, 2).any(axis=(3, 5))
+        return np.asarray(differ.reshape(count - 1, c, h // 2, 2, w // 2, 2).any(axis=(3, 5)))
 
     @property
     def shares(self) -> list[float | None]:
