@@ -117,7 +117,7 @@ def run_launch(command: LaunchCommand) -> None:
         [
             format_command("board", "--notes", db=command.db),
             format_command("board", db="reference"),
-            format_command("maps", db=command.db),
+            format_command("maps", db=command.db, runs=command.runs),
             format_command("samples", db=command.db, runs=command.runs),
             format_command("sql", query, db=command.db),
             format_command("export", "--format", "md", db=command.db),

@@ -46,7 +46,7 @@ _BETWEEN = 24
 _SIDE = {1: 128, 2: 96}
 """Largest side of a panel in pixels, by the number of columns."""
 
-_HISTORY_SIDE, _NAME = 112, 60
+_HISTORY_SIDE, _NAME = 128, 60
 """Side of a channel in a history at the first split, in pixels, and the room for a row's name."""
 
 Values = NDArray[Any]
@@ -177,8 +177,7 @@ def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Pat
             share = one.shares[look]
             words = f"step {one.steps[look]}" + ("" if share is None else f": {share:.1%}")
             gap = _BETWEEN if panels else _NAME
-            size = max(1, scale * side // one.kept.shape[-1])
-            panels.append(Panel(_lay_out(rgb, channels), size, words, gap=gap))
+            panels.append(Panel(_lay_out(rgb, channels), scale, words, gap=gap))
         rows.append(Row(panels, f"split {split}"))
     below = ["the first table, and that after each look that changed it: share of windows changed"]
     if left_out:

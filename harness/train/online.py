@@ -138,9 +138,9 @@ def read_history(content: bytes) -> list[SplitHistory]:
 
 def _read_split(steps: NDArray[Any], bits: NDArray[Any]) -> SplitHistory:
     rising = steps.dtype == np.int64 and steps.ndim == 1 and (np.diff(steps) > 0).all()
-    side = bits.shape[2] if bits.ndim == 4 else 0
-    fits = bits.dtype == np.uint8 and side % 2 == 0 and min(bits.shape) > 0
-    if not (rising and fits and bits.shape[3] == -(-side // 8) and len(bits) == len(steps)):
+    count, channels, side, _ = bits.shape if bits.ndim == 4 else (0, 0, 0, 0)
+    fits = bits.dtype == np.uint8 and bits.shape == (len(steps), channels, side, -(-side // 8))
+    if not (rising and fits and count and channels and side and side % 2 == 0):
         raise ValueError("no history of tables: its arrays do not fit together")
     kept = np.unpackbits(bits, axis=-1, count=side).astype(bool)
     return SplitHistory([int(step) for step in steps], kept)

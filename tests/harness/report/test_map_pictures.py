@@ -9,10 +9,11 @@ from PIL import Image
 
 from lcma.db import MapStatistics
 from lcma.harness.report.figures import AREA_COLOURS
-from lcma.harness.report.map_pictures import MapColumn, draw_maps
+from lcma.harness.report.map_pictures import MOST_LOOKS, MapColumn, draw_history, draw_maps
 from lcma.harness.report.pictures import KEPT_COLOUR, find_exit_splits
 from lcma.harness.results.maps import make_word_tables
 from lcma.harness.text import printable
+from lcma.harness.train.online import SplitHistory
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 from tests.harness.report.maps import contribution, noise
@@ -122,3 +123,53 @@ def test_what_cannot_be_drawn(tmp_path):
     with pytest.raises(UserError, match="one shape"):
         draw(tmp_path, [*columns(1), *columns(1, (3, 16, 16))])
     assert list(tmp_path.iterdir()) == []
+
+
+# Tables that changed in training
+
+
+def history(shape, looks, seed=0):
+    """Tables of which each look changes every window of one channel, the rows from the top."""
+    kept = [np.broadcast_to(np.indices(shape[1:]).sum(0) % 2 == 0, shape)]
+    for look in range(looks):
+        kept.append(kept[-1].copy())
+        kept[-1][look % shape[0]] = ~kept[-1][look % shape[0]]
+    return SplitHistory([10 * look for look in range(looks + 1)], np.array(kept))
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
+def test_a_history_is_written_in_every_format(tmp_path, form):
+    path = draw_history([history((3, 8, 8), 2)], "title", tmp_path / f"h.{form}")
+    assert path.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_history_has_a_panel_for_the_start_and_every_look(tmp_path, channels):
+    found = [history((channels, 8, 8), 3), history((2 * channels, 4, 4), 1)]
+    path = draw_history(found, "title", tmp_path / "h.svg")
+    panels = svg.images(path)
+    assert len(panels) == 4 + 2
+    said = svg.texts(path)
+    share = f"{1 / channels:.1%}"
+    for line in ("step 0", f"step 10: {share}", f"step 30: {share}", "split 1", "split 2"):
+        assert line in said
+    assert f"step 10: {1 / (2 * channels):.1%}" in said
+    kept, left = (np.array(tuple(bytes.fromhex(c[1:]))) for c in (KEPT_COLOUR, AREA_COLOURS[0]))
+    first = np.where(found[0].kept[0][0][..., None], kept, left)
+    assert (panels[0][:8] == first).all(), "the start in full colours"
+    changed = np.where(found[0].kept[1][0][..., None], kept, left)
+    assert (panels[1][:8] == changed).all(), "what a look changed too"
+    if channels > 1:
+        assert (panels[1][8] == 255).all(), "a line between channels"
+        assert (panels[1][9:17].min(axis=(0, 1)) > first.min(axis=(0, 1))).all(), "the rest pale"
+    assert panels[4].shape[:2] == (5 * channels - 1, 9), "as many on top of each other"
+
+
+def test_of_a_long_history_some_looks_are_drawn_evenly(tmp_path):
+    looks = MOST_LOOKS + 8
+    found = [history((1, 8, 8), looks), history((2, 4, 4), 1)]
+    path = draw_history(found, "title", tmp_path / "h.svg")
+    said = svg.texts(path)
+    assert len(svg.images(path)) == MOST_LOOKS + 2
+    assert {"step 0", f"step {10 * looks}: 100.0%"} <= set(said)
+    assert "not drawn, evenly between: 9 of split 1" in said

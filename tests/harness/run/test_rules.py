@@ -38,6 +38,7 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import DATA_RULES
 from tests.harness.conftest import SMALL, merged
+from tests.harness.report import svg
 
 Registered = Callable[..., tuple[db.Store, list[Node]]]
 SHAPE = (3, 8, 8)
@@ -348,8 +349,115 @@ def test_online_killed_and_run_again_gives_the_same_bits(
         np.array_equal(a, b)
         for a, b in zip(*(next(iter(read_kept(at).values())) for at in (store, other)), strict=True)
     )
+    kept = [
+        {a.kind: a.digest for a in at.artifacts(work.job_id) if a.kind != "checkpoint"}
+        for at in (store, other)
+    ]
+    assert kept[0] == kept[1]
+    assert set(kept[0]) == {"tables", "weights"}
     for name in ("train_bits_per_dim", "changed_windows_1", "changed_windows_2"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
+
+
+def typed(capsys: Any, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """What a command prints on stdout and on stderr."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([*arguments])
+    printed = capsys.readouterr()
+    assert end.value.code == code, printed.err
+    return printed.out, printed.err
+
+
+def test_the_tables_on_the_way_are_kept_drawn_and_removed(
+    place: Place, tmp_path: Path, capsys: Any
+) -> None:
+    """By the commands, beside the maps of another rule."""
+    change = sweep_of(["online", "low", "rows"], seeds=[0, 1], recipe=ONLINE)
+    content = merged(merged(SMALL, change), {"resources": {"gpus": 0, "cpus": os.cpu_count()}})
+    (tmp_path / "sweep.yaml").write_text(json.dumps(content))
+    db_only = ["--db", place.db]
+    at = [*db_only, "--runs", str(place.runs)]
+    asked = [str(tmp_path / "sweep.yaml"), "--local", "--no-pictures", "--data", str(place.data)]
+    typed(capsys, "launch", *asked, *at)
+    store = db.connect(place.db)
+    online = store.trained_trials(set(store.results(factorization="online").trial_id))
+    kept = {one.job_id: [a.kind for a in store.artifacts(one.job_id)] for one in online}
+    assert list(kept.values()) == [["tables", "weights"]] * 2
+    others = store.trained_trials(set(store.results(factorization="rows").trial_id))
+    assert {a.kind for one in others for a in store.artifacts(one.job_id)} <= {"weights"}
+    size = max(a.bytes for one in online for a in store.artifacts(one.job_id) if a.kind == "tables")
+    assert size < 2000
+
+    out = str(tmp_path / "pictures")
+    found = json.loads(typed(capsys, "maps", "--json", "--out", out, "--format", "svg", *at)[0])
+    maps = [one for one in found if "id" in one]
+    histories = [one for one in found if "trial_id" in one]
+    assert len(found) == len(maps) + len(histories)
+    assert maps
+    assert [one["seed"] for one in histories] == [0, 1]
+    for one in histories:
+        drawn = svg.images(Path(one["pictures"]["history"]))
+        assert len(drawn) == sum(len(split["steps"]) for split in one["splits"])
+        for split in one["splits"]:
+            curve = store.metrics(one["job_id"], f"changed_windows_{split['split']}")
+            changed = [(point.step, point.value) for point in curve if point.value]
+            assert list(zip(split["steps"], split["shares"], strict=True)) == [(0, None), *changed]
+    text, _ = typed(capsys, "maps", "--out", out, "--seed", "1", *at)
+    assert "Tables that changed in training" in text
+    assert text.count("history-") == 1
+    for option in (["--budget", "10"], ["--score", "cumulative"]):
+        assert "history-" not in typed(capsys, "maps", "--out", out, *option, *at)[0]
+    recipe = online[0].recipe_id[:8]
+    assert typed(capsys, "maps", "--out", out, "--recipe", recipe, *at)[0].count("history-") == 2
+
+    gone = typed(capsys, "maps", "--json", "--out", out, *db_only, "--runs", str(tmp_path / "no"))
+    assert [one["id"] for one in json.loads(gone[0])] == [one["id"] for one in maps]
+    (line,) = gone[1].splitlines()
+    assert "a history is not drawn: cannot read the tables" in line
+    assert "--runs" in line
+    assert "and so for 1 more" in line
+    (file,) = place.runs.glob(f"{online[0].trial_id}-*/tables.*")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    text, line = typed(capsys, "maps", "--out", out, *at)
+    assert text.count("history-") == 1
+    assert "are damaged (sha256 differs)" in line
+    file.write_bytes(whole)
+
+    typed(capsys, "db", "check", *db_only)
+    assert json.loads(typed(capsys, "gc", "--json", *at)[0])["removed"] == []
+    before = sum(len(store.artifacts(one.job_id)) for one in (*online, *others))
+    removed = json.loads(typed(capsys, "gc", "--json", "--weights", *at)[0])["removed"]
+    assert removed[0]["what"] == "named"
+    assert removed[0]["files"] > before - len(others)
+    assert not [*place.runs.glob("*/tables.*")]
+    assert [store.artifacts(one.job_id) for one in online] == [[], []]
+    text, line = typed(capsys, "maps", "--out", out, *at)
+    assert "history-" not in text
+    assert "left no tables" in line
+
+
+def test_a_database_of_online_trials_alone_has_something_to_draw(
+    registered: Registered, tmp_path: Path, capsys: Any
+) -> None:
+    _, (node,) = registered(sweep_of("online", recipe=ONLINE))
+    assert run_work(node.work).ending == "done"
+    place = node.work.place
+    at = ["--db", place.db, "--out", str(tmp_path / "pictures")]
+    (one,) = json.loads(typed(capsys, "maps", "--json", *at, "--runs", str(place.runs))[0])
+    assert one["trial_id"] == node.work.subject.id
+    assert Path(one["pictures"]["history"]).is_file()
+    _, line = typed(capsys, "maps", *at, "--runs", str(tmp_path / "no"), code=2)
+    assert "cannot read the tables" in line
+    assert len(line.splitlines()) == 1
+    _, line = typed(capsys, "maps", *at, "--seed", "7", code=2)
+    assert "no contribution maps yet" in line
+
+
+def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:
+    store, (node,) = registered(sweep_of("online", recipe=ONLINE, keep={"weights": False}))
+    assert run_work(node.work).ending == "done"
+    assert store.artifacts(node.work.job_id) == []
 
 
 @pytest.mark.parametrize("factorization", ["online", "self", "precision-low"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,10 +17,11 @@ from torch import Tensor
 from lcma import models
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
-from lcma.harness.train.online import OnlineTables, improve_windows
+from lcma.harness.train.online import OnlineTables, improve_windows, read_history
 from lcma.harness.train.stack import Member, Stack, train_stack
 from lcma.harness.train.trainer import Hooks, OutOfTimeError, Trainer
 from lcma.models import Flow
+from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import OnlineOptions, Recipe
@@ -219,15 +221,7 @@ def test_resumed_across_a_change_it_ends_with_the_same_bits(tmp_path: Path, stop
     folder = CheckpointFolder(tmp_path / "whole")
     whole.resume(folder, at_most=60)
     whole.run(60, folder, Hooks())
-    folder = CheckpointFolder(tmp_path / "parts")
-    first = trainer(asked)
-    first.resume(folder, at_most=60)
-    with pytest.raises(OutOfTimeError):
-        first.run(60, folder, Hooks(over=lambda: first.step == stop_at))
-    second = trainer(asked)
-    assert second.resume(folder, at_most=60) == stop_at
-    second.run(60, folder, Hooks())
-    one, other = weights(whole), weights(second)
+    one, other = weights(whole), weights(stopped_and_resumed(asked, tmp_path / "parts", stop_at))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -269,6 +263,158 @@ def test_the_average_starts_anew_at_a_change() -> None:
         made.flow.state_dict().values(), made.evaluated.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other)
+
+
+# The tables on the way
+
+
+def history_file(made: Trainer) -> bytes:
+    assert made.online is not None
+    return safetensors.torch.save(made.online.history)
+
+
+def test_the_history_has_the_start_and_every_look_that_changed_something() -> None:
+    """Against a sequence by hand: what shall stay is what contributes."""
+    made = trainer(recipe(share=1.0, steps=100))
+    tables = made.online
+    assert tables is not None
+    even = [np.indices(shape).sum(0)[None] % 2 == 0 for shape in ((8, 8), (4, 4))]
+    start = [np.repeat(one, count, axis=0) for one, count in zip(even, (3, 6), strict=True)]
+    top = np.broadcast_to(np.arange(8)[:, None] % 2 == 0, (3, 8, 8))
+    but_one, other = top.copy(), start[1].copy()
+    but_one[1, 4:6, 6:8] = [[0, 0], [1, 1]]
+    other[5, 0:2, 2:4] = [[1, 0], [1, 0]]
+    asked = [(top, start[1]), (top, start[1]), (but_one, start[1]), (but_one, other)]
+    for step, wanted in enumerate([*asked, asked[-1], asked[-1]], start=1):
+        tables.add([torch.from_numpy(one * 10.0**step) for one in wanted], 1)
+        tables.change(10 * step)
+    first, second = read_history(history_file(made))
+    assert (first.steps, second.steps) == ([0, 10, 30], [0, 40])
+    assert np.array_equal(first.kept, [start[0], top, but_one])
+    assert np.array_equal(second.kept, [start[1], other])
+    assert first.shares == [None, 1.0, 1 / 48]
+    assert second.shares == [None, 1 / 24]
+    assert np.argwhere(first.changed[1]).tolist() == [[1, 2, 3]]
+    assert np.argwhere(second.changed[0]).tolist() == [[5, 0, 1]]
+
+
+def test_the_history_has_the_shares_of_the_curves_and_ends_with_the_tables(tmp_path: Path) -> None:
+    made = trainer(recipe())
+    looks: dict[str, list[tuple[int, float]]] = {}
+
+    def note(name: str, step: int, value: float) -> None:
+        if value:
+            looks.setdefault(name, []).append((step, value))
+
+    folder = CheckpointFolder(tmp_path)
+    made.resume(folder, at_most=60)
+    made.run(60, folder, Hooks(metric=note))
+    found = read_history(history_file(made))
+    for split, one in enumerate(found, start=1):
+        pairs = list(zip(one.steps, one.shares, strict=True))
+        assert pairs[0] == (0, None)
+        assert pairs[1:] == looks[f"changed_windows_{split}"] != []
+    last = [table_from_mask(one.kept[-1]).permutation for one in found]
+    assert all(np.array_equal(a, b) for a, b in zip(last, tables_of(made.flow), strict=True))
+
+
+def stopped_and_resumed(asked: Recipe, folder: Path, stop_at: int) -> Trainer:
+    first = trainer(asked)
+    first.resume(CheckpointFolder(folder), at_most=60)
+    with pytest.raises(OutOfTimeError):
+        first.run(60, CheckpointFolder(folder), Hooks(over=lambda: first.step == stop_at))
+    second = trainer(asked)
+    assert second.resume(CheckpointFolder(folder), at_most=60) == stop_at
+    second.run(60, CheckpointFolder(folder), Hooks())
+    return second
+
+
+@pytest.mark.parametrize("stop_at", [20, 30])
+def test_resumed_the_history_is_the_same_to_the_byte(tmp_path: Path, stop_at: int) -> None:
+    """From the step of a look, and from between two."""
+    asked = recipe(every=20)
+    whole = trainer(asked)
+    folder = CheckpointFolder(tmp_path / "whole")
+    whole.resume(folder, at_most=60)
+    whole.run(60, folder, Hooks())
+    assert [len(one.steps) for one in read_history(history_file(whole))] == [2, 2]
+    resumed = stopped_and_resumed(asked, tmp_path / "parts", stop_at)
+    assert history_file(resumed) == history_file(whole)
+
+
+def test_each_member_of_a_stack_has_a_history_of_its_own(tmp_path: Path) -> None:
+    asked = recipe()
+
+    def train(name: str, seeds: list[int], until: int) -> list[bytes]:
+        made = [trainer(asked, seed) for seed in seeds]
+        members = []
+        for seed, one in zip(seeds, made, strict=True):
+            folder = CheckpointFolder(tmp_path / f"{name}-{seed}")
+            one.resume(folder, at_most=until)
+            members.append(Member(one, folder, Hooks()))
+        train_stack(members, until, lambda index, error: None)
+        return [history_file(one) for one in made]
+
+    whole = train("whole", [0, 1, 2], 60)
+    train("parts", [0, 1], 30)
+    assert train("parts", [0, 1], 60) == whole[:2]
+    assert len(set(whole)) == 3
+    assert all(read_history(one)[0].steps[:2] == [0, 10] for one in whole)
+
+
+def test_after_a_checkpoint_without_a_history_it_begins_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, state = recipe(), OnlineTables.state
+    former = trainer(asked)
+    former.resume(CheckpointFolder(tmp_path), at_most=60)
+
+    def without(tables: OnlineTables) -> dict[str, Any]:
+        return {name: one for name, one in state(tables).items() if name != "history"}
+
+    monkeypatch.setattr(OnlineTables, "state", without)
+    with pytest.raises(OutOfTimeError):
+        former.run(60, CheckpointFolder(tmp_path), Hooks(over=lambda: former.step == 20))
+    monkeypatch.undo()
+    made = trainer(asked)
+    assert made.resume(CheckpointFolder(tmp_path), at_most=60) == 20
+    begun = [table_from_mask(one.kept[0]).permutation for one in read_history(history_file(made))]
+    now = tables_of(made.flow)
+    assert all(np.array_equal(a, b) for a, b in zip(begun, now, strict=True))
+    assert not np.array_equal(begun[0], tables_of(trainer(asked).flow)[0])
+    made.run(60, CheckpointFolder(tmp_path), Hooks())
+    assert [one.steps[0] for one in read_history(history_file(made))] == [20, 20]
+
+
+BITS = torch.zeros(2, 3, 8, 1, dtype=torch.uint8)
+STEPS = torch.tensor([0, 10])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no safetensors",
+        {},
+        {"steps_1": STEPS},
+        {"steps_1": STEPS, "kept_2": BITS},
+        {"steps_1": STEPS.float(), "kept_1": BITS},
+        {"steps_1": STEPS.flip(0), "kept_1": BITS},
+        {"steps_1": STEPS[:1], "kept_1": BITS},
+        {"steps_1": STEPS[:0], "kept_1": BITS[:0]},
+        {"steps_1": torch.tensor(0), "kept_1": BITS},
+        {"steps_1": STEPS, "kept_1": torch.tensor(0)},
+        {"steps_1": STEPS, "kept_1": BITS.float()},
+        {"steps_1": STEPS, "kept_1": BITS.to(torch.bfloat16)},
+        {"steps_1": STEPS, "kept_1": BITS[..., 0].contiguous()},
+        {"steps_1": STEPS, "kept_1": BITS[:, :, :7].contiguous()},
+        {"steps_1": STEPS, "kept_1": BITS.repeat(1, 1, 2, 1)},
+    ],
+)
+def test_what_is_no_history_is_refused(content: Any) -> None:
+    raw = content if isinstance(content, bytes) else safetensors.torch.save(content)
+    with pytest.raises(ValueError, match="no history of tables"):
+        read_history(raw)
 
 
 def test_options_have_bounds() -> None:
