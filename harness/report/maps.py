@@ -12,6 +12,7 @@ from lcma.harness.report.gallery import ComparisonSheet, HistorySheet, MapSheet
 from lcma.harness.results.maps import MapSet, SplitSummary, WordTable, iou_by_chance
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.text import format_number, printable
+from lcma.harness.train.online import SplitHistory
 
 Numbers = tuple[str, ...]
 
@@ -35,6 +36,14 @@ _TABLES = (
     ("seeds", "IoU"),
     ("budgets", "IoU"),
     ("", "tied"),
+)
+_HISTORY = (
+    ("", "split"),
+    ("", "changes"),
+    ("first", "step"),
+    ("last", "step"),
+    ("first", "share"),
+    ("last", "share"),
 )
 _COMPARED = (
     ("", "split"),
@@ -108,17 +117,15 @@ def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
 
 
 def render_histories(sheets: Sequence[HistorySheet]) -> Group:
-    """Return the steps at which tables changed in training, and the share of windows."""
-    lines = [Text("Tables that changed in training: step, share of windows")]
-    for sheet in sheets:
-        lines.append(Text(printable(describe_trial(sheet.trial)), style="bold"))
-        for split, one in enumerate(sheet.splits, start=1):
-            looks = [
-                f"{step}" if share is None else f"{step} {share:.1%}"
-                for step, share in zip(one.steps, one.shares, strict=True)
-            ]
-            lines.append(Text(f"split {split}: {', '.join(looks)}"))
-    return Group(*lines)
+    """Return when tables changed in training, and in what share of their windows."""
+    blocks = [
+        NumberBlock(
+            Text(printable(describe_trial(sheet.trial)), style="bold"),
+            [_history_row(split, one) for split, one in enumerate(sheet.splits, start=1)],
+        )
+        for sheet in sheets
+    ]
+    return Group(Text("Tables that changed in training"), *_lines(_HISTORY, blocks))
 
 
 def histories_as_records(sheets: Sequence[HistorySheet]) -> list[dict[str, Any]]:
@@ -197,6 +204,14 @@ def _low_row(split: int, low: WordTable) -> Numbers:
         low.iou_other_budgets,
     )
     return (str(split), *(format_number(share, 3) for share in shares), _percent(numbers.tied))
+
+
+def _history_row(split: int, one: SplitHistory) -> Numbers:
+    looks = [*zip(one.steps, one.shares, strict=True)][1:]
+    ends = [looks[0], looks[-1]] if looks else []
+    steps = [str(step) for step, _ in ends] or ["-", "-"]
+    shares = [_percent(share) for _, share in ends] or ["-", "-"]
+    return (str(split), str(len(looks)), *steps, *shares)
 
 
 def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[NumberBlock]) -> Iterable[Text]:
