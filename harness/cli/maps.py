@@ -84,15 +84,13 @@ def maps(
             if budget is None and score is None:  # `online` has none of these
                 where = {name: value for name, value in filters.items() if value is not None}
                 trials = list_online_trials(store, recipe, **where)
+            histories, unread = draw_histories(store, place, trials, target)
             try:
                 chosen = filter_map_sets(known, recipe, **filters | {"score": score or USUAL})
-            except UserError:
-                if not trials:
-                    raise
+            except UserError as error:
+                if not histories:
+                    raise UserError(unread or str(error)) from None
                 chosen = []
-            histories, unread = draw_histories(store, place, trials, target)
-            if not chosen and not histories:
-                raise UserError(unread)
             sheets = draw_maps(store, chosen, target)
             shown = Group(
                 *([render_maps(sheets)] if sheets else []),

@@ -138,9 +138,11 @@ def draw_comparison(
 
 
 def draw_histories(
-    store: Store, place: Place, trials: Iterable[JobFacts], target: PictureTarget
+    store: Store, place: Place, trials: Sequence[JobFacts], target: PictureTarget
 ) -> tuple[list[HistorySheet], str]:
     """Draw the tables that trials of `online` had on the way, a picture for each trial.
+
+    Trials that left no file of it, such as all of a published database, are passed over.
 
     Returns:
         What was drawn, and a line on the trials whose history cannot be read, '' for none.
@@ -148,7 +150,10 @@ def draw_histories(
     Raises UserError where a picture cannot be written.
     """
     sheets, problems = list[HistorySheet](), list[str]()
+    left = store.job_artifacts([one.job_id for one in trials])
     for one in trials:
+        if not any(artifact.kind == "tables" for artifact in left.get(one.job_id, [])):
+            continue
         try:
             history = weights.load_history(store, place, one)
         except UserError as error:
