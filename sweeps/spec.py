@@ -135,7 +135,10 @@ class Spec(Section):
         (), description="Python files with rules, flows and measures of your own"
     )
     matrix: Matrix = Field(description="what is compared")
-    profile: str = Field("tiny", description="`tiny`, `small` or `paper`: the recipe to begin with")
+    profile: str = Field(
+        "tiny",
+        description="recipe to begin with: `tiny`, `small` or `paper`, of RealNVP also `evening`",
+    )
     seeds: Seeds = Field((0,), description="a number n for 0 to n - 1, or a list")
     recipe: dict[str, Any] = Field({}, description="settings laid over every cell's recipe")
     exclude: tuple[Exclusion, ...] = Field((), description="cells to leave out")
