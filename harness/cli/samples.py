@@ -10,6 +10,14 @@ from lcma.harness.report.targets import FigureWidth
 
 def samples(
     trial: Trial = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Trials with a result that has this value in a column of trial_results; "
+            "repeatable",
+        ),
+    ] = None,
     sweep: Sweep = None,
     db: Db = None,
     runs: Runs = None,
@@ -23,6 +31,13 @@ def samples(
         bool,
         typer.Option("--together", help="One figure of all factorizations beside real images"),
     ] = False,
+    sets: Annotated[
+        bool,
+        typer.Option(
+            "--sets",
+            help="With --together: one figure of all data sets, without images of them",
+        ),
+    ] = False,
     width: Annotated[
         FigureWidth | None, typer.Option(help="Width of that figure in print: page or column")
     ] = None,
@@ -30,8 +45,8 @@ def samples(
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
-    Without a trial, draw each factorization of the sweep (the newest) at its
-    first trained seed.
+    Without a trial, draw every one that --where chooses, or each factorization
+    of the sweep (the newest) at its first trained seed.
     """
 
     from functools import partial
@@ -40,20 +55,32 @@ def samples(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.report.export import parse_filters
     from lcma.harness.report.gallery import draw_samples, draw_samples_together
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
+    from lcma.harness.results.trials import (
+        choose_trials,
+        choose_trials_with_results,
+        describe_trial,
+        trial_as_dict,
+    )
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
     from lcma.sweeps.errors import UserError
 
     if width is not None and not together:
         raise UserError("--width is that of the figure of all: give --together too")
+    if sets and not together:
+        raise UserError("--sets is of the figure of all: give --together too")
+    filters = parse_filters(where or ())
     place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
-    chosen = choose_trials(store, trial, sweep)
-    draw = partial(draw_samples_together, width=width or FigureWidth.page)
+    if filters:
+        chosen = choose_trials_with_results(store, trial, sweep, filters)
+    else:
+        chosen = choose_trials(store, trial, sweep)
+    draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
     drawn = (draw if together else draw_samples)(
         store, place, chosen, target, count=count, temperature=temperature, seed=seed
     )

@@ -82,8 +82,11 @@ def summarize_group(group: Group) -> tuple[str, str]:
     of = f"{printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps"
     compared = f"Compared: {rules} of {of}, {of_each}{cleared}."
     differences = [(row, row.difference) for row in measured if row.difference is not None]
-    if group.reference is None or not differences:
+    if group.reference is None:
         return compared, f"No differences: {printable(group.against)} has no results here."
+    if not differences:
+        why = "no other row shares a seed with it" if len(measured) > 1 else "no other rule has any"
+        return compared, f"No differences from {printable(group.reference)}: {why}."
     named = ", ".join(
         f"{printable(row.label)}{'' if row.budget is None else f' @{row.budget}'} {found.mean:+.3f}"
         f"{'' if found.half_width is None else f' ± {found.half_width:.3f}'}"

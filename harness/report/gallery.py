@@ -38,6 +38,7 @@ from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import SplitHistory
+from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
@@ -200,43 +201,54 @@ def draw_samples_together(
     target: PictureTarget,
     width: FigureWidth,
     *,
+    sets: bool = False,
     count: int = SAMPLES,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> list[tuple[JobFacts, Path]]:
     """Draw one figure for each flow and data set: samples of all its trials beside test images.
 
-    All are drawn from noise of one seed, the trial of the fewest bits/dim first. Below a grid stand
-    bits/dim and what samples were measured by. Returns the trials, each with the path of its
-    figure. Raises UserError as `weights.load_flow`, `weights.load_data` and `weights.draw_samples`
-    do.
+    With ``sets`` it is one for each flow: samples of all its data sets, without an image of any.
+    All are drawn from noise of one seed, on each set the trial of the fewest bits/dim first. Below
+    a grid stand bits/dim and what samples were measured by. Returns the trials, each with the path
+    of its figure. Raises UserError as `weights.load_flow`, `weights.load_data` and
+    `weights.draw_samples` do.
     """
     drawn = []
     ordered = sorted(trials, key=_set_of)
-    for _, group in itertools.groupby(ordered, key=_set_of):
+    for _, group in itertools.groupby(ordered, key=lambda one: _set_of(one)[: 1 if sets else None]):
         found = [(_read_quality(store, one), one) for one in group]
-        members = sorted(found, key=lambda pair: pair[0].get(BITS_PER_DIM, math.inf))
+        members = sorted(
+            found, key=lambda pair: (_set_of(pair[1]), pair[0].get(BITS_PER_DIM, math.inf))
+        )
         one = members[0][1]
-        test = weights.load_data(place, one).part("test").images
-        shown = min(count, len(test))
-        some = test[np.arange(shown) * len(test) // shown].round().clip(0, 255)
-        grids = [SampleGrid("test images", (), some.astype(np.uint8))]
+        grids = [] if sets else [_take_test_images(place, one, count)]
         for quality, member in members:
             flow, _ = weights.load_trained(store, place, member)
             images = weights.draw_samples(flow, count, seed, temperature)
             name = factorization_label(member.factorization_or_kind)
+            if sets:
+                name = f"{known_sets.set_name(member.dataset, member.variant)}, {name}"
             lines = tuple(_MEASURE_LINES[key].format(value) for key, value in quality.items())
             grids.append(SampleGrid(name, lines, images))
         which = content_id("samples", {"trials": sorted(member.subject for _, member in members)})[
             :8
         ]
         what = f"n{count}", f"t{temperature:g}", f"r{seed}", width.value
-        name = file_name("samples-together", one.flow, one.dataset, which, *what)
+        where = ("sets",) if sets else (one.dataset,)
+        name = file_name("samples-together", one.flow, *where, which, *what)
         seeds = dict.fromkeys(str(member.seed) for _, member in members)
-        title = f"{one.flow} on {one.dataset}, seed {', '.join(seeds)}"
+        title = f"{one.flow}{'' if sets else f' on {one.dataset}'}, seed {', '.join(seeds)}"
         path = draw_sample_grids(grids, target.path(name), title, width)
         drawn += [(member, path) for _, member in members]
     return drawn
+
+
+def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
+    test = weights.load_data(place, one).part("test").images
+    shown = min(count, len(test))
+    some = test[np.arange(shown) * len(test) // shown].round().clip(0, 255)
+    return SampleGrid("test images", (), some.astype(np.uint8))
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}

@@ -188,11 +188,13 @@ def draw_sample_grids(
     whole, beside = _PRINTED[width]
     tiled = [(grid, math.ceil(math.sqrt(len(grid.images)))) for grid in grids]
     room = (whole - (beside - 1) * _APART) // beside
-    most = max(columns * grid.images.shape[-1] for grid, columns in tiled)
-    scale = max(1, (room - 2 * (1 + max(columns for _, columns in tiled))) // most)
     panels = [
         Panel(
-            tile_images(grid.images, columns, scale),
+            tile_images(
+                grid.images,
+                columns,
+                max(1, (room - 2 * (1 + columns)) // (columns * grid.images.shape[-1])),
+            ),
             1,
             grid.name,
             caption=grid.lines,

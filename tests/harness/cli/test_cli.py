@@ -511,6 +511,15 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert svg.images(Path(column))[0].shape[1] < grids[0].shape[1] < 675 / 3
     refused(run(capsys, "samples", "--width", "column", *where), "give --together")
 
+    chosen = "--where", "factorization=LL", "--where", "factorization=random-local"
+    found = json.loads(run(capsys, *asked, "--sets", *chosen, "--where", "seed=0", "--json")[1])
+    assert {(f["factorization"], f["seed"]) for f in found} == {("LL", 0), ("random-local", 0)}
+    (path,) = {f["grid"] for f in found}
+    assert len(svg.images(Path(path))) == 2, "no image of the data set"
+    assert {"photos8, low (LL)", "photos8, random-local"} <= set(svg.texts(Path(path)))
+    refused(run(capsys, "samples", "--sets", *where), "give --together")
+    refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
+
 
 @LAUNCHED
 @pytest.mark.parametrize("format", ["csv", "json", "md"])

@@ -14,7 +14,13 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.db import Bar
-from lcma.harness.report.board import board_as_json, board_as_markdown, board_table, render_board
+from lcma.harness.report.board import (
+    board_as_json,
+    board_as_markdown,
+    board_table,
+    render_board,
+    summarize_group,
+)
 from lcma.harness.report.tables import table_as_csv
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
@@ -552,3 +558,22 @@ def test_what_is_kept_apart_is_told_with_the_reason():
     )
     assert "protocol (plain, published)" in text
     assert "Kept apart" not in shown(board_of(frame(rows[:1])))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("low", 0)], "No differences: conventional has no results here."),
+        (
+            [("checkerboard-even", 0), ("checkerboard-even", 1)],
+            "No differences from checkerboard-even: no other rule has any.",
+        ),
+        (
+            [("checkerboard-even", 0), ("random", 1)],
+            "No differences from checkerboard-even: no other row shares a seed with it.",
+        ),
+    ],
+)
+def test_a_group_without_differences_says_why(rows, says):
+    (group,) = board_of(frame([row(rule, seed, 4.0) for rule, seed in rows])).groups
+    assert summarize_group(group)[1] == says
