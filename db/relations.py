@@ -71,9 +71,13 @@ def explain_name(message: str) -> str:
     found = UNKNOWN.search(message)
     if found is None:
         return "check its SQL"
-    relations = (*views.sorted_tables, *metadata.sorted_tables)
+    relations = (*views.tables.values(), *metadata.sorted_tables)
     known = [one.name for one in relations]
     if found["kind"] == "column":
+        having = [one.name for one in relations if found["name"] in one.columns]
+        if having:
+            others = f" and {len(having) - 3} more" if len(having) > 3 else ""
+            return f"it is a column of {', '.join(having[:3])}{others}"
         known = [column.name for one in relations for column in one.columns]
     hint = suggest(found["name"], dict.fromkeys(known))
     return hint if hint.endswith("?") else "`lcma schema` lists views, tables and columns"
