@@ -114,7 +114,7 @@ def judge_low(group: Group) -> str | None:
     rule = "the paper's rule (low"
     rule += ")" if row.budget is None else f" after {format_count(row.budget, 'pretraining step')})"
     if found.n < ENOUGH:
-        says = f"{ENOUGH} seeds are needed to tell {rule} from"
+        says = f"{format_count(found.n, 'seed')} cannot tell {rule} ({ENOUGH} are the least) from"
     elif low <= 0 <= high:
         says = f"{rule} is not told apart from"
     else:

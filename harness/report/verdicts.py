@@ -21,6 +21,7 @@ from lcma.harness.results.verdicts import (
     Verdict,
     Verdicts,
     describe_better,
+    list_budgets,
 )
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED
@@ -180,6 +181,7 @@ def summarize_verdicts(results: Verdicts) -> Table:
     """Return a row for each verdict for people: the claim in words, and the number it is about."""
     columns = (
         TableColumn("claim"),
+        TableColumn("name"),
         TableColumn("of"),
         TableColumn("verdict"),
         TableColumn("effect ± 95 %", right=True),
@@ -188,7 +190,7 @@ def summarize_verdicts(results: Verdicts) -> Table:
     )
     verdicts = (*results.verdicts, *results.apart)
     rows = [
-        (one.claim.text, name, one.decision, _format_effect(one), one.n, one.seeds)
+        (one.claim.text, one.claim.key, name, one.decision, _format_effect(one), one.n, one.seeds)
         for one, name in zip(verdicts, _name_all(verdicts), strict=True)
     ]
     return Table(columns, tuple(rows))
@@ -367,8 +369,11 @@ def _format_p(one: Verdict) -> str | None:
 
 
 def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return of what each verdict is; models of one flow and set are told apart by their length,
-    where there are several."""
+    """Return of what each verdict is.
+
+    Models of one flow and set are told apart by their length, where there are several, and so is
+    the pretraining that it is of, where `low` has several.
+    """
     several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     named = [_name_cells(one, several_sets=several) for one in verdicts]
     alike = Counter((one.claim.key, name) for one, name in zip(verdicts, named, strict=True))
@@ -376,6 +381,9 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
     def tell_apart(one: Verdict, name: str) -> str:
         group = one.claim.cells.group
         more = f" {group.profile} {group.steps}" if alike[one.claim.key, name] > 1 else ""
+        budget = one.claim.cells.budget
+        if budget is not None and len(one.claim.members) == 1 and len(list_budgets(group)) > 1:
+            more += f" @{budget}"
         return name + more
 
     return [tell_apart(one, name) for one, name in zip(verdicts, named, strict=True)]
