@@ -6,10 +6,11 @@ BIN = .venv/bin
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: benchmark benchmark-database demo docs findings fuzz test test-all test-gpu check lint types layers format clean gpu-half-hour help
+.PHONY: benchmark benchmark-database demo docs findings fuzz install test test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
+	@echo "make install   only install, into .venv"
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
@@ -21,6 +22,8 @@ help:
 	@echo "make benchmark speed of training steps, compared with normflows"
 	@echo "make benchmark-database speed of the results database, compared with MLflow and Optuna"
 	@echo "make venv      only make the environment, to install another build of torch into it first"
+
+install: .venv/installed
 
 demo: .venv/installed
 	$(BIN)/lcma launch demo
@@ -77,10 +80,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing lcma and PyTorch into .venv: some minutes"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed
+	@echo "installing what the tests need: a minute or two"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
 	@touch $@
 
