@@ -18,7 +18,8 @@ A page has what is made between two comments, the first of which says what it is
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
 the measure; or `places`, the digits behind the point (3). `budget` chooses among rows of one rule
-(1000). A line does not begin with a comment in prose, since Markdown would take it for HTML.
+(1000), and `maps` those whose map options have this word; without it, those with none. A line does
+not begin with a comment in prose, since Markdown would take it for HTML.
 """
 
 import argparse
@@ -172,7 +173,7 @@ def _one(words: Words, name: str, default: str | None = None) -> str:
 
 
 def _where(words: Words) -> dict[str, Any]:
-    own = {"of", "from", "by", "places", "budget"}
+    own = {"of", "from", "by", "places", "budget", "maps"}
     pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
     return parse_filters(pairs)
 
@@ -194,6 +195,11 @@ def _row(board: Board, words: Words) -> BoardRow:
     ]
     if len(found) > 1 or "budget" in words:
         found = [row for row in found if row.budget == budget]
+    if len(found) > 1 or "maps" in words:
+        options = _one(words, "maps", "")
+        found = [row for row in found if options in (row.map_options or "")]
+        if not options:
+            found = [row for row in found if row.map_options is None]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
         raise UserError(f"{what} of {name}: give flow=, dataset=, steps= or others that choose one")
