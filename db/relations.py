@@ -74,7 +74,7 @@ def explain_name(message: str) -> str:
     relations = (*views.tables.values(), *metadata.sorted_tables)
     known = [one.name for one in relations]
     if found["kind"] == "column":
-        having = [one.name for one in relations if found["name"] in one.columns]
+        having = [one.name for one in relations if found["name"].lower() in one.columns]
         if having:
             others = f" and {len(having) - 3} more" if len(having) > 3 else ""
             return f"it is a column of {', '.join(having[:3])}{others}"

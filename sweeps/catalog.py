@@ -62,7 +62,7 @@ def recipe(
     Args:
         flow: Name of a flow, such as `realnvp`.
         dataset: Name of a data set or of one of its variants, such as `cifar10`.
-        profile: `paper`, `small`, `tiny`, or one of a plug-in's.
+        profile: `paper`, `small`, `tiny`, another of the flow's, or one of a plug-in's.
         override: Settings such as ``{"training": {"steps": 300}}``.
 
     Raises:

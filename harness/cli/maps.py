@@ -89,7 +89,8 @@ def maps(
                 chosen = filter_map_sets(known, recipe, **filters | {"score": score or USUAL})
             except UserError as error:
                 if not histories:
-                    raise UserError(unread or str(error)) from None
+                    more = "; nor has a trial of online" if list_online_trials(store) else ""
+                    raise UserError(unread or f"{error}{more}") from None
                 chosen = []
             sheets = draw_maps(store, chosen, target)
             shown = Group(

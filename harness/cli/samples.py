@@ -64,8 +64,9 @@ def samples(
         describe_trial,
         trial_as_dict,
     )
-    from lcma.harness.terminal import Console
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.run.weights import require_weights
+    from lcma.harness.terminal import Console, print_error
+    from lcma.harness.text import format_count, printable, to_json
     from lcma.sweeps.errors import UserError
 
     if width is not None and not together:
@@ -77,9 +78,15 @@ def samples(
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
     if filters:
-        chosen = choose_trials_with_results(store, trial, sweep, filters)
+        found = choose_trials_with_results(store, trial, sweep, filters)
+        chosen = [one for one in found if one.weights] or found[:1]
+        if not_drawn := len(found) - len(chosen):
+            trials = format_count(len(found), "trial")
+            print_error(f"{not_drawn} of {trials} left no weights and are not drawn")
     else:
         chosen = choose_trials(store, trial, sweep)
+    for one in chosen:  # before the first is drawn
+        require_weights(store, place, one)
     draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
     drawn = (draw if together else draw_samples)(
         store, place, chosen, target, count=count, temperature=temperature, seed=seed

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from lcma.harness.results.maps import (
 )
 from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
+from lcma.harness.text import short_id
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import SplitHistory
 from lcma.sweeps import known_sets
@@ -179,12 +181,12 @@ def draw_samples(
 ) -> list[tuple[JobFacts, Path]]:
     """Draw a grid of samples from each trial; return the trials and the pictures' paths.
 
-    Raises UserError as `weights.load_flow` and `weights.draw_samples` do.
+    Raises UserError as `weights.load_trained` and `weights.draw_samples` do.
     """
     drawn = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     for one in trials:
-        flow, recipe = weights.load_flow(store, place, one.subject)
+        flow, recipe = weights.load_trained(store, place, one)
         images = weights.draw_samples(flow, count, seed, temperature)
         options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
         path = target.path(_name_picture("samples", one, *options))
@@ -211,7 +213,7 @@ def draw_samples_together(
     With ``sets`` it is one for each flow: samples of all its data sets, without an image of any.
     All are drawn from noise of one seed, on each set the trial of the fewest bits/dim first. Below
     a grid stand bits/dim and what samples were measured by. Returns the trials, each with the path
-    of its figure. Raises UserError as `weights.load_flow`, `weights.load_data` and
+    of its figure. Raises UserError as `weights.load_trained`, `weights.load_data` and
     `weights.draw_samples` do.
     """
     drawn = []
@@ -227,10 +229,13 @@ def draw_samples_together(
             flow, _ = weights.load_trained(store, place, member)
             images = weights.draw_samples(flow, count, seed, temperature)
             name = factorization_label(member.factorization_or_kind)
+            lines = [_MEASURE_LINES[key].format(value) for key, value in quality.items()]
+            if apart := _tell_apart(member, [other for _, other in members]):
+                lines.insert(0, apart)
             if sets:
-                name = f"{known_sets.set_name(member.dataset, member.variant)}, {name}"
-            lines = tuple(_MEASURE_LINES[key].format(value) for key, value in quality.items())
-            grids.append(SampleGrid(name, lines, images))
+                lines.insert(0, name)
+                name = known_sets.set_name(member.dataset, member.variant)
+            grids.append(SampleGrid(name, tuple(lines), images))
         which = content_id("samples", {"trials": sorted(member.subject for _, member in members)})[
             :8
         ]
@@ -249,6 +254,24 @@ def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
     shown = min(count, len(test))
     some = test[np.arange(shown) * len(test) // shown].round().clip(0, 255)
     return SampleGrid("test images", (), some.astype(np.uint8))
+
+
+def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> str:
+    """Return in what a trial differs from others of its rule on its set, '' where it is alone."""
+
+    def rule(other: JobFacts) -> tuple[Any, ...]:
+        return other.dataset, other.variant, other.factorization
+
+    alike = [other for other in members if rule(other) == rule(one)]
+    said = (
+        ("seed", f"seed {one.seed}"),
+        ("steps", f"{one.steps} steps"),
+        ("budget", f"@{one.budget}"),
+        ("map_options", short_id(one.subject)),
+        ("recipe_id", f"recipe {short_id(one.recipe_id)}"),
+        ("data_digest", f"data {short_id(one.data_digest)}"),
+    )
+    return ", ".join(text for name, text in said if len({getattr(o, name) for o in alike}) > 1)
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}

@@ -31,8 +31,9 @@ def render_verification(verified: Verified) -> Group:
         parts.append(Text(printable(f"not compared, since only one has them: {names}")))
     if verified.other_tables:
         splits = ", ".join(map(str, verified.other_tables))
-        line = f"index tables differ at split {splits}: its maps did not come out again"
-        parts.append(Text(f"{line}, so this is another flow"))
+        line = f"index tables differ at split {splits}, so this is another model"
+        why = "" if verified.trial.pretraining_id is None else ": its maps did not come out again"
+        parts.append(Text(f"{line}{why}"))
     parts += [Text(line) for line in _describe_environments(verified)]
     return Group(*parts, Text(describe_verdict(verified), style="bold"))
 

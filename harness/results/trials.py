@@ -102,7 +102,8 @@ def list_online_trials(store: Store, recipe: str | None = None, **where: Any) ->
     return [
         one
         for one in store.trained_trials({trial_id for trial_id, _ in keys})
-        if (one.subject, one.data_digest) in keys and one.recipe_id.startswith(recipe or "")
+        if (one.subject, one.data_digest) in keys
+        and (recipe is None or (recipe and one.recipe_id.startswith(recipe)))
     ]
 
 

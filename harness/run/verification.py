@@ -88,7 +88,7 @@ class Verified:
     cannot be held against the tolerance. ``made`` and ``made_again`` are the
     environments of both trainings, by the columns of `ENVIRONMENT`; ``maps_made`` and
     ``maps_made_again`` those of the maps that they read, empty where there are none.
-    ``other_tables`` are the splits whose index tables differ: another flow was trained then.
+    ``other_tables`` are the splits whose index tables differ: another model was trained then.
     """
 
     trial: JobFacts

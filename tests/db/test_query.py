@@ -78,7 +78,7 @@ def engine_of(world: Any) -> str:
         ("SELECT bits_per_dims FROM trial_results", "did you mean 'bits_per_dim'?"),
         ("SELECT r.factorisation FROM trial_results AS r", "did you mean 'factorization'?"),
         (
-            "SELECT steps FROM trial_measures",
+            "SELECT STEPS FROM trial_measures",
             "it is a column of trial_results, seed_statistics, leaderboard and 5 more",
         ),
         ("SELECT * FROM xyzzy", "`lcma schema` lists views, tables and columns"),

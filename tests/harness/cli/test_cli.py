@@ -516,7 +516,13 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert {(f["factorization"], f["seed"]) for f in found} == {("LL", 0), ("random-local", 0)}
     (path,) = {f["grid"] for f in found}
     assert len(svg.images(Path(path))) == 2, "no image of the data set"
-    assert {"photos8, low (LL)", "photos8, random-local"} <= set(svg.texts(Path(path)))
+    words = svg.texts(Path(path))
+    assert {"photos8", "low (LL)", "random-local"} <= set(words)
+    assert "seed 0" not in words
+    found = json.loads(run(capsys, *asked, "--where", "factorization=LL", "--json")[1])
+    assert [f["seed"] for f in found] == [0, 1]
+    words = svg.texts(Path(found[0]["grid"]))
+    assert {"test images", "seed 0", "seed 1"} <= set(words), "what tells trials of a rule apart"
     refused(run(capsys, "samples", "--sets", *where), "give --together")
     refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
 

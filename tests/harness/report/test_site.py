@@ -259,6 +259,19 @@ def test_the_forest_plot_has_the_differences_of_seeds_and_zero(filler, tmp_path)
     assert where["seed"] == pytest.approx(where["base"] + 0.75 * scale, abs=0.02)
 
 
+def test_budgets_on_the_front_are_named_by_their_steps(filler, tmp_path) -> None:
+    """Costs lie close together at the cheap end, where long names would touch."""
+    for budget in (100, 300):
+        filler.results({"LL": {0: 4.0, 1: 4.1}}, budget=budget)
+    files = export(filler, tmp_path / "site")
+    (data,) = (text for name, text in files.items() if re.match(r"data/budgets.*\.js", name))
+    (charts,) = re.findall(r"= (.*);", data.decode())
+    front = json.loads(charts)["front-0"]
+    assert [one["label"] for one in front["datasets"]["costs"]] == ["100", "300"]
+    axes = [layer["encoding"]["x"] for layer in front["layer"]]
+    assert [axis["scale"]["type"] for axis in axes] == ["log"] * len(axes)
+
+
 def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> None:
     for digest, files in (("a" * 64, "official"), ("b" * 64, "2,000 of 60,000 images")):
         filler.data(digest, "cifar10", json.dumps({"source": {"verdict": files}}))

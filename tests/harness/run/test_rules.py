@@ -444,6 +444,8 @@ def test_a_database_of_online_trials_alone_has_something_to_draw(
     assert len(line.splitlines()) == 1
     _, line = typed(capsys, "maps", *at, "--seed", "7", code=2)
     assert "no contribution maps yet" in line
+    assert "nor has a trial of online" in line
+    typed(capsys, "maps", *at, "--recipe", "", code=2)
 
 
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:

@@ -3,6 +3,7 @@
 import io
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,7 +119,10 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
     console = Console(width=100, file=io.StringIO())
     console.print(render_verification(verified))
     text = console.file.getvalue()
-    assert "index tables differ at split 1" in text
+    assert "index tables differ at split 1, so this is another model: its maps did not" in text
+    alone = replace(verified, trial=replace(verified.trial, pretraining_id=None))
+    console.print(render_verification(alone))
+    assert "so this is another model\n" in console.file.getvalue(), "as of online, without maps"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
     found = verification_as_dict(verified)
