@@ -251,7 +251,8 @@ def _draw_curves(words: Words, store: Store, path: Path) -> None:
 def _read_budgets(words: Words, store: Store) -> list[BudgetCurve]:
     rule = _one(words, "factorization")
     where = _where({name: some for name, some in words.items() if name != "factorization"})
-    return read_budget_curves(store, factorization=rule, **where)
+    curves = read_budget_curves(store, factorization=rule, **where)
+    return [one for one in curves if one.key.map_options is None]
 
 
 def _draw_budgets(words: Words, store: Store, path: Path) -> None:

@@ -559,6 +559,8 @@ def _find_reference(
     # A rule of a plug-in that is not loaded is known by its results.
     name = against if against in {cell[0] for cell in cells} else _canonical(against, own, splits)
     found = [cell for cell in cells if cell[0] == name]
+    if len(found) > 1:  # the rule itself, rather than it with options of its map
+        found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
         budgets = ", ".join(sorted({str(cell[1]) for cell in found}))
         raise UserError(

@@ -577,3 +577,14 @@ def test_what_is_kept_apart_is_told_with_the_reason():
 def test_a_group_without_differences_says_why(rows, says):
     (group,) = board_of(frame([row(rule, seed, 4.0) for rule, seed in rows])).groups
     assert summarize_group(group)[1] == says
+
+
+def test_against_a_rule_is_against_it_without_options_of_its_map():
+    swapped = '{"masks": "swapped"}'
+    rows = [row("checkerboard-even", 0, 5.0), row("LLL", 0, 4.0, budget=100)]
+    rows.append(row("LLL", 0, 3.0, budget=100, map_options=swapped))
+    (group,) = board_of(frame(rows), against="low").groups
+    found = {(r.factorization, r.map_options): r.difference for r in group.rows}
+    assert found["LLL", None] is None
+    assert found["checkerboard-even", None].mean == pytest.approx(1.0)
+    assert found["LLL", swapped].mean == pytest.approx(-1.0)
