@@ -1,5 +1,6 @@
 """`lcma sql`: read-only queries, one or at a prompt."""
 
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +11,19 @@ from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from lcma.db import QueryResult
+
+_SYNONYM = re.compile(
+    r"""factorization["\])\s]*(?:[=<>!]+|\b(?:i?like|(?:not\s+)?in)\b)[\s(]*"""
+    r"""(?:'[^']*'\s*,\s*)*'(?:low|high|conventional|checkerboard)'""",
+    re.IGNORECASE,
+)
+"""A comparison of a factorization with a name under which none is stored."""
+
+STORED = (
+    "Factorizations are stored by one name: low and high by their letters (LL, LLL; HH, HHH), "
+    "conventional by the pattern that it is; these are listed by: "
+    "select distinct factorization from trial_results"
+)
 
 
 def sql(
@@ -45,6 +59,8 @@ def sql(
     def answer(statement: str) -> None:
         found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
         _print_rows(found, form, count=at_prompt)
+        if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
+            print(STORED, file=sys.stderr)
 
     if at_prompt:
         from lcma.harness.cli.sql_prompt import open_prompt
@@ -75,7 +91,7 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
         shown = format_count(len(found.rows), "row")
         note = f"There is more than these {shown} (--limit, or 64 MiB): --all shows the rest."
         Console(stderr=True).print(Text(note))
-    elif count and form == "table":
+    elif not found.rows or (count and form == "table"):
         Console(stderr=True).print(Text(format_count(len(found.rows), "row")))
 
 

@@ -132,11 +132,16 @@ def render_table(table: Table, *, compact: bool = False) -> RenderableType:
 
 
 def render_rows(table: Table, console: Console) -> RenderableType:
-    """Return a table; where it is wider than the console, a line for each value."""
+    """Return a table; where it is wider than the console, a line for each value.
+
+    Without rows, the names of such a wide one's columns stand in one line.
+    """
     whole = _rich_table(table, wrap=False)
     wide = console.options.update(width=10**6)
     if Measurement.get(console, wide, whole).maximum <= console.width:
         return whole
+    if not table.rows:
+        return Text("  ".join(column.title for column in table.columns))
     width = max(len(column.title) for column in table.columns)
     lines = []
     for number, row in enumerate(table.rows, start=1):

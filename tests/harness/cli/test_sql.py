@@ -128,6 +128,55 @@ def test_a_bad_query_is_one_line_and_the_database_as_before(
     assert world.dump() == before
 
 
+@pytest.mark.slow_on("postgresql")
+def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:
+    """On stdout the columns, however many; the rest on stderr, and nothing of it for programs."""
+    for columns in ("*", "seed, factorization"):
+        query = f"SELECT {columns} FROM trial_results WHERE seed = 77"
+        code, out, err = lcma("sql", query, "--db", url)
+        assert (code, err) == (0, "0 rows\n")
+        names = out.splitlines()[0].split()
+        assert {"seed", "factorization"} <= set(names)
+        expected = (0, ",".join(names) + "\n", "0 rows\n")
+        assert lcma("sql", query, "--db", url, "--format", "csv") == expected
+        code, out, err = lcma("sql", query, "--db", url, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out) == {"columns": names, "rows": [], "truncated": False}
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "factorization='low'",
+        "LOWER(t.factorization) = 'high'",
+        "\"factorization\" LIKE 'Low'",
+        "seed = 0 AND factorization IN ('nothing', 'conventional')",
+    ],
+)
+def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Typed, url: str, condition: str) -> None:
+    query = f"SELECT * FROM trial_results t WHERE {condition}"
+    code, out, err = lcma("sql", query, "--db", url)
+    assert (code, out.count("\n")) == (0, 1)
+    count, remark = err.splitlines()
+    assert count == "0 rows"
+    assert "LLL" in remark
+    listing = remark.rpartition(": ")[2]
+    _, out, err = lcma("sql", listing, "--db", url, "--format", "csv")
+    assert ("LLL\n" in out, err) == (True, ""), "what it offers can be pasted"
+    assert lcma("sql", query, "--db", url, "--json")[2] == ""
+
+
+@pytest.mark.parametrize(
+    "condition", ["factorization = 'LLL' AND seed = 77", "flow = 'low'", "factorization = 'below'"]
+)
+def test_no_rows_for_another_reason_are_counted_alone(
+    lcma: Typed, url: str, condition: str
+) -> None:
+    query = f"SELECT * FROM trial_results WHERE {condition}"
+    assert lcma("sql", query, "--db", url)[2] == "0 rows\n"
+
+
 class Terminal:
     """`lcma sql` on a terminal of its own."""
 
