@@ -33,6 +33,7 @@ from lcma.harness.results.lookup import require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
+from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -40,6 +41,9 @@ SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
 
 NULL = "null"
+
+MANY_SPLITS = range(1, 17)
+"""Numbers of splits that any recipe may have: images of 2^17 pixels a side could have the last."""
 
 
 class ExportContent(StrEnum):
@@ -175,7 +179,8 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
     """Return `["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
 
     Values have the type of their column, `null` is null, and a column that is named several times
-    may have any of the values. Raises UserError for an unknown column, or a value it cannot have.
+    may have any of the values. A factorization goes by its synonyms too, but for `conventional`.
+    Raises UserError for an unknown column, or a value it cannot have.
     """
     columns = views.tables[view].c
     found: dict[str, tuple[ColumnValue, ...]] = {}
@@ -190,8 +195,31 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
             hint = suggest(name, columns.keys(), f"`lcma schema {view}` describes")
             raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
         kind = columns[name].type.python_type
-        found[name] = (*found.get(name, ()), _value(name, text, kind))
+        value = _value(name, text, kind)
+        values = _name_as_stored(value) if name == "factorization" and value else (value,)
+        found[name] = (*found.get(name, ()), *values)
     return dict(found)
+
+
+def _name_as_stored(text: ColumnValue) -> tuple[str, ...]:
+    """Return the name as given, for errors, and those under which its results may be stored."""
+    given = str(text)
+    try:
+        name = factorizations.normalize(given)
+    except UserError:  # a rule of a plug-in that is not here
+        return (given,)
+    if name == "conventional":
+        own = ", ".join(f"{rule} of {flow}" for flow, rule in catalog.flows().items())
+        raise UserError(
+            f"--where factorization={name}: that is stored by the name of each flow's own rule: "
+            f"give it, such as {own}"
+        )
+    alike = {
+        "checkerboard": ("checkerboard-even",),
+        "low": tuple("L" * splits for splits in MANY_SPLITS),
+        "high": tuple("H" * splits for splits in MANY_SPLITS),
+    }
+    return tuple(dict.fromkeys((given, *alike.get(name, (name,)))))
 
 
 def _value(name: str, text: str, kind: type) -> ColumnValue:

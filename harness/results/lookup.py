@@ -157,9 +157,8 @@ def require_results(
 ) -> None:
     """Raise UserError where there are results, but none with these values.
 
-    The error is about the first value that no result has, with those there are, or says that none
-    has all of them at once. Of several values of a column one is enough. ``option`` is how a user
-    gives a column.
+    The error is about the first column of which no result has any of the values, with those there
+    are, or says that none meets all columns at once. ``option`` is how a user gives a column.
     """
     if not wanted or store.has_results(sweep_id=sweep_id, **wanted):
         return
@@ -169,16 +168,14 @@ def require_results(
         known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
-        for value in values:
-            if value not in known:
-                option_text = option.format(name=name) + printable(
-                    "null" if value is None else value
-                )
-                hint = f"there are {_listed(known)}"
-                if isinstance(value, str):  # of numbers none is meant by another
-                    near = suggest(value, [str(one) for one in known])
-                    hint = printable(near) if near.endswith("?") else hint
-                raise UserError(f"no results with {option_text}: {hint}")
+        if not set(values) & set(known):
+            value = values[0]
+            option_text = option.format(name=name) + printable("null" if value is None else value)
+            hint = f"there are {_listed(known)}"
+            if isinstance(value, str):  # of numbers none is meant by another
+                near = suggest(value, [str(one) for one in known])
+                hint = printable(near) if near.endswith("?") else hint
+            raise UserError(f"no results with {option_text}: {hint}")
     raise UserError("no results meet all of these options at once: leave one out")
 
 

@@ -299,6 +299,16 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     assert about["code"][0]["torch"] == "2.6.0"
 
 
+def test_a_selection_names_a_factorization_by_its_synonym(
+    published: Path, lcma: Typed, in_tmp: Path
+) -> None:
+    for name in ("low", "LLL"):
+        where = ("--where", f"factorization={name}", "--db", str(published / "whole.db"))
+        code, _, err = lcma("db", "publish", f"{name}.db", *where)
+        assert (code, err) == (0, "")
+    assert Path("low.db").read_bytes() == Path("LLL.db").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -309,6 +319,7 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
         (["out.db", "--where", "seed=x"], "seed"),
         (["out.db", "--sweep", "nope"], "nope"),
         (["out.db", "--where", "flow=glow"], "that is selected has ended"),
+        (["out.db", "--where", "factorization=conventional"], "such as checkerboard-even of"),
     ],
 )
 def test_what_cannot_be_published_is_one_line(

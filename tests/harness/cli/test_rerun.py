@@ -37,6 +37,7 @@ def put_back(world: World) -> set[str]:
         (["--where", "factorization=channel"], {0, 1}),
         (["--where", "factorization=channel", "--where", "seed=1"], {1}),
         (["--where", "seed=1", "--where", "seed=0"], {0, 1, 2}),
+        (["--where", "factorization=low"], {2}),
         (["channel-0", "LLL", "--where", "factorization=LLL"], {2}),
         (["LLL"], {2}),
     ],
@@ -137,6 +138,9 @@ def test_programs_are_told_jobs_and_commands(done: World, typed: Typed) -> None:
         (["--where", "nope=1"], "--where 'nope': no such column"),
         (["--where", "seed=x"], "--where seed=x: seed is a whole number"),
         (["--where", "flow=glow"], "no results with --where flow=glow: there are realnvp"),
+        (["--where", "factorization=high"], "--where factorization=high: there are LLL, channel"),
+        (["--where", "factorization=low", "--where", "seed=1"], "no results meet all of these"),
+        (["--where", "factorization=conventional"], "such as checkerboard-even of realnvp"),
         (["p", "--json"], "give --yes, or look with --dry-run"),
     ],
 )

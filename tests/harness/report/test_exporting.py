@@ -176,6 +176,22 @@ def test_filters_are_values_and_never_sql(filled):
     assert {row.n for row in group.rows} == {2}
 
 
+def test_a_factorization_is_found_by_its_synonyms(store, filled):
+    for of, name, stored in (
+        (store, "low", "LL"),
+        (store, "HIGH", "HH"),
+        (store, "hh", "HH"),
+        (filled.store, "checkerboard", "checkerboard-even"),
+    ):
+        queries = [
+            ExportQuery(ExportContent.results, where=(f"factorization={one}",))
+            for one in (name, stored)
+        ]
+        asked, found = (make_export(of, query, ExportFormat.csv) for query in queries)
+        assert asked == found, name
+        assert len(found.splitlines()) > 1
+
+
 def test_sums_agree_with_pandas_and_scipy():
     rng = np.random.default_rng(0)
     found = [
