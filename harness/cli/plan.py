@@ -65,8 +65,10 @@ def plan(
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
     from lcma.harness.cli.planning import Overrides, plan_sweep, show_plan
     from lcma.harness.place import find_place
+    from lcma.harness.run.plan import require_valid
 
     where = find_place(db, None, data)
     asked = Overrides(flow, dataset, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, asked)
     show_plan(made, spec, asked, where, db=db, data=data, as_json=json)
+    require_valid(made, skip_invalid=False)  # as a launch

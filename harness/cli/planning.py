@@ -24,7 +24,6 @@ from lcma.harness.run.plan import (
     list_histories,
     make_plan,
     open_existing,
-    require_valid,
 )
 from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
@@ -94,8 +93,6 @@ def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
     with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
-    if not any(planned.cell.unavailable for planned in plan.cells):
-        require_valid(plan, skip_invalid=True)
     return plan
 
 
@@ -161,7 +158,6 @@ def show_plan(
         f"each cell alone would take {alone} and {trainings}."
     )
     if len(plan.invalid) == len(plan.cells):
-        console.print("[red]No cell can be run by this version.[/] The table says why.")
         return
     few = ["launch", spec, *replace(asked, seeds=PILOT).words]
     console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)

@@ -106,7 +106,6 @@ WRONG_SPECS = {
     "unknown data set": ("realnvp", "photos88", "low", "did you mean 'photos8'?"),
     "unknown factorization": ("realnvp", "photos8", "lo", "unknown factorization 'lo'"),
     "wrong letter": ("realnvp", "photos8", "LXH", "'X' is neither"),
-    "wrong length": ("realnvp", "photos8", "LLLH", "4 letters, the recipe has 2 splits"),
 }
 
 
@@ -164,6 +163,34 @@ def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
     assert (code, err) == (0, "")
     assert "Next: lcma data prepare celeba64-float --from PATH" in out
     assert list(in_tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("factorizations", "said"),
+    [
+        ("[low]", "no cell can be run"),
+        ("[LLLH]", "4 letters, the recipe has 2 splits"),
+        ("[low, conventional]", "1 of 2 cells cannot be run"),
+    ],
+)
+def test_a_plan_of_invalid_cells_ends_as_its_launch(
+    capsys, in_tmp: Path, factorizations: str, said: str
+) -> None:
+    """After its table, which says the same of every cell."""
+    matrix = f"{{flow: realnvp, dataset: photos8, factorization: {factorizations}}}"
+    spec = in_tmp / "mine.yaml"
+    spec.write_text(f"name: mine\nseeds: 1\nmatrix: {matrix}\n")
+    launched = run(capsys, "launch", spec, "--local")
+    refused(launched, said)
+    code, out, err = run(capsys, "plan", spec)
+    assert (code, err) == (2, launched[2])
+    assert "invalid: " in out
+    assert "Nothing is left to do" not in out
+    assert ("--skip-invalid" in out) == ("conventional" in factorizations)
+    code, out, err = run(capsys, "plan", spec, "--json")
+    assert (code, err) == (2, launched[2])
+    assert json.loads(out)["cells"][0]["status"] == "invalid"
+    assert list(in_tmp.iterdir()) == [spec]
 
 
 def test_cells_of_the_papers_tables_have_its_numbers(capsys, in_tmp: Path) -> None:
