@@ -29,6 +29,7 @@ from lcma.harness.run.weights import load_data, load_recipe
 from lcma.harness.run.work import Work
 from lcma.harness.text import format_count
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.version import read_code_version
 from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial, make_pretraining
@@ -276,9 +277,11 @@ def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial
 
 
 def _other_trial_error(one: JobFacts, row: Mapping[str, Any]) -> UserError:
+    made_with = row["code_version"]
+    other = "" if made_with == read_code_version()[0] else f", or take lcma {made_with}"
     return UserError(
         f"trial {one.trial_id} is another one here: name in LCMA_PLUGINS the plug-in that its "
-        f"flow or rule is from, as it was, or take lcma {row['code_version']}"
+        f"flow or rule is from, as it was{other}"
     )
 
 

@@ -157,7 +157,17 @@ def test_what_this_version_cannot_train_is_refused(
     trained: SimpleNamespace, statement: str, said: str
 ) -> None:
     trained.change(statement)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as refused:
+        trained.again()
+    assert "or take lcma" not in str(refused.value), "it is the version that made it"
+
+
+def test_the_version_that_made_a_trial_is_named_where_it_is_another(
+    trained: SimpleNamespace,
+) -> None:
+    trained.change("UPDATE flow_trials SET map_options = '{\"score\": \"odd\"}'")
+    trained.change("UPDATE environments SET code_version = '0.0.9'")
+    with pytest.raises(UserError, match="as it was, or take lcma 0.0.9"):
         trained.again()
 
 
