@@ -62,10 +62,8 @@ def prepare(
     if options.skip_bad and not data_set.source.can_skip:
         raise UserError(f"{name} is not read from a file for each image: leave --skip-bad out")
     there = (root / name).exists()
-    if source is None and data_set.source.needs_path:
-        if there:
-            return _verified(name, root)
-        raise UserError(f"{name} needs the place of its files: {data_set.command}")
+    if source is None and data_set.source.needs_path and there:
+        return _verified(name, root)
     report = progress or _silent
     opened = data_set.source.open(source, options, report)
     if there:

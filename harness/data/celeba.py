@@ -26,6 +26,7 @@ from lcma.harness.data.image_files import (
 from lcma.harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
 from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
+    NO_DOWNLOAD,
     Hashed,
     OpenedSource,
     Progress,
@@ -68,7 +69,10 @@ class CelebA:
     def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
         """Find and hash images and list. Raises UserError where they do not belong together."""
         if path is None:
-            raise UserError(f"CelebA needs the folder of {_IMAGES}: add --from PATH")
+            raise UserError(
+                f"CelebA needs its files: add --from PATH, of the folder of {_IMAGES} or {_ZIP} "
+                f"with {_LIST} beside it; {NO_DOWNLOAD}"
+            )
         images, listed = _locate(path)
         reader = describe_decoder()
         raw = read_bytes(listed, _LIST_LIMIT)

@@ -59,7 +59,10 @@ class Cifar10:
     def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
         """Find and hash the batches. Raises UserError if the path or a batch is missing."""
         if path is None:
-            raise UserError(f"CIFAR-10 needs the folder {_FOLDER}: add --from PATH")
+            raise UserError(
+                f"CIFAR-10 needs its files: add --from PATH, of the folder {_FOLDER} with "
+                f"{_TRAIN[0]} to 5 and {_TEST}, or of cifar-10-python.tar.gz; or --download"
+            )
         place = _locate(path)
         digests: dict[str, str] = {}
         official = 0

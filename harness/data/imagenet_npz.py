@@ -13,6 +13,7 @@ from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
 from lcma.harness.data.npy_stream import NpyMember, find_array
 from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
+    NO_DOWNLOAD,
     Chunk,
     Done,
     Hashed,
@@ -61,7 +62,8 @@ class ImageNetNpz:
         missing or not as it should be."""
         if path is None:
             raise UserError(
-                f"imagenet{self.size} needs the folder of its npz files: add --from PATH"
+                f"imagenet{self.size} needs its files: add --from PATH, of the folder of "
+                f"{_TRAIN[0]} to 10 and {_TEST}; {NO_DOWNLOAD}"
             )
         self._locate(path)
         batches = []

@@ -10,6 +10,7 @@ from lcma.harness.data.decoding import BadImageError, decode_image, describe_dec
 from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
 from lcma.harness.data.manifest import ByPart, SourceRecord
 from lcma.harness.data.source import (
+    NO_DOWNLOAD,
     OpenedSource,
     Progress,
     SourceOptions,
@@ -35,7 +36,8 @@ class ImageNetPng:
         """Find and hash the files. Raises UserError if a folder is missing or empty."""
         if path is None:
             raise UserError(
-                f"imagenet{self.size}-png needs the folder above its two: add --from PATH"
+                f"imagenet{self.size}-png needs its files: add --from PATH, of the folder above "
+                f"train_{self.size}x{self.size} and valid_{self.size}x{self.size}; {NO_DOWNLOAD}"
             )
         train, test = self._locate(path)
         reader = describe_decoder()

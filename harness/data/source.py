@@ -49,6 +49,8 @@ class Done:
     counts: ByPart[int]
 
 
+NO_DOWNLOAD: Final = "they cannot be fetched with --download"
+
 START: Final = Done(0, ByPart[int](train=0, holdout=0, test=0))
 """A preparation that has not begun."""
 

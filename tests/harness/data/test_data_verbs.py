@@ -180,6 +180,26 @@ def test_what_a_library_prints_of_a_damaged_image_is_not_shown(
         assert (end.value.code, out, err.count("\n")) == (2, "", 1), err
 
 
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("cifar10", ("data_batch_1 to 5", "test_batch", "cifar-10-python.tar.gz", "or --download")),
+        ("cifar10-16", ("cifar-10-batches-py", "or --download")),
+        ("imagenet32", ("train_data_batch_1.npz to 10", "val_data.npz", "cannot be fetched")),
+        ("imagenet64-png", ("train_64x64", "valid_64x64", "cannot be fetched with --download")),
+        ("celeba64", ("img_align_celeba", "list_eval_partition.txt", "cannot be fetched")),
+    ],
+)
+def test_preparing_without_the_files_names_them(
+    lcma, in_tmp: Path, name: str, files: tuple[str, ...]
+) -> None:
+    code, out, error = lcma("prepare", name)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    for words in ("--from PATH", *files):
+        assert words in error
+    assert list(in_tmp.iterdir()) == []
+
+
 def test_preparing_says_how_far_it_is_where_there_is_no_terminal(
     lcma, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
