@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lcma.harness.urls import is_url, local_path
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import require_text
 
 REFERENCE = "reference"
@@ -75,6 +75,9 @@ def find_place(
 
         url = str(open_reference() if url == REFERENCE else open_shards([absolute(url)]))
     elif "://" not in url:
+        hint = suggest(url, (REFERENCE,), "")
+        if url.isalpha() and hint.endswith("?") and not write:
+            raise UserError(f"{url!r} is not a database: {hint}")
         url = str(absolute(url))
     files = str(runs or os.environ.get(RUNS_VARIABLE) or "lcma-runs")
     if _MISTYPED.match(files):  # it may hold a password, so it is not repeated

@@ -165,9 +165,9 @@ def test_what_this_version_cannot_train_is_refused(
 def test_the_version_that_made_a_trial_is_named_where_it_is_another(
     trained: SimpleNamespace,
 ) -> None:
-    trained.change("UPDATE flow_trials SET map_options = '{\"score\": \"odd\"}'")
-    trained.change("UPDATE environments SET code_version = '0.0.9'")
-    with pytest.raises(UserError, match="as it was, or take lcma 0.0.9"):
+    trained.change('UPDATE flow_trials SET map_options = \'{"score": "odd"}\'')
+    trained.change("UPDATE environments SET code_version = 'tomorrow'")
+    with pytest.raises(UserError, match="as it was, or take lcma tomorrow"):
         trained.again()
 
 
