@@ -1,6 +1,7 @@
 """Records of the store, found by what a user types or prepared for reports."""
 
 import json
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,10 +59,9 @@ def find_trial_id(store: Store, start: str) -> str:
         return ids[0]
     if ids:
         raise UserError(f"{len(ids)} trials start with {printable(start)!r}: give more of the id")
-    raise UserError(
-        f"no trial starts with {printable(start)!r}: the ids are in the table `flow_trials`, "
-        "which `lcma sql` reads"
-    )
+    query = "select id, flow, dataset, factorization, budget, seed from flow_trials"
+    listing = shlex.join(["lcma", "sql", query, "--db", store.database.shown_url])
+    raise UserError(f"no trial starts with {printable(start)!r}: look for it with {listing}")
 
 
 def find_jobs(store: Store, start: str) -> list[JobFacts]:

@@ -1,11 +1,13 @@
 """A trained flow comes back from its weights alone, and draws the same images again."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
 import torch
 
+from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
 from lcma.harness.run.weights import draw_samples, load_flow
@@ -102,6 +104,17 @@ def test_ids_may_be_shortened(filler):
         find_trial_id(filler.store, "'; DROP TABLE jobs; --")
     with pytest.raises(UserError, match="no trial starts with"):
         find_trial_id(filler.store, "\udcff")
+
+
+def test_an_unknown_id_comes_with_a_command_that_lists_them(filler, capsys):
+    planned = filler.plan("channel", 0).trial_id
+    with pytest.raises(UserError) as refused:
+        find_trial_id(filler.store, "zzz")
+    words = str(refused.value).partition("lcma ")[2]
+    with pytest.raises(SystemExit) as end:
+        cli.main([*shlex.split(words), "--format", "csv"])
+    assert end.value.code == 0
+    assert planned in capsys.readouterr().out
 
 
 def test_manifests_that_are_none(filler):
