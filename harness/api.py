@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lcma import db
 from lcma.db import Store
 from lcma.harness.place import Place, find_place
-from lcma.harness.results.lookup import find_sweep, find_trial_id
+from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -194,7 +194,8 @@ def board(
         The board. A notebook shows it; `.to_pandas()` gives its rows.
 
     Raises:
-        UserError: For an unknown sweep, measure, column or factorization.
+        UserError: For an unknown sweep, measure, column or factorization, and for a value that no
+            result has.
     """
     from lcma.harness.report.notebook import BoardView
     from lcma.harness.results.board import filter_board, read_board
@@ -202,6 +203,8 @@ def board(
     opened = store if isinstance(store, Store) else connect(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
+    if not found.groups:
+        require_results(opened, sweep_id, where, "{name}=")
     if factorization is not None:
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
         found = filter_board(found, names)

@@ -63,6 +63,10 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     assert [r.label for r in shown if not r.reference] == ["low (LL)"], "beside what it is from"
     with pytest.raises(lcma.UserError):
         lcma.board("lcma.db", factorization="lou")
+    for flow in ("glow", ("glow", "resflow")):
+        with pytest.raises(lcma.UserError, match="no results with flow=glow: there are realnvp"):
+            lcma.board("lcma.db", flow=flow)
+    assert len(lcma.board("lcma.db", flow=("glow", "realnvp"))) == 2
 
 
 def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
