@@ -19,7 +19,7 @@ def export(
     ] = "board",
     db: Db = None,
     format: Annotated[
-        Literal["csv", "json", "md", "latex", "parquet", "html"],
+        Literal["csv", "json", "md", "latex", "latex-tables", "parquet", "html"],
         typer.Option("--format", help="Format of the output"),
     ] = "csv",
     where: Annotated[
@@ -73,7 +73,7 @@ def export(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Write the board, every single result, or the verdicts in one of five formats; or curves.
+    """Write the board, every single result, or the verdicts in one of six formats; or curves.
 
     With --format html, write a site of all that the database holds into the
     folder --out.

@@ -135,12 +135,13 @@ def board_as_markdown(board: Board) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def board_as_latex(board: Board) -> str:
-    """Return a document with a table for each group.
+def board_as_latex(board: Board, *, whole: bool = True) -> str:
+    """Return a document with a table for each group, or else the tables alone.
 
     Rows of rank 1 are bold where any row has another rank, so that a test says what is best.
     """
-    return tables_as_latex([group_table(group) for group in board.groups], _ending(board))
+    tables = [group_table(group) for group in board.groups]
+    return tables_as_latex(tables, _ending(board), whole=whole)
 
 
 def group_table(group: Group) -> Table:

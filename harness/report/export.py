@@ -61,7 +61,11 @@ class ExportFormat(StrEnum):
     json = "json"
     md = "md"
     latex = "latex"
+    latex_tables = "latex-tables"
     parquet = "parquet"
+
+
+LATEX = (ExportFormat.latex, ExportFormat.latex_tables)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         )
     if query.paper:
         found = compare_with_paper(read_board(store, **where), query.paper)
-        for_people = form in (ExportFormat.md, ExportFormat.latex)
+        for_people = form in (ExportFormat.md, *LATEX)
         return _write(paper_table(found, in_full=not for_people), form)
     if query.by:
         statistics = query.statistics or DEFAULT_STATISTICS
@@ -147,8 +151,8 @@ def _write_board(board: Board, form: ExportFormat) -> bytes:
         return (board_as_json(board) + "\n").encode()
     if form is ExportFormat.md:
         return board_as_markdown(board).encode()
-    if form is ExportFormat.latex:
-        return board_as_latex(board).encode()
+    if form in LATEX:
+        return board_as_latex(board, whole=form is ExportFormat.latex).encode()
     return _write(board_table(board), form)
 
 
@@ -163,8 +167,8 @@ def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
 def _write(table: Table, form: ExportFormat) -> bytes:
     if form is ExportFormat.parquet:
         return table_as_parquet(table)
-    if form is ExportFormat.latex:
-        return tables_as_latex([table]).encode()
+    if form in LATEX:
+        return tables_as_latex([table], whole=form is ExportFormat.latex).encode()
     if form is ExportFormat.json:
         return (table_as_json(table) + "\n").encode()
     if form is ExportFormat.md:

@@ -229,20 +229,26 @@ _LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)")
 
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
-_HEAD = r"""\documentclass{article}
-\usepackage[T1]{fontenc}
+_PACKAGES = r"""\usepackage[T1]{fontenc}
 \usepackage{textcomp}
 \usepackage{booktabs}
-\usepackage{graphicx}
-\begin{document}
-"""
+\usepackage{graphicx}"""
 
 
-def tables_as_latex(tables: Sequence[Table], ending: Sequence[str] = ()) -> str:
-    """Return a whole document; a table can be cut out of it from `table` to `table`."""
-    lines = [line for table in tables for line in _latex_lines(table)]
-    lines += [f"{escape_latex(line)}\n" for line in ending]
-    return _HEAD + "\n".join([*lines, "\\mbox{}", "\\end{document}"]) + "\n"
+def tables_as_latex(
+    tables: Sequence[Table], ending: Sequence[str] = (), *, whole: bool = True
+) -> str:
+    r"""Return a whole document, or else its tables alone, for `\input`; the rest is comments."""
+    texts = ["\n".join(_latex_lines(table)) for table in tables]
+    below = list(map(escape_latex, ending))
+    if not whole:
+        needed = ["For \\input. The preamble of the document needs:", *_PACKAGES.splitlines()]
+        comments = ["".join(f"% {line}\n" for line in lines) for lines in (needed, below) if lines]
+        return "\n".join([comments[0], *(f"{text}\n" for text in texts), *comments[1:]])
+    parts = ["\\documentclass{article}", _PACKAGES, "\\begin{document}"]
+    parts += [f"{text}\n\\clearpage" for text in texts]
+    parts += [f"{line}\n" for line in below]
+    return "\n".join([*parts, "\\mbox{}", "\\end{document}"]) + "\n"
 
 
 def escape_latex(text: str) -> str:
@@ -268,7 +274,7 @@ def _latex_lines(table: Table) -> Iterator[str]:
     yield "\\bottomrule\n\\end{tabular}}"
     for note in table.notes:
         yield f"\\par\\smallskip\\footnotesize {escape_latex(note)}"
-    yield "\\end{table}\n\\clearpage"
+    yield "\\end{table}"
 
 
 def _latex_row(cells: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -349,6 +350,29 @@ def test_parquet_has_types_also_where_nothing_is_known():
     schema = pq.read_table(io.BytesIO(table_as_parquet(found))).schema
     types = [str(field.type) for field in schema]
     assert types == ["int64", "double", "string", "double", "string", "binary"]
+
+
+def test_latex_tables_alone_are_those_of_the_document(filled):
+    def cut(source):
+        return re.findall(r"\\begin{table}.*?\\end{table}", source, re.S)
+
+    for name, query in QUERIES.items():
+        if query.where:
+            continue
+        whole, alone = (
+            make_export(filled.store, query, form).decode()
+            for form in (ExportFormat.latex, ExportFormat.latex_tables)
+        )
+        assert cut(alone) == cut(whole) != [], name
+        rest = alone
+        for table in cut(alone):
+            rest = rest.replace(table, "")
+        assert all(line.startswith("% ") for line in rest.splitlines() if line), rest
+        assert set(re.findall(r"\\usepackage.*", rest)) == set(re.findall(r"\\usepackage.*", whole))
+        assert "\\documentclass" not in alone
+        assert "\\begin{document}" not in alone
+    none = read_board(filled.store, flow="none")
+    assert board_as_latex(none, whole=False).endswith("% No results yet.\n")
 
 
 def test_latex_compiles(filled, tmp_path):
