@@ -1,6 +1,5 @@
 """Sweep files: the matrix of what to run, seeds, budgets, exclusions and resources."""
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,8 +23,6 @@ def _listed(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
 Steps = Annotated[tuple[Annotated[int, Field(strict=True)], ...], BeforeValidator(_listed)]
 MAX_TIMES = 1000
-MANY_RECIPES = 1000
-"""Recipes of a spec that are checked when it is read."""
 
 
 def _times(value: Any) -> Any:
@@ -221,7 +218,6 @@ def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:
         plugins.load_file(path)
     spec = validate(Spec, content | {"plugins": tuple(map(str, paths))}, where)
     check_names(spec, where)
-    _check_recipes(spec, where)
     return spec
 
 
@@ -280,18 +276,6 @@ def with_overrides(
         "recipe": settings.merge(spec.recipe, above),
     }
     return check(content, "command line")
-
-
-def _check_recipes(spec: Spec, where: str) -> None:
-    # Expansion refuses the same, but knows no file; and one of too many variations at once.
-    cells = itertools.product(spec.matrix.flow, spec.matrix.dataset, spec.matrix.recipe or ({},))
-    for flow, dataset, overlay in itertools.islice(cells, MANY_RECIPES):
-        try:
-            catalog.recipe(flow, dataset, spec.profile, settings.merge(spec.recipe, overlay))
-        except factorizations.ImpossibleError:
-            continue  # a cell that a plan shows as invalid
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from None
 
 
 def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -> None:

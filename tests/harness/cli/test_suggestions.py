@@ -54,16 +54,3 @@ def test_the_sweep_file_of_a_name_is_offered(lcma: Typed, in_tmp: Path, command:
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert f"did you mean '{near}'?" in err
     assert lcma("plan", "demo")[0] == 0
-
-
-def test_a_setting_that_no_recipe_has_is_named_with_its_place(lcma: Typed, in_tmp: Path) -> None:
-    wrong = "recipe realnvp/tiny on photos8: unknown key `training.step`: did you mean 'steps'?"
-    start = "name: x\nmatrix: {flow: realnvp, dataset: photos8, factorization: channel"
-    for number, rest in enumerate(
-        ("}\nrecipe: {training: {step: 60}}\n", ", recipe: [{}, {training: {step: 60}}]}\n")
-    ):
-        (in_tmp / f"{number}.yaml").write_text(start + rest)
-        assert lcma("plan", f"{number}.yaml") == (2, "", f"lcma: {number}.yaml: {wrong}\n")
-    (in_tmp / "good.yaml").write_text(start + "}\n")
-    changed = lcma("plan", "good.yaml", "--set", "training.step=60")
-    assert changed == (2, "", f"lcma: command line: {wrong}\n")
