@@ -18,6 +18,8 @@ import sqlalchemy as sa
 
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray's workers have a niceness of 15: beside other tests they would wait for a turn all the time.
+os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Workers are copies of a process only in the environment that it was started in, and tensorboardX
 # and scikit-learn set these in ours once they are imported.
