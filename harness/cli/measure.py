@@ -9,21 +9,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
+from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial, Where
 from lcma.sweeps.errors import UserError
 
 
 def measure(
     name: Annotated[str, typer.Argument(metavar="NAME", help="swd, kid or fid")],
     trial: Trial = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Trials with a result that has this value in a column of trial_results; "
-            "repeatable",
-        ),
-    ] = None,
+    where: Where = None,
     sweep: Sweep = None,
     samples: Annotated[
         int | None, typer.Option(min=20, max=100_000, help="Samples, and real images [500]")

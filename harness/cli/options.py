@@ -50,6 +50,13 @@ Sweep = Annotated[
     str | None,
     typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Trials with a result that has this value in a column of trial_results; repeatable",
+    ),
+]
 Measure = Annotated[
     str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by, and verdicts")
 ]

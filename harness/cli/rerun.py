@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, Where
 from lcma.sweeps.errors import UserError
 
 
@@ -16,14 +16,7 @@ def rerun(
             metavar="[TRIAL]...", help="First characters of ids, of pretrainings and jobs too"
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Trials with a result that has this value in a column of trial_results; "
-            "repeatable",
-        ),
-    ] = None,
+    where: Where = None,
     with_pretraining: Annotated[
         bool,
         typer.Option("--with-pretraining", help="Run the pretrainings of the trials anew too"),

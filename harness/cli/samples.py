@@ -4,20 +4,13 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
+from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial, Where
 from lcma.harness.report.targets import FigureWidth
 
 
 def samples(
     trial: Trial = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="Trials with a result that has this value in a column of trial_results; "
-            "repeatable",
-        ),
-    ] = None,
+    where: Where = None,
     sweep: Sweep = None,
     db: Db = None,
     runs: Runs = None,

@@ -22,6 +22,7 @@ from lcma.harness.report.pictures import (
 )
 from lcma.harness.report.targets import FigureWidth, PictureTarget
 from lcma.harness.results.board import factorization_label
+from lcma.harness.results.lookup import label_options
 from lcma.harness.results.maps import (
     MapReader,
     MapSet,
@@ -263,11 +264,12 @@ def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> str:
         return other.dataset, other.variant, other.factorization
 
     alike = [other for other in members if rule(other) == rule(one)]
+    options = "as usual" if one.map_options is None else label_options(one.map_options)
     said = (
         ("seed", f"seed {one.seed}"),
         ("steps", f"{one.steps} steps"),
         ("budget", f"@{one.budget}"),
-        ("map_options", short_id(one.subject)),
+        ("map_options", f"maps {options}"),
         ("recipe_id", f"recipe {short_id(one.recipe_id)}"),
         ("data_digest", f"data {short_id(one.data_digest)}"),
     )
