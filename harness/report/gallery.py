@@ -230,9 +230,10 @@ def draw_samples_together(
             flow, _ = weights.load_trained(store, place, member)
             images = weights.draw_samples(flow, count, seed, temperature)
             name = factorization_label(member.factorization_or_kind)
-            lines = [_MEASURE_LINES[key].format(value) for key, value in quality.items()]
-            if apart := _tell_apart(member, [other for _, other in members]):
-                lines.insert(0, apart)
+            lines = [
+                *_tell_apart(member, [other for _, other in members]),
+                *(_MEASURE_LINES[key].format(value) for key, value in quality.items()),
+            ]
             if sets:
                 lines.insert(0, name)
                 name = known_sets.set_name(member.dataset, member.variant)
@@ -257,8 +258,8 @@ def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
     return SampleGrid("test images", (), some.astype(np.uint8))
 
 
-def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> str:
-    """Return in what a trial differs from others of its rule on its set, '' where it is alone."""
+def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
+    """Return in what a trial differs from others of its rule on its set, in short lines."""
 
     def rule(other: JobFacts) -> tuple[Any, ...]:
         return other.dataset, other.variant, other.factorization
@@ -273,7 +274,7 @@ def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> str:
         ("recipe_id", f"recipe {short_id(one.recipe_id)}"),
         ("data_digest", f"data {short_id(one.data_digest)}"),
     )
-    return ", ".join(text for name, text in said if len({getattr(o, name) for o in alike}) > 1)
+    return [text for name, text in said if len({getattr(other, name) for other in alike}) > 1]
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
