@@ -1,6 +1,7 @@
 """Measures of samples: taken with every trial, the same in any way of running, with controls."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,8 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def prepared(photos_root: Path, tmp_path: Path) -> data.Prepared:
-    """photos8 of few images, in a folder of its own."""
-    import shutil
-
-    shutil.copytree(photos_root, tmp_path / "data")
+    """photos8 of few images, in a folder of its own, without controls that another test measured."""
+    shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(FILE_NAME))
     return data.load("photos8", tmp_path / "data")
 
 
