@@ -17,9 +17,10 @@ A page has what is made between two comments, the first of which says what it is
   or `budgets`
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
-the measure; or `places`, the digits behind the point (3). `budget` chooses among rows of one rule
-(1000), and `maps` those whose map options have this word; without it, those with none. A line does
-not begin with a comment in prose, since Markdown would take it for HTML.
+the measure; or `places`, the digits behind the point (3); or `recipe`, how the id of a recipe
+begins, for numbers. `budget` chooses among rows of one rule (1000), and `maps` those whose map
+options have this word; without it, those with none. A line does not begin with a comment in prose,
+since Markdown would take it for HTML.
 """
 
 import argparse
@@ -173,7 +174,7 @@ def _one(words: Words, name: str, default: str | None = None) -> str:
 
 
 def _where(words: Words) -> dict[str, Any]:
-    own = {"of", "from", "by", "places", "budget", "maps"}
+    own = {"of", "from", "by", "places", "budget", "maps", "recipe"}
     pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
     return parse_filters(pairs)
 
@@ -185,10 +186,11 @@ def _options(words: Words) -> dict[str, Any]:
 def _row(board: Board, words: Words) -> BoardRow:
     # A name that several models have has to come with what tells them apart.
     name, budget = _one(words, "of"), int(_one(words, "budget", USUAL_BUDGET))
-    names = {name, factorizations.normalize(name)}
+    names, recipe = {name, factorizations.normalize(name)}, _one(words, "recipe", "")
     found = [
         row
         for group in board.groups
+        if group.recipe_id.startswith(recipe)
         for row in group.rows
         if names & {row.factorization, row.label.split(" ")[0]}
         or (row.conventional and name == "conventional")
@@ -202,7 +204,7 @@ def _row(board: Board, words: Words) -> BoardRow:
             found = [row for row in found if row.map_options is None]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
-        raise UserError(f"{what} of {name}: give flow=, dataset=, steps= or others that choose one")
+        raise UserError(f"{what} of {name}: give flow=, dataset=, recipe= or others that choose one")
     return found[0]
 
 
@@ -252,7 +254,12 @@ def _read_budgets(words: Words, store: Store) -> list[BudgetCurve]:
     rule = _one(words, "factorization")
     where = _where({name: some for name, some in words.items() if name != "factorization"})
     curves = read_budget_curves(store, factorization=rule, **where)
-    return [one for one in curves if one.key.map_options is None]
+    recipe = _one(words, "recipe", "")
+    return [
+        one
+        for one in curves
+        if one.key.map_options is None and one.key.recipe_id.startswith(recipe)
+    ]
 
 
 def _draw_budgets(words: Words, store: Store, path: Path) -> None:

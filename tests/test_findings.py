@@ -44,6 +44,9 @@ def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Pa
     assert "and -0.25 bits/dim. 3.25 is typed." in plain
     assert "| HHH | 3.75 |\n| LLL | 3.25 |\n| channel | 3.5 |" in plain
     assert "| low (LLL)" in plain
+    recipe = store.sql("SELECT recipe_id FROM trial_results").recipe_id[0][:8]
+    text = f"at <!-- mean of=low recipe={recipe} -->9<!-- end -->"
+    assert "3.250" in findings.make_page(text, tmp_path, store)
     assert "what was there" not in made
     assert findings.make_page(made, tmp_path, store) == made
     picture = (tmp_path / "images" / "board.svg").read_text()
@@ -57,6 +60,7 @@ def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Pa
     ("asked", "said"),
     [
         ("mean of=low flow=glow", "no row of low"),
+        ("mean of=low recipe=0123abcd", "no row of low"),
         ("mean of=nonsense", "nonsense"),
         ("mean flow=realnvp", "give one of="),
         ("mean of=low color=red", "no such column"),

@@ -1,6 +1,7 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -49,6 +50,9 @@ TEST_NUMBERS = (
     "detectable",
 )
 """Numbers of the test that decided; its p after Holm's correction is the verdict's."""
+
+_SECTIONS = re.compile(r"(?:\w+\.)+(?=\w+=)")
+"""The part of a setting's name that says where in a recipe it stands."""
 
 APART = (
     "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
@@ -371,16 +375,24 @@ def _format_p(one: Verdict) -> str | None:
 def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
     """Return of what each verdict is.
 
-    Models of one flow and set are told apart by their length, where there are several, and so is
-    the pretraining that it is of, where `low` has several.
+    Models of one flow and set are told apart by their length, where there are several, and those of
+    one length by what their recipes differ in; so is the pretraining that it is of, where `low` has
+    several.
     """
     several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     named = [_name_cells(one, several_sets=several) for one in verdicts]
     alike = Counter((one.claim.key, name) for one, name in zip(verdicts, named, strict=True))
+    lengths = Counter(
+        (one.claim.key, name, one.claim.cells.group.profile, one.claim.cells.group.steps)
+        for one, name in zip(verdicts, named, strict=True)
+    )
 
     def tell_apart(one: Verdict, name: str) -> str:
-        group = one.claim.cells.group
-        more = f" {group.profile} {group.steps}" if alike[one.claim.key, name] > 1 else ""
+        group, more = one.claim.cells.group, ""
+        if alike[one.claim.key, name] > 1:
+            more = f" {group.profile} {group.steps}"
+        if lengths[one.claim.key, name, group.profile, group.steps] > 1 and group.settings:
+            more += f" {_SECTIONS.sub('', group.settings)}"
         budget = one.claim.cells.budget
         if budget is not None and len(one.claim.members) == 1 and len(list_budgets(group)) > 1:
             more += f" @{budget}"

@@ -13,6 +13,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.report.verdicts import (
     next_command,
     render_verdicts,
+    summarize_verdicts,
     verdicts_as_dict,
     verdicts_as_markdown,
 )
@@ -389,6 +390,20 @@ def test_rows_with_options_of_the_map_are_experiments_of_their_own():
     with_options = rows(strange, map_options='{"score":"total"}')
     made = make_verdicts(board(rows(bits) + with_options))
     assert [one.decision for one in made.verdicts] == ["supported"]
+
+
+def test_models_that_the_recipe_tells_apart_say_by_what():
+    recipes = [
+        catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}} | changed)
+        for changed in ({}, {"model": {"architecture": {"masks": "even-first"}}})
+    ]
+    results = [one for recipe in recipes for one in rows(shifted(-0.1), recipe_id=recipe.id)]
+    made = make_verdicts(board(results, recipes=bodies(*recipes)))
+    low = [row for row in summarize_verdicts(made).rows if row[1] == "low-conventional"]
+    assert sorted(row[2] for row in low) == [
+        "realnvp tiny 250 masks=even-first",
+        "realnvp tiny 250 masks=odd-first",
+    ]
 
 
 def shown(made, width=100):
