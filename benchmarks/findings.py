@@ -204,7 +204,7 @@ def _row(board: Board, words: Words) -> BoardRow:
             found = [row for row in found if row.map_options is None]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
-        raise UserError(f"{what} of {name}: give flow=, dataset=, recipe= or others that choose one")
+        raise UserError(f"{what} of {name}: give flow=, dataset=, recipe= that choose one")
     return found[0]
 
 

@@ -31,7 +31,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def prepared(photos_root: Path, tmp_path: Path) -> data.Prepared:
-    """photos8 of few images, in a folder of its own, without controls that another test measured."""
+    """photos8 of few images in its own folder, without controls that another test measured."""
     shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(FILE_NAME))
     return data.load("photos8", tmp_path / "data")
 
