@@ -15,7 +15,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -126,7 +127,7 @@ def render_table(table: Table, *, compact: bool = False) -> RenderableType:
     above = ((table.title, "bold"), (table.under, "dim"))
     return Group(
         *(Text(printable(line), style=style) for line, style in above if line),
-        _rich_table(table, compact=compact),
+        _Fitted(table, compact),
         *(Text(printable(note), style="dim") for note in table.notes),
     )
 
@@ -149,6 +150,39 @@ def render_rows(table: Table, console: Console) -> RenderableType:
         for column, value in zip(table.columns, row, strict=True):
             lines.append(Text(f"  {column.title:<{width}}  {column.show(value)}"))
     return Group(*lines)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A table in a terminal's width, whose words are broken only where nothing else fits."""
+
+    table: Table
+    compact: bool
+
+    def __rich_console__(self, console: Any, options: ConsoleOptions) -> RenderResult:
+        found = _rich_table(self.table, compact=self.compact)
+        cells = [[str(cell) for cell in (column.header, *column.cells)] for column in found.columns]
+        widths = [max(map(cell_len, texts)) for texts in cells]
+        least = [
+            width
+            if column.no_wrap
+            else max((cell_len(word) for text in texts for word in text.split()), default=0)
+            for column, texts, width in zip(found.columns, cells, widths, strict=True)
+        ]
+        whole = Measurement.get(console, options.update(width=10**6), found).maximum
+        for _ in range(whole - options.max_width):
+            # The widest that can still be narrowed, as Rich does without regard to words.
+            room = [(width, j) for j, width in enumerate(widths) if width > least[j]]
+            if not room:
+                break
+            widths[max(room)[1]] -= 1
+        else:
+            for column, width in zip(found.columns, widths, strict=True):
+                column.width = width
+        yield found
+
+    def __rich_measure__(self, console: Any, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, _rich_table(self.table, compact=self.compact))
 
 
 def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> RichTable:
