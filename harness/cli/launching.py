@@ -98,13 +98,15 @@ def run_launch(command: LaunchCommand) -> None:
             from lcma.harness.report.gallery import draw_sweep
 
             with console.status("drawing"):
-                drawn = draw_sweep(store, place, report.sweep_id, command.pictures)
+                drawn, unread = draw_sweep(store, place, report.sweep_id, command.pictures)
         except UserError as error:  # the results stand, whatever became of the pictures
             console.print(f"No pictures: {escape(str(error))}")
         else:
             console.print("Pictures:")
             for path in drawn:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
+            if unread:
+                console.print(escape(unread), highlight=False, soft_wrap=True)
     if report.lost:
         them = "it" if report.lost == 1 else "them"
         lost = format_count(report.lost, "job")

@@ -326,16 +326,19 @@ def draw_interpolations(
     return sheets
 
 
-def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> list[Path]:
-    """Draw maps, tables and samples of a sweep at its first trained seed.
+def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> tuple[list[Path], str]:
+    """Draw maps, tables, histories of tables and samples of a sweep at its first trained seed.
 
-    Returns the pictures' paths.
+    Returns:
+        The pictures' paths, and a line on histories that cannot be read, '' for none.
     """
     target, trials = PictureTarget(folder), choose_first_trials(store, sweep_id)
     used = {(one.subject, one.data_digest) for one in trials}
     sets = filter_used_sets(list_map_sets(store), store, used)
     drawn = list_pictures(draw_maps(store, sets, target))
-    return drawn + [path for _, path in draw_samples(store, place, trials, target)]
+    histories, unread = draw_histories(store, place, trials, target)
+    drawn += [one.picture for one in histories]
+    return drawn + [path for _, path in draw_samples(store, place, trials, target)], unread
 
 
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:

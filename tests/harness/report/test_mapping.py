@@ -242,7 +242,7 @@ def test_a_sweep_is_drawn_at_its_first_seed(filler):
     filler.weights("random", 1, sweep="s1")
     filler.plan("rows", 0, sweep="s1")
     place = Place(filler.url, filler.runs, filler.folder)
-    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     names = [path.name.split("-")[0] for path in found]
     assert names == ["maps", "tables", "samples", "samples"]
     assert all("-s0-" in path.name and path.is_file() for path in found)
@@ -256,6 +256,6 @@ def test_a_sweep_is_drawn_by_the_score_that_it_reads(filler):
     options = json.dumps({"score": "total"})
     filler.weights("LL", 0, budget=100, sweep="s1", map_options=options)
     place = Place(filler.url, filler.runs, filler.folder)
-    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     assert [path.name.split("-")[0] for path in found] == ["maps", "tables", "samples"]
     assert all("total" in path.name for path in found[:2])

@@ -19,6 +19,7 @@ from lcma.db.integrity import check_integrity
 from lcma.harness.cli import main as cli
 from lcma.harness.data.verified import open_images
 from lcma.harness.place import Place
+from lcma.harness.report.gallery import draw_sweep
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.run import worker
 from lcma.harness.run.plan import Node
@@ -400,6 +401,12 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
             curve = store.metrics(one["job_id"], f"changed_windows_{split['split']}")
             changed = [(point.step, point.value) for point in curve if point.value]
             assert list(zip(split["steps"], split["shares"], strict=True)) == [(0, None), *changed]
+    (sweep,) = store.sql("SELECT id FROM sweeps").id
+    ended, unread = draw_sweep(store, place, sweep, tmp_path / "at the end of a launch")
+    assert [path.stem for path in ended if path.stem.startswith("history-")] == [
+        Path(histories[0]["pictures"]["history"]).stem
+    ]
+    assert not unread
     text, _ = typed(capsys, "maps", "--out", out, "--seed", "1", *at)
     assert "Tables that changed in training" in text
     assert text.count("history-") == 1
