@@ -197,10 +197,12 @@ class World:
             assert connection.execute(sa.text(statement)).rowcount == 1
 
     def dump(self) -> dict[str, list[Any]]:
-        """All rows of all tables."""
+        """All rows of all tables, in the order of their keys."""
         with sa.create_engine(self.store.url, poolclass=sa.NullPool).connect() as connection:
-            tables = metadata.sorted_tables
-            return {t.name: list(connection.execute(sa.select(t))) for t in tables}
+            return {
+                t.name: list(connection.execute(sa.select(t).order_by(*t.primary_key)))
+                for t in metadata.sorted_tables
+            }
 
     def claim(
         self,
