@@ -63,9 +63,6 @@ CONTROLS: dict[str, str] = {
 }
 """Sets of images that are measured as samples are, to know what a measure sees."""
 
-MIDPOINTS, PIXEL_MIDPOINTS = "midpoints", "pixel_midpoints"
-"""Images half way between two, decoded from the mean of their latents, or the mean of pixels."""
-
 ORDERS = (
     ("null", "blur_half"),
     ("blur_half", "blur_1"),
@@ -81,14 +78,14 @@ def name_control(measure: str, control: str) -> str:
     return f"{measure}_{control}"
 
 
-KID_MIDPOINTS = name_control(KID, MIDPOINTS)
+KID_HALFWAY = "kid_halfway"
 """The measure of images decoded half way between two."""
 
 PATH_LENGTH = "path_length"
 """The measure of how far features go between two images, on a path through their latents."""
 
 OF_INTERPOLATION = {
-    KID_MIDPOINTS: name_control(KID, PIXEL_MIDPOINTS),
+    KID_HALFWAY: "kid_pixels_halfway",
     PATH_LENGTH: name_control(PATH_LENGTH, "pixels"),
 }
 """Measures of images between two, each with its control of the means of pixels."""
@@ -184,13 +181,13 @@ SHIPPED: tuple[MeasureKind, ...] = (
         KID, "squared distance", "kernel distance of features, unbiased, zero for real images"
     ),
     MeasureKind(
-        KID_MIDPOINTS,
+        KID_HALFWAY,
         "squared distance",
         "lower",
-        "kid of images decoded half way between two images of the test part",
+        "kid of images decoded half way between two images of the test part, each in one pair",
     ),
     MeasureKind(
-        name_control(KID, PIXEL_MIDPOINTS),
+        OF_INTERPOLATION[KID_HALFWAY],
         "squared distance",
         None,
         "kid of a control: the means of these two images, pixel by pixel",

@@ -685,7 +685,7 @@ def _precision_note(group: Group) -> str:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
     counted = f"{group.images} test images{clustered}"
     if group.standard_error is None:
-        return f"{counted}: too few for a standard error."
+        return f"{counted}, without a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
     error = f"{format_number(group.standard_error)} {name_unit(group.unit)}"
     return f"{counted}; one trial's {kind} is at most {error}."
@@ -708,8 +708,8 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
     overflow = beside.get(name_overflow(kind.name))
     if overflow is not None and overflow.value:
         yield (
-            f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black in "
-            "them."
+            f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black or "
+            "white in them."
         )
     pixels = beside.get(OF_INTERPOLATION.get(kind.name, ""))
     if pixels is not None:

@@ -42,7 +42,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CPU_SECONDS_PER_STEP,
-    KID_MIDPOINTS,
+    KID_HALFWAY,
     OF_INTERPOLATION,
     OF_SAMPLES,
     PATH_LENGTH,
@@ -781,45 +781,103 @@ EVALUATION = ("profile", "protocol", "precision")
 
 def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
-    all_cells = [select_longest(group) for group in groups]
-    both = [cells for cells in all_cells if cells.low_and_conventional]
+    both = [cells[0] for group in groups if (cells := _list_pairs(group))]
     yield from _table_claims(both)
     yield from _persistence_claims(both)
     yield from _faces_claims(both)
-    yield from _variant_claims(all_cells)
+    yield from _variant_claims([select_longest(group) for group in groups])
+
+
+def _list_pairs(group: Group) -> list[Cells]:
+    """Return the rows under each budget that has `low` and conventional, the longest first."""
+    return [cells for cells in list_cells(group) if cells.low_and_conventional]
+
+
+def _share_budget(members: Sequence[Cells]) -> list[Cells]:
+    """Return the rows under the longest budget that all groups have, or else each one's longest."""
+    pairs = [{cells.budget: cells for cells in _list_pairs(one.group)} for one in members]
+    for budget in pairs[0]:
+        if all(budget in found for found in pairs):
+            return [found[budget] for found in pairs]
+    return [next(iter(found.values())) for found in pairs]
 
 
 def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
-    """Yield Tables 1 and 2 as wholes, of the longest trained of recipes that are alike.
+    """Yield Tables 1 and 2 as wholes, one of each for every size of box-filtered sets.
 
     Seeds are paired within each cell, then averaged over cells.
     """
-    usable = [
-        max(members, key=_training_length)
-        for members in _group_alike(all_cells, "flow", *DATA, *EVALUATION)
-    ]
-    for table, over, alike in (("1", "data sets", ("flow",)), ("2", "flows", DATA)):
-        for members in _group_alike(usable, *alike, *EVALUATION):
-            if len(members) < 2:
-                continue
-            rows = [pair for c in members if (pair := c.low_and_conventional)]
-            last = max(members, key=lambda c: c.group.steps)
-            found = [_compare_gap(last.group, *pair, ", mean over cells") for pair in rows]
-            gaps = [one.by_seed for one in found]
-            seeds = sorted(set.intersection(*(set(gap) for gap in gaps)))
-            mean = {seed: statistics.fmean(gap[seed] for gap in gaps) for seed in seeds}
-            names = [c.group.flow if table == "2" else c.group.set_name for c in members]
-            yield make_claim(
-                last,
-                [row for pair in rows for row in pair],
-                [PairedComparison(found[0].name, mean)],
-                key=f"table{table}-mean",
-                source=f"LCMA, Table {table}",
-                text=f"low gives {_better(last.group)} than conventional on average over "
-                f"{len(names)} {over} ({printable(', '.join(names))})",
-                members=tuple(members),
-                sweep="flows",
-            )
+    sized = [(cells, _filtered_size(cells.group)) for cells in all_cells]
+    for size in sorted({size for _, size in sized}):
+        usable = [cells for cells, found in sized if found == size]
+        yield from _table_claim(usable, "1", "data sets", ("flow",), "dataset")
+        yield from _table_claim(usable, "2", "flows", DATA, "flow")
+
+
+def _table_claim(
+    usable: Sequence[Cells], table: str, over: str, alike: Sequence[str], each: str
+) -> Iterator[TestedClaim]:
+    for found in _group_alike(usable, *alike, *EVALUATION):
+        members = _share_budget(_choose_one_each(found, each))
+        if len(members) < 2:
+            continue
+        rows = [pair for c in members if (pair := c.low_and_conventional)]
+        last = max(members, key=lambda c: c.group.steps)
+        gaps = [_compare_gap(last.group, *pair, ", mean over cells") for pair in rows]
+        seeds = sorted(set.intersection(*(set(gap.by_seed) for gap in gaps)))
+        mean = {seed: statistics.fmean(gap.by_seed[seed] for gap in gaps) for seed in seeds}
+        names = [c.group.flow if table == "2" else c.group.set_name for c in members]
+        yield make_claim(
+            last,
+            [row for pair in rows for row in pair],
+            [PairedComparison(gaps[0].name, mean)],
+            key=f"table{table}-mean",
+            source=f"LCMA, Table {table}",
+            text=f"low gives {_better(last.group)} than conventional on average over "
+            f"{len(names)} {over} ({printable(', '.join(names))})",
+            members=tuple(members),
+            sweep="flows",
+        )
+
+
+def _choose_one_each(all_cells: Sequence[Cells], each: str) -> list[Cells]:
+    """Return one group of each data set or flow, chosen by nothing that was measured.
+
+    Of the variants of a set it is the one of which the paper prints a number; of the recipes the
+    longest training that all sets or flows have, or else each one's longest; of equal lengths the
+    recipe that differs least from its profile's.
+    """
+    parts = []
+    for found in _group_alike(all_cells, each):
+        variants = sorted({cells.group.variant for cells in found})
+        printed = {cells.group.variant for cells in found if _is_printed(cells.group)}
+        chosen = min(variants, key=lambda name: (name not in printed, name))
+        parts.append([cells for cells in found if cells.group.variant == chosen])
+    lengths = set.intersection(*({cells.group.steps for cells in part} for part in parts))
+    if lengths:
+        parts = [[cells for cells in part if cells.group.steps == max(lengths)] for part in parts]
+    return [max(part, key=_likeness) for part in parts]
+
+
+def _likeness(cells: Cells) -> tuple[int, float, str]:
+    changed = cells.group.overrides
+    others = math.inf if changed is None else len(changed.keys() - {"training.steps"})
+    return cells.group.steps, -others, cells.group.recipe_id
+
+
+def _is_printed(group: Group) -> bool:
+    return bool(published.find(group.flow, _whole_name(group), ["low"]))
+
+
+def _whole_name(group: Group) -> str:
+    """Return the name of the set of which a group's images are, or are a box-filtered form."""
+    facts = known_sets.known().get(group.set_name)
+    return (facts and facts.filtered_from) or group.set_name
+
+
+def _filtered_size(group: Group) -> int:
+    """Return the size of the images of a box-filtered set, 0 for those of any other."""
+    return 0 if _whole_name(group) == group.set_name else group.size
 
 
 def _compare_gap(group: Group, low: BoardRow, own: BoardRow, after: str) -> PairedComparison:
@@ -876,7 +934,8 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             [cells for cells in members if _is_form_of(cells.group, name)]
             for name in ("celeba64", "cifar10")
         )
-        for one, other in itertools.product(faces, others):
+        for pair_of in itertools.product(faces, others):
+            one, other = _share_budget(pair_of)
             pairs = [pair for cells in (one, other) if (pair := cells.low_and_conventional)]
             gaps = [_compare_gap(one.group, *pair, "").by_seed for pair in pairs]
             names = [printable(cells.group.set_name) for cells in (one, other)]
@@ -899,8 +958,7 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
 
 def _is_form_of(group: Group, set_name: str) -> bool:
     """Return whether a group's images are those of a set, in whatever variant and size."""
-    facts = known_sets.known().get(group.set_name)
-    whole = known_sets.known().get((facts and facts.filtered_from) or group.set_name)
+    whole = known_sets.known().get(_whole_name(group))
     return whole is not None and whole.dataset == set_name
 
 
@@ -1023,15 +1081,32 @@ def list_agreement_claims(
 
 
 def _agree_by_seed(group: Group, bits: Group) -> dict[int, float]:
-    by_bits = {(row.factorization, row.budget): row.by_seed for row in _usual_rows(bits)}
+    """Return the agreement of each seed: over all pairs of rules that have both measures at it.
+
+    Of a rule it is the row of the longest budget; rules with fewer than six seeds are left out
+    where two have as many, so that each seed's agreement is of the same pairs.
+    """
+    longest = select_longest(group)
+    looks, by_bits = longest.rows, select_cells(bits, longest.budget).rows
+    rules = {
+        name: {
+            seed: (row.by_seed[seed], by_bits[name].by_seed[seed])
+            for seed in row.by_seed.keys() & by_bits[name].by_seed.keys()
+        }
+        for name, row in looks.items()
+        if name in by_bits
+    }
+    enough = [by_seed for by_seed in rules.values() if len(by_seed) >= ENOUGH]
+    pairs = list(itertools.combinations(enough if len(enough) > 1 else rules.values(), 2))
+    seeds = set.intersection(*(one.keys() & other.keys() for one, other in pairs)) if pairs else ()
     sign = -1 if group.direction == "higher" else 1
-    found: dict[int, list[float]] = {}
-    for one, other in itertools.combinations(_usual_rows(group), 2):
-        few, many = (by_bits.get((row.factorization, row.budget), {}) for row in (one, other))
-        for seed in sorted(one.by_seed.keys() & other.by_seed.keys() & few.keys() & many.keys()):
-            looks = sign * (one.by_seed[seed] - other.by_seed[seed])
-            found.setdefault(seed, []).append(_sign(looks) * _sign(few[seed] - many[seed]))
-    return {seed: statistics.fmean(values) for seed, values in sorted(found.items())}
+    return {
+        seed: statistics.fmean(
+            sign * _sign(one[seed][0] - other[seed][0]) * _sign(one[seed][1] - other[seed][1])
+            for one, other in pairs
+        )
+        for seed in sorted(seeds)
+    }
 
 
 def _sign(number: float) -> float:
@@ -1063,11 +1138,12 @@ def list_interpolation_claims(
     groups: Sequence[Group],
     beside: Mapping[tuple[str, str, str], Mapping[str, Measure]],
 ) -> Iterator[TestedClaim]:
-    """Yield one claim for each group by what is between images, of `low` and conventional."""
+    """Yield one claim for each group by what is between images, of `low` and conventional, or of
+    the one of them that was measured."""
     for group in groups:
         key = (group.recipe_id, group.data_digest, group.protocol)
         control = beside.get(key, {}).get(OF_INTERPOLATION.get(group.measure, ""))
-        cells = select_longest(group)
+        cells = next(iter(_list_pairs(group)), select_longest(group))
         rows = [row for row in (cells.low, cells.conventional) if row is not None]
         if control is None or not rows:
             continue
@@ -1091,7 +1167,7 @@ def list_interpolation_claims(
 
 
 BETWEEN = {
-    KID_MIDPOINTS: "images decoded half way between the latents of two test images are nearer to "
+    KID_HALFWAY: "images decoded half way between the latents of two test images are nearer to "
     "real ones than the means of their pixels",
     PATH_LENGTH: "from one test image to another features go a shorter way through the latents "
     "than through means of pixels",
@@ -1108,18 +1184,23 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
     """Yield one claim for each group with `low` whose tables have their statistics."""
     seen = set()
     for group in groups:
-        cells = select_longest(group)
-        key = (group.recipe_id, group.data_digest, cells.budget)
-        if cells.low is None or not shares.get(key) or key in seen:
+        of_maps = (group.recipe_id, group.data_digest)
+        for cells in list_cells(group):
+            found = shares.get((*of_maps, cells.budget))
+            if cells.low is not None and found:
+                break
+        else:
             continue
-        seen.add(key)
+        if (*of_maps, cells.budget) in seen:
+            continue
+        seen.add((*of_maps, cells.budget))
         yield make_claim(
             cells,
             [cells.low],
             [
                 PairedComparison(
                     "1/2 - mask share at split 1",
-                    {seed: HALF - share for seed, share in sorted(shares[key].items())},
+                    {seed: HALF - share for seed, share in sorted(found.items())},
                 )
             ],
             key="mask-share",

@@ -31,7 +31,7 @@ from lcma.sweeps.measures import (
     FID,
     HELD_OUT,
     KID,
-    KID_MIDPOINTS,
+    KID_HALFWAY,
     OF_INTERPOLATION,
     PATH_LENGTH,
     SWD,
@@ -175,7 +175,9 @@ def _measure_between(
     """Return the measures of what lies between images of the test part, and of means of pixels.
 
     The ends lie half way between the real images that all is compared with, in their order, where
-    the part has as many more; those of a pair are half of the part apart.
+    the part has as many more; those of a pair are half of the part apart. Of what lies half way
+    each image is the end of one; where the ends are the real images themselves, none is compared
+    with its own.
     """
     part = prepared.part("test").images
     places = np.arange(count) * len(part) // count + len(part) // count // 2
@@ -183,13 +185,20 @@ def _measure_between(
     last = first.roll(count // 2, 0)
     real = judge.describe_real(prepared, "test", count, device)
     ends = judge.describe(first)
+    half = count // 2
+    related = torch.zeros(half, count, dtype=torch.bool, device=device)
+    if len(part) < 2 * count:
+        pairs = torch.arange(half, device=device)
+        related[pairs, pairs] = related[pairs, (pairs - half) % count] = True
 
     def measure(points: Iterable[Tensor]) -> tuple[Distance, Distance]:
         described = [judge.describe(images) for images in points]
-        path = [ends, *described, ends.roll(count // 2, 0)]
-        once = slice(None) if count % 2 else slice(count // 2)  # the rest is the same ways back
-        return judge.compare(described[PATH_STEPS // 2 - 1], real), measure_path(
-            [one[once] for one in path]
+        path = [ends, *described, ends.roll(half, 0)]
+        once = slice(None) if count % 2 else slice(half)  # the rest is the same ways back
+        halfway = described[PATH_STEPS // 2 - 1][:half]
+        return (
+            kernel_distance(halfway, real, related),
+            measure_path([one[once] for one in path]),
         )
 
     def measure_pixels() -> _Values:
@@ -197,13 +206,13 @@ def _measure_between(
         found = measure((1 - t) * first.float() + t * last.float() for t in parts)
         return dict(zip(OF_INTERPOLATION.values(), found, strict=True))
 
-    names = (KID_MIDPOINTS, PATH_LENGTH)
+    names = (KID_HALFWAY, PATH_LENGTH)
     found = measure(decode_between(flow, first, last, PATH_STEPS))
     key = f"{judge.key}, {count} paths of {PATH_STEPS} steps"
-    return [
-        *(_make(name, one, count) for name, one in zip(names, found, strict=True)),
-        *_measure_once(prepared, key, count, tuple(OF_INTERPOLATION.values()), measure_pixels),
-    ]
+    controls = _measure_once(prepared, key, count, tuple(OF_INTERPOLATION.values()), measure_pixels)
+    measures = [_make(name, one, count) for name, one in zip(names, found, strict=True)] + controls
+    of_halves = (KID_HALFWAY, OF_INTERPOLATION[KID_HALFWAY])
+    return [replace(one, images=half) if one.name in of_halves else one for one in measures]
 
 
 def measure_path(path: Sequence[Tensor]) -> Distance:

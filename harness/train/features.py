@@ -133,28 +133,38 @@ def _read_weights(path: Path, sha256: str, remedy: str) -> dict[str, Tensor]:
     return weights
 
 
-def kernel_distance(features: Tensor, real: Tensor) -> Distance:
+def kernel_distance(features: Tensor, real: Tensor, related: Tensor | None = None) -> Distance:
     """Return the unbiased squared MMD of features (N, D) by the kernel (x.y / D + 1)^3.
 
     It is zero on average for two sets of one distribution, and may be negative (Binkowski et al.
     2018).
+
+    Args:
+        features: Of independent images.
+        real: Features (M, D) of independent real ones.
+        related: Pairs (N, M) of both that are no independent images, which are left out.
     """
-    return _with_blocks(features, real, _squared_mmd)
+
+    def compute(of: slice, beside: slice) -> float:
+        apart = None if related is None else ~related[of, beside]
+        return _squared_mmd(features[of], real[beside], apart)
+
+    return _with_blocks(len(features), len(real), compute)
 
 
 def frechet_distance(features: Tensor, real: Tensor) -> Distance:
     """Return the Fréchet distance of Gaussians with the moments of features (N, D)."""
-    return _with_blocks(features, real, _frechet)
+    return _with_blocks(len(features), len(real), lambda i, j: _frechet(features[i], real[j]))
 
 
-def _with_blocks(a: Tensor, b: Tensor, compute: Callable[[Tensor, Tensor], float]) -> Distance:
-    size = min(len(a), len(b)) // BLOCKS
-    blocks = [compute(a[k::BLOCKS][:size], b[k::BLOCKS][:size]) for k in range(BLOCKS)]
-    error = block_error(blocks) if size > 1 else math.nan
-    return Distance(compute(a, b), error)
+def _with_blocks(number: int, real: int, compute: Callable[[slice, slice], float]) -> Distance:
+    size = min(number, real) // BLOCKS
+    blocks = [slice(k, BLOCKS * size, BLOCKS) for k in range(BLOCKS)]
+    error = block_error([compute(one, one) for one in blocks]) if size > 1 else math.nan
+    return Distance(compute(slice(None), slice(None)), error)
 
 
-def _squared_mmd(a: Tensor, b: Tensor) -> float:
+def _squared_mmd(a: Tensor, b: Tensor, apart: Tensor | None) -> float:
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
@@ -162,7 +172,8 @@ def _squared_mmd(a: Tensor, b: Tensor) -> float:
         own = kernel(x, x)
         return (own.sum() - own.trace()) / (len(x) * (len(x) - 1))
 
-    return float(mean_of_pairs(a) + mean_of_pairs(b) - 2 * kernel(a, b).mean())
+    between = kernel(a, b) if apart is None else kernel(a, b)[apart]
+    return float(mean_of_pairs(a) + mean_of_pairs(b) - 2 * between.mean())
 
 
 def _frechet(a: Tensor, b: Tensor) -> float:

@@ -219,7 +219,7 @@ def test_notes_say_what_the_numbers_are_worth(filled):
 def test_one_cluster_gives_no_standard_error():
     (group,) = board_of(frame([row("channel", 0, 4.0, standard_error=None)])).groups
     assert group.standard_error is None
-    assert "too few for a standard error" in group.notes[0]
+    assert "without a standard error" in group.notes[0]
 
 
 def test_six_seeds_are_enough():

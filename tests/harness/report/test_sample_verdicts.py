@@ -59,6 +59,23 @@ def test_too_few_seeds_decide_nothing_on_agreement() -> None:
     assert found["agreement"] == "undecided"
 
 
+def test_each_seed_agrees_over_the_same_rules() -> None:
+    """A rule of few seeds, or `low` at a shorter budget, weighs on none."""
+    in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0}
+    rng = np.random.default_rng(0)
+    boards = []
+    for kind, scale in ((SWD, 1.0), (find_measure("bits_per_dim"), 0.1)):
+        found = rows(noisy({n: scale * v for n, v in in_order.items()}, 6, 0.001, rng))
+        against = {"random": 53.0} if kind is SWD else {"random": 40.0 * scale}
+        found += rows(noisy(against, 3, 0.001, rng))
+        short = {"LLL": 60.0} if kind is SWD else {"LLL": 40.0 * scale}
+        found += rows(noisy(short, 6, 0.001, rng), budget=10)
+        boards.append(board(found, None, kind=kind))
+    made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
+    (one,) = (v for v in made.apart if v.claim.key == "agreement")
+    assert (one.comparison.test.mean, one.n) == (-1.0, 6)
+
+
 def test_agreement_is_of_measures_of_samples_alone() -> None:
     made = make_verdicts(board(rows({"LLL": {0: 4.0}})))
     assert "agreement" not in (*made.unmeasured, *made.not_judged, *decisions(made))
@@ -100,7 +117,7 @@ def test_several_recipes_have_a_claim_together() -> None:
 @pytest.mark.parametrize(("of_pixels", "decision"), [(5.0, "supported"), (3.0, "refuted")])
 @pytest.mark.parametrize(
     ("measure", "pixels"),
-    [("kid_midpoints", "kid_pixel_midpoints"), ("path_length", "path_length_pixels")],
+    [("kid_halfway", "kid_pixels_halfway"), ("path_length", "path_length_pixels")],
 )
 def test_interpolations_have_to_beat_the_means_of_pixels(
     measure: str, pixels: str, of_pixels: float, decision: str

@@ -299,13 +299,46 @@ def test_whether_faces_gain_more(faces, objects, decision, variant):
 
 def test_means_over_flows_and_data_sets():
     one = rows(shifted(-0.1))
-    other = rows(shifted(-0.2), dataset="photos8", data_digest="e" * 64)
+    other = rows(shifted(-0.2), dataset="cifar10-16", data_digest="e" * 64)
+    smaller = rows(shifted(0.7), dataset="cifar10-8", data_digest="f" * 64, size=8)
+    whole = rows(shifted(0.8), dataset="cifar10", data_digest="0" * 64, size=32)
     glow = rows(shifted(-0.3, base="channel"), flow="glow", recipe_id="g" * 20)
-    made = make_verdicts(board(one + other + glow))
+    made = make_verdicts(board(one + other + smaller + whole + glow))
     claims = {one.claim.key: one for one in made.verdicts}
     assert claims["table1-mean"].comparison.test.mean == pytest.approx(-0.15, abs=0.01)
     assert claims["table2-mean"].comparison.test.mean == pytest.approx(-0.2, abs=0.01)
     assert claims["table1-mean"].decision == "supported"
+
+
+def test_a_data_set_counts_once_in_a_mean_over_sets():
+    """Faces as floats, of which the paper prints numbers; one length, one budget, one recipe."""
+    shipped, changed = (
+        catalog.recipe("realnvp", "cifar10-16", "tiny", {"training": {"steps": 250}} | more)
+        for more in ({}, {"model": {"architecture": {"masks": "even-first"}}})
+    )
+    faces = {"dataset": "celeba64-16", "data_digest": "f" * 64}
+    found = rows(shifted(-0.3), variant="float", recipe_id=shipped.id, **faces)
+    found += rows(shifted(5.0), variant="u8", recipe_id=shipped.id, **faces)
+    objects = {"dataset": "cifar10-16"}
+    found += rows(shifted(-0.1), recipe_id=shipped.id, **objects)
+    longer = {"LLL": shifted(6.0)["LLL"]}
+    found += rows(longer, recipe_id=shipped.id, budget=500, **objects)
+    found += rows(shifted(7.0), recipe_id=changed.id, **objects)
+    found += rows(shifted(8.0), recipe_id="9" * 20, steps=1000, **objects)
+    made = make_verdicts(board(found, recipes=bodies(shipped, changed)))
+    (claim,) = (one for one in made.verdicts if one.claim.key == "table1-mean")
+    assert "2 data sets (celeba64-16-float, cifar10-16)" in claim.claim.text
+    assert claim.comparison.test.mean == pytest.approx(-0.2, abs=0.01)
+    assert {cells.budget for cells in claim.claim.members} == {100}
+
+
+def test_faces_are_held_against_objects_at_a_budget_that_both_have():
+    of_faces = {"dataset": "celeba64-16", "data_digest": "f" * 64}
+    found = rows(shifted(-0.3), **of_faces) + rows(shifted(-0.1), dataset="cifar10-16")
+    found += rows({"LLL": shifted(3.0)["LLL"]}, dataset="cifar10-16", budget=500)
+    made = make_verdicts(board(found))
+    (claim,) = (one for one in made.verdicts if one.claim.key == "faces")
+    assert claim.comparison.test.mean == pytest.approx(-0.2, abs=0.01)
 
 
 def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_differ_in():
@@ -337,6 +370,10 @@ def test_how_much_of_the_map_is_the_masks():
     made = make_verdicts(board(rows(bits)), low)
     (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
     assert one.decision == "refuted"
+    longer = rows({"LLL": bits["LLL"]}, budget=500)
+    made = make_verdicts(board(rows(bits) + longer), shares)
+    (one,) = (one for one in made.verdicts if one.claim.key == "mask-share")
+    assert one.claim.cells.budget == 100, "the longest whose maps are there"
 
 
 @pytest.mark.parametrize(
@@ -454,14 +491,14 @@ def every_undecided():
         for flow, dataset, settings in (
             ("realnvp", "photos16", steps),
             ("realnvp", "photos16", {"training": {"steps": 1000}}),
-            ("realnvp", "photos32", steps | rate),
+            ("realnvp", "cifar10-16", steps | rate),
             ("glow", "photos16", None),
         )
     )
     found = rows(bits, recipe_id=short.id)
     found += rows({"LLL": bits["LLL"]}, budget=500, recipe_id=short.id)
     found += rows(bits, steps=1000, recipe_id=long.id)
-    found += rows(bits, dataset="photos32", data_digest="e" * 64, recipe_id=wide.id)
+    found += rows(bits, dataset="cifar10-16", data_digest="e" * 64, recipe_id=wide.id)
     own = {"channel": bits["random"], "LL": bits["LLL"]}
     found += rows(own, flow="glow", recipe_id=glow.id, splits=2, steps=1200)
     recipes = {recipe.id: recipe for recipe in (short, long, wide, glow)}
