@@ -113,7 +113,7 @@ def find_measurable(
     able, reasons = [], []
     for one in trials:
         try:
-            if _find_stored(store, one, measurement) is None:
+            if _find_stored(store, place, one, measurement) is None:
                 weights.require_weights(store, place, one)
                 prepared = weights.load_data(place, one)
                 measurement.judge.require_images(prepared, measurement.protocol.sampling)
@@ -130,10 +130,25 @@ def find_measurable(
     return able, why
 
 
-def _find_stored(store: Store, one: JobFacts, measurement: Measurement) -> db.Result | None:
+def _find_stored(
+    store: Store, place: Place, one: JobFacts, measurement: Measurement
+) -> db.Result | None:
+    """Return a result that has the measure, None where there is more to measure.
+
+    That is where one of an earlier version lacks what is measured beside it, and the weights are
+    there.
+    """
     stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
-    has = stored is not None and stored.measure(measurement.judge.name) is not None
-    return stored if has else None
+    names = measurement.judge.names
+    if stored is None or stored.measure(names[0]) is None:
+        return None
+    if all(stored.measure(name) is not None for name in names):
+        return stored
+    try:
+        weights.require_weights(store, place, one)
+    except UserError:
+        return stored
+    return None
 
 
 def measure_trial(
@@ -146,12 +161,12 @@ def measure_trial(
 ) -> Reevaluated:
     """Take a measure of the samples of a trial's kept weights, and store it.
 
-    What is stored is returned as it is. Raises UserError if weights or images are missing, damaged
-    or not those of the trial, if the images cannot be measured so, and if another value was stored
-    meanwhile.
+    What is stored is returned as it is; what it lacks beside the measure is added. Raises UserError
+    if weights or images are missing, damaged or not those of the trial, if the images cannot be
+    measured so, and if another value was stored meanwhile.
     """
     judge, protocol = measurement.judge, measurement.protocol
-    stored = _find_stored(store, one, measurement)
+    stored = _find_stored(store, place, one, measurement)
     if stored is not None:
         return Reevaluated(one, stored, new=False)
     if one.state == "running":
@@ -174,6 +189,7 @@ def measure_trial(
         seed=one.seed,
         device=torch.device(device),
     )
+    there = store.result(one.subject, one.data_digest, protocol.name)
     result = db.Result(
         trial_id=one.subject,
         data_digest=one.data_digest,
@@ -181,7 +197,7 @@ def measure_trial(
         protocol=protocol.name,
         protocol_body=protocol.body,
         precision="float32",
-        measures=measures,
+        measures=tuple(m for m in measures if there is None or there.measure(m.name) is None),
     )
     by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
     return store_evaluation(store, one, result, by, stopwatch)
@@ -238,7 +254,7 @@ def measure_on_cluster(
         LaunchInterrupted: A signal ended it; what was measured is stored.
     """
     measurement = make_measurement(name, **options)
-    left = [one for one in trials if _find_stored(store, one, measurement) is None]
+    left = [one for one in trials if _find_stored(store, place, one, measurement) is None]
     if left:
         sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in left}
         recipes = [weights.load_recipe(store, one) for one in left]

@@ -64,6 +64,11 @@ class Judge:
     least: int = 2
     _real: dict[tuple[str, PartName, int], Tensor] = field(default_factory=dict, repr=False)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and those of the measures that are taken with it."""
+        return (self.name, *(OF_INTERPOLATION if self.name == KID else ()))
+
     def require_images(self, prepared: Prepared, sampling: Sampling) -> None:
         """Raise UserError where a set's images are too few or too small for it."""
         manifest = prepared.manifest

@@ -338,11 +338,16 @@ def measured(trained, capsys):
     return here
 
 
+def forget(here, names: str) -> None:
+    """Take measures out of the database."""
+    here.change(f"DELETE FROM measures WHERE name LIKE '{names}'")
+    here.change(f"DELETE FROM cells WHERE measure LIKE '{names}'")
+    here.change(f"DELETE FROM measure_kinds WHERE name LIKE '{names}'")
+
+
 def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measured) -> None:
     plain = measured.stored("plain")
-    measured.change("DELETE FROM measures WHERE name LIKE '%swd%'")
-    measured.change("DELETE FROM cells WHERE measure LIKE '%swd%'")
-    measured.change("DELETE FROM measure_kinds WHERE name LIKE '%swd%'")
+    forget(measured, "%swd%")
     code, out, err = measured.measure("swd", measured.one.trial_id)
     assert (code, err) == (0, "")
     assert "there already" not in out
@@ -455,10 +460,20 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
     code, out, err = measured.measure("kid", "--samples=30", "--json")
     (again,) = json.loads(out)
     assert (again["new"], again["measures"]) == (False, found)
+    forget(measured, "%halfway")  # as an earlier version left it
+    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    (again,) = json.loads(out)
+    assert (again["new"], again["measures"]) == (True, found)
     code, out, err = measured.measure("kid", "--samples=40")
     assert (code, err) == (0, "")
     code, out, _ = measured.board("--by", "kid", "--json")
     assert len(json.loads(out)["groups"]) == 2
+    forget(measured, "%halfway")
+    measured.weights.unlink()
+    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    (again,) = json.loads(out)
+    assert (code, again["new"]) == (0, False)
+    assert "kid_halfway" not in again["measures"]
 
 
 def test_a_straight_path_has_length_one_and_a_detour_its_own() -> None:
