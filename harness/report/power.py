@@ -192,6 +192,6 @@ def _list_unknown(power: Power, first: str) -> Iterator[str]:
     named = ", ".join(names[:MOST_NAMED])
     if len(names) > MOST_NAMED:
         named += f" and {len(names) - MOST_NAMED} more"
-    lack = "no results of the same recipe on the same images at two seeds"
+    lack = "no two rules of the same recipe have results on the same images at two seeds"
     why = f"How many seeds are enough for {named} is not known: {lack}."
     yield f"{why} `{first}` gives a first spread."
