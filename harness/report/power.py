@@ -55,13 +55,24 @@ def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> st
         return f"One seed says nothing of the spread: `{again(3)}` gives a first one."
     need = next((n for n in reversed(one.needed) if n.seeds is not None and n.seeds > one.n), None)
     if need is None or need.seeds is None:
-        return f"{one.name}: {one.n} seeds show differences from {one.detectable:.3f} on."
+        seeds = f"{one.name}: {format_count(one.n, 'seed')}"
+        if one.detectable is not None:
+            return f"{seeds} show differences from {one.detectable:.3f} on."
+        return (
+            f"{seeds} decide nothing; the difference spreads by {one.spread.deviation:.3g} over "
+            f"seeds, too much to show {max(n.difference for n in one.needed)} bits/dim by any "
+            "number of seeds that can be run."
+        )
     hours = [hours * (need.seeds - one.n) / need.seeds for hours in need.hours.values()]
     time = f", in about {format_duration(3600 * min(hours) / slots)} here" if hours else ""
     decide = "decide nothing" if one.detectable is None else f"show {one.detectable:.3f} or more"
+    enough = f"{need.seeds}"
+    if need.seeds_at_upper != need.seeds:
+        most = "many more" if need.seeds_at_upper is None else f"{need.seeds_at_upper}"
+        enough += f" to {most}, as far as the spread is known,"
     return (
         f"{one.name}: {format_count(one.n, 'seed')} {decide}; for a difference of "
-        f"{need.difference} bits/dim {need.seeds} would do (80 % power)"
+        f"{need.difference} bits/dim {enough} would do (80 % power)"
         f"{time}: `{again(need.seeds)}`"
     )
 

@@ -18,9 +18,11 @@ from lcma import db
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
+from lcma.harness.report.power import summarize_power
 from lcma.harness.results.power import compute_power
 from lcma.harness.results.verdicts import PairedComparison, decide_claims, make_verdicts
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import list_histories, make_nodes, make_plan, register_plan
+from lcma.harness.run.prediction import predict_hours, predict_power
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
@@ -152,7 +154,7 @@ PAIRED = {("LL", 20): 1.0, ("checkerboard-even", None): -1.0}
 @pytest.mark.slow_on("postgresql")
 def test_without_earlier_results_a_line_says_what_gives_them(earlier: Earlier) -> None:
     text = earlier.text("--seeds", "6")
-    said = "How many seeds are enough for realnvp on photos8 is not known: no results of the same"
+    said = "How many seeds are enough for realnvp on photos8 is not known: no two rules of the"
     assert said in text
     assert f"`lcma launch {earlier.file} --seeds 3` gives a first spread." in text
     found = earlier.plan()
@@ -298,6 +300,31 @@ def test_fewer_than_six_seeds_show_nothing(earlier: Earlier) -> None:
     assert {one["detectable"] for one in found.values()} == {None}
     assert min(need["seeds"] for one in found.values() for need in one["needed"]) == 6
     assert "nothing" in earlier.text("--seeds", "5").split("What its seeds could show")[1]
+
+
+@pytest.mark.slow_on("postgresql")
+@pytest.mark.parametrize(
+    ("spread", "seeds", "said"),
+    [
+        (3000.0, 2, "2 seeds decide nothing; the difference spreads by "),
+        (3000.0, 6, "6 seeds show differences from "),
+        (0.03, 3, "0.05 bits/dim 9 to 11, as far as the spread is known, would do"),
+        (0.0001, 8, "8 seeds show differences from 0.000 on."),
+    ],
+)
+def test_a_launch_ends_with_what_its_seeds_can_show(
+    earlier: Earlier, spread: float, seeds: int, said: str
+) -> None:
+    def bits(factorization: str, budget: int | None, seed: int) -> float:
+        return 4 + spread * (spread_bits(factorization, budget, seed) - 4) / 0.02
+
+    earlier.add(seeds, bits)
+    spec = specs.check(merged(SWEEP, {"seeds": seeds}), "test")
+    plan = make_plan(spec, earlier.place, earlier.store)
+    predicted = predict_hours(plan, earlier.store, plan.spec.gpus)
+    power = predict_power(plan, list_histories(earlier.store), predicted)
+    sentence = summarize_power(power, lambda seeds: f"lcma launch --seeds {seeds}", 1)
+    assert said in str(sentence)
 
 
 def test_seeds_come_with_the_device_hours_of_the_sweep(earlier: Earlier) -> None:
