@@ -185,7 +185,8 @@ def board(
         store: The database or its URL; by default as in `connect`.
         by: The measure that rows are ranked by.
         sweep: The name or id of a sweep; by default all results.
-        against: The factorization that differences are from.
+        against: The factorization that differences are from, such as ``low@1000`` where it has
+            several budgets.
         factorization: Only these, under any of their names.
         **where: By column of the view `trial_results` (flow, dataset, profile, protocol, ...) the
             value, or a tuple of values, that it may have.

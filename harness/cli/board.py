@@ -24,7 +24,12 @@ def board(
         str, typer.Option("--by", metavar="MEASURE", help="What rows are ranked by")
     ] = BITS_PER_DIM,
     against: Annotated[
-        str, typer.Option(metavar="NAME", help="The factorization that others are compared with")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The factorization that others are compared with, such as low@1000 where it has "
+            "several budgets",
+        ),
     ] = "conventional",
     effects: Annotated[
         bool,

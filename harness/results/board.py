@@ -222,7 +222,8 @@ def read_board(
         store: The database.
         measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
-        against: The factorization that differences are from.
+        against: The factorization that differences are from; NAME@BUDGET, such as ``low@1000``,
+            where it has several budgets.
         where: Columns of `trial_results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
@@ -233,8 +234,9 @@ def read_board(
     kind = find_ranked_measure(store, measure)
     cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
-    if against not in {cell.factorization for cell in cells}:
-        against = factorizations.normalize(against)
+    rule, at, budget = against.partition("@")
+    if rule not in {cell.factorization for cell in cells}:
+        against = factorizations.normalize(rule) + at + budget
     lost = [
         one
         for one in store.lost_trials(sweep_id)
@@ -556,16 +558,17 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
 def _find_reference(
     cells: Collection[CellKey], own: str | None, splits: int, against: str
 ) -> CellKey | None:
+    rule, _, budget = against.partition("@")
     # A rule of a plug-in that is not loaded is known by its results.
-    name = against if against in {cell[0] for cell in cells} else _canonical(against, own, splits)
-    found = [cell for cell in cells if cell[0] == name]
+    name = rule if rule in {cell[0] for cell in cells} else _canonical(rule, own, splits)
+    found = [cell for cell in cells if cell[0] == name and budget in ("", str(cell[1]))]
     if len(found) > 1:  # the rule itself, rather than it with options of its map
         found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
-        budgets = ", ".join(sorted({str(cell[1]) for cell in found}))
+        budgets = [f"{rule}@{one}" for one in sorted({cell[1] or 0 for cell in found})]
         raise UserError(
-            f"{printable(against)} has several rows here (budgets {budgets}): differences "
-            "need one row"
+            f"{printable(against)} has several rows here, and differences need one: give one of "
+            f"{printable(', '.join(budgets))}"
         )
     return found[0] if found else None
 

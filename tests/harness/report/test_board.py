@@ -501,9 +501,14 @@ def test_a_reference_without_results_leaves_no_differences():
 
 
 def test_a_reference_that_stands_for_several_rows_is_refused():
-    rows = [row("LLL", 0, 4.0, budget=budget) for budget in (100, 200)]
-    with pytest.raises(UserError, match="low has several rows here"):
+    rows = [row("LLL", 0, budget / 100, budget=budget) for budget in (100, 1000, 200)]
+    said = "low has several rows here, .* give one of low@100, low@200, low@1000"
+    with pytest.raises(UserError, match=said):
         board_of(frame(rows), against="low")
+    (group,) = board_of(frame(rows), against="low@1000").groups
+    found = {one.budget: one.difference and one.difference.mean for one in group.rows}
+    assert found == {100: -9.0, 200: -8.0, 1000: None}
+    assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
 WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
