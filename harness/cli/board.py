@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, choose_sweep
 from lcma.harness.text import format_count, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -59,7 +59,7 @@ def board(
     from lcma.harness.report.targets import require_picture
     from lcma.harness.results.board import filter_board, read_board, read_contents
     from lcma.harness.results.effects import compute_effects
-    from lcma.harness.results.lookup import find_sweep, require_results
+    from lcma.harness.results.lookup import require_results
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command, print_commands
@@ -67,7 +67,7 @@ def board(
     if picture is not None:
         require_picture(picture)
     store = connect(find_place(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
     if sweep_id is None and not json and not effects and not factorization:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, choose_sweep
 from lcma.sweeps.errors import UserError
 
 
@@ -41,7 +41,6 @@ def publish(
     from lcma.db import connect, publishing
     from lcma.harness.place import find_place
     from lcma.harness.report.export import parse_filters
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.shards import require_new, write_shard
     from lcma.harness.terminal import print_line, reporting_progress
     from lcma.harness.text import format_count, format_size, to_json
@@ -57,7 +56,7 @@ def publish(
             )
     filters = parse_filters(where or ())
     store = connect(find_place(db, None, None).db, create=False)
-    sweeps = [find_sweep(store, name) for name in sweep or ()]
+    sweeps = [choose_sweep(store, name) for name in sweep or ()]
     with (
         tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder,
         reporting_progress() as progress,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial
+from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial, choose_sweep
 from lcma.sweeps.errors import UserError
 
 
@@ -36,7 +36,6 @@ def evaluate(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.evaluations import describe_evaluation, evaluation_as_dict
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.results.trials import (
         choose_trials,
         describe_trial,
@@ -55,7 +54,7 @@ def evaluate(
     if trial is not None:
         chosen = choose_trials(store, trial, sweep)
     else:
-        found = find_sweep(store, sweep)
+        found = choose_sweep(store, sweep)
         chosen = list_trials_with_weights(store, found.id)
         if not chosen:
             raise no_weights_error(found, newest=sweep is None)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Measure, Runs
+from lcma.harness.cli.options import Data, Db, Json, Measure, Runs, choose_sweep
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
@@ -160,12 +160,11 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.run.tensorboard import write_curves
     from lcma.harness.terminal import Console
 
     store = connect(place.db, create=False)
-    written = write_curves(folder, store, store.job_ids(find_sweep(store, sweep).id))
+    written = write_curves(folder, store, store.job_ids(choose_sweep(store, sweep).id))
     line = f"{format_count(written, 'run')} in {folder}: tensorboard --logdir {folder}"
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
@@ -184,13 +183,12 @@ def _write_site(
 
     from lcma.db import connect
     from lcma.harness.report import site
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.terminal import Console
 
     if out == "-":
         raise UserError("a site is a folder of pages: give --out DIR")
     store = connect(place.db, create=False)
-    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     options = site.SiteOptions(
         sweep_id=sweep_id, measure=measure, samples=samples, database=database
     )

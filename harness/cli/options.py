@@ -1,12 +1,16 @@
 """Options and arguments that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcma.harness.cli.completions import complete_dataset, complete_flow, complete_profile
 from lcma.harness.report.targets import PictureFormat
+
+if TYPE_CHECKING:
+    from lcma.db import Store
+    from lcma.db import Sweep as StoredSweep
 
 Db = Annotated[
     str | None,
@@ -76,3 +80,17 @@ Picture = Annotated[
     PictureFormat | None,
     typer.Option("--format", help="png, svg or pdf (default: as --out ends, else png)"),
 ]
+
+
+def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
+    """Return the sweep of that name or id, or the newest; say on stderr where several are named so.
+
+    Raises UserError where there is none.
+    """
+    from lcma.harness.results.lookup import find_sweep, note_namesakes
+    from lcma.harness.terminal import print_error
+
+    found = find_sweep(store, name)
+    if name == found.name and (note := note_namesakes(store.sweeps(), found)):
+        print_error(note)
+    return found

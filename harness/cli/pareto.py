@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, Out, Picture
+from lcma.harness.cli.options import (
+    Db,
+    Json,
+    OnlyDataset,
+    OnlyFlow,
+    OnlyProfile,
+    Out,
+    Picture,
+    choose_sweep,
+)
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -49,7 +58,6 @@ def pareto(
     from lcma.harness.report.budgets import budgets_as_records, render_budgets
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command, print_commands
@@ -58,7 +66,7 @@ def pareto(
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     curves = read_budget_curves(
         store,

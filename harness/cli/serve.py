@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Measure, Runs
+from lcma.harness.cli.options import Db, Measure, Runs, choose_sweep
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
@@ -34,13 +34,12 @@ def serve(
     from lcma.harness.report.site import Site, SiteOptions
     from lcma.harness.report.site.serving import Server, require_loopback
     from lcma.harness.results.board import find_ranked_measure
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.terminal import Console
 
     require_loopback(host)
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
-    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     find_ranked_measure(store, measure)  # refuses any other before a port is taken
     options = SiteOptions(sweep_id=sweep_id, samples=False, live=True, measure=measure)
     Site(store, place, options)  # fails early if an extra is not installed

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Db, Json, choose_sweep
 from lcma.sweeps.errors import UserError
 
 
@@ -31,7 +31,6 @@ def status(
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.status import (
@@ -51,9 +50,9 @@ def status(
         )
     store = connect(find_place(db, None, None).db, create=False)
     if watch:
-        watch_sweep(store, find_sweep(store, sweep), Console(), interval)
+        watch_sweep(store, choose_sweep(store, sweep), Console(), interval)
     elif sweep is not None:
-        of_sweep = read_sweep_status(store, find_sweep(store, sweep))
+        of_sweep = read_sweep_status(store, choose_sweep(store, sweep))
         if json:
             print(to_json(sweep_status_as_dict(of_sweep)))
         else:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile
+from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, choose_sweep
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -39,7 +39,7 @@ def verdicts(
     from lcma.harness.data import know_own
     from lcma.harness.place import find_place
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
-    from lcma.harness.results.lookup import find_sweep, require_results
+    from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
@@ -50,7 +50,7 @@ def verdicts(
     place = find_place(db, None, None)
     know_own(place.data)
     store = connect(place.db, create=False)
-    sweep_id = None if sweep is None else find_sweep(store, sweep).id
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
     require_results(store, sweep_id, given)

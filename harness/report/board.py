@@ -151,7 +151,7 @@ def group_table(group: Group) -> Table:
         for one in COLUMNS
     )
     if any(row.published for row in group.rows):
-        columns += (TableColumn("published", right=True),)
+        columns += (TableColumn("published", "printed", right=True),)
     bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
     lines: list[Bar | BoardRow] = [*bars, *group.rows]
     lines.sort(key=lambda one: _place(one, group.direction))

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,18 @@ def find_sweep(store: Store, name: str | None) -> Sweep:
         hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
         raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
     return named[-1]
+
+
+def note_namesakes(sweeps: Sequence[Sweep], chosen: Sweep) -> str | None:
+    """Return a line where other sweeps have the name of the one that was chosen by it."""
+    others = [one.id[:8] for one in sweeps if one.name == chosen.name and one.id != chosen.id]
+    if not others:
+        return None
+    verb = "is" if len(others) == 1 else "are"
+    return printable(
+        f"this is the newest sweep named {chosen.name}; {', '.join(others)} {verb} named so too: "
+        "--sweep takes an id, and without --sweep the results of all sweeps are shown"
+    )
 
 
 def parse_object(text: str) -> dict[str, Any]:

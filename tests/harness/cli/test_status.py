@@ -13,7 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from lcma.db.schema import sweeps
 from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed
 
@@ -142,3 +144,23 @@ def test_an_interval_that_nobody_can_wait_is_refused(
     code, out, err = typed(*command, "--interval", interval)
     assert (code, out) == (2, "")
     assert "--interval" in err
+
+
+def test_of_several_sweeps_of_a_name_the_newest_is_taken_and_said(
+    planned: World, typed: Typed
+) -> None:
+    """As a change of the file, or a merge, leaves them."""
+    planned.finish_trial(0)
+    with sa.create_engine(planned.store.url, poolclass=sa.NullPool).begin() as connection:
+        row = dict(connection.execute(sa.select(sweeps)).mappings().one())
+        row |= {"id": "a-newer-one", "created": row["created"] + 1}
+        connection.execute(sa.insert(sweeps).values(row))
+    code, out, err = typed("status", "--sweep", "demo", "--json")
+    assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
+    assert err == (
+        "lcma: this is the newest sweep named demo; s is named so too: --sweep takes an id, and "
+        "without --sweep the results of all sweeps are shown\n"
+    )
+    for command in ("board", "verdicts"):
+        assert "this is the newest sweep named demo" in typed(command, "--sweep", "demo")[2]
+        assert typed(command, "--sweep", "s")[::2] == (0, "")
