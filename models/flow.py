@@ -216,7 +216,7 @@ class Flow(nn.Module):
     ) -> Tensor:
         """Draw integer images (count, C, H, W), values 0..255.
 
-        An inverse may overflow far from what was learned; such entries are 0, those above all numbers 255.
+        An inverse may overflow far from what was learned: such entries are 0, or 255.
 
         Args:
             count: Number of images.

@@ -24,12 +24,14 @@ from lcma.harness.run.plan import (
     list_histories,
     make_plan,
     open_existing,
+    preparable_sets,
 )
 from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness
 from lcma.harness.text import format_count
+from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import (
     describe_limits,
@@ -162,11 +164,18 @@ def show_plan(
     few = ["launch", spec, *replace(asked, seeds=PILOT).words]
     console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
+    if plan.spec.tune is not None:
+        console.print(
+            "This is the plan of its matrix alone. `lcma tune` searches "
+            f"{escape(_describe_search(plan, spec, where))}",
+            soft_wrap=True,
+            highlight=False,
+        )
     if plan.lost:
         again = format_command(*words, "--retry", db=db, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
-    if not left and not pretrain:
+    if not left and not pretrain and plan.spec.tune is None:
         console.print("[green]Nothing is left to do.[/]")
         print_commands(console, [format_command("board", db=db)])
         return
@@ -182,7 +191,16 @@ def show_plan(
         format_command("data", "prepare", name, "--from", "PATH", data=data)
         for name in _to_prepare(plan, where)
     ]
+    if plan.spec.tune is not None:
+        words, skip = ["tune", spec, *asked.words], []
     print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
+
+
+def _describe_search(plan: Plan, spec: str, where: Place) -> str:
+    try:
+        return f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
+    except UserError as error:
+        return f"nothing: {error}"
 
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:

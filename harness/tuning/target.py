@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from lcma.harness.text import format_count
 from lcma.sweeps import factorizations, settings
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Trial, expand
@@ -59,6 +60,21 @@ def count_images(trial: Trial) -> tuple[int, int]:
     """Return the images of a trial's stand-alone pretraining, and of its training."""
     batch = trial.recipe.optimization.batch
     return (trial.budget or 0) * batch, trial.recipe.training.steps * batch
+
+
+def describe_search(target: StudyTarget) -> str:
+    """Return in a sentence what a study trains."""
+    tune, each = target.tune, f"by {format_count(target.seeds, 'seed')} each"
+    if tune.patterns is None:
+        return (
+            f"{tune.most} of the {len(tune.points)} budgets from {tune.points[0]} to "
+            f"{tune.points[-1]} steps, {each}"
+        )
+    number, parts = len(target.patterns), list[str]()
+    for steps in tune.patterns.rungs:
+        parts.append(f"{'the best ' if parts else ''}{number} for {steps} steps")
+        number = max(1, number // tune.patterns.reduction)
+    return f"patterns of each split: {', then '.join(parts)}, {each}"
 
 
 def make_target(spec: Spec, where: str, preparable: list[str]) -> StudyTarget:

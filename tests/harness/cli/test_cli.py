@@ -602,3 +602,23 @@ def refused(outcome: tuple[int, str, str], said: str) -> None:
     assert err.startswith("lcma: ")
     assert err.count("\n") == 1
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("sweep", "said"),
+    [
+        ("search", "216 for 150 steps, then the best 72 for 300 steps, then the best 24 for 600"),
+        ("tune", "14 of the 14 budgets from 0 to 1000 steps, by 3 seeds each."),
+    ],
+)
+def test_a_plan_of_a_study_says_what_tune_searches(capsys, in_tmp: Path, sweep, said) -> None:
+    code, out, err = run(capsys, "plan", sweep)
+    assert (code, err) == (0, "")
+    assert said in out
+    assert f"Next: lcma tune {sweep}\n" in out
+    several = {"flow": ["realnvp", "glow"], "dataset": "photos8", "factorization": "conventional"}
+    body = {"name": "x", "matrix": several, "seeds": 1, "tune": {"budget": {"low": 10, "high": 20}}}
+    (in_tmp / "x.yaml").write_text(json.dumps(body))
+    code, out, err = run(capsys, "plan", "x.yaml")
+    assert (code, err) == (0, "")
+    assert "`lcma tune` searches nothing: x.yaml: `matrix.flow`: a study tunes one" in out
