@@ -58,16 +58,20 @@ class TimeLeft:
         self._made: dict[str, int] = {}
         self._kinds: dict[str, tuple[str, str, str]] = {}
         self._began: float | None = None
+        self._moved = 0.0
 
     def update(self, running: Sequence[JobFacts]) -> None:
         """Look at the running jobs."""
         if running and self._began is None:
             self._began = time.monotonic()
+        before = sum(self._made.values())
         for job in running:
             first = self._first_steps.setdefault(job.job_id, job.first_step or 0)
             self._made[job.job_id] = max(job.step - first, self._made.get(job.job_id, 0))
             what = "training" if job.kind == "trial" else "pretraining"
             self._kinds[job.job_id] = what, job.flow, job.dataset
+        if sum(self._made.values()) > before:
+            self._moved = time.monotonic()
 
     def seconds(self, ended: int, running: Sequence[JobFacts]) -> float | None:
         """Return the seconds left; None where they cannot be known."""
@@ -80,7 +84,8 @@ class TimeLeft:
             return max(0.0, sum(self._seconds.values()) - spent) / tasks
         if not ended or not made:
             return None
-        return (time.monotonic() - self._began) * max(0, self._steps - made) / made
+        # Of the time until the last step: what starts, or evaluates, is not slower for that.
+        return (self._moved - self._began) * max(0, self._steps - made) / made
 
 
 class Bars:

@@ -91,7 +91,10 @@ def test_without_a_history_the_pace_counts_once_a_job_has_ended(
         lease_seconds=60.0,
     )
     running = planned.store.running_jobs()
-    left.update(running)
     now = 160.0
+    left.update(running)
     assert left.seconds(0, running) is None
     assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250)
+    now = 400.0
+    left.update(running)
+    assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250), "nothing has moved"
