@@ -346,8 +346,9 @@ def format_titles(group: Group) -> tuple[str, str]:
     )
     if group.settings:
         title += f"; {printable(group.settings)}"
+    images = "" if group.images is None else f"{format_count(group.images, 'test image')}, "
     under = (
-        f"data {short_id(group.data_digest)}, recipe {short_id(group.recipe_id)}, "
+        f"data {short_id(group.data_digest)}, {images}recipe {short_id(group.recipe_id)}, "
         f"protocol {printable(group.protocol)}, {printable(group.precision)}"
     )
     return title, under

@@ -438,11 +438,11 @@ def test_printed_numbers_stand_beside_their_cells():
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
-    assert "| published |" in board_as_markdown(board)
+    assert "| printed |" in board_as_markdown(board)
     lines = shown(board, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
-    assert "| published |" not in board_as_markdown(board_of(three()))
+    assert "| printed |" not in board_as_markdown(board_of(three()))
 
 
 def test_groups_say_in_what_their_recipes_differ():

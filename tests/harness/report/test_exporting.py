@@ -340,6 +340,14 @@ def test_latex_escapes_are_balanced_ascii(text):
         assert escaped.count(special) == escaped.count("\\" + special)
 
 
+def test_every_column_of_a_board_is_explained() -> None:
+    golden = Path(__file__).parent / "golden" / "board.csv"
+    docs = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    section = docs.split("### Columns of a board")[1].split("\n## ")[0]
+    (columns, *_) = csv.reader(golden.read_text().splitlines())
+    assert [name for name in columns if f"`{name}`" not in section] == []
+
+
 def test_parquet_has_types_also_where_nothing_is_known():
     result = QueryResult(
         ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
