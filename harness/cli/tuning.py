@@ -8,9 +8,13 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from lcma.db import Store
 from lcma.harness.cli.launching import AT_LIMIT, STOPPED, ending_early
 from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.place import Place, find_place
+from lcma.harness.report.budgets import list_sentences
+from lcma.harness.results.budgets import read_budget_curves
+from lcma.harness.results.lookup import find_sweep
 from lcma.harness.run.driver import Display
 from lcma.harness.run.limits import Limits, require_hours
 from lcma.harness.run.outages import wait_out
@@ -26,6 +30,7 @@ from lcma.harness.run.workers import (
     resolve_resources,
 )
 from lcma.harness.terminal import Console
+from lcma.harness.text import printable
 from lcma.harness.tuning.opening import open_tuner
 from lcma.harness.tuning.outcome import (
     PatternOutcome,
@@ -157,12 +162,29 @@ def run_study(asked: Asked) -> None:
             console.print(escape(finals_spec(target, found)), highlight=False, soft_wrap=True)
         print_commands(console, [board, dashboard])
     else:
+        _print_answer(console, store, target)
         pareto = format_command("pareto", "--sweep", spec.name, db=asked.db)
         print_commands(console, [pareto, board, dashboard])
     if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
         why = format_command("status", db=asked.db)
         print_commands(console, [why], "Some did not end well. See why with")
         sys.exit(1)
+
+
+def _print_answer(console: Console, store: Store, target: StudyTarget) -> None:
+    """Print what `lcma pareto` says of the study's results."""
+    try:
+        curves = read_budget_curves(
+            store,
+            measure=target.tune.measure,
+            sweep_id=find_sweep(store, target.spec.name).id,
+            factorization=target.tune.factorization,
+        )
+    except UserError:  # all were lost
+        return
+    for curve in curves:
+        for sentence in list_sentences(curve):
+            console.print(escape(printable(sentence)), highlight=False, soft_wrap=True)
 
 
 def _spec(asked: Asked, place: Place) -> Spec:
