@@ -1,6 +1,7 @@
 """Normalizing flows for images whose log-determinant is known dimension by dimension."""
 
 from lcma.models.build import build, build_from_tables, build_nms
+from lcma.models.check import check_flow
 from lcma.models.factorization import Map, SplitTable, make_tables
 from lcma.models.flow import Flow, Likelihood
 from lcma.models.nets import CouplingNets
@@ -14,5 +15,6 @@ __all__ = [
     "build",
     "build_from_tables",
     "build_nms",
+    "check_flow",
     "make_tables",
 ]

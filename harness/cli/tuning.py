@@ -107,7 +107,8 @@ def run_study(asked: Asked) -> None:
     limits = Limits(device_hours=asked.max_device_hours, hours=asked.max_hours)
     target = make_target(spec, asked.spec, preparable_sets(place))
     _require_the_same(target, place)
-    rehearse_plugins(plan_expansion(target.whole, place, None))
+    for line in rehearse_plugins(plan_expansion(target.whole, place, None)):
+        console.print(escape(line), highlight=False, soft_wrap=True)
     need = resolve_resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)

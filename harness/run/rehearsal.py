@@ -6,19 +6,25 @@ from lcma.harness.run.plan import Plan
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Trial
-from lcma.sweeps.factorizations import RULES, needs_maps
+from lcma.sweeps.factorizations import RULES, needs_maps, normalize
 
 
-def rehearse_plugins(plan: Plan) -> None:
-    """Fill the tables of every plug-in rule, and build every plug-in flow and initialize it on two
-    images of noise. Raises UserError naming the plug-in if that fails.
+def rehearse_plugins(plan: Plan) -> list[str]:
+    """Fill the tables of every plug-in rule, build every plug-in flow, initialize it on two images
+    of noise and check its likelihood and its inverse.
+
+    Returns lines that say what of the flows could not be checked. Raises UserError naming the
+    plug-in if something fails or is wrong.
     """
     tried = set()
+    notes: dict[str, list[str]] = {}
     for trial in plan.expansion.trials:
         key = trial.recipe.id, trial.factorization
         if key not in tried and trial.plugins:
             tried.add(key)
             _try(trial)
+            _check(trial, notes)
+    return list(dict.fromkeys(line for lines in notes.values() for line in lines))
 
 
 def _try(trial: Trial) -> None:
@@ -52,3 +58,23 @@ def _try(trial: Trial) -> None:
     except BaseException as error:
         plugin = REGISTERED[model.flow].plugin
         raise UserError(f"the flow {model.flow} ({plugin}): {describe_error(error)}") from error
+
+
+def _check(trial: Trial, notes: dict[str, list[str]]) -> None:
+    """Check a trial's flow, if it is a plug-in's, in the forms that are trained: with the splits of
+    its conventional factorization, since tables change nothing in its layers, and without splits.
+    """
+    from lcma.models.check import check_flow
+
+    model = trial.recipe.model
+    facts = REGISTERED[model.flow]
+    if facts.plugin is None:
+        return
+    with_splits = trial.factorization != "none"
+    before = trial.pretraining.form if trial.pretraining is not None else None
+    forms = [normalize(facts.conventional)] if with_splits else ["none"]
+    forms += ["none"] if before in ("squeezed", "flat") else []
+    for form in forms:
+        key = f"{form} {model.model_dump_json()}"
+        if key not in notes:
+            notes[key] = check_flow(model, form)

@@ -120,7 +120,8 @@ def launch_sweep(
     with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
     require_valid(plan, skip_invalid=options.skip_invalid)
-    rehearse_plugins(plan)
+    for line in rehearse_plugins(plan):
+        observer.note(line)
     resources = resolve_resources(
         spec, gpus=options.gpus, parallel=options.parallel, ray=options.ray
     )

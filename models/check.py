@@ -1,0 +1,200 @@
+"""The check of a flow's layers against dense Jacobians and their own inverses, in float64."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from lcma.models.build import build
+from lcma.models.flow import Flow
+from lcma.models.layers import Dequantize, Layer
+from lcma.models.priors import Prior, StandardNormal
+from lcma.models.split import Split
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.errors import UserError, describe_error
+from lcma.sweeps.recipe import Model
+
+LOG_DET_TOLERANCE = 1e-6
+"""Error of a log-determinant in nats per dimension; constants in float32 stay below."""
+
+INVERSE_TOLERANCE = 1e-4
+"""Error of an inverse relative to the largest value, 1 at least; iterations stay below."""
+
+SIZES, MOST_SPLITS = (8, 16), 3
+"""Images for which a flow is built, and the splits that they have room for."""
+
+_ROWS = 128
+"""Rows of a Jacobian that are computed at once."""
+
+
+def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
+    """Hold each layer's log-determinant against its dense Jacobian, and its inverse against x.
+
+    The flow is built in float64 for the smallest images for which it can be, of 8x8 or 16x16, with
+    three splits at most, and initialized on noise. Its weights are moved a little, since a layer
+    that starts as the identity hides what is wrong with it.
+
+    Args:
+        model: The flow and its architecture.
+        factorization: A canonical name that needs no maps.
+        seed: Seed of weights and images.
+
+    Returns:
+        Lines that say what was not checked.
+
+    Raises:
+        UserError: If a log-determinant or an inverse is wrong, or fails.
+
+    Example:
+        >>> from lcma.sweeps import catalog
+        >>> check_flow(catalog.recipe("realnvp", "digits", "tiny").model, "channel")
+        []
+    """
+    plugin = REGISTERED[model.flow].plugin
+    where = f"the flow {model.flow}" + (f" ({plugin})" if plugin else "")
+    with torch.random.fork_rng(devices=[]), _float64():
+        torch.manual_seed(seed)
+        flow = reason = None
+        for small in _make_small(model):
+            try:
+                flow = _build(small, factorization, seed)
+                break
+            except Exception as error:  # noqa: BLE001 - a plug-in's code may raise any
+                reason = f"{small.size}x{small.size} images: {describe_error(error)}"
+        if flow is None:
+            return [f"{where} was not checked: it cannot be built for {reason}"]
+        try:
+            with torch.no_grad():
+                wrong, unknown = _compare(flow)
+        except Exception as error:
+            wrong = f"its check in float64 fails: {describe_error(error)}"
+            raise UserError(f"{where}: {wrong}; {_REMEDY}") from error
+    if wrong is not None:
+        raise UserError(f"{where}: {wrong}; {_REMEDY}")
+    return [f"{where}: {what}" for what in unknown]
+
+
+_REMEDY = "correct it, see docs/extending.md#a-flow"
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    """Make new tensors float64 for the time of a block: what layers create in passing too."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _make_small(model: Model) -> list[Model]:
+    splits = min(model.splits, MOST_SPLITS)
+    least, most = 2 << splits, min(model.size, max(SIZES))
+    sizes = sorted(size for size in {*SIZES, model.size} if least <= size <= most)
+    return [model.model_copy(update={"size": size, "splits": splits}) for size in sizes]
+
+
+def _build(model: Model, factorization: str, seed: int) -> Flow:
+    flow = build(model, factorization, seed=seed).double()
+    flow.initialize(_draw_images(flow, 16))
+    with torch.no_grad():
+        for weights in flow.parameters():
+            inputs = weights[0].numel() if weights.dim() else 1
+            weights.add_(0.1 / inputs**0.5 * torch.randn_like(weights))
+    flow.eval().before_evaluation()
+    return flow
+
+
+def _draw_images(flow: Flow, count: int) -> Tensor:
+    return torch.randint(0, 256, (count, *flow.shape)).double()
+
+
+def _compare(flow: Flow) -> tuple[str | None, list[str]]:
+    """Return what is wrong with the first part that is, and what is not known of the others."""
+    z = _draw_images(flow, 4)
+    passed: list[tuple[str, Layer, Tensor, Tensor]] = []
+    drawn: list[str] = []
+    for number, layer in enumerate(flow.layers, start=1):
+        name = f"layer {number} ({type(layer).__name__})"
+        if isinstance(layer, Split):
+            z, left = layer.cut(z)
+            wrong = _compare_log_det(_Density(layer.prior, z[:1]), torch.randn_like(left), drawn)
+            if wrong is not None:
+                return f"the prior of {name}, a map of normal noise, {wrong}", []
+            continue
+        y, _ = layer(z.clone())
+        if not y.isfinite().all():
+            return None, [f"not checked from {name} on: its values are not finite"]
+        wrong = _compare_log_det(layer, z, drawn)
+        if wrong is not None:
+            return f"{name} {wrong}", []
+        passed.append((name, layer, z, y))
+        z = y
+    wrong = _compare_log_det(_Density(flow.prior, None), torch.randn_like(z), drawn)
+    if wrong is not None:
+        return f"the last prior, a map of normal noise, {wrong}", []
+    flow.encode(_draw_images(flow, 4))  # an inverse must not live on what forward left behind
+    for name, layer, x, y in passed:
+        back = layer.inverse(y.clone())
+        worst = int((back - x).abs().nan_to_num(nan=torch.inf).argmax())
+        found, given = float(back.flatten()[worst]), float(x.flatten()[worst])
+        if not abs(found - given) <= INVERSE_TOLERANCE * max(1.0, float(x.abs().max())):
+            return f"the inverse of {name} gives {found:.6g} where its input was {given:.6g}", []
+    if not drawn:
+        return None, []
+    names = ", ".join(sorted(set(drawn)))
+    return None, [f"not checked is the log-determinant of {names}, which is drawn"]
+
+
+class _Density(Layer):
+    """A prior as the layer that maps standard normal noise to its latents."""
+
+    def __init__(self, prior: Prior, kept: Tensor | None) -> None:
+        super().__init__()
+        self.prior, self.kept = prior, kept
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        kept = None if self.kept is None else self.kept.expand(len(x), -1, -1, -1)
+        z = self.prior.sample(x, kept)
+        return z, StandardNormal().log_prob(x) - self.prior.log_prob(z, kept)
+
+
+def _compare_log_det(layer: Layer, x: Tensor, drawn: list[str]) -> str | None:
+    """Return how the log-determinant of the first x (B, C, H, W) is wrong; None if it is not.
+
+    The name of a layer whose log-determinant is drawn is added to ``drawn``.
+    """
+    y, contribution = layer(x.clone())
+    again, other = layer(x.clone())
+    if contribution is None or other is None:
+        contribution = other = torch.zeros_like(y)
+    if contribution.shape[1:] != y.shape[1:]:
+        shapes = f"{tuple(contribution.shape[1:])} for an output {tuple(y.shape[1:])}"
+        return f"reports a contribution {shapes}: give one for each dimension"
+    if not all(torch.allclose(*pair, equal_nan=True) for pair in ((y, again), (contribution, other))):
+        if type(layer) is not Dequantize:
+            part = layer.prior if isinstance(layer, _Density) else layer
+            drawn.append(type(part).__name__)
+        return None
+    found = float(contribution[0].sum())
+    dense = float(torch.linalg.slogdet(_jacobian(layer, x[:1])).logabsdet)
+    if abs(found - dense) <= LOG_DET_TOLERANCE * max(x[0].numel(), abs(dense)):
+        return None
+    return f"reports a log-determinant of {found:.6g} nats where its Jacobian has {dense:.6g}"
+
+
+def _jacobian(layer: Layer, x: Tensor) -> Tensor:
+    """Return the Jacobian (D, D) at one input (1, C, H, W): row i is the gradient of output i.
+
+    Each row is a backward pass of a copy of the input, since images of a batch do not meet.
+    """
+    size = x.numel()
+    rows = []
+    for chosen in torch.eye(size, dtype=x.dtype).split(_ROWS):
+        copies = x.expand(len(chosen), *x.shape[1:]).clone().requires_grad_()
+        with torch.enable_grad():
+            y, _ = layer(copies.clone())  # which a layer may change in place
+            rows.append(torch.autograd.grad(y.flatten(1), copies, chosen)[0].flatten(1))
+    return torch.cat(rows)
