@@ -60,14 +60,18 @@ def check_flow(model: Model, factorization: str, *, seed: int = 0) -> list[str]:
             try:
                 flow = _build(small, factorization, seed)
                 break
-            except Exception as error:  # noqa: BLE001 - a plug-in's code may raise any
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a plug-in's code may raise any
                 reason = f"{small.size}x{small.size} images: {describe_error(error)}"
         if flow is None:
             return [f"{where} was not checked: it cannot be built for {reason}"]
         try:
             with torch.no_grad():
                 wrong, unknown = _compare(flow)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             wrong = f"its check in float64 fails: {describe_error(error)}"
             raise UserError(f"{where}: {wrong}; {_REMEDY}") from error
     if wrong is not None:
@@ -173,7 +177,9 @@ def _compare_log_det(layer: Layer, x: Tensor, drawn: list[str]) -> str | None:
     if contribution.shape[1:] != y.shape[1:]:
         shapes = f"{tuple(contribution.shape[1:])} for an output {tuple(y.shape[1:])}"
         return f"reports a contribution {shapes}: give one for each dimension"
-    if not all(torch.allclose(*pair, equal_nan=True) for pair in ((y, again), (contribution, other))):
+    if not all(
+        torch.allclose(*pair, equal_nan=True) for pair in ((y, again), (contribution, other))
+    ):
         if type(layer) is not Dequantize:
             part = layer.prior if isinstance(layer, _Density) else layer
             drawn.append(type(part).__name__)
@@ -192,7 +198,7 @@ def _jacobian(layer: Layer, x: Tensor) -> Tensor:
     """
     size = x.numel()
     rows = []
-    for chosen in torch.eye(size, dtype=x.dtype).split(_ROWS):
+    for chosen in torch.split(torch.eye(size, dtype=x.dtype), _ROWS):
         copies = x.expand(len(chosen), *x.shape[1:]).clone().requires_grad_()
         with torch.enable_grad():
             y, _ = layer(copies.clone())  # which a layer may change in place

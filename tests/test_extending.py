@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import pytest
 from lcma import db
 from lcma.harness import api
 from lcma.harness.cli import main as cli
+from lcma.harness.run.plan import Plan
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.models.factorization import make_tables, surviving_ids
-from lcma.sweeps import plugins
+from lcma.sweeps import plugins, spec
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import expand
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 ROOT = PAGE.parents[1]
@@ -147,93 +150,124 @@ def test_a_wrong_plugin_is_one_line_and_nothing_is_changed(
     assert {p.name for p in in_tmp.iterdir()} == {"mine.py", "mine.yaml"}
 
 
-INVERSE = "return torch.cat([x1, (y2 - t) * (-s).exp()], dim=1)"
 WRONG_FLOWS = {
     "a log-determinant": (
-        "torch.cat([s, torch.zeros_like(s)]",
-        "torch.cat([2 * s, torch.zeros_like(s)]",
+        {"cat([s, torch.zeros_like(s)]": "cat([2 * s, torch.zeros_like(s)]"},
         "layer 4 (Coupling) reports a log-determinant of NUMBER nats where its Jacobian has NUMBER",
     ),
-    "a preprocessing": (
-        "layers = [Dequantize(), Logit()]",
-        "layers = [Dequantize(), type('Own', (Logit,), {'forward': lambda self, x, generator=None: "
-        "(Logit.forward(self, x)[0], None)})()]",
+    "of preprocessing": (
+        {
+            "Logit()]": "type('Own', (Logit,), {'forward': lambda self, x, generator=None: "
+            "(Logit.forward(self, x)[0], None)})()]"
+        },
         "layer 2 (Own) reports a log-determinant of 0 nats where its Jacobian has NUMBER",
     ),
     "one number for an image": (
-        "return y, torch.cat([s, torch.zeros_like(s)], dim=1)",
-        "return y, s.sum((1, 2, 3), keepdim=True)",
-        "layer 4 (Coupling) reports a contribution (1, 1, 1) for an output (12, 4, 4): give one for "
-        "each dimension",
+        {"torch.cat([s, torch.zeros_like(s)], dim=1)": "s.sum((1, 2, 3), keepdim=True)"},
+        "layer 4 (Coupling) reports a contribution (1, 1, 1) for an output (12, 4, 4): give one "
+        "for each dimension",
     ),
     "a prior": (
-        "return layers, StandardNormal()",
-        "return layers, type('Own', (StandardNormal,), {'log_prob': lambda self, z, kept: "
-        "1 + StandardNormal.log_prob(self, z)})()",
+        {
+            "return layers, StandardNormal()": "return layers, type('Own', (StandardNormal,), "
+            "{'log_prob': lambda self, z, kept: 1 + StandardNormal.log_prob(self, z)})()"
+        },
         "the last prior, a map of normal noise, reports a log-determinant of -96 nats where its "
         "Jacobian has 0",
     ),
     "an inverse": (
-        INVERSE,
-        INVERSE.replace("-s", "s"),
+        {"(-s).exp()": "s.exp()"},
         "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
     ),
     "an inverse by what forward left": (
-        "return torch.cat([x1, (y2",
-        "s, t = self.last; return torch.cat([x1, (y2",
+        {
+            "y = torch.cat([x2": "self.last = s, t; y = torch.cat([x2",
+            "return torch.cat([x1, (y2": "s, t = self.last; return torch.cat([x1, (y2",
+        },
         "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
     ),
     "no inverse": (
-        "def inverse(",
-        "def back(",
+        {"def inverse(": "def back("},
         "its check in float64 fails: TypeError: Coupling has no inverse",
+    ),
+    "an inverse that ends the program": (
+        {"y2, x1 = y": "raise SystemExit; y2, x1 = y"},
+        "its check in float64 fails: SystemExit",
     ),
 }
 
 
-def write_flow(folder: Path, old: str = "", new: str = "", **matrix: Any) -> Path:
-    """The page's flow with something replaced, and a sweep of it alone."""
-    text = (folder / "my_flow.py").read_text()
-    if old == WRONG_FLOWS["an inverse by what forward left"][0]:
-        text = text.replace("y = torch.cat([x2", "self.last = s, t; y = torch.cat([x2")
-    assert old in text
-    Path("my_flow.py").write_text(text.replace(old, new))
-    cells = {"flow": "affine", "dataset": "photos8", "factorization": "conventional"} | matrix
-    content = {"name": "mine", "plugins": ["my_flow.py"], "matrix": cells}
-    content |= {"recipe": {"training": {"steps": 10}}}
-    Path("mine.yaml").write_text(json.dumps(content))
-    return Path("mine.yaml")
-
-
 @pytest.fixture
-def unloaded() -> Iterator[None]:
-    yield
+def sweep_of_flow(folder: Path, in_tmp: Path) -> Iterator[Callable[..., None]]:
+    """Write the page's flow, with something replaced, and a sweep of it into the current folder."""
+
+    def write(replaced: Mapping[str, str], **matrix: str) -> None:
+        text = (folder / "my_flow.py").read_text()
+        for old, new in replaced.items():
+            assert old in text
+            text = text.replace(old, new)
+        Path("my_flow.py").write_text(text)
+        cells = {"flow": "affine", "dataset": "photos8", "factorization": "conventional"} | matrix
+        cells |= {"budget": 10} if cells["factorization"] == "low" else {}
+        content = {"name": "mine", "plugins": "my_flow.py", "matrix": cells}
+        Path("mine.yaml").write_text(json.dumps(content))
+
+    yield write
     plugins.unload()
 
 
+def rehearse() -> list[str]:
+    return rehearse_plugins(Plan(expand(spec.load("mine.yaml")), (), ()))
+
+
 @pytest.mark.parametrize("wrong", list(WRONG_FLOWS))
-@pytest.mark.usefixtures("unloaded")
 def test_a_flow_whose_likelihood_or_inverse_is_wrong_is_refused_before_anything_is_changed(
-    folder: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str], wrong: str
+    sweep_of_flow: Callable[..., None],
+    in_tmp: Path,
+    capsys: pytest.CaptureFixture[str],
+    wrong: str,
 ) -> None:
-    old, new, reason = WRONG_FLOWS[wrong]
-    write_flow(folder, old, new)
+    replaced, reason = WRONG_FLOWS[wrong]
+    sweep_of_flow(replaced)
     with pytest.raises(SystemExit) as end:
         cli.main(["launch", "mine.yaml", "--local"])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     said = re.escape(reason).replace("NUMBER", r"-?[\d.]+(?:e-?\d+)?")
-    assert re.search(rf"the flow affine \(.*my_flow.py\): {said}; correct it, see docs/", line), line
-    assert {p.name for p in in_tmp.iterdir()} == {"my_flow.py", "mine.yaml"}
+    assert re.search(rf"the flow affine \(.*my_flow\.py\): {said}; correct it, see docs/", line)
     with pytest.raises(UserError, match=r"the flow affine \("):
         api.launch("mine.yaml", local=True)
+    assert {p.name for p in in_tmp.iterdir()} == {"my_flow.py", "mine.yaml"}
 
 
-@pytest.mark.usefixtures("unloaded")
-def test_a_flow_that_is_right_is_launched(folder: Path, in_tmp: Path) -> None:
-    write_flow(folder)
-    cli.main(["launch", "mine.yaml", "--local", "--no-pictures"])
-    (row,) = db.connect("lcma.db", create=False).database.query(
-        "select flow from trial_results", limit=None, timeout=10
-    ).rows
-    assert tuple(row) == ("affine",)
+@pytest.mark.parametrize("factorization", ["conventional", "low", "none"])
+def test_a_flow_that_is_right_passes(
+    sweep_of_flow: Callable[..., None], factorization: str
+) -> None:
+    sweep_of_flow({}, factorization=factorization)
+    assert rehearse() == []
+
+
+UNCHECKED = {
+    "a log-determinant that is drawn": (
+        {"[s, torch.zeros_like(s)]": "[s * torch.bernoulli(s * 0 + 0.5) * 2, torch.zeros_like(s)]"},
+        "not checked is the log-determinant of Coupling, which is drawn",
+    ),
+    "a flow of one size": (
+        {
+            "    channels = model.channels": "    assert model.size == 32, 'only that'\n"
+            "    channels = model.channels"
+        },
+        "was not checked: it cannot be built for 16x16 images: AssertionError: only that",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", list(UNCHECKED))
+def test_what_cannot_be_checked_is_said(sweep_of_flow: Callable[..., None], case: str) -> None:
+    replaced, said = UNCHECKED[case]
+    large = {"16: {": "32: {"}
+    sweep_of_flow(large | replaced, dataset="photos32")
+    (line,) = rehearse()
+    assert line.startswith("the flow affine (")
+    assert line.endswith(said)

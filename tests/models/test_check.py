@@ -1,0 +1,29 @@
+"""The check of plug-in flows, by the flows that come with lcma."""
+
+import pytest
+import torch
+
+from lcma.models import check_flow
+from lcma.sweeps import catalog
+from lcma.sweeps.architectures import REGISTERED
+
+FLOWS = ("realnvp", "glow", "iresnet", "resflow")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_flows_of_lcma_pass(flow: str, seed: int) -> None:
+    model = catalog.recipe(flow, "photos8", "tiny").model
+    assert model.size == 8
+    drawn = "the log-determinant of ResidualBlock, which is drawn"
+    expected = [f"the flow {flow}: not checked is {drawn}"] if flow in FLOWS[2:] else []
+    for factorization in (REGISTERED[flow].conventional, "random", "none"):
+        assert check_flow(model, factorization, seed=seed) == expected
+
+
+def test_it_leaves_no_trace() -> None:
+    model = catalog.recipe("realnvp", "digits", "tiny").model
+    before = torch.get_rng_state()
+    check_flow(model, "channel")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_default_dtype() == torch.float32
