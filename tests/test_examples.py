@@ -11,6 +11,7 @@ MODULES = (
     "lcma.harness.seeds",
     "lcma.harness.urls",
     "lcma.models.build",
+    "lcma.models.check",
     "lcma.models.factorization",
     "lcma.models.flow",
     "lcma.models.layers",
