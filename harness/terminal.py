@@ -10,17 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import rich.console
 import rich.markup
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.status import Status
 from rich.text import Text
 
 from lcma.harness.text import printable, printable_lines
 
 LONGEST_WORD, LONGEST_ERROR = 200, 2000
 """Characters of a word, and of all, that an error shows of a longer one."""
+
+SLOW_SECONDS = 1.0
+"""Time after which a block says what it does, where there is no terminal."""
 
 LINE_SECONDS = 10.0
 """Pause between the lines that say what long work does, where there is no terminal."""
@@ -39,6 +44,26 @@ class Console(rich.console.Console):
             text, style, control = segment
             yield segment if control else Segment(printable_lines(text), style)
 
+    def status(self, status: RenderableType, **options: Any) -> Status:
+        """Return Rich's spinner, or off a terminal a line that is printed if the block takes long."""
+        if self.is_terminal:
+            return super().status(status, **options)
+        return _StatusLine(status, console=self)
+
+
+class _StatusLine(Status):
+    """A status where there is no terminal."""
+
+    def start(self) -> None:
+        self._timer = threading.Timer(SLOW_SECONDS, self._print)
+        self._timer.start()
+
+    def _print(self) -> None:
+        self.console.print(self.status, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
 
 def print_line(text: object) -> None:
     """Print one line on stdout, without control characters."""
@@ -54,7 +79,7 @@ def print_error(text: object) -> None:
 
 
 @contextmanager
-def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
+def noting_slowness(line: str, seconds: float = SLOW_SECONDS) -> Iterator[None]:
     """Print a line on stderr if the block takes longer."""
     timer = threading.Timer(seconds, lambda: print(printable(line), file=sys.stderr))
     timer.start()

@@ -53,13 +53,13 @@ def stop(
         raise UserError("--all and a sweep exclude each other: leave one out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
     seconds = 0.0 if now else ANSWER_SECONDS
-    console = Console()
+    console, waiting = Console(), Console(stderr=json)
     if not is_sweep(store, sweep) and sweep and store.find_jobs(sweep):
         jobs = find_jobs(store, sweep)
         title, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
         if not any(job.state in ("pending", "running") for job in jobs):
             raise UserError(f"{title} has ended, so there is nothing to stop")
-        with console.status(printable(f"waiting for the worker of {title}")):
+        with waiting.status(printable(f"waiting for the worker of {title}")):
             stopped = stop_jobs(store, job_ids, by=user_name(), seconds=seconds)
         again = relaunch_commands(store, job_ids, db)
         if json:
@@ -70,7 +70,7 @@ def stop(
         print_commands(console, again, "Go on with")
         return
     sweeps = None if everything else find_sweeps(store, sweep)
-    with console.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
+    with waiting.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
         stopped = stop_sweeps(store, sweeps, by=user_name(), seconds=seconds)
     commands = [] if sweeps is None else [relaunch_command(store, sweeps[-1], db)]
     if json:

@@ -239,6 +239,12 @@ class RayExecutor(Executor):
         """Return the amount of a resource that all nodes have together, such as 'CPU'."""
         return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
 
+    def count_asked(self) -> int:
+        if self.address is None:
+            return super().count_asked()
+        able = [node for node in self._nodes() if _meets(node, self.need)]
+        return sum(self._host_of[node["NodeID"]] not in self.aside for node in able)
+
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each node that could run a task; none of a node lost meanwhile."""
         if self.address is None:
@@ -669,7 +675,8 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
         return Answer(
             host,
             problem=f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the "
-            "place of the checkpoints: see whether --runs (LCMA_RUNS) hangs there",
+            "place of the checkpoints: if it is busy, launch again when it is less so; else see "
+            "whether --runs (LCMA_RUNS) hangs there",
         )
     try:
         _, answer, why = ray.get(ref)

@@ -60,6 +60,10 @@ class Executor(ABC):
     def hosts(self) -> list[str]:
         """Return the machines on which tasks may run."""
 
+    def count_asked(self) -> int:
+        """Return the number of machines that `ask` asks."""
+        return 1
+
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each machine on which tasks may run; by default of this one."""
         return [answer_question(question)]

@@ -18,6 +18,7 @@ from lcma.harness.run.driver import LaunchStoppedError, new_owner
 from lcma.harness.run.executor import ClusterLostError, Executor
 from lcma.harness.run.plan import known_digests
 from lcma.harness.run.preflight import Preflight, require_here, require_machines
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
@@ -205,7 +206,8 @@ class Workers:
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
-        with self.stage("asking the workers for code, database, checkpoints and data"):
+        nodes = format_count(self.executor.count_asked(), "node")
+        with self.stage(f"asking {nodes} for code, database, checkpoints and data"):
             self._end_preflight()
             self.preflight = Preflight(
                 place,

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lcma.harness.run.measuring import make_measurement, measure_trials
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.preflight import Preflight, require_machines
 from lcma.harness.run.worker import run_work
+from lcma.harness.run.workers import Workers
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
@@ -133,6 +135,30 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
     assert "the cluster has 2 hosts" in line
     assert "give --db postgresql://USER@HOST/DATABASE" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No node answers within no time."""
+    monkeypatch.setattr("lcma.harness.run.cluster.ASK_SECONDS", 0.0)
+    stages: list[str] = []
+
+    def stage(what: str) -> AbstractContextManager[None]:
+        stages.append(what)
+        return nullcontext()
+
+    place = Place("postgresql://nobody@127.0.0.1:1/none", tmp_path / "runs", tmp_path)
+    said = "did not report within 0 s .*: if it is busy, launch again when it is less so; else see "
+    with (
+        Workers(Resources(), 1, stage, local=False, ray=cluster.address) as workers,
+        pytest.raises(UserError, match=said),
+    ):
+        workers.require(place, {})
+    assert stages == [
+        "starting workers",
+        "asking 2 nodes for code, database, checkpoints and data",
+    ]
 
 
 @pytest.mark.parametrize(
