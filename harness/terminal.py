@@ -45,7 +45,7 @@ class Console(rich.console.Console):
             yield segment if control else Segment(printable_lines(text), style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Return Rich's spinner, or off a terminal a line that is printed if the block takes long."""
+        """Return Rich's spinner, or off a terminal a line that is printed if it takes longer."""
         if self.is_terminal:
             return super().status(status, **options)
         return _StatusLine(status, console=self)
