@@ -18,7 +18,7 @@ from lcma.sweeps.errors import UserError
 PLAIN: Final = ("u8", "npz")
 """Variants that are not part of a name."""
 
-OWN_IMAGES: Final = "`lcma data prepare NAME --from FOLDER` makes one of your own images"
+OWN_IMAGES: Final = "`lcma data prepare NAME --from FOLDER --size S` makes one of your own images"
 """What to say to who names a set that is not known."""
 
 _BOXES: Final = {2: "two", 4: "four"}

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -20,9 +21,10 @@ from lcma.harness.data.manifest import (
 )
 from lcma.harness.data.partial import Partial, clear_partial, partial_folder
 from lcma.harness.data.prepared import Prepared, load
-from lcma.harness.data.registry import PreparableSet, find_set, own_set
+from lcma.harness.data.registry import PreparableSet, find_set, names, own_set
 from lcma.harness.data.source import OpenedSource, Progress, SourceOptions, sha256
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.known_sets import can_be_own
 
 _PLAIN: Final = SourceOptions()
 
@@ -82,7 +84,15 @@ def _silent(label: str, done: int, total: int) -> None:
 def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
     own = options.size is not None or options.grey_to_rgb
     if not own:
-        return find_set(name, root)
+        known = [one.name for one in names(root)]
+        if source is None or name in known or not can_be_own(name):
+            return find_set(name, root)
+        near = suggest(name, known, "")
+        command = shlex.join(["lcma", "data", "prepare", name, "--from", str(source)])
+        raise UserError(
+            f"unknown data set {name!r}: {near + ' ' if near.endswith('?') else ''}images of your "
+            f"own need a size too: {command} --size S"
+        )
     if source is None or options.size is None:
         raise UserError(
             f"images of your own need their folder and a size: lcma data prepare {name} "

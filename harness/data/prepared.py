@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
 from lcma.harness.data.npy_stream import BAD_HEADER
-from lcma.harness.data.registry import find_set
-from lcma.sweeps.errors import UserError
+from lcma.harness.data.registry import find_set, names
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import open_regular
 
 GROUPS_DTYPE = "int32"
@@ -170,7 +170,15 @@ def load(name: str, root: Path) -> Prepared:
     Raises:
         UserError: If the set is unknown, not prepared below ``root``, or not as its manifest says.
     """
-    find_set(name, root)
+    known = [one.name for one in names(root)]
+    if name not in known:
+        there = ", ".join(one for one in known if (root / one).exists()) or "none"
+        near = suggest(name, known, "")
+        near = near if near.endswith("?") else f"prepared in {root}: {there}"
+        raise UserError(
+            f"unknown data set {name!r}: {near} (lcma data list shows those that can be prepared, "
+            "with lcma data prepare NAME)"
+        )
     folder = root / name
     if not folder.exists():
         raise UserError(

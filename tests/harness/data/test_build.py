@@ -40,10 +40,10 @@ def test_names_are_listed_with_what_they_need() -> None:
 def test_unknown_names_get_the_nearest(
     tmp_path: Path, refused: Refused, asked: str, says: str
 ) -> None:
-    for call in (prepare, load):
-        message = refused(tmp_path, partial(call, asked, tmp_path))
-        assert "unknown data set" in message
-        assert says in message
+    message = refused(tmp_path, partial(prepare, asked, tmp_path))
+    assert "unknown data set" in message
+    assert says in message
+    assert "lcma data prepare NAME --from FOLDER --size S" in message
 
 
 def test_files_and_progress(tmp_path: Path, batches: Path) -> None:

@@ -69,6 +69,10 @@ def test_a_set_that_is_not_prepared_is_refused(lcma, root: Path, verb: str) -> N
     code, _, error = lcma(verb, "photo8")
     assert code == 2
     assert "did you mean 'photos8'?" in error
+    code, _, error = lcma(verb, "nothere")
+    assert code == 2
+    assert f"unknown data set 'nothere': prepared in {root}: photos8 (" in error
+    assert "lcma data list shows those that can be prepared" in error
 
 
 def test_a_sheet_that_cannot_be_written_is_one_line(lcma, root: Path, in_tmp: Path) -> None:

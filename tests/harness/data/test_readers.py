@@ -623,7 +623,12 @@ def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> 
         ("mine", SourceOptions(size=15), "give a power of two"),
         ("mine", SourceOptions(size=32), "smaller than 32"),
         ("mine", SourceOptions(grey_to_rgb=True), "need their folder and a size"),
-        ("mine", SourceOptions(), "unknown data set"),
+        (
+            "mine",
+            SourceOptions(),
+            "images of your own need a size too: lcma data prepare mine",
+        ),
+        ("cifar-10", SourceOptions(), "did you mean 'cifar10'? images of your own need a size too"),
     ],
 )
 def test_wrong_wishes_for_own_images_are_refused(
