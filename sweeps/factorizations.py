@@ -146,12 +146,15 @@ def normalize(name: str) -> str:
             "for all splits or one for each, such as keep-ad or keep-ad-bc-cd"
         )
         raise UserError(f"unknown factorization {name!r}: {hint}")
-    if re.fullmatch(r"[A-Za-z]{2,8}", name) and set(name.upper()) & set("LH"):
+    if re.fullmatch(r"[A-Za-z]{2,8}", name) and 2 * len(re.findall("[LHlh]", name)) >= len(name):
         wrong = next((c for c in name if c.upper() not in "LH"), "")
         hint = f"a word has one letter L or H for each split, and {wrong!r} is neither"
     else:
         known = ", ".join((*NAMES, *RULES))
-        hint = f"known are {known}, words over L and H such as LLH and patterns such as keep-ad-bc"
+        hint = (
+            f"known are {known}, words over L and H such as LLH and patterns such as keep-ad-bc; "
+            "the file of a plug-in's rule is named in LCMA_PLUGINS"
+        )
     near = suggest(name, (*NAMES, *RULES), "")
     raise UserError(f"unknown factorization {name!r}: {near if near.endswith('?') else hint}")
 

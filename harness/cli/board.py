@@ -7,6 +7,7 @@ import typer
 
 from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, choose_sweep
 from lcma.harness.text import format_count, printable
+from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -70,6 +71,12 @@ def board(
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
+    try:
+        factorizations.normalize(against)
+    except UserError as error:  # a plug-in's rule is known by its results
+        if str(error).endswith("?"):
+            raise
+        require_results(store, sweep_id, {"factorization": against}, option="--against ")
     if sweep_id is None and not json and not effects and not factorization:
         tables = read_contents(store, given, by)
         if tables is not None:

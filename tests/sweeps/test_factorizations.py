@@ -46,6 +46,7 @@ UNKNOWN = {
     "keep-ad-": "unknown factorization 'keep-ad-': a pattern names",
     "chanel": "unknown factorization 'chanel': did you mean 'channel'?",
     "zzz": "unknown factorization 'zzz': known are checkerboard-even,",
+    "columns": "unknown factorization 'columns': known are checkerboard-even,",
     "": "unknown factorization '': known are",
     "L H": "unknown factorization 'L H': known are",
     "LL\n": "unknown factorization 'LL\\n': known are",

@@ -44,6 +44,21 @@ def test_the_nearest_name_is_offered(
     assert f"did you mean '{near}'?" in err
 
 
+def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_some(
+    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path
+) -> None:
+    """Whether it is a plug-in's is not known here."""
+    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+    for against, hint in (("columns", "there are"), ("chekerboard-evn", "did you mean 'checkerb")):
+        code, out, err = lcma("board", "--against", against)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert hint in err
+    assert (
+        "no results with --against columns: there are HHH, LLL,"
+        in lcma("board", "--against", "columns")[2]
+    )
+
+
 @pytest.mark.parametrize("command", [["plan"], ["launch", "--local"]])
 def test_the_sweep_file_of_a_name_is_offered(lcma: Typed, in_tmp: Path, command: list[str]) -> None:
     """Unless a shipped sweep has that name."""
