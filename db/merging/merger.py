@@ -92,8 +92,11 @@ def _require_source(source: Database) -> None:
 
 def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
     progress(ENGINE, 0, None)
-    for fault in source.faults():
-        raise UserError(f"nothing is taken from {source.name}, which is damaged: {fault}")
+    if any(source.faults()):
+        raise UserError(
+            f"nothing is taken from the database {source.name}, which is damaged, as `lcma db "
+            "check` shows; go back to a copy of it"
+        )
     inspection = RowChecks(connection, progress, one_state=True)
     for _, findings in inspection.find_faults(without=DERIVED):
         for finding in findings:

@@ -1,10 +1,12 @@
 """`lcma db merge`: copying into a database what another one has."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lcma.harness.cli.options import Db, Json
+from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from lcma.db.merging import MergeReport
@@ -37,7 +39,10 @@ def merge(
     from lcma.harness.text import to_json
 
     ours = locate(find_place(db, None, None, write=True).db)
-    theirs = locate(find_place(source, None, None).db)
+    named = find_place(source, None, None).db
+    if "://" not in named and not Path(named).exists():
+        raise UserError(f"there are no results at {named}: give a database to merge from")
+    theirs = locate(named)
     with reporting_progress() as progress:
         report = merging.merge(theirs, ours, dry_run=dry_run, progress=progress)
     if json:

@@ -284,7 +284,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (Path.unlink, "no results at"),
     "text": (text_file, "not a SQLite database"),
     "other program": (other_program, "another program"),
-    "damaged": (damaged, "damaged"),
+    "damaged": (damaged, "is damaged, as `lcma db check` shows; go back to a copy of it"),
     "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "does not know"),
     "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (

@@ -246,7 +246,8 @@ def test_a_database_is_not_merged_with_itself(lcma: Typed, url: str) -> None:
     assert (code, out) == (2, "")
     assert "are one database" in err
     assert len(err.splitlines()) == 1
-    code, out, err = lcma("db", "merge", "nowhere.db", "--db", url)
-    assert (code, out) == (2, "")
-    assert "no results at" in err
-    assert not Path("nowhere.db").exists()
+    for nowhere in ("nowhere.db", "README.txt"):
+        code, out, err = lcma("db", "merge", nowhere, "--db", url)
+        assert (code, out) == (2, "")
+        assert f"there are no results at {Path(nowhere).absolute()}: give a database" in err
+        assert not Path(nowhere).exists()
