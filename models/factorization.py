@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lcma.sweeps.errors import UserError, describe_error
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
     RULES,
     FactorizationRule,
@@ -19,6 +19,7 @@ from lcma.sweeps.factorizations import (
     needs_maps,
     pattern_pair,
 )
+from lcma.sweeps.plugins import describe_failure
 
 Ints = NDArray[np.int64]
 Shape = tuple[int, int, int]
@@ -270,7 +271,7 @@ def _by_rule(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        text = describe_error(error).removeprefix("ValueError: ")
+        text = describe_failure(error, rule.plugin).removeprefix("ValueError: ")
         raise UserError(f"{where}: {text}") from error
     if not np.array_equal(table.permutation, again.permutation):
         raise UserError(f"{where}: called twice it gave two answers; draw from the seed alone")

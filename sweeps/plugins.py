@@ -7,7 +7,7 @@ declared here, as data; the function that builds a flow imports torch.
 import hashlib
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -301,7 +301,7 @@ def _declared_by(name: str, run: Callable[[], ModuleType | None]) -> list[Declar
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - the person's code may raise any
-        raise UserError(f"plug-in {name}: {_describe(error, name)}") from None
+        raise UserError(f"plug-in {name}: {describe_failure(error, name)}") from None
     finally:
         declared = _collecting.pop()
     if module is not None:  # it may have been imported before
@@ -429,10 +429,26 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _describe(error: BaseException, path: str) -> str:
-    """Return `line 7: NameError: ...`, with the last line of the plug-in's own that was reached."""
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == path]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+def describe_failure(error: BaseException, plugin: str) -> str:
+    """Return `line 7: NameError: ...`, with the last line that was reached of the plug-in of a name.
+
+    A failure that is not of a line of its file has none.
+    """
+    line = error.lineno if isinstance(error, SyntaxError) else _find_line(error, {plugin})[1]
     text = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else describe_error(error)
     return f"line {line}: {text}" if line else text
+
+
+def locate_failure(error: BaseException) -> str:
+    """Return ` (mine.py, line 7)`, the last line of a loaded plug-in's file that was reached.
+
+    It is empty for a failure that came through none.
+    """
+    file, line = _find_line(error, {one.name for one in _LOADED.values()})
+    return f" ({file}, line {line})" if line else ""
+
+
+def _find_line(error: BaseException, plugins: Collection[str]) -> tuple[str, int | None]:
+    frames = traceback.extract_tb(error.__traceback__)
+    found = [(frame.filename, frame.lineno) for frame in frames if frame.filename in plugins]
+    return found[-1] if found else ("", None)

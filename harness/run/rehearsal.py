@@ -4,9 +4,10 @@ import numpy as np
 
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.architectures import REGISTERED
-from lcma.sweeps.errors import UserError, describe_error
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial
 from lcma.sweeps.factorizations import RULES, needs_maps, normalize
+from lcma.sweeps.plugins import describe_failure
 
 
 def rehearse_plugins(plan: Plan) -> list[str]:
@@ -40,7 +41,8 @@ def _try(trial: Trial) -> None:
         maps = [noise.standard_normal(shape) for _ in range(model.splits)]
     if trial.factorization in RULES:
         models.make_tables(trial.factorization, shape, model.splits, seed=trial.seed, maps=maps)
-    if REGISTERED[model.flow].plugin is None:
+    plugin = REGISTERED[model.flow].plugin
+    if plugin is None:
         return
     try:
         flows = [models.build(model, trial.factorization, seed=trial.seed, maps=maps)]
@@ -56,8 +58,8 @@ def _try(trial: Trial) -> None:
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        plugin = REGISTERED[model.flow].plugin
-        raise UserError(f"the flow {model.flow} ({plugin}): {describe_error(error)}") from error
+        why = describe_failure(error, plugin)
+        raise UserError(f"the flow {model.flow} ({plugin}): {why}") from error
 
 
 def _check(trial: Trial, notes: dict[str, list[str]]) -> None:

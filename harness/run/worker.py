@@ -84,6 +84,7 @@ from lcma.sweeps.measures import (
     SWD,
     plugin_measures,
 )
+from lcma.sweeps.plugins import locate_failure
 from lcma.sweeps.recipe import Recipe
 
 START_SECONDS = 600.0
@@ -315,7 +316,11 @@ class _Stack:
 
 def _describe_crowd(error: Exception, count: int) -> str:
     what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
-    return f"{what} in a stack of {count}: {traceback.format_exception_only(error)[-1].strip()}"
+    return f"{what} in a stack of {count}: {_describe_failure(error)}"
+
+
+def _describe_failure(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip() + locate_failure(error)
 
 
 def _has_passed_rung(work: Work) -> bool:
@@ -413,7 +418,8 @@ class _Attempt:
                     why = (str(error).strip() or type(error).__name__).splitlines()[0]
                     ending = self._make_ending(outcome, lease, why)
                 else:
-                    ending = self._make_ending("code_error", lease, traceback.format_exc(limit=-6))
+                    why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
+                    ending = self._make_ending("code_error", lease, why)
             return self._deliver(ending, lease, spool)
 
     def _deliver(
@@ -837,7 +843,7 @@ class _Attempt:
                 except KeyboardInterrupt:
                     raise
                 except BaseException as failure:  # noqa: BLE001
-                    text = traceback.format_exception_only(failure)[-1].strip()
+                    text = _describe_failure(failure)
                     self.notes.append(f"the measure {name} was not taken: {text}")
                     logger.warning(self.notes[-1])
                 else:

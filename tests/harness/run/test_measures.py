@@ -71,7 +71,7 @@ def unsure(flow, images, seed):
 
 
 MISSING = {
-    "broken": "ValueError: there is no such thing",
+    "broken": "ValueError: there is no such thing (/",
     "gone": "SystemExit: 3",
     "silent": "Silent: <exception str() failed>",
     "three": "ValueError: too many values to unpack",
