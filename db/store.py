@@ -913,10 +913,17 @@ class Store:
         Raises:
             UserError: As `view` does.
         """
-        view = _find_view(name)
-        query = sa.select(view).where(*build_conditions(name, dict(view.c), where))
+        return self._read_rows(_select_view(name, where))
+
+    def result_rows(
+        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> QueryResult:
+        """Return rows of `trial_results` as the database has them, chosen as in `results`."""
+        return self._read_rows(_select_view("trial_results", where, sweep_id))
+
+    def _read_rows(self, query: sa.Select[Any]) -> QueryResult:
         with self._reader.connect() as connection:
-            found = connection.execute(query.order_by(*_order_of(view)))
+            found = connection.execute(query)
             return QueryResult(tuple(found.keys()), tuple(map(tuple, found)), truncated=False)
 
     def results(
@@ -2115,12 +2122,16 @@ def _select_facts_by_id(connection: sa.Connection, ids: Sequence[str]) -> dict[s
 def _read_view(
     connection: sa.Connection, name: str, where: Where, sweep_id: str | None = None
 ) -> "pd.DataFrame":
+    return _read_frame(connection, _select_view(name, where, sweep_id))
+
+
+def _select_view(name: str, where: Where, sweep_id: str | None = None) -> sa.Select[Any]:
     view = _find_view(name)
     query = sa.select(view).where(*build_conditions(name, dict(view.c), where))
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
         query = query.where(view.c.trial_id.in_(members))
-    return _read_frame(connection, query.order_by(*_order_of(view)))
+    return query.order_by(*_order_of(view))
 
 
 def _find_view(name: str) -> sa.Table:

@@ -58,7 +58,7 @@ def export(
     sweep: Annotated[
         str | None,
         typer.Option(
-            help="Sweep, by name or id (default: newest for --tensorboard, all results for html)"
+            help="Only this sweep, by name or id (default: all; for --tensorboard the newest)"
         ),
     ] = None,
     samples: Annotated[
@@ -94,8 +94,6 @@ def export(
         place = find_place(db, runs, data)
         _write_site(place, out, sweep, measure, samples=samples, database=database)
         return
-    if sweep is not None and tensorboard is None:
-        raise UserError("--sweep says whose curves --tensorboard DIR is to have: give that too")
     if tensorboard is not None and measure != BITS_PER_DIM:
         raise UserError("--measure is what the board is ranked by: leave it out of --tensorboard")
     if tensorboard is None and format == "parquet" and out == "-" and sys.stdout.isatty():
@@ -128,6 +126,7 @@ def export(
         statistics=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
         measure=measure,
+        sweep=sweep,
     )
     form = ExportFormat.json if json else ExportFormat(format)
     content = make_export(store, query, form)

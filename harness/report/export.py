@@ -29,7 +29,7 @@ from lcma.harness.report.tables import (
 from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
 from lcma.harness.results.board import Board, ColumnValue, read_board
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
-from lcma.harness.results.lookup import require_results
+from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
@@ -74,7 +74,8 @@ class ExportQuery:
 
     ``where`` are KEY=VALUE of columns of `trial_results`. ``by`` are columns to sum results up by,
     with these ``statistics``. ``paper`` is the number of a table of the paper. ``measure`` is what
-    the board is ranked by, or verdicts are judged by.
+    the board is ranked by, or verdicts are judged by. ``sweep`` is the name or id of the one whose
+    trials count, None for all.
     """
 
     what: ExportContent = ExportContent.board
@@ -83,6 +84,7 @@ class ExportQuery:
     statistics: tuple[str, ...] = ()
     paper: str | None = None
     measure: str = BITS_PER_DIM
+    sweep: str | None = None
 
     def as_dict(self, form: ExportFormat) -> dict[str, Any]:
         """Return the query for a manifest."""
@@ -94,13 +96,15 @@ class ExportQuery:
             "stat": list(self.statistics),
             "paper": self.paper,
             "measure": self.measure,
+            **({} if self.sweep is None else {"sweep": self.sweep}),
         }
 
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
     where = parse_filters(query.where)
-    require_results(store, None, where, "--where {name}=")
+    sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
+    require_results(store, sweep_id, where, "--where {name}=")
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     if query.by and query.paper:
@@ -112,18 +116,20 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
             "these"
         )
     if query.paper:
-        found = compare_with_paper(read_board(store, **where), query.paper)
+        found = compare_with_paper(read_board(store, sweep_id=sweep_id, **where), query.paper)
         for_people = form in (ExportFormat.md, *LATEX)
         return _write(paper_table(found, in_full=not for_people), form)
     if query.by:
         statistics = query.statistics or DEFAULT_STATISTICS
-        summed = group_rows(store.results(**where), query.by, statistics)
+        summed = group_rows(store.results(sweep_id=sweep_id, **where), query.by, statistics)
         return _write(make_table(summed, f"Results by {', '.join(query.by)}"), form)
     if query.what is ExportContent.results:
-        return _write(make_table(store.view_rows("trial_results", **where), "Results"), form)
+        rows = store.result_rows(sweep_id=sweep_id, **where)
+        return _write(make_table(rows, "Results"), form)
+    chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what is ExportContent.verdicts:
-        return _write_verdicts(read_verdicts(store, measure=query.measure, **where), form)
-    return _write_board(read_board(store, measure=query.measure, **where), form)
+        return _write_verdicts(read_verdicts(store, **chosen), form)
+    return _write_board(read_board(store, **chosen), form)
 
 
 def paper_table(found: PaperTable, *, in_full: bool) -> Table:
@@ -197,6 +203,8 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
             )
         if name not in columns:
             hint = suggest(name, columns.keys(), f"`lcma schema {view}` describes")
+            if name == "sweep":
+                hint = "a sweep is chosen by --sweep NAME, where the command has that option"
             raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
         kind = columns[name].type.python_type
         value = _value(name, text, kind)

@@ -1,5 +1,6 @@
 """A name that does not exist ends a command in one line, with the nearest that does."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,26 @@ def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_
         "no results with --against columns: there are HHH, LLL,"
         in lcma("board", "--against", "columns")[2]
     )
+
+
+def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
+    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path
+) -> None:
+    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+    code, out, err = lcma("export", "results", "--where", "sweep=demo")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "a sweep is chosen by --sweep NAME" in err
+    lines = {
+        what: [len(lcma("export", what, *more)[1].splitlines()) for more in ((), SWEEP)]
+        for what in ("results", "board", "verdicts")
+    }
+    assert lines["results"] == [1 + 3, 1 + 2]
+    assert lines["board"][1] < lines["board"][0]
+    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow", "--json")[1])["rows"]
+    assert lcma("export", *SWEEP[:1], "demos")[0] == 2
+
+
+SWEEP = ("--sweep", "demo")
 
 
 @pytest.mark.parametrize("command", [["plan"], ["launch", "--local"]])

@@ -217,9 +217,3 @@ def test_nothing_is_written_through_a_link_below_the_folder(
     assert [path for path in outside.rglob("*") if path.is_file()] == [inside]
     assert inside.read_text() == "mine"
     assert not list((tmp_path / "tb").rglob("*tfevents*"))
-
-
-@pytest.mark.slow_on("postgresql")
-def test_a_sweep_is_named_only_for_its_curves(planned: World, typed: Typed) -> None:
-    code, _, err = typed("export", "--sweep", "demo")
-    assert (code, err.count("\n")) == (2, 1)
