@@ -1,6 +1,9 @@
 """Sweep files: the matrix of what to run, seeds, budgets, exclusions and resources."""
 
+import difflib
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -192,6 +195,7 @@ def load(name_or_path: str) -> Spec:
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
+        _require_there(path)
         return check(strict_yaml.read(path), str(path), path.parent)
     beside = [
         f"{path}{ending}" for ending in (".yaml", ".yml") if Path(f"{path}{ending}").is_file()
@@ -200,6 +204,19 @@ def load(name_or_path: str) -> Spec:
         raise UserError(f"no sweep named {name_or_path!r}: did you mean {beside[0]!r}?")
     text = catalog.shipped_spec(name_or_path).read_text()
     return check(strict_yaml.parse(text, name_or_path), name_or_path)
+
+
+def _require_there(path: Path) -> None:
+    """Raise UserError with the nearest file beside it or shipped sweep if there is no such file."""
+    if os.path.lexists(path):
+        return
+    beside = {}
+    with suppress(OSError):
+        beside = {one.stem: str(one) for one in path.parent.glob("*.y*ml")}
+    near = difflib.get_close_matches(path.stem, beside, n=1)
+    otherwise = suggest(path.stem, catalog.shipped_specs(), "the shipped sweeps are")
+    hint = f"did you mean {beside[near[0]]!r}?" if near else otherwise
+    raise UserError(f"there is no file {path}: {hint}")
 
 
 def check(content: dict[str, Any], where: str, folder: Path = Path()) -> Spec:

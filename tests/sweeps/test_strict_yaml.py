@@ -98,7 +98,7 @@ def test_no_tag_runs_code(tag: str, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot read .*gone.yaml: No such file"):
+    with pytest.raises(UserError, match=r"there is no file .*gone.yaml: the shipped sweeps are"):
         spec.load(str(tmp_path / "gone.yaml"))
     (tmp_path / "folder.yaml").mkdir()
     with pytest.raises(UserError, match=r"cannot read .*folder.yaml: Is a directory"):

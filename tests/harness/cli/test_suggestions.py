@@ -89,4 +89,13 @@ def test_the_sweep_file_of_a_name_is_offered(lcma: Typed, in_tmp: Path, command:
         code, out, err = lcma(*command, name)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert f"did you mean '{near}'?" in err
+    for name, hint in (
+        ("nofile.yaml", "there is no file nofile.yaml: the shipped sweeps are beyond, datasets"),
+        ("mysweeps.yaml", "there is no file mysweeps.yaml: did you mean 'mysweep.yaml'?"),
+        ("wrods.yml", "there is no file wrods.yml: did you mean 'words'?"),
+        ("nowhere/x.yaml", "there is no file nowhere/x.yaml: the shipped sweeps are"),
+    ):
+        code, out, err = lcma(*command, name)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert hint in err
     assert lcma("plan", "demo")[0] == 0
