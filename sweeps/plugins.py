@@ -430,9 +430,9 @@ def _read(path: Path) -> bytes:
 
 
 def describe_failure(error: BaseException, plugin: str) -> str:
-    """Return `line 7: NameError: ...`, with the last line that was reached of the plug-in of a name.
+    """Return `line 7: NameError: ...`, with the last line of the plug-in's own that was reached.
 
-    A failure that is not of a line of its file has none.
+    ``plugin`` is its name; a failure that did not come through its file has no line.
     """
     line = error.lineno if isinstance(error, SyntaxError) else _find_line(error, {plugin})[1]
     text = f"SyntaxError: {error.msg}" if isinstance(error, SyntaxError) else describe_error(error)

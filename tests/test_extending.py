@@ -85,6 +85,13 @@ def test_the_page_runs_as_it_stands(folder: Path) -> None:
     assert "LCMA_PLUGINS" in without.stderr
     drawn = lcma(folder, "samples", "--count", "4", LCMA_PLUGINS="my_flow.py")
     assert drawn.returncode == 0, drawn.stderr
+    following = again.stdout.partition("Next: ")[2].splitlines()
+    assert any(f"LCMA_PLUGINS={folder}/my_flow.py lcma samples" in one for one in following)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    own = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
+    for one in following:  # as it is pasted
+        done = subprocess.run(["sh", "-c", one], cwd=folder, env=own, capture_output=True)
+        assert done.returncode == 0, (one, done.stderr)
     assert lcma(folder, "maps", LCMA_PLUGINS="my_rules.py").returncode == 0
 
 

@@ -28,6 +28,8 @@ from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars
+from lcma.sweeps import plugins
+from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Spec
 
@@ -120,11 +122,18 @@ def run_launch(command: LaunchCommand) -> None:
             format_command("board", "--notes", db=command.db),
             format_command("board", db="reference"),
             format_command("maps", db=command.db, runs=command.runs),
-            format_command("samples", db=command.db, runs=command.runs),
+            format_command("samples", db=command.db, runs=command.runs, plugins=flow_plugins(spec)),
             format_command("sql", query, db=command.db),
             format_command("export", "--format", "md", db=command.db),
         ],
     )
+
+
+def flow_plugins(spec: Spec) -> list[str]:
+    """Return the files of the plug-ins that a sweep's flows are from, without which none is built
+    from its weights."""
+    needed = {REGISTERED[name].plugin for name in spec.matrix.flow}
+    return [one.path for one in plugins.loaded() if one.path and one.name in needed]
 
 
 def _summarize(

@@ -1,5 +1,6 @@
 """Commands to type to go on with."""
 
+import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -14,10 +15,17 @@ from lcma.harness.text import printable
 from lcma.harness.urls import hide_secrets, is_url
 from lcma.sweeps import catalog, spec
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import resolve_path
+
+PLUGINS_VARIABLE = "LCMA_PLUGINS"
 
 
 def format_command(
-    *words: str, db: str | None = None, runs: str | None = None, data: Path | None = None
+    *words: str,
+    db: str | None = None,
+    runs: str | None = None,
+    data: Path | None = None,
+    plugins: Collection[str] = (),
 ) -> str:
     """Return a command of `lcma` as it is typed in a shell.
 
@@ -26,7 +34,12 @@ def format_command(
         db: The database that was given, None for that of the environment. A password is left out.
         runs: The same of the place of checkpoints.
         data: The same of the folder of data sets.
+        plugins: The files of plug-ins that it needs and that the environment may not name.
     """
+    named = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    variable = ""
+    if not set(plugins) <= {str(resolve_path(Path(one))) for one in named}:
+        variable = f"{PLUGINS_VARIABLE}={shlex.quote(os.pathsep.join(plugins))} "
     options = []
     if db is not None:
         named = db == REFERENCE
@@ -35,7 +48,7 @@ def format_command(
         options += ["--runs", hide_secrets(runs) if is_url(runs) else _absolute(runs)]
     if data is not None:
         options += ["--data", _absolute(data)]
-    return printable(shlex.join(["lcma", *words, *options]))
+    return printable(variable + shlex.join(["lcma", *words, *options]))
 
 
 def _absolute(path: str | Path) -> str:

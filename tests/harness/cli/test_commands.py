@@ -135,6 +135,17 @@ def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
     assert words == ["lcma", "launch", "demo", "--local", *repeated]
 
 
+def test_a_command_names_the_plugins_that_its_shell_does_not(
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [str(in_tmp / "one.py"), str(in_tmp / "my two.py")]
+    named = shlex.split(format_command("samples", plugins=files))
+    assert named == [f"LCMA_PLUGINS={files[0]}:{files[1]}", "lcma", "samples"]
+    monkeypatch.setenv("LCMA_PLUGINS", "one.py")
+    assert shlex.split(format_command("samples", plugins=files)) == named
+    assert format_command("samples", plugins=files[:1]) == "lcma samples"
+
+
 def test_a_path_is_told_from_any_folder(in_tmp: Path) -> None:
     command = format_command("board", db="it's mine.db")
     assert shlex.split(command) == ["lcma", "board", "--db", str(in_tmp / "it's mine.db")]
