@@ -24,6 +24,7 @@ help:
 	@echo "make venv      only make the environment, to install another build of torch into it first"
 
 install: .venv/installed
+	@echo "lcma is in .venv/bin: source .venv/bin/activate, then lcma --help"
 
 demo: .venv/installed
 	$(BIN)/lcma launch demo
@@ -81,7 +82,7 @@ $(BIN)/python:
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing lcma and PyTorch into .venv: some minutes"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
+	$(BIN)/python -m pip install -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed
