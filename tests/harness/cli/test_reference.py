@@ -295,7 +295,8 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     assert about["trials"] == {"done": 1, "failed": 1}
     (data,) = about["data"]
     assert (data["name"], data["digest"]) == ("photos16", "d" * 64)
-    assert "public domain" in data["licence"]
+    assert "seven are public domain or CC0" in data["licence"]
+    assert "benchmark (vision.middlebury.edu/stereo/data)" in data["licence"]
     assert about["code"][0]["torch"] == "2.6.0"
 
 
