@@ -1386,6 +1386,14 @@ class Store:
         with self._reader.connect() as connection:
             return _select_facts(connection, which)
 
+    def latest_jobs(self, count: int) -> list[JobFacts]:
+        """Return the jobs of trials that changed last, the latest first."""
+        latest = jobs.c.updated.desc(), jobs.c.id
+        query = sa.select(jobs.c.id).where(jobs.c.kind == "trial").order_by(*latest)
+        with self._reader.connect() as connection:
+            ids = connection.execute(query.limit(count)).scalars().all()
+            return _select_facts(connection, jobs.c.id.in_(ids), order=latest)
+
     def segments(self, pretraining_id: str, data_digest: str) -> list[JobFacts]:
         """Return the segments of a pretraining on one exact data set, by budget."""
         which = jobs.c.pretraining_id == pretraining_id, jobs.c.data_digest == data_digest

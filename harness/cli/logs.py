@@ -8,7 +8,7 @@ from lcma.harness.cli.options import Db, Json, Work
 
 
 def logs(
-    trial: Work,
+    trial: Work = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show it as it comes, to the attempt's end")
     ] = False,
@@ -30,9 +30,10 @@ def logs(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import find_jobs, job_title
+    from lcma.harness.results.lookup import job_title
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
+    from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.logs import (
         attempt_as_dict,
         render_attempt,
@@ -41,7 +42,7 @@ def logs(
     )
 
     store = connect(find_place(db, None, None).db, create=False)
-    jobs = {job.job_id: job for job in find_jobs(store, trial)}
+    jobs = {job.job_id: job for job in find_named_jobs(store, trial)}
     console = Console()
     shown: list[str] = []
     if follow:

@@ -45,7 +45,7 @@ Trial = Annotated[
     typer.Argument(help="First characters of a trial's id; default: see the text above"),
 ]
 Work = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="TRIAL", help="The first characters of the id of a trial, pretraining or job"
     ),

@@ -4,7 +4,7 @@ from lcma.harness.cli.options import Db, Json, Work
 
 
 def why(
-    trial: Work,
+    trial: Work = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -15,13 +15,13 @@ def why(
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import find_jobs
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
+    from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    explanations = [explain_job(store, job, db) for job in find_jobs(store, trial)]
+    explanations = [explain_job(store, job, db) for job in find_named_jobs(store, trial)]
     if json:
         print(to_json([explanation_as_dict(one) for one in explanations]))
         return

@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from lcma.db import HostAside, JobFacts, Rerun, leases
+from lcma.db import HostAside, JobFacts, Rerun, Store, leases
+from lcma.harness.results.lookup import find_jobs, job_title
 from lcma.harness.text import format_duration, format_time, printable
+from lcma.sweeps.errors import UserError
 
 _WHAT = ("flow", "dataset", "factorization", "budget", "seed")
 
@@ -19,6 +21,24 @@ LOST = (
     "decision",
 )
 """What programs get of any job, of one that runs, and of one that failed or diverged."""
+
+
+LATEST = 3
+"""Trials that are named to who names none."""
+
+
+def find_named_jobs(store: Store, start: str | None) -> list[JobFacts]:
+    """Return the jobs that `find_jobs` finds.
+
+    Raises UserError with the trials that changed last where none is named, and as it does.
+    """
+    if start is not None:
+        return find_jobs(store, start)
+    latest = [
+        f"{printable(job.subject)[:8]} ({job_title(job)})" for job in store.latest_jobs(LATEST)
+    ]
+    hint = f"the last that changed are {', '.join(latest)}" if latest else "there is none yet"
+    raise UserError(f"name a trial by the first characters of its id: {hint}")
 
 
 def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:

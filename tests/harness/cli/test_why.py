@@ -38,6 +38,15 @@ def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
     ]
 
 
+def test_who_names_no_trial_is_told_the_last_ones(planned: World, typed: Typed) -> None:
+    planned.finish_trial(1)
+    last = f"{TRIALS[1].id[:8]} (train realnvp photos16 channel seed 1), "
+    for command in ("why", "logs"):
+        code, out, err = typed(command)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert f"by the first characters of its id: the last that changed are {last}" in err
+
+
 def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     planned: World, typed: Typed
 ) -> None:
