@@ -19,8 +19,9 @@ def list_sets(
     from lcma.harness.report.data_sets import (
         describe_data_sets,
         read_data_sets,
-        render_prepared_sets,
+        tabulate_prepared_sets,
     )
+    from lcma.harness.report.tables import render_table
     from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
 
@@ -29,8 +30,8 @@ def list_sets(
     if json:
         print(to_json(rows))
         return
-    table = render_prepared_sets(rows, root)
-    if table.row_count:
-        Console().print(table)
+    table = tabulate_prepared_sets(rows, root)
+    if table.rows:
+        Console().print(render_table(table))
     for line in describe_data_sets(rows, every=everything):
         print_line(line)

@@ -26,8 +26,9 @@ def show(
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.inspection import inspect_set
     from lcma.harness.place import find_place
-    from lcma.harness.report.data_sets import describe_set, render_channels, set_as_dict
+    from lcma.harness.report.data_sets import describe_set, set_as_dict, tabulate_channels
     from lcma.harness.report.pictures import draw_contact_sheet
+    from lcma.harness.report.tables import render_table
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import to_json
 
@@ -41,5 +42,5 @@ def show(
         return
     for line in describe_set(prepared.manifest, found, bars):
         print_line(line)
-    Console().print(render_channels(found))
+    Console().print(render_table(tabulate_channels(found)))
     print_line(f"contact sheet: {picture}")

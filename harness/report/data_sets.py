@@ -5,14 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from lcma.harness import data
 from lcma.harness.data import Manifest
 from lcma.harness.data.bars import ComputedBar
 from lcma.harness.data.inspection import Duplicates, Inspection
+from lcma.harness.report.tables import Table, TableColumn
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
@@ -56,17 +53,21 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def render_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
+def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
     """Return a table of those of `read_data_sets` that are prepared."""
-    table = Table(title=f"Prepared in {escape(str(root))}")
-    for name in ("name", "variant", "images", "train / holdout / test", "digest"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        if row["prepared"]:
-            shape = "x".join(map(str, row["shape"]))
-            counts = f"{row['train']} / {row['holdout']} / {row['test']}"
-            table.add_row(row["name"], row["variant"], shape, counts, str(row["digest"])[:12])
-    return table
+    names = ("name", "variant", "images", "train / holdout / test", "digest")
+    found = [
+        (
+            row["name"],
+            row["variant"],
+            "x".join(map(str, row["shape"])),
+            f"{row['train']} / {row['holdout']} / {row['test']}",
+            str(row["digest"])[:12],
+        )
+        for row in rows
+        if row["prepared"]
+    ]
+    return Table(tuple(map(TableColumn, names)), tuple(found), f"Prepared in {root}")
 
 
 def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[str]:
@@ -151,20 +152,17 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
     return lines
 
 
-def render_channels(found: Inspection) -> Table:
+def tabulate_channels(found: Inspection) -> Table:
     """Return a table with mean and range of each channel in each part."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("channel")
+    columns, rows = [TableColumn("channel")], []
     for part, _ in found.channels.items():
-        table.add_column(f"{part} mean", justify="right")
-        table.add_column("range", justify="right")
+        columns.append(TableColumn(f"{part} mean", kind="number", places=2))
+        columns.append(TableColumn("range", right=True))
     for index in range(len(found.channels.train)):
-        cells = []
-        for _, channels in found.channels.items():
-            channel = channels[index]
-            cells += [f"{channel.mean:.2f}", f"{channel.low:g}..{channel.high:g}"]
-        table.add_row(str(index), *cells)
-    return table
+        of_parts = [channels[index] for _, channels in found.channels.items()]
+        values = [(one.mean, f"{one.low:g}..{one.high:g}") for one in of_parts]
+        rows.append((str(index), *(value for pair in values for value in pair)))
+    return Table(tuple(columns), tuple(rows))
 
 
 def set_as_dict(

@@ -36,9 +36,9 @@ def format_command(
         data: The same of the folder of data sets.
         plugins: The files of plug-ins that it needs and that the environment may not name.
     """
-    named = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
+    present = os.environ.get(PLUGINS_VARIABLE, "").split(os.pathsep)
     variable = ""
-    if not set(plugins) <= {str(resolve_path(Path(one))) for one in named}:
+    if not set(plugins) <= {str(resolve_path(Path(one))) for one in present}:
         variable = f"{PLUGINS_VARIABLE}={shlex.quote(os.pathsep.join(plugins))} "
     options = []
     if db is not None:
