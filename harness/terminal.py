@@ -24,11 +24,8 @@ from lcma.harness.text import printable, printable_lines
 LONGEST_WORD, LONGEST_ERROR = 200, 2000
 """Characters of a word, and of all, that an error shows of a longer one."""
 
-SLOW_SECONDS = 1.0
-"""Time after which a block says what it does, where there is no terminal."""
-
 LINE_SECONDS = 10.0
-"""Pause between the lines that say what long work does, where there is no terminal."""
+"""Pause before each line that says what long work does, where there is no terminal."""
 
 ReportFunction = Callable[[str, int, int | None], None]
 """Called with what is done, how much of it, and of how much; None where that is unknown."""
@@ -45,7 +42,7 @@ class Console(rich.console.Console):
             yield segment if control else Segment(printable_lines(text), style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Return Rich's spinner, or off a terminal a line that is printed if it takes longer."""
+        """Return Rich's spinner, or off a terminal a line after `LINE_SECONDS`."""
         if self.is_terminal:
             return super().status(status, **options)
         return _StatusLine(status, console=self)
@@ -55,7 +52,7 @@ class _StatusLine(Status):
     """A status where there is no terminal."""
 
     def start(self) -> None:
-        self._timer = threading.Timer(SLOW_SECONDS, self._print)
+        self._timer = threading.Timer(LINE_SECONDS, self._print)
         self._timer.start()
 
     def _print(self) -> None:
@@ -79,7 +76,7 @@ def print_error(text: object) -> None:
 
 
 @contextmanager
-def noting_slowness(line: str, seconds: float = SLOW_SECONDS) -> Iterator[None]:
+def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
     """Print a line on stderr if the block takes longer."""
     timer = threading.Timer(seconds, lambda: print(printable(line), file=sys.stderr))
     timer.start()

@@ -3,10 +3,15 @@
 import io
 import time
 
+import pytest
+
 from lcma.harness.terminal import Console
 
 
-def test_what_is_done_is_said_off_a_terminal_once_it_takes_long() -> None:
+def test_what_is_done_is_said_off_a_terminal_once_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.5)
     out = io.StringIO()
     console = Console(file=out)
     with console.status("counting beans"):

@@ -231,7 +231,7 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
     ("arguments", "said"),
     [
         (["launch", "dmeo"], "did you mean 'demo'?"),
-        (["launch", "no/such.yaml"], "cannot read no/such.yaml"),
+        (["launch", "no/such.yaml"], "there is no file no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
         (["launch", "demo", "--seeds", "0"], "--seeds 0"),
         (["launch", "demo", "--profile", "huge"], "unknown profile of glow 'huge'"),
