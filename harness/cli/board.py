@@ -71,12 +71,13 @@ def board(
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
     given = {name: value for name, value in filters.items() if value is not None}
+    rule = against.partition("@")[0]
     try:
-        factorizations.normalize(against)
+        factorizations.normalize(rule)
     except UserError as error:  # a plug-in's rule is known by its results
         if str(error).endswith("?"):
             raise
-        require_results(store, sweep_id, {"factorization": against}, option="--against ")
+        require_results(store, sweep_id, {"factorization": rule}, option="--against ")
     if sweep_id is None and not json and not effects and not factorization:
         tables = read_contents(store, given, by)
         if tables is not None:

@@ -128,6 +128,8 @@ def export(
         measure=measure,
         sweep=sweep,
     )
+    if sweep is not None:
+        choose_sweep(store, sweep)
     form = ExportFormat.json if json else ExportFormat(format)
     content = make_export(store, query, form)
     _write_export(content, make_manifest(content, query.as_dict(form)).encode(), out, manifest)

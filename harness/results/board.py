@@ -551,7 +551,7 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
         return own  # a plug-in's rule too, wherever the plug-in is now
     try:
         return factorizations.canonical(name, conventional=own, splits=splits)
-    except factorizations.ImpossibleError:
+    except (factorizations.ImpossibleError, UserError):  # of a plug-in that is not loaded
         return None
 
 

@@ -511,6 +511,17 @@ def test_a_reference_that_stands_for_several_rows_is_refused():
     assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
+def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
+    rows = [row("columns", 0, 4.0), row("channel", 0, 4.1)]
+    rows.append(row("channel", 0, 4.2) | {"flow": "glow"})
+    with_it, without = sorted(
+        board_of(frame(rows), against="columns").groups, key=lambda one: one.flow, reverse=True
+    )
+    found = {one.factorization: one.difference for one in with_it.rows}
+    assert found["channel"].mean == pytest.approx(0.1)
+    assert without.reference is None
+
+
 WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
 
 
