@@ -95,6 +95,10 @@ def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[s
     return lines
 
 
+FEW = 100
+"""Test images, below which the spread over images may be larger than any difference of rules."""
+
+
 def describe_prepared_set(
     manifest: Manifest, folder: Path, seconds: float, bars: Sequence[ComputedBar]
 ) -> list[str]:
@@ -108,6 +112,11 @@ def describe_prepared_set(
     ]
     if manifest.deviation:
         lines.append(f"not the published set: {manifest.deviation}")
+    if counts.test < FEW:
+        lines.append(
+            f"few: {format_count(counts.test, 'test image')}, and what is compared is compared on "
+            "these alone; some hundreds say more"
+        )
     if manifest.skipped:
         first = ", ".join(manifest.skipped[:3])
         more = ", ..." if len(manifest.skipped) > 3 else ""

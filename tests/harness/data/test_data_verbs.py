@@ -1,6 +1,7 @@
 """lcma data list, show and verify, on a set that was really prepared."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -153,6 +154,9 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_
     for index in range(40):
         Image.new("RGB", (9, 10), (index * 6, 255 - index, index)).save(folder / f"{index}.png")
     prepare("mine", root, source=folder, options=SourceOptions(size=8))
+    code, out, _ = lcma("prepare", "mine", "--from", str(folder), "--size", "8")
+    assert code == 0
+    assert re.search(r"\nfew: \d+ test images?, and what is compared", out)
     _, out, _ = lcma("list", "--json")
     row = next(row for row in json.loads(out) if row["name"] == "mine")
     assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")
