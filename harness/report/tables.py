@@ -171,11 +171,15 @@ class _Fitted:
         ]
         whole = Measurement.get(console, options.update(width=10**6), found).maximum
         for _ in range(whole - options.max_width):
-            # The widest that can still be narrowed, as Rich does without regard to words.
-            room = [(width, j) for j, width in enumerate(widths) if width > least[j]]
+            # The widest that can still be narrowed; text at the right, as of numbers, at last.
+            room = [
+                (found.columns[j].justify == "left", width, j)
+                for j, width in enumerate(widths)
+                if width > least[j]
+            ]
             if not room:
                 break
-            widths[max(room)[1]] -= 1
+            widths[max(room)[2]] -= 1
         else:
             for column, width in zip(found.columns, widths, strict=True):
                 column.width = width

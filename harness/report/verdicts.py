@@ -405,10 +405,10 @@ def _name_cells(one: Verdict, *, several_sets: bool) -> str:
     groups = [cells.group for cells in one.claim.members]
     flows = dict.fromkeys(group.flow for group in groups)
     sets = dict.fromkeys(group.set_name for group in groups)
-    name = "+".join(flows) if len(flows) < 3 else f"{len(flows)} flows"
+    name = " + ".join(flows) if len(flows) < 3 else f"{len(flows)} flows"
     if not several_sets:
         return name
-    return f"{name} {'+'.join(sets) if len(sets) < 3 else f'{len(sets)} sets'}"
+    return f"{name} {' + '.join(sets) if len(sets) < 3 else f'{len(sets)} sets'}"
 
 
 def _ending(results: Verdicts) -> Iterator[str]:

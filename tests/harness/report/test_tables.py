@@ -47,6 +47,14 @@ def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
         assert {*row[0].split(), *row[2].split()} <= {*words}
 
 
+def test_numbers_with_their_interval_stay_in_a_line_where_other_text_can_give_way() -> None:
+    columns = (TableColumn("of"), TableColumn("effect", right=True))
+    console = Console(width=34, file=io.StringIO())
+    rows = (("realnvp celeba64-16-float", "+5.211 ± 0.434"),)
+    console.print(render_table(Table(columns, rows)))
+    assert "+5.211 ± 0.434" in console.file.getvalue()
+
+
 @pytest.mark.parametrize("width", [20, 30])
 def test_a_table_that_cannot_fit_is_broken_within_words(width: int) -> None:
     lines = shown([("conventional (checkerboard-even)", 4.8790, "celeba64-16-float")], width)
