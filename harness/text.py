@@ -27,10 +27,15 @@ def _escape(character: str) -> str:
 
 
 def format_number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
-    """Return a number with that many decimals; '-' for None."""
+    """Return a number with that many decimals; '-' for None. What rounds to zero has no sign.
+
+    Example:
+        >>> format_number(-0.0002, 3, sign=True)
+        '0.000'
+    """
     if value is None:
         return "-"
-    return f"{value:{'+' if sign else ''}.{places}f}"
+    return f"{value:{'+' if sign and round(value, places) else ''}z.{places}f}"
 
 
 def format_count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 MODULES = (
     "lcma.harness.averages",
     "lcma.harness.seeds",
+    "lcma.harness.text",
     "lcma.harness.urls",
     "lcma.models.build",
     "lcma.models.check",
