@@ -379,8 +379,9 @@ def test_every_number_is_shown_in_eighty_columns(bits, profile):
         half = "-" if effect.test.high is None else f"{effect.test.high - effect.test.mean:.4f}"
         error = "-" if effect.test.standard_error is None else f"{effect.test.standard_error:.4f}"
         share = "-" if effect.share is None else f"{100 * effect.share:.1f} %"
+        mean = f"{effect.test.mean:+z.4f}".replace("+0.0000", "0.0000")
         assert line.split() == [
-            *(str(effect.splits[0]), f"{effect.test.mean:+.4f}", half, error, str(len(bits))),
+            *(str(effect.splits[0]), mean, half, error, str(len(bits))),
             *share.split(),
         ]
     assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)

@@ -223,7 +223,7 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
     [
         (-0.2, 6, "", " is better than checkerboard-even, -0.200 ±"),
         (+0.2, 6, "", " is worse than checkerboard-even, +0.200 ±"),
-        (0.0, 6, "", " is not told apart from checkerboard-even, +0.000 ±"),
+        (0.0, 6, "", " is not told apart from checkerboard-even, 0.000 ±"),
         (-0.2, 5, "5 seeds cannot tell ", " (6 are the least) from checkerboard-even"),
     ],
 )
