@@ -81,6 +81,9 @@ def name_control(measure: str, control: str) -> str:
 KID_HALFWAY = "kid_halfway"
 """The measure of images decoded half way between two."""
 
+WITHDRAWN = {"kid_midpoints": KID_HALFWAY}
+"""Measures that databases may have and nothing ranks by, with what takes their place."""
+
 PATH_LENGTH = "path_length"
 """The measure of how far features go between two images, on a path through their latents."""
 

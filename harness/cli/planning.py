@@ -191,8 +191,8 @@ def show_plan(
         format_command("data", "prepare", name, "--from", "PATH", data=data)
         for name in _to_prepare(plan, where)
     ]
-    if plan.spec.tune is not None:
-        words, skip = ["tune", spec, *asked.words], []
+    if plan.spec.tune is not None and _can_tune(plan, spec, where):
+        words, skip = ["tune", spec, *replace(asked, budget=None).words], []
     print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
 
 
@@ -201,6 +201,14 @@ def _describe_search(plan: Plan, spec: str, where: Place) -> str:
         return f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
     except UserError as error:
         return f"nothing: {error}"
+
+
+def _can_tune(plan: Plan, spec: str, where: Place) -> bool:
+    try:
+        make_target(plan.spec, spec, preparable_sets(where))
+    except UserError:
+        return False
+    return True
 
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:

@@ -57,7 +57,7 @@ def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> st
     if need is None or need.seeds is None:
         seeds = f"{one.name}: {format_count(one.n, 'seed')}"
         if one.detectable is not None:
-            return f"{seeds} show differences from {one.detectable:.3f} on."
+            return f"{seeds} show differences from {one.detectable:.2g} on."
         return (
             f"{seeds} decide nothing; the difference spreads by {one.spread.deviation:.3g} over "
             f"seeds, too much to show {max(n.difference for n in one.needed)} bits/dim by any "

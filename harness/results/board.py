@@ -38,6 +38,7 @@ from lcma.sweeps.measures import (
     OF_INTERPOLATION,
     ORDERS,
     WITH_CONTROLS,
+    WITHDRAWN,
     MeasureKind,
     find_measure,
     name_control,
@@ -235,14 +236,17 @@ def read_board(
     cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
     rule, at, budget = against.partition("@")
+    if at and not (budget.isascii() and budget.isdecimal()):
+        raise UserError(f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000")
     if rule not in {cell.factorization for cell in cells}:
-        against = factorizations.normalize(rule) + at + budget
+        rule = factorizations.normalize(rule)
+        against = rule + at + budget
     lost = [
         one
         for one in store.lost_trials(sweep_id)
         if all(_matches(one, name, value) for name, value in where.items())
     ]
-    return make_board(
+    found = make_board(
         cells,
         read_data_facts(store),
         lost,
@@ -253,6 +257,18 @@ def read_board(
         against=against,
         kind=kind,
     )
+    if at and found.groups and all(one.reference is None for one in found.groups):
+        there = sorted(
+            {
+                row.budget
+                for group in found.groups
+                for row in group.rows
+                if row.budget is not None and rule in (row.factorization, row.label.split(" ")[0])
+            }
+        )
+        names = ", ".join(f"{rule}@{one}" for one in there) or "none with a budget"
+        raise UserError(f"no results of {printable(against)} here; there are {printable(names)}")
+    return found
 
 
 def find_ranked_measure(store: Store, name: str) -> MeasureKind:
@@ -261,6 +277,11 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
     Raises UserError for any other.
     """
     known = store.measure_kinds()
+    if name in WITHDRAWN:
+        raise UserError(
+            f"results are no longer ranked by {name}, which counted pairs twice: `lcma measure "
+            f"kid` adds {WITHDRAWN[name]} to weights that were kept"
+        )
     if name not in known or known[name].direction is None:
         ranked = sorted(one.name for one in known.values() if one.direction)
         hint = printable(suggest(name, ranked, "choose among"))
@@ -561,14 +582,15 @@ def _find_reference(
     rule, _, budget = against.partition("@")
     # A rule of a plug-in that is not loaded is known by its results.
     name = rule if rule in {cell[0] for cell in cells} else _canonical(rule, own, splits)
-    found = [cell for cell in cells if cell[0] == name and budget in ("", str(cell[1]))]
+    found = [cell for cell in cells if cell[0] == name and (not budget or cell[1] == int(budget))]
     if len(found) > 1:  # the rule itself, rather than it with options of its map
         found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
-        budgets = [f"{rule}@{one}" for one in sorted({cell[1] or 0 for cell in found})]
+        budgets = [f"{rule}@{one}" for one in sorted({cell[1] for cell in found if cell[1]})]
+        remedy = f"give one of {', '.join(budgets)}" if not budget else "take another rule"
         raise UserError(
-            f"{printable(against)} has several rows here, and differences need one: give one of "
-            f"{printable(', '.join(budgets))}"
+            f"{printable(against)} has several rows here, and differences need one: "
+            f"{printable(remedy)}"
         )
     return found[0] if found else None
 

@@ -125,7 +125,7 @@ def note_namesakes(sweeps: Sequence[Sweep], chosen: Sweep) -> str | None:
     verb = "is" if len(others) == 1 else "are"
     return printable(
         f"this is the newest sweep named {chosen.name}; {', '.join(others)} {verb} named so too: "
-        "--sweep takes an id, and without --sweep the results of all sweeps are shown"
+        "--sweep takes an id too"
     )
 
 

@@ -794,12 +794,20 @@ def _list_pairs(group: Group) -> list[Cells]:
 
 
 def _share_budget(members: Sequence[Cells]) -> list[Cells]:
-    """Return the rows under the longest budget that all groups have, or else each one's longest."""
+    """Return the rows under the longest budget at which all groups have a seed in common, or else
+    each one's longest."""
     pairs = [{cells.budget: cells for cells in _list_pairs(one.group)} for one in members]
     for budget in pairs[0]:
         if all(budget in found for found in pairs):
-            return [found[budget] for found in pairs]
+            shared = [found[budget] for found in pairs]
+            if set.intersection(*map(_paired_seeds, shared)):
+                return shared
     return [next(iter(found.values())) for found in pairs]
+
+
+def _paired_seeds(cells: Cells) -> set[int]:
+    rows = cells.low_and_conventional
+    return set() if rows is None else set.intersection(*(set(row.by_seed) for row in rows))
 
 
 def _table_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
@@ -825,6 +833,8 @@ def _table_claim(
         last = max(members, key=lambda c: c.group.steps)
         gaps = [_compare_gap(last.group, *pair, ", mean over cells") for pair in rows]
         seeds = sorted(set.intersection(*(set(gap.by_seed) for gap in gaps)))
+        if not seeds:
+            continue
         mean = {seed: statistics.fmean(gap.by_seed[seed] for gap in gaps) for seed in seeds}
         names = [c.group.flow if table == "2" else c.group.set_name for c in members]
         yield make_claim(
@@ -900,6 +910,8 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
         if not common:
             continue
         short, long = (select_cells(c.group, common[-1]) for c in (ends[0], ends[-1]))
+        if not _paired_seeds(short) & _paired_seeds(long):
+            continue
         rows = [row for c in (short, long) for row in (c.low, c.conventional) if row is not None]
         steps = (short.group.steps, long.group.steps)
         gap_short, gap_long = (
@@ -936,6 +948,8 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
         )
         for pair_of in itertools.product(faces, others):
             one, other = _share_budget(pair_of)
+            if not _paired_seeds(one) & _paired_seeds(other):
+                continue
             pairs = [pair for cells in (one, other) if (pair := cells.low_and_conventional)]
             gaps = [_compare_gap(one.group, *pair, "").by_seed for pair in pairs]
             names = [printable(cells.group.set_name) for cells in (one, other)]
@@ -1067,9 +1081,11 @@ def list_agreement_claims(
     found = []
     for group in groups:
         bits = of_bits.get(tuple(getattr(group, name) for name in same))
-        agreement = {} if bits is None else _agree_by_seed(group, bits)
+        if bits is None:
+            continue
+        cells, agreement = _agree_by_seed(group, bits)
         if agreement:
-            found.append((select_longest(group), agreement))
+            found.append((cells, agreement))
     for cells, agreement in found:
         yield _agreement_claim([cells], agreement)
     for members in _group_alike([cells for cells, _ in found], *DATA, *EVALUATION):
@@ -1080,32 +1096,43 @@ def list_agreement_claims(
             yield _agreement_claim(members, mean)
 
 
-def _agree_by_seed(group: Group, bits: Group) -> dict[int, float]:
-    """Return the agreement of each seed: over all pairs of rules that have both measures at it.
+def _agree_by_seed(group: Group, bits: Group) -> tuple[Cells, dict[int, float]]:
+    """Return the agreement of each seed, over all pairs of rules that have both measures at it.
 
-    Of a rule it is the row of the longest budget; rules with fewer than six seeds are left out
-    where two have as many, so that each seed's agreement is of the same pairs.
+    Rules with fewer than six seeds are left out where two have as many, so that each seed's
+    agreement is of the same pairs. The rows are those of the longest budget under which all such
+    rules have some.
     """
-    longest = select_longest(group)
-    looks, by_bits = longest.rows, select_cells(bits, longest.budget).rows
-    rules = {
-        name: {
-            seed: (row.by_seed[seed], by_bits[name].by_seed[seed])
-            for seed in row.by_seed.keys() & by_bits[name].by_seed.keys()
-        }
-        for name, row in looks.items()
-        if name in by_bits
-    }
-    enough = [by_seed for by_seed in rules.values() if len(by_seed) >= ENOUGH]
-    pairs = list(itertools.combinations(enough if len(enough) > 1 else rules.values(), 2))
+    found = [(cells, _pair_measures(cells, bits)) for cells in list_cells(group)]
+    enough = [
+        {name for name, by_seed in rules.items() if len(by_seed) >= ENOUGH} for _, rules in found
+    ]
+    most = max(map(len, enough))
+    cells, rules = found[next(k for k, names in enumerate(enough) if len(names) == most)]
+    if most > 1:
+        rules = {name: one for name, one in rules.items() if len(one) >= ENOUGH}
+    pairs = list(itertools.combinations(rules.values(), 2))
     seeds = set.intersection(*(one.keys() & other.keys() for one, other in pairs)) if pairs else ()
     sign = -1 if group.direction == "higher" else 1
-    return {
+    return cells, {
         seed: statistics.fmean(
             sign * _sign(one[seed][0] - other[seed][0]) * _sign(one[seed][1] - other[seed][1])
             for one, other in pairs
         )
         for seed in sorted(seeds)
+    }
+
+
+def _pair_measures(cells: Cells, bits: Group) -> dict[str, dict[int, tuple[float, float]]]:
+    """Return the measure and bits/dim of each rule by seed, where it has both."""
+    by_bits = select_cells(bits, cells.budget).rows
+    return {
+        name: {
+            seed: (row.by_seed[seed], by_bits[name].by_seed[seed])
+            for seed in sorted(row.by_seed.keys() & by_bits[name].by_seed.keys())
+        }
+        for name, row in cells.rows.items()
+        if name in by_bits
     }
 
 

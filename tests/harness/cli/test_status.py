@@ -158,8 +158,7 @@ def test_of_several_sweeps_of_a_name_the_newest_is_taken_and_said(
     code, out, err = typed("status", "--sweep", "demo", "--json")
     assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
     assert err == (
-        "lcma: this is the newest sweep named demo; s is named so too: --sweep takes an id, and "
-        "without --sweep the results of all sweeps are shown\n"
+        "lcma: this is the newest sweep named demo; s is named so too: --sweep takes an id too\n"
     )
     for command in ("board", "verdicts"):
         assert "this is the newest sweep named demo" in typed(command, "--sweep", "demo")[2]

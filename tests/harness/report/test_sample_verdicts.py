@@ -60,7 +60,7 @@ def test_too_few_seeds_decide_nothing_on_agreement() -> None:
 
 
 def test_each_seed_agrees_over_the_same_rules() -> None:
-    """A rule of few seeds, or `low` at a shorter budget, weighs on none."""
+    """A rule of few seeds weighs on none; the budget is the longest that all the others have."""
     in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0}
     rng = np.random.default_rng(0)
     boards = []
@@ -68,12 +68,13 @@ def test_each_seed_agrees_over_the_same_rules() -> None:
         found = rows(noisy({n: scale * v for n, v in in_order.items()}, 6, 0.001, rng))
         against = {"random": 53.0} if kind is SWD else {"random": 40.0 * scale}
         found += rows(noisy(against, 3, 0.001, rng))
-        short = {"LLL": 60.0} if kind is SWD else {"LLL": 40.0 * scale}
-        found += rows(noisy(short, 6, 0.001, rng), budget=10)
+        long = {"LLL": 60.0} if kind is SWD else {"LLL": 40.0 * scale}
+        found += rows(noisy(long, 6, 0.001, rng), budget=1000)
         boards.append(board(found, None, kind=kind))
     made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
     (one,) = (v for v in made.apart if v.claim.key == "agreement")
     assert (one.comparison.test.mean, one.n) == (-1.0, 6)
+    assert one.claim.cells.budget == 100, "HHH has no longer one"
 
 
 def test_agreement_is_of_measures_of_samples_alone() -> None:

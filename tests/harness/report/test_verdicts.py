@@ -341,6 +341,23 @@ def test_faces_are_held_against_objects_at_a_budget_that_both_have():
     assert claim.comparison.test.mean == pytest.approx(-0.2, abs=0.01)
 
 
+def test_groups_without_a_seed_in_common_have_no_claim_together():
+    def later(bits):
+        return {name: {seed + 6: one for seed, one in by.items()} for name, by in bits.items()}
+
+    of_faces = {"dataset": "celeba64-16", "variant": "float", "data_digest": "f" * 64}
+    found = rows(shifted(-0.3), **of_faces) + rows(later(shifted(-0.1)), dataset="cifar10-16")
+    found += rows(shifted(-0.1), dataset="cifar10-16", steps=1000, recipe_id="9" * 20)
+    keys = {one.claim.key for one in make_verdicts(board(found)).verdicts}
+    assert not keys & {"faces", "persistence"}
+    found += rows(shifted(-0.3), budget=10, **of_faces)[6:]
+    found += rows({"LLL": shifted(-0.2)["LLL"]}, dataset="cifar10-16", budget=10)
+    found += rows({"checkerboard-even": shifted(-0.2)["checkerboard-even"]}, dataset="cifar10-16")
+    (one,) = (v for v in make_verdicts(board(found)).verdicts if v.claim.key == "faces")
+    assert {cells.budget for cells in one.claim.members} == {10}, "the longest with common seeds"
+    assert one.n == 6
+
+
 def test_a_mean_over_flows_says_on_which_models_and_sets_nothing_that_they_differ_in():
     few = {seed: 4.0 + SPREAD[seed] for seed in range(3)}
     realnvp = catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}})
