@@ -192,7 +192,7 @@ def show_plan(
         for name in _to_prepare(plan, where)
     ]
     if plan.spec.tune is not None and _can_tune(plan, spec, where):
-        words, skip = ["tune", spec, *replace(asked, budget=None).words], []
+        words, skip = ["tune", spec, *asked.words], []
     print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
 
 

@@ -616,7 +616,10 @@ def test_a_plan_of_a_study_says_what_tune_searches(capsys, in_tmp: Path, sweep, 
     assert (code, err) == (0, "")
     assert said in out
     assert f"Next: lcma tune {sweep}\n" in out
-    assert f"Next: lcma tune {sweep}\n" in run(capsys, "plan", sweep, "--budget", "10")[1]
+    assert (
+        f"Next: lcma launch {sweep} --budget 10\n"
+        in run(capsys, "plan", sweep, "--budget", "10")[1]
+    )
     several = {"flow": ["realnvp", "glow"], "dataset": "photos8", "factorization": "conventional"}
     body = {"name": "x", "matrix": several, "seeds": 1, "tune": {"budget": {"low": 10, "high": 20}}}
     (in_tmp / "x.yaml").write_text(json.dumps(body))

@@ -309,7 +309,7 @@ def test_fewer_than_six_seeds_show_nothing(earlier: Earlier) -> None:
         (3000.0, 2, "2 seeds decide nothing; the difference spreads by "),
         (3000.0, 6, "6 seeds show differences from "),
         (0.03, 3, "0.05 bits/dim 9 to 11, as far as the spread is known, would do"),
-        (0.0001, 8, "8 seeds show differences from 0.00018 on."),
+        (0.0001, 8, "8 seeds show differences from 9.7e-05 on."),
     ],
 )
 def test_a_launch_ends_with_what_its_seeds_can_show(
