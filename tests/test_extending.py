@@ -157,6 +157,12 @@ def test_a_wrong_plugin_is_one_line_and_nothing_is_changed(
     assert {p.name for p in in_tmp.iterdir()} == {"mine.py", "mine.yaml"}
 
 
+FAR = {
+    "    return layers, StandardNormal()": "    layers.append(type('Far', (Logit,), {'forward': "
+    "lambda self, x, generator=None: (x / 0, None)})())\n    return layers, StandardNormal()"
+}
+"""Values that are not finite at the end."""
+
 WRONG_FLOWS = {
     "a log-determinant": (
         {"cat([s, torch.zeros_like(s)]": "cat([2 * s, torch.zeros_like(s)]"},
@@ -191,6 +197,10 @@ WRONG_FLOWS = {
             "y = torch.cat([x2": "self.last = s, t; y = torch.cat([x2",
             "return torch.cat([x1, (y2": "s, t = self.last; return torch.cat([x1, (y2",
         },
+        "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
+    ),
+    "an inverse before values that are not finite": (
+        {"(-s).exp()": "s.exp()"} | FAR,
         "the inverse of layer 4 (Coupling) gives NUMBER where its input was NUMBER",
     ),
     "no inverse": (
@@ -260,6 +270,7 @@ UNCHECKED = {
         {"[s, torch.zeros_like(s)]": "[s * torch.bernoulli(s * 0 + 0.5) * 2, torch.zeros_like(s)]"},
         "not checked is the log-determinant of Coupling, which is drawn",
     ),
+    "values that are not finite": (FAR, "(Far) on: its values are not finite"),
     "a flow of one size": (
         {
             "    channels = model.channels": "    assert model.size == 32, 'only that'\n"

@@ -164,18 +164,20 @@ def show_plan(
     few = ["launch", spec, *replace(asked, seeds=PILOT).words]
     console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
+    can_tune = False
     if plan.spec.tune is not None:
-        console.print(
-            "This is the plan of its matrix alone. `lcma tune` searches "
-            f"{escape(_describe_search(plan, spec, where))}",
-            soft_wrap=True,
-            highlight=False,
-        )
+        try:
+            search = f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
+            can_tune = True
+        except UserError as error:
+            search = f"nothing: {error}"
+        line = f"This is the plan of its matrix alone. `lcma tune` searches {escape(search)}"
+        console.print(line, soft_wrap=True, highlight=False)
     if plan.lost:
         again = format_command(*words, "--retry", db=db, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
-    if not left and not pretrain and plan.spec.tune is None:
+    if not left and not pretrain and not can_tune:
         console.print("[green]Nothing is left to do.[/]")
         print_commands(console, [format_command("board", db=db)])
         return
@@ -191,24 +193,9 @@ def show_plan(
         format_command("data", "prepare", name, "--from", "PATH", data=data)
         for name in _to_prepare(plan, where)
     ]
-    if plan.spec.tune is not None and _can_tune(plan, spec, where):
+    if can_tune:
         words, skip = ["tune", spec, *asked.words], []
     print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
-
-
-def _describe_search(plan: Plan, spec: str, where: Place) -> str:
-    try:
-        return f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
-    except UserError as error:
-        return f"nothing: {error}"
-
-
-def _can_tune(plan: Plan, spec: str, where: Place) -> bool:
-    try:
-        make_target(plan.spec, spec, preparable_sets(where))
-    except UserError:
-        return False
-    return True
 
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:
