@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -98,6 +99,11 @@ def summarize_group(group: Group) -> tuple[str, str]:
     )
 
 
+def short_settings(group: Group) -> str:
+    """Return what a group's recipe differs in, without the sections of the recipe."""
+    return re.sub(r"(?:\w+\.)+(?=\w+=)", "", group.settings)
+
+
 def judge_low(group: Group) -> str | None:
     """Return in a sentence how the paper's rule does in a group; None where it has no difference.
 
@@ -120,8 +126,10 @@ def judge_low(group: Group) -> str | None:
     else:
         better = (found.mean > 0) == (group.direction == "higher")
         says = f"{rule} is {'better' if better else 'worse'} than"
+    settings = f"{printable(short_settings(group))}, " if group.settings else ""
     return (
-        f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, {says} "
+        f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
+        f"{settings}{says} "
         f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "
         f"{format_number(found.half_width, 3)} {name_unit(group.unit)} over "
         f"{format_count(found.n, 'seed')}."

@@ -1,7 +1,6 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
 import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import describe_lost
+from lcma.harness.report.board import describe_lost, short_settings
 from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.results.verdicts import (
     CLAIMS,
@@ -50,9 +49,6 @@ TEST_NUMBERS = (
     "detectable",
 )
 """Numbers of the test that decided; its p after Holm's correction is the verdict's."""
-
-_SECTIONS = re.compile(r"(?:\w+\.)+(?=\w+=)")
-"""The part of a setting's name that says where in a recipe it stands."""
 
 APART = (
     "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
@@ -392,7 +388,7 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
         if alike[one.claim.key, name] > 1:
             more = f" {group.profile} {group.steps}"
         if lengths[one.claim.key, name, group.profile, group.steps] > 1 and group.settings:
-            more += f" {_SECTIONS.sub('', group.settings)}"
+            more += f" {short_settings(group)}"
         budget = one.claim.cells.budget
         if budget is not None and len(one.claim.members) == 1 and len(list_budgets(group)) > 1:
             more += f" @{budget}"

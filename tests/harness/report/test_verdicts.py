@@ -1,6 +1,7 @@
 """Verdicts on results whose truth is known."""
 
 import io
+import itertools
 import json
 import shlex
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
+from lcma.harness.report.board import judge_low
 from lcma.harness.report.verdicts import (
     next_command,
     render_verdicts,
@@ -310,6 +312,14 @@ def test_means_over_flows_and_data_sets():
     assert claims["table1-mean"].decision == "supported"
 
 
+def test_the_verdicts_on_one_claim_follow_each_other():
+    found = rows(shifted(-0.1)) + rows(shifted(-0.2), dataset="cifar10-16", data_digest="e" * 64)
+    found += rows(shifted(-0.3, base="channel"), flow="glow", recipe_id="g" * 20)
+    keys = [one.claim.key for one in make_verdicts(board(found)).verdicts]
+    assert [key for key, _ in itertools.groupby(keys)] == list(dict.fromkeys(keys))
+    assert keys[:5] == [*["low-conventional"] * 3, "table1-mean", "table2-mean"]
+
+
 def test_a_data_set_counts_once_in_a_mean_over_sets():
     """Faces as floats, of which the paper prints numbers; one length, one budget, one recipe."""
     shipped, changed = (
@@ -453,6 +463,8 @@ def test_models_that_the_recipe_tells_apart_say_by_what():
     ]
     results = [one for recipe in recipes for one in rows(shifted(-0.1), recipe_id=recipe.id)]
     made = make_verdicts(board(results, recipes=bodies(*recipes)))
+    sentences = [judge_low(group) for group in made.board.groups]
+    assert sum("250 steps, masks=even-first, the paper's rule" in one for one in sentences) == 1
     low = [row for row in summarize_verdicts(made).rows if row[1] == "low-conventional"]
     assert sorted(row[2] for row in low) == [
         "realnvp tiny 250 masks=even-first",
