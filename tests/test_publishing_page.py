@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SHARD = ROOT / "evidence" / "011.sqlite.xz"
+SHARD = ROOT / "evidence" / "searches" / "002.sqlite.xz"
 
 
 @pytest.fixture
@@ -60,4 +60,4 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(workflow, tmp_path: Path)
         )
     (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
     board = (tmp_path / uploaded / "index.html").read_text()
-    assert "celeba64-16" in board
+    assert "cifar10-16" in board
