@@ -12,6 +12,7 @@ A page has what is made between two comments, the first of which says what it is
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
+- `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is
 - `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
@@ -47,7 +48,11 @@ from lcma.harness.report.forest import draw_forest
 from lcma.harness.report.gallery import draw_maps
 from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
-from lcma.harness.report.verdicts import summarize_verdicts, verdicts_as_markdown
+from lcma.harness.report.verdicts import (
+    list_decisions,
+    summarize_verdicts,
+    verdicts_as_markdown,
+)
 from lcma.harness.results.board import Board, BoardRow, read_board
 from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.results.curves import (
@@ -68,8 +73,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/findings-in-full.md")
 
 MADE = re.compile(
-    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|budgets|picture)\b"
-    r"(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
+    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|decisions|budgets|"
+    r"picture)\b(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
     re.DOTALL,
 )
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -152,6 +157,9 @@ TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
     "verdicts": lambda store, options: verdicts_as_markdown(read_verdicts(store, **options)),
     "claims": lambda store, options: table_as_markdown(
         summarize_verdicts(read_verdicts(store, **options))
+    ),
+    "decisions": lambda store, options: table_as_markdown(
+        list_decisions(read_verdicts(store, **options))
     ),
 }
 

@@ -1,6 +1,7 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -192,6 +193,28 @@ def summarize_verdicts(results: Verdicts) -> Table:
     rows = [
         (one.claim.text, one.claim.key, name, one.decision, _format_effect(one), one.n, one.seeds)
         for one, name in zip(verdicts, _name_all(verdicts), strict=True)
+    ]
+    return Table(columns, tuple(rows))
+
+
+def list_decisions(results: Verdicts) -> Table:
+    """Return a row for each claim: of which models each decision is, with its effect and n."""
+    verdicts = (*results.verdicts, *results.apart)
+    entries: dict[str, dict[str, list[str]]] = {}
+    texts: dict[str, str] = {}
+    for one, name in zip(verdicts, _name_all(verdicts), strict=True):
+        key = one.claim.key
+        # What stands in brackets at its end is of these models alone, as `of` is.
+        texts.setdefault(key, re.sub(r" \([^()]*\)$", "", one.claim.text))
+        entry = f"{name} {_format_effect(one)} (n {one.n}"
+        if one.seeds is not None:
+            entry += f", about {one.seeds} would decide"
+        decided = entries.setdefault(key, {decision: [] for decision in STYLES})
+        decided[one.decision].append(f"{entry})")
+    columns = tuple(map(TableColumn, ("claim", "name", *STYLES)))
+    rows = [
+        (text, key, *("; ".join(entries[key][decision]) or None for decision in STYLES))
+        for key, text in texts.items()
     ]
     return Table(columns, tuple(rows))
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 import shlex
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 from lcma.harness.cli import main as cli
 from lcma.harness.report.board import judge_low
 from lcma.harness.report.verdicts import (
+    list_decisions,
     next_command,
     render_verdicts,
     summarize_verdicts,
@@ -470,6 +472,31 @@ def test_models_that_the_recipe_tells_apart_say_by_what():
         "realnvp tiny 250 masks=even-first",
         "realnvp tiny 250 masks=odd-first",
     ]
+
+
+def test_a_claim_has_one_row_with_the_models_of_each_decision():
+    recipes = [
+        catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}} | changed)
+        for changed in ({}, {"model": {"architecture": {"masks": "even-first"}}})
+    ]
+    both = zip(recipes, (-0.1, 0.1), strict=True)
+    results = [one for recipe, by in both for one in rows(shifted(by), recipe_id=recipe.id)]
+    made = list_decisions(make_verdicts(board(results, recipes=bodies(*recipes))))
+    (low,) = [row for row in made.rows if row[1] == "low-conventional"]
+    assert low == (
+        "low gives fewer bits/dim than conventional",
+        "low-conventional",
+        "realnvp tiny 250 masks=odd-first -0.100 ± 0.011 (n 6)",
+        "realnvp tiny 250 masks=even-first +0.099 ± 0.011 (n 6)",
+        None,
+    )
+
+
+def test_an_open_decision_says_how_many_seeds_would_close_it():
+    made = list_decisions(make_verdicts(board(rows(shifted(-0.001)))))
+    (low,) = [row for row in made.rows if row[1] == "low-conventional"]
+    assert low[2:4] == (None, None)
+    assert re.fullmatch(r"realnvp -0\.00\d ± \S+ \(n 6, about \d+ would decide\)", low[4])
 
 
 def shown(made, width=100):
