@@ -271,6 +271,7 @@ def with_overrides(
     *,
     flow: str | None = None,
     dataset: str | None = None,
+    factorization: str | None = None,
     profile: str | None = None,
     seeds: tuple[int, ...] | None = None,
     budgets: tuple[int, ...] | None = None,
@@ -282,6 +283,8 @@ def with_overrides(
         matrix["flow"] = tuple(flow.split(","))
     if dataset is not None:
         matrix["dataset"] = tuple(dataset.split(","))
+    if factorization is not None:
+        matrix["factorization"] = tuple(factorization.split(","))
     if budgets is not None:
         matrix["budget"] = budgets
     above = recipe or {}

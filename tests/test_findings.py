@@ -1,13 +1,18 @@
 """Numbers in the documentation are those of the reference database."""
 
+import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from benchmarks import findings
 from lcma import connect, db
+from lcma.harness.cli import main as cli
+from lcma.harness.report.verdicts import next_command
+from lcma.harness.results.verdicts import read_verdicts
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
 
@@ -107,3 +112,43 @@ def test_no_line_of_prose_begins_with_a_comment() -> None:
         for found in findings.MADE.finditer((ROOT / name).read_text()):
             inline = found["kind"] in ("mean", "deviation", "n", "rank", "difference")
             assert not (inline and (found.start() == 0 or found.string[found.start() - 1] == "\n"))
+
+
+def test_launches_that_would_decide_a_claim_of_the_reference_have_its_trials(capsys) -> None:
+    query = (
+        "SELECT trial_id, recipe_id, dataset, factorization, budget, seed FROM trial_results "
+        "WHERE protocol = 'plain' AND map_options IS NULL"
+    )
+    with connect("reference") as store:
+        results = store.sql(query)
+        verdicts = [one for one in read_verdicts(store).verdicts if one.seeds is not None]
+    assert verdicts
+    for one in verdicts:
+        cells = []
+        for command in next_command(one).split(" && "):
+            _, _, *words = shlex.split(command)
+            with pytest.raises(SystemExit) as end:
+                cli.main(["plan", *words, "--db", "reference", "--json"])
+            assert not end.value.code, command
+            cells += json.loads(capsys.readouterr().out)["cells"]
+        rules = {cell["canonical"] for cell in cells}
+        assert len(rules) == len(one.claim.rules)
+        for models in one.claim.members:
+            own = (results.recipe_id == models.group.recipe_id) & results.factorization.isin(rules)
+            own &= results.dataset == models.group.dataset
+            own &= results.budget.isna() | (results.budget == models.budget)
+            own &= results.seed < one.seeds
+            there = set(results.trial_id[own])
+            assert there
+            assert there <= {cell["trial_id"] for cell in cells}, (one.claim.key, words)
+
+
+def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:
+    with connect("reference") as store:
+        found = read_verdicts(store, measure="kid", flow="iresnet").apart
+    (one,) = [one for one in found if one.claim.key == "low-random-local"]
+    where = ["--db", "own results.db"]
+    launch, measure = next_command(one, where).split(" && ")
+    assert launch.startswith("lcma launch flows --seeds 6 --flow iresnet --factorization ")
+    assert launch.endswith(" --db 'own results.db'")
+    assert measure == "lcma measure kid --db 'own results.db'"

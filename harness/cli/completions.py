@@ -1,9 +1,9 @@
-"""Values that a shell completes: sweeps, data sets, flows, profiles."""
+"""Values that a shell completes: sweeps, data sets, flows, factorizations, profiles."""
 
 from collections.abc import Iterable
 from itertools import chain
 
-from lcma.sweeps import catalog, known_sets
+from lcma.sweeps import catalog, factorizations, known_sets
 
 
 def complete_sweep(incomplete: str) -> list[str]:
@@ -19,6 +19,11 @@ def complete_dataset(incomplete: str) -> list[str]:
 def complete_flow(incomplete: str) -> list[str]:
     """Return the flows that begin so, after the last comma."""
     return _listed(incomplete, catalog.flows())
+
+
+def complete_factorization(incomplete: str) -> list[str]:
+    """Return the factorizations with a name of their own that begin so, after the last comma."""
+    return _listed(incomplete, factorizations.NAMES)
 
 
 def complete_profile(incomplete: str) -> list[str]:

@@ -6,13 +6,23 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Data, Db, MaxDeviceHours, MaxHours, Runs
-from lcma.harness.cli.plan import Budget, Dataset, Flow, Profile, Seeds, Settings, Spec
+from lcma.harness.cli.plan import (
+    Budget,
+    Dataset,
+    Factorization,
+    Flow,
+    Profile,
+    Seeds,
+    Settings,
+    Spec,
+)
 
 
 def launch(
     spec: Spec,
     flow: Flow = None,
     dataset: Dataset = None,
+    factorization: Factorization = None,
     profile: Profile = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -70,5 +80,5 @@ def launch(
         tensorboard=tensorboard,
         folders=(("pictures", drawn),),
     )
-    overrides = Overrides(flow, dataset, profile, seeds, budget, tuple(set_ or ()))
+    overrides = Overrides(flow, dataset, factorization, profile, seeds, budget, tuple(set_ or ()))
     run_launch(LaunchCommand(spec, overrides, options, drawn, db, runs, data))

@@ -6,6 +6,7 @@ import typer
 
 from lcma.harness.cli.completions import (
     complete_dataset,
+    complete_factorization,
     complete_flow,
     complete_profile,
     complete_sweep,
@@ -32,6 +33,13 @@ Dataset = Annotated[
         autocompletion=complete_dataset,
     ),
 ]
+Factorization = Annotated[
+    str | None,
+    typer.Option(
+        help="Factorizations in place of the spec's, separated by commas",
+        autocompletion=complete_factorization,
+    ),
+]
 Profile = Annotated[
     str | None,
     typer.Option(help="Profile in place of the spec's", autocompletion=complete_profile),
@@ -54,6 +62,7 @@ def plan(
     spec: Spec,
     flow: Flow = None,
     dataset: Dataset = None,
+    factorization: Factorization = None,
     profile: Profile = None,
     seeds: Seeds = None,
     budget: Budget = None,
@@ -68,7 +77,7 @@ def plan(
     from lcma.harness.run.plan import require_valid
 
     where = find_place(db, None, data)
-    asked = Overrides(flow, dataset, profile, seeds, budget, tuple(set_ or ()))
+    asked = Overrides(flow, dataset, factorization, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, asked)
     show_plan(made, spec, asked, where, db=db, data=data, as_json=json)
     require_valid(made, skip_invalid=False)  # as a launch

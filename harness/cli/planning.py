@@ -56,6 +56,7 @@ class Overrides:
 
     flow: str | None = None
     dataset: str | None = None
+    factorization: str | None = None
     profile: str | None = None
     seeds: str | None = None
     budget: str | None = None
@@ -64,8 +65,8 @@ class Overrides:
     @property
     def words(self) -> list[str]:
         """The options to type to ask for the same."""
-        options = {"flow": self.flow, "dataset": self.dataset, "profile": self.profile}
-        options |= {"seeds": self.seeds, "budget": self.budget}
+        names = ("flow", "dataset", "factorization", "profile", "seeds", "budget")
+        options = {name: getattr(self, name) for name in names}
         found: list[str] = []
         for name, value in options.items():
             found += [] if value is None else [f"--{name}", value]
@@ -82,6 +83,7 @@ def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
         specs.load(name),
         flow=asked.flow,
         dataset=asked.dataset,
+        factorization=asked.factorization,
         profile=asked.profile,
         seeds=parse_seeds(asked.seeds),
         budgets=parse_budgets(asked.budget),

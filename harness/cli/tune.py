@@ -50,7 +50,7 @@ def tune(
     run_study(
         Asked(
             spec=spec,
-            overrides=Overrides(flow, dataset, profile, seeds, None, tuple(set_ or ())),
+            overrides=Overrides(flow, dataset, None, profile, seeds, None, tuple(set_ or ())),
             local=local,
             ray=ray,
             gpus=gpus,

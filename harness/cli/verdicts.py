@@ -1,5 +1,6 @@
 """`lcma verdicts`: the paper's claims and ours, judged by the results."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -37,7 +38,7 @@ def verdicts(
     """
     from lcma.db import connect
     from lcma.harness.data import know_own
-    from lcma.harness.place import find_place
+    from lcma.harness.place import find_place, is_published, name_database
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
@@ -59,7 +60,12 @@ def verdicts(
         print(to_json(verdicts_as_dict(found)))
         return
     console = Console()
-    console.print(render_verdicts(found, notes=notes), crop=False)
+    _, *options = shlex.split(format_command(db=db))
+    after = None
+    if is_published(named := name_database(db)):  # which no launch writes
+        options, after = [], format_command("db", "merge", named)
+    shown = render_verdicts(found, notes=notes, options=options, after=after)
+    console.print(shown, crop=False)
     following = [] if notes else [["verdicts", "--notes"]]
     following += [["board"], ["export", "--format", "md"]]
     print_commands(console, [format_command(*words, db=db) for words in following])

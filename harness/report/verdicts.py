@@ -23,16 +23,16 @@ from lcma.harness.results.verdicts import (
     Verdicts,
     describe_better,
     list_budgets,
+    name_rule,
 )
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
-from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED
+from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
 
 STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
 COLUMNS = (
     TableColumn("verdict"),
-    TableColumn("claim"),
-    TableColumn("of"),
+    TableColumn("claim, of"),
     TableColumn("effect ± 95 %", right=True),
     TableColumn("n", kind="number"),
     TableColumn("p", right=True),
@@ -62,23 +62,33 @@ RULE = (
 )
 
 
-def render_verdicts(results: Verdicts, *, notes: bool = True) -> RenderableType:
-    """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal."""
+def render_verdicts(
+    results: Verdicts, *, notes: bool = True, options: Sequence[str] = (), after: str | None = None
+) -> RenderableType:
+    """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal.
+
+    Args:
+        results: The verdicts.
+        notes: Whether there are sentences.
+        options: What to add to each launch that would decide a claim, such as the database.
+        after: A command that comes before any launch, if there is one.
+    """
     parts: list[RenderableType] = []
     for heading, verdicts in _sections(results):
         sets = dict.fromkeys(c.group.set_name for one in verdicts for c in one.claim.members)
         title = f"{heading} ({next(iter(sets))})" if len(sets) == 1 else heading
-        parts += [Text(printable(title), style="bold"), render_table(_table(verdicts)), Text()]
+        table = render_table(_table(verdicts), compact=True)
+        parts += [Text(printable(title), style="bold"), table, Text()]
         for one in verdicts if notes else ():
             parts.append(
                 Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
             )
-            command = next_command(one)
+            command = next_command(one, options)
             if command:
                 parts.append(_show_command(command))
         if notes:
             parts.append(Text())
-    parts += map(Text, _ending(results)) if notes else _summarize(results)
+    parts += map(Text, _ending(results)) if notes else _summarize(results, options, after)
     return Lines(*parts)
 
 
@@ -87,7 +97,7 @@ def _show_command(command: str) -> Text:
     return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
 
 
-def _summarize(results: Verdicts) -> Iterator[Text]:
+def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> Iterator[Text]:
     verdicts = (*results.verdicts, *results.apart)
     if not verdicts:
         yield Text("No results that bear on a claim yet.")
@@ -99,12 +109,12 @@ def _summarize(results: Verdicts) -> Iterator[Text]:
     open_ = dict.fromkeys(
         command
         for one in verdicts
-        if one.seeds is not None and (commands := next_command(one)) is not None
-        for command in commands.split(" && ")
+        if one.seeds is not None
+        for command in _list_launches(one, options)
     )
     if open_:
         yield Text("What would decide the others:")
-    yield from map(_show_command, open_)
+    yield from map(_show_command, [after, *open_] if after and open_ else open_)
     yield from map(Text, describe_lost(results.board))
     if results.unmeasured:
         yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
@@ -251,23 +261,34 @@ def verdict_sentence(one: Verdict) -> str:
     return text
 
 
-def next_command(one: Verdict) -> str | None:
-    """Return the launches that would decide an undecided claim, None for a decided one.
+def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
+    """Return what would decide an undecided claim, None for a decided one.
 
-    Each asks for the models that the claim is about, so that the seeds which are there count.
+    Launches ask for the models that the claim is about and no others, so that the seeds which are
+    there count. ``options`` are added to each.
     """
     if one.decision != "undecided":
         return None
+    return " && ".join(_list_launches(one, options))
+
+
+def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
     claim, group = one.claim, one.claim.cells.group
+    if one.decision != "undecided":
+        return []
     if one.seeds is None:
-        return "no sweep that anybody runs: the effect is too small beside its spread"
+        return ["no sweep that anybody runs: the effect is too small beside its spread"]
     if group.measure not in {kind.name for kind in SHIPPED}:
-        return f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
+        return [f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"]
     lengths = claim.lengths or (None,)
     found = [_launch_words(one, cells, steps) for cells in claim.members for steps in lengths]
     if not all(found):
-        return f"{one.seeds} seeds of a recipe that no profile here has"
-    return " && ".join(dict.fromkeys(shlex.join(["lcma", "launch", *words]) for words in found))
+        return [f"{one.seeds} seeds of a recipe that no profile here has"]
+    launches = (shlex.join(["lcma", "launch", *words, *options]) for words in found)
+    # What no training takes is measured after it, of the newest sweep.
+    name = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
+    then = [shlex.join(["lcma", "measure", name, *options])] if group.measure in BY_REQUEST else []
+    return [" && ".join([launch, *then]) for launch in dict.fromkeys(launches)]
 
 
 def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
@@ -276,6 +297,9 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
     if overrides is None:
         return []
     words = [claim.sweep, "--seeds", str(one.seeds), "--flow", group.flow]
+    there = set(map(name_rule, cells.rows.values()))
+    rules = [name for name in claim.rules if name in there] or claim.rules
+    words += ["--factorization", ",".join(rules)] if rules else []
     words += ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
         words += ["--dataset", group.set_name]
@@ -367,11 +391,21 @@ def _describe_cells(cells: Cells) -> str:
 
 
 def _table(verdicts: Sequence[Verdict]) -> Table:
-    rows = [
-        (one.decision, one.claim.key, name, _format_effect(one), one.n, _format_p(one))
-        for one, name in zip(verdicts, _name_all(verdicts), strict=True)
-    ]
-    styles = {(number, 0): STYLES[one.decision] for number, one in enumerate(verdicts)}
+    # Several verdicts on one claim stand below its name, so that each fits in a line.
+    numbers = Counter(one.claim.key for one in verdicts)
+    rows: list[tuple[Any, ...]] = []
+    styles, former = {}, None
+    for one, name in zip(verdicts, _name_all(verdicts), strict=True):
+        key = one.claim.key
+        if numbers[key] == 1:
+            name = f"{key}, {name}"
+        else:
+            if key != former:
+                rows.append(("", key, "", "", ""))
+            name = f"  {name}"
+        former = key
+        styles[len(rows), 0] = STYLES[one.decision]
+        rows.append((one.decision, name, _format_effect(one), one.n, _format_p(one)))
     return Table(COLUMNS, tuple(rows), styles=styles)
 
 

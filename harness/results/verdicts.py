@@ -199,10 +199,11 @@ class TestedClaim:
     first comparison by the paper's numbers. ``family`` says with which claims of the same data,
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
-    diverged or failed. ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it
-    needs besides those of the cells, and ``lengths`` the training steps, where several are
-    compared. ``members`` are the cells of a claim over several flows or data sets, of which
-    ``cells`` are the longest trained; else these alone.
+    diverged or failed. ``rules`` are the factorizations that it is about, by the names of a spec.
+    ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it needs besides those
+    of the cells, and ``lengths`` the training steps, where several are compared. ``members`` are
+    the cells of a claim over several flows or data sets, of which ``cells`` are the longest
+    trained; else these alone.
     """
 
     key: str
@@ -217,6 +218,7 @@ class TestedClaim:
     family: str = ALONE
     cleared: bool | None = None
     lost: int = 0
+    rules: tuple[str, ...] = ()
     sweep: str = "words"
     sets: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
@@ -529,8 +531,17 @@ def make_claim(
         comparisons=tuple(comparisons),
         cleared=False if False in cleared else None if None in cleared else True,
         lost=sum(row.diverged + row.failed for row in rows),
+        rules=tuple(dict.fromkeys(map(name_rule, rows))),
         **({"members": (cells,)} | more),
     )
+
+
+def name_rule(row: BoardRow) -> str:
+    """Return a row's factorization by a name that a spec has for flows of any number of splits."""
+    letters = set(row.factorization)
+    if row.conventional or letters not in ({"L"}, {"H"}):
+        return "conventional" if row.conventional else row.factorization
+    return "low" if letters == {"L"} else "high"
 
 
 def compare_rows(

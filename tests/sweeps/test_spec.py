@@ -108,6 +108,10 @@ def test_overrides_of_the_command_line() -> None:
         UserError, match=r"command line: `matrix.dataset`: unknown data set 'photo'"
     ):
         spec.with_overrides(plain, dataset="photo")
+    two = spec.with_overrides(plain, factorization="low,keep-ad-bc")
+    assert two.matrix.factorization == ("low", "keep-ad-bc")
+    with pytest.raises(UserError, match=r"command line: `matrix\.factorization`: .*'lowe'"):
+        spec.with_overrides(plain, factorization="low,lowe")
 
 
 def test_every_flow_has_a_conventional_factorization_and_profiles() -> None:

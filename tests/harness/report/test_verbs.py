@@ -447,9 +447,13 @@ def test_verdicts(lcma, filled):
     filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
     lines = lcma("verdicts", "--flow", "realnvp").splitlines()
     assert all(len(line) <= 80 for line in lines if not line.startswith("  lcma launch"))
-    (line,) = [line for line in lines if " low-conventional " in line]
-    assert line.split()[:3] == ["undecided", "low-conventional", "realnvp"]
+    (line,) = [line for line in lines if " low-conventional, " in line]
+    assert line.split()[:3] == ["undecided", "low-conventional,", "realnvp"]
     assert "(photos16)" in " ".join(lines)
+    typed = lcma("verdicts", "--flow", "realnvp", "--db", "lcma.db").splitlines()
+    launches = [line for line in typed if line.startswith("  lcma launch")]
+    assert launches
+    assert all(line.endswith(f" --db {Path('lcma.db').absolute()}") for line in launches)
     assert "low gives fewer" not in " ".join(lines), "that is a matter of the notes"
     text = " ".join(lcma("verdicts", "--flow", "realnvp", "--notes").split())
     assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text

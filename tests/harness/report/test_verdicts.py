@@ -577,6 +577,8 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
             planned = json.loads(capsys.readouterr().out)
             assert {cell["seed"] for cell in planned["cells"]} == set(range(6)), command
             asked |= {cell["trial_id"] for cell in planned["cells"]}
+            canonical = {cell["canonical"] for cell in planned["cells"]}
+            assert len(canonical) == len(one.claim.rules), command
         for cells in one.claim.members:
             recipe = recipes[cells.group.recipe_id]
             low = Trial(
