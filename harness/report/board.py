@@ -51,7 +51,7 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
     legend in their place."""
     parts: list[RenderableType] = []
     for group in board.groups:
-        table = group_table(group)
+        table = group_table(group, sources=notes)
         if not notes:
             table = replace(table, notes=(_describe_marks(group),))
         parts += [render_table(table, compact=True), Text()]
@@ -63,6 +63,7 @@ def _describe_marks(group: Group) -> str:
     marks += ["[..] bars"] if group.bars else []
     marks += ["† misses a bar"] if any(row.cleared is False for row in group.rows) else []
     marks += ["! fails its controls"] if any(n.startswith("!") for n in group.notes) else []
+    marks += ["printed: in a paper"] if any(row.published for row in group.rows) else []
     return ", ".join(marks)
 
 
@@ -152,8 +153,11 @@ def board_as_latex(board: Board, *, whole: bool = True) -> str:
     return tables_as_latex(tables, _ending(board), whole=whole)
 
 
-def group_table(group: Group) -> Table:
-    """Return a group as people read it, with the bars among the rows by bits/dim."""
+def group_table(group: Group, *, sources: bool = True) -> Table:
+    """Return a group as people read it, with the bars among the rows by bits/dim.
+
+    Beside a printed number stands where it is printed, unless there are to be no ``sources``.
+    """
     columns = tuple(
         replace(one, name=name_measure(group.measure)) if one.name == "bits/dim" else one
         for one in COLUMNS
@@ -168,7 +172,7 @@ def group_table(group: Group) -> Table:
     title, under = format_titles(group)
     return Table(
         columns=columns,
-        rows=tuple(_show_line(one)[: len(columns)] for one in lines),
+        rows=tuple(_show_line(one, sources)[: len(columns)] for one in lines),
         title=title,
         under=under,
         notes=tuple(list_lines_below(group)),
@@ -203,7 +207,7 @@ def _style(line: Bar | BoardRow) -> str:
     return "bold" if line.reference else ""
 
 
-def _show_line(line: Bar | BoardRow) -> tuple[Any, ...]:
+def _show_line(line: Bar | BoardRow, sources: bool) -> tuple[Any, ...]:
     if isinstance(line, Bar):
         return (f"[{line.name}]", None, None, line.bits_per_dim, *[None] * len(COLUMNS[3:]))
     name = line.label + (" *" if line.reference else "")
@@ -220,7 +224,7 @@ def _show_line(line: Bar | BoardRow) -> tuple[Any, ...]:
         None if found is None else found.half_width,
         None if found is None else found.n,
         line.rank,
-        _format_published(line) or None,
+        _format_published(line, sources) or None,
     )
 
 
@@ -362,8 +366,10 @@ def format_titles(group: Group) -> tuple[str, str]:
     return title, under
 
 
-def _format_published(row: BoardRow) -> str:
-    return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
+def _format_published(row: BoardRow, sources: bool = True) -> str:
+    if sources:
+        return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in row.published)
+    return ", ".join(dict.fromkeys(f"{n.bits_per_dim:.2f}" for n in row.published))
 
 
 def list_lines_below(group: Group) -> list[str]:

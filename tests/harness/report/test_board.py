@@ -439,6 +439,11 @@ def test_printed_numbers_stand_beside_their_cells():
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
     assert "| printed |" in board_as_markdown(board)
+    console = Console(width=80, file=io.StringIO())
+    console.print(render_board(board, notes=False))
+    (line,) = [one for one in console.file.getvalue().splitlines() if "checkerboard-even" in one]
+    assert line.split()[:2] == ["checkerboard-even", "*"]
+    assert line.split()[-1] == "3.49"
     lines = shown(board, 80).splitlines()
     assert max(map(len, lines)) <= 80
     assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
