@@ -13,6 +13,7 @@ A page has what is made between two comments, the first of which says what it is
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
 - `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is
+  (of all three of verdicts, `claim=NAME` for one claim alone)
 - `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
@@ -33,6 +34,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ from lcma.harness.results.curves import (
     read_conventional,
 )
 from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
-from lcma.harness.results.verdicts import read_verdicts
+from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.terminal import Console, print_error, print_line
 from lcma.harness.text import format_number
 from lcma.sweeps import factorizations
@@ -132,8 +134,11 @@ def _make(kind: str, rest: str, store: Store) -> str:
     words = _split(rest)
     if kind == "budgets":
         return f"\n\n{budgets_as_markdown(_read_budgets(words, store))}\n"
-    if kind in TABLES:
-        return f"\n\n{TABLES[kind](store, _options(words) | _where(words))}\n"
+    if kind == "board":
+        board = read_board(store, **_options(words), **_where(words))
+        return f"\n\n{board_as_markdown(board)}\n"
+    if kind in OF_VERDICTS:
+        return f"\n\n{OF_VERDICTS[kind](_read_verdicts(words, store))}\n"
     places = int(_one(words, "places", "3"))
     if kind == "difference":
         options = _options(words) | {"against": _one(words, "from")}
@@ -152,16 +157,24 @@ def _make(kind: str, rest: str, store: Store) -> str:
     return format_number(value, places) if isinstance(value, float) else str(value)
 
 
-TABLES: Mapping[str, Callable[[Store, dict[str, Any]], str]] = {
-    "board": lambda store, options: board_as_markdown(read_board(store, **options)),
-    "verdicts": lambda store, options: verdicts_as_markdown(read_verdicts(store, **options)),
-    "claims": lambda store, options: table_as_markdown(
-        summarize_verdicts(read_verdicts(store, **options))
-    ),
-    "decisions": lambda store, options: table_as_markdown(
-        list_decisions(read_verdicts(store, **options))
-    ),
+OF_VERDICTS: Mapping[str, Callable[[Verdicts], str]] = {
+    "verdicts": verdicts_as_markdown,
+    "claims": lambda found: table_as_markdown(summarize_verdicts(found)),
+    "decisions": lambda found: table_as_markdown(list_decisions(found)),
 }
+
+
+def _read_verdicts(words: Words, store: Store) -> Verdicts:
+    found = read_verdicts(store, **_options(words), **_where(words))
+    if "claim" not in words:
+        return found
+    key = _one(words, "claim")
+    verdicts, apart = (
+        tuple(one for one in some if one.claim.key == key) for some in (found.verdicts, found.apart)
+    )
+    if not verdicts and not apart:
+        raise UserError(f"no verdict on {key}")
+    return replace(found, verdicts=verdicts, apart=apart)
 
 
 def _split(rest: str) -> dict[str, list[str]]:
@@ -182,7 +195,7 @@ def _one(words: Words, name: str, default: str | None = None) -> str:
 
 
 def _where(words: Words) -> dict[str, Any]:
-    own = {"of", "from", "by", "places", "budget", "maps", "recipe"}
+    own = {"of", "from", "by", "places", "budget", "maps", "recipe", "claim"}
     pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
     return parse_filters(pairs)
 
