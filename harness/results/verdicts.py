@@ -89,6 +89,7 @@ CLAIMS = {
     "persistence": ("the gap persists as training goes on", "phases"),
     "first-split": ("the first split carries the gap", "words"),
     "agreement": ("the rule with fewer bits/dim has {better}", "rules"),
+    "training": ("{better} comes with fewer bits/dim along the training", "flows"),
     "interpolation": ("images decoded between two beat the mean of pixels", "rules"),
     "faces": (
         "low gains more on faces than on CIFAR-10 (Table 1)",
@@ -113,7 +114,10 @@ OF_BITS_PER_DIM = {
 """Claims that are judged with those by bits/dim alone, and why."""
 
 
-BY_SAMPLES = {"agreement": OF_SAMPLES, "interpolation": tuple(OF_INTERPOLATION)}
+BY_SAMPLES = {
+    **dict.fromkeys(("agreement", "training"), OF_SAMPLES),
+    "interpolation": tuple(OF_INTERPOLATION),
+}
 """Claims that are judged by these measures alone."""
 
 
@@ -366,7 +370,8 @@ def make_verdicts(
             if one.key not in OF_BITS_PER_DIM
         ]
         claims += list_interpolation_claims(board.groups, beside_samples or {})
-        claims += list_agreement_claims(board.groups, () if bits is None else bits.groups)
+        for maker in (list_agreement_claims, list_training_claims):
+            claims += maker(board.groups, () if bits is None else bits.groups)
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
@@ -1088,11 +1093,10 @@ def list_agreement_claims(
     Of a seed it takes every pair of rows: 1 where both measures prefer the same one, -1 where they
     do not, and its mean over pairs; over groups, of these means.
     """
-    same = ("flow", "recipe_id", *DATA)
-    of_bits = {tuple(getattr(one, name) for name in same): one for one in by_bits}
+    of_bits = {_name_recipe(one): one for one in by_bits}
     found = []
     for group in groups:
-        bits = of_bits.get(tuple(getattr(group, name) for name in same))
+        bits = of_bits.get(_name_recipe(group))
         if bits is None:
             continue
         cells, agreement = _agree_by_seed(group, bits)
@@ -1106,6 +1110,10 @@ def list_agreement_claims(
         if len(members) > 1 and seeds:
             mean = {seed: statistics.fmean(part[seed] for part in parts) for seed in seeds}
             yield _agreement_claim(members, mean)
+
+
+def _name_recipe(group: Group) -> tuple[Any, ...]:
+    return tuple(getattr(group, name) for name in ("flow", "recipe_id", *DATA))
 
 
 def _agree_by_seed(group: Group, bits: Group) -> tuple[Cells, dict[int, float]]:
@@ -1168,6 +1176,54 @@ def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -
         members=tuple(members),
         sweep="flows",
     )
+
+
+def list_training_claims(
+    groups: Sequence[Group], by_bits: Sequence[Group]
+) -> Iterator[TestedClaim]:
+    """Yield claims by a measure of samples, on recipes that differ in the number of training steps
+    alone, that it gets better where bits/dim do: with the flow's own rule and with `low`."""
+    of_bits = {_name_recipe(one): one for one in by_bits}
+    known = [select_longest(group) for group in groups if _name_recipe(group) in of_bits]
+    for members in _group_alike(known, *DATA, "flow", "splits", "settings", *EVALUATION):
+        ends = sorted(members, key=_training_length)
+        if ends[0].group.steps == ends[-1].group.steps:
+            continue
+        budgets = [set(list_budgets(cells.group)) for cells in (ends[0], ends[-1])]
+        budget = max(set.intersection(*budgets), default=None)
+        short, long = (select_cells(cells.group, budget) for cells in (ends[0], ends[-1]))
+        parts = [_pair_measures(c, of_bits[_name_recipe(c.group)]) for c in (short, long)]
+        steps = (short.group.steps, long.group.steps)
+        rows, comparisons = [], []
+        for row in (long.conventional, long.low):
+            if row is None or any(row.factorization not in part for part in parts):
+                continue
+            before, after = (part[row.factorization] for part in parts)
+            sign = -1 if long.group.direction == "higher" else 1
+            by_seed = {
+                seed: sign
+                * (after[seed][0] - before[seed][0])
+                * _sign(before[seed][1] - after[seed][1])
+                for seed in sorted(before.keys() & after.keys())
+            }
+            if by_seed:
+                rows += [row, short.rows[row.factorization]]
+                name = f"{printable(row.label)} after {steps[1]} - after {steps[0]} steps"
+                comparisons.append(PairedComparison(name, by_seed))
+        if comparisons:
+            yield make_claim(
+                long,
+                rows,
+                comparisons,
+                key="training",
+                source="ours",
+                text=f"{_better(long.group)} comes with fewer bits/dim from {steps[0]} to "
+                f"{steps[1]} training steps",
+                unit=name_unit(long.group.unit),
+                margin=None,
+                sweep="flows",
+                lengths=steps,
+            )
 
 
 # The claim that interpolations are images

@@ -178,3 +178,28 @@ def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) ->
 def test_the_board_counts_samples_that_overflowed() -> None:
     text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
     assert "12 of 3000 samples overflowed" in text
+
+
+@pytest.mark.parametrize(
+    ("after", "bits_after", "decision"),
+    [(40.0, 2.0, "supported"), (60.0, 2.0, "refuted"), (60.0, 6.0, "supported")],
+)
+def test_samples_follow_bits_along_a_training(
+    after: float, bits_after: float, decision: str
+) -> None:
+    rng = np.random.default_rng(0)
+    boards = []
+    for kind, values in ((SWD, (50.0, after)), (find_measure("bits_per_dim"), (4.0, bits_after))):
+        found = []
+        for steps, value in zip((250, 500), values, strict=True):
+            both = {"LLL": value, "checkerboard-even": value}
+            found += rows(noisy(both, 6, 0.001, rng), steps=steps, recipe_id=str(steps))
+        boards.append(board(found, None, kind=kind))
+    made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
+    assert decisions(made)["training"] == decision
+    assert "training" not in decisions(make_verdicts(boards[1]))
+
+
+def test_one_length_says_nothing_of_a_training() -> None:
+    made = make_verdicts(board(rows({"LLL": {0: 50.0}}), None, kind=SWD), kind=SWD)
+    assert "training" in made.unmeasured
