@@ -46,6 +46,10 @@ COLUMNS: tuple[TableColumn, ...] = (
 """What people read of a row, beside printed numbers where there are any."""
 
 
+FEW_IMAGES = 1000
+"""Test images below which a sentence on a group says how many they are."""
+
+
 def render_board(board: Board, *, notes: bool = True) -> RenderableType:
     """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
     legend in their place."""
@@ -128,12 +132,15 @@ def judge_low(group: Group) -> str | None:
         better = (found.mean > 0) == (group.direction == "higher")
         says = f"{rule} is {'better' if better else 'worse'} than"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
+    few = ""
+    if group.images is not None and group.images < FEW_IMAGES:
+        few = f", on {format_count(group.images, 'test image')} alone"
     return (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
         f"{settings}{says} "
         f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "
         f"{format_number(found.half_width, 3)} {name_unit(group.unit)} over "
-        f"{format_count(found.n, 'seed')}."
+        f"{format_count(found.n, 'seed')}{few}."
     )
 
 

@@ -400,15 +400,18 @@ class Site:
 
     @cached_property
     def _answers(self) -> list[tuple[int, str, str]]:
-        """Sentences on the paper's rule, each with the page and the place of its table."""
+        """Sentences on the paper's rule, each with the page and the place of its table: first
+        those on the most test images, then those of the most seeds."""
         from lcma.harness.report.board import judge_low
 
-        return [
-            (place, _numbered("index", number), sentence)
+        found = [
+            (part.group, (place, _numbered("index", number), sentence))
             for number, page in enumerate(self._board_pages)
             for place, part in enumerate(page, start=1)
             if not part.start and (sentence := judge_low(part.group)) is not None
         ]
+        found.sort(key=lambda one: (-(one[0].images or 0), -max(row.n for row in one[0].rows)))
+        return [answer for _, answer in found]
 
     def _index(self) -> bytes:
         """Return the script that the filters read.

@@ -245,6 +245,18 @@ def test_the_first_page_begins_with_what_the_results_say(
     assert json.loads(files["data/board.json"])["groups"][0]["reference"] == "checkerboard-even"
 
 
+def test_what_more_seeds_say_comes_first(filler, tmp_path) -> None:
+    filler.data("e" * 64, name="zoo")
+    for digest, dataset, seeds in (("d" * 64, "photos16", 6), ("e" * 64, "zoo", 7)):
+        even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
+        low = {seed: bits + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
+        where = {"digest": digest, "dataset": dataset}
+        filler.results({"checkerboard-even": even}, **where)
+        filler.results({"LL": low}, budget=100, **where)
+    text = export(filler, tmp_path / "site")["index.html"].decode()
+    assert text.index("over 7 seeds") < text.index("over 6 seeds") < text.index("<table")
+
+
 def test_the_forest_plot_has_the_differences_of_seeds_and_zero(filler, tmp_path) -> None:
     filler.results({"checkerboard-even": {0: 4.0, 1: 5.0}, "channel": {0: 4.5, 1: 5.75}})
     text = export(filler, tmp_path / "site")["index.html"].decode()
