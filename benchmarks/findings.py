@@ -20,7 +20,8 @@ A page has what is made between two comments, the first of which says what it is
 
 Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `profile`; or `by`,
 the measure; or `places`, the digits behind the point (3); or `recipe`, how the id of a recipe
-begins, for numbers. `budget` chooses among rows of one rule (1000), and `maps` those whose map
+begins, for numbers. `budget` chooses among rows of one rule (1000; of a forest all others are left
+out), and `maps` those whose map
 options have this word; without it, those with none. A line does not begin with a comment in prose,
 since Markdown would take it for HTML.
 """
@@ -244,7 +245,24 @@ def _draw_board(words: Words, store: Store, path: Path) -> None:
 
 
 def _draw_forest(words: Words, store: Store, path: Path) -> None:
-    draw_forest(read_board(store, **_options(words), **_where(words)), path)
+    board = read_board(store, **_options(words), **_where(words))
+    if "budget" in words:
+        budgets = (None, int(_one(words, "budget")))
+        board = replace(
+            board,
+            groups=tuple(
+                replace(
+                    group,
+                    rows=tuple(
+                        row
+                        for row in group.rows
+                        if row.budget in budgets and row.map_options is None
+                    ),
+                )
+                for group in board.groups
+            ),
+        )
+    draw_forest(board, path)
 
 
 def _draw_maps(words: Words, store: Store, path: Path) -> None:
