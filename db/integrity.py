@@ -50,8 +50,8 @@ from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 Progress = Callable[[str, int, int | None], None]
 """Called with what is checked, how many rows of it are done and how many there are, or None."""
 
-ROWS = 64
-"""Rows read at once."""
+ROWS, ROWS_WITH_BYTES = 2000, 64
+"""Rows read at once, and of tables with maps or index tables."""
 
 TOLERANCE = 1e-9
 """By how much a sum in float64 may differ between processors, relative to what is summed."""
@@ -498,6 +498,8 @@ class _Rows:
     def __init__(self, inspection: RowChecks, table: sa.Table) -> None:
         self.inspection, self.table = inspection, table
         self.keys = _keys(table)
+        with_bytes = any(isinstance(column.type, sa.LargeBinary) for column in table.columns)
+        self.limit = ROWS_WITH_BYTES if with_bytes else ROWS
         self.typed = inspection.is_typed(table)
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -514,14 +516,15 @@ class _Rows:
                 yield _name(last), row
             done += len(some)
             inspection.read[name] = done
-            if len(some) < ROWS:
+            if len(some) < self.limit:
                 return
 
     def _after(self, last: tuple[Any, ...] | None) -> list[dict[str, Any]]:
-        query = sa.select(self.table).where(self.typed).order_by(*self.keys).limit(ROWS)
+        query = sa.select(self.table).where(self.typed).order_by(*self.keys).limit(self.limit)
         if last is not None:
             query = query.where(sa.tuple_(*self.keys) > sa.tuple_(*last))
-        return [dict(row._mapping) for row in self.inspection.all(query)]
+        names = [column.name for column in self.table.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.inspection.all(query)]
 
     def finding(self, row: str, problem: str) -> Finding:
         return Finding(self.table.name, row, problem)

@@ -136,7 +136,7 @@ def _rows(
     columns = [column for column in table.columns if column.name not in left_out]
     names = [column.name for column in columns]
     query = sa.select(*columns).where(where).order_by(*(table.c[name] for name in order))
-    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(query).all()]
 
 
 def find_gain(
