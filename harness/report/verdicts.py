@@ -106,6 +106,8 @@ def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> 
             "Effect: the difference that the claim says to be below zero. p: of a paired t-test in "
             "its favour, after Holm's correction."
         )
+    if any(map(_fails_controls, verdicts)):
+        yield Text("!: the measure fails a control there; `lcma board --notes` says which.")
     open_ = dict.fromkeys(
         command
         for one in verdicts
@@ -251,6 +253,8 @@ def verdict_sentence(one: Verdict) -> str:
     if parts > 1:
         text += f"; {claim.parts_below_zero} of its {parts} parts have a mean below zero"
     text += f"; {one.why}."
+    if _fails_controls(one):
+        text += f" {printable(claim.cells.group.measure)} fails a control there."
     if claim.printed is not None:
         text += f" The paper prints {claim.printed:+.2f}"
         other = "models" if claim.cells.group.whole else "images"
@@ -403,10 +407,17 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
             if key != former:
                 rows.append(("", key, "", "", ""))
             name = f"  {name}"
+        name += " !" if _fails_controls(one) else ""
         former = key
         styles[len(rows), 0] = STYLES[one.decision]
         rows.append((one.decision, name, _format_effect(one), one.n, _format_p(one)))
     return Table(COLUMNS, tuple(rows), styles=styles)
+
+
+def _fails_controls(one: Verdict) -> bool:
+    # Whether the measure fails a control on any of the sets.
+    groups = (cells.group for cells in one.claim.members)
+    return any(note.startswith("!") for group in groups for note in group.notes)
 
 
 def _format_effect(one: Verdict) -> str | None:

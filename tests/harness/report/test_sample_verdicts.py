@@ -1,6 +1,7 @@
 """Boards and verdicts by a measure of samples, whose truth is known."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from lcma.db import Measure
 from lcma.harness.report.board import render_board
+from lcma.harness.report.verdicts import render_verdicts
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
 from tests.harness.report.synthetic import DIGEST, board, noisy, rows
@@ -203,3 +205,16 @@ def test_samples_follow_bits_along_a_training(
 def test_one_length_says_nothing_of_a_training() -> None:
     made = make_verdicts(board(rows({"LLL": {0: 50.0}}), None, kind=SWD), kind=SWD)
     assert "training" in made.unmeasured
+
+
+def test_a_measure_that_fails_a_control_is_marked() -> None:
+    both = noisy({"LLL": 50.0, "checkerboard-even": 51.0}, 6, 0.1, np.random.default_rng(0))
+    made = board(rows(both), None, kind=SWD)
+    (group,) = made.groups
+    failing = replace(group, notes=("! swd fails its controls on this data set",))
+    for groups, marked in (((group,), False), ((failing,), True)):
+        console = Console(width=80, file=io.StringIO())
+        console.print(render_verdicts(make_verdicts(replace(made, groups=groups), kind=SWD)))
+        text = " ".join(console.file.getvalue().split())
+        assert ("low-conventional, realnvp !" in text) is marked
+        assert ("swd fails a control there." in text) is marked
