@@ -124,7 +124,8 @@ def describing_work(console: Console) -> Iterator[Callable[[str], None]]:
             if over.wait(LINE_SECONDS):
                 return
 
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=None)
         thread = threading.Thread(target=print_lines, daemon=True)
 
@@ -132,7 +133,7 @@ def describing_work(console: Console) -> Iterator[Callable[[str], None]]:
             nonlocal now
             now = what
             bar.update(task, description=what)
-            if thread.ident is None and not console.is_terminal:
+            if quiet and thread.ident is None:
                 thread.start()
 
         try:
