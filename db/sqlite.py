@@ -639,6 +639,16 @@ class SqliteDatabase(Database):
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine
 
+    def last_change(self, connection: sa.Connection) -> object:
+        # Every transaction writes to the log, and from there now and then to the file. A log that
+        # is empty is made and removed by who only reads.
+        log = self.path.with_name(self.path.name + "-wal")
+        with suppress(FileNotFoundError):
+            found = log.stat()
+            if found.st_size:
+                return _stamp(self.path.stat()), _stamp(found)
+        return _stamp(self.path.stat())
+
     def rewrite(self, connection: sa.Connection) -> None:
         # Of what makes no difference, the only thing that SQLite writes though it is the same.
         (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
@@ -677,3 +687,7 @@ class SqliteDatabase(Database):
             return "file" not in record.info
         file = (status.st_dev, status.st_ino)
         return bool(record.info.setdefault("file", file) == file)
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1473,6 +1473,11 @@ class Store:
         with self._reader.connect() as connection:
             return connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
 
+    def last_change(self) -> object:
+        """Return what is equal for as long as nobody writes to the database."""
+        with self._reader.connect() as connection:
+            return self.database.last_change(connection)
+
     def running_jobs(self) -> list[JobFacts]:
         """Return the running jobs with what they are and how far, oldest attempt first.
 

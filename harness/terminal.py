@@ -111,6 +111,40 @@ def reporting_progress(console: Console | None = None) -> Iterator[ReportFunctio
 
 
 @contextmanager
+def describing_work(console: Console) -> Iterator[Callable[[str], None]]:
+    """Show what is done now: beside a spinner, or off a terminal at first and every ten seconds."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    now, over = "", threading.Event()
+
+    def print_lines() -> None:
+        while True:
+            console.print(Text(now), soft_wrap=True)
+            if over.wait(LINE_SECONDS):
+                return
+
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=None)
+        thread = threading.Thread(target=print_lines, daemon=True)
+
+        def describe(what: str) -> None:
+            nonlocal now
+            now = what
+            bar.update(task, description=what)
+            if quiet and thread.ident is None:
+                thread.start()
+
+        try:
+            yield describe
+        finally:
+            over.set()
+            if thread.ident is not None:
+                thread.join()
+
+
+@contextmanager
 def silencing_libraries() -> Iterator[None]:
     """Drop what libraries in C, such as libjpeg, write to stderr; what Python writes is shown."""
     sys.stderr.flush()

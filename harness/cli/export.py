@@ -170,21 +170,14 @@ def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
     Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
-REPORT_SECONDS = 10.0
-"""Seconds between two lines on what a site's export does, where it has no terminal."""
-
-
 def _write_site(
     place: Place, out: str, sweep: str | None, measure: str, *, samples: bool, database: bool
 ) -> None:
-    import time
-
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.report import site
-    from lcma.harness.terminal import Console
+    from lcma.harness.terminal import Console, describing_work
 
     if out == "-":
         raise UserError("a site is a folder of pages: give --out DIR")
@@ -194,19 +187,7 @@ def _write_site(
         sweep_id=sweep_id, measure=measure, samples=samples, database=database
     )
     errors = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    quiet = not errors.is_terminal
-    said = time.monotonic()
-    with Progress(*columns, console=errors, transient=True, disable=quiet) as progress:
-        task = progress.add_task("reading results", total=None)
-
-        def step(what: str) -> None:
-            nonlocal said
-            progress.update(task, description=what)
-            if quiet and time.monotonic() - said >= REPORT_SECONDS:
-                said = time.monotonic()
-                errors.print(Text(what), soft_wrap=True)
-
+    with describing_work(errors) as step:
         files = site.write_site(store, place, Path(out), options, step)
     page = Path(out).expanduser().absolute() / "index.html"
     errors.print(Text(f"Wrote {format_count(files, 'file')}: open {page}"), soft_wrap=True)

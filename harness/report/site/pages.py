@@ -5,6 +5,7 @@ imports torch, and is imported where it is needed.
 """
 
 import json
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lcma.db import JobFacts, Store
 from lcma.db.relations import find_relations
@@ -72,9 +73,12 @@ if TYPE_CHECKING:
 TRIAL_PAGES = 2000
 """Most trials that have a page of their own."""
 
-PUBLISHED = 5000
-"""Most trials that are published as a database: more take longer than all pages together, and would
-be too large for a page to query."""
+PUBLISHED = 10_000
+"""Most trials that are published as a database: a thousand take a second, and 20,000 longer than
+all pages together."""
+
+CURVED = 5000
+"""Most trials of which every rule has curves."""
 
 READ_TOGETHER = 200
 """Trials whose pages are read at once."""
@@ -102,6 +106,34 @@ FEW = 3
 
 Make = Callable[[str], bytes]
 Row = TypeVar("Row")
+Value = TypeVar("Value")
+
+
+class _Shared:
+    """What sites have read of results that have not changed between them."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.read = time.monotonic()
+        self._locks: dict[str, threading.RLock] = {}
+
+    def lock(self, name: str) -> threading.RLock:
+        return self._locks.setdefault(name, threading.RLock())
+
+
+class _of_results(Generic[Value]):  # noqa: N801  (used as property is)
+    """A property of a site that is the same until a job moves: read once, for whoever asks."""
+
+    def __init__(self, read: "Callable[[Site], Value]") -> None:
+        self._read, self.__doc__ = read, read.__doc__
+
+    def __get__(self, site: "Site", _: object = None) -> Value:
+        shared, name = site._shared, self._read.__name__
+        with shared.lock(name):
+            if name not in shared.values:
+                shared.values[name] = self._read(site)
+            found: Value = shared.values[name]
+        return found
 
 
 @dataclass(frozen=True)
@@ -137,23 +169,26 @@ class Site:
         self._store, self._place = store, place
         self._options = options or SiteOptions()
         self._step = step
-        self._beside: dict[str, bytes] = {}
+        self._local = threading.local()
         self._read_trials: dict[str, TrialPage] = {}
         self._charted = False
         # Before anything else is read, so that what is read is at least as new.
+        self._last_change = store.last_change() if self._options.live else None
         self._latest_event = store.latest_event() if self._options.live else 0
-        self._read = time.monotonic()
+        self._shared = _Shared()
+
+    def is_same(self, former: "Site") -> bool:
+        """Return whether nothing at all has been written since a former one."""
+        return self._last_change == former._last_change
 
     def reuse(self, former: "Site") -> None:
-        """Take over what a former one read of results, where no job has moved since.
+        """Share what a former one reads of results, where no job has moved since.
 
         What is read is used for a minute at most, since not all that is shown comes of a job.
         """
-        recent = time.monotonic() - former._read < KEPT_SECONDS
+        recent = time.monotonic() - former._shared.read < KEPT_SECONDS
         if recent and self._latest_event == former._latest_event:
-            kept = former.__dict__.keys() & _OF_RESULTS
-            self.__dict__ |= {name: former.__dict__[name] for name in kept}
-            self._read = former._read
+            self._shared = former._shared
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield every file of the site: pages, then what stands beside them."""
@@ -185,6 +220,19 @@ class Site:
             if owner is not None:
                 self.page(owner)
         return self._beside.get(path)
+
+    def make(self, path: str) -> dict[str, bytes]:
+        """Return a file and those that came with it; nothing where there is none of that name."""
+        content = self.file(path)
+        found = {} if content is None else {**self._beside, path: content}
+        self._beside.clear()
+        return found
+
+    @property
+    def _beside(self) -> dict[str, bytes]:
+        """Files that stand beside the pages that this thread has made."""
+        found: dict[str, bytes] = self._local.__dict__.setdefault("beside", {})
+        return found
 
     def page(self, path: str) -> bytes:
         """Return the page at a path of `pages`."""
@@ -283,24 +331,24 @@ class Site:
         # Without the others, of which the first page has no use.
         return {one["page"]: one for one in self._read_listed(TRIAL_PAGES)}
 
-    @cached_property
+    @_of_results
     def _page_of(self) -> dict[str, str]:
         return {one["job_id"]: page for page, one in self._by_page.items()}
 
-    @cached_property
+    @_of_results
     def _leaderboard(self) -> Board:
         chosen = self._options
         return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
 
-    @cached_property
+    @_of_results
     def _board_pages(self) -> list[list[BoardPart]]:
         return paginate_groups(self._leaderboard.groups, singly=not self._large)
 
-    @cached_property
+    @_of_results
     def _trial_pages(self) -> dict[TrialKey, str]:
         return {make_trial_key(one): page for page, one in self._by_page.items()}
 
-    @cached_property
+    @_of_results
     def _series(self) -> "list[maps.MapSeries]":
         if self._large:
             return []
@@ -394,11 +442,11 @@ class Site:
         found = read_running(self._store, self._options.sweep_id)
         return found if found.count else None
 
-    @cached_property
+    @_of_results
     def _extent(self) -> Mapping[str, Any]:
         return self._rows(queries.extent_query(self._options.sweep_id)).rows[0]
 
-    @cached_property
+    @_of_results
     def _answers(self) -> list[tuple[int, str, str]]:
         """Sentences on the paper's rule, each with the page and the place of its table: first
         those on the most test images, then those of the most seeds."""
@@ -461,7 +509,7 @@ class Site:
             ],
         )
 
-    @cached_property
+    @_of_results
     def _judged(self) -> "Mapping[str, Verdicts]":
         """Verdicts by bits/dim, by what ranks the leaderboard and by what samples have."""
         from lcma.harness.results.verdicts import read_verdicts
@@ -483,7 +531,7 @@ class Site:
             and item.flow in (None, one.claim.cells.group.flow)
         ]
 
-    @cached_property
+    @_of_results
     def _printed(self) -> queries.QueryRows:
         return self._rows(queries.paper_query(self._options.sweep_id))
 
@@ -578,13 +626,14 @@ class Site:
 
     def _read_trial(self, path: str) -> TrialPage:
         # Those that follow are read with it, since one alone takes as many queries as all of them.
-        if path not in self._read_trials:
+        found = self._read_trials
+        if path not in found:
             paths = list(self._by_page)
             at = paths.index(path)
             some = paths[at : at + (1 if self._options.live else READ_TOGETHER)]
             read = read_trials(self._store, [self._by_page[one] for one in some])
-            self._read_trials = dict(zip(some, read, strict=True))
-        return self._read_trials[path]
+            found = self._read_trials = dict(zip(some, read, strict=True))
+        return found[path]
 
     @cached_property
     def _siblings(self) -> Mapping[Any, list[TrialFacts]]:
@@ -664,7 +713,7 @@ class Site:
         trainings = self._trainings[group.data_digest, group.recipe_id]
         if not trainings:
             return None
-        few = len(self._trials) <= PUBLISHED
+        few = len(self._trials) <= CURVED
         try:
             charts = read_charts(
                 self._store,
@@ -731,7 +780,7 @@ class Site:
 
         one = next(series for series in self._series if series.page == path)
         found = draw_series(self._reader, one)
-        self._beside |= found.files
+        self._beside.update(found.files)
         return self._render("map.html", path, found=found)
 
     @cached_property
@@ -740,7 +789,7 @@ class Site:
 
         return MapReader(self._store, list_map_sets(self._store))
 
-    @cached_property
+    @_of_results
     def _curves(self) -> "tuple[list[BudgetCurve], str]":
         """Budget curves, and why there are none."""
         if self._large:
@@ -796,7 +845,7 @@ class Site:
     def _samples(self, path: str) -> bytes:
         found = self._drawn
         if found is not None:
-            self._beside |= found.files
+            self._beside.update(found.files)
         pages = self._page_of
         return self._render(
             "samples.html", path, found=found, asked=self._options.samples, pages=pages
@@ -827,8 +876,9 @@ class Site:
             database=found,
             file=console.DATABASE,
             size=format_size(len(found.content)),
+            limit=format_size(console.LIMIT),
             asked=self._options.database,
-            large=self._unpublished,
+            most=PUBLISHED if self._unpublished else None,
             examples=queries.EXAMPLES,
             views=[one for one in find_relations() if one.kind == "view"],
         )
@@ -907,13 +957,6 @@ _OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
 }
 
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
-
-
-_OF_RESULTS = {
-    *("_leaderboard", "_board_pages", "_extent", "_answers", "_printed", "_trial_pages"),
-    *("_page_of", "_series", "_curves"),
-}
-"""Properties of a site that are the same until a job moves."""
 
 _group_key = attrgetter(*COMPARABLE)
 

@@ -190,11 +190,16 @@ EXAMPLES = (
     ),
     SiteQuery(
         "How far is each rule from the conventional one?",
-        "The mean difference over all flows and data sets; negative where a rule is better. Drawn.",
-        "SELECT factorization, avg(from_conventional) AS difference\n"
-        "FROM leaderboard\n"
-        "WHERE protocol = 'plain' AND measure = 'bits_per_dim' AND from_conventional IS NOT NULL\n"
-        "GROUP BY factorization\nORDER BY difference",
+        "The mean difference by seed, in each table of the leaderboard by itself: of one flow, "
+        "data set and recipe. Negative where the rule is better.",
+        "SELECT pairs.flow, dataset, variant, recipes.steps, factorization, budget, map_options,\n"
+        "       count(*) AS n, avg(difference) AS difference\n"
+        "FROM pairs JOIN recipes ON recipes.id = recipe_id\n"
+        "WHERE other_factorization = recipes.conventional\n"
+        "  AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
+        "GROUP BY pairs.flow, dataset, variant, recipes.steps, recipe_id, comparable,\n"
+        "         factorization, budget, map_options\n"
+        "ORDER BY dataset, pairs.flow, recipe_id, comparable, difference",
     ),
     SiteQuery(
         "Low against high, seed by seed",

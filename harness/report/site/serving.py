@@ -6,9 +6,11 @@ import ipaddress
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,11 +23,14 @@ from lcma.harness.report.site.rendering import POLICY
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
-KEPT = 256
-"""Files that are kept compressed, for as long as they do not change."""
+COMPRESSED = 256
+"""Files that are not compressed anew where they are made again and have not changed."""
+
+KEPT_BYTES = 64 * 2**20
+"""Most bytes of files that are kept for as long as the database does not change."""
 
 FRESH = 3.0
-"""Seconds for which what was read is shown again."""
+"""Seconds in which nobody looks whether the database has changed."""
 
 HOST = "127.0.0.1"
 
@@ -63,6 +68,7 @@ class Reply:
     packed: bytes | None
 
 
+@lru_cache(COMPRESSED)
 def make_reply(path: str, content: bytes) -> Reply:
     """Return what is answered with a file."""
     tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
@@ -70,8 +76,47 @@ def make_reply(path: str, content: bytes) -> Reply:
     return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
+class _Files:
+    """The files of a site. Each is made once, however many ask, and nobody waits for another's."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._lock = threading.Lock()
+        self._kept: dict[str, Reply] = {}
+        self._making: dict[str, Future[Reply | None]] = {}
+
+    def file(self, path: str) -> Reply | None:
+        with self._lock:
+            if path in self._kept:
+                return self._kept[path]
+            other = self._making.get(path)
+            if other is None:
+                own = self._making[path] = Future[Reply | None]()
+        if other is not None:
+            return other.result()
+        try:
+            found = {name: make_reply(name, new) for name, new in self.site.make(path).items()}
+        except BaseException as error:
+            own.set_exception(error)
+            raise
+        else:
+            with self._lock:
+                self._keep(found)
+            own.set_result(found.get(path))
+            return found.get(path)
+        finally:
+            with self._lock:
+                del self._making[path]
+
+    def _keep(self, found: Mapping[str, Reply]) -> None:
+        self._kept |= found
+        size = sum(len(reply.content) for reply in self._kept.values())
+        while size > KEPT_BYTES:
+            size -= len(self._kept.pop(next(iter(self._kept))).content)
+
+
 class Server(ThreadingHTTPServer):
-    """Answers GET and HEAD for the files of a site that ``make`` reads anew every few seconds.
+    """Answers GET and HEAD for the files of a site, made anew once the database has changed.
 
     ``report`` is called with a line for what went wrong. Port 0 takes a free one. Raises UserError
     where the port is taken.
@@ -83,10 +128,8 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, make: Callable[[], Site], port: int, report: Callable[[str], None]) -> None:
         self._make, self._lock = make, threading.Lock()
-        self._site: Site | None = None
-        self._files: dict[str, bytes | None] = {}
-        self._replies: dict[str, Reply] = {}
-        self._read = 0.0
+        self._files: _Files | None = None
+        self._looked = 0.0
         self.report = report
         try:
             super().__init__((HOST, port), _Handler)
@@ -100,27 +143,19 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def file(self, path: str) -> Reply | None:
-        """Return a file of the site, None where there is none.
+        """Return a file of the site as the database is now, None where there is none."""
+        return self._current().file(path)
 
-        One at a time: however many ask, a page is made once every few seconds.
-        """
+    def _current(self) -> _Files:
         with self._lock:
-            now = time.monotonic()
-            if self._site is None or now - self._read > FRESH:
-                former, self._site, self._files = self._site, self._make(), {}
-                if former is not None:
-                    self._site.reuse(former)
-                self._read = time.monotonic()
-            if path not in self._files:
-                self._files[path] = self._site.file(path)
-            content = self._files[path]
-            if content is None:
-                return None
-            if path not in self._replies or self._replies[path].content != content:
-                while len(self._replies) >= KEPT:
-                    self._replies.pop(next(iter(self._replies)))
-                self._replies[path] = make_reply(path, content)
-            return self._replies[path]
+            if self._files is None or time.monotonic() - self._looked > FRESH:
+                site = self._make()
+                if self._files is not None:
+                    site.reuse(self._files.site)
+                if self._files is None or not site.is_same(self._files.site):
+                    self._files = _Files(site)
+                self._looked = time.monotonic()
+            return self._files
 
     def warm(self) -> None:
         """Make the first page and the script of charts before anybody asks for them."""

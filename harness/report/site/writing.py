@@ -42,6 +42,7 @@ def write_site(
     out = out.expanduser().absolute()
     _require_ours(out)
     site = Site(store, place, options, step)
+    step("reading results")
     with _beside(out) as folder:
         written = 0
         for path, content in site.files():

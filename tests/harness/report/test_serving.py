@@ -9,9 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.cli import main as cli
@@ -19,6 +23,7 @@ from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions, serving
 from lcma.harness.report.site.serving import Server
 from lcma.harness.text import format_duration
+from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import STEPS
 
@@ -186,6 +191,97 @@ def test_what_comes_of_results_is_kept_until_a_job_moves_and_a_minute_at_most(
         monkeypatch.setattr("lcma.harness.report.site.pages.KEPT_SECONDS", 0.0)
         server.file("index.html")
         assert made[-1]._leaderboard is not made[-2]._leaderboard
+
+
+class Slow(Site):
+    """A site that says what it makes, and makes a page only once it may."""
+
+    made: list[str]
+    may: dict[str, threading.Event]
+
+    def make(self, path: str) -> dict[str, bytes]:
+        self.made.append(path)
+        if path in self.may:
+            assert self.may[path].wait(30)
+        return super().make(path)
+
+
+@pytest.fixture
+def slow(filled, impatient) -> Iterator[tuple[Server, type[Slow]]]:
+    """A server that nobody asks over the network, and the class of its sites."""
+    where = find_place(filled.url, filled.runs, filled.folder / "data")
+
+    class Own(Slow):
+        made: ClassVar[list[str]] = []
+        may: ClassVar[dict[str, threading.Event]] = {}
+
+    def make() -> Site:
+        return Own(filled.store, where, SiteOptions(samples=False, live=True))
+
+    with Server(make, 0, print) as server:
+        yield server, Own
+
+
+LISTS = ("index.html", "verdicts.html", "budgets.html", "coverage.html", "trials.html", "sql.html")
+
+
+def test_a_page_is_made_once_until_something_is_written(filled, slow) -> None:
+    server, sites = slow
+    first = [server.file(path) for path in LISTS]
+    assert [server.file(path) for path in LISTS] == first
+    assert sites.made == list(LISTS)
+    filled.results({"rows": {0: 3.875}}, sweep="another")
+    second = dict(zip(LISTS, [server.file(path) for path in LISTS], strict=True))
+    assert sites.made == [*LISTS, *LISTS]
+    assert b"3.8750" in second["index.html"].content
+    assert b"3.8750" in second["trials.html"].content
+    assert b"another" in second["coverage.html"].content
+
+
+def test_what_a_running_job_reports_is_shown_though_it_is_no_event(filled, slow) -> None:
+    server, _ = slow
+    mine = filled.claim(filled.plan("channel", 77), now=3.0)
+    verdicts, trials = server.file("verdicts.html"), server.file("trials.html")
+    event = filled.store.latest_event()
+    filled.store.heartbeat(mine, step=STEPS - 1, lease_seconds=60.0, now=9.0)
+    assert filled.store.latest_event() == event
+    assert f">{STEPS - 1}/{STEPS}<".encode() not in trials.content
+    assert f">{STEPS - 1}/{STEPS}<".encode() in server.file("trials.html").content
+    assert server.file("verdicts.html").content == verdicts.content
+
+
+def test_nobody_waits_for_a_page_but_those_who_ask_for_it(slow) -> None:
+    server, sites = slow
+    first = server.file("index.html")
+    sites.may["verdicts.html"] = threading.Event()
+    with ThreadPoolExecutor(3) as threads:
+        asked = [threads.submit(server.file, "verdicts.html") for _ in range(3)]
+        assert server.file("index.html") == first
+        assert server.file("about.html") is not None
+        assert not any(one.done() for one in asked)
+        sites.may["verdicts.html"].set()
+        assert len({one.result(30) for one in asked}) == 1
+    assert sorted(sites.made) == ["about.html", "index.html", "verdicts.html"]
+
+
+def test_a_page_that_could_not_be_made_is_tried_again(filled, slow) -> None:
+    server, _ = slow
+    path = Path(sa.make_url(filled.url).database)
+    server.file("index.html")
+    hidden = path.rename(path.with_suffix(".hidden"))
+    filled.store.close()
+    with pytest.raises(UserError):
+        server.file("verdicts.html")
+    hidden.rename(path)
+    assert b"Verdicts" in server.file("verdicts.html").content
+
+
+def test_files_are_kept_only_up_to_their_size(slow, monkeypatch) -> None:
+    server, sites = slow
+    monkeypatch.setattr(serving, "KEPT_BYTES", 0)
+    first = server.file("about.html")
+    assert server.file("about.html") == first
+    assert sites.made == ["about.html"] * 2
 
 
 def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:

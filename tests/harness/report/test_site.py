@@ -443,9 +443,20 @@ def test_a_database_too_large_for_a_page_is_there_as_a_file(filled, tmp_path, mo
     files = export(filled, tmp_path / "site", SiteOptions(samples=False))
     assert {name for name in files if "sql" in name} == {"sql.html", "data/results.sqlite"}
     text = files["sql.html"].decode()
-    assert "too much to be queried in a page" in text
+    assert "more than the 9.8 KiB that can be queried in a page" in text
     assert "wasm" not in text
     assert 'href="data/results.sqlite" download' in text
+
+
+def test_a_database_of_too_many_trials_is_left_to_the_command(
+    filled, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("lcma.harness.report.site.pages.PUBLISHED", 3)
+    files = export(filled, tmp_path / "site", SiteOptions(samples=False))
+    assert {name for name in files if "sql" in name} == {"sql.html"}
+    text = files["sql.html"].decode()
+    assert "more than 3 trials" in text
+    assert "<code>lcma db publish results.sqlite</code>" in text
 
 
 @pytest.mark.parametrize(
@@ -519,7 +530,9 @@ def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None
         cli.main(["export", "--format", "html", "--out", "site", "--no-samples"])
     said = capsys.readouterr()
     assert said.out == ""
-    assert str(tmp_path / "site" / "index.html") in said.err
+    first, *_, last = said.err.splitlines()
+    assert first == "reading results"
+    assert last.endswith(str(tmp_path / "site" / "index.html"))
     assert (tmp_path / "site" / "index.html").is_file()
 
 
@@ -537,7 +550,9 @@ def test_what_a_site_cannot_do_is_said(filler, tmp_path, capsys, more, word) -> 
     with pytest.raises(SystemExit) as end:
         cli.main(["export", *more, "--format", "html"])
     assert end.value.code == 2
-    assert word in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert word in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "site").exists()
 
 
@@ -602,3 +617,25 @@ def test_a_trial_that_was_run_again_is_listed_once_with_its_current_result(fille
         assert trials.count('href="trials/') == 1
         assert bits in trials
         assert "1 results, made" in board
+
+
+def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler) -> None:
+    for digest, start in (("d" * 64, 4.0), ("e" * 64, 6.0)):
+        filler.data(digest)
+        filler.results(
+            {
+                "checkerboard-even": {seed: start + seed for seed in range(2)},
+                "rows": {seed: start + seed + start / 8 for seed in range(3)},
+            },
+            digest=digest,
+        )
+    with closing(sqlite3.connect(filler.folder / "lcma.db")) as connection:
+        connection.execute("UPDATE recipes SET conventional = 'checkerboard-even'")
+        connection.commit()
+    (example,) = (one for one in EXAMPLES if one.name.startswith("How far is each rule"))
+    found = run_sql(filler.url, example.sql)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    assert sorted((row["factorization"], row["n"], row["difference"]) for row in rows) == [
+        ("rows", 2, 0.5),
+        ("rows", 2, 0.75),
+    ]
