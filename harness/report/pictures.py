@@ -178,12 +178,17 @@ class SampleGrid:
 
 
 def draw_sample_grids(
-    grids: Sequence[SampleGrid], path: Path, title: str, width: FigureWidth
+    grids: Sequence[SampleGrid],
+    path: Path,
+    title: str,
+    width: FigureWidth,
+    below: Sequence[str] = (),
 ) -> Path:
     """Draw square grids of images side by side, as wide as a page or a column of a paper.
 
-    Pixels are squares of a whole number of pixels, one at least, so that large images or many may
-    be wider. Raises UserError where it cannot be written.
+    The lines of ``below`` stand under the title. Pixels are squares of a whole number of pixels,
+    one at least, so that large images or many may be wider. Raises UserError where it cannot be
+    written.
     """
     whole, beside = _PRINTED[width]
     tiled = [(grid, math.ceil(math.sqrt(len(grid.images)))) for grid in grids]
@@ -206,7 +211,7 @@ def draw_sample_grids(
         Row([replace(panel, gap=_APART * (k > 0)) for k, panel in enumerate(line)])
         for line in (panels[k : k + beside] for k in range(0, len(panels), beside))
     ]
-    return draw_grid(path, rows, title)
+    return draw_grid(path, rows, title, below)
 
 
 # Contact sheets: images of a prepared set, to be looked at before anything is trained on them
