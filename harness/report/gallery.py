@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -188,7 +188,8 @@ def draw_samples(
 ) -> list[tuple[JobFacts, Path]]:
     """Draw a grid of samples from each trial; return the trials and the pictures' paths.
 
-    Raises UserError as `weights.load_trained` and `weights.draw_samples` do.
+    Above it stand the trial, bits/dim and what samples were measured by. Raises UserError as
+    `weights.load_trained` and `weights.draw_samples` do.
     """
     drawn = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
@@ -198,9 +199,21 @@ def draw_samples(
         options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
         path = target.path(_name_picture("samples", one, *options))
         title = f"Samples of {describe_trial(one)}"
-        grid = sample_grid(images, path, COLUMNS, max(1, _PIXELS // recipe.model.size), title)
-        drawn.append((one, grid))
+        scale = max(1, _PIXELS // recipe.model.size)
+        above = _describe_grid(store, one, temperature)
+        drawn.append((one, sample_grid(images, path, COLUMNS, scale, title, above)))
     return drawn
+
+
+def _describe_grid(store: Store, one: JobFacts, temperature: float) -> list[str]:
+    (quality,), notes = _read_qualities(store, [one])
+    rule = factorization_label(one.factorization_or_kind)
+    at = "" if one.budget is None else f"@{one.budget}"
+    facts = [f"{rule}{at}", f"seed {one.seed}", *_format_measures(quality)]
+    if temperature != 1:
+        notes.insert(0, f"drawn at temperature {temperature:g}")
+    lines = [f"{one.flow}, {one.dataset}: {', '.join(facts)}", "; ".join(notes)]
+    return [line for line in lines if line]
 
 
 def draw_samples_together(
@@ -240,7 +253,7 @@ def draw_samples_together(
             name = factorization_label(member.factorization_or_kind)
             lines = [
                 *_tell_apart(member, [other for _, other in members]),
-                *(_MEASURE_LINES[key].format(value) for key, value in quality.items()),
+                *_format_measures(quality),
             ]
             if sets:
                 lines.insert(0, name)
@@ -286,6 +299,10 @@ def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
+
+
+def _format_measures(quality: Mapping[str, float]) -> list[str]:
+    return [_MEASURE_LINES[name].format(value) for name, value in quality.items()]
 
 
 def _set_of(one: JobFacts) -> tuple[str, ...]:

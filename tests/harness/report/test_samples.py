@@ -6,14 +6,16 @@ import shlex
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.report.gallery import draw_samples_together
+from lcma.harness.report.gallery import draw_samples, draw_samples_together
 from lcma.harness.report.targets import FigureWidth, PictureFormat, PictureTarget
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
-from lcma.harness.run.weights import draw_samples, load_flow
+from lcma.harness.run import weights
+from lcma.harness.run.weights import load_flow
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
@@ -80,7 +82,7 @@ def test_trials_without_weights(filler, place):
 
 def test_the_seed_fixes_the_images(filler):
     flow = filler.flow("channel", 0)
-    one, two, other = (draw_samples(flow, 70, seed) for seed in (5, 5, 6))
+    one, two, other = (weights.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
     assert one.shape == (70, 3, 16, 16)
     assert one.dtype == np.uint8
     assert (one == two).all()
@@ -89,7 +91,7 @@ def test_the_seed_fixes_the_images(filler):
 
 
 def test_temperature_zero_draws_one_image(filler):
-    images = draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
+    images = weights.draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
     assert (images == images[:1]).all()
 
 
@@ -98,7 +100,7 @@ def test_temperature_zero_draws_one_image(filler):
 )
 def test_senseless_requests(filler, count, temperature):
     with pytest.raises(UserError, match="makes no sense"):
-        draw_samples(filler.flow("channel", 0), count, 0, temperature)
+        weights.draw_samples(filler.flow("channel", 0), count, 0, temperature)
 
 
 def test_ids_may_be_shortened(filler):
@@ -206,3 +208,38 @@ def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, plac
     words = captions(filler, place)
     assert not [word for word in words if word.startswith(("kid 2", "swd 1"))]
     assert "swd, kid left out: not of all by one protocol" in words
+
+
+def titles(filler, place, **how) -> list[list[str]]:
+    trials = filler.store.trained_trials(filler.store.results().trial_id)
+    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
+    drawn = draw_samples(filler.store, place, trials, target, **how)
+    return [svg.texts(path) for _, path in drawn]
+
+
+def test_a_grid_says_rule_seed_and_measures(filler, place):
+    measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
+    filler.weights("LL", 1, budget=100)
+    assert titles(filler, place) == [
+        ["realnvp, photos16: low (LL)@100, seed 1, 4.000 bits/dim"],
+        ["realnvp, photos16: channel, seed 3, 4.000 bits/dim, swd 158"],
+    ]
+
+
+def test_a_grid_says_what_is_not_as_usual(filler, place):
+    measure(filler, filler.weights("channel", 0), sampled(samples=602), kid=15.8)
+    first = "realnvp, photos16: channel, seed 0, 4.000 bits/dim, kid 15.8"
+    assert titles(filler, place, temperature=0.5) == [
+        [first, "drawn at temperature 0.5; kid: 602 samples, temperature 1"]
+    ]
+
+
+def test_the_longest_title_is_as_wide_as_its_grid(filler, place):
+    path = filler.weights("checkerboard-odd", 1234)
+    measure(filler, path, SampleProtocol(), swd=158.4)
+    measure(filler, path, sampled(), kid=15.83)
+    trials = filler.store.trained_trials(filler.store.results().trial_id)
+    target = PictureTarget(filler.folder / "out")
+    ((_, drawn),) = draw_samples(filler.store, place, trials, target)
+    with Image.open(drawn) as image:
+        assert image.size[0] == 530
