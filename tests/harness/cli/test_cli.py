@@ -505,8 +505,24 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     for left, index in ((2, 3), (2 + 3 * 66, 9)):
         shown = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
         assert np.abs(shown - test[index]).max() <= 1
+    chosen = "--where", "factorization=LL", "--where", "seed=1"
+    code, out, err = run(capsys, "interpolate", *chosen, "--out", "x", *where, "--json")
+    assert (code, err) == (0, "")
+    assert [(f["factorization"], f["seed"]) for f in json.loads(out)] == [("LL", 1)]
+    refused(run(capsys, "interpolate", "--where", "colour=red", *where), "colour")
     refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
+
+
+@pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "pareto", "curves"])
+def test_help_says_whether_a_name_of_a_file_sets_the_format(capsys, in_tmp, command: str) -> None:
+    out = " ".join(run(capsys, command, "--help")[1].replace("│", " ").split())
+    code, _, err = run(capsys, command, "--out", "fig.pdf", "--db", "none.db")
+    to_a_folder = "give --out DIR --format pdf" in err
+    assert code == 2
+    assert ("png, svg or pdf (default: png)" in out) == to_a_folder
+    assert ("as --out ends" in out) != to_a_folder
+    assert ("Folder for pictures" in out) == to_a_folder
 
 
 @LAUNCHED
