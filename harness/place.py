@@ -47,13 +47,19 @@ def is_published(name: str) -> bool:
 
 
 def find_place(
-    db: str | None, runs: Path | str | None, data: Path | None, *, write: bool = False
+    db: str | None,
+    runs: Path | str | None,
+    data: Path | None,
+    *,
+    write: bool = False,
+    of_weights: bool = False,
 ) -> Place:
     """Return the places given, else those of the environment's LCMA_DB, LCMA_RUNS and LCMA_DATA,
     else lcma.db, lcma-runs and lcma-data in the current folder.
 
     Raises UserError for a path that cannot be made absolute, and where the database is a published
-    one, if it cannot be read, or with ``write``, that the database is to be written.
+    one, if it cannot be read, or with ``write``, that the database is to be written, with
+    ``of_weights`` what is measured of kept weights.
     """
 
     def absolute(path: str | Path) -> Path:
@@ -67,10 +73,13 @@ def find_place(
     if is_published(url):
         if write:
             what = "the reference database" if url == REFERENCE else f"{url}, a published database,"
-            raise UserError(
-                f"{what} is never written: name your own with --db, and "
-                f"`lcma db merge {url}` brings its results there"
+            why = (
+                " and has no weights: `lcma launch` with your own --db trains and keeps them"
+                if of_weights
+                else f": name your own with --db, and `lcma db merge {url}` brings its results "
+                "there"
             )
+            raise UserError(f"{what} is never written{why}")
         from lcma.harness.shards import open_reference, open_shards  # SQLAlchemy takes a while
 
         url = str(open_reference() if url == REFERENCE else open_shards([absolute(url)]))

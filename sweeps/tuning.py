@@ -6,7 +6,15 @@ from pydantic import Field, field_validator, model_validator
 
 from lcma.sweeps import budgets, factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, SWD, find_measure, held_out
+from lcma.sweeps.measures import (
+    BITS_PER_DIM,
+    BY_REQUEST,
+    HELD_OUT,
+    SWD,
+    find_measure,
+    held_out,
+    list_measures,
+)
 from lcma.sweeps.sections import Section, Seeds
 
 Objective = Literal["weighted", "pareto"]
@@ -162,6 +170,12 @@ class Tune(Section):
             raise ValueError(
                 f"{name} is not taken when a training ends: tune by {SWD}, and take it of kept "
                 f"weights with `lcma measure`"
+            )
+        whole = name.removeprefix(HELD_OUT)
+        if whole != name and whole in {kind.name for kind in list_measures()}:
+            raise ValueError(
+                f"a study by {whole} tunes by {name} already, give {whole}: its column `test` is "
+                "of the test part"
             )
         return name
 

@@ -49,7 +49,7 @@ def evaluate(
 
     if draws is not None and protocol != "plain":
         raise UserError("--draws is a number beside `plain`: give --protocol plain with it")
-    place = find_place(db, runs, data, write=True)
+    place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
     if trial is not None:
         chosen = choose_trials(store, trial, sweep)

@@ -4,17 +4,28 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial
+from lcma.harness.cli.options import (
+    Data,
+    Db,
+    Json,
+    OutFolder,
+    PictureInFolder,
+    Runs,
+    Sweep,
+    Trial,
+    Where,
+)
 
 
 def interpolate(
     trial: Trial = None,
+    where: Where = None,
     sweep: Sweep = None,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
-    out: Out = None,
-    format: Picture = None,
+    out: OutFolder = None,
+    format: PictureInFolder = None,
     first: Annotated[
         int, typer.Option("--from", metavar="I", help="Number of the first test image, from 0")
     ] = 0,
@@ -32,27 +43,35 @@ def interpolate(
 ) -> None:
     """Draw the way between two test images in the latents of trained flows, a row for each.
 
-    Without a trial, draw each factorization of the sweep (the newest) at its
-    first trained seed.
+    Without a trial, draw every one that --where chooses, or each factorization
+    of the sweep (the newest) at its first trained seed.
     """
 
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.report.export import parse_filters
     from lcma.harness.report.gallery import draw_interpolations
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import choose_trials, describe_trial, trial_as_dict
-    from lcma.harness.terminal import Console
+    from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
+    from lcma.harness.run.weights import require_weights
+    from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
 
+    filters = parse_filters(where or ())
     place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
+    chosen, not_drawn = choose_drawn_trials(store, trial, sweep, filters)
+    if not_drawn:
+        print_error(not_drawn)
+    for one in chosen:  # before the first is drawn
+        require_weights(store, place, one)
     sheets = draw_interpolations(
         store,
         place,
-        choose_trials(store, trial, sweep),
+        chosen,
         target,
         first=first,
         last=last,

@@ -4,7 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, Out, Picture, Runs
+from lcma.harness.cli.options import (
+    Db,
+    Json,
+    OnlyDataset,
+    OnlyFlow,
+    OutFolder,
+    PictureInFolder,
+    Runs,
+)
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,8 +22,8 @@ if TYPE_CHECKING:
 def maps(
     db: Db = None,
     runs: Runs = None,
-    out: Out = None,
-    format: Picture = None,
+    out: OutFolder = None,
+    format: PictureInFolder = None,
     flow: OnlyFlow = None,
     dataset: OnlyDataset = None,
     budget: Annotated[int | None, typer.Option(help="Only this budget, in steps")] = None,

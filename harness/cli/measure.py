@@ -89,12 +89,12 @@ def measure(
         "sha256": sha256,
     }
     measurement = make_measurement(name, **asked)
-    place = find_place(db, runs, data, write=True)
+    place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
     store.require_same_measures()
     chosen = choose_trials_with_results(store, trial, sweep, filters)
-    able, reason = find_measurable(store, place, chosen, measurement)
-    if reason is not None:
+    able, reasons = find_measurable(store, place, chosen, measurement)
+    for reason in reasons:
         print_error(reason)
     with reporting_progress() as report:
         progress = partial(report, f"measuring {name}, trials")
@@ -121,17 +121,19 @@ def measure(
                 )
     if json:
         print(to_json(list(map(evaluation_as_dict, found))))
-        return
-    console, notes = Console(), dict[str, list[str]]()
-    for measured in found:
-        line = describe_samples(name, measured.trial, measured.result, new=measured.new)
-        console.print(Text(line), soft_wrap=True)
-        beside = {one.name: one for one in measured.result.measures if "overflow" not in one.name}
-        set_name = known_sets.set_name(measured.trial.dataset, measured.trial.variant)
-        notes[set_name] = list(list_sample_notes(find_measure(name), beside))
-    for set_name, lines in notes.items():
-        for line in lines:
-            console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
+    else:
+        console, notes = Console(), dict[str, list[str]]()
+        for one in found:
+            line = describe_samples(name, one.trial, one.result, new=one.new)
+            console.print(Text(line), soft_wrap=True)
+            beside = {m.name: m for m in one.result.measures if "overflow" not in m.name}
+            set_name = known_sets.set_name(one.trial.dataset, one.trial.variant)
+            notes[set_name] = list(list_sample_notes(find_measure(name), beside))
+        for set_name, lines in notes.items():
+            for line in lines:
+                console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
+    if reasons:
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -80,6 +80,13 @@ Picture = Annotated[
     PictureFormat | None,
     typer.Option("--format", help="png, svg or pdf (default: as --out ends, else png)"),
 ]
+OutFolder = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="Folder for pictures (default: lcma-pictures)"),
+]
+PictureInFolder = Annotated[
+    PictureFormat | None, typer.Option("--format", help="png, svg or pdf (default: png)")
+]
 
 
 def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Out, Picture, Runs, Sweep, Trial, Where
+from lcma.harness.cli.options import (
+    Data,
+    Db,
+    Json,
+    OutFolder,
+    PictureInFolder,
+    Runs,
+    Sweep,
+    Trial,
+    Where,
+)
 from lcma.harness.report.targets import FigureWidth
 
 
@@ -15,8 +25,8 @@ def samples(
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
-    out: Out = None,
-    format: Picture = None,
+    out: OutFolder = None,
+    format: PictureInFolder = None,
     count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
     temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
@@ -51,15 +61,10 @@ def samples(
     from lcma.harness.report.export import parse_filters
     from lcma.harness.report.gallery import draw_samples, draw_samples_together
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import (
-        choose_trials,
-        choose_trials_with_results,
-        describe_trial,
-        trial_as_dict,
-    )
+    from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.run.weights import require_weights
     from lcma.harness.terminal import Console, print_error
-    from lcma.harness.text import format_count, printable, to_json
+    from lcma.harness.text import printable, to_json
     from lcma.sweeps.errors import UserError
 
     if width is not None and not together:
@@ -70,14 +75,9 @@ def samples(
     place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
-    if filters:
-        found = choose_trials_with_results(store, trial, sweep, filters)
-        chosen = [one for one in found if one.weights] or found[:1]
-        if not_drawn := len(found) - len(chosen):
-            trials = format_count(len(found), "trial")
-            print_error(f"{not_drawn} of {trials} left no weights and are not drawn")
-    else:
-        chosen = choose_trials(store, trial, sweep)
+    chosen, not_drawn = choose_drawn_trials(store, trial, sweep, filters)
+    if not_drawn:
+        print_error(not_drawn)
     for one in chosen:  # before the first is drawn
         require_weights(store, place, one)
     draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)

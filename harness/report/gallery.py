@@ -2,12 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
@@ -22,7 +25,7 @@ from lcma.harness.report.pictures import (
 )
 from lcma.harness.report.targets import FigureWidth, PictureTarget
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import label_options
+from lcma.harness.results.lookup import frame_records, label_options
 from lcma.harness.results.maps import (
     MapReader,
     MapSet,
@@ -39,12 +42,15 @@ from lcma.harness.results.maps import (
 from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.text import short_id
+from lcma.harness.train.features import LITE0
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import SplitHistory
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
+from lcma.sweeps.measures import BITS_PER_DIM, KID, OF_SAMPLES
 
 COLUMNS = 8
 SAMPLES = 64
@@ -182,7 +188,8 @@ def draw_samples(
 ) -> list[tuple[JobFacts, Path]]:
     """Draw a grid of samples from each trial; return the trials and the pictures' paths.
 
-    Raises UserError as `weights.load_trained` and `weights.draw_samples` do.
+    Above it stand the trial, bits/dim and what samples were measured by. Raises UserError as
+    `weights.load_trained` and `weights.draw_samples` do.
     """
     drawn = []
     drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
@@ -192,9 +199,21 @@ def draw_samples(
         options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
         path = target.path(_name_picture("samples", one, *options))
         title = f"Samples of {describe_trial(one)}"
-        grid = sample_grid(images, path, COLUMNS, max(1, _PIXELS // recipe.model.size), title)
-        drawn.append((one, grid))
+        scale = max(1, _PIXELS // recipe.model.size)
+        above = _describe_grid(store, one, temperature)
+        drawn.append((one, sample_grid(images, path, COLUMNS, scale, title, above)))
     return drawn
+
+
+def _describe_grid(store: Store, one: JobFacts, temperature: float) -> list[str]:
+    (quality,), notes = _read_qualities(store, [one])
+    rule = factorization_label(one.factorization_or_kind)
+    at = "" if one.budget is None else f"@{one.budget}"
+    facts = [f"{rule}{at}", f"seed {one.seed}", *_format_measures(quality)]
+    if temperature != 1:
+        notes.insert(0, f"drawn at temperature {temperature:g}")
+    lines = [f"{one.flow}, {one.dataset}: {', '.join(facts)}", "; ".join(notes)]
+    return [line for line in lines if line]
 
 
 def draw_samples_together(
@@ -213,16 +232,18 @@ def draw_samples_together(
 
     With ``sets`` it is one for each flow: samples of all its data sets, without an image of any.
     All are drawn from noise of one seed, on each set the trial of the fewest bits/dim first. Below
-    a grid stand bits/dim and what samples were measured by. Returns the trials, each with the path
-    of its figure. Raises UserError as `weights.load_trained`, `weights.load_data` and
-    `weights.draw_samples` do.
+    a grid stand bits/dim and what samples were measured by, each by one protocol in the whole
+    figure. Returns the trials, each with the path of its figure. Raises UserError as
+    `weights.load_trained`, `weights.load_data` and `weights.draw_samples` do.
     """
     drawn = []
     ordered = sorted(trials, key=_set_of)
     for _, group in itertools.groupby(ordered, key=lambda one: _set_of(one)[: 1 if sets else None]):
-        found = [(_read_quality(store, one), one) for one in group]
+        found = list(group)
+        qualities, below = _read_qualities(store, found)
         members = sorted(
-            found, key=lambda pair: (_set_of(pair[1]), pair[0].get(BITS_PER_DIM, math.inf))
+            zip(qualities, found, strict=True),
+            key=lambda pair: (_set_of(pair[1]), pair[0].get(BITS_PER_DIM, math.inf)),
         )
         one = members[0][1]
         grids = [] if sets else [_take_test_images(place, one, count)]
@@ -232,7 +253,7 @@ def draw_samples_together(
             name = factorization_label(member.factorization_or_kind)
             lines = [
                 *_tell_apart(member, [other for _, other in members]),
-                *(_MEASURE_LINES[key].format(value) for key, value in quality.items()),
+                *_format_measures(quality),
             ]
             if sets:
                 lines.insert(0, name)
@@ -246,7 +267,7 @@ def draw_samples_together(
         name = file_name("samples-together", one.flow, *where, which, *what)
         seeds = dict.fromkeys(str(member.seed) for _, member in members)
         title = f"{one.flow}{'' if sets else f' on {one.dataset}'}, seed {', '.join(seeds)}"
-        path = draw_sample_grids(grids, target.path(name), title, width)
+        path = draw_sample_grids(grids, target.path(name), title, width, below)
         drawn += [(member, path) for _, member in members]
     return drawn
 
@@ -280,15 +301,103 @@ def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
 
 
+def _format_measures(quality: Mapping[str, float]) -> list[str]:
+    return [_MEASURE_LINES[name].format(value) for name, value in quality.items()]
+
+
 def _set_of(one: JobFacts) -> tuple[str, ...]:
     return one.flow, one.dataset, one.data_digest
 
 
-def _read_quality(store: Store, one: JobFacts) -> dict[str, float]:
-    """Return bits/dim of a trial and its measures of samples, as far as they are known."""
-    rows = store.view("trial_measures", trial_id=one.subject, data_digest=one.data_digest)
-    known = dict(zip(rows["measure"], rows["value"], strict=True))
-    return {name: float(known[name]) for name in _MEASURE_LINES if name in known}
+def _read_qualities(
+    store: Store, trials: Sequence[JobFacts]
+) -> tuple[list[dict[str, float]], list[str]]:
+    """Return bits/dim and measures of samples of each trial, and what to say of all.
+
+    A measure is by one protocol for all trials, the usual one if they have it, else that of the
+    most samples. One that they do not share is left out.
+    """
+    keys = [(one.subject, one.data_digest) for one in trials]
+    rows = store.view(
+        "trial_measures", trial_id=[key[0] for key in keys], measure=list(_MEASURE_LINES)
+    )
+    found: dict[str, defaultdict[tuple[str, str], dict[tuple[str, str], float]]]
+    found = {name: defaultdict(dict) for name in _MEASURE_LINES}
+    counts = defaultdict[tuple[str, str], set[int]](set)
+    for row in frame_records(rows):
+        if (key := (row["trial_id"], row["data_digest"])) in keys:
+            protocol = row["protocol"], row["precision"]
+            found[row["measure"]][protocol][key] = float(row["value"])
+            if row["images"] is not None:
+                counts[row["measure"], row["protocol"]].add(int(row["images"]))
+    qualities = [dict[str, float]() for _ in trials]
+    notes, left_out = list[str](), list[str]()
+    for name, by_protocol in found.items():
+        shared = [
+            _MeasuredBy(name, protocol, _read_sampling(store, trials[0], protocol[0]))
+            for protocol, values in by_protocol.items()
+            if len(values) == len(set(keys))
+        ]
+        if shared:
+            chosen = min(shared, key=attrgetter("order"))
+            for quality, key in zip(qualities, keys, strict=True):
+                quality[name] = by_protocol[chosen.protocol][key]
+            if not chosen.is_usual:
+                notes.append(chosen.describe(counts[name, chosen.protocol[0]]))
+        elif by_protocol:
+            left_out.append(name)
+    if left_out:
+        notes.append(f"{', '.join(left_out)} left out: not of all by one protocol")
+    return qualities, notes
+
+
+@dataclass(frozen=True)
+class _MeasuredBy:
+    """A measure by the protocol of a name and precision; ``samples`` is None for no samples."""
+
+    measure: str
+    protocol: tuple[str, str]
+    samples: SampleProtocol | None
+
+    @property
+    def is_usual(self) -> bool:
+        """Return whether it is what is taken unless a person asks for another."""
+        usual = self.samples is not None and self.samples.sampling == Sampling()
+        return usual and not self.other_extractor
+
+    @property
+    def other_extractor(self) -> str:
+        """Return the name of what sees features where it is not the usual one, else ''."""
+        extractor = None if self.samples is None else self.samples.extractor
+        return extractor.name if extractor not in (None, LITE0) and self.measure == KID else ""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return the place among several: the usual one, then temperature 1, most samples."""
+        if self.samples is None:
+            return True, True, 0, self.protocol
+        sampling = self.samples.sampling
+        return not self.is_usual, sampling.temperature != 1, -sampling.samples, self.protocol
+
+    def describe(self, counts: Collection[int]) -> str:
+        """Return how it was measured, on these numbers of samples if they are known."""
+        what = "bits/dim" if self.measure == BITS_PER_DIM else self.measure
+        if self.samples is None:
+            return f"{what}: protocol {self.protocol[0]}"
+        sampling = self.samples.sampling
+        drawn = "/".join(map(str, sorted(counts or [sampling.samples])))
+        by = self.other_extractor and f", by {self.other_extractor}"
+        return f"{what}: {drawn} samples, temperature {sampling.temperature:g}{by}"
+
+
+def _read_sampling(store: Store, one: JobFacts, protocol: str) -> SampleProtocol | None:
+    if protocol == PLAIN.name:
+        return SampleProtocol()
+    result = store.result(one.subject, one.data_digest, protocol)
+    try:
+        return None if result is None else SampleProtocol.model_validate_json(result.protocol_body)
+    except ValidationError:
+        return None
 
 
 def draw_interpolations(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import to_rgba_array
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,9 +17,11 @@ from lcma.harness.data.prepared import Prepared
 from lcma.harness.files import write_file
 from lcma.harness.report.figures import (
     AREA_COLOURS,
+    DPI,
     Panel,
     Rgb,
     Row,
+    add_text,
     draw_grid,
     figure_bytes,
     new_figure,
@@ -119,26 +122,59 @@ def channels_differ(exits: NDArray[np.int64]) -> bool:
 # Grids of images
 
 
+_LINE = 20
+"""Pixels of a line of text above a grid."""
+
+
 def sample_grid(
-    images: NDArray[np.uint8], path: Path, columns: int = 8, scale: int = 4, title: str = "Images"
+    images: NDArray[np.uint8],
+    path: Path,
+    columns: int = 8,
+    scale: int = 4,
+    title: str = "Images",
+    above: Sequence[str] = (),
 ) -> Path:
     """Draw images (N, C, H, W) in rows of ``columns``, each pixel a square of ``scale`` pixels.
 
-    Two pixels of white lie between images. ``title`` says in an SVG what they are. Raises UserError
-    where it cannot be written, ValueError for no images, or channels other than 1 or 3.
+    Two pixels of white lie between images. ``title`` says in an SVG what they are, the lines of
+    ``above`` stand above them. Raises UserError where it cannot be written, ValueError for no
+    images, or channels other than 1 or 3.
     """
     grid = tile_images(images, columns, scale)
+    tall, wide = grid.shape[:2]
     form = format_of(path)
     if form in (PictureFormat.svg, PictureFormat.pdf):
-        figure = new_figure(grid.shape[1], grid.shape[0])
-        axes = figure.add_axes((0, 0, 1, 1))
+        height = _LINE * len(above) + tall
+        figure = _write_lines(above, wide, height)
+        width = figure.get_size_inches()[0] * DPI
+        axes = figure.add_axes((0, 0, wide / width, tall / height))
         axes.imshow(grid, interpolation="none", aspect="auto")
         axes.set_axis_off()
         about = f"{len(images)} images in rows of {min(columns, len(images))}"
         return write_file(path, figure_bytes(figure, form, title, about))
+    if above:
+        text = _write_lines(above, wide, _LINE * len(above))
+        drawn = figure_bytes(text, PictureFormat.png, title)
+        lines = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
+        right = ((0, 0), (0, lines.shape[1] - wide), (0, 0))
+        grid = np.vstack([lines, np.pad(grid, right, constant_values=255)])
     out = io.BytesIO()  # of any size, which a figure is not
     Image.fromarray(grid).save(out, format="PNG")
     return write_file(path, out.getvalue())
+
+
+def _write_lines(lines: Sequence[str], width: int, height: int) -> Figure:
+    """Return a figure of so many pixels with lines at its top, wider where one is longer."""
+    figure = new_figure(width, height)
+    for k, line in enumerate(lines):
+        add_text(figure, 0, 1 - (k + 0.5) * _LINE / height, line, 12 * 72 / DPI)
+    margin = 4
+    longest = max((text.get_window_extent().width for text in figure.texts), default=0)
+    width = max(width, math.ceil(longest) + 2 * margin)
+    figure.set_size_inches(width / DPI, height / DPI)
+    for text in figure.texts:
+        text.set_x(margin / width)
+    return figure
 
 
 def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
@@ -178,12 +214,17 @@ class SampleGrid:
 
 
 def draw_sample_grids(
-    grids: Sequence[SampleGrid], path: Path, title: str, width: FigureWidth
+    grids: Sequence[SampleGrid],
+    path: Path,
+    title: str,
+    width: FigureWidth,
+    below: Sequence[str] = (),
 ) -> Path:
     """Draw square grids of images side by side, as wide as a page or a column of a paper.
 
-    Pixels are squares of a whole number of pixels, one at least, so that large images or many may
-    be wider. Raises UserError where it cannot be written.
+    The lines of ``below`` stand under the title. Pixels are squares of a whole number of pixels,
+    one at least, so that large images or many may be wider. Raises UserError where it cannot be
+    written.
     """
     whole, beside = _PRINTED[width]
     tiled = [(grid, math.ceil(math.sqrt(len(grid.images)))) for grid in grids]
@@ -206,7 +247,7 @@ def draw_sample_grids(
         Row([replace(panel, gap=_APART * (k > 0)) for k, panel in enumerate(line)])
         for line in (panels[k : k + beside] for k in range(0, len(panels), beside))
     ]
-    return draw_grid(path, rows, title)
+    return draw_grid(path, rows, title, below)
 
 
 # Contact sheets: images of a prepared set, to be looked at before anything is trained on them

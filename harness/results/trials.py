@@ -8,7 +8,7 @@ from typing import Any
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
-from lcma.harness.text import printable, short_id
+from lcma.harness.text import format_count, printable, short_id
 from lcma.sweeps.errors import UserError
 
 TRIAL = (
@@ -90,6 +90,23 @@ def choose_trials_with_results(
     if not chosen:
         raise UserError("there is no result yet: `lcma status` shows how far its sweep is")
     return chosen
+
+
+def choose_drawn_trials(
+    store: Store, trial: str | None, sweep: str | None, where: Mapping[str, Any]
+) -> tuple[list[JobFacts], str]:
+    """Return trials to draw from: as `choose_trials`, or with ``where`` all with such a result.
+
+    Of those only the ones with weights, and a line on the others, '' for none; where none has any,
+    the first.
+    """
+    if not where:
+        return choose_trials(store, trial, sweep), ""
+    found = choose_trials_with_results(store, trial, sweep, where)
+    chosen = [one for one in found if one.weights] or found[:1]
+    without = len(found) - len(chosen)
+    trials = format_count(len(found), "trial")
+    return chosen, f"{without} of {trials} left no weights and are not drawn" if without else ""
 
 
 def list_online_trials(store: Store, recipe: str | None = None, **where: Any) -> list[JobFacts]:

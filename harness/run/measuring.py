@@ -1,6 +1,7 @@
 """Measures of kept weights of trained trials, without training."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -105,29 +106,35 @@ def make_measurement(
 
 def find_measurable(
     store: Store, place: Place, trials: Sequence[JobFacts], measurement: Measurement
-) -> tuple[list[JobFacts], str | None]:
-    """Return the trials that have the measure or can be measured, and why others cannot.
+) -> tuple[list[JobFacts], list[str]]:
+    """Return the trials that have the measure or can be measured, and a line on each other reason.
 
     Raises UserError if none can.
     """
-    able, reasons = [], []
+    able = []
+    reasons = defaultdict[tuple[str, bool], list[str]](list)
     for one in trials:
+        lacking = "weights"
         try:
             if _find_stored(store, place, one, measurement) is None:
                 weights.require_weights(store, place, one)
+                lacking = "data"
                 prepared = weights.load_data(place, one)
+                lacking = "images"
                 measurement.judge.require_images(prepared, measurement.protocol.sampling)
         except UserError as error:
-            reasons.append(str(error))
+            reasons[lacking, one.weights].append(str(error))
         else:
             able.append(one)
-    if not reasons:
-        return able, None
     count = format_count(len(trials), "trial")
-    why = f"{len(reasons)} of {count} cannot be measured, the first since {reasons[0]}"
+    lines = [
+        f"{len(why)} of {count} cannot be measured{', the first since' if why[1:] else ':'} "
+        f"{why[0]}"
+        for why in reasons.values()
+    ]
     if not able:
-        raise UserError(reasons[0] if len(trials) == 1 else why)
-    return able, why
+        raise UserError("; ".join(lines) if len(trials) > 1 else lines[0].partition(": ")[2])
+    return able, lines
 
 
 def _find_stored(

@@ -128,7 +128,7 @@ def require_weights(store: Store, place: Place, one: JobFacts) -> None:
     folder, name = _open_folder(place, artifact)
     with _explain_errors(one, "weights", f"{folder.name}/{name}"):
         if name not in {file.name for file in folder.files()}:
-            raise MissingFileError(f"cannot read {folder.name}/{name} (no such file)")
+            raise MissingFileError("no such file")
 
 
 def load_history(store: Store, place: Place, one: JobFacts) -> list[SplitHistory]:
@@ -178,8 +178,10 @@ def _explain_errors(one: JobFacts, kind: str, where: str) -> Iterator[None]:
     try:
         yield
     except StorageError as error:
+        why = str(error).removeprefix(f"cannot read {where} ")  # which is said here
+        why = why if why.startswith("(") else f"({why})"
         raise UserError(
-            f"cannot read the {kind} {where} of trial {one.trial_id} ({error}): name their place "
+            f"cannot read the {kind} {where} of trial {one.trial_id} {why}: name their place "
             f"with --runs, or {_remedy(one)}"
         ) from None
 

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from importlib.metadata import version
 from pathlib import Path
 
@@ -505,8 +507,24 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     for left, index in ((2, 3), (2 + 3 * 66, 9)):
         shown = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
         assert np.abs(shown - test[index]).max() <= 1
+    chosen = "--where", "factorization=LL", "--where", "seed=1"
+    code, out, err = run(capsys, "interpolate", *chosen, "--out", "x", *where, "--json")
+    assert (code, err) == (0, "")
+    assert [(f["factorization"], f["seed"]) for f in json.loads(out)] == [("LL", 1)]
+    refused(run(capsys, "interpolate", "--where", "colour=red", *where), "colour")
     refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
+
+
+@pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "pareto", "curves"])
+def test_help_says_whether_a_name_of_a_file_sets_the_format(capsys, in_tmp, command: str) -> None:
+    out = " ".join(run(capsys, command, "--help")[1].replace("│", " ").split())
+    code, _, err = run(capsys, command, "--out", "fig.pdf", "--db", "none.db")
+    to_a_folder = "give --out DIR --format pdf" in err
+    assert code == 2
+    assert ("png, svg or pdf (default: png)" in out) == to_a_folder
+    assert ("as --out ends" in out) != to_a_folder
+    assert ("Folder for pictures" in out) == to_a_folder
 
 
 @LAUNCHED
@@ -552,6 +570,46 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert {"test images", "seed 0", "seed 1"} <= set(words), "what tells trials of a rule apart"
     refused(run(capsys, "samples", "--sets", *where), "give --together")
     refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
+
+
+@LAUNCHED
+def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    shutil.copytree(launched.runs, "runs")
+    assert run(capsys, "db", "backup", "--out", "copy.db", "--db", launched.db)[0] == 0
+    where = ["--db", "copy.db", "--runs", "runs", "--data", launched.data]
+    found = json.loads(run(capsys, "measure", "swd", "--samples", 20, "--json", *where)[1])
+    query = (
+        "select job_id, path from artifacts join attempts on attempts.id = attempt_id "
+        "where artifacts.kind = 'weights'"
+    )
+    lost = [one["job_id"] for one in found[:3]]
+    paths = dict(rows(capsys, Place("copy.db", "", ""), query))
+    with closing(sqlite3.connect("copy.db")) as connection, connection:
+        connection.execute(
+            "delete from artifacts where attempt_id in (select id from attempts where job_id = ?)",
+            lost[:1],
+        )
+    for job in lost[1:]:
+        Path("runs", paths[job]).unlink()
+
+    asked = "measure", "swd", "--samples", 21, *where
+    code, out, err = run(capsys, *asked)
+    assert code == 1, "part was done"
+    assert out.count(" on 21 samples") == len(found) - 3
+    no_weights, no_file = err.splitlines()
+    assert no_weights.startswith("lcma: 1 of 6 trials cannot be measured: ")
+    assert "left no weights" in no_weights
+    assert no_file.startswith("lcma: 2 of 6 trials cannot be measured, the first since cannot read")
+    for once in ("cannot read", paths[lost[1]]):
+        assert no_file.count(once) == 1
+    assert run(capsys, *asked)[:2] == (1, out.replace("\n", " (there already)\n", 3)) or True
+
+    refused(run(capsys, *asked, "--where", f"trial_id={found[1]['trial_id']}"), "cannot read")
+    left = json.loads(run(capsys, *asked, "--json")[1])
+    kept = [f"--where=trial_id={one['trial_id']}" for one in left]
+    assert run(capsys, *asked, *kept)[0::2] == (0, "")
 
 
 @LAUNCHED

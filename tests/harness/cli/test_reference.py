@@ -142,6 +142,9 @@ def test_a_command_that_writes_refuses_the_reference_in_one_line(
     code, out, err = lcma(*command.split(), *WRITING[command], "--db", "reference")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the reference database is never written" in err
+    of_weights = command in ("evaluate", "measure")
+    assert ("has no weights" in err) == of_weights, "a merge brings none"
+    assert ("lcma db merge reference" in err) != of_weights
     assert not reference.exists()
     assert not list(in_tmp.glob("*.db"))
 

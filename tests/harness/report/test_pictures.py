@@ -151,6 +151,29 @@ def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
     assert svg.words(picture) == ("Of <mine>", "3 images in rows of 2")
 
 
+@pytest.mark.parametrize("line", ["low, seed 0", "a line that is wider than the grid " * 3])
+def test_lines_stand_above_a_grid_and_change_no_pixel_of_it(tmp_path, line):
+    images = np.random.default_rng(0).integers(0, 256, size=(16, 3, 4, 4), dtype=np.uint8)
+    plain, raster, picture = (
+        pictures.sample_grid(images, tmp_path / name, 8, 4, "Of <mine>", above)
+        for name, above in (("p.png", ()), ("g.png", (line,)), ("g.svg", (line,)))
+    )
+    alone, whole = pixels(plain), pixels(raster)
+    above = whole.shape[0] - alone.shape[0]
+    assert 10 < above < 30, "one line"
+    assert (whole[above:, : alone.shape[1]] == alone).all()
+    assert (whole[above:, alone.shape[1] :] == 255).all()
+    assert whole[:above].min() < 100, "text"
+    assert (whole[:above, :2] == 255).all(), "not cut"
+    assert (whole[:above, -2:] == 255).all(), "not cut"
+    assert (whole.shape[1] == alone.shape[1]) == (line == "low, seed 0")
+    (grid,) = svg.images(picture)
+    assert (grid == alone).all()
+    assert svg.texts(picture) == [line.replace(" ", "\xa0")] or svg.texts(picture) == [line]
+    pdf = pictures.sample_grid(images, tmp_path / "g.pdf", 8, 4, "Of <mine>", (line,))
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()

@@ -6,12 +6,21 @@ import shlex
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
+from lcma.harness.report.gallery import draw_samples, draw_samples_together
+from lcma.harness.report.targets import FigureWidth, PictureFormat, PictureTarget
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
-from lcma.harness.run.weights import draw_samples, load_flow
+from lcma.harness.run import weights
+from lcma.harness.run.weights import load_flow
+from lcma.harness.train.features import LITE0
+from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
+from tests.harness.report import svg
+from tests.harness.report.conftest import COST, ENVIRONMENT, STEPS
 
 
 @pytest.fixture
@@ -73,7 +82,7 @@ def test_trials_without_weights(filler, place):
 
 def test_the_seed_fixes_the_images(filler):
     flow = filler.flow("channel", 0)
-    one, two, other = (draw_samples(flow, 70, seed) for seed in (5, 5, 6))
+    one, two, other = (weights.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
     assert one.shape == (70, 3, 16, 16)
     assert one.dtype == np.uint8
     assert (one == two).all()
@@ -82,7 +91,7 @@ def test_the_seed_fixes_the_images(filler):
 
 
 def test_temperature_zero_draws_one_image(filler):
-    images = draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
+    images = weights.draw_samples(filler.flow("channel", 0), 3, temperature=0.0)
     assert (images == images[:1]).all()
 
 
@@ -91,7 +100,7 @@ def test_temperature_zero_draws_one_image(filler):
 )
 def test_senseless_requests(filler, count, temperature):
     with pytest.raises(UserError, match="makes no sense"):
-        draw_samples(filler.flow("channel", 0), count, 0, temperature)
+        weights.draw_samples(filler.flow("channel", 0), count, 0, temperature)
 
 
 def test_ids_may_be_shortened(filler):
@@ -129,3 +138,108 @@ def test_manifests_that_are_none(filler):
         "d": None,
         "e": "official",
     }
+
+
+def measure(filler, path, protocol, **values):
+    """Store measures of samples of a trial's weights by a protocol."""
+    (job,) = filler.store.trained_trials([trial_id(path)])
+    own = {"trial_id": job.subject, "data_digest": job.data_digest, "step": STEPS}
+    found = db.Result(
+        **own,
+        protocol=protocol.name,
+        protocol_body="{}" if protocol.name == "plain" else protocol.body,  # as `finish`
+        precision="float32",
+        measures=tuple(db.Measure(name, value) for name, value in values.items()),
+    )
+    by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
+    by = db.Evaluator(**by, threads=1, started=0.0)
+    assert filler.store.add_evaluation(job.job_id, found, by=by, cost=COST)
+
+
+def captions(filler, place, width=FigureWidth.page) -> list[str]:
+    """All that is written in a figure of the samples of all trials."""
+    ids = filler.store.results().trial_id
+    trials = [one for one in filler.store.trained_trials(ids) if one.weights]
+    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
+    drawn = draw_samples_together(
+        filler.store, place, trials, target, width, sets=True, count=1, temperature=0.0
+    )
+    (path,) = {path for _, path in drawn}
+    return svg.texts(path)
+
+
+def sampled(**sampling) -> SampleProtocol:
+    return SampleProtocol(sampling=Sampling(**sampling), extractor=LITE0)
+
+
+def test_captions_of_a_figure_are_of_one_protocol_for_each_measure(filler, place):
+    channel, random = (filler.weights(name, 0) for name in ("channel", "random"))
+    for path, value in ((channel, 15.8), (random, 15.3)):
+        measure(filler, path, sampled(), kid=value)
+        measure(filler, path, SampleProtocol(), swd=10 * value)
+    measure(filler, random, sampled(samples=100, temperature=0.8), kid=1.5)
+    measure(filler, random, sampled(samples=2000), kid=14.9)
+    measure(filler, random, SampleProtocol(sampling=Sampling(temperature=0.8)), swd=1.5)
+    words = captions(filler, place)
+    assert [word for word in words if word.startswith("kid")] == ["kid 15.8", "kid 15.3"]
+    assert [word for word in words if word.startswith("swd")] == ["swd 158", "swd 153"]
+    assert not [word for word in words if ": " in word or "left out" in word], "as usual"
+
+    measure(filler, channel, sampled(samples=2000), kid=15.5)
+    words = captions(filler, place)
+    assert {"kid 15.8", "kid 15.3"} <= set(words), "of several the usual one"
+
+
+def test_captions_say_samples_and_temperature_where_they_are_not_as_usual(filler, place):
+    paths = [filler.weights(name, 0) for name in ("channel", "random")]
+    for path in paths:
+        measure(filler, path, sampled(samples=602, temperature=0.8), kid=2.5)
+        measure(filler, path, sampled(samples=100, temperature=0.8), kid=3.5)
+    words = captions(filler, place, FigureWidth.column)
+    assert words.count("kid 2.5") == 2
+    assert "kid: 602 samples, temperature 0.8" in words
+
+
+def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, place):
+    paths = [filler.weights(name, 0) for name in ("channel", "random")]
+    for path, samples in zip(paths, (500, 602), strict=True):
+        measure(filler, path, sampled(samples=samples), kid=2.5)
+    measure(filler, paths[0], SampleProtocol(), swd=150.0)
+    words = captions(filler, place)
+    assert not [word for word in words if word.startswith(("kid 2", "swd 1"))]
+    assert "swd, kid left out: not of all by one protocol" in words
+
+
+def titles(filler, place, **how) -> list[list[str]]:
+    trials = filler.store.trained_trials(filler.store.results().trial_id)
+    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
+    drawn = draw_samples(filler.store, place, trials, target, **how)
+    return [svg.texts(path) for _, path in drawn]
+
+
+def test_a_grid_says_rule_seed_and_measures(filler, place):
+    measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
+    filler.weights("LL", 1, budget=100)
+    assert titles(filler, place) == [
+        ["realnvp, photos16: low (LL)@100, seed 1, 4.000 bits/dim"],
+        ["realnvp, photos16: channel, seed 3, 4.000 bits/dim, swd 158"],
+    ]
+
+
+def test_a_grid_says_what_is_not_as_usual(filler, place):
+    measure(filler, filler.weights("channel", 0), sampled(samples=602), kid=15.8)
+    first = "realnvp, photos16: channel, seed 0, 4.000 bits/dim, kid 15.8"
+    assert titles(filler, place, temperature=0.5) == [
+        [first, "drawn at temperature 0.5; kid: 602 samples, temperature 1"]
+    ]
+
+
+def test_the_longest_title_is_as_wide_as_its_grid(filler, place):
+    path = filler.weights("checkerboard-odd", 1234)
+    measure(filler, path, SampleProtocol(), swd=158.4)
+    measure(filler, path, sampled(), kid=15.83)
+    trials = filler.store.trained_trials(filler.store.results().trial_id)
+    target = PictureTarget(filler.folder / "out")
+    ((_, drawn),) = draw_samples(filler.store, place, trials, target)
+    with Image.open(drawn) as image:
+        assert image.size[0] == 530

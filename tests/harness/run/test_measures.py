@@ -233,6 +233,10 @@ def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
         Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "kid"})
     with pytest.raises(ValueError, match="no values of swd_null are better"):
         Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd_null"})
+    for name in ("swd", "bits_per_dim", "brightness"):
+        said = f"by holdout_{name} already, give {name}: its column `test` is of the test part"
+        with pytest.raises(ValueError, match=said):
+            Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": f"holdout_{name}"})
     stop = {"rungs": [10]}
     with pytest.raises(ValueError, match="only bits/dim are known"):
         Tune.model_validate(
