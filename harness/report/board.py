@@ -46,6 +46,21 @@ COLUMNS: tuple[TableColumn, ...] = (
 """What people read of a row, beside printed numbers where there are any."""
 
 
+BOARD_COLUMNS = (
+    ("budget", "budget"),
+    ("value", ""),
+    ("difference", "difference"),
+    ("interval", "± 95 %"),
+    ("plot", "plot of differences"),
+    ("rank", "rank"),
+    ("paper", "paper"),
+    ("n", "n"),
+    ("sd", "sd"),
+)
+"""Columns of the leaderboard that the site can hide, and their names; that of the measure is its
+own."""
+
+
 def render_board(board: Board, *, notes: bool = True) -> RenderableType:
     """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
     legend in their place."""

@@ -25,6 +25,8 @@ from lcma.harness.report.site.boards import (
     TrialKey,
     make_scale,
     paginate_groups,
+    row_text,
+    search_text,
     trial_key,
 )
 from lcma.harness.report.site.charts import (
@@ -48,7 +50,14 @@ from lcma.harness.report.site.trials import (
     make_trial_key,
     read_trials,
 )
-from lcma.harness.results.board import COMPARABLE, ENOUGH, Board, Group, read_board
+from lcma.harness.results.board import (
+    COMPARABLE,
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    read_board,
+)
 from lcma.harness.results.curves import (
     MOST_LINES,
     CurveChart,
@@ -377,6 +386,8 @@ class Site:
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
             trial_key=trial_key,
+            search_text=search_text,
+            row_text=row_text,
             enough=ENOUGH,
             large=self._large,
             words=board,
@@ -413,24 +424,29 @@ class Site:
     def _index(self) -> bytes:
         """Return the script that the filters read.
 
-        It has page, flow, data set and factorizations of every table's part, the factorizations by
-        their number in a list of all.
+        It has page, flow, data set, text and rows of every table's part, the rows by their number
+        in a list of all, each as its label and its text.
         """
-        labels = {row.label for group in self._leaderboard.groups for row in group.rows}
-        names = sorted(map(printable, labels))
+        rows = {self._name_row(row) for group in self._leaderboard.groups for row in group.rows}
+        names = sorted(rows)
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
                 _numbered("index", number),
                 printable(part.group.flow),
                 printable(f"{part.group.dataset} ({part.group.variant})"),
-                sorted({numbers[printable(row.label)] for row in part.rows}),
+                search_text(part.group),
+                sorted({numbers[self._name_row(row)] for row in part.rows}),
             )
             for number, page in enumerate(self._board_pages)
             for part in page
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
+
+    @staticmethod
+    def _name_row(row: BoardRow) -> tuple[str, str]:
+        return printable(row.label), row_text(row)
 
     def _download(self, path: str) -> bytes:
         from lcma.harness.report.board import board_as_json, board_table

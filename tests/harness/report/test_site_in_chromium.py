@@ -197,6 +197,95 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     watched.require_quiet()
 
 
+def test_a_search_leaves_rows_that_have_each_word_of_it(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    rows = page.locator("tbody tr:visible")
+    whole = rows.count()
+    for words, count in (
+        ("low", 3),
+        ("LL photos16", 3),
+        ("(LL) +", 0),
+        ("checker", 1),
+        ("photos16", whole - 2),
+    ):
+        page.get_by_label("Search").fill(words)
+        assert rows.count() == count, words
+        assert f"{count} row" in page.locator("#shown").inner_text()
+    page.get_by_label("Search").fill("no such")
+    assert page.locator("section.group:visible").count() == 0
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("location.hash === ''")
+    assert rows.count() == whole
+    watched.require_quiet()
+
+
+def test_a_recipe_is_found_on_other_pages_by_its_id(visit, large_site) -> None:
+    watched = visit(root=large_site[1].as_uri())
+    page = watched.open("index-2.html")
+    recipe = re.search(r"recipe (\w{8})", page.locator("section.group").last.inner_text())
+    assert recipe is not None
+    page = watched.open("index.html")
+    page.get_by_label("Search").fill(recipe[1])
+    page.get_by_role("link", name="more on page 2").click()
+    page.wait_for_url("**/index-2.html**")
+    assert page.get_by_label("Search").input_value() == recipe[1]
+    for title in page.locator("section.group:visible > p.quiet").all_inner_texts():
+        assert f"recipe {recipe[1]}" in title
+    watched.require_quiet()
+
+
+def test_a_link_shows_the_same_search_columns_order_and_opened_sections(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    page.get_by_label("Search").fill("photos16")
+    page.get_by_text("Columns", exact=True).click()
+    for name in ("rank", "± 95 %"):
+        page.get_by_label(name, exact=True).uncheck()
+    page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
+    page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
+    page.locator("summary:visible", has_text="What to keep in mind").first.click()
+    page.wait_for_function("location.hash.includes('open')")
+
+    def look(shown: Page) -> tuple[list[str], list[str], int]:
+        heads = shown.locator("table.board:visible thead th:visible").all_inner_texts()
+        rows = shown.locator("table.board tbody tr:visible").all_inner_texts()
+        return heads, rows, shown.locator("section.group details[open]").count()
+
+    heads, rows, opened = look(page)
+    assert opened == 1
+    assert not [head for head in heads if "rank" in head or "95" in head]
+    assert page.locator("th[data-column=sd][aria-sort=descending]").count() > 0
+    again = visit()
+    shown = again.open(page.url.rsplit("/", 1)[1])
+    assert look(shown) == (heads, rows, opened)
+    assert not shown.get_by_label("rank", exact=True).is_checked()
+    assert shown.get_by_label("Search").input_value() == "photos16"
+    # in a window that has the page already
+    shown.evaluate("hash => location.hash = hash", "#q=checker&columns=n&sort=n")
+    shown.wait_for_function("document.querySelectorAll('section.group details[open]').length === 0")
+    assert len(look(shown)[1]) == 1
+    shown.get_by_role("button", name="Show all").click()
+    shown.wait_for_function("location.hash === ''")
+    assert look(shown) == look(visit().open("index.html"))
+    watched.require_quiet()
+    again.require_quiet()
+
+
+def test_an_address_of_something_else_changes_nothing(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    whole = page.locator("tbody tr:visible").count()
+    page = watched.open("index.html#t1")
+    assert page.evaluate("location.hash") == "#t1"
+    assert page.locator("tbody tr:visible").count() == whole
+    for wrong in ("sort=constructor&columns=__proto__", "flow=<img>&open=%22%5D"):
+        watched.open("about.html")
+        page = watched.open(f"index.html#{wrong}")
+        assert page.locator("tbody tr:visible").count() == whole
+    watched.require_quiet()
+
+
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
     watched = visit(width=1440, root=large_site[1].as_uri())
     largest = {}  # of the pages of one list
@@ -549,6 +638,7 @@ def test_pages_are_whole_without_scripts(browser, exported) -> None:
     page = context.new_page()
     page.goto(f"{exported.as_uri()}/index.html")
     assert page.locator("tbody tr:visible").count() > 5
+    assert not page.get_by_label("Search").is_visible()
     first = min((exported / "maps").glob("*.html"))
     page.goto(first.as_uri())
     assert page.locator("section.budget:visible").count() == len(worlds.BUDGETS)
