@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import Bar, QueryResult
+from lcma.harness.report.meanings import RANK
 from lcma.harness.report.tables import (
     Table,
     TableColumn,
@@ -44,21 +45,6 @@ COLUMNS: tuple[TableColumn, ...] = (
     TableColumn("rank", kind="number"),
 )
 """What people read of a row, beside printed numbers where there are any."""
-
-
-BOARD_COLUMNS = (
-    ("budget", "budget"),
-    ("value", ""),
-    ("difference", "difference"),
-    ("interval", "± 95 %"),
-    ("plot", "plot of differences"),
-    ("rank", "rank"),
-    ("paper", "paper"),
-    ("n", "n"),
-    ("sd", "sd"),
-)
-"""Columns of the leaderboard that the site can hide, and their names; that of the measure is its
-own."""
 
 
 def render_board(board: Board, *, notes: bool = True) -> RenderableType:
@@ -393,8 +379,7 @@ def list_lines_below(group: Group) -> list[str]:
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: one more than the rows that are significantly better (paired t, 5 %, Holm over all "
-        f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
+        f"Rank: {RANK}"
         if any(row.rank is not None for row in group.rows)
         else f"No ranks: tests need {ENOUGH} seeds of two rows."
     )

@@ -18,6 +18,7 @@ from lcma.db import JobFacts, Store
 from lcma.db.relations import find_relations
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
+from lcma.harness.report.meanings import explain_measure
 from lcma.harness.report.site import comparisons, console, queries
 from lcma.harness.report.site.boards import (
     LARGE,
@@ -69,7 +70,7 @@ from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, sca
 from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import is_word
-from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS
+from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, MeasureKind, find_measure
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -108,6 +109,9 @@ CURVE_POINTS = 100
 
 FEW = 3
 """Most budget curves that stand on one page, without a page for each."""
+
+COLUMNS = ("budget", "value", "difference", "interval", "plot", "rank", "paper", "n", "sd")
+"""Columns of the leaderboard beside that of names; a reader chooses among them."""
 
 Make = Callable[[str], bytes]
 Row = TypeVar("Row")
@@ -391,6 +395,8 @@ class Site:
             enough=ENOUGH,
             large=self._large,
             words=board,
+            columns=COLUMNS,
+            measure=explain_measure(self._measure),
             compared={_group_key(one.group): one for one in self._compared.values()},
             group_key=_group_key,
             **_pager(path, self._board_pages, 1),
@@ -420,6 +426,11 @@ class Site:
             for place, part in enumerate(page, start=1)
             if not part.start and (sentence := judge_low(part.group)) is not None
         ]
+
+    @cached_property
+    def _measure(self) -> MeasureKind:
+        name = self._options.measure
+        return self._store.measure_kinds().get(name) or find_measure(name)
 
     def _index(self) -> bytes:
         """Return the script that the filters read.

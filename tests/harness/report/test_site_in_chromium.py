@@ -161,17 +161,17 @@ def test_a_heading_sorts_up_then_down_by_keyboard_too(visit) -> None:
     page = watched.open("index.html")
     group = page.locator('section.group[data-dataset="photos16 (u8)"]')
     before = budgets(page)
-    heading = group.get_by_role("columnheader", name="budget")
-    heading.get_by_role("button").click()
+    heading = group.locator("th[data-column=budget]")
+    heading.locator("[data-sort]").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     given = ["0", "100", "1000", "1000"]
     assert budgets(page)[:4] == given
     assert set(budgets(page)[4:]) == {"-"}
-    heading.get_by_role("button").focus()
+    heading.locator("[data-sort]").focus()
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
     assert budgets(page)[:4] == given[::-1]
-    group.get_by_role("columnheader", name="bits/dim").get_by_role("button").click()
+    group.locator("th[data-column=value] [data-sort]").click()
     assert heading.get_attribute("aria-sort") is None
     assert budgets(page) == before
     watched.require_quiet()
@@ -284,6 +284,53 @@ def test_an_address_of_something_else_changes_nothing(visit) -> None:
         page = watched.open(f"index.html#{wrong}")
         assert page.locator("tbody tr:visible").count() == whole
     watched.require_quiet()
+
+
+@pytest.mark.parametrize("width", [360, 375, 768, 1280])
+def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported, width) -> None:
+    watched = visit(width=width)
+    table = next((exported / "compare").glob("realnvp-photos16*.html")).name
+    for path in ("index.html", f"compare/{table}"):
+        page = watched.open(path)
+        row = page.locator("table.board tbody tr", has_text="low (LL)").first
+        assert re.search(r"[+-]\d\.\d{4}", row.inner_text())
+        half = row.get_by_text(re.compile(r"^(± )?0\.\d{4}$")).locator("visible=true")
+        for one in (half.first, row.locator("td.bar")):
+            box = one.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+    watched.require_quiet()
+
+
+def test_rows_that_differ_in_budget_alone_do_so_on_a_phone_too(visit) -> None:
+    page = visit(width=375).open("index.html")
+    names = page.locator("table.board tbody th", has_text="low (LL)").all_inner_texts()
+    assert len({name.split("\n")[1] for name in names}) == len(worlds.BUDGETS)
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_what_a_column_means_is_reached_by_keyboard_and_touch(browser, exported, touch) -> None:
+    context = browser.new_context(has_touch=touch, java_script_enabled=not touch)
+    page = context.new_page()
+    table = next((exported / "compare").glob("realnvp-photos16*.html")).name
+    for path in ("index.html", f"compare/{table}"):
+        page.goto(f"{exported.as_uri()}/{path}")
+        buttons = page.locator("table.board").first.locator("thead button.explain")
+        for button in buttons.all():
+            meaning = page.locator(f"#{button.get_attribute('popovertarget')}")
+            assert not meaning.is_visible()
+            button.tap() if touch else button.press("Enter")
+            assert meaning.is_visible()
+            assert len(meaning.inner_text()) > 30
+            box = meaning.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 1280
+            page.keyboard.press("Escape")
+            assert not meaning.is_visible()
+        assert buttons.count() > 5
+    context.close()
 
 
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
