@@ -90,7 +90,7 @@ def summarize_group(group: Group) -> tuple[str, str]:
         why = "no other row shares a seed with it" if len(measured) > 1 else "no other rule has any"
         return compared, f"No differences from {printable(group.reference)}: {why}."
     named = ", ".join(
-        f"{printable(row.label)}{'' if row.budget is None else f' @{row.budget}'} {found.mean:+.3f}"
+        f"{name_row(row)} {found.mean:+.3f}"
         f"{'' if found.half_width is None else f' ± {found.half_width:.3f}'}"
         for row, found in differences
     )
@@ -98,6 +98,13 @@ def summarize_group(group: Group) -> tuple[str, str]:
         f"Less {printable(group.reference)}, in {name_unit(group.unit)} with 95 % intervals: "
         f"{named}."
     )
+
+
+def name_row(row: BoardRow) -> str:
+    """Return what tells a row from all others of its group."""
+    budget = "" if row.budget is None else f" @{row.budget}"
+    options = "" if row.options_label is None else f" {row.options_label}"
+    return printable(f"{row.label}{budget}{options}")
 
 
 def short_settings(group: Group) -> str:

@@ -32,7 +32,11 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "The band is the 95 % t-interval of the difference, the dots are single seeds, the thick "
         "line is their mean, the dashed line is zero.",
     ),
-    "rank": ("rank", f"{RANK[0].upper()}{RANK[1:]} Without rank: fewer seeds."),
+    "rank": (
+        "rank",
+        f"{RANK[0].upper()}{RANK[1:]} Without rank: fewer seeds. Rows that share a letter are told "
+        "apart by no such test; a row without one is told from all others.",
+    ),
     "paper": (
         "paper",
         "What papers printed for such a row, in bits/dim. Their training is longer.",
