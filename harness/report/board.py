@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import Bar, QueryResult
+from lcma.harness.report.meanings import RANK
 from lcma.harness.report.tables import (
     Table,
     TableColumn,
@@ -94,7 +95,7 @@ def summarize_group(group: Group) -> tuple[str, str]:
         why = "no other row shares a seed with it" if len(measured) > 1 else "no other rule has any"
         return compared, f"No differences from {printable(group.reference)}: {why}."
     named = ", ".join(
-        f"{printable(row.label)}{'' if row.budget is None else f' @{row.budget}'} {found.mean:+.3f}"
+        f"{name_row(row)} {found.mean:+.3f}"
         f"{'' if found.half_width is None else f' ± {found.half_width:.3f}'}"
         for row, found in differences
     )
@@ -102,6 +103,13 @@ def summarize_group(group: Group) -> tuple[str, str]:
         f"Less {printable(group.reference)}, in {name_unit(group.unit)} with 95 % intervals: "
         f"{named}."
     )
+
+
+def name_row(row: BoardRow) -> str:
+    """Return what tells a row from all others of its group."""
+    budget = "" if row.budget is None else f" @{row.budget}"
+    options = "" if row.options_label is None else f" {row.options_label}"
+    return printable(f"{row.label}{budget}{options}")
 
 
 def short_settings(group: Group) -> str:
@@ -391,8 +399,7 @@ def list_lines_below(group: Group) -> list[str]:
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
     ranks = (
-        "Rank: one more than the rows that are significantly better (paired t, 5 %, Holm over all "
-        f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
+        f"Rank: {RANK}"
         if any(row.rank is not None for row in group.rows)
         else f"No ranks: tests need {ENOUGH} seeds of two rows."
     )

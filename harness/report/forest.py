@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.transforms import blended_transform_factory
 
 from lcma.harness.files import write_file
-from lcma.harness.report.board import name_measure, summarize_group
+from lcma.harness.report.board import name_measure, name_row, summarize_group
 from lcma.harness.report.figures import (
     BLUE,
     INK,
@@ -36,8 +36,8 @@ _GREY = "#6B6B6B"
 def draw_forest(board: Board, path: Path) -> Path:
     """Draw the differences of each group from its reference row, all on one scale.
 
-    A thin mark is a seed, the line the 95 % t-interval, the large mark the mean: filled where the
-    interval does not contain zero at six seeds or more.
+    A small dot is a seed, the line the 95 % t-interval, the large mark the mean: filled where the
+    test by which rows are ranked tells the row from the one that it is compared with.
 
     Raises:
         UserError: No group has a row to compare with another, or the file cannot be written.
@@ -66,13 +66,12 @@ def draw_forest(board: Board, path: Path) -> Path:
             found = row.difference
             assert found is not None
             y = top - _ROW / 2 + 4
-            _draw_row(axes, y, found, seed_differences(group, row), group.direction)
-            budget = "" if row.budget is None else f" @{row.budget}"
-            add_text(axes, -0.36, y, f"{row.label}{budget}", 10, transform=left)
+            _draw_row(axes, y, row, seed_differences(group, row), group.direction)
+            add_text(axes, -0.36, y, name_row(row), 10, transform=left)
             add_text(axes, 1.04, y, _words(found), 10, transform=left)
             top += _ROW
-    marks = "Thin marks: seeds. Lines: 95 % intervals."
-    marks += f" Filled: clear of zero, at {ENOUGH} seeds or more."
+    marks = "Small dots: seeds. Lines: 95 % intervals. Filled: told from zero by the paired t-test"
+    marks += f" after Holm's correction over all pairs of rows, at {ENOUGH} seeds or more."
     add_text(axes, -0.36, height + 62, marks, 9, color=_GREY, transform=left)
     first = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
@@ -107,13 +106,14 @@ def seed_differences(group: Group, row: BoardRow) -> Mapping[int, float]:
 
 
 def _draw_row(
-    axes: Any, y: float, found: PairedTest, seeds: Mapping[int, float], direction: str | None
+    axes: Any, y: float, row: BoardRow, seeds: Mapping[int, float], direction: str | None
 ) -> None:
-    clear = found.n >= ENOUGH and bool((found.low or 0) > 0 or (found.high or 0) < 0)
+    found, clear = row.difference, row.told_apart
+    assert found is not None
     worse = (found.mean > 0) == (direction != "higher")
     colour = (VERMILION if worse else BLUE) if clear else INK
     axes.plot(
-        list(seeds.values()), [y + 7] * len(seeds), ls="", marker="|", ms=6, color=_GREY, mew=0.9
+        list(seeds.values()), [y + 7] * len(seeds), ls="", marker="o", ms=2.6, color=_GREY, mew=0
     )
     if found.low is not None:
         axes.plot([found.low, found.high], [y, y], color=colour, lw=2.2, solid_capstyle="butt")

@@ -12,7 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
+from string import ascii_lowercase
 from typing import Any
+
+import numpy as np
 
 from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
 from lcma.harness.results.lookup import (
@@ -26,6 +29,7 @@ from lcma.harness.results.statistics import (
     PairedTest,
     adjust_holm,
     compare_by_seed,
+    find_alike,
     find_better,
     summarize,
 )
@@ -83,7 +87,10 @@ class BoardRow:
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
     ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
-    corrected over the group's differences.
+    corrected over the group's differences. ``told_apart`` says whether the test that ranks go by
+    tells the row from the reference. ``alike`` has a letter for each largest set of rows with a
+    rank that no such test tells apart and that the row is in; '' where it is told from all, and
+    where there would be too many letters.
     """
 
     factorization: str
@@ -102,6 +109,8 @@ class BoardRow:
     published: tuple[Number, ...]
     cleared: bool | None
     reference: bool
+    told_apart: bool = False
+    alike: str = ""
 
     @property
     def label(self) -> str:
@@ -444,7 +453,9 @@ def _make_group(
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     sign = -1 if kind.direction == "higher" else 1
     signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
-    better = find_better(signed, ENOUGH).sum(axis=1).tolist()
+    better = find_better(signed, ENOUGH)
+    apart = dict(zip(by_seed, better | better.T, strict=True))
+    at = {cell: place for place, cell in enumerate(by_seed)}
     testable = sum(len(bits) >= ENOUGH for bits in by_seed.values()) > 1
     differences = _compare_with_reference(by_seed, reference)
     rows = [
@@ -457,11 +468,12 @@ def _make_group(
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
+            told_apart=reference is not None and bool(apart[cell][at[reference]]),
             published=()
             if kind.name != BITS_PER_DIM
             else _find_published(first.flow, first.dataset, first.variant, cell[0], first.splits),
         )
-        for (cell, bits), beaten in zip(by_seed.items(), better, strict=True)
+        for (cell, bits), beaten in zip(by_seed.items(), better.sum(axis=1).tolist(), strict=True)
     ]
     rows.sort(
         key=lambda r: (
@@ -471,6 +483,13 @@ def _make_group(
             r.map_options or "",
         )
     )
+    ranked = [at[_cell_key(row)] for row in rows if row.rank is not None]
+    sets = find_alike((better | better.T)[np.ix_(ranked, ranked)], len(ascii_lowercase))
+    letters = defaultdict[int, str](str)
+    for letter, places in zip(ascii_lowercase, sets, strict=False):
+        for place in places:
+            letters[ranked[place]] += letter
+    rows = [replace(row, alike=letters[at[_cell_key(row)]]) for row in rows]
     group = Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),

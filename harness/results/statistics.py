@@ -5,10 +5,10 @@ Student's t, central and non-central, is scipy's (`scipy.special`). The tests ar
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,9 @@ MOST_EXACT = 16
 
 ROUNDING = 1e-12
 """By how much differences that are all equal may differ."""
+
+MOST_ALIKE = 300
+"""Rows above which sets of rows that are not told apart are not looked for."""
 
 MOST_SEEDS = 10_000
 """Seeds above which no number is given."""
@@ -176,6 +179,32 @@ def find_better(table: Sequence[Mapping[int, float]], least: int) -> NDArray[np.
     found[ones, others] = shown & (means > 0)
     found[others, ones] = shown & (means < 0)
     return found
+
+
+def find_alike(apart: NDArray[np.bool_], most: int) -> list[list[int]]:
+    """Return the largest sets of two rows or more none of which is told apart from another.
+
+    ``apart[i, j]`` says whether i and j are. A row can be in several sets. They come in the order
+    of their rows; none where there are more than ``most`` sets, or `MOST_ALIKE` rows.
+    """
+    if len(apart) > MOST_ALIKE:
+        return []
+    near = [set(np.flatnonzero(~row).tolist()) - {i} for i, row in enumerate(apart)]
+
+    def grow(chosen: list[int], possible: set[int], done: set[int]) -> Iterator[list[int]]:
+        # Bron and Kerbosch: what neighbours the pivot is reached through it.
+        if not possible and not done and len(chosen) > 1:
+            yield sorted(chosen)
+        if not possible:
+            return
+        pivot = max(possible | done, key=lambda one: (len(near[one] & possible), -one))
+        for one in sorted(possible - near[pivot]):
+            yield from grow([*chosen, one], possible & near[one], done & near[one])
+            possible = possible - {one}
+            done = done | {one}
+
+    found = list(islice(grow([], set(range(len(near))), set()), most + 1))
+    return sorted(found) if len(found) <= most else []
 
 
 def _t_p_values(

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from lcma.harness.report.board import format_titles
 from lcma.harness.results.board import BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, subtract_by_seed
+from lcma.harness.text import printable
 
 LARGE = 20_000
 """Number of results above which single ones are not shown."""
@@ -20,6 +22,18 @@ AROUND = 8
 
 TrialKey = tuple[str, str, str, str, int | None, str | None, int]
 """Data digest, recipe, protocol, factorization, budget, map options, seed."""
+
+
+def search_text(group: Group) -> str:
+    """Return what a search finds all rows of a group by."""
+    title, _ = format_titles(group)
+    ids = (group.set_name, group.data_digest, group.recipe_id, group.protocol)
+    return " ".join((title, *map(printable, ids)))
+
+
+def row_text(row: BoardRow) -> str:
+    """Return what a search finds a row of a group by."""
+    return " ".join(map(printable, filter(None, (row.label, row.options_label))))
 
 
 def trial_key(group: Group, row: BoardRow, seed: int) -> TrialKey:

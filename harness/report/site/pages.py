@@ -19,6 +19,7 @@ from lcma.db import JobFacts, Store
 from lcma.db.relations import find_relations
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
+from lcma.harness.report.meanings import explain_measure
 from lcma.harness.report.site import comparisons, console, queries
 from lcma.harness.report.site.boards import (
     LARGE,
@@ -26,6 +27,8 @@ from lcma.harness.report.site.boards import (
     TrialKey,
     make_scale,
     paginate_groups,
+    row_text,
+    search_text,
     trial_key,
 )
 from lcma.harness.report.site.charts import (
@@ -49,7 +52,14 @@ from lcma.harness.report.site.trials import (
     make_trial_key,
     read_trials,
 )
-from lcma.harness.results.board import COMPARABLE, ENOUGH, Board, Group, read_board
+from lcma.harness.results.board import (
+    COMPARABLE,
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    read_board,
+)
 from lcma.harness.results.curves import (
     MOST_LINES,
     CurveChart,
@@ -61,7 +71,7 @@ from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, sca
 from lcma.harness.text import format_size, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import is_word
-from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS
+from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, MeasureKind, find_measure
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -103,6 +113,9 @@ CURVE_POINTS = 100
 
 FEW = 3
 """Most budget curves that stand on one page, without a page for each."""
+
+COLUMNS = ("budget", "value", "difference", "interval", "plot", "rank", "paper", "n", "sd")
+"""Columns of the leaderboard beside that of names; a reader chooses among them."""
 
 Make = Callable[[str], bytes]
 Row = TypeVar("Row")
@@ -425,9 +438,13 @@ class Site:
             parts=self._board_pages[number],
             trial_pages=self._trial_pages,
             trial_key=trial_key,
+            search_text=search_text,
+            row_text=row_text,
             enough=ENOUGH,
             large=self._large,
             words=board,
+            columns=COLUMNS,
+            measure=explain_measure(self._measure),
             compared={_group_key(one.group): one for one in self._compared.values()},
             group_key=_group_key,
             **_pager(path, self._board_pages, 1),
@@ -461,27 +478,37 @@ class Site:
         found.sort(key=lambda one: (-(one[0].images or 0), -max(row.n for row in one[0].rows)))
         return [answer for _, answer in found]
 
+    @cached_property
+    def _measure(self) -> MeasureKind:
+        name = self._options.measure
+        return self._store.measure_kinds().get(name) or find_measure(name)
+
     def _index(self) -> bytes:
         """Return the script that the filters read.
 
-        It has page, flow, data set and factorizations of every table's part, the factorizations by
-        their number in a list of all.
+        It has page, flow, data set, text and rows of every table's part, the rows by their number
+        in a list of all, each as its label and its text.
         """
-        labels = {row.label for group in self._leaderboard.groups for row in group.rows}
-        names = sorted(map(printable, labels))
+        rows = {self._name_row(row) for group in self._leaderboard.groups for row in group.rows}
+        names = sorted(rows)
         numbers = {name: number for number, name in enumerate(names)}
         parts = [
             (
                 _numbered("index", number),
                 printable(part.group.flow),
                 printable(f"{part.group.dataset} ({part.group.variant})"),
-                sorted({numbers[printable(row.label)] for row in part.rows}),
+                search_text(part.group),
+                sorted({numbers[self._name_row(row)] for row in part.rows}),
             )
             for number, page in enumerate(self._board_pages)
             for part in page
         ]
         found = json.dumps({"names": names, "parts": parts}, separators=(",", ":"))
         return f"window.lcmaBoard = {found};\n".encode()
+
+    @staticmethod
+    def _name_row(row: BoardRow) -> tuple[str, str]:
+        return printable(row.label), row_text(row)
 
     def _download(self, path: str) -> bytes:
         from lcma.harness.report.board import board_as_json, board_table

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from lcma.harness.report.meanings import MEANINGS
 from lcma.harness.results.lookup import label_options
 from lcma.harness.text import (
     format_duration,
@@ -76,7 +77,7 @@ def template_environment() -> "jinja2.Environment":
         "time": format_time,
     }
     made_by = version("lcma").split("+")[0]
-    found.globals |= {"tabs": TABS, "policy": POLICY, "version": made_by}
+    found.globals |= {"tabs": TABS, "policy": POLICY, "meanings": MEANINGS, "version": made_by}
     return found
 
 

@@ -13,7 +13,7 @@ from lcma.db import Artifact, Attempt, Curve, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import frame_records, parse_object
+from lcma.harness.results.lookup import frame_records, label_options, parse_object
 from lcma.harness.results.trials import LikelihoodPart, split_likelihood
 from lcma.harness.text import format_duration, format_size, format_time, printable, short_id
 
@@ -67,6 +67,7 @@ def list_trials(rows: Sequence[TrialFacts], most: int) -> list[TrialFacts]:
     for row, page in itertools.zip_longest(rows, pages):
         label = factorization_label(row["factorization"])
         at = "" if row["budget"] is None else f" at budget {row['budget']}"
+        at += "" if row["map_options"] is None else f" {label_options(row['map_options'])}"
         name = f"{row['flow']} on {row['dataset']}, {label}{at}, seed {row['seed']}"
         found.append({**row, "label": label, "name": printable(name), "page": page})
     return found

@@ -77,6 +77,25 @@ def row(factorization, seed, bits, **more):
     return {"factorization": factorization, "seed": seed, "bits_per_dim": bits} | more
 
 
+def test_rows_share_a_letter_where_no_test_tells_them_apart() -> None:
+    noise = (0.011, -0.012, 0.013, -0.009, 0.008, -0.011)
+    ends = {"checkerboard-even": 4.0, "channel": 4.02, "rows": 4.04, "random-local": 5.0}
+    rows = [
+        row(name, seed, end + noise[(seed + k) % 6] * (1 + k % 2))
+        for k, (name, end) in enumerate(ends.items())
+        for seed in range(6)
+    ]
+    rows += [row("random", seed, 4.0) for seed in range(3)]
+    found = rows_of(board_of(frame(rows)))
+    letters = {name: one.alike for (name, _), one in found.items()}
+    assert letters["random-local"] == letters["random"] == ""
+    assert letters["channel"] == "ab"
+    assert letters["checkerboard-even"] == "a"
+    assert letters["rows"] == "b"
+    assert found["rows", None].told_apart
+    assert not found["channel", None].told_apart
+
+
 def test_means_and_deviations(filled):
     rows = rows_of(read_board(filled.store))
     channel = rows["channel", None]

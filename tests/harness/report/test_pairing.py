@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -123,6 +124,23 @@ def test_an_effect_that_nobody_could_show_names_no_number() -> None:
 def beaten(table: list[dict[int, float]], least: int) -> list[list[int]]:
     """For each row those that are below it by test."""
     return [list(np.flatnonzero(row)) for row in statistics.find_better(table, least)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_that_are_not_told_apart_form_the_largest_sets_and_no_others(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(0, 8))
+    apart = np.triu(rng.random((size, size)) < 0.4, 1)
+    apart |= apart.T
+    alike = {
+        chosen
+        for count in range(2, size + 1)
+        for chosen in combinations(range(size), count)
+        if not apart[np.ix_(chosen, chosen)].any()
+    }
+    largest = [one for one in alike if not any(set(one) < set(other) for other in alike)]
+    assert statistics.find_alike(apart, 100) == sorted(map(list, largest))
+    assert statistics.find_alike(apart, len(largest) - 1 if largest else 0) == []
 
 
 def test_who_is_beaten_by_whom() -> None:

@@ -144,6 +144,19 @@ def read_table(files: dict[str, bytes], name: str) -> dict[str, Any]:
     return found
 
 
+def test_trials_that_differ_in_map_options_alone_have_names_of_their_own(filler, tmp_path) -> None:
+    swapped = {"budget": 100, "map_options": '{"masks":"swapped"}'}
+    filler.results({"checkerboard-even": {0: 4.0}})
+    filler.results({"LL": {0: 4.1}}, budget=100)
+    filler.results({"LL": {0: 4.2}}, **swapped)
+    found = [text for name, text in pages(export(filler, tmp_path / "site")).items()]
+    (one,) = [text for text in found if "<h1>checkerboard-even" in text]
+    listed = re.findall(r">(low [^<]*): ", one[: one.index("<section")])
+    assert sorted(listed) == ["low (LL) at 100", "low (LL) at 100 masks swapped"]
+    titles = {re.search("<title>([^<]*)", text)[1] for text in found}  # type: ignore[index]
+    assert len(titles & {t for t in titles if "low (LL)" in t and "seed 0" in t}) == 2
+
+
 def test_two_trials_are_compared_by_the_tables_own_measure(filled, tmp_path) -> None:
     options = SiteOptions(samples=False, database=False, measure="holdout_bits_per_dim")
     for name, chosen in (("plain", None), ("holdout", options)):

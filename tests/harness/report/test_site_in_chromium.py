@@ -161,17 +161,17 @@ def test_a_heading_sorts_up_then_down_by_keyboard_too(visit) -> None:
     page = watched.open("index.html")
     group = page.locator('section.group[data-dataset="photos16 (u8)"]')
     before = budgets(page)
-    heading = group.get_by_role("columnheader", name="budget")
-    heading.get_by_role("button").click()
+    heading = group.locator("th[data-column=budget]")
+    heading.locator("[data-sort]").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     given = ["0", "100", "1000", "1000"]
     assert budgets(page)[:4] == given
     assert set(budgets(page)[4:]) == {"-"}
-    heading.get_by_role("button").focus()
+    heading.locator("[data-sort]").focus()
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
     assert budgets(page)[:4] == given[::-1]
-    group.get_by_role("columnheader", name="bits/dim").get_by_role("button").click()
+    group.locator("th[data-column=value] [data-sort]").click()
     assert heading.get_attribute("aria-sort") is None
     assert budgets(page) == before
     watched.require_quiet()
@@ -195,6 +195,142 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     assert page.locator("tbody tr:visible").count() == 2
     assert page.evaluate("window.hit") is None
     watched.require_quiet()
+
+
+def test_a_search_leaves_rows_that_have_each_word_of_it(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    rows = page.locator("tbody tr:visible")
+    whole = rows.count()
+    for words, count in (
+        ("low", 3),
+        ("LL photos16", 3),
+        ("(LL) +", 0),
+        ("checker", 1),
+        ("photos16", whole - 2),
+    ):
+        page.get_by_label("Search").fill(words)
+        assert rows.count() == count, words
+        assert f"{count} row" in page.locator("#shown").inner_text()
+    page.get_by_label("Search").fill("no such")
+    assert page.locator("section.group:visible").count() == 0
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("location.hash === ''")
+    assert rows.count() == whole
+    watched.require_quiet()
+
+
+def test_a_recipe_is_found_on_other_pages_by_its_id(visit, large_site) -> None:
+    watched = visit(root=large_site[1].as_uri())
+    page = watched.open("index-2.html")
+    recipe = re.search(r"recipe (\w{8})", page.locator("section.group").last.inner_text())
+    assert recipe is not None
+    page = watched.open("index.html")
+    page.get_by_label("Search").fill(recipe[1])
+    page.get_by_role("link", name="more on page 2").click()
+    page.wait_for_url("**/index-2.html**")
+    assert page.get_by_label("Search").input_value() == recipe[1]
+    for title in page.locator("section.group:visible > p.quiet").all_inner_texts():
+        assert f"recipe {recipe[1]}" in title
+    watched.require_quiet()
+
+
+def test_a_link_shows_the_same_search_columns_order_and_opened_sections(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    page.get_by_label("Search").fill("photos16")
+    page.get_by_text("Columns", exact=True).click()
+    for name in ("rank", "± 95 %"):
+        page.get_by_label(name, exact=True).uncheck()
+    page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
+    page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
+    page.locator("summary:visible", has_text="What to keep in mind").first.click()
+    page.wait_for_function("location.hash.includes('open')")
+
+    def look(shown: Page) -> tuple[list[str], list[str], int]:
+        heads = shown.locator("table.board:visible thead th:visible").all_inner_texts()
+        rows = shown.locator("table.board tbody tr:visible").all_inner_texts()
+        return heads, rows, shown.locator("section.group details[open]").count()
+
+    heads, rows, opened = look(page)
+    assert opened == 1
+    assert not [head for head in heads if "rank" in head or "95" in head]
+    assert page.locator("th[data-column=sd][aria-sort=descending]").count() > 0
+    again = visit()
+    shown = again.open(page.url.rsplit("/", 1)[1])
+    assert look(shown) == (heads, rows, opened)
+    assert not shown.get_by_label("rank", exact=True).is_checked()
+    assert shown.get_by_label("Search").input_value() == "photos16"
+    # in a window that has the page already
+    shown.evaluate("hash => location.hash = hash", "#q=checker&columns=n&sort=n")
+    shown.wait_for_function("document.querySelectorAll('section.group details[open]').length === 0")
+    assert len(look(shown)[1]) == 1
+    shown.get_by_role("button", name="Show all").click()
+    shown.wait_for_function("location.hash === ''")
+    assert look(shown) == look(visit().open("index.html"))
+    watched.require_quiet()
+    again.require_quiet()
+
+
+def test_an_address_of_something_else_changes_nothing(visit) -> None:
+    watched = visit()
+    page = watched.open("index.html")
+    whole = page.locator("tbody tr:visible").count()
+    page = watched.open("index.html#t1")
+    assert page.evaluate("location.hash") == "#t1"
+    assert page.locator("tbody tr:visible").count() == whole
+    for wrong in ("sort=constructor&columns=__proto__", "flow=<img>&open=%22%5D"):
+        watched.open("about.html")
+        page = watched.open(f"index.html#{wrong}")
+        assert page.locator("tbody tr:visible").count() == whole
+    watched.require_quiet()
+
+
+@pytest.mark.parametrize("width", [360, 375, 768, 1280])
+def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported, width) -> None:
+    watched = visit(width=width)
+    table = next((exported / "compare").glob("realnvp-photos16*.html")).name
+    for path in ("index.html", f"compare/{table}"):
+        page = watched.open(path)
+        row = page.locator("table.board tbody tr", has_text="low (LL)").first
+        assert re.search(r"[+-]\d\.\d{4}", row.inner_text())
+        half = row.get_by_text(re.compile(r"^(± )?0\.\d{4}$")).locator("visible=true")
+        for one in (half.first, row.locator("td.bar")):
+            box = one.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+    watched.require_quiet()
+
+
+def test_rows_that_differ_in_budget_alone_do_so_on_a_phone_too(visit) -> None:
+    page = visit(width=375).open("index.html")
+    names = page.locator("table.board tbody th", has_text="low (LL)").all_inner_texts()
+    assert len({name.split("\n")[1] for name in names}) == len(worlds.BUDGETS)
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_what_a_column_means_is_reached_by_keyboard_and_touch(browser, exported, touch) -> None:
+    context = browser.new_context(has_touch=touch, java_script_enabled=not touch)
+    page = context.new_page()
+    table = next((exported / "compare").glob("realnvp-photos16*.html")).name
+    for path in ("index.html", f"compare/{table}"):
+        page.goto(f"{exported.as_uri()}/{path}")
+        buttons = page.locator("table.board").first.locator("thead button.explain")
+        for button in buttons.all():
+            meaning = page.locator(f"#{button.get_attribute('popovertarget')}")
+            assert not meaning.is_visible()
+            button.tap() if touch else button.press("Enter")
+            assert meaning.is_visible()
+            assert len(meaning.inner_text()) > 30
+            box = meaning.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 1280
+            page.keyboard.press("Escape")
+            assert not meaning.is_visible()
+        assert buttons.count() > 5
+    context.close()
 
 
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
@@ -549,6 +685,7 @@ def test_pages_are_whole_without_scripts(browser, exported) -> None:
     page = context.new_page()
     page.goto(f"{exported.as_uri()}/index.html")
     assert page.locator("tbody tr:visible").count() > 5
+    assert not page.get_by_label("Search").is_visible()
     first = min((exported / "maps").glob("*.html"))
     page.goto(first.as_uri())
     assert page.locator("section.budget:visible").count() == len(worlds.BUDGETS)

@@ -276,7 +276,7 @@ function forest(test) {
   const at = (value) => (100 * (value - least + room)) / (most - least + 2 * room);
   const line = (kind, value, y1, y2) => make("line", { class: kind, x1: at(value), x2: at(value), y1, y2 });
   const label = `Interval and seeds of the difference: ${number(test.mean, true)}, seeds ${test.bySeed.map(([, value]) => number(value, true)).join(" ")}`;
-  const parts = [line("base", 0, 0, 14), ...test.bySeed.map(([, value]) => line("seed", value, 2, 12)), line("mean", test.mean, 0, 14)];
+  const parts = [line("base", 0, 0, 14), line("mean", test.mean, 0, 14), ...test.bySeed.map(([, value]) => line("seed", value, 7, 7))];
   if (test.half !== null) {
     parts.unshift(make("rect", { class: "range", x: at(test.mean - test.half), width: at(test.mean + test.half) - at(test.mean - test.half), y: 4, height: 6 }));
   }

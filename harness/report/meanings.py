@@ -1,0 +1,73 @@
+"""What the statistics at the heads of tables mean, in words for people."""
+
+from collections.abc import Mapping
+
+from lcma.harness.results.board import ENOUGH
+from lcma.harness.text import printable
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
+
+RANK = (
+    "one more than the rows that are significantly better (paired t, 5 %, Holm over all "
+    f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
+)
+
+MEANINGS: Mapping[str, tuple[str, str]] = {
+    "budget": (
+        "budget",
+        "Training steps of the pretraining from which the rule's map was taken; none for a rule "
+        "that reads no map.",
+    ),
+    "difference": (
+        "difference",
+        "Mean over seeds of one row less another, on the leaderboard less the row marked *. Seeds "
+        "that both have are subtracted in pairs, since a seed moves all rules together.",
+    ),
+    "interval": (
+        "± 95 %",
+        "Half of the 95 % t-interval of the mean difference. An interval without zero is no test "
+        "yet where many rows are compared: Holm's correction and the rank allow for that.",
+    ),
+    "plot": (
+        "plot of differences",
+        "The band is the 95 % t-interval of the difference, the dots are single seeds, the thick "
+        "line is their mean, the dashed line is zero.",
+    ),
+    "rank": (
+        "rank",
+        f"{RANK[0].upper()}{RANK[1:]} Without rank: fewer seeds. Rows that share a letter are told "
+        "apart by no such test; a row without one is told from all others.",
+    ),
+    "paper": (
+        "paper",
+        "What papers printed for such a row, in bits/dim. Their training is longer.",
+    ),
+    "n": ("n", f"Seeds with a result. Nothing is decided with fewer than {ENOUGH}."),
+    "sd": ("sd", "Sample standard deviation of the results over seeds."),
+    "p": (
+        "p",
+        "Two-sided p of the exact sign-flip test: how often random signs of the differences by "
+        "seed give a mean as far from zero. With n seeds it is 2 / 2^n at least.",
+    ),
+    "holm": (
+        "Holm",
+        "Two-sided p of the paired t-test after Holm's correction over all pairs of the table "
+        f"with {ENOUGH} common seeds or more. Below 0.05 the two are told apart.",
+    ),
+    "detectable": (
+        "could show",
+        "The smallest true difference that so many seeds, as scattered as these, would have shown "
+        "with a power of 80 % (paired t, 5 %, two-sided).",
+    ),
+    "error": (
+        "standard error",
+        "Standard error of one trial's number over the test images. It says nothing about seeds.",
+    ),
+}
+"""By their keys, heads and meanings of columns."""
+
+
+def explain_measure(kind: MeasureKind) -> str:
+    """Return what a measure is, its unit, and which values are better."""
+    name = "bits/dim" if kind.name == BITS_PER_DIM else printable(kind.name)
+    better = "" if kind.direction is None else f"; {kind.direction} is better"
+    return f"{name}: {printable(kind.meaning)}, in {printable(kind.unit)}{better}."
