@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group as Lines
@@ -283,9 +283,14 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
         words += ["--budget", str(budget)]
     if steps is not None:
         overrides = {**overrides, "training.steps": steps}
-    for name, value in overrides.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
+    words += list_settings(overrides)
     return list(map(printable, words))
+
+
+def list_settings(overrides: Mapping[str, Any]) -> list[str]:
+    """Return settings as the options of a launch."""
+    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
+    return [word for pair in pairs for word in pair]
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:

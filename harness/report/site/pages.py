@@ -197,6 +197,7 @@ class Site:
             yield path, self.page(path)
             yield from self._beside.items()
             self._beside.clear()
+        self._step("writing what stands beside the pages")
         yield _INDEX, self._index()
         for path in () if self._large else DOWNLOADS:
             yield path, self._download(path)
@@ -804,26 +805,39 @@ class Site:
     @cached_property
     def _curve_pages(self) -> "Mapping[str, BudgetCurve]":
         """Budget curves by their pages, where they are too many for one."""
-        curves, _ = self._curves
+        curves = self._drawn_curves
         if len(curves) <= FEW:
             return {}
         named = [(one, file_name(one.key.flow, one.key.dataset, one.key.label)) for one in curves]
         return {f"budgets/{name}-{k}.html": one for k, (one, name) in enumerate(named, start=1)}
 
+    @property
+    def _drawn_curves(self) -> "list[BudgetCurve]":
+        """Curves of several budgets: one alone has nothing to be compared with."""
+        return [curve for curve in self._curves[0] if len(curve.rows) > 1]
+
     def _budgets(self, path: str) -> bytes:
         curves, problem = self._curves
-        if self._curve_pages:
-            listed = _take(list(self._curve_pages.items()), path, LISTED)
-            return self._render_curves(
-                path, [], problem, listed=listed, **_pager(path, self._curve_pages, LISTED)
-            )
-        return self._render_curves(path, curves, problem, listed=[])
+        single = [] if _number(path) else [one for one in curves if len(one.rows) == 1]
+        return self._render_curves(
+            path,
+            [] if self._curve_pages else self._drawn_curves,
+            problem,
+            single,
+            listed=_take(list(self._curve_pages.items()), path, LISTED),
+            **_pager(path, self._curve_pages, LISTED),
+        )
 
     def _curve(self, path: str) -> bytes:
-        return self._render_curves(path, [self._curve_pages[path]], "", listed=[])
+        return self._render_curves(path, [self._curve_pages[path]], listed=[])
 
     def _render_curves(
-        self, path: str, curves: "Sequence[BudgetCurve]", problem: str, **content: Any
+        self,
+        path: str,
+        curves: "Sequence[BudgetCurve]",
+        problem: str = "",
+        single: "Sequence[BudgetCurve]" = (),
+        **content: Any,
     ) -> bytes:
         from lcma.harness.report import budgets
 
@@ -836,6 +850,9 @@ class Site:
             problem=problem,
             words=budgets,
             axis=next(map(budgets.name_axis, self._curves[0]), "bits/dim"),
+            single=single,
+            most=LISTED,
+            commands=list(dict.fromkeys(filter(None, map(budgets.suggest_launch, single)))),
             **content,
         )
 

@@ -627,3 +627,21 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
         ("rows", 2, 0.5),
         ("rows", 2, 0.75),
     ]
+
+
+def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:
+    for budget, rules in {0: ["LL"], 100: ["LL", "HH", "HL"]}.items():
+        filler.maps(0, budget)
+        for rule in rules:
+            filler.finish(filler.plan(rule, 0, budget=budget), 4.0)
+    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    text = files["budgets.html"].decode()
+    assert text.count('<section aria-labelledby="c') == 1
+    assert "2 rules have results at one budget alone" in text
+    below = text.partition("Rules with one budget")[2]
+    assert "high (HH)" in below
+    assert "HL" in below
+    assert "low (LL)" not in below
+    (command,) = re.findall(r"<code>(lcma launch .*?)</code>", html.unescape(below))
+    assert "--budget 0,30,100,300,1000" in command
+    assert not [name for name in files if name.startswith("budgets/")]
