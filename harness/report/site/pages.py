@@ -15,7 +15,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lcma.db import JobFacts, Store
+from lcma.db import JobFacts, Store, Sweep
 from lcma.db.relations import find_relations
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
@@ -97,6 +97,9 @@ MOST_FAILURES = 500
 
 KEPT_SECONDS = 60.0
 """Seconds for which a server uses what it has read of results."""
+
+SWEEPS = 10
+"""Sweeps on one page of the coverage, the newest first; fewer where they have very many cells."""
 
 CURVE_POINTS = 100
 """Most points of each curve of a table."""
@@ -270,7 +273,7 @@ class Site:
             "compare": (self._compare, lambda: _count(self._compared, LISTED)),
             "verdicts": (self._verdicts, one),
             "paper": (self._paper, lambda: _count(self._printed.rows, LISTED)),
-            "coverage": (self._coverage, one),
+            "coverage": (self._coverage, lambda: _count(self._sweeps, SWEEPS)),
             "trials": (self._trial_list, lambda: _count(self._trials, LISTED)),
             "maps": (self._map_list, lambda: _count(self._series, CARDS)),
             "budgets": (self._budgets, lambda: _count(self._curve_pages, LISTED)),
@@ -501,6 +504,7 @@ class Site:
             large=False,
             found=self._judged[self._options.measure],
             words=verdicts,
+            links=self._link_verdict,
             claims=CLAIMS,
             by_claim=lambda some: [
                 list(of) for _, of in groupby(some, key=lambda one: one.claim.key)
@@ -533,6 +537,19 @@ class Site:
     def _printed(self) -> queries.QueryRows:
         return self._rows(queries.paper_query(self._options.sweep_id))
 
+    def _link_verdict(self, one: "Verdict") -> list[tuple[str, str]]:
+        """Return where the rows stand that a verdict is about, and what is there."""
+        members = dict.fromkeys(_group_key(cells.group) for cells in one.claim.members)
+        found = [self._tables[key] for key in members if key in self._tables]
+        rows = one.comparison.rows
+        if len(members) == len(found) == 1 and rows and (pair := found[0].link_rows(*rows)):
+            return [(pair, "Both rows side by side"), (found[0].board, "their table")]
+        return [(table.board, table.title) for table in found]
+
+    @cached_property
+    def _tables(self) -> Mapping[tuple[Any, ...], comparisons.ComparedTable]:
+        return {_group_key(table.group): table for table in self._compared.values()}
+
     def _paper(self, path: str) -> bytes:
         return self._render(
             "paper.html",
@@ -563,6 +580,7 @@ class Site:
             sheets=self._choose_sheets(item),
             kept=self._drawn is not None,
             words=verdicts,
+            links=self._link_verdict,
             titles=board.format_titles,
         )
 
@@ -586,9 +604,30 @@ class Site:
         return found
 
     def _coverage(self, path: str) -> bytes:
-        covered, sweeps = read_coverage(self._store, self._options.sweep_id)
-        query = queries.coverage_query(covered[0].sweep.id) if covered else None
-        return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
+        sweeps = _take(self._sweeps, path, SWEEPS)
+        covered = read_coverage(self._store, sweeps)
+        named = Counter(sweep.name for sweep in self._sweeps)
+        tables = {
+            (own.dataset, own.variant, own.flow, own.recipe_id): table
+            for table in self._compared.values()
+            if (own := table.group).protocol == "plain"
+        }
+        return self._render(
+            "coverage.html",
+            path,
+            covered=covered,
+            others=sweeps[len(covered) :],
+            shared={name for name, count in named.items() if count > 1},
+            tables=tables,
+            query=queries.coverage_query(covered[0].sweep.id) if covered else None,
+            **_pager(path, self._sweeps, SWEEPS),
+        )
+
+    @cached_property
+    def _sweeps(self) -> list[Sweep]:
+        """The sweep, or all of them, the newest first."""
+        chosen = self._options.sweep_id
+        return [one for one in reversed(self._store.sweeps()) if chosen in (None, one.id)]
 
     def _trial_list(self, path: str) -> bytes:
         return self._render(
