@@ -1,5 +1,6 @@
 """Budget curves for a terminal, in Markdown and as JSON."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from lcma.harness.report.tables import (
     render_table,
     table_as_markdown,
 )
+from lcma.harness.report.verdicts import list_settings
 from lcma.harness.results.board import ENOUGH, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
@@ -32,7 +34,11 @@ from lcma.harness.text import (
     printable,
     short_id,
 )
+from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.measures import HOLDOUT
+
+BUDGETS = (0, 30, 100, 300, 1000)
+"""What is proposed where there is one budget alone."""
 
 _HEADINGS = ("budget", "n", "{}", "sd", "test", "- conventional", "- longest")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
@@ -74,7 +80,12 @@ def budgets_as_markdown(curves: Sequence[BudgetCurve]) -> str:
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
     """Return all numbers in full, with the sentences, for JSON."""
-    return [asdict(curve) | {"sentences": list_sentences(curve)} for curve in curves]
+    found = []
+    for curve in curves:
+        record = asdict(curve) | {"sentences": list_sentences(curve)}
+        del record["recipe"]
+        found.append(record)
+    return found
 
 
 def curve_title(key: CurveKey) -> str:
@@ -118,10 +129,9 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
     longest = f"{curve.rows[-1].budget} steps"
     sentences = []
     if len(curve.rows) == 1:
-        sentences.append(
-            "One budget cannot be compared. Next: lcma launch SPEC --budget 0,30,100,300,1000 "
-            f"--seeds {ENOUGH}"
-        )
+        command = suggest_launch(curve)
+        more = "" if command is None else f" Next: {command}"
+        sentences.append(f"One budget cannot be compared.{more}")
     elif found is None:
         sentences.append(
             f"Which budget is enough depends on how much worse it may be: `lcma pareto --by "
@@ -156,6 +166,19 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
             f"conventional: {_describe(test, unit)}."
         )
     return sentences
+
+
+def suggest_launch(curve: BudgetCurve) -> str | None:
+    """Return the launch of other budgets of `low` and `high`, None for other rules."""
+    key, overrides = curve.key, curve.overrides
+    ends = is_word(key.factorization) and len(set(key.factorization)) == 1
+    if overrides is None or key.map_options is not None or not ends:
+        return None
+    budgets = sorted({*BUDGETS, *(row.budget or 0 for row in curve.rows)})
+    words = ["lcma", "launch", "flows", "--flow", key.flow, "--dataset", curve.set_name]
+    words += ["--profile", key.profile.split(", ")[0], "--seeds", str(ENOUGH)]
+    words += ["--budget", ",".join(map(str, budgets)), *list_settings(overrides)]
+    return shlex.join(map(printable, words))
 
 
 def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:

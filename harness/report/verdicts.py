@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group as Lines
@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import describe_lost, short_settings
+from lcma.harness.report.board import describe_lost, fails_controls, short_settings
 from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.results.verdicts import (
     CLAIMS,
@@ -311,9 +311,14 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
         words += ["--budget", str(budget)]
     if steps is not None:
         overrides = {**overrides, "training.steps": steps}
-    for name, value in overrides.items():
-        words += ["--set", f"{name}={json.dumps(value)}"]
+    words += list_settings(overrides)
     return list(map(printable, words))
+
+
+def list_settings(overrides: Mapping[str, Any]) -> list[str]:
+    """Return settings as the options of a launch."""
+    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
+    return [word for pair in pairs for word in pair]
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
@@ -415,9 +420,7 @@ def _table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _fails_controls(one: Verdict) -> bool:
-    # Whether the measure fails a control on any of the sets.
-    groups = (cells.group for cells in one.claim.members)
-    return any(note.startswith("!") for group in groups for note in group.notes)
+    return any(fails_controls(cells.group) for cells in one.claim.members)
 
 
 def _format_effect(one: Verdict) -> str | None:

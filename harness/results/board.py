@@ -182,14 +182,7 @@ class Group:
     @property
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
-        if self.recipe is None:
-            return None
-        try:
-            known = catalog.recipe(self.flow, self.set_name, self.profile.split(", ")[0])
-            own = Recipe.model_validate_json(self.recipe)
-        except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
-            return None  # of a plug-in, a set or a version that is not here
-        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
+        return find_overrides(self.flow, self.set_name, self.profile, self.recipe)
 
     @property
     def set_name(self) -> str:
@@ -200,6 +193,20 @@ class Group:
     def published_recipe(self) -> bool:
         """True if the recipe is that of the flow's publication."""
         return catalog.is_published(self.flow, self.set_name, self.profile)
+
+
+def find_overrides(
+    flow: str, set_name: str, profile: str, recipe: str | None
+) -> Mapping[str, Any] | None:
+    """Return the settings in which a recipe differs from its profile's; None where not known."""
+    if recipe is None:
+        return None
+    try:
+        known = catalog.recipe(flow, set_name, profile.split(", ")[0])
+        own = Recipe.model_validate_json(recipe)
+    except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
+        return None  # of a plug-in, a set or a version that is not here
+    return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from lcma.db import ContributionMap, Store, overlap
@@ -16,6 +16,7 @@ from lcma.harness.results.board import (
     BITS,
     ENOUGH,
     factorization_label,
+    find_overrides,
     find_ranked_measure,
 )
 from lcma.harness.results.lookup import (
@@ -35,7 +36,7 @@ from lcma.harness.results.statistics import (
 from lcma.harness.results.verdicts import default_margin
 from lcma.harness.text import format_count, printable
 from lcma.models import make_tables
-from lcma.sweeps import catalog, factorizations
+from lcma.sweeps import catalog, factorizations, known_sets
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
@@ -177,6 +178,7 @@ class BudgetCurve:
     ``rows`` are by budget; ``conventional`` stands beside them, None without results. ``smallest``
     is None where no margin is given in the measure's unit. ``cost`` is the unit that the front is
     over. ``notes`` say what to keep in mind. ``chosen_by`` is the measure that stands as holdout.
+    ``recipe`` is its JSON where known.
     """
 
     key: CurveKey
@@ -190,6 +192,17 @@ class BudgetCurve:
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     chosen_by: str = HOLDOUT
+    recipe: str | None = field(default=None, repr=False)
+
+    @property
+    def set_name(self) -> str:
+        """Name under which the data set is prepared."""
+        return known_sets.set_name(self.key.dataset, self.key.variant)
+
+    @property
+    def overrides(self) -> Mapping[str, Any] | None:
+        """Settings in which the recipe differs from its profile's; None where that is unknown."""
+        return find_overrides(self.key.flow, self.set_name, self.key.profile, self.recipe)
 
 
 def find_smallest_budget(
@@ -246,7 +259,7 @@ Record = Mapping[str, Any]
 _VALUE_KEY = ("result_id", "protocol")
 """Columns that tell the results of a measure apart, as rows of `trial_results`."""
 
-_KEY = tuple(field.name for field in fields(CurveKey) if field.name != "label")
+_KEY = tuple(one.name for one in fields(CurveKey) if one.name != "label")
 
 
 def read_budget_curves(
@@ -351,7 +364,8 @@ class _CurveReader:
         self._conventional = {
             key.recipe_id: requested.get(key.recipe_id) or shipped.get(key.flow) for key in groups
         }
-        self._batch = {i: _batch_size(body) for i, body in store.recipe_bodies(recipes).items()}
+        self._recipes = store.recipe_bodies(recipes)
+        self._batch = {i: _batch_size(body) for i, body in self._recipes.items()}
         names = sorted({name for name in self._conventional.values() if name is not None})
         self._others = frame_records(
             store.results(recipe_id=recipes, factorization=names, budget=None)
@@ -413,6 +427,7 @@ class _CurveReader:
             unit=self._kind.unit,
             direction=self._kind.direction,
             chosen_by=self._chosen_by,
+            recipe=self._recipes.get(key.recipe_id),
         )
 
     def _read_result(self, record: Record) -> SeedResult:

@@ -123,10 +123,14 @@ BY_SAMPLES = {
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Differences by seed, which the claim says to be below zero on average."""
+    """Differences by seed, which the claim says to be below zero on average.
+
+    ``rows`` are the two of one group that they are of, none where there are others.
+    """
 
     name: str
     by_seed: Mapping[int, float] = field(hash=False)
+    rows: tuple[BoardRow, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def test(self) -> PairedTest | None:
@@ -562,7 +566,7 @@ def compare_rows(
     if group.direction == "higher":
         one, other, shown = other, one, shown[::-1]
     differences = subtract_by_seed(one.by_seed, other.by_seed)
-    return PairedComparison(f"{shown[0]} - {shown[1]}{after}", differences)
+    return PairedComparison(f"{shown[0]} - {shown[1]}{after}", differences, (one, other))
 
 
 # Claims about the rows of one group: which choice is better, and by which letter
@@ -677,7 +681,7 @@ def _beyond_margin(group: Group, one: BoardRow, other: BoardRow) -> PairedCompar
     """Return how much more than the margin the first is worse."""
     found = compare_rows(group, one, other)
     less = {seed: difference - EQUAL for seed, difference in found.by_seed.items()}
-    return PairedComparison(f"{found.name} - {EQUAL}", less)
+    return PairedComparison(f"{found.name} - {EQUAL}", less, found.rows)
 
 
 def _better(group: Group) -> str:

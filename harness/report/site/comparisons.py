@@ -119,12 +119,30 @@ class ComparedTable:
         a, b = (f"{self.name}/{self.keys[k]}" for k in (first, second))
         return f"compare.html#a={a}&b={b}"
 
+    def link_rows(self, one: BoardRow, other: BoardRow) -> str | None:
+        """Return the address of the page of two rows, None where one has no result here."""
+        cells = [_row_cell(row) for row in self.rows]
+        if _row_cell(one) not in cells or _row_cell(other) not in cells:
+            return None
+        return self.link(cells.index(_row_cell(one)), cells.index(_row_cell(other)))
+
+    def link_cell(self, cell: tuple[str, int | None, str | None]) -> str | None:
+        """Return where a row stands beside the one that differences are from, or the leaderboard.
+
+        None where it has no result.
+        """
+        own = next((row for row in self.rows if _row_cell(row) == cell), None)
+        usual = next((row for row in self.rows if row.reference), None)
+        if own is None or usual is None or own is usual:
+            return None if own is None else self.board
+        return self.link_rows(own, usual)
+
     def link_trial(self, one: TrialFacts) -> str | None:
         """Return the address of the page of a trial and another, None where its row has no result.
 
         One of another seed stands beside it at first, else the row before it, or the last.
         """
-        cells = [(row.factorization, row.budget, row.map_options) for row in self.rows]
+        cells = [_row_cell(row) for row in self.rows]
         if _cell(one) not in cells:
             return None
         own = cells.index(_cell(one))
@@ -245,6 +263,10 @@ def list_lines(chart: CurveChart) -> list[LineKey]:
 
 def _cell(facts: TrialFacts) -> tuple[Any, ...]:
     return facts["factorization"], facts["budget"], facts["map_options"]
+
+
+def _row_cell(row: BoardRow) -> tuple[str, int | None, str | None]:
+    return row.factorization, row.budget, row.map_options
 
 
 def _trial(one: TrialPlace, group: Group, row: BoardRow) -> dict[str, Any]:

@@ -10,9 +10,6 @@ from lcma.harness.report.site import queries
 from lcma.harness.results.board import factorization_label
 from lcma.harness.text import printable, short_id
 
-MOST = 10
-"""Most sweeps on the page, the newest first; fewer where they have very many cells."""
-
 STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
 """Most serious first: a cell's state is the first of which it has any."""
 
@@ -21,9 +18,11 @@ STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
 class CoverageCell:
     """The trials of one cell by state.
 
-    ``state`` is the most serious one, 'done' where nothing is missing.
+    ``state`` is the most serious one, 'done' where nothing is missing. ``row`` is factorization,
+    budget and map options, as the leaderboard has them.
     """
 
+    row: tuple[str, int | None, str | None]
     planned: int
     done: int
     state: str
@@ -32,8 +31,12 @@ class CoverageCell:
 
 @dataclass(frozen=True)
 class CoverageGrid:
-    """The cells of one recipe on one data set: a row for each rule, a column for each budget."""
+    """The cells of one recipe on one data set: a row for each rule, a column for each budget.
 
+    ``model`` is data set, variant, flow and recipe.
+    """
+
+    model: tuple[str, str, str, str]
     title: str
     budgets: tuple[int | None, ...]
     rows: tuple[tuple[str, tuple[CoverageCell | None, ...]], ...]
@@ -51,16 +54,15 @@ class SweepCoverage:
     truncated: bool
 
 
-def read_coverage(store: Store, sweep_id: str | None) -> tuple[list[SweepCoverage], int]:
-    """Return the coverage of the newest sweeps, or of the one, and how many there are."""
-    sweeps = [s for s in reversed(store.sweeps()) if sweep_id is None or s.id == sweep_id]
+def read_coverage(store: Store, sweeps: Sequence[Sweep]) -> list[SweepCoverage]:
+    """Return the coverage of sweeps, of the first ones alone where these have very many cells."""
     found: list[SweepCoverage] = []
     cells = 0
-    for sweep in sweeps[:MOST]:
+    for sweep in sweeps:
         if cells < queries.MOST:
             found.append(_covered(store, sweep))
             cells += sum(len(row) for grid in found[-1].grids for _, row in grid.rows)
-    return found, len(sweeps)
+    return found
 
 
 def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
@@ -71,7 +73,7 @@ def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
         rows = list(some)
         flow, dataset, variant, profile, recipe = key
         title = f"{flow} on {dataset} ({variant}), {profile}, recipe {short_id(recipe)}"
-        grids.append(_grid(printable(title), rows))
+        grids.append(_grid((dataset, variant, flow, recipe), printable(title), rows))
         for row in rows:
             if row["why"] is not None:
                 at = "" if row["budget"] is None else f" at budget {row['budget']}"
@@ -87,13 +89,16 @@ def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
     )
 
 
-def _grid(title: str, rows: Sequence[Mapping[str, Any]]) -> CoverageGrid:
+def _grid(
+    model: tuple[str, str, str, str], title: str, rows: Sequence[Mapping[str, Any]]
+) -> CoverageGrid:
     budgets = sorted({row["budget"] for row in rows}, key=lambda b: (b is not None, b or 0))
     names: dict[tuple[str, str | None], dict[int | None, CoverageCell]] = {}
     for row in rows:
         cells = names.setdefault((row["asked"], row["map_options"]), {})
         cells[row["budget"]] = _cell(row)
     return CoverageGrid(
+        model=model,
         title=title,
         budgets=tuple(budgets),
         rows=tuple(
@@ -111,7 +116,8 @@ def _cell(row: Mapping[str, Any]) -> CoverageCell:
     planned = _count(row, "planned")
     state = next((s for s in STATES if counts[s]), "pending")
     text = ", ".join(f"{counts[s]} {s}" for s in reversed(STATES) if counts[s])
-    return CoverageCell(planned, counts["done"], state, text or "nothing planned")
+    row_key = row["factorization"], row["budget"], row["map_options"]
+    return CoverageCell(row_key, planned, counts["done"], state, text or "nothing planned")
 
 
 def _count(row: Mapping[str, Any], name: str) -> int:

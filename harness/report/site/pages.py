@@ -15,7 +15,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lcma.db import JobFacts, Store
+from lcma.db import JobFacts, Store, Sweep
 from lcma.db.relations import find_relations
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
@@ -107,6 +107,9 @@ MOST_FAILURES = 500
 
 KEPT_SECONDS = 60.0
 """Seconds for which a server uses what it has read of results."""
+
+SWEEPS = 10
+"""Sweeps on one page of the coverage, the newest first; fewer where they have very many cells."""
 
 CURVE_POINTS = 100
 """Most points of each curve of a table."""
@@ -210,6 +213,7 @@ class Site:
             yield path, self.page(path)
             yield from self._beside.items()
             self._beside.clear()
+        self._step("writing what stands beside the pages")
         yield _INDEX, self._index()
         for path in () if self._large else DOWNLOADS:
             yield path, self._download(path)
@@ -282,7 +286,7 @@ class Site:
             "compare": (self._compare, lambda: _count(self._compared, LISTED)),
             "verdicts": (self._verdicts, one),
             "paper": (self._paper, lambda: _count(self._printed.rows, LISTED)),
-            "coverage": (self._coverage, one),
+            "coverage": (self._coverage, lambda: _count(self._sweeps, SWEEPS)),
             "trials": (self._trial_list, lambda: _count(self._trials, LISTED)),
             "maps": (self._map_list, lambda: _count(self._series, CARDS)),
             "budgets": (self._budgets, lambda: _count(self._curve_pages, LISTED)),
@@ -530,6 +534,7 @@ class Site:
             large=False,
             found=self._judged[self._options.measure],
             words=verdicts,
+            links=self._link_verdict,
             claims=CLAIMS,
             by_claim=lambda some: [
                 list(of) for _, of in groupby(some, key=lambda one: one.claim.key)
@@ -562,6 +567,19 @@ class Site:
     def _printed(self) -> queries.QueryRows:
         return self._rows(queries.paper_query(self._options.sweep_id))
 
+    def _link_verdict(self, one: "Verdict") -> list[tuple[str, str]]:
+        """Return where the rows stand that a verdict is about, and what is there."""
+        members = dict.fromkeys(_group_key(cells.group) for cells in one.claim.members)
+        found = [self._tables[key] for key in members if key in self._tables]
+        rows = one.comparison.rows
+        if len(members) == len(found) == 1 and rows and (pair := found[0].link_rows(*rows)):
+            return [(pair, "Both rows side by side"), (found[0].board, "their table")]
+        return [(table.board, table.title) for table in found]
+
+    @cached_property
+    def _tables(self) -> Mapping[tuple[Any, ...], comparisons.ComparedTable]:
+        return {_group_key(table.group): table for table in self._compared.values()}
+
     def _paper(self, path: str) -> bytes:
         return self._render(
             "paper.html",
@@ -592,6 +610,7 @@ class Site:
             sheets=self._choose_sheets(item),
             kept=self._drawn is not None,
             words=verdicts,
+            links=self._link_verdict,
             titles=board.format_titles,
         )
 
@@ -615,9 +634,30 @@ class Site:
         return found
 
     def _coverage(self, path: str) -> bytes:
-        covered, sweeps = read_coverage(self._store, self._options.sweep_id)
-        query = queries.coverage_query(covered[0].sweep.id) if covered else None
-        return self._render("coverage.html", path, covered=covered, sweeps=sweeps, query=query)
+        sweeps = _take(self._sweeps, path, SWEEPS)
+        covered = read_coverage(self._store, sweeps)
+        named = Counter(sweep.name for sweep in self._sweeps)
+        tables = {
+            (own.dataset, own.variant, own.flow, own.recipe_id): table
+            for table in self._compared.values()
+            if (own := table.group).protocol == "plain"
+        }
+        return self._render(
+            "coverage.html",
+            path,
+            covered=covered,
+            others=sweeps[len(covered) :],
+            shared={name for name, count in named.items() if count > 1},
+            tables=tables,
+            query=queries.coverage_query(covered[0].sweep.id) if covered else None,
+            **_pager(path, self._sweeps, SWEEPS),
+        )
+
+    @cached_property
+    def _sweeps(self) -> list[Sweep]:
+        """The sweep, or all of them, the newest first."""
+        chosen = self._options.sweep_id
+        return [one for one in reversed(self._store.sweeps()) if chosen in (None, one.id)]
 
     def _trial_list(self, path: str) -> bytes:
         return self._render(
@@ -834,26 +874,39 @@ class Site:
     @cached_property
     def _curve_pages(self) -> "Mapping[str, BudgetCurve]":
         """Budget curves by their pages, where they are too many for one."""
-        curves, _ = self._curves
+        curves = self._drawn_curves
         if len(curves) <= FEW:
             return {}
         named = [(one, file_name(one.key.flow, one.key.dataset, one.key.label)) for one in curves]
         return {f"budgets/{name}-{k}.html": one for k, (one, name) in enumerate(named, start=1)}
 
+    @property
+    def _drawn_curves(self) -> "list[BudgetCurve]":
+        """Curves of several budgets: one alone has nothing to be compared with."""
+        return [curve for curve in self._curves[0] if len(curve.rows) > 1]
+
     def _budgets(self, path: str) -> bytes:
         curves, problem = self._curves
-        if self._curve_pages:
-            listed = _take(list(self._curve_pages.items()), path, LISTED)
-            return self._render_curves(
-                path, [], problem, listed=listed, **_pager(path, self._curve_pages, LISTED)
-            )
-        return self._render_curves(path, curves, problem, listed=[])
+        single = [] if _number(path) else [one for one in curves if len(one.rows) == 1]
+        return self._render_curves(
+            path,
+            [] if self._curve_pages else self._drawn_curves,
+            problem,
+            single,
+            listed=_take(list(self._curve_pages.items()), path, LISTED),
+            **_pager(path, self._curve_pages, LISTED),
+        )
 
     def _curve(self, path: str) -> bytes:
-        return self._render_curves(path, [self._curve_pages[path]], "", listed=[])
+        return self._render_curves(path, [self._curve_pages[path]], listed=[])
 
     def _render_curves(
-        self, path: str, curves: "Sequence[BudgetCurve]", problem: str, **content: Any
+        self,
+        path: str,
+        curves: "Sequence[BudgetCurve]",
+        problem: str = "",
+        single: "Sequence[BudgetCurve]" = (),
+        **content: Any,
     ) -> bytes:
         from lcma.harness.report import budgets
 
@@ -866,6 +919,9 @@ class Site:
             problem=problem,
             words=budgets,
             axis=next(map(budgets.name_axis, self._curves[0]), "bits/dim"),
+            single=single,
+            most=LISTED,
+            commands=list(dict.fromkeys(filter(None, map(budgets.suggest_launch, single)))),
             **content,
         )
 

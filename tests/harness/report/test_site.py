@@ -24,6 +24,7 @@ import pytest
 
 from benchmarks.many_trials import made
 from benchmarks.places import Files
+from lcma import db
 from lcma.db import connect
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
@@ -652,3 +653,74 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
         ("rows", 2, 0.5),
         ("rows", 2, 0.75),
     ]
+
+
+def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:
+    for budget, rules in {0: ["LL"], 100: ["LL", "HH", "HL"]}.items():
+        filler.maps(0, budget)
+        for rule in rules:
+            filler.finish(filler.plan(rule, 0, budget=budget), 4.0)
+    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    text = files["budgets.html"].decode()
+    assert text.count('<section aria-labelledby="c') == 1
+    assert "2 rules have results at one budget alone" in text
+    below = text.partition("Rules with one budget")[2]
+    assert "high (HH)" in below
+    assert "HL" in below
+    assert "low (LL)" not in below
+    (command,) = re.findall(r"<code>(lcma launch .*?)</code>", html.unescape(below))
+    assert "--budget 0,30,100,300,1000" in command
+    assert not [name for name in files if name.startswith("budgets/")]
+
+
+def test_each_verdict_leads_to_the_rows_that_it_is_about(whole) -> None:
+    text = whole.files["verdicts.html"].decode()
+    judged = re.findall(r'<article class="judged.*?</article>', text, re.S)
+    assert judged
+    assert all(Links(one).links for one in judged)
+    usual = next(one for one in judged if "low (LL) - checkerboard-even: " in one)
+    pair, table = Links(usual).links
+    assert re.fullmatch(r"compare\.html#a=([^&]+)/LL-1000&b=\1/checkerboard-even", pair)
+    assert table.startswith("index.html#t")
+
+
+def test_cells_of_a_coverage_lead_to_their_rows(whole) -> None:
+    text = whole.files["coverage.html"].decode()
+    cells = re.findall(r'<a href="([^"]*)" aria-label="([^"]*)"', html.unescape(text))
+    leads = {label: address for address, label in cells}
+    pair = leads["low (LL) at 1000: 6 of 6"]
+    assert re.fullmatch(r"compare\.html#a=([^&]+)/LL-1000&b=\1/checkerboard-even", pair)
+    assert leads["checkerboard-even: 6 of 6"].startswith("index.html#t")
+    assert not [label for label in leads if label.startswith("rows")]  # it has no result
+    assert ">On the leaderboard</a>" in text
+
+
+def test_a_row_leads_to_its_trials(whole) -> None:
+    text = whole.files["index.html"].decode()
+    (page,) = re.findall(
+        r'<a href="(trials/[^"]+)" aria-label="6, the first trial of random">6', text
+    )
+    assert "random, seed 0" in whole.files[page].decode()
+
+
+def test_all_sweeps_are_there_and_namesakes_are_told_apart(filler, tmp_path) -> None:
+    filler.results({"random": {0: 4.0}}, sweep="first")
+    (trial,) = run_sql(filler.url, "SELECT id FROM flow_trials").rows[0]
+    for number in range(12):
+        name = "same" if number < 2 else f"s{number}"
+        sweep = db.Sweep(id=f"{number:02}abcdef", name=name, spec="{}", created=number)
+        member = db.SweepMember(sweep.id, trial, "random")
+        filler.store.register(db.Registration(sweeps=(sweep,), members=(member,)))
+    files = export(filler, tmp_path / "site")
+    text = "".join(files[name].decode() for name in ("coverage.html", "coverage-2.html"))
+    assert "coverage-3.html" not in files
+    headings = re.findall(r"<h2 id=.*?>Sweep (.*?): 1 of 1", text)
+    assert sorted(headings) == sorted(
+        [
+            *("demo", *(f"s{number}" for number in range(2, 12))),
+            *(
+                f"same <small>(0{number}abcdef, planned 1970-01-01 00:00:0{number} UTC)</small>"
+                for number in range(2)
+            ),
+        ]
+    )
