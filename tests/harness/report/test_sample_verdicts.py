@@ -1,13 +1,15 @@
 """Boards and verdicts by a measure of samples, whose truth is known."""
 
 import io
+import json
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from lcma.db import Measure
-from lcma.harness.report.board import render_board
+from lcma.harness.report.board import board_as_json, board_as_latex, render_board
+from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
 from tests.harness.report.synthetic import DIGEST, board, noisy, rows
@@ -138,11 +140,14 @@ def controls(**changed: float) -> dict[str, Measure]:
     return found | {"swd_overflow": Measure("swd_overflow", 0.0, None, 3000)}
 
 
-def shown(beside: dict[str, Measure]) -> str:
+def board_beside(beside: dict[str, Measure]) -> Board:
     key = ("r" * 20, DIGEST, "plain")
-    made = board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+    return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+
+
+def shown(beside: dict[str, Measure]) -> str:
     text = io.StringIO()
-    Console(file=text, width=400).print(render_board(made))
+    Console(file=text, width=400).print(render_board(board_beside(beside)))
     return text.getvalue()
 
 
@@ -178,3 +183,15 @@ def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) ->
 def test_the_board_counts_samples_that_overflowed() -> None:
     text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
     assert "12 of 3000 samples overflowed" in text
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_caption_in_latex_says_that_the_measure_fails(whole) -> None:
+    """Whoever takes a table without the lines below it still sees it."""
+    for beside, marked in ((controls(), False), (controls(gaussian=259.0), True)):
+        lines = board_as_latex(board_beside(beside), whole=whole).splitlines()
+        (caption,) = (line for line in lines if line.startswith("\\caption{"))
+        assert caption.endswith("; ! swd fails its controls on this data set)}") == marked
+        assert any("footnotesize ! swd fails its controls" in line for line in lines) == marked
+    made = json.loads(board_as_json(board_beside(controls(gaussian=259.0))))
+    assert any(note.startswith("! swd fails") for note in made["groups"][0]["notes"])
