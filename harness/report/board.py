@@ -67,9 +67,14 @@ def _describe_marks(group: Group) -> str:
     marks = ["* compared with"]
     marks += ["[..] bars"] if group.bars else []
     marks += ["† misses a bar"] if any(row.cleared is False for row in group.rows) else []
-    marks += ["! fails its controls"] if any(n.startswith("!") for n in group.notes) else []
+    marks += ["! fails its controls"] if fails_controls(group) else []
     marks += ["printed: in a paper"] if any(row.published for row in group.rows) else []
     return ", ".join(marks)
+
+
+def fails_controls(group: Group) -> bool:
+    """Return whether a group's measure fails its controls on the data set."""
+    return any(note.startswith("!") for note in group.notes)
 
 
 def summarize_group(group: Group) -> tuple[str, str]:
@@ -162,9 +167,18 @@ def board_as_markdown(board: Board) -> str:
 def board_as_latex(board: Board, *, whole: bool = True) -> str:
     """Return a document with a table for each group, or else the tables alone.
 
-    Rows of rank 1 are bold where any row has another rank, so that a test says what is best.
+    Rows of rank 1 are bold where any row has another rank, so that a test says what is best. A
+    caption says where the measure fails its controls.
     """
     tables = [group_table(group) for group in board.groups]
+    tables = [
+        replace(
+            table, under=f"{table.under}; ! {group.measure} fails its controls on this data set"
+        )
+        if fails_controls(group)
+        else table
+        for table, group in zip(tables, board.groups, strict=True)
+    ]
     return tables_as_latex(tables, _ending(board), whole=whole)
 
 

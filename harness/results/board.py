@@ -10,7 +10,7 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import combinations, groupby
 from operator import attrgetter
 from string import ascii_lowercase
 from typing import Any
@@ -463,7 +463,7 @@ def _make_group(
     better = find_better(signed, ENOUGH)
     apart = dict(zip(by_seed, better | better.T, strict=True))
     at = {cell: place for place, cell in enumerate(by_seed)}
-    testable = sum(len(bits) >= ENOUGH for bits in by_seed.values()) > 1
+    testable = _find_testable(by_seed)
     differences = _compare_with_reference(by_seed, reference)
     rows = [
         _make_row(
@@ -471,7 +471,7 @@ def _make_group(
             bits,
             lost_of.get(cell, ()),
             difference=differences.get(cell),
-            rank=1 + beaten if testable and len(bits) >= ENOUGH else None,
+            rank=1 + beaten if cell in testable else None,
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
@@ -519,6 +519,17 @@ def _make_group(
     )
     notes = [*_list_notes(group, data, cells), *list_sample_notes(kind, beside_samples)]
     return replace(group, notes=tuple(notes))
+
+
+def _find_testable(by_seed: Mapping[CellKey, Mapping[int, float]]) -> set[CellKey]:
+    """Return the rows with enough seeds in common with another one."""
+    enough = {cell: bits.keys() for cell, bits in by_seed.items() if len(bits) >= ENOUGH}
+    return {
+        cell
+        for pair in combinations(enough, 2)
+        if len(enough[pair[0]] & enough[pair[1]]) >= ENOUGH
+        for cell in pair
+    }
 
 
 def _refuse_repeated(cell: SeededCell) -> None:

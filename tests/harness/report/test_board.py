@@ -18,6 +18,7 @@ from lcma.harness.report.board import (
     board_as_json,
     board_as_markdown,
     board_table,
+    list_lines_below,
     render_board,
     summarize_group,
 )
@@ -563,6 +564,18 @@ def test_rows_that_no_test_tells_apart_share_a_rank():
         "checkerboard-even": 3,
         "random": None,
     }, "five seeds show nothing"
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 5, 6])
+def test_a_rank_takes_six_seeds_in_common_with_another_row(seeds):
+    rows = seeded("channel", 4.0, seeds) + seeded("rows", 4.5, seeds, turn=2)
+    rows += [one | {"seed": one["seed"] + 100} for one in seeded("random", 3.0)]
+    board = board_of(frame(rows))
+    found = {name: one.rank for (name, _), one in rows_of(board).items()}
+    ranks = (1, 2) if seeds == 6 else (None, None)
+    assert found == {"channel": ranks[0], "rows": ranks[1], "random": None}
+    below = list_lines_below(board.groups[0])[1]
+    assert below.startswith("Rank: " if seeds == 6 else "No ranks: tests need 6 seeds of ")
 
 
 def test_every_cell_and_difference_has_its_tests():

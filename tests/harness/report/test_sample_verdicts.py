@@ -1,6 +1,7 @@
 """Boards and verdicts by a measure of samples, whose truth is known."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from lcma.db import Measure
-from lcma.harness.report.board import render_board
+from lcma.harness.report.board import board_as_json, board_as_latex, render_board
 from lcma.harness.report.verdicts import render_verdicts
+from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
 from tests.harness.report.synthetic import DIGEST, board, noisy, rows
@@ -140,11 +142,14 @@ def controls(**changed: float) -> dict[str, Measure]:
     return found | {"swd_overflow": Measure("swd_overflow", 0.0, None, 3000)}
 
 
-def shown(beside: dict[str, Measure]) -> str:
+def board_beside(beside: dict[str, Measure]) -> Board:
     key = ("r" * 20, DIGEST, "plain")
-    made = board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+    return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+
+
+def shown(beside: dict[str, Measure]) -> str:
     text = io.StringIO()
-    Console(file=text, width=400).print(render_board(made))
+    Console(file=text, width=400).print(render_board(board_beside(beside)))
     return text.getvalue()
 
 
@@ -218,3 +223,15 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
         text = " ".join(console.file.getvalue().split())
         assert ("low-conventional, realnvp !" in text) is marked
         assert ("swd fails a control there." in text) is marked
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_caption_in_latex_says_that_the_measure_fails(whole) -> None:
+    """Whoever takes a table without the lines below it still sees it."""
+    for beside, marked in ((controls(), False), (controls(gaussian=259.0), True)):
+        lines = board_as_latex(board_beside(beside), whole=whole).splitlines()
+        (caption,) = (line for line in lines if line.startswith("\\caption{"))
+        assert caption.endswith("; ! swd fails its controls on this data set)}") == marked
+        assert any("footnotesize ! swd fails its controls" in line for line in lines) == marked
+    made = json.loads(board_as_json(board_beside(controls(gaussian=259.0))))
+    assert any(note.startswith("! swd fails") for note in made["groups"][0]["notes"])

@@ -272,7 +272,7 @@ def test_samples(lcma, filler):
     (drawn,) = Path("x").iterdir()
     assert str(drawn) in text
     with Image.open(drawn) as image:
-        assert image.size == (8 * 66 + 2, 8 * 66 + 2)
+        assert image.size == (8 * 66 + 2, 8 * 66 + 2 + 20), "a line above it"
 
 
 def test_samples_of_a_sweep(lcma, filler):
