@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lcma.db import JobFacts, Store
 from lcma.db.relations import find_relations
+from lcma.harness.extras import has_extra
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
+from lcma.harness.report import citation
 from lcma.harness.report.meanings import explain_measure
 from lcma.harness.report.site import comparisons, console, queries
 from lcma.harness.report.site.boards import (
@@ -68,9 +70,10 @@ from lcma.harness.results.curves import (
 from lcma.harness.results.lookup import read_data_facts, read_score
 from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, scale_table
 from lcma.harness.text import format_size, printable
+from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import is_word
-from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, MeasureKind, find_measure
+from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, WITHDRAWN, MeasureKind, find_measure
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -176,7 +179,7 @@ class Site:
             yield from self._beside.items()
             self._beside.clear()
         yield _INDEX, self._index()
-        for path in () if self._large else DOWNLOADS:
+        for path in () if self._large else list_downloads():
             yield path, self._download(path)
         yield from self._database_files.items()
         for path, make in _ASSETS.items():
@@ -191,7 +194,7 @@ class Site:
             return _ASSETS[path]()
         if path == _INDEX:
             return self._index()
-        if path in DOWNLOADS and not self._large:
+        if path in list_downloads() and not self._large:
             return self._download(path)
         if path not in self._beside:
             owner = self._owner_of_script(path) or self._owner_of_picture(path)
@@ -396,6 +399,7 @@ class Site:
             large=self._large,
             words=board,
             columns=COLUMNS,
+            parquet=_PARQUET in list_downloads(),
             measure=explain_measure(self._measure),
             compared={_group_key(one.group): one for one in self._compared.values()},
             group_key=_group_key,
@@ -461,10 +465,12 @@ class Site:
 
     def _download(self, path: str) -> bytes:
         from lcma.harness.report.board import board_as_json, board_table
-        from lcma.harness.report.tables import table_as_csv
+        from lcma.harness.report.tables import table_as_csv, table_as_parquet
 
         if path.endswith(".json"):
             return board_as_json(self._leaderboard).encode()
+        if path == _PARQUET:
+            return table_as_parquet(board_table(self._leaderboard))
         return table_as_csv(board_table(self._leaderboard)).encode()
 
     def _verdicts(self, path: str) -> bytes:
@@ -901,6 +907,11 @@ class Site:
             data_sets=self._rows(tables[2]),
             facts=read_data_facts(self._store),
             queries=[*others, *tables],
+            licences=_find_licence,
+            measures=[
+                kind for name, kind in self._store.measure_kinds().items() if name not in WITHDRAWN
+            ],
+            citation=citation,
         )
 
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
@@ -911,8 +922,16 @@ _PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)
 
 _INDEX = "data/board.js"
 
-DOWNLOADS = ("data/board.csv", "data/board.json")
-"""The leaderboard's numbers in full, for programs."""
+_PARQUET = "data/board.parquet"
+
+
+def list_downloads() -> tuple[str, ...]:
+    """Return the files with the leaderboard's numbers in full, for programs.
+
+    Parquet is among them where the extra `parquet` is installed.
+    """
+    return ("data/board.csv", "data/board.json", *([_PARQUET] if has_extra("parquet") else []))
+
 
 _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/icon.svg": lambda: read_asset("icon.svg"),
@@ -940,6 +959,13 @@ _OF_RESULTS = {
 """Properties of a site that are the same until a job moves."""
 
 _group_key = attrgetter(*COMPARABLE)
+
+
+def _find_licence(row: Mapping[str, Any]) -> str:
+    """Return on what terms the images of a data set are to be had, as far as it is known."""
+    name = known_sets.set_name(row["name"], row["variant"])
+    known = known_sets.known().get(name)
+    return "not known" if known is None else known.licence
 
 
 def _numbered(stem: str, number: int) -> str:
