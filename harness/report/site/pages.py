@@ -368,11 +368,22 @@ class Site:
             scope=self._scope,
             live=self._options.live,
             busy=self._options.live and self.busy,
+            empty=self._empty_tabs,
             charts={chart.id: chart for chart in drawn},
             script=_script(path) if drawn else None,
             queried=self._database.queried,
             **content,
         )
+
+    @cached_property
+    def _empty_tabs(self) -> frozenset[str]:
+        """Pages that the navigation leaves out, since nothing stands on them."""
+        empty = set()
+        if self._drawn is None or not self._drawn.sides:
+            empty.add("samples.html")
+        if not self._options.live and not self._failed.rows:
+            empty.add("failures.html")
+        return frozenset(empty)
 
     def _board(self, path: str) -> bytes:
         from lcma.harness.report import board
@@ -762,7 +773,15 @@ class Site:
         one = next(series for series in self._series if series.page == path)
         found = draw_series(self._reader, one)
         self._beside |= found.files
-        return self._render("map.html", path, found=found)
+        keys = {
+            (key.pretraining_id, key.data_digest, key.score) for key in (s.key for s in one.sets)
+        }
+        readers = [
+            trial
+            for trial in self._by_page.values()
+            if self._map_key(trial) in keys and trial["budget"] in one.budgets
+        ]
+        return self._render("map.html", path, found=found, readers=readers)
 
     @cached_property
     def _reader(self) -> "MapReader":

@@ -163,6 +163,47 @@ def test_trials_that_differ_in_map_options_alone_have_names_of_their_own(filler,
     assert len(titles & {t for t in titles if "low (LL)" in t and "seed 0" in t}) == 2
 
 
+def test_the_navigation_leaves_out_pages_with_nothing_on_them(whole, filler, tmp_path) -> None:
+    filler.results({"checkerboard-even": {0: 4.0}})
+    bare = export(filler, tmp_path / "site")
+    for files, failures in ((whole.files, True), (bare, False)):
+        text = files["about.html"].decode()
+        tabs = Links(text[text.index("<nav") : text.index("</nav>")]).links
+        assert "samples.html" not in tabs  # since no weights were kept
+        assert ("failures.html" in tabs) is failures
+        assert {"index.html", "trials.html"} <= set(tabs)
+        assert {"samples.html", "failures.html"} <= files.keys()
+    (row,) = re.findall(r"</a> <small class=\"quiet\">(\d+ rows?)<", bare["compare.html"].decode())
+    assert row == "1 row"
+
+
+def test_maps_lead_back_to_the_trials_that_read_them(whole) -> None:
+    found = pages(whole.files)
+    for path in (name for name in found if name.startswith("maps/")):
+        back = [link for link in Links(found[path]).links if link.startswith("../trials/")]
+        assert back
+        for link in back:
+            there = Links(found[link.removeprefix("../")]).links
+            assert f"../{path}" in there
+
+
+def test_a_chart_names_its_metric_once_and_an_attempt_no_host_that_is_not_known(whole) -> None:
+    (text,) = [
+        text for text in pages(whole.files).values() if "<h1>checkerboard-even, seed 0" in text
+    ]
+    (caption,) = re.findall(r"<figcaption>(.*)</figcaption>", text)
+    assert html.unescape(re.sub("<[^>]*>", "", caption)).startswith("bits/dim, train over training")
+    shutil.copy(whole.filler.folder / "lcma.db", whole.filler.folder / "nameless.db")
+    with closing(sqlite3.connect(whole.filler.folder / "nameless.db")) as database, database:
+        database.execute("UPDATE attempts SET host = ''")
+    store = connect(f"sqlite:///{whole.filler.folder / 'nameless.db'}")
+    where = find_place(store.database.url, whole.filler.runs, whole.filler.folder / "data")
+    site = Site(store, where, SiteOptions(samples=False, database=False))
+    path = next(name for name, one in pages(whole.files).items() if one == text)
+    assert "<td>, " not in site.page(path).decode()
+    store.close()
+
+
 CITATION = Path(__file__).parents[3] / "CITATION.cff"
 
 

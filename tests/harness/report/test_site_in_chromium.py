@@ -644,7 +644,9 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     page.get_by_role("heading", name="random, seed 0 against random, seed 1").wait_for()
     assert "have different seeds" in page.get_by_role("region", name="Paired test").inner_text()
     look_at_charts(page)
+    assert "Of all seeds" not in page.locator("#compared").inner_text()
     choose(page, "Second", Row="checkerboard-even")
+    page.get_by_text("Of all seeds the mean").wait_for()
     choose(page, "Second", Trial="seed 0: 4.0000")
     page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
