@@ -204,6 +204,21 @@ def test_a_chart_names_its_metric_once_and_an_attempt_no_host_that_is_not_known(
     store.close()
 
 
+def test_every_button_that_explains_a_column_has_its_text(whole) -> None:
+    explained = set()
+    for name, text in pages(whole.files).items():
+        parsed = Links(text)
+        wanted = {one["popovertarget"] for _, one in parsed.elements if "popovertarget" in one}
+        there = {one["id"] for _, one in parsed.elements if "popover" in one}
+        assert wanted == there, name
+        explained |= {f"{name.split('/')[0]} {one}" for one in there if one}
+    for one in ("rank", "n", "sd", "difference", "interval", "budget", "value"):
+        assert f"index.html meaning-{one}" in explained
+    assert "compare meaning-holm" in explained
+    assert "compare meaning-detectable" in explained
+    assert "budgets.html meaning-sd" in explained
+
+
 CITATION = Path(__file__).parents[3] / "CITATION.cff"
 
 
