@@ -713,7 +713,7 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         assert "train realnvp photos16 channel seed 0" in now.inner_text()
         now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")
-        page.get_by_text("4.1250").first.wait_for(timeout=30_000)
+        page.locator("td", has_text="4.1250").first.wait_for(timeout=30_000)
         page.get_by_role("button", name="Pause").click()
         assert page.get_by_role("button", name="Go on").count() == 1
         page.goto(f"{server.url}trials.html")
