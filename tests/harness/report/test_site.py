@@ -292,9 +292,9 @@ def test_every_pair_of_rows_has_its_paired_test(filled, tmp_path) -> None:
     assert len(table["tests"]) == 3
     # and without scripts
     (row,) = re.findall(r"<tr>(?:(?!</tr>).)*channel against checkerboard-even.*?</tr>", text)
-    half = f"{test.half_width:.4f}"
-    below = f'<small class="of-interval">± {half}</small>'  # where there is no room beside it
-    assert f'-0.0775 {below}</td><td class="num less">{half}</td>' in row
+    shown = f"{test.half_width:.4f}"
+    below = f'<small class="of-interval">± {shown}</small>'  # where there is no room beside it
+    assert f'-0.0775 {below}</td><td class="num less">{shown}</td>' in row
     assert "seeds -0.1000 +0.0200 -0.2000 -0.0300" in row
     assert '0.250</td><td class="num" data-value="">-</td><td class="num">4</td>' in row
     assert f'<a href="{page}">' in files["index.html"].decode()
