@@ -62,6 +62,31 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
         "standard error",
         "Standard error of one trial's number over the test images. It says nothing about seeds.",
     ),
+    "front": (
+        "front",
+        "On the Pareto front: no other row is at most as costly and as good, and better in one. At "
+        "the knee more cost begins to gain less.",
+    ),
+    "correlation": (
+        "rank correlation",
+        "Spearman's correlation of the map with that of the longest budget, over all dimensions, "
+        "mean over seeds.",
+    ),
+    "overlap": (
+        "overlap",
+        "Intersection over union of what the rule keeps after the split, by this map and by that "
+        "of the longest budget.",
+    ),
+    "chance": ("by chance", "About the overlap of unrelated tables."),
+    "masks": (
+        "mask share",
+        "Share of the map's variance that the lattice of channel and position explains, which "
+        "follows from the masks of couplings.",
+    ),
+    "tied": (
+        "tied",
+        "Share of windows in which the map does not say which two dimensions stay.",
+    ),
 }
 """By their keys, heads and meanings of columns."""
 

@@ -79,14 +79,21 @@ def curve_chart(curve: ThinnedCurve, number: int) -> Chart:
     points = [{"step": step, "value": value} for step, value in curve.points]
     first, last = curve.points[0], curve.points[-1]
     lowest = min(curve.points, key=lambda point: point[1])
+    title = name_curve(curve.name)
     alt = (
-        f"{curve.name} over training steps: {first[1]:.3f} at step {first[0]}, "
+        f"{title} over training steps: {first[1]:.3f} at step {first[0]}, "
         f"{last[1]:.3f} at step {last[0]}, lowest {lowest[1]:.3f} at step {lowest[0]}"
     )
     spec = _with_data(_curve_spec(), points=points) | {"usermeta": {"metric": curve.name}}
     for layer in spec["layer"]:
-        layer["encoding"]["y"]["title"] = curve.name.replace("_", " ")
-    return Chart(f"curve-{number}", curve.name, alt, spec)
+        layer["encoding"]["y"]["title"] = title
+    return Chart(f"curve-{number}", title, alt, spec)
+
+
+def name_curve(metric: str) -> str:
+    """Return a metric's name as shown, as `compare.js` names it."""
+    part = metric.removesuffix("_bits_per_dim")
+    return metric.replace("_", " ") if part == metric else f"bits/dim, {part}"
 
 
 def overlay_charts(chart: CurveChart, keys: Sequence[LineKey]) -> tuple[Chart, ...]:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.db.relations import find_relations
+from lcma.harness.extras import has_extra
 from lcma.harness.files import file_name
 from lcma.harness.place import Place
+from lcma.harness.report import citation
 from lcma.harness.report.meanings import explain_measure
 from lcma.harness.report.site import comparisons, console, queries
 from lcma.harness.report.site.boards import (
@@ -69,9 +71,10 @@ from lcma.harness.results.curves import (
 from lcma.harness.results.lookup import read_data_facts, read_score
 from lcma.harness.results.paper import ITEMS, PaperItem, compare_with_paper, scale_table
 from lcma.harness.text import format_size, printable
+from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import is_word
-from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, MeasureKind, find_measure
+from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, WITHDRAWN, MeasureKind, find_measure
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -215,7 +218,7 @@ class Site:
             self._beside.clear()
         self._step("writing what stands beside the pages")
         yield _INDEX, self._index()
-        for path in () if self._large else DOWNLOADS:
+        for path in () if self._large else list_downloads():
             yield path, self._download(path)
         yield from self._database_files.items()
         for path, make in _ASSETS.items():
@@ -230,7 +233,7 @@ class Site:
             return _ASSETS[path]()
         if path == _INDEX:
             return self._index()
-        if path in DOWNLOADS and not self._large:
+        if path in list_downloads() and not self._large:
             return self._download(path)
         if path not in self._beside:
             owner = self._owner_of_script(path) or self._owner_of_picture(path)
@@ -417,11 +420,22 @@ class Site:
             scope=self._scope,
             live=self._options.live,
             busy=self._options.live and self.busy,
+            empty=self._empty_tabs,
             charts={chart.id: chart for chart in drawn},
             script=_script(path) if drawn else None,
             queried=self._database.queried,
             **content,
         )
+
+    @cached_property
+    def _empty_tabs(self) -> frozenset[str]:
+        """Pages that the navigation leaves out, since nothing stands on them."""
+        empty = set()
+        if self._drawn is None or not self._drawn.sides:
+            empty.add("samples.html")
+        if not self._options.live and not self._failed.rows:
+            empty.add("failures.html")
+        return frozenset(empty)
 
     def _board(self, path: str) -> bytes:
         from lcma.harness.report import board
@@ -448,6 +462,7 @@ class Site:
             large=self._large,
             words=board,
             columns=COLUMNS,
+            parquet=_PARQUET in list_downloads(),
             measure=explain_measure(self._measure),
             compared={_group_key(one.group): one for one in self._compared.values()},
             group_key=_group_key,
@@ -516,10 +531,12 @@ class Site:
 
     def _download(self, path: str) -> bytes:
         from lcma.harness.report.board import board_as_json, board_table
-        from lcma.harness.report.tables import table_as_csv
+        from lcma.harness.report.tables import table_as_csv, table_as_parquet
 
         if path.endswith(".json"):
             return board_as_json(self._leaderboard).encode()
+        if path == _PARQUET:
+            return table_as_parquet(board_table(self._leaderboard))
         return table_as_csv(board_table(self._leaderboard)).encode()
 
     def _verdicts(self, path: str) -> bytes:
@@ -848,7 +865,15 @@ class Site:
         one = next(series for series in self._series if series.page == path)
         found = draw_series(self._reader, one)
         self._beside.update(found.files)
-        return self._render("map.html", path, found=found)
+        keys = {
+            (key.pretraining_id, key.data_digest, key.score) for key in (s.key for s in one.sets)
+        }
+        readers = [
+            trial
+            for trial in self._by_page.values()
+            if self._map_key(trial) in keys and trial["budget"] in one.budgets
+        ]
+        return self._render("map.html", path, found=found, readers=readers)
 
     @cached_property
     def _reader(self) -> "MapReader":
@@ -1010,6 +1035,11 @@ class Site:
             data_sets=self._rows(tables[2]),
             facts=read_data_facts(self._store),
             queries=[*others, *tables],
+            licences=_find_licence,
+            measures=[
+                kind for name, kind in self._store.measure_kinds().items() if name not in WITHDRAWN
+            ],
+            citation=citation,
         )
 
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
@@ -1020,8 +1050,16 @@ _PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)
 
 _INDEX = "data/board.js"
 
-DOWNLOADS = ("data/board.csv", "data/board.json")
-"""The leaderboard's numbers in full, for programs."""
+_PARQUET = "data/board.parquet"
+
+
+def list_downloads() -> tuple[str, ...]:
+    """Return the files with the leaderboard's numbers in full, for programs.
+
+    Parquet is among them where the extra `parquet` is installed.
+    """
+    return ("data/board.csv", "data/board.json", *([_PARQUET] if has_extra("parquet") else []))
+
 
 _ASSETS: Mapping[str, Callable[[], bytes]] = {
     "assets/icon.svg": lambda: read_asset("icon.svg"),
@@ -1042,6 +1080,13 @@ _OF_CONSOLE: Mapping[str, Callable[[], bytes]] = {
 _OF_CHARTS = ("assets/charts.js", "assets/vega.js")
 
 _group_key = attrgetter(*COMPARABLE)
+
+
+def _find_licence(row: Mapping[str, Any]) -> str:
+    """Return on what terms the images of a data set are to be had, as far as it is known."""
+    name = known_sets.set_name(row["name"], row["variant"])
+    known = known_sets.known().get(name)
+    return "not known" if known is None else known.licence
 
 
 def _numbered(stem: str, number: int) -> str:

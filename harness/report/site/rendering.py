@@ -18,6 +18,7 @@ from lcma.harness.text import (
 
 if TYPE_CHECKING:
     import jinja2
+    import markupsafe
 
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file:; "
@@ -48,6 +49,17 @@ TABS = (
 """Pages of the navigation, and their names."""
 
 
+def _mark_code(text: str) -> "markupsafe.Markup":
+    """Return text, escaped, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = [escape(printable_lines(part)) for part in text.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part
+        for place, part in enumerate(parts)
+    )
+
+
 def _show(value: Any) -> Any:
     # What a template shows, before it is escaped: a Markup stays one.
     if not isinstance(value, str) or value.isprintable():
@@ -69,6 +81,7 @@ def template_environment() -> "jinja2.Environment":
         lstrip_blocks=True,
     )
     found.filters |= {
+        "code": _mark_code,
         "duration": format_duration,
         "number": format_number,
         "plain": printable,

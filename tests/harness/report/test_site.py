@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+import yaml
+from pyarrow import parquet
 
 from benchmarks.many_trials import made
 from benchmarks.places import Files
@@ -29,6 +31,7 @@ from lcma.db import connect
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
+from lcma.harness.report.citation import PAPER_URL
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.results.statistics import compare_by_seed, paired_test
@@ -119,7 +122,10 @@ def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
         for link in parsed.links:
             path, _, anchor = link.partition("#")
             target = os.path.normpath(Path(name).parent / path) if path else name
-            assert link.startswith("data:,") or target in files, (name, link)
+            away = link.startswith("data:,") or link == PAPER_URL
+            assert away or target in files, (name, link)
+            if away:
+                continue
             if path == "sql.html" and anchor.startswith("sql="):
                 continue  # a query
             if path.endswith("compare.html") and anchor:
@@ -158,6 +164,104 @@ def test_trials_that_differ_in_map_options_alone_have_names_of_their_own(filler,
     assert len(titles & {t for t in titles if "low (LL)" in t and "seed 0" in t}) == 2
 
 
+def test_the_navigation_leaves_out_pages_with_nothing_on_them(whole, filler, tmp_path) -> None:
+    filler.results({"checkerboard-even": {0: 4.0}})
+    bare = export(filler, tmp_path / "site")
+    for files, failures in ((whole.files, True), (bare, False)):
+        text = files["about.html"].decode()
+        tabs = Links(text[text.index("<nav") : text.index("</nav>")]).links
+        assert "samples.html" not in tabs  # since no weights were kept
+        assert ("failures.html" in tabs) is failures
+        assert {"index.html", "trials.html"} <= set(tabs)
+        assert {"samples.html", "failures.html"} <= files.keys()
+    (row,) = re.findall(r"</a> <small class=\"quiet\">(\d+ rows?)<", bare["compare.html"].decode())
+    assert row == "1 row"
+
+
+def test_maps_lead_back_to_the_trials_that_read_them(whole) -> None:
+    found = pages(whole.files)
+    for path in (name for name in found if name.startswith("maps/")):
+        back = [link for link in Links(found[path]).links if link.startswith("../trials/")]
+        assert back
+        for link in back:
+            there = Links(found[link.removeprefix("../")]).links
+            assert f"../{path}" in there
+
+
+def test_a_chart_names_its_metric_once_and_an_attempt_no_host_that_is_not_known(whole) -> None:
+    (text,) = [
+        text for text in pages(whole.files).values() if "<h1>checkerboard-even, seed 0" in text
+    ]
+    (caption,) = re.findall(r"<figcaption>(.*)</figcaption>", text)
+    assert html.unescape(re.sub("<[^>]*>", "", caption)).startswith("bits/dim, train over training")
+    shutil.copy(whole.filler.folder / "lcma.db", whole.filler.folder / "nameless.db")
+    with closing(sqlite3.connect(whole.filler.folder / "nameless.db")) as database, database:
+        database.execute("UPDATE attempts SET host = ''")
+    store = connect(f"sqlite:///{whole.filler.folder / 'nameless.db'}")
+    where = find_place(store.database.url, whole.filler.runs, whole.filler.folder / "data")
+    site = Site(store, where, SiteOptions(samples=False, database=False))
+    path = next(name for name, one in pages(whole.files).items() if one == text)
+    assert "<td>, " not in site.page(path).decode()
+    store.close()
+
+
+def test_every_button_that_explains_a_column_has_its_text(whole) -> None:
+    explained = set()
+    for name, text in pages(whole.files).items():
+        parsed = Links(text)
+        wanted = {one["popovertarget"] for _, one in parsed.elements if "popovertarget" in one}
+        there = {one["id"] for _, one in parsed.elements if "popover" in one}
+        assert wanted == there, name
+        explained |= {f"{name.split('/')[0]} {one}" for one in there if one}
+    for one in ("rank", "n", "sd", "difference", "interval", "budget", "value"):
+        assert f"index.html meaning-{one}" in explained
+    assert "compare meaning-holm" in explained
+    assert "compare meaning-detectable" in explained
+    assert "budgets.html meaning-sd" in explained
+
+
+CITATION = Path(__file__).parents[3] / "CITATION.cff"
+
+
+def test_the_site_says_how_to_cite_as_the_citation_file_does(whole) -> None:
+    text = html.unescape(whole.files["about.html"].decode())
+    known = yaml.safe_load(CITATION.read_text())
+    (paper,) = known["references"]
+    (developers,) = known["authors"]
+    authors = [f"{one['family-names']}, {one['given-names']}" for one in paper["authors"]]
+    for fact in (
+        *(f"title = {{{known['title']}}}", f"author = {{{{{developers['name']}}}}}"),
+        *(f"version = {{{known['version']}}}", f"license = {{{known['license']}}}"),
+        *(f"title = {{{paper['title']}}}", f"author = {{{' and '.join(authors)}}}"),
+        *(f"year = {{{paper['year']}}}", f"url = {{{paper['url']}}}"),
+    ):
+        assert fact in text
+    assert paper["url"] in Links(text).links
+    assert "photographs of scikit-image: seven are public domain or CC0" in text
+    assert "`" not in text
+
+
+def test_the_board_is_there_as_parquet_where_it_can_be_written(whole, filled, tmp_path) -> None:
+    table = parquet.read_table(io.BytesIO(whole.files["data/board.parquet"]))
+    rows = list(csv.DictReader(io.StringIO(whole.files["data/board.csv"].decode())))
+    assert table.column_names == list(rows[0])
+    assert table.num_rows == len(rows)
+    assert table["mean"].to_pylist() == [
+        float(one["mean"]) if one["mean"] else None for one in rows
+    ]
+    code = (
+        "import importlib.util, sys; found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: "
+        "None if name == 'pyarrow' else found(name, *more)\n"
+        "from lcma.harness.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    asked = ("export", "--format", "html", "--no-samples", "--no-database", "--db", filled.url)
+    out = tmp_path / "site"
+    subprocess.run([sys.executable, "-c", code, *asked, "--out", str(out)], check=True)
+    assert not (out / "data" / "board.parquet").exists()
+    assert "parquet" not in (out / "index.html").read_text()
+
+
 def test_two_trials_are_compared_by_the_tables_own_measure(filled, tmp_path) -> None:
     options = SiteOptions(samples=False, database=False, measure="holdout_bits_per_dim")
     for name, chosen in (("plain", None), ("holdout", options)):
@@ -189,7 +293,9 @@ def test_every_pair_of_rows_has_its_paired_test(filled, tmp_path) -> None:
     assert len(table["tests"]) == 3
     # and without scripts
     (row,) = re.findall(r"<tr>(?:(?!</tr>).)*channel against checkerboard-even.*?</tr>", text)
-    assert f'-0.0775</td><td class="num">{test.half_width:.4f}</td>' in row
+    shown = f"{test.half_width:.4f}"
+    below = f'<small class="of-interval">± {shown}</small>'  # where there is no room beside it
+    assert f'-0.0775 {below}</td><td class="num less">{shown}</td>' in row
     assert "seeds -0.1000 +0.0200 -0.2000 -0.0300" in row
     assert '0.250</td><td class="num" data-value="">-</td><td class="num">4</td>' in row
     assert f'<a href="{page}">' in files["index.html"].decode()
@@ -216,7 +322,16 @@ def test_a_table_has_its_curves_with_the_differences_from_the_conventional_rule(
 def test_nothing_on_a_page_leads_to_the_network(whole) -> None:
     for name, text in pages(whole.files).items():
         assert "default-src 'none'" in html.unescape(text), name
-        assert not [link for link in Links(text).links if re.match(r"(?i)https?:|//", link)], name
+        elements = Links(text).elements
+        away = [one for one in elements if leads_away(one[1])]
+        # but a link that a reader may follow to the paper
+        assert [one for one in away if one != ("a", {"href": PAPER_URL, "rel": "noreferrer"})] == []
+        assert len(away) == (name == "about.html"), name
+
+
+def leads_away(attributes: dict[str, str | None]) -> bool:
+    places = (attributes.get(name) or "" for name in ("href", "src"))
+    return any(re.match(r"(?i)https?:|//", place) for place in places)
 
 
 def test_the_same_database_gives_the_same_bytes(whole, tmp_path) -> None:

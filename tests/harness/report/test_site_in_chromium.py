@@ -644,7 +644,9 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     page.get_by_role("heading", name="random, seed 0 against random, seed 1").wait_for()
     assert "have different seeds" in page.get_by_role("region", name="Paired test").inner_text()
     look_at_charts(page)
+    assert "Of all seeds" not in page.locator("#compared").inner_text()
     choose(page, "Second", Row="checkerboard-even")
+    page.get_by_text("Of all seeds the mean").wait_for()
     choose(page, "Second", Trial="seed 0: 4.0000")
     page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
@@ -711,7 +713,7 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
         assert "train realnvp photos16 channel seed 0" in now.inner_text()
         now.locator("canvas").wait_for()
         filler.results({"checkerboard-even": {0: 4.125}}, sweep="s1")
-        page.get_by_text("4.1250").first.wait_for(timeout=30_000)
+        page.locator("td", has_text="4.1250").first.wait_for(timeout=30_000)
         page.get_by_role("button", name="Pause").click()
         assert page.get_by_role("button", name="Go on").count() == 1
         page.goto(f"{server.url}trials.html")

@@ -316,8 +316,11 @@ function drawn(one, other, curves, charts) {
     const stroke = make("svg", { class: "stroke", viewBox: "0 0 40 8", "aria-hidden": "true" }, make("line", { class: `line-${side.line}`, x1: 0, x2: 40, y1: 4, y2: 4 }));
     return make("li", {}, stroke, ` ${side.name}`);
   });
+  const bands = sides.some((side) => !side.trial) // a trial is a line of its own
+    ? [make("p", { class: "quiet" }, "Of all seeds the mean, with a band from the lowest to the highest.")]
+    : [];
   return section("Curves",
-    make("p", { class: "quiet" }, "Of all seeds the mean, with a band from the lowest to the highest."),
+    ...bands,
     make("ul", { class: "swatches", "aria-label": "Lines" }, ...legend),
     make("div", { class: "columns" }, ...found));
 }

@@ -59,7 +59,7 @@ if (filters) {
   for (const box of boxes) {
     box.parentElement.hidden = !heads.some((head) => head.dataset.column === box.value);
   }
-  const folded = [...document.querySelectorAll("section.group details, details.sql")];
+  const folded = [...document.querySelectorAll("section.group details, .legend details, details.sql")];
   let sorted = ""; // a column, with a minus where it falls
   let columns = null; // those that were chosen; else the width of the window says
 

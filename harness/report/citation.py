@@ -1,0 +1,37 @@
+"""How to cite the code and the paper, as BibTeX: the facts of CITATION.cff, which no wheel has."""
+
+from importlib.metadata import version
+
+TITLE = (
+    "lcma: a benchmark of factorizations of multi-scale normalizing flows, with a results database"
+)
+AUTHORS = "The lcma developers"
+LICENCE = "Apache-2.0"
+PAPER_TITLE = "Likelihood Contribution based Multi-scale Architecture for Generative Flows"
+PAPER_AUTHORS = ("Das, Hari Prasanna", "Abbeel, Pieter", "Spanos, Costas J.")
+PAPER_YEAR = 2019
+PAPER_URL = "https://arxiv.org/abs/1908.01686"
+
+
+def as_bibtex() -> str:
+    """Return an entry for the code and one for the paper."""
+    eprint = PAPER_URL.rpartition("/")[2]
+    return "\n".join(
+        (
+            "@software{lcma,",
+            f"  title = {{{TITLE}}},",
+            f"  author = {{{{{AUTHORS}}}}},",
+            f"  version = {{{version('lcma').split('+')[0]}}},",
+            f"  license = {{{LICENCE}}}",
+            "}",
+            "",
+            "@misc{das2019likelihood,",
+            f"  title = {{{PAPER_TITLE}}},",
+            f"  author = {{{' and '.join(PAPER_AUTHORS)}}},",
+            f"  year = {{{PAPER_YEAR}}},",
+            f"  eprint = {{{eprint}}},",
+            "  archivePrefix = {arXiv},",
+            f"  url = {{{PAPER_URL}}}",
+            "}",
+        )
+    )
