@@ -96,6 +96,7 @@ def visit(browser: Browser, exported: Path) -> Iterator[Any]:
             color_scheme=scheme,
             offline=root is None or root.startswith("file:"),
         )
+        context.set_default_timeout(120_000)  # of a wait that is over as soon as it can be
         contexts.append(context)
         return Watched(context.new_page(), root or exported.as_uri())
 
