@@ -1123,18 +1123,17 @@ def _name_recipe(group: Group) -> tuple[Any, ...]:
 def _agree_by_seed(group: Group, bits: Group) -> tuple[Cells, dict[int, float]]:
     """Return the agreement of each seed, over all pairs of rules that have both measures at it.
 
-    Rules with fewer than six seeds are left out where two have as many, so that each seed's
-    agreement is of the same pairs. The rows are those of the longest budget under which all such
-    rules have some.
+    Where two rules have six seeds in common it is over the most rules that have, so that each
+    seed's agreement is of the same pairs. The rows are those of the longest budget under which
+    there are as many.
     """
     found = [(cells, _pair_measures(cells, bits)) for cells in list_cells(group)]
-    enough = [
-        {name for name, by_seed in rules.items() if len(by_seed) >= ENOUGH} for _, rules in found
-    ]
-    most = max(map(len, enough))
-    cells, rules = found[next(k for k, names in enumerate(enough) if len(names) == most)]
+    common = [_find_most_alike(rules) for _, rules in found]
+    most = max(map(len, common))
+    place = next(k for k, names in enumerate(common) if len(names) == most)
+    cells, rules = found[place]
     if most > 1:
-        rules = {name: one for name, one in rules.items() if len(one) >= ENOUGH}
+        rules = {name: rules[name] for name in common[place]}
     pairs = list(itertools.combinations(rules.values(), 2))
     seeds = set.intersection(*(one.keys() & other.keys() for one, other in pairs)) if pairs else ()
     sign = -1 if group.direction == "higher" else 1
@@ -1145,6 +1144,17 @@ def _agree_by_seed(group: Group, bits: Group) -> tuple[Cells, dict[int, float]]:
         )
         for seed in sorted(seeds)
     }
+
+
+def _find_most_alike(rules: Mapping[str, Mapping[int, Any]]) -> list[str]:
+    # The most rules that have all seeds of one of them, and six at least.
+    seeds = {name: frozenset(one) for name, one in rules.items() if len(one) >= ENOUGH}
+    most = max(
+        seeds.values(),
+        key=lambda own: (sum(own <= one for one in seeds.values()), len(own), sorted(own)),
+        default=None,
+    )
+    return [] if most is None else [name for name, one in seeds.items() if most <= one]
 
 
 def _pair_measures(cells: Cells, bits: Group) -> dict[str, dict[int, tuple[float, float]]]:

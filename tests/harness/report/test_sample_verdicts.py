@@ -81,6 +81,21 @@ def test_each_seed_agrees_over_the_same_rules() -> None:
     assert one.claim.cells.budget == 100, "HHH has no longer one"
 
 
+def test_a_rule_of_other_seeds_takes_no_agreement_away() -> None:
+    in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0}
+    boards = []
+    for kind, scale in ((SWD, 1.0), (find_measure("bits_per_dim"), 0.1)):
+        rng = np.random.default_rng(0)
+        found = rows(noisy({n: scale * v for n, v in in_order.items()}, 6, 0.001, rng))
+        later = noisy({"LLL": 50.0 * scale, "random": 40.0 / scale}, 12, 0.001, rng)
+        for name, by_seed in later.items():
+            found += rows({name: {seed: v for seed, v in by_seed.items() if seed > 5}})
+        boards.append(board(found, None, kind=kind))
+    made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
+    (one,) = (v for v in made.apart if v.claim.key == "agreement")
+    assert (one.comparison.test.mean, one.n) == (-1.0, 6), "of the three rules of seeds 0 to 5"
+
+
 def test_agreement_is_of_measures_of_samples_alone() -> None:
     made = make_verdicts(board(rows({"LLL": {0: 4.0}})))
     assert "agreement" not in (*made.unmeasured, *made.not_judged, *decisions(made))
