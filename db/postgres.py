@@ -98,7 +98,7 @@ ORDER BY 1
 
 POOLER = (
     "let a pooler such as PgBouncer ignore `options`, and set on the server what they hold, as "
-    "docs/database.md shows"
+    "docs/postgresql.md shows"
 )
 """What to do where settings of a connection get lost on the way."""
 

@@ -292,7 +292,7 @@ def pooling(server: Postgres, ignored: str, **more: str) -> Iterator[Pooler]:
 
 @pytest.fixture(scope="session")
 def pooler(postgres: "Postgres") -> Iterator[Pooler]:
-    """A pooler as docs/database.md sets one up."""
+    """A pooler as docs/postgresql.md sets one up."""
     with pooling(postgres, "options") as found:
         yield found
 

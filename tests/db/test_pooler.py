@@ -28,7 +28,7 @@ def refuse(url: str, *words: str) -> None:
     ):
         with pytest.raises(UserError) as caught:
             action()
-        assert "docs/database.md" in str(caught.value)
+        assert "docs/postgresql.md" in str(caught.value)
         for word in words:
             assert word in str(caught.value)
         assert not isinstance(caught.value, db.Unavailable)

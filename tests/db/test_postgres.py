@@ -21,7 +21,7 @@ from tests.db.inspecting import make_older
 
 SECRET = "s3cret/&word"
 
-DOCS = Path(__file__).parents[2] / "docs" / "database.md"
+DOCS = Path(__file__).parents[2] / "docs" / "postgresql.md"
 
 
 def refused(action: Callable[[], object], *words: str) -> None:

@@ -252,7 +252,7 @@ def test_the_sweep_finds_the_database() -> None:
 
 
 def test_the_pooler_and_the_server_are_set_as_the_page_of_the_database_says() -> None:
-    page = (ROOT / "docs" / "database.md").read_text()
+    page = (ROOT / "docs" / "postgresql.md").read_text()
     settings = dict(re.findall(r"^(\w+) = (\w+) *(?:;.*)?$", page, re.M))
     told = values(containers()["pgbouncer"][0])
     for name in ("pool_mode", "ignore_startup_parameters", "max_client_conn"):
