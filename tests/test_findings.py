@@ -11,7 +11,7 @@ import pytest
 from benchmarks import findings
 from lcma import connect, db
 from lcma.harness.cli import main as cli
-from lcma.harness.report.verdicts import next_command
+from lcma.harness.report.verdicts import list_decisions, next_command
 from lcma.harness.results.verdicts import read_verdicts
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
@@ -152,3 +152,11 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     assert launch.startswith("lcma launch flows --seeds 6 --flow iresnet --factorization ")
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --db 'own results.db'"
+
+
+def test_a_claim_whose_words_differ_between_models_is_named_in_short() -> None:
+    with connect("reference") as store:
+        found = list_decisions(read_verdicts(store))
+    texts = {row[1]: row[0] for row in found.rows}
+    assert texts["persistence"] == "the gap persists as training goes on"
+    assert texts["low-conventional"] == "low gives fewer bits/dim than conventional"

@@ -217,7 +217,9 @@ def list_decisions(results: Verdicts) -> Table:
     for one, name in zip(verdicts, _name_all(verdicts), strict=True):
         key = one.claim.key
         # What stands in brackets at its end is of these models alone, as `of` is.
-        texts.setdefault(key, re.sub(r" \([^()]*\)$", "", one.claim.text))
+        text = re.sub(r" \([^()]*\)$", "", one.claim.text)
+        if texts.setdefault(key, text) != text and key in CLAIMS:
+            texts[key] = claim_text(results, key)
         entry = f"{name} {_format_effect(one)} (n {one.n}"
         if one.seeds is not None:
             entry += f", about {one.seeds} would decide"
