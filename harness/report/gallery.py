@@ -208,7 +208,7 @@ def draw_samples(
 def _describe_grid(store: Store, one: JobFacts, temperature: float) -> list[str]:
     (quality,), notes = _read_qualities(store, [one])
     rule = factorization_label(one.factorization_or_kind)
-    at = "" if one.budget is None else f"@{one.budget}"
+    at = "" if one.budget is None else f" @{one.budget}"
     facts = [f"{rule}{at}", f"seed {one.seed}", *_format_measures(quality)]
     if temperature != 1:
         notes.insert(0, f"drawn at temperature {temperature:g}")
