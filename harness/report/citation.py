@@ -1,6 +1,6 @@
 """How to cite the code and the paper, as BibTeX: the facts of CITATION.cff, which no wheel has."""
 
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 
 TITLE = (
     "lcma: a benchmark of factorizations of multi-scale normalizing flows, with a results database"
@@ -13,8 +13,15 @@ PAPER_YEAR = 2019
 PAPER_URL = "https://arxiv.org/abs/1908.01686"
 
 
+def find_code() -> str | None:
+    """Return the address of the code: the package's ``Repository`` URL, None where it names none."""
+    named = dict(line.split(", ", 1) for line in metadata("lcma").get_all("Project-URL") or ())
+    return named.get("Repository")
+
+
 def as_bibtex() -> str:
     """Return an entry for the code and one for the paper."""
+    code = find_code()
     eprint = PAPER_URL.rpartition("/")[2]
     return "\n".join(
         (
@@ -22,6 +29,7 @@ def as_bibtex() -> str:
             f"  title = {{{TITLE}}},",
             f"  author = {{{{{AUTHORS}}}}},",
             f"  version = {{{version('lcma').split('+')[0]}}},",
+            *([f"  url = {{{code}}},"] if code else []),
             f"  license = {{{LICENCE}}}",
             "}",
             "",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from lcma.harness.report.board import format_titles
+from lcma.harness.report.board import format_titles, list_lines_below
 from lcma.harness.results.board import BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, subtract_by_seed
 from lcma.harness.text import printable
@@ -86,6 +86,19 @@ class BoardPart:
     def at(self, value: float) -> float:
         """Return where a difference lies on the scale, 0 to 100."""
         return self._scale.at(value)
+
+
+def gather_notes(parts: Sequence[BoardPart]) -> list[tuple[str, list[int]]]:
+    """Return the notes below tables, each once, with the places, from 1, of the tables it is of.
+
+    Notes of all tables come first, without places.
+    """
+    found: dict[str, list[int]] = {}
+    for place, part in enumerate(parts, start=1):
+        for note in list_lines_below(part.group):
+            found.setdefault(note, []).append(place)
+    common = [(note, []) for note, places in found.items() if len(places) == len(parts)]
+    return common + [(note, places) for note, places in found.items() if len(places) < len(parts)]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from lcma.harness.report.site.boards import (
     LARGE,
     BoardPart,
     TrialKey,
+    gather_notes,
     make_scale,
     paginate_groups,
     row_text,
@@ -362,7 +363,8 @@ class Site:
 
     @_of_results
     def _board_pages(self) -> list[list[BoardPart]]:
-        return paginate_groups(self._leaderboard.groups, singly=not self._large)
+        groups = sorted(self._leaderboard.groups, key=_weight)
+        return paginate_groups(groups, singly=not self._large)
 
     @_of_results
     def _trial_pages(self) -> dict[TrialKey, str]:
@@ -460,6 +462,7 @@ class Site:
             row_text=row_text,
             enough=ENOUGH,
             large=self._large,
+            notes=gather_notes(self._board_pages[number]),
             words=board,
             columns=COLUMNS,
             parquet=_PARQUET in list_downloads(),
@@ -484,18 +487,15 @@ class Site:
 
     @_of_results
     def _answers(self) -> list[tuple[int, str, str]]:
-        """Sentences on the paper's rule, each with the page and the place of its table: first
-        those on the most test images, then those of the most seeds."""
+        """Sentences on the paper's rule, each with the page and the place of its table."""
         from lcma.harness.report.board import judge_low
 
-        found = [
-            (part.group, (place, _numbered("index", number), sentence))
+        return [
+            (place, _numbered("index", number), sentence)
             for number, page in enumerate(self._board_pages)
             for place, part in enumerate(page, start=1)
             if not part.start and (sentence := judge_low(part.group)) is not None
         ]
-        found.sort(key=lambda one: (-(one[0].images or 0), -max(row.n for row in one[0].rows)))
-        return [answer for _, answer in found]
 
     @cached_property
     def _measure(self) -> MeasureKind:
@@ -1087,6 +1087,11 @@ def _find_licence(row: Mapping[str, Any]) -> str:
     name = known_sets.set_name(row["name"], row["variant"])
     known = known_sets.known().get(name)
     return "not known" if known is None else known.licence
+
+
+def _weight(group: Group) -> tuple[int, int]:
+    """Order tables: first those on the most test images, then those of the most seeds."""
+    return -(group.images or 0), -max((row.n for row in group.rows), default=0)
 
 
 def _numbered(stem: str, number: int) -> str:

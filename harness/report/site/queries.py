@@ -91,11 +91,13 @@ def paper_query(sweep_id: str | None) -> SiteQuery:
         "Against the paper",
         "Means beside the numbers that papers print of the same flow, data set and "
         "factorization. `paper_profile` is 1 where the recipe is the published one.",
-        "SELECT flow, dataset, variant, profile, paper_profile, factorization, printed_as,\n"
-        "       budget, n, mean, squared_deviations, printed, difference, source, source_table,\n"
-        "       part, note, data_digest\n"
-        f"FROM against_paper{_of_cell(sweep_id)}\n"
-        "ORDER BY flow, dataset, variant, profile, source_table, factorization, budget, cell_id",
+        "SELECT against_paper.flow, dataset, variant, against_paper.profile, paper_profile,\n"
+        "       steps, factorization, printed_as, budget, n, mean, squared_deviations, printed,\n"
+        "       difference, source, source_table, part, note, data_digest\n"
+        "FROM against_paper JOIN recipes ON recipes.id = recipe_id"
+        f"{_of_cell(sweep_id)}\n"
+        "ORDER BY against_paper.flow, dataset, variant, against_paper.profile, source_table,\n"
+        "         steps, factorization, budget, cell_id",
     )
 
 

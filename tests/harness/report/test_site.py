@@ -15,6 +15,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from email.message import Message
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,15 @@ from lcma.db import connect
 from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.citation import PAPER_URL
+from lcma.harness.report import citation
+from lcma.harness.report.citation import PAPER_URL, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
-from tests.harness.report.conftest import BITS, Filler
+from tests.harness.report.conftest import BITS, STEPS, Filler
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -237,8 +239,23 @@ def test_the_site_says_how_to_cite_as_the_citation_file_does(whole) -> None:
     ):
         assert fact in text
     assert paper["url"] in Links(text).links
+    assert find_code() == known.get("repository-code")
     assert "photographs of scikit-image: seven are public domain or CC0" in text
     assert "`" not in text
+
+
+def test_the_site_leads_to_the_code_where_the_package_says_where_it_is(
+    filler, tmp_path, monkeypatch
+) -> None:
+    address = "https://example.org/lcma"
+    named = Message()
+    named["Project-URL"] = "Changelog, https://example.org/changes"
+    monkeypatch.setattr(citation, "metadata", lambda _: named)
+    assert find_code() is None
+    named["Project-URL"] = f"Repository, {address}"
+    text = export(filler, tmp_path / "site")["about.html"].decode()
+    assert f'<a href="{address}" rel="noreferrer">lcma</a>' in text
+    assert f"  url = {{{address}}}," in text
 
 
 def test_the_board_is_there_as_parquet_where_it_can_be_written(whole, filled, tmp_path) -> None:
@@ -384,6 +401,28 @@ def test_what_more_seeds_say_comes_first(filler, tmp_path) -> None:
         filler.results({"LL": low}, budget=100, **where)
     text = export(filler, tmp_path / "site")["index.html"].decode()
     assert text.index("over 7 seeds") < text.index("over 6 seeds") < text.index("<table")
+    first, second = re.findall(r'<h2 id="t\d">(.*?)</h2>', text)
+    assert first.startswith("zoo (u8), ")
+    assert second.startswith("photos16 (u8), ")
+
+
+def test_notes_stand_once_on_a_page_with_the_tables_that_they_are_of(filler, tmp_path) -> None:
+    filler.data("e" * 64, name="zoo")
+    for digest, dataset, seeds in (("d" * 64, "photos16", 6), ("e" * 64, "zoo", 2)):
+        even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
+        where = {"digest": digest, "dataset": dataset}
+        filler.results({"checkerboard-even": even, "channel": even}, **where)
+    text = export(filler, tmp_path / "site")["index.html"].decode()
+    (notes,) = re.findall(r'<details id="board-notes">.*?</details>', text, re.S)
+    common, few = "* conventional. Differences from it", "Fewer than 6 seeds decide nothing"
+    assert text.count(common) == text.count(few) == 1
+    (line,) = re.findall(rf"<li>{re.escape(common)}.*?</li>", notes)
+    assert "<a " not in line
+    (line,) = re.findall(rf"<li>{few}.*?</li>", notes)
+    titles = dict(re.findall(r'<h2 id="(t\d)">(.*?)</h2>', text))
+    ((place, title),) = re.findall(r'<a href="#(t\d)">(.*?)</a>', line)
+    assert titles[place] == title
+    assert title.startswith("zoo (u8), ")
 
 
 def test_the_forest_plot_has_the_differences_of_seeds_and_zero(filler, tmp_path) -> None:
@@ -419,6 +458,7 @@ def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> 
         filler.results({"LL": {0: 4.0}}, digest=digest, dataset="cifar10", budget=100)
         text = export(filler, tmp_path / files)["paper.html"].decode()
         assert "cifar10 (u8)" in text
+        assert f'<td class="num">{STEPS}</td>' in text
         assert ("not known to be the whole set" in text) == (files != "official")
 
 

@@ -245,7 +245,7 @@ def test_a_link_shows_the_same_search_columns_order_and_opened_sections(visit) -
         page.get_by_label(name, exact=True).uncheck()
     page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
     page.locator("th[data-column=sd] button[data-sort]:visible").first.click()
-    page.locator("summary:visible", has_text="What to keep in mind").first.click()
+    page.locator("summary:visible", has_text="Trials behind this table").first.click()
     page.wait_for_function("location.hash.includes('open')")
 
     def look(shown: Page) -> tuple[list[str], list[str], int]:
