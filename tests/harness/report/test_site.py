@@ -176,6 +176,9 @@ def test_the_navigation_leaves_out_pages_with_nothing_on_them(whole, filler, tmp
         assert ("failures.html" in tabs) is failures
         assert {"index.html", "trials.html"} <= set(tabs)
         assert {"samples.html", "failures.html"} <= files.keys()
+    assert "lcma samples" not in "".join(
+        text.decode() for name, text in bare.items() if name.startswith("trials/")
+    )
     (row,) = re.findall(r"</a> <small class=\"quiet\">(\d+ rows?)<", bare["compare.html"].decode())
     assert row == "1 row"
 
