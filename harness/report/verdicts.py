@@ -446,7 +446,7 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
 
     Models of one flow and set are told apart by their length, where there are several, and those of
     one length by what their recipes differ in; so is the pretraining that it is of, where `low` has
-    several.
+    several. A mean over several says over how many.
     """
     several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     named = [_name_cells(one, several_sets=several) for one in verdicts]
@@ -454,10 +454,13 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
     lengths = Counter(
         (one.claim.key, name, one.claim.cells.group.profile, one.claim.cells.group.steps)
         for one, name in zip(verdicts, named, strict=True)
+        if len(one.claim.members) == 1
     )
 
     def tell_apart(one: Verdict, name: str) -> str:
         group, more = one.claim.cells.group, ""
+        if alike[one.claim.key, name] > 1 and len(one.claim.members) > 1:
+            return f"{name} {len(one.claim.members)} recipes"
         if alike[one.claim.key, name] > 1:
             more = f" {group.profile} {group.steps}"
         if lengths[one.claim.key, name, group.profile, group.steps] > 1 and group.settings:

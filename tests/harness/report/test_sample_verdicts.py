@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lcma.db import Measure
 from lcma.harness.report.board import board_as_json, board_as_latex, render_board
-from lcma.harness.report.verdicts import render_verdicts
+from lcma.harness.report.verdicts import render_verdicts, summarize_verdicts
 from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
@@ -132,6 +132,26 @@ def test_several_recipes_have_a_claim_together() -> None:
     }
     assert means == {2: pytest.approx(0)}
     assert sorted(v.comparison.test.mean for v in claims if len(v.claim.members) == 1) == [-1, 1]
+
+
+def test_agreement_over_two_lengths_of_one_flow_is_told_from_that_of_either() -> None:
+    both = []
+    for kind, by in ((SWD, 10.0), (find_measure("bits_per_dim"), 1.0)):
+        rng = np.random.default_rng(0)
+        found = [
+            row
+            for steps in (250, 500)
+            for row in rows(
+                noisy({name: by * bits for name, bits in BITS.items()}, 6, 0.02, rng),
+                recipe_id=f"{steps}" * 5,
+                steps=steps,
+            )
+        ]
+        both.append(board(found, None, kind=kind))
+    made = make_verdicts(both[0], kind=SWD, bits=both[1])
+    table = summarize_verdicts(made)
+    names = [row[2] for row in table.rows if row[1] == "agreement"]
+    assert names == ["realnvp tiny 250", "realnvp tiny 500", "realnvp 2 recipes"]
 
 
 @pytest.mark.parametrize(("of_pixels", "decision"), [(5.0, "supported"), (3.0, "refuted")])
