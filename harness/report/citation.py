@@ -14,7 +14,7 @@ PAPER_URL = "https://arxiv.org/abs/1908.01686"
 
 
 def find_code() -> str | None:
-    """Return the address of the code: the package's ``Repository`` URL, None where it names none."""
+    """Return the address of the code, the package's ``Repository`` URL; None without one."""
     named = dict(line.split(", ", 1) for line in metadata("lcma").get_all("Project-URL") or ())
     return named.get("Repository")
 
