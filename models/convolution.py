@@ -39,7 +39,6 @@ class GainedConv(nn.Module):
     shift and gain are an actnorm: a first batch leaves with mean 0 and variance 1.
     """
 
-    indicator: Tensor
     started: Tensor
 
     def __init__(

@@ -110,7 +110,7 @@ class Campaign:
         self.folder = settings.folder
         self.orders = KillOrders(self.folder / "kills")
         self.outcome = CampaignOutcome()
-        self._number = self._logged = 0
+        self._number = 0
         self._spec = write_sweep(self.folder)
         self._wanted = make_schedule(settings.kills, settings.seed, nodes=nodes is not None)
         self._log = self.folder / "launches.log"
