@@ -466,6 +466,7 @@ class Site:
             words=board,
             columns=COLUMNS,
             parquet=_PARQUET in list_downloads(),
+            database=console.DATABASE if self._database.content else None,
             measure=explain_measure(self._measure),
             compared={_group_key(one.group): one for one in self._compared.values()},
             group_key=_group_key,

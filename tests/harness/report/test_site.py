@@ -607,7 +607,8 @@ def test_a_site_has_its_results_as_a_database_that_names_nobody(whole, tmp_path)
     script = whole.files["data/database.js"].decode()
     (in_script,) = re.findall(r'"(.*)"', script)
     assert gzip.decompress(base64.b64decode(in_script)) == content
-    assert 'href="data/results.sqlite" download' in whole.files["sql.html"].decode()
+    for page in ("sql.html", "index.html"):
+        assert 'href="data/results.sqlite" download' in whole.files[page].decode()
 
 
 def test_a_database_too_large_for_a_page_is_there_as_a_file(filled, tmp_path, monkeypatch) -> None:
