@@ -97,10 +97,9 @@ def gather_notes(parts: Sequence[BoardPart]) -> list[tuple[str, list[int]]]:
     for place, part in enumerate(parts, start=1):
         for note in list_lines_below(part.group):
             found.setdefault(note, []).append(place)
-    common: list[tuple[str, list[int]]] = [
-        (note, []) for note, places in found.items() if len(places) == len(parts)
-    ]
-    return common + [(note, places) for note, places in found.items() if len(places) < len(parts)]
+    every = list(range(1, len(parts) + 1))
+    notes = ((note, [] if places == every else places) for note, places in found.items())
+    return sorted(notes, key=lambda one: bool(one[1]))
 
 
 @dataclass(frozen=True)

@@ -363,7 +363,7 @@ class Site:
 
     @_of_results
     def _board_pages(self) -> list[list[BoardPart]]:
-        groups = sorted(self._leaderboard.groups, key=_weight)
+        groups = sorted(self._leaderboard.groups, key=_table_order)
         return paginate_groups(groups, singly=not self._large)
 
     @_of_results
@@ -1090,8 +1090,8 @@ def _find_licence(row: Mapping[str, Any]) -> str:
     return "not known" if known is None else known.licence
 
 
-def _weight(group: Group) -> tuple[int, int]:
-    """Order tables: first those on the most test images, then those of the most seeds."""
+def _table_order(group: Group) -> tuple[int, int]:
+    """Return a sort key: first tables on the most test images, then those of the most seeds."""
     return -(group.images or 0), -max((row.n for row in group.rows), default=0)
 
 

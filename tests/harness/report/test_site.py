@@ -465,6 +465,15 @@ def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> 
         assert ("not known to be the whole set" in text) == (files != "official")
 
 
+def test_notes_of_printed_numbers_stand_once_below_their_table(filler, tmp_path) -> None:
+    filler.data("a" * 64, "celeba64-float")
+    where = {"digest": "a" * 64, "dataset": "celeba64-float", "budget": 100}
+    filler.results({"HHL": {0: 4.0}, "HLH": {0: 4.1}}, **where)
+    text = html.unescape(export(filler, tmp_path / "site")["paper.html"].decode())
+    assert text.count("three splits") == text.count("* : LCMA, Table 4: three splits.") == 1
+    assert text.count("LCMA, Table 4 *</td>") == 2
+
+
 def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:
     files = whole.files
     board = Links(files["index.html"].decode())
