@@ -242,10 +242,9 @@ def measure_speed(flow: str, changes: dict[str, Any], data: Prepared) -> Speed:
     )
 
 
-def train(trainers: Sequence[Trainer], steps: int) -> float:
-    """Train up to a step, in a stack if they are several of a flow that has one; CPU seconds."""
+def train(trainers: Sequence[Trainer], steps: int, *, stacked: bool) -> float:
+    """Train up to a step, as one stack or one after the other; CPU seconds."""
     began = time.process_time()
-    stacked = len(trainers) > 1 and REGISTERED[trainers[0].flow.model.flow].stacks
     if stacked:
         stack = Stack(trainers)
         for _ in range(steps):
@@ -273,10 +272,14 @@ def screen(flow: str, data: Prepared, seconds: float) -> None:
             run("screen", flow, changes, data, speed, seconds / speed.alone, seeds=1)
 
 
-def final(flow: str, data: Prepared, seconds: float, changes: dict[str, Any], seeds: int) -> None:
-    """Train a configuration with several seeds for the steps that its speed in a stack allows."""
-    speed = measure_speed(flow, changes, data)
-    run("final", flow, changes, data, speed, seconds / (speed.stacked or speed.alone), seeds)
+def final(
+    flow: str, data: Prepared, seconds: float, chosen: list[dict[str, Any]], seeds: int
+) -> None:
+    """Train configurations with several seeds for the steps that their speed in a stack allows."""
+    # All speeds before the first training: what else the machine does then is the same for all.
+    speeds = [measure_speed(flow, changes, data) for changes in chosen]
+    for changes, speed in zip(chosen, speeds, strict=True):
+        run("final", flow, changes, data, speed, seconds / (speed.stacked or speed.alone), seeds)
 
 
 def run(
@@ -292,7 +295,7 @@ def run(
     steps = max(20, round(most_steps / 10) * 10)
     recipe = recipe_of(flow, changes, steps)
     trainers = make_trainers(recipe, data, range(FIRST_SEED, FIRST_SEED + seeds))
-    used = train(trainers, steps) / seeds
+    used = train(trainers, steps, stacked=seeds > 1 and REGISTERED[flow].stacks) / seeds
     holdout = data.part("holdout").images[:HOLDOUT_IMAGES]
     keep(
         flow=flow,
@@ -339,8 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     rows = sorted(read(given.flow, "screen"), key=lambda row: row["holdout_bits_per_dim"][0])
     chosen = [json.loads(given.changes)] if given.changes else [r["changes"] for r in rows[:3]]
-    for changes in chosen:
-        final(given.flow, data, given.seconds or 120.0, changes, given.seeds)
+    final(given.flow, data, given.seconds or 120.0, chosen, given.seeds)
     return 0
 
 
