@@ -36,6 +36,7 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
@@ -183,6 +184,14 @@ class Group:
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
         return find_overrides(self.flow, self.set_name, self.profile, self.recipe)
+
+    @property
+    def recipe_but_steps(self) -> str:
+        """Recipe without its number of training steps, as JSON; the recipe's id where unknown."""
+        if self.recipe is None:
+            return self.recipe_id
+        flat = settings.flat(parse_object(self.recipe))
+        return canonical_json({key: flat[key] for key in flat.keys() - {"training.steps"}})
 
     @property
     def set_name(self) -> str:
@@ -354,8 +363,14 @@ def make_board(
                 kind=kind,
             )
         )
+    # Data sets whose results most images and then most seeds decide are first.
+    weights: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for group in groups:
+        weight = group.images or 0, max(row.n for row in group.rows)
+        weights[group.dataset] = max(weights[group.dataset], weight)
     groups.sort(
         key=lambda g: (
+            *(-one for one in weights[g.dataset]),
             g.dataset,
             g.flow,
             g.profile,
@@ -653,8 +668,8 @@ def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Gr
     alike = defaultdict(set)
     for group in groups:
         alike[_kind_key(group)].add(group.recipe_id)
-    texts: dict[str, str] = {}
-    for ids in alike.values():
+    texts: dict[tuple[object, ...], str] = {}  # one recipe can be that of several data sets
+    for kind, ids in alike.items():
         known = {i: settings.flat(parse_object(recipes[i])) for i in ids if i in recipes}
         keys = sorted({key for flat in known.values() for key in flat})
         differing = [
@@ -663,9 +678,13 @@ def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Gr
             if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
         ]
         for recipe_id, flat in known.items():
-            texts[recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
+            texts[kind, recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
     return [
-        replace(group, settings=texts.get(group.recipe_id, ""), recipe=recipes.get(group.recipe_id))
+        replace(
+            group,
+            settings=texts.get((_kind_key(group), group.recipe_id), ""),
+            recipe=recipes.get(group.recipe_id),
+        )
         for group in groups
     ]
 

@@ -921,8 +921,7 @@ def _training_length(cells: Cells) -> tuple[int, str]:
 
 def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     """Yield claims on recipes that differ in the number of training steps alone."""
-    model = ("flow", "splits", "settings")
-    for members in _group_alike(all_cells, *DATA, *model, *EVALUATION):
+    for members in _group_alike(all_cells, *DATA, "flow", "recipe_but_steps", *EVALUATION):
         ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue
@@ -961,7 +960,7 @@ def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
 
 def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     """Yield claims that the gap of CelebA is larger than that of CIFAR-10, at one size."""
-    alike = ("flow", "splits", "size", "steps", "settings", *EVALUATION)
+    alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(all_cells, *alike):
         faces, others = (
             [cells for cells in members if _is_form_of(cells.group, name)]
@@ -1002,7 +1001,7 @@ def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     usable = [
         c for c in all_cells if _is_form_of(c.group, "celeba64") and c.conventional is not None
     ]
-    alike = ("flow", "splits", "size", "steps", "settings", *EVALUATION)
+    alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(usable, *alike):
         by_variant: Mapping[str, Cells] = {c.group.variant: c for c in members}
         if not {"u8", "float"} <= by_variant.keys():
@@ -1199,7 +1198,7 @@ def list_training_claims(
     alone, that it gets better where bits/dim do: with the flow's own rule and with `low`."""
     of_bits = {_name_recipe(one): one for one in by_bits}
     known = [select_longest(group) for group in groups if _name_recipe(group) in of_bits]
-    for members in _group_alike(known, *DATA, "flow", "splits", "settings", *EVALUATION):
+    for members in _group_alike(known, *DATA, "flow", "recipe_but_steps", *EVALUATION):
         ends = sorted(members, key=_training_length)
         if ends[0].group.steps == ends[-1].group.steps:
             continue

@@ -363,8 +363,7 @@ class Site:
 
     @_of_results
     def _board_pages(self) -> list[list[BoardPart]]:
-        groups = sorted(self._leaderboard.groups, key=_table_order)
-        return paginate_groups(groups, singly=not self._large)
+        return paginate_groups(self._leaderboard.groups, singly=not self._large)
 
     @_of_results
     def _trial_pages(self) -> dict[TrialKey, str]:
@@ -1088,11 +1087,6 @@ def _find_licence(row: Mapping[str, Any]) -> str:
     name = known_sets.set_name(row["name"], row["variant"])
     known = known_sets.known().get(name)
     return "not known" if known is None else known.licence
-
-
-def _table_order(group: Group) -> tuple[int, int]:
-    """Return a sort key: first tables on the most test images, then those of the most seeds."""
-    return -(group.images or 0), -max((row.n for row in group.rows), default=0)
 
 
 def _numbered(stem: str, number: int) -> str:

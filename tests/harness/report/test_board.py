@@ -26,6 +26,7 @@ from lcma.harness.report.tables import table_as_csv
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
 from lcma.sweeps.errors import UserError
+from tests.harness.report import synthetic
 from tests.harness.report.frames import board_of
 
 
@@ -311,6 +312,18 @@ def test_low_is_a_filter():
 def test_other_columns_than_results_have_are_refused(filled):
     with pytest.raises(UserError, match="no column"):
         read_board(filled.store, flw="realnvp")
+
+
+def test_sets_that_most_images_and_seeds_decide_are_first():
+    few, many = ({"LLL": dict.fromkeys(range(n), 4.0)} for n in (2, 6))
+    found = synthetic.rows(few, dataset="celeba64-16", images=100, data_digest="a" * 64)
+    found += synthetic.rows(few, dataset="cifar10", images=10_000, data_digest="b" * 64)
+    for steps, bits in ((250, few), (500, many)):
+        of_steps = {"steps": steps, "recipe_id": f"{steps:020}", "images": 10_000}
+        found += synthetic.rows(bits, dataset="cifar10-16", data_digest="c" * 64, **of_steps)
+    made = synthetic.board(found)
+    order = [("cifar10-16", 250), ("cifar10-16", 500), ("cifar10", 250), ("celeba64-16", 250)]
+    assert [(group.dataset, group.steps) for group in made.groups] == order
 
 
 NAMES = ("checkerboard-even", "channel", "LLL")

@@ -14,7 +14,7 @@ from lcma.harness.report.verdicts import render_verdicts, summarize_verdicts
 from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
-from tests.harness.report.synthetic import DIGEST, board, noisy, rows
+from tests.harness.report.synthetic import DIGEST, board, bodies, noisy, rows, trained_for
 
 SWD = find_measure("swd")
 BITS = {"LLL": 4.0, "checkerboard-even": 4.2, "HHH": 4.4, "random": 4.6}
@@ -231,12 +231,14 @@ def test_samples_follow_bits_along_a_training(
 ) -> None:
     rng = np.random.default_rng(0)
     boards = []
+    recipes = [trained_for(steps) for steps in (250, 500)]
     for kind, values in ((SWD, (50.0, after)), (find_measure("bits_per_dim"), (4.0, bits_after))):
         found = []
-        for steps, value in zip((250, 500), values, strict=True):
+        for recipe, value in zip(recipes, values, strict=True):
             both = {"LLL": value, "checkerboard-even": value}
-            found += rows(noisy(both, 6, 0.001, rng), steps=steps, recipe_id=str(steps))
-        boards.append(board(found, None, kind=kind))
+            of_recipe = {"steps": recipe.training.steps, "recipe_id": recipe.id}
+            found += rows(noisy(both, 6, 0.001, rng), **of_recipe)
+        boards.append(board(found, None, kind=kind, recipes=bodies(*recipes)))
     made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
     assert decisions(made)["training"] == decision
     assert "training" not in decisions(make_verdicts(boards[1]))

@@ -25,15 +25,10 @@ from lcma.harness.results.verdicts import make_verdicts
 from lcma.harness.text import to_json
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.expansion import Trial
-from tests.harness.report.synthetic import DEMO, board, noisy, rows
+from tests.harness.report.synthetic import DEMO, board, bodies, noisy, rows, trained_for
 
 SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
 """Deviations that add up to zero, but for the last two seeds."""
-
-
-def bodies(*recipes):
-    """Recipes as a database has them."""
-    return {recipe.id: recipe.body for recipe in recipes}
 
 
 def shifted(shift, seeds=6, spread=1.0, base="checkerboard-even"):
@@ -257,12 +252,44 @@ def test_a_claim_is_of_the_longest_budget_under_which_all_its_rows_have_results(
     ("later", "decision"), [(-0.2, "supported"), (-0.02, "refuted"), (0.1, "refuted")]
 )
 def test_whether_a_gap_persists(later, decision):
-    short = rows(shifted(-0.2))
-    long = rows(shifted(later, spread=0.5), steps=1000, recipe_id="s" * 20)
-    made = make_verdicts(board(short + long))
+    recipes = [trained_for(steps) for steps in (250, 1000)]
+    short = rows(shifted(-0.2), recipe_id=recipes[0].id)
+    long = rows(shifted(later, spread=0.5), steps=1000, recipe_id=recipes[1].id)
+    made = make_verdicts(board(short + long, recipes=bodies(*recipes)))
     (one,) = (one for one in made.verdicts if one.claim.key == "persistence")
     assert one.decision == decision
     assert one.claim.lengths == (250, 1000)
+
+
+def test_lengths_of_a_recipe_are_found_where_another_set_has_one_of_them_alone():
+    """Recipes are of no data set: what one differs in on one set, it need not on another."""
+    other_masks = {"model": {"architecture": {"masks": "even-first"}}}
+    recipes = [trained_for(250), trained_for(500), trained_for(250, other_masks)]
+    objects, faces = "cifar10-16", {"dataset": "celeba64-16", "data_digest": "f" * 64}
+    found = [
+        *rows(shifted(-0.2), dataset=objects, recipe_id=recipes[0].id),
+        *rows(shifted(-0.3, spread=0.5), dataset=objects, recipe_id=recipes[1].id, steps=500),
+        *rows(shifted(5.0), dataset=objects, recipe_id=recipes[2].id),
+        *rows(shifted(-0.4), recipe_id=recipes[0].id, **faces),
+    ]
+    boards = [
+        board(found, recipes=bodies(*recipes)),
+        board(
+            [one | {"images": 99} if one in found[-12:] else one for one in found],
+            recipes=bodies(*recipes),
+        ),
+    ]
+    for made in boards:
+        settings = {(g.dataset, g.recipe_id): g.settings for g in made.groups}
+        masks = "model.architecture.masks="
+        assert settings[objects, recipes[0].id] == f"{masks}odd-first"
+        assert settings[objects, recipes[2].id] == f"{masks}even-first"
+        assert settings[faces["dataset"], recipes[0].id] == ""
+        claims = [one.claim for one in make_verdicts(made).verdicts]
+        (persistence,) = (one for one in claims if one.key == "persistence")
+        assert persistence.lengths == (250, 500)
+        (one,) = (one for one in claims if one.key == "faces")
+        assert {cells.group.recipe_id for cells in one.members} == {recipes[0].id}
 
 
 @pytest.mark.parametrize(("moved", "decision"), [(0.1, "supported"), (0.6, "refuted")])
@@ -292,7 +319,8 @@ def test_whether_faces_gain_more(faces, objects, decision, variant):
     of_faces = {"dataset": "celeba64-16", "variant": variant, "data_digest": "f" * 64}
     one = rows(shifted(faces), **of_faces)
     other = rows(shifted(objects, spread=0.5), dataset="cifar10-16")
-    large = rows(shifted(0.0), dataset="cifar10", data_digest="e" * 64, size=32)
+    of_large = {"dataset": "cifar10", "data_digest": "e" * 64, "size": 32, "recipe_id": "9" * 20}
+    large = rows(shifted(0.0), **of_large)
     made = make_verdicts(board(one + other + large))
     (claim,) = (one for one in made.verdicts if one.claim.key == "faces")
     assert claim.decision == decision
