@@ -10,12 +10,15 @@ from lcma import db
 from lcma.db import Store
 from lcma.harness.place import Place, find_place
 from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
+from lcma.sweeps import factorizations
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lcma.harness.report.notebook import BoardView
     from lcma.harness.run.plan import Plan
     from lcma.harness.run.sweep import LaunchReport, Progress
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from lcma.sweeps.recipe import Recipe
 
 Where = str | int | float | None
+
+Database = Store | str | os.PathLike[str] | None
+
+SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Spec
+
+Names = str | Sequence[str] | None
 
 
 def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -> Store:
@@ -39,8 +48,8 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
         write: Allow writing, and make the database if there is none.
 
     Returns:
-        The store, a context manager. `store.sql(query)`, `store.results(...)` and
-        `store.view(name, ...)` give data frames, `store.maps(...)` contribution maps.
+        The store, a context manager. `store.sql(query)` and `store.view(name, ...)` give data
+        frames, `store.maps(...)` contribution maps, `store.sweeps()` the sweeps.
 
     Raises:
         UserError: If there is no database to read, or one that this version cannot use.
@@ -51,11 +60,18 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
 
 
 def plan(
-    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
-    store: Store | str | None = None,
+    spec: SpecLike,
+    store: Database = None,
     *,
     data: str | os.PathLike[str] | None = None,
-    **overrides: Any,
+    flow: Names = None,
+    dataset: Names = None,
+    factorization: Names = None,
+    profile: str | None = None,
+    seeds: int | Sequence[int] | None = None,
+    budgets: int | Sequence[int] | None = None,
+    steps: int | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> "Plan":
     """Plan a sweep against a database: what is new, there already, running or invalid.
 
@@ -67,7 +83,14 @@ def plan(
             mapping, or a spec.
         store: The database or its URL; by default as in `connect`. It may not exist yet.
         data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
-        **overrides: As in `launch`.
+        flow: The flow, or flows, in place of the spec's.
+        dataset: The same of data sets.
+        factorization: The same of factorizations, under any of their names.
+        profile: The profile in place of the spec's.
+        seeds: How many seeds, or which, in place of the spec's.
+        budgets: The steps of pretraining, one number or several, in place of the spec's.
+        steps: The steps of training in place of the recipe's.
+        recipe: A mapping laid over the recipe.
 
     Returns:
         The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what its
@@ -81,14 +104,26 @@ def plan(
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    made = make_plan(_read_spec(spec, place, **overrides), place, opened)
+    given = _read_spec(
+        spec,
+        place,
+        flow=flow,
+        dataset=dataset,
+        factorization=factorization,
+        profile=profile,
+        seeds=seeds,
+        budgets=budgets,
+        steps=steps,
+        recipe=recipe,
+    )
+    made = make_plan(given, place, opened)
     predicted = predict_hours(made, opened, made.spec.gpus)
     return replace(made, power=predict_power(made, list_histories(opened), predicted))
 
 
 def launch(
-    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
-    store: Store | str | None = None,
+    spec: SpecLike,
+    store: Database = None,
     *,
     data: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] | None = None,
@@ -100,9 +135,17 @@ def launch(
     max_hours: float | None = None,
     retry: bool = False,
     skip_invalid: bool = False,
+    any_code: bool = False,
     tensorboard: str | os.PathLike[str] | None = None,
     progress: "Callable[[Progress], None] | None" = None,
-    **overrides: Any,
+    flow: Names = None,
+    dataset: Names = None,
+    factorization: Names = None,
+    profile: str | None = None,
+    seeds: int | Sequence[int] | None = None,
+    budgets: int | Sequence[int] | None = None,
+    steps: int | None = None,
+    recipe: Mapping[str, Any] | None = None,
 ) -> "LaunchReport":
     """Run what is missing of a sweep, as `lcma launch` does, and report how it ended.
 
@@ -127,11 +170,18 @@ def launch(
         max_hours: Hours by the wall after which it ends.
         retry: Run failed and diverged jobs again.
         skip_invalid: Run the rest where cells cannot be run.
+        any_code: Run on hosts of the cluster that have other code or another PyTorch, too.
         tensorboard: A folder for curves as TensorBoard reads them.
         progress: Called with a `Progress` as jobs go on: `.ended` of `.total`, `.running`,
             and `.message` when something happened.
-        **overrides: In place of the spec's own: `flow`, `dataset`, `profile`, `seeds` (a number, or
-            which), `budgets`, `steps` (of training), and `recipe`, a mapping laid over the recipe.
+        flow: As in `plan`, and so are all that follow.
+        dataset: Data sets.
+        factorization: Factorizations.
+        profile: Profile.
+        seeds: How many seeds, or which.
+        budgets: Steps of pretraining.
+        steps: Steps of training.
+        recipe: A mapping laid over the recipe.
 
     Returns:
         The report: `.sweep_id`, `.reports` by job, and `.lost`, the number of jobs without a
@@ -159,16 +209,82 @@ def launch(
         max_hours=max_hours,
         retry=retry,
         skip_invalid=skip_invalid,
+        any_code=any_code,
         tensorboard=None if tensorboard is None else Path(tensorboard),
         arguments="lcma.launch",
     )
     observer = Callback(progress or (lambda _: None))
-    report, _ = launch_sweep(_read_spec(spec, place, **overrides), place, options, observer)
+    given = _read_spec(
+        spec,
+        place,
+        flow=flow,
+        dataset=dataset,
+        factorization=factorization,
+        profile=profile,
+        seeds=seeds,
+        budgets=budgets,
+        steps=steps,
+        recipe=recipe,
+    )
+    report, _ = launch_sweep(given, place, options, observer)
     return report
 
 
+def results(
+    store: Database = None,
+    *,
+    sweep: str | None = None,
+    factorization: str | Collection[str] | None = None,
+    **where: Where | tuple[Where, ...],
+) -> "pd.DataFrame":
+    """Read the results, a row for each: the view `trial_results` as a data frame.
+
+    Example:
+        >>> lcma.results("lcma.db", sweep="demo", factorization=["low", "conventional"])
+
+    Args:
+        store: The database or its URL; by default as in `connect`.
+        sweep: The name or id of a sweep; by default all results.
+        factorization: Only these, under any of their names.
+        **where: By column of the view `trial_results` (flow, dataset, seed, protocol, ...) the
+            value, or a tuple of values, that it may have.
+
+    Returns:
+        The results, in the order of the view; docs/database.md has its columns.
+
+    Raises:
+        UserError: For an unknown sweep, column or factorization, and for a value that no result
+            has.
+    """
+    opened = _open(store)
+    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    found = opened.results(sweep_id=sweep_id, **where)
+    if found.empty:
+        require_results(opened, sweep_id, where, "{name}=")
+    if factorization is None or found.empty:
+        return found
+    own = opened.conventional_factorizations()
+    names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
+    present = set(found["factorization"])
+    # A plug-in's rule is known by its results, wherever the plug-in is now.
+    requested = {one if one in present else factorizations.normalize(one) for one in names}
+    chosen = [
+        bool(
+            requested
+            & factorizations.synonyms(name, conventional=own.get(recipe, ""), splits=splits)
+        )
+        for name, recipe, splits in zip(
+            found["factorization"], found["recipe_id"], found["splits"], strict=True
+        )
+    ]
+    if not any(chosen):
+        known = ", ".join(sorted(present))
+        raise UserError(f"no results of {', '.join(sorted(requested))} here: there are {known}")
+    return found[chosen].reset_index(drop=True)
+
+
 def board(
-    store: Store | str | None = None,
+    store: Database = None,
     *,
     by: str = BITS_PER_DIM,
     sweep: str | None = None,
@@ -201,7 +317,7 @@ def board(
     from lcma.harness.report.notebook import BoardView
     from lcma.harness.results.board import filter_board, read_board
 
-    opened = store if isinstance(store, Store) else connect(store)
+    opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
     if not found.groups:
@@ -213,7 +329,7 @@ def board(
 
 
 def load_flow(
-    store: Store | str | None, trial: str, *, runs: str | os.PathLike[str] | None = None
+    store: Database, trial: str, *, runs: str | os.PathLike[str] | None = None
 ) -> "tuple[Flow, Recipe]":
     """Load a trained flow from its weights.
 
@@ -234,12 +350,16 @@ def load_flow(
     """
     from lcma.harness.run import weights
 
-    opened = store if isinstance(store, Store) else connect(store)
+    opened = _open(store)
     return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))
 
 
+def _open(store: Database) -> Store:
+    return store if isinstance(store, Store) else connect(store)
+
+
 def _place(
-    store: Store | str | None,
+    store: Database,
     runs: str | os.PathLike[str] | None,
     data: str | os.PathLike[str] | None,
     *,
@@ -256,16 +376,17 @@ def _place(
 
 
 def _read_spec(
-    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    spec: SpecLike,
     place: Place,
     *,
-    flow: str | Sequence[str] | None = None,
-    dataset: str | Sequence[str] | None = None,
-    profile: str | None = None,
-    seeds: int | Sequence[int] | None = None,
-    budgets: Sequence[int] | None = None,
-    steps: int | None = None,
-    recipe: Mapping[str, Any] | None = None,
+    flow: Names,
+    dataset: Names,
+    factorization: Names,
+    profile: str | None,
+    seeds: int | Sequence[int] | None,
+    budgets: int | Sequence[int] | None,
+    steps: int | None,
+    recipe: Mapping[str, Any] | None,
 ) -> Spec:
     from lcma.harness.data import know_own
     from lcma.sweeps.settings import merge
@@ -278,10 +399,19 @@ def _read_spec(
     own = {} if steps is None else {"training": {"steps": steps}}
     return specs.with_overrides(
         spec,
-        flow=flow if flow is None or isinstance(flow, str) else ",".join(flow),
-        dataset=dataset if dataset is None or isinstance(dataset, str) else ",".join(dataset),
+        flow=_join(flow),
+        dataset=_join(dataset),
+        factorization=_join(factorization),
         profile=profile,
         seeds=seeds if seeds is None else tuple(range(seeds) if isinstance(seeds, int) else seeds),
-        budgets=None if budgets is None else tuple(budgets),
+        budgets=budgets if budgets is None else _as_tuple(budgets),
         recipe=merge(own, recipe or {}),
     )
+
+
+def _join(names: Names) -> str | None:
+    return names if names is None or isinstance(names, str) else ",".join(names)
+
+
+def _as_tuple(numbers: int | Sequence[int]) -> tuple[int, ...]:
+    return (numbers,) if isinstance(numbers, int) else tuple(numbers)

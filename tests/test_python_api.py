@@ -69,6 +69,46 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     assert len(lcma.board("lcma.db", flow=("glow", "realnvp"))) == 2
 
 
+def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
+    whole = lcma.results(Path("lcma.db"))
+    assert len(whole) == 4
+    low = lcma.results("lcma.db", sweep="first", factorization="low", seed=1)
+    assert list(zip(low["factorization"], low["seed"], strict=True)) == [("LL", 1)]
+    own = lcma.results("lcma.db", factorization="conventional")
+    assert set(own["factorization"]) == {"checkerboard-even"}
+    assert len(lcma.results("lcma.db", factorization=["checkerboard", "LL"])) == 4
+    for given, words in (
+        ({"sweep": "second"}, "no sweep 'second'"),
+        ({"flow": "glow"}, "no results with flow=glow: there are realnvp"),
+        ({"factorization": "high"}, "no results of high here: there are LL, checkerboard-even"),
+        ({"factorization": "hihg"}, "unknown factorization"),
+        ({"sweeps": "first"}, "no column 'sweeps'"),
+    ):
+        with pytest.raises(lcma.UserError, match=words):
+            lcma.results("lcma.db", **given)
+
+
+def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
+    seen: list[lcma.Progress] = []
+    report = lcma.launch(
+        notebook["sweep"], "lcma.db", local=True, progress=seen.append, seeds=[7], budgets=10
+    )
+    ended = [one for one in seen if one.message.startswith("done ")]
+    assert [one.ended for one in ended] == [1, 2, 3]
+    assert {one.total for one in seen if one.ended} == {len(report.reports)} == {3}
+
+
+def test_a_plan_takes_the_overrides_of_the_command() -> None:
+    plan = lcma.plan(
+        "demo", factorization=["low", "random"], budgets=20, seeds=2, dataset="photos8"
+    )
+    frame = plan.to_pandas()
+    assert set(frame["factorization"]) == {"low", "random"}
+    assert set(frame["budget"].dropna()) == {20}
+    with pytest.raises(TypeError, match=r"plan\(\) got an unexpected keyword argument 'seed'"):
+        lcma.plan("demo", seed=2)
+
+
 def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
     report = lcma.launch(notebook["sweep"], "lcma.db", local=True)
     assert (report.sweep_id, report.reports, report.lost) == (
@@ -152,6 +192,27 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert getattr(lcma, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcma.nothing  # noqa: B018
+    assert re.fullmatch(r"\d+\.\d+.*", lcma.__version__)
+
+
+def test_hours_that_are_used_up_end_a_launch_with_a_public_error(
+    tmp_path: Path, few_photos_root: Path
+) -> None:
+    sweep = {
+        "name": "late",
+        "matrix": {"flow": "realnvp", "dataset": "photos8", "factorization": "conventional"},
+        "seeds": 2,
+        "recipe": {"training": {"steps": 20}},
+    }
+    with pytest.raises(lcma.LimitReachedError):
+        lcma.launch(
+            sweep,
+            tmp_path / "lcma.db",
+            data=few_photos_root,
+            runs=tmp_path / "runs",
+            local=True,
+            max_hours=1e-9,
+        )
 
 
 @pytest.mark.slow

@@ -287,6 +287,9 @@ class Callback:
         self._call(self._last)
 
     def job_ended(self, title: str, report: Report) -> None:
+        # `update` comes once for all that ended since the last time.
+        ended = self._last.ended + 1
+        self._last = replace(self._last, ended=ended, total=max(self._last.total, ended))
         why = report.message.strip().splitlines()
         self.note(f"{report.ending} {title}" + (f": {why[-1]}" if why else ""))
 

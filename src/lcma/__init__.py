@@ -1,16 +1,19 @@
 """A benchmark harness with a results database for factorizations of multi-scale flows.
 
-`connect` opens a database, `plan` and `launch` run sweeps, `board` ranks their results, `load_flow`
-loads what was trained; `factorization`, `flow` and `measure` register plug-ins. docs/python.md has
-examples.
+`connect` opens a database, `plan` and `launch` run sweeps, `results` reads their results, `board`
+ranks them, `load_flow` loads what was trained; `factorization`, `flow` and `measure` register
+plug-ins. docs/python.md has examples.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcma.harness.api import board, connect, launch, load_flow, plan
+    from lcma.db import Store
+    from lcma.harness.api import board, connect, launch, load_flow, plan, results
     from lcma.harness.run.driver import LaunchStoppedError
+    from lcma.harness.run.limits import LimitReachedError
+    from lcma.harness.run.plan import Plan
     from lcma.harness.run.sweep import LaunchReport, Progress
     from lcma.sweeps.errors import UserError
     from lcma.sweeps.plugins import factorization, flow, measure
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 _WHERE = {
     "LaunchReport": "lcma.harness.run.sweep",
     "LaunchStoppedError": "lcma.harness.run.driver",
+    "LimitReachedError": "lcma.harness.run.limits",
+    "Plan": "lcma.harness.run.plan",
     "Progress": "lcma.harness.run.sweep",
+    "Store": "lcma.db",
     "UserError": "lcma.sweeps.errors",
     "board": "lcma.harness.api",
     "connect": "lcma.harness.api",
@@ -28,12 +34,16 @@ _WHERE = {
     "load_flow": "lcma.harness.api",
     "measure": "lcma.sweeps.plugins",
     "plan": "lcma.harness.api",
+    "results": "lcma.harness.api",
 }
 
 __all__ = [
     "LaunchReport",
     "LaunchStoppedError",
+    "LimitReachedError",
+    "Plan",
     "Progress",
+    "Store",
     "UserError",
     "board",
     "connect",
@@ -43,11 +53,14 @@ __all__ = [
     "load_flow",
     "measure",
     "plan",
+    "results",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # Planning must import neither torch nor SQLAlchemy, so that nothing is imported before its use.
+    # `import lcma` alone must import neither torch nor SQLAlchemy.
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("lcma")
     if name not in _WHERE:
         raise AttributeError(f"module 'lcma' has no attribute {name!r}")
     found = getattr(importlib.import_module(_WHERE[name]), name)
