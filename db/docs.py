@@ -1,6 +1,7 @@
 """The reference part of docs/database.md, rendered from the schema (`python -m lcma.db.docs`)."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,7 +18,8 @@ BEGIN = "<!-- The rest is rendered by `python -m lcma.db.docs docs/database.md`.
 def render() -> str:
     """Return every table, view and column with type and meaning, as Markdown."""
     parts = ["## Tables", *(_table(table) for table in metadata.sorted_tables)]
-    parts += ["## Views", *(_table(view) for view in views.tables.values())]
+    parts += ["## Views", _index(views.tables.values())]
+    parts += [_table(view) for view in views.tables.values()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,6 +51,13 @@ def _table(table: sa.Table) -> str:
     notes += [f"Index: ({columns})." for columns in indices]
     if notes:
         lines += ["", " ".join(notes)]
+    return "\n".join(lines)
+
+
+def _index(tables: Iterable[sa.Table]) -> str:
+    lines = ["| view | what it has |", "| --- | --- |"]
+    for relation in map(describe_relation, tables):
+        lines.append(f"| [`{relation.name}`](#{relation.name}) | {relation.meaning} |")
     return "\n".join(lines)
 
 

@@ -69,12 +69,6 @@ def test_the_paired_difference_of_the_examples_is_right(filled: Any) -> None:
     assert run_sql(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
 
 
-def test_every_view_is_in_the_list(crowded_url: str) -> None:
-    listed, _, _ = DOCUMENT.read_text(encoding="utf-8").partition("## Examples")
-    rows = re.findall(r"^\| (`.*`) \|", listed.partition("## Views")[2], flags=re.MULTILINE)
-    assert {name.strip("`") for row in rows for name in row.split(", ")} == set(views.tables)
-
-
 def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
     """Block after block, as it stands but for the place of the database."""
     names: dict[str, Any] = {}
