@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lcma.harness.report.tables import Table, TableColumn, render_table
+from lcma.harness.tables import Table, TableColumn, render_table
 
 COLUMNS = (
     TableColumn("factorization"),
