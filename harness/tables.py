@@ -166,21 +166,21 @@ class _Fitted:
         found = _rich_table(self.table, compact=self.compact)
         cells = [[str(cell) for cell in (column.header, *column.cells)] for column in found.columns]
         widths = [max(map(cell_len, texts)) for texts in cells]
+        turns = [j + 1 if column.cut else 0 for j, column in enumerate(self.table.columns)]
         least = [
-            width
+            1
+            if turn
+            else width
             if column.no_wrap
-            else 1
-            if column.overflow == "ellipsis"
             else max((cell_len(word) for text in texts for word in text.split()), default=0)
-            for column, texts, width in zip(found.columns, cells, widths, strict=True)
+            for turn, column, texts, width in zip(turns, found.columns, cells, widths, strict=True)
         ]
-        first = [j + 1 if column.cut else 0 for j, column in enumerate(self.table.columns)]
         whole = Measurement.get(console, options.update(width=10**6), found).maximum
         for _ in range(whole - options.max_width):
             # What is cut, then the widest that can still be narrowed; text at the right, as of
             # numbers, at last.
             room = [
-                (found.columns[j].justify == "left", first[j], width, j)
+                (found.columns[j].justify == "left", turns[j], width, j)
                 for j, width in enumerate(widths)
                 if width > least[j]
             ]
