@@ -15,27 +15,17 @@ from lcma.harness.text import printable
 
 def render_verification(verified: Verified) -> Group:
     """Return the measures of both trainings, in what their environments differ, and the verdict."""
-    table = Table(
-        columns=(
-            TableColumn("measure"),
-            TableColumn("stored", kind="number", places=6),
-            TableColumn("again", kind="number", places=6),
-            TableColumn("difference", right=True),
-        ),
-        rows=tuple(
-            (
-                one.name,
-                one.stored.value,
-                one.again.value,
-                "equal" if one.equal else f"{one.difference:.2g}",
-            )
-            for one in verified.comparisons
-        ),
+    columns = (
+        TableColumn("measure"),
+        *(TableColumn(name, kind="number", places=6) for name in ("stored", "again")),
+        TableColumn("difference", right=True),
     )
-    parts: list[RenderableType] = [
-        Text(printable(describe_trial(verified.trial))),
-        render_table(table),
-    ]
+    rows = []
+    for one in verified.comparisons:
+        difference = "equal" if one.equal else f"{one.difference:.2g}"
+        rows.append((one.name, one.stored.value, one.again.value, difference))
+    table = render_table(Table(columns, tuple(rows)))
+    parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial))), table]
     if verified.uncompared:
         names = ", ".join(verified.uncompared)
         parts.append(Text(printable(f"not compared, since only one has them: {names}")))

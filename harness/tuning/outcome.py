@@ -259,14 +259,8 @@ def render_patterns(outcome: PatternOutcome) -> RenderableType:
         (base.name, *("" for _ in steps[1:]), base.mean, _word(base.state, base.reason))
         for base in outcome.baselines
     )
-    table = Table(
-        columns=(
-            TableColumn("pattern"),
-            *(_number(str(one), 4) for one in steps),
-            TableColumn("state"),
-        ),
-        rows=(*patterns, *baselines),
-    )
+    columns = TableColumn("pattern"), *(_number(str(s), 4) for s in steps), TableColumn("state")
+    table = Table(columns, rows=(*patterns, *baselines))
     left = len(outcome.rows) - _FURTHEST
     legend = (
         f"{shown} on the holdout part after so many steps, each a training of its own, over "
@@ -323,29 +317,18 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
         TableColumn("images", kind="number"),
         TableColumn("state"),
     )
-    rows = tuple(
-        (
-            "" if row.number is None else row.number,
-            row.name if row.budget is None else row.budget,
-            row.n,
-            row.mean,
-            row.test_mean,
-            *((" ".join(f"{value:.4f}" for value in row.values),) if valued else ()),
-            row.cost_seconds,
-            row.saved_seconds,
-            row.cost_images,
-            _state(row),
-        )
-        for row in outcome.rows
-    )
-    best = outcome.best
-    styles = {
-        (i, j): "bold"
-        for i, row in enumerate(outcome.rows)
-        for j in range(len(columns))
-        if best is not None and row.number == best.number
-    }
-    table = Table(columns, rows, title=f"Study {outcome.study}", styles=styles)
+    best, rows = outcome.best, []
+    styles: dict[tuple[int, int], str] = {}
+    for i, row in enumerate(outcome.rows):
+        number = "" if row.number is None else row.number
+        budget = row.name if row.budget is None else row.budget
+        values = [" ".join(f"{value:.4f}" for value in row.values)] if valued else []
+        means = row.n, row.mean, row.test_mean
+        costs = row.cost_seconds, row.saved_seconds, row.cost_images
+        rows.append((number, budget, *means, *values, *costs, _state(row)))
+        if best is not None and row.number == best.number:
+            styles |= {(i, j): "bold" for j in range(len(columns))}
+    table = Table(columns, tuple(rows), title=f"Study {outcome.study}", styles=styles)
     return Group(render_table(table, compact=True), Text(_legend(outcome)))
 
 

@@ -281,14 +281,10 @@ def _render_counts(counts: JobCounts) -> RenderableType:
 def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
     stacked = any(job.stack_id is not None for job in running)
     columns = (
-        TableColumn("running"),
-        TableColumn("id"),
-        TableColumn("budget", kind="number"),
-        TableColumn("seed", kind="number"),
+        *map(TableColumn, ("running", "id")),
+        *(TableColumn(name, kind="number") for name in ("budget", "seed")),
         TableColumn("step", right=True),
-        TableColumn("by"),
-        TableColumn("lease"),
-        *((TableColumn("stack"),) if stacked else ()),
+        *map(TableColumn, ("by", "lease", "stack") if stacked else ("by", "lease")),
     )
     rows, styles = [], {}
     for i, job in enumerate(running):
@@ -297,16 +293,10 @@ def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
         if lease_is_over(job, now):
             lease = f"over since {-left:.0f} s"
             styles[i, 6] = "red"
-        row = (
-            name_experiment(job),
-            short_id(job.job_id),
-            job.budget,
-            job.seed,
-            f"{job.step}/{job.steps}",
-            f"{job.owner} on {job.host}",
-            lease,
-        )
-        rows.append((*row, job.stack_id and short_id(job.stack_id)) if stacked else row)
+        row = [name_experiment(job), short_id(job.job_id), job.budget, job.seed]
+        row += [f"{job.step}/{job.steps}", f"{job.owner} on {job.host}", lease]
+        row += [job.stack_id and short_id(job.stack_id)] if stacked else []
+        rows.append(tuple(row))
     return render_table(Table(columns, tuple(rows), styles=styles), compact=True)
 
 
@@ -369,16 +359,9 @@ def _render_cells(cells: Sequence[CellState], room: int | None) -> list[Renderab
             styles[i, 1] = "green"
         if lost:
             styles[i, 4] = "red"
-        rows.append(
-            (
-                _name_cell(cell, subject=not heading, recipe=several_recipes),
-                f"{cell.done}/{cell.planned}",
-                cell.running or None,
-                cell.pending + cell.blocked or None,
-                lost or None,
-                cell.why or "",
-            )
-        )
+        name = _name_cell(cell, subject=not heading, recipe=several_recipes)
+        numbers = (cell.running or None, cell.pending + cell.blocked or None, lost or None)
+        rows.append((name, f"{cell.done}/{cell.planned}", *numbers, cell.why or ""))
     table = render_table(Table(columns, tuple(rows), styles=styles))
     if len(shown) == len(cells):
         return [table]
