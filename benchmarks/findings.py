@@ -49,7 +49,6 @@ from lcma.harness.report.curve_pictures import draw_charts
 from lcma.harness.report.export import parse_filters
 from lcma.harness.report.forest import draw_forest
 from lcma.harness.report.gallery import draw_maps
-from lcma.harness.report.tables import make_table, table_as_markdown
 from lcma.harness.report.targets import PictureTarget, format_of
 from lcma.harness.report.verdicts import (
     list_decisions,
@@ -66,6 +65,7 @@ from lcma.harness.results.curves import (
 )
 from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
+from lcma.harness.tables import make_table, table_as_markdown
 from lcma.harness.terminal import Console, print_error, print_line
 from lcma.harness.text import format_number
 from lcma.sweeps import factorizations

@@ -21,7 +21,7 @@ def list_sets(
         read_data_sets,
         tabulate_prepared_sets,
     )
-    from lcma.harness.report.tables import render_table
+    from lcma.harness.tables import render_table
     from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
 

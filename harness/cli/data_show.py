@@ -28,7 +28,7 @@ def show(
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_set, set_as_dict, tabulate_channels
     from lcma.harness.report.pictures import draw_contact_sheet
-    from lcma.harness.report.tables import render_table
+    from lcma.harness.tables import render_table
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import to_json
 

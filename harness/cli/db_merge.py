@@ -56,21 +56,15 @@ def merge(
 def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
     from dataclasses import asdict
 
-    from rich.table import Table
-
-    from lcma.harness.terminal import Console, print_line, text_cell
+    from lcma.harness.tables import Table, TableColumn, render_table
+    from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import format_count
 
-    table = Table("table", "new", "completed", "equal", "conflicting", "left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, counts in report.tables.items():
-        if any(asdict(counts).values()):
-            table.add_row(
-                text_cell(name), *(text_cell(number) for number in asdict(counts).values())
-            )
-    console = Console()
-    console.print(table)
+    numbers = ("new", "completed", "equal", "conflicting", "left")
+    columns = (TableColumn("table"), *(TableColumn(name, kind="number") for name in numbers))
+    counted = {name: tuple(asdict(counts).values()) for name, counts in report.tables.items()}
+    lines = tuple((name, *counts) for name, counts in counted.items() if any(counts))
+    Console().print(render_table(Table(columns, lines)))
     if report.changed:
         rows = sum(counts.new + counts.completed for counts in report.tables.values())
         came = "would come" if report.dry_run else "came"

@@ -42,14 +42,13 @@ def gc(
     json: Json = False,
 ) -> None:
     """Remove checkpoints and weights that nobody needs, even while workers run."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness import storage
     from lcma.harness.place import find_place
     from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+    from lcma.harness.tables import Table, TableColumn, render_table
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
 
@@ -77,13 +76,15 @@ def gc(
         return
     console = Console()
     if rows:
-        table = Table("what", "files", "size", box=box.SIMPLE_HEAD)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for what, count, size in rows:
-            table.add_row(DESCRIPTIONS[what], str(count), format_size(size))
-        table.add_row("total", str(total[0]), format_size(total[1]))
-        console.print(table)
+        columns = (
+            TableColumn("what"),
+            TableColumn("files", kind="number"),
+            TableColumn("size", right=True),
+        )
+        described = [*((DESCRIPTIONS[what], n, size) for what, n, size in rows), ("total", *total)]
+        lines = tuple((text, n, format_size(size)) for text, n, size in described)
+        console.print(render_table(Table(columns, lines)))
+        console.print()
     freed = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
     console.print(Text(freed), soft_wrap=True)
     if unknown[0]:

@@ -73,7 +73,7 @@ def sql(
 def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
     from rich.text import Text
 
-    from lcma.harness.report.tables import make_table, render_rows, table_as_csv, table_as_json
+    from lcma.harness.tables import make_table, render_rows, table_as_csv, table_as_json
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count
 

@@ -12,7 +12,16 @@ from rich.text import Text
 
 from lcma.db import Bar, QueryResult
 from lcma.harness.report.meanings import RANK
-from lcma.harness.report.tables import (
+from lcma.harness.results.board import (
+    ENOUGH,
+    Board,
+    BoardRow,
+    Group,
+    factorization_label,
+    name_measure,
+    name_unit,
+)
+from lcma.harness.tables import (
     Table,
     TableColumn,
     flag_as_stored,
@@ -20,14 +29,6 @@ from lcma.harness.report.tables import (
     render_table,
     table_as_markdown,
     tables_as_latex,
-)
-from lcma.harness.results.board import (
-    ENOUGH,
-    Board,
-    BoardRow,
-    Group,
-    factorization_label,
-    name_unit,
 )
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.factorizations import is_word
@@ -208,11 +209,6 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
         styles={(i, j): _style(one) for i, one in enumerate(lines) for j in range(len(columns))},
         bold=frozenset((i, j) for i in best for j in (0, 3) if len(ranks) > 1),
     )
-
-
-def name_measure(measure: str) -> str:
-    """Return a measure's name as shown."""
-    return "bits/dim" if measure == BITS_PER_DIM else printable(measure)
 
 
 def describe_direction(board: Board) -> str:

@@ -9,12 +9,6 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.report.tables import (
-    Table,
-    TableColumn,
-    render_table,
-    table_as_markdown,
-)
 from lcma.harness.report.verdicts import list_settings
 from lcma.harness.results.board import ENOUGH, name_unit
 from lcma.harness.results.budgets import (
@@ -27,6 +21,12 @@ from lcma.harness.results.budgets import (
 )
 from lcma.harness.results.lookup import label_options
 from lcma.harness.results.statistics import PairedTest
+from lcma.harness.tables import (
+    Table,
+    TableColumn,
+    render_table,
+    table_as_markdown,
+)
 from lcma.harness.text import (
     escape_markdown,
     format_duration,

@@ -5,14 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from lcma.harness.report.board import name_measure
-from lcma.harness.results.board import name_unit
+from lcma.harness.results.board import name_measure, name_unit
 from lcma.harness.results.curves import (
     CurveChart,
     CurveCharts,
@@ -22,53 +19,57 @@ from lcma.harness.results.curves import (
     LineKey,
 )
 from lcma.harness.results.statistics import Summary
-from lcma.harness.text import format_number, printable
+from lcma.harness.tables import Table, TableColumn, render_table
+from lcma.harness.text import format_number
 
 
 def render_curves(found: CurveCharts) -> RenderableType:
     """Return the last value of each line's mean, for a terminal."""
     parts: list[RenderableType] = []
     for chart in found.charts:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column("factorization", overflow="fold")
-        for heading in ("n", "seeds", "lost"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for panel in chart.panels:
-            heading = panel.part or panel.label
-            table.add_column(printable(heading), justify="right", overflow="fold")
-            table.add_column("at step", justify="right", no_wrap=True)
-        if chart.by is not None:
-            table.add_column(name_measure(chart.by.name), justify="right", overflow="fold")
-        for key, lines in _by_line(chart):
-            shown = [line for line in lines if line is not None]
-            seeds = max(shown, key=lambda line: len(line.seeds)).seeds
-            lost = sum(seed.lost for seed in seeds)
-            table.add_row(
-                Text(key.name),
-                str(max(line.n for line in shown)),
-                str(len(seeds)),
-                str(lost) if lost else "-",
-                *(text for line in lines for text in _last(line)),
-                *([] if chart.by is None else [_describe_end(chart.ends.get(key.name))]),
-            )
-        parts += [
-            Text(chart.key.title, style="bold"),
-            Text(describe_chart_key(chart), style="dim"),
-            table,
-        ]
-        if chart.by is not None:
-            line = (
-                f"{name_measure(chart.by.name)} of trained trials, in {name_unit(chart.by.unit)} "
-                f"({chart.by.direction} is better): mean and half of the 95 % t-interval over seeds"
-            )
-            parts.append(Text(line, style="dim"))
-        parts += [*(Text(printable(note), style="dim") for note in chart.notes), Text()]
+        parts += [render_table(_table(chart), compact=True), Text()]
     if found.left_out:
         number = len(found.charts)
         are = "is" if number == 1 else "are"
         shown_of = f"{number} of {number + found.left_out} pictures {are} drawn"
         parts += [Text(f"{shown_of}: choose with --flow, --dataset or --profile."), Text()]
     return Lines(*parts)
+
+
+def _table(chart: CurveChart) -> Table:
+    columns = [TableColumn("factorization")]
+    columns += [TableColumn(name, kind="number") for name in ("n", "seeds", "lost")]
+    for panel in chart.panels:
+        columns.append(TableColumn(panel.part or panel.label, kind="number", places=4))
+        columns.append(TableColumn("at step", kind="number"))
+    notes = list(chart.notes)
+    if chart.by is not None:
+        measure = name_measure(chart.by.name)
+        columns.append(TableColumn(measure, right=True))
+        what = (
+            f"{measure} of trained trials, in {name_unit(chart.by.unit)} ({chart.by.direction} is "
+            "better): mean and half of the 95 % t-interval over seeds"
+        )
+        notes = [what, *notes]
+    rows: list[tuple[Any, ...]] = []
+    for key, lines in _by_line(chart):
+        shown = [line for line in lines if line is not None]
+        seeds = max(shown, key=lambda line: len(line.seeds)).seeds
+        row: list[Any] = [key.name, max(line.n for line in shown), len(seeds)]
+        row.append(sum(seed.lost for seed in seeds) or None)
+        for line in lines:
+            step, value = line.mean[-1] if line is not None and line.mean else (None, None)
+            row += [value, step]
+        if chart.by is not None:
+            row.append(_describe_end(chart.ends.get(key.name)))
+        rows.append(tuple(row))
+    return Table(
+        tuple(columns),
+        tuple(rows),
+        title=chart.key.title,
+        under=describe_chart_key(chart),
+        notes=tuple(notes),
+    )
 
 
 def curves_as_records(found: CurveCharts, pictures: Sequence[Path]) -> list[dict[str, Any]]:
@@ -137,10 +138,3 @@ def _describe_end(found: Summary | None) -> str:
         return "-"
     half = "" if found.high is None else f" ± {format_number(found.high - found.mean)}"
     return f"{format_number(found.mean)}{half}, n = {found.n}"
-
-
-def _last(line: CurveLine | None) -> tuple[str, str]:
-    if line is None or not line.mean:
-        return "-", "-"
-    step, value = line.mean[-1]
-    return format_number(value), str(step)

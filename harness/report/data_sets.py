@@ -9,7 +9,7 @@ from lcma.harness import data
 from lcma.harness.data import Manifest
 from lcma.harness.data.bars import ComputedBar
 from lcma.harness.data.inspection import Duplicates, Inspection
-from lcma.harness.report.tables import Table, TableColumn
+from lcma.harness.tables import Table, TableColumn
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 

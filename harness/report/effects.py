@@ -8,11 +8,11 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.report.board import format_titles, name_measure
-from lcma.harness.report.tables import Table, TableColumn, render_table
-from lcma.harness.results.board import COMPARABLE, Group, name_unit
+from lcma.harness.report.board import format_titles
+from lcma.harness.results.board import COMPARABLE, Group, name_measure, name_unit
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.results.lookup import label_options
+from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.text import format_count, format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM
 

@@ -16,7 +16,13 @@ from lcma.harness.report.board import (
     board_as_markdown,
     board_table,
 )
-from lcma.harness.report.tables import (
+from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.results.board import Board, ColumnValue, read_board
+from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
+from lcma.harness.results.lookup import find_sweep, require_results
+from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
+from lcma.harness.results.verdicts import Verdicts, read_verdicts
+from lcma.harness.tables import (
     Table,
     TableColumn,
     make_table,
@@ -26,12 +32,6 @@ from lcma.harness.report.tables import (
     table_as_parquet,
     tables_as_latex,
 )
-from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, ColumnValue, read_board
-from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
-from lcma.harness.results.lookup import find_sweep, require_results
-from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
-from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.text import format_number, printable, to_json
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.transforms import blended_transform_factory
 
 from lcma.harness.files import write_file
-from lcma.harness.report.board import name_measure, name_row, summarize_group
+from lcma.harness.report.board import name_row, summarize_group
 from lcma.harness.report.figures import (
     BLUE,
     INK,
@@ -22,7 +22,7 @@ from lcma.harness.report.figures import (
     new_figure,
 )
 from lcma.harness.report.targets import require_picture
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_measure
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.errors import UserError

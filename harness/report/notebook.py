@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lcma.harness.report.board import board_table, group_table
-from lcma.harness.report.tables import table_as_html
 from lcma.harness.results.board import Board
+from lcma.harness.tables import table_as_html
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.report.tables import Table, TableColumn, render_table
 from lcma.harness.results.board import ENOUGH, Group
 from lcma.harness.results.power import (
     DIFFERENCES,
@@ -18,6 +17,7 @@ from lcma.harness.results.power import (
     Spread,
 )
 from lcma.harness.results.statistics import MOST_SEEDS, POWER
+from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.text import format_count, format_duration, format_number, printable
 
 MOST_NAMED = 3

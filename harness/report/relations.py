@@ -9,7 +9,7 @@ from rich.text import Text
 from lcma.db import locate
 from lcma.db.relations import Relation
 from lcma.db.sqlite import SqliteDatabase
-from lcma.harness.report.tables import Table, TableColumn, render_table
+from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.sweeps.errors import UserError
 
 

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.harness.report.board import describe_lost, fails_controls, short_settings
-from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.results.verdicts import (
     CLAIMS,
     OF_BITS_PER_DIM,
@@ -25,6 +24,7 @@ from lcma.harness.results.verdicts import (
     list_budgets,
     name_rule,
 )
+from lcma.harness.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
 

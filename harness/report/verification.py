@@ -4,27 +4,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.verification import Verified
-from lcma.harness.terminal import text_cell
+from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.text import printable
 
 
 def render_verification(verified: Verified) -> Group:
     """Return the measures of both trainings, in what their environments differ, and the verdict."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("measure")
-    for heading in ("stored", "again", "difference"):
-        table.add_column(heading, justify="right")
+    columns = (
+        TableColumn("measure"),
+        *(TableColumn(name, kind="number", places=6) for name in ("stored", "again")),
+        TableColumn("difference", right=True),
+    )
+    rows = []
     for one in verified.comparisons:
         difference = "equal" if one.equal else f"{one.difference:.2g}"
-        values = (f"{measure.value:.6f}" for measure in (one.stored, one.again))
-        table.add_row(text_cell(one.name), *values, difference)
+        rows.append((one.name, one.stored.value, one.again.value, difference))
+    table = render_table(Table(columns, tuple(rows)))
     parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial))), table]
     if verified.uncompared:
         names = ", ".join(verified.uncompared)

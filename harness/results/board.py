@@ -422,6 +422,11 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
     return replace(board, groups=tuple(groups))
 
 
+def name_measure(measure: str) -> str:
+    """Return a measure's name as shown."""
+    return "bits/dim" if measure == BITS_PER_DIM else printable(measure)
+
+
 def name_unit(unit: str) -> str:
     """Return a measure's unit as shown."""
     return "bits/dim" if unit == BITS.unit else printable(unit)

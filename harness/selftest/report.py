@@ -5,21 +5,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lcma.harness.selftest.campaign import CampaignOutcome
 from lcma.harness.selftest.comparison import SHOWN
 from lcma.harness.selftest.kills import Kill
 from lcma.harness.selftest.schedule import BOUNDARIES, STEP
+from lcma.harness.tables import Table, TableColumn, render_table
 
 
 def render_outcome(outcome: CampaignOutcome) -> RenderableType:
     """Return the report for a person."""
     return Group(
-        _boundaries(outcome.kills), _others(outcome.kills), Text(describe_outcome(outcome))
+        render_table(_boundaries(outcome.kills), compact=True),
+        Text(),
+        render_table(_others(outcome.kills), compact=True),
+        Text(),
+        Text(describe_outcome(outcome)),
     )
 
 
@@ -76,35 +79,31 @@ def outcome_as_dict(outcome: CampaignOutcome) -> dict[str, Any]:
 
 
 def _boundaries(kills: Sequence[Kill]) -> Table:
-    table = _table("boundary", "before", "after", "worker", "driver")
+    numbers = ("before", "after", "worker", "driver")
+    rows = []
     for moment in (*BOUNDARIES, STEP):
         these = [kill for kill in kills if kill.moment == moment]
-        table.add_row(
-            moment,
-            *(str(sum(k.when == when for k in these)) for when in ("before", "after")),
-            *(str(sum(k.who == who for k in these)) for who in ("worker", "driver")),
-            *_states(these),
-        )
-    return table
+        counts = (sum(name in (kill.when, kill.who) for kill in these) for name in numbers)
+        rows.append((moment, *counts, *_states(these)))
+    return _table("boundary", numbers, rows)
 
 
 def _others(kills: Sequence[Kill]) -> Table:
-    table = _table("at any moment", "times")
+    rows = []
     found = sorted({(kill.who, kill.how) for kill in kills if not kill.when})
     for who, how in found:
         these = [k for k in kills if not k.when and (k.who, k.how) == (who, how)]
-        table.add_row(f"{who} {how}", str(len(these)), *_states(these))
-    return table
+        rows.append((f"{who} {how}", len(these), *_states(these)))
+    return _table("at any moment", ("times",), rows)
 
 
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("states", "steps", "tokens"):
-        table.add_column(name)
-    return table
+def _table(first: str, numbers: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Table:
+    columns = (
+        TableColumn(first),
+        *(TableColumn(name, kind="number") for name in numbers),
+        *map(TableColumn, ("states", "steps", "tokens")),
+    )
+    return Table(columns, tuple(rows))
 
 
 def _states(kills: Sequence[Kill]) -> tuple[str, str, str]:

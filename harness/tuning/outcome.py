@@ -8,14 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 import yaml
 from optuna.trial import FrozenTrial, TrialState
-from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from lcma.db import Store
-from lcma.harness.report.board import name_measure
+from lcma.harness.results.board import name_measure
+from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
 from lcma.harness.tuning.patterns import PATTERN
@@ -244,30 +242,32 @@ def read_patterns(store: Store, target: StudyTarget, digest: str) -> PatternOutc
 def render_patterns(outcome: PatternOutcome) -> RenderableType:
     """Return the rungs and the patterns that came furthest for a terminal."""
     shown = name_measure(outcome.measure)
-    summary = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("steps", "patterns", "best", "median", "worst"):
-        summary.add_column(name, justify="right", no_wrap=True)
-    for rung in outcome.rungs:
-        numbers = (_float(value, 4) for value in (rung.best, rung.median, rung.worst))
-        summary.add_row(str(rung.steps), str(rung.patterns), *numbers)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("pattern", overflow="fold")
-    for steps in outcome.rungs:
-        table.add_column(str(steps.steps), justify="right", no_wrap=True)
-    table.add_column("state", overflow="fold")
-    for row in outcome.rows[:_FURTHEST]:
-        values = (_float(row.values.get(rung.steps), 4) for rung in outcome.rungs)
-        table.add_row(row.pattern, *values, escape(_word(row.state, row.reason)))
-    for base in outcome.baselines:
-        values = ("" if r is not outcome.rungs[-1] else _float(base.mean, 4) for r in outcome.rungs)
-        table.add_row(base.name, *values, escape(_word(base.state, base.reason)))
+    summary = Table(
+        columns=(
+            *(TableColumn(name, kind="number") for name in ("steps", "patterns")),
+            *(_number(name, 4) for name in ("best", "median", "worst")),
+        ),
+        rows=tuple((r.steps, r.patterns, r.best, r.median, r.worst) for r in outcome.rungs),
+        title=f"Study {outcome.study}",
+    )
+    steps = [rung.steps for rung in outcome.rungs]
+    patterns = (
+        (row.pattern, *map(row.values.get, steps), _word(row.state, row.reason))
+        for row in outcome.rows[:_FURTHEST]
+    )
+    baselines = (
+        (base.name, *("" for _ in steps[1:]), base.mean, _word(base.state, base.reason))
+        for base in outcome.baselines
+    )
+    columns = TableColumn("pattern"), *(_number(str(s), 4) for s in steps), TableColumn("state")
+    table = Table(columns, rows=(*patterns, *baselines))
     left = len(outcome.rows) - _FURTHEST
     legend = (
         f"{shown} on the holdout part after so many steps, each a training of its own, over "
         f"{len(outcome.seeds)} seed{'s' * (len(outcome.seeds) > 1)}."
         + (f" {left} patterns that came less far are in --json." if left > 0 else "")
     )
-    return Group(Text(f"Study {outcome.study}"), summary, Text(""), table, Text(legend))
+    return Group(render_table(summary), Text(), render_table(table), Text(legend))
 
 
 _FURTHEST = 12
@@ -304,33 +304,36 @@ def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) ->
 
 def render_outcome(outcome: StudyOutcome) -> RenderableType:
     """Return the rows for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("budget", no_wrap=True)
     valued = any(row.values != (row.mean,) for row in outcome.rows if row.values)
-    shown = name_measure(outcome.measure)
-    numbers = ["n", shown, "test", "value", "seconds", "saved", "images"]
-    if not valued:
-        numbers.remove("value")
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("state", overflow="fold")
-    best = outcome.best
-    for row in outcome.rows:
-        table.add_row(
-            "" if row.number is None else str(row.number),
-            row.name if row.budget is None else str(row.budget),
-            str(row.n),
-            _float(row.mean, 4),
-            _float(row.test_mean, 4),
-            *((" ".join(f"{value:.4f}" for value in row.values),) if valued else ()),
-            _float(row.cost_seconds, 1),
-            _float(row.saved_seconds, 1),
-            "-" if row.cost_images is None else str(row.cost_images),
-            escape(_state(row)),
-            style="bold" if best is not None and row.number == best.number else "",
-        )
-    return Group(Text(f"Study {outcome.study}"), table, Text(_legend(outcome)))
+    columns = (
+        TableColumn("trial", kind="number"),
+        TableColumn("budget"),
+        TableColumn("n", kind="number"),
+        _number(name_measure(outcome.measure), 4),
+        _number("test", 4),
+        *((TableColumn("value", right=True),) if valued else ()),
+        _number("seconds", 1),
+        _number("saved", 1),
+        TableColumn("images", kind="number"),
+        TableColumn("state"),
+    )
+    best, rows = outcome.best, []
+    styles: dict[tuple[int, int], str] = {}
+    for i, row in enumerate(outcome.rows):
+        number = "" if row.number is None else row.number
+        budget = row.name if row.budget is None else row.budget
+        values = [" ".join(f"{value:.4f}" for value in row.values)] if valued else []
+        means = row.n, row.mean, row.test_mean
+        costs = row.cost_seconds, row.saved_seconds, row.cost_images
+        rows.append((number, budget, *means, *values, *costs, _state(row)))
+        if best is not None and row.number == best.number:
+            styles |= {(i, j): "bold" for j in range(len(columns))}
+    table = Table(columns, tuple(rows), title=f"Study {outcome.study}", styles=styles)
+    return Group(render_table(table, compact=True), Text(_legend(outcome)))
+
+
+def _number(name: str, places: int) -> TableColumn:
+    return TableColumn(name, kind="number", places=places)
 
 
 def _state(row: StudyRow) -> str:
@@ -369,7 +372,3 @@ def dashboard_url(store: Store) -> str:
     url = sa.make_url(store.url)
     url = url.difference_update_query(("password", "sslpassword"))
     return url._replace(password=None).render_as_string()
-
-
-def _float(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -6,10 +6,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from lcma import db
@@ -27,7 +25,8 @@ from lcma.db import (
     Waiting,
 )
 from lcma.harness.results.lookup import LONG_WAIT, job_title, label_options
-from lcma.harness.terminal import Console, text_cell
+from lcma.harness.tables import Table, TableColumn, render_table
+from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
 from lcma.harness.watch.jobs import (
     LOST,
@@ -268,40 +267,37 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -
             time.sleep(interval)
 
 
-def _render_counts(counts: JobCounts) -> Table:
-    table = Table("jobs", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+def _render_counts(counts: JobCounts) -> RenderableType:
     by_kind = asdict(counts)
-    for state in (*by_kind["trial"], "total"):
-        table.add_column(state, justify="right")
-    for kind, states in by_kind.items():
-        table.add_row(kind, *map(str, states.values()), str(sum(states.values())))
-    return table
+    states = (*by_kind["trial"], "total")
+    columns = (
+        TableColumn("jobs", cut=True),
+        *(TableColumn(state, kind="number") for state in states),
+    )
+    rows = ((kind, *of.values(), sum(of.values())) for kind, of in by_kind.items())
+    return render_table(Table(columns, tuple(rows)))
 
 
-def _render_running(running: Sequence[JobFacts], now: float) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
     stacked = any(job.stack_id is not None for job in running)
-    more = ("stack",) if stacked else ()
-    for heading in ("running", "id", "budget", "seed", "step", "by", "lease", *more):
-        right = heading in ("budget", "seed", "step")
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
-    for job in running:
+    columns = (
+        *map(TableColumn, ("running", "id")),
+        *(TableColumn(name, kind="number") for name in ("budget", "seed")),
+        TableColumn("step", right=True),
+        *map(TableColumn, ("by", "lease", "stack") if stacked else ("by", "lease")),
+    )
+    rows, styles = [], {}
+    for i, job in enumerate(running):
         left = job.lease_left(now)
+        lease = f"{left:.0f} s left"
         if lease_is_over(job, now):
-            lease = Text(f"over since {-left:.0f} s", style="red")
-        else:
-            lease = Text(f"{left:.0f} s left")
-        table.add_row(
-            text_cell(name_experiment(job)),
-            text_cell(short_id(job.job_id)),
-            text_cell(job.budget),
-            text_cell(job.seed),
-            text_cell(f"{job.step}/{job.steps}"),
-            text_cell(f"{job.owner} on {job.host}"),
-            lease,
-            *((text_cell(job.stack_id and short_id(job.stack_id)),) if stacked else ()),
-        )
-    return table
+            lease = f"over since {-left:.0f} s"
+            styles[i, 6] = "red"
+        row = [name_experiment(job), short_id(job.job_id), job.budget, job.seed]
+        row += [f"{job.step}/{job.steps}", f"{job.owner} on {job.host}", lease]
+        row += [job.stack_id and short_id(job.stack_id)] if stacked else []
+        rows.append(tuple(row))
+    return render_table(Table(columns, tuple(rows), styles=styles), compact=True)
 
 
 def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
@@ -343,28 +339,30 @@ def _render_data_wait(wait: DataWait) -> Text:
 
 
 def _render_cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     several_recipes = len({cell.recipe_id for cell in cells}) > 1
     subjects = {(cell.flow, cell.dataset) for cell in cells}
     heading = " ".join(subjects.pop()) if len(subjects) == 1 else ""
-    table.add_column(text_cell(heading or "cell"), no_wrap=True, overflow="ellipsis")
-    for name in ("done", "runs", "waits", "lost"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why")  # of all columns the one that may be cut
+    # A cell takes one line, so that a height has room for so many.
+    columns = (
+        TableColumn(heading or "cell", cut=True),
+        TableColumn("done", right=True),
+        *(TableColumn(name, kind="number") for name in ("runs", "waits", "lost")),
+        TableColumn("why", cut=True),
+    )
     shown = list(cells)
     if room is not None and len(cells) > room:
         shown = sorted(cells, key=lambda cell: cell.done == cell.planned)[: max(room - 1, 1)]
-    for cell in shown:
+    rows, styles = [], {}
+    for i, cell in enumerate(shown):
         lost = cell.diverged + cell.failed
-        done = "green" if cell.done == cell.planned else ""
-        table.add_row(
-            text_cell(_name_cell(cell, subject=not heading, recipe=several_recipes)),
-            text_cell(f"{cell.done}/{cell.planned}", style=done),
-            text_cell(cell.running or "-"),
-            text_cell(cell.pending + cell.blocked or "-"),
-            text_cell(lost or "-", style="red" if lost else ""),
-            Text(printable(cell.why or ""), no_wrap=True, overflow="ellipsis"),
-        )
+        if cell.done == cell.planned:
+            styles[i, 1] = "green"
+        if lost:
+            styles[i, 4] = "red"
+        name = _name_cell(cell, subject=not heading, recipe=several_recipes)
+        numbers = (cell.running or None, cell.pending + cell.blocked or None, lost or None)
+        rows.append((name, f"{cell.done}/{cell.planned}", *numbers, cell.why or ""))
+    table = render_table(Table(columns, tuple(rows), styles=styles))
     if len(shown) == len(cells):
         return [table]
     return [table, Text(f"and {format_count(len(cells) - len(shown), 'more cell')}", style="dim")]

@@ -14,9 +14,9 @@ from itertools import combinations
 from typing import Any
 
 from lcma.harness.files import file_name
-from lcma.harness.report.board import format_titles, name_measure
+from lcma.harness.report.board import format_titles
 from lcma.harness.report.site.trials import TrialFacts
-from lcma.harness.results.board import ENOUGH, BoardRow, Group
+from lcma.harness.results.board import ENOUGH, BoardRow, Group, name_measure
 from lcma.harness.results.curves import CurveChart, LineKey, choose_lines
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.results.statistics import PairedTest, compare_all_by_seed, subtract_by_seed

@@ -531,7 +531,7 @@ class Site:
 
     def _download(self, path: str) -> bytes:
         from lcma.harness.report.board import board_as_json, board_table
-        from lcma.harness.report.tables import table_as_csv, table_as_parquet
+        from lcma.harness.tables import table_as_csv, table_as_parquet
 
         if path.endswith(".json"):
             return board_as_json(self._leaderboard).encode()

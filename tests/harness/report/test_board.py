@@ -22,9 +22,9 @@ from lcma.harness.report.board import (
     render_board,
     summarize_group,
 )
-from lcma.harness.report.tables import table_as_csv
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
+from lcma.harness.tables import table_as_csv
 from lcma.sweeps.errors import UserError
 from tests.harness.report import synthetic
 from tests.harness.report.frames import board_of

@@ -34,7 +34,10 @@ from lcma.harness.report.export import (
     paper_table,
     parse_filters,
 )
-from lcma.harness.report.tables import (
+from lcma.harness.results.board import read_board
+from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
+from lcma.harness.results.paper import compare_with_paper, published
+from lcma.harness.tables import (
     escape_csv,
     escape_latex,
     make_table,
@@ -44,9 +47,6 @@ from lcma.harness.report.tables import (
     table_as_parquet,
     tables_as_latex,
 )
-from lcma.harness.results.board import read_board
-from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
-from lcma.harness.results.paper import compare_with_paper, published
 from lcma.sweeps.errors import UserError
 from tests.db import worked
 from tests.harness.report.synthetic import board

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.db.views import views
-from lcma.harness.terminal import Console, text_cell
+from lcma.harness.terminal import Console
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, to_json
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class TableColumn:
 
     Programs know it by its ``name``, people by its ``heading``, which is the name where there is
     none. People read numbers with so many decimal ``places``, in full where that is None, and with
-    a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says.
+    a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says. In a
+    terminal that is too narrow, text takes several lines, or is ``cut``, the last such column
+    first.
     """
 
     name: str
@@ -48,6 +50,7 @@ class TableColumn:
     places: int | None = None
     sign: bool = False
     right: bool = False
+    cut: bool = False
 
     @property
     def title(self) -> str:
@@ -163,23 +166,27 @@ class _Fitted:
         found = _rich_table(self.table, compact=self.compact)
         cells = [[str(cell) for cell in (column.header, *column.cells)] for column in found.columns]
         widths = [max(map(cell_len, texts)) for texts in cells]
+        turns = [j + 1 if column.cut else 0 for j, column in enumerate(self.table.columns)]
         least = [
-            width
+            1
+            if turn
+            else width
             if column.no_wrap
             else max((cell_len(word) for text in texts for word in text.split()), default=0)
-            for column, texts, width in zip(found.columns, cells, widths, strict=True)
+            for turn, column, texts, width in zip(turns, found.columns, cells, widths, strict=True)
         ]
         whole = Measurement.get(console, options.update(width=10**6), found).maximum
         for _ in range(whole - options.max_width):
-            # The widest that can still be narrowed; text at the right, as of numbers, at last.
+            # What is cut, then the widest that can still be narrowed; text at the right, as of
+            # numbers, at last.
             room = [
-                (found.columns[j].justify == "left", width, j)
+                (found.columns[j].justify == "left", turns[j], width, j)
                 for j, width in enumerate(widths)
                 if width > least[j]
             ]
             if not room:
                 break
-            widths[max(room)[2]] -= 1
+            widths[max(room)[-1]] -= 1
         else:
             for column, width in zip(found.columns, widths, strict=True):
                 column.width = width
@@ -196,15 +203,23 @@ def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> Ri
     any_text = any(column.kind == "text" for column in table.columns)
     for column in table.columns:
         found.add_column(
-            text_cell(column.title),
+            Text(column.title, no_wrap=column.cut or None),
             justify="right" if column.at_right else "left",
-            overflow="fold",
+            overflow="ellipsis" if column.cut else "fold",
             # Text takes several lines before any number is cut short.
             no_wrap=not wrap or (any_text and column.kind == "number"),
         )
     for i, row in enumerate(table.rows):
-        shown = [column.show(value) for column, value in zip(table.columns, row, strict=True)]
-        found.add_row(*(Text(t, style=table.styles.get((i, j), "")) for j, t in enumerate(shown)))
+        found.add_row(
+            *(
+                Text(
+                    column.show(value),
+                    style=table.styles.get((i, j), ""),
+                    no_wrap=column.cut or None,
+                )
+                for j, (column, value) in enumerate(zip(table.columns, row, strict=True))
+            )
+        )
     return found
 
 

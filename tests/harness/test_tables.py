@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lcma.harness.report.tables import Table, TableColumn, render_table
+from lcma.harness.tables import Table, TableColumn, render_table
 
 COLUMNS = (
     TableColumn("factorization"),
@@ -60,3 +60,19 @@ def test_a_table_that_cannot_fit_is_broken_within_words(width: int) -> None:
     lines = shown([("conventional (checkerboard-even)", 4.8790, "celeba64-16-float")], width)
     assert max(map(len, lines)) <= width
     assert "4.879" in " ".join(lines)
+
+
+def test_what_is_cut_gives_way_first_and_every_row_is_one_line() -> None:
+    columns = (
+        TableColumn("cell", cut=True),
+        TableColumn("done", right=True),
+        TableColumn("why", cut=True),
+    )
+    rows = (("realnvp digits low", "6/6", "its maps failed: out of memory"), ("glow", "0/6", ""))
+    console = Console(width=40, file=io.StringIO())
+    console.print(render_table(Table(columns, rows)))
+    assert console.file.getvalue().splitlines()[2] == "realnvp digits low    6/6   its maps fa…"
+    console = Console(width=20, file=io.StringIO())
+    console.print(render_table(Table(columns, rows)))
+    lines = console.file.getvalue().splitlines()[2:]
+    assert [line.rstrip() for line in lines] == ["realnvp …    6/6   …", "glow         0/6"]
