@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from lcma.db.leases import is_held, seconds_left
 from lcma.db.records.plan import Sweep
 from lcma.db.records.work import Kind, State
 
@@ -66,14 +65,6 @@ class JobFacts:
     def factorization_or_kind(self) -> str:
         """The factorization, or the kind of a job that has none."""
         return self.factorization or self.kind
-
-    def is_held(self, now: float) -> bool:
-        """Return whether its lease still holds, `now` by the database's clock."""
-        return is_held(self.lease_until, now)
-
-    def lease_left(self, now: float) -> float:
-        """Return the seconds that its lease still holds, below 0 if it is over; 0 without one."""
-        return 0.0 if self.lease_until is None else seconds_left(self.lease_until, now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

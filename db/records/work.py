@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lcma.db.leases import is_held
 from lcma.db.records.evidence import Cost, Metric
 
 Kind = Literal["pretraining", "trial"]
@@ -61,10 +60,6 @@ class Job:
     lease_until: float | None
     updated: float
     stopped_by: str | None = None
-
-    def is_held(self, now: float) -> bool:
-        """Return whether its lease still holds, `now` by the database's clock."""
-        return is_held(self.lease_until, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from lcma.harness.watch.jobs import (
     describe_rerun,
     job_as_dict,
     lease_is_over,
+    lease_left,
     name_experiment,
     name_failed_job,
 )
@@ -113,7 +114,7 @@ def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
     return {
         "jobs": asdict(status.counts),
         "running": [
-            job_as_dict(job, RUNNING) | {"lease_seconds_left": job.lease_left(status.now)}
+            job_as_dict(job, RUNNING) | {"lease_seconds_left": lease_left(job, status.now)}
             for job in status.running
         ],
         "failures": [job_as_dict(failure, LOST) for failure in status.failures],
@@ -224,7 +225,7 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "reruns": [asdict(one) for one in status.reruns.values()],
         "hosts_aside": [asdict(one) for one in status.hosts_aside],
         "stale": [
-            job_as_dict(job, RUNNING) | {"overdue": -job.lease_left(status.now)}
+            job_as_dict(job, RUNNING) | {"overdue": -lease_left(job, status.now)}
             for job in status.stale
         ],
         "troubled": [job_as_dict(job, (*RUNNING, "message")) for job in status.troubled],
@@ -286,7 +287,7 @@ def _render_running(running: Sequence[JobFacts], now: float) -> Table:
         right = heading in ("budget", "seed", "step")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for job in running:
-        left = job.lease_left(now)
+        left = lease_left(job, now)
         if lease_is_over(job, now):
             lease = Text(f"over since {-left:.0f} s", style="red")
         else:
@@ -402,7 +403,7 @@ def _describe_waiting(one: Waiting, now: float) -> str:
 
 
 def _describe_stale(job: JobFacts, now: float) -> str:
-    late = format_duration(-job.lease_left(now))
+    late = format_duration(-lease_left(job, now))
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
     return printable(f"lease over since {late}: {name} on {job.host}")
 
