@@ -376,8 +376,10 @@ def test_a_lease_is_over_at_one_moment_everywhere(world: Any) -> None:
         assert leases.is_over(1010.0, now) != held
         assert (leases.seconds_left(1010.0, now) > 0) == held
         query = sa.select(jobs.c.id).where(leases.is_held(jobs.c.lease_until, now))
+        over = sa.select(jobs.c.id).where(leases.is_over(jobs.c.lease_until, now))
         with world.store.database.reader().connect() as connection:
             assert bool(connection.execute(query).all()) == held
+            assert bool(connection.execute(over).all()) != held
     assert not leases.is_held(world.job(world.trials[1]).lease_until, 0.0)
     assert isinstance(world.claim(claim.job_id, now=1009.9), db.Job)
     assert isinstance(world.claim(claim.job_id, now=1010.0), db.Claim)
