@@ -18,7 +18,7 @@ from lcma.harness.data.safe_zip import DAMAGE, open_zip
 from lcma.harness.data.source import (
     Chunk,
     Done,
-    Progress,
+    ReportStep,
     SourceStep,
     changed_error,
     unreadable_error,
@@ -118,7 +118,7 @@ class HashedFiles:
 
 
 def hash_files(
-    files: Files, progress: Progress, look: Callable[[int, bytes], T] | None = None
+    files: Files, progress: ReportStep, look: Callable[[int, bytes], T] | None = None
 ) -> tuple[HashedFiles, list[T]]:
     """Read and hash every file once, on all cores; call `look` with each index and its bytes."""
     n = len(files.names)

@@ -176,7 +176,7 @@ def draw_histories(
     return sheets, f"a history is not drawn: {problems[0]}{more}" if problems else ""
 
 
-def draw_samples(
+def draw_samples_by_trial(
     store: Store,
     place: Place,
     trials: Iterable[JobFacts],
@@ -447,7 +447,7 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> tuple
     drawn = list_pictures(draw_maps(store, sets, target))
     histories, unread = draw_histories(store, place, trials, target)
     drawn += [one.picture for one in histories]
-    return drawn + [path for _, path in draw_samples(store, place, trials, target)], unread
+    return drawn + [path for _, path in draw_samples_by_trial(store, place, trials, target)], unread
 
 
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:

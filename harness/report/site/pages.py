@@ -344,7 +344,9 @@ class Site:
     def _read_listed(self, most: int) -> list[TrialFacts]:
         if self._large:
             return []
-        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), most)
+        found = queries.run_site_query(
+            self._store, queries.trials_query(self._options.sweep_id), most
+        )
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
@@ -1043,7 +1045,7 @@ class Site:
         )
 
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
-        return queries.run_query(self._store, query, most)
+        return queries.run_site_query(self._store, query, most)
 
 
 _PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)
