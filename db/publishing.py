@@ -74,7 +74,7 @@ LOST = ("failed", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a published database has.
+    """Contents of a published database.
 
     Attributes:
         rows: The rows of every table that has some.

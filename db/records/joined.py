@@ -108,7 +108,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellState:
-    """What a cell of a sweep has and lacks; the view `coverage` says what each means."""
+    """State of a cell of a sweep: the trials that it has and lacks, as in the view `coverage`."""
 
     flow: str
     dataset: str
@@ -137,7 +137,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """How fast a sweep goes.
+    """Speed of a sweep.
 
     Attributes:
         trials: Trials done in the last `seconds`.
@@ -166,7 +166,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class LostTrials:
-    """How many trials of one cell of the matrix ended as `state`: diverged or failed.
+    """Number of trials of one cell of the matrix that ended as `state`: diverged or failed.
 
     Their last attempts ended with this `outcome`.
     """
@@ -299,7 +299,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was measured beside a result's bits/dim: the bound of several draws, the series' bias.
+    """Measures beside a result's bits/dim: the bound of several draws, the bias of the series.
 
     Names are as in `trial_results`; None stands for what was not measured.
     """

@@ -64,7 +64,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What happened to jobs.
+    """Changes of jobs since an event.
 
     Attributes:
         last: The number of the last event there is.
@@ -110,7 +110,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateCounts:
-    """How many jobs of one kind are in each state."""
+    """Numbers of jobs of one kind by state."""
 
     pending: int = 0
     running: int = 0
@@ -126,7 +126,7 @@ class StateCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """How many jobs are in each state, by kind."""
+    """Numbers of jobs by kind and state."""
 
     pretraining: StateCounts
     trial: StateCounts

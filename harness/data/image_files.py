@@ -216,8 +216,10 @@ def bad_image(where: str, error: BadImageError) -> UserError:
 
 
 def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """Names of the files right in a folder that end so (small letters), sorted. Raises UserError
-    where it cannot be read."""
+    """Return the sorted names of files right in a folder that end so, in small letters or large.
+
+    Raises UserError where it cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if e.name.lower().endswith(tuple(suffixes)))

@@ -280,7 +280,7 @@ def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
 
 
 def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
-    """Return in what a trial differs from others of its rule on its set, in short lines."""
+    """Return short lines on how a trial differs from others of its rule on its set."""
 
     def rule(other: JobFacts) -> tuple[Any, ...]:
         return other.dataset, other.variant, other.factorization
