@@ -221,7 +221,7 @@ def read_cells(
         waits_over: Give shares of waiting for images above this one.
         measure: The measure whose values they have.
     """
-    chosen = _Chosen(where, sweep_id, measure)
+    chosen = _ChosenValues(where, sweep_id, measure)
     values, repeated = _values(
         _rows(connection, chosen.of(measures.c.cell_id, measures.c.seed, measures.c.value))
     )
@@ -272,7 +272,7 @@ def read_bits_by_seed(
 
 def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
     """Return whether any result matches."""
-    query = _Chosen(where, sweep_id, BITS_PER_DIM).of(measures.c.result_id).limit(1)
+    query = _ChosenValues(where, sweep_id, BITS_PER_DIM).of(measures.c.result_id).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -285,7 +285,7 @@ def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> l
         if sweep_id is not None:
             query = query.where(_VIEW.c.trial_id.in_(_members(sweep_id)))
     else:
-        query = _Chosen({}, sweep_id, BITS_PER_DIM).of(column)
+        query = _ChosenValues({}, sweep_id, BITS_PER_DIM).of(column)
     found = connection.execute(query.distinct()).scalars()
     return sorted(found, key=lambda value: (value is not None, value))
 
@@ -306,7 +306,7 @@ _IN_VIEW: dict[str, sa.Column[Any]] = {
 """Columns of `trial_results`, from the tables where they stand as they are."""
 
 
-class _Chosen:
+class _ChosenValues:
     """The values of one measure of current results that a query chooses."""
 
     def __init__(self, where: Where, sweep_id: str | None, measure: str) -> None:
@@ -360,7 +360,7 @@ _Made = tuple[float | None, int | None, int | None, tuple[Making, ...]]
 """The largest standard error, the fewest images and clusters, and all makings."""
 
 
-def _made(connection: sa.Connection, chosen: _Chosen) -> dict[str, _Made]:
+def _made(connection: sa.Connection, chosen: _ChosenValues) -> dict[str, _Made]:
     known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
 
     @cache
@@ -398,7 +398,7 @@ def _end(choose: Callable[..., Any], *values: Any) -> Any:
     return choose((value for value in values if value is not None), default=None)
 
 
-def _beside(connection: sa.Connection, chosen: _Chosen) -> dict[str, list[Beside]]:
+def _beside(connection: sa.Connection, chosen: _ChosenValues) -> dict[str, list[Beside]]:
     own = {name: measures.alias(name) for name in _BESIDE}
     columns = [own[name].c.value for name in _BESIDE]
     query = chosen.of(
@@ -420,7 +420,7 @@ def _beside(connection: sa.Connection, chosen: _Chosen) -> dict[str, list[Beside
     return found
 
 
-def _waits(connection: sa.Connection, chosen: _Chosen, over: float) -> dict[str, float]:
+def _waits(connection: sa.Connection, chosen: _ChosenValues, over: float) -> dict[str, float]:
     training = attempts.alias("training")
     long = sa.and_(training.c.data_wait > over, training.c.protocol.is_(None))
     if connection.execute(sa.select(training.c.id).where(long).limit(1)).first() is None:

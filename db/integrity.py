@@ -47,8 +47,8 @@ from lcma.db.schema import (
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with what is checked, how many rows of it are done and how many there are, or None."""
+ReportFunction = Callable[[str, int, int | None], None]
+"""Called with what is done, how much of it, and of how much; None where that is unknown."""
 
 ROWS, ROWS_WITH_BYTES = 2000, 64
 """Rows read at once, and of tables with maps or index tables."""
@@ -387,7 +387,7 @@ def _overlaps() -> Rule:
 
 
 def check_integrity(
-    database: Database, progress: Progress = lambda what, done, total: None
+    database: Database, progress: ReportFunction = lambda what, done, total: None
 ) -> IntegrityReport:
     """Check everything that a database holds, and change nothing.
 
@@ -436,7 +436,7 @@ class RowChecks:
     """
 
     def __init__(
-        self, connection: sa.Connection, progress: Progress, *, one_state: bool = False
+        self, connection: sa.Connection, progress: ReportFunction, *, one_state: bool = False
     ) -> None:
         self.connection, self.progress, self.one_state = connection, progress, one_state
         self.read: dict[str, int] = {}
@@ -454,7 +454,7 @@ class RowChecks:
                 yield rule.table, self._broken(rule)
         for table, check in CHECKS.items():
             if table not in without:
-                yield table, check(_Rows(self, table))
+                yield table, check(_TypedRows(self, table))
 
     def all(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         rows = self.connection.execute(query).all()
@@ -492,7 +492,7 @@ def _list_classes(column: sa.Column[Any]) -> list[str]:
     return [own, "null"] if column.nullable else [own]
 
 
-class _Rows:
+class _TypedRows:
     """All rows of a table in the order of its key, but for those with values of other types."""
 
     def __init__(self, inspection: RowChecks, table: sa.Table) -> None:
@@ -536,7 +536,7 @@ class _Rows:
         return {row[0]: tuple(row[1:]) for row in rows}
 
 
-def _check_maps(rows: _Rows) -> Iterator[Finding]:
+def _check_maps(rows: _TypedRows) -> Iterator[Finding]:
     shapes = rows.shapes()
     for name, row in rows:
         problem = find_map_damage(row)
@@ -559,7 +559,7 @@ def _check_maps(rows: _Rows) -> Iterator[Finding]:
             )
 
 
-def _check_tables(rows: _Rows) -> Iterator[Finding]:
+def _check_tables(rows: _TypedRows) -> Iterator[Finding]:
     # Each split keeps half of what the one before it kept, and nothing else.
     shapes = rows.shapes()
     before: tuple[int, int] = (0, 0)
@@ -596,7 +596,7 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
     return None
 
 
-def _check_results(rows: _Rows) -> Iterator[Finding]:
+def _check_results(rows: _TypedRows) -> Iterator[Finding]:
     query = sa.select(attempts.c.id, attempts.c.uid)
     uids = {row.id: row.uid for row in rows.inspection.all(query)}
     for name, row in rows:
@@ -605,21 +605,21 @@ def _check_results(rows: _Rows) -> Iterator[Finding]:
             yield rows.finding(name, "its trial, data and attempt do not match its id, their hash")
 
 
-def _check_measures(rows: _Rows) -> Iterator[Finding]:
+def _check_measures(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         damage = find_measure_damage(row)
         if damage is not None:
             yield rows.finding(name, damage)
 
 
-def _check_artifacts(rows: _Rows) -> Iterator[Finding]:
+def _check_artifacts(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         damage = find_artifact_damage(row)
         if damage is not None:
             yield rows.finding(name, damage)
 
 
-def _check_cells(rows: _Rows) -> Iterator[Finding]:
+def _check_cells(rows: _TypedRows) -> Iterator[Finding]:
     typed = rows.inspection.is_typed(measures)
     for name, row in rows:
         query = sa.select(measures.c.value).where(measures.c.cell_id == row["id"], typed)
@@ -635,13 +635,13 @@ def _check_cells(rows: _Rows) -> Iterator[Finding]:
             yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 
-def _check_protocols(rows: _Rows) -> Iterator[Finding]:
+def _check_protocols(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         if hash_protocol(row) != row["id"]:
             yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 
-def _check_verifications(rows: _Rows) -> Iterator[Finding]:
+def _check_verifications(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         if not math.isfinite(row["largest_difference"] + row["tolerance"] + row["time"]):
             yield rows.finding(name, "one of its numbers is not finite")
@@ -659,7 +659,7 @@ def _name(key: Any) -> str:
     return ", ".join(map(str, key))
 
 
-CHECKS: Mapping[sa.Table, Callable[[_Rows], Iterator[Finding]]] = {
+CHECKS: Mapping[sa.Table, Callable[[_TypedRows], Iterator[Finding]]] = {
     contribution_maps: _check_maps,
     index_tables: _check_tables,
     results: _check_results,

@@ -36,9 +36,13 @@ def is_held(lease_until: Any, now: float) -> Any:
     return False if lease_until is None else lease_until > now
 
 
-def is_over(lease_until: float, now: float) -> bool:
-    """Return whether a lease has ended; `seconds_left` is then not positive."""
-    return not is_held(lease_until, now)
+@overload
+def is_over(lease_until: float, now: float) -> bool: ...
+@overload
+def is_over(lease_until: "sa.ColumnElement[Any]", now: Any) -> "sa.ColumnElement[bool]": ...
+def is_over(lease_until: Any, now: Any) -> Any:
+    """Return whether a lease has ended, or the condition in SQL: the contrary of `is_held`."""
+    return lease_until <= now
 
 
 def seconds_left(lease_until: float, now: float) -> float:
@@ -112,13 +116,13 @@ def _is_abandoned(job: "Job | JobFacts", now: float) -> bool:
     # since a process of another container that has this host's name cannot be seen.
     assert job.lease_until is not None
     believed = is_held(job.lease_until, now) and is_credible(job.lease_until, job.updated, now)
-    return not believed and job.host == socket.gethostname() and not _is_alive(job.pid)
+    # Whoever claims a job does not work on it any more.
+    dead = job.pid is None or job.pid == os.getpid() or not is_alive(job.pid)
+    return not believed and job.host == socket.gethostname() and dead
 
 
-def _is_alive(pid: int | None) -> bool:
-    # Who asks does not work on the job any more.
-    if pid is None or pid == os.getpid():
-        return False
+def is_alive(pid: int) -> bool:
+    """Return whether this host has a process of a number, anybody's."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from lcma.db import leases
 from lcma.db.engine import Database, Found
 from lcma.db.reference import (
     write_dictionary,
@@ -202,7 +203,7 @@ def _drop_views(connection: sa.Connection) -> None:
 
 def _require_idle(database: Database, connection: sa.Connection, *, force: bool) -> None:
     held = sa.select(sa.func.count()).where(
-        jobs.c.state == "running", jobs.c.lease_until > database.clock(connection)
+        jobs.c.state == "running", leases.is_held(jobs.c.lease_until, database.clock(connection))
     )
     running = connection.execute(held).scalar_one()
     if running and not force:

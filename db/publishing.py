@@ -24,7 +24,7 @@ from lcma.db import migrate
 from lcma.db.curves import PUBLISHED_POINTS
 from lcma.db.engine import Database
 from lcma.db.filters import Where, build_conditions, chunks
-from lcma.db.integrity import Progress, check_integrity
+from lcma.db.integrity import ReportFunction, check_integrity
 from lcma.db.merging import merge
 from lcma.db.merging.plans import publish_owner
 from lcma.db.results import hash_verification
@@ -74,7 +74,7 @@ LOST = ("failed", "diverged")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a published database has.
+    """Contents of a published database.
 
     Attributes:
         rows: The rows of every table that has some.
@@ -99,7 +99,7 @@ def publish(
     *,
     where: Where | None = None,
     sweep_ids: Sequence[str] = (),
-    progress: Progress = lambda what, done, total: None,
+    progress: ReportFunction = lambda what, done, total: None,
 ) -> Published:
     """Make a published database. The same content gives the same bytes.
 
@@ -116,7 +116,7 @@ def publish(
     """
     found = source.identify()
     migrate.require_current(source, found)
-    chosen = _Chosen()
+    chosen = _ChosenJobs()
 
     def choose(connection: sa.Connection) -> Collection[str]:
         nonlocal chosen
@@ -142,7 +142,7 @@ def publish(
 
 
 def combine(
-    files: Iterable[Path], out: Path, progress: Progress = lambda what, done, total: None
+    files: Iterable[Path], out: Path, progress: ReportFunction = lambda what, done, total: None
 ) -> None:
     """Make one database of several published ones, of this schema or of an older one.
 
@@ -171,7 +171,7 @@ def compact(database: SqliteDatabase, out: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class _ChosenJobs:
     """Jobs to publish by id, and the maps that their trials read: pretraining, data set, budget and
     score, None for all."""
 
@@ -180,7 +180,7 @@ class _Chosen:
     unfinished: int = 0
 
 
-def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -> _Chosen:
+def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -> _ChosenJobs:
     # Trials that have ended: done, lost, or never begun since their pretraining was lost.
     columns = [jobs.c[name] for name in ("id", "state", "done_attempt_id", "data_digest")]
     columns += [
@@ -212,7 +212,7 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
         if one.pretraining_id is not None:
             score = _read_score(one.factorization, one.map_options)
             maps.add((one.pretraining_id, one.data_digest, one.budget, score))
-    return _Chosen(frozenset(chosen), frozenset(maps), unfinished)
+    return _ChosenJobs(frozenset(chosen), frozenset(maps), unfinished)
 
 
 def _is_lost(job: sa.Row[Any]) -> bool:
@@ -341,7 +341,7 @@ def _thin_curves(connection: sa.Connection) -> None:
     connection.execute(sa.delete(metrics).where(key.in_(gone)))
 
 
-def _describe(database: SqliteDatabase, unfinished: int, progress: Progress) -> Published:
+def _describe(database: SqliteDatabase, unfinished: int, progress: ReportFunction) -> Published:
     # What is there, after all checks.
     for finding in check_integrity(database, progress).findings:
         raise RuntimeError(f"what was published has a fault: {finding}")

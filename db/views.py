@@ -9,8 +9,9 @@ matter. What engines write differently stands in braces, see `render_views`.
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, literal_column
 
+from lcma.db import leases
 from lcma.db.schema.base import optional, required
 
 views = MetaData()
@@ -732,12 +733,14 @@ failures = view(
     comment="Jobs that diverged or failed, with their last attempt.",
 )
 
+_LEASE_IS_OVER = leases.is_over(literal_column("jobs.lease_until"), literal_column("{now}"))
+
 stale_leases = view(
     "stale_leases",
     JOBS.format(
         own="""jobs.step, jobs.steps, jobs.owner, jobs.host, jobs.pid, jobs.token,
     attempts.stack_id, attempts.started, jobs.lease_until, {now} - jobs.lease_until AS overdue""",
-        where="jobs.state = 'running' AND jobs.lease_until <= {now}",
+        where=f"jobs.state = 'running' AND {_LEASE_IS_OVER}",
     ),
     *_job(
         required("step", Integer, "training step last reported"),

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and safe file names."""
+"""Writing files whole or not at all, and to last; safe file names."""
 
 import fcntl
 import hashlib
@@ -68,6 +68,15 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
 def _unwritable(path: Path, error: OSError, option: str) -> UserError:
     why = error.strerror or type(error).__name__
     return UserError(f"cannot write {path}: {why}; choose another place with {option}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk has what was created, renamed or removed in a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

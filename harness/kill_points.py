@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 HOOK_VARIABLE = "LCMA_KILL_POINTS"
-"""Names the function that arms a worker, as MODULE:FUNCTION:ARGUMENT; see `arm_worker`."""
+"""Names the function that arms a worker, as MODULE:FUNCTION:ARGUMENT; see `call_worker_hook`."""
 
 FILES = ("checkpoint", "weights", "spool-create", "spool-end", "spool-remove", "leftover-remove")
 """Points at which workers change files."""
@@ -34,7 +34,7 @@ def install_hook(hook: Hook | None) -> None:
     _hook = hook
 
 
-def arm_worker(job_id: str) -> None:
+def call_worker_hook(job_id: str) -> None:
     """Call the function that LCMA_KILL_POINTS names with its argument and the id of a job.
 
     Does nothing where the variable is not set. A worker calls this before it touches the database

@@ -41,7 +41,7 @@ def name_database(db: str | None) -> str:
     return db or os.environ.get(DB_VARIABLE) or "lcma.db"
 
 
-def is_published(name: str) -> bool:
+def is_published_database(name: str) -> bool:
     """Return whether the name of a database stands for a published one, which is never written."""
     return name == REFERENCE or (name.endswith(SHARD) and "://" not in name)
 
@@ -70,7 +70,7 @@ def find_place(
             raise UserError(f"{path} leads nowhere: {error}") from None
 
     url = name_database(db)
-    if is_published(url):
+    if is_published_database(url):
         if write:
             what = "the reference database" if url == REFERENCE else f"{url}, a published database,"
             why = (

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 import rich.markup
@@ -21,14 +21,14 @@ from rich.text import Text
 
 from lcma.harness.text import printable, printable_lines
 
+if TYPE_CHECKING:
+    from lcma.db.integrity import ReportFunction
+
 LONGEST_WORD, LONGEST_ERROR = 200, 2000
 """Characters of a word, and of all, that an error shows of a longer one."""
 
 LINE_SECONDS = 10.0
 """Pause before each line that says what long work does, where there is no terminal."""
-
-ReportFunction = Callable[[str, int, int | None], None]
-"""Called with what is done, how much of it, and of how much; None where that is unknown."""
 
 
 class Console(rich.console.Console):
@@ -87,7 +87,7 @@ def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
 
 
 @contextmanager
-def reporting_progress(console: Console | None = None) -> Iterator[ReportFunction]:
+def reporting_progress(console: Console | None = None) -> "Iterator[ReportFunction]":
     """Show what long work does on stderr: a bar on a terminal, else a line every ten seconds."""
     from rich.progress import Progress
 

@@ -41,7 +41,7 @@ class Contributions:
     log_det: Tensor
 
 
-class _Stack(nn.ModuleList):
+class _LayerList(nn.ModuleList):
     """A ModuleList that is known to hold layers."""
 
     def __iter__(self) -> Iterator[Layer]:
@@ -80,7 +80,7 @@ class Flow(nn.Module):
 
     def __init__(self, layers: Iterable[Layer], prior: Prior, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.layers = _Stack(layers)
+        self.layers = _LayerList(layers)
         self.prior = prior
         self.shape = torch.Size(shape)
         self.dimensions = self.shape.numel()

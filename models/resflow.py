@@ -67,7 +67,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
         return ResidualBlock(net, estimator, power, fixed_point)
 
     def scale(channels: int, size: int, *, first: bool) -> list[Layer]:
-        """Blocks for (channels, size, size), within a squeeze where all scales have one."""
+        """Return blocks for (channels, size, size), within a squeeze where all scales have one."""
         found: list[Layer] = []
         if arch.squeeze_first:
             channels, size = 4 * channels, size // 2

@@ -34,7 +34,7 @@ TIMES = frozenset({SECONDS_PER_STEP, CPU_SECONDS_PER_STEP})
 
 @dataclass(frozen=True, slots=True)
 class MeasureKind:
-    """What a measure is.
+    """Kind of a measure: its name, unit, direction and meaning.
 
     Attributes:
         name: Its name in the database.

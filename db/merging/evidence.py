@@ -65,7 +65,7 @@ MOVING = ("curves", "artifacts")
 
 @dataclass(slots=True)
 class Gain:
-    """What a job takes over.
+    """Rows that a job takes over from another database.
 
     Attributes:
         there: The job in the source.

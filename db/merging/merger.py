@@ -16,7 +16,7 @@ from lcma.db.engine import Database
 from lcma.db.errors import Unavailable
 from lcma.db.events import add_event
 from lcma.db.inserts import lock
-from lcma.db.integrity import ENGINE, Progress, RowChecks
+from lcma.db.integrity import ENGINE, ReportFunction, RowChecks
 from lcma.db.merging.evidence import Evidence, Gain, find_gain, read_evidence
 from lcma.db.merging.plans import TABLES, Refused, merge_plans
 from lcma.db.merging.report import MergeReport, Tally
@@ -42,7 +42,7 @@ def merge(
     *,
     dry_run: bool = False,
     choose: Choice | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: ReportFunction = lambda what, done, total: None,
 ) -> MergeReport:
     """Take over what `source` has and `target` has not.
 
@@ -90,7 +90,7 @@ def _require_source(source: Database) -> None:
     migrate.require_current(source, found)
 
 
-def _require_sound(source: Database, connection: sa.Connection, progress: Progress) -> None:
+def _require_sound(source: Database, connection: sa.Connection, progress: ReportFunction) -> None:
     progress(ENGINE, 0, None)
     if any(source.faults()):
         raise UserError(
@@ -114,7 +114,7 @@ class _Merge:
         target: Database,
         dry_run: bool,
         jobs: Collection[str] | None,
-        progress: Progress,
+        progress: ReportFunction,
     ) -> None:
         self.source, self.connection, self.target = source, connection, target
         self.jobs = None if jobs is None else frozenset(jobs)

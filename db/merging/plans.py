@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lcma.db.inserts import append_mappings, insert_missing
-from lcma.db.integrity import Progress
+from lcma.db.integrity import ReportFunction
 from lcma.db.merging.report import Difference, Tally, first_difference
 from lcma.db.records import content_hash
 from lcma.db.schema import (
@@ -101,7 +101,7 @@ def merge_plans(
     *,
     tables: Sequence[sa.Table],
     write: bool,
-    progress: Progress,
+    progress: ReportFunction,
 ) -> None:
     """Add every row that is missing, a few thousand at a time; name those that differ."""
     for table in tables:

@@ -18,7 +18,7 @@ TABLES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many rows of one table of the other database became what.
+    """Numbers of rows of one table of the other database, by what a merge did with them.
 
     Attributes:
         new: They were missing here.
@@ -64,7 +64,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """What a merge of `source` into `target` found: names without passwords.
+    """Outcome of a merge of `source` into `target`, which are names without passwords.
 
     `tables` counts the rows of each table of the source that can be merged: points go with their
     curves, and sums and overlaps, which are made anew, have no count. `studies` are those of Optuna

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What an attempt took.
+    """Cost of an attempt in time and memory.
 
     Attributes:
         seconds: Wall-clock seconds.
@@ -86,7 +86,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What was measured of a trained trial by one protocol.
+    """Measures of a trained trial by one protocol.
 
     `step` is the training step of the evaluated weights, `protocol_body` the whole protocol as
     JSON. The measures are kept in the order of their names.
@@ -128,7 +128,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """How a result compares with that of a second training.
+    """Comparison of a result with that of a second training.
 
     Attributes:
         result_id: The result.
@@ -153,7 +153,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """Who evaluates kept weights, on what, and since when (Unix seconds UTC)."""
+    """Evaluator of kept weights: its owner, machine, and when it began (Unix seconds UTC)."""
 
     owner: str
     host: str
@@ -182,7 +182,7 @@ class MapStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ContributionMap:
-    """What each dimension adds to the log-det, in nats, by one score, before one split.
+    """Contributions of all dimensions to the log-det, in nats, by one score, before one split.
 
     `values` and `standard_errors` are float32 of shape (C, H, W), in the coordinates of the input
     image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from lcma.db.leases import is_held, seconds_left
 from lcma.db.records.plan import Sweep
 from lcma.db.records.work import Kind, State
 
@@ -67,14 +66,6 @@ class JobFacts:
         """The factorization, or the kind of a job that has none."""
         return self.factorization or self.kind
 
-    def is_held(self, now: float) -> bool:
-        """Return whether its lease still holds, `now` by the database's clock."""
-        return is_held(self.lease_until, now)
-
-    def lease_left(self, now: float) -> float:
-        """Return the seconds that its lease still holds, below 0 if it is over; 0 without one."""
-        return 0.0 if self.lease_until is None else seconds_left(self.lease_until, now)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -117,7 +108,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellState:
-    """What a cell of a sweep has and lacks; the view `coverage` says what each means."""
+    """State of a cell of a sweep: the trials that it has and lacks, as in the view `coverage`."""
 
     flow: str
     dataset: str
@@ -146,7 +137,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """How fast a sweep goes.
+    """Speed of a sweep.
 
     Attributes:
         trials: Trials done in the last `seconds`.
@@ -175,7 +166,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class LostTrials:
-    """How many trials of one cell of the matrix ended as `state`: diverged or failed.
+    """Number of trials of one cell of the matrix that ended as `state`: diverged or failed.
 
     Their last attempts ended with this `outcome`.
     """
@@ -308,7 +299,7 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was measured beside a result's bits/dim: the bound of several draws, the series' bias.
+    """Measures beside a result's bits/dim: the bound of several draws, the bias of the series.
 
     Names are as in `trial_results`; None stands for what was not measured.
     """

@@ -57,10 +57,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where code ran. `dirty` is a digest of uncommitted changes, None for a clean tree.
+    """Versions and hardware with which code ran.
 
-    `driver` is the version of the GPU's driver, None on a CPU; `flags` are settings that may change
-    the last bits or the speed, as JSON.
+    `dirty` is a digest of uncommitted changes, None for a clean tree; `driver` is the version of
+    the GPU's driver, None on a CPU; `flags` are settings that may change the last bits or the
+    speed, as JSON.
     """
 
     code_version: str

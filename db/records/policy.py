@@ -41,7 +41,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Starved:
-    """How many attempts at a job ran out of memory since a person last asked for a retry.
+    """Numbers of attempts at a job that ran out of memory since a person last requested a retry.
 
     `told` reported it themselves; `killed` were killed by their node, which reported it.
     """
@@ -52,7 +52,7 @@ class Starved:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """How many jobs of a sweep may run at once, over all its launches."""
+    """Limit of the jobs of a sweep that run at once, over all its launches."""
 
     sweep_id: str
     parallel: int

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lcma.db.leases import is_held
 from lcma.db.records.evidence import Cost, Metric
 
 Kind = Literal["pretraining", "trial"]
@@ -62,14 +61,10 @@ class Job:
     updated: float
     stopped_by: str | None = None
 
-    def is_held(self, now: float) -> bool:
-        """Return whether its lease still holds, `now` by the database's clock."""
-        return is_held(self.lease_until, now)
-
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What happened to jobs.
+    """Changes of jobs since an event.
 
     Attributes:
         last: The number of the last event there is.
@@ -115,7 +110,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateCounts:
-    """How many jobs of one kind are in each state."""
+    """Numbers of jobs of one kind by state."""
 
     pending: int = 0
     running: int = 0
@@ -131,7 +126,7 @@ class StateCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCounts:
-    """How many jobs are in each state, by kind."""
+    """Numbers of jobs by kind and state."""
 
     pretraining: StateCounts
     trial: StateCounts

@@ -25,10 +25,10 @@ def backup(
     For a PostgreSQL database, fail and name the command that copies it.
     """
     from lcma.db import locate, migrate
-    from lcma.harness.place import find_place, is_published, name_database
+    from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.terminal import print_line
 
-    if out is None and is_published(name_database(db)):
+    if out is None and is_published_database(name_database(db)):
         raise UserError("a published database lies in the cache: name its copy with --out FILE")
     database = locate(find_place(db, None, None).db)
     migrate.require(database, database.identify())

@@ -43,7 +43,7 @@ def evaluate(
         no_weights_error,
     )
     from lcma.harness.run.driver import new_owner
-    from lcma.harness.run.reevaluation import reevaluate, require_weights
+    from lcma.harness.run.reevaluation import reevaluate, require_weights_and_images
     from lcma.harness.terminal import Console, reporting_progress
     from lcma.harness.text import to_json
 
@@ -58,7 +58,7 @@ def evaluate(
         chosen = list_trials_with_weights(store, found.id)
         if not chosen:
             raise no_weights_error(found, newest=sweep is None)
-    require_weights(store, place, chosen, protocol)
+    require_weights_and_images(store, place, chosen, protocol)
     owner, evaluations = new_owner(), []
     with reporting_progress() as report:
         for number, one in enumerate(chosen, start=1):

@@ -1,4 +1,4 @@
-"""lcma launch"""
+"""`lcma launch`: running a sweep, or the rest of one that was interrupted."""
 
 from pathlib import Path
 from typing import Annotated

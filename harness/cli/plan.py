@@ -1,4 +1,4 @@
-"""lcma plan"""
+"""`lcma plan`: what a sweep would run, and how long that would take."""
 
 from typing import Annotated
 
@@ -77,7 +77,7 @@ def plan(
     from lcma.harness.run.plan import require_valid
 
     where = find_place(db, None, data)
-    asked = Overrides(flow, dataset, factorization, profile, seeds, budget, tuple(set_ or ()))
-    made = plan_sweep(spec, where, asked)
-    show_plan(made, spec, asked, where, db=db, data=data, as_json=json)
+    overrides = Overrides(flow, dataset, factorization, profile, seeds, budget, tuple(set_ or ()))
+    made = plan_sweep(spec, where, overrides)
+    show_plan(made, spec, overrides, where, db=db, data=data, as_json=json)
     require_valid(made, skip_invalid=False)  # as a launch

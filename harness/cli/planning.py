@@ -52,7 +52,7 @@ _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "in
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line puts in place of a spec's own, as it was typed."""
+    """Options that stand in place of a spec's own, as they were typed."""
 
     flow: str | None = None
     dataset: str | None = None
@@ -64,7 +64,7 @@ class Overrides:
 
     @property
     def words(self) -> list[str]:
-        """The options to type to ask for the same."""
+        """The options to type for the same."""
         names = ("flow", "dataset", "factorization", "profile", "seeds", "budget")
         options = {name: getattr(self, name) for name in names}
         found: list[str] = []
@@ -75,25 +75,27 @@ class Overrides:
         return found
 
 
-def read_spec(name: str, asked: Overrides, where: Place) -> specs.Spec:
-    """The spec as changed by the command line's overrides. It may name a person's own sets, which
-    are below the data root."""
+def read_spec(name: str, overrides: Overrides, where: Place) -> specs.Spec:
+    """Read a spec and put the overrides in place of its own.
+
+    It may name a person's own sets, which are below the data root.
+    """
     data.know_own(where.data)
     return specs.with_overrides(
         specs.load(name),
-        flow=asked.flow,
-        dataset=asked.dataset,
-        factorization=asked.factorization,
-        profile=asked.profile,
-        seeds=parse_seeds(asked.seeds),
-        budgets=parse_budgets(asked.budget),
-        recipe=settings.parse(asked.settings),
+        flow=overrides.flow,
+        dataset=overrides.dataset,
+        factorization=overrides.factorization,
+        profile=overrides.profile,
+        seeds=parse_seeds(overrides.seeds),
+        budgets=parse_budgets(overrides.budget),
+        recipe=settings.parse(overrides.settings),
     )
 
 
-def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
-    """The plan against the database, which is not made if it is not there."""
-    spec = read_spec(name, asked, where)
+def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
+    """Plan a sweep against the database, which is not made if it is not there."""
+    spec = read_spec(name, overrides, where)
     with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
@@ -101,7 +103,7 @@ def plan_sweep(name: str, where: Place, asked: Overrides) -> Plan:
 
 
 def parse_budgets(text: str | None) -> tuple[int, ...] | None:
-    """`0,700` as numbers of steps."""
+    """Return `0,700` as numbers of steps."""
     if text is None:
         return None
     try:
@@ -111,7 +113,7 @@ def parse_budgets(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
-    """`6` means 0..5, `0,1,5` exactly these."""
+    """Return the seeds that are meant: 0..5 by `6`, exactly these by `0,1,5`."""
     if text is None:
         return None
     try:
@@ -130,7 +132,7 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
 def show_plan(
     plan: Plan,
     spec: str,
-    asked: Overrides,
+    overrides: Overrides,
     where: Place,
     *,
     db: str | None,
@@ -139,9 +141,9 @@ def show_plan(
 ) -> None:
     """Print a plan for a person or a program.
 
-    ``spec`` and ``asked`` are as typed, and so are the places ``db`` and ``data``.
+    ``spec`` and ``overrides`` are as typed, and so are the places ``db`` and ``data``.
     """
-    words = ["launch", spec, *asked.words]
+    words = ["launch", spec, *overrides.words]
     store = open_existing(where)
     predicted = predict_hours(plan, store, plan.spec.gpus)
     power = predict_power(plan, list_histories(store), predicted)
@@ -163,7 +165,7 @@ def show_plan(
     )
     if len(plan.invalid) == len(plan.cells):
         return
-    few = ["launch", spec, *replace(asked, seeds=PILOT).words]
+    few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
     console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
@@ -196,19 +198,19 @@ def show_plan(
         for name in _to_prepare(plan, where)
     ]
     if can_tune:
-        words, skip = ["tune", spec, *asked.words], []
+        words, skip = ["tune", spec, *overrides.words], []
     print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
 
 
 def _to_prepare(plan: Plan, where: Place) -> list[str]:
-    """The plan's data sets that only a person can prepare, and has not."""
+    """Return the plan's data sets that only a person can prepare, and has not."""
     used = {trial.set_name for trial in plan.expansion.trials}
     known = [known for known in data.names(where.data) if known.name in used and known.needs_path]
     return [known.name for known in known if not (where.data / known.name).exists()]
 
 
 def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, Any]:
-    """The plan as JSON-able values."""
+    """Return the plan as JSON values."""
     alone, trainings = plan.expansion.unshared
     return {
         "sweep": plan.spec.name,
@@ -263,8 +265,10 @@ def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, 
 
 
 def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
-    """The jobs that are left of each shape, and in about how many stacks they run here; None where
-    GPUs run them."""
+    """Return the jobs that are left of each shape, and in about how many stacks they run here.
+
+    It is None where GPUs run them.
+    """
     here = None
     if not plan.spec.gpus and plan.expansion.trials:
         here = count_slots(plan.spec.resources, max_threads(plan.expansion))
@@ -275,7 +279,7 @@ def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
 
 
 def _describe_stacks(plan: Plan) -> Iterator[str]:
-    """A line for each flow and data set of which something is left that is trained in stacks."""
+    """Yield a line for each flow and data set of which something is left to train in stacks."""
     groups: dict[tuple[str, str], dict[str, list[int]]] = {}
     here = False
     for shape, jobs, stacks in _plan_stacks(plan):
@@ -293,7 +297,7 @@ def _describe_stacks(plan: Plan) -> Iterator[str]:
 
 
 def _cells(plan: Plan) -> RenderableType:
-    """A table for each flow, data set and variation of the recipe; a row joins the seeds."""
+    """Return a table for each flow, data set and variation of the recipe; a row joins the seeds."""
     spec = plan.spec
     parts: list[RenderableType] = [
         Text(f"Sweep {spec.name}, profile {spec.profile}", style="bold"),
@@ -343,7 +347,7 @@ def _section(members: list[PlannedCell]) -> Table:
 
 
 def _span(seeds: list[int]) -> str:
-    """`0-5` for six in a row, `0, 2` otherwise."""
+    """Return `0-5` for six in a row, `0, 2` otherwise."""
     first, last = min(seeds), max(seeds)
     if len(seeds) > 2 and seeds == list(range(first, last + 1)):
         return f"{first}-{last}"
@@ -351,7 +355,7 @@ def _span(seeds: list[int]) -> str:
 
 
 def _published(planned: PlannedCell) -> list[published.Number]:
-    """The numbers of the paper's tables that the cell stands beside."""
+    """Return the numbers of the paper's tables that the cell stands beside."""
     cell = planned.cell
     names = {cell.factorization}
     if cell.trial is not None:
@@ -371,7 +375,7 @@ def _trainings(pretrainings: int, trainings: int, between: str) -> str:
 
 
 def _pretrainings(plan: Plan) -> RenderableType:
-    """The shared pretrainings; a row joins the seeds that are alike."""
+    """Return a table of the shared pretrainings; a row joins the seeds that are alike."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("flow", "data set", "seeds", "budgets (maps there)", "each serves"):
         table.add_column(name, overflow="fold")

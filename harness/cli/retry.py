@@ -48,7 +48,7 @@ def retry(
     from lcma.harness.watch.retry import (
         choose_lost_jobs,
         count_classes,
-        describe_failure,
+        describe_lost_job,
         take_host_back,
     )
     from lcma.sweeps.errors import UserError
@@ -76,7 +76,7 @@ def retry(
         return
     if dry_run:
         for job in jobs:
-            console.print(Text(printable(describe_failure(job))), soft_wrap=True)
+            console.print(Text(printable(describe_lost_job(job))), soft_wrap=True)
         console.print(Text(f"{count_classes(jobs)} would be put back to pending"))
         return
     console.print(Text(f"{count_classes(jobs)} put back to pending"))

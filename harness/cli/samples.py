@@ -59,7 +59,7 @@ def samples(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.export import parse_filters
-    from lcma.harness.report.gallery import draw_samples, draw_samples_together
+    from lcma.harness.report.gallery import draw_samples_by_trial, draw_samples_together
     from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.run.weights import require_weights
@@ -81,7 +81,7 @@ def samples(
     for one in chosen:  # before the first is drawn
         require_weights(store, place, one)
     draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
-    drawn = (draw if together else draw_samples)(
+    drawn = (draw if together else draw_samples_by_trial)(
         store, place, chosen, target, count=count, temperature=temperature, seed=seed
     )
     if json:

@@ -1,4 +1,4 @@
-"""lcma tune"""
+"""`lcma tune`: searching for the budget or the patterns that are worth their cost."""
 
 from typing import Annotated
 
@@ -45,10 +45,10 @@ def tune(
     Killed and launched again, it goes on.
     """
     from lcma.harness.cli.planning import Overrides
-    from lcma.harness.cli.tuning import Asked, run_study
+    from lcma.harness.cli.tuning import TuneCommand, run_study
 
     run_study(
-        Asked(
+        TuneCommand(
             spec=spec,
             overrides=Overrides(flow, dataset, None, profile, seeds, None, tuple(set_ or ())),
             local=local,

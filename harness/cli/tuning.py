@@ -1,4 +1,4 @@
-"""What `lcma tune` does, step by step."""
+"""Tuning for a person: the study, its progress and outcome, and what to type next."""
 
 import json
 import shlex
@@ -55,8 +55,8 @@ from lcma.sweeps.validation import validate
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was typed for a tuning, and where; the last two are for tests."""
+class TuneCommand:
+    """A command `lcma tune` as it was typed; the last two fields are for tests."""
 
     spec: str
     overrides: Overrides
@@ -87,41 +87,41 @@ class Asked:
         return words
 
     @property
-    def command(self) -> str:
-        """What to type to go on with the same study."""
+    def again(self) -> str:
+        """The command to type to go on with the same study."""
         return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
 
 
-def run_study(asked: Asked) -> None:
+def run_study(command: TuneCommand) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
-    console = Console(stderr=asked.json)
-    place = find_place(asked.db, asked.runs, asked.data, write=True)
-    if asked.local and asked.ray:
+    console = Console(stderr=command.json)
+    place = find_place(command.db, command.runs, command.data, write=True)
+    if command.local and command.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    require_hours(max_device_hours=asked.max_device_hours, max_hours=asked.max_hours)
-    spec = _spec(asked, place)
+    require_hours(max_device_hours=command.max_device_hours, max_hours=command.max_hours)
+    spec = _read_spec(command, place)
     if spec.resources.max_device_hours is not None:
         raise UserError(
             "`resources.max_device_hours` is for launches: set `tune.cost_hours` in its place"
         )
-    limits = Limits(device_hours=asked.max_device_hours, hours=asked.max_hours)
-    target = make_target(spec, asked.spec, preparable_sets(place))
+    limits = Limits(device_hours=command.max_device_hours, hours=command.max_hours)
+    target = make_target(spec, command.spec, preparable_sets(place))
     _require_the_same(target, place)
     for line in rehearse_plugins(plan_expansion(target.whole, place, None)):
         console.print(escape(line), highlight=False, soft_wrap=True)
-    need = resolve_resources(spec, gpus=asked.gpus, parallel=None, ray=asked.ray)
+    need = resolve_resources(spec, gpus=command.gpus, parallel=None, ray=command.ray)
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)
     check_writable(place)
     with (
-        ending_early(console, asked.command),
+        ending_early(console, command.again),
         Workers(
             need,
             max_threads(target.whole),
             console.status,
-            local=asked.local,
-            ray=asked.ray,
-            any_code=asked.any_code,
+            local=command.local,
+            ray=command.ray,
+            any_code=command.any_code,
         ) as workers,
     ):
         store = workers.prepare(target.whole, place, missing, every=True)
@@ -129,18 +129,18 @@ def run_study(asked: Asked) -> None:
         settings = TunerSettings(
             workers.owner,
             need,
-            asked.checkpoint_seconds,
-            asked.lease_seconds,
-            format_command(*asked.words, runs=asked.runs, data=asked.data),
+            command.checkpoint_seconds,
+            command.lease_seconds,
+            format_command(*command.words, runs=command.runs, data=command.data),
             limits,
         )
         for line in describe_limits(limits, None):
             console.print(line, highlight=False, soft_wrap=True)
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
-            _engine(workers, asked, target, tuner, bars)
+            _engine(workers, command, target, tuner, bars)
     read = read_patterns if target.patterns else read_outcome
     found = wait_out(lambda: read(store, target, tuner.digest))
-    if asked.json:
+    if command.json:
         print(json.dumps(outcome_as_dict(found), indent=2))
     elif isinstance(found, PatternOutcome):
         console.print(render_patterns(found))
@@ -148,14 +148,14 @@ def run_study(asked: Asked) -> None:
         console.print(render_outcome(found))
     if tuner.stopped is not None:
         console.print(f"Stopped: {escape(tuner.stopped)}.")
-        print_commands(console, [asked.command], "Go on with")
+        print_commands(console, [command.again], "Go on with")
         sys.exit(STOPPED)
     if tuner.limited is not None:
         line = f"Ended in good order: {tuner.limited}."
         console.print(escape(line), highlight=False, soft_wrap=True)
-        print_commands(console, [asked.command], "Go on with")
+        print_commands(console, [command.again], "Go on with")
         sys.exit(AT_LIMIT)
-    board = format_command("board", "--sweep", spec.name, db=asked.db)
+    board = format_command("board", "--sweep", spec.name, db=command.db)
     dashboard = shlex.join(["optuna-dashboard", dashboard_url(store)])
     if isinstance(found, PatternOutcome):
         if found.best is not None:
@@ -164,10 +164,10 @@ def run_study(asked: Asked) -> None:
         print_commands(console, [board, dashboard])
     else:
         _print_answer(console, store, target)
-        pareto = format_command("pareto", "--sweep", spec.name, db=asked.db)
+        pareto = format_command("pareto", "--sweep", spec.name, db=command.db)
         print_commands(console, [pareto, board, dashboard])
     if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
-        why = format_command("status", db=asked.db)
+        why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")
         sys.exit(1)
 
@@ -188,22 +188,22 @@ def _print_answer(console: Console, store: Store, target: StudyTarget) -> None:
             console.print(escape(printable(sentence)), highlight=False, soft_wrap=True)
 
 
-def _spec(asked: Asked, place: Place) -> Spec:
-    """The spec as changed by the command line."""
-    spec = read_spec(asked.spec, asked.overrides, place)
+def _read_spec(command: TuneCommand, place: Place) -> Spec:
+    """Read the spec and put in place of its own what the command line says."""
+    spec = read_spec(command.spec, command.overrides, place)
     if spec.tune is None:
         return spec
-    if spec.tune.patterns is not None and asked.trials is not None:
+    if spec.tune.patterns is not None and command.trials is not None:
         raise UserError("--trials is of budgets: `tune.patterns.count` says how many patterns")
-    own = {"trials": asked.trials, "parallel": asked.parallel}
+    own = {"trials": command.trials, "parallel": command.parallel}
     content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
-    if asked.overrides.seeds is not None:
+    if command.overrides.seeds is not None:
         content["seeds"] = None
     return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
 
 
 def _require_the_same(target: StudyTarget, place: Place) -> None:
-    """UserError where a study of the name is there and of another spec, before workers start."""
+    """Raise UserError, before workers start, for a study of the same name and another spec."""
     store = open_existing(place)
     digests = known_digests(target.whole, place)
     if store is not None and digests:
@@ -211,10 +211,10 @@ def _require_the_same(target: StudyTarget, place: Place) -> None:
 
 
 def _engine(
-    workers: Workers, asked: Asked, target: StudyTarget, tuner: Tuner, display: Display
+    workers: Workers, command: TuneCommand, target: StudyTarget, tuner: Tuner, display: Display
 ) -> None:
     assert workers.executor is not None
-    if asked.local:
+    if command.local:
         from lcma.harness.tuning.local import run_local
 
         run_local(tuner, workers.executor, display, target.tune.parallel)

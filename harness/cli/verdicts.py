@@ -38,7 +38,7 @@ def verdicts(
     """
     from lcma.db import connect
     from lcma.harness.data import know_own
-    from lcma.harness.place import find_place, is_published, name_database
+    from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
@@ -62,7 +62,7 @@ def verdicts(
     console = Console()
     _, *options = shlex.split(format_command(db=db))
     after = None
-    if is_published(named := name_database(db)):  # which no launch writes
+    if is_published_database(named := name_database(db)):  # which no launch writes
         options, after = [], format_command("db", "merge", named)
     shown = render_verdicts(found, notes=notes, options=options, after=after)
     console.print(shown, crop=False)

@@ -39,7 +39,7 @@ def verify(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import find_place, is_published, name_database
+    from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.report.verification import render_verification, verification_as_dict
     from lcma.harness.run.verification import choose_sample, store_verification, verify
     from lcma.harness.terminal import Console, print_line, reporting_progress, user_name
@@ -64,7 +64,7 @@ def verify(
             )
             refused = None
             try:
-                if is_published(name_database(db)):
+                if is_published_database(name_database(db)):
                     raise UserError(
                         "a published database is never written; `lcma db merge "
                         f"{name_database(db)}` brings its results into yours"

@@ -11,7 +11,7 @@ import io
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +27,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lcma.harness.averages import clustered_mean
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
+from lcma.harness.data.source import ReportStep
 from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
-Progress = Callable[[str, int, int], None]
-"""Callback with the current step, the images read so far, and the images to be read."""
 
 FILE_NAME: Final = "bars.json"
 _FORMAT: Final = 2
@@ -72,7 +71,7 @@ class ComputedBar:
     detail: str
 
 
-def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[ComputedBar, ...]:
+def compute_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple[ComputedBar, ...]:
     """Compute the four bars of a set, in the order of `BarName`.
 
     Gaussians are those of x + u, u ~ U[0, 1): the covariance of the pixels plus I/12. To a full one
@@ -106,7 +105,7 @@ def compute_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[
     return tuple(bars)
 
 
-def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[ComputedBar, ...]:
+def ensure_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple[ComputedBar, ...]:
     """Return the bars in the set's folder, or compute them and, if possible, write them there.
 
     A file that belongs to other images or another format, or is damaged, is replaced. Raises
@@ -116,7 +115,7 @@ def ensure_bars(prepared: Prepared, progress: Progress | None = None) -> tuple[C
     bars = _read(path, prepared)
     if bars is None:
         bars = compute_bars(prepared, progress)
-        file = _File(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
+        file = _BarsFile(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(OSError):
             _write(path, file.model_dump_json(indent=2) + "\n")
@@ -130,7 +129,7 @@ class _LeftOutError(Exception):
 class _Meter:
     """Count of images read, over two passes of train and one of test for each bar."""
 
-    def __init__(self, prepared: Prepared, progress: Progress | None) -> None:
+    def __init__(self, prepared: Prepared, progress: ReportStep | None) -> None:
         self._total = 2 * _count(prepared, "train")
         self._total += sum(_bar_images(prepared, name) for name in _NAMES)
         if _can_be_full(_count(prepared, "train"), math.prod(prepared.manifest.shape)):
@@ -392,7 +391,7 @@ def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) ->
     return file.getbuffer().nbytes
 
 
-class _File(BaseModel):
+class _BarsFile(BaseModel):
     """Content of `FILE_NAME`; digest: the manifest's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -405,7 +404,7 @@ class _File(BaseModel):
 def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
     """Return the bars in a file, or None if they are not those of this set."""
     try:
-        file = _File.model_validate_json(path.read_bytes())
+        file = _BarsFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
     manifest = prepared.manifest

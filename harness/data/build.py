@@ -22,7 +22,7 @@ from lcma.harness.data.manifest import (
 from lcma.harness.data.partial import Partial, clear_partial, partial_folder
 from lcma.harness.data.prepared import Prepared, load
 from lcma.harness.data.registry import PreparableSet, find_set, names, own_set
-from lcma.harness.data.source import OpenedSource, Progress, SourceOptions, sha256
+from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions, sha256
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.known_sets import can_be_own
 
@@ -35,7 +35,7 @@ def prepare(
     *,
     source: Path | None = None,
     options: SourceOptions = _PLAIN,
-    progress: Progress | None = None,
+    progress: ReportStep | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> Prepared:
     """Prepare ``<root>/<name>`` from its source, or return it if it exists already.
@@ -193,7 +193,7 @@ def _unwritable(root: Path, error: OSError) -> UserError:
 
 
 def _make(
-    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: Progress, root: Path
+    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep, root: Path
 ) -> Prepared:
     try:
         try:
@@ -211,7 +211,7 @@ def _make(
 
 
 def _write(
-    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: Progress
+    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep
 ) -> Manifest:
     with ExitStack() as stack:
         parts = Partial(folder, opened, data_set.box, stack)

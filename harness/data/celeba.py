@@ -29,7 +29,7 @@ from lcma.harness.data.source import (
     NO_DOWNLOAD,
     Hashed,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     read_bytes,
     sha256,
@@ -66,7 +66,7 @@ class CelebA:
     def __init__(self, variant: Literal["u8", "float"]) -> None:
         self.variant = variant
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash images and list. Raises UserError where they do not belong together."""
         if path is None:
             raise UserError(

@@ -19,7 +19,7 @@ from lcma.harness.data.source import (
     Chunk,
     Done,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     SourceStep,
     describe_split,
@@ -56,7 +56,7 @@ class Cifar10:
     needs_path: ClassVar[bool] = True
     can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the batches. Raises UserError if the path or a batch is missing."""
         if path is None:
             raise UserError(
@@ -96,7 +96,7 @@ class Cifar10:
         )
 
 
-class _Place(Protocol):
+class _BatchFiles(Protocol):
     """Place of the batches."""
 
     def has(self, name: str) -> bool:
@@ -110,7 +110,7 @@ class _Place(Protocol):
 
 
 @dataclass(frozen=True)
-class _Folder:
+class _BatchFolder:
     folder: Path
 
     def has(self, name: str) -> bool:
@@ -138,7 +138,7 @@ class _Archive:
         return read_member(self.file, self.members[name], _LIMIT)
 
 
-def _locate(path: Path) -> _Place:
+def _locate(path: Path) -> _BatchFiles:
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
     if not path.is_dir():
@@ -159,10 +159,10 @@ def _locate(path: Path) -> _Place:
         raise UserError(
             f"{folder} lacks {', '.join(missing)}: give the folder {_FOLDER} with --from PATH"
         )
-    return _Folder(folder)
+    return _BatchFolder(folder)
 
 
-def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[SourceStep]:
+def _steps(place: _BatchFiles, digests: dict[str, str], done: Done) -> Iterator[SourceStep]:
     before = done.counts.train + done.counts.holdout
     for name in (*_TRAIN, _TEST)[done.steps :]:
         images = _batch(place, name, digests[name])
@@ -173,7 +173,7 @@ def _steps(place: _Place, digests: dict[str, str], done: Done) -> Iterator[Sourc
             before += len(images)
 
 
-def _batch(place: _Place, name: str, digest: str) -> npt.NDArray[np.uint8]:
+def _batch(place: _BatchFiles, name: str, digest: str) -> npt.NDArray[np.uint8]:
     """Read the images of one batch, N x 3 x 32 x 32."""
     path = place.path(name)
     fields = _fields(path, require_unchanged(path, place.read(name), digest))

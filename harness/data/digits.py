@@ -15,7 +15,7 @@ from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecor
 from lcma.harness.data.source import (
     Chunk,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     SourceStep,
     read_bytes,
@@ -43,7 +43,7 @@ class Digits:
     needs_path: ClassVar[bool] = False
     can_skip: ClassVar[bool] = False
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the file. Raises UserError if it is missing or another one."""
         file = _shipped() / _FILE
         raw = read_bytes(file, _LIMIT)

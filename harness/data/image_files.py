@@ -18,7 +18,7 @@ from lcma.harness.data.safe_zip import DAMAGE, open_zip
 from lcma.harness.data.source import (
     Chunk,
     Done,
-    Progress,
+    ReportStep,
     SourceStep,
     changed_error,
     unreadable_error,
@@ -118,7 +118,7 @@ class HashedFiles:
 
 
 def hash_files(
-    files: Files, progress: Progress, look: Callable[[int, bytes], T] | None = None
+    files: Files, progress: ReportStep, look: Callable[[int, bytes], T] | None = None
 ) -> tuple[HashedFiles, list[T]]:
     """Read and hash every file once, on all cores; call `look` with each index and its bytes."""
     n = len(files.names)
@@ -216,8 +216,10 @@ def bad_image(where: str, error: BadImageError) -> UserError:
 
 
 def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
-    """Names of the files right in a folder that end so (small letters), sorted. Raises UserError
-    where it cannot be read."""
+    """Return the sorted names of files right in a folder that end so, in small letters or large.
+
+    Raises UserError where it cannot be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if e.name.lower().endswith(tuple(suffixes)))

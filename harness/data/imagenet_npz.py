@@ -18,7 +18,7 @@ from lcma.harness.data.source import (
     Done,
     Hashed,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     SourceStep,
     describe_split,
@@ -57,7 +57,7 @@ class ImageNetNpz:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the files, and check shapes and labels. Raises UserError where one is
         missing or not as it should be."""
         if path is None:

@@ -12,7 +12,7 @@ from lcma.harness.data.manifest import ByPart, SourceRecord
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     describe_split,
     split_count,
@@ -32,7 +32,7 @@ class ImageNetPng:
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the files. Raises UserError if a folder is missing or empty."""
         if path is None:
             raise UserError(

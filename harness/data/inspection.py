@@ -1,6 +1,5 @@
 """Statistics of a prepared set's images from reading each of them once."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -9,9 +8,7 @@ import numpy.typing as npt
 
 from lcma.harness.data.manifest import PARTS, ByPart, PartName
 from lcma.harness.data.prepared import Prepared
-
-Progress = Callable[[str, int, int], None]
-"""Callback with the current part, the images read so far, and the number of all."""
+from lcma.harness.data.source import ReportStep
 
 Keys = npt.NDArray[np.uint64]
 
@@ -47,7 +44,7 @@ class Inspection:
     duplicates: Duplicates
 
 
-def inspect_set(prepared: Prepared, progress: Progress | None = None) -> Inspection:
+def inspect_set(prepared: Prepared, progress: ReportStep | None = None) -> Inspection:
     """Read a set once, piece by piece; eight bytes of each image are kept.
 
     Images are told apart by a 64-bit hash: two different ones among a million are taken for

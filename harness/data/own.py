@@ -20,7 +20,7 @@ from lcma.harness.data.decoding import (
 )
 from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
 from lcma.harness.data.manifest import SourceRecord
-from lcma.harness.data.source import OpenedSource, Progress, SourceOptions
+from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions
 from lcma.sweeps.errors import UserError
 
 LEAST, MOST = 4, 1024
@@ -32,7 +32,7 @@ class OwnImages:
     needs_path: ClassVar[bool] = True
     can_skip: ClassVar[bool] = True
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find, hash and look at every image. Raises UserError where there is none, one is not
         taken, or grey and colour are mixed and are not to be."""
         size = options.size

@@ -32,7 +32,7 @@ from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecor
 from lcma.harness.data.source import (
     Chunk,
     OpenedSource,
-    Progress,
+    ReportStep,
     SourceOptions,
     SourceStep,
     read_bytes,
@@ -84,7 +84,7 @@ class Photos:
         self,
         path: Path | None = None,
         options: SourceOptions | None = None,
-        progress: Progress | None = None,
+        progress: ReportStep | None = None,
     ) -> OpenedSource:
         """Find and hash the nine files, in `path` if given. Raises UserError if one is missing."""
         folder = path or _shipped()

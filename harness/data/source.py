@@ -14,8 +14,8 @@ from lcma.harness.data.manifest import ByPart, PartName, SourceRecord
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
-Progress = Callable[[str, int, int], None]
-"""Callback with the step just done, the number done, and the number of all."""
+ReportStep = Callable[[str, int, int], None]
+"""Called with what is done, how many steps or images of it are done, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Source(Protocol):
     def can_skip(self) -> bool:
         """True if `SourceOptions.skip_bad` applies: the source has a file for each image."""
 
-    def open(self, path: Path | None, options: SourceOptions, progress: Progress) -> OpenedSource:
+    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the files. Raises UserError if one is missing or unreadable."""
 
 

@@ -176,7 +176,7 @@ def draw_histories(
     return sheets, f"a history is not drawn: {problems[0]}{more}" if problems else ""
 
 
-def draw_samples(
+def draw_samples_by_trial(
     store: Store,
     place: Place,
     trials: Iterable[JobFacts],
@@ -280,7 +280,7 @@ def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
 
 
 def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
-    """Return in what a trial differs from others of its rule on its set, in short lines."""
+    """Return short lines on how a trial differs from others of its rule on its set."""
 
     def rule(other: JobFacts) -> tuple[Any, ...]:
         return other.dataset, other.variant, other.factorization
@@ -447,7 +447,7 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> tuple
     drawn = list_pictures(draw_maps(store, sets, target))
     histories, unread = draw_histories(store, place, trials, target)
     drawn += [one.picture for one in histories]
-    return drawn + [path for _, path in draw_samples(store, place, trials, target)], unread
+    return drawn + [path for _, path in draw_samples_by_trial(store, place, trials, target)], unread
 
 
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:

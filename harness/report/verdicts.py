@@ -442,7 +442,7 @@ def _format_p(one: Verdict) -> str | None:
 
 
 def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return of what each verdict is.
+    """Return a name for each verdict: that of the models it is about.
 
     Models of one flow and set are told apart by their length, where there are several, and those of
     one length by what their recipes differ in; so is the pretraining that it is of, where `low` has

@@ -271,7 +271,7 @@ def _find_row(cells: Cells, rule: str) -> BoardRow | None:
 
 
 def _find_printed(item: PaperItem, group: Group) -> tuple[str | None, dict[str, float]]:
-    """Return of what the printed numbers are that come nearest to a group, and these by rule."""
+    """Return the subject of the printed numbers nearest to a group, and these numbers by rule."""
     facts = known_sets.known().get(group.set_name)
     whole_set = (facts and facts.filtered_from) or group.set_name
     numbers = [n for n in published.numbers() if (n.source, n.table) == (SOURCE, item.table)]

@@ -123,7 +123,7 @@ class PlannedComparison:
 
 @dataclass(frozen=True)
 class Power:
-    """What the seeds of a plan could show in each of its comparisons."""
+    """Power of a plan: the differences that its seeds could show in each of its comparisons."""
 
     comparisons: tuple[PlannedComparison, ...]
 

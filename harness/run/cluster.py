@@ -82,7 +82,7 @@ BLOCKED = "blocked"
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _NodeCheck:
     """A node that was asked, and the monotonic time until which it may answer."""
 
     node: str
@@ -157,7 +157,7 @@ class RayExecutor(Executor):
         self._looked = self._answered = time.monotonic()
         self._is_lost_cluster = False
         self._question: Question | None = None
-        self._asked: dict[Any, _Asked] = {}
+        self._checks: dict[Any, _NodeCheck] = {}
         self._fit: set[str] = set()
         self._host_of: dict[str, str] = {}
         # What each needs, and the nodes that were closed to it.
@@ -252,8 +252,8 @@ class RayExecutor(Executor):
         self._question = question
         self._fit.clear()
         self._ask_nodes()
-        if self._asked:
-            ray.wait(list(self._asked), num_returns=len(self._asked), timeout=ASK_SECONDS)
+        if self._checks:
+            ray.wait(list(self._checks), num_returns=len(self._checks), timeout=ASK_SECONDS)
         return self._read_answers()
 
     def poll_answers(self) -> list[Answer]:
@@ -272,7 +272,7 @@ class RayExecutor(Executor):
         """Ask each node that could run a task, is not set aside and has not answered well."""
         hidden = self._question is not None and self._question.device == "cuda"
         task = self._fresh_task if hidden else self._task
-        asked = {one.node for one in self._asked.values()}
+        asked = {one.node for one in self._checks.values()}
         for node in self._nodes():
             node_id, host = node["NodeID"], self._host_of[node["NodeID"]]
             if node_id in asked | self._fit or host in self.aside or not _meets(node, self.need):
@@ -283,17 +283,17 @@ class RayExecutor(Executor):
                 name=f"check {host}",
             )
             ref = options.remote(pickle.dumps((_answer, (self._question, host))))
-            self._asked[ref] = _Asked(node_id, host, time.monotonic() + ASK_SECONDS)
+            self._checks[ref] = _NodeCheck(node_id, host, time.monotonic() + ASK_SECONDS)
 
     def _read_answers(self) -> list[Answer]:
         """Return the answers that have come, and one with the problem for each that is late."""
-        if not self._asked:
+        if not self._checks:
             return []
-        ready, late = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
-        late = [ref for ref in late if time.monotonic() >= self._asked[ref].until]
+        ready, late = ray.wait(list(self._checks), num_returns=len(self._checks), timeout=0)
+        late = [ref for ref in late if time.monotonic() >= self._checks[ref].until]
         answers = []
         for ref in (*ready, *late):
-            one = self._asked.pop(ref)
+            one = self._checks.pop(ref)
             answer = _read_answer(ref, one.host, ref in late)
             if answer is not None:
                 answers.append(answer)
@@ -392,7 +392,7 @@ class RayExecutor(Executor):
         able = [node for node in self._nodes() if _meets(node, need)]
         return (
             all(node["NodeID"] in closed for node in able)
-            and not self._asked
+            and not self._checks
             and not self._could_add(need)
         )
 

@@ -18,7 +18,7 @@ keep their last checkpoint."""
 
 @dataclass(frozen=True)
 class Limits:
-    """What a launch may take; None for no limit.
+    """Limits of hours of a launch; None for no limit.
 
     ``device_hours`` are those of the launch, ``sweep_device_hours`` those of all launches of its
     sweep, each with attempts that were lost. ``hours`` is the time of the launch by the wall, from

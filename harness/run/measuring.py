@@ -42,7 +42,7 @@ ProgressFunction = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is to be measured of samples, and by which protocol."""
+    """Measurement of samples that is to be made: its judge and its protocol."""
 
     judge: Judge
     protocol: SampleProtocol

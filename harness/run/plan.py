@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from lcma import db
-from lcma.db import Job, PlannedJob, Registration, Store
+from lcma.db import Job, PlannedJob, Registration, Store, leases
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
@@ -410,8 +410,11 @@ def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: LostSegments, now: flo
     if cell.same_as is not None:
         return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
     job = jobs.get(cell.trial.id)
-    expired = job is not None and job.state == "running" and not job.is_held(now)
-    if job is None or job.state == "pending" or expired:
+    if (
+        job is None
+        or job.state == "pending"
+        or (job.state == "running" and not leases.is_held(job.lease_until, now))
+    ):
         why = _lost_segment_state(cell.trial, lost)
         if why:
             return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")

@@ -111,7 +111,9 @@ def store_evaluation(
     return Reevaluated(one, kept, new)
 
 
-def require_weights(store: Store, place: Place, trials: Sequence[JobFacts], name: Name) -> None:
+def require_weights_and_images(
+    store: Store, place: Place, trials: Sequence[JobFacts], name: Name
+) -> None:
     """Raise UserError, before anything is evaluated, if weights or images are missing."""
     for one in trials:
         if store.result(one.subject, one.data_digest, name) is None:

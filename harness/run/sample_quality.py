@@ -17,7 +17,7 @@ from lcma.db import Measure
 from lcma.harness.data import Prepared
 from lcma.harness.data.manifest import PartName
 from lcma.harness.files import write_file
-from lcma.harness.train.controls import choose_evenly, make_controls
+from lcma.harness.train.controls import choose_images, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
 from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
@@ -95,7 +95,7 @@ class Judge:
         """Return the description of real images of a part at even distances, made once."""
         key = (prepared.manifest.digest, part, count)
         if key not in self._real:
-            images = torch.from_numpy(choose_evenly(prepared.part(part).images, count))
+            images = torch.from_numpy(choose_images(prepared.part(part).images, count))
             self._real[key] = self.describe(images.to(device))
         return self._real[key]
 
@@ -287,7 +287,7 @@ def _measure_once(
         for name, one in measure().items():
             made = _make(name, one, count)
             stored[name] = (made.value, made.standard_error)
-        file = _File(digest=digest, controls=_read(prepared) | {key: stored})
+        file = _ControlsFile(digest=digest, controls=_read(prepared) | {key: stored})
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(UserError):
             write_file(prepared.folder / FILE_NAME, f"{file.model_dump_json(indent=2)}\n".encode())
@@ -295,7 +295,7 @@ def _measure_once(
     return [Measure(name, value, error, count) for name, (value, error) in stored.items()]
 
 
-class _File(BaseModel):
+class _ControlsFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[1] = 1
@@ -307,7 +307,7 @@ def _read(prepared: Prepared) -> dict[str, _Stored]:
     """Return the controls in the set's folder by key; none if they are not this set's."""
     try:
         with open_regular(prepared.folder / FILE_NAME) as source:
-            file = _File.model_validate_json(source.read())
+            file = _ControlsFile.model_validate_json(source.read())
     except (OSError, UserError, ValidationError):
         return {}
     return file.controls if file.digest == prepared.manifest.digest else {}

@@ -33,6 +33,7 @@ import numpy as np
 from lcma import db
 from lcma.db import Claim, Metric, Store, Unavailable
 from lcma.harness.cache import cache_folder
+from lcma.harness.files import sync_folder
 from lcma.harness.kill_points import kill_point
 from lcma.sweeps.errors import UserError
 
@@ -204,7 +205,7 @@ class Spool:
             if synced:
                 os.fsync(self._file.fileno())
                 assert self._path is not None
-                _sync(self._path.parent)
+                sync_folder(self._path.parent)
             self._end += len(record)
         except OSError as error:
             self._fail(error)
@@ -416,14 +417,6 @@ def _write(file: BinaryIO, raw: bytes) -> None:
     rest = memoryview(raw)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _host() -> str:

@@ -16,7 +16,7 @@ MOST = 12
 
 
 class Shape(NamedTuple):
-    """What the members of a stack have in common.
+    """Shape of a stack: all that its members have in common.
 
     ``recipe`` is the id of what concerns them of the recipe, ``form`` that of the flow: 'none' and
     'split' of trials, and of pretrainings that of their flow without splits. ``budget`` is the step

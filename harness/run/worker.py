@@ -30,7 +30,7 @@ from lcma.harness import data, storage
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
-from lcma.harness.kill_points import arm_worker
+from lcma.harness.kill_points import call_worker_hook
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     compute_table_statistics,
@@ -126,7 +126,7 @@ def run_works(works: Sequence[Work]) -> list[Report]:
     settle_device(works[0].device, works[0].threads)
     try:
         with ExitStack() as resources:
-            return _Stack(works, resources).run()
+            return _AttemptGroup(works, resources).run()
     finally:
         free_memory(works[0].device)
 
@@ -136,18 +136,18 @@ class _CrowdedError(Exception):
 
 
 @dataclass
-class _Training:
+class _AwaitedTraining:
     """A training that an attempt waits for."""
 
     member: Member
     until: int
 
 
-_Steps = Generator[_Training | None, None, T]
+_Steps = Generator[_AwaitedTraining | None, None, T]
 """The steps of an attempt, which pauses when it holds its claim, and for a stacked training."""
 
 
-class _Stack:
+class _AttemptGroup:
     """Attempts of one process: one after the other, but for trainings that are stacked.
 
     Each runs to its training alone. Those that stand at the same step are trained as one; one that
@@ -158,7 +158,7 @@ class _Stack:
         self.works, self._resources = works, resources
         self.id = secrets.token_hex(8) if len(works) > 1 else None
         self.clock = SharedClock()
-        self.present: list[_Attempt] = []
+        self.present: list[_RunningAttempt] = []
         self._reports: dict[str, Report] = {}
         self._failures: list[Exception] = []
         self._images: dict[tuple[str, PartName], Images] = {}
@@ -175,7 +175,7 @@ class _Stack:
             for attempt in tuple(self.present):
                 self._resume(attempt)
             while self.present:
-                groups: dict[tuple[int, int], list[_Attempt]] = {}
+                groups: dict[tuple[int, int], list[_RunningAttempt]] = {}
                 for attempt in self.present:
                     groups.setdefault(attempt.place, []).append(attempt)
                 self._train(max(groups.values(), key=len))
@@ -203,7 +203,7 @@ class _Stack:
 
     def _begin(self, work: Work) -> None:
         """Claim the job of a work; report the work if that cannot be done."""
-        arm_worker(work.job_id)
+        call_worker_hook(work.job_id)
         notes: list[str] = []
         try:
             self._wait_to_start(lambda: _open_folder(work).files())
@@ -225,7 +225,7 @@ class _Stack:
         if self._thread is None:
             thread = HeartbeatThread(store, work.lease_seconds)
             self._thread = self._resources.enter_context(thread)
-        attempt = _Attempt(work, store, claim, notes, self, self._thread)
+        attempt = _RunningAttempt(work, store, claim, notes, self, self._thread)
         self.present.append(attempt)
         self._resume(attempt)
 
@@ -270,7 +270,7 @@ class _Stack:
         left = max(0.0, self._start_until - time.monotonic())
         return wait_out(action, seconds=left, on_failure=on_failure)
 
-    def _resume(self, attempt: "_Attempt", error: BaseException | None = None) -> None:
+    def _resume(self, attempt: "_RunningAttempt", error: BaseException | None = None) -> None:
         """Let an attempt go on, from an error if there is one, until it pauses or has ended."""
         steps, pauses = attempt.steps, False
         self.clock.run(attempt.stopwatch)
@@ -287,7 +287,7 @@ class _Stack:
             if not pauses:
                 self.present.remove(attempt)
 
-    def _train(self, attempts: "Sequence[_Attempt]") -> None:
+    def _train(self, attempts: "Sequence[_RunningAttempt]") -> None:
         """Train attempts that stand at one step as one, and let each go on that has left."""
         inside = list(attempts)
 
@@ -336,7 +336,7 @@ def _open_folder(work: Work, rerun: str = "") -> Folder:
     return storage.open_folder(work.place.runs).below(run_name(work.job, rerun))
 
 
-class _Attempt:
+class _RunningAttempt:
     """One execution of a claimed job."""
 
     def __init__(
@@ -345,7 +345,7 @@ class _Attempt:
         store: db.Store,
         claim: db.Claim,
         notes: Sequence[str],
-        stack: _Stack,
+        stack: _AttemptGroup,
         thread: HeartbeatThread,
     ) -> None:
         self.work, self.store, self.claim = work, store, claim
@@ -360,7 +360,7 @@ class _Attempt:
         self.unsaved = False
         self.log = Log()
         self.steps = self._run()
-        self.training: _Training | None = None
+        self.training: _AwaitedTraining | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -653,7 +653,7 @@ class _Attempt:
             if step == rung:
                 pass
             elif trainer.optimization.stacked and step < until:
-                yield _Training(Member(trainer, folder, hooks), until)
+                yield _AwaitedTraining(Member(trainer, folder, hooks), until)
             else:
                 trainer.run(until, folder, hooks)
         except OutOfTimeError:

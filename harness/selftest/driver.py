@@ -23,12 +23,14 @@ class LaunchTask:
     kills: str | None
 
     def command(self) -> list[str]:
-        """Command that starts the launch; it reads the task from stdin, since a URL may hold a
-        password."""
+        """Return the command that starts the launch.
+
+        It reads the task from stdin, since a URL may hold a password.
+        """
         return [sys.executable, "-m", "lcma.harness.selftest.driver"]
 
     def text(self) -> str:
-        """The task as JSON, for the launch's stdin."""
+        """Return the task as JSON, for the launch's stdin."""
         return json.dumps(asdict(self))
 
 

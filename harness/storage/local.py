@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from lcma.harness.files import sync_folder
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
 from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
@@ -109,7 +110,7 @@ class LocalFolder(Folder):
                     aside.rename(path)
             finally:
                 aside.unlink(missing_ok=True)
-            _sync(self.path)
+            sync_folder(self.path)
         except OSError as error:
             self._fail("write in", self.path, error)
         return stored
@@ -152,11 +153,3 @@ class LocalFolder(Folder):
         kind = UnreachableError if error.errno in PASSING else StorageError
         remedy = REMEDIES.get(error.errno or 0, "look after that disk")
         raise kind(f"cannot {what} {path} ({error.strerror or error}): {remedy}") from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -34,19 +34,19 @@ def make_controls(train: NDArray[Any], count: int, seed: int = 0) -> Iterator[tu
 
     They are made of images of the train part (N, C, H, W) at even distances.
     """
-    real = torch.from_numpy(choose_evenly(train, count)).float()
+    real = torch.from_numpy(choose_images(train, count)).float()
     for index, name in enumerate(CONTROLS):
         generator = torch.Generator().manual_seed(derive_seed(seed, "control", index))
         if name == "gaussian":
             x = sample_gaussian(
-                choose_evenly(train, min(len(train), GAUSSIAN_IMAGES)), count, generator
+                choose_images(train, min(len(train), GAUSSIAN_IMAGES)), count, generator
             )
         else:
             x = _MADE[name](real, generator)
         yield name, x.round().clamp(0, 255).to(torch.uint8)
 
 
-def choose_evenly(images: NDArray[Any], count: int) -> NDArray[Any]:
+def choose_images(images: NDArray[Any], count: int) -> NDArray[Any]:
     """Copy ``count`` of the images at even distances."""
     return np.array(images[np.arange(count) * len(images) // count])
 

@@ -24,7 +24,7 @@ CHUNK = 100
 
 
 class Sampling(BaseModel):
-    """How many samples are drawn, and how; ``temperature`` scales the noise of every prior."""
+    """Settings of drawing samples; ``temperature`` scales the noise of every prior."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     samples: int = Field(SAMPLES, ge=LEAST, le=MOST)
@@ -33,7 +33,7 @@ class Sampling(BaseModel):
 
 
 class Extractor(BaseModel):
-    """What sees images as features: a network with its exact weights, and how they are resampled.
+    """Extractor of features: a network with its exact weights, and how images are resampled.
 
     ``size`` is that at which the network sees images, in pixels.
     """
@@ -46,7 +46,7 @@ class Extractor(BaseModel):
 
 
 class SampleProtocol(BaseModel):
-    """How samples are measured. Values by two protocols are never ranked together."""
+    """Protocol by which samples are measured. Values by two are never ranked together."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     sampling: Sampling = Sampling()

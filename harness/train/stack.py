@@ -164,7 +164,7 @@ def _dissolve(stacks: list["Stack"]) -> None:
         stacks.pop().dissolve()
 
 
-class _Rows:
+class _StackedTensors:
     """The tensors of flows of one shape as rows of stacked ones, until `release`.
 
     ``whole`` (rows, places) holds all that is trained, ``others`` the rest by name.
@@ -217,11 +217,11 @@ class Stack:
         first = self.trainers[0]
         self._optimization = first.optimization
         self._flows = self._with_copies([trainer.flow for trainer in self.trainers])
-        self._flow_rows = _Rows(self._flows)
-        self._average_rows: _Rows | None = None
+        self._flow_rows = _StackedTensors(self._flows)
+        self._average_rows: _StackedTensors | None = None
         if first.average is not None:
             averaged = self._with_copies([trainer.evaluated for trainer in self.trainers])
-            self._average_rows = _Rows(averaged)
+            self._average_rows = _StackedTensors(averaged)
         self._optimizer = make_optimizer([self._flow_rows.whole], self._optimization)
         self._gather_moments()
         self._shrunk = self._mask_shrunk()

@@ -5,7 +5,6 @@ rungs, how they ended, and which tuner holds them. A tuner that dies leaves tria
 next one takes them up where they are.
 """
 
-import os
 import socket
 import threading
 import warnings
@@ -25,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lcma.db import Store, Unavailable
 from lcma.db.engine import Database, translate_errors
+from lcma.db.leases import is_alive
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.target import StudyTarget
@@ -370,7 +370,7 @@ class BudgetStudy(Study):
         if held is None or held["owner"] == self.owner or held["until"] < self.store.now():
             return True
         host, pid, *_ = held["owner"].rsplit(":", 2)
-        return host == socket.gethostname() and not _is_alive(int(pid))
+        return host == socket.gethostname() and not is_alive(int(pid))
 
     def _hold(self, trial: optuna.Trial, seconds: float = HOLD_SECONDS) -> None:
         held = {"owner": self.owner, "until": self.store.now() + seconds}
@@ -435,13 +435,3 @@ def _explaining(database: Database) -> Iterator[None]:
             raise
         kind = Unavailable if database.passes(original, connecting=True) else UserError
         raise kind(problem) from error
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

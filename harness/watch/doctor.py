@@ -34,7 +34,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class _Workers:
+class _WorkerLimit:
     most: int
     where: str
 
@@ -77,7 +77,7 @@ def _check_devices() -> list[CheckResult]:
     return found
 
 
-def _check_database(place: Place, workers: _Workers) -> list[CheckResult]:
+def _check_database(place: Place, workers: _WorkerLimit) -> list[CheckResult]:
     try:
         database = db.locate(place.db)
         text = f"{database.name} ({database.version()})"
@@ -94,7 +94,7 @@ def _check_database(place: Place, workers: _Workers) -> list[CheckResult]:
     return [CheckResult("database", "good", text), *_check_connections(store, workers)]
 
 
-def _check_connections(store: db.Store, workers: _Workers) -> list[CheckResult]:
+def _check_connections(store: db.Store, workers: _WorkerLimit) -> list[CheckResult]:
     limits = store.database.connections()
     if limits is None:
         return []
@@ -154,9 +154,9 @@ def _check_data_sets(place: Place) -> list[CheckResult]:
     return found or [none]
 
 
-def _check_ray(address: str | None) -> tuple[list[CheckResult], _Workers]:
+def _check_ray(address: str | None) -> tuple[list[CheckResult], _WorkerLimit]:
     """Return the check of Ray, and the most workers that could run: one for each core."""
-    here = _Workers(os.cpu_count() or 1, "this machine")
+    here = _WorkerLimit(os.cpu_count() or 1, "this machine")
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
         return [CheckResult("ray", "good", version)], here
@@ -172,4 +172,4 @@ def _check_ray(address: str | None) -> tuple[list[CheckResult], _Workers]:
     finally:
         executor.close(kill=False)
     text = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
-    return [CheckResult("ray", "good", text)], _Workers(max(1, int(cpus)), "the cluster")
+    return [CheckResult("ray", "good", text)], _WorkerLimit(max(1, int(cpus)), "the cluster")

@@ -46,6 +46,14 @@ def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:
     return {name: getattr(job, name) for name in names}
 
 
+def lease_left(job: JobFacts, now: float) -> float:
+    """Return the seconds that the lease of a job still holds, below 0 if it is over; 0 without one.
+
+    ``now`` is the database's clock.
+    """
+    return 0.0 if job.lease_until is None else leases.seconds_left(job.lease_until, now)
+
+
 def lease_is_over(job: JobFacts, now: float) -> bool:
     """Return whether a job has a lease that has ended. ``now`` is the database's clock."""
     return job.lease_until is not None and leases.is_over(job.lease_until, now)
@@ -70,7 +78,7 @@ def name_failed_job(job: JobFacts) -> str:
 
 def describe_progress(job: JobFacts, now: float) -> str:
     """Return step, host and lease of a running job, in one line."""
-    left = job.lease_left(now)
+    left = lease_left(job, now)
     if lease_is_over(job, now):
         lease = f"lease over since {format_duration(-left)}"
     elif job.lease_until is not None and lease_is_ahead(job, now):

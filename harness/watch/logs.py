@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma import db
-from lcma.db import Attempt, JobFacts, Store
+from lcma.db import Attempt, JobFacts, Store, leases
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable
-from lcma.harness.watch.jobs import describe_progress, lease_is_over
+from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left
 
 COMPARED = 8
 """Lines by which the place in a log is found where showing it goes on."""
@@ -77,7 +77,7 @@ def find_new_lines(lines: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
 def attempt_as_dict(attempt: Attempt, job: JobFacts, now: float) -> dict[str, Any]:
     """Return an attempt as JSON values, with its job, and what is left of its lease in seconds."""
     current = attempt.ended is None and attempt.token == job.token
-    left = job.lease_until - now if current and job.lease_until is not None else None
+    left = lease_left(job, now) if current and job.lease_until is not None else None
     subject = {
         "kind": job.kind,
         "trial_id": job.trial_id,
@@ -201,7 +201,7 @@ def _is_over(store: Store, job: JobFacts | None, now: float) -> bool:
     if not lease_is_over(job, now):
         return False
     lease = store.job_attempts([job.job_id])[-1].lease_seconds
-    return now - job.lease_until > (lease or 0.0)
+    return leases.is_over(job.lease_until + (lease or 0.0), now)
 
 
 def _all_ended(jobs: Collection[JobFacts]) -> bool:

@@ -71,7 +71,7 @@ def count_classes(jobs: Sequence[JobFacts]) -> str:
     return f"{format_count(len(jobs), 'job')} ({counts})"
 
 
-def describe_failure(job: JobFacts) -> str:
+def describe_lost_job(job: JobFacts) -> str:
     """Return a lost job's id, outcome and name, in one line."""
     return f"{short_id(job.job_id)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
 

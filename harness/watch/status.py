@@ -36,6 +36,7 @@ from lcma.harness.watch.jobs import (
     describe_rerun,
     job_as_dict,
     lease_is_over,
+    lease_left,
     name_experiment,
     name_failed_job,
 )
@@ -112,7 +113,7 @@ def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
     return {
         "jobs": asdict(status.counts),
         "running": [
-            job_as_dict(job, RUNNING) | {"lease_seconds_left": job.lease_left(status.now)}
+            job_as_dict(job, RUNNING) | {"lease_seconds_left": lease_left(job, status.now)}
             for job in status.running
         ],
         "failures": [job_as_dict(failure, LOST) for failure in status.failures],
@@ -223,7 +224,7 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "reruns": [asdict(one) for one in status.reruns.values()],
         "hosts_aside": [asdict(one) for one in status.hosts_aside],
         "stale": [
-            job_as_dict(job, RUNNING) | {"overdue": -job.lease_left(status.now)}
+            job_as_dict(job, RUNNING) | {"overdue": -lease_left(job, status.now)}
             for job in status.stale
         ],
         "troubled": [job_as_dict(job, (*RUNNING, "message")) for job in status.troubled],
@@ -288,7 +289,7 @@ def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
     )
     rows, styles = [], {}
     for i, job in enumerate(running):
-        left = job.lease_left(now)
+        left = lease_left(job, now)
         lease = f"{left:.0f} s left"
         if lease_is_over(job, now):
             lease = f"over since {-left:.0f} s"
@@ -400,7 +401,7 @@ def _describe_waiting(one: Waiting, now: float) -> str:
 
 
 def _describe_stale(job: JobFacts, now: float) -> str:
-    late = format_duration(-job.lease_left(now))
+    late = format_duration(-lease_left(job, now))
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
     return printable(f"lease over since {late}: {name} on {job.host}")
 

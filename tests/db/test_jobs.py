@@ -372,13 +372,15 @@ def test_a_lease_is_over_at_one_moment_everywhere(world: Any) -> None:
     (running,) = world.store.running_jobs()
     facts = world.store.job_facts([claim.job_id])[claim.job_id]
     for now, held in ((1009.9, True), (1010.0, False), (1010.1, False)):
-        assert {one.is_held(now) for one in (job, running, facts)} == {held}
+        assert {leases.is_held(one.lease_until, now) for one in (job, running, facts)} == {held}
         assert leases.is_over(1010.0, now) != held
         assert (leases.seconds_left(1010.0, now) > 0) == held
         query = sa.select(jobs.c.id).where(leases.is_held(jobs.c.lease_until, now))
+        over = sa.select(jobs.c.id).where(leases.is_over(jobs.c.lease_until, now))
         with world.store.database.reader().connect() as connection:
             assert bool(connection.execute(query).all()) == held
-    assert not world.job(world.trials[1]).is_held(0.0)
+            assert bool(connection.execute(over).all()) != held
+    assert not leases.is_held(world.job(world.trials[1]).lease_until, 0.0)
     assert isinstance(world.claim(claim.job_id, now=1009.9), db.Job)
     assert isinstance(world.claim(claim.job_id, now=1010.0), db.Claim)
 

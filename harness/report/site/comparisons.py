@@ -47,7 +47,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class TrialPlace:
-    """What the page of two trials shows of one: its page, its maps and samples, where there are."""
+    """One trial on the page of two: its own page, and its maps and samples where there are any."""
 
     facts: TrialFacts
     charted: bool

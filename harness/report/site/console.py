@@ -30,7 +30,7 @@ CONSOLE_POLICY = (
 
 @dataclass(frozen=True)
 class SiteDatabase:
-    """What `lcma db publish` makes of the results on a site; empty where it makes nothing."""
+    """Database that `lcma db publish` makes of a site's results; empty where it makes none."""
 
     content: bytes = b""
 

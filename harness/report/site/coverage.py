@@ -66,7 +66,7 @@ def read_coverage(store: Store, sweeps: Sequence[Sweep]) -> list[SweepCoverage]:
 
 
 def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
-    found = queries.run_query(store, queries.coverage_query(sweep.id))
+    found = queries.run_site_query(store, queries.coverage_query(sweep.id))
     parts = ("flow", "dataset", "variant", "profile", "recipe_id")
     grids, missing = [], []
     for key, some in groupby(found.rows, key=lambda row: tuple(str(row[p]) for p in parts)):

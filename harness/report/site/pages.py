@@ -130,7 +130,7 @@ Value = TypeVar("Value")
 
 
 class _Shared:
-    """What sites have read of results that have not changed between them."""
+    """Values read from results that did not change from one site to the next."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -344,7 +344,9 @@ class Site:
     def _read_listed(self, most: int) -> list[TrialFacts]:
         if self._large:
             return []
-        found = queries.run_query(self._store, queries.trials_query(self._options.sweep_id), most)
+        found = queries.run_site_query(
+            self._store, queries.trials_query(self._options.sweep_id), most
+        )
         return list_trials(found.rows, TRIAL_PAGES)
 
     @cached_property
@@ -487,7 +489,7 @@ class Site:
 
     @_of_results
     def _answers(self) -> list[tuple[int, str, str]]:
-        """Sentences on the paper's rule, each with the page and the place of its table."""
+        """Return sentences on the paper's rule, each with the page and the place of its table."""
         from lcma.harness.report.board import judge_low
 
         return [
@@ -560,7 +562,7 @@ class Site:
 
     @_of_results
     def _judged(self) -> "Mapping[str, Verdicts]":
-        """Verdicts by bits/dim, by what ranks the leaderboard and by what samples have."""
+        """Return verdicts by bits/dim, by what ranks the leaderboard and by what samples have."""
         from lcma.harness.results.verdicts import read_verdicts
 
         known = self._store.measure_kinds()
@@ -883,7 +885,7 @@ class Site:
 
     @_of_results
     def _curves(self) -> "tuple[list[BudgetCurve], str]":
-        """Budget curves, and why there are none."""
+        """Return budget curves, and why there are none."""
         if self._large:
             return [], "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
         from lcma.harness.results.budgets import read_budget_curves
@@ -1043,7 +1045,7 @@ class Site:
         )
 
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
-        return queries.run_query(self._store, query, most)
+        return queries.run_site_query(self._store, query, most)
 
 
 _PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)

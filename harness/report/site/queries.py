@@ -29,7 +29,7 @@ class QueryRows:
     truncated: bool
 
 
-def run_query(store: Store, statement: SiteQuery, most: int = MOST) -> QueryRows:
+def run_site_query(store: Store, statement: SiteQuery, most: int = MOST) -> QueryRows:
     """Return the rows of a query. Raises UserError as `lcma.db.query.run_sql` does."""
     found = run_sql(store.database.url, statement.sql, limit=most, timeout=TIMEOUT)
     rows = tuple(dict(zip(found.columns, row, strict=True)) for row in found.rows)

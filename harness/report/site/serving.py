@@ -76,7 +76,7 @@ def make_reply(path: str, content: bytes) -> Reply:
     return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
-class _Files:
+class _SiteFiles:
     """The files of a site. Each is made once, however many ask, and nobody waits for another's."""
 
     def __init__(self, site: Site) -> None:
@@ -128,7 +128,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, make: Callable[[], Site], port: int, report: Callable[[str], None]) -> None:
         self._make, self._lock = make, threading.Lock()
-        self._files: _Files | None = None
+        self._files: _SiteFiles | None = None
         self._looked = 0.0
         self.report = report
         try:
@@ -146,14 +146,14 @@ class Server(ThreadingHTTPServer):
         """Return a file of the site as the database is now, None where there is none."""
         return self._current().file(path)
 
-    def _current(self) -> _Files:
+    def _current(self) -> _SiteFiles:
         with self._lock:
             if self._files is None or time.monotonic() - self._looked > FRESH:
                 site = self._make()
                 if self._files is not None:
                     site.reuse(self._files.site)
                 if self._files is None or not site.is_same(self._files.site):
-                    self._files = _Files(site)
+                    self._files = _SiteFiles(site)
                 self._looked = time.monotonic()
             return self._files
 

@@ -11,7 +11,7 @@ from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.cli.launching import LaunchCommand
 from lcma.harness.cli.planning import Overrides
-from lcma.harness.cli.tuning import Asked
+from lcma.harness.cli.tuning import TuneCommand
 from lcma.harness.run.sweep import LaunchOptions
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import user_name
@@ -100,8 +100,8 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
     places = {"db": SECRET, "runs": "s3://key:canary@bucket/a", "data": Path("my data")}
     options = LaunchOptions(local=True, gpus=0.5, parallel=2, skip_invalid=True)
     launch = LaunchCommand("my sweep.yaml", overrides, options, None, **places)
-    tune = Asked("my sweep.yaml", overrides, True, None, 0.5, 2, 5, False, **places)
-    for command in (launch.again, launch.retry, tune.command):
+    tune = TuneCommand("my sweep.yaml", overrides, True, None, 0.5, 2, 5, False, **places)
+    for command in (launch.again, launch.retry, tune.again):
         words = shlex.split(command)
         require_valid(words)
         assert "canary" not in command

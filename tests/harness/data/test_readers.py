@@ -15,7 +15,7 @@ from PIL import Image
 
 from lcma.harness.data import Prepared, SourceOptions, load, prepare
 from lcma.harness.data.boxfilter import box_filter
-from lcma.harness.data.source import Progress
+from lcma.harness.data.source import ReportStep
 
 Refused = Callable[[Path, Callable[[], object]], str]
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -211,7 +211,7 @@ def test_npz_steps_are_taken_up_within_a_file(
     monkeypatch.setattr("lcma.harness.data.imagenet_npz._STEP_BYTES", 7 * 3072)
     alone = prepare("imagenet32", tmp_path / "alone", source=npz)
 
-    def stop(at: int) -> Progress:
+    def stop(at: int) -> ReportStep:
         def progress(label: str, done: int, total: int) -> None:
             if done == at and not label.startswith("checking"):
                 raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from PIL import Image
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.report.gallery import draw_samples, draw_samples_together
+from lcma.harness.report.gallery import draw_samples_by_trial, draw_samples_together
 from lcma.harness.report.targets import FigureWidth, PictureFormat, PictureTarget
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
 from lcma.harness.run import weights
@@ -213,7 +213,7 @@ def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, plac
 def titles(filler, place, **how) -> list[list[str]]:
     trials = filler.store.trained_trials(filler.store.results().trial_id)
     target = PictureTarget(filler.folder / "out", PictureFormat.svg)
-    drawn = draw_samples(filler.store, place, trials, target, **how)
+    drawn = draw_samples_by_trial(filler.store, place, trials, target, **how)
     return [svg.texts(path) for _, path in drawn]
 
 
@@ -240,6 +240,6 @@ def test_the_longest_title_is_as_wide_as_its_grid(filler, place):
     measure(filler, path, sampled(), kid=15.83)
     trials = filler.store.trained_trials(filler.store.results().trial_id)
     target = PictureTarget(filler.folder / "out")
-    ((_, drawn),) = draw_samples(filler.store, place, trials, target)
+    ((_, drawn),) = draw_samples_by_trial(filler.store, place, trials, target)
     with Image.open(drawn) as image:
         assert image.size[0] == 530

@@ -16,7 +16,7 @@ from lcma.harness.data.verified import open_images
 from lcma.harness.results.map_statistics import hash_table, make_kept_masks
 from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import _Attempt, run_work
+from lcma.harness.run.worker import _RunningAttempt, run_work
 from lcma.harness.train.trainer import LOG_EVERY, Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
@@ -98,7 +98,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
         return step(self)
 
     monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    monkeypatch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
         run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
     monkeypatch.undo()

@@ -21,7 +21,7 @@ from lcma.harness.run.gc import GarbageFilter, Survey, Waste, find_garbage, remo
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import _Attempt, run_work
+from lcma.harness.run.worker import _RunningAttempt, run_work
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps import spec as specs
@@ -310,7 +310,7 @@ def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) ->
     first = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_one_step", stepping)
-        patch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
             run_work(first)
     site.collect(lost=True)

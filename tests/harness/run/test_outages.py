@@ -84,7 +84,7 @@ def killed() -> None:
 def run_killed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a body whose process dies when `Killed` is raised: it says nothing any more."""
     with monkeypatch.context() as patch:
-        patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
             worker.run_work(work)
 

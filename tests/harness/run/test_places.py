@@ -105,7 +105,9 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
                 patch.setenv(name, str(own))
             if node == "first":
                 patch.setattr(Trainer, "_one_step", dying)
-                patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+                patch.setattr(
+                    worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped")
+                )
                 with pytest.raises(Killed):
                     worker.run_work(work)
             else:
@@ -140,7 +142,7 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(kind, "put", dying)
-        patch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
             worker.run_work(work)
     assert store.artifacts(work.job_id) == []
@@ -217,7 +219,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
-    put = worker._Attempt._wait_for_storage
+    put = worker._RunningAttempt._wait_for_storage
 
     def waiting(self, action, lease):
         """Back after the first try."""
@@ -233,7 +235,7 @@ def test_weights_are_there_when_the_store_comes_back_in_time(
             return put(self, tried, lease)
         return put(self, action, lease)
 
-    monkeypatch.setattr(worker._Attempt, "_wait_for_storage", waiting)
+    monkeypatch.setattr(worker._RunningAttempt, "_wait_for_storage", waiting)
     assert worker.run_work(work).ending == "done"
     assert len(store.artifacts(work.job_id)) == 1
 

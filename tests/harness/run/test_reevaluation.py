@@ -21,7 +21,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.reevaluation import reevaluate, require_weights
+from lcma.harness.run.reevaluation import reevaluate, require_weights_and_images
 from lcma.harness.run.sample_quality import measure_path, measure_swd
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.worker import run_work
@@ -178,7 +178,7 @@ def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> 
     attempts = here.store.attempts()
     here.weights.unlink()
     place = dataclasses.replace(here.place, data=Path("/nowhere"))
-    require_weights(here.store, place, [here.one], name)
+    require_weights_and_images(here.store, place, [here.one], name)
     again = reevaluate(here.store, place, here.one, name, owner="evaluator")
     assert again.result == first.result
     assert not again.new
@@ -261,7 +261,7 @@ def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:
     here = trained()
     here.weights.unlink()
     with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
-        require_weights(here.store, here.place, [here.one], "published")
+        require_weights_and_images(here.store, here.place, [here.one], "published")
     refused(here, "No such file.*--runs, or train .* again")
 
 

@@ -18,7 +18,7 @@ from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import _Attempt, run_work
+from lcma.harness.run.worker import _RunningAttempt, run_work
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -199,7 +199,7 @@ def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_one_step", dying)
-        patch.setattr(_Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
             run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
 

@@ -213,7 +213,7 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
         return step(trainer)
 
     monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
         run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
     monkeypatch.undo()
@@ -331,7 +331,7 @@ def test_online_killed_and_run_again_gives_the_same_bits(
         return step(trainer)
 
     monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(worker._Attempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+    monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
         run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
     monkeypatch.undo()

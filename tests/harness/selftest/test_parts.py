@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lcma import db, harness
 from lcma.harness.cli import main as cli
-from lcma.harness.kill_points import DRIVER, FILES, HOOK_VARIABLE, TUNER, arm_worker
+from lcma.harness.kill_points import DRIVER, FILES, HOOK_VARIABLE, TUNER, call_worker_hook
 from lcma.harness.selftest.comparison import compare_runs, read_run
 from lcma.harness.selftest.kills import Kill, KillOrder, KillOrders
 from lcma.harness.selftest.schedule import (
@@ -78,7 +78,7 @@ def test_a_hook_that_is_not_there_stops_the_worker(
 ) -> None:
     monkeypatch.setenv(HOOK_VARIABLE, hook)
     with pytest.raises((AttributeError, ImportError, ValueError)):
-        arm_worker("j")
+        call_worker_hook("j")
 
 
 def moments_in(path: Path) -> set[str]:
@@ -150,7 +150,7 @@ def test_a_process_dies_on_its_side_of_a_commit(
     monkeypatch.setenv(HOOK_VARIABLE, hook)
 
     def register() -> None:
-        arm_worker("j")
+        call_worker_hook("j")
         store = db.connect(new_place)
         store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
 
