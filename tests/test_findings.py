@@ -158,5 +158,10 @@ def test_a_claim_whose_words_differ_between_models_is_named_in_short() -> None:
     with connect("reference") as store:
         found = list_decisions(read_verdicts(store))
     texts = {row[1]: row[0] for row in found.rows}
-    assert texts["persistence"] == "the gap persists as training goes on"
+    lead = "low leads, and keeps at least half of its lead as training goes on"
+    assert texts["persistence"] == lead
+    pattern = "no regular pattern that was tried beats {} by more than 0.024 bits/dim"
+    assert texts["low-patterns"] == pattern.format("low")
+    assert texts["conventional-patterns"] == pattern.format("conventional")
+    assert texts["first-split"] == "the first letter of a word matters, and more than any other"
     assert texts["low-conventional"] == "low gives fewer bits/dim than conventional"

@@ -17,6 +17,7 @@ from lcma.harness.report.tables import Table, TableColumn, flag_as_stored, make_
 from lcma.harness.results.verdicts import (
     CLAIMS,
     OF_BITS_PER_DIM,
+    OF_PATTERNS,
     SCALE,
     Cells,
     Verdict,
@@ -223,6 +224,8 @@ def list_decisions(results: Verdicts) -> Table:
         entry = f"{name} {_format_effect(one)} (n {one.n}"
         if one.seeds is not None:
             entry += f", about {one.seeds} would decide"
+        if key in OF_PATTERNS:
+            entry += f", {format_count(len(one.claim.comparisons), 'pattern')}"
         decided = entries.setdefault(key, {decision: [] for decision in STYLES})
         decided[one.decision].append(f"{entry})")
     columns = tuple(map(TableColumn, ("claim", "name", *STYLES)))

@@ -528,6 +528,15 @@ def test_an_open_decision_says_how_many_seeds_would_close_it():
     assert re.fullmatch(r"realnvp -0\.00\d ± \S+ \(n 6, about \d+ would decide\)", low[4])
 
 
+def test_a_decision_on_patterns_says_how_many_were_tried():
+    bits = shifted(-0.1)
+    bits["keep-ab"] = {seed: one + 0.1 for seed, one in bits["LLL"].items()}
+    made = list_decisions(make_verdicts(board(rows(bits))))
+    entries = {row[1]: row[2] for row in made.rows}
+    assert entries["low-patterns"].endswith("(n 6, 2 patterns)"), "one is the flow's own rule"
+    assert entries["conventional-patterns"].endswith("(n 6, 1 pattern)")
+
+
 def shown(made, width=100):
     console = Console(width=width, file=io.StringIO())
     console.print(render_verdicts(made))
