@@ -250,7 +250,7 @@ class TestedClaim:
 class Verdict:
     """A claim's verdict, with the comparison that decided it, or that is nearest to spoiling it.
 
-    ``n`` is the fewest seeds of a comparison. ``t_p`` is the largest p of a comparison in the
+    ``t_p`` is the largest p of a comparison in the
     claim's favour, and ``holm_p`` that after Holm's correction over the ``family_size`` claims of
     its family. ``seeds`` is about how many would decide it.
     """
@@ -259,11 +259,15 @@ class Verdict:
     decision: Decision
     why: str
     comparison: PairedComparison
-    n: int
     t_p: float
     holm_p: float
     family_size: int
     seeds: int | None
+
+    @property
+    def n(self) -> int:
+        """Number of seeds of the comparison."""
+        return len(self.comparison.by_seed)
 
     @property
     def on_published(self) -> bool:
@@ -452,11 +456,12 @@ def group_families(claims: Sequence[TestedClaim]) -> list[list[int]]:
 
 
 def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Verdict:
-    n = min(len(one.by_seed) for one in claim.comparisons)
     worst = max(claim.comparisons, key=attrgetter("upper_end"))
+    few = [one for one in claim.comparisons if len(one.by_seed) < ENOUGH]
     refuting = [one for one in claim.comparisons if _reason_against(claim, one)]
     decision: Decision = "undecided"
-    if n < ENOUGH:
+    if few:
+        worst = max(few, key=attrgetter("upper_end"))
         why = f"fewer than {ENOUGH} seeds decide nothing"
     elif refuting:
         worst = max(refuting, key=attrgetter("upper_end"))
@@ -469,8 +474,8 @@ def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Ver
         why = f"it does not outlast Holm's correction over {size} claims"
     else:
         decision, why = "supported", "the 95 % interval is wholly below zero"
-    seeds = _seeds_to_decide(claim, worst.test, n) if decision == "undecided" else None
-    return Verdict(claim, decision, why, worst, n, p, holm_p, size, seeds)
+    seeds = _seeds_to_decide(claim, worst) if decision == "undecided" else None
+    return Verdict(claim, decision, why, worst, p, holm_p, size, seeds)
 
 
 def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
@@ -488,16 +493,17 @@ def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
     return f"{interval} above zero" if test.mean - half > 0 else ""
 
 
-def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int | None:
+def _seeds_to_decide(claim: TestedClaim, comparison: PairedComparison) -> int | None:
     """Return about how many seeds would decide.
 
     That is for the effect that was seen, or the smallest that matters.
     """
-    if n < ENOUGH or test is None or test.deviation is None:
+    test = comparison.test
+    if test is None or test.deviation is None or test.n < ENOUGH:
         return ENOUGH
     effect = max(abs(test.mean), claim.margin or 0.0)
     needed = seeds_needed(effect, test.deviation) if effect else None
-    return None if needed is None else max(needed, n + 1)
+    return None if needed is None else max(needed, test.n + 1)
 
 
 # The rows of a group that claims are about

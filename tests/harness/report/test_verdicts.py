@@ -18,6 +18,7 @@ from lcma.harness.report.verdicts import (
     next_command,
     render_verdicts,
     summarize_verdicts,
+    verdict_sentence,
     verdicts_as_dict,
     verdicts_as_markdown,
 )
@@ -194,6 +195,18 @@ def test_orders_of_tables_three_and_four():
     assert found(in_order(words, 0.001))["table4-order"].decision != "supported"
     assert found(in_order(words[::-1], 0.1))["table4-order"].decision == "refuted"
     assert "table4-order" not in found(in_order(words[:-1], 0.1))
+
+
+@pytest.mark.parametrize(("few", "decision", "n"), [(6, "refuted", 8), (5, "undecided", 5)])
+def test_a_verdict_has_the_n_of_the_comparison_that_it_shows(few, decision, n):
+    """Of eight seeds a sign-flip p of 0.008 is possible, of six none below 0.031."""
+    bits = in_order(("LLL", "random", "checkerboard-even", "HHH"), 0.1)
+    bits["HHH"] = {seed: one for seed, one in bits["HHH"].items() if seed < few}
+    one = found(bits)["table3-order"]
+    shown = "checkerboard-even - random" if few == 6 else "random - high (HHH)"
+    assert (one.decision, one.n, one.comparison.name) == (decision, n, shown)
+    assert one.comparison.test.n == n
+    assert f"n = {n}, sign-flip p {'0.008' if n == 8 else '0.062'}" in verdict_sentence(one)
 
 
 def test_which_split_carries_the_gap():
