@@ -1304,26 +1304,28 @@ HALF = 0.5
 
 
 def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[TestedClaim]:
-    """Yield one claim for each group with `low` whose tables have their statistics."""
-    seen = set()
+    """Yield one claim for each pretraining from which `low` has tables with their statistics.
+
+    Of the trainings that read its maps it is of the shortest under the longest budget.
+    """
+    readers: dict[tuple[str, str], list[Cells]] = {}
     for group in groups:
-        of_maps = (group.recipe_id, group.data_digest)
         for cells in list_cells(group):
-            found = shares.get((*of_maps, cells.budget))
-            if cells.low is not None and found:
-                break
-        else:
-            continue
-        if (*of_maps, cells.budget) in seen:
-            continue
-        seen.add((*of_maps, cells.budget))
+            if cells.low is not None and _share_of_masks(cells, shares):
+                pretraining = (group.recipe_of_pretraining, group.data_digest)
+                readers.setdefault(pretraining, []).append(cells)
+    for found in readers.values():
+        cells = min(found, key=lambda one: (-(one.budget or 0), *_training_length(one)))
         yield make_claim(
             cells,
-            [cells.low],
+            [row for row in (cells.low,) if row is not None],
             [
                 PairedComparison(
                     "1/2 - mask share at split 1",
-                    {seed: HALF - share for seed, share in sorted(found.items())},
+                    {
+                        seed: HALF - share
+                        for seed, share in sorted(_share_of_masks(cells, shares).items())
+                    },
                 )
             ],
             key="mask-share",
@@ -1334,6 +1336,10 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             margin=None,
             sweep="flows",
         )
+
+
+def _share_of_masks(cells: Cells, shares: Shares) -> Mapping[int, float]:
+    return shares.get((cells.group.recipe_id, cells.group.data_digest, cells.budget), {})
 
 
 def _read_mask_shares(store: Store) -> Shares:

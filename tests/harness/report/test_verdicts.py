@@ -446,6 +446,28 @@ def test_how_much_of_the_map_is_the_masks():
     assert one.claim.cells.budget == 100, "the longest whose maps are there"
 
 
+def test_maps_that_several_trainings_read_are_judged_once():
+    short, long = (trained_for(steps) for steps in (250, 1000))
+    other_masks = trained_for(250, {"model": {"architecture": {"masks": "even-first"}}})
+    of_set = {"dataset": "cifar10-16"}
+    found = rows(shifted(-0.1), recipe_id=long.id, steps=1000, **of_set)
+    found += rows(shifted(-0.2), recipe_id=short.id, **of_set)
+    found += rows(shifted(-0.2), recipe_id=other_masks.id, **of_set)
+    found += rows(shifted(-0.2), recipe_id=short.id, dataset="celeba64-16", data_digest="f" * 64)
+    six = {seed: 0.9 + SPREAD[seed] for seed in range(6)}
+    recipes = (long, short, other_masks)
+    shares = {(one.id, digest, 100): six for one in recipes for digest in ("d" * 64, "f" * 64)}
+    made = make_verdicts(board(found, recipes=bodies(*recipes)), shares)
+    groups = [v.claim.cells.group for v in made.verdicts if v.claim.key == "mask-share"]
+    assert sorted((group.dataset, group.recipe_id) for group in groups) == sorted(
+        [
+            ("cifar10-16", short.id),
+            ("cifar10-16", other_masks.id),
+            ("celeba64-16", short.id),
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("percent", "decision"), [(0.0, "supported"), (2.0, "undecided"), (4.0, "refuted")]
 )
