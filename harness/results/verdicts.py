@@ -978,7 +978,7 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(all_cells, *alike):
         faces, others = (
-            [cells for cells in members if _is_form_of(cells.group, name)]
+            [cells for cells in members if is_form_of(cells.group, name)]
             for name in ("celeba64", "cifar10")
         )
         for pair_of in itertools.product(faces, others):
@@ -1005,7 +1005,7 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             )
 
 
-def _is_form_of(group: Group, set_name: str) -> bool:
+def is_form_of(group: Group, set_name: str) -> bool:
     """Return whether a group's images are those of a set, in whatever variant and size."""
     whole = known_sets.known().get(_whole_name(group))
     return whole is not None and whole.dataset == set_name
@@ -1014,7 +1014,7 @@ def _is_form_of(group: Group, set_name: str) -> bool:
 def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     gap = _published_gap()
     usable = [
-        c for c in all_cells if _is_form_of(c.group, "celeba64") and c.conventional is not None
+        c for c in all_cells if is_form_of(c.group, "celeba64") and c.conventional is not None
     ]
     alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(usable, *alike):
