@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import statistics
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from benchmarks import findings
 from lcma import connect, db
 from lcma.harness.cli import main as cli
+from lcma.harness.report.meanings import MEANINGS
 from lcma.harness.report.verdicts import list_decisions, next_command
 from lcma.harness.results.verdicts import read_verdicts
 from lcma.sweeps.errors import UserError
@@ -152,6 +154,23 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     assert launch.startswith("lcma launch flows --seeds 6 --flow iresnet --factorization ")
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --db 'own results.db'"
+
+
+def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
+    """Results of `low` and of the conventional rule hardly go together over seeds."""
+    with connect("reference") as store:
+        claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
+    pairs = [one.comparison.rows for one in claims if one.claim.key == "low-conventional"]
+    found = []
+    for low, own in pairs:
+        seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
+        values = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
+        found.append(statistics.correlation(*values))
+    assert len(found) > 9
+    assert max(map(abs, found)) < 0.65
+    assert abs(statistics.median(found)) < 0.2
+    assert "hardly do" in MEANINGS["difference"][1]
+    assert "between -0.6 and +0.6" in (ROOT / "docs" / "verdicts.md").read_text()
 
 
 def test_a_claim_whose_words_differ_between_models_is_named_in_short() -> None:
