@@ -211,7 +211,10 @@ def summarize_verdicts(results: Verdicts) -> Table:
 
 
 def list_decisions(results: Verdicts) -> Table:
-    """Return a row for each claim: of which models each decision is, with its effect and n."""
+    """Return a row for each claim: of which models each decision is, with its effect and n.
+
+    Claims without any results come last, as not measured.
+    """
     verdicts = (*results.verdicts, *results.apart)
     entries: dict[str, dict[str, list[str]]] = {}
     texts: dict[str, str] = {}
@@ -232,6 +235,9 @@ def list_decisions(results: Verdicts) -> Table:
     rows = [
         (text, key, *("; ".join(entries[key][decision]) or None for decision in STYLES))
         for key, text in texts.items()
+    ]
+    rows += [
+        (claim_text(results, key), key, None, None, "not measured") for key in results.unmeasured
     ]
     return Table(columns, tuple(rows))
 
