@@ -212,7 +212,8 @@ class TestedClaim:
     """A statement on some cells, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
-    ``margin`` of zero do not matter; None where no difference is too small. ``printed`` is the
+    ``margin`` of zero do not matter; None where no difference is too small. ``limits`` are the ends
+    of what a difference can be, where it has any. ``printed`` is the
     first comparison by the paper's numbers. ``family`` says with which claims of the same data,
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
@@ -231,6 +232,7 @@ class TestedClaim:
     comparisons: tuple[PairedComparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
+    limits: tuple[float, float] | None = None
     printed: float | None = None
     family: str = ALONE
     cleared: bool | None = None
@@ -1201,6 +1203,7 @@ def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -
         f"not{over}",
         unit="of pairs",
         margin=None,
+        limits=(-1.0, 1.0),
         members=tuple(members),
         sweep="flows",
     )
