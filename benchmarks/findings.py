@@ -12,8 +12,8 @@ A page has what is made between two comments, the first of which says what it is
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
-- `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is
-  (of all three of verdicts, `claim=NAME` for one claim alone)
+- `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is, or
+  that it was not measured (of all three of verdicts, `claim=NAME` for one claim alone)
 - `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
@@ -173,9 +173,10 @@ def _read_verdicts(words: Words, store: Store) -> Verdicts:
     verdicts, apart = (
         tuple(one for one in some if one.claim.key == key) for some in (found.verdicts, found.apart)
     )
-    if not verdicts and not apart:
+    unmeasured = tuple(one for one in found.unmeasured if one == key)
+    if not verdicts and not apart and not unmeasured:
         raise UserError(f"no verdict on {key}")
-    return replace(found, verdicts=verdicts, apart=apart)
+    return replace(found, verdicts=verdicts, apart=apart, unmeasured=unmeasured)
 
 
 def _split(rest: str) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import statistics
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from benchmarks import findings
 from lcma import connect, db
 from lcma.harness.cli import main as cli
+from lcma.harness.report.meanings import MEANINGS
 from lcma.harness.report.verdicts import list_decisions, next_command
 from lcma.harness.results.verdicts import read_verdicts
 from lcma.sweeps.errors import UserError
@@ -73,6 +75,11 @@ def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Pa
         ("deviation of=low", "no such number of one seed"),
         ("sql DELETE FROM results", "only SELECT"),
         ("picture board", "name its file"),
+        ("decisions claim=nonsense", "no verdict on nonsense"),
+        (
+            "decisions claim=interpolation",
+            "no verdict on interpolation",
+        ),  # which bits/dim do not judge
     ],
 )
 def test_what_cannot_be_made_is_named(
@@ -81,6 +88,26 @@ def test_what_cannot_be_made_is_named(
     with pytest.raises(UserError, match=re.escape(f"<!-- {asked}")) as refused:
         findings.make_page(f"a <!-- {asked} -->1<!-- end -->", tmp_path, store)
     assert said in str(refused.value)
+
+
+def test_a_claim_without_any_results_is_a_decision_not_measured(
+    store: db.Store, tmp_path: Path
+) -> None:
+    made = findings.make_page("\n<!-- decisions claim=time --><!-- end -->", tmp_path, store)
+    time = "| low costs no training time (section 3.4) | time | - | - | not measured |"
+    assert [line for line in made.splitlines() if "| time |" in line] == [time]
+    every = findings.make_page("\n<!-- decisions --><!-- end -->", tmp_path, store)
+    assert time in every
+    assert "| interpolation |" not in every, "which bits/dim do not judge"
+
+
+def test_one_claim_alone_by_a_measure_of_its_own() -> None:
+    asked = "decisions claim=interpolation by=kid_halfway dataset=cifar10-16 flow=glow"
+    with connect("reference") as store:
+        made = findings.make_page(f"\n<!-- {asked} --><!-- end -->", ROOT, store)
+    (line,) = [line for line in made.splitlines() if "| interpolation |" in line]
+    assert line.startswith("| images decoded half way between the latents of two test images")
+    assert "glow" in line
 
 
 @pytest.mark.parametrize(
@@ -154,9 +181,31 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     assert measure == "lcma measure kid --db 'own results.db'"
 
 
+def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
+    """Results of `low` and of the conventional rule hardly go together over seeds."""
+    with connect("reference") as store:
+        claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
+    pairs = [one.comparison.rows for one in claims if one.claim.key == "low-conventional"]
+    found = []
+    for low, own in pairs:
+        seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
+        values = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
+        found.append(statistics.correlation(*values))
+    assert len(found) > 9
+    assert max(map(abs, found)) < 0.65
+    assert abs(statistics.median(found)) < 0.2
+    assert "hardly do" in MEANINGS["difference"][1]
+    assert "between -0.6 and +0.6" in (ROOT / "docs" / "verdicts.md").read_text()
+
+
 def test_a_claim_whose_words_differ_between_models_is_named_in_short() -> None:
     with connect("reference") as store:
         found = list_decisions(read_verdicts(store))
     texts = {row[1]: row[0] for row in found.rows}
-    assert texts["persistence"] == "the gap persists as training goes on"
+    lead = "low leads, and keeps at least half of its lead as training goes on"
+    assert texts["persistence"] == lead
+    pattern = "no regular pattern that was tried beats {} by more than 0.024 bits/dim"
+    assert texts["low-patterns"] == pattern.format("low")
+    assert texts["conventional-patterns"] == pattern.format("conventional")
+    assert texts["first-split"] == "the first letter of a word matters, and more than any other"
     assert texts["low-conventional"] == "low gives fewer bits/dim than conventional"

@@ -1,6 +1,7 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
 import json
+import math
 import re
 import shlex
 from collections import Counter
@@ -16,6 +17,7 @@ from lcma.harness.report.board import describe_lost, fails_controls, short_setti
 from lcma.harness.results.verdicts import (
     CLAIMS,
     OF_BITS_PER_DIM,
+    OF_PATTERNS,
     SCALE,
     Cells,
     Verdict,
@@ -37,6 +39,9 @@ COLUMNS = (
     TableColumn("n", kind="number"),
     TableColumn("p", right=True),
 )
+
+EVERY_SEED = " at every seed"
+"""What is said in place of an interval where no seed differs."""
 
 TEST_NUMBERS = (
     "n",
@@ -210,7 +215,10 @@ def summarize_verdicts(results: Verdicts) -> Table:
 
 
 def list_decisions(results: Verdicts) -> Table:
-    """Return a row for each claim: of which models each decision is, with its effect and n."""
+    """Return a row for each claim: of which models each decision is, with its effect and n.
+
+    Claims without any results come last, as not measured.
+    """
     verdicts = (*results.verdicts, *results.apart)
     entries: dict[str, dict[str, list[str]]] = {}
     texts: dict[str, str] = {}
@@ -223,12 +231,17 @@ def list_decisions(results: Verdicts) -> Table:
         entry = f"{name} {_format_effect(one)} (n {one.n}"
         if one.seeds is not None:
             entry += f", about {one.seeds} would decide"
+        if key in OF_PATTERNS:
+            entry += f", {format_count(len(one.claim.comparisons), 'pattern')}"
         decided = entries.setdefault(key, {decision: [] for decision in STYLES})
         decided[one.decision].append(f"{entry})")
     columns = tuple(map(TableColumn, ("claim", "name", *STYLES)))
     rows = [
         (text, key, *("; ".join(entries[key][decision]) or None for decision in STYLES))
         for key, text in texts.items()
+    ]
+    rows += [
+        (claim_text(results, key), key, None, None, "not measured") for key in results.unmeasured
     ]
     return Table(columns, tuple(rows))
 
@@ -241,15 +254,15 @@ def verdict_sentence(one: Verdict) -> str:
         text += "no seed has both sides"
     else:
         text += f"{format_number(test.mean, sign=True)}"
-        if test.low is not None:
+        if test.deviation and (ends := _clip_interval(one)):
+            text += f" [{', '.join(format_number(end, sign=True) for end in ends)}]"
+        text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
+        if test.sign_flip_p is not None:
+            text += f", sign-flip p {_round_p(test.sign_flip_p)}"
+        if test.deviation:
             text += (
-                f" [{format_number(test.low, sign=True)}, {format_number(test.high, sign=True)}]"
-            )
-        text += f" {claim.unit}, n = {one.n}"
-        if test.t_p is not None:
-            text += (
-                f", sign-flip p {format_number(test.sign_flip_p, 3)}, smallest effect "
-                f"that {one.n} seeds show with 80 % power: {format_number(test.detectable)}"
+                f", smallest effect that {one.n} seeds show with 80 % power: "
+                f"{format_number(test.detectable)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
@@ -429,16 +442,34 @@ def _format_effect(one: Verdict) -> str | None:
     test = one.comparison.test
     if test is None:
         return None
-    half = test.half_width
     mean = format_number(test.mean, 3, sign=True)
-    return mean if half is None else f"{mean} ± {format_number(half, 3)}"
+    if test.deviation == 0:
+        return mean + EVERY_SEED
+    ends = _clip_interval(one)
+    if ends is None or ends == (test.low, test.high):
+        half = test.half_width
+        return mean if half is None else f"{mean} ± {format_number(half, 3)}"
+    return f"{mean} [{', '.join(format_number(end, 3, sign=True) for end in ends)}]"
+
+
+def _clip_interval(one: Verdict) -> tuple[float, float] | None:
+    """Return the 95 % t-interval as far as its ends can be, None where there is none."""
+    test = one.comparison.test
+    if test is None or test.low is None or test.high is None:
+        return None
+    least, most = one.claim.limits or (-math.inf, math.inf)
+    return max(test.low, least), min(test.high, most)
 
 
 def _format_p(one: Verdict) -> str | None:
     """Return the claim's p, which is in its favour: a refuted one has none."""
     if one.decision == "refuted":
         return None
-    return "<0.001" if one.holm_p < 0.0005 else format_number(one.holm_p, 3)
+    return _round_p(one.holm_p)
+
+
+def _round_p(p: float) -> str:
+    return "<0.001" if p < 0.0005 else format_number(p, 3)
 
 
 def _name_all(verdicts: Sequence[Verdict]) -> list[str]:

@@ -22,6 +22,7 @@ from lcma.harness.results.lookup import (
     LONG_WAIT,
     DataFacts,
     label_options,
+    name_pretraining,
     parse_object,
     read_data_facts,
 )
@@ -192,6 +193,11 @@ class Group:
             return self.recipe_id
         flat = settings.flat(parse_object(self.recipe))
         return canonical_json({key: flat[key] for key in flat.keys() - {"training.steps"}})
+
+    @property
+    def recipe_of_pretraining(self) -> str:
+        """What its pretrainings depend on of the recipe, as JSON; the recipe's id where unknown."""
+        return name_pretraining(self.recipe_id, parse_object(self.recipe or "{}"))
 
     @property
     def set_name(self) -> str:

@@ -10,6 +10,7 @@ from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.identity import canonical_json
 
 LONG_WAIT = 0.02
 """Share of a step's time spent waiting for images above which a note says so."""
@@ -136,6 +137,12 @@ def parse_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def name_pretraining(recipe_id: str, recipe: Mapping[str, Any]) -> str:
+    """Return what pretrainings depend on of a recipe, as JSON; its id where that is not known."""
+    parts = {part: recipe.get(part) for part in ("model", "optimization")}
+    return canonical_json(parts) if all(parts.values()) else recipe_id
 
 
 def label_options(map_options: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
-from lcma.harness.results.lookup import parse_object, read_score
+from lcma.harness.results.lookup import name_pretraining, parse_object, read_score
 from lcma.harness.results.map_statistics import (
     Mask,
     compute_table_statistics,
@@ -25,7 +25,6 @@ from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape, windows
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
 USUAL: str = MapOptions.model_fields["score"].default
@@ -147,14 +146,13 @@ def list_map_sets(store: Store) -> list[MapSet]:
         name += "" if key.score == USUAL else f":{key.score}"
         name += f"/{digests[key.data_digest]}" if key.pretraining_id in several else ""
         body = recipes.get(key.recipe_id, {})
-        parts = {part: body.get(part) for part in ("model", "optimization")}
         found.append(
             MapSet(
                 id=name,
                 key=key,
                 masks=_masks(body),
                 recipes=tuple(sorted(users[key.pretraining_id])),
-                model=canonical_json(parts) if all(parts.values()) else key.recipe_id,
+                model=name_pretraining(key.recipe_id, body),
             )
         )
     return found

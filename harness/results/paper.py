@@ -1,11 +1,11 @@
 """The tables and figures of the LCMA paper: what they say, their numbers, ours, the difference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
-from lcma.harness.results.verdicts import Cells, list_cells
+from lcma.harness.results.verdicts import Cells, Verdict, is_form_of, list_cells
 from lcma.sweeps import known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_INTERPOLATION, OF_SAMPLES
 from lcma.sweeps.published import Number
@@ -118,7 +118,8 @@ class PaperItem:
     ``says`` is what it shows, in a sentence. ``rules`` are its factorizations in its order, the one
     first that the others are compared with. ``claims`` are keys of the verdicts that bear on it, by
     bits/dim, by measures of samples or by those of images between two, ``flow`` the only one that
-    it is about, where there is one. ``launch`` trains its models here.
+    it is about, where there is one, and ``data`` the sets, where it is about any, as their forms
+    of any size and variant are. ``launch`` trains its models here.
     """
 
     key: str
@@ -130,11 +131,24 @@ class PaperItem:
     claims_on_paths: tuple[str, ...] = ()
     launch: str = "table1"
     flow: str | None = None
+    data: tuple[str, ...] = ()
 
     @property
     def table(self) -> str | None:
         """Number of the table, None for a figure."""
         return self.key.removeprefix("table") if self.key in TABLE_KEYS else None
+
+    def is_of_data(self, cells: Cells) -> bool:
+        """Return whether it is about the data set of these cells, in whatever form."""
+        return not self.data or any(is_form_of(cells.group, name) for name in self.data)
+
+    def split_by_data(self, verdicts: Iterable[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
+        """Return those of some verdicts that are on its data sets alone, and the others."""
+        own: list[Verdict] = []
+        others: list[Verdict] = []
+        for one in verdicts:
+            (own if all(map(self.is_of_data, one.claim.members)) else others).append(one)
+        return own, others
 
     def claims_by(self, measure: str) -> tuple[str, ...]:
         """Return the keys of the verdicts by a measure that bear on it."""
@@ -144,6 +158,8 @@ class PaperItem:
             return self.claims_on_samples
         return self.claims_on_paths if measure in OF_INTERPOLATION else ()
 
+
+FOUR = ("celeba64", "cifar10", "imagenet32", "imagenet64")
 
 TABLE_KEYS = tuple(f"table{number}" for number in LAYOUTS)
 
@@ -155,6 +171,7 @@ ITEMS = (
         ("conventional", "low"),
         ("low-conventional", "table1-mean", "faces", "variant"),
         flow="realnvp",
+        data=FOUR,
     ),
     PaperItem(
         "table2",
@@ -163,6 +180,7 @@ ITEMS = (
         ("conventional", "low"),
         ("low-conventional", "table2-mean"),
         launch="table2",
+        data=("cifar10",),
     ),
     PaperItem(
         "table3",
@@ -173,15 +191,18 @@ ITEMS = (
         ("table3-order",),
         launch="table3",
         flow="realnvp",
+        data=("celeba64",),
     ),
     PaperItem(
         "table4",
         "Table 4",
-        "Of the eight words over low and high, each further H costs bits, most at the first split.",
+        "On CelebA, of the eight words over low and high each further H costs bits, most at the "
+        "first split.",
         ("LLL", "LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH"),
         ("table4-order", "first-split"),
         launch="table4",
         flow="realnvp",
+        data=("celeba64",),
     ),
     PaperItem(
         "figure1",
@@ -196,12 +217,14 @@ ITEMS = (
         "Samples of RealNVP with low, of four data sets.",
         claims_on_samples=("low-conventional",),
         flow="realnvp",
+        data=FOUR,
     ),
     PaperItem(
         "figure3",
         "Figure 3",
         "Images decoded between the latents of two faces pass smoothly from one to the other.",
         claims_on_paths=("interpolation",),
+        data=("celeba64",),
     ),
 )
 """All that the paper shows, in its order. The sentences are ours."""

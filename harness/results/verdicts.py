@@ -80,14 +80,20 @@ CLAIMS = {
     "low-variance-low": ("low beats the variance of the data (variance-low)", "beyond"),
     "online-low": ("choosing during the training (online) beats low", "beyond"),
     "self-low": (f"self is within {EQUAL} bits/dim of low", "beyond"),
-    "low-patterns": (f"no regular pattern beats low by more than {EQUAL} bits/dim", "patterns"),
+    "low-patterns": (
+        f"no regular pattern that was tried beats low by more than {EQUAL} bits/dim",
+        "patterns",
+    ),
     "conventional-patterns": (
-        f"no regular pattern beats conventional by more than {EQUAL} bits/dim",
+        f"no regular pattern that was tried beats conventional by more than {EQUAL} bits/dim",
         "patterns",
     ),
     "mask-share": ("most of the map is the masks' own pattern", "rules"),
-    "persistence": ("the gap persists as training goes on", "phases"),
-    "first-split": ("the first split carries the gap", "words"),
+    "persistence": (
+        "low leads, and keeps at least half of its lead as training goes on",
+        "phases",
+    ),
+    "first-split": ("the first letter of a word matters, and more than any other", "words"),
     "agreement": ("the rule with fewer bits/dim has {better}", "rules"),
     "training": ("{better} comes with fewer bits/dim along the training", "flows"),
     "interpolation": ("images decoded between two beat the mean of pixels", "rules"),
@@ -102,7 +108,10 @@ CLAIMS = {
 }
 """Every claim by key, in short, with a place for `describe_better`, and a launch that tests it."""
 
-WITHIN = frozenset({"self-low", "low-patterns", "conventional-patterns"})
+OF_PATTERNS = frozenset({"low-patterns", "conventional-patterns"})
+"""Claims on all regular patterns that were tried, with a comparison for each."""
+
+WITHIN = OF_PATTERNS | {"self-low"}
 """Claims that nothing is better by more than `EQUAL`, not that something is better."""
 
 OF_BITS_PER_DIM = {
@@ -203,7 +212,8 @@ class TestedClaim:
     """A statement on some cells, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
-    ``margin`` of zero do not matter; None where no difference is too small. ``printed`` is the
+    ``margin`` of zero do not matter; None where no difference is too small. ``limits`` are the ends
+    of what a difference can be, where it has any. ``printed`` is the
     first comparison by the paper's numbers. ``family`` says with which claims of the same data,
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
@@ -222,6 +232,7 @@ class TestedClaim:
     comparisons: tuple[PairedComparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
+    limits: tuple[float, float] | None = None
     printed: float | None = None
     family: str = ALONE
     cleared: bool | None = None
@@ -241,7 +252,7 @@ class TestedClaim:
 class Verdict:
     """A claim's verdict, with the comparison that decided it, or that is nearest to spoiling it.
 
-    ``n`` is the fewest seeds of a comparison. ``t_p`` is the largest p of a comparison in the
+    ``t_p`` is the largest p of a comparison in the
     claim's favour, and ``holm_p`` that after Holm's correction over the ``family_size`` claims of
     its family. ``seeds`` is about how many would decide it.
     """
@@ -250,11 +261,15 @@ class Verdict:
     decision: Decision
     why: str
     comparison: PairedComparison
-    n: int
     t_p: float
     holm_p: float
     family_size: int
     seeds: int | None
+
+    @property
+    def n(self) -> int:
+        """Number of seeds of the comparison."""
+        return len(self.comparison.by_seed)
 
     @property
     def on_published(self) -> bool:
@@ -443,11 +458,12 @@ def group_families(claims: Sequence[TestedClaim]) -> list[list[int]]:
 
 
 def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Verdict:
-    n = min(len(one.by_seed) for one in claim.comparisons)
     worst = max(claim.comparisons, key=attrgetter("upper_end"))
+    few = [one for one in claim.comparisons if len(one.by_seed) < ENOUGH]
     refuting = [one for one in claim.comparisons if _reason_against(claim, one)]
     decision: Decision = "undecided"
-    if n < ENOUGH:
+    if few:
+        worst = max(few, key=attrgetter("upper_end"))
         why = f"fewer than {ENOUGH} seeds decide nothing"
     elif refuting:
         worst = max(refuting, key=attrgetter("upper_end"))
@@ -460,8 +476,8 @@ def _decide_claim(claim: TestedClaim, p: float, holm_p: float, size: int) -> Ver
         why = f"it does not outlast Holm's correction over {size} claims"
     else:
         decision, why = "supported", "the 95 % interval is wholly below zero"
-    seeds = _seeds_to_decide(claim, worst.test, n) if decision == "undecided" else None
-    return Verdict(claim, decision, why, worst, n, p, holm_p, size, seeds)
+    seeds = _seeds_to_decide(claim, worst) if decision == "undecided" else None
+    return Verdict(claim, decision, why, worst, p, holm_p, size, seeds)
 
 
 def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
@@ -479,16 +495,17 @@ def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
     return f"{interval} above zero" if test.mean - half > 0 else ""
 
 
-def _seeds_to_decide(claim: TestedClaim, test: PairedTest | None, n: int) -> int | None:
+def _seeds_to_decide(claim: TestedClaim, comparison: PairedComparison) -> int | None:
     """Return about how many seeds would decide.
 
     That is for the effect that was seen, or the smallest that matters.
     """
-    if n < ENOUGH or test is None or test.deviation is None:
+    test = comparison.test
+    if test is None or test.deviation is None or test.n < ENOUGH:
         return ENOUGH
     effect = max(abs(test.mean), claim.margin or 0.0)
     needed = seeds_needed(effect, test.deviation) if effect else None
-    return None if needed is None else max(needed, n + 1)
+    return None if needed is None else max(needed, test.n + 1)
 
 
 # The rows of a group that claims are about
@@ -768,7 +785,7 @@ def _first_split_claim(cells: Cells) -> Iterator[TestedClaim]:
         comparisons,
         key="first-split",
         source="ours",
-        text="the first split carries the gap: its letter matters, and more than any other",
+        text=CLAIMS["first-split"][0],
         sweep="words",
     )
 
@@ -963,7 +980,7 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(all_cells, *alike):
         faces, others = (
-            [cells for cells in members if _is_form_of(cells.group, name)]
+            [cells for cells in members if is_form_of(cells.group, name)]
             for name in ("celeba64", "cifar10")
         )
         for pair_of in itertools.product(faces, others):
@@ -990,7 +1007,7 @@ def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
             )
 
 
-def _is_form_of(group: Group, set_name: str) -> bool:
+def is_form_of(group: Group, set_name: str) -> bool:
     """Return whether a group's images are those of a set, in whatever variant and size."""
     whole = known_sets.known().get(_whole_name(group))
     return whole is not None and whole.dataset == set_name
@@ -999,7 +1016,7 @@ def _is_form_of(group: Group, set_name: str) -> bool:
 def _variant_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
     gap = _published_gap()
     usable = [
-        c for c in all_cells if _is_form_of(c.group, "celeba64") and c.conventional is not None
+        c for c in all_cells if is_form_of(c.group, "celeba64") and c.conventional is not None
     ]
     alike = ("flow", "recipe_id", *EVALUATION)
     for members in _group_alike(usable, *alike):
@@ -1186,6 +1203,7 @@ def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -
         f"not{over}",
         unit="of pairs",
         margin=None,
+        limits=(-1.0, 1.0),
         members=tuple(members),
         sweep="flows",
     )
@@ -1289,26 +1307,28 @@ HALF = 0.5
 
 
 def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[TestedClaim]:
-    """Yield one claim for each group with `low` whose tables have their statistics."""
-    seen = set()
+    """Yield one claim for each pretraining from which `low` has tables with their statistics.
+
+    Of the trainings that read its maps it is of the shortest under the longest budget.
+    """
+    readers: dict[tuple[str, str], list[Cells]] = {}
     for group in groups:
-        of_maps = (group.recipe_id, group.data_digest)
         for cells in list_cells(group):
-            found = shares.get((*of_maps, cells.budget))
-            if cells.low is not None and found:
-                break
-        else:
-            continue
-        if (*of_maps, cells.budget) in seen:
-            continue
-        seen.add((*of_maps, cells.budget))
+            if cells.low is not None and _share_of_masks(cells, shares):
+                pretraining = (group.recipe_of_pretraining, group.data_digest)
+                readers.setdefault(pretraining, []).append(cells)
+    for found in readers.values():
+        cells = min(found, key=lambda one: (-(one.budget or 0), *_training_length(one)))
         yield make_claim(
             cells,
-            [cells.low],
+            [row for row in (cells.low,) if row is not None],
             [
                 PairedComparison(
                     "1/2 - mask share at split 1",
-                    {seed: HALF - share for seed, share in sorted(found.items())},
+                    {
+                        seed: HALF - share
+                        for seed, share in sorted(_share_of_masks(cells, shares).items())
+                    },
                 )
             ],
             key="mask-share",
@@ -1319,6 +1339,10 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             margin=None,
             sweep="flows",
         )
+
+
+def _share_of_masks(cells: Cells, shares: Shares) -> Mapping[int, float]:
+    return shares.get((cells.group.recipe_id, cells.group.data_digest, cells.budget), {})
 
 
 def _read_mask_shares(store: Store) -> Shares:

@@ -573,14 +573,15 @@ class Site:
             if name in known
         }
 
-    def _verdicts_on(self, item: PaperItem) -> "list[Verdict]":
-        return [
+    def _verdicts_on(self, item: PaperItem) -> "tuple[list[Verdict], list[Verdict]]":
+        """Return the verdicts on an item's data sets, and those on others."""
+        return item.split_by_data(
             one
             for measure, found in self._judged.items()
             for one in (*found.verdicts, *found.apart)
             if one.claim.key in item.claims_by(measure)
             and item.flow in (None, one.claim.cells.group.flow)
-        ]
+        )
 
     @_of_results
     def _printed(self) -> queries.QueryRows:
@@ -604,7 +605,7 @@ class Site:
             "paper.html",
             path,
             items=[
-                (item, page, Counter(one.decision for one in self._verdicts_on(item)))
+                (item, page, *map(_count_decisions, self._verdicts_on(item)))
                 for item, page in zip(ITEMS, () if self._large else _PAPER_PAGES, strict=False)
             ],
             rows=_take(self._printed.rows, path, LISTED),
@@ -619,13 +620,17 @@ class Site:
 
         item = ITEMS[_PAPER_PAGES.index(path)]
         of_bits = self._options.measure == BITS_PER_DIM and item.table is not None
+        tables = scale_table(self._leaderboard, item) if of_bits else []
+        verdicts_on_data, verdicts_on_others = self._verdicts_on(item)
         return self._render(
             "paper-item.html",
             path,
             item=item,
             printed=compare_with_paper(Board(()), item.table) if item.table else None,
-            tables=scale_table(self._leaderboard, item) if of_bits else [],
-            verdicts=self._verdicts_on(item),
+            tables=[one for one in tables if item.is_of_data(one.cells)],
+            other_tables=[one for one in tables if not item.is_of_data(one.cells)],
+            verdicts=verdicts_on_data,
+            other_verdicts=verdicts_on_others,
             sheets=self._choose_sheets(item),
             kept=self._drawn is not None,
             words=verdicts,
@@ -1046,6 +1051,10 @@ class Site:
 
     def _rows(self, query: queries.SiteQuery, most: int = queries.MOST) -> queries.QueryRows:
         return queries.run_site_query(self._store, query, most)
+
+
+def _count_decisions(verdicts: "Sequence[Verdict]") -> Counter[str]:
+    return Counter(one.decision for one in verdicts)
 
 
 _PAPER_PAGES = tuple(f"paper/{item.key}.html" for item in ITEMS)

@@ -6,6 +6,7 @@ import pytest
 
 from lcma.harness.report.site import SiteOptions
 from lcma.harness.results.paper import ITEMS, scale_table
+from lcma.harness.results.verdicts import make_verdicts
 from lcma.sweeps.factorizations import words
 from tests.harness.report.conftest import Filler
 from tests.harness.report.synthetic import board, rows
@@ -77,9 +78,54 @@ def test_every_table_and_figure_has_its_page(filler: Filler, tmp_path) -> None:
     first = files["paper/table1.html"].decode()
     for number in ("3.49", "3.43", "-0.06", "+0.205 ±", "refuted"):
         assert number in first, number
-    assert "Another scale, or other data" in first
+    assert "Another scale or variant" in first
     assert "fewer bits/dim than conventional" not in files["paper/table4.html"].decode()
     assert "lcma launch table4" in files["paper/table4.html"].decode()
+
+
+def test_a_verdict_on_other_data_than_an_item_is_of_stands_apart(filler: Filler, tmp_path) -> None:
+    even = {seed: 4.0 + seed / 10 for seed in range(6)}
+    higher = {seed: b + 0.2 + seed % 2 / 100 for seed, b in even.items()}
+    lower = {seed: b - 0.2 + seed % 2 / 100 for seed, b in even.items()}
+    for dataset, low in (("cifar10-16", higher), ("celeba64-16", lower)):
+        filler.results({"checkerboard-even": even}, dataset=dataset)
+        filler.results({"LL": low}, budget=100, dataset=dataset)
+    files = export(filler, tmp_path / "site")
+    lines = re.findall(r"<tr><th.*?</tr>", files["paper.html"].decode(), re.DOTALL)
+    said = [" ".join(re.sub("<.*?>", " ", line).split()) for line in lines]
+    (first,) = [line for line in said if line.startswith("Table 1")]
+    (second,) = [line for line in said if line.startswith("Table 2")]
+    assert second.endswith("own rule. refuted 1 on other data sets: supported 1")
+    assert "on other data sets" not in first, "which is of both"
+    own, others = files["paper/table2.html"].decode().split("Ours on other data sets")
+    assert "+0.205 ±" in own
+    assert "-0.195 ±" not in own
+    assert "Other data: compare signs and order" in others.split("Verdicts")[0]
+    first, second = others.split("Verdicts on other data sets")
+    assert ("on cifar10-16 (u8)" in first, "on celeba64-16 (u8)" in first) == (True, False)
+    assert ("on cifar10-16 (u8)" in second, "on celeba64-16 (u8)" in second) == (False, True)
+
+
+def test_every_form_of_a_set_counts_as_it() -> None:
+    found = [
+        *rows(bits(checkerboard_even=4.9, LLL=4.92), dataset="cifar10-16"),
+        *rows(bits(checkerboard_even=4.9, LLL=4.92), dataset="cifar10", recipe_id="c" * 20),
+        *rows(
+            bits(checkerboard_even=4.9, LLL=4.92),
+            dataset="celeba64-16",
+            variant="float",
+            data_digest="e" * 64,
+        ),
+    ]
+    verdicts = make_verdicts(board(found)).verdicts
+    own, others = BY_KEY["table3"].split_by_data(verdicts)
+    assert {one.claim.cells.group.set_name for one in own} == {"celeba64-16-float"}
+    own, others = BY_KEY["table2"].split_by_data(verdicts)
+    by_set = {one.claim.cells.group.set_name for one in own if len(one.claim.members) == 1}
+    assert by_set == {"cifar10-16", "cifar10"}
+    assert all(any(c.group.dataset == "celeba64-16" for c in v.claim.members) for v in others)
+    assert {"table1-mean", "faces"} <= {one.claim.key for one in others}, "of both sets"
+    assert BY_KEY["figure1"].split_by_data(verdicts)[1] == [], "which is of none"
 
 
 def test_samples_stand_on_the_page_of_their_figure(filler: Filler, tmp_path) -> None:

@@ -12,7 +12,7 @@ from lcma.db import Measure
 from lcma.harness.report.board import board_as_json, board_as_latex, render_board
 from lcma.harness.report.verdicts import render_verdicts, summarize_verdicts
 from lcma.harness.results.board import Board
-from lcma.harness.results.verdicts import Verdicts, make_verdicts
+from lcma.harness.results.verdicts import Verdict, Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
 from tests.harness.report.synthetic import DIGEST, board, bodies, noisy, rows, trained_for
 
@@ -56,6 +56,39 @@ def test_fewer_bits_and_better_samples_agree_or_not(looks, decision, agreement) 
     if agreement is not None:
         assert one.comparison.test.mean == pytest.approx(-agreement)
     assert "with fewer bits/dim has lower swd" in one.claim.text
+
+
+def agreeing(*agree: bool) -> tuple[Verdict, str]:
+    """A verdict on two rules whose samples agree with bits/dim at these seeds."""
+    looks = {"LLL": dict.fromkeys(range(len(agree)), 50.0), "checkerboard-even": {}}
+    looks["checkerboard-even"] = {s: 51.0 if one else 49.0 for s, one in enumerate(agree)}
+    bits = {name: dict.fromkeys(range(len(agree)), by) for name, by in list(BITS.items())[:2]}
+    boards = [
+        board(rows(by_seed), None, kind=kind)
+        for by_seed, kind in ((looks, SWD), (bits, find_measure("bits_per_dim")))
+    ]
+    made = make_verdicts(boards[0], kind=SWD, bits=boards[1])
+    (one,) = (v for v in made.apart if v.claim.key == "agreement")
+    text = io.StringIO()
+    Console(file=text, width=200).print(render_verdicts(replace(made, verdicts=(), apart=(one,))))
+    return one, " ".join(text.getvalue().split())
+
+
+def test_an_agreement_is_printed_between_its_ends_alone() -> None:
+    """Four of six: a mean of 1/3 with a half-width of 1.084."""
+    one, text = agreeing(True, True, True, True, False, False)
+    assert one.decision == "undecided"
+    assert one.comparison.test.low == pytest.approx(-1 / 3 - 1.0838, abs=1e-3), "as it is"
+    assert "-0.333 [-1.000, +0.751] 6" in text
+    assert "-0.3333 [-1.0000, +0.7505] of pairs, n = 6" in text
+
+
+def test_what_no_seed_differs_in_has_no_interval() -> None:
+    one, text = agreeing(*[True] * 6)
+    assert one.decision == "supported"
+    assert "-1.000 at every seed 6" in text
+    assert "-1.0000 of pairs at every seed, n = 6, sign-flip p 0.031; the" in text
+    assert "±" not in text.replace("effect ± 95 %", "")
 
 
 def test_too_few_seeds_decide_nothing_on_agreement() -> None:

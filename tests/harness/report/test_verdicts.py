@@ -18,6 +18,7 @@ from lcma.harness.report.verdicts import (
     next_command,
     render_verdicts,
     summarize_verdicts,
+    verdict_sentence,
     verdicts_as_dict,
     verdicts_as_markdown,
 )
@@ -194,6 +195,18 @@ def test_orders_of_tables_three_and_four():
     assert found(in_order(words, 0.001))["table4-order"].decision != "supported"
     assert found(in_order(words[::-1], 0.1))["table4-order"].decision == "refuted"
     assert "table4-order" not in found(in_order(words[:-1], 0.1))
+
+
+@pytest.mark.parametrize(("few", "decision", "n"), [(6, "refuted", 8), (5, "undecided", 5)])
+def test_a_verdict_has_the_n_of_the_comparison_that_it_shows(few, decision, n):
+    """Of eight seeds a sign-flip p of 0.008 is possible, of six none below 0.031."""
+    bits = in_order(("LLL", "random", "checkerboard-even", "HHH"), 0.1)
+    bits["HHH"] = {seed: one for seed, one in bits["HHH"].items() if seed < few}
+    one = found(bits)["table3-order"]
+    shown = "checkerboard-even - random" if few == 6 else "random - high (HHH)"
+    assert (one.decision, one.n, one.comparison.name) == (decision, n, shown)
+    assert one.comparison.test.n == n
+    assert f"n = {n}, sign-flip p {'0.008' if n == 8 else '0.062'}" in verdict_sentence(one)
 
 
 def test_which_split_carries_the_gap():
@@ -433,6 +446,28 @@ def test_how_much_of_the_map_is_the_masks():
     assert one.claim.cells.budget == 100, "the longest whose maps are there"
 
 
+def test_maps_that_several_trainings_read_are_judged_once():
+    short, long = (trained_for(steps) for steps in (250, 1000))
+    other_masks = trained_for(250, {"model": {"architecture": {"masks": "even-first"}}})
+    of_set = {"dataset": "cifar10-16"}
+    found = rows(shifted(-0.1), recipe_id=long.id, steps=1000, **of_set)
+    found += rows(shifted(-0.2), recipe_id=short.id, **of_set)
+    found += rows(shifted(-0.2), recipe_id=other_masks.id, **of_set)
+    found += rows(shifted(-0.2), recipe_id=short.id, dataset="celeba64-16", data_digest="f" * 64)
+    six = {seed: 0.9 + SPREAD[seed] for seed in range(6)}
+    recipes = (long, short, other_masks)
+    shares = {(one.id, digest, 100): six for one in recipes for digest in ("d" * 64, "f" * 64)}
+    made = make_verdicts(board(found, recipes=bodies(*recipes)), shares)
+    groups = [v.claim.cells.group for v in made.verdicts if v.claim.key == "mask-share"]
+    assert sorted((group.dataset, group.recipe_id) for group in groups) == sorted(
+        [
+            ("cifar10-16", short.id),
+            ("cifar10-16", other_masks.id),
+            ("celeba64-16", short.id),
+        ]
+    )
+
+
 @pytest.mark.parametrize(
     ("percent", "decision"), [(0.0, "supported"), (2.0, "undecided"), (4.0, "refuted")]
 )
@@ -526,6 +561,15 @@ def test_an_open_decision_says_how_many_seeds_would_close_it():
     (low,) = [row for row in made.rows if row[1] == "low-conventional"]
     assert low[2:4] == (None, None)
     assert re.fullmatch(r"realnvp -0\.00\d ± \S+ \(n 6, about \d+ would decide\)", low[4])
+
+
+def test_a_decision_on_patterns_says_how_many_were_tried():
+    bits = shifted(-0.1)
+    bits["keep-ab"] = {seed: one + 0.1 for seed, one in bits["LLL"].items()}
+    made = list_decisions(make_verdicts(board(rows(bits))))
+    entries = {row[1]: row[2] for row in made.rows}
+    assert entries["low-patterns"].endswith("(n 6, 2 patterns)"), "one is the flow's own rule"
+    assert entries["conventional-patterns"].endswith("(n 6, 1 pattern)")
 
 
 def shown(made, width=100):
