@@ -283,7 +283,7 @@ class Flow(nn.Module):
     @property
     def latent_ids(self) -> list[Tensor]:
         """Input dimension at each place of each latent of `encode`, each (1, c, h, w)."""
-        found, ids = [], self.ids()
+        found, ids = [], self.ids(next(self.parameters()).device)
         for layer in self.layers:
             if isinstance(layer, Split):
                 ids, left = layer.cut(ids)

@@ -191,7 +191,9 @@ def _start_worker(environment: dict[str, str], gpu: int | None) -> None:
         os.environ.update(environment)
     np.random.seed()  # a plug-in may draw from it, and forked workers would all draw the same
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        # the launch counted those that it may see
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
     parent = parent_process()
     assert parent is not None
 

@@ -149,8 +149,14 @@ _EQUAL_TO_FOURS: dict[tuple[Any, int], bool] = {}
 
 
 def _shape_of(trainer: Trainer) -> tuple[Any, ...]:
-    shapes = tuple(parameter.shape for parameter in trainer.flow.parameters())
+    flow = trainer.flow
+    shapes = flow.shape, *(parameter.shape for parameter in flow.parameters())
     return trainer.images.device, torch.get_num_threads(), trainer.optimization.batch, shapes
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    """Return whether all values are equal; those of a member that diverges may be NaN in both."""
+    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
 
 
 def _dissolve(stacks: list["Stack"]) -> None:
@@ -274,7 +280,7 @@ class Stack:
         for start in range(0, count, STACK_LEAST):
             some = slice(min(start, count - STACK_LEAST), min(start + STACK_LEAST, count))
             four = self._try_step(x, some)
-            if not all(torch.equal(a[some], b) for a, b in zip(whole, four, strict=True)):
+            if not all(_are_equal(a[some], b) for a, b in zip(whole, four, strict=True)):
                 return False
         return True
 
@@ -336,8 +342,9 @@ class Stack:
     def _clip(self, gradient: Tensor) -> None:
         """Clip the gradient of each row as `torch.nn.utils.clip_grad_norm_` clips one."""
         if self._optimization.clip is not None:
-            norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-            gradient.mul_((self._optimization.clip / (norms + 1e-6)).clamp(max=1.0))
+            # Row by row: CUDA sums all rows at once in an order that depends on how many they are.
+            norms = torch.stack([torch.linalg.vector_norm(row) for row in gradient])
+            gradient.mul_((self._optimization.clip / (norms + 1e-6)).clamp(max=1.0)[:, None])
 
     def _gather_moments(self) -> None:
         """Stack the moments of the trainers' optimizers, if they have made a step."""

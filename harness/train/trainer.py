@@ -180,6 +180,7 @@ class Trainer:
         self.step = state["step"]
         self.flow.load_state_dict(state["flow"])
         self.optimizer.load_state_dict(state["optimizer"])
+        _keep_steps_here(self.optimizer)
         _require_fitting(self.optimizer)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -354,6 +355,17 @@ def _without_others(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_others(each) for name, each in value.items()}
     return value
+
+
+def _keep_steps_here(optimizer: torch.optim.Optimizer) -> None:
+    """Move counts of steps to the CPU, where an optimizer that is not fused begins them.
+
+    A checkpoint is loaded to the device, and each step would wait for it once a parameter.
+    """
+    if not any(group.get("fused") for group in optimizer.param_groups):
+        for state in optimizer.state.values():
+            if "step" in state:
+                state["step"] = state["step"].cpu()
 
 
 def _require_fitting(optimizer: torch.optim.Optimizer) -> None:

@@ -95,6 +95,19 @@ def most_at_once(said: list[dict[str, Any]]) -> int:
     )
 
 
+def test_here_a_worker_keeps_to_a_gpu_that_the_launch_may_use(
+    telling: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    store, nodes, folder = telling([1.0, 1.0], seconds=0.3)
+    executor = LocalExecutor(2, per_gpu=1)
+    try:
+        Launch(store, nodes, executor, Told()).run()
+    finally:
+        executor.close(kill=True)
+    assert {one["gpus"] for one in read(folder, 2)} <= {"3", "5"}
+
+
 @pytest.mark.slow
 def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any) -> None:
     """Two GPUs of two slots each: whoever wants one whole has it to himself."""

@@ -347,3 +347,31 @@ def test_other_threads_are_in_no_stack() -> None:
         thread.join()
     assert seen == [False]
     assert not stacked._in_stack.get()
+
+
+def test_a_member_that_diverges_does_not_split_its_stack(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
+    trainers = [trainer(recipe(), number) for number in range(5)]
+    with torch.no_grad():
+        next(trainers[1].flow.parameters()).fill_(torch.nan)
+    (formed,) = form_stacks(trainers)
+    formed.dissolve()
+    assert not caplog.text
+
+
+def test_images_of_another_size_are_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions have weights of one shape for all sizes, and other sums."""
+    tried = []
+    monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
+    monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: tried.append(self) or True)
+    for size in (8, 16, 8):
+        larger = recipe().model_copy(
+            update={"model": recipe().model.model_copy(update={"size": size})}
+        )
+        pixels = np.zeros((20, 3, size, size), np.uint8)
+        monkeypatch.setattr("tests.harness.train.test_stack.PIXELS", pixels)
+        (formed,) = form_stacks([trainer(larger, number) for number in range(5)])
+        formed.dissolve()
+    assert [one.trainers[0].flow.shape[1] for one in tried] == [8, 16]
