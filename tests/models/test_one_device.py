@@ -91,7 +91,7 @@ def main() -> None:
     def failure(call: Any) -> str | None:
         try:
             places = {str(tensor.device) for tensor in tensors(call())}
-        except Exception as error:  # whatever it is belongs in the report
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs in the report
             return f"{type(error).__name__}: {error}"
         return None if places <= {str(device)} else f"results are on {sorted(places)}"
 
