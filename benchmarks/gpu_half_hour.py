@@ -138,7 +138,7 @@ def compare_bits(run: Run) -> None:
 
     def weights(side: Side, seeds: Sequence[int]) -> tuple[str, dict[int, bytes]]:
         trainers = [make_trainer(side, device, seed) for seed in seeds]
-        stacks = form_stacks(trainers, run.notes.append)
+        stacks = form_stacks(trainers, lambda told: None)  # the rows tell it
         rows = " + ".join(str(len(stack.rows)) for stack in stacks)
         for stack in stacks:
             for _ in range(3):
@@ -181,7 +181,7 @@ def compare_bits(run: Run) -> None:
 
 
 def compare_stacks(run: Run) -> None:
-    """Hold a stack against one of its models alone, and up to `PROCESSES` of them against as many
+    """Hold a stack against one model alone; one of up to `PROCESSES` also against as many
     processes."""
     from lcma.harness.run.evaluation import free_memory
 
@@ -268,13 +268,14 @@ def _in_processes(run: Run, flow: str, profile: str, models: int) -> float:
                 time.sleep(0.1)
                 codes = [child.poll() for child in children]
         finally:
-            late = [child for child in children if child.poll() is None]
-            for child in late:
+            for child in children:
                 child.kill()
             found = [child.communicate()[0] for child in children]
-        last = (told.read_text().strip().splitlines() or ["they were not done in time"])[-1]
-    if late or any(child.returncode for child in children):
+        last = (told.read_text().strip().splitlines() or ["one failed"])[-1]
+    if any(codes):
         raise RuntimeError(f"{models} processes: {last}")
+    if None in codes:
+        raise RuntimeError(f"{models} processes: they were not done in time")
     spans = [json.loads(text.splitlines()[-1]) for text in found]
     return (max(end for _, end in spans) - min(begin for begin, _ in spans)) / (steps * models)
 
