@@ -14,7 +14,7 @@ help:
 	@echo "make test      install, then run the tests"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
-	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=--data DIR)"
+	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"
 	@echo "make docs      the documentation as a site, in docs/_site; a broken link is an error"
 	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
 	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.comparisons import comparisons
 from benchmarks.sides import prepare
+from lcma.harness.run.evaluation import settle_device
 
 _STATUS = Path("/proc/self/status")
 
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    settle_device(given.device, given.threads)
     device = torch.device(given.device)
     rows = {c.name: c for c in comparisons(quick=given.quick)}
     step = prepare(getattr(rows[given.name], given.which), device)

@@ -1,6 +1,7 @@
 """The two sides of a row as things that make one step when called."""
 
 import importlib.util
+import logging
 import math
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +15,7 @@ from torch import nn
 
 from benchmarks.comparisons import Side
 from lcma.harness.train.batches import BatchOrder, Images
-from lcma.harness.train.stack import Stack
+from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Trainer
 from lcma.models import Flow, build
 from lcma.sweeps.catalog import flows
@@ -22,6 +23,8 @@ from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.recipe import Optimization
 
 Step = Callable[[], None]
+
+logger = logging.getLogger("lcma")
 
 SEED = 0
 
@@ -109,8 +112,9 @@ def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
     return trainer
 
 
-def prepare(side: Side, device: torch.device) -> Step:
-    """A side ready to make its steps, data-dependent starts done."""
+def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logger.warning) -> Step:
+    """A side ready to make its steps, data-dependent starts done; ``note`` gets a line if its stack
+    is trained in fours."""
     torch.manual_seed(SEED)
     np.random.seed(SEED)  # normflows draws its roulette from here
     recipe = side.recipe
@@ -121,7 +125,14 @@ def prepare(side: Side, device: torch.device) -> Step:
         images = Images(photographs(recipe.model.size), device)
         return PeerTraining(peer(recipe.model), recipe.optimization, images, lipschitz=residual)
     if side.kind == "stack":
-        return Stack([make_trainer(side, device, seed) for seed in range(side.models)]).step
+        trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
+        stacks = form_stacks(trainers, note)
+
+        def train_all() -> None:
+            for stack in stacks:
+                stack.step()
+
+        return train_all
     trainer = make_trainer(side, device)
     if side.kind == "lcma":
 

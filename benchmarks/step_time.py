@@ -55,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     import torch
 
-    torch.set_num_threads(given.threads)
+    from lcma.harness.run.evaluation import settle_device
+
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("this torch sees no CUDA device: use --device cpu")
+    settle_device(given.device, given.threads)
     conditions = Conditions(
         torch=torch.__version__,
         normflows=importlib.metadata.version("normflows"),

@@ -132,6 +132,36 @@ def test_decode_inverts_encode(flow: str, factorization: str, device: torch.devi
 
 
 @pytest.mark.parametrize(("flow", "factorization"), CASES)
+def test_samples_are_images_drawn_on_the_device(
+    flow: str, factorization: str, device: torch.device
+) -> None:
+    made = built(flow, factorization, device, torch.float32)
+
+    def draw(seed: int) -> Tensor:
+        with torch.no_grad():
+            return made.sample(6, torch.Generator(device).manual_seed(seed))
+
+    drawn = draw(0)
+    assert drawn.device.type == device.type
+    assert drawn.shape == (6, 1, 8, 8)
+    assert bool(((drawn >= 0) & (drawn <= 255) & (drawn == drawn.round())).all())
+    assert torch.equal(draw(0), drawn)
+    assert not torch.equal(draw(1), drawn)
+
+
+@pytest.mark.parametrize(("flow", "factorization"), CASES)
+def test_the_image_without_noise_is_that_of_the_cpu(
+    flow: str, factorization: str, device: torch.device
+) -> None:
+    """At temperature 0, since every device draws other noise."""
+    made = built(flow, factorization, device, torch.float64)
+    other = copy.deepcopy(made).cpu()
+    with torch.no_grad():
+        found, expected = (each.sample(2, temperature=0.0).cpu() for each in (made, other))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1)  # the last step is a floor
+
+
+@pytest.mark.parametrize(("flow", "factorization"), CASES)
 def test_saved_weights_give_the_same_likelihood_to_the_bit(
     flow: str, factorization: str, device: torch.device
 ) -> None:

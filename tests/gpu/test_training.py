@@ -7,12 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from lcma import models
 from lcma.harness import data
+from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.train import batches
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
@@ -81,11 +84,38 @@ def test_a_resumed_training_ends_with_the_same_bits(
 
 
 @pytest.mark.parametrize("flow", NETS)
+def test_images_that_are_sent_ahead_give_the_same_bits(
+    flow: str, prepared: data.Prepared, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From pinned memory while the device computes, as those of a set that is too large for it."""
+
+    def train() -> Trainer:
+        trainer = made(flow, {}, prepared, device)
+        trainer.start()
+        for _ in range(30):
+            trainer._one_step()
+        return trainer
+
+    held = train()
+    monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
+    sent = train()
+    assert not held.images.travel
+    assert sent.images.travel == (device.type != "cpu")
+    again = sent.flow.state_dict()
+    assert [k for k, v in held.flow.state_dict().items() if not torch.equal(v, again[k])] == []
+
+
+CLIPPED = {"clip": 1.0}
+"""In nats per image: it clips every step."""
+
+
+@pytest.mark.parametrize("clip", [{}, CLIPPED], ids=str)
+@pytest.mark.parametrize("flow", NETS)
 def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
-    flow: str, prepared: data.Prepared, device: torch.device
+    flow: str, clip: dict[str, object], prepared: data.Prepared, device: torch.device
 ) -> None:
     def weights(seeds: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
-        members = {seed: made(flow, {}, prepared, device, seed) for seed in seeds}
+        members = {seed: made(flow, clip, prepared, device, seed) for seed in seeds}
         for member in members.values():
             member.start()
         stacks = form_stacks([*members.values()])
@@ -119,13 +149,20 @@ def test_faster_nets_change_a_step_by_their_rounding(
     assert both == pytest.approx(plain, rel=0.01)
 
 
+@pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
 @pytest.mark.parametrize("flow", NETS)
 def test_a_step_of_a_coupling_flow_waits_for_no_device(
-    flow: str, prepared: data.Prepared, device: torch.device
+    flow: str, resumed: bool, prepared: data.Prepared, device: torch.device, tmp_path: Path
 ) -> None:
-    """From its batch to its optimizer; CUDA itself says where it would wait."""
+    """From its batch to its optimizer (Adam and Adamax); CUDA itself says where it would wait."""
     trainer = made(flow, {}, prepared, device)
     trainer.start()
+    if resumed:
+        folder = CheckpointFolder(tmp_path)
+        trainer.run(3, folder, Hooks())
+        trainer = made(flow, {}, prepared, device)
+        assert trainer.resume(folder, 20) == 3
+        trainer.flow.train()
     trainer.average = None
     trainer._one_step()
     batch = trainer.feed.batch(trainer.step)
@@ -139,33 +176,87 @@ def test_a_step_of_a_coupling_flow_waits_for_no_device(
             torch.cuda.set_sync_debug_mode("default")
 
 
-def test_two_trials_share_a_device_through_ray(device: torch.device, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flow", NETS)
+def test_samples_of_a_trained_flow_have_a_distance(
+    flow: str, prepared: data.Prepared, device: torch.device
+) -> None:
+    trainer = made(flow, {}, prepared, device)
+    trainer.start()
+    for _ in range(20):
+        trainer._one_step()
+    measured = measure_swd(trainer.evaluated, prepared, seed=1, device=device)
+    found = {measure.name: measure.value for measure in measured}
+    assert {"swd", "holdout_swd", "swd_null", "swd_overflow"} <= set(found)
+    assert 0 < found["swd"] < float("inf")
+    assert measure_swd(trainer.evaluated, prepared, seed=1, device=device) == measured
+
+
+def lcma(folder: Path, *arguments: str) -> str:
+    """What a command printed that ran in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lcma", *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rows(folder: Path, query: str) -> list[list[Any]]:
+    found: list[list[Any]] = json.loads(lcma(folder, "sql", query, "--json"))["rows"]
+    return found
+
+
+@pytest.mark.parametrize("executor", [(), ("--local", "--parallel", "2")], ids=["Ray", "local"])
+def test_two_trials_share_a_device(
+    executor: tuple[str, ...], device: torch.device, tmp_path: Path
+) -> None:
     (tmp_path / "halves.yaml").write_text(
         "name: halves\n"
         "matrix: {flow: realnvp, dataset: photos8, factorization: [rows, channel]}\n"
-        "recipe: {training: {steps: 300}}\n"
+        # a stack would be one worker
+        "recipe: {training: {steps: 1000}, optimization: {stacked: false}}\n"
     )
     gpus = "0.5" if device.type == "cuda" else "0"
-
-    def lcma(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lcma", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    lcma("launch", "halves.yaml", "--gpus", gpus, "--no-pictures")
-    told = lcma("sql", "select device, started, ended, devices from attempts", "--json")
-    rows = json.loads(told)["rows"]
-    assert [row[0] for row in rows] == [device.type] * 2
-    assert max(row[1] for row in rows) < min(row[2] for row in rows), "one after the other"
-    (granted,) = {row[3] for row in rows}
+    lcma(tmp_path, "launch", "halves.yaml", "--gpus", gpus, "--no-pictures", *executor)
+    found = rows(tmp_path, "select device, started, ended, devices, stack_id from attempts")
+    assert [row[0] for row in found] == [device.type] * 2
+    assert [row[4] for row in found] == [None] * 2, "one worker"
+    assert max(row[1] for row in found) < min(row[2] for row in found), "one after the other"
+    (granted,) = {row[3] for row in found}
     assert granted is None if device.type == "cpu" else granted.startswith("GPU-")
+
+
+def test_trials_of_a_device_are_sampled_and_evaluated_there(
+    device: torch.device, tmp_path: Path
+) -> None:
+    """Of a stack, by their kept weights, which are loaded on the CPU."""
+    (tmp_path / "few.yaml").write_text(
+        "name: few\n"
+        "matrix: {flow: [realnvp, glow], dataset: photos8, factorization: [rows, low], "
+        "budget: 20}\n"
+        "recipe: {training: {steps: 20}}\n"
+    )
+    gpus = "1" if device.type == "cuda" else "0"
+    lcma(tmp_path, "launch", "few.yaml", "--gpus", gpus, "--no-pictures", "--local")
+    taken = "select name, protocol, count(*) from measures where name in ('swd', 'bits_per_dim')"
+    both = f"{taken} group by 1, 2 order by 1, 2"
+    assert rows(tmp_path, both) == [["bits_per_dim", "plain", 4], ["swd", "plain", 4]]
+    lcma(tmp_path, "evaluate", "--protocol", "published")
+    lcma(tmp_path, "measure", "swd", "--samples", "40")
+    lcma(tmp_path, "samples", "--count", "4")
+    lcma(tmp_path, "interpolate", "--sweep", "few", "--steps", "3")
+    found = {(name, protocol.partition("-")[0]): n for name, protocol, n in rows(tmp_path, both)}
+    assert found == {
+        ("bits_per_dim", "plain"): 4,
+        ("bits_per_dim", "published"): 4,
+        ("swd", "plain"): 4,
+        ("swd", "samples"): 4,
+    }
+    assert rows(tmp_path, "select distinct device from attempts") == [[device.type]]
 
 
 def test_the_step_benchmark_runs(device: torch.device) -> None:
