@@ -342,7 +342,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     rows = sorted(read(given.flow, "screen"), key=lambda row: row["holdout_bits_per_dim"][0])
     chosen = [json.loads(given.changes)] if given.changes else [r["changes"] for r in rows[:3]]
-    final(given.flow, data, given.seconds or 120.0, chosen, given.seeds)
+    done = [row["changes"] for row in read(given.flow, "final")]
+    left = [changes for changes in chosen if changes not in done]
+    final(given.flow, data, given.seconds or 120.0, left, given.seeds)
     return 0
 
 
