@@ -172,11 +172,11 @@ def test_launches_that_would_decide_a_claim_of_the_reference_have_its_trials(cap
 
 def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:
     with connect("reference") as store:
-        found = read_verdicts(store, measure="kid", flow="iresnet").apart
+        found = read_verdicts(store, measure="kid", flow="resflow").apart
     (one,) = [one for one in found if one.claim.key == "low-random-local"]
     where = ["--db", "own results.db"]
     launch, measure = next_command(one, where).split(" && ")
-    assert launch.startswith("lcma launch flows --seeds 6 --flow iresnet --factorization ")
+    assert launch.startswith("lcma launch flows --seeds 6 --flow resflow --factorization ")
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --db 'own results.db'"
 

@@ -86,7 +86,7 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
     low = found["low-conventional"]
     assert low["decision"] == "supported"
     assert f"low gives {direction} {name} than conventional" in low["sentence"]
-    assert " levels, n = 6" in low["sentence"]
+    assert " levels at every seed, n = 6" in low["sentence"]
     assert low["test"]["mean"] == pytest.approx(-0.5, abs=0.01)
     assert (low["claim"]["margin"], low["claim"]["printed"]) == (None, None)
     assert found["budget"]["decision"] == "supported"
