@@ -193,8 +193,13 @@ def test_samples_of_a_trained_flow_have_a_distance(
 
 def lcma(folder: Path, *arguments: str) -> str:
     """What a command printed that ran in a folder."""
+    return python(folder, "-m", "lcma", *arguments)
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """What Python printed that ran in a folder."""
     done = subprocess.run(
-        [sys.executable, "-m", "lcma", *arguments],
+        [sys.executable, *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
@@ -262,13 +267,5 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
 def test_the_step_benchmark_runs(device: torch.device) -> None:
     pytest.importorskip("normflows", reason="normflows is not installed")
     command = ["-m", "benchmarks.step_time", "--quick", "--repeats", "2", "map-realnvp/", "glow/"]
-    done = subprocess.run(
-        [sys.executable, *command, "--device", device.type],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "second / first" in done.stdout
+    told = python(ROOT, *command, "--device", device.type)
+    assert "second / first" in told
