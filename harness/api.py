@@ -406,6 +406,7 @@ def _read_spec(
         seeds=seeds if seeds is None else tuple(range(seeds) if isinstance(seeds, int) else seeds),
         budgets=budgets if budgets is None else _as_tuple(budgets),
         recipe=merge(own, recipe or {}),
+        where="arguments",
     )
 
 

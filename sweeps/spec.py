@@ -276,8 +276,12 @@ def with_overrides(
     seeds: tuple[int, ...] | None = None,
     budgets: tuple[int, ...] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    where: str = "command line",
 ) -> Spec:
-    """Return a spec changed as on the command line; ``recipe`` goes over every other setting."""
+    """Return a spec with these in place of its own; ``recipe`` goes over every other setting.
+
+    ``where`` is the place that an error names.
+    """
     matrix = spec.matrix.model_dump()
     if flow is not None:
         matrix["flow"] = tuple(flow.split(","))
@@ -295,7 +299,7 @@ def with_overrides(
         "seeds": spec.seeds if seeds is None else seeds,
         "recipe": settings.merge(spec.recipe, above),
     }
-    return check(content, "command line")
+    return check(content, where)
 
 
 def _known(where: str, key: str, what: str, name: str, known: tuple[str, ...]) -> None:

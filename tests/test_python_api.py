@@ -107,6 +107,8 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
     assert set(frame["budget"].dropna()) == {20}
     with pytest.raises(TypeError, match=r"plan\(\) got an unexpected keyword argument 'seed'"):
         lcma.plan("demo", seed=2)
+    with pytest.raises(lcma.UserError, match=r"^arguments: `matrix.dataset`: unknown .*'photo'"):
+        lcma.plan("demo", dataset="photo")
 
 
 def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from lcma.harness.results.board import Board, read_board
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
-from lcma.harness.run.plan import list_histories, make_plan
+from lcma.harness.run.plan import Plan, list_histories
 from lcma.harness.run.prediction import predict_hours, predict_power
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted, count_slots, max_threads
@@ -92,7 +92,7 @@ def run_launch(command: LaunchCommand) -> None:
         report, store = launch_sweep(spec, place, options, bars)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
-    for sentence in _summarize(command, spec, place, store, table):
+    for sentence in _summarize(command, report.plan, store, table):
         console.print(escape(sentence), highlight=False, soft_wrap=True)
     if command.pictures is not None and table.groups:
         try:
@@ -136,15 +136,12 @@ def flow_plugins(spec: Spec) -> list[str]:
     return [one.path for one in plugins.loaded() if one.path and one.name in needed]
 
 
-def _summarize(
-    command: LaunchCommand, spec: Spec, place: Place, store: Store, board: Board
-) -> Iterator[str]:
+def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -> Iterator[str]:
     """Yield what was compared, the differences, and what would decide them."""
     if len(board.groups) > MOST_SUMMARIZED:
         return
     for group in board.groups:
         yield from summarize_group(group)
-    plan = make_plan(spec, place, store)
     predicted = predict_hours(plan, store, plan.spec.gpus)
     power = predict_power(plan, list_histories(store), predicted)
 

@@ -88,7 +88,8 @@ class Observer(Display, Protocol):
 
 @dataclass(frozen=True)
 class LaunchReport:
-    """The end of a launch: the sweep's id and name, and the report of each job by its id.
+    """The end of a launch: the sweep's id and name, the plan that it followed, and the report of
+    each job by its id.
 
     ``lost`` is the number of jobs without a result; where nothing was left to run there are no
     reports, and it counts the trials that were lost before.
@@ -96,6 +97,7 @@ class LaunchReport:
 
     sweep_id: str
     sweep: str
+    plan: Plan
     reports: dict[str, Report]
     lost: int
 
@@ -136,7 +138,7 @@ def launch_sweep(
         if options.tensorboard is not None:
             write_curves(options.tensorboard, store, store.job_ids(sweep_id))
         observer.planned(plan, None, Limits())
-        return LaunchReport(sweep_id, spec.name, {}, plan.lost), store
+        return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
     threads = max_threads(plan.expansion)
     with Workers(
         resources,
@@ -155,7 +157,8 @@ def launch_sweep(
                 observer.note, lambda: register_plan(plan, place, opened, observer.note)
             )
         ended = _run(workers, options, plan, place, store, sweep_id, observer)
-    return LaunchReport(sweep_id, spec.name, ended.reports, len(ended.with_ending(*LOST))), store
+    lost = len(ended.with_ending(*LOST))
+    return LaunchReport(sweep_id, spec.name, plan, ended.reports, lost), store
 
 
 def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> int:
