@@ -119,6 +119,7 @@ from lcma.db.schema import (
     measures,
     metrics,
     pretrainings,
+    protocols,
     recipes,
     results,
     sweep_trials,
@@ -366,6 +367,12 @@ class Store:
         query = sa.select(recipes.c.id, recipes.c.body).where(recipes.c.flow.in_(sorted(flows)))
         with self._reader.connect() as connection:
             return {row.id: row.body for row in connection.execute(query)}
+
+    def protocol_bodies(self) -> dict[str, str]:
+        """Return the JSON of every protocol by its name."""
+        query = sa.select(protocols.c.name, protocols.c.body)
+        with self._reader.connect() as connection:
+            return {row.name: row.body for row in connection.execute(query)}
 
     def conventional_factorizations(self) -> dict[str, str]:
         """Return the canonical name of the conventional factorization, by recipe.

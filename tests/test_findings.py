@@ -178,7 +178,7 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     launch, measure = next_command(one, where).split(" && ")
     assert launch.startswith("lcma launch flows --seeds 6 --flow resflow --factorization ")
     assert launch.endswith(" --db 'own results.db'")
-    assert measure == "lcma measure kid --db 'own results.db'"
+    assert measure == "lcma measure kid --samples 500 --db 'own results.db'", "as all of its kind"
 
 
 def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:

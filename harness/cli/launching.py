@@ -12,7 +12,7 @@ from rich.markup import escape
 from lcma.db import Store
 from lcma.harness.cli.planning import Overrides, read_spec
 from lcma.harness.extras import require_extra
-from lcma.harness.place import Place, find_place
+from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board, summarize_group
 from lcma.harness.report.power import summarize_power
 from lcma.harness.report.targets import FOLDER

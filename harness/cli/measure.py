@@ -19,7 +19,13 @@ def measure(
     where: Where = None,
     sweep: Sweep = None,
     samples: Annotated[
-        int | None, typer.Option(min=20, max=100_000, help="Samples, and real images [500]")
+        int | None,
+        typer.Option(
+            min=20,
+            max=100_000,
+            metavar="N",
+            help="Samples, and real images [swd 500, kid 2000, fid 5000]",
+        ),
     ] = None,
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Factor of the noise of every prior")
@@ -69,6 +75,7 @@ def measure(
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.run.measuring import (
         find_measurable,
+        list_other_samples,
         make_measurement,
         measure_on_cluster,
         measure_trials,
@@ -132,6 +139,14 @@ def measure(
         for set_name, lines in notes.items():
             for line in lines:
                 console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
+        digests = {one.trial.data_digest for one in found}
+        if others := list_other_samples(store, measurement, digests):
+            counts = " and ".join(f"{count:,}" for count in others)
+            line = (
+                f"Other results on these data have {name} by {counts} samples, in tables of their "
+                f"own: --samples {others[-1]} puts these beside them."
+            )
+            console.print(line, soft_wrap=True, highlight=False)
     if reasons:
         raise typer.Exit(1)
 

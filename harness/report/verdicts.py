@@ -306,7 +306,9 @@ def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
     launches = (shlex.join(["lcma", "launch", *words, *options]) for words in found)
     # What no training takes is measured after it, of the newest sweep.
     name = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
-    then = [shlex.join(["lcma", "measure", name, *options])] if group.measure in BY_REQUEST else []
+    sampling = [] if group.samples is None else ["--samples", str(group.samples)]
+    words = ["lcma", "measure", name, *sampling, *options]
+    then = [shlex.join(words)] if group.measure in BY_REQUEST else []
     return [" && ".join([launch, *then]) for launch in dict.fromkeys(launches)]
 
 

@@ -150,7 +150,7 @@ class Group:
     differences are from, None where it has no results; ``against`` is the name under which it was
     requested. ``settings`` are those of the recipe in which other groups of the same flow, data set
     and profile differ. ``whole`` says whether the images are known to be those of a whole set.
-    ``recipe`` is its JSON where known.
+    ``recipe`` and ``protocol_body`` are their JSON where known.
     """
 
     dataset: str
@@ -180,6 +180,13 @@ class Group:
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     recipe: str | None = field(default=None, repr=False)
+    protocol_body: str | None = field(default=None, repr=False)
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples its protocol draws; None where the protocol says none."""
+        sampling = parse_object(self.protocol_body or "{}").get("sampling")
+        return sampling.get("samples") if isinstance(sampling, dict) else None
 
     @property
     def overrides(self) -> Mapping[str, Any] | None:
@@ -284,6 +291,7 @@ def read_board(
         bars=store.bars(),
         beside_samples=store.beside_samples(measure) if measure in WITH_CONTROLS else None,
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
+        protocols=store.protocol_bodies(),
         conventional=store.conventional_factorizations(),
         against=against,
         kind=kind,
@@ -333,6 +341,7 @@ def make_board(
     bars: Mapping[str, Sequence[Bar]] | None = None,
     beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
     recipes: Mapping[str, str] | None = None,
+    protocols: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
     kind: MeasureKind = BITS,
@@ -342,10 +351,10 @@ def make_board(
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
     ``beside_samples``, as `Store.beside_samples` returns it, lets them say how far a measure of
-    samples can be trusted. ``recipes`` are their JSON by id. ``conventional`` is, by recipe, the
-    factorization that was run under that name, so that flows unknown here are covered too. ``kind``
-    is the measure that the cells have. Raises UserError where two results stand for one seed of one
-    row, or several rows for the name ``against``.
+    samples can be trusted. ``recipes`` are their JSON by id, ``protocols`` by name.
+    ``conventional`` is, by recipe, the factorization that was run under that name, so that flows
+    unknown here are covered too. ``kind`` is the measure that the cells have. Raises UserError
+    where two results stand for one seed of one row, or several rows for the name ``against``.
     """
     lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
     for one in lost:
@@ -384,7 +393,10 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    groups = set_settings(groups, recipes or {})
+    groups = [
+        replace(group, protocol_body=(protocols or {}).get(group.protocol))
+        for group in set_settings(groups, recipes or {})
+    ]
     outcomes: Counter[str] = Counter()
     for one in lost:
         outcomes[one.outcome or one.state] += one.trials

@@ -36,6 +36,10 @@ from lcma.sweeps.measures import FID, KID, OF_INTERPOLATION, OF_SAMPLES, SWD
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Resources
 
+DEFAULT_SAMPLES = {SWD: SAMPLES, KID: 2000, FID: 5000}
+"""Samples that are drawn unless a person says how many. Those of `swd` are as with every trial:
+more do not tell rules apart any better, while those of `kid` do (docs/measures.md)."""
+
 ProgressFunction = Callable[[int, int], None]
 """Called with the number of trials that have been measured, and of all."""
 
@@ -62,7 +66,7 @@ def make_measurement(
 
     Args:
         name: `swd`, `kid` or `fid`.
-        samples: Number of samples; None for the default.
+        samples: Number of samples; None for `DEFAULT_SAMPLES`.
         temperature: Factor of the noise of every prior.
         extractor: What sees features: None for EfficientNet-Lite0, and for `fid` Inception-v3.
         weights_file: A person's own weights of Inception-v3.
@@ -78,7 +82,8 @@ def make_measurement(
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     if not (math.isfinite(temperature) and temperature >= 0):
         raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
-    sampling = Sampling(samples=SAMPLES if samples is None else samples, temperature=temperature)
+    count = DEFAULT_SAMPLES[name] if samples is None else samples
+    sampling = Sampling(samples=count, temperature=temperature)
     if name == SWD:
         if extractor or weights_file or sha256:
             raise UserError(
@@ -135,6 +140,24 @@ def find_measurable(
     if not able:
         raise UserError("; ".join(lines) if len(trials) > 1 else lines[0].partition(": ")[2])
     return able, lines
+
+
+def list_other_samples(store: Store, measurement: Measurement, digests: set[str]) -> list[int]:
+    """Return by which other numbers of samples results on these data have the same measure.
+
+    Their tables stand apart from those of this measurement.
+    """
+    bodies, own = store.protocol_bodies(), measurement.protocol
+    found = set()
+    for _, digest, name in store.beside_samples(measurement.judge.name):
+        if digest in digests and name != own.name:
+            plain = name == PLAIN.name
+            other = SampleProtocol() if plain else SampleProtocol.model_validate_json(bodies[name])
+            count = other.sampling.samples
+            alike = own.sampling.model_copy(update={"samples": count})
+            if other == own.model_copy(update={"sampling": alike}):
+                found.add(count)
+    return sorted(found)
 
 
 def _find_stored(

@@ -466,6 +466,7 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
     assert (again["new"], again["measures"]) == (True, found)
     code, out, err = measured.measure("kid", "--samples=40")
     assert (code, err) == (0, "")
+    assert "have kid by 30 samples, in tables of their own: --samples 30 puts" in out
     code, out, _ = measured.board("--by", "kid", "--json")
     assert len(json.loads(out)["groups"]) == 2
     forget(measured, "%halfway")
