@@ -161,7 +161,8 @@ class Bars:
             self._ended_before = ended
         self._time_left.update(running)
         seconds = self._time_left.seconds(ended - self._ended_before, running)
-        return [] if seconds is None else [f"about {format_duration(seconds)} left"]
+        # An evaluation has no steps: while one goes on, nobody knows that nothing is left.
+        return [f"about {format_duration(seconds)} left"] if seconds and seconds >= 1 else []
 
     def unreachable(self, since: float, why: str) -> None:
         """Show that the database is unreachable, since when in Unix seconds, and why."""
@@ -198,8 +199,10 @@ class Bars:
 
 
 def _describe_running(job: JobFacts) -> str:
-    what = job_title(job), f"step {job.step}/{job.steps}", *_describe_bits(job)
-    return ", ".join(what)
+    step = f"step {job.step}/{job.steps}"
+    if job.step == job.steps:
+        step = "evaluating" if job.kind == "trial" else "making its map"
+    return ", ".join([job_title(job), step, *_describe_bits(job)])
 
 
 def _describe_bits(job: JobFacts) -> list[str]:

@@ -48,6 +48,19 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
     assert second == f"1/5 jobs; {'; '.join([title] * 3)}; 2 more run"
 
 
+def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(
+    planned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    text = io.StringIO()
+    run_trial(planned, 0, 500, bits_per_dim=3.4567)
+    with Bars(Console(file=text, width=200)) as bars:
+        bars._time_left = TimeLeft(predict(1e-9))
+        bars.update(0, 1, planned.store.running_jobs())
+    title = "train realnvp photos16 channel seed 0, evaluating, 3.457 bits/dim"
+    assert text.getvalue().strip() == f"0/1 jobs; {title}"
+
+
 def test_lines_come_at_intervals(planned: World) -> None:
     text = io.StringIO()
     run_trial(planned, 0, 250)
