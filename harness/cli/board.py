@@ -54,7 +54,7 @@ def board(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import find_place
+    from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.report.board import board_as_json, render_board, render_contents
     from lcma.harness.report.effects import effects_as_dict, render_effects
     from lcma.harness.report.targets import require_picture
@@ -119,7 +119,12 @@ def board(
         )
     if found.groups:
         following = [] if notes else [["board", "--notes"]]
-        following += [["maps"], ["samples"], ["export", "--format", "md"]]
+        if is_published_database(name_database(db)):  # it has no weights, and maps of much
+            first = found.groups[0]
+            following += [["maps", "--flow", first.flow, "--dataset", first.dataset, "--seed", "0"]]
+        else:
+            following += [["maps"], ["samples"]]
+        following += [["export", "--format", "md"]]
     else:
         following = [["status"], ["launch", "demo"]]
     print_commands(console, [format_command(*words, db=db) for words in following])

@@ -31,10 +31,10 @@ def merge(
     The other one is not changed. Merging again adds nothing. Exit code 1 if both
     have something that differs: it stays as it is here, and is listed.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from lcma.db import locate, merging
-    from lcma.harness.place import find_place
+    from lcma.harness.place import find_place, is_published_database
     from lcma.harness.terminal import reporting_progress
     from lcma.harness.text import to_json
 
@@ -45,6 +45,8 @@ def merge(
     theirs = locate(named)
     with reporting_progress() as progress:
         report = merging.merge(theirs, ours, dry_run=dry_run, progress=progress)
+    if is_published_database(source):  # not the unpacked copy in the cache
+        report = replace(report, source=source)
     if json:
         print(to_json(asdict(report)))
     else:

@@ -57,7 +57,7 @@ def evaluate(
         found = choose_sweep(store, sweep)
         chosen = list_trials_with_weights(store, found.id)
         if not chosen:
-            raise no_weights_error(found, newest=sweep is None)
+            raise no_weights_error(store, found, newest=sweep is None)
     require_weights_and_images(store, place, chosen, protocol)
     owner, evaluations = new_owner(), []
     with reporting_progress() as report:

@@ -18,6 +18,9 @@ from lcma.sweeps.errors import UserError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+MOST = 24
+"""Pretrainings of which all is drawn; of more some have to be chosen."""
+
 
 def maps(
     db: Db = None,
@@ -50,6 +53,8 @@ def maps(
     budgets, tables-* for each budget, compare-* for --compare, history-* for
     each trial of online, whose tables change.
     """
+    from collections import Counter
+
     from rich.console import Group
     from rich.text import Text
 
@@ -74,6 +79,7 @@ def maps(
     from lcma.harness.results.trials import list_online_trials
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
+    from lcma.harness.watch.commands import format_command
 
     filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}
     given = [n for n, value in (filters | {"recipe": recipe}).items() if value is not None]
@@ -83,6 +89,16 @@ def maps(
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
     known = list_map_sets(store)
+    pretrainings = {one.key.pretraining_id for one in known}
+    if compare is None and not given and len(pretrainings) > MOST:
+        (flow_there, set_there), _ = Counter(
+            (one.key.flow, one.key.dataset) for one in known
+        ).most_common(1)[0]
+        words = ["maps", "--flow", flow_there, "--dataset", set_there, "--seed", "0"]
+        raise UserError(
+            f"there are maps of {len(pretrainings)} pretrainings: choose by --flow, --dataset, "
+            f"--budget, --seed or --recipe, such as `{format_command(*words, db=db, runs=runs)}`"
+        )
     shown: RenderableType
     content: object
     unread = ""

@@ -59,7 +59,7 @@ def pareto(
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
+    from lcma.harness.text import format_count, to_json
     from lcma.harness.watch.commands import format_command, print_commands
 
     if margin is not None and not 0 < margin < float("inf"):
@@ -77,6 +77,9 @@ def pareto(
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )
+    several = [one for one in curves if len(one.rows) > 1]
+    alone = len(curves) - len(several) if several else 0
+    curves = several or curves
     pictures = draw_budget_curves(curves, target)
     if json:
         records = budgets_as_records(curves)
@@ -87,4 +90,6 @@ def pareto(
     console.print(render_budgets(curves), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
+    if alone:
+        console.print(f"Left out: {format_count(alone, 'curve')} of a single budget.")
     print_commands(console, [format_command(verb, db=db) for verb in ("board", "maps")])

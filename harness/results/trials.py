@@ -29,7 +29,7 @@ def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[Jo
         found = find_sweep(store, sweep)
         kept = choose_first_trials(store, found.id)
         if not kept:
-            raise no_weights_error(found, newest=sweep is None)
+            raise no_weights_error(store, found, newest=sweep is None)
         return kept
     full = find_trial_id(store, trial)
     known = store.trained_trials([full])
@@ -135,12 +135,15 @@ def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFa
     return list(found.values())
 
 
-def no_weights_error(sweep: Sweep, *, newest: bool) -> UserError:
+def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
     """Return the error for a sweep none of whose trials has weights."""
+    which = f"the {'newest ' if newest else ''}sweep {printable(sweep.name)}"
+    trials = store.job_counts(sweep.id).trial
+    if trials.pending or trials.running:
+        return UserError(f"no trial of {which} has weights yet: `lcma status` shows how far it is")
     return UserError(
-        f"no trial of the {'newest ' if newest else ''}sweep {printable(sweep.name)} has "
-        "weights yet: "
-        "`lcma status` shows how far it is"
+        f"no trial of {which} has weights, and all have ended: a published database has none, "
+        "`lcma launch` into a database of your own keeps them"
     )
 
 

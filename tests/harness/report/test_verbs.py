@@ -319,6 +319,13 @@ def test_samples_without_weights(lcma, filler):
         lcma("samples", job.trial_id)
 
 
+def test_of_trials_that_have_ended_no_weights_are_promised(lcma, filler):
+    filler.finish(filler.plan("rows", 0, sweep="s1"), 4.0)
+    for verb in ("samples", "evaluate"):
+        with pytest.raises(UserError, match="has weights, and all have ended: a published"):
+            lcma(verb)
+
+
 def test_sql(lcma, filled):
     query = "SELECT factorization, seed FROM trial_results WHERE seed = 3 ORDER BY 1"
     assert "checkerboard-even" in lcma("sql", query)
