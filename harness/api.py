@@ -19,7 +19,7 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcma.harness.report.notebook import BoardView
+    from lcma.harness.report.notebook import BoardView, VerdictsView
     from lcma.harness.run.plan import Plan
     from lcma.harness.run.sweep import LaunchReport, Progress
     from lcma.models import Flow
@@ -326,6 +326,47 @@ def board(
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
         found = filter_board(found, names)
     return BoardView(found)
+
+
+def verdicts(
+    store: Database = None,
+    *,
+    by: str = BITS_PER_DIM,
+    sweep: str | None = None,
+    margin: float | None = None,
+    **where: Where | tuple[Where, ...],
+) -> "VerdictsView":
+    """Judge the claims of the paper, and ours, on the results that are there.
+
+    Example:
+        >>> lcma.verdicts("reference", flow="glow")
+
+    Args:
+        store: The database or its URL; by default as in `connect`.
+        by: The measure that claims are about.
+        sweep: The name or id of a sweep; by default all results.
+        margin: By how much a difference may pass zero where a claim is that it does not matter,
+            in the unit of ``by``.
+        **where: By column of the view `trial_results` (flow, dataset, profile, ...) the value, or a
+            tuple of values, that it may have.
+
+    Returns:
+        The verdicts. A notebook shows them; `.to_pandas()` gives a row for each.
+
+    Raises:
+        UserError: For an unknown sweep, measure or column, and for a value that no result has.
+    """
+    from lcma.harness.report.notebook import VerdictsView
+    from lcma.harness.results.verdicts import read_verdicts
+
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
+    opened = _open(store)
+    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    require_results(opened, sweep_id, where, "{name}=")
+    return VerdictsView(
+        read_verdicts(opened, measure=by, margin=margin, sweep_id=sweep_id, **where)
+    )
 
 
 def load_flow(

@@ -69,6 +69,26 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     assert len(lcma.board("lcma.db", flow=("glow", "realnvp"))) == 2
 
 
+def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any]) -> None:
+    verdicts = notebook["verdicts"]
+    frame = verdicts.to_pandas()
+    assert repr(verdicts).startswith(f"<{len(frame)} verdicts: ")
+    assert set(frame["flow"]) == {"glow"}
+    assert (frame["budget"].dtype, frame["n"].dtype) == ("Int64", "Int64")
+    claim = frame[(frame["claim"] == "low-random-local") & (frame["steps"] == 1200)].iloc[0]
+    assert (claim["decision"], claim["high"] < 0, claim["n"] >= 12) == ("supported", True, True)
+    assert verdicts._repr_html_().count("<tr>") == 1 + len(frame)
+    own = lcma.verdicts("lcma.db").to_pandas()
+    assert set(own["decision"]) == {"undecided"}, "of two seeds"
+    for more, words in (
+        ({"flow": "glow"}, "no results with flow=glow"),
+        ({"margin": 0.0}, "^margin=0 is no margin"),
+        ({"by": "looks"}, "cannot be ranked by 'looks'"),
+    ):
+        with pytest.raises(lcma.UserError, match=words):
+            lcma.verdicts("lcma.db", **more)
+
+
 def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
     whole = lcma.results(Path("lcma.db"))
     assert len(whole) == 4

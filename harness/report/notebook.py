@@ -1,10 +1,13 @@
-"""Show a board in a notebook."""
+"""Show a board and verdicts in a notebook."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lcma.harness.report.board import board_table, group_table
+from lcma.harness.report.verdicts import summarize_verdicts, verdict_table
 from lcma.harness.results.board import Board
-from lcma.harness.tables import table_as_html
+from lcma.harness.results.verdicts import Verdicts
+from lcma.harness.tables import Table, table_as_html
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
@@ -26,12 +29,43 @@ class BoardView:
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each row of the board, with the columns of `lcma export`."""
-        import pandas as pd
-
-        found = board_table(self.board)
-        names = [column.name for column in found.columns]
-        return pd.DataFrame.from_records(list(found.rows), columns=names)
+        return _as_frame(board_table(self.board))
 
     def _repr_html_(self) -> str:
         tables = (table_as_html(group_table(group)) for group in self.board.groups)
         return "\n".join(tables) or "<p>There are no results yet.</p>"
+
+
+class VerdictsView:
+    """Verdicts that show themselves in a notebook; ``verdicts`` holds them with their tests."""
+
+    def __init__(self, verdicts: Verdicts) -> None:
+        self.verdicts = verdicts
+
+    def __len__(self) -> int:
+        return len(self.verdicts.verdicts) + len(self.verdicts.apart)
+
+    def __repr__(self) -> str:
+        decisions = [one.decision for one in (*self.verdicts.verdicts, *self.verdicts.apart)]
+        counts = (f"{decisions.count(name)} {name}" for name in sorted(set(decisions)))
+        return f"<{format_count(len(self), 'verdict')}: {', '.join(counts)}: .to_pandas()>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each verdict, with the columns of `lcma export verdicts`."""
+        return _as_frame(verdict_table(self.verdicts))
+
+    def _repr_html_(self) -> str:
+        return table_as_html(replace(summarize_verdicts(self.verdicts), title="Verdicts"))
+
+
+def _as_frame(table: Table) -> "pd.DataFrame":
+    """Return a table as a data frame, in which numbers that are missing leave integers whole."""
+    import pandas as pd
+
+    names = [column.name for column in table.columns]
+    frame = pd.DataFrame.from_records(list(table.rows), columns=names)
+    kinds = {
+        name: set(map(type, values)) - {type(None)}
+        for name, values in zip(names, zip(*table.rows, strict=True), strict=False)
+    }
+    return frame.astype({name: "Int64" for name, found in kinds.items() if found == {int}})

@@ -1,8 +1,8 @@
 """A benchmark harness with a results database for factorizations of multi-scale flows.
 
 `connect` opens a database, `plan` and `launch` run sweeps, `results` reads their results, `board`
-ranks them, `load_flow` loads what was trained; `factorization`, `flow` and `measure` register
-plug-ins. docs/python.md has examples.
+ranks them, `verdicts` judges claims on them, `load_flow` loads what was trained; `factorization`,
+`flow` and `measure` register plug-ins. docs/python.md has examples.
 """
 
 import importlib
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lcma.db import Store
-    from lcma.harness.api import board, connect, launch, load_flow, plan, results
+    from lcma.harness.api import board, connect, launch, load_flow, plan, results, verdicts
     from lcma.harness.run.driver import LaunchStoppedError
     from lcma.harness.run.limits import LimitReachedError
     from lcma.harness.run.plan import Plan
@@ -35,6 +35,7 @@ _WHERE = {
     "measure": "lcma.sweeps.plugins",
     "plan": "lcma.harness.api",
     "results": "lcma.harness.api",
+    "verdicts": "lcma.harness.api",
 }
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "measure",
     "plan",
     "results",
+    "verdicts",
 ]
 
 
