@@ -80,7 +80,8 @@ def explain_name(message: str) -> str:
             return f"it is a column of {', '.join(having[:3])}{others}"
         known = [column.name for one in relations for column in one.columns]
     hint = suggest(found["name"], dict.fromkeys(known))
-    return hint if hint.endswith("?") else "`lcma schema` lists views, tables and columns"
+    likely = hint.endswith("?") and len(found["name"]) > 3  # three letters are near to many
+    return hint if likely else "`lcma schema` lists views, tables and columns"
 
 
 def describe_relation(table: sa.Table) -> Relation:

@@ -513,6 +513,12 @@ def _run_query(
                 f"the query failed: {_one_line(error)}; it may make none of more than "
                 f"{longest / 2**20:.3g} MiB, as a row may have {LONGEST_MIB} MiB: select less"
             ) from None
+        if isinstance(error, sqlite3.ProgrammingError | sqlite3.Warning) and "one statement" in str(
+            error
+        ):
+            raise UserError(
+                "the query failed: there is more than one statement; give one statement"
+            ) from None
         problem = explain(path, error)
         hint = explain_name(_one_line(error))
         raise UserError(problem or f"the query failed: {_one_line(error)}; {hint}") from None

@@ -12,6 +12,8 @@ def _seeds(value: Any) -> Any:
         if not 1 <= value <= MAX_SEEDS:
             raise ValueError(f"a number of seeds lies between 1 and {MAX_SEEDS}")
         return tuple(range(value))
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"give a number such as 6 or a list such as [0, 1, 5], not {value!r:.40}")
     return value
 
 

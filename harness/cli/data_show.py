@@ -15,7 +15,7 @@ def show(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Contact sheet, .png, .svg or .pdf (default: NAME.png)",
+            help="Contact sheet, .png, .svg or .pdf (default: lcma-pictures/NAME.png)",
         ),
     ] = None,
     data: Data = None,
@@ -28,13 +28,14 @@ def show(
     from lcma.harness.place import find_place
     from lcma.harness.report.data_sets import describe_set, set_as_dict, tabulate_channels
     from lcma.harness.report.pictures import draw_contact_sheet
+    from lcma.harness.report.targets import FOLDER
     from lcma.harness.tables import render_table
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import to_json
 
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
     with reporting_progress() as progress:
-        picture = draw_contact_sheet(prepared, out or Path(f"{name}.png"))
+        picture = draw_contact_sheet(prepared, out or FOLDER / f"{name}.png")
         found = inspect_set(prepared, progress)
         bars = ensure_bars(prepared, progress)
     if json:

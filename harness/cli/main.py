@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
@@ -53,7 +52,9 @@ COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not
 
 def _print_version(given: bool) -> None:
     if given:
-        print(f"lcma {version('lcma')}")
+        from lcma.harness.version import read_code_version
+
+        print(f"lcma {read_code_version()[0]}")
         raise typer.Exit
 
 
@@ -168,6 +169,7 @@ def _describe_usage(error: Any) -> str:
     command = error.ctx.command_path if error.ctx else "lcma"
     message = error.format_message().rstrip(".").replace("Value error, ", "")
     if isinstance(error.__cause__, ValidationError):
+        message = message.partition(", unable to parse")[0]
         value = repr(error.__cause__.errors()[0]["input"])
         message += "" if value in message else f", not {value}"
     return f"{message}; see {command} --help"

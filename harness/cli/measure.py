@@ -24,7 +24,7 @@ def measure(
             min=20,
             max=100_000,
             metavar="N",
-            help="Samples, and real images [swd 500, kid 2000, fid 5000]",
+            help="Samples, and real images (swd 500, kid 2000, fid 5000)",
         ),
     ] = None,
     temperature: Annotated[

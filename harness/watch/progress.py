@@ -30,7 +30,7 @@ from lcma.harness.watch.predictions import describe_limits, describe_rest
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
 
-NAMED = 3
+NAMED = 2
 """Running jobs that such a line names."""
 
 
@@ -150,7 +150,8 @@ class Bars:
             self._next_line = time.monotonic() + LINE_SECONDS
             named = [_describe_running(job) for job in running[:NAMED]]
             named += [f"{len(running) - NAMED} more run"] if len(running) > NAMED else []
-            self.note("; ".join([f"{ended}/{total} jobs", *named, *left]))
+            jobs = ", ".join([f"{ended}/{total} jobs", *left])
+            self.note("; ".join([jobs, *named]))
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
 

@@ -100,7 +100,10 @@ def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Pa
 
 
 def test_the_version_is_the_installed_one(capsys) -> None:
-    assert run(capsys, "--version") == (0, f"lcma {version('lcma')}\n", "")
+    code, out, err = run(capsys, "--version")
+    assert (code, err) == (0, "")
+    commit = r"(\+[0-9a-f]{12})?"
+    assert re.fullmatch(rf"lcma {re.escape(version('lcma'))}{commit}\n", out)
 
 
 WRONG_SPECS = {

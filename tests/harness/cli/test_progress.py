@@ -45,7 +45,7 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
     title = "train realnvp photos16 channel seed 0, step 250/500, 3.457 bits/dim"
     first, second = text.getvalue().strip().splitlines()
     assert first == f"1/5 jobs; {title}"
-    assert second == f"1/5 jobs; {'; '.join([title] * 3)}; 2 more run"
+    assert second == f"1/5 jobs; {title}; {title}; 3 more run"
 
 
 def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import lzma
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,7 +165,10 @@ def test_the_reference_has_all_shards_and_is_made_once(
     with pytest.raises(UserError, match="read-only"):
         db.connect(str(made)).register(db.Registration())
     _, out, _ = lcma("board", "--db", "reference")
-    assert "lcma maps --db reference" in out
+    assert re.search(r"lcma maps --flow \w+ --dataset [\w-]+ --seed 0 --db reference", out)
+    assert "lcma samples" not in out, "there are no weights"
+    code, out, _ = lcma("db", "merge", "reference", "--db", "own.db", "--dry-run")
+    assert (code, "would come from reference to" in out) == (0, True)
 
 
 def test_python_opens_it_for_reading_alone(made: Path) -> None:

@@ -42,7 +42,7 @@ def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> No
         assert words in out
     assert "bar gaussian" in out
     assert "copies of an earlier image" in out
-    with Image.open(in_tmp / "photos8.png") as picture:
+    with Image.open(in_tmp / "lcma-pictures" / "photos8.png") as picture:
         assert picture.size[0] > 16 * 64
         colours = picture.convert("RGB").getcolors(maxcolors=2**24)
         assert len(colours or ()) > 1000, "there are photographs in it"
