@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lcma.harness import data
-from lcma.harness.place import Place
+from lcma.harness.place import Place, is_published_database, name_database
 from lcma.harness.report.power import power_as_dict, render_power
 from lcma.harness.results.power import Power
 from lcma.harness.run.limits import Limits
@@ -163,10 +163,16 @@ def show_plan(
         f"Shared: {_trainings(shared, len(plan.expansion.trials), ' and ')}; "
         f"each cell alone would take {alone} and {trainings}."
     )
-    if len(plan.invalid) == len(plan.cells):
-        return
+    prepare = _commands_to_prepare(plan, where, data)
+    if prepare:
+        line = (
+            "Nothing stored can be matched to images that are not prepared here, so what is "
+            f"called new may be there. First `{'`, `'.join(prepare)}`."
+        )
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    own = _name_own(db)
     few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
-    console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
+    console.print(render_power(power, format_command(*few, db=own, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:
@@ -178,7 +184,7 @@ def show_plan(
         line = f"This is the plan of its matrix alone. `lcma tune` searches {escape(search)}"
         console.print(line, soft_wrap=True, highlight=False)
     if plan.lost:
-        again = format_command(*words, "--retry", db=db, data=data)
+        again = format_command(*words, "--retry", db=own, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
     if not left and not pretrain and not can_tune:
@@ -193,20 +199,37 @@ def show_plan(
     for line in describe_limits(limits, predicted):
         console.print(line, soft_wrap=True, highlight=False)
     skip = ["--skip-invalid"] if plan.invalid else []
-    prepare = [
-        format_command("data", "prepare", name, "--from", "PATH", data=data)
-        for name in _to_prepare(plan, where)
-    ]
     if can_tune:
         words, skip = ["tune", spec, *overrides.words], []
-    print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
+    following = [format_command(*words, *skip, db=own, data=data)]
+    if own != db and prepare:
+        following = [format_command("plan", spec, *overrides.words, db=db, data=data)]
+    elif own != db:
+        following.insert(0, format_command("db", "merge", name_database(db), db=own))
+    print_commands(console, [*prepare, *following])
 
 
-def _to_prepare(plan: Plan, where: Place) -> list[str]:
-    """Return the plan's data sets that only a person can prepare, and has not."""
-    used = {trial.set_name for trial in plan.expansion.trials}
-    known = [known for known in data.names(where.data) if known.name in used and known.needs_path]
-    return [known.name for known in known if not (where.data / known.name).exists()]
+def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
+    """Return the commands that prepare the plan's data sets that are not."""
+    needing_path = {known.name for known in data.names(where.data) if known.needs_path}
+    return [
+        format_command(
+            "data",
+            "prepare",
+            name,
+            *(["--from", "PATH"] if name in needing_path else []),
+            data=data_root,
+        )
+        for name in plan.unprepared
+    ]
+
+
+def _name_own(db: str | None) -> str | None:
+    """Return the database for a launch, as it is given: the same, unless it is a published one,
+    which is never written."""
+    if not is_published_database(name_database(db)):
+        return db
+    return "lcma.db" if is_published_database(name_database(None)) else None
 
 
 def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, Any]:

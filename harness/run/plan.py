@@ -141,6 +141,11 @@ class Plan:
         return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
     @property
+    def unprepared(self) -> list[str]:
+        """The data sets that are not prepared, so that nothing stored can be matched to them."""
+        return [name for name in _set_names(self.expansion) if name not in self.digests]
+
+    @property
     def lost(self) -> int:
         """Trials that ended without a result, or wait for a pretraining that did."""
         counted = self.count()
@@ -370,9 +375,10 @@ def plugins_of(subject: Trial | Pretraining) -> set[str]:
 
 
 def _require_prepared(plan: Plan) -> None:
-    missing = [name for name in _set_names(plan.expansion) if name not in plan.digests]
-    if missing:
-        raise UserError(f"{missing[0]} was not prepared when this was planned: plan it again")
+    if plan.unprepared:
+        raise UserError(
+            f"{plan.unprepared[0]} was not prepared when this was planned: plan it again"
+        )
 
 
 def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
