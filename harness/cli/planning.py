@@ -27,9 +27,10 @@ from lcma.harness.run.plan import (
     preparable_sets,
 )
 from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
-from lcma.harness.terminal import Console, noting_slowness
+from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, print_commands
@@ -99,6 +100,8 @@ def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
     with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
+    for line in rehearse_plugins(plan):
+        print_error(line)
     return plan
 
 
