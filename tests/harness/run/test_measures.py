@@ -155,7 +155,7 @@ def test_the_site_ranks_by_it(where, capsys) -> None:
     assert "ranked by shine, higher is better" in page
 
 
-def test_a_measure_that_fails_costs_no_training(where) -> None:
+def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
     assert store.view("trial_measures", measure=list(MISSING)).empty
@@ -163,6 +163,12 @@ def test_a_measure_that_fails_costs_no_training(where) -> None:
     for name, why in MISSING.items():
         text = f"the measure {name} was not taken: "
         assert any(text in message and why in message for message in messages)
+    code, out, _ = typed(capsys, "why", store.results().trial_id[0], where)
+    assert code == 0
+    for name, why in MISSING.items():
+        assert f"\n  the measure {name} was not taken: " in out
+        assert f"\n  the measure holdout_{name} was not taken: " in out
+        assert why in out
 
 
 def test_a_launch_is_stored_with_what_was_typed(where) -> None:
