@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lcma.db import Store
 from lcma.harness import data
 from lcma.harness.place import Place, is_published_database, name_database
 from lcma.harness.report.power import power_as_dict, render_power
@@ -21,6 +22,7 @@ from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import (
     Plan,
     PlannedCell,
+    find_unmeasured,
     list_histories,
     make_plan,
     open_existing,
@@ -190,6 +192,7 @@ def show_plan(
         again = format_command(*words, "--retry", db=own, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
+    print_unmeasured(console, plan, store, own)
     if not left and not pretrain and not can_tune:
         console.print("[green]Nothing is left to do.[/]")
         print_commands(console, [format_command("board", db=db)])
@@ -210,6 +213,19 @@ def show_plan(
     elif own != db:
         following.insert(0, format_command("db", "merge", name_database(db), db=own))
     print_commands(console, [*prepare, *following])
+
+
+def print_unmeasured(console: Console, plan: Plan, store: Store | None, db: str | None) -> None:
+    """Print how many trials that are there lack a measure of a plug-in, and what takes it."""
+    names, trials = find_unmeasured(plan, store)
+    if trials:
+        lack = "lacks" if len(trials) == 1 else "lack"
+        line = (
+            f"{format_count(len(trials), 'trial')} from before {lack} {', '.join(names)}, which a "
+            "training takes at its end. A launch after this trains anew"
+        )
+        again = format_command("rerun", *(trial[:12] for trial in trials), db=db)
+        print_commands(console, [again], line)
 
 
 def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:

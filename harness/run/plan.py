@@ -281,6 +281,21 @@ def _read_states(
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
+def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[str], list[str]]:
+    """Return the measures of loaded plug-ins that results lack which are there already, and the ids
+    of the trials that lack any."""
+    there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
+    keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
+    names, lacking = list[str](), dict[str, None]()
+    for name in [one.name for one in plugin_measures()] if store is not None and keys else ():
+        rows = store.view("trial_measures", measure=[name])
+        missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
+        if missing:
+            names.append(name)
+            lacking |= dict.fromkeys(sorted(trial_id for trial_id, _ in missing))
+    return names, list(lacking)
+
+
 def register_plan(
     plan: Plan, place: Place, store: Store, note: Callable[[str], None] = lambda line: None
 ) -> str:
