@@ -5,6 +5,7 @@ Its numbers are means over seeds, differences paired by seed, tests of them and 
 what to keep in mind of each group: precision, bars, seeds, losses, comparability.
 """
 
+import json
 import math
 import statistics
 from collections import Counter, defaultdict
@@ -229,6 +230,12 @@ def find_overrides(
     except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
         return None  # of a plug-in, a set or a version that is not here
     return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
+
+
+def list_settings(overrides: Mapping[str, Any]) -> list[str]:
+    """Return settings as the options of a launch."""
+    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
+    return [word for pair in pairs for word in pair]
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,7 @@ class Bars:
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:
-        """Print how a job ended, with the last line of its message, or all that it notes if it ended
-        well."""
+        """Print how a job ended, with the last line of its message, or all lines if it is done."""
         if report.ending == "pruned":  # the tuner prints a line of its own
             return
         style = STYLES.get(report.ending, "white")
