@@ -776,6 +776,13 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
         if lost:
             at = "" if row.budget is None else f" at budget {row.budget}"
             notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
+    rules = {row.factorization for row in with_results}
+    if "none" in rules and rules != {"none"}:
+        notes.append(
+            "none factors nothing out, so it is a larger model than the other rows: its later "
+            "scales keep all dimensions, and their nets have more parameters and take longer (in "
+            "the profile tiny at 16x16 about three to four times the parameters)."
+        )
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(
