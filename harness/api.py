@@ -97,10 +97,12 @@ def plan(
         seeds could show, from the spread of earlier results.
 
     Raises:
-        UserError: For anything in the spec that is unknown or out of range.
+        UserError: For anything in the spec that is unknown or out of range, and for a plug-in
+            that a launch would refuse.
     """
     from lcma.harness.run.plan import list_histories, make_plan, open_existing
     from lcma.harness.run.prediction import predict_hours, predict_power
+    from lcma.harness.run.rehearsal import rehearse_plugins
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
@@ -117,6 +119,7 @@ def plan(
         recipe=recipe,
     )
     made = make_plan(given, place, opened)
+    rehearse_plugins(made)
     predicted = predict_hours(made, opened, made.spec.gpus)
     return replace(made, power=predict_power(made, list_histories(opened), predicted))
 

@@ -263,19 +263,42 @@ def _by_rule(
     if read is not None:
         read.flags.writeable = False
 
-    def fill() -> Any:
-        return rule.fill(tuple(shape), split + 1, seed if rule.reads == "seed" else 0, read)
+    def fill(seed: int) -> SplitTable:
+        return _as_table(rule.fill(tuple(shape), split + 1, seed, read), shape)
 
+    given = seed if rule.reads == "seed" else 0
     try:
-        table, again = _as_table(fill(), shape), _as_table(fill(), shape)
+        # A rule that does not read the seed must not answer by it either.
+        table, again, other = fill(given), fill(given), fill(given if rule.reads == "seed" else 1)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         text = describe_failure(error, rule.plugin).removeprefix("ValueError: ")
+        if rule.reads != "maps" and _runs_with_values(rule, shape, split, given):
+            text += '; `values` is None unless the rule is declared with reads="maps"'
         raise UserError(f"{where}: {text}") from error
     if not np.array_equal(table.permutation, again.permutation):
-        raise UserError(f"{where}: called twice it gave two answers; draw from the seed alone")
+        raise UserError(
+            f"{where}: called twice it gave two answers; draw from `seed` alone, and declare the "
+            'rule with reads="seed"'
+        )
+    if not np.array_equal(table.permutation, other.permutation):
+        raise UserError(
+            f"{where}: its answer depends on `seed`, which is 0 in every trial unless the rule is "
+            'declared with reads="seed"'
+        )
     return table
+
+
+def _runs_with_values(
+    rule: FactorizationRule, shape: tuple[int, ...], split: int, seed: int
+) -> bool:
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    try:
+        rule.fill(tuple(shape), split + 1, seed, values)
+    except (Exception, SystemExit):  # noqa: BLE001 - the person's code may raise any
+        return False
+    return True
 
 
 def _as_table(given: Any, shape: tuple[int, ...]) -> SplitTable:

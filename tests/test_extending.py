@@ -237,6 +237,48 @@ def rehearse() -> list[str]:
     return rehearse_plugins(Plan(expand(spec.load("mine.yaml")), (), ()))
 
 
+def refused_by_plan_and_launch(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line in which both refuse `mine.yaml`."""
+    lines = []
+    for command in (["plan"], ["plan", "--json"], ["launch", "--local"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main([command[0], "mine.yaml", *command[1:]])
+        assert end.value.code == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        lines.append(err)
+    (line,) = set(lines)
+    return line.rstrip("\n")
+
+
+BROKEN_RULE = """
+import numpy as np
+import lcma
+
+
+@lcma.factorization("seeded")
+def seeded(shape, split, seed, values):
+    order = np.random.RandomState(seed).permutation(int(np.prod(shape)))
+    return (order % 2 == 0).reshape(shape)
+"""
+
+
+def test_a_plan_refuses_a_broken_rule_as_its_launch_does(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my_rules.py").write_text(BROKEN_RULE)
+    cells = {"flow": "realnvp", "dataset": "photos8", "factorization": ["seeded"]}
+    content = {"name": "mine", "plugins": "my_rules.py", "matrix": cells}
+    Path("mine.yaml").write_text(json.dumps(content))
+    try:
+        assert 'declared with reads="seed"' in refused_by_plan_and_launch(capsys)
+        with pytest.raises(UserError, match="declared with reads"):
+            api.plan("mine.yaml")
+    finally:
+        plugins.unload()
+    assert {p.name for p in in_tmp.iterdir()} == {"my_rules.py", "mine.yaml"}
+
+
 @pytest.mark.parametrize("wrong", list(WRONG_FLOWS))
 def test_a_flow_whose_likelihood_or_inverse_is_wrong_is_refused_before_anything_is_changed(
     sweep_of_flow: Callable[..., None],
@@ -246,10 +288,7 @@ def test_a_flow_whose_likelihood_or_inverse_is_wrong_is_refused_before_anything_
 ) -> None:
     replaced, reason = WRONG_FLOWS[wrong]
     sweep_of_flow(replaced)
-    with pytest.raises(SystemExit) as end:
-        cli.main(["launch", "mine.yaml", "--local"])
-    assert end.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    line = refused_by_plan_and_launch(capsys)
     said = re.escape(reason).replace("NUMBER", r"-?[\d.]+(?:e-?\d+)?")
     assert re.search(rf"the flow affine \(.*my_flow\.py\): {said}; correct it, see docs/", line)
     with pytest.raises(UserError, match=r"the flow affine \("):

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from lcma.db import Store
-from lcma.harness.cli.planning import Overrides, read_spec
+from lcma.harness.cli.planning import Overrides, print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board, summarize_group
@@ -109,6 +109,7 @@ def run_launch(command: LaunchCommand) -> None:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
             if unread:
                 console.print(escape(unread), highlight=False, soft_wrap=True)
+    print_unmeasured(console, report.plan, store, command.db)
     if report.lost:
         them = "it" if report.lost == 1 else "them"
         lost = format_count(report.lost, "job")

@@ -13,23 +13,26 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lcma.db import Store
 from lcma.harness import data
-from lcma.harness.place import Place
+from lcma.harness.place import Place, is_published_database, name_database
 from lcma.harness.report.power import power_as_dict, render_power
 from lcma.harness.results.power import Power
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import (
     Plan,
     PlannedCell,
+    find_unmeasured,
     list_histories,
     make_plan,
     open_existing,
     preparable_sets,
 )
 from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
+from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
-from lcma.harness.terminal import Console, noting_slowness
+from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, print_commands
@@ -99,6 +102,8 @@ def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
     with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
+    for line in rehearse_plugins(plan):
+        print_error(line)
     return plan
 
 
@@ -163,10 +168,16 @@ def show_plan(
         f"Shared: {_trainings(shared, len(plan.expansion.trials), ' and ')}; "
         f"each cell alone would take {alone} and {trainings}."
     )
-    if len(plan.invalid) == len(plan.cells):
-        return
+    prepare = _commands_to_prepare(plan, where, data)
+    if prepare:
+        line = (
+            "Nothing stored can be matched to images that are not prepared here, so what is "
+            f"called new may be there. First `{'`, `'.join(prepare)}`."
+        )
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    own = _name_own(db)
     few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
-    console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
+    console.print(render_power(power, format_command(*few, db=own, data=data)), soft_wrap=True)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:
@@ -178,9 +189,10 @@ def show_plan(
         line = f"This is the plan of its matrix alone. `lcma tune` searches {escape(search)}"
         console.print(line, soft_wrap=True, highlight=False)
     if plan.lost:
-        again = format_command(*words, "--retry", db=db, data=data)
+        again = format_command(*words, "--retry", db=own, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
+    print_unmeasured(console, plan, store, own)
     if not left and not pretrain and not can_tune:
         console.print("[green]Nothing is left to do.[/]")
         print_commands(console, [format_command("board", db=db)])
@@ -193,20 +205,50 @@ def show_plan(
     for line in describe_limits(limits, predicted):
         console.print(line, soft_wrap=True, highlight=False)
     skip = ["--skip-invalid"] if plan.invalid else []
-    prepare = [
-        format_command("data", "prepare", name, "--from", "PATH", data=data)
-        for name in _to_prepare(plan, where)
-    ]
     if can_tune:
         words, skip = ["tune", spec, *overrides.words], []
-    print_commands(console, [*prepare, format_command(*words, *skip, db=db, data=data)])
+    following = [format_command(*words, *skip, db=own, data=data)]
+    if own != db and prepare:
+        following = [format_command("plan", spec, *overrides.words, db=db, data=data)]
+    elif own != db:
+        following.insert(0, format_command("db", "merge", name_database(db), db=own))
+    print_commands(console, [*prepare, *following])
 
 
-def _to_prepare(plan: Plan, where: Place) -> list[str]:
-    """Return the plan's data sets that only a person can prepare, and has not."""
-    used = {trial.set_name for trial in plan.expansion.trials}
-    known = [known for known in data.names(where.data) if known.name in used and known.needs_path]
-    return [known.name for known in known if not (where.data / known.name).exists()]
+def print_unmeasured(console: Console, plan: Plan, store: Store | None, db: str | None) -> None:
+    """Print how many trials that are there lack a measure of a plug-in, and what takes it."""
+    names, trials = find_unmeasured(plan, store)
+    if trials:
+        lack = "lacks" if len(trials) == 1 else "lack"
+        line = (
+            f"{format_count(len(trials), 'trial')} from before {lack} {', '.join(names)}, which a "
+            "training takes at its end. A launch after this trains anew"
+        )
+        again = format_command("rerun", *(trial[:12] for trial in trials), db=db)
+        print_commands(console, [again], line)
+
+
+def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
+    """Return the commands that prepare the plan's data sets that are not."""
+    needing_path = {known.name for known in data.names(where.data) if known.needs_path}
+    return [
+        format_command(
+            "data",
+            "prepare",
+            name,
+            *(["--from", "PATH"] if name in needing_path else []),
+            data=data_root,
+        )
+        for name in plan.unprepared
+    ]
+
+
+def _name_own(db: str | None) -> str | None:
+    """Return the database for a launch, as it is given: the same, unless it is a published one,
+    which is never written."""
+    if not is_published_database(name_database(db)):
+        return db
+    return "lcma.db" if is_published_database(name_database(None)) else None
 
 
 def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, Any]:

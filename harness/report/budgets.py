@@ -9,8 +9,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.report.verdicts import list_settings
-from lcma.harness.results.board import ENOUGH, name_unit
+from lcma.harness.results.board import ENOUGH, list_settings, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
     BudgetRow,

@@ -193,10 +193,14 @@ def _explain(power: Power) -> Iterator[str]:
 
 
 def _list_unknown(power: Power, first: str) -> Iterator[str]:
-    """Yield a line about the flows and data sets of which no spread is known."""
+    """Yield a line about the flows and data sets of which no spread is known.
+
+    Of images that are not prepared nobody can know that.
+    """
     unknown = [one for one in power.comparisons if one.spread is None]
     known = {group.recipe_id for one in power.comparisons if one.spread for group in one.groups}
-    groups = [g for one in unknown for g in one.groups if g.recipe_id not in known]
+    prepared = [group for one in unknown for group in one.groups if group.data_digest]
+    groups = [group for group in prepared if group.recipe_id not in known]
     names = list(dict.fromkeys(printable(f"{one.flow} on {one.set_name}") for one in groups))
     if not names:
         return

@@ -1,11 +1,10 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
-import json
 import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group as Lines
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.harness.report.board import describe_lost, fails_controls, short_settings
+from lcma.harness.results.board import list_settings
 from lcma.harness.results.verdicts import (
     CLAIMS,
     OF_BITS_PER_DIM,
@@ -330,12 +330,6 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
         overrides = {**overrides, "training.steps": steps}
     words += list_settings(overrides)
     return list(map(printable, words))
-
-
-def list_settings(overrides: Mapping[str, Any]) -> list[str]:
-    """Return settings as the options of a launch."""
-    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
-    return [word for pair in pairs for word in pair]
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:

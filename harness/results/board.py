@@ -5,6 +5,7 @@ Its numbers are means over seeds, differences paired by seed, tests of them and 
 what to keep in mind of each group: precision, bars, seeds, losses, comparability.
 """
 
+import json
 import math
 import statistics
 from collections import Counter, defaultdict
@@ -229,6 +230,12 @@ def find_overrides(
     except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
         return None  # of a plug-in, a set or a version that is not here
     return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
+
+
+def list_settings(overrides: Mapping[str, Any]) -> list[str]:
+    """Return settings as the options of a launch."""
+    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
+    return [word for pair in pairs for word in pair]
 
 
 @dataclass(frozen=True)
@@ -769,6 +776,13 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
         if lost:
             at = "" if row.budget is None else f" at budget {row.budget}"
             notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
+    rules = {row.factorization for row in with_results}
+    if "none" in rules and rules != {"none"}:
+        notes.append(
+            "none factors nothing out, so it is a larger model than the other rows: its later "
+            "scales keep all dimensions, and their nets have more parameters and take longer (in "
+            "the profile tiny at 16x16 about three to four times the parameters)."
+        )
     notes += _variant_notes(group)
     if group.dataset not in PUBLISHED:
         notes.append(

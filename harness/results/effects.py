@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, list_settings
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations
@@ -176,7 +176,7 @@ def _list_notes(
     if lost:
         yield f"Lost trials: {_listed(lost)}; `lcma status` says why."
     if incomplete or not seeds:
-        yield _next_command(group, rows[0])
+        yield _next_command(group, rows[0], incomplete)
 
 
 def _missing_note(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
@@ -191,16 +191,16 @@ def _missing_note(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str
     return f"No effects: they need all words at one seed; {there}."
 
 
-def _next_command(group: Group, word: BoardRow) -> str:
-    options = [
-        "--dataset",
-        group.set_name,
-        "--profile",
-        group.profile.split(", ")[0],
-    ]
+def _next_command(group: Group, word: BoardRow, incomplete: Sequence[Incomplete]) -> str:
+    overrides = group.overrides
+    if overrides is None:
+        return "Next: all words of a recipe that no profile here has."
+    options = ["--flow", group.flow, "--dataset", group.set_name]
+    options += ["--profile", group.profile.split(", ")[0]]
+    options += ["--seeds", str(max([ENOUGH, *(one.seed + 1 for one in incomplete)]))]
     if word.budget is not None:
         options += ["--budget", str(word.budget)]
-    options += ["--set", f"model.splits={group.splits}", "--set", f"training.steps={group.steps}"]
+    options += list_settings(overrides)
     if word.map_options is not None:
         options += ["--set", f"maps={word.map_options}"]
     return "Next: " + shlex.join(["lcma", "launch", "words", *map(printable, options)])

@@ -141,6 +141,11 @@ class Plan:
         return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
     @property
+    def unprepared(self) -> list[str]:
+        """The data sets that are not prepared, so that nothing stored can be matched to them."""
+        return [name for name in _set_names(self.expansion) if name not in self.digests]
+
+    @property
     def lost(self) -> int:
         """Trials that ended without a result, or wait for a pretraining that did."""
         counted = self.count()
@@ -276,6 +281,21 @@ def _read_states(
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
+def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[str], list[str]]:
+    """Return the measures of loaded plug-ins that results lack which are there already, and the ids
+    of the trials that lack any."""
+    there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
+    keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
+    names, lacking = list[str](), dict[str, None]()
+    for name in [one.name for one in plugin_measures()] if store is not None and keys else ():
+        rows = store.view("trial_measures", measure=[name])
+        missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
+        if missing:
+            names.append(name)
+            lacking |= dict.fromkeys(sorted(trial_id for trial_id, _ in missing))
+    return names, list(lacking)
+
+
 def register_plan(
     plan: Plan, place: Place, store: Store, note: Callable[[str], None] = lambda line: None
 ) -> str:
@@ -370,9 +390,10 @@ def plugins_of(subject: Trial | Pretraining) -> set[str]:
 
 
 def _require_prepared(plan: Plan) -> None:
-    missing = [name for name in _set_names(plan.expansion) if name not in plan.digests]
-    if missing:
-        raise UserError(f"{missing[0]} was not prepared when this was planned: plan it again")
+    if plan.unprepared:
+        raise UserError(
+            f"{plan.unprepared[0]} was not prepared when this was planned: plan it again"
+        )
 
 
 def require_valid(plan: Plan, *, skip_invalid: bool) -> None:

@@ -53,7 +53,8 @@ class Hours:
 class PredictedPart:
     """The jobs of a plan that are the same work, with their steps in all.
 
-    ``hours`` is None, and ``attempts`` 0, if such work was never done.
+    ``hours`` is None, and ``attempts`` 0, if such work was never done, or nobody can know that
+    since the data set is not ``prepared``.
     """
 
     what: What
@@ -63,6 +64,7 @@ class PredictedPart:
     steps: int
     attempts: int
     hours: Hours | None
+    prepared: bool = True
 
 
 @dataclass(frozen=True)
@@ -345,5 +347,12 @@ def _predict_part(pieces: Sequence[_Piece], measured: _Measured | None) -> Predi
         low, expected, high = ((steps * step + len(pieces) * rest) / 3600).tolist()
         hours, attempts = Hours(expected, low, high), len(measured.rest)
     return PredictedPart(
-        first.same.what, first.flow, first.dataset, len(pieces), steps, attempts, hours
+        first.same.what,
+        first.flow,
+        first.dataset,
+        len(pieces),
+        steps,
+        attempts,
+        hours,
+        prepared=bool(first.same.data_digest),
     )

@@ -1,7 +1,7 @@
 """Predicted device hours, in text and as JSON values."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +9,14 @@ from rich.console import Group as Lines
 from rich.text import Text
 
 from lcma.harness.run.limits import Limits
-from lcma.harness.run.prediction import QUANTILES, Amount, Hours, Prediction, Predictions
+from lcma.harness.run.prediction import (
+    QUANTILES,
+    Amount,
+    Hours,
+    PredictedPart,
+    Prediction,
+    Predictions,
+)
 from lcma.harness.text import format_count, format_duration, printable
 
 
@@ -100,14 +107,22 @@ def _amount(amount: Amount) -> str:
 
 
 def _unknown(amount: Amount) -> str:
+    reasons = {
+        "no history for": [part for part in amount.unknown if part.prepared],
+        "not known before the images are prepared": [p for p in amount.unknown if not p.prepared],
+    }
+    said = [f"{reason}: {_named(parts)}" for reason, parts in reasons.items() if parts]
+    return "; ".join(said) or "nothing is left"
+
+
+def _named(parts: Iterable[PredictedPart]) -> str:
     jobs = defaultdict[str, Counter[str]](Counter)
-    for part in amount.unknown:
+    for part in parts:
         jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
-    named = (
+    return ", ".join(
         f"{where} ({', '.join(_counted(*each) for each in sorted(counts.items(), reverse=True))})"
         for where, counts in jobs.items()
     )
-    return f"no history for: {', '.join(named)}" if jobs else "nothing is left"
 
 
 def _counted(what: str, jobs: int) -> str:

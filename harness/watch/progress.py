@@ -190,12 +190,13 @@ class Bars:
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:
-        """Print how a job ended, with the last line of its message."""
+        """Print how a job ended, with the last line of its message, or all lines if it is done."""
         if report.ending == "pruned":  # the tuner prints a line of its own
             return
         style = STYLES.get(report.ending, "white")
         lines = report.message.strip().splitlines()
-        why = f": {escape(lines[-1])}" if lines else ""
+        why = "; ".join(lines if report.ending == "done" else lines[-1:])
+        why = f": {escape(why)}" if why else ""
         self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
 
 

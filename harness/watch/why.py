@@ -129,6 +129,9 @@ def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator
         yield "by an attempt that this database does not have"
         return
     yield f"by attempt {last.token} on {last.host}, at {_format_end(last)}, launch {last.owner}"
+    # Notes of an attempt that ended well, such as on a measure that was not taken.
+    for line in last.message.strip().splitlines():
+        yield line[:MESSAGE_LENGTH]
     if job.trial_id is None:
         return
     for member in store.memberships([job.trial_id]):

@@ -134,8 +134,8 @@ def test_a_rule_gets_the_seed_that_it_says_it_reads(tmp_path: Path) -> None:
     assert not np.array_equal(drawn[0], drawn[2])
     written(tmp_path, rule(body))
     plugins.load_file(tmp_path / "mine.py")
-    drawn = [make_tables("columns", (3, 8, 8), 1, seed=s)[0].permutation for s in (1, 2)]
-    assert np.array_equal(*drawn)
+    with pytest.raises(UserError, match='declared with reads="seed"'):
+        make_tables("columns", (3, 8, 8), 1, seed=1)
 
 
 @pytest.mark.parametrize("name", ["checkerboard-even", "checkerboard-odd", "rows", "channel"])
@@ -239,7 +239,19 @@ WRONG_RULES = [
     ("a = np.zeros((6, 4, 4)); return a, a", "its halves hold float64 and float64, not integers"),
     (
         "return np.random.permutation(np.arange(192) % 2).reshape(shape) > 0",
-        "called twice it gave two answers",
+        "called twice it gave two answers; draw from `seed` alone, and declare the rule with "
+        'reads="seed"',
+    ),
+    (
+        "return np.random.RandomState([seed, split]).permutation(np.arange(192) % 2)"
+        ".reshape(shape) > 0",
+        "its answer depends on `seed`, which is 0 in every trial unless the rule is declared with "
+        'reads="seed"',
+    ),
+    (
+        "return values > np.median(values.mean())",
+        "line 7: AttributeError: 'NoneType' object has no attribute 'mean'; `values` is None "
+        'unless the rule is declared with reads="maps"',
     ),
 ]
 

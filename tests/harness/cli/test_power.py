@@ -447,3 +447,39 @@ def test_a_verdict_has_the_stated_power_within_five_points(
         decided = {one.claim.key: one.decision for one in decide_claims(drawn)}
         supported += decided["low-conventional"] == "supported"
     assert supported / sets == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("earlier", ["sqlite"], indirect=True)
+def test_without_the_images_nothing_is_said_of_what_is_stored(
+    earlier: Earlier, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither how many seeds are enough, nor the hours, nor that there is no history."""
+    earlier.add(7, seconds=10.0)
+    monkeypatch.setenv("LCMA_DATA", str(in_tmp / "elsewhere"))
+    text = earlier.text()
+    prepare = "lcma data prepare photos8"
+    said = "Nothing stored can be matched to images that are not prepared here, so what is called "
+    assert f"{said}new may be there. First `{prepare}`." in text
+    assert "How many seeds" not in text
+    assert "no history" not in text
+    hidden = "realnvp on photos8 (88 trainings, 16 segments of pretrainings)"
+    assert f"not known before the images are prepared: {hidden}" in text
+    assert f"Next: {prepare}\n      lcma launch" in text
+
+
+@pytest.mark.parametrize("earlier", ["sqlite"], indirect=True)
+def test_no_launch_into_a_published_database_is_offered(
+    earlier: Earlier, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = earlier.text("--db", "reference")
+    assert f"Next: lcma db merge reference\n      lcma launch {earlier.file}\n" in text
+    assert f"`lcma launch {earlier.file} --seeds 3` gives a first spread" in text
+    monkeypatch.setenv("LCMA_DB", "reference")
+    own = in_tmp / "lcma.db"
+    text = earlier.text()
+    assert (
+        f"lcma db merge reference --db {own}\n      lcma launch {earlier.file} --db {own}" in text
+    )
+    monkeypatch.setenv("LCMA_DATA", str(in_tmp / "elsewhere"))
+    again = f"Next: lcma data prepare photos8\n      lcma plan {earlier.file} --db reference\n"
+    assert again in earlier.text("--db", "reference")

@@ -8,6 +8,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.run.prediction import Amount, Hours, PredictedPart, Prediction, Predictions
+from lcma.harness.run.work import Report
 from lcma.harness.terminal import Console
 from lcma.harness.watch import progress
 from lcma.harness.watch.progress import Bars, TimeLeft
@@ -46,6 +47,17 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
     first, second = text.getvalue().strip().splitlines()
     assert first == f"1/5 jobs; {title}"
     assert second == f"1/5 jobs; {title}; {title}; 3 more run"
+
+
+def test_all_that_a_job_notes_is_printed_and_the_last_line_of_a_traceback() -> None:
+    text = io.StringIO()
+    with Bars(Console(file=text, width=200)) as bars:
+        bars.job_ended("train a", Report("1", "done", "no sharpness: Error\nno holdout: Error"))
+        bars.job_ended("train b", Report("2", "failed", "Traceback\nValueError: wrong"))
+    assert text.getvalue().splitlines() == [
+        "    done  train a: no sharpness: Error; no holdout: Error",
+        "  failed  train b: ValueError: wrong",
+    ]
 
 
 def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
+from lcma import models
 from lcma.db import Bar
 from lcma.harness.report.board import (
     board_as_json,
@@ -25,6 +26,7 @@ from lcma.harness.report.board import (
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.tables import table_as_csv
+from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.report import synthetic
 from tests.harness.report.frames import board_of
@@ -235,6 +237,23 @@ def test_notes_say_what_the_numbers_are_worth(filled):
     assert "standard error by photograph is at most 0.0100 bits/dim" in notes
     assert "Fewer than 6 seeds decide nothing" in notes
     assert "no published benchmark" in notes
+
+
+def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
+    def larger(*rules):
+        (group,) = board_of(frame([row(name, 0, 4.0) for name in rules])).groups
+        return [note for note in group.notes if "is a larger model" in note]
+
+    (note,) = larger("none", "channel")
+    assert "about three to four times the parameters" in note
+    assert larger("none") == larger("channel", "rows") == []
+    for flow, conventional in catalog.flows().items():
+        model = catalog.recipe(flow, "cifar10-16", "tiny").model
+        none, split = (
+            sum(p.numel() for p in models.build(model, name, seed=0).parameters())
+            for name in ("none", conventional)
+        )
+        assert 2.8 < none / split < 4.3, flow
 
 
 def test_one_cluster_gives_no_standard_error():

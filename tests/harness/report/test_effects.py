@@ -1,5 +1,6 @@
 """Effects of the letters of words, against numpy's least squares, scipy and planted models."""
 
+import functools
 import io
 import json
 import math
@@ -18,14 +19,23 @@ from lcma.harness.report.effects import effects_as_dict, render_effects
 from lcma.harness.results.board import read_board
 from lcma.harness.results.effects import Incomplete, compute_effects
 from lcma.harness.text import to_json
-from lcma.sweeps import factorizations, settings
+from lcma.sweeps import catalog, factorizations, settings
 from tests.harness.report.frames import board_of
 
 BITS = st.floats(1, 9)
 """Bits/dim as trainings give them."""
 
 
-def board(rows, splits):
+@functools.cache
+def recipe_of(splits, masks="odd-first"):
+    """RealNVP's tiny recipe with so many splits, trained for 250 steps."""
+    changed = {"splits": splits, "architecture": {"masks": masks}}
+    return catalog.recipe(
+        "realnvp", "photos16", "tiny", {"model": changed, "training": {"steps": 250}}
+    )
+
+
+def board(rows, splits, recipe=None):
     """A board of rows (factorization, seed, bits/dim, what differs)."""
     base = {
         "flow": "realnvp",
@@ -64,7 +74,8 @@ def board(rows, splits):
                 | more
                 for i, (name, seed, bits, more) in enumerate(rows)
             ]
-        )
+        ),
+        recipes={} if recipe is None else {"r" * 20: recipe.body},
     )
 
 
@@ -82,8 +93,8 @@ def factorial(bits, **more):
     ]
 
 
-def one_of(rows, splits):
-    (found,) = compute_effects(board(rows, splits))
+def one_of(rows, splits, recipe=None):
+    (found,) = compute_effects(board(rows, splits, recipe))
     return found
 
 
@@ -107,10 +118,10 @@ def shown(found, width=80):
     return console.file.getvalue()
 
 
-def typed(*, splits, budget, steps=250):
+def typed(*changed, budget, seeds=6):
     return (
-        f"Next: lcma launch words --dataset photos16 --profile tiny --budget {budget} "
-        f"--set model.splits={splits} --set training.steps={steps}"
+        "Next: lcma launch words --flow realnvp --dataset photos16 --profile tiny "
+        f"--seeds {seeds} --budget {budget} {' '.join(f'--set {one}' for one in changed)}"
     )
 
 
@@ -260,28 +271,29 @@ def test_words_of_seeds_that_lack_any_change_no_effect(data):
 
 
 def test_left_out_seeds_are_named():
-    rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=3)) if r[:2] != ("HL", 1)]
-    found = one_of(rows, 2)
-    assert found.seeds == (0, 2)
-    assert found.incomplete == (Incomplete(1, ("HL",)),)
+    rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=9)) if r[:2] != ("HL", 7)]
+    found = one_of(rows, 2, recipe_of(2))
+    assert found.seeds == (*range(7), 8)
+    assert found.incomplete == (Incomplete(7, ("HL",)),)
     text = one_line(shown([found]))
-    assert "Left out, for not all 4 words: seed 1 (missing HL)." in text
-    assert typed(splits=2, budget=100) in text
+    assert "Left out, for not all 4 words: seed 7 (missing HL)." in text
+    assert typed("model.splits=2", "training.steps=250", budget=100, seeds=8) in text
 
 
 def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
     rows = [r for r in factorial(planted({(1,): 0.5}, 3, seeds=2)) if r[0] not in ("HLL", "LHL")]
-    found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3)
+    found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3, recipe_of(3))
     assert (found.seeds, found.main, found.interactions) == ((), (), ())
     assert found.interactions_share is None
     text = one_line(shown([found]))
     assert "seed 1 has the most, 6 of 8, missing HLL, LHL." in text
-    assert typed(splits=3, budget=100) in text
+    assert typed("training.steps=250", budget=100) in text
     assert "Effect:" not in text
 
 
 def test_what_to_type_has_the_map_options():
-    (found,) = compute_effects(board([("LL", 0, 4.0, {"map_options": '{"score":"total"}'})], 2))
+    rows = [("LL", 0, 4.0, {"map_options": '{"score":"total"}'})]
+    found = one_of(rows, 2, recipe_of(2))
     (command,) = [note for note in found.notes if note.startswith("Next: ")]
     assert shlex.split(command)[-6::2] == ["--set"] * 3
     assert settings.parse(shlex.split(command)[-5::2]) == {
@@ -289,6 +301,23 @@ def test_what_to_type_has_the_map_options():
         "training": {"steps": 250},
         "maps": {"score": "total"},
     }
+
+
+def test_what_to_type_fills_the_table_that_it_stands_below():
+    """It has every setting of the recipe that its profile has not, and the flow."""
+    found = one_of([("LL", 0, 4.0, {})], 2, recipe_of(2, "even-first"))
+    words = shlex.split(found.notes[-1])
+    changed = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    options = dict(zip(words[4::2], words[5::2], strict=True))
+    flow, dataset, profile = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
+    typed = catalog.recipe(flow, dataset, profile, settings.parse(changed))
+    assert typed.id == recipe_of(2, "even-first").id
+    assert typed.id != recipe_of(2).id
+
+
+def test_of_a_recipe_that_no_profile_has_no_launch_is_offered():
+    found = one_of([("LL", 0, 4.0, {})], 2)
+    assert found.notes[-1] == "Next: all words of a recipe that no profile here has."
 
 
 def test_no_common_seed_is_no_factorial_though_every_word_is_there():
@@ -328,7 +357,8 @@ def test_diverged_words_are_missing_and_told(filler):
         "0 of 4 have a result, missing HH, HL, LH, LL. "
         "Lost trials: HH 1 failed, LL 2 diverged; `lcma status` says why. "
     ) in second
-    assert typed(splits=2, budget=200, steps=at_200.group.steps) in second
+    changed = [f"{key}={json.dumps(to)}" for key, to in at_200.group.overrides.items()]
+    assert typed(*map(shlex.quote, changed), budget=200) in second
 
 
 def test_groups_budgets_and_map_options_stay_apart():

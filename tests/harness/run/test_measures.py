@@ -155,7 +155,7 @@ def test_the_site_ranks_by_it(where, capsys) -> None:
     assert "ranked by shine, higher is better" in page
 
 
-def test_a_measure_that_fails_costs_no_training(where) -> None:
+def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
     assert store.view("trial_measures", measure=list(MISSING)).empty
@@ -163,6 +163,12 @@ def test_a_measure_that_fails_costs_no_training(where) -> None:
     for name, why in MISSING.items():
         text = f"the measure {name} was not taken: "
         assert any(text in message and why in message for message in messages)
+    code, out, _ = typed(capsys, "why", store.results().trial_id[0], where)
+    assert code == 0
+    for name, why in MISSING.items():
+        assert f"\n  the measure {name} was not taken: " in out
+        assert f"\n  the measure holdout_{name} was not taken: " in out
+        assert why in out
 
 
 def test_a_launch_is_stored_with_what_was_typed(where) -> None:
@@ -274,3 +280,35 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
         "the largest difference is 0 bits/dim, within the tolerance of 0.0001; differs too, in "
         "another unit: brightness by 3 levels"
     )
+
+
+def test_trials_from_before_a_measure_are_named_and_trained_anew_with_it(
+    launched: Path, tmp_path: Path, few_photos_root: Path, capsys
+) -> None:
+    """By the command that plan and launch print, and no other trial is."""
+    url = str(shutil.copy(launched / "lcma.db", tmp_path))
+    (tmp_path / "later.py").write_text(BRIGHT.replace("brightness", "later"), encoding="utf-8")
+    rules = ["conventional", "random", "checkerboard-odd"]
+    matrix = SMALL["matrix"] | {"factorization": rules}
+    spec = SMALL | {"name": "later", "plugins": "later.py", "seeds": 1, "matrix": matrix}
+    (tmp_path / "later.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    path, data = tmp_path / "later.yaml", f"--data={few_photos_root}"
+    launch = ["launch", path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
+    before = db.connect(url).results(seed=0).set_index("trial_id")
+    said = "2 trials from before lack later, which a training takes at its end."
+    for command in (["plan", path], launch):
+        code, out, err = typed(capsys, *command, f"--db={url}", data)
+        assert code == 0, err
+        assert said in out
+        (again,) = [line for line in out.splitlines() if "lcma rerun" in line]
+        trials = again.split("lcma rerun ")[1].split(" --db")[0].split()
+        assert {i[:12] for i in before.index} == set(trials)
+    assert typed(capsys, "rerun", *trials, f"--db={url}")[0] == 0
+    code, out, err = typed(capsys, *launch, f"--db={url}", data)
+    assert code == 0, err
+    assert "from before" not in out
+    store = db.connect(url)
+    assert len(store.view("trial_measures", measure=["later"])) == len(rules)
+    after = store.results(seed=0).set_index("trial_id")
+    assert (after.bits_per_dim[before.index] == before.bits_per_dim).all()
+    assert (after.result_id[before.index] != before.result_id).all()
