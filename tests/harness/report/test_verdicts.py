@@ -666,6 +666,15 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
             assert low.id in asked, (one.claim.key, cells.group)
 
 
+def test_of_images_that_are_prepared_elsewhere_the_command_is_that_of_their_shape():
+    recipe = catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}})
+    results = rows(shifted(-0.1, 5), dataset="faces", recipe_id=recipe.id)
+    made = make_verdicts(board(results, recipes=bodies(recipe)))
+    (command,) = {next_command(one) for one in made.verdicts if one.claim.key == "low-conventional"}
+    assert "--profile tiny --dataset faces" in command
+    assert command.endswith("--set training.steps=250")
+
+
 def test_of_an_unknown_recipe_no_command_is_printed():
     one = found(shifted(-0.1, 5))["low-conventional"]
     assert one.decision == "undecided"
