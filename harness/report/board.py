@@ -271,7 +271,7 @@ def board_as_json(board: Board) -> str:
 
 
 _JSON = json.JSONEncoder(allow_nan=False).encode
-_GROUP = tuple(f.name for f in fields(Group) if f.name not in ("rows", "recipe"))
+_GROUP = tuple(f.name for f in fields(Group) if f.name not in ("rows", "recipe", "protocol_body"))
 _ROW = (
     "factorization",
     "label",
@@ -350,7 +350,7 @@ def board_table(board: Board) -> Table:
     of_group = [
         f.name
         for f in fields(Group)
-        if f.name not in ("rows", "notes", "made_with", "bars", "recipe")
+        if f.name not in ("rows", "notes", "made_with", "bars", "recipe", "protocol_body")
     ]
     found: list[tuple[Any, ...]] = []
     for group in board.groups:
