@@ -36,6 +36,7 @@ from lcma.harness.report import citation
 from lcma.harness.report.citation import PAPER_URL, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
+from lcma.harness.results.board import read_board
 from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
@@ -604,6 +605,25 @@ def test_each_example_of_the_page_has_rows_in_the_reference(example) -> None:
     if "Drawn" in example.about:
         assert len(found.columns) == 2
         assert len(found.rows) > 1
+
+
+def test_the_first_question_has_the_paired_differences_of_the_board() -> None:
+    url = str(open_reference())
+    found = run_sql(url, EXAMPLES[0].sql)
+    board = read_board(connect(url, create=False), protocol="plain")
+    expected = {}
+    for group in board.groups:
+        for row in group.rows:
+            key = (group.flow, group.dataset, group.variant, group.recipe_id[:8])
+            mean = None if row.difference is None else row.difference.mean
+            expected[*key, row.factorization, row.budget] = (group.steps, mean)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    assert any(row["difference"] for row in rows)
+    for row in rows:
+        names = ("flow", "dataset", "variant", "recipe", "factorization", "budget")
+        steps, mean = expected[tuple(row[name] for name in names)]
+        assert row["steps"] == steps
+        assert row["difference"] == (None if mean is None else pytest.approx(mean, abs=1e-9))
 
 
 def test_a_site_has_its_results_as_a_database_that_names_nobody(whole, tmp_path) -> None:
