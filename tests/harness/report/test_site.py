@@ -843,6 +843,15 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
     ]
 
 
+def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler, tmp_path) -> None:
+    options = '{"rule":"sha256:e66e43f1396c"}'
+    filler.finish(filler.plan("alternate", 0, sweep="s1", map_options=options), 4.0)
+    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    pages = {name: html.unescape(files[name].decode()) for name in ("coverage.html", "index.html")}
+    assert ">alternate rule e66e43f1396c<" in pages["coverage.html"]
+    assert not [name for name, text in pages.items() if "sha256:e66e" in text]
+
+
 def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:
     for budget, rules in {0: ["LL"], 100: ["LL", "HH", "HL"]}.items():
         filler.maps(0, budget)
