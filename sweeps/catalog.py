@@ -52,7 +52,11 @@ def gpus(flow: str, profile: str) -> float:
 
 
 def recipe(
-    flow: str, dataset: str, profile: str, override: Mapping[str, Any] | None = None
+    flow: str,
+    dataset: str,
+    profile: str,
+    override: Mapping[str, Any] | None = None,
+    facts: known_sets.DataSetFacts | None = None,
 ) -> Recipe:
     """Return the resolved recipe of a flow on a data set.
 
@@ -64,6 +68,7 @@ def recipe(
         dataset: Name of a data set or of one of its variants, such as `cifar10`.
         profile: `paper`, `small`, `tiny`, another of the flow's, or one of a plug-in's.
         override: Settings such as ``{"training": {"steps": 300}}``.
+        facts: The facts of a data set that is not known here.
 
     Raises:
         UnavailableError: If this version has no such flow.
@@ -79,7 +84,7 @@ def recipe(
         raise UnavailableError(f"the flow {flow} is not in this version")
     layers = _flow(flow)
     chosen = layers.profiles[profile]
-    facts = known_sets.known()[dataset]
+    facts = facts or known_sets.known()[dataset]
     by_size = chosen.sizes.get(facts.size)
     by_set = chosen.datasets.get(dataset, chosen.datasets.get(facts.dataset))
     if by_size is None and by_set is None:

@@ -32,7 +32,7 @@ class DataSetFacts(BaseModel):
 
     size: H = W in pixels. dataset, variant: what a trial and a result keep of it. filtered_from:
     the set of which this one is a box-filtered form. licence: on what terms its images are to be
-    had, as far as it is known.
+    had, as far as it is known. may_be_published: whether these terms let a site show images of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +42,7 @@ class DataSetFacts(BaseModel):
     variant: str = "u8"
     about: str
     licence: str = "not known"
+    may_be_published: bool = False
     filtered_from: str | None = None
 
 

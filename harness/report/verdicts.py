@@ -13,7 +13,8 @@ from rich.text import Text
 
 from lcma.db import QueryResult
 from lcma.harness.report.board import describe_lost, fails_controls, short_settings
-from lcma.harness.results.board import list_settings
+from lcma.harness.results.board import ENOUGH, list_settings
+from lcma.harness.results.statistics import MOST_SEEDS
 from lcma.harness.results.verdicts import (
     CLAIMS,
     OF_BITS_PER_DIM,
@@ -120,7 +121,9 @@ def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> 
         for command in _list_launches(one, options)
     )
     if open_:
-        yield Text("What would decide the others:")
+        rough = any(one.is_rough for one in verdicts)
+        few = f" (at least {ENOUGH} seeds; a rough number where fewer tell the spread)"
+        yield Text(f"What would decide the others{few if rough else ''}:")
     yield from map(_show_command, [after, *open_] if after and open_ else open_)
     yield from map(Text, describe_lost(results.board))
     if results.unmeasured:
@@ -268,6 +271,12 @@ def verdict_sentence(one: Verdict) -> str:
     if parts > 1:
         text += f"; {claim.parts_below_zero} of its {parts} parts have a mean below zero"
     text += f"; {one.why}."
+    if one.is_rough:
+        needed = f"more than {MOST_SEEDS:,}" if one.seeds is None else f"about {one.seeds}"
+        text += (
+            f" At least {ENOUGH} are needed; by the spread of these {one.n}, a rough estimate, "
+            f"{needed} would decide."
+        )
     if _fails_controls(one):
         text += f" {printable(claim.cells.group.measure)} fails a control there."
     if claim.printed is not None:

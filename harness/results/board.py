@@ -225,10 +225,14 @@ def find_overrides(
     if recipe is None:
         return None
     try:
-        known = catalog.recipe(flow, set_name, profile.split(", ")[0])
         own = Recipe.model_validate_json(recipe)
+        # A person's own set is known where it is prepared; its shape is in the recipe anywhere.
+        facts = known_sets.shipped().get(set_name) or known_sets.DataSetFacts(
+            size=own.model.size, channels=own.model.channels, dataset=set_name, about=""
+        )
+        known = catalog.recipe(flow, set_name, profile.split(", ")[0], facts=facts)
     except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
-        return None  # of a plug-in, a set or a version that is not here
+        return None  # of a plug-in or a version that is not here
     return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
 

@@ -272,6 +272,12 @@ class Verdict:
         return len(self.comparison.by_seed)
 
     @property
+    def is_rough(self) -> bool:
+        """True if too few seeds tell the spread from which ``seeds`` follows."""
+        test = self.comparison.test
+        return self.decision == "undecided" and self.n < ENOUGH and bool(test and test.deviation)
+
+    @property
     def on_published(self) -> bool:
         """True if this is a verdict on the published numbers."""
         groups = [cells.group for cells in self.claim.members]
@@ -498,14 +504,15 @@ def _reason_against(claim: TestedClaim, comparison: PairedComparison) -> str:
 def _seeds_to_decide(claim: TestedClaim, comparison: PairedComparison) -> int | None:
     """Return about how many seeds would decide.
 
-    That is for the effect that was seen, or the smallest that matters.
+    That is for the effect that was seen, or the smallest that matters; a rough number where fewer
+    than `ENOUGH` seeds tell the spread.
     """
     test = comparison.test
-    if test is None or test.deviation is None or test.n < ENOUGH:
+    if test is None or test.deviation is None:
         return ENOUGH
     effect = max(abs(test.mean), claim.margin or 0.0)
     needed = seeds_needed(effect, test.deviation) if effect else None
-    return None if needed is None else max(needed, test.n + 1)
+    return None if needed is None else max(needed, test.n + 1, ENOUGH)
 
 
 # The rows of a group that claims are about

@@ -71,3 +71,9 @@ def test_sets_of_ones_own_can_be_named_once_they_are_known(
 def test_names_that_a_set_of_ones_own_cannot_have(name: str) -> None:
     with pytest.raises(UserError):
         known_sets.add(name, DataSetFacts(size=16, dataset=name, about="mine"))
+
+
+def test_only_sets_on_free_terms_may_be_published() -> None:
+    free = {name for name, facts in known_sets.shipped().items() if facts.may_be_published}
+    assert free == {"photos8", "photos16", "photos32", "digits"}
+    assert not DataSetFacts(size=8, dataset="cats", about="images of a folder").may_be_published

@@ -8,6 +8,7 @@ from typing import Any
 from lcma.db import Store, Sweep
 from lcma.harness.report.site import queries
 from lcma.harness.results.board import factorization_label
+from lcma.harness.results.lookup import label_options
 from lcma.harness.text import printable, short_id
 
 STATES = ("failed", "diverged", "blocked", "running", "pending", "done")
@@ -103,12 +104,16 @@ def _grid(
         budgets=tuple(budgets),
         rows=tuple(
             (
-                printable(factorization_label(name) + ("" if options is None else f" {options}")),
+                printable(factorization_label(name) + _describe_options(options)),
                 tuple(cells.get(b) for b in budgets),
             )
             for (name, options), cells in names.items()
         ),
     )
+
+
+def _describe_options(options: str | None) -> str:
+    return "" if options is None else f" {label_options(options)}"
 
 
 def _cell(row: Mapping[str, Any]) -> CoverageCell:

@@ -182,13 +182,17 @@ def data_sets_query() -> SiteQuery:
 EXAMPLES = (
     SiteQuery(
         "Which rule has the fewest bits per dimension?",
-        "The best row of each table of the leaderboard, with the seeds behind it and its distance "
-        "from the conventional rule of its flow.",
-        "SELECT flow, dataset, profile, factorization, budget, n, mean, half_width,\n"
-        "       from_conventional\n"
+        "The row with the best mean of each table of the leaderboard, with the seeds behind it and "
+        "its mean difference by seed from the conventional rule of its flow, as the leaderboard "
+        "has it.",
+        "SELECT flow, dataset, variant, steps, substr(recipe_id, 1, 8) AS recipe, factorization,\n"
+        "       budget, n, mean, half_width,\n"
+        "       (SELECT avg(pairs.difference) FROM pairs\n"
+        "        WHERE pairs.cell_id = leaderboard.cell_id\n"
+        "          AND pairs.other_factorization = leaderboard.conventional) AS difference\n"
         "FROM leaderboard\n"
         "WHERE position = 1 AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
-        "ORDER BY dataset, flow, profile, recipe_id",
+        "ORDER BY dataset, variant, flow, steps, recipe_id, comparable",
     ),
     SiteQuery(
         "How far is each rule from the conventional one?",
@@ -216,9 +220,10 @@ EXAMPLES = (
     ),
     SiteQuery(
         "How much pretraining is enough?",
-        "Bits per dimension of each word by the budget of its pretraining.",
-        "SELECT flow, dataset, factorization, budget, n, mean, from_conventional,\n"
-        "       pretraining_seconds\n"
+        "Bits per dimension of each word by the budget of its pretraining. `from_conventional` is a "
+        "difference of means, not paired by seed.",
+        "SELECT flow, dataset, substr(recipe_id, 1, 8) AS recipe, factorization, budget, n, mean,\n"
+        "       from_conventional, pretraining_seconds\n"
         "FROM budget_curve\n"
         "WHERE protocol = 'plain' AND measure = 'bits_per_dim'\n"
         "ORDER BY flow, dataset, recipe_id, factorization, map_options, budget",

@@ -18,6 +18,7 @@ from lcma.harness.results.trials import describe_trial
 from lcma.harness.run.weights import draw_samples, load_data, load_trained
 from lcma.harness.text import printable
 from lcma.harness.train.interpolation import interpolate
+from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 
 MOST = 64
@@ -56,12 +57,14 @@ class SheetGroup:
 class SheetPage:
     """All that was drawn, with the pictures by file name.
 
-    ``left_out`` counts flows over `MOST`.
+    ``left_out`` counts flows over `MOST`. ``hidden`` are the data sets whose test images, and so
+    interpolations between them, are not for a site.
     """
 
     sides: tuple[SheetGroup, ...]
     files: dict[str, bytes]
     left_out: int
+    hidden: tuple[str, ...] = ()
 
     def find_sheet(self, job_id: str) -> FlowSheet | None:
         """Return the sheet of a job, None where there is none."""
@@ -79,7 +82,8 @@ def draw_sheets(store: Store, place: Place, trials: Sequence[JobFacts], step: St
             dataset, variant, flow, recipe = key
             title = printable(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
             sides.append(SheetGroup(title, tuple(sheets)))
-    return SheetPage(tuple(sides), files, max(0, len(trials) - MOST))
+    hidden = {name for one in ordered if not _may_be_published(name := _set_name(one))}
+    return SheetPage(tuple(sides), files, max(0, len(trials) - MOST), tuple(sorted(hidden)))
 
 
 def _sheet(
@@ -104,6 +108,8 @@ def _sheet(
     drawn = draw_samples(flow, COUNT, seed=0)
     path = sample_grid(drawn, folder / f"{stem}-samples.png", COLUMNS, scale)
     grid = _picture(path, f"{COUNT} samples of {describe_trial(one)}", files)
+    if not _may_be_published(_set_name(one)):  # the ends of a row are test images
+        return FlowSheet(one.job_id, name, grid, None, ())
     try:
         test = load_data(place, one).part("test").images
         end = len(test) // 2
@@ -120,6 +126,15 @@ def _picture(path: Path, alt: str, files: dict[str, bytes]) -> Picture:
     files[file] = path.read_bytes()
     with Image.open(path) as image:
         return Picture(file, printable(alt), image.width, image.height)
+
+
+def _set_name(one: JobFacts) -> str:
+    return known_sets.set_name(one.dataset, one.variant)
+
+
+def _may_be_published(set_name: str) -> bool:
+    facts = known_sets.shipped().get(set_name)
+    return facts is not None and facts.may_be_published
 
 
 def _side(one: JobFacts) -> tuple[str, str, str, str]:

@@ -22,6 +22,7 @@ from rich.text import Text
 from lcma.db import locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
+from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
 from tests.harness.report import svg
 
@@ -517,6 +518,40 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     refused(run(capsys, "interpolate", "--where", "colour=red", *where), "colour")
     refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
+
+
+@LAUNCHED
+def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
+    capsys, launched: Place, in_tmp: Path
+) -> None:
+    def export(database: Path | str, folder: str, images: str) -> tuple[list[str], str]:
+        where = ["--db", database, "--runs", launched.runs, "--data", images]
+        code, _, err = run(
+            capsys, "export", "--format", "html", "--out", folder, "--no-database", *where
+        )
+        assert code == 0, err
+        pictures = sorted(path.name for path in (in_tmp / folder / "images").glob("*-*.png"))
+        return pictures, (in_tmp / folder / "samples.html").read_text()
+
+    pictures, text = export(launched.db, "photographs", launched.data)
+    assert any(name.endswith("-between.png") for name in pictures)
+    assert "No way between" not in text
+
+    # The same images under a name of one's own.
+    copy = in_tmp / "copy.db"
+    locate(launched.db).backup(copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        connection.execute("UPDATE flow_trials SET dataset = 'faces'")
+        connection.execute("UPDATE data_sets SET name = 'faces'")
+        connection.commit()
+    own = shutil.copytree(Path(launched.data) / "photos8", in_tmp / "data" / "faces")
+    named = {"name": "faces", "dataset": "faces"}
+    of_own = read_manifest(own / "manifest.json").model_copy(update=named)
+    (own / "manifest.json").write_text(to_json(of_own))
+    pictures, text = export(copy, "faces", str(in_tmp / "data"))
+    assert any(name.endswith("-samples.png") for name in pictures)
+    assert not any(name.endswith("-between.png") for name in pictures)
+    assert "No way between test images is shown of faces" in text
 
 
 @pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "pareto", "curves"])

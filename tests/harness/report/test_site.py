@@ -36,6 +36,7 @@ from lcma.harness.report import citation
 from lcma.harness.report.citation import PAPER_URL, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
+from lcma.harness.results.board import read_board
 from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
@@ -606,6 +607,25 @@ def test_each_example_of_the_page_has_rows_in_the_reference(example) -> None:
         assert len(found.rows) > 1
 
 
+def test_the_first_question_has_the_paired_differences_of_the_board() -> None:
+    url = str(open_reference())
+    found = run_sql(url, EXAMPLES[0].sql)
+    board = read_board(connect(url, create=False), protocol="plain")
+    expected = {}
+    for group in board.groups:
+        for row in group.rows:
+            key = (group.flow, group.dataset, group.variant, group.recipe_id[:8])
+            mean = None if row.difference is None else row.difference.mean
+            expected[*key, row.factorization, row.budget] = (group.steps, mean)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    assert any(row["difference"] for row in rows)
+    for row in rows:
+        names = ("flow", "dataset", "variant", "recipe", "factorization", "budget")
+        steps, mean = expected[tuple(row[name] for name in names)]
+        assert row["steps"] == steps
+        assert row["difference"] == (None if mean is None else pytest.approx(mean, abs=1e-9))
+
+
 def test_a_site_has_its_results_as_a_database_that_names_nobody(whole, tmp_path) -> None:
     content = whole.files["data/results.sqlite"]
     (tmp_path / "results.sqlite").write_bytes(content)
@@ -821,6 +841,15 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
         ("rows", 2, 0.5),
         ("rows", 2, 0.75),
     ]
+
+
+def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler, tmp_path) -> None:
+    options = '{"rule":"sha256:e66e43f1396c"}'
+    filler.finish(filler.plan("alternate", 0, sweep="s1", map_options=options), 4.0)
+    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    pages = {name: html.unescape(files[name].decode()) for name in ("coverage.html", "index.html")}
+    assert ">alternate rule e66e43f1396c<" in pages["coverage.html"]
+    assert not [name for name, text in pages.items() if "sha256:e66e" in text]
 
 
 def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:

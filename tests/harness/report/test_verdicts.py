@@ -22,6 +22,7 @@ from lcma.harness.report.verdicts import (
     verdicts_as_dict,
     verdicts_as_markdown,
 )
+from lcma.harness.results.statistics import seeds_needed
 from lcma.harness.results.verdicts import make_verdicts
 from lcma.harness.text import to_json
 from lcma.sweeps import catalog, factorizations
@@ -572,9 +573,9 @@ def test_a_decision_on_patterns_says_how_many_were_tried():
     assert entries["conventional-patterns"].endswith("(n 6, 1 pattern)")
 
 
-def shown(made, width=100):
+def shown(made, width=100, **more):
     console = Console(width=width, file=io.StringIO())
-    console.print(render_verdicts(made))
+    console.print(render_verdicts(made, **more))
     return " ".join(console.file.getvalue().split())
 
 
@@ -648,7 +649,7 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
                 cli.main(["plan", *arguments, "--json"])
             assert not end.value.code, command
             planned = json.loads(capsys.readouterr().out)
-            assert {cell["seed"] for cell in planned["cells"]} == set(range(6)), command
+            assert {cell["seed"] for cell in planned["cells"]} == set(range(one.seeds)), command
             asked |= {cell["trial_id"] for cell in planned["cells"]}
             canonical = {cell["canonical"] for cell in planned["cells"]}
             assert len(canonical) == len(one.claim.rules), command
@@ -664,6 +665,38 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
                 budget=cells.budget,
             )
             assert low.id in asked, (one.claim.key, cells.group)
+
+
+def test_what_three_seeds_would_need_is_reckoned_from_their_spread_and_said_to_be_rough():
+    """At the spread of the issue that was reported: +0.015 ± 0.171 of three seeds."""
+    differences = {0: 0.015 - 0.0688, 1: 0.015 + 0.0688, 2: 0.015}
+    bits = {"checkerboard-even": dict.fromkeys(range(3), 4.0)}
+    bits["LLL"] = {seed: 4.0 + one for seed, one in differences.items()}
+    made = make_verdicts(board(rows(bits)))
+    (one,) = [one for one in made.verdicts if one.claim.key == "low-conventional"]
+    assert one.seeds == seeds_needed(0.015, one.comparison.test.deviation) > 100
+    assert f"by the spread of these 3, a rough estimate, about {one.seeds} would" in shown(made)
+    assert "At least 6 are needed" in verdicts_as_markdown(made)
+    assert "at least 6 seeds; a rough number" in shown(made, notes=False)
+
+
+def test_one_seed_tells_no_spread_and_six_are_asked_for():
+    one = found(shifted(-0.1, 1))["low-conventional"]
+    assert one.seeds == 6
+    assert "rough" not in verdict_sentence(one)
+
+
+def test_six_seeds_are_asked_for_where_fewer_of_a_small_spread_would_do():
+    assert found(shifted(-0.1, 4))["low-conventional"].seeds == 6
+
+
+def test_of_images_that_are_prepared_elsewhere_the_command_is_that_of_their_shape():
+    recipe = catalog.recipe("realnvp", "photos16", "tiny", {"training": {"steps": 250}})
+    results = rows(shifted(-0.1, 5), dataset="faces", recipe_id=recipe.id)
+    made = make_verdicts(board(results, recipes=bodies(recipe)))
+    (command,) = {next_command(one) for one in made.verdicts if one.claim.key == "low-conventional"}
+    assert "--profile tiny --dataset faces" in command
+    assert command.endswith("--set training.steps=250")
 
 
 def test_of_an_unknown_recipe_no_command_is_printed():
