@@ -66,6 +66,15 @@ RULE = (
     "after Holm's correction. docs/verdicts.md states the rule."
 )
 
+RULE_IN_FULL = (
+    "The effect is the mean over seeds of the difference that the claim says to be below zero, p "
+    "that of a paired t-test after Holm's correction. Supported: the 95 % interval of every "
+    "difference is below zero, and sign-flip test and corrected t-test agree at 5 %. Refuted: the "
+    "interval of a difference is above zero, or so close to it that it does not matter. Undecided: "
+    "anything else, and fewer than six seeds always. `docs/verdicts.md` has the details."
+)
+"""The rule for those who have a site alone."""
+
 
 def render_verdicts(
     results: Verdicts, *, notes: bool = True, options: Sequence[str] = (), after: str | None = None

@@ -652,7 +652,7 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     choose(page, "Second", Row="checkerboard-even")
     page.get_by_text("Of all seeds the mean").wait_for()
     choose(page, "Second", Trial="seed 0: 4.0000")
-    page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
+    page.get_by_text("First minus second at this seed: +0.5000 bits/dim.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     watched.require_quiet()
 
