@@ -461,7 +461,7 @@ def test_beside_printed_numbers_a_piece_of_a_set_is_marked(filler, tmp_path) -> 
         filler.results({"LL": {0: 4.0}}, digest=digest, dataset="cifar10", budget=100)
         text = export(filler, tmp_path / files)["paper.html"].decode()
         assert "cifar10 (u8)" in text
-        assert f'<td class="num">{STEPS}</td>' in text
+        assert f'<td class="num less">{STEPS}</td>' in text
         assert ("not known to be the whole set" in text) == (files != "official")
 
 

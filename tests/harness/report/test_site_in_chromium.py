@@ -307,6 +307,25 @@ def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported,
     watched.require_quiet()
 
 
+@pytest.mark.parametrize("width", [375, 768])
+def test_the_number_of_a_trial_is_in_sight_with_what_it_is_of(visit, width) -> None:
+    page = visit(width=width).open("trials.html")
+    table = page.get_by_role("region", name="Trials")
+    # Those of odd names have no room there.
+    odd = table.locator("tbody tr").filter(has_not_text=re.compile(r"photos16 \(u8\)"))
+    odd.evaluate_all("all => all.map(one => one.remove())")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+    row = table.locator("tbody tr", has_text="low (LL)").first.inner_text()
+    assert re.search(r"seed \d.*photos16 \(u8\).*realnvp.*at \d+.*\d\.\d{4}", row, re.S)
+
+
+def test_a_row_stands_beside_the_usual_one_at_first(visit) -> None:
+    watched = visit()
+    page = watched.open("compare.html")
+    expect(page.locator("#compared h2")).to_have_text(re.compile("against checkerboard-even$"))
+    watched.require_quiet()
+
+
 def test_rows_that_differ_in_budget_alone_do_so_on_a_phone_too(visit) -> None:
     page = visit(width=375).open("index.html")
     names = page.locator("table.board tbody th", has_text="low (LL)").all_inner_texts()
@@ -487,6 +506,18 @@ def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
     watched.require_quiet()
 
 
+def test_fractions_are_shown_short_and_saved_in_full(visit) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    ask(page, "SELECT 1.0 / 3, 12345678901, -2.5e-9 UNION ALL SELECT NULL, NULL, NULL")
+    assert answered(page) == ["0.333333", "12345678901", "-2.5e-9", *3 * ["null"]]
+    assert page.locator("#answer td.num").count() == 6
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert "0.3333333333333333,12345678901" in download.value.path().read_text()
+    watched.require_quiet()
+
+
 def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> None:
     watched = visit()
     page = watched.open("sql.html")
@@ -582,7 +613,6 @@ def test_examples_are_tried_and_stay_without_scripts(visit, browser, exported) -
     page = watched.open("sql.html")
     for name in (one.name for one in EXAMPLES):
         page.get_by_role("button", name=f"Try it: {name}").click()
-        page.get_by_role("button", name="Run").click()
         answered(page)
     watched.require_quiet()
     context = browser.new_context(java_script_enabled=False)
