@@ -635,8 +635,15 @@ class Site:
             kept=self._drawn is not None,
             words=verdicts,
             links=self._link_verdict,
+            measures=self._explain_measures((*verdicts_on_data, *verdicts_on_others)),
             titles=board.format_titles,
         )
+
+    def _explain_measures(self, found: "Sequence[Verdict]") -> list[str]:
+        """Return what each measure is that verdicts are by, but bits/dim."""
+        names = dict.fromkeys(one.claim.cells.group.measure for one in found)
+        known = self._store.measure_kinds()
+        return [explain_measure(known[n]) for n in names if n in known and n != BITS_PER_DIM]
 
     def _choose_sheets(self, item: PaperItem) -> "list[tuple[str, maps.Picture]]":
         """Return samples of `low`, or images between two, of each recipe that kept weights.
