@@ -359,10 +359,12 @@ def test_what_a_column_means_is_reached_by_keyboard_and_touch(browser, exported,
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
     watched = visit(width=1440, root=large_site[1].as_uri())
     largest = {}  # of the pages of one list
-    for path in sorted(large_site[1].glob("*.html"), key=lambda path: path.stat().st_size):
-        largest[re.sub(r"-\d+$", "", path.stem)] = path
+    for path in sorted(large_site[1].rglob("*.html"), key=lambda path: path.stat().st_size):
+        folder = path.parent.relative_to(large_site[1]).as_posix()
+        list_ = folder if folder in ("compare", "maps", "trials") else f"{folder}/{path.stem}"
+        largest[re.sub(r"-\d+$", "", list_)] = path
     for path in largest.values():
-        page = watched.open(path.name)
+        page = watched.open(path.relative_to(large_site[1]).as_posix())
         assert page.evaluate("document.documentElement.scrollHeight") < 5000, path.name
     watched.require_quiet()
 
