@@ -123,10 +123,10 @@ def short_settings(group: Group) -> str:
     return re.sub(r"(?:\w+\.)+(?=\w+=)", "", group.settings)
 
 
-def judge_low(group: Group) -> str | None:
-    """Return in a sentence how the paper's rule does in a group; None where it has no difference.
+def judge_low(group: Group) -> tuple[str, str] | None:
+    """Return how the paper's rule does in a group, in short and in a sentence.
 
-    Of several budgets the longest pretraining counts.
+    None where it has no difference. Of several budgets the longest pretraining counts.
     """
     rows = [r for r in group.rows if is_word(r.factorization) and set(r.factorization) == {"L"}]
     rows = [r for r in rows if r.difference is not None and r.difference.half_width is not None]
@@ -136,20 +136,24 @@ def judge_low(group: Group) -> str | None:
     found = row.difference
     assert found is not None
     low, high = found.low or 0.0, found.high or 0.0
-    rule = "the paper's rule (low"
-    rule += ")" if row.budget is None else f" after {format_count(row.budget, 'pretraining step')})"
+    rule = "low"
+    if row.budget is not None:
+        rule += f" (after {format_count(row.budget, 'pretraining step')})"
     if found.n < ENOUGH:
+        short = "too few seeds"
         says = f"{format_count(found.n, 'seed')} cannot tell {rule} ({ENOUGH} are the least) from"
     elif low <= 0 <= high:
+        short = "not told apart"
         says = f"{rule} is not told apart from"
     else:
         better = (found.mean > 0) == (group.direction == "higher")
-        says = f"{rule} is {'better' if better else 'worse'} than"
+        short = "better" if better else "worse"
+        says = f"{rule} is {short} than"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
     if group.images is not None and group.images < FEW_IMAGES:
         few = f", on {format_count(group.images, 'test image')} alone"
-    return (
+    return short, (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
         f"{settings}{says} "
         f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "

@@ -19,8 +19,8 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     "difference": (
         "difference",
-        "Mean over seeds of one row less another, on the leaderboard less the row marked *. Seeds "
-        "that both have are subtracted in pairs, as was fixed before any result: they share "
+        "Mean over seeds of one row minus another, on the leaderboard minus the row marked *. "
+        "Seeds that both have are subtracted in pairs, as was fixed before any result: they share "
         "weights at the start, images and noise. That is valid whether or not their results rise "
         "and fall together over seeds; in the reference they hardly do, so that it narrows the "
         "intervals little.",

@@ -67,6 +67,15 @@ RULE = (
     "after Holm's correction. docs/verdicts.md states the rule."
 )
 
+RULE_IN_FULL = (
+    "The effect is the mean over seeds of the difference that the claim says to be below zero, p "
+    "that of a paired t-test after Holm's correction. Supported: the 95 % interval of every "
+    "difference is below zero, and sign-flip test and corrected t-test agree at 5 %. Refuted: the "
+    "interval of a difference is above zero, or so close to it that it does not matter. Undecided: "
+    "anything else, and fewer than six seeds always. `docs/verdicts.md` has the details."
+)
+"""The rule for those who have a site alone."""
+
 
 def render_verdicts(
     results: Verdicts, *, notes: bool = True, options: Sequence[str] = (), after: str | None = None
@@ -256,16 +265,17 @@ def verdict_sentence(one: Verdict) -> str:
     if test is None:
         text += "no seed has both sides"
     else:
-        text += f"{format_number(test.mean, sign=True)}"
+        places = _choose_places(one)
+        text += f"{format_number(test.mean, places, sign=True)}"
         if test.deviation and (ends := _clip_interval(one)):
-            text += f" [{', '.join(format_number(end, sign=True) for end in ends)}]"
+            text += f" [{', '.join(format_number(end, places, sign=True) for end in ends)}]"
         text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
         if test.sign_flip_p is not None:
             text += f", sign-flip p {_round_p(test.sign_flip_p)}"
         if test.deviation:
             text += (
                 f", smallest effect that {one.n} seeds show with 80 % power: "
-                f"{format_number(test.detectable)}"
+                f"{format_number(test.detectable, places)}"
             )
     parts = len(claim.comparisons)
     if parts > 1:
@@ -287,6 +297,13 @@ def verdict_sentence(one: Verdict) -> str:
         were = "was" if claim.lost == 1 else "were"
         text += f" {format_count(claim.lost, 'trial')} of these cells {were} lost."
     return text
+
+
+def _choose_places(one: Verdict) -> int:
+    """Return the decimals of a verdict's numbers: four, or fewer where its spread hides them."""
+    test = one.comparison.test
+    spread = 0.0 if test is None else test.half_width or 0.0
+    return 4 if spread < 1 else 2 if spread < 10 else 1
 
 
 def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:

@@ -625,7 +625,7 @@ def budget_notes(
         yield (
             f"Seconds are of {len(devices)} kinds of device "
             f"({', '.join(map(printable, devices))}): "
-            "images can be compared, seconds cannot."
+            "compare costs in images, not in seconds."
         )
     if lost:
         have, are = ("has", "is") if lost == 1 else ("have", "are")

@@ -5,6 +5,7 @@ global by a script beside the page. Colours come from the page's style sheet whe
 """
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 MISSING = "a site needs Jinja2, Altair and vl-convert: pip install 'lcma[site]'"
 
 HEIGHT = 260
+
+NARROW = 140
+"""Pixels between the ends of a chart on a phone."""
 
 Spec = dict[str, Any]
 
@@ -195,6 +199,7 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         over["layer"].pop()
     rows = [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
     costs = [point for row in rows if (point := _cost(row, curve.cost)) is not None]
+    _place_labels(costs)
     front = [c for c in costs if c["front"] == "on the front"]
     on_front = ", ".join(f"{c['name']} ({c['cost']:.4g}, {c['mean']:.4f})" for c in front)
     unit = "device seconds" if curve.cost == "seconds" else "training images"
@@ -238,6 +243,32 @@ def _cost(row: "BudgetRow", unit: str) -> dict[str, Any] | None:
     }
 
 
+def _place_labels(costs: Sequence[dict[str, Any]]) -> None:
+    """Put the label of each point above it, or below where it would cover less.
+
+    What covers what is taken of a chart as narrow as a phone.
+    """
+    if not costs:
+        return
+    x, y = (
+        [side * (value - min(values)) / ((max(values) - min(values)) or 1.0) for value in values]
+        for side, values in (
+            (NARROW, [math.log(max(one["cost"], 1e-9)) for one in costs]),
+            (HEIGHT, [one["mean"] for one in costs]),
+        )
+    )
+    # Centre, half of the width and half of the height of what can be covered, in pixels.
+    boxes = [(a, b, 5.0, 5.0) for a, b in zip(x, y, strict=True)]
+    for one, a, b in zip(costs, x, y, strict=True):
+        places = [(a, b + up, 3.5 * len(one["label"]), 7.0) for up in (13, -13)]
+        covered = [
+            sum(abs(a - c) < w + v and abs(b - d) < h + g for c, d, v, g in boxes)
+            for a, b, w, h in places
+        ]
+        one["below"] = covered[1] < covered[0]
+        boxes.append(places[one["below"]])
+
+
 def _with_data(spec: str, **data: Sequence[Any]) -> Spec:
     found: Spec = json.loads(spec)
     return found | {"datasets": {name: list(rows) for name, rows in data.items()}}
@@ -248,7 +279,7 @@ def _curve_spec() -> str:
     import altair as alt
 
     base = alt.Chart(alt.NamedData("points")).encode(
-        x=alt.X("step:Q", title="training step"),
+        x=alt.X("step:Q", title="training step", axis=alt.Axis(labelOverlap="greedy", format="d")),
         y=alt.Y("value:Q", title="value", scale=alt.Scale(zero=False)),
         tooltip=[alt.Tooltip("step:Q"), alt.Tooltip("value:Q", format=".4f")],
     )
@@ -323,7 +354,12 @@ def _budget_spec() -> str:
 def _front_spec() -> str:
     import altair as alt
 
-    x = alt.X("cost:Q", title="cost", scale=alt.Scale(type="log", nice=False, padding=40))
+    x = alt.X(
+        "cost:Q",
+        title="cost",
+        scale=alt.Scale(type="log", nice=False, padding=40),
+        axis=alt.Axis(labelOverlap="greedy", labelSeparation=6),
+    )
     y = alt.Y("mean:Q", scale=alt.Scale(zero=False, padding=20))
     costs = alt.Chart(alt.NamedData("costs")).encode(x=x, y=y)
     return _text(
@@ -338,7 +374,9 @@ def _front_spec() -> str:
                     "front:N",
                 ],
             ),
-            costs.mark_text(dy=-12, fontSize=11).encode(text="label:N"),
+            costs.mark_text(dy=alt.ExprRef("datum.below ? 14 : -12"), fontSize=11).encode(
+                text="label:N"
+            ),
         )
     )
 

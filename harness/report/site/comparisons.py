@@ -243,6 +243,9 @@ def table_script(table: ComparedTable, chart: CurveChart | None) -> bytes:
             }
             for key, row in zip(table.keys, rows, strict=True)
         ],
+        "usual": next(
+            (key for key, row in zip(table.keys, rows, strict=True) if row.reference), None
+        ),
         "tested": min(TESTED, len(rows)),
         "tests": [
             None if (test := table.tests.get((i, j))) is None else _test(test, rows[i], rows[j])

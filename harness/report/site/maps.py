@@ -44,6 +44,16 @@ class MapSeries:
         """Budgets, ascending."""
         return tuple(one.key.budget for one in self.sets)
 
+    @property
+    def stem(self) -> str:
+        """What the names of its pictures begin with."""
+        return self.page.removeprefix("maps/").removesuffix(".html")
+
+    @property
+    def thumbnail(self) -> str:
+        """The first channel of the map of its longest budget at the first split."""
+        return f"images/{self.stem}-b{self.budgets[-1]}-s1-0.png"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -126,7 +136,7 @@ def list_series(store: Store, sweep_id: str | None) -> list[MapSeries]:
 def draw_series(reader: MapReader, one: MapSeries) -> MapPage:
     """Draw the pictures of a series. Raises UserError where maps are damaged or do not fit."""
     files: dict[str, bytes] = {}
-    stem = one.page.removeprefix("maps/").removesuffix(".html")
+    stem = one.stem
     at = [_at_budget(reader, item, stem, files) for item in one.sets]
     last = reader.maps(one.sets[-1])
     shape, splits = image_shape(last), len(last)

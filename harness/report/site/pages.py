@@ -406,8 +406,7 @@ class Site:
     def _owner_of_picture(self, path: str) -> str | None:
         name = path.removeprefix("images/")
         for one in self._series:
-            stem = one.page.removeprefix("maps/").removesuffix(".html")
-            if name.startswith(f"{stem}-"):
+            if name.startswith(f"{one.stem}-"):
                 return one.page
         return None
 
@@ -474,6 +473,7 @@ class Site:
             **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
+            tally=Counter(short for _, _, short, _ in self._answers),
             extent=self._extent,
         )
 
@@ -488,15 +488,15 @@ class Site:
         return self._rows(queries.extent_query(self._options.sweep_id)).rows[0]
 
     @_of_results
-    def _answers(self) -> list[tuple[int, str, str]]:
-        """Return sentences on the paper's rule, each with the page and the place of its table."""
+    def _answers(self) -> list[tuple[int, str, str, str]]:
+        """Return how the paper's rule does in each table, with the table's place and page."""
         from lcma.harness.report.board import judge_low
 
         return [
-            (place, _numbered("index", number), sentence)
+            (place, _numbered("index", number), *judged)
             for number, page in enumerate(self._board_pages)
             for place, part in enumerate(page, start=1)
-            if not part.start and (sentence := judge_low(part.group)) is not None
+            if not part.start and (judged := judge_low(part.group)) is not None
         ]
 
     @cached_property
@@ -635,8 +635,15 @@ class Site:
             kept=self._drawn is not None,
             words=verdicts,
             links=self._link_verdict,
+            measures=self._explain_measures((*verdicts_on_data, *verdicts_on_others)),
             titles=board.format_titles,
         )
+
+    def _explain_measures(self, found: "Sequence[Verdict]") -> list[str]:
+        """Return what each measure is that verdicts are by, but bits/dim."""
+        names = dict.fromkeys(one.claim.cells.group.measure for one in found)
+        known = self._store.measure_kinds()
+        return [explain_measure(known[n]) for n in names if n in known and n != BITS_PER_DIM]
 
     def _choose_sheets(self, item: PaperItem) -> "list[tuple[str, maps.Picture]]":
         """Return samples of `low`, or images between two, of each recipe that kept weights.
@@ -792,7 +799,7 @@ class Site:
         series = self._map_pages.get(self._map_key(one))
         if series is None or one["budget"] not in series.budgets:
             return None
-        return f"images/{series.page.removeprefix('maps/').removesuffix('.html')}-b{one['budget']}"
+        return f"images/{series.stem}-b{one['budget']}"
 
     @staticmethod
     def _map_key(one: TrialFacts) -> tuple[str | None, str, str | None]:

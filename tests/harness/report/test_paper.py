@@ -102,8 +102,8 @@ def test_a_verdict_on_other_data_than_an_item_is_of_stands_apart(filler: Filler,
     assert "-0.195 ±" not in own
     assert "Other data: compare signs and order" in others.split("Verdicts")[0]
     first, second = others.split("Verdicts on other data sets")
-    assert ("on cifar10-16 (u8)" in first, "on celeba64-16 (u8)" in first) == (True, False)
-    assert ("on cifar10-16 (u8)" in second, "on celeba64-16 (u8)" in second) == (False, True)
+    assert ("On cifar10-16 (u8)" in first, "On celeba64-16 (u8)" in first) == (True, False)
+    assert ("On cifar10-16 (u8)" in second, "On celeba64-16 (u8)" in second) == (False, True)
 
 
 def test_every_form_of_a_set_counts_as_it() -> None:

@@ -307,6 +307,25 @@ def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported,
     watched.require_quiet()
 
 
+@pytest.mark.parametrize("width", [375, 768])
+def test_the_number_of_a_trial_is_in_sight_with_what_it_is_of(visit, width) -> None:
+    page = visit(width=width).open("trials.html")
+    table = page.get_by_role("region", name="Trials")
+    # Those of odd names have no room there.
+    odd = table.locator("tbody tr").filter(has_not_text=re.compile(r"photos16 \(u8\)"))
+    odd.evaluate_all("all => all.map(one => one.remove())")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+    row = table.locator("tbody tr", has_text="low (LL)").first.inner_text()
+    assert re.search(r"seed \d.*photos16 \(u8\).*realnvp.*at \d+.*\d\.\d{4}", row, re.S)
+
+
+def test_a_row_stands_beside_the_usual_one_at_first(visit) -> None:
+    watched = visit()
+    page = watched.open("compare.html")
+    expect(page.locator("#compared h2")).to_have_text(re.compile("against checkerboard-even$"))
+    watched.require_quiet()
+
+
 def test_rows_that_differ_in_budget_alone_do_so_on_a_phone_too(visit) -> None:
     page = visit(width=375).open("index.html")
     names = page.locator("table.board tbody th", has_text="low (LL)").all_inner_texts()
@@ -340,10 +359,12 @@ def test_what_a_column_means_is_reached_by_keyboard_and_touch(browser, exported,
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
     watched = visit(width=1440, root=large_site[1].as_uri())
     largest = {}  # of the pages of one list
-    for path in sorted(large_site[1].glob("*.html"), key=lambda path: path.stat().st_size):
-        largest[re.sub(r"-\d+$", "", path.stem)] = path
+    for path in sorted(large_site[1].rglob("*.html"), key=lambda path: path.stat().st_size):
+        folder = path.parent.relative_to(large_site[1]).as_posix()
+        list_ = folder if folder in ("compare", "maps", "trials") else f"{folder}/{path.stem}"
+        largest[re.sub(r"-\d+$", "", list_)] = path
     for path in largest.values():
-        page = watched.open(path.name)
+        page = watched.open(path.relative_to(large_site[1]).as_posix())
         assert page.evaluate("document.documentElement.scrollHeight") < 5000, path.name
     watched.require_quiet()
 
@@ -487,6 +508,18 @@ def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
     watched.require_quiet()
 
 
+def test_fractions_are_shown_short_and_saved_in_full(visit) -> None:
+    watched = visit()
+    page = watched.open("sql.html")
+    ask(page, "SELECT 1.0 / 3, 12345678901, -2.5e-9 UNION ALL SELECT NULL, NULL, NULL")
+    assert answered(page) == ["0.333333", "12345678901", "-2.5e-9", *3 * ["null"]]
+    assert page.locator("#answer td.num").count() == 6
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    assert "0.3333333333333333,12345678901" in download.value.path().read_text()
+    watched.require_quiet()
+
+
 def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> None:
     watched = visit()
     page = watched.open("sql.html")
@@ -582,7 +615,6 @@ def test_examples_are_tried_and_stay_without_scripts(visit, browser, exported) -
     page = watched.open("sql.html")
     for name in (one.name for one in EXAMPLES):
         page.get_by_role("button", name=f"Try it: {name}").click()
-        page.get_by_role("button", name="Run").click()
         answered(page)
     watched.require_quiet()
     context = browser.new_context(java_script_enabled=False)
@@ -652,7 +684,7 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     choose(page, "Second", Row="checkerboard-even")
     page.get_by_text("Of all seeds the mean").wait_for()
     choose(page, "Second", Trial="seed 0: 4.0000")
-    page.get_by_text("First less second at this seed: +0.5000 bits/dim.").wait_for()
+    page.get_by_text("First minus second at this seed: +0.5000 bits/dim.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     watched.require_quiet()
 

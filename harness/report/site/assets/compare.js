@@ -56,7 +56,7 @@ function readAddress() {
     return known.has(table) ? { table, row, seed } : null;
   };
   const a = parse(asked.get("a")) ?? { table: tables[0][0] };
-  return { a, b: parse(asked.get("b")) ?? { table: a.table, second: true } };
+  return { a, b: parse(asked.get("b")) ?? { table: a.table } };
 }
 
 function rowName(row) {
@@ -74,7 +74,8 @@ function choose(side, wanted) { // the table is loaded
   const { table, row, seed } = choosers[side];
   fill(table, tables, wanted.table);
   const found = window.lcmaTables[table.value];
-  const first = found.rows[wanted.second && found.rows.length > 1 ? 1 : 0].key;
+  const usual = side === "b" && choosers.a.row.value !== found.usual ? found.usual : null;
+  const first = usual ?? found.rows[side === "b" && found.rows.length > 1 ? 1 : 0].key;
   const rows = found.rows.map((one) => [one.key, rowName(one)]);
   fill(row, rows, found.rows.some((one) => one.key === wanted.row) ? wanted.row : first);
   const own = found.rows.find((one) => one.key === row.value);
@@ -239,7 +240,7 @@ function tested(one, other) {
   const own = new Map(one.row.seeds);
   const others = new Map(other.row.seeds);
   const list = [
-    ["first less second", `${number(test.mean, true)} ${one.table.measure}; ${better[one.table.direction] ?? ""}`],
+    ["first minus second", `${number(test.mean, true)} ${one.table.measure}; ${better[one.table.direction] ?? ""}`],
     ["95 % t-interval", test.half === null ? "-" : `${number(test.mean - test.half, true)} to ${number(test.mean + test.half, true)}`],
     ["exact sign-flip test", chance(test.flip)],
     ["paired t, Holm over all pairs of the table", chance(test.holm)],
@@ -264,7 +265,7 @@ function ofTrials(one, other, say) {
   const test = both && one.trial.seed === other.trial.seed && one.at !== other.at ? find(one, other) : null;
   const found = test?.bySeed.find(([seed]) => seed === one.trial.seed);
   const first = found
-    ? `First less second at this seed: ${number(found[1], true)} ${one.table.measure}.`
+    ? `First minus second at this seed: ${number(found[1], true)} ${one.table.measure}.`
     : both ? "The trials have different seeds, so their noise differs too." : "A mean over seeds beside a single trial.";
   return say(`${first} One trial has no test: choose "all seeds" of two rows for that.`);
 }

@@ -114,11 +114,16 @@ function printable(text) {
 
 const isNumber = (value) => typeof value === "number" || typeof value === "bigint";
 
-function cell(value) {
-  const made = make("td");
+// Of a fraction the first six digits; a download has all.
+function cell(value, numeric) {
+  const made = make("td", { className: numeric ? "num" : "" });
   if (value === null) made.append(make("small", { textContent: "null" }));
   else if (value instanceof Uint8Array) made.append(make("small", { textContent: `${value.length} bytes` }));
-  else if (isNumber(value)) Object.assign(made, { className: "num", textContent: String(value) });
+  else if (isNumber(value)) {
+    const fraction = typeof value === "number" && !Number.isInteger(value);
+    made.textContent = fraction ? Number(value.toPrecision(6)) : value;
+    made.className = "num";
+  }
   else {
     const cut = value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
     made.textContent = printable(cut);
@@ -135,7 +140,7 @@ function show({ columns, rows, whole }, seconds) {
   const numbers = columns.map((_, k) => rows.every((row) => row[k] === null || isNumber(row[k])));
   const head = make("tr", {}, ...columns.map((name, k) =>
     make("th", { scope: "col", className: numbers[k] && rows.length ? "num" : "", textContent: printable(name) })));
-  const body = rows.slice(0, SHOWN).map((row) => make("tr", {}, ...row.map(cell)));
+  const body = rows.slice(0, SHOWN).map((row) => make("tr", {}, ...row.map((value, k) => cell(value, numbers[k]))));
   const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
   const region = make("div", { className: "scroll tall", tabIndex: 0 }, table);
   region.setAttribute("role", "region");
@@ -272,9 +277,10 @@ for (const code of document.querySelectorAll("#examples .code")) {
   const button = make("button", { type: "button", textContent: "Try it", className: "try" });
   button.setAttribute("aria-label", `Try it: ${code.dataset.name}`);
   button.addEventListener("click", () => {
-    take(code.querySelector("pre").textContent, "Run starts this query.");
+    take(code.querySelector("pre").textContent, "");
     editor.scrollIntoView({ block: "center" });
     editor.focus({ preventScroll: true });
+    run();
   });
   code.append(button);
 }
