@@ -1,9 +1,9 @@
 """`lcma db init`: making an empty database."""
 
-from lcma.harness.cli.options import Db
+from lcma.harness.cli.options import OwnDb
 
 
-def init(db: Db = None) -> None:
+def init(db: OwnDb = None) -> None:
     """Make an empty database. One that is there is left as it is, and its schema is printed."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Json, OwnDb
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def merge(
         str,
         typer.Argument(metavar="SOURCE", help="The other database: a file, a URL, or reference"),
     ],
-    db: Db = None,
+    db: OwnDb = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be copied, and write nothing")
     ] = False,

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db
+from lcma.harness.cli.options import OwnDb
 from lcma.sweeps.errors import UserError
 
 
 def upgrade(
-    db: Db = None,
+    db: OwnDb = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also while jobs run, whose workers may be older.")
     ] = False,

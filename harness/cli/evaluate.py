@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial, choose_sweep
+from lcma.harness.cli.options import Data, Json, OwnDb, Runs, Sweep, Trial, choose_sweep
 from lcma.sweeps.errors import UserError
 
 
@@ -19,7 +19,7 @@ def evaluate(
         int | None,
         typer.Option(min=1, max=10_000, help="Draws of the bound beside `plain`"),
     ] = None,
-    db: Db = None,
+    db: OwnDb = None,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,

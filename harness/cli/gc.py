@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Runs
+from lcma.harness.cli.options import Json, OwnDb, Runs
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def gc(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed, and change nothing")
     ] = False,
-    db: Db = None,
+    db: OwnDb = None,
     runs: Runs = None,
     json: Json = False,
 ) -> None:

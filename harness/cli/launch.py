@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, MaxDeviceHours, MaxHours, Runs
+from lcma.harness.cli.options import Data, MaxDeviceHours, MaxHours, OwnDb, Runs
 from lcma.harness.cli.plan import (
     Budget,
     Dataset,
@@ -57,7 +57,7 @@ def launch(
         Path | None,
         typer.Option(metavar="DIR", help="Where to write the curves for TensorBoard, as they come"),
     ] = None,
-    db: Db = None,
+    db: OwnDb = None,
     runs: Runs = None,
     data: Data = None,
 ) -> None:

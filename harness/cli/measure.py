@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Runs, Sweep, Trial, Where
+from lcma.harness.cli.options import Data, Json, OwnDb, Runs, Sweep, Trial, Where
 from lcma.sweeps.errors import UserError
 
 
@@ -52,7 +52,7 @@ def measure(
     any_code: Annotated[
         bool, typer.Option("--any-code", help="With --ray: on hosts with other code too")
     ] = False,
-    db: Db = None,
+    db: OwnDb = None,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,

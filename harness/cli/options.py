@@ -18,6 +18,11 @@ Db = Annotated[
         "--db", metavar="URL", help="Database: a file, a URL, or reference [LCMA_DB, lcma.db]"
     ),
 ]
+OwnDb = Annotated[
+    str | None,
+    typer.Option("--db", metavar="URL", help="Your database: a file or a URL [LCMA_DB, lcma.db]"),
+]
+"""Of a command that writes it."""
 Runs = Annotated[
     str | None,
     typer.Option(

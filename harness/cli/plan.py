@@ -79,5 +79,6 @@ def plan(
     where = find_place(db, None, data)
     overrides = Overrides(flow, dataset, factorization, profile, seeds, budget, tuple(set_ or ()))
     made = plan_sweep(spec, where, overrides)
+    require_valid(made, skip_invalid=True)  # where no cell can be run there is nothing to show
     show_plan(made, spec, overrides, where, db=db, data=data, as_json=json)
     require_valid(made, skip_invalid=False)  # as a launch

@@ -168,7 +168,7 @@ def show_plan(
         f"Shared: {_trainings(shared, len(plan.expansion.trials), ' and ')}; "
         f"each cell alone would take {alone} and {trainings}."
     )
-    prepare = _commands_to_prepare(plan, where, data)
+    prepare, following = _commands_to_prepare(plan, where, data)
     if prepare:
         line = (
             "Nothing stored can be matched to images that are not prepared here, so what is "
@@ -200,6 +200,12 @@ def show_plan(
     console.print(f"Left to do: {_trainings(pretrain, left, ', ')}.")
     for line in _describe_stacks(plan):
         console.print(line, soft_wrap=True)
+    if plan.spec.gpus:  # whether there is one here only PyTorch knows, which takes seconds to load
+        line = (
+            f"A trial takes {plan.spec.gpus:g} GPU. Where PyTorch finds none, a launch is refused "
+            "without --gpus 0 or --ray ADDRESS."
+        )
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(render_predictions(predicted), soft_wrap=True)
     limits = Limits(sweep_device_hours=plan.spec.resources.max_device_hours)
     for line in describe_limits(limits, predicted):
@@ -207,12 +213,13 @@ def show_plan(
     skip = ["--skip-invalid"] if plan.invalid else []
     if can_tune:
         words, skip = ["tune", spec, *overrides.words], []
-    following = [format_command(*words, *skip, db=own, data=data)]
     if own != db and prepare:
-        following = [format_command("plan", spec, *overrides.words, db=db, data=data)]
-    elif own != db:
-        following.insert(0, format_command("db", "merge", name_database(db), db=own))
-    print_commands(console, [*prepare, *following])
+        following = [*prepare, format_command("plan", spec, *overrides.words, db=db, data=data)]
+    else:
+        if own != db:
+            following.append(format_command("db", "merge", name_database(db), db=own))
+        following.append(format_command(*words, *skip, db=own, data=data))
+    print_commands(console, following)
 
 
 def print_unmeasured(console: Console, plan: Plan, store: Store | None, db: str | None) -> None:
@@ -228,19 +235,18 @@ def print_unmeasured(console: Console, plan: Plan, store: Store | None, db: str 
         print_commands(console, [again], line)
 
 
-def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
-    """Return the commands that prepare the plan's data sets that are not."""
+def _commands_to_prepare(
+    plan: Plan, where: Place, data_root: Path | None
+) -> tuple[list[str], list[str]]:
+    """Return the commands that prepare the plan's data sets that are not, and those among them that
+    no launch runs by itself."""
     needing_path = {known.name for known in data.names(where.data) if known.needs_path}
-    return [
-        format_command(
-            "data",
-            "prepare",
-            name,
-            *(["--from", "PATH"] if name in needing_path else []),
-            data=data_root,
-        )
-        for name in plan.unprepared
-    ]
+    every, by_hand = list[str](), list[str]()
+    for name in plan.unprepared:
+        path = ["--from", "PATH"] if name in needing_path else []
+        every.append(format_command("data", "prepare", name, *path, data=data_root))
+        by_hand += every[-1:] if path else []
+    return every, by_hand
 
 
 def _name_own(db: str | None) -> str | None:

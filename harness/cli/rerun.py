@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, Where
+from lcma.harness.cli.options import Json, OwnDb, Where
 from lcma.sweeps.errors import UserError
 
 
@@ -30,7 +30,7 @@ def rerun(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
     ] = False,
-    db: Db = None,
+    db: OwnDb = None,
     json: Json = False,
 ) -> None:
     """Put jobs that are done back to pending, so that the next launch runs them anew.

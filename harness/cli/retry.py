@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Json, OwnDb
 
 
 def retry(
@@ -31,7 +31,7 @@ def retry(
         str | None,
         typer.Option("--host", help="Only take back this host, to which launches give no trials"),
     ] = None,
-    db: Db = None,
+    db: OwnDb = None,
     json: Json = False,
 ) -> None:
     """Put jobs that failed or diverged back to pending, so that the next launch runs them again.

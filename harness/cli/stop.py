@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json
+from lcma.harness.cli.options import Json, OwnDb
 from lcma.sweeps.errors import UserError
 
 
@@ -23,7 +23,7 @@ def stop(
     now: Annotated[
         bool, typer.Option("--now", help="Take the jobs at once, whether launches answer or not")
     ] = False,
-    db: Db = None,
+    db: OwnDb = None,
     json: Json = False,
 ) -> None:
     """End the launches of a sweep, or one trial, from any machine that reaches the database.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, MaxDeviceHours, MaxHours, Runs
+from lcma.harness.cli.options import Data, Json, MaxDeviceHours, MaxHours, OwnDb, Runs
 from lcma.harness.cli.plan import Dataset, Flow, Profile, Seeds, Settings, Spec
 
 
@@ -35,7 +35,7 @@ def tune(
     any_code: Annotated[
         bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
     ] = False,
-    db: Db = None,
+    db: OwnDb = None,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,

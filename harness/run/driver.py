@@ -39,6 +39,7 @@ from lcma.harness.run.work import (
     grow_work,
     make_policy,
 )
+from lcma.harness.text import format_count
 
 POLL_SECONDS = 0.5
 """How long a round waits for finished tasks."""
@@ -335,6 +336,7 @@ class Launch:
         if self._first:  # ended before: not shown as news
             for job_id, ending in state.ended.items():
                 self._note_end(Report(job_id, ending))
+            self._note_held(state, now)
         self._event, self._first = news.last, False
         del self._unread[len(self._unread) - len(some) :]
         return state
@@ -352,6 +354,18 @@ class Launch:
             and job.owner == self.nodes[job.job_id].work.owner
             and self._watch.seconds_still(job.job_id) > self._lease / 2
         )
+
+    def _note_held(self, state: _DatabaseState, now: float) -> None:
+        """Show that other launches hold jobs, and what becomes of those of one that was killed."""
+        held = [job for job in state.running if job.owner not in self._owners]
+        if held:
+            left = max(0.0, max(state.leases.get(job.job_id, now) for job in held) - now)
+            jobs = format_count(len(held), "running job")
+            self.display.note(
+                f"another launch holds {jobs}: if it was killed, what it held goes on here from "
+                f"the last checkpoint when its lease ends, in {left:.0f} s"
+            )
+            self._lost_tokens |= {job.job_id: job.token for job in held}
 
     def _note_resumed(self, running: Sequence[JobFacts]) -> None:
         """Show from where jobs go on whose workers were lost, once they have made a step."""

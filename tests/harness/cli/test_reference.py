@@ -150,6 +150,15 @@ def test_a_command_that_writes_refuses_the_reference_in_one_line(
     assert not list(in_tmp.glob("*.db"))
 
 
+@pytest.mark.parametrize("command", [*READING, *WRITING])
+def test_the_help_offers_the_reference_where_it_is_taken(
+    lcma: Typed, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = lcma(*command.split(), "--help")
+    assert ("or reference [LCMA_DB" in " ".join(out.split())) == (command in READING)
+
+
 def test_the_reference_has_all_shards_and_is_made_once(
     reference: Path, published: Path, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

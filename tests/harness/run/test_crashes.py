@@ -1,6 +1,7 @@
 """What becomes of jobs whose tasks are lost: with their process, or with their node."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,22 @@ def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path
     assert display.notes == [
         f"{title}: its worker died (it died) at step 4; it is run again",
         f"{title} runs again, from step 2",
+    ]
+
+
+def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
+    one_trial: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=1.0)
+    display, executor = Told(), Resumed(store, "process", [])
+    claim = executor.claim(replace(node.work, owner="a launch that was killed"))
+    store.heartbeat(claim, step=4, lease_seconds=1.0)
+    Launch(store, [node], executor, display).run()
+    assert display.notes == [
+        "another launch holds 1 running job: if it was killed, what it held goes on here from the "
+        "last checkpoint when its lease ends, in 1 s",
+        "train realnvp photos8 checkerboard-even seed 0 runs again, from step 2",
     ]
 
 
