@@ -7,6 +7,7 @@ TITLE = (
 )
 AUTHORS = "The lcma developers"
 LICENCE = "Apache-2.0"
+RELEASED = "2026-11-27"
 PAPER_TITLE = "Likelihood Contribution based Multi-scale Architecture for Generative Flows"
 PAPER_AUTHORS = ("Das, Hari Prasanna", "Abbeel, Pieter", "Spanos, Costas J.")
 PAPER_YEAR = 2019
@@ -28,6 +29,7 @@ def as_bibtex() -> str:
             "@software{lcma,",
             f"  title = {{{TITLE}}},",
             f"  author = {{{{{AUTHORS}}}}},",
+            f"  year = {{{RELEASED[:4]}}},",
             f"  version = {{{version('lcma').split('+')[0]}}},",
             *([f"  url = {{{code}}},"] if code else []),
             f"  license = {{{LICENCE}}}",

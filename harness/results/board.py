@@ -389,7 +389,8 @@ def make_board(
                 kind=kind,
             )
         )
-    # Data sets whose results most images and then most seeds decide are first.
+    # Data sets whose results most images and then most seeds decide are first, and of a flow on one
+    # the tables with most seeds.
     weights: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for group in groups:
         weight = group.images or 0, max(row.n for row in group.rows)
@@ -399,6 +400,7 @@ def make_board(
             *(-one for one in weights[g.dataset]),
             g.dataset,
             g.flow,
+            -max(row.n for row in g.rows),
             g.profile,
             g.protocol != "plain",
             *(str(getattr(g, name)) for name in COMPARABLE),

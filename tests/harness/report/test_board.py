@@ -341,8 +341,18 @@ def test_sets_that_most_images_and_seeds_decide_are_first():
         of_steps = {"steps": steps, "recipe_id": f"{steps:020}", "images": 10_000}
         found += synthetic.rows(bits, dataset="cifar10-16", data_digest="c" * 64, **of_steps)
     made = synthetic.board(found)
-    order = [("cifar10-16", 250), ("cifar10-16", 500), ("cifar10", 250), ("celeba64-16", 250)]
+    order = [("cifar10-16", 500), ("cifar10-16", 250), ("cifar10", 250), ("celeba64-16", 250)]
     assert [(group.dataset, group.steps) for group in made.groups] == order
+
+
+def test_of_a_flow_on_a_set_the_tables_with_most_seeds_are_first():
+    def results(recipe, seeds, **more):
+        return [row("LLL", seed, 4.0, recipe_id=recipe * 64, **more) for seed in range(seeds)]
+
+    # By profile and recipe the one of a single seed would be first.
+    found = [*results("a", 1, profile="small"), *results("b", 6), *results("c", 3)]
+    made = board_of(frame(found))
+    assert [group.recipe_id[0] for group in made.groups] == ["b", "c", "a"]
 
 
 NAMES = ("checkerboard-even", "channel", "LLL")

@@ -33,7 +33,7 @@ from lcma.db.query import run_sql
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.report import citation
-from lcma.harness.report.citation import PAPER_URL, find_code
+from lcma.harness.report.citation import PAPER_URL, RELEASED, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.results.board import read_board
@@ -242,6 +242,8 @@ def test_the_site_says_how_to_cite_as_the_citation_file_does(whole) -> None:
         *(f"year = {{{paper['year']}}}", f"url = {{{paper['url']}}}"),
     ):
         assert fact in text
+    assert f"{known['date-released']}" == RELEASED
+    assert f"year = {{{known['date-released'].year}}}" in text.partition("@misc")[0]
     assert paper["url"] in Links(text).links
     assert find_code() == known.get("repository-code")
     assert "photographs of scikit-image: seven are public domain or CC0" in text
