@@ -5,6 +5,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.console import Group as Lines
@@ -123,17 +124,19 @@ def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> 
         )
     if any(map(_fails_controls, verdicts)):
         yield Text("!: the measure fails a control there; `lcma board --notes` says which.")
-    open_ = dict.fromkeys(
-        command
-        for one in verdicts
-        if one.seeds is not None
-        for command in _list_launches(one, options)
-    )
+    open_: dict[str, dict[str, None]] = {}  # the claims that each launch decides
+    for one in verdicts:
+        for command in _list_launches(one, options) if one.seeds is not None else ():
+            open_.setdefault(command, {})[one.claim.key] = None
     if open_:
         rough = any(one.is_rough for one in verdicts)
         few = f" (at least {ENOUGH} seeds; a rough number where fewer tell the spread)"
         yield Text(f"What would decide the others{few if rough else ''}:")
-    yield from map(_show_command, [after, *open_] if after and open_ else open_)
+    if after and open_:
+        yield _show_command(after)
+    for claims, commands in groupby(open_, key=lambda command: ", ".join(open_[command])):
+        yield Text(f"{printable(claims)}:")
+        yield from map(_show_command, commands)
     yield from map(Text, describe_lost(results.board))
     if results.unmeasured:
         yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
