@@ -287,7 +287,9 @@ def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[str], list[st
     there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
     keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
     names, lacking = list[str](), dict[str, None]()
-    for name in [one.name for one in plugin_measures()] if store is not None and keys else ():
+    if store is None or not keys:
+        return names, []
+    for name in [one.name for one in plugin_measures()]:
         rows = store.view("trial_measures", measure=[name])
         missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
         if missing:
