@@ -1,7 +1,8 @@
 """What the seeds of a plan could show, from how far earlier results of the same kind spread.
 
-The *comparisons* of a plan are those of the claims that `verdicts` would judge, and the effects of
-letters that `effects` would compute, each once. Every one is linear in the bits/dim of some rows of
+The *comparisons* of a plan are those of the claims that `verdicts` would judge, the effects of
+letters that `effects` would compute, and those of a plug-in's rule with the conventional one, each
+once. Every one is linear in the bits/dim of some rows of
 the board, so that its spread can be taken from any results of these rows.
 
 Results are *of the same kind* if they have the same recipe, hence the same flow and training
@@ -13,6 +14,7 @@ The stated power is that of a verdict on the comparison: at the level of the fir
 correction in its family, so at least 80 % wherever it stands there.
 """
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +26,7 @@ import numpy as np
 
 from lcma.db import Store
 from lcma.harness.results.board import ENOUGH, BoardRow, Group, set_settings
+from lcma.harness.results.lookup import parse_object
 from lcma.harness.results.statistics import (
     LEVEL,
     ROUNDING,
@@ -98,7 +101,8 @@ class SeedsNeeded:
 class PlannedComparison:
     """A comparison that verdicts or effects will make of a plan's results.
 
-    ``claims`` are the keys of the verdicts' claims that need it, and 'effects'. ``groups`` are the
+    ``claims`` are the keys of the verdicts' claims that need it, 'effects', and 'board' for a
+    plug-in's rule against the conventional one. ``groups`` are the
     tables of the board that it is about, as planned. ``n`` is the number of planned seeds.
     ``family_size`` is the number of claims that share Holm's correction, the most of any of its
     claims. ``detectable`` is the smallest true difference that a verdict with n seeds supports with
@@ -205,7 +209,8 @@ def compute_power(
 def _group_trials(trials: Sequence[Trial]) -> dict[RowKey, tuple[Trial, list[int]]]:
     """Return one trial of each row of the board, and the seeds of all.
 
-    Rows with map options are experiments of their own, as for verdicts.
+    Rows with map options are experiments of their own, as for verdicts; the rule of a plug-in is an
+    option of every row that it has.
     """
     # Trials that differ in the seed share their recipe, whose id is expensive.
     alike: dict[tuple[object, ...], tuple[Trial, list[int]]] = {}
@@ -218,7 +223,7 @@ def _group_trials(trials: Sequence[Trial]) -> dict[RowKey, tuple[Trial, list[int
     return {
         (trial.recipe.id, trial.set_name, trial.factorization, trial.budget): (trial, seeds)
         for trial, seeds in alike.values()
-        if trial.map_options is None
+        if not parse_object(trial.map_options or "{}").keys() - {"rule"}
     }
 
 
@@ -261,7 +266,7 @@ def _make_group(
             BoardRow(
                 factorization=trial.factorization,
                 budget=trial.budget,
-                map_options=None,
+                map_options=trial.map_options,
                 conventional=trial.factorization == conventional,
                 by_seed={},
                 mean=None,
@@ -305,6 +310,11 @@ def _list_comparisons(
                 if row[2] in words and row[3] == words[row[2]].budget
             }
             yield f"effect of L at split {split + 1}", "effects", 1, weights
+        # No claim is about a rule of one's own, which the board compares.
+        conventional = [row for row, of in zip(rows, group.rows, strict=True) if of.conventional]
+        own = [row for row in rows if row[2] in factorizations.RULES]
+        for rule, other in itertools.product(own, conventional):
+            yield f"{rule[2]} - {other[2]}", "board", 1, {rule: 1.0, other: -1.0}
     between = [
         (key, replace(group, rows=_choose_ends(group)))
         for key, group in groups.items()

@@ -23,6 +23,7 @@ from lcma.harness.results.power import compute_power
 from lcma.harness.results.verdicts import PairedComparison, decide_claims, make_verdicts
 from lcma.harness.run.plan import list_histories, make_nodes, make_plan, register_plan
 from lcma.harness.run.prediction import predict_hours, predict_power
+from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
@@ -465,6 +466,39 @@ def test_without_the_images_nothing_is_said_of_what_is_stored(
     hidden = "realnvp on photos8 (88 trainings, 16 segments of pretrainings)"
     assert f"not known before the images are prepared: {hidden}" in text
     assert "Next: lcma launch" in text, "which prepares them"
+
+
+OWN_RULE = """
+import numpy as np
+import lcma
+
+
+@lcma.factorization("columns", reads="maps")
+def columns(shape, split, seed, values):
+    return np.broadcast_to(np.arange(shape[2]) % 2 == 0, shape).copy()
+"""
+
+
+@pytest.mark.parametrize("earlier", ["sqlite"], indirect=True)
+def test_a_rule_of_ones_own_is_compared_with_the_conventional_one(
+    earlier: Earlier, in_tmp: Path
+) -> None:
+    """At each budget, with the spread of the recipe's other rows."""
+    earlier.add(7)
+    (in_tmp / "own.py").write_text(OWN_RULE)
+    matrix = {"factorization": ["conventional", "columns"]}
+    sweep = merged(SWEEP, {"plugins": "own.py", "matrix": matrix})
+    earlier.file.write_text(yaml.safe_dump(sweep))
+    try:
+        found = json.loads(earlier.text("--json"))["power"]["comparisons"]
+    finally:
+        plugins.unload()
+    assert [(one["comparison"], one["claims"], one["budget"]) for one in found] == [
+        ("columns - checkerboard-even", ["board"], budget) for budget in (10, 20)
+    ]
+    assert {(one["n"], one["spread"]["rows"], one["spread"]["seeds"]) for one in found} == {
+        (8, 11, 7)
+    }
 
 
 @pytest.mark.parametrize("earlier", ["sqlite"], indirect=True)
