@@ -166,7 +166,7 @@ def show_plan(
     if len(plan.invalid) == len(plan.cells):
         return
     few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
-    console.print(render_power(power, format_command(*few, db=db, data=data)), soft_wrap=True)
+    console.print(render_power(power, format_command(*few, db=db, data=data)), crop=False)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:

@@ -220,8 +220,8 @@ EXAMPLES = (
     ),
     SiteQuery(
         "How much pretraining is enough?",
-        "Bits per dimension of each word by the budget of its pretraining. `from_conventional` is a "
-        "difference of means, not paired by seed.",
+        "Bits per dimension of each word by the budget of its pretraining. `from_conventional` is "
+        "a difference of means, not paired by seed.",
         "SELECT flow, dataset, substr(recipe_id, 1, 8) AS recipe, factorization, budget, n, mean,\n"
         "       from_conventional, pretraining_seconds\n"
         "FROM budget_curve\n"
