@@ -177,7 +177,7 @@ def show_plan(
         console.print(escape(line), soft_wrap=True, highlight=False)
     own = _name_own(db)
     few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
-    console.print(render_power(power, format_command(*few, db=own, data=data)), soft_wrap=True)
+    console.print(render_power(power, format_command(*few, db=own, data=data)), crop=False)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:

@@ -24,6 +24,7 @@ from lcma.harness.results.board import (
 from lcma.harness.tables import (
     Table,
     TableColumn,
+    drop_column,
     flag_as_stored,
     make_table,
     render_table,
@@ -60,6 +61,8 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
         table = group_table(group, sources=notes)
         if not notes:
             table = replace(table, notes=(_describe_marks(group),))
+            if all(row.difference is None or row.difference.n == row.n for row in group.rows):
+                table = drop_column(table, "pairs")  # it would say the same as n
         parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _ending(board)))
 

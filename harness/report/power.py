@@ -38,7 +38,8 @@ def render_power(power: Power, first: str) -> RenderableType:
         parts += [render_table(_table(groups, of)), Text()]
     if known:
         parts += [Text(line, style="dim") for line in _explain(power)]
-    parts += [Text(line) for line in _list_unknown(power, first)]
+    # With a command, which is pasted: in one line however narrow the terminal is.
+    parts += [Text(line, no_wrap=True, overflow="ignore") for line in _list_unknown(power, first)]
     return Lines(*parts)
 
 

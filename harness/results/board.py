@@ -807,7 +807,8 @@ def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCel
 
 def _precision_note(group: Group) -> str:
     clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
-    counted = f"{group.images} test images{clustered}"
+    known = "an unknown number of" if group.images is None else f"{group.images:,}"
+    counted = f"{known} test images{clustered}"
     if group.standard_error is None:
         return f"{counted}, without a standard error."
     kind = "standard error" if group.clusters is None else "standard error by photograph"
@@ -832,8 +833,8 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
     overflow = beside.get(name_overflow(kind.name))
     if overflow is not None and overflow.value:
         yield (
-            f"{overflow.value:.0f} of {overflow.images} samples overflowed; what did is black or "
-            "white in them."
+            f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; what did is "
+            "black or white in them."
         )
     pixels = beside.get(OF_INTERPOLATION.get(kind.name, ""))
     if pixels is not None:
@@ -845,7 +846,7 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
     if len(found) < len(CONTROLS):
         return
     texts = [f"{what} {_describe_measure(found[control])}" for control, what in CONTROLS.items()]
-    yield f"Controls of {kind.name} on {found['null'].images} images: {'; '.join(texts)}."
+    yield f"Controls of {kind.name} on {found['null'].images or 0:,} images: {'; '.join(texts)}."
     wrong = [
         f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
         for better, worse in ORDERS

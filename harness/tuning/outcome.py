@@ -350,7 +350,8 @@ def _legend(outcome: StudyOutcome) -> str:
     shown = name_measure(outcome.measure)
     lines = [
         f"{shown} is of the holdout part and what is optimized; test is only reported.",
-        "seconds (of a device) and images: the pretraining by itself and the training, a mean",
+        # One line, which the terminal wraps at its own width.
+        "seconds (of a device) and images: the pretraining by itself and the training, a mean "
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",
         "Budget 0 reads the map of a fresh model, which has learned nothing.",
     ]

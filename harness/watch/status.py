@@ -282,10 +282,12 @@ def _render_counts(counts: JobCounts) -> RenderableType:
 def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
     stacked = any(job.stack_id is not None for job in running)
     columns = (
-        *map(TableColumn, ("running", "id")),
+        TableColumn("running", cut=True),  # a job takes one line, as a cell does
+        TableColumn("id"),
         *(TableColumn(name, kind="number") for name in ("budget", "seed")),
         TableColumn("step", right=True),
-        *map(TableColumn, ("by", "lease", "stack") if stacked else ("by", "lease")),
+        TableColumn("on", cut=True),
+        *map(TableColumn, ("lease", "stack") if stacked else ("lease",)),
     )
     rows, styles = [], {}
     for i, job in enumerate(running):
@@ -295,7 +297,7 @@ def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
             lease = f"over since {-left:.0f} s"
             styles[i, 6] = "red"
         row = [name_experiment(job), short_id(job.job_id), job.budget, job.seed]
-        row += [f"{job.step}/{job.steps}", f"{job.owner} on {job.host}", lease]
+        row += [f"{job.step}/{job.steps}", job.host, lease]
         row += [job.stack_id and short_id(job.stack_id)] if stacked else []
         rows.append(tuple(row))
     return render_table(Table(columns, tuple(rows), styles=styles), compact=True)

@@ -63,7 +63,9 @@ def test_what_runs_in_a_stack_names_it(planned: World, typed: Typed) -> None:
     _, out, _ = typed("status")
     (header,) = (line for line in out.splitlines() if line.startswith("running"))
     assert header.split()[-1] == "stack"
-    assert "0123" in out
+    assert len([line for line in out.splitlines() if "0123" in line]) == 1
+    below = out[out.index(header) :].splitlines()[2:4]
+    assert [line.split()[0] for line in below] == ["realnvp", "realnvp"], "a line for each job"
     running = json.loads(typed("status", "--json")[1])["running"]
     assert {job["stack_id"] for job in running} == {None, "0123456789abcdef"}
 

@@ -37,9 +37,9 @@ def rows_of(board):
     return {(row.factorization, row.budget): row for row in group.rows}
 
 
-def shown(board, width=80):
+def shown(board, width=80, **more):
     console = Console(width=width, file=io.StringIO())
-    console.print(render_board(board))
+    console.print(render_board(board, **more))
     return console.file.getvalue()
 
 
@@ -353,6 +353,33 @@ def test_of_a_flow_on_a_set_the_tables_with_most_seeds_are_first():
     found = [*results("a", 1, profile="small"), *results("b", 6), *results("c", 3)]
     made = board_of(frame(found))
     assert [group.recipe_id[0] for group in made.groups] == ["b", "c", "a"]
+
+
+def test_a_row_of_a_short_board_is_one_line_beside_printed_numbers_and_options():
+    ours = {"dataset": "cifar10", "variant": "u8", "size": 32}
+    options = {"map_options": '{"rule":"sha256:e66e43f1396c"}'}
+    rows = [row("checkerboard-even", seed, 4.0 + seed, **ours) for seed in range(6)]
+    rows += [row("LLL", seed, 4.1 + seed, budget=1000, **ours) for seed in range(6)]
+    lines = shown(board_of(frame(rows)), notes=False).splitlines()
+    assert any(line.startswith("checkerboard-even *") and "3.49" in line for line in lines)
+    assert "pairs" not in lines[2]
+    (own, *_) = (line for line in lines if line.startswith("low (LLL)"))
+    assert len(own.split()) == 10, "rule (2), budget, n, mean, sd, difference, ±, rank, printed"
+    plugged = [row("checkerboard-even", seed, 4.0 + seed) for seed in range(2)]
+    plugged += [row("alternate", seed, 4.1 + seed, **options) for seed in range(2)]
+    text = shown(board_of(frame(plugged)), notes=False)
+    assert "alternate rule e66e43f1396c" in text
+
+
+def test_a_board_has_pairs_where_they_are_fewer_than_seeds():
+    rows = [row("checkerboard-even", seed, 4.0 + seed) for seed in range(2)]
+    rows += [row("LLL", seed, 4.1 + seed, budget=1000) for seed in range(3)]
+    assert "pairs" in shown(board_of(frame(rows)), notes=False).splitlines()[2]
+
+
+def test_counts_in_notes_are_written_as_in_headings():
+    (group,) = board_of(frame([row("LLL", 0, 4.0, images=10_000)])).groups
+    assert group.notes[0].startswith("10,000 test images;")
 
 
 NAMES = ("checkerboard-even", "channel", "LLL")

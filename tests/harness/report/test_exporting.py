@@ -340,6 +340,10 @@ def test_latex_escapes_are_balanced_ascii(text):
         assert escaped.count(special) == escaped.count("\\" + special)
 
 
+def test_latex_has_an_apostrophe_for_an_apostrophe():
+    assert escape_latex("one trial's ''error''") == "one trial's '{}'error'{}'"
+
+
 def test_every_column_of_a_board_is_explained() -> None:
     golden = Path(__file__).parent / "golden" / "board.csv"
     docs = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
