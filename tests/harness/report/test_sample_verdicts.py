@@ -252,7 +252,7 @@ def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) ->
 
 def test_the_board_counts_samples_that_overflowed() -> None:
     text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
-    assert "12 of 3000 samples overflowed" in text
+    assert "12 of 3,000 samples overflowed" in text
 
 
 @pytest.mark.parametrize(
