@@ -110,8 +110,15 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
 
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
     seen: list[lcma.Progress] = []
+    layers = {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
+    recipe = {"model": {"splits": 1, "architecture": layers}}
     report = lcma.launch(
-        notebook["sweep"], "lcma.db", local=True, progress=seen.append, seeds=[7], budgets=10
+        notebook["sweep"] | {"recipe": recipe | {"training": {"steps": 10}}},
+        "lcma.db",
+        local=True,
+        progress=seen.append,
+        seeds=[7],
+        budgets=10,
     )
     ended = [one for one in seen if one.message.startswith("done ")]
     assert [one.ended for one in ended] == [1, 2, 3]

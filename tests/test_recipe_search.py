@@ -13,7 +13,7 @@ from benchmarks import recipes
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    images = np.random.default_rng(0).integers(0, 256, (80, 3, 16, 16), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 16, 16), np.uint8)
     data = SimpleNamespace(part=lambda name: SimpleNamespace(images=images))
     monkeypatch.setattr(recipes, "load", lambda name, root: data)
     monkeypatch.setattr(recipes, "TIMED_STEPS", 6)
@@ -26,6 +26,7 @@ def test_the_best_of_the_grid_are_trained_again(
     flow: str, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small: dict[str, Any] = {"glow": {"steps": 1}, "iresnet": {"blocks": 1}}[flow]
+    small |= {"width": 4, "batch": 4}
     grid = [{**small, "lr": rate} for rate in (0.001, 0.01)]
     monkeypatch.setitem(recipes.GRIDS, flow, grid)
     for _ in range(2):

@@ -201,7 +201,7 @@ def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
         patch.setattr(Trainer, "_one_step", dying)
         patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         with pytest.raises(Killed):
-            run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+            run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
 
 
 def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
@@ -212,7 +212,7 @@ def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
     runs.change("UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
     runs.rerun("trial None")
     _die_at(monkeypatch, 15, runs.works["trial None"])
-    time.sleep(1.0)
+    time.sleep(0.3)
     assert run_work(runs.works["trial None"]).ending == "done"
     attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
     assert [one.first_step for one in attempts] == [0, 0, 10]

@@ -215,9 +215,9 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
     monkeypatch.setattr(Trainer, "_one_step", dying)
     monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
-        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
     monkeypatch.undo()
-    time.sleep(1.0)
+    time.sleep(0.3)
     assert run_work(work).ending == "done"
     elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
     assert run_work(replace(work, place=elsewhere)).ending == "done"
@@ -333,9 +333,9 @@ def test_online_killed_and_run_again_gives_the_same_bits(
     monkeypatch.setattr(Trainer, "_one_step", dying)
     monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
     with pytest.raises(Killed):
-        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
     monkeypatch.undo()
-    time.sleep(1.0)
+    time.sleep(0.3)
     assert run_work(work).ending == "done"
     elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
     assert run_work(replace(work, place=elsewhere)).ending == "done"

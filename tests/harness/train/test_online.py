@@ -242,13 +242,13 @@ def test_members_of_a_stack_have_the_bits_of_any_other_company(tmp_path: Path) -
         train_stack(members, until, lambda index, error: None)
         return {seed: weights(one) for seed, one in made.items()}
 
-    whole = train("whole", [0, 1, 2], 60, fixed=True)
-    train("parts", [0, 1], 30, fixed=False)
-    parts = train("parts", [0, 1], 60, fixed=False)
+    whole = train("whole", [0, 1, 2], 40, fixed=True)
+    train("parts", [0, 1], 20, fixed=False)
+    parts = train("parts", [0, 1], 40, fixed=False)
     for seed in (0, 1):
         names = whole[seed].keys()
         assert all(torch.equal(whole[seed][name], parts[seed][name]) for name in names)
-    fixed = train("fixed", [], 60, fixed=True)
+    fixed = train("fixed", [], 40, fixed=True)
     assert all(torch.equal(whole[9][name], fixed[9][name]) for name in fixed[9])
 
 
@@ -355,9 +355,9 @@ def test_each_member_of_a_stack_has_a_history_of_its_own(tmp_path: Path) -> None
         train_stack(members, until, lambda index, error: None)
         return [history_file(one) for one in made]
 
-    whole = train("whole", [0, 1, 2], 60)
-    train("parts", [0, 1], 30)
-    assert train("parts", [0, 1], 60) == whole[:2]
+    whole = train("whole", [0, 1, 2], 40)
+    train("parts", [0, 1], 20)
+    assert train("parts", [0, 1], 40) == whole[:2]
     assert len(set(whole)) == 3
     assert all(read_history(one)[0].steps[:2] == [0, 10] for one in whole)
 

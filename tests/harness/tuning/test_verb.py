@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 import yaml
 
 from lcma.harness.cli import main as cli
+from lcma.harness.cli import tuning
 from lcma.harness.place import Place
+from lcma.harness.run import limits
 from tests.harness.conftest import merged
 from tests.harness.tuning.conftest import Tuning, content, make
 
@@ -252,10 +255,14 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
     few_root: Path,
     here: None,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     engine: str,
     limit: str,
 ) -> None:
     """Whatever runs writes a checkpoint, and the same command goes on from there."""
+    # Looks and heartbeats come often, so that workers hear of the end soon.
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
     change = {"recipe": {"training": {"steps": 100_000}}, "seeds": 2}
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
     options = [*engine.split(), limit, "0.0005"]
