@@ -17,6 +17,9 @@ from lcma.harness.cli.options import (
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
+MOST = 8
+"""Curves that are all shown; of more, those of a single budget say too little to look for."""
+
 
 def pareto(
     db: Db = None,
@@ -77,9 +80,10 @@ def pareto(
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )
-    several = [one for one in curves if len(one.rows) > 1]
-    alone = len(curves) - len(several) if several else 0
-    curves = several or curves
+    alone = 0
+    if len(curves) > MOST and not json:
+        several = [one for one in curves if len(one.rows) > 1] or curves
+        alone, curves = len(curves) - len(several), several
     pictures = draw_budget_curves(curves, target)
     if json:
         records = budgets_as_records(curves)

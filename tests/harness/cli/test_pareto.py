@@ -192,3 +192,15 @@ def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) ->
     assert "No budget below 30 steps is shown to be enough" in " ".join(out.split())
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.suffix == ".png"
+
+
+def test_of_many_curves_those_of_a_single_budget_are_left_out(
+    known: str, lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lcma.harness.cli.pareto.MOST", 1)
+    monkeypatch.setenv("LCMA_DB", known)
+    code, out, err = lcma("pareto")
+    assert (code, err) == (0, "")
+    assert "Left out: 1 curve of a single budget." in out
+    assert ("low (LL)" in out, "high (HH)" in out) == (True, False)
+    assert "high (HH)" in lcma("pareto", "--factorization", "high")[1], "the only ones there are"

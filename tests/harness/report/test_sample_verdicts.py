@@ -80,7 +80,7 @@ def test_an_agreement_is_printed_between_its_ends_alone() -> None:
     assert one.decision == "undecided"
     assert one.comparison.test.low == pytest.approx(-1 / 3 - 1.0838, abs=1e-3), "as it is"
     assert "-0.333 [-1.000, +0.751] 6" in text
-    assert "-0.3333 [-1.0000, +0.7505] of pairs, n = 6" in text
+    assert "-0.33 [-1.00, +0.75] of pairs, n = 6" in text
 
 
 def test_what_no_seed_differs_in_has_no_interval() -> None:

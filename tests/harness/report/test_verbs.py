@@ -207,6 +207,16 @@ def test_maps_by_score_and_recipe(lcma, filler):
         lcma("maps", "--recipe", "x")
 
 
+def test_of_maps_of_many_pretrainings_some_are_chosen(lcma, filler, monkeypatch):
+    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 1)
+    for seed in (0, 1):
+        filler.maps(seed)
+    words = "maps of 2 pretrainings: choose by .* `lcma maps --flow realnvp --dataset photos16"
+    with pytest.raises(UserError, match=words):
+        lcma("maps")
+    assert "seed 1" in lcma("maps", "--seed", "1")
+
+
 def test_maps_that_are_not_there(lcma, filler):
     with pytest.raises(UserError, match="no contribution maps yet"):
         lcma("maps")
