@@ -268,8 +268,9 @@ def _by_rule(
 
     given = seed if rule.reads == "seed" else 0
     try:
+        table, again = fill(given), fill(given)
         # A rule that does not read the seed must not answer by it either.
-        table, again, other = fill(given), fill(given), fill(given if rule.reads == "seed" else 1)
+        other = again if rule.reads == "seed" else fill(1)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

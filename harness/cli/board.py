@@ -121,7 +121,9 @@ def board(
         following = [] if notes else [["board", "--notes"]]
         if is_published_database(name_database(db)):  # it has no weights, and maps of much
             first = found.groups[0]
-            following += [["maps", "--flow", first.flow, "--dataset", first.dataset, "--seed", "0"]]
+            seed = min(seed for row in first.rows for seed in row.by_seed)
+            words = ["--flow", first.flow, "--dataset", first.dataset, "--seed", f"{seed}"]
+            following += [["maps", *words]]
         else:
             following += [["maps"], ["samples"]]
         following += [["export", "--format", "md"]]

@@ -91,10 +91,10 @@ def maps(
     known = list_map_sets(store)
     pretrainings = {one.key.pretraining_id for one in known}
     if compare is None and not given and len(pretrainings) > MOST:
-        (flow_there, set_there), _ = Counter(
-            (one.key.flow, one.key.dataset) for one in known
-        ).most_common(1)[0]
-        words = ["maps", "--flow", flow_there, "--dataset", set_there, "--seed", "0"]
+        keys = Counter((one.key.flow, one.key.dataset) for one in known)
+        (most, of), _ = keys.most_common(1)[0]
+        first = min(one.key.seed for one in known if (one.key.flow, one.key.dataset) == (most, of))
+        words = ["maps", "--flow", most, "--dataset", of, "--seed", f"{first}"]
         raise UserError(
             f"there are maps of {len(pretrainings)} pretrainings: choose by --flow, --dataset, "
             f"--budget, --seed or --recipe, such as `{format_command(*words, db=db, runs=runs)}`"

@@ -263,8 +263,13 @@ def list_decisions(results: Verdicts) -> Table:
 
 def verdict_sentence(one: Verdict) -> str:
     """Return the claim, on which models, by which numbers, and why it is decided so."""
+    return f"{one.claim.text} ({one.claim.source}), on {describe_decision(one)}"
+
+
+def describe_decision(one: Verdict) -> str:
+    """Return of which models a verdict is, by which numbers, and why it is decided so."""
     claim, test = one.claim, one.comparison.test
-    text = f"{claim.text} ({claim.source}), on {_scale(one)}. {one.comparison.name}: "
+    text = f"{_scale(one)}. {one.comparison.name}: "
     if test is None:
         text += "no seed has both sides"
     else:

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from email.message import Message
 from html.parser import HTMLParser
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -276,8 +277,11 @@ def test_the_board_is_there_as_parquet_where_it_can_be_written(
     assert table["mean"].to_pylist() == [
         float(one["mean"]) if one["mean"] else None for one in rows
     ]
-    missing = lambda name: None if name == "pyarrow" else find_spec(name)  # noqa: E731
-    monkeypatch.setattr(extras, "find_spec", missing)
+
+    def find_all_but_pyarrow(name: str) -> ModuleSpec | None:
+        return None if name == "pyarrow" else find_spec(name)
+
+    monkeypatch.setattr(extras, "find_spec", find_all_but_pyarrow)
     asked = ("export", "--format", "html", "--no-samples", "--no-database", "--db", filled.url)
     out = tmp_path / "site"
     with pytest.raises(SystemExit, match="0"):
