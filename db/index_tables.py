@@ -131,7 +131,8 @@ def _families(
     recipes = defaultdict[tuple[str, ...], set[str]](set)
     for some in chunks(sorted(trial_ids)):
         columns = (trials.c[name] for name in (*names, "recipe_id"))
-        query = sa.select(*columns).where(trials.c.id.in_(some)).distinct()
+        has_tables = sa.exists().where(index_tables.c.trial_id == trials.c.id)
+        query = sa.select(*columns).where(trials.c.id.in_(some), has_tables).distinct()
         for row in connection.execute(query):
             recipes[tuple(row[:-1])].add(row.recipe_id)
     shown = (index_tables.c.trial_id, index_tables.c.split, index_tables.c.kept)

@@ -26,11 +26,13 @@ class Evidence:
 
     What attempts made is listed by the `uid` of the attempt and what tells it apart there: results
     by nothing more, measures by protocol and name, maps by split and score, tables by split, files
-    by kind, curves by name, and what they supersede by the other attempt's `uid`.
+    by kind, curves by name, and what they supersede by the other attempt's `uid`. `uids` has that of
+    each attempt by its number.
     """
 
     job: Job
     attempts: dict[str, Row] = field(default_factory=dict)
+    uids: dict[int, str] = field(default_factory=dict)
     made: dict[str, dict[tuple[Any, ...], Row]] = field(
         default_factory=lambda: {table: {} for table in MADE}
     )
@@ -106,6 +108,7 @@ def read_evidence(
     for row in _rows(connection, schema.attempts, own, ("token",)):
         evidence = found[row["job_id"]]
         evidence.attempts[row["uid"]] = row
+        evidence.uids[row["id"]] = row["uid"]
         uids[row["id"]], of_job[row["id"]] = row["uid"], evidence
     made_by = sa.select(schema.attempts.c.id).where(own)
     by_result = dict[str, int]()

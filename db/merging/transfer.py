@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lcma.db import schema
-from lcma.db.cells import encode_cell, hold_cells, select_of_trials, update_sums
+from lcma.db.cells import OF_TRIAL, encode_cell, hold_cells, select_of_trials, update_sums
 from lcma.db.filters import chunks
 from lcma.db.index_tables import insert_overlaps_of, lock_overlaps
 from lcma.db.inserts import append_mappings, append_rows, escape_text
@@ -37,7 +37,6 @@ def write_gains(
     for name in MADE:
         if name not in (*MOVING, "measures"):
             _add_made(target, gains, name, numbers)
-    replaced = _add_measures(target, gains, numbers)
     _move(target, gains)
     _add_made(target, gains, "artifacts", numbers)
     _add_curves(source, target, gains, numbers)
@@ -47,9 +46,9 @@ def write_gains(
     former = {job_id: job.done_attempt_id for job_id, job in jobs.items()}
     changed = [jobs[job_id] for job_id, one in current.items() if one != former[job_id]]
     lock_overlaps(target, {job.data_digest for job in changed if job.kind == "trial"})
-    left = replaced | retire(target, [job.done_attempt_id for job in changed])
+    left = retire(target, [job.done_attempt_id for job in changed])
     _add_overlaps(target, changed)
-    _join_cells(target, [one for one in current.values() if one is not None], left)
+    _add_measures(target, gains, numbers, current, left)
 
 
 def _planned(one: Gain, now: float) -> Job:
@@ -95,17 +94,12 @@ def _add_attempts(target: sa.Connection, gains: Sequence[Gain]) -> dict[str, int
     return numbers
 
 
-def _uids(one: Gain) -> dict[int, str]:
-    # The attempts there by their numbers there.
-    return {row["id"]: uid for uid, row in one.there.attempts.items()}
-
-
 def _add_made(
     target: sa.Connection, gains: Sequence[Gain], name: str, numbers: Mapping[str, int]
 ) -> None:
     rows = []
     for one in gains:
-        uids = _uids(one)
+        uids = one.there.uids
         for row in one.made[name]:
             own = {key: value for key, value in row.items() if key != "id" or name == "results"}
             for column in ("attempt_id", "superseded_id"):
@@ -116,24 +110,95 @@ def _add_made(
 
 
 def _add_measures(
-    target: sa.Connection, gains: Sequence[Gain], numbers: Mapping[str, int]
-) -> set[str]:
-    # Some take the place of what is here. Returns the cells of these.
+    target: sa.Connection,
+    gains: Sequence[Gain],
+    numbers: Mapping[str, int],
+    current: Mapping[str, int | None],
+    left: Collection[str],
+) -> None:
+    # Some take the place of what is here. Those of current results join their cells, as do those
+    # here that are in none yet. Sums of cells that lost a value, of which `left` are some, change.
+    values: list[_Value] = []
     rows = []
-    left = set[str]()
+    left = set(left)
     for one in gains:
-        uids = _uids(one)
+        job, uids = one.there.job, one.there.uids
+        made_by = {row["id"]: row["attempt_id"] for row in one.there.made["results"].values()}
         here = [] if one.here is None else one.here.made["measures"].values()
         known = {tuple(row[name] for name in _MEASURE_KEY): row["cell_id"] for row in here}
         for row in one.made["measures"]:
-            rows.append(row | {"attempt_id": numbers[uids[row["attempt_id"]]], "cell_id": None})
+            own = row | {"attempt_id": numbers[uids[row["attempt_id"]]], "cell_id": None}
+            rows.append(own)
+            if numbers[uids[made_by[row["result_id"]]]] == current[job.id]:
+                values.append((own, job.trial_id, job.data_digest))
             key = tuple(row[name] for name in _MEASURE_KEY)
             if key in known:
                 left |= {known[key]} - {None}
                 same = (measures.c[name] == row[name] for name in _MEASURE_KEY)
                 target.execute(sa.delete(measures).where(*same))
+    here_before = {one.there.job.id for one in gains if one.here is not None}
+    stored = _outside_cells(target, [current[job_id] for job_id in sorted(here_before)])
+    joined = _find_cells(target, [*values, *stored])
+    hold_cells(target, list(joined.values()), left)
     append_mappings(target, measures, rows)
-    return left
+    update = [
+        {f"the_{name}": row[name] for name in _MEASURE_KEY} | {"cell": row["cell_id"]}
+        for row, _, _ in stored
+        if row["cell_id"] is not None
+    ]
+    if update:
+        same = (measures.c[name] == sa.bindparam(f"the_{name}") for name in _MEASURE_KEY)
+        statement = sa.update(measures).where(*same).values(cell_id=sa.bindparam("cell"))
+        target.execute(statement, update)
+    update_sums(target, {*left, *joined})
+
+
+_Value = tuple[dict[str, Any], str | None, str]
+"""A measure as a row, its trial and the digest of its data."""
+
+
+def _outside_cells(target: sa.Connection, attempt_ids: Sequence[int | None]) -> list[_Value]:
+    # The measures of results of these attempts that are in no cell.
+    found: list[_Value] = []
+    for some in chunks([one for one in attempt_ids if one is not None]):
+        query = (
+            sa.select(
+                *(measures.c[name] for name in (*_MEASURE_KEY, "protocol_id", "cell_id")),
+                *(results.c.trial_id, results.c.data_digest),
+            )
+            .join(results, results.c.id == measures.c.result_id)
+            .where(results.c.attempt_id.in_(some), measures.c.cell_id.is_(None))
+        )
+        for *own, trial_id, digest in target.execute(query):
+            names = (*_MEASURE_KEY, "protocol_id", "cell_id")
+            found.append((dict(zip(names, own, strict=True)), trial_id, digest))
+    return found
+
+
+def _find_cells(target: sa.Connection, values: Sequence[_Value]) -> dict[str, dict[str, Any]]:
+    # Enter into each measure that is ranked the cell of its trial. Returns these cells by id.
+    kinds = sa.select(measure_kinds.c.name).where(measure_kinds.c.direction.is_not(None))
+    ranked = frozenset(target.execute(kinds).scalars())
+    query = sa.select(protocols.c.id, protocols.c.precision)
+    precisions = {row.id: row.precision for row in target.execute(query)}
+    of_trials: dict[str, Mapping[str, Any]] = {}
+    for some in chunks(sorted({trial_id for _, trial_id, _ in values if trial_id is not None})):
+        found = target.execute(select_of_trials().where(trials.c.id.in_(some)))
+        of_trials |= {row.id: row._mapping for row in found}
+    made: dict[str, dict[str, Any]] = {}
+    known: dict[tuple[Any, ...], str] = {}
+    for row, trial_id, digest in values:
+        if row["name"] in ranked:
+            trial = of_trials[str(trial_id)]
+            of_seeds = (trial[name] for name in OF_TRIAL if name != "seed")
+            key = (*of_seeds, digest, row["protocol_id"], row["name"])
+            if key not in known:
+                own = {"data_digest": digest, "protocol": row["protocol"], "measure": row["name"]}
+                cell = encode_cell(trial, own | {"precision": precisions[row["protocol_id"]]})
+                made[cell["id"]] = cell
+                known[key] = cell["id"]
+            row["cell_id"] = known[key]
+    return made
 
 
 def _move(target: sa.Connection, gains: Sequence[Gain]) -> None:
@@ -160,7 +225,7 @@ def _add_curves(
     table = schema.curves
     theirs: dict[tuple[int, str], int] = {}
     for one in gains:
-        uids = _uids(one)
+        uids = one.there.uids
         for row in one.made["curves"]:
             theirs[numbers[uids[row["attempt_id"]]], row["name"]] = row["id"]
     append_rows(target, table, ("attempt_id", "name"), list(theirs))
@@ -183,47 +248,6 @@ def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[in
         query = query.where(table.c.curve_id.in_(some)).order_by(table.c.curve_id, table.c.step)
         for curve, step, value in source.execute(query.execution_options(yield_per=POINTS)):
             yield numbers[curve], step, value
-
-
-def _join_cells(target: sa.Connection, current: Sequence[int], left: Collection[str]) -> None:
-    # Put the ranked measures of current results, which are in no cell yet, into theirs. Sums of
-    # those that lost a value change too.
-    of_trials: dict[str, Mapping[str, Any]] = {}
-    made: dict[tuple[str, str, str], dict[str, Any]] = {}
-    joined = []
-    for some in chunks(sorted(current)):
-        query = (
-            sa.select(
-                *(measures.c[name] for name in ("result_id", "protocol", "name")),
-                *(results.c.trial_id, results.c.data_digest, protocols.c.precision),
-            )
-            .join_from(measures, results, results.c.id == measures.c.result_id)
-            .join(protocols, protocols.c.id == measures.c.protocol_id)
-            .join(measure_kinds, measure_kinds.c.name == measures.c.name)
-            .where(
-                results.c.attempt_id.in_(some),
-                measures.c.cell_id.is_(None),
-                measure_kinds.c.direction.is_not(None),
-            )
-        )
-        rows = target.execute(query).all()
-        ids = sorted({row.trial_id for row in rows} - of_trials.keys())
-        found = target.execute(select_of_trials().where(trials.c.id.in_(ids))).mappings()
-        of_trials |= {row["id"]: row for row in found}
-        for row in rows:
-            key = (row.trial_id + row.data_digest, row.protocol + row.precision, row.name)
-            if key not in made:
-                made[key] = encode_cell(
-                    of_trials[row.trial_id], dict(row._mapping) | {"measure": row.name}
-                )
-            which = {f"the_{name}": row._mapping[name] for name in _MEASURE_KEY}
-            joined.append(which | {"cell": made[key]["id"]})
-    hold_cells(target, list(made.values()), left)
-    if joined:
-        same = (measures.c[name] == sa.bindparam(f"the_{name}") for name in _MEASURE_KEY)
-        update = sa.update(measures).where(*same).values(cell_id=sa.bindparam("cell"))
-        target.execute(update, joined)
-    update_sums(target, {*left, *(row["cell"] for row in joined)})
 
 
 def _add_overlaps(target: sa.Connection, jobs: Sequence[Job]) -> None:

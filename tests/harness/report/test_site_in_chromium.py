@@ -4,13 +4,13 @@ import csv
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from lcma.db.query import run_sql
 from lcma.harness.place import find_place
@@ -50,10 +50,22 @@ class Watched:
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        self.page.on("request", lambda request: self.asked.append(request.url))
+        self._ears: dict[Any, Callable[[Any], None]] = {
+            "console": lambda message: self.said.append(message.text),
+            "pageerror": lambda error: self.said.append(str(error)),
+            "dialog": lambda dialog: self.said.append(dialog.message),
+            "request": lambda request: self.asked.append(request.url),
+        }
+        for event, hear in self._ears.items():
+            self.page.on(event, hear)
+
+    def leave(self, blank: str) -> Page:
+        """Return the page as good as new: without state, listeners or anything to see."""
+        self.page.evaluate("sessionStorage.clear()")
+        for event, hear in self._ears.items():
+            self.page.remove_listener(event, hear)
+        self.page.goto(blank)
+        return self.page
 
     def open(self, path: str) -> Page:
         self.page.goto(f"{self.root}/{path}", wait_until="load")
@@ -68,9 +80,26 @@ class Watched:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-features=SpareRendererForSitePerProcess"],
+        )
         yield found
         found.close()
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(120_000)  # of a wait that is over as soon as it can be
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def idle() -> list[Page]:
+    """Pages that no test uses now: a new one is a new process, which took half of the time."""
+    return []
 
 
 @pytest.fixture(scope="module")
@@ -89,23 +118,24 @@ def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def visit(browser: Browser, exported: Path) -> Iterator[Any]:
+def visit(
+    profile: BrowserContext, idle: list[Page], exported: Path, tmp_path: Path
+) -> Iterator[Any]:
     """Opens the site from its folder, cut off from any network."""
-    contexts = []
+    views = []
 
     def view(scheme: Any = "light", width: int = 1280, root: str | None = None) -> Watched:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800},
-            color_scheme=scheme,
-            offline=root is None or root.startswith("file:"),
-        )
-        context.set_default_timeout(120_000)  # of a wait that is over as soon as it can be
-        contexts.append(context)
-        return Watched(context.new_page(), root or exported.as_uri())
+        profile.set_offline(root is None or root.startswith("file:"))
+        page = idle.pop() if idle else profile.new_page()
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        views.append(Watched(page, root or exported.as_uri()))
+        return views[-1]
 
     yield view
-    for context in contexts:
-        context.close()
+    blank = tmp_path / "blank.html"
+    blank.touch()
+    idle += [one.leave(blank.as_uri()) for one in views]
 
 
 def budgets(page: Page) -> list[str]:
