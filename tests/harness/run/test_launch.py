@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lcma.db.store import Store
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.local import LocalExecutor
@@ -120,6 +121,19 @@ def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> No
     assert store.attempts().outcome.tolist() == ["done"] * 9
 
 
+def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
+    """SIGKILL to the first worker that trains, soon after it began."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for job in store.running_jobs():
+            time.sleep(0.3)  # a heartbeat would tell its step when such a training is over
+            if command_lines is not None:
+                command_lines.append(Path(f"/proc/{job.pid}/cmdline").read_text())
+            os.kill(job.pid, signal.SIGKILL)
+            return
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_stack_of_a_killed_worker_is_run_again_in_halves(registered, executor) -> None:
@@ -128,16 +142,7 @@ def test_the_stack_of_a_killed_worker_is_run_again_in_halves(registered, executo
     matrix = {"factorization": "conventional"}
     store, nodes = registered({"matrix": matrix, "recipe": recipe, "seeds": 4})
 
-    def kill() -> None:
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
-            running = [job for job in store.running_jobs() if job.step > 0]
-            if running:
-                os.kill(running[0].pid, signal.SIGKILL)
-                return
-            time.sleep(0.05)
-
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=_kill_one, args=[store])
     killer.start()
     display = Silent()
     slot = _OneSlot(executor)
@@ -160,21 +165,8 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
         }
     )
     nodes = with_long_leases(nodes)
-    job_id = nodes[0].work.job_id
     command_lines: list[str] = []
-
-    def kill() -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            job = store.job(job_id)
-            if job.state == "running":
-                time.sleep(2)  # a heartbeat tells the step later than such a training may end
-                command_lines.append(Path(f"/proc/{job.pid}/cmdline").read_text())
-                os.kill(job.pid, signal.SIGKILL)
-                return
-            time.sleep(0.05)
-
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=_kill_one, args=[store, command_lines])
     killer.start()
     ended = Launch(store, nodes, executor, Silent()).run()
     killer.join()
