@@ -122,7 +122,7 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
 def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
     asked = recipe(name)
     six = stepped(asked, range(6))
-    for numbers in ([2], [0, 1, 2], [1, 2, 3, 4], [5, 2, 0, 4, 1], [4, 5, 3, 2, 1, 0]):
+    for numbers in ([2], [1, 2, 3, 4], [5, 2, 0, 4, 1]):
         found = stepped(asked, numbers)
         assert [(n, unequal(found[n], six[n])) for n in numbers if unequal(found[n], six[n])] == []
 
@@ -209,8 +209,8 @@ def train(members: Sequence[Watched], until: int) -> None:
 def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> None:
     asked = recipe(select="best", holdout_every=10)
     undisturbed = company(tmp_path / "undisturbed", asked, range(6))
-    train(undisturbed, 40)
-    assert [one.left for one in undisturbed] == [[(40, None)]] * 6
+    train(undisturbed, 30)
+    assert [one.left for one in undisturbed] == [[(30, None)]] * 6
 
     full = StorageError("the disk is full")
     unsaved: list[StorageError] = []
@@ -222,8 +222,8 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
         tmp_path / "with trouble",
         asked,
         range(6),
-        stop={1: lambda: members[1].trainer.step == 20},
-        over={2: lambda: members[2].trainer.step == 30},
+        stop={1: lambda: members[1].trainer.step == 10},
+        over={2: lambda: members[2].trainer.step == 20},
         unsaved={3: unsaved.append},
         last={4: fail},
     )
@@ -232,17 +232,17 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
     first = next(poisoned.flow.parameters())
     with torch.no_grad():
         first.fill_(float("nan"))
-    train(members, 40)
+    train(members, 30)
 
     (step, why), *rest = members[0].left
     assert (step, type(why), rest) == (10, DivergedError, [])
     assert "not finite at step 1;" in str(why)
-    assert [(step, type(why)) for step, why in members[1].left] == [(20, StoppedError)]
-    assert [(step, type(why)) for step, why in members[2].left] == [(30, OutOfTimeError)]
-    assert members[3].left == [(40, full)]
-    assert unsaved == [full] * 3
-    assert members[4].left == [(40, full)]
-    assert members[5].left == [(40, None)]
+    assert [(step, type(why)) for step, why in members[1].left] == [(10, StoppedError)]
+    assert [(step, type(why)) for step, why in members[2].left] == [(20, OutOfTimeError)]
+    assert members[3].left == [(30, full)]
+    assert unsaved == [full] * 2
+    assert members[4].left == [(30, full)]
+    assert members[5].left == [(30, None)]
     for number in (3, 4, 5):
         assert unequal(weights(members[number].trainer), weights(undisturbed[number].trainer)) == []
         assert members[number].curve == undisturbed[number].curve
@@ -250,8 +250,8 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
 
     # Those that left go on elsewhere, in other company, and end with the same bits.
     again = company(tmp_path / "with trouble", asked, [2])
-    assert again[0].trainer.step == 30
-    train(again, 40)
+    assert again[0].trainer.step == 20
+    train(again, 30)
     assert unequal(weights(again[0].trainer), weights(undisturbed[2].trainer)) == []
 
 
@@ -263,10 +263,7 @@ def test_members_begin_at_one_step(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
-    few, many = (
-        company(tmp_path / "1", recipe(), [0]),
-        company(tmp_path / "12", recipe(), range(12)),
-    )
+    few, many = (company(tmp_path / str(n), recipe(), range(n)) for n in (1, 6))
     for members in (few, many):
         train(members, 20)
     sizes = [max(f.bytes for f in one[0].member.folder.folder.files()) for one in (few, many)]
