@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 FLOWS = tuple(catalog.flows())
 FACTORIZATIONS = ("channel", "none")
 SHORT: dict[str, dict[str, int]] = {
-    "realnvp": {"checkerboard_couplings": 2, "channel_couplings": 2, "last_couplings": 2},
+    "realnvp": {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1},
     "glow": {"steps": 1},
-    "iresnet": {"blocks": 1},
-    "resflow": {"blocks": 1},
+    "iresnet": {"blocks": 1, "eval_terms": 2},
+    "resflow": {"blocks": 1, "eval_terms": 2},
 }
 """A layer of each kind, since each kernel costs without data as much as with it."""
 CALLS = ("forward", "forward at splits", "encode", "decode", "sample", "contributions")

@@ -113,7 +113,7 @@ class Workshop:
         """With an average, flips, clipping, L2 and a choice by the holdout part."""
         asked = {"learning_rate": 3e-3, "batch": 8, "flips": True, "clip": 1.0, "l2": 1e-4}
         wanted = {
-            "steps": 60,
+            "steps": 40,
             "ema": 0.9,
             "select": "best",
             "holdout_every": 10,
@@ -151,7 +151,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
-    """A run of 60 steps by kind, left alone."""
+    """A run of 40 steps by kind, left alone."""
     found: dict[str, Run] = {}
     workshop = Workshop(tmp_path_factory.mktemp("undisturbed"))
 
@@ -160,7 +160,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run
             made: Run = getattr(workshop, kind)(kind)
             with pytest.MonkeyPatch.context() as patch:  # however slow the machine is
                 patch.setattr("lcma.harness.train.trainer._SHORTEST", math.inf)
-                assert made.go(60)
+                assert made.go(40)
             found[kind] = made
         return found[kind]
 

@@ -23,8 +23,8 @@ SMALL: dict[str, dict[str, int]] = {
     "realnvp": {
         "width": 4,
         "blocks": 0,
-        "checkerboard_couplings": 2,
-        "channel_couplings": 2,
+        "checkerboard_couplings": 1,
+        "channel_couplings": 1,
         "last_couplings": 1,
     },
     "glow": {"steps": 1, "width": 8},

@@ -31,8 +31,8 @@ def differences(a: Any, b: Any, where: str = "state") -> list[str]:
 
 
 STOPS = [
-    [3, 12, 13, 20, 29, 29, 30, 55],
-    *(pytest.param(one, marks=pytest.mark.slow) for one in ([1], [9], [10], [11], [37], [59])),
+    [3, 12, 20, 29, 29, 35],
+    *(pytest.param(one, marks=pytest.mark.slow) for one in ([1], [9], [10], [11], [30], [39])),
 ]
 
 
@@ -48,7 +48,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(
         run = getattr(workshop, kind)("same")
         run.metrics = metrics
         torch.manual_seed(stop_at or 99)  # a node's global generator must not matter
-        finished = run.go(60, stop_at=stop_at, checkpoint_seconds=0)
+        finished = run.go(40, stop_at=stop_at, checkpoint_seconds=0)
         assert finished == (stop_at is None)
         if stop_at is not None:
             saved = [found.step for found in run.folder.list()]
@@ -78,21 +78,21 @@ def test_other_seeds_and_other_orders_end_elsewhere(workshop: Any, undisturbed: 
 
 
 def test_a_chain_of_budgets_is_one_run(workshop: Any, undisturbed: Any) -> None:
-    for budget in (20, 30, 60):
+    for budget in (10, 20, 40):
         run = workshop.pretraining("chain")
-        assert run.trainer.resume(run.folder, budget) == {20: 0, 30: 20, 60: 30}[budget]
+        assert run.trainer.resume(run.folder, budget) == {10: 0, 20: 10, 40: 20}[budget]
         assert run.go(budget, checkpoint_seconds=math.inf)
     assert differences(run.trainer.state(), undisturbed("pretraining").trainer.state()) == []
-    assert [(f.step, f.kept) for f in run.folder.list()] == [(20, True), (30, True), (60, True)]
+    assert [(f.step, f.kept) for f in run.folder.list()] == [(10, True), (20, True), (40, True)]
     again = workshop.pretraining("chain")
-    assert again.trainer.resume(again.folder, 50) == 30, "not beyond what is asked for"
+    assert again.trainer.resume(again.folder, 30) == 20, "not beyond what is asked for"
 
 
 def test_windows_end_on_round_steps_after_a_budget_that_is_not(workshop: Any) -> None:
     assert workshop.pretraining("odd").go(15)
     run = workshop.pretraining("odd")
-    assert run.go(50)
-    assert run.progress == [20, 30, 40, 50]
+    assert run.go(40)
+    assert run.progress == [20, 30, 40]
 
 
 def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
@@ -107,14 +107,14 @@ def test_a_budget_of_no_steps_is_the_initialized_flow(workshop: Any) -> None:
 
 def test_training_leaves_its_last_checkpoints_alone(workshop: Any) -> None:
     run = workshop.training("a")
-    assert run.go(40, checkpoint_seconds=0)
-    assert [(f.step, f.kept) for f in run.folder.list()] == [(30, False), (40, False)]
-    assert run.progress == [10, 20, 30, 40]
-    assert run.trainer.images_seen == 320
+    assert run.go(30, checkpoint_seconds=0)
+    assert [(f.step, f.kept) for f in run.folder.list()] == [(20, False), (30, False)]
+    assert run.progress == [10, 20, 30]
+    assert run.trainer.images_seen == 240
 
 
 def test_without_checkpoint_seconds_a_short_run_saves_at_its_end_alone(undisturbed: Any) -> None:
-    assert [f.step for f in undisturbed("training").folder.list()] == [60]
+    assert [f.step for f in undisturbed("training").folder.list()] == [40]
 
 
 def test_a_checkpoint_holds_the_curves_up_to_its_step(workshop: Any) -> None:
@@ -126,8 +126,8 @@ def test_a_checkpoint_holds_the_curves_up_to_its_step(workshop: Any) -> None:
         curves=lambda: {"job": {"all": torch.tensor(reported, dtype=torch.float64)}},
         checkpoint_seconds=0,
     )
-    run.trainer.run(30, run.folder, hooks)
-    for until in (30, 29):
+    run.trainer.run(20, run.folder, hooks)
+    for until in (20, 19):
         resumed = workshop.training("a")
         step = resumed.trainer.resume(resumed.folder, until)
         found = list(map(tuple, resumed.trainer.curves["job"]["all"].tolist()))
@@ -155,7 +155,7 @@ def test_a_checkpoint_of_the_format_before_whole_curves_is_resumed(
 def test_training_lowers_the_loss(undisturbed: Any) -> None:
     for kind in ("pretraining", "training"):
         metrics = undisturbed(kind).metrics
-        assert metrics["train_bits_per_dim", 60] < metrics["train_bits_per_dim", 10]
+        assert metrics["train_bits_per_dim", 40] < metrics["train_bits_per_dim", 10]
 
 
 def test_a_metric_is_the_mean_loss_of_its_window(workshop: Any) -> None:
@@ -230,7 +230,8 @@ def test_the_average_follows_the_weights(workshop: Any) -> None:
 @pytest.mark.parametrize("decay", [0.9, 0.95, 0.9999])
 def test_the_average_has_the_same_index_tables(decay: float, workshop: Any) -> None:
     run = workshop.training("a", flow=workshop.flow("actnorm", splits=2), training={"ema": decay})
-    assert run.go(20)
+    run.trainer.start()
+    run.trainer.run(4, run.folder, Hooks())
     pairs = zip(run.trainer.flow.layers, run.trainer.evaluated.layers, strict=True)
     tables = [(a, b) for a, b in pairs if isinstance(a, Split)]
     assert len(tables) == 2
@@ -242,7 +243,7 @@ def test_the_average_has_the_same_index_tables(decay: float, workshop: Any) -> N
 def test_the_best_weights_are_those_of_the_least_holdout_value(undisturbed: Any) -> None:
     run = undisturbed("training")
     values = {step: v for (name, step), v in run.metrics.items() if name.startswith("holdout")}
-    assert sorted(values) == [10, 20, 30, 40, 50, 60]
+    assert sorted(values) == [10, 20, 30, 40]
     least = min(values, key=lambda step: values[step])
     best = run.trainer.best
     assert best["step"] == least
@@ -319,12 +320,13 @@ def test_the_rate_warms_up_and_stays(workshop: Any) -> None:
 def test_the_rate_falls_to_zero_over_the_last_part(
     workshop: Any, schedule: str, shares: list[float]
 ) -> None:
-    """Of eight steps the last four; also after the training was resumed."""
+    """Of eight steps the last four; also after the training was resumed on the way down."""
     settings = {"steps": 8, "schedule": schedule, "holdout_every": None, "select": "last"}
     rates = []
     for step in range(1, 9):
-        run = workshop.training("a", training=settings, learning_rate=0.008)
-        run.trainer.resume(run.folder, at_most=8)
+        if step in (1, 7):
+            run = workshop.training("a", training=settings, learning_rate=0.008)
+            run.trainer.resume(run.folder, at_most=8)
         run.trainer.run(step, run.folder, Hooks())
         (rate,) = {group["lr"] for group in run.trainer.optimizer.param_groups}
         rates.append(rate)
@@ -399,11 +401,11 @@ def fed(run: Any, steps: int) -> torch.Tensor:
 
 
 def test_flips_mirror_about_half_of_the_images(workshop: Any) -> None:
-    plain = fed(workshop.training("plain", flips=False, training={"select": "last"}), 20)
-    flipped = fed(workshop.training("flipped", training={"select": "last"}), 20)
+    plain = fed(workshop.training("plain", flips=False, training={"select": "last"}), 10)
+    flipped = fed(workshop.training("flipped", training={"select": "last"}), 10)
     order = workshop.training("order").trainer.order
     images = workshop.images()
-    for step in range(20):
+    for step in range(10):
         assert torch.equal(plain[step], images.gather(order.indices(step)))
     mirrored = (flipped == plain.flip(-1)).flatten(2).all(2)
     assert bool((mirrored | (flipped == plain).flatten(2).all(2)).all())
