@@ -5,7 +5,7 @@ in ``at_identity``; if its log-determinant is no estimate it is named in EXACT.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -211,25 +211,25 @@ FEW = ("none", "channel", "random", "HL")
 """No factorization, a fixed one, one by the seed and one by maps."""
 
 
-def cases(models: Iterable[tuple[str, Model]]) -> list[Any]:
-    """Parameters for a fixture: every model under every factorization. A short run has all of one
-    model, a few of one of each other flow, and one of the others: a factorization is an index
-    table, whatever the flow and its settings."""
+def cases(models: Iterable[tuple[str, Model]], few: Sequence[str] | None = FEW) -> list[Any]:
+    """Parameters for a fixture: every model under every factorization. A short run has ``few`` of
+    one model (None: all, where tables are the question), two of one of each other flow, and one of
+    the others: a factorization is an index table, whatever the flow and its settings."""
+
+    def is_short(model: Model, factorization: str) -> bool:
+        if model is LARGEST["realnvp"]:
+            return few is None or factorization in few
+        return factorization in (("none", "random") if model in LARGEST.values() else ("random",))
+
     return [
         pytest.param(
             Case(model, factorization),
             id=f"{name}-{factorization}",
-            marks=() if _short(model, factorization) else pytest.mark.slow,
+            marks=() if is_short(model, factorization) else pytest.mark.slow,
         )
         for name, model in models
         for factorization in factorizations(model)
     ]
-
-
-def _short(model: Model, factorization: str) -> bool:
-    if model is LARGEST["realnvp"]:
-        return True
-    return factorization in (FEW if model in LARGEST.values() else ("random",))
 
 
 @torch.no_grad()
@@ -318,6 +318,13 @@ def factorized(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(params=[c for c in cases(LARGEST.items()) if c.values[0].factorization != "none"])
 def split(request: pytest.FixtureRequest) -> Case:
     """The same without `none`."""
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(params=cases(CONFIGURATIONS.items(), few=None))
+def tabled(request: pytest.FixtureRequest) -> Case:
+    """Every configuration under every factorization, for what tables decide."""
     found: Case = request.param
     return found
 

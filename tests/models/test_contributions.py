@@ -179,11 +179,11 @@ def test_sums_agree_in_float32(case: Any) -> None:
         assert float(wrong.max()) > 1e-6
 
 
-def test_what_has_left_keeps_what_it_had(case: Any) -> None:
+def test_what_has_left_keeps_what_it_had(tabled: Any) -> None:
     """Dimensions that left at a split get nothing from the layers after it."""
-    flow = case.lively()
+    flow = tabled.lively()
     with torch.no_grad():
-        found = flow.contributions(case.images(), case.noise())
+        found = flow.contributions(tabled.images(), tabled.noise())
     maps = [*found.at_splits, found.total]
     for k, ids in enumerate(flow.latent_ids[:-1]):
         gone = ids.flatten()

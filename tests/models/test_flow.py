@@ -18,26 +18,26 @@ from lcma.sweeps.architectures import RealNVPArchitecture
 from lcma.sweeps.recipe import Model
 
 
-def test_latents_are_a_permutation_of_the_input(case: Any) -> None:
-    flow = case.build()
-    m = case.model
+def test_latents_are_a_permutation_of_the_input(tabled: Any) -> None:
+    flow = tabled.build()
+    m = tabled.model
     ids = [i.flatten() for i in flow.latent_ids]
     assert sorted(torch.cat(ids).tolist()) == list(range(flow.dimensions))
-    if case.factorization == "none":
+    if tabled.factorization == "none":
         assert [len(i) for i in ids] == [flow.dimensions]
     else:
         halves = [flow.dimensions >> k for k in range(1, m.splits + 1)]
         assert [len(i) for i in ids] == [*halves, halves[-1]]
-    latents = flow.eval().encode(case.images(2), case.noise())
+    latents = flow.eval().encode(tabled.images(2), tabled.noise())
     assert [z.shape[1:] for z in latents] == flow.latent_shapes
 
 
-def test_latent_ids_say_where_each_dimension_went(case: Any) -> None:
+def test_latent_ids_say_where_each_dimension_went(tabled: Any) -> None:
     """In a flow whose layers change nothing, a latent holds the input at the ids it names."""
-    flow = case.idle()
+    flow = tabled.idle()
     with torch.no_grad():
-        z = flow.layers[1](case.continuous(flow, 2))[0].flatten(1)
-        latents = flow.encode(case.images(2), case.noise())
+        z = flow.layers[1](tabled.continuous(flow, 2))[0].flatten(1)
+        latents = flow.encode(tabled.images(2), tabled.noise())
     for latent, ids in zip(latents, flow.latent_ids, strict=True):
         assert torch.allclose(latent.flatten(1), z[:, ids.flatten()], rtol=0, atol=1e-12)
 
@@ -164,10 +164,10 @@ def test_flows_that_differ_in_tables_start_from_equal_weights(split: Any) -> Non
     assert all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def test_the_table_seed_moves_random_tables_alone(factorized: Any) -> None:
-    first, other = factorized.build(3, table_seed=1), factorized.build(3, table_seed=2)
+def test_the_table_seed_moves_random_tables_alone(tabled: Any) -> None:
+    first, other = tabled.build(3, table_seed=1), tabled.build(3, table_seed=2)
     moved = [k for k, v in first.state_dict().items() if not torch.equal(v, other.state_dict()[k])]
-    if factorized.factorization.startswith("random"):
+    if tabled.factorization.startswith("random"):
         assert moved
         assert all(k.endswith(("index", "inverse_index")) for k in moved)
     else:

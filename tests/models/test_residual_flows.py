@@ -67,7 +67,7 @@ def latents(flow: Flow, x: Tensor) -> Tensor:
     return torch.cat([*left, z.flatten(1)], dim=1)
 
 
-@pytest.mark.slow_on("conventional")
+@pytest.mark.slow_on("conventional", "Residual Flow-none", "squeezed-none")
 @pytest.mark.parametrize("factorization", ["conventional", "random", "none"])
 def test_the_exact_series_sums_to_the_dense_log_determinant(
     chosen: Model, factorization: str

@@ -214,7 +214,7 @@ def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> N
             stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     for run in runs:
         assert run.stdout is not None
@@ -224,7 +224,7 @@ def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> N
         run.stdin.write("go\n")
         run.stdin.flush()
     outputs = [run.communicate(timeout=60) for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], outputs
+    assert [run.returncode for run in runs] == [0, 0], outputs
     prepared = load("cifar10", root)
     prepared.verify()
     assert {out.strip() for out, _ in outputs} == {prepared.manifest.digest}
@@ -283,7 +283,7 @@ except UserError as error:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
-@pytest.mark.parametrize("limit", [0, 100, 50_000])
+@pytest.mark.parametrize("limit", [0, pytest.param(100, marks=pytest.mark.slow), 50_000])
 def test_no_room_leaves_earlier_sets_untouched(tmp_path: Path, batches: Path, limit: int) -> None:
     earlier = prepare("cifar10", tmp_path / "root", source=batches)
     run = python(FULL, tmp_path / "root", limit)

@@ -40,7 +40,7 @@ def prepared(photos_root: Path) -> data.Prepared:
 def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
     """Small enough to compile; with an average and a holdout part."""
     asked = {
-        "model": {"architecture": SMALL[flow]},
+        "model": {"splits": 1, "architecture": SMALL[flow]},
         "optimization": {"stacked": False} | optimization,
         "training": {"steps": 20, "ema": 0.9, "select": "best", "holdout_every": 10},
     }
