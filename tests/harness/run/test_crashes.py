@@ -66,7 +66,9 @@ class Resumed(Fragile):
 @pytest.fixture
 def run(one_trial: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[EndedJobs, db.Store]]:
     def run(lost: Lost, steps: list[int], lease: float) -> tuple[EndedJobs, db.Store]:
-        store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=lease)
+        store, node = one_trial(
+            f"sqlite:///{tmp_path / 'crashes.db'}", steps=10, watch=10, lease=lease
+        )
         ended = Launch(store, [node], Fragile(store, lost, steps), Told()).run()
         return ended, store
 

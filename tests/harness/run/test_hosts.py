@@ -47,7 +47,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]:
-    return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}")
+    return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
 
 
 def make_hosts(store: db.Store, executor: Inline, told: Told, place: Place) -> Hosts:

@@ -64,9 +64,9 @@ def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any
 def test_chains_that_wait_keep_no_others_from_being_handed_out(
     registered: Registered, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(launches, "WINDOW", 3)
+    monkeypatch.setattr(launches, "WINDOW", 2)
     few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
-    store, nodes = registered({"matrix": few, "seeds": 3, **SHORT})
+    store, nodes = registered({"matrix": few, "seeds": 2, **SHORT})
     executor = run(store, nodes)
-    assert (executor.most_free, executor.most_chained) == (3, 3)
-    assert len(executor.titles) == len(nodes) == 3 * (3 + 3 + 1)
+    assert (executor.most_free, executor.most_chained) == (2, 2)
+    assert len(executor.titles) == len(nodes) == 2 * (3 + 3 + 1)

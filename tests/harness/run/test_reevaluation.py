@@ -67,7 +67,7 @@ def trained_once(tmp_path_factory, photos_root: Path):
             "recipe": {
                 "model": {"splits": 1, "architecture": ARCHITECTURES[flow]},
                 "optimization": {"batch": 8, "stacked": False},
-                "training": {"steps": 20},
+                "training": {"steps": 10},
             },
         }
         plan = make_plan(specs.check(spec, "test"), place, None)
@@ -166,7 +166,7 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     assert attempts.protocol.isna().tolist() == [True, False]
     last = attempts.iloc[-1]
     assert (last.protocol, last.outcome, last.owner) == ("published", "done", "evaluator")
-    assert (last.token, last.first_step, last.last_step) == (2, 20, 20)
+    assert (last.token, last.first_step, last.last_step) == (2, 10, 10)
     assert last.started <= last.ended
     assert dataclasses.replace(here.store.job(job.id), token=job.token) == job
 
@@ -433,14 +433,14 @@ def test_trials_without_weights_are_one_line(measured) -> None:
 
 
 def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> None:
-    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    code, out, err = measured.measure("kid", "--samples=20", "--json")
     assert (code, err) == (0, "")
     (row,) = json.loads(out)
     assert row["protocol"].startswith("efficientnet-lite0-")
     assert LITE0.sha256 in row["protocol_body"]
     found = row["measures"]
-    assert (found["kid"]["images"], found["kid_halfway"]["images"]) == (30, 15)
-    assert (found["path_length"]["images"], found["kid_pixels_halfway"]["images"]) == (30, 15)
+    assert (found["kid"]["images"], found["kid_halfway"]["images"]) == (20, 10)
+    assert (found["path_length"]["images"], found["kid_pixels_halfway"]["images"]) == (20, 10)
     assert found["kid"]["value"] > found["kid_noise_5"]["value"]
     assert abs(found["kid_null"]["value"]) < found["kid"]["value"]
     assert "holdout_kid" in found
@@ -449,7 +449,7 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
     assert found["path_length"]["standard_error"] > 0
     assert "bits_per_dim" not in found
     for by, said in (
-        ("kid", "Controls of kid on 30 "),
+        ("kid", "Controls of kid on 20 "),
         ("kid_halfway", "Control that has to be"),
         ("path_length", "Control that has to be"),
     ):
@@ -457,21 +457,21 @@ def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> No
         (group,) = json.loads(out)["groups"]
         assert (code, group["protocol"]) == (0, row["protocol"])
         assert any(note.startswith(said) for note in group["notes"])
-    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    code, out, err = measured.measure("kid", "--samples=20", "--json")
     (again,) = json.loads(out)
     assert (again["new"], again["measures"]) == (False, found)
     forget(measured, "%halfway")  # as an earlier version left it
-    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    code, out, err = measured.measure("kid", "--samples=20", "--json")
     (again,) = json.loads(out)
     assert (again["new"], again["measures"]) == (True, found)
-    code, out, err = measured.measure("kid", "--samples=40")
+    code, out, err = measured.measure("kid", "--samples=21")
     assert (code, err) == (0, "")
-    assert "have kid by 30 samples, in tables of their own: --samples 30 puts" in out
+    assert "have kid by 20 samples, in tables of their own: --samples 20 puts" in out
     code, out, _ = measured.board("--by", "kid", "--json")
     assert len(json.loads(out)["groups"]) == 2
     forget(measured, "%halfway")
     measured.weights.unlink()
-    code, out, err = measured.measure("kid", "--samples=30", "--json")
+    code, out, err = measured.measure("kid", "--samples=20", "--json")
     (again,) = json.loads(out)
     assert (code, again["new"]) == (0, False)
     assert "kid_halfway" not in again["measures"]

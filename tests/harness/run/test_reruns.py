@@ -29,7 +29,7 @@ BUDGETS = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 2
 
 
 class Runs:
-    """A small sweep in a database of one engine, all of it done once."""
+    """A small sweep in a database of one engine."""
 
     def __init__(self, place: Place, change: dict[str, Any] = BUDGETS) -> None:
         self.place, self.store = place, db.connect(place.db)
@@ -71,20 +71,37 @@ class Runs:
             connection.execute(sa.text(statement))
 
 
+@pytest.fixture(scope="module")
+def done_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
+    """A folder with the sweep, all of it done once."""
+    folder = tmp_path_factory.mktemp("done")
+    runs = Runs(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root))
+    assert runs.run() == ["done"] * 5
+    runs.store.close()
+    return folder
+
+
 @pytest.fixture
-def runs(place: Place, spools: Path) -> Runs:
+def runs(place: Place, spools: Path, done_once: Path) -> Runs:
+    """The same in a place of its own."""
+    shutil.copytree(done_once, place.runs.parent, dirs_exist_ok=True)
     return Runs(place)
 
 
 @pytest.fixture
-def anywhere(place: Place, spools: Path, new_url: Callable[[Stage], str]) -> Runs:
+def anywhere(place: Place, new_url: Callable[[Stage], str], request: pytest.FixtureRequest) -> Runs:
     """The same on each engine."""
-    return Runs(dataclasses.replace(place, db=new_url("empty")))
+    url = new_url("empty")
+    if url.startswith("sqlite"):
+        return request.getfixturevalue("runs")
+    request.getfixturevalue("spools")
+    runs = Runs(dataclasses.replace(place, db=url))
+    runs.run()
+    return runs
 
 
 def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> None:
     runs = anywhere
-    runs.run()
     first, before = runs.bits("trial None"), runs.folders()
     runs.rerun("trial None", why="old code")
     assert runs.bits("trial None") == first
@@ -101,7 +118,6 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
 
 
 def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
-    runs.run()
     trial = runs.works["trial None"].trial
     assert trial is not None
     runs.rerun("trial None")
@@ -116,7 +132,6 @@ def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
 
 
 def test_what_is_run_anew_now_is_not_evaluated(runs: Runs) -> None:
-    runs.run()
     trial = runs.works["trial None"].trial
     assert trial is not None
     runs.rerun("trial None")
@@ -146,7 +161,6 @@ def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
 @pytest.mark.slow_on("postgresql")
 def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> None:
     runs = anywhere
-    runs.run()
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
     assert runs.run() == ["done"] * 5
     attempts = runs.store.job_attempts([runs.works["segment 20"].job_id])
@@ -160,22 +174,22 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
 
 
 def test_a_longer_budget_goes_on_from_the_rerun(runs: Runs, place: Place) -> None:
-    runs.run()
-    runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
+    runs.rerun("segment 10", "segment 20")
     runs.run()
     pretraining = runs.works["segment 10"].pretraining
     assert pretraining is not None
     (old,) = (n for n in runs.folders() if n.startswith(pretraining.id) and n.count("-") == 1)
     shutil.rmtree(place.runs / old)
     more = Runs(place, merged(BUDGETS, {"matrix": {"budget": [10, 20, 30]}}))
-    assert set(more.run()) == {"done"}
+    assert run_work(more.works["segment 30"]).ending == "done"
     (attempt,) = more.store.job_attempts([more.works["segment 30"].job_id])
     assert (attempt.first_step, attempt.last_step) == (20, 30)
 
 
 def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    place: Place, spools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    runs = Runs(place)
     segment, trial = runs.works["segment 10"], runs.works["trial 10"]
     assert run_work(segment).ending == "done"
     _die_at(monkeypatch, 15, trial)
@@ -207,7 +221,6 @@ def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
 def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs.run()
     first = runs.bits("trial None")
     runs.change("UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
     runs.rerun("trial None")
@@ -220,7 +233,6 @@ def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
 
 
 def test_files_of_reruns_are_known_and_stay_while_rows_name_them(runs: Runs) -> None:
-    runs.run()
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20", "trial None")
 
     def collect(**asked: Any) -> list[str]:
@@ -242,7 +254,6 @@ def test_files_of_reruns_are_known_and_stay_while_rows_name_them(runs: Runs) -> 
 
 
 def test_a_plan_and_a_board_keep_what_is_current(runs: Runs) -> None:
-    runs.run()
     spec = specs.check(merged(SMALL, BUDGETS), "test")
     runs.rerun("trial None")
 

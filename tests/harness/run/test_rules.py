@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -22,11 +23,11 @@ from lcma.harness.place import Place
 from lcma.harness.report.gallery import draw_sweep
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.run import worker
-from lcma.harness.run.plan import Node
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.stacks import find_shapes
 from lcma.harness.run.verification import verify
 from lcma.harness.run.weights import load_trained
-from lcma.harness.run.work import Report
+from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_work, run_works
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -190,34 +191,35 @@ class Killed(SystemExit):
     """The death of a worker."""
 
 
-@pytest.mark.parametrize("dies_at", [15, 20, 35])
-def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
-    registered: Registered,
-    place: Place,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    dies_at: int,
-) -> None:
-    """At 20 the second part has no checkpoint yet, and the end of the first one is gone on from."""
-    store, nodes = registered(sweep_of("self", matrix={"budget": [30, 50]}))
-    work = next(node.work for node in nodes if node.work.job.budget == 50)
-    copy_plan(place.db, tmp_path / "other.db")
-    steps = 0
-    step = Trainer._one_step
+def die_at(monkeypatch: pytest.MonkeyPatch, work: Work, step: int) -> None:
+    """Run a work until its worker dies after so many steps, and its lease is over."""
+    one_step, steps = Trainer._one_step, 0
 
     def dying(trainer: Trainer) -> Any:
         nonlocal steps
-        if steps == dies_at:
+        if steps == step:
             raise Killed
         steps += 1
-        return step(trainer)
+        return one_step(trainer)
 
-    monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-    with pytest.raises(Killed):
-        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_one_step", dying)
+        patch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(Killed):
+            run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
     time.sleep(0.3)
+
+
+def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
+    registered: Registered, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its first part, then when the second one has no checkpoint yet, so that the end of the
+    first is gone on from, then in the second."""
+    store, nodes = registered(sweep_of("self", matrix={"budget": 30}))
+    work = nodes[0].work
+    copy_plan(place.db, tmp_path / "other.db")
+    for steps in (12, 7, 14):
+        die_at(monkeypatch, work, steps)
     assert run_work(work).ending == "done"
     elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
     assert run_work(replace(work, place=elsewhere)).ending == "done"
@@ -228,15 +230,15 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
         assert np.array_equal(one, undisturbed)
     curves = [at.metrics(work.job_id, "train_bits_per_dim") for at in (store, other)]
     assert curves[0] == curves[1]
-    assert [point.step for point in curves[0]] == [10, 20, 25, 35, 45, 50]
+    assert [point.step for point in curves[0]] == [10, 15, 25, 30]
     went_on = store.attempts().sort_values("token").first_step.tolist()
-    assert went_on[1] == {15: 10, 20: 20, 35: 35}[dies_at]
+    assert went_on == [0, 10, 15, 25]
     assert check_integrity(store.database).findings == ()
 
 
 def test_self_in_stacks(registered: Registered, place: Place) -> None:
     """Members of a stack find tables of their own, with the bits of any other stack."""
-    change = {"matrix": {"budget": 20}, "seeds": [0, 1, 2]}
+    change = {"matrix": {"budget": 20}, "seeds": 2}
     change |= {"recipe": {"optimization": {"stacked": True}}}
     store, nodes = registered(sweep_of(["self", "low"], **change))
     shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
@@ -247,9 +249,9 @@ def test_self_in_stacks(registered: Registered, place: Place) -> None:
     ]
     assert len({shapes[work.job_id] for work in segments}) == 1
     assert len(set(shapes.values())) == 3, "self, the flow without splits, and trainings"
-    assert [r.ending for r in run_works(segments)] == ["done"] * 3
+    assert [r.ending for r in run_works(segments)] == ["done"] * 2
     found = [read_maps(store, work, "cumulative") for work in segments]
-    assert len({maps[1].tobytes() for maps in found}) == 3
+    assert len({maps[1].tobytes() for maps in found}) == 2
     copy_plan(place.db, place.runs.with_name("alone.db"))
     alone = replace(
         place,
@@ -294,23 +296,49 @@ def test_each_budget_of_self_is_a_pretraining_of_its_own() -> None:
 
 
 ONLINE: dict[str, Any] = {
-    "maps": {"online": {"every": 10, "share": 0.3}},
-    "training": {"steps": 60, "ema": 0.9, "select": "best", "holdout_every": 10},
+    "maps": {"online": {"every": 10, "share": 0.3, "freeze": 0.25}},
+    "training": {"steps": 40, "ema": 0.9, "select": "best", "holdout_every": 10},
 }
 
 
-def test_online_leaves_the_tables_that_its_flow_has(registered: Registered) -> None:
-    store, nodes = registered(sweep_of("online", recipe=ONLINE))
-    (node,) = nodes
-    assert run_work(node.work).ending == "done"
-    (kept,) = read_kept(store).values()
-    (one,) = store.trained_trials([node.work.subject.id])
-    flow, _ = load_trained(store, node.work.place, one)
+@pytest.fixture(scope="module")
+def online_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
+    """A folder in which `online` was trained with two seeds, of a sweep that has `low` too."""
+    folder = tmp_path_factory.mktemp("online")
+    works = plan_online(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root))
+    for work in works["online"]:
+        assert run_work(work).ending == "done"
+    return folder
+
+
+def plan_online(place: Place) -> dict[str, list[Work]]:
+    """Register that sweep; its work by the factorization that it is for, by seed and in order."""
+    spec = specs.check(merged(SMALL, sweep_of(["online", "low"], seeds=2, recipe=ONLINE)), "test")
+    plan = make_plan(spec, place, db.connect(place.db))
+    register_plan(plan, place, db.connect(place.db))
+    works = [node.work for node in make_nodes(plan, place, owner="a launch", device="cpu")]
+    online = [one for one in works if one.trial and one.trial.factorization == "online"]
+    return {"online": online, "low": [one for one in works if one not in online]}
+
+
+@pytest.fixture
+def online(online_once: Path, tmp_path: Path, photos_root: Path) -> dict[str, list[Work]]:
+    """The same in a place of its own."""
+    folder = Path(shutil.copytree(online_once, tmp_path / "online"))
+    return plan_online(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root))
+
+
+def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]]) -> None:
+    work = online["online"][0]
+    store = db.connect(work.place.db)
+    kept = read_kept(store)["online", 0]
+    (one,) = store.trained_trials([work.subject.id])
+    flow, _ = load_trained(store, work.place, one)
     found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
     assert same_masks(kept, found)
     assert not same_masks(kept, models.make_tables("checkerboard-even", SHAPE, 2))
     looks = {
-        split: [point.step for point in store.metrics(node.work.job_id, f"changed_windows_{split}")]
+        split: [point.step for point in store.metrics(work.job_id, f"changed_windows_{split}")]
         for split in (1, 2)
     }
     assert looks == {1: [10, 30], 2: [20]}
@@ -318,28 +346,14 @@ def test_online_leaves_the_tables_that_its_flow_has(registered: Registered) -> N
 
 
 def test_online_killed_and_run_again_gives_the_same_bits(
-    registered: Registered, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    online: dict[str, list[Work]], registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, nodes = registered(sweep_of("online", recipe=ONLINE))
-    work = nodes[0].work
-    copy_plan(place.db, tmp_path / "other.db")
-    step = Trainer._one_step
-
-    def dying(trainer: Trainer) -> Any:
-        if trainer.step == 25:
-            raise Killed
-        return step(trainer)
-
-    monkeypatch.setattr(Trainer, "_one_step", dying)
-    monkeypatch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-    with pytest.raises(Killed):
-        run_work(replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
-    monkeypatch.undo()
-    time.sleep(0.3)
+    """Before its last table changes."""
+    store, (node,) = registered(sweep_of("online", recipe=ONLINE))
+    work, other = node.work, db.connect(online["online"][0].place.db)
+    die_at(monkeypatch, work, 25)
     assert run_work(work).ending == "done"
-    elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
-    assert run_work(replace(work, place=elsewhere)).ending == "done"
-    other = db.connect(elsewhere.db)
+    assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
     one, again = (
         [at.result(work.subject.id, work.job.data_digest, "plain")] for at in (store, other)
     )
@@ -348,7 +362,7 @@ def test_online_killed_and_run_again_gives_the_same_bits(
     assert one[0].measure("bits_per_dim") == again[0].measure("bits_per_dim")
     assert all(
         np.array_equal(a, b)
-        for a, b in zip(*(next(iter(read_kept(at).values())) for at in (store, other)), strict=True)
+        for a, b in zip(*(read_kept(at)["online", 0] for at in (store, other)), strict=True)
     )
     kept = [
         {a.kind: a.digest for a in at.artifacts(work.job_id) if a.kind != "checkpoint"}
@@ -370,21 +384,23 @@ def typed(capsys: Any, *arguments: str, code: int = 0) -> tuple[str, str]:
 
 
 def test_the_tables_on_the_way_are_kept_drawn_and_removed(
-    registered: Registered, tmp_path: Path, capsys: Any
+    online: dict[str, list[Work]], tmp_path: Path, capsys: Any
 ) -> None:
     """By the commands, beside the maps of another rule."""
-    store, nodes = registered(sweep_of(["online", "low"], seeds=[0, 1], recipe=ONLINE))
-    for node in nodes:
-        assert run_work(node.work).ending == "done"
-    place = nodes[0].work.place
+    for work in online["low"]:
+        assert work.subject.seed or run_work(work).ending == "done"
+    place = work.place
+    store = db.connect(place.db)
     db_only = ["--db", place.db]
     at = [*db_only, "--runs", str(place.runs)]
-    online = store.trained_trials(set(store.results(factorization="online").trial_id))
-    kept = {one.job_id: [a.kind for a in store.artifacts(one.job_id)] for one in online}
+    trained = store.trained_trials(set(store.results(factorization="online").trial_id))
+    kept = {one.job_id: [a.kind for a in store.artifacts(one.job_id)] for one in trained}
     assert list(kept.values()) == [["tables", "weights"]] * 2
     others = store.trained_trials(set(store.results(factorization="LL").trial_id))
     assert {a.kind for one in others for a in store.artifacts(one.job_id)} == {"weights"}
-    size = max(a.bytes for one in online for a in store.artifacts(one.job_id) if a.kind == "tables")
+    size = max(
+        a.bytes for one in trained for a in store.artifacts(one.job_id) if a.kind == "tables"
+    )
     assert size < 2000
 
     out = str(tmp_path / "pictures")
@@ -418,10 +434,10 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     assert "a history is not drawn: cannot read the tables" in line
     assert "--runs" in line
     assert "and so for 1 more" in line
-    (file,) = place.runs.glob(f"{online[0].trial_id}-*/tables.*")
+    (file,) = place.runs.glob(f"{trained[0].trial_id}-*/tables.*")
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
-    text, line = typed(capsys, "maps", "--out", out, "--recipe", online[0].recipe_id[:8], *at)
+    text, line = typed(capsys, "maps", "--out", out, "--recipe", trained[0].recipe_id[:8], *at)
     assert text.count("history-") == 1
     assert "are damaged (sha256 differs)" in line
     file.write_bytes(whole)
@@ -431,32 +447,31 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     removed = json.loads(typed(capsys, "gc", "--json", "--weights", *at)[0])["removed"]
     assert [(one["what"], one["files"]) for one in removed] == [("named", 2 * 2 + len(others))]
     assert not [*place.runs.glob("*/tables.*")]
-    assert [store.artifacts(one.job_id) for one in online] == [[], []]
+    assert [store.artifacts(one.job_id) for one in trained] == [[], []]
     text, line = typed(capsys, "maps", "--out", out, *at)
     assert ("history-" in text, line) == (False, ""), "as in a published database"
 
 
 def test_a_database_of_online_trials_alone_has_something_to_draw(
-    registered: Registered, tmp_path: Path, capsys: Any
+    online: dict[str, list[Work]], tmp_path: Path, capsys: Any
 ) -> None:
-    _, (node,) = registered(sweep_of("online", recipe=ONLINE))
-    assert run_work(node.work).ending == "done"
-    place = node.work.place
-    at = ["--db", place.db, "--out", str(tmp_path / "pictures")]
+    work = online["online"][0]
+    place = work.place
+    at = ["--db", place.db, "--out", str(tmp_path / "pictures"), "--seed", "0"]
     (one,) = json.loads(typed(capsys, "maps", "--json", *at, "--runs", str(place.runs))[0])
-    assert one["trial_id"] == node.work.subject.id
+    assert one["trial_id"] == work.subject.id
     assert Path(one["pictures"]["history"]).is_file()
     _, line = typed(capsys, "maps", *at, "--runs", str(tmp_path / "no"), code=2)
     assert "cannot read the tables" in line
     assert len(line.splitlines()) == 1
-    _, line = typed(capsys, "maps", *at, "--seed", "7", code=2)
+    _, line = typed(capsys, "maps", *at[:-1], "7", code=2)
     assert "no contribution maps yet" in line
     assert "nor has a trial of online" in line
     typed(capsys, "maps", *at, "--recipe", "", code=2)
 
 
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:
-    store, (node,) = registered(sweep_of("online", recipe=ONLINE, keep={"weights": False}))
+    store, (node,) = registered(sweep_of("online", keep={"weights": False}))
     assert run_work(node.work).ending == "done"
     assert store.artifacts(node.work.job_id) == []
 
@@ -465,7 +480,7 @@ def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> N
 def test_a_trial_of_these_rules_is_verified(
     registered: Registered, place: Place, factorization: str
 ) -> None:
-    recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 30}}
+    recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 20}}
     store, nodes = registered(sweep_of(factorization, recipe=recipe))
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     verified = verify(store, place, nodes[-1].work.subject.id, tolerance=0.0, user="me")
@@ -489,7 +504,7 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
         "recipe": {
             "model": SMALL["recipe"]["model"] | {"splits": 2},
             "optimization": {"batch": 8, "stacked": True},
-            "training": {"steps": 10},
+            "training": {"steps": 2},
         },
         "resources": {"gpus": 0, "cpus": os.cpu_count()},
     }

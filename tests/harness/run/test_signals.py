@@ -50,7 +50,7 @@ class Signalled(Told):
 def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
     one_trial: Callable[..., Any], tmp_path: Path, number: int
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'signals.db'}", steps=100000, lease=4.0)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'signals.db'}", steps=100000, lease=2.0)
     display, before = Signalled(number), signal.getsignal(number)
 
     def run() -> None:

@@ -32,34 +32,47 @@ from tests.harness.conftest import SMALL, merged
 
 Works = list[Work]
 Stacked = Callable[..., tuple[db.Store, Works]]
+SHORT = {"training": {"steps": 10}}
+"""For what needs no second look at the losses."""
+
+
+def register(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.Store, Works]:
+    """Register a stacked sweep; return its store and trials, or segments."""
+    base = {
+        "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
+        "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
+    }
+    spec = specs.check(merged(merged(SMALL, base), change), "test", place.runs.parent)
+    store = db.connect(place.db)
+    plan = make_plan(spec, place, store)
+    register_plan(plan, place, store)
+    nodes = make_nodes(plan, place, owner="a launch", device="cpu")
+    works = [node.work for node in nodes if (node.work.trial is not None) == trials]
+    return store, [replace(work, checkpoint_seconds=0.0) for work in works]
 
 
 @pytest.fixture
 def stacked(place: Place, spools: Path, sqlite_templates: SqliteTemplates) -> Stacked:
-    """Register a stacked sweep in a new database; return its store and trials, or segments."""
+    """Registers such a sweep in a new database."""
 
-    def make(
-        name: str = "one", *, trials: bool = True, url: str = "", **change: Any
-    ) -> tuple[db.Store, Works]:
-        there = place.runs.with_name(name)
-        there.mkdir()
-        file = there / "lcma.db" if not url else Path(sa.make_url(url).database or "")
-        if not url.startswith("postgresql"):
-            sqlite_templates.copy("empty", there).rename(file)
-        own = replace(place, db=url or f"sqlite:///{file}", runs=there / "runs")
-        base = {
-            "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
-            "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
-        }
-        spec = specs.check(merged(merged(SMALL, base), change), "test", place.runs.parent)
-        store = db.connect(own.db)
-        plan = make_plan(spec, own, store)
-        register_plan(plan, own, store)
-        nodes = make_nodes(plan, own, owner="a launch", device="cpu")
-        works = [node.work for node in nodes if (node.work.trial is not None) == trials]
-        return store, [replace(work, checkpoint_seconds=0.0) for work in works]
+    def make(url: str = "", **change: Any) -> tuple[db.Store, Works]:
+        if url.startswith("sqlite"):
+            sqlite_templates.copy("empty", place.runs.parent).rename(sa.make_url(url).database)
+        return register(replace(place, db=url or place.db), **change)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, photos_root: Path
+) -> tuple[db.Store, Works]:
+    """Such a sweep that one stack has trained."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+    store, works = register(place)
+    assert endings(run_works(works)) == ["done"] * 3
+    return store, works
 
 
 def outcomes(store: db.Store) -> list[str]:
@@ -82,20 +95,22 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[Stac
     monkeypatch.setattr(Stack, "step", stepping)
 
 
-def test_members_end_with_the_bits_of_any_other_stack(stacked: Stacked) -> None:
+def test_members_end_with_the_bits_of_any_other_stack(
+    stacked: Stacked, undisturbed: tuple[db.Store, Works]
+) -> None:
     """Of all at once, and of one and two in another database; the curves too."""
+    store, works = stacked()
+    assert endings(run_works(works[1:])) == ["done"] * 2
+    assert endings(run_works(works[:1])) == ["done"]
     found = []
-    for name, groups in (("one", [(0, 3)]), ("two", [(1, 3), (0, 1)])):
-        store, works = stacked(name)
-        for start, end in groups:
-            assert endings(run_works(works[start:end])) == ["done"] * (end - start)
+    for at, alone in ((undisturbed[0], 0), (store, 1)):
         measures = ["trial_id", "bits_per_dim", "standard_error", "holdout_bits_per_dim"]
-        results = store.results()[measures].sort_values("trial_id").to_dict("records")
-        curves = [store.metrics(work.job_id, "train_bits_per_dim") for work in works]
+        results = at.results()[measures].sort_values("trial_id").to_dict("records")
+        curves = [at.metrics(work.job_id, "train_bits_per_dim") for work in works]
         found.append((results, curves))
-        stacks = store.attempts().stack_id
+        stacks = at.attempts().stack_id
         assert stacks.nunique() == 1, "one for each stack of several"
-        assert stacks.isna().sum() == (1 if name == "two" else 0)
+        assert stacks.isna().sum() == alone
     assert found[0] == found[1]
     assert len({row["bits_per_dim"] for row in found[0][0]}) == 3
     assert [[point.step for point in curve] for curve in found[0][1]] == [[10, 20]] * 3
@@ -117,7 +132,9 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
     """As on a device whose sums depend on how many rows there are."""
     monkeypatch.setattr("lcma.harness.train.stack._EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
-    store, works = stacked(seeds=[*range(5)], matrix={"factorization": "conventional"})
+    store, works = stacked(
+        seeds=[*range(5)], matrix={"factorization": "conventional"}, recipe=SHORT
+    )
     assert endings(run_works(works)) == ["done"] * 5
     line = "a stack of 5 has other bits here than one of four: fours are run"
     attempts = store.attempts()
@@ -126,11 +143,9 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
 
 
 def test_members_that_stand_at_different_steps_are_trained_apart(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
+    stacked: Stacked, undisturbed: tuple[db.Store, Works], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected, works = stacked("undisturbed")
-    run_works(works)
-    store, works = stacked("disturbed")
+    store, works = stacked()
     sizes: list[tuple[int, int]] = []
     train = worker.train_stack
 
@@ -144,7 +159,7 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
     assert sizes == [(0, 1), (0, 2), (10, 1)]
     assert store.attempts().first_step.tolist() == [0, 0, 10, 0]
     keys = ["trial_id", "bits_per_dim"]
-    ordered = [s.results()[keys].sort_values("trial_id") for s in (store, expected)]
+    ordered = [s.results()[keys].sort_values("trial_id") for s in (store, undisturbed[0])]
     assert ordered[0].values.tolist() == ordered[1].values.tolist()
 
 
@@ -234,7 +249,7 @@ def test_a_stack_trains_on_while_its_database_is_unreachable(
 
 
 def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
     assert run_work(works[0]).ending == "done"
     environment = store.attempts().environment_id[0]
     claim = store.claim(
@@ -253,7 +268,7 @@ def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
 
 
 def test_a_cap_counts_a_stack_once(stacked: Stacked) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
     cap = db.Cap(store.sweeps()[0].id, 1)
     capped = [replace(work, terms=replace(work.terms, cap=cap)) for work in works]
     assert endings(run_works(capped)) == ["done"] * 3
@@ -273,7 +288,8 @@ def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: P
     """A rule of a plug-in, which may even exit, and data that are not there."""
     (tmp_path / "bad.py").write_text(BAD_RULE)
     rules = ["bad", "channel", "checkerboard-even", "rows"]
-    store, works = stacked(matrix={"factorization": rules}, plugins=str(tmp_path / "bad.py"))
+    plugin = str(tmp_path / "bad.py")
+    store, works = stacked(matrix={"factorization": rules}, plugins=plugin, recipe=SHORT)
     where = {work.trial.factorization: at for at, work in enumerate(works)}
     nowhere = replace(works[0].place, data=tmp_path / "nowhere")
     works[where["rows"]] = replace(works[where["rows"]], place=nowhere)
@@ -287,7 +303,7 @@ def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: P
 def test_each_has_the_log_of_its_own_doings(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
     library = logging.getLogger("somebody")
     at_step(monkeypatch, 3, lambda stack: library.warning("while they train"))
     build = worker.models.build
@@ -325,12 +341,12 @@ def test_logs_that_overlap_end_in_any_order() -> None:
 def test_out_of_memory_in_a_stack_counts_against_nobody(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
 
     def starve(stack: Stack) -> None:
         raise torch.OutOfMemoryError("no memory left")
 
-    at_step(monkeypatch, 13, starve)
+    at_step(monkeypatch, 3, starve)
     reports = run_works(works)
     assert endings(reports) == ["crowded"] * 3
     assert "memory ran out in a stack of 3: " in reports[0].message
@@ -344,12 +360,12 @@ def test_out_of_memory_in_a_stack_counts_against_nobody(
 def test_a_crash_of_a_stack_counts_alone_only(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
 
     def crash(stack: Stack) -> None:
         raise IndexError("a bug")
 
-    at_step(monkeypatch, 13, crash)
+    at_step(monkeypatch, 3, crash)
     assert endings(run_works(works[:2])) == ["crowded"] * 2
     assert "IndexError: a bug" in store.attempts().message[0]
     assert run_work(works[2]).ending == "failed"
@@ -360,7 +376,7 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In an evaluation, where only the last one is alone."""
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
 
     def starve(*args: Any) -> None:
         raise torch.OutOfMemoryError("no memory left")
@@ -371,7 +387,7 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
 
 
 def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, works = stacked()
+    store, works = stacked(seeds=2, matrix={"factorization": "rows"})
 
     def interrupt(stack: Stack) -> None:
         raise KeyboardInterrupt
@@ -379,11 +395,11 @@ def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPa
     at_step(monkeypatch, 13, interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
-    assert outcomes(store) == ["cancelled"] * 3
-    assert store.attempts().last_step.tolist() == [13] * 3
+    assert outcomes(store) == ["cancelled"] * 2
+    assert store.attempts().last_step.tolist() == [13] * 2
     monkeypatch.undo()
-    assert endings(run_works(works)) == ["done"] * 3
-    assert store.attempts().first_step.tolist()[3:] == [10] * 3
+    assert endings(run_works(works)) == ["done"] * 2
+    assert store.attempts().first_step.tolist()[2:] == [10] * 2
 
 
 def test_a_limit_of_hours_ends_members_with_a_checkpoint(
@@ -448,9 +464,8 @@ def test_the_costs_of_members_add_up_to_their_process(
     assert attempts.images_per_second.tolist() == [8 * 10 / 20.0, *[8 * 20 / 50.0] * 2]
 
 
-def test_evaluating_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
-    store, works = stacked()
-    run_works(works)
+def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
+    store, works = undisturbed
     trial_id = works[1].trial.id
     (one,) = store.trained_trials([trial_id])
     flow, _ = load_trained(store, works[1].place, one)
@@ -463,10 +478,9 @@ def test_evaluating_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
 
 
 @pytest.mark.slow
-def test_training_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
+def test_training_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
     """In a stack of its own, of another process."""
-    store, works = stacked()
-    run_works(works)
+    store, works = undisturbed
     place, trial_id = works[1].place, works[1].trial.id
     verified = verify(store, place, trial_id, tolerance=0.0, user="ann")
     assert verified.verification.equal
@@ -475,7 +489,7 @@ def test_training_again_gives_the_bits_of_a_member(stacked: Stacked) -> None:
 def test_one_database_gone_is_raised_after_all_have_ended(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
     claim, calls = db.Store.claim, []
 
     def claiming(self: db.Store, job_id: str, **more: Any) -> Any:
