@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -29,19 +28,6 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import Machines
 
 pytestmark = pytest.mark.xdist_group("ray")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes at two addresses."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        made.add_node(num_cpus=1, node_ip_address="127.0.0.2")
-        yield made
-    finally:
-        made.shutdown()
 
 
 def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> None:
