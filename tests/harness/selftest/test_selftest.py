@@ -61,8 +61,7 @@ def test_a_few_kills_change_nothing(
     shorter = {
         "self, variance-low, low": "low",
         "[20, 50]": "[10, 20]",
-        "60, ema": "20, ema",
-        "holdout_every: 20": "holdout_every: 10",
+        "60, ema": "30, ema",
         "{optimization: {stacked: false}}, ": "",
     }
     spec = sweep.SPEC
