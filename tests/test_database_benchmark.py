@@ -31,7 +31,7 @@ def test_a_race_loses_nothing_and_commits_once_a_change(
 ) -> None:
     url = site.make()
     command = [sys.executable, "-m", "benchmarks.lifecycles", side, url]
-    command += ["--processes", "2", "--seconds", "0.2", "--trials", "500"]
+    command += ["--processes", "3", "--seconds", "0.2", "--trials", "2000"]
     done = subprocess.run(
         command,
         cwd=ROOT,
