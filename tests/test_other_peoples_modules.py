@@ -13,7 +13,9 @@ __all__ = ["few_photos_root"]
 SWEEP = """\
 name: beside
 matrix: {flow: realnvp, dataset: photos8, factorization: low, budget: 10}
-recipe: {training: {steps: 10}}
+recipe:
+  model: {architecture: {width: 4, checkerboard_couplings: 1, channel_couplings: 1}}
+  training: {steps: 10}
 resources: {gpus: 0}
 """
 BROKEN = "raise RuntimeError('this is not the module that lcma means')\n"

@@ -18,20 +18,25 @@ __all__ = ["few_photos_root"]
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "python.md"
 NOTEBOOK = DOCUMENT.with_suffix(".ipynb")
+LAYERS = {"width": 4, "checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
 
 
 @pytest.fixture(scope="module")
 def notebook(
     tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path
 ) -> Iterator[dict[str, Any]]:
-    """The names that all examples of the document leave, run one after the other."""
+    """The names that all examples of the document leave, run one after the other with a smaller
+    flow."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("notebook"))
         for name in ("LCMA_DB", "LCMA_RUNS"):
             patch.delenv(name, raising=False)
         patch.setenv("LCMA_DATA", str(few_photos_root))
         names: dict[str, Any] = {"__name__": "notebook"}
-        examples = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S)
+        text = DOCUMENT.read_text().replace(
+            '"recipe": {', f'"recipe": {{"model": {{"architecture": {LAYERS}}}, '
+        )
+        examples = re.findall(r"```python\n(.*?)```", text, re.S)
         assert len(examples) >= 5
         for number, example in enumerate(examples):
             exec(compile(example, f"{DOCUMENT.name}, example {number + 1}", "exec"), names)
@@ -45,6 +50,7 @@ def test_the_examples_launch_read_and_load(notebook: dict[str, Any]) -> None:
     assert repr(notebook["plan"]) == "<plan of first: 4 new>"
     assert len(notebook["frame"]) == len(notebook["results"]) == 4
     assert [m.values.shape for m in notebook["maps"]] == [(3, 8, 8)] * 2
+    assert notebook["recipe"].model.architecture.width == LAYERS["width"]
     assert tuple(notebook["images"].shape) == (4, 3, 8, 8)
 
 
@@ -110,10 +116,9 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
 
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
     seen: list[lcma.Progress] = []
-    layers = {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
-    recipe = {"model": {"splits": 1, "architecture": layers}}
+    recipe = {"model": {"splits": 1, "architecture": LAYERS}, "training": {"steps": 10}}
     report = lcma.launch(
-        notebook["sweep"] | {"recipe": recipe | {"training": {"steps": 10}}},
+        notebook["sweep"] | {"recipe": recipe},
         "lcma.db",
         local=True,
         progress=seen.append,

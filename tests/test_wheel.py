@@ -22,10 +22,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("--wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
+@pytest.fixture(scope="module")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("--sdist", ROOT, tmp_path_factory.mktemp("sdist"))
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(distribution: Path, tmp_path: Path) -> Path:
     """An unpacked source distribution."""
-    with tarfile.open(build("--sdist", ROOT, tmp_path / "sdist")) as archive:
+    with tarfile.open(distribution) as archive:
         # It holds no links, as an unpacked zip of the repository may not.
         assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
         archive.extractall(tmp_path / "source", filter="data")

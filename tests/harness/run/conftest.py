@@ -119,6 +119,20 @@ def photos_root(few_photos_root: Path) -> Path:
     return few_photos_root
 
 
+@pytest.fixture(scope="package")
+def cluster() -> Iterator[Any]:
+    """A Ray cluster for the tests of this folder: two nodes at two addresses."""
+    from ray.cluster_utils import Cluster
+
+    quiet = {"num_cpus": 1, "include_log_monitor": False}
+    made = Cluster(initialize_head=True, head_node_args=quiet)
+    try:
+        made.add_node(**quiet, node_ip_address="127.0.0.2")
+        yield made
+    finally:
+        made.shutdown()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,10 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -31,19 +28,6 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import Machines
 
 pytestmark = pytest.mark.xdist_group("ray")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes at two addresses."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
-        made.add_node(num_cpus=1, node_ip_address="127.0.0.2")
-        yield made
-    finally:
-        made.shutdown()
 
 
 def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> None:
@@ -117,24 +101,17 @@ def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
 
 
 def test_a_cluster_of_several_hosts_refuses_a_file(
-    cluster: Any, tmp_path: Path, photos_root: Path
+    cluster: Any, in_tmp: Path, photos_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is made before it is refused."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lcma"),
-            *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
-            *("--db", "lcma.db", "--data", str(photos_root)),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    command = ["launch", "demo", "--dataset", "photos8", "--ray", cluster.address]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*command, "--db", "lcma.db", "--data", str(photos_root)])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert "the cluster has 2 hosts" in line
     assert "give --db postgresql://USER@HOST/DATABASE" in line
-    assert list(tmp_path.iterdir()) == []
+    assert list(in_tmp.iterdir()) == []
 
 
 def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
@@ -161,6 +138,11 @@ def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
     ]
 
 
+REFUSES = """(_ for _ in ()).throw(
+    __import__("lcma.sweeps.errors", fromlist=["UserError"]).UserError("no file")
+)"""
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -177,9 +159,10 @@ def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
 
 
 def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
-    cluster: Any, tmp_path: Path
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each argument is evaluated by Python itself on a node."""
+    monkeypatch.setattr("lcma.harness.run.cluster.LOSSES", 2)
     dies_once = (
         f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
         f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
@@ -194,6 +177,8 @@ def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
         assert (tmp_path / "died").exists()
         with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
             list(executor.run_each(eval, calls("1 / 0")))
+        with pytest.raises(UserError, match=r"^no file$"):
+            list(executor.run_each(eval, calls(REFUSES)))
         with pytest.raises(UserError, match=r"^cannot sum, its process was lost \(WorkerCrash"):
             list(executor.run_each(eval, calls("__import__('os')._exit(1)")))
     finally:
@@ -280,7 +265,7 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
         assert (again[0], [row["new"] for row in json.loads(again[1])]) == (0, [False] * 3)
         (damaged, *_) = sorted(Path(trained.runs).rglob("weights.*.safetensors"))
         damaged.write_bytes(b"damaged")
-        code, out, err = measure("--temperature=0.5", f"--ray={cluster.address}")
+        code, out, err = measure("--temperature=0.5")
         assert (code, out) == (2, "")
         *_, last = err.splitlines()
         assert "are damaged (sha256 differs)" in last
