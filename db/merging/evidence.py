@@ -26,8 +26,8 @@ class Evidence:
 
     What attempts made is listed by the `uid` of the attempt and what tells it apart there: results
     by nothing more, measures by protocol and name, maps by split and score, tables by split, files
-    by kind, curves by name, and what they supersede by the other attempt's `uid`. `uids` has that of
-    each attempt by its number.
+    by kind, curves by name, and what they supersede by the other attempt's `uid`. `uids` has that
+    of each attempt by its number.
     """
 
     job: Job
