@@ -130,7 +130,7 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
 def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone: History) -> None:
     shared = tuning(SEARCH)
     one, other = of(shared), of(shared)
-    # Eight values: the third part goes on into the next rung, and the last is left to `other`.
+    # Eight values: the fourth part goes on into the next rung, and the last is left to `other`.
     for study, most in ((one, 2), (other, 1), (of(shared), 1), (one, 3)):
         search(study, known_best, most)
     search(other, known_best)
