@@ -30,7 +30,7 @@ from tests.db.conftest import *
 
 merger.TRIALS = 5
 source, target = sys.argv[1:]
-trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(6)]
+trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(12)]
 jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
 registration = db.Registration(trials=tuple(trials), jobs=tuple(jobs))
 failures = []
@@ -56,9 +56,9 @@ def guarded(work, *arguments):
 
 for url in (source, target):
     db.connect(url).register(registration)
-run(db.connect(source), "there", range(12))
+run(db.connect(source), "there", range(24))
 threads = [
-    threading.Thread(target=guarded, args=(run, db.connect(target), str(k), range(k, 12, 4)))
+    threading.Thread(target=guarded, args=(run, db.connect(target), str(k), range(k, 24, 4)))
     for k in range(4)
 ] + [
     threading.Thread(target=guarded, args=(merge, db.locate(source), db.locate(target)))
@@ -86,8 +86,8 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     here, there = known(target), known(source)
     for name in ("results", "index_tables", "table_overlaps", "cells", "jobs", "metrics"):
         assert here[name] == there[name]
-    assert len(target.store.results()) == 12
-    assert len(here["table_overlaps"]) == 2 * 6 * 5
+    assert len(target.store.results()) == 24
+    assert len(here["table_overlaps"]) == 2 * 12 * 11
     assert not merged(source, target).changed
 
 
