@@ -106,12 +106,15 @@ TWICE = [
 ]
 """Two sites do the same, know of each other, and do some of it anew."""
 
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Without to shrink an example: it is small as it is."""
+
 
 @pytest.mark.parametrize(
     "engines",
     [
         ("sqlite", "postgresql"),
-        # Thirty examples are more than two minutes of CPU.
+        # Thirty examples are more than two minutes of CPU: a short run has the one below.
         pytest.param(("postgresql", "sqlite"), marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
     ids="-into-".join,
@@ -122,9 +125,9 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     """While a launch is at work, then once more, and then again; byte for byte on both engines."""
 
     @settings(
-        max_examples=30 if request.node.get_closest_marker("slow") else 1,
+        max_examples=30,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
+        phases=PHASES if request.node.get_closest_marker("slow") else PHASES[:1],
     )
     @given(st.lists(STEP, min_size=8, max_size=20), st.permutations(range(3)))
     @example(TWICE, (2, 1, 0))

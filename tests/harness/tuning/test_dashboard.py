@@ -33,12 +33,14 @@ def fetched(url: str) -> bytes:
 
 @pytest.mark.slow_on("postgresql")
 def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None:
-    stop = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 1e6, "trials": 2}
-    tuned = on_each({"tune": stop})
-    tuned.run()
-    with tuned.changed({"tune": stop | {"trials": 3}}).opened() as tuner:
-        asked = tuner.study.ask()
-        tuner.study.fail(asked.number, "diverged: the loss was not finite")
+    tuned = on_each()
+    with tuned.opened() as tuner:
+        study = tuner.study
+        done, stopped, lost = (study.ask().number for _ in range(3))
+        study.complete(done, [1.0], {})
+        study.report(stopped, 10, 2.0)
+        study.prune(stopped, {})
+        study.fail(lost, "diverged: the loss was not finite")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -49,13 +51,13 @@ def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None
         assert b"Optuna Dashboard" in fetched(f"{root}/dashboard/")
         (listed,) = json.loads(fetched(f"{root}/api/studies"))["study_summaries"]
         assert listed["study_name"] == "tuned"
-        study = json.loads(fetched(f"{root}/api/studies/{listed['study_id']}"))
+        shown = json.loads(fetched(f"{root}/api/studies/{listed['study_id']}"))
     finally:
         server.kill()
         server.wait()
-    states = Counter(trial["state"] for trial in study["trials"])
+    states = Counter(trial["state"] for trial in shown["trials"])
     assert states == {"Complete": 1, "Pruned": 1, "Fail": 1}
-    told = {a["key"]: a["value"] for trial in study["trials"] for a in trial["user_attrs"]}
+    told = {a["key"]: a["value"] for trial in shown["trials"] for a in trial["user_attrs"]}
     assert "diverged: the loss was not finite" in told["reason"]
     assert DIGEST in {attr["key"] for attr in listed["user_attrs"]}
 

@@ -82,9 +82,22 @@ def left_alone(few_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Hist
     return history(alone)
 
 
+@pytest.fixture(scope="module")
+def trained(few_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    """A search that one task at a time has trained; only to be read, or run again."""
+    folder = tmp_path_factory.mktemp("trained")
+    tuned = make(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root), SEARCH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
+        tuned.run()
+    return tuned
+
+
 @pytest.mark.slow_on("postgresql")
-def test_the_known_best_pattern_is_found(on_each: Make) -> None:
-    tuned = on_each(with_splits(2, rungs=[10, 40, 200], reduction=4))
+def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make) -> None:
+    change = with_splits(2, rungs=[10, 40, 200], reduction=4)
+    change["matrix"] = {"recipe": [{"optimization": {"batch": 4}}]}
+    tuned = on_each(change)
     study = of(tuned)
     search(study, known_best)
     assert study.find_rung() is None
@@ -103,19 +116,28 @@ def test_the_known_best_pattern_is_found(on_each: Make) -> None:
     trial = next(t for t in tuned.study.trials if t.user_attrs["pattern"] == "keep-ab-cd")
     assert trial.params == {"split 1": "ab", "split 2": "cd"}
 
+    judged = specs.check(yaml.safe_load(finals_spec(tuned.target, found)), "finals.yaml")
+    names = judged.matrix.factorization
+    assert names[:2] == ("conventional", found.rows[0].pattern)
+    worst = max(patterns(2), key=lambda name: known_best(name, 10))
+    assert names[-1] == worst
+    trials = expand(judged).trials
+    assert {trial.seed for trial in trials} == set(range(6))
+    assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
+    assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
-def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make) -> None:
-    change = with_splits(2, rungs=[10, 40], reduction=3)
-    alone, shared = tuning(change).elsewhere(), tuning(change)
-    search(of(alone), known_best)
+
+def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone: History) -> None:
+    shared = tuning(SEARCH)
     one, other = of(shared), of(shared)
-    for study in (one, other, one, of(shared)):
-        search(study, known_best, most=17)
+    # Eight values: the fourth part goes on into the next rung, and the last is left to `other`.
+    for study, most in ((one, 2), (other, 1), (of(shared), 1), (one, 3)):
+        search(study, known_best, most)
     search(other, known_best)
-    assert history(shared) == history(alone)
-    for pattern in patterns(2):  # reported once more, by one that was silent for long
-        one.report(pattern, 10, 0.0)
-    assert history(shared) == history(alone)
+    assert history(shared) == left_alone
+    for pattern in patterns(1):  # reported once more, by one that was silent for long
+        one.report(pattern, 4, 0.0)
+    assert history(shared) == left_alone
 
 
 @pytest.mark.parametrize("name", ["ask", "report", "tell"])
@@ -129,9 +151,8 @@ def test_killed_at_a_moment_it_goes_on(
     assert history(killed) == left_alone
 
 
-def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(tuning: Make) -> None:
-    tuned = tuning(SEARCH)
-    tuned.run()
+def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(trained: Tuning) -> None:
+    tuned = trained
     found = read_patterns(tuned.store, tuned.target, tuned.digest)
     assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(4, 6), (10, 2)]
     assert tuned.steps("trial") == 6 * 4 + 2 * 10 + 10 * (found.rows[0].pattern not in CONVENTIONAL)
@@ -153,13 +174,11 @@ def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(tuning: Make
 CONVENTIONAL = ("checkerboard-even",)
 
 
-def test_several_tasks_at_once_are_the_same_search(tuning: Make) -> None:
-    change = {"tune": SEARCH["tune"] | {"parallel": 4}}
-    one, four = tuning(SEARCH).elsewhere(), tuning(change)
-    one.run()
+def test_several_tasks_at_once_are_the_same_search(tuning: Make, trained: Tuning) -> None:
+    four = tuning({"tune": SEARCH["tune"] | {"parallel": 4}})
     four.run(parallel=4)
-    assert history(four) == history(one)
-    assert four.bits() == one.bits()
+    assert history(four) == history(trained)
+    assert four.bits() == trained.bits()
 
 
 @pytest.mark.ray
@@ -192,23 +211,6 @@ def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
     tuned.store.retry([one.job_id for one in tuned.store.failures()])
     tuned.run()
     assert len(tuned.study.trials) == 12
-
-
-def test_what_is_found_is_judged_by_other_seeds(tuning: Make) -> None:
-    change = with_splits(2, rungs=[10, 40], reduction=3)
-    change["matrix"] = {"recipe": [{"optimization": {"batch": 4}}]}
-    tuned = tuning(change)
-    search(of(tuned), known_best)
-    found = read_patterns(tuned.store, tuned.target, tuned.digest)
-    judged = specs.check(yaml.safe_load(finals_spec(tuned.target, found)), "finals.yaml")
-    names = judged.matrix.factorization
-    assert names[:2] == ("conventional", found.rows[0].pattern)
-    worst = max(patterns(2), key=lambda name: known_best(name, 10))
-    assert names[-1] == worst
-    trials = expand(judged).trials
-    assert {trial.seed for trial in trials} == set(range(6))
-    assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
-    assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
 
 @settings(max_examples=50, deadline=None)
