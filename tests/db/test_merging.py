@@ -106,15 +106,12 @@ TWICE = [
 ]
 """Two sites do the same, know of each other, and do some of it anew."""
 
-PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
-"""Without to shrink an example: it is small as it is."""
-
 
 @pytest.mark.parametrize(
     "engines",
     [
         ("sqlite", "postgresql"),
-        # Thirty examples are more than two minutes of CPU: a short run has the one below.
+        # Thirty examples are more than two minutes of CPU.
         pytest.param(("postgresql", "sqlite"), marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
     ],
     ids="-into-".join,
@@ -125,9 +122,9 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     """While a launch is at work, then once more, and then again; byte for byte on both engines."""
 
     @settings(
-        max_examples=30,
+        max_examples=30 if request.node.get_closest_marker("slow") else 1,
         suppress_health_check=list(HealthCheck),
-        phases=PHASES if request.node.get_closest_marker("slow") else PHASES[:1],
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
     )
     @given(st.lists(STEP, min_size=8, max_size=20), st.permutations(range(3)))
     @example(TWICE, (2, 1, 0))
