@@ -100,7 +100,7 @@ def read_evidence(
     jobs = schema.jobs
     query = sa.select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
     rows = connection.execute(query.with_for_update() if hold else query)
-    found = {row.id: Evidence(Job(**row._mapping)) for row in rows}
+    found = {row.id: Evidence(Job(**row._mapping)) for row in rows.all()}
     if not found:
         return found
     uids, of_job = dict[int, str](), dict[int, Evidence]()

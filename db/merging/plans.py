@@ -169,7 +169,7 @@ def _missing(
     same = (table.c[name].in_(sorted({row[name] for row in rows})) for name in key)
     here = {
         tuple(row._mapping[name] for name in key): dict(row._mapping)
-        for row in connection.execute(sa.select(table).where(*same))
+        for row in connection.execute(sa.select(table).where(*same)).all()
     }
     published: dict[str, dict[str, Any]] = {}
     if table is launches:
