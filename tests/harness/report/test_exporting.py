@@ -432,7 +432,7 @@ def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, fo
             setattr(os, name, die)
             run(capfdbinary, *typed)
         os.waitpid(child, 0)
-        assert list_left()
+        assert len(list_left()) >= nth
     living = Path(".site.1.tmp")
     with living.open("w") as file, locked(file.fileno()):
         assert run(capfdbinary, *typed)[0] == 0
