@@ -19,11 +19,12 @@ import typer
 from PIL import Image
 from rich.text import Text
 
-from lcma.db import locate
+from lcma.db import connect, locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
+from lcma.harness.report.site import Site, SiteOptions, pages
 from tests.harness.report import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -530,20 +531,15 @@ def test_interpolations_are_drawn_from_and_to_test_images(
 
 @LAUNCHED
 def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
-    capsys, launched: Place, in_tmp: Path
+    capsys, launched: Place, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def export(database: Path | str, folder: str, images: str) -> tuple[list[str], str]:
-        where = ["--db", database, "--runs", launched.runs, "--data", images]
-        code, _, err = run(
-            capsys, "export", "--format", "html", "--out", folder, "--no-database", *where
-        )
-        assert code == 0, err
-        pictures = sorted(path.name for path in (in_tmp / folder / "images").glob("*-*.png"))
-        return pictures, (in_tmp / folder / "samples.html").read_text()
-
-    pictures, text = export(launched.db, "photographs", launched.data)
-    assert any(name.endswith("-between.png") for name in pictures)
-    assert "No way between" not in text
+    monkeypatch.setitem(pages._ASSETS, "assets/vega.js", bytes)  # takes seconds to bundle
+    where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
+    asked = ("export", "--format", "html", "--out", "site", "--no-database", *where)
+    code, _, err = run(capsys, *asked)
+    assert code == 0, err
+    assert list((in_tmp / "site" / "images").glob("*-between.png"))
+    assert "No way between" not in (in_tmp / "site" / "samples.html").read_text()
 
     # The same images under a name of one's own.
     copy = in_tmp / "copy.db"
@@ -556,10 +552,12 @@ def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
     named = {"name": "faces", "dataset": "faces"}
     of_own = read_manifest(own / "manifest.json").model_copy(update=named)
     (own / "manifest.json").write_text(to_json(of_own))
-    pictures, text = export(copy, "faces", str(in_tmp / "data"))
-    assert any(name.endswith("-samples.png") for name in pictures)
-    assert not any(name.endswith("-between.png") for name in pictures)
-    assert "No way between test images is shown of faces" in text
+    place = Place(str(copy), launched.runs, str(in_tmp / "data"))
+    site = Site(connect(place.db), place, SiteOptions(database=False))
+    files = {name: content for path in site.pages for name, content in site.make(path).items()}
+    assert any(name.endswith("-samples.png") for name in files)
+    assert not any(name.endswith("-between.png") for name in files)
+    assert b"No way between test images is shown of faces" in files["samples.html"]
 
 
 @pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "pareto", "curves"])

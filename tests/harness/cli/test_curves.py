@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from lcma import db
+from lcma.harness.report import curve_pictures
+from lcma.harness.results import curves
 from tests.harness.report import svg
 from tests.harness.report.conftest import COST, STEPS, Filler
 from tests.harness.report.site import HOSTILE
@@ -188,7 +190,15 @@ def test_programs_get_the_numbers_that_are_drawn(world: str, lcma: Any) -> None:
     }
 
 
-def test_what_is_drawn_can_be_chosen(here: None, lcma: Any) -> None:
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are told and not drawn, which takes longest."""
+    monkeypatch.setattr(
+        curve_pictures, "draw_charts", lambda charts, _: [Path("none")] * len(charts)
+    )
+
+
+def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> None:
     def names(*arguments: str) -> tuple[set[str], list[str]]:
         code, out, err = lcma("curves", "--json", *arguments)
         assert code == 0, err
@@ -218,6 +228,13 @@ def test_what_is_drawn_can_be_chosen(here: None, lcma: Any) -> None:
     (chart,) = json.loads(lcma("curves", *ids, "--json")[1])
     seeds = [s for line in chart["panels"][0]["lines"] for s in line["seeds"]]
     assert [(s["subject"][:9] in ids, s["seed"]) for s in seeds] == [(True, 2)] * 2
+
+
+def test_a_pretraining_and_single_trials_are_drawn(here: None, lcma: Any, in_tmp: Path) -> None:
+    trials = json.loads(lcma("sql", "SELECT id FROM flow_trials WHERE seed = 2", "--json")[1])
+    for name in (trials["rows"][0][0], "p0"):
+        assert lcma("curves", name[:9], "--out", f"{name}.svg")[0] == 0
+        assert svg.lines(in_tmp / f"{name}.svg", "mean-") > 0
 
 
 @pytest.mark.parametrize(
@@ -269,10 +286,13 @@ def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     assert not (in_tmp / "lcma-pictures").exists()
 
 
-def test_of_many_it_says_what_is_left_out(lcma: Any, in_tmp: Path) -> None:
+def test_of_many_it_says_what_is_left_out(
+    lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "MOST_CHARTS", 3)
     found = Filler(in_tmp)
     few = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]
-    for number in range(22):
+    for number in range(5):
         name = f"set{number:02d}"
         digest = found.data(f"{number:064d}", name)
         job = found.plan("rows", 0, dataset=name, digest=digest, sweep="s1")
@@ -292,17 +312,17 @@ def test_of_many_it_says_what_is_left_out(lcma: Any, in_tmp: Path) -> None:
     code, out, _ = lcma("curves", "--format", "svg")
     assert code == 0
     said = " ".join(out.split())
-    assert "20 of 22 pictures are drawn: choose with --flow, --dataset or --profile" in said
+    assert "3 of 5 pictures are drawn: choose with --flow, --dataset or --profile" in said
     assert "12 of 14 lines are shown" in said
     assert "budget 40" in said
     assert "budget 30" in said
     assert "budget 20" not in said, "every other rule comes before a third budget"
     assert "12 of 15 lines are shown: choose others with --factorization" in said
     assert "Of up to 13 seeds of a line the first 12 are shown" in said
-    assert len(list((in_tmp / "lcma-pictures").iterdir())) == 20
+    assert len(list((in_tmp / "lcma-pictures").iterdir())) == 3
     code, out, err = lcma("curves", "--out", "one.svg")
     assert (code, out) == (2, "")
-    assert "one.svg is one picture, and there are 20 pictures" in err
+    assert "one.svg is one picture, and there are 3 pictures" in err
     (chart,) = json.loads(
         lcma("curves", "--json", "--dataset", "set00", "--factorization", "channel")[1]
     )

@@ -370,15 +370,21 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
 
 @pytest.fixture(scope="session")
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A database of more results than are read seed by seed, and its site: URL and folder."""
-    from benchmarks.many_trials import made
+    """A database of more results than are read seed by seed, and its site: URL and folder.
+
+    Here that is more than 6,000, so that its 2,400 cells need no more than three seeds.
+    """
+    from benchmarks import many_trials
     from benchmarks.places import Files
     from lcma.harness.place import find_place
-    from lcma.harness.report.site import write_site
+    from lcma.harness.report.site import pages, write_site
 
     folder = tmp_path_factory.mktemp("large")
-    url, _ = made(Files(folder), 24_000)
-    store = db.connect(url)
-    write_site(store, find_place(url, folder / "runs", folder), folder / "site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many_trials, "SEEDS", 3)
+        patch.setattr(pages, "LARGE", 6000)
+        url, _ = many_trials.made(Files(folder), 7200)
+        store = db.connect(url)
+        write_site(store, find_place(url, folder / "runs", folder), folder / "site")
     store.close()
     return url, folder / "site"

@@ -1,6 +1,6 @@
 """Boards of rows of the view `trial_results`, gathered into cells one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -19,9 +19,9 @@ SHARED = (*ALIKE, "profile", "splits", "size", "steps")
 """Columns of which all rows of a cell have the same."""
 
 
-def board_of(frame: pd.DataFrame, *more: Any, **options: Any) -> Board:
+def board_of(rows: pd.DataFrame | Iterable[dict[str, Any]], *more: Any, **options: Any) -> Board:
     """The board of the rows, whatever their order; else as `ranking.make`."""
-    return make_board(cells_of(frame), *more, **options)
+    return make_board(cells_of(rows), *more, **options)
 
 
 def _making(record: dict[str, Any]) -> Making:
@@ -29,11 +29,15 @@ def _making(record: dict[str, Any]) -> Making:
     return Making(**_only(record, names), on_gpu=record.get("driver") is not None)
 
 
-def cells_of(frame: pd.DataFrame) -> list[SeededCell]:
+def cells_of(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> list[SeededCell]:
     """The cells of the rows, whatever their order."""
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in frame.to_dict("records"):
-        record = {str(name): _value(name, value) for name, value in row.items()}
+    if isinstance(rows, pd.DataFrame):
+        rows = [
+            {str(name): _value(name, value) for name, value in row.items()}
+            for row in rows.to_dict("records")
+        ]
+    for record in rows:
         found.setdefault(tuple(record[name] for name in ALIKE), []).append(record)
     return [_cell(records) for records in found.values()]
 

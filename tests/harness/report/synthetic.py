@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lcma.db import Bar
 from lcma.harness.results.board import Board
@@ -68,11 +67,11 @@ def board(
     **more: Any,
 ) -> Board:
     """The board of rows, with one bar and the same verdict on its files for every data set."""
-    frame = pd.DataFrame([row | {"result_id": f"{i:05}"} for i, row in enumerate(found)])
+    numbered = [row | {"result_id": f"{i:05}"} for i, row in enumerate(found)]
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
     facts = {d: DataFacts(d, "some", files) for d in digests}
-    return board_of(frame, facts, bars=bars, **more)
+    return board_of(numbered, facts, bars=bars, **more)
 
 
 def trained_for(steps: int, more: Mapping[str, Any] | None = None) -> Recipe:

@@ -8,7 +8,6 @@ import shlex
 
 import hypothesis
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,22 +60,13 @@ def board(rows, splits, recipe=None):
         "code_version": "0.1",
         "dirty": None,
     }
-    return board_of(
-        pd.DataFrame(
-            [
-                base
-                | {
-                    "factorization": name,
-                    "seed": seed,
-                    "bits_per_dim": bits,
-                    "result_id": f"{i:05}",
-                }
-                | more
-                for i, (name, seed, bits, more) in enumerate(rows)
-            ]
-        ),
-        recipes={} if recipe is None else {"r" * 20: recipe.body},
-    )
+    numbered = [
+        base
+        | {"factorization": name, "seed": seed, "bits_per_dim": bits, "result_id": f"{i:05}"}
+        | more
+        for i, (name, seed, bits, more) in enumerate(rows)
+    ]
+    return board_of(numbered, recipes={} if recipe is None else {"r" * 20: recipe.body})
 
 
 def splits_of(bits):
