@@ -14,7 +14,7 @@ from tests.harness.tuning.conftest import POINTS, Tuning
 pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 Make = Callable[..., Tuning]
-STOP = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 1e6}
+STOP = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_it_is_the_study_that_runs_without_ray(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning({"tune": STOP | {"trials": 2}})
+    tuned = tuning({"tune": STOP | {"trials": 3}})
     secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
 
     def search(name: str, when: str) -> None:
