@@ -1,23 +1,20 @@
 """A flow on a device keeps all of its tensors there: shown by a simulated one, without data.
 
 PyTorch refuses to mix the device with the CPU as it would on a GPU. The device is registered for a
-whole process and not unregistered, so one of its own makes the calls.
+whole process and not unregistered, so one of its own makes the calls: a copy of this one, which has
+imported PyTorch.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
 
 from lcma.sweeps import catalog
 
-ROOT = Path(__file__).parents[2]
 FLOWS = tuple(catalog.flows())
 FACTORIZATIONS = ("channel", "none")
 SHORT: dict[str, dict[str, int]] = {
@@ -33,17 +30,8 @@ CALLS = ("forward", "forward at splits", "encode", "decode", "sample", "contribu
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str | None]:
     """What went wrong in each call; None where nothing did."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.models.test_one_device"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as copies:
+        return copies.submit(make_calls).result()
 
 
 def test_the_simulated_device_refuses_tensors_of_the_cpu(
@@ -61,8 +49,8 @@ def test_all_tensors_are_on_the_device_of_the_flow(
     assert failures[f"{flow} {factorization} {call}"] is None
 
 
-def main() -> None:
-    """Make every call on the simulated device, and print what went wrong."""
+def make_calls() -> dict[str, str | None]:
+    """Make every call on the simulated device; return what went wrong."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -70,7 +58,6 @@ def main() -> None:
 
     from lcma import models
 
-    torch.set_num_threads(1)
     _setup_privateuseone_for_python_backend("simulated")
     device = torch.device("simulated:0")
 
@@ -131,8 +118,4 @@ def main() -> None:
             }
             for call in CALLS:
                 found[f"{name} {factorization} {call}"] = failure(calls[call])
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()
+    return found

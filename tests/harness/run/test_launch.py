@@ -125,7 +125,7 @@ def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for job in store.running_jobs():
-            time.sleep(0.3)  # a heartbeat would tell its step when such a training is over
+            time.sleep(0.1)  # a heartbeat would tell its step when such a training is over
             if command_lines is not None:
                 command_lines.append(Path(f"/proc/{job.pid}/cmdline").read_text())
             os.kill(job.pid, signal.SIGKILL)
@@ -160,7 +160,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     store, nodes = registered(
         {
             "matrix": {"factorization": "conventional"},
-            "recipe": {"training": {"steps": 800}},
+            "recipe": {"training": {"steps": 400}},
         }
     )
     nodes = with_long_leases(nodes)

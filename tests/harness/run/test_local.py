@@ -174,23 +174,13 @@ def _lives(pid: int) -> bool:
         return False
 
 
-TRAINS = """
-import sys
-from pathlib import Path
-from lcma.harness.place import Place
-from lcma.harness.run.worker import run_work
-from tests.harness.run.conftest import register_one
-
-folder, root = map(Path, sys.argv[1:])
-place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
-_, node = register_one(place, lease=60.0)
-assert run_work(node.work).ending == "done"
-print([name for name in ("torch._dynamo", "ray", "pandas") if name in sys.modules])
-"""
-
-
-def test_a_worker_imports_no_compiler(tmp_path: Path, photos_root: Path) -> None:
+def test_a_worker_imports_no_compiler(one_trial: Callable[..., Any], tmp_path: Path) -> None:
     """Which would take as long as PyTorch, in each process that trains."""
-    command = [sys.executable, "-c", TRAINS, tmp_path, photos_root]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "[]\n", done.stderr
+    store, node = one_trial(f"sqlite:///{tmp_path / 'imports.db'}", lease=60.0)
+    executor = LocalExecutor(1)
+    run(store, [node], executor)
+    # Nothing of the tests, which import all of them, gets there.
+    loaded = executor._pools[0].submit(eval, "set(__import__('sys').modules)").result()
+    executor.close(kill=True)
+    assert "torch" in loaded
+    assert not {"torch._dynamo", "ray", "pandas"} & loaded
