@@ -145,6 +145,9 @@ _PRELOADED = (run_body.__module__, "lcma.harness.run.worker")
 _LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
 """Beginnings of the names of variables that no module reads while it is imported."""
 
+_OF_RAY = "/ray/thirdparty_files"
+"""End of what Ray puts at the front of sys.path when it is imported: nothing there is ours."""
+
 _server_start: tuple[int, dict[str, str], list[str]] | None = None
 """The process that started the fork server, and its environment and sys.path then."""
 
@@ -157,10 +160,11 @@ def _context() -> BaseContext:
         return get_context("spawn")
     # What a module reads while it is imported cannot be set afterwards.
     variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
+    path = [entry for entry in sys.path if not entry.endswith(_OF_RAY)]
     if _server_start is None:
-        _server_start = os.getpid(), variables, list(sys.path)
-    pid, same, path = _server_start
-    if (os.getpid(), variables, sys.path[: len(path)]) != (pid, same, path):
+        _server_start = os.getpid(), variables, path
+    pid, same, former = _server_start
+    if (os.getpid(), variables, path[: len(former)]) != (pid, same, former):
         return get_context("spawn")
     context = get_context("forkserver")
     context.set_forkserver_preload([*_PRELOADED])

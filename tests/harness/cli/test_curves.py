@@ -289,6 +289,7 @@ def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
 def test_of_many_it_says_what_is_left_out(
     lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert curves.MOST_CHARTS == 20
     monkeypatch.setattr(curves, "MOST_CHARTS", 3)
     found = Filler(in_tmp)
     few = [db.Metric(TRAIN, step, 5.0 - step / STEPS) for step in range(1, 4)]

@@ -1,5 +1,6 @@
 """Workers of this machine: whose copies they are, and with whom they end."""
 
+import importlib.util
 import json
 import os
 import pickle
@@ -132,6 +133,23 @@ def test_a_worker_is_as_if_this_process_had_started_it_now(
     assert environment(told(tmp_path, 3)["environment"]) == environment(os.environ)
     drawn = [told(tmp_path, seed)["drawn"] for seed in range(4)]
     assert len(set(drawn)) == 4, "numpy's own generator is not the same in all"
+
+
+def test_workers_are_copies_of_a_server_after_ray_was_imported_too(
+    telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray puts a folder at the front of the path."""
+    ray = importlib.util.find_spec("ray")
+    assert ray is not None
+    assert ray.origin is not None
+    store, nodes = telling(2)
+    for node in nodes:
+        executor = LocalExecutor(1)
+        run(store, [node], executor)
+        executor.close(kill=False)
+        monkeypatch.syspath_prepend(str(Path(ray.origin).parent / "thirdparty_files"))
+    first, second = (told(tmp_path, seed)["parent"] for seed in (0, 1))
+    assert first == second != os.getpid()
 
 
 @pytest.mark.slow
