@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -266,6 +267,15 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 # What a file is, before anything opens it for writing; and copies of it
 
 
+def _is_other_than_file(path: Path) -> bool:
+    # Looked at once: whoever closes a database may remove its log meanwhile.
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and path.is_file()))
+
+
 def identify(path: Path) -> Found:
     """Look at a path without changing it.
 
@@ -291,7 +301,7 @@ def identify(path: Path) -> Found:
             raise UserError(f"the database {path} is not a file: give the path of a file")
         for ending in ("-wal", "-shm", "-journal"):
             beside = path.with_name(path.name + ending)
-            if os.path.lexists(beside) and not beside.is_file():  # SQLite would wait for a FIFO
+            if _is_other_than_file(beside):  # SQLite would wait for a FIFO
                 raise UserError(f"{beside} is not a file: remove it to use {path}")
         if path.stat().st_size == 0:
             return Found(exists=False, revision=None)

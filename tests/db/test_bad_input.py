@@ -112,6 +112,23 @@ def test_a_file_that_is_no_database_of_ours_is_left_alone(
     assert listing(path.parent) == before
 
 
+def test_a_log_that_is_removed_meanwhile_is_no_obstacle(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By whoever closes the database, between two looks at it."""
+    log = path.with_name(f"{path.name}-wal")
+    log.touch()
+    look = Path.is_file
+
+    def is_file(self: Path) -> bool:
+        if self == log:
+            log.unlink(missing_ok=True)
+        return look(self)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    db.connect(str(path), create=False).close()
+
+
 def test_a_newer_schema_is_refused(filled_path: Path) -> None:
     path = filled_path
     foreign(path, "UPDATE lcma_alembic_version SET version_num = '0999'")
