@@ -103,13 +103,13 @@ def read_evidence(
     found = {row.id: Evidence(Job(**row._mapping)) for row in rows.all()}
     if not found:
         return found
-    uids, of_job = dict[int, str](), dict[int, Evidence]()
+    of_job = dict[int, Evidence]()
     own = schema.attempts.c.job_id.in_(list(found))
     for row in _rows(connection, schema.attempts, own, ("token",)):
         evidence = found[row["job_id"]]
         evidence.attempts[row["uid"]] = row
         evidence.uids[row["id"]] = row["uid"]
-        uids[row["id"]], of_job[row["id"]] = row["uid"], evidence
+        of_job[row["id"]] = evidence
     made_by = sa.select(schema.attempts.c.id).where(own)
     by_result = dict[str, int]()
     for name, key in MADE.items():
@@ -124,8 +124,10 @@ def read_evidence(
             attempt_id = by_result[row["result_id"]] if name == "measures" else row["attempt_id"]
             if name == "results":
                 by_result[row["id"]] = attempt_id
+            evidence = of_job[attempt_id]
+            uids = evidence.uids
             told = tuple(uids[row[k]] if k == "superseded_id" else row[k] for k in key)
-            of_job[attempt_id].made[name][uids[attempt_id], *told] = row
+            evidence.made[name][uids[attempt_id], *told] = row
     return found
 
 

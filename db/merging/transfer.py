@@ -159,19 +159,18 @@ _Value = tuple[dict[str, Any], str | None, str]
 
 def _outside_cells(target: sa.Connection, attempt_ids: Sequence[int | None]) -> list[_Value]:
     # The measures of results of these attempts that are in no cell.
+    names = (*_MEASURE_KEY, "protocol_id", "cell_id")
+    own = (measures.c[name] for name in names)
+    columns = (*own, results.c.trial_id, results.c.data_digest)
     found: list[_Value] = []
     for some in chunks([one for one in attempt_ids if one is not None]):
         query = (
-            sa.select(
-                *(measures.c[name] for name in (*_MEASURE_KEY, "protocol_id", "cell_id")),
-                *(results.c.trial_id, results.c.data_digest),
-            )
+            sa.select(*columns)
             .join(results, results.c.id == measures.c.result_id)
             .where(results.c.attempt_id.in_(some), measures.c.cell_id.is_(None))
         )
-        for *own, trial_id, digest in target.execute(query):
-            names = (*_MEASURE_KEY, "protocol_id", "cell_id")
-            found.append((dict(zip(names, own, strict=True)), trial_id, digest))
+        for *values, trial_id, digest in target.execute(query):
+            found.append((dict(zip(names, values, strict=True)), trial_id, digest))
     return found
 
 

@@ -408,6 +408,18 @@ def test_latex_compiles(filled, tmp_path):
         assert (tmp_path / f"{name}.pdf").stat().st_size > 0
 
 
+def _die_before(name: str, nth: int) -> None:
+    """Make this process kill itself before the nth call of a function of `os`."""
+    times, kept = count(1), getattr(os, name)
+
+    def die(*paths: object) -> None:
+        if next(times) == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        kept(*paths)
+
+    setattr(os, name, die)
+
+
 @pytest.mark.parametrize(("form", "name", "calls"), [("csv", "replace", 1), ("html", "rename", 2)])
 def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, form, name, calls):
     """One is killed before each of the calls that put what it wrote into its place."""
@@ -421,15 +433,7 @@ def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, fo
     for nth in range(1, calls + 1):
         child = os.fork()
         if child == 0:
-            times = count(1)
-            kept = getattr(os, name)
-
-            def die(*paths: object) -> None:
-                if next(times) == nth:  # noqa: B023 - in this process it is as it was
-                    os.kill(os.getpid(), signal.SIGKILL)
-                kept(*paths)  # noqa: B023
-
-            setattr(os, name, die)
+            _die_before(name, nth)
             run(capfdbinary, *typed)
         os.waitpid(child, 0)
         assert len(list_left()) >= nth
