@@ -56,6 +56,7 @@ class InvertibleConv1x1(Layer):
 
     permutation: Tensor
     sign: Tensor
+    _one: Tensor
 
     def __init__(self, channels: int, form: Form = "plu") -> None:
         super().__init__()
@@ -69,6 +70,7 @@ class InvertibleConv1x1(Layer):
         self.factors = nn.Parameter(torch.zeros(channels, channels))
         self.register_buffer("permutation", torch.eye(channels))
         self.register_buffer("sign", torch.ones(channels))
+        self.register_buffer("_one", torch.eye(channels), persistent=False)
         self.set_matrix(weight)
 
     @torch.no_grad()
@@ -86,24 +88,21 @@ class InvertibleConv1x1(Layer):
     @property
     def matrix(self) -> Tensor:
         """W (C, C)."""
+        return self._matrix_and_log_det()[0]
+
+    def _matrix_and_log_det(self) -> tuple[Tensor, Tensor]:
+        """Return W (C, C) and log|det W|, a scalar."""
         if self.form == "dense":
-            return self.weight
-        factors = self.factors
-        one = torch.eye(len(factors), dtype=factors.dtype, device=factors.device)
-        scale = self.sign * factors.diagonal().exp()
-        return self.permutation @ ((factors.tril(-1) + one) @ (factors.triu(1) + scale.diag()))
+            # A determinant in float32 is worth few digits.
+            log_det: Tensor = torch.linalg.slogdet(self.weight.double()).logabsdet
+            return self.weight, log_det.to(self.weight.dtype)
+        factors, one, log_scale = self.factors, self._one, self.factors.diagonal()
+        upper = factors.triu(1) + (self.sign * log_scale.exp()).diag()
+        return self.permutation @ ((factors.tril(-1) + one) @ upper), log_scale.sum()
 
-    def _log_det(self, weight: Tensor) -> Tensor:
-        """Return log|det W|, a scalar."""
-        if self.form == "plu":
-            return self.factors.diagonal().sum()
-        # A determinant in float32 is worth few digits.
-        log_det: Tensor = torch.linalg.slogdet(weight.double()).logabsdet
-        return log_det.to(weight.dtype)
-
-    def _shares(self, weight: Tensor) -> Tensor:
+    def _shares(self, weight: Tensor, log_det: Tensor) -> Tensor:
         """Return each channel's share of log|det W| at a pixel, (C,)."""
-        uniform = (self._log_det(weight) / len(weight)).expand(len(weight))
+        uniform = (log_det / len(weight)).expand(len(weight))
         if self.training or self.share == "uniform":
             return uniform
         last, weight = self._last, weight.detach()
@@ -113,9 +112,9 @@ class InvertibleConv1x1(Layer):
         return uniform + last.deviation
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        weight = self.matrix
-        shares = self._shares(weight).view(1, -1, 1, 1)
-        return conv2d(x, weight[:, :, None, None], None), shares.expand(1, *x.shape[1:])
+        weight, log_det = self._matrix_and_log_det()
+        shares = self._shares(weight, log_det).view(1, -1, 1, 1)
+        return conv2d(x, weight.view(*weight.shape, 1, 1), None), shares.expand(1, *x.shape[1:])
 
     def inverse(self, y: Tensor) -> Tensor:
         weight: Tensor = torch.linalg.inv(self.matrix.double()).to(y.dtype)

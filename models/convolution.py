@@ -63,7 +63,7 @@ class GainedConv(nn.Module):
         out = conv2d(x, self.weight * scale, self.shift * gain, self.pad)
         if self.border is None:
             return out
-        return out + respond_to_border(self.border * scale, x.shape[2], x.shape[3])
+        return out.add_(respond_to_border(self.border * scale, x.shape[2], x.shape[3]))
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:

@@ -43,7 +43,7 @@ class GlowNet(nn.Module):
                 conv.log_gain.requires_grad_(False)  # a bias alone
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.last(F.relu(self.middle(F.relu(self.first(x)))))
+        out: Tensor = self.last(self.middle(self.first(x).relu_()).relu_())
         return out
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class GlowCoupling(Layer):
         h = self.net(given)
         if self.scale == "additive":
             return h, None
-        shift, raw = h[:, 0::2], h[:, 1::2]
+        shift, raw = h.unflatten(1, (-1, 2)).unbind(2)
         return shift, raw if self.scale == "exp" else F.logsigmoid(raw + 2.0)
 
     def forward(

@@ -104,8 +104,8 @@ class ConditionalNormal(Prior):
     def _mean_and_log_scale(self, kept: Tensor | None) -> tuple[Tensor, Tensor]:
         if kept is None:
             raise ValueError("a conditional prior needs what stays")
-        h = self.net(kept)
-        return h[:, 0::2], h[:, 1::2]
+        mean, log_scale = self.net(kept).unflatten(1, (-1, 2)).unbind(2)
+        return mean, log_scale
 
     def log_prob(self, z: Tensor, kept: Tensor | None) -> Tensor:
         return normal_log_prob(z, *self._mean_and_log_scale(kept))

@@ -10,6 +10,12 @@ from lcma.models.layers import Layer
 from lcma.models.priors import Prior
 
 
+def _select(x: Tensor, index: Tensor) -> Tensor:
+    if index.dim() == 1:
+        return x.index_select(1, index)
+    return x.gather(2, index.unsqueeze(1).expand_as(x))
+
+
 class _Gather(torch.autograd.Function):
     """Select columns by a permutation; the gradient is a selection by its inverse.
 
@@ -19,19 +25,16 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        if index.dim() == 1:
-            return x.index_select(1, index)
-        return x.gather(2, index.unsqueeze(1).expand_as(x))
+        return _select(x, index)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        _, index, inverse = inputs
-        ctx.save_for_backward(index, inverse)
+        ctx.save_for_backward(inputs[2])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        index, inverse = ctx.saved_tensors
-        return gather(grads[0], inverse, index), None, None
+        (inverse,) = ctx.saved_tensors
+        return _select(grads[0], inverse), None, None
 
     @staticmethod
     def vmap(

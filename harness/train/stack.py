@@ -19,6 +19,7 @@ from torch.func import functional_call, vmap
 
 from lcma.harness.storage import StorageError
 from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.optimizer import make_optimizer, set_learning_rate
 from lcma.harness.train.trainer import (
     CheckpointPause,
     DivergedError,
@@ -26,8 +27,6 @@ from lcma.harness.train.trainer import (
     OutOfTimeError,
     StoppedError,
     Trainer,
-    make_optimizer,
-    set_learning_rate,
 )
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import Flow

@@ -1,6 +1,5 @@
 """The training loop, for pretrainings and trainings alike."""
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from lcma.harness.train.batches import BatchOrder, Feed, Images, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
+from lcma.harness.train.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
@@ -179,9 +179,7 @@ class Trainer:
         """Set what `state` returned."""
         self.step = state["step"]
         self.flow.load_state_dict(state["flow"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        _keep_steps_here(self.optimizer)
-        _require_fitting(self.optimizer)
+        restore_optimizer(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.online is not None:
@@ -357,26 +355,6 @@ def _without_others(value: Any) -> Any:
     return value
 
 
-def _keep_steps_here(optimizer: torch.optim.Optimizer) -> None:
-    """Move counts of steps to the CPU, where an optimizer that is not fused begins them.
-
-    A checkpoint is loaded to the device, and each step would wait for it once a parameter.
-    """
-    if not any(group.get("fused") for group in optimizer.param_groups):
-        for state in optimizer.state.values():
-            if "step" in state:
-                state["step"] = state["step"].cpu()
-
-
-def _require_fitting(optimizer: torch.optim.Optimizer) -> None:
-    """Raise ValueError for moments of another shape: a fused step would write beyond them."""
-    for parameter, moments in optimizer.state.items():
-        for name, value in moments.items():
-            shape = torch.Size() if name == "step" else parameter.shape
-            if not isinstance(value, Tensor) or value.shape != shape:
-                raise ValueError(f"a checkpoint's {name} does not fit its parameter")
-
-
 def averaging(decay: float) -> Callable[..., None]:
     """Return the exponential averaging of weights and moments; index tables (integers) are copied.
 
@@ -391,32 +369,3 @@ def averaging(decay: float) -> Callable[..., None]:
             torch._foreach_copy_(averaged, current)
 
     return update
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of all parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def make_optimizer(trained: Sequence[Tensor], optimization: Optimization) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer of parameters."""
-    rate, betas = optimization.learning_rate, optimization.betas
-    if optimization.optimizer == "adamax":
-        return _Adamax(trained, lr=rate, betas=betas, foreach=True)
-    return _Adam(trained, lr=rate, betas=betas, fused=True)
-
-
-def _without_compiler(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """Return the class without what its methods do for compiled steps.
-
-    The first call of one imports PyTorch's compiler, which takes as long as PyTorch itself.
-    """
-    names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
-    bare = {name: inspect.unwrap(getattr(kind, name)) for name in names}
-    step = torch.no_grad()(inspect.unwrap(kind.step))
-    return type(kind.__name__, (kind,), {**bare, "step": step})
-
-
-_Adam = _without_compiler(torch.optim.Adam)
-_Adamax = _without_compiler(torch.optim.Adamax)

@@ -1,0 +1,86 @@
+"""The optimizer that computes all parameters as one vector, against PyTorch's own."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lcma.harness.train.optimizer import Adamax, make_optimizer, restore_optimizer
+from lcma.sweeps.recipe import Optimization
+
+SHAPES = [(), (1,), (7,), (12, 12), (5, 3, 3, 3), (1031,)]
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("step"), st.sets(st.integers(0, len(SHAPES) - 1))),
+        st.tuples(st.sampled_from(["restore", "replace"]), st.just(frozenset[int]())),
+    ),
+    max_size=12,
+)
+"""Steps, each with the parameters that have no gradient, and what happens between them."""
+
+
+def _sides(dtype: torch.dtype) -> list[tuple[list[nn.Parameter], torch.optim.Optimizer]]:
+    settings = Optimization(batch=1, learning_rate=0.1, betas=(0.9, 0.99), optimizer="adamax")
+    sides = []
+    for ours in (True, False):
+        torch.manual_seed(0)
+        parameters = [nn.Parameter(torch.randn(shape, dtype=dtype)) for shape in SHAPES]
+        made = make_optimizer(parameters, settings)
+        assert type(made) is Adamax
+        if not ours:
+            made = torch.optim.Adamax(parameters, lr=0.1, betas=(0.9, 0.99), foreach=True)
+        sides.append((parameters, made))
+    return sides
+
+
+def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> list[Any]:
+    state: list[Any] = [p.detach() for p in parameters]
+    for p in parameters:
+        kept = optimizer.state.get(p) or {}
+        state.append({name: kept[name] for name in sorted(kept)})
+    return state
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(done=actions)
+def test_every_step_has_the_bits_of_pytorchs(
+    dtype: torch.dtype, done: list[tuple[str, frozenset[int]]]
+) -> None:
+    sides = _sides(dtype)
+    for number, (kind, without) in enumerate(done):
+        for parameters, optimizer in sides:
+            optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+            if kind == "step":
+                torch.manual_seed(number)
+                for index, p in enumerate(parameters):
+                    gradient = torch.randn_like(p) * 10.0 ** float(torch.randn(()))
+                    p.grad = None if index in without else gradient
+                optimizer.step()
+            elif kind == "restore":
+                restore_optimizer(optimizer, copy.deepcopy(optimizer.state_dict()))
+            else:  # as a stack does that is dissolved
+                for moments in optimizer.state.values():
+                    moments.update({name: value.clone() for name, value in moments.items()})
+        ours, theirs = (_state(*side) for side in sides)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_step_does_not_hold_what_a_restored_state_replaced() -> None:
+    (parameters, optimizer), _ = _sides(torch.float32)
+    for p in parameters:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    before = copy.deepcopy(optimizer.state_dict())
+    values: list[Tensor] = [p.detach().clone() for p in parameters]
+    optimizer.step()
+    after = [p.detach().clone() for p in parameters]
+    restore_optimizer(optimizer, before)
+    with torch.no_grad():
+        torch._foreach_copy_(parameters, values)
+    optimizer.step()
+    assert all(torch.equal(p, value) for p, value in zip(parameters, after, strict=True))
