@@ -139,8 +139,8 @@ class LocalExecutor(Executor):
         )
 
 
-_PRELOADED = (run_body.__module__, "lcma.harness.run.worker")
-"""Modules that workers have imported when they start."""
+_PRELOADED = "lcma.harness.run.preloaded"
+"""The module that imports what workers have imported when they start."""
 
 _LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
 """Beginnings of the names of variables that no module reads while it is imported."""
@@ -167,7 +167,7 @@ def _context() -> BaseContext:
     if (os.getpid(), variables, path[: len(former)]) != (pid, same, former):
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([*_PRELOADED])
+    context.set_forkserver_preload([_PRELOADED])
     # The server is a `python -c`, which would prefer modules of the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
     try:

@@ -101,6 +101,19 @@ def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Pa
     assert done.returncode == 0, done.stderr
 
 
+def test_a_command_looks_for_garbage_once_there_is_much() -> None:
+    code = (
+        "import gc, sys\nfrom lcma.harness.cli.main import main\n"
+        "usual, sys.argv = gc.get_threshold(), ['lcma', '--version']\n"
+        "try:\n    main()\nexcept SystemExit as e:\n    assert not e.code\n"
+        "assert gc.get_threshold() > usual\n"
+        "much = [[] for _ in range(1_100_000)]\n"
+        "assert gc.isenabled() and gc.get_threshold() == usual, gc.get_threshold()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_version_is_the_installed_one(capsys) -> None:
     code, out, err = run(capsys, "--version")
     assert (code, err) == (0, "")

@@ -24,7 +24,7 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Told
 
 RULE = """
-import json, os, time
+import gc, json, os, time
 from pathlib import Path
 from lcma.sweeps.plugins import factorization
 
@@ -37,6 +37,7 @@ def rule(shape, split, seed, values):
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "drawn": np.random.random(),
+        "frozen": gc.get_freeze_count() if gc.isenabled() else None,
     }}
     path = Path({folder!r}) / f"{{seed}}.json"
     path.with_suffix(".tmp").write_text(json.dumps(told))
@@ -148,8 +149,9 @@ def test_workers_are_copies_of_a_server_after_ray_was_imported_too(
         run(store, [node], executor)
         executor.close(kill=False)
         monkeypatch.syspath_prepend(str(Path(ray.origin).parent / "thirdparty_files"))
-    first, second = (told(tmp_path, seed)["parent"] for seed in (0, 1))
-    assert first == second != os.getpid()
+    first, second = (told(tmp_path, seed) for seed in (0, 1))
+    assert first["parent"] == second["parent"] != os.getpid()
+    assert first["frozen"] > 100_000, "the collector of garbage need not look at what is a copy"
 
 
 @pytest.mark.slow
