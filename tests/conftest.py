@@ -87,7 +87,7 @@ def pytest_collection_finish() -> None:
     """What is imported by now stays: the collector of garbage need not look at it again, and looks
     at the rest less often, which was a twentieth of the time."""
     gc.freeze()
-    gc.set_threshold(5_000, 10, 10)
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,6 +19,7 @@ from tests.db.conftest import (
     HALF,
     TRIALS,
     Engine,
+    World,
     index_table,
     result,
     trial,
@@ -271,6 +272,48 @@ def test_a_running_job_waits_and_a_retry_is_not_undone(
     points = target.store.metrics(held.job_id, "loss")
     assert points == source.store.metrics(held.job_id, "loss")
     assert [one.place for one in target.store.artifacts(held.job_id)] == ["x:/runs"]
+
+
+@BETWEEN_ENGINES
+def test_what_a_later_attempt_took_over_is_there_once(
+    sites: Sites, engines: tuple[Engine, Engine]
+) -> None:
+    source, target = (sites.new(engine) for engine in engines)
+    work(source, source.trials[0], "preempted", "there")
+    merged(source, target)
+    work(source, source.trials[0], "done", "there", now=1010.0)
+    merged(source, target)
+    assert known(target) == known(source)
+
+
+def test_what_is_run_anew_at_one_site_is_done_at_the_other(sites: Sites) -> None:
+    source, target = sites.new("sqlite"), sites.new("sqlite")
+    for job in source.trials[:2]:
+        work(source, job, "done", "there")
+    assert source.store.rerun(source.trials[:2], by="ann", why="a doubt", now=1010.0)
+    source.claim(source.trials[1], owner="there", now=1011.0)
+    assert [source.job(job).state for job in source.trials[:2]] == ["pending", "running"]
+    merged(source, target)
+    assert [target.job(job).state for job in target.trials[:2]] == ["done", "done"]
+
+
+def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:
+    one, other = sites.new("sqlite"), sites.new("sqlite")
+    for world, index, now in ((one, 0, 1000.0), (one, 1, 2000.0), (other, 0, 3000.0)):
+        work(world, world.trials[index], "diverged", "any", now=now)
+    work(other, other.trials[1], "diverged", "any", now=1500.0)
+    first = [_last_attempt(one, 0), _last_attempt(other, 1)]
+    merged(one, other)
+    merged(other, one)
+    assert [_last_attempt(one, index) for index in (0, 1)] == first
+    assert [_last_attempt(other, index) for index in (0, 1)] == first
+
+
+def _last_attempt(world: World, index: int) -> str:
+    uids = {row.id: row.uid for row in world.dump()["attempts"]}
+    attempt_id = world.job(world.trials[index]).attempt_id
+    assert attempt_id is not None
+    return uids[attempt_id]
 
 
 @BETWEEN_ENGINES

@@ -13,7 +13,11 @@ import sqlalchemy as sa
 
 from lcma import db, models
 from lcma.harness.data.verified import open_images
-from lcma.harness.results.map_statistics import hash_table, make_kept_masks
+from lcma.harness.results.map_statistics import (
+    compute_map_statistics,
+    hash_table,
+    make_kept_masks,
+)
 from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import _RunningAttempt, run_work
@@ -299,6 +303,10 @@ def test_every_map_option_is_carried_out(registered) -> None:
         maps = store.maps(
             pretraining_id=trial.pretraining.id, budget=trial.budget, score=options.score
         )
+        for one in maps:
+            laid = compute_map_statistics(one.values, one.standard_errors, one.split, options.nms)
+            assert one.statistics.mask_share == pytest.approx(laid.mask_share)
+            assert one.statistics.rank_gap == pytest.approx(laid.rank_gap)
         found = models.make_tables(
             "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
         )

@@ -328,3 +328,20 @@ def test_where_waiting_tasks_bring_machines_stacks_that_are_full_are_submitted_a
     run(*trials(53), executor)
     assert executor.sizes == [12, 12, 12, 12, 2, 3]
     assert executor.crowds == [1, 2, 3, 4, 1, 2]
+
+
+def test_so_many_full_stacks_wait_for_machines(
+    trials: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Growing(Slots):
+        grows, looks = True, 0
+
+        def wait(self, seconds: float) -> list[Finished]:
+            self.looks += 1
+            return [] if self.looks < 4 else super().wait(seconds)
+
+    monkeypatch.setattr(launches, "WINDOW", 3)
+    executor = Growing(1)
+    run(*trials(60), executor)
+    assert executor.sizes == [12] * 5
+    assert max(executor.crowds) == launches.WINDOW
