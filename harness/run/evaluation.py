@@ -328,7 +328,7 @@ def free_memory(device: str) -> None:
 
 
 def settle_device(device: str, threads: int) -> None:
-    """Make the results of this process reproducible, and begin to measure its memory.
+    """Make the results of this process reproducible, and its memory kept and measured.
 
     Sums then have the same order, whatever was granted.
     """

@@ -1,11 +1,10 @@
 """What the server of which local workers are copies imports, once for all of them."""
 
 import gc
+import importlib
 
 gc.disable()  # nearly all that imports make stays
-
-import lcma.harness.run.executor  # noqa: E402
-import lcma.harness.run.worker  # noqa: E402, F401
-
+for name in ("lcma.harness.run.executor", "lcma.harness.run.worker"):
+    importlib.import_module(name)
 gc.freeze()  # a worker that looked at it for garbage would have to copy its pages
 gc.enable()

@@ -60,9 +60,8 @@ def _without_compiler(kind: type[_Kind]) -> type[_Kind]:
 
     The first call of one imports PyTorch's compiler, which takes as long as PyTorch itself.
     """
-    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
-        setattr(kind, name, inspect.unwrap(getattr(kind, name)))
-    kind.step = torch.no_grad()(inspect.unwrap(kind.step))  # type: ignore[method-assign]
+    for name in ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad"):
+        setattr(kind, name, torch.no_grad()(inspect.unwrap(getattr(kind, name))))
     return kind
 
 
@@ -129,7 +128,7 @@ class Adamax(_PlainAdamax):
         """The first moment of each parameter in a vector; another in its place was set since."""
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # gradients are there
         """Make a step of the parameters that have a gradient."""
         (group,) = self.param_groups
         moments = {p: self.state[p].get("exp_avg") for p in group["params"] if p.grad is not None}
