@@ -31,10 +31,10 @@ demo: .venv/installed
 	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not slow and not gpu"
+	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not slow and not gpu"
 
 test-all: .venv/installed-dev
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not gpu"
+	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not gpu"
 
 test-gpu: .venv/installed-dev
 	$(BIN)/pytest -m gpu tests/gpu

@@ -24,7 +24,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
     return Server(request.getfixturevalue("postgres").url("postgres"))
 
 
-@pytest.mark.slow_on("postgresql-lcma-apart", "sqlite-lcma-apart")
+@pytest.mark.slow_on("postgresql", "sqlite-lcma-apart")
 @pytest.mark.parametrize(("side", "commits"), [("lcma", 2), ("lcma-apart", 3)])
 def test_a_race_loses_nothing_and_commits_once_a_change(
     site: Site, side: str, commits: int

@@ -33,7 +33,8 @@ def source(distribution: Path, tmp_path: Path) -> Path:
     with tarfile.open(distribution) as archive:
         # It holds no links, as an unpacked zip of the repository may not.
         assert not [m.name for m in archive.getmembers() if m.issym() or m.islnk()]
-        archive.extractall(tmp_path / "source", filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
+        archive.extractall(tmp_path / "source")
     (source,) = (tmp_path / "source").iterdir()
     return source
 

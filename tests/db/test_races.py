@@ -132,6 +132,7 @@ race(3, work)
     assert len(store.sweeps()) == 600
 
 
+@pytest.mark.slow_on("sqlite")
 def test_4_processes_upgrade_one_database(filled_url: str) -> None:
     before = db.connect(filled_url).results()
     make_older(filled_url)

@@ -166,6 +166,7 @@ def test_one_seed_has_no_deviation() -> None:
     assert (found["mean"], found["deviation"], found["standard_error"]) == (3.5, None, None)
 
 
+@pytest.mark.slow_on("sqlite")
 def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: Any) -> None:
     seeds = 24
     trials = tuple(trial("rows", seed) for seed in range(seeds))

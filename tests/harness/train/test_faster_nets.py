@@ -163,6 +163,7 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> 
         assert torch.equal(flow_.decode(z), x)
 
 
+@pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_bfloat16_and_compilation_change_a_step_by_their_rounding(
     flow: str, prepared: data.Prepared

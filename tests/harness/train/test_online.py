@@ -131,6 +131,7 @@ def check_dense(flow: Flow) -> None:
     assert found == pytest.approx(dense, abs=1e-8)
 
 
+@pytest.mark.slow_on("False-glow", "True-realnvp")
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
 @pytest.mark.parametrize("stacked", [False, True])
 def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:

@@ -46,7 +46,8 @@ def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> 
     return state
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.slow_on("float64")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @given(done=actions)
 def test_every_step_has_the_bits_of_pytorchs(
     dtype: torch.dtype, done: list[tuple[str, frozenset[int]]]

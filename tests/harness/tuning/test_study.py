@@ -75,7 +75,7 @@ LONG = {"low": 10, "high": 200}
 
 
 @pytest.mark.parametrize(("sampler", "parallel"), [("tpe", 2), ("gp", 1), ("grid", 2)])
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow_on("postgresql", "gp")
 def test_tuners_that_share_a_study_and_die_ask_for_each_budget_once(
     on_each: Make, sampler: str, parallel: int
 ) -> None:
