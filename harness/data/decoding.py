@@ -1,8 +1,8 @@
 """Decode an image file to pixels: formats that are accepted, converted and refused.
 
-JPEG and PNG of 8 bits are decoded by torchvision (libjpeg-turbo, libpng), which lets other threads
-run meanwhile; Pillow reads every header, and decodes the rest. On the images that both can read
-they give the same pixels.
+JPEG of 8 bits is decoded by torchvision (libjpeg-turbo), which lets other threads run meanwhile;
+Pillow reads every header, and decodes the rest. On the images that both can read they give the
+same pixels. A damaged PNG file ends the process in torchvision 0.29.
 """
 
 import contextlib
@@ -63,8 +63,10 @@ def decode_image(raw: bytes) -> Pixels:
     with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
         turned = turn not in (0, 1)
         plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
-        if plain and image.format in ("JPEG", "MPO", "PNG"):
-            return _by_torchvision(raw, image.format)
+        if plain and image.format in ("JPEG", "MPO"):
+            return _by_torchvision(raw)
+        if image.format == "PNG":
+            _check_png(raw)
         return _by_pillow(image)
 
 
@@ -113,7 +115,7 @@ def describe_decoder() -> str:
 
     turbo = features.version_feature("libjpeg_turbo")
     return (
-        f"torchvision {torchvision.__version__} (JPEG, PNG), torch {torch.__version__} (resizing), "
+        f"torchvision {torchvision.__version__} (JPEG), torch {torch.__version__} (resizing), "
         f"Pillow {PIL.__version__} with libjpeg{f'-turbo {turbo}' if turbo else ''} (the rest)"
     )
 
@@ -194,13 +196,18 @@ def _is_deep(image: Image.Image) -> bool:
     return image.format == "PPM" and any(isinstance(w, int) and w > 255 for w in words)
 
 
-def _by_torchvision(raw: bytes, kind: str) -> Pixels:
-    import torch
-    from torchvision.io import decode_jpeg, decode_png
+def _check_png(raw: bytes) -> None:
+    """Check all checksums: Pillow decodes pixels without, and leaves an image unusable that has."""
+    with Image.open(io.BytesIO(raw), formats=("PNG",)) as image:
+        image.verify()
 
-    decoder = decode_png if kind == "PNG" else decode_jpeg
+
+def _by_torchvision(raw: bytes) -> Pixels:
+    import torch
+    from torchvision.io import decode_jpeg
+
     # frombuffer wants memory that could be written, and does not write.
-    pixels: Pixels = decoder(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy()
+    pixels: Pixels = decode_jpeg(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy()
     if pixels.shape[0] not in (1, 3):
         raise BadImageError(f"{pixels.shape[0]} channels")
     return pixels
@@ -214,4 +221,4 @@ def _by_pillow(image: Image.Image) -> Pixels:
         if shown.getchannel("A").getextrema() != (255, 255):
             raise BadImageError("transparent, and what lies behind it is not known")
     pixels = np.asarray(shown.convert("L" if grey else "RGB"))
-    return np.ascontiguousarray(pixels[None] if grey else pixels.transpose(2, 0, 1))
+    return np.array(pixels[None] if grey else pixels.transpose(2, 0, 1), order="C")

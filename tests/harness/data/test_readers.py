@@ -323,13 +323,16 @@ def deep_png() -> bytes:
 
 
 NOISE = np.random.default_rng(1).integers(0, 256, (218, 178, 3), dtype=np.uint8)
+PNG = saved(Image.fromarray(NOISE[:32, :32]), "PNG")
 BAD = {
     "cmyk": (saved(Image.new("CMYK", (178, 218)), "JPEG"), "neither grey nor RGB"),
     "deep grey": (saved(Image.new("I;16", (32, 32)), "PNG"), "more than 8 bits"),
     "deep colour": (deep_png(), "more than 8 bits"),
     "animated": (animation(), "animated"),
     "half": (saved(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
-    "half png": (saved(Image.fromarray(NOISE[:32, :32]), "PNG")[:2000], "damaged"),
+    "half png": (PNG[:2000], "damaged"),
+    "png of all pixels without its end": (PNG[:-12], "damaged"),
+    "png with another bit": (PNG[:2000] + bytes([PNG[2000] ^ 1]) + PNG[2001:], "damaged"),
     "text": (b"no image at all", "no image of a known format"),
     "empty": (b"", "no image of a known format"),
     "transparent": (saved(Image.new("RGBA", (32, 32), (9, 9, 9, 9)), "PNG"), "transparent"),
