@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lcma import db
 from lcma.db import Store
@@ -19,7 +19,7 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcma.harness.report.notebook import BoardView, VerdictsView
+    from lcma.harness.report.notebook import BoardView, BudgetsView, VerdictsView
     from lcma.harness.run.plan import Plan
     from lcma.harness.run.sweep import LaunchReport, Progress
     from lcma.models import Flow
@@ -362,14 +362,67 @@ def verdicts(
     from lcma.harness.report.notebook import VerdictsView
     from lcma.harness.results.verdicts import read_verdicts
 
-    if margin is not None and not 0 < margin < float("inf"):
-        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
+    _require_margin(margin)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     require_results(opened, sweep_id, where, "{name}=")
     return VerdictsView(
         read_verdicts(opened, measure=by, margin=margin, sweep_id=sweep_id, **where)
     )
+
+
+def pareto(
+    store: Database = None,
+    *,
+    by: str = BITS_PER_DIM,
+    sweep: str | None = None,
+    factorization: str | None = None,
+    margin: float | None = None,
+    cost: Literal["seconds", "images"] = "seconds",
+    **where: Where | tuple[Where, ...],
+) -> "BudgetsView":
+    """Read a measure by the budget of the pretraining, and the smallest budget that is enough.
+
+    Example:
+        >>> lcma.pareto("reference", flow="realnvp", factorization="low")
+
+    Args:
+        store: The database or its URL; by default as in `connect`.
+        by: The measure that budgets are compared by.
+        sweep: The name or id of a sweep; by default all results.
+        factorization: Only this one, under any of its names.
+        margin: By how much a budget that is enough may be worse than the longest, in the unit of
+            ``by``; 0.01 bits/dim by default.
+        cost: What the Pareto front is over: device seconds or training images.
+        **where: By column of the view `trial_results` (flow, dataset, profile, ...) the value, or a
+            tuple of values, that it may have.
+
+    Returns:
+        The curves. A notebook shows them; `.to_pandas()` gives a row for each budget.
+
+    Raises:
+        UserError: For an unknown sweep, measure, column or factorization, and where no result
+            used a pretraining.
+    """
+    from lcma.harness.report.notebook import BudgetsView
+    from lcma.harness.results.budgets import read_budget_curves
+
+    _require_margin(margin)
+    if cost not in ("seconds", "images"):
+        raise UserError(f"cost={cost!r} is no cost: give 'seconds' or 'images'")
+    opened = _open(store)
+    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    require_results(opened, sweep_id, where, "{name}=")
+    curves = read_budget_curves(
+        opened,
+        measure=by,
+        sweep_id=sweep_id,
+        factorization=factorization,
+        margin=margin,
+        cost=cost,
+        **where,
+    )
+    return BudgetsView(curves)
 
 
 def load_flow(
@@ -396,6 +449,11 @@ def load_flow(
 
     opened = _open(store)
     return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))
+
+
+def _require_margin(margin: float | None) -> None:
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
 
 
 def _open(store: Database) -> Store:

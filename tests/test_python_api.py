@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import lcma
@@ -93,6 +95,58 @@ def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any])
     ):
         with pytest.raises(lcma.UserError, match=words):
             lcma.verdicts("lcma.db", **more)
+
+
+def test_budgets_are_those_of_the_command(
+    notebook: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    curves = notebook["curves"]
+    frame = curves.to_pandas()
+    key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
+    with pytest.raises(SystemExit):
+        main(["pareto", "--db", "reference", "--json", "--out", str(tmp_path), *key])
+    told = json.loads(capsys.readouterr().out)
+    budgets = sum(len(one["rows"]) for one in told)
+    assert repr(curves) == f"<{len(told)} curves of {budgets} budgets: .to_pandas()>"
+    assert len(frame) == budgets + sum(one["conventional"] is not None for one in told)
+    for one in told:
+        mine = frame[frame["recipe_id"] == one["key"]["recipe_id"]]
+        mine = mine[mine["map_options"].isna() == (one["key"]["map_options"] is None)]
+        enough = (one["smallest"] or {}).get("budget")
+        for row in (*one["rows"], one["conventional"]):
+            is_budget = (
+                mine["budget"].isna() if row["budget"] is None else mine["budget"].eq(row["budget"])
+            )
+            (found,) = mine[is_budget.fillna(False)].to_dict("records")
+            for name in ("n", "holdout", "deviation", "test", "seconds", "images", "on_front"):
+                assert found[name] == (len(row["results"]) if name == "n" else row[name]), name
+            assert found["smallest_enough"] == (
+                row["budget"] is not None and row["budget"] == enough
+            )
+            for test in ("from_longest", "from_conventional"):
+                for name in ("n", "mean", "low", "high", "t_p"):
+                    value = found[f"{test}_{name}"]
+                    assert pd.isna(value) if row[test] is None else value == row[test][name]
+    assert frame["smallest_enough"].sum() == sum(
+        bool((o["smallest"] or {}).get("budget")) for o in told
+    )
+    html = curves._repr_html_()
+    assert all(html.count(escape(one["sentences"][0])) >= 1 for one in told)
+    own = lcma.pareto("lcma.db", sweep="first")
+    assert list(own.to_pandas()["budget"].fillna(-1)) == [10, -1]
+
+
+def test_budgets_that_cannot_be_read_are_one_line(notebook: dict[str, Any]) -> None:
+    for given, words in (
+        ({"flow": "glow"}, "no results with flow=glow: there are realnvp"),
+        ({"margin": -1.0}, "^margin=-1 is no margin"),
+        ({"cost": "euros"}, "cost='euros' is no cost"),
+        ({"by": "looks"}, "'looks'"),
+        ({"factorization": "HL"}, "HL"),
+        ({"sweep": "second"}, "no sweep 'second'"),
+    ):
+        with pytest.raises(lcma.UserError, match=words):
+            lcma.pareto("lcma.db", **given)
 
 
 def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:

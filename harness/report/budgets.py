@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
+from lcma.db import QueryResult
 from lcma.harness.results.board import ENOUGH, list_settings, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
@@ -23,6 +24,8 @@ from lcma.harness.results.statistics import PairedTest
 from lcma.harness.tables import (
     Table,
     TableColumn,
+    flag_as_stored,
+    make_table,
     render_table,
     table_as_markdown,
 )
@@ -42,6 +45,11 @@ BUDGETS = (0, 30, 100, 300, 1000)
 _HEADINGS = ("budget", "n", "{}", "sd", "test", "- conventional", "- longest")
 _COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
 _COST_TITLE = "What a trial costs by itself, and the Pareto front"
+_COST_NUMBERS = (
+    *("pretraining_seconds", "pretraining_images", "seconds", "images", "saved"),
+    *("front_seeds", "front_of"),
+)
+_PAIR_NUMBERS = ("n", "mean", "low", "high", "t_p")
 _MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
 
@@ -50,7 +58,7 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     parts: list[RenderableType] = []
     for curve in curves:
         answer, *more = list_sentences(curve)
-        values, costs, *maps = _list_tables(curve)
+        values, costs, *maps = list_tables(curve)
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
@@ -71,7 +79,7 @@ def budgets_as_markdown(curves: Sequence[BudgetCurve]) -> str:
     for curve in curves:
         parts.append(f"**{escape_markdown(curve_title(curve.key))}**\n\n")
         parts += [f"- {escape_markdown(printable(line))}\n" for line in list_sentences(curve)]
-        parts += [f"\n{table_as_markdown(table)}" for table in _list_tables(curve)]
+        parts += [f"\n{table_as_markdown(table)}" for table in list_tables(curve)]
         notes = [*_legend(curve), *curve.notes]
         parts += ["\n", *(f"- {escape_markdown(printable(note))}\n" for note in notes)]
     return "".join(parts)
@@ -85,6 +93,39 @@ def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
         del record["recipe"]
         found.append(record)
     return found
+
+
+def budget_table(curves: Sequence[BudgetCurve]) -> Table:
+    """Return a row for each budget of each curve, and for the conventional one beside them."""
+    key = [one.name for one in fields(CurveKey)]
+    own = ("budget", "n", "holdout", "deviation", "half_width", "test", *_COST_NUMBERS)
+    flags = ("on_front", "knee")
+    tests = ("from_longest", "from_conventional")
+    rows = []
+    for curve in curves:
+        enough = None if curve.smallest is None else curve.smallest.budget
+        for row in list_rows(curve):
+            pairs = [getattr(row, name) for name in tests]
+            rows.append(
+                (
+                    *(getattr(curve.key, name) for name in key),
+                    *(getattr(row, name) for name in own),
+                    *(flag_as_stored(getattr(row, name)) for name in flags),
+                    flag_as_stored(row.budget is not None and row.budget == enough),
+                    *(
+                        None if pair is None else getattr(pair, name)
+                        for pair in pairs
+                        for name in _PAIR_NUMBERS
+                    ),
+                    curve.measure,
+                    curve.unit,
+                    curve.chosen_by,
+                )
+            )
+    names = (*key, *own, *flags, "smallest_enough")
+    names += tuple(f"{test}_{name}" for test in tests for name in _PAIR_NUMBERS)
+    names += ("measure", "unit", "chosen_by")
+    return make_table(QueryResult(names, tuple(rows), truncated=False), "Budgets")
 
 
 def curve_title(key: CurveKey) -> str:
@@ -223,7 +264,7 @@ def _difference(test: PairedTest | None) -> str:
     return f"{mean} ± {format_number(test.half_width)}"
 
 
-def _list_tables(curve: BudgetCurve) -> list[Table]:
+def list_tables(curve: BudgetCurve) -> list[Table]:
     """Return a curve's values, its costs, and where they are known how its maps change."""
     rows, choice = list_rows(curve), name_choice(curve)
     found = [

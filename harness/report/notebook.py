@@ -1,11 +1,14 @@
-"""Show a board and verdicts in a notebook."""
+"""Show a board, verdicts and curves by budget in a notebook."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lcma.harness.report.board import board_table, group_table
+from lcma.harness.report.budgets import budget_table, curve_title, list_sentences, list_tables
 from lcma.harness.report.verdicts import summarize_verdicts, verdict_table
 from lcma.harness.results.board import Board
+from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.tables import Table, table_as_html
 from lcma.harness.text import format_count
@@ -56,6 +59,35 @@ class VerdictsView:
 
     def _repr_html_(self) -> str:
         return table_as_html(replace(summarize_verdicts(self.verdicts), title="Verdicts"))
+
+
+class BudgetsView:
+    """Curves by budget that show themselves in a notebook; ``curves`` holds them."""
+
+    def __init__(self, curves: Sequence[BudgetCurve]) -> None:
+        self.curves = tuple(curves)
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+    def __repr__(self) -> str:
+        budgets = sum(len(curve.rows) for curve in self.curves)
+        curves = format_count(len(self), "curve")
+        return f"<{curves} of {format_count(budgets, 'budget')}: .to_pandas()>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each budget, and one without a budget for what is conventional."""
+        return _as_frame(budget_table(self.curves))
+
+    def _repr_html_(self) -> str:
+        tables: list[str] = []
+        for curve in self.curves:
+            values, *others = list_tables(curve)
+            answer, *more = list_sentences(curve)
+            notes = (*more, *curve.notes)
+            values = replace(values, title=curve_title(curve.key), under=answer, notes=notes)
+            tables += map(table_as_html, (values, *others))
+        return "\n".join(tables)
 
 
 def _as_frame(table: Table) -> "pd.DataFrame":

@@ -270,7 +270,7 @@ def read_budget_curves(
     factorization: str | None = None,
     margin: float | None = None,
     cost: CostUnit = "seconds",
-    **where: str,
+    **where: Any,
 ) -> list[BudgetCurve]:
     """Return the curves of all results with a pretraining, of one sweep or of all.
 

@@ -1,8 +1,8 @@
 """A benchmark harness with a results database for factorizations of multi-scale flows.
 
 `connect` opens a database, `plan` and `launch` run sweeps, `results` reads their results, `board`
-ranks them, `verdicts` judges claims on them, `load_flow` loads what was trained; `factorization`,
-`flow` and `measure` register plug-ins. docs/python.md has examples.
+ranks them, `verdicts` judges claims on them, `pareto` compares budgets, `load_flow` loads what was
+trained; `factorization`, `flow` and `measure` register plug-ins. docs/python.md has examples.
 """
 
 import importlib
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lcma.db import Store
-    from lcma.harness.api import board, connect, launch, load_flow, plan, results, verdicts
+    from lcma.harness.api import (
+        board,
+        connect,
+        launch,
+        load_flow,
+        pareto,
+        plan,
+        results,
+        verdicts,
+    )
     from lcma.harness.run.driver import LaunchStoppedError
     from lcma.harness.run.limits import LimitReachedError
     from lcma.harness.run.plan import Plan
@@ -33,6 +42,7 @@ _WHERE = {
     "launch": "lcma.harness.api",
     "load_flow": "lcma.harness.api",
     "measure": "lcma.sweeps.plugins",
+    "pareto": "lcma.harness.api",
     "plan": "lcma.harness.api",
     "results": "lcma.harness.api",
     "verdicts": "lcma.harness.api",
@@ -53,6 +63,7 @@ __all__ = [
     "launch",
     "load_flow",
     "measure",
+    "pareto",
     "plan",
     "results",
     "verdicts",
