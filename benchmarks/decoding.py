@@ -27,15 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     import PIL
     import torch
-    import torchvision
 
     size = SIZE if given.celeba else given.size
     below = given.folder / "img_align_celeba" if given.celeba else given.folder
     files = sorted(p for p in below.rglob("*") if p.is_file())
     print(
-        f"Pillow {PIL.__version__}, torchvision {torchvision.__version__}, torch "
-        f"{torch.__version__}, cores {os.cpu_count()}, load average {os.getloadavg()[0]:.2f}, "
-        f"{len(files)} files, pairs {given.repeats}",
+        f"Pillow {PIL.__version__}, torch {torch.__version__}, cores {os.cpu_count()}, "
+        f"load average {os.getloadavg()[0]:.2f}, {len(files)} files, pairs {given.repeats}",
         flush=True,
     )
     _ours(given.folder, size, given.celeba)

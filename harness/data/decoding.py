@@ -1,8 +1,8 @@
 """Decode an image file to pixels: formats that are accepted, converted and refused.
 
-JPEG of 8 bits is decoded by torchvision (libjpeg-turbo), which lets other threads run meanwhile;
-Pillow reads every header, and decodes the rest. On the images that both can read they give the
-same pixels. A damaged PNG file ends the process in torchvision 0.29.
+Pillow decodes all of them. It lets other threads run meanwhile, and gives the pixels of
+torchvision's decoders, one of which ends the process at a damaged file (PNG, 0.29), and which are
+going to be removed.
 """
 
 import contextlib
@@ -61,13 +61,9 @@ def read_header(raw: bytes) -> Header:
 def decode_image(raw: bytes) -> Pixels:
     """Decode the pixels, in the orientation that the file states. Raises BadImageError."""
     with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
-        turned = turn not in (0, 1)
-        plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not turned
-        if plain and image.format in ("JPEG", "MPO"):
-            return _by_torchvision(raw)
         if image.format == "PNG":
             _check_png(raw)
-        return _by_pillow(image)
+        return _read_pixels(image, turn)
 
 
 def centre_square(pixels: Pixels) -> Pixels:
@@ -111,12 +107,11 @@ def bilinear(pixels: Pixels, size: int) -> npt.NDArray[np.float32]:
 def describe_decoder() -> str:
     """Return the software that decodes and resizes, with versions."""
     import torch
-    import torchvision
 
     turbo = features.version_feature("libjpeg_turbo")
     return (
-        f"torchvision {torchvision.__version__} (JPEG), torch {torch.__version__} (resizing), "
-        f"Pillow {PIL.__version__} with libjpeg{f'-turbo {turbo}' if turbo else ''} (the rest)"
+        f"Pillow {PIL.__version__} with libjpeg{f'-turbo {turbo}' if turbo else ''}, "
+        f"torch {torch.__version__} (resizing)"
     )
 
 
@@ -202,23 +197,13 @@ def _check_png(raw: bytes) -> None:
         image.verify()
 
 
-def _by_torchvision(raw: bytes) -> Pixels:
-    import torch
-    from torchvision.io import decode_jpeg
-
-    # frombuffer wants memory that could be written, and does not write.
-    pixels: Pixels = decode_jpeg(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy()
-    if pixels.shape[0] not in (1, 3):
-        raise BadImageError(f"{pixels.shape[0]} channels")
-    return pixels
-
-
-def _by_pillow(image: Image.Image) -> Pixels:
-    shown = ImageOps.exif_transpose(image)
+def _read_pixels(image: Image.Image, turn: int) -> Pixels:
+    shown = ImageOps.exif_transpose(image) if turn > 1 else image
     grey = shown.mode in _GREY
     if shown.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in shown.info:
         shown = shown.convert("RGBA")
         if shown.getchannel("A").getextrema() != (255, 255):
             raise BadImageError("transparent, and what lies behind it is not known")
-    pixels = np.asarray(shown.convert("L" if grey else "RGB"))
+    mode = "L" if grey else "RGB"
+    pixels = np.asarray(shown if shown.mode == mode else shown.convert(mode))
     return np.array(pixels[None] if grey else pixels.transpose(2, 0, 1), order="C")
