@@ -298,7 +298,7 @@ def test_what_another_process_wrote_is_seen(bucket) -> None:
 
 
 def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder) -> None:
-    with pytest.raises(Exception, match="pickle|local object") as caught:
+    with pytest.raises(Exception, match=r"pickle|local object") as caught:
         folder.save(10, {"step": lambda: 10})
     assert not isinstance(caught.value, StorageError)
     assert folder.folder.files() == []
