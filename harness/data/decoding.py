@@ -192,7 +192,10 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _check_png(raw: bytes) -> None:
-    """Check all checksums: Pillow decodes pixels without, and leaves an image unusable that has."""
+    """Raise for a wrong checksum or a missing end, which decoding by Pillow lets pass.
+
+    What is verified cannot be decoded afterwards, so it is opened once more.
+    """
     with Image.open(io.BytesIO(raw), formats=("PNG",)) as image:
         image.verify()
 

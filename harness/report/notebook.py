@@ -76,7 +76,11 @@ class BudgetsView:
         return f"<{curves} of {format_count(budgets, 'budget')}: .to_pandas()>"
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each budget, and one without a budget for what is conventional."""
+        """Return a row for each budget, and one without a budget for what is conventional.
+
+        ``holdout``, ``test`` and differences are in ``unit``, costs in device seconds and training
+        images; ``on_front``, ``knee`` and ``smallest_enough`` are 0 or 1.
+        """
         return _as_frame(budget_table(self.curves))
 
     def _repr_html_(self) -> str:

@@ -1,7 +1,7 @@
 """The optimizers of recipes: PyTorch's, without what a step here has no use for."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -128,8 +128,10 @@ class Adamax(_PlainAdamax):
         """The first moment of each parameter in a vector; another in its place was set since."""
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # gradients are there
-        """Make a step of the parameters that have a gradient."""
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Make a step of the parameters that have a gradient. Raises TypeError for a closure."""
+        if closure is not None:
+            raise TypeError("gradients are computed before a step: it calls no closure")
         (group,) = self.param_groups
         moments = {p: self.state[p].get("exp_avg") for p in group["params"] if p.grad is not None}
         gathered = self._gathered

@@ -85,3 +85,9 @@ def test_a_step_does_not_hold_what_a_restored_state_replaced() -> None:
         torch._foreach_copy_(parameters, values)
     optimizer.step()
     assert all(torch.equal(p, value) for p, value in zip(parameters, after, strict=True))
+
+
+def test_a_closure_is_not_left_out_without_a_word() -> None:
+    (_, optimizer), _ = _sides(torch.float32)
+    with pytest.raises(TypeError, match="calls no closure"):
+        optimizer.step(lambda: 0.0)
