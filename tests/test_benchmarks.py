@@ -170,6 +170,7 @@ def test_both_realnvps_give_the_same_likelihood_for_equal_weights() -> None:
     torch.testing.assert_close(*_likelihoods(ours, theirs), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow_on("residual/tiny")
 @pytest.mark.parametrize("name", ["residual/tiny", "series/tiny"])
 def test_both_residual_flows_give_the_same_latents_for_equal_weights(name: str) -> None:
     """Their log-determinants are noisy estimates, so the mean over images is held loosely."""

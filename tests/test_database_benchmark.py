@@ -24,7 +24,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
     return Server(request.getfixturevalue("postgres").url("postgres"))
 
 
-@pytest.mark.slow_on("postgresql", "sqlite-lcma-apart")
+@pytest.mark.slow
 @pytest.mark.parametrize(("side", "commits"), [("lcma", 2), ("lcma-apart", 3)])
 def test_a_race_loses_nothing_and_commits_once_a_change(
     site: Site, side: str, commits: int
@@ -47,6 +47,7 @@ def test_a_race_loses_nothing_and_commits_once_a_change(
     assert run["commits"] == commits * run["lifecycles"]
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_database_made_at_once_is_as_the_store_would_have_made_it(site: Site) -> None:
     url, _ = made(site, 2000, maps=False)
     assert check_integrity(db.locate(url)).findings == ()

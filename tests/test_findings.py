@@ -141,6 +141,7 @@ def test_no_line_of_prose_begins_with_a_comment() -> None:
             assert not (inline and (found.start() == 0 or found.string[found.start() - 1] == "\n"))
 
 
+@pytest.mark.slow
 def test_launches_that_would_decide_a_claim_of_the_reference_have_its_trials(capsys) -> None:
     query = (
         "SELECT trial_id, recipe_id, dataset, factorization, budget, seed FROM trial_results "

@@ -31,6 +31,7 @@ def test_input_of_every_kind_is_taken_or_refused(
         assert outcome.problems == (), f"python -m tests.fuzzing {kind} {number}\n{outcome.err}"
 
 
+@pytest.mark.slow_on("small.yaml")
 @pytest.mark.parametrize("name", ["small.yaml", "spec.yaml"])
 def test_the_sweep_files_that_cases_change_are_valid(
     name: str, tmp_path: Path, templates: Templates

@@ -56,6 +56,7 @@ def test_a_section_that_fails_or_cannot_be_run_stops_no_other(
     assert "same bits" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_recipes_of_all_rows_against_the_peer_are_valid(tmp_path: Path) -> None:
     pytest.importorskip("normflows", reason="normflows is not installed")
     assert main(["peer", "--device", "cpu", "--quick", "--out", str(tmp_path)]) == 0

@@ -21,7 +21,7 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "recipes.jsonl"
 
 
-@pytest.mark.slow_on("iresnet")
+@pytest.mark.slow
 @pytest.mark.parametrize("flow", ["glow", "iresnet"])
 def test_the_best_of_the_grid_are_trained_again(
     flow: str, kept: Path, monkeypatch: pytest.MonkeyPatch

@@ -121,6 +121,7 @@ def test_a_build_without_git_is_told_the_commit(source: Path, tmp_path: Path) ->
     assert "not 'main'" in refused.value.stderr.decode()
 
 
+@pytest.mark.slow
 def test_a_build_tells_uncommitted_changes_and_leaves_none(source: Path, tmp_path: Path) -> None:
     (source / "src" / "lcma" / "_commit").unlink(missing_ok=True)
 

@@ -2,9 +2,8 @@
 
 import os
 import resource
+import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from lcma.db.query import run_sql
 from lcma.db.schema.base import VERSION_TABLE
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
+from tests.processes import apart
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
@@ -254,37 +254,21 @@ def test_changes_that_a_read_only_medium_hides_are_not_passed_over(
         refused(lambda: open_it(str(path)), str(path), "-wal", "copy both files")  # noqa: B023
 
 
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from lcma import db
-from lcma.sweeps.errors import UserError
+def on_full_disk(url: str, room: int, opened: bool = True) -> str:
+    """What storing much says where no file may be larger than so many bytes."""
 
-url, limit = sys.argv[1], int(sys.argv[2])
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-store = db.connect(url) if limit else None
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit or 8192, limit or 8192))
-try:
-    store = store or db.connect(url)
-    store.register(db.Registration(sweeps=tuple(
-        db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(2000)
-    )))
-except UserError as error:
-    print(error)
-else:
-    print("stored")
-"""
+    def fill() -> str:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        store = db.connect(url) if opened else None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        sweeps = tuple(db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(2000))
+        try:
+            (store or db.connect(url)).register(db.Registration(sweeps=sweeps))
+        except UserError as error:
+            return str(error)
+        return "stored"
 
-
-def on_full_disk(url: str, limit: int) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, url, str(limit)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return apart(fill)
 
 
 def contents(path: Path) -> list[str]:
@@ -295,22 +279,22 @@ def contents(path: Path) -> list[str]:
 def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> None:
     path, url = filled_path, f"sqlite:///{filled_path}"
     before = contents(path)
-    printed = on_full_disk(url, path.stat().st_size + 300_000)
-    assert len(printed.splitlines()) == 1
-    assert "nothing was changed: make room on its disk" in printed
-    assert str(path) in printed
+    said = on_full_disk(url, path.stat().st_size + 300_000)
+    assert len(said.splitlines()) == 1
+    assert "nothing was changed: make room on its disk" in said
+    assert str(path) in said
     assert contents(path) == before
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert on_full_disk(url, resource.RLIM_INFINITY) == "stored\n"
+    assert on_full_disk(url, resource.RLIM_INFINITY) == "stored"
     assert len(db.connect(url).sweeps()) == 2001
 
 
 def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
-    printed = on_full_disk(f"sqlite:///{path}", 0)
-    assert len(printed.splitlines()) == 1
-    assert "make room on its disk" in printed
+    said = on_full_disk(f"sqlite:///{path}", 8192, opened=False)
+    assert len(said.splitlines()) == 1
+    assert "make room on its disk" in said
     assert db.connect(str(path)).sweeps() == []
 
 

@@ -235,6 +235,7 @@ def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: 
     assert not merged(source, target).changed
 
 
+@pytest.mark.slow
 @BETWEEN_ENGINES
 def test_attempts_keep_their_stack(sites: Sites, engines: tuple[Engine, Engine]) -> None:
     source, target = (sites.new(engine) for engine in engines)
@@ -414,6 +415,7 @@ def test_studies_stay_behind_and_their_trials_travel(
         assert not sa.inspect(connection).has_table("studies")
 
 
+@pytest.mark.slow
 def test_tables_of_two_sites_are_held_against_each_other(sites: Sites) -> None:
     """Trials of one cell, some on each site: all pairs are there, as if one site had run all."""
     source, target, whole = (sites.new("sqlite") for _ in range(3))

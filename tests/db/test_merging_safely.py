@@ -5,7 +5,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,73 +16,59 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from lcma.db.merging import Counts, merge
+from lcma.db.merging import Counts, merge, merger
+from lcma.harness.run.outages import wait_out
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import ENGINES, Engine, World
+from tests.db.conftest import (
+    COST,
+    DATA,
+    ENGINES,
+    HALF,
+    Engine,
+    World,
+    index_table,
+    result,
+    trial,
+)
 from tests.db.inspecting import make_older
 from tests.db.sites import Launches, Sites, agreed, board, known, merged
 from tests.db.test_bad_input import listing
-
-WORKERS = """
-import sys, threading
-from lcma import db
-from lcma.db.merging import merge, merger
-from lcma.harness.run.outages import wait_out
-from tests.db.conftest import *
-
-merger.TRIALS = 5
-source, target = sys.argv[1:]
-trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(12)]
-jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
-registration = db.Registration(trials=tuple(trials), jobs=tuple(jobs))
-failures = []
-
-def run(store, owner, order):
-    world = World(store)
-    for index in order:
-        claim = world.claim(jobs[index].id, owner=owner)
-        if isinstance(claim, db.Job):
-            continue
-        own = trials[index].id
-        tables = [index_table(own, 1, HALF)]
-        assert wait_out(lambda: store.finish(
-            claim, "done", last_step=500, cost=COST, result=result(own, 3.0 + index / 7),
-            tables=tables, metrics=[db.Metric("loss", 100, 4.0)], now=1010.0,
-        ))
-
-def guarded(work, *arguments):
-    try:
-        work(*arguments)
-    except BaseException as error:
-        failures.append(repr(error))
-
-for url in (source, target):
-    db.connect(url).register(registration)
-run(db.connect(source), "there", range(24))
-threads = [
-    threading.Thread(target=guarded, args=(run, db.connect(target), str(k), range(k, 24, 4)))
-    for k in range(4)
-] + [
-    threading.Thread(target=guarded, args=(merge, db.locate(source), db.locate(target)))
-    for _ in range(2)
-]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-assert not failures, failures
-"""
 
 
 @pytest.mark.slow_on("sqlite")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
-    sites: Sites, engine: Engine
+    sites: Sites, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = sites.new("sqlite"), sites.new(engine)
-    command = [sys.executable, "-c", WORKERS, source.store.url, target.store.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
+    trials = [trial(name, seed, 100) for name in ("LLL", "HHL") for seed in range(12)]
+    jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials]
+
+    def finish(world: World, owner: str, order: range) -> None:
+        for index in order:
+            claim = world.claim(jobs[index].id, owner=owner)
+            if isinstance(claim, db.Job):
+                continue
+            own = trials[index].id
+            made: Any = {
+                "result": result(own, 3.0 + index / 7),
+                "tables": [index_table(own, 1, HALF)],
+                "metrics": [db.Metric("loss", 100, 4.0)],
+                "now": 1010.0,
+            }
+            store = world.store
+            assert wait_out(partial(store.finish, claim, "done", last_step=500, cost=COST, **made))
+
+    for world in (source, target):
+        world.store.register(db.Registration(trials=tuple(trials), jobs=tuple(jobs)))
+    finish(source, "there", range(24))
+    monkeypatch.setattr(merger, "TRIALS", 5)
+    with ThreadPoolExecutor(6) as threads:
+        working = [threads.submit(finish, target, str(k), range(k, 24, 4)) for k in range(4)]
+        databases = source.store.database, target.store.database
+        merging = [threads.submit(merge, *databases) for _ in range(2)]
+    for one in working + merging:
+        one.result()
     merged(source, target)
     merged(target, source)
     here, there = known(target), known(source)

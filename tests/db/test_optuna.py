@@ -52,6 +52,7 @@ def test_the_tables_that_optuna_makes_are_known(new_place: str) -> None:
     assert not OPTUNA_TABLES & {*metadata.tables, *views.tables}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> None:
     tune(new_place)
     before = studies(new_place)
@@ -82,6 +83,7 @@ def test_an_upgrade_leaves_a_study_alone(filled_url: str) -> None:
     assert "COMPLETE" in states(filled_url)
 
 
+@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("alien", ["CREATE TABLE mine (x INTEGER)", "DROP TABLE version_info"])
 def test_tables_like_optunas_do_not_open_another_programs_database(
     new_place: str, alien: str

@@ -99,6 +99,7 @@ def test_what_is_published_is_sound_and_has_all_that_ended(world: World, tmp_pat
     assert world.segments[1] not in here["jobs"]  # it runs, and no trial reads its maps
 
 
+@pytest.mark.slow_on("postgresql")
 def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: Path) -> None:
     publish(world, tmp_path / "out.db")
     before = world.dump()
@@ -208,6 +209,7 @@ def test_a_trial_that_its_pretraining_kept_from_running_is_published(
     assert found.job(world.segments[0]).state == "diverged"
 
 
+@pytest.mark.slow_on("[59]", "[62]", "[500]")
 @pytest.mark.parametrize("points", [59, 60, 61, 62, 500])
 def test_a_curve_has_at_most_sixty_points_with_both_ends(
     sites: Sites, points: int, tmp_path: Path

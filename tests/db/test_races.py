@@ -1,6 +1,7 @@
 """Many processes at one database, for real."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,59 +17,43 @@ from lcma import db
 from lcma.db import migrate
 from lcma.db.index_tables import overlap
 from lcma.db.merging import merge
-from tests.db.conftest import COST, DATA, HALF, TRIALS, World, index_table, result, trial
+from tests.db.conftest import (
+    COST,
+    DATA,
+    ENVIRONMENT,
+    HALF,
+    TRIALS,
+    World,
+    index_table,
+    result,
+    trial,
+)
 from tests.db.inspecting import is_current, make_older
 from tests.db.sites import Sites
-
-FORKED = """
-import os, sys, time
-from lcma import db
-from tests.db.measuring import make_result
-import alembic.command
-
-def race(processes, work):
-    "Fork, start all at one moment, and fail if any of them does."
-    start = time.time() + 0.2
-    children = []
-    for index in range(processes):
-        child = os.fork()
-        if child == 0:
-            try:
-                time.sleep(max(0.0, start - time.time()))
-                work(index)
-                os._exit(0)
-            except BaseException:
-                import traceback
-                traceback.print_exc()
-            os._exit(1)
-        children.append(child)
-    sys.exit(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
-"""
+from tests.processes import race
 
 
-def run(code: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FORKED + code, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+def claim_now(world: World, job_id: str, owner: str) -> Any:
+    """Claim it by the database's clock."""
+    return world.store.claim(
+        job_id,
+        owner=owner,
+        host="h",
+        pid=os.getpid(),
+        environment_id=ENVIRONMENT.id,
+        device="cpu",
+        threads=1,
+        lease_seconds=60,
     )
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow_on("sqlite")
 def test_6_processes_make_one_database(new_place: str) -> None:
-    run(
-        """
-def work(index):
-    store = db.connect(sys.argv[1])
-    store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
+    def work(index: int) -> None:
+        store = db.connect(new_place)
+        store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
 
-race(6, work)
-""",
-        new_place,
-    )
+    race(6, work)
     with sa.create_engine(new_place, poolclass=sa.NullPool).connect() as connection:
         count = sa.text("SELECT count(*) FROM sweeps")
         assert connection.execute(count).scalar_one() == 6
@@ -116,19 +101,13 @@ def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: An
 @pytest.mark.slow_on("sqlite")
 def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
     """Each has them in an order of its own, and none waits for one that waits for it."""
-    run(
-        """
-store = db.connect(sys.argv[1])
 
-def work(index):
-    order = [(index * 97 + number) % 600 for number in range(600)]
-    sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
-    store.register(db.Registration(sweeps=sweeps))
+    def work(index: int) -> None:
+        order = [(index * 97 + number) % 600 for number in range(600)]
+        sweeps = tuple(db.Sweep(id=str(number), name="x", spec="{}") for number in order)
+        store.register(db.Registration(sweeps=sweeps))
 
-race(3, work)
-""",
-        store.url,
-    )
+    race(3, work)
     assert len(store.sweeps()) == 600
 
 
@@ -136,15 +115,11 @@ race(3, work)
 def test_4_processes_upgrade_one_database(filled_url: str) -> None:
     before = db.connect(filled_url).results()
     make_older(filled_url)
-    run(
-        """
-def work(index):
-    assert len(db.connect(sys.argv[1]).trained_trials(["LLL-0-100"])) == 1
 
-race(4, work)
-""",
-        filled_url,
-    )
+    def work(index: int) -> None:
+        assert len(db.connect(filled_url).trained_trials(["LLL-0-100"])) == 1
+
+    race(4, work)
     assert db.connect(filled_url).results().equals(before)
     if filled_url.startswith("sqlite"):
         folder = Path(filled_url.removeprefix("sqlite:///")).parent
@@ -170,37 +145,17 @@ def test_workers_do_twice_as_many_jobs_once_each(world: Any, workers: int) -> No
     )
     jobs = tuple(db.PlannedJob.of_trial(trial.id, "d" * 64, steps=1) for trial in trials)
     world.store.register(db.Registration(trials=trials, jobs=jobs))
-    (environment_id,) = (row.id for row in world.dump()["environments"])
-    run(
-        """
-url, environment_id, workers, *jobs = sys.argv[1:]
-store = db.connect(url)
 
-def work(index):
-    for number in range(index % 4, len(jobs), 4):
-        claim = store.claim(
-            jobs[number], owner=str(index), host="h", pid=os.getpid(),
-            environment_id=environment_id, device="cpu", threads=1, lease_seconds=60,
-        )
-        if isinstance(claim, db.Job):
-            continue
-        assert store.heartbeat(claim, step=1, lease_seconds=60)
-        result = make_result(
-            trial_id=f"t{number}", data_digest="d" * 64, protocol="plain", protocol_body="{}",
-            precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
-            holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
-        )
-        assert store.finish(
-            claim, "done", last_step=1, cost=db.Cost(seconds=1, cpu_seconds=1), result=result,
-        )
+    def work(index: int) -> None:
+        for number in range(index % 4, len(jobs), 4):
+            claim = claim_now(world, jobs[number].id, str(index))
+            if isinstance(claim, db.Job):
+                continue
+            assert world.store.heartbeat(claim, step=1, lease_seconds=60)
+            own = result(trials[number].id)
+            assert world.store.finish(claim, "done", last_step=1, cost=COST, result=own)
 
-race(int(workers), work)
-""",
-        world.store.url,
-        environment_id,
-        str(workers),
-        *(job.id for job in jobs),
-    )
+    race(workers, work)
     assert {job.state for job in world.store.jobs([job.id for job in jobs]).values()} == {"done"}
     assert len(world.store.results(factorization="rows")) == 2 * workers
     attempts = world.store.attempts()
@@ -210,24 +165,13 @@ race(int(workers), work)
 
 @pytest.mark.slow_on("sqlite")
 def test_a_worker_that_is_killed_loses_its_job_after_the_lease(world: Any) -> None:
-    (environment_id,) = (row.id for row in world.dump()["environments"])
-    run(
-        """
-import signal
-store = db.connect(sys.argv[1])
-child = os.fork()
-if child == 0:
-    store.claim(
-        sys.argv[3], owner="killed", host="h", pid=os.getpid(), environment_id=sys.argv[2],
-        device="cpu", threads=1, lease_seconds=60, now=1000.0,
-    )
-    os.kill(os.getpid(), signal.SIGKILL)
-os.waitpid(child, 0)
-""",
-        world.store.url,
-        environment_id,
-        world.trials[0],
-    )
+
+    def claim_and_die(index: int) -> None:
+        world.win(world.trials[0], owner="killed")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(AssertionError):
+        race(1, claim_and_die)
     assert world.claim(world.trials[0], now=1059.0).owner == "killed"
     assert world.win(world.trials[0], now=1060.0).token == 2
 
@@ -251,43 +195,16 @@ def test_trials_that_finish_at_once_all_find_each_other(world: Any) -> None:
     )
     jobs = tuple(db.PlannedJob.of_trial(trial.id, "d" * 64, steps=1) for trial in trials)
     world.store.register(db.Registration(trials=trials, jobs=jobs))
-    (environment_id,) = (row.id for row in world.dump()["environments"])
-    run(
-        """
-import numpy as np
-url, environment_id, *jobs = sys.argv[1:]
-store = db.connect(url)
+    start = time.time()
 
-def work(index):
-    claim = store.claim(
-        jobs[index], owner=str(index), host="h", pid=os.getpid(), environment_id=environment_id,
-        device="cpu", threads=1, lease_seconds=60,
-    )
-    trial_id = store.job(jobs[index]).trial_id
-    result = make_result(
-        trial_id=trial_id, data_digest="d" * 64, protocol="plain", protocol_body="{}",
-        precision="float32", step=1, bits_per_dim=1.0, standard_error=0.1, images=1,
-        holdout_bits_per_dim=1.0, holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
-    )
-    statistics = db.TableStatistics(
-        iou_even=0.5, iou_odd=0.5, purity=1.0, channel_purity=1.0, mask_share=None,
-        mask_share_by_chance=None, tied=None, agreement=None,
-    )
-    table = db.IndexTable(
-        trial_id=trial_id, data_digest="d" * 64, split=1, kept=np.ones((1, 2, 2), dtype=bool),
-        digest="x", statistics=statistics,
-    )
-    cost = db.Cost(seconds=1, cpu_seconds=1)
-    time.sleep(max(0.0, start + 1.0 - time.time()))
-    assert store.finish(claim, "done", last_step=1, cost=cost, result=result, tables=[table])
+    def work(index: int) -> None:
+        claim = claim_now(world, jobs[index].id, str(index))
+        own = trials[index].id
+        made = {"result": result(own), "tables": [index_table(own, 1, HALF)]}
+        time.sleep(max(0.0, start + 1.0 - time.time()))
+        assert world.store.finish(claim, "done", last_step=1, cost=COST, **made)
 
-start = time.time()
-race(len(jobs), work)
-""",
-        world.store.url,
-        environment_id,
-        *(job.id for job in jobs),
-    )
+    race(seeds, work)
     with sa.create_engine(world.store.url, poolclass=sa.NullPool).connect() as connection:
         pairs = sa.text("SELECT count(*) FROM table_overlaps WHERE differs = 'seed'")
         assert connection.execute(pairs).scalar_one() == seeds * (seeds - 1)

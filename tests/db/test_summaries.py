@@ -17,8 +17,9 @@ from lcma import db
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.integrity import check_integrity
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
-from tests.db.measuring import change
-from tests.db.test_races import run
+from tests.db.measuring import change, make_result
+from tests.db.test_races import claim_now
+from tests.processes import race
 
 SEEDS = 4
 NAMES = ("seeds", "mean", "squared_deviations", "least", "greatest")
@@ -172,32 +173,28 @@ def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: 
     trials = tuple(trial("rows", seed) for seed in range(seeds))
     jobs = tuple(db.PlannedJob.of_trial(t.id, DATA.digest, steps=1) for t in trials)
     world.store.register(db.Registration(trials=trials, jobs=jobs))
-    run(
-        """
-url, environment_id, *jobs = sys.argv[1:]
-store = db.connect(url, create=False)
 
-def work(index):
-    for number in range(index, len(jobs), 8):
-        claim = store.claim(
-            jobs[number], owner=str(index), host="h", pid=os.getpid(),
-            environment_id=environment_id, device="cpu", threads=1, lease_seconds=60,
-        )
-        result = make_result(
-            trial_id=store.job(jobs[number]).trial_id, data_digest="d" * 64, protocol="plain",
-            protocol_body="{}", precision="float32", step=1, bits_per_dim=3 + 0.1 * number,
-            standard_error=0.1, images=1, holdout_bits_per_dim=1 / (number + 3),
-            holdout_standard_error=0.1, log_det=0.0, log_prior=0.0,
-        )
-        cost = db.Cost(seconds=1, cpu_seconds=1)
-        assert store.finish(claim, "done", last_step=1, cost=cost, result=result)
+    def work(index: int) -> None:
+        for number in range(index, seeds, 8):
+            claim = claim_now(world, jobs[number].id, str(index))
+            own = make_result(
+                trial_id=trials[number].id,
+                data_digest=DATA.digest,
+                protocol="plain",
+                protocol_body="{}",
+                precision="float32",
+                step=1,
+                bits_per_dim=3 + 0.1 * number,
+                standard_error=0.1,
+                images=1,
+                holdout_bits_per_dim=1 / (number + 3),
+                holdout_standard_error=0.1,
+                log_det=0.0,
+                log_prior=0.0,
+            )
+            assert world.store.finish(claim, "done", last_step=1, cost=COST, result=own)
 
-race(8, work)
-""",
-        world.store.url,
-        ENVIRONMENT.id,
-        *(job.id for job in jobs),
-    )
+    race(8, work)
     test = [3 + 0.1 * number for number in range(seeds)]
     holdout = [1 / (number + 3) for number in range(seeds)]
     for cell, own in zip(by_measure(world.store.url), (test, holdout), strict=True):

@@ -267,6 +267,7 @@ LONG = [
 ]
 
 
+@pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", ["realnvp", "glow", *LONG])
 def test_a_paper_model_at_the_start_gives_a_photograph_back(flow: str) -> None:
     """Within rounding: float32 can cross the edge of an integer."""

@@ -67,7 +67,7 @@ def latents(flow: Flow, x: Tensor) -> Tensor:
     return torch.cat([*left, z.flatten(1)], dim=1)
 
 
-@pytest.mark.slow_on("conventional", "Residual Flow-none", "squeezed-none")
+@pytest.mark.slow_on("conventional", "none", "[Residual Flow-random]")
 @pytest.mark.parametrize("factorization", ["conventional", "random", "none"])
 def test_the_exact_series_sums_to_the_dense_log_determinant(
     chosen: Model, factorization: str
@@ -103,7 +103,7 @@ def test_the_exact_series_sums_to_the_dense_log_determinant(
     assert blocks > 1e-2
 
 
-@pytest.mark.slow_on("[Residual Flow]")
+@pytest.mark.slow_on("[Residual Flow]", "[i-ResNet]")
 def test_evaluation_is_within_four_standard_errors_of_the_log_determinant(chosen: Model) -> None:
     """The flow's own scalar and map, over many draws of the probes."""
     flow = lively(chosen, "random")

@@ -70,7 +70,7 @@ def test_the_neumann_vector_stands_for_the_inverse() -> None:
 
 
 @given(mean=means, exact=st.integers(0, 6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_roulette_has_no_bias_term_by_term(mean: float, exact: int) -> None:
     """The mean weight of each term over the Poisson number of further ones is 1."""
     counts = range(60)

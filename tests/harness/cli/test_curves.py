@@ -111,6 +111,7 @@ def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.Monk
     return url
 
 
+@pytest.mark.slow_on("postgresql")
 def test_curves_are_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     code, out, err = lcma("curves")
     assert (code, err) == (0, "")
@@ -333,6 +334,7 @@ def test_of_many_it_says_what_is_left_out(
     assert line["seeds"][0]["all_points"] == 1500
 
 
+@pytest.mark.slow_on("png")
 @pytest.mark.parametrize("form", ["png", "svg"])
 @pytest.mark.filterwarnings("error")
 def test_hostile_names_are_harmless(lcma: Any, in_tmp: Path, form: str) -> None:

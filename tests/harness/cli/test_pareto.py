@@ -76,6 +76,7 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     )
 
 
+@pytest.mark.slow_on("postgresql")
 def test_programs_get_every_number(world: str, lcma: Any) -> None:
     code, out, _ = lcma("pareto", "--json")
     assert code == 0

@@ -164,6 +164,7 @@ def test_without_earlier_results_a_line_says_what_gives_them(earlier: Earlier) -
     assert set(found[PAIR]["claims"]) == {"low-conventional", "low-better-phase"}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_the_spread_of_a_comparison_is_that_of_its_own_pairs(earlier: Earlier) -> None:
     """All comparisons of verdicts are there, and the effects of letters."""
     earlier.add(7)
@@ -252,7 +253,7 @@ def test_what_n_shows_and_how_many_seeds_a_difference_needs(earlier: Earlier) ->
         assert found[name]["detectable"] == pytest.approx(said[name]), "the words of verdicts"
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow
 def test_few_seeds_are_pooled_over_all_rows_of_the_recipe(earlier: Earlier) -> None:
     earlier.add(3)
     found = earlier.plan()
@@ -328,6 +329,7 @@ def test_a_launch_ends_with_what_its_seeds_can_show(
     assert said in str(sentence)
 
 
+@pytest.mark.slow_on("postgresql")
 def test_seeds_come_with_the_device_hours_of_the_sweep(earlier: Earlier) -> None:
     """Of all eleven trainings and two segments of a seed, where all have a history."""
     earlier.add(8, seconds=36.0)
@@ -413,7 +415,7 @@ def of_deviation(deviation: float) -> Bits:
     return lambda name, budget, seed: 4.0 + (0.0 if set(name) == {"L"} else float(noise[seed]))
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow_on("postgresql", "None-of1-3", "6-of1-3")
 @pytest.mark.parametrize(("of", "size"), [(("checkerboard-even", "LL"), 1), (DEMO, 3)])
 @pytest.mark.parametrize("seeds", [6, None])
 def test_a_verdict_has_the_stated_power_within_five_points(

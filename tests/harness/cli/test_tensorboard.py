@@ -153,6 +153,7 @@ def test_points_that_came_late_are_in_their_place(
     assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(10, 20, 30)}}
 
 
+@pytest.mark.slow_on("postgresql")
 def test_a_long_curve_is_read_in_parts(planned: World, typed: Typed, tmp_path: Path) -> None:
     steps = range(1, 10_011)
     train(planned, planned.trials[2], *steps)

@@ -198,6 +198,7 @@ def test_full_covariance_equals_per_dimension_on_independent_dimensions(tmp_path
     )
 
 
+@pytest.mark.slow
 def test_full_covariance_is_the_lower_bar_on_photographs(
     photos16: Prepared, tmp_path: Path
 ) -> None:

@@ -203,6 +203,7 @@ print(prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2])).manifest.d
 """
 
 
+@pytest.mark.slow
 def test_processes_at_once_agree(tmp_path: Path, make_batches: MakeBatches) -> None:
     source = make_batches(tmp_path / "source", records=300)
     root = tmp_path / "root"
@@ -245,6 +246,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow_on("0-made")
 @pytest.mark.parametrize(("seed", "says"), [(0, "made"), (1, "other files or by other rules")])
 def test_a_second_process_waits_for_the_first(
     tmp_path: Path, make_batches: MakeBatches, seed: int, says: str
@@ -282,6 +284,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow_on("[0]")
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 @pytest.mark.parametrize("limit", [0, pytest.param(100, marks=pytest.mark.slow), 50_000])
 def test_no_room_leaves_earlier_sets_untouched(tmp_path: Path, batches: Path, limit: int) -> None:

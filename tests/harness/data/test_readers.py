@@ -101,6 +101,7 @@ def images_of(prepared: Prepared) -> dict[str, np.ndarray]:
 # --- npz
 
 
+@pytest.mark.slow_on("[64]")
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_real_npz_piece(tmp_path: Path, size: int) -> None:
     source = real(f"imagenet{size}")
@@ -594,13 +595,16 @@ def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
     assert str(grey) in message
     assert "--grey-to-rgb" in message
     options = SourceOptions(size=16, grey_to_rgb=True)
-    assert prepare("m", root, source=pictures, options=options).manifest.shape == (3, 16, 16)
+    mixed = prepare("m", root, source=pictures, options=options).manifest
+    assert mixed.shape == (3, 16, 16)
+    assert mixed.preprocessing.endswith(", RGB, grey images as three equal channels")
     for path in [p for p in pictures.rglob("*") if p.is_file()]:
         Image.open(path).convert("L").save(path.with_suffix(".png"))
         if path.suffix != ".png":
             path.unlink()
     only = prepare("grey", root, source=pictures, options=SourceOptions(size=16))
     assert only.manifest.shape == (1, 16, 16)
+    assert only.manifest.preprocessing.endswith(", grey")
 
 
 def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> None:

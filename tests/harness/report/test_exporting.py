@@ -78,6 +78,7 @@ def store(request, tmp_path):
     found.close()
 
 
+@pytest.mark.slow_on("postgresql")
 def test_golden_exports_byte_for_byte(store, request):
     """`LCMA_GOLDEN=new` writes them anew."""
     import os
@@ -420,6 +421,7 @@ def _die_before(name: str, nth: int) -> None:
     setattr(os, name, die)
 
 
+@pytest.mark.slow_on("html-rename-2")
 @pytest.mark.parametrize(("form", "name", "calls"), [("csv", "replace", 1), ("html", "rename", 2)])
 def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, form, name, calls):
     """One is killed before each of the calls that put what it wrote into its place."""

@@ -87,6 +87,7 @@ def test_rows_that_differ_in_map_options_alone_have_names_of_their_own(tmp_path)
     assert "low (LLL) @1000 masks swapped +0.100" in about
 
 
+@pytest.mark.slow_on("pdf")
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
 def test_the_same_board_gives_the_same_bytes(tmp_path, ending):
     board = compared(3, channel=-0.2)

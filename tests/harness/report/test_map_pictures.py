@@ -96,6 +96,7 @@ def test_a_table_alike_in_all_channels_is_drawn_once(tmp_path):
     assert "low, R = G = B" in svg.texts(path)
 
 
+@pytest.mark.slow_on("-1]", "-2]")
 @pytest.mark.parametrize("count", [1, 2, 8])
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 64, 64), (1, 28, 28)])
 def test_a_png_of_many_budgets_fits_on_a_screen(tmp_path, count, shape):

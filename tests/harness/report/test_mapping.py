@@ -209,6 +209,7 @@ def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
         )
 
 
+@pytest.mark.slow
 def test_of_many_budgets_some_are_not_drawn(filler):
     for budget in range(100, 1100, 100):
         filler.maps(0, budget)

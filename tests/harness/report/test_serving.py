@@ -28,6 +28,8 @@ from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import STEPS
 
+pytestmark = pytest.mark.xdist_group("site")  # whose process has the charts' scripts
+
 
 @pytest.fixture
 def waiting(filled) -> Iterator[Server]:

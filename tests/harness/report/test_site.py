@@ -290,6 +290,7 @@ def test_the_board_is_there_as_parquet_where_it_can_be_written(
     assert "parquet" not in (out / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_two_trials_are_compared_by_the_tables_own_measure(filled, tmp_path) -> None:
     options = SiteOptions(samples=False, database=False, measure="holdout_bits_per_dim")
     for name, chosen in (("plain", None), ("holdout", options)):
@@ -375,6 +376,7 @@ def test_the_leaderboard_shows_the_boards_numbers(filled, tmp_path) -> None:
     assert f"{(-0.10 + 0.02 - 0.20 - 0.03) / 4:+.4f}" in text
 
 
+@pytest.mark.slow_on("0.2-6-- is worse", "-0.2-5-")
 @pytest.mark.parametrize(
     ("by", "seeds", "before", "after"),
     [
@@ -417,6 +419,7 @@ def test_what_more_seeds_say_comes_first(filler, tmp_path) -> None:
     assert second.startswith("photos16 (u8), ")
 
 
+@pytest.mark.slow
 def test_notes_stand_once_on_a_page_with_the_tables_that_they_are_of(filler, tmp_path) -> None:
     filler.data("e" * 64, name="zoo")
     for digest, dataset, seeds in (("d" * 64, "photos16", 6), ("e" * 64, "zoo", 2)):
@@ -586,6 +589,7 @@ def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     assert "sweep demo" in alone["about.html"].decode()
 
 
+@pytest.mark.slow_on("postgresql-None")
 @pytest.mark.parametrize("sweep_id", [None, "it's"])
 def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) -> None:
     if sweep_id is None:
@@ -850,6 +854,7 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
     ]
 
 
+@pytest.mark.slow
 def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler, tmp_path) -> None:
     options = '{"rule":"sha256:e66e43f1396c"}'
     filler.finish(filler.plan("alternate", 0, sweep="s1", map_options=options), 4.0)
@@ -859,6 +864,7 @@ def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler,
     assert not [name for name, text in pages.items() if "sha256:e66e" in text]
 
 
+@pytest.mark.slow
 def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:
     for budget, rules in {0: ["LL"], 100: ["LL", "HH", "HL"]}.items():
         filler.maps(0, budget)

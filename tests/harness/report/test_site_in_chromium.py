@@ -465,6 +465,7 @@ SHIFTED = """() => new Promise((resolve) => {
 })"""
 
 
+@pytest.mark.slow_on("sql.html", "index.html-1280", "compare.html-360")
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("path", ["index.html", "compare.html", "sql.html"])
 def test_nothing_moves_while_a_page_opens(visit, path, width) -> None:
@@ -640,13 +641,19 @@ def test_long_answers_are_cut_and_say_so(visit) -> None:
     watched.require_quiet()
 
 
-def test_examples_are_tried_and_stay_without_scripts(visit, browser, exported) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [n if n == 1 else pytest.param(n, marks=pytest.mark.slow) for n in range(len(EXAMPLES))],
+)
+def test_an_example_is_tried(visit, number: int) -> None:
     watched = visit()
     page = watched.open("sql.html")
-    for name in (one.name for one in EXAMPLES):
-        page.get_by_role("button", name=f"Try it: {name}").click()
-        answered(page)
+    page.get_by_role("button", name=f"Try it: {EXAMPLES[number].name}").click()
+    answered(page)
     watched.require_quiet()
+
+
+def test_examples_stay_without_scripts(browser, exported) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{exported.as_uri()}/sql.html")

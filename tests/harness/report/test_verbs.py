@@ -146,6 +146,7 @@ def test_maps_have_pictures_and_every_instrument(lcma, filler):
         assert 0 < split[word]["agreement"] < 1
 
 
+@pytest.mark.slow_on("compare")
 @pytest.mark.parametrize("verb", ["maps", "compare", "samples"])
 def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
     if verb == "samples":
@@ -193,6 +194,7 @@ def test_maps_in_a_terminal(lcma, filler):
     assert lines[of_table + 2].split()[0] == "2"
 
 
+@pytest.mark.slow
 def test_maps_by_score_and_recipe(lcma, filler):
     filler.maps(0, 100, scores=("cumulative", "total"))
 
@@ -363,6 +365,7 @@ def test_sql_only_reads(lcma, filled, query, complaint):
     assert "10" in lcma("sql", "SELECT count(*) FROM results")
 
 
+@pytest.mark.slow
 def test_export_gives_the_same_bytes(lcma, filled):
     for what in ("board", "results"):
         for form in ("csv", "json", "md"):

@@ -149,6 +149,7 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     assert np.array_equal(chained.standard_errors, by_itself.standard_errors)
 
 
+@pytest.mark.slow
 def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(registered) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
@@ -322,6 +323,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
     assert len({row.digest for (_, split), row in stored.items() if split == 2}) >= 5
 
 
+@pytest.mark.slow
 def test_every_score_is_stored_with_its_statistics(registered) -> None:
     matrix = {"factorization": "low", "recipe": [{}, {"maps": {"nms": "flat"}}]}
     store, nodes = registered({"matrix": matrix})

@@ -293,7 +293,7 @@ class Killed(SystemExit):
     """Takes a worker away."""
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow
 def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) -> None:
     """Also where its worker dies, and another one goes on."""
     works = site.plan({"matrix": {"factorization": "conventional"}})
@@ -333,6 +333,7 @@ KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [
 ]
 
 
+@pytest.mark.slow_on("keep0", "keep2")
 @pytest.mark.parametrize(("keep", "of_trial", "of_pretraining", "weights"), KEEPS)
 def test_a_sweep_says_what_stays(
     place, tmp_path, keep, of_trial, of_pretraining, weights: bool

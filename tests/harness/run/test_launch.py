@@ -154,7 +154,7 @@ def test_the_stack_of_a_killed_worker_is_run_again_in_halves(registered, executo
     assert note.endswith("they are run again in stacks of at most 2")
 
 
-@pytest.mark.slow_on("local")
+@pytest.mark.slow_on("ray")
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     """SIGKILL in the middle of a training: another goes on, long before the lease is over."""
     store, nodes = registered(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from lcma import db
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import Launch
@@ -41,6 +43,7 @@ def run(store: db.Store, nodes: Sequence[Node]) -> Recording:
     return executor
 
 
+@pytest.mark.slow
 def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any) -> None:
     """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
     monkeypatch.setattr(launches, "WINDOW", 2)

@@ -110,7 +110,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     assert list(spools.iterdir()) == []
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow
 def test_the_same_token_renews_its_lease_when_the_database_is_back(
     database, one_trial, undisturbed, at_step
 ) -> None:
@@ -153,7 +153,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     assert store.job(node.work.job_id).state == "pending"
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow_on("postgresql", "same host")
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
@@ -178,6 +178,7 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     assert len(list(spools.iterdir())) == elsewhere
 
 
+@pytest.mark.slow_on("removed", "put back")
 @pytest.mark.parametrize("how", ["removed", "put back", "set back while it trains"])
 def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     one_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
@@ -217,6 +218,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     assert check_integrity(store.database).findings == ()
 
 
+@pytest.mark.slow
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     registered, spools, at_step, monkeypatch
 ) -> None:
@@ -366,6 +368,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     assert len(store.attempts()) == 1
 
 
+@pytest.mark.slow_on("behind")
 @pytest.mark.parametrize("ahead", [86400.0, -86400.0], ids=["ahead", "behind"])
 def test_a_launch_whose_clock_is_wrong_waits_for_a_live_worker(
     one_trial, tmp_path, monkeypatch, ahead: float

@@ -121,6 +121,7 @@ def without(result: db.Result, *names: str) -> db.Result:
     return dataclasses.replace(result, measures=measures)
 
 
+@pytest.mark.slow_on("realnvp", "iresnet")
 @pytest.mark.parametrize("flow", ARCHITECTURES)
 def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> None:
     here = trained(flow)
@@ -232,6 +233,7 @@ def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> 
     assert without(more.result, *BOUND) == without(before, *BOUND)
 
 
+@pytest.mark.slow
 def test_progress_ends_with_all_images(trained) -> None:
     for flow in ("realnvp", "iresnet"):
         here = trained(flow)

@@ -174,6 +174,7 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
     assert runs.folders()[again] == ["step-000000020.kept.pt"]
 
 
+@pytest.mark.slow
 def test_a_longer_budget_goes_on_from_the_rerun(runs: Runs, place: Place) -> None:
     runs.rerun("segment 10", "segment 20")
     runs.run()
@@ -233,6 +234,7 @@ def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
     assert runs.bits("trial None") == first
 
 
+@pytest.mark.slow
 def test_files_of_reruns_are_known_and_stay_while_rows_name_them(runs: Runs) -> None:
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20", "trial None")
 

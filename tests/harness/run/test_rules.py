@@ -156,6 +156,7 @@ def self_by_hand(place: Place, node: Node, folder: Path, score: str) -> list[Any
     return found
 
 
+@pytest.mark.slow_on("normalized")
 @pytest.mark.parametrize("score", ["cumulative", "normalized"])
 def test_self_finds_one_table_after_the_other(
     registered: Registered, place: Place, tmp_path: Path, score: str
@@ -236,6 +237,7 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
     assert check_integrity(store.database).findings == ()
 
 
+@pytest.mark.slow
 def test_self_in_stacks(registered: Registered, place: Place) -> None:
     """Members of a stack find tables of their own, with the bits of any other stack."""
     change = {"matrix": {"budget": 20}, "seeds": 2}
@@ -345,6 +347,7 @@ def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]
     assert check_integrity(store.database).findings == ()
 
 
+@pytest.mark.slow
 def test_online_killed_and_run_again_gives_the_same_bits(
     online: dict[str, list[Work]], registered: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -476,6 +479,7 @@ def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> N
     assert store.artifacts(node.work.job_id) == []
 
 
+@pytest.mark.slow_on("[self]", "precision-low")
 @pytest.mark.parametrize("factorization", ["online", "self", "precision-low"])
 def test_a_trial_of_these_rules_is_verified(
     registered: Registered, place: Place, factorization: str

@@ -137,6 +137,7 @@ def test_one_of_many_takes_an_order(tmp_path: Path) -> None:
     assert orders.take("finish.after") is None
 
 
+@pytest.mark.slow_on("postgresql-before-0")
 @pytest.mark.parametrize(("when", "there"), [("before", 0), ("after", 1)])
 def test_a_process_dies_on_its_side_of_a_commit(
     new_place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str, there: int

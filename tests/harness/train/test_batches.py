@@ -36,7 +36,7 @@ def test_every_epoch_is_a_permutation(count: int, batch: int, seed: int) -> None
 
 
 @given(counts, batches, seeds, st.lists(st.integers(0, 30), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_step_depends_on_seed_and_step_alone(
     count: int, batch: int, seed: int, asked: list[int]
 ) -> None:

@@ -67,7 +67,11 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
 FAST = [{"autocast": "bfloat16"}, {"autocast": "bfloat16", "compile": True}]
 
 
-@pytest.mark.slow_on("glow-{'autocast': 'bfloat16', 'compile': True}")
+@pytest.mark.slow_on(
+    "glow-{'autocast': 'bfloat16', 'compile': True}",
+    "realnvp-{'autocast': 'bfloat16', 'compile': True}",
+    "glow-{'autocast': 'bfloat16'}",
+)
 @pytest.mark.parametrize("fast", FAST, ids=str)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_resumed_training_ends_with_the_same_bits(
@@ -117,6 +121,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
     assert found[True] == {torch.float32}
 
 
+@pytest.mark.slow_on("glow-{'autocast': 'bfloat16', 'compile': True}")
 @pytest.mark.parametrize("fast", FAST, ids=str)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_parameter_has_had_a_gradient_after_two_steps(

@@ -100,6 +100,28 @@ def test_the_network_has_its_weights(lite0) -> None:
         assert int(lite0.network((x - 127) / 128).argmax()) == label
 
 
+@pytest.mark.parametrize(
+    ("side", "first", "norm"), [(32, 2.8552117, 82.3816267), (128, 5.1129129, 95.2988966)]
+)
+def test_the_features_of_a_picture_are_what_they_were(
+    lite0, side: int, first: float, norm: float
+) -> None:
+    """Stored distances hold only among features of one size, resizing and scale of pixels."""
+    crop = photographs.chelsea()[100 : 100 + side, 150 : 150 + side].copy()
+    (found,) = lite0(torch.from_numpy(crop).permute(2, 0, 1)[None])
+    assert float(found[0]) == pytest.approx(first, rel=1e-4)
+    assert float(found.norm()) == pytest.approx(norm, rel=1e-4)
+
+
+def test_the_error_of_a_distance_is_that_of_ten_parts() -> None:
+    """Every tenth image is of one part; with fewer than two images in each there is no error."""
+    one, other = two_sets()
+    parts = [kernel_distance(one[k:40:10], other[k:40:10]).value for k in range(10)]
+    found = kernel_distance(one, other)
+    assert found.standard_error == pytest.approx(np.std(parts, ddof=1) / np.sqrt(10))
+    assert np.isnan(kernel_distance(one[:19], other).standard_error)
+
+
 def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
     before = torch.get_rng_state()
     x = torch.randint(0, 256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0))
@@ -110,6 +132,7 @@ def test_features_are_of_any_size_and_of_grey_images(lite0) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_more_noise_and_more_blur_of_photographs_are_farther(lite0) -> None:
     state = np.random.RandomState(0)
     picture = photographs.astronaut()

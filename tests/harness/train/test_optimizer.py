@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -48,6 +48,7 @@ def _state(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> 
 
 @pytest.mark.slow_on("float64")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@settings(max_examples=40)
 @given(done=actions)
 def test_every_step_has_the_bits_of_pytorchs(
     dtype: torch.dtype, done: list[tuple[str, frozenset[int]]]

@@ -193,6 +193,7 @@ def test_the_recipes_own_series_said_aloud_changes_nothing(
     assert evaluate(flows[name], images, aloud) == evaluate(flows[name], images, PLAIN)
 
 
+@pytest.mark.slow
 def test_roulette_has_no_bias_where_few_terms_have(flows: dict[str, Flow]) -> None:
     """Against the series of 40 terms, by the same kind of probe, in the mean over draws."""
     few = Images(pixels(20), torch.device("cpu"))

@@ -105,6 +105,7 @@ COUNTS = [
 channels."""
 
 
+@pytest.mark.slow_on("glow-imagenet", "resflow-imagenet")
 @pytest.mark.parametrize(("flow", "dataset", "factorization", "count", "millions"), COUNTS)
 def test_a_paper_model_has_the_parameters_of_the_released_one(
     flow: str,

@@ -118,6 +118,7 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     return [name for name in one if not torch.equal(one[name], other[name])]
 
 
+@pytest.mark.slow_on("[glow]", "[realnvp]")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
     asked = recipe(name)
@@ -270,6 +271,7 @@ def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.slow
 def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Path) -> None:
     """By the plain code, in the middle of the training: to the bit what its weights give later."""
     seen: dict[int, tuple[float, Trainer]] = {}
@@ -289,6 +291,7 @@ def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Pa
         assert bits == later
 
 
+@pytest.mark.slow
 def test_the_time_of_steps_is_shared(tmp_path: Path) -> None:
     members = company(tmp_path, recipe(), range(3))
     train(members, 20)

@@ -36,6 +36,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.slow_on("35]-pretraining")
 @pytest.mark.parametrize("kind", ["pretraining", "training"])
 @pytest.mark.parametrize("stops", STOPS, ids=str)
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(

@@ -85,6 +85,7 @@ def test_an_image_has_levels_down_to_8_pixels() -> None:
     assert [count_levels(side) for side in (4, 5, 8, 16, 32, 64, 28)] == [0, 1, 1, 2, 3, 4, 2]
 
 
+@pytest.mark.slow
 def test_more_noise_and_more_blur_of_photographs_are_farther(crops) -> None:
     one, other = crops
     generator = torch.Generator().manual_seed(0)

@@ -31,7 +31,7 @@ def fetched(url: str) -> bytes:
             time.sleep(0.2)
 
 
-@pytest.mark.slow_on("postgresql")
+@pytest.mark.slow
 def test_the_dashboard_shows_every_state(on_each: Callable[..., Tuning]) -> None:
     tuned = on_each()
     with tuned.opened() as tuner:

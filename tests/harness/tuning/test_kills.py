@@ -16,7 +16,6 @@ MOMENTS: list[tuple[str, When, int]] = [
     ("checkpoint", "after", 4),
     ("spool-end", "before", 5),
 ]
-FAST = {("tell", "before")}
 
 
 def undisturbed(make: Make) -> Tuning:
@@ -26,12 +25,9 @@ def undisturbed(make: Make) -> Tuning:
     return tuned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "when", "times"),
-    [
-        pytest.param(*one, marks=() if one[:2] in FAST else pytest.mark.slow, id="-".join(one[:2]))
-        for one in MOMENTS
-    ],
+    ("name", "when", "times"), [pytest.param(*one, id="-".join(one[:2])) for one in MOMENTS]
 )
 def test_killed_at_a_moment_it_goes_on(tuning: Make, name: str, when: When, times: int) -> None:
     wanted, killed = undisturbed(tuning), tuning(CHANGE)

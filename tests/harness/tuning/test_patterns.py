@@ -140,7 +140,7 @@ def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone:
     assert history(shared) == left_alone
 
 
-@pytest.mark.slow_on("after-ask", "before-report", "before-tell")
+@pytest.mark.slow_on("after-ask", "before-report", "before-tell", "before-ask", "after-report")
 @pytest.mark.parametrize("name", ["ask", "report", "tell"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_a_moment_it_goes_on(

@@ -75,7 +75,7 @@ LONG = {"low": 10, "high": 200}
 
 
 @pytest.mark.parametrize(("sampler", "parallel"), [("tpe", 2), ("gp", 1), ("grid", 2)])
-@pytest.mark.slow_on("postgresql", "gp")
+@pytest.mark.slow_on("postgresql", "gp", "grid")
 def test_tuners_that_share_a_study_and_die_ask_for_each_budget_once(
     on_each: Make, sampler: str, parallel: int
 ) -> None:
@@ -340,6 +340,7 @@ def test_no_limit_is_said_of_a_study_that_is_complete(served: Make) -> None:
     assert tuner.limited is None
 
 
+@pytest.mark.slow
 def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     tuned = tuning({"tune": {"cost_hours": 1e-9}})
     tuned.run()
