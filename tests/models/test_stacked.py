@@ -1,0 +1,52 @@
+"""Convolutions in a stack: three ways, chosen by the shape of a row, of one result."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lcma.models.stacked import conv2d, in_stack
+
+ROWS = 5
+SHAPES = {
+    "as a product of matrices": (8, 8, 1, 16),
+    "as one with groups": (8, 16, 3, 4),
+    "one with groups, few places": (8, 8, 1, 2),
+    "in turn, few channels": (3, 8, 3, 4),
+    "in turn, much": (8, 72, 3, 32),
+}
+"""Inputs, outputs, sides of the kernel and of the image."""
+
+
+def rows(inputs: int, outputs: int, kernel: int, side: int, bias: bool) -> Iterator[list[Tensor]]:
+    """Images, kernels and a bias, if there shall be one."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, inputs, side, side), (outputs, inputs, kernel, kernel), (outputs,)]
+    for _ in range(ROWS):
+        drawn = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+        yield drawn[: 2 + bias]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("way", SHAPES)
+def test_every_row_is_its_own_convolution(way: str, bias: bool) -> None:
+    """Values and gradients."""
+    inputs, outputs, kernel, side = SHAPES[way]
+    own = list(rows(inputs, outputs, kernel, side, bias))
+    stacked = [torch.stack(parts).requires_grad_() for parts in zip(*own, strict=True)]
+
+    def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return conv2d(x, weight, bias, padding=kernel // 2)
+
+    with in_stack():
+        found = torch.vmap(convolve)(*stacked)
+        gradients = torch.autograd.grad(found.square().sum(), stacked)
+    for row, parts in enumerate(own):
+        parts = [part.requires_grad_() for part in parts]
+        expected = F.conv2d(parts[0], parts[1], parts[2] if bias else None, padding=kernel // 2)
+        assert torch.allclose(found[row], expected, rtol=1e-10, atol=1e-10)
+        wanted = torch.autograd.grad(expected.square().sum(), parts)
+        for gradient, one in zip(gradients, wanted, strict=True):
+            assert torch.allclose(gradient[row], one, rtol=1e-9, atol=1e-9)
