@@ -23,8 +23,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import numpy as np
 import pytest
 import yaml
+from matplotlib import colormaps
+from PIL import Image
 from pyarrow import parquet
 
 from benchmarks.many_trials import made
@@ -40,6 +43,7 @@ from lcma.harness.report.citation import PAPER_URL, RELEASED, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
 from lcma.harness.report.site.queries import EXAMPLES
 from lcma.harness.results.board import read_board
+from lcma.harness.results.maps import MapReader, list_map_sets
 from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
@@ -195,6 +199,23 @@ def test_maps_lead_back_to_the_trials_that_read_them(whole) -> None:
         for link in back:
             there = Links(found[link.removeprefix("../")]).links
             assert f"../{path}" in there
+
+
+def test_pictures_of_maps_are_the_stored_values_on_one_scale_for_each_split(whole) -> None:
+    sets = list_map_sets(whole.filler.store)
+    reader, shown = MapReader(whole.filler.store, sets), set[str]()
+    for one in sets:
+        for item in reader.maps(one):
+            ending = f"-{one.key.score}-b{one.key.budget}-s{item.split}-"
+            values = item.values.astype(np.float64)
+            expected = colormaps["cividis"]((values - values.min()) / np.ptp(values), bytes=True)
+            names = [n for n in whole.files if re.search(rf"{re.escape(ending)}\d\.png$", n)]
+            drawn = {n: np.asarray(Image.open(io.BytesIO(whole.files[n]))) for n in names}
+            for channel, picture in enumerate(expected[..., :3]):
+                like = {n for n, found in drawn.items() if (found == picture).all()}
+                assert [n for n in like if n.endswith(f"-{channel}.png")]
+                shown |= like
+    assert shown == {n for n in whole.files if re.search(r"-b\d+-s\d-\d\.png$", n)}
 
 
 def test_a_chart_names_its_metric_once_and_an_attempt_no_host_that_is_not_known(whole) -> None:
