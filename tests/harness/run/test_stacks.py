@@ -19,6 +19,7 @@ from lcma.harness.run.evaluation import SharedClock, Stopwatch, measure_flow
 from lcma.harness.run.log import Log, logger
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.run.spool import deliver_leftovers
 from lcma.harness.run.verification import verify
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Terms, Work
@@ -402,6 +403,33 @@ def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     assert endings(run_works(works)) == ["done"] * 2
     assert store.attempts().first_step.tolist()[2:] == [10] * 2
+
+
+def test_an_interrupt_without_the_database_leaves_all_endings_in_the_spool(
+    stacked: Stacked, spools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all members together wait no longer for the database than one alone."""
+    store, works = stacked(seeds=2, matrix={"factorization": "rows"})
+    tried: list[float] = []
+
+    def interrupt(stack: Stack) -> None:
+        monkeypatch.setattr(worker, "wait_out", refuse)
+        raise KeyboardInterrupt
+
+    def refuse(action: Callable[[], object], *, seconds: float) -> None:
+        tried.append(seconds)
+        raise db.Unavailable("it is away")
+
+    at_step(monkeypatch, 13, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_works(works)
+    first, second = tried
+    assert 0 < second < first <= worker.LAST_SECONDS
+    assert store.attempts().outcome.isna().all()
+    monkeypatch.undo()
+    monkeypatch.setenv("LCMA_SPOOL", str(spools))
+    deliver_leftovers(store, [].append)
+    assert outcomes(store) == ["cancelled"] * 2
 
 
 @pytest.mark.slow
