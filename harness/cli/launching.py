@@ -109,7 +109,7 @@ def run_launch(command: LaunchCommand) -> None:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
             if unread:
                 console.print(escape(unread), highlight=False, soft_wrap=True)
-    print_unmeasured(console, report.plan, store, command.db)
+    print_unmeasured(console, report.plan, store, command.db, command.runs)
     if report.lost:
         them = "it" if report.lost == 1 else "them"
         lost = format_count(report.lost, "job")

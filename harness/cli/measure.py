@@ -1,4 +1,4 @@
-"""`lcma measure`: measures of samples of kept weights, without training."""
+"""`lcma measure`: measures of kept weights, without training."""
 
 import os
 import sys
@@ -14,7 +14,9 @@ from lcma.sweeps.errors import UserError
 
 
 def measure(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="swd, kid or fid")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="swd, kid, fid, or a plug-in's measure")
+    ],
     trial: Trial = None,
     where: Where = None,
     sweep: Sweep = None,
@@ -57,7 +59,7 @@ def measure(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Measure samples of kept weights. What is there already is not measured again.
+    """Measure kept weights, without training. What is there already stays.
 
     Without a trial, measure every trial of the sweep (the newest), or every one
     that --where chooses.

@@ -222,17 +222,31 @@ def show_plan(
     print_commands(console, following)
 
 
-def print_unmeasured(console: Console, plan: Plan, store: Store | None, db: str | None) -> None:
+def print_unmeasured(
+    console: Console, plan: Plan, store: Store | None, db: str | None, runs: str | None = None
+) -> None:
     """Print how many trials that are there lack a measure of a plug-in, and what takes it."""
-    names, trials = find_unmeasured(plan, store)
-    if trials:
-        lack = "lacks" if len(trials) == 1 else "lack"
-        line = (
-            f"{format_count(len(trials), 'trial')} from before {lack} {', '.join(names)}, which a "
-            "training takes at its end. A launch after this trains anew"
-        )
-        again = format_command("rerun", *(trial[:12] for trial in trials), db=db)
-        print_commands(console, [again], line)
+    lacked, trials = find_unmeasured(plan, store)
+    if not trials:
+        return
+    names = ", ".join(one.name for one in lacked)
+    of = {one.plugin for one in lacked}
+    files = [one.path for one in plugins.loaded() if one.path and one.name in of]
+    kept = sorted({one.recipe_id for one in trials if one.weights})
+    lost = [str(one.trial_id)[:12] for one in trials if not one.weights]
+    lack = "lacks" if len(trials) == 1 else "lack"
+    line = f"{format_count(len(trials), 'trial')} from before {lack} {names}."
+    if kept:
+        where = [word for recipe in kept for word in ("--where", f"recipe_id={recipe}")]
+        takes = [
+            format_command("measure", one.name, *where, db=db, runs=runs, plugins=files)
+            for one in lacked
+        ]
+        print_commands(console, takes, f"{line} Take it of the weights that were kept with")
+        line = f"{format_count(len(lost), 'trial')} of them left no weights."
+    if lost:
+        again = format_command("rerun", *lost, db=db)
+        print_commands(console, [again], f"{line} A launch after this trains anew")
 
 
 def _commands_to_prepare(

@@ -7,7 +7,7 @@ from lcma.db import JobFacts, Measure, Result
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.reevaluation import Reevaluated
 from lcma.harness.text import format_number, printable
-from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, name_overflow
+from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, OF_SAMPLES, name_overflow
 
 
 def evaluation_as_dict(one: Reevaluated) -> dict[str, Any]:
@@ -39,9 +39,13 @@ def describe_evaluation(one: Reevaluated) -> str:
 
 
 def describe_samples(name: str, trial: JobFacts, result: Result, *, new: bool) -> str:
-    """Return trial, value on both parts and overflow of a measure of samples, in one line."""
+    """Return trial, value on both parts and overflow of a measure of samples, in one line.
+
+    A measure of a plug-in is said to be on images, since how many samples it draws is its own.
+    """
     found = {measure.name: measure for measure in result.measures}
-    facts = [f"{name} {_describe(found[name])} on {found[name].images} samples"]
+    of = "samples" if name in OF_SAMPLES else "images"
+    facts = [f"{name} {_describe(found[name])} on {found[name].images} {of}"]
     if HELD_OUT + name in found:
         facts.append(f"holdout {_describe(found[HELD_OUT + name])}")
     overflow = found.get(name_overflow(name))

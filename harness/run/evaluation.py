@@ -14,7 +14,8 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ from lcma.harness.train.evaluate import (
 from lcma.harness.train.protocol import PLAIN, Protocol
 from lcma.harness.train.series import residual_blocks, series_terms
 from lcma.sweeps.errors import describe_error
-from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT, PluginMeasure
+from lcma.sweeps.plugins import locate_failure
 
 _OWN = Path("/proc/self")
 
@@ -206,6 +208,48 @@ def series_measures(series: SeriesBias | None) -> tuple[db.Measure, ...]:
     return (terms,) if bias is None else (terms, _make_measure("series_bias", bias))
 
 
+def take_plugin_measures(
+    measures: Sequence[PluginMeasure],
+    flow: models.Flow,
+    prepared: data.Prepared,
+    *,
+    seed: int,
+    device: torch.device,
+    on_failure: Callable[[str, str], None],
+) -> Iterator[db.Measure]:
+    """Yield measures of plug-ins of a trained flow, on the test and on the holdout part.
+
+    Args:
+        measures: What is taken.
+        flow: The flow, which is left in the mode of evaluation.
+        prepared: The set that it was trained on.
+        seed: The trial's seed.
+        device: The flow's device.
+        on_failure: Called with the name of one that raised or returned no finite number, which is
+            left out, and why.
+    """
+    flow.eval()
+    parts: tuple[data.PartName, data.PartName] = ("test", "holdout")
+    for index, part in enumerate(parts if measures else ()):
+        images = torch.from_numpy(np.array(prepared.part(part).images)).to(device)
+        for measure in measures:
+            name = measure.kinds[index].name
+            try:
+                with torch.no_grad():
+                    found = measure.compute(flow, images.clone(), seed)
+                value, error = found if isinstance(found, tuple) else (found, None)
+                numbers = float(value), None if error is None else float(error)
+                if not all(map(math.isfinite, filter(None, numbers))):
+                    raise ValueError(f"it returned {found!r}, which is not finite")
+            # Of a person's code: it may raise any, and exit.
+            except KeyboardInterrupt:
+                raise
+            except BaseException as failure:  # noqa: BLE001
+                on_failure(name, describe_failure(failure))
+            else:
+                yield db.Measure(name, *numbers, len(images))
+
+
 class MeanSoFar:
     """The mean of the numbers that were added, without those that are not known."""
 
@@ -316,6 +360,11 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(
         part in describe_error(error) for part in OUT_OF_MEMORY_MESSAGES
     )
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return what was raised in one line, with its place in a plug-in if it came from one."""
+    return traceback.format_exception_only(error)[-1].strip() + locate_failure(error)
 
 
 def free_memory(device: str) -> None:

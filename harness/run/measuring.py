@@ -12,11 +12,12 @@ import torch
 
 from lcma import db
 from lcma.db import JobFacts, Store
+from lcma.harness.data import Prepared
 from lcma.harness.data.verified import verify_once
 from lcma.harness.place import Place
 from lcma.harness.run import weights
 from lcma.harness.run.driver import new_owner
-from lcma.harness.run.evaluation import Stopwatch, settle_device
+from lcma.harness.run.evaluation import Stopwatch, settle_device, take_plugin_measures
 from lcma.harness.run.reevaluation import (
     Reevaluated,
     choose_device,
@@ -30,9 +31,18 @@ from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.samples import SAMPLES, SampleProtocol, Sampling
+from lcma.models import Flow
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import FID, KID, OF_INTERPOLATION, OF_SAMPLES, SWD
+from lcma.sweeps.measures import (
+    FID,
+    KID,
+    OF_INTERPOLATION,
+    OF_SAMPLES,
+    SWD,
+    PluginMeasure,
+    plugin_measures,
+)
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Resources
 
@@ -46,14 +56,75 @@ ProgressFunction = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measurement of samples that is to be made: its judge and its protocol."""
+    """Measurement that is to be made of kept weights.
 
-    judge: Judge
+    Attributes:
+        names: The measure, and those that are taken with it.
+        protocol: How samples are drawn; the usual one for a measure of a plug-in.
+        judge: The measure of samples, or the plug-in's.
+    """
+
+    names: tuple[str, ...]
     protocol: SampleProtocol
+    judge: Judge | PluginMeasure
+
+    def require_images(self, prepared: Prepared) -> None:
+        """Raise UserError where a set's images are too few or too small for it."""
+        if isinstance(self.judge, Judge):
+            self.judge.require_images(prepared, self.protocol.sampling)
+
+    def take(
+        self, flow: Flow, prepared: Prepared, one: JobFacts, device: torch.device
+    ) -> tuple[db.Measure, ...]:
+        """Return the measures of a trial's flow. Raises UserError where a plug-in's fails."""
+        seed = one.seed
+        if isinstance(self.judge, Judge):
+            sampling = self.protocol.sampling
+            return measure_samples(flow, prepared, self.judge, sampling, seed=seed, device=device)
+
+        def refuse(name: str, why: str) -> None:
+            raise UserError(f"the measure {name} cannot be taken of trial {one.trial_id}: {why}")
+
+        taken = take_plugin_measures(
+            [self.judge], flow, prepared, seed=seed, device=device, on_failure=refuse
+        )
+        return tuple(taken)
+
+
+def make_measurement(name: str, **options: Any) -> Measurement:
+    """Return a measure as a person asks for it: of samples, or of a plug-in that is loaded.
+
+    Args:
+        name: `swd`, `kid` or `fid`, or the name of a plug-in's measure.
+        options: Those of `_make_of_samples`; a plug-in's measure has none.
+
+    Raises:
+        UserError: There is none of that name, these do not go together, or what is needed is not
+            there.
+    """
+    own = {one.name: one for one in plugin_measures()}
+    if name in own:
+        given = [word for word, value in options.items() if value not in (None, 1.0)]
+        if given:
+            option = {"weights_file": "weights"}.get(given[0], given[0])
+            raise UserError(
+                f"{name} is a plug-in's measure, which draws its samples itself: "
+                f"leave --{option} out"
+            )
+        kinds = (kind.name for kind in own[name].kinds)
+        return Measurement(tuple(kinds), SampleProtocol(), own[name])
+    if name not in OF_SAMPLES:
+        hint = suggest(name, (*OF_SAMPLES, *own), "choose among")
+        if name in OF_INTERPOLATION:
+            hint = f"it comes with {KID}, run `lcma measure {KID}`"
+        elif not own:
+            hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
+        raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
+    return _make_of_samples(name, **options)
 
 
 @lru_cache(maxsize=1)
-def make_measurement(
+def _make_of_samples(
     name: str,
     *,
     samples: int | None = None,
@@ -62,7 +133,7 @@ def make_measurement(
     weights_file: Path | None = None,
     sha256: str | None = None,
 ) -> Measurement:
-    """Return a measure of samples as a person asks for it.
+    """Return a measure of samples.
 
     Args:
         name: `swd`, `kid` or `fid`.
@@ -75,11 +146,6 @@ def make_measurement(
     Raises:
         UserError: These do not go together, or what is needed is not there.
     """
-    if name not in OF_SAMPLES:
-        hint = suggest(name, OF_SAMPLES, "choose among")
-        if name in OF_INTERPOLATION:
-            hint = f"it comes with {KID}, run `lcma measure {KID}`"
-        raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     if not (math.isfinite(temperature) and temperature >= 0):
         raise UserError(f"--temperature {temperature} makes no sense: give 0 or more, such as 1.0")
     count = DEFAULT_SAMPLES[name] if samples is None else samples
@@ -90,7 +156,7 @@ def make_measurement(
                 f"{SWD} has no extractor: leave --extractor, --weights and --sha256 out"
             )
         protocol = SampleProtocol(sampling=sampling)
-        return Measurement(make_judge(name, protocol), protocol)
+        return _of(make_judge(name, protocol), protocol)
     chosen = extractor or (INCEPTION if name == FID else LITE0.name)
     if name == FID and chosen != INCEPTION:
         raise UserError(f"{FID} is of {INCEPTION} alone: take {KID}, or leave --extractor out")
@@ -106,7 +172,11 @@ def make_measurement(
     else:
         features = load_lite0()
     protocol = SampleProtocol(sampling=sampling, extractor=features.extractor)
-    return Measurement(make_judge(name, protocol, features), protocol)
+    return _of(make_judge(name, protocol, features), protocol)
+
+
+def _of(judge: Judge, protocol: SampleProtocol) -> Measurement:
+    return Measurement(judge.names, protocol, judge)
 
 
 def find_measurable(
@@ -126,7 +196,7 @@ def find_measurable(
                 lacking = "data"
                 prepared = weights.load_data(place, one)
                 lacking = "images"
-                measurement.judge.require_images(prepared, measurement.protocol.sampling)
+                measurement.require_images(prepared)
         except UserError as error:
             reasons[lacking, one.weights].append(str(error))
         else:
@@ -147,6 +217,8 @@ def list_other_samples(store: Store, measurement: Measurement, digests: set[str]
 
     Their tables stand apart from those of this measurement.
     """
+    if not isinstance(measurement.judge, Judge):
+        return []
     bodies, own = store.protocol_bodies(), measurement.protocol
     found = set()
     for _, digest, name in store.beside_samples(measurement.judge.name):
@@ -169,7 +241,7 @@ def _find_stored(
     there.
     """
     stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
-    names = measurement.judge.names
+    names = measurement.names
     if stored is None or stored.measure(names[0]) is None:
         return None
     if all(stored.measure(name) is not None for name in names):
@@ -195,7 +267,7 @@ def measure_trial(
     if weights or images are missing, damaged or not those of the trial, if the images cannot be
     measured so, and if another value was stored meanwhile.
     """
-    judge, protocol = measurement.judge, measurement.protocol
+    protocol = measurement.protocol
     stored = _find_stored(store, place, one, measurement)
     if stored is not None:
         return Reevaluated(one, stored, new=False)
@@ -207,18 +279,11 @@ def measure_trial(
     device = choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = weights.load_data(place, one)
-    judge.require_images(prepared, protocol.sampling)
+    measurement.require_images(prepared)
     verify_once(prepared)
     flow, recipe = weights.load_trained(store, place, one)
     settle_device(device, recipe.optimization.threads)
-    measures = measure_samples(
-        flow.to(device),
-        prepared,
-        judge,
-        protocol.sampling,
-        seed=one.seed,
-        device=torch.device(device),
-    )
+    measures = measurement.take(flow.to(device), prepared, one, torch.device(device))
     there = store.result(one.subject, one.data_digest, protocol.name)
     result = db.Result(
         trial_id=one.subject,

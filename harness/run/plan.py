@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from lcma import db
-from lcma.db import Job, PlannedJob, Registration, Store, leases
+from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
@@ -19,7 +19,7 @@ from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.measures import plugin_measures
+from lcma.sweeps.measures import PluginMeasure, plugin_measures
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
 
@@ -281,21 +281,22 @@ def _read_states(
     return Plan(expansion, cells, pretrainings, digests, steps, jobs)
 
 
-def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[str], list[str]]:
-    """Return the measures of loaded plug-ins that results lack which are there already, and the ids
-    of the trials that lack any."""
+def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure], list[JobFacts]]:
+    """Return the measures of loaded plug-ins that results lack which are there already, and the
+    trials that lack any."""
     there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
     keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
-    names, lacking = list[str](), dict[str, None]()
+    lacked, lacking = list[PluginMeasure](), set[str]()
     if store is None or not keys:
-        return names, []
-    for name in [one.name for one in plugin_measures()]:
-        rows = store.view("trial_measures", measure=[name])
+        return lacked, []
+    for one in plugin_measures():
+        rows = store.view("trial_measures", measure=[one.name])
         missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
         if missing:
-            names.append(name)
-            lacking |= dict.fromkeys(sorted(trial_id for trial_id, _ in missing))
-    return names, list(lacking)
+            lacked.append(one)
+            lacking |= {trial_id for trial_id, _ in missing}
+    facts = store.trained_trials(lacking)
+    return lacked, [one for one in facts if (one.trial_id, one.data_digest) in keys]
 
 
 def register_plan(

@@ -41,12 +41,14 @@ from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
     SharedClock,
     Stopwatch,
+    describe_failure,
     free_memory,
     make_result,
     measure_flow,
     ran_out_of_memory,
     read_granted_device,
     settle_device,
+    take_plugin_measures,
 )
 from lcma.harness.run.lease import HeartbeatThread, Lease
 from lcma.harness.run.log import Log, logger
@@ -89,9 +91,6 @@ from lcma.sweeps.recipe import Recipe
 
 START_SECONDS = 600.0
 """Wait for the database, and for the place of checkpoints, before a body has begun anything."""
-
-MEASURED_PARTS: tuple[PartName, PartName] = ("test", "holdout")
-"""The parts on which measures of plug-ins are taken."""
 
 STORE_SECONDS = 600.0
 """Wait of a running attempt for the place of checkpoints, to read the last one, or to write the
@@ -316,11 +315,7 @@ class _AttemptGroup:
 
 def _describe_crowd(error: Exception, count: int) -> str:
     what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
-    return f"{what} in a stack of {count}: {_describe_failure(error)}"
-
-
-def _describe_failure(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip() + locate_failure(error)
+    return f"{what} in a stack of {count}: {describe_failure(error)}"
 
 
 def _has_passed_rung(work: Work) -> bool:
@@ -826,28 +821,14 @@ class _RunningAttempt:
         self, flow: models.Flow, prepared: data.Prepared, seed: int
     ) -> Iterator[db.Measure]:
         """Take the measures of plug-ins; one that fails is left out, with a note."""
-        flow.eval()
-        taken = plugin_measures()
-        for index, part in enumerate(MEASURED_PARTS if taken else ()):
-            images = torch.from_numpy(np.array(prepared.part(part).images)).to(self._device)
-            for measure in taken:
-                name = measure.kinds[index].name
-                try:
-                    with torch.no_grad():
-                        found = measure.compute(flow, images.clone(), seed)
-                    value, error = found if isinstance(found, tuple) else (found, None)
-                    numbers = float(value), None if error is None else float(error)
-                    if not all(map(math.isfinite, filter(None, numbers))):
-                        raise ValueError(f"it returned {found!r}, which is not finite")
-                # Of a person's code: it may raise any, and exit; the training is done.
-                except KeyboardInterrupt:
-                    raise
-                except BaseException as failure:  # noqa: BLE001
-                    text = _describe_failure(failure)
-                    self.notes.append(f"the measure {name} was not taken: {text}")
-                    logger.warning(self.notes[-1])
-                else:
-                    yield db.Measure(name, *numbers, len(images))
+
+        def note(name: str, why: str) -> None:
+            self.notes.append(f"the measure {name} was not taken: {why}")
+            logger.warning(self.notes[-1])
+
+        return take_plugin_measures(
+            plugin_measures(), flow, prepared, seed=seed, device=self._device, on_failure=note
+        )
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

@@ -1,6 +1,7 @@
 """A measure of a plug-in, in one file: taken, ranked on board and site, and tuned."""
 
 import json
+import shlex
 import shutil
 import socket
 from pathlib import Path
@@ -283,20 +284,84 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
     )
 
 
-def test_trials_from_before_a_measure_are_named_and_trained_anew_with_it(
-    launched: Path, tmp_path: Path, few_photos_root: Path, capsys
-) -> None:
-    """By the command that plan and launch print, and no other trial is."""
+@pytest.fixture
+def later(launched: Path, tmp_path: Path) -> tuple[str, Path]:
+    """A copy of the database, and a sweep of another measure, with two trials that are there."""
     url = str(shutil.copy(launched / "lcma.db", tmp_path))
     (tmp_path / "later.py").write_text(BRIGHT.replace("brightness", "later"), encoding="utf-8")
     rules = ["conventional", "random", "checkerboard-odd"]
     matrix = SMALL["matrix"] | {"factorization": rules}
     spec = SHORT | {"name": "later", "plugins": "later.py", "seeds": 1, "matrix": matrix}
     (tmp_path / "later.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    path, data = tmp_path / "later.yaml", f"--data={few_photos_root}"
+    return url, tmp_path / "later.yaml"
+
+
+def test_trials_from_before_a_measure_have_it_from_their_weights(
+    launched: Path, later: tuple[str, Path], few_photos_root: Path, capsys
+) -> None:
+    """By the command that plan and launch print, with the numbers that their training takes."""
+    (url, path), places = later, (f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
+    launch = ["launch", path, "--local", "--no-pictures"]
+    found = []
+    for command in (["plan", path, *places[1:]], [*launch, *places]):
+        code, out, err = typed(capsys, *command, f"--db={url}")
+        assert code == 0, err
+        assert "2 trials from before lack later. Take it of the weights that were kept with" in out
+        assert "lcma rerun" not in out
+        (line,) = [line for line in out.splitlines() if "lcma measure" in line]
+        words = shlex.split(line)
+        found.append(words[words.index("measure") : words.index("--db")])
+    assert found[0] == found[1]
+    code, out, err = typed(capsys, *found[0], f"--db={url}", *places)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 5  # all of the recipe
+    assert out.count("(there already)") == 1  # of the launch
+    rows = db.connect(url).view("trial_measures", measure=["later", "holdout_later"])
+    before = db.connect(url).view("trial_measures", measure=["brightness", "holdout_brightness"])
+    assert len(rows) == 2 * 5
+    assert len(before) == 2 * 4
+    columns = ["value", "standard_error", "images"]
+    own = rows.assign(name=rows.measure.str.replace("later", "brightness"))
+    own = own.set_index(["trial_id", "name"])[columns]
+    assert own.loc[list(zip(before.trial_id, before.measure, strict=True))].to_numpy().tolist() == (
+        before[columns].to_numpy().tolist()
+    )
+    code, out, _ = typed(capsys, "plan", path, f"--db={url}", *places[1:])
+    assert (code, "from before" in out) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["broken"], ": ValueError: there is no such thing (/"),
+        (["gone"], "the measure gone cannot be taken of trial "),
+        (["broken", "--samples", "40"], "draws its samples itself: leave --samples out"),
+        (["broken", "--weights", "x"], "draws its samples itself: leave --weights out"),
+        (["brokn"], "'brokn' is not measured of kept weights: did you mean 'broken'"),
+    ],
+)
+def test_what_cannot_be_taken_of_weights_is_one_line(
+    launched: Path, where, capsys, few_photos_root: Path, words, said
+) -> None:
+    plugins.load_file(launched / "broken.py")
+    places = (where, f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
+    before = (launched / "lcma.db").read_bytes()
+    code, out, err = typed(capsys, "measure", *words, *places)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert said in err
+    assert (launched / "lcma.db").read_bytes() == before
+
+
+def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
+    later: tuple[str, Path], tmp_path: Path, few_photos_root: Path, capsys
+) -> None:
+    """By the command that plan and launch print, and no other trial is."""
+    (url, path), data = later, f"--data={few_photos_root}"
+    with sa.create_engine(f"sqlite:///{url}").begin() as connection:
+        connection.execute(sa.text("DELETE FROM artifacts WHERE kind = 'weights'"))
     launch = ["launch", path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
     before = db.connect(url).results(seed=0).set_index("trial_id")
-    said = "2 trials from before lack later, which a training takes at its end."
+    said = "2 trials from before lack later. A launch after this trains anew"
     for command in (["plan", path], launch):
         code, out, err = typed(capsys, *command, f"--db={url}", data)
         assert code == 0, err
@@ -309,7 +374,7 @@ def test_trials_from_before_a_measure_are_named_and_trained_anew_with_it(
     assert code == 0, err
     assert "from before" not in out
     store = db.connect(url)
-    assert len(store.view("trial_measures", measure=["later"])) == len(rules)
+    assert len(store.view("trial_measures", measure=["later"])) == 3
     after = store.results(seed=0).set_index("trial_id")
     assert (after.bits_per_dim[before.index] == before.bits_per_dim).all()
     assert (after.result_id[before.index] != before.result_id).all()
