@@ -10,7 +10,6 @@ from lcma.sweeps.architectures import REGISTERED
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 
 
-@pytest.mark.slow_on("[glow-0]", "[iresnet-0]")
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_the_flows_of_lcma_pass(flow: str, seed: int) -> None:

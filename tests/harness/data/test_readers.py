@@ -607,17 +607,33 @@ def test_grey_images_have_one_channel_and_are_not_mixed_unasked(
     assert only.manifest.preprocessing.endswith(", grey")
 
 
-def test_an_image_is_turned_as_its_file_says(tmp_path: Path, pictures: Path) -> None:
-    from lcma.harness.data.decoding import decode_image
+TURNED: dict[int, tuple[slice, slice]] = {
+    1: (slice(8), slice(8)),
+    2: (slice(8), slice(-8, None)),
+    3: (slice(-8, None), slice(-8, None)),
+    4: (slice(-8, None), slice(8)),
+    5: (slice(8), slice(8)),
+    6: (slice(8), slice(-8, None)),
+    7: (slice(-8, None), slice(-8, None)),
+    8: (slice(-8, None), slice(8)),
+}
+"""Where the upper left corner comes to lie, by the values of Exif's tag for the orientation."""
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("turn", TURNED)
+def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
+    from lcma.harness.data.decoding import decode_image, read_header
 
     corner = np.zeros((32, 48, 3), np.uint8)
     corner[:8, :8] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees, clockwise
-    for kind in ("PNG", "JPEG"):
-        pixels = decode_image(saved(Image.fromarray(corner), kind, exif=exif))
-        assert pixels.shape == (3, 48, 32)
-        assert pixels[:, :8, -8:].min() > 200
+    exif[0x0112] = turn
+    raw = saved(Image.fromarray(corner), kind, exif=exif)
+    pixels, header = decode_image(raw), read_header(raw)
+    assert pixels.shape == (3, *((32, 48) if turn < 5 else (48, 32)))
+    assert (header.channels, header.height, header.width) == pixels.shape
+    assert pixels[:, *TURNED[turn]].min() > 200
 
 
 @pytest.mark.parametrize(

@@ -53,4 +53,6 @@ def test_a_knee_that_is_known() -> None:
     assert pareto_front(points) == [True, True, True, True, False]
     assert find_knee(points) == 1
     assert find_knee(points[:1]) is None
+    alike = [(0.0, 1.0), (0.5, 0.25), (0.25, 0.5), (1.0, 0.0)]
+    assert find_knee(alike) == 2, "the one cheapest in the first cost"
     assert find_knee([(0.0, 1.0), (1.0, 0.0)]) is None

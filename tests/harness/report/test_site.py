@@ -885,7 +885,6 @@ def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler,
     assert not [name for name, text in pages.items() if "sha256:e66e" in text]
 
 
-@pytest.mark.slow
 def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -> None:
     for budget, rules in {0: ["LL"], 100: ["LL", "HH", "HL"]}.items():
         filler.maps(0, budget)
