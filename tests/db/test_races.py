@@ -165,7 +165,6 @@ def test_workers_do_twice_as_many_jobs_once_each(world: Any, workers: int) -> No
 
 @pytest.mark.slow_on("sqlite")
 def test_a_worker_that_is_killed_loses_its_job_after_the_lease(world: Any) -> None:
-
     def claim_and_die(index: int) -> None:
         world.win(world.trials[0], owner="killed")
         os.kill(os.getpid(), signal.SIGKILL)
