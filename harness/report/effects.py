@@ -40,11 +40,16 @@ def _describe_convention(group: Group) -> str:
 
 
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
-    """Return the effects for a terminal of 80 columns or more."""
+    """Return the effects for a terminal of 80 columns or more.
+
+    Of groups and budgets without any only the one with most words is shown, if none has any, and
+    the others are counted.
+    """
     if not effects:
         return Text("No words over L and H here, so no effects. Next: lcma launch words")
+    shown = [one for one in effects if one.main] or [max(effects, key=_most_words)]
     parts: list[RenderableType] = []
-    for one in effects:
+    for one in shown:
         title, under = _titles(one)
         parts += [Text(title, style="bold"), Text(under, style="dim")]
         if one.main:
@@ -54,9 +59,19 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
             ]
         style = "dim" if one.main else ""
         parts += [*(Text(note, style=style) for note in one.notes), Text()]
-    if any(one.main for one in effects):
-        parts.append(Text(_describe_convention(effects[0].group), style="dim"))
+    if left_out := len(effects) - len(shown):
+        table = "table lacks" if left_out == 1 else "tables lack"
+        others = f"{left_out} other {table} words at each seed: --json names them."
+        parts += [Text(others, style="dim"), Text()]
+    if shown[0].main:
+        parts.append(Text(_describe_convention(shown[0].group), style="dim"))
     return Lines(*parts)
+
+
+def _most_words(one: Effects) -> int:
+    """Return how many words the seed with most of them has."""
+    words: int = 2**one.group.splits
+    return max((words - len(seed.missing) for seed in one.incomplete), default=0)
 
 
 def effects_as_dict(effects: Sequence[Effects]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import shlex
+from dataclasses import replace
 
 import hypothesis
 import numpy as np
@@ -106,6 +107,23 @@ def shown(found, width=80):
     console = Console(width=width, file=io.StringIO())
     console.print(render_effects(found))
     return console.file.getvalue()
+
+
+def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
+    """Without any the one with most words is shown, also where some have no result at all."""
+    whole = factorial(planted({(1,): 0.5}, 2), budget=100)
+    one_word = [row for row in factorial(planted({(1,): 0.5}, 2), budget=50) if row[0] == "LL"]
+    three = [row for row in factorial(planted({(1,): 0.5}, 2), budget=70) if row[0] != "HL"]
+    text = one_line(shown(compute_effects(board(one_word + whole + three, 2))))
+    assert text.count("No effects") == 0
+    assert "budget 100 data" in text
+    assert "2 other tables lack words at each seed: --json names them." in text
+    text = one_line(shown(compute_effects(board(one_word + three, 2))))
+    assert text.count("No effects") == 1
+    assert "seed 0 has the most, 3 of 4, missing HL." in text
+    assert "1 other table lacks words at each seed" in text
+    lost = [replace(one, incomplete=()) for one in compute_effects(board(one_word, 2))]
+    assert shown(lost).count("No effects") == 1
 
 
 def typed(*changed, budget, seeds=6):
