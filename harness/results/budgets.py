@@ -677,10 +677,11 @@ Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     """Return each budget's maps compared with those of the longest one, by budget and split.
 
-    The longest is the greatest that at least half of the seeds have; seeds without it, and budgets
-    beyond it, are left out. ``factorization`` is a word, or another rule, of which no overlaps are
-    known.
+    The longest is the greatest that at least half of the seeds have, of those with several budgets
+    where there are any; seeds without it, and budgets beyond it, are left out. ``factorization`` is
+    a word, or another rule, of which no overlaps are known.
     """
+    by_seed = {seed: found for seed, found in by_seed.items() if len(found) > 1} or by_seed
     counts = Counter(budget for budgets in by_seed.values() for budget in budgets)
     if not counts:
         return []

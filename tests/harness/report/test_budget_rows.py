@@ -101,12 +101,13 @@ def test_maps_are_held_against_the_longest_of_their_own_seed(factorization: str)
         {
             0: {0: maps(8, 9), 10: opposite, 100: longest[0], 1000: maps(5, 6)},
             1: {0: maps(1, 2), 10: longest[1], 100: longest[1]},
-            2: {10: maps(7, 7)},
+            2: {5: maps(6, 6), 10: maps(7, 7)},
+            **{seed: {10: maps(7, 7)} for seed in (3, 4, 5, 6)},  # which say nothing here
         },
         factorization,
     )
     by = {(one.budget, one.split): one for one in found}
-    # 1000 is of one seed alone, and seed 2 has nothing as long.
+    # 1000 is of one seed of three alone, and seed 2 has nothing as long.
     assert set(by) == {(b, s) for b in (0, 10, 100) for s in (1, 2)}
     assert {one.longest for one in found} == {100}
     assert {one.seeds for one in found} == {2}
@@ -129,3 +130,5 @@ def test_a_map_that_does_not_vary_has_no_correlation() -> None:
     other = measure_stability({0: {0: maps(1, 2), 100: maps(1, 2)}}, "my-rule")
     assert other[0].overlap is None
     assert measure_stability({}, "LL") == []
+    alone = measure_stability({0: {100: maps(1, 2)}, 1: {100: maps(3, 4)}}, "LL")
+    assert [(one.budget, one.seeds, one.overlap) for one in alone] == [(100, 2, 1.0)] * 2
