@@ -27,11 +27,13 @@ def open_now(store: db.Store, request: pytest.FixtureRequest) -> Callable[[], in
     if store.url.startswith("sqlite"):
         path = store.url.removeprefix("sqlite:///")
 
-        def files() -> int:
-            found = list(Path("/proc/self/fd").iterdir())
-            return sum(file.is_symlink() and str(file.readlink()) == path for file in found)
+        def is_open(file: Path) -> bool:
+            try:
+                return str(file.readlink()) == path
+            except FileNotFoundError:  # another thread has closed it meanwhile
+                return False
 
-        return files
+        return lambda: sum(map(is_open, list(Path("/proc/self/fd").iterdir())))
     postgres: Any = request.getfixturevalue("postgres")
     name = store.url.rpartition("/")[2].partition("?")[0]
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
