@@ -330,6 +330,24 @@ def test_trials_from_before_a_measure_have_it_from_their_weights(
     assert (code, "from before" in out) == (0, False)
 
 
+def test_of_trials_from_before_some_have_weights_and_some_have_none(
+    later: tuple[str, Path], few_photos_root: Path, capsys
+) -> None:
+    url, path = later
+    one = db.connect(url).results(seed=0).trial_id[0]
+    gone = (
+        "DELETE FROM artifacts WHERE kind = 'weights' AND attempt_id IN (SELECT attempts.id "
+        "FROM attempts JOIN jobs ON jobs.id = job_id WHERE trial_id = :trial)"
+    )
+    with sa.create_engine(f"sqlite:///{url}").begin() as connection:
+        connection.execute(sa.text(gone), {"trial": one})
+    code, out, err = typed(capsys, "plan", path, f"--db={url}", f"--data={few_photos_root}")
+    assert (code, err) == (0, "")
+    assert "2 trials from before lack later. Take it of the weights that were kept with" in out
+    assert "1 trial of them left no weights. A launch after this trains anew" in out
+    assert f"lcma rerun {one[:12]} --db" in out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
