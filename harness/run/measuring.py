@@ -59,14 +59,19 @@ class Measurement:
     """Measurement that is to be made of kept weights.
 
     Attributes:
-        names: The measure, and those that are taken with it.
-        protocol: How samples are drawn; the usual one for a measure of a plug-in.
         judge: The measure of samples, or the plug-in's.
+        protocol: How samples are drawn; the usual one for a measure of a plug-in.
     """
 
-    names: tuple[str, ...]
-    protocol: SampleProtocol
     judge: Judge | PluginMeasure
+    protocol: SampleProtocol
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The measure, and those that are taken with it."""
+        if isinstance(self.judge, Judge):
+            return self.judge.names
+        return tuple(kind.name for kind in self.judge.kinds)
 
     def require_images(self, prepared: Prepared) -> None:
         """Raise UserError where a set's images are too few or too small for it."""
@@ -111,8 +116,7 @@ def make_measurement(name: str, **options: Any) -> Measurement:
                 f"{name} is a plug-in's measure, which draws its samples itself: "
                 f"leave --{option} out"
             )
-        kinds = (kind.name for kind in own[name].kinds)
-        return Measurement(tuple(kinds), SampleProtocol(), own[name])
+        return Measurement(own[name], SampleProtocol())
     if name not in OF_SAMPLES:
         hint = suggest(name, (*OF_SAMPLES, *own), "choose among")
         if name in OF_INTERPOLATION:
@@ -156,7 +160,7 @@ def _make_of_samples(
                 f"{SWD} has no extractor: leave --extractor, --weights and --sha256 out"
             )
         protocol = SampleProtocol(sampling=sampling)
-        return _of(make_judge(name, protocol), protocol)
+        return Measurement(make_judge(name, protocol), protocol)
     chosen = extractor or (INCEPTION if name == FID else LITE0.name)
     if name == FID and chosen != INCEPTION:
         raise UserError(f"{FID} is of {INCEPTION} alone: take {KID}, or leave --extractor out")
@@ -172,11 +176,7 @@ def _make_of_samples(
     else:
         features = load_lite0()
     protocol = SampleProtocol(sampling=sampling, extractor=features.extractor)
-    return _of(make_judge(name, protocol, features), protocol)
-
-
-def _of(judge: Judge, protocol: SampleProtocol) -> Measurement:
-    return Measurement(judge.names, protocol, judge)
+    return Measurement(make_judge(name, protocol, features), protocol)
 
 
 def find_measurable(
