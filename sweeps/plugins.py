@@ -422,8 +422,8 @@ def _read(path: Path) -> bytes:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
-        why = error.strerror
-        raise UserError(f"cannot read the plug-in {path}: {why}; check `plugins`") from None
+        why = f"{error.strerror}; check `plugins`, or LCMA_PLUGINS"
+        raise UserError(f"cannot read the plug-in {path}: {why}") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"the plug-in {path} is larger than {MAX_BYTES:,} bytes")
     return content

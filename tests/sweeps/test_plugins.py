@@ -216,7 +216,8 @@ def test_an_edit_that_is_wrong_leaves_what_was_loaded(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_a_name_of_two_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot read the plug-in .*none.py: No such file"):
+    said = r"cannot read the plug-in .*none.py: No such file.*; check `plugins`, or LCMA_PLUGINS"
+    with pytest.raises(UserError, match=said):
         expanded(tmp_path / "none.py")
     plugins.load_file(written(tmp_path, rule(), "a.py"))
     with pytest.raises(UserError, match=r"b.py: .*'columns' is registered by .*a.py too"):
