@@ -127,6 +127,8 @@ def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logg
     if side.kind == "stack":
         trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
         stacks = form_stacks(trainers, note)
+        for stack in stacks:
+            stack.unrecorded = 0
 
         def train_all() -> None:
             for stack in stacks:

@@ -14,12 +14,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.func import functional_call, vmap
 
 from lcma.harness.storage import StorageError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.optimizer import make_optimizer, set_learning_rate
+from lcma.harness.train.recorder import Recorder
 from lcma.harness.train.trainer import (
     CheckpointPause,
     DivergedError,
@@ -30,12 +31,15 @@ from lcma.harness.train.trainer import (
 )
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import Flow
-from lcma.models.stacked import StackGenerators, in_stack
+from lcma.models.stacked import Draw, StackGenerators, in_stack
 from lcma.sweeps.recipe import LOG_EVERY, STACK_LEAST
 
 ALIGNED = 64
 """A multiple of the places in a vector of any processor: a fused step rounds otherwise in the last
 places of a tensor, which fill no vector, than in those before."""
+
+STEPS_UNRECORDED = 50
+"""Steps of a stack before one is recorded, which takes the time of five: as many save that."""
 
 logger = logging.getLogger("lcma")
 
@@ -201,6 +205,39 @@ class _StackedTensors:
                 tensor.data = tensor.data.clone()
 
 
+class _NotedGenerators(StackGenerators):
+    """Generators whose numbers are inputs of what is recorded, in the order of ``draws``."""
+
+    def __init__(self, generators: StackGenerators, recorder: Recorder) -> None:
+        self._own, self._recorder = generators, recorder
+        self.drawn: list[Tensor] = []
+        self.draws: list[tuple[Draw, Tensor]] = []
+
+    def draw(self, one: Draw, like: Tensor) -> Tensor:
+        with self._recorder.paused():
+            drawn = self._own.draw(one, like)
+            self.draws.append((one, like.new_zeros(()).expand(like.shape)))
+        self._recorder.input(drawn)
+        self.drawn.append(drawn)
+        return drawn
+
+
+@dataclass
+class _Recorded:
+    """The operations behind a stack's gradients, and how their random numbers are drawn."""
+
+    graph: fx.GraphModule
+    draws: list[tuple[Draw, Tensor]]
+
+    @torch.no_grad()
+    def __call__(
+        self, whole: Tensor, others: Tensors, x: Tensor, generators: StackGenerators
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        noise = [generators.draw(one, like) for one, like in self.draws]
+        found, gradient, *at_splits = self.graph(whole, *others.values(), x, *noise)
+        return found, gradient, at_splits
+
+
 class Stack:
     """Trainers that make their steps as one, until `dissolve`.
 
@@ -226,6 +263,9 @@ class Stack:
         self._shrunk = self._mask_shrunk()
         self._template = copy.deepcopy(first.flow).train()
         self._waiting = WaitTimer(first.images.device)
+        self.unrecorded = STEPS_UNRECORDED
+        """Steps before one is recorded."""
+        self._recorded: _Recorded | None = None
 
     def step(self) -> None:
         """Make one step of every trainer."""
@@ -236,9 +276,7 @@ class Stack:
         x, generators = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
-        log_probs, whole.grad, at_splits = self._gradient(
-            whole, self._flow_rows.others, x, generators
-        )
+        log_probs, whole.grad, at_splits = self._compute(x, generators)
         self._shrink(whole.grad)
         self._clip(whole.grad)
         set_learning_rate(self._optimizer, first.learning_rate)
@@ -253,6 +291,7 @@ class Stack:
                 trainer.online.add([one[row] for one in at_splits], x.shape[1])
             trainer.step += 1
             trainer.images_seen += x.shape[1]
+        self.unrecorded -= 1
         self._waiting.mark()
 
     def share_waiting(self) -> None:
@@ -298,6 +337,40 @@ class Stack:
         pairs = [t.augmented(x, t.step) for t, x in zip(self.trainers, images, strict=True)]
         batches = torch.stack([pairs[index][0] for index in self.rows])
         return batches, StackGenerators([generator for _, generator in pairs], self.rows)
+
+    def _compute(
+        self, x: Tensor, generators: StackGenerators
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Do what `_gradient` does for the next step; once it is recorded, by its operations."""
+        rows = self._flow_rows
+        if self._recorded is not None:
+            return self._recorded(rows.whole, rows.others, x, generators)
+        if self.unrecorded == 0:
+            return self._record(x, generators)
+        return self._gradient(rows.whole, rows.others, x, generators)
+
+    def _record(
+        self, x: Tensor, generators: StackGenerators
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Do what `_gradient` does for the next step, and record it if that gives the same bits."""
+        rows = self._flow_rows
+        others = {name: tensor.clone() for name, tensor in rows.others.items()}
+        recorder = Recorder([rows.whole, *rows.others.values(), x])
+        noted = _NotedGenerators(generators, recorder)
+        with recorder:
+            found, gradient, at_splits = self._gradient(rows.whole, rows.others, x, noted)
+        graph = recorder.graph([found, gradient, *at_splits])
+        with torch.no_grad():
+            again = graph(rows.whole, *others.values(), x, *noted.drawn)
+        here = found, gradient, *at_splits, *rows.others.values()
+        there = *again, *others.values()
+        if all(_are_equal(one, other) for one, other in zip(here, there, strict=True)):
+            self._recorded = _Recorded(graph, noted.draws)
+        else:
+            logger.warning(
+                "a stack's recorded step has other bits here: steps are computed as they were"
+            )
+        return found, gradient, at_splits
 
     def _gradient(
         self, whole: Tensor, others: Tensors, x: Tensor, generators: StackGenerators

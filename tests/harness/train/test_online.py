@@ -162,6 +162,25 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
     assert all(sorted(table) == list(range(len(table))) for table in after)
 
 
+def test_tables_are_found_and_changed_by_recorded_steps_too() -> None:
+    found = []
+    for unrecorded in (3, 50):
+        made = [trainer(recipe(), seed) for seed in range(4)]
+        for one in made:
+            one.start()
+        formed = Stack(made)
+        formed.unrecorded = unrecorded
+        for step in range(1, 23):
+            formed.step()
+            if step % 10 == 0:
+                for one in made:
+                    one.look(60, CheckpointFolder(Path("nowhere")), Hooks())
+        formed.dissolve()
+        found.append([one.state() for one in made])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
     asked = recipe(steps=80, freeze=0.5)
     made = trainer(asked)

@@ -19,6 +19,7 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.recorder import Recorder
 from lcma.harness.train.stack import Member, Stack, form_stacks, train_stack
 from lcma.harness.train.trainer import (
     DivergedError,
@@ -118,6 +119,46 @@ def unequal(one: dict[str, Tensor], other: dict[str, Tensor]) -> list[str]:
     return [name for name in one if not torch.equal(one[name], other[name])]
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recorded_step_has_the_bits_of_others(
+    monkeypatch: pytest.MonkeyPatch, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = recipe(name)
+    expected = stepped(asked, range(4), steps=4)
+    computed: list[int] = []
+    honest = Stack._gradient
+
+    def counted(self: Stack, *given: Any) -> tuple[Any, ...]:
+        computed.append(self.trainers[0].step)
+        return honest(self, *given)
+
+    monkeypatch.setattr(Stack, "_gradient", counted)
+    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 1)
+    found = stepped(asked, range(4), steps=4)
+    assert [
+        (n, unequal(found[n], expected[n])) for n in found if unequal(found[n], expected[n])
+    ] == []
+    assert computed == [0, 1]
+    assert not caplog.text
+
+
+def test_where_a_recorded_step_has_other_bits_none_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = stepped(recipe(), range(4), steps=4)
+    honest = Recorder.graph
+
+    def rounded(self: Recorder, results: Sequence[Tensor]) -> Any:
+        graph = honest(self, results)
+        return lambda *given: [part.nextafter(torch.zeros_like(part)) for part in graph(*given)]
+
+    monkeypatch.setattr(Recorder, "graph", rounded)
+    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 1)
+    found = stepped(recipe(), range(4), steps=4)
+    assert [number for number in found if unequal(found[number], expected[number])] == []
+    assert caplog.text.count("a stack's recorded step has other bits here") == 1
+
+
 @pytest.mark.slow_on("[glow]", "[realnvp]")
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
@@ -131,7 +172,10 @@ def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_bits_are_the_same_in_large_stacks(name: str, threads: int) -> None:
+def test_the_bits_are_the_same_in_large_stacks(
+    monkeypatch: pytest.MonkeyPatch, name: str, threads: int
+) -> None:
+    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 6)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -162,8 +206,9 @@ def test_a_stack_computes_what_a_trainer_alone_does(name: str) -> None:
         one, other = weights(together[number]), weights(made)
         for key, tensor in one.items():
             # Adam divides a gradient by its own size: where it is zero but for rounding, the
-            # first steps are noise of the learning rate.
-            torch.testing.assert_close(tensor, other[key], rtol=1e-2, atol=5e-3, msg=key)
+            # first steps are noise of the learning rate, and so is the second gradient a little.
+            atol = 1e-2 * max(0.5, float(other[key].float().abs().max()))
+            torch.testing.assert_close(tensor, other[key], rtol=1e-2, atol=atol, msg=key)
 
 
 @dataclass

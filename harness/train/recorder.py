@@ -1,0 +1,123 @@
+"""The operations of a step, recorded once and run again without autograd and `torch.vmap`."""
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_NOT_REPEATABLE = (torch.Tag.nondeterministic_seeded, torch.Tag.data_dependent_output)
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A block whose operations are written down, those of its backward passes included.
+
+    The graph of them makes the same calls with the same tensors, in place where the block did, and
+    so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a tenth
+    to a fifth of the time of a small step on a CPU. The block must do the same whatever its data:
+    random numbers, and what else changes from one step to the next, are `input`. Other tensors from
+    outside the block, such as masks, are part of the graph.
+
+    Args:
+        inputs: The arguments of the graph.
+
+    Raises:
+        TypeError: In the block, at an operation that draws numbers or whose result is no tensor.
+
+    Example:
+        >>> import torch
+        >>> weight, x = torch.tensor([2.0], requires_grad=True), torch.tensor([3.0])
+        >>> recorder = Recorder([weight, x])
+        >>> with recorder:
+        ...     (gradient,) = torch.autograd.grad((weight * x).square(), weight)
+        >>> graph = recorder.graph([gradient])
+        >>> graph(torch.tensor([2.0]), torch.tensor([5.0]))
+        [tensor([100.])]
+    """
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._graph, self._constants = fx.Graph(), nn.Module()
+        self._nodes = WeakTensorKeyDictionary()
+        self._count, self._paused = 0, False
+        for tensor in inputs:
+            self.input(tensor)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # PyTorch would import its compiler, which takes a second, to skip it
+
+    def input(self, tensor: Tensor) -> None:
+        """Make a tensor the next argument of the graph, before the block uses it."""
+        self._nodes[tensor] = self._graph.placeholder(self._name())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out of the graph what is done meanwhile."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
+
+    def graph(self, results: Sequence[Tensor]) -> fx.GraphModule:
+        """Return the graph, a function of the inputs that returns what ``results`` were then."""
+        self._graph.output([self._node(result) for result in results])
+        return fx.GraphModule(self._constants, self._graph)
+
+    def __torch_dispatch__(
+        self,
+        operation: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = args, dict(kwargs or {})
+        if self._paused:
+            return operation(*given[0], **given[1])
+        if any(tag in operation.tags for tag in _NOT_REPEATABLE):
+            raise TypeError(f"{operation} may do something else the next time")
+        nodes = fx.node.map_aggregate(given, self._to_node)
+        result = operation(*given[0], **given[1])
+        if operation.is_view and isinstance(result, Tensor) and _are_same(result, args[0]):
+            self._nodes[result] = nodes[0][0]
+        else:
+            self._keep(result, self._graph.create_node("call_function", operation, *nodes))
+        return result
+
+    def _keep(self, result: Any, node: fx.Node) -> None:
+        if isinstance(result, Tensor):
+            self._nodes[result] = node
+        elif isinstance(result, list | tuple):
+            for place, each in enumerate(result):
+                if isinstance(each, Tensor):
+                    self._keep(each, self._graph.call_function(operator.getitem, (node, place)))
+
+    def _to_node(self, value: Any) -> Any:
+        return self._node(value) if isinstance(value, Tensor) else value
+
+    def _node(self, tensor: Tensor) -> fx.Node:
+        if tensor not in self._nodes:
+            name = self._name()
+            self._constants.register_buffer(name, tensor)
+            self._nodes[tensor] = self._graph.get_attr(name)
+        node: fx.Node = self._nodes[tensor]
+        return node
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"tensor_{self._count}"
+
+
+def _are_same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors are the same numbers in the same memory."""
+    return (
+        one.data_ptr() == other.data_ptr()
+        and one.dtype == other.dtype
+        and one.shape == other.shape
+        and one.stride() == other.stride()
+    )

@@ -1,0 +1,61 @@
+"""Recorded operations: the graph of a block, run again with other numbers."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lcma.harness.train.recorder import Recorder
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_graph_does_what_the_block_does_with_other_numbers() -> None:
+    """Gradients, views, results of several parts, constants, and what is changed in place."""
+    mask = numbers(6, seed=9)
+
+    def step(x: Tensor, weight: Tensor, mean: Tensor) -> list[Tensor]:
+        leaf = weight.detach().requires_grad_()
+        first, second = (F.relu(x @ leaf.view(4, 6)) * mask).chunk(2, dim=1)
+        with torch.no_grad():
+            mean.lerp_(first.mean(0), 0.25)
+        loss = (first - mean).square().sum() + second.exp().sum()
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return [loss.detach(), gradient, first.detach()[:, 1:]]
+
+    given = numbers(5, 4), numbers(24, seed=1), numbers(3, seed=2)
+    recorder = Recorder(given)
+    with recorder:
+        recorded = step(*given)
+    graph = recorder.graph(recorded)
+    for seed in (3, 4):
+        others = numbers(5, 4, seed=seed), numbers(24, seed=seed), numbers(3, seed=seed)
+        again = [tensor.clone() for tensor in others]
+        expected = step(*others)
+        with torch.no_grad():
+            found = graph(*again)
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        assert torch.equal(again[2], others[2])
+
+
+def test_numbers_drawn_meanwhile_are_inputs() -> None:
+    x = numbers(3)
+    recorder = Recorder([x])
+    with recorder:
+        with recorder.paused():
+            noise = torch.rand(3)
+        recorder.input(noise)
+        result = x + noise
+    graph = recorder.graph([result])
+    assert graph(torch.ones(3), torch.full((3,), 2.0))[0].tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("block", [torch.rand_like, lambda x: float(x.sum())])
+def test_what_may_differ_the_next_time_is_refused(block: Callable[[Tensor], object]) -> None:
+    x = numbers(3)
+    with Recorder([x]), pytest.raises(TypeError, match="may do something else the next time"):
+        block(x)
