@@ -18,6 +18,7 @@ from lcma.harness.train.batches import BatchOrder, Images
 from lcma.harness.train.stack import form_stacks
 from lcma.harness.train.trainer import Trainer
 from lcma.models import Flow, build
+from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.catalog import flows
 from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.recipe import Optimization
@@ -107,7 +108,11 @@ def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
     """A trainer of a side's flow, data-dependent starts done."""
     recipe = side.recipe
     images = Images(photographs(recipe.model.size), device)
-    trainer = Trainer(our_flow(side).to(device), recipe.optimization, seed, images)
+    repeats = REGISTERED[side.flow].stacks
+    flow = our_flow(side).to(device)
+    trainer = Trainer(flow, recipe.optimization, seed, images, repeats=repeats)
+    if trainer.recorded is not None:
+        trainer.recorded.unrecorded = 0
     trainer.start()
     return trainer
 
@@ -128,7 +133,7 @@ def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logg
         trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
         stacks = form_stacks(trainers, note)
         for stack in stacks:
-            stack.unrecorded = 0
+            stack.recorded.unrecorded = 0
 
         def train_all() -> None:
             for stack in stacks:

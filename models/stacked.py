@@ -34,8 +34,30 @@ Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 """Draws numbers of the shape of a tensor by a generator."""
 
 
-class StackGenerators:
-    """A generator for each flow of a stack, in place of the one that a layer's forward is given.
+class Noise:
+    """A source of numbers in place of the generator that a layer's forward is given."""
+
+    def as_generator(self) -> torch.Generator:
+        """Return this object as what layers say they take; they pass it on to `draw` alone."""
+        return cast("torch.Generator", self)
+
+    def draw(self, one: Draw, like: Tensor) -> Tensor:
+        """Return numbers of the shape of a tensor, as ``one`` draws them."""
+        raise NotImplementedError
+
+
+class GeneratorNoise(Noise):
+    """The numbers of a generator."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+
+    def draw(self, one: Draw, like: Tensor) -> Tensor:
+        return one(like, self._generator)
+
+
+class StackNoise(Noise):
+    """The numbers of a generator for each flow of a stack.
 
     ``torch.vmap`` takes no generators, so `draw` draws for each flow apart. The flow in row i gets
     the numbers of generator ``rows[i]``.
@@ -43,10 +65,6 @@ class StackGenerators:
 
     def __init__(self, generators: Sequence[torch.Generator], rows: Sequence[int]) -> None:
         self._generators, self._rows = generators, rows
-
-    def as_generator(self) -> torch.Generator:
-        """Return this object as what layers say they take; they pass it on to `draw` alone."""
-        return cast("torch.Generator", self)
 
     def draw(self, one: Draw, like: Tensor) -> Tensor:
         """Return the numbers of each row, in the order of the rows; ``like`` has a row for each."""
@@ -61,8 +79,8 @@ class _Stacked(torch.autograd.Function):
     """Numbers for each row of a stack, inside of `torch.vmap`."""
 
     @staticmethod
-    def forward(like: Tensor, one: Draw, generators: StackGenerators) -> Tensor:
-        raise TypeError("a stack's generators are for torch.vmap")
+    def forward(like: Tensor, one: Draw, noise: Noise) -> Tensor:
+        raise TypeError("this is for torch.vmap")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -70,24 +88,26 @@ class _Stacked(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], like: Tensor, one: Draw, generators: StackGenerators
+        info: Any, in_dims: tuple[Any, ...], like: Tensor, one: Draw, noise: Noise
     ) -> tuple[Tensor, int]:
         with torch.no_grad():
-            return generators.draw(one, like.movedim(in_dims[0], 0)), 0
+            return noise.draw(one, like.movedim(in_dims[0], 0)), 0
 
 
 def draw(one: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw numbers with ``one``, by a generator or by those of a stack.
+    """Draw numbers with ``one``, by a generator or what stands for one.
 
     Args:
         one: Draws numbers of the shape of a tensor by a generator.
         like: What the numbers are for.
         generator: As a layer's forward was given it.
     """
-    if isinstance(generator, StackGenerators):
-        stacked: Tensor = _Stacked.apply(like, one, generator)
-        return stacked
-    return one(like, generator)
+    if not isinstance(generator, Noise):
+        return one(like, generator)
+    if not _is_in_stack():
+        return generator.draw(one, like)
+    stacked: Tensor = _Stacked.apply(like, one, generator)
+    return stacked
 
 
 def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
@@ -160,7 +180,8 @@ def _padded_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int)
         weight = F.pad(weight, (0, 0, 0, 0, 0, more_inputs, 0, more_outputs))
     if bias is not None and more_outputs:
         bias = F.pad(bias, (0, more_outputs))
-    return F.conv2d(x, weight, bias, padding=padding)[:, :outputs]
+    found = F.conv2d(x, weight, bias, padding=padding)
+    return found[:, :outputs] if more_outputs else found
 
 
 class _InTurn(torch.autograd.Function):

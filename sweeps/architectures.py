@@ -198,7 +198,9 @@ class FlowFacts:
     ``swapped``); ``mixes``, it has 1x1 convolutions, whose shares are a choice;
     ``coupling_nets``, it has nets that can run in bfloat16 or compiled (`lcma.models.nets`);
     ``shrinks``, it has parameters for a recipe's L2 term (None: not known before it is built);
-    ``stacks``, trials of one recipe can be trained as one (`lcma.harness.train.stack`). The rest is
+    ``stacks``, all steps of a training do the same operations, so that one can be recorded
+    (`lcma.harness.train.recorder`), and trials of one recipe can be trained as one
+    (`lcma.harness.train.stack`). The rest is
     a plug-in's: the most splits that the flow can have, the function that builds it, its
     recipes (laid out as in ``sweeps/recipes``), and the plug-in with its version.
     """

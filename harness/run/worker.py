@@ -78,6 +78,7 @@ from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, Sto
 from lcma.models.factorization import surviving_ids
 from lcma.models.split import Split
 from lcma.sweeps import catalog, factorizations
+from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError, describe_error
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.measures import (
@@ -473,6 +474,7 @@ class _RunningAttempt:
             optimization=pretraining.recipe.optimization,
             seed=pretraining.seed,
             images=self._make_images(prepared, "train"),
+            repeats=REGISTERED[pretraining.recipe.model.flow].stacks,
         )
         yield from self._train(trainer, budget, lease)
         groups = prepared.part("train").groups
@@ -532,6 +534,7 @@ class _RunningAttempt:
                 optimization=recipe.optimization,
                 seed=seed,
                 images=self._make_images(prepared, "train"),
+                repeats=REGISTERED[model.flow].stacks,
             )
             if budget:
                 yield from self._train(trainer, until, lease)
@@ -588,6 +591,7 @@ class _RunningAttempt:
             online=OnlineTables(flow, recipe.maps.online, recipe.training.steps)
             if changes
             else None,
+            repeats=REGISTERED[recipe.model.flow].stacks,
         )
         yield from self._train(trainer, recipe.training.steps, lease, self.work.rung)
         flow, step = trainer.evaluated, trainer.step

@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 from torch.func import functional_call, vmap
 
 from lcma.harness.storage import StorageError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.optimizer import make_optimizer, set_learning_rate
-from lcma.harness.train.recorder import Recorder
+from lcma.harness.train.recorder import RecordedFunction, are_equal
 from lcma.harness.train.trainer import (
     CheckpointPause,
     DivergedError,
@@ -31,15 +31,12 @@ from lcma.harness.train.trainer import (
 )
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import Flow
-from lcma.models.stacked import Draw, StackGenerators, in_stack
+from lcma.models.stacked import Noise, StackNoise, in_stack
 from lcma.sweeps.recipe import LOG_EVERY, STACK_LEAST
 
 ALIGNED = 64
 """A multiple of the places in a vector of any processor: a fused step rounds otherwise in the last
 places of a tensor, which fill no vector, than in those before."""
-
-STEPS_UNRECORDED = 50
-"""Steps of a stack before one is recorded, which takes the time of five: as many save that."""
 
 logger = logging.getLogger("lcma")
 
@@ -157,11 +154,6 @@ def _shape_of(trainer: Trainer) -> tuple[Any, ...]:
     return trainer.images.device, torch.get_num_threads(), trainer.optimization.batch, shapes
 
 
-def _are_equal(one: Tensor, other: Tensor) -> bool:
-    """Return whether all values are equal; those of a member that diverges may be NaN in both."""
-    return torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
-
-
 def _dissolve(stacks: list["Stack"]) -> None:
     while stacks:
         stacks.pop().dissolve()
@@ -205,39 +197,6 @@ class _StackedTensors:
                 tensor.data = tensor.data.clone()
 
 
-class _NotedGenerators(StackGenerators):
-    """Generators whose numbers are inputs of what is recorded, in the order of ``draws``."""
-
-    def __init__(self, generators: StackGenerators, recorder: Recorder) -> None:
-        self._own, self._recorder = generators, recorder
-        self.drawn: list[Tensor] = []
-        self.draws: list[tuple[Draw, Tensor]] = []
-
-    def draw(self, one: Draw, like: Tensor) -> Tensor:
-        with self._recorder.paused():
-            drawn = self._own.draw(one, like)
-            self.draws.append((one, like.new_zeros(()).expand(like.shape)))
-        self._recorder.input(drawn)
-        self.drawn.append(drawn)
-        return drawn
-
-
-@dataclass
-class _Recorded:
-    """The operations behind a stack's gradients, and how their random numbers are drawn."""
-
-    graph: fx.GraphModule
-    draws: list[tuple[Draw, Tensor]]
-
-    @torch.no_grad()
-    def __call__(
-        self, whole: Tensor, others: Tensors, x: Tensor, generators: StackGenerators
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        noise = [generators.draw(one, like) for one, like in self.draws]
-        found, gradient, *at_splits = self.graph(whole, *others.values(), x, *noise)
-        return found, gradient, at_splits
-
-
 class Stack:
     """Trainers that make their steps as one, until `dissolve`.
 
@@ -263,9 +222,7 @@ class Stack:
         self._shrunk = self._mask_shrunk()
         self._template = copy.deepcopy(first.flow).train()
         self._waiting = WaitTimer(first.images.device)
-        self.unrecorded = STEPS_UNRECORDED
-        """Steps before one is recorded."""
-        self._recorded: _Recorded | None = None
+        self.recorded = RecordedFunction(self._compute)
 
     def step(self) -> None:
         """Make one step of every trainer."""
@@ -273,10 +230,11 @@ class Stack:
         self._waiting.mark()
         images = [trainer.feed.batch(trainer.step) for trainer in self.trainers]
         self._waiting.mark()
-        x, generators = self._augmented(images)
+        x, noise = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
-        log_probs, whole.grad, at_splits = self._compute(x, generators)
+        given = whole, *self._flow_rows.others.values(), x
+        log_probs, whole.grad, *at_splits = self.recorded(given, noise)
         self._shrink(whole.grad)
         self._clip(whole.grad)
         set_learning_rate(self._optimizer, first.learning_rate)
@@ -291,7 +249,6 @@ class Stack:
                 trainer.online.add([one[row] for one in at_splits], x.shape[1])
             trainer.step += 1
             trainer.images_seen += x.shape[1]
-        self.unrecorded -= 1
         self._waiting.mark()
 
     def share_waiting(self) -> None:
@@ -318,7 +275,7 @@ class Stack:
         for start in range(0, count, STACK_LEAST):
             some = slice(min(start, count - STACK_LEAST), min(start + STACK_LEAST, count))
             four = self._try_step(x, some)
-            if not all(_are_equal(a[some], b) for a, b in zip(whole, four, strict=True)):
+            if not all(are_equal(a[some], b) for a, b in zip(whole, four, strict=True)):
                 return False
         return True
 
@@ -330,50 +287,22 @@ class Stack:
         """Return the log-likelihoods and gradients of some rows' next step; change nothing."""
         others = {name: tensor[some].clone() for name, tensor in self._flow_rows.others.items()}
         generators = [t.augmented(t.feed.batch(t.step), t.step)[1] for t in self.trainers]
-        own = StackGenerators(generators, self.rows[some])
+        own = StackNoise(generators, self.rows[some])
         return self._gradient(self._flow_rows.whole[some], others, x[some], own)[:2]
 
-    def _augmented(self, images: Sequence[Tensor]) -> tuple[Tensor, StackGenerators]:
+    def _augmented(self, images: Sequence[Tensor]) -> tuple[Tensor, StackNoise]:
         pairs = [t.augmented(x, t.step) for t, x in zip(self.trainers, images, strict=True)]
         batches = torch.stack([pairs[index][0] for index in self.rows])
-        return batches, StackGenerators([generator for _, generator in pairs], self.rows)
+        return batches, StackNoise([generator for _, generator in pairs], self.rows)
 
-    def _compute(
-        self, x: Tensor, generators: StackGenerators
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Do what `_gradient` does for the next step; once it is recorded, by its operations."""
-        rows = self._flow_rows
-        if self._recorded is not None:
-            return self._recorded(rows.whole, rows.others, x, generators)
-        if self.unrecorded == 0:
-            return self._record(x, generators)
-        return self._gradient(rows.whole, rows.others, x, generators)
-
-    def _record(
-        self, x: Tensor, generators: StackGenerators
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Do what `_gradient` does for the next step, and record it if that gives the same bits."""
-        rows = self._flow_rows
-        others = {name: tensor.clone() for name, tensor in rows.others.items()}
-        recorder = Recorder([rows.whole, *rows.others.values(), x])
-        noted = _NotedGenerators(generators, recorder)
-        with recorder:
-            found, gradient, at_splits = self._gradient(rows.whole, rows.others, x, noted)
-        graph = recorder.graph([found, gradient, *at_splits])
-        with torch.no_grad():
-            again = graph(rows.whole, *others.values(), x, *noted.drawn)
-        here = found, gradient, *at_splits, *rows.others.values()
-        there = *again, *others.values()
-        if all(_are_equal(one, other) for one, other in zip(here, there, strict=True)):
-            self._recorded = _Recorded(graph, noted.draws)
-        else:
-            logger.warning(
-                "a stack's recorded step has other bits here: steps are computed as they were"
-            )
-        return found, gradient, at_splits
+    def _compute(self, given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        whole, *others, x = given
+        named = dict(zip(self._flow_rows.others, others, strict=True))
+        found, gradient, at_splits = self._gradient(whole, named, x, noise)
+        return [found, gradient, *at_splits]
 
     def _gradient(
-        self, whole: Tensor, others: Tensors, x: Tensor, generators: StackGenerators
+        self, whole: Tensor, others: Tensors, x: Tensor, noise: Noise
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return the mean log-likelihood of each row's batch in nats per image (rows,), the
         gradient (rows, places) of the loss, and, if tables change, what `Flow.forward` has
@@ -385,7 +314,7 @@ class Stack:
 
         def log_prob(row: Tensor, rest: Tensors, images: Tensor) -> tuple[Tensor, list[Tensor]]:
             at_splits: list[Tensor] | None = [] if changing else None
-            given = images, generators.as_generator(), at_splits
+            given = images, noise.as_generator(), at_splits
             own = {**parts(row), **rest}
             mean: Tensor = functional_call(template, own, given, tie_weights=False).log_prob.mean()
             return mean, at_splits or []

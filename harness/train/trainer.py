@@ -20,8 +20,10 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.recorder import RecordedFunction
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
+from lcma.models.stacked import GeneratorNoise, Noise
 from lcma.sweeps.recipe import CHANGE_CURVE, LOG_EVERY, TRAIN_CURVE, Optimization, Training
 
 Curves = dict[str, dict[str, Tensor]]
@@ -111,7 +113,8 @@ class Trainer:
     Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
     best weights and the step; order, flips and noise are functions of seed and step.
     ``curves`` are those in the checkpoint that it was resumed from, ``kept`` is the snapshot that a
-    pretraining's run leaves at its end.
+    pretraining's run leaves at its end. ``repeats`` says that all steps of the flow do the same
+    operations, so that one can be recorded (`lcma.harness.train.recorder`).
     """
 
     flow: Flow
@@ -129,6 +132,7 @@ class Trainer:
     last_finite: float | None = None
     compiler: str = "inductor"
     online: OnlineTables | None = None
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
@@ -136,6 +140,9 @@ class Trainer:
         self.waiting = WaitTimer(self.images.device)
         trained = [p for p in self.flow.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trained, self.optimization)
+        plain = self.optimization.autocast == "none" and not self.optimization.compile
+        self.recorded = RecordedFunction(self._compute) if self.repeats and plain else None
+        self._buffers, self._graded = list(self.flow.buffers()), list(self.flow.parameters())
         self.nets = CouplingNets(
             self.flow,
             autocast=self.optimization.autocast,
@@ -260,23 +267,41 @@ class Trainer:
         x, generator = self.augmented(images, self.step)
         set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
-        at_splits: list[Tensor] | None = None if self.online is None else []
-        with self.nets:
-            log_prob = self.flow(x, generator, at_splits).log_prob.mean()
-        self.optimizer.zero_grad()
-        (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
+        if self.recorded is None:
+            log_prob, at_splits = self._gradient(x, generator)
+        else:
+            given = x, *self._buffers
+            log_prob, *found = self.recorded(given, GeneratorNoise(generator))
+            for parameter, gradient in zip(self._graded, found, strict=False):
+                parameter.grad = gradient
+            at_splits = found[len(self._graded) :]
         self._shrink()
         if self.optimization.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.flow.parameters(), self.optimization.clip)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.flow)
-        if self.online is not None and at_splits is not None:
+        if self.online is not None:
             self.online.add(at_splits, len(x))
         self.step += 1
         self.images_seen += len(x)
         self.waiting.mark()
-        return self.flow.bits_per_dim(log_prob.detach())
+        return self.flow.bits_per_dim(log_prob)
+
+    def _gradient(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+        """Set the gradients of the parameters. Return the mean log-likelihood in nats per image,
+        and, if tables change, what `Flow.forward` has accumulated at each split."""
+        at_splits: list[Tensor] | None = None if self.online is None else []
+        with self.nets:
+            log_prob = self.flow(x, generator, at_splits).log_prob.mean()
+        self.optimizer.zero_grad()
+        (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
+        return log_prob.detach(), at_splits or []
+
+    def _compute(self, given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        log_prob, at_splits = self._gradient(given[0], noise.as_generator())
+        self._graded = [p for p in self.flow.parameters() if p.grad is not None]
+        return [log_prob, *(cast("Tensor", p.grad) for p in self._graded), *at_splits]
 
     @property
     def learning_rate(self) -> float:

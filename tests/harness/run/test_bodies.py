@@ -21,6 +21,7 @@ from lcma.harness.results.map_statistics import (
 from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import _RunningAttempt, run_work
+from lcma.harness.train import recorder
 from lcma.harness.train.trainer import Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
@@ -38,9 +39,19 @@ def trial_nodes(nodes):
     return [n for n in nodes if n.work.trial is not None]
 
 
-def test_a_graph_leaves_maps_and_results(registered) -> None:
+def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
+    """By steps that are recorded, of the pretraining as of both trainings."""
+    recorded = []
+    record = recorder.RecordedFunction._record
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(
+        recorder.RecordedFunction,
+        "_record",
+        lambda self, *given: (recorded.append(self), record(self, *given))[1],
+    )
     store, nodes = registered()
     reports = run_all(nodes)
+    assert len(recorded) == 3
     assert [r.ending for r in reports.values()] == ["done"] * 3
     frame = store.results()
     assert sorted(frame.factorization) == ["L", "checkerboard-even"]
@@ -75,7 +86,9 @@ def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
     registered, place, tmp_path, monkeypatch
 ) -> None:
-    """A worker dies at a step; the lease runs out; another one goes on, and so three times."""
+    """A worker dies at a step; the lease runs out; another one goes on, and so three times. Each
+    records another step."""
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
     change = {"recipe": {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}}
     store, nodes = registered(change)
     work = trial_nodes(nodes)[0].work

@@ -13,7 +13,7 @@ from lcma import models
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.environment import read_environment
-from lcma.harness.train import contribution
+from lcma.harness.train import contribution, recorder
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
@@ -21,6 +21,7 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
 from lcma.sweeps import catalog
+from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.settings import merge
 
@@ -60,6 +61,7 @@ def trainer(asked: Recipe, prepared: data.Prepared, *, split: bool = True) -> Tr
         images=Images(prepared.part("train").images, CPU),
         training=asked.training if split else None,
         holdout=Images(prepared.part("holdout").images[:40], CPU),
+        repeats=REGISTERED[asked.model.flow].stacks,
     )
 
 
@@ -125,8 +127,10 @@ def processor() -> str:
     return read_environment("cpu").device.partition(" ")[2]
 
 
-@pytest.mark.parametrize("flow", FLOWS)
-def test_a_step_ends_in_the_bits_that_it_always_had(flow: str) -> None:
+@pytest.mark.parametrize(
+    ("flow", "recorded"), [*((flow, False) for flow in FLOWS), ("realnvp", True), ("glow", True)]
+)
+def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -> None:
     """On other processors sums have another order, and there nothing is pinned."""
     here = torch.__version__.partition("+")[0], torch.backends.cpu.get_cpu_capability()
     known = [
@@ -145,7 +149,10 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str) -> None:
         seed=1,
         images=Images(pixels, CPU),
         training=asked.training,
+        repeats=recorded,
     )
+    if made.recorded is not None:
+        made.recorded.unrecorded = 1
     made.start()
     for _ in range(3):
         made._one_step()
@@ -155,11 +162,39 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str) -> None:
     assert found.hexdigest()[:16] == known[0]
 
 
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("flow", ["realnvp", "glow"])
+def test_a_recorded_step_has_the_bits_of_others(
+    flow: str, split: bool, prepared: data.Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = recipe(flow, short=True, ema=0.9)
+    plain, made = (trainer(asked, prepared, split=split) for _ in range(2))
+    passes = 0
+    for one in (plain, made):
+        assert one.recorded is not None
+        one.recorded.unrecorded = 100 if one is plain else 1
+        one.start()
+    forward = made.flow.forward
+
+    def counted(*given: Any) -> models.Likelihood:
+        nonlocal passes
+        passes += 1
+        return forward(*given)
+
+    monkeypatch.setattr(made.flow, "forward", counted)
+    losses = [[one._one_step() for _ in range(5)] for one in (plain, made)]
+    assert passes == 2
+    assert losses[0] == losses[1]
+    one, other = weights(plain), weights(made)
+    assert [k for k in one if not torch.equal(one[k], other[k])] == []
+
+
 @pytest.mark.slow_on("iresnet")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_resumed_training_ends_with_the_same_bits(
-    flow: str, prepared: data.Prepared, tmp_path: Path
+    flow: str, prepared: data.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
     asked = recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
     alone = trainer(asked, prepared)
     alone.resume(CheckpointFolder(tmp_path / "alone"), 20)

@@ -53,6 +53,7 @@ def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
         training=recipe.training,
         holdout=Images(prepared.part("holdout").images[:40], CPU),
         compiler="aot_eager",  # inductor asks for a C++ compiler
+        repeats=True,
     )
 
 
@@ -128,6 +129,8 @@ def test_every_parameter_has_had_a_gradient_after_two_steps(
     flow: str, fast: dict[str, object], prepared: data.Prepared
 ) -> None:
     trainer, plain = made(flow, prepared, **fast), made(flow, prepared)
+    assert trainer.recorded is None
+    assert plain.recorded is not None
     had: tuple[set[str], set[str]] = (set(), set())
     for names, one in zip(had, (trainer, plain), strict=True):
         one.start()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lcma import models
 from lcma.harness.storage import StorageError
+from lcma.harness.train import recorder
 from lcma.harness.train import stack as stacks
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -133,7 +134,7 @@ def test_a_recorded_step_has_the_bits_of_others(
         return honest(self, *given)
 
     monkeypatch.setattr(Stack, "_gradient", counted)
-    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 1)
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 1)
     found = stepped(asked, range(4), steps=4)
     assert [
         (n, unequal(found[n], expected[n])) for n in found if unequal(found[n], expected[n])
@@ -153,10 +154,10 @@ def test_where_a_recorded_step_has_other_bits_none_is(
         return lambda *given: [part.nextafter(torch.zeros_like(part)) for part in graph(*given)]
 
     monkeypatch.setattr(Recorder, "graph", rounded)
-    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 1)
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 1)
     found = stepped(recipe(), range(4), steps=4)
     assert [number for number in found if unequal(found[number], expected[number])] == []
-    assert caplog.text.count("a stack's recorded step has other bits here") == 1
+    assert caplog.text.count("a recorded step has other bits here") == 1
 
 
 @pytest.mark.slow_on("[glow]", "[realnvp]")
@@ -175,7 +176,7 @@ def test_the_bits_of_a_member_do_not_depend_on_its_company(name: str) -> None:
 def test_the_bits_are_the_same_in_large_stacks(
     monkeypatch: pytest.MonkeyPatch, name: str, threads: int
 ) -> None:
-    monkeypatch.setattr(stacks, "STEPS_UNRECORDED", 6)
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 6)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
