@@ -122,66 +122,31 @@ def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
 MATRIX_PLACES = 64
 """Places of an image from which on a stack's 1x1 convolution is a product of matrices."""
 
-ONE_PRODUCT_SIZE = 2**17
-"""Numbers in a row's input or output up to which its 1x1 convolution is one product for all images
-on a CPU, where moving these together is faster than a product for each."""
-
-PADDED_SIZE, PADDED_SIZE_OF_FULL = 2**14, 2**16
-"""Numbers in a row's input or output up to which convolving all rows in groups is fastest on a CPU,
-with channels of zeros that fill its vectors up; the second where the outputs fill them already."""
-
 GROUPED_SIZE = 2**18
-"""The same without such channels, if both numbers of channels fill the `NARROWEST` vectors."""
-
-WIDEST, NARROWEST = 16, 8
-"""Numbers in the vectors of CPUs."""
+"""Numbers in a row's input or output up to which convolving all rows in groups is faster than one
+after the other, on a CPU; with numbers of channels that fill no vectors it never is."""
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
     """Convolve images (B, inputs, H, W) by kernels (outputs, inputs, K, K).
 
-    In a stack the fastest of several ways is taken, by the shape of a row alone, so that its bits
-    do not depend on the number of rows.
+    In a stack the fastest of three ways is taken, by the shape of a row alone, so that its bits do
+    not depend on the number of rows.
     """
     if not _is_in_stack():
         return F.conv2d(x, weight, bias, padding=padding)
     outputs, inputs, kernel, _ = weight.shape
     batch, _, height, width = x.shape
-    size = batch * max(inputs, outputs) * height * width
-    on_cpu = x.device.type == "cpu"
-    if kernel == 1 and on_cpu and size <= ONE_PRODUCT_SIZE:
-        found = _product(weight, x.transpose(0, 1).flatten(1), bias)
-        return found.view(outputs, batch, height, width).transpose(0, 1)
     if kernel == 1 and height * width >= MATRIX_PLACES:
-        return _product(weight, x.flatten(2), bias).view(batch, outputs, height, width)
-    if not on_cpu:
-        return F.conv2d(x, weight, bias, padding=padding)
-    if size <= (PADDED_SIZE if outputs % WIDEST else PADDED_SIZE_OF_FULL):
-        return _padded_conv2d(x, weight, bias, padding)
-    if inputs % NARROWEST or outputs % NARROWEST or size > GROUPED_SIZE:
+        found = weight.view(outputs, inputs) @ x.flatten(2)
+        if bias is not None:
+            found = found + bias[:, None]
+        return found.view(batch, outputs, height, width)
+    size = batch * max(inputs, outputs) * height * width
+    if x.device.type == "cpu" and (inputs % 8 or outputs % 8 or size > GROUPED_SIZE):
         in_turn: Tensor = _InTurn.apply(x, weight, bias, padding)  # type: ignore[no-untyped-call]
         return in_turn
     return F.conv2d(x, weight, bias, padding=padding)
-
-
-def _product(weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
-    """Multiply kernels (outputs, inputs, 1, 1) by the columns of x (..., inputs, N)."""
-    found = weight.flatten(1) @ x
-    return found if bias is None else found + bias[:, None]
-
-
-def _padded_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Convolve with channels of zeros where channels do not fill the `WIDEST` vectors."""
-    outputs, inputs = weight.shape[:2]
-    more_inputs, more_outputs = -inputs % WIDEST, -outputs % WIDEST
-    if more_inputs:
-        x = F.pad(x, (0, 0, 0, 0, 0, more_inputs))
-    if more_inputs or more_outputs:
-        weight = F.pad(weight, (0, 0, 0, 0, 0, more_inputs, 0, more_outputs))
-    if bias is not None and more_outputs:
-        bias = F.pad(bias, (0, more_outputs))
-    found = F.conv2d(x, weight, bias, padding=padding)
-    return found[:, :outputs] if more_outputs else found
 
 
 class _InTurn(torch.autograd.Function):

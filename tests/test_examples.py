@@ -10,6 +10,7 @@ MODULES = (
     "lcma.harness.averages",
     "lcma.harness.seeds",
     "lcma.harness.text",
+    "lcma.harness.train.recorder",
     "lcma.harness.urls",
     "lcma.models.build",
     "lcma.models.check",

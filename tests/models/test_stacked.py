@@ -1,4 +1,4 @@
-"""Convolutions in a stack: five ways, chosen by the shape of a row, of one result."""
+"""Convolutions in a stack: three ways, chosen by the shape of a row, of one result."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,10 @@ from lcma.models.stacked import conv2d, in_stack
 
 ROWS = 5
 SHAPES = {
-    "one product for all images": (8, 12, 1, 16),
-    "one product, few places": (8, 8, 1, 2),
-    "a product for each image": (40, 8, 1, 32),
-    "padded, in groups": (3, 8, 3, 4),
-    "padded inputs alone, in groups": (7, 16, 3, 8),
-    "padded by nothing, in groups": (16, 32, 3, 4),
-    "in groups as they are": (8, 24, 3, 16),
-    "in turn, few channels": (3, 8, 3, 32),
+    "as a product of matrices": (8, 8, 1, 16),
+    "as one with groups": (8, 16, 3, 4),
+    "one with groups, few places": (8, 8, 1, 2),
+    "in turn, few channels": (3, 8, 3, 4),
     "in turn, much": (8, 72, 3, 32),
 }
 """Inputs, outputs, sides of the kernel and of the image."""
