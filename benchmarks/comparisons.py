@@ -1,7 +1,7 @@
 """What is held against what: the rows of `benchmarks.step_time`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lcma.sweeps.catalog import recipe
@@ -17,7 +17,8 @@ class Side:
 
     ``lcma`` and ``normflows`` are training steps of so many ``models`` one after the other,
     ``stack`` is one of all of them as a stack, ``evaluation`` and ``contributions`` are passes of
-    our flow over a batch without gradients. ``override`` is laid over the profile's recipe.
+    our flow over a batch without gradients. ``override`` is laid over the profile's recipe. Steps
+    are computed anew each time where they are not ``recorded``.
     """
 
     kind: Kind
@@ -27,6 +28,7 @@ class Side:
     factorization: str = "channel"
     override: Mapping[str, Any] = field(default_factory=dict)
     models: int = 1
+    recorded: bool = True
 
     @property
     def recipe(self) -> Recipe:
@@ -76,15 +78,20 @@ def _peer(name: str, flow: str, profile: str, **more: Any) -> Comparison:
     return Comparison(f"{name}/{profile}", *sides, aim=more["aim"], differs=more["differs"])
 
 
-def _stack(flow: str, profile: str, dataset: str, override: Mapping[str, Any]) -> Comparison:
+def _stacks(
+    flow: str, profile: str, dataset: str, override: Mapping[str, Any]
+) -> Iterator[Comparison]:
     models = 4 if dataset == "photos8" else 6
-    sides = [
-        Side(kind, flow, profile, dataset, "conventional", override, models)
-        for kind in ("stack", "lcma")
-    ]
+    own = flow, profile, dataset, "conventional", override
+    stack, alone = Side("stack", *own, models), Side("lcma", *own, models)
     aim = "at least 1.5" if flow == "realnvp" else "at least 1.8"
     differs = f"the second makes the steps of {models} models one after the other"
-    return Comparison(f"stack-{flow}/{profile}", *sides, aim=aim, differs=differs)
+    yield Comparison(f"stack-{flow}/{profile}", stack, alone, aim=aim, differs=differs)
+    computed, differs = replace(stack, recorded=False), "the first runs a step that was recorded"
+    yield Comparison(f"recorded-stack-{flow}/{profile}", stack, computed, "above 1", differs)
+    alone = replace(alone, models=1)
+    computed = replace(alone, recorded=False)
+    yield Comparison(f"recorded-{flow}/{profile}", alone, computed, "above 1", differs)
 
 
 def _choice(flow: str, profile: str, dataset: str) -> Comparison:
@@ -163,5 +170,5 @@ def comparisons(*, quick: bool = False) -> tuple[Comparison, ...]:
         ]
         for flow in ("realnvp", "glow"):
             rows += [_choice(flow, profile, dataset), _passes(flow, profile, dataset)]
-            rows.append(_stack(flow, profile, dataset, batch))
+            rows += _stacks(flow, profile, dataset, batch)
     return tuple(rows)

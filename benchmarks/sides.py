@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import math
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -108,7 +109,7 @@ def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
     """A trainer of a side's flow, data-dependent starts done."""
     recipe = side.recipe
     images = Images(photographs(recipe.model.size), device)
-    repeats = REGISTERED[side.flow].stacks
+    repeats = side.recorded and REGISTERED[side.flow].stacks
     flow = our_flow(side).to(device)
     trainer = Trainer(flow, recipe.optimization, seed, images, repeats=repeats)
     if trainer.recorded is not None:
@@ -133,7 +134,7 @@ def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logg
         trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
         stacks = form_stacks(trainers, note)
         for stack in stacks:
-            stack.recorded.unrecorded = 0
+            stack.recorded.unrecorded = 0 if side.recorded else sys.maxsize
 
         def train_all() -> None:
             for stack in stacks:
