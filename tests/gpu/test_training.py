@@ -53,6 +53,7 @@ def made(
         training=recipe.training,
         holdout=Images(prepared.part("holdout").images[:40], device),
         compiler="inductor" if device.type == "cuda" else "aot_eager",
+        repeats=flow in NETS,
     )
 
 
@@ -81,6 +82,23 @@ def test_a_resumed_training_ends_with_the_same_bits(
     test = Images(prepared.part("test").images[:50], device)
     bits = [evaluate(t.evaluated, test, PLAIN).bits_per_dim.value for t in (alone, resumed)]
     assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize("flow", NETS)
+def test_a_recorded_step_has_the_bits_of_others(
+    flow: str, prepared: data.Prepared, device: torch.device, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = []
+    for unrecorded in (100, 2):
+        trainer = made(flow, {}, prepared, device)
+        assert trainer.recorded is not None
+        trainer.recorded.unrecorded = unrecorded
+        trainer.start()
+        for _ in range(10):
+            trainer._one_step()
+        found.append(trainer.flow.state_dict())
+    assert [k for k, v in found[0].items() if not torch.equal(v, found[1][k])] == []
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("flow", NETS)
