@@ -14,7 +14,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from lcma.models.stacked import Draw, Noise
 
 STEPS_UNRECORDED = 50
-"""Steps before one is recorded, which takes the time of five: as many save that."""
+"""Steps before one is recorded and the next one checked, which takes the time of five: as many save
+that."""
 
 logger = logging.getLogger("lcma")
 
@@ -44,9 +45,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         inputs: The arguments of the graph.
 
-    Raises:
-        TypeError: In the block, at an operation that draws numbers or whose result is no tensor.
-
     Example:
         >>> import torch
         >>> weight, x = torch.tensor([2.0], requires_grad=True), torch.tensor([3.0])
@@ -63,6 +61,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._graph, self._constants = fx.Graph(), nn.Module()
         self._nodes = WeakTensorKeyDictionary()
         self._count, self._paused = 0, False
+        self._refused: str | None = None
         for tensor in inputs:
             self.input(tensor)
 
@@ -84,7 +83,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._paused = False
 
     def graph(self, results: Sequence[Tensor]) -> fx.GraphModule:
-        """Return the graph, a function of the inputs that returns what ``results`` were then."""
+        """Return the graph, a function of the inputs that returns what ``results`` were then.
+
+        Raises TypeError after an operation that draws numbers, or whose result is none of tensors.
+        """
+        if self._refused is not None:
+            raise TypeError(f"{self._refused} may do something else the next time")
         self._graph.output([self._node(result) for result in results])
         return fx.GraphModule(self._constants, self._graph)
 
@@ -99,7 +103,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._paused or operation.namespace == "profiler":
             return operation(*given[0], **given[1])
         if any(tag in operation.tags for tag in _NOT_REPEATABLE):
-            raise TypeError(f"{operation} may do something else the next time")
+            self._refused = str(operation)
         nodes = fx.node.map_aggregate(given, self._to_node)
         result = operation(*given[0], **given[1])
         if operation.is_view and isinstance(result, Tensor) and _are_same(result, args[0]):
@@ -148,7 +152,6 @@ class _NotedNoise(Noise):
 
     def __init__(self, noise: Noise, recorder: Recorder) -> None:
         self._noise, self._recorder = noise, recorder
-        self.drawn: list[Tensor] = []
         self.draws: list[tuple[Draw, Tensor]] = []
 
     def draw(self, one: Draw, like: Tensor) -> Tensor:
@@ -156,16 +159,25 @@ class _NotedNoise(Noise):
             drawn = self._noise.draw(one, like)
             self.draws.append((one, like.new_zeros(()).expand(like.shape)))
         self._recorder.input(drawn)
-        self.drawn.append(drawn)
         return drawn
+
+
+class _DrawnNoise(Noise):
+    """Numbers that are drawn already, in the order in which they are asked for."""
+
+    def __init__(self, drawn: Sequence[Tensor]) -> None:
+        self._drawn = iter(drawn)
+
+    def draw(self, one: Draw, like: Tensor) -> Tensor:
+        return next(self._drawn)
 
 
 class RecordedFunction:
     """A function of tensors and noise that is recorded once it has been called some times.
 
     A call gives the same bits as the function, which may change tensors that it is given, and must
-    do the same operations each time. The recorded call is made twice, and where its bits differ
-    the function is called as before.
+    do the same operations each time. The call after the recorded one is made both ways. Where bits
+    differ, or it cannot be recorded, the function is called as before.
 
     Args:
         function: Returns tensors; all that it changes is among those that it is given.
@@ -177,30 +189,42 @@ class RecordedFunction:
         """Calls before one is recorded."""
         self._graph: fx.GraphModule | None = None
         self._draws: list[tuple[Draw, Tensor]] = []
+        self._is_checked = False
 
     def __call__(self, tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
         """Return what the function returns."""
         if self._graph is not None:
             drawn = [noise.draw(one, like) for one, like in self._draws]
-            return _run(self._graph, [*tensors, *drawn])
+            if self._is_checked:
+                return _run(self._graph, [*tensors, *drawn])
+            return self._check(self._graph, tensors, drawn)
         self.unrecorded -= 1
         if self.unrecorded == -1:
             return self._record(tensors, noise)
         return self._function(tensors, noise)
 
     def _record(self, tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        before = [tensor.clone() for tensor in tensors]
         recorder = Recorder(tensors)
         noted = _NotedNoise(noise, recorder)
         with recorder:
             results = self._function(tensors, noted)
-        graph = recorder.graph(results)
-        again = _run(graph, [*before, *noted.drawn])
+        try:
+            self._graph, self._draws = recorder.graph(results), noted.draws
+        except TypeError as error:
+            logger.warning("no step is recorded: %s", error)
+        return results
+
+    def _check(
+        self, graph: fx.GraphModule, tensors: Sequence[Tensor], drawn: Sequence[Tensor]
+    ) -> list[Tensor]:
+        before = [tensor.clone() for tensor in tensors]
+        results = self._function(tensors, _DrawnNoise(drawn))
+        again = _run(graph, [*before, *drawn])
         pairs = zip([*results, *tensors], [*again, *before], strict=True)
-        if all(are_equal(one, other) for one, other in pairs):
-            self._graph, self._draws = graph, noted.draws
-        else:
-            logger.warning("a recorded step has other bits here: steps are computed as they were")
+        self._is_checked = all(are_equal(one, other) for one, other in pairs)
+        if not self._is_checked:
+            self._graph = None
+            logger.warning("a recorded step has other bits here: steps are computed as before")
         return results
 
 
