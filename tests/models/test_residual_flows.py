@@ -142,6 +142,26 @@ def test_layers_follow_the_published_order() -> None:
     )
 
 
+@pytest.mark.parametrize("factorization", ["rows", "none"])
+def test_spectral_norms_are_those_of_images_of_the_size_that_blocks_get(
+    chosen: Model, factorization: str
+) -> None:
+    """A convolution's norm depends on it: one for another size bounds nothing."""
+    flow, z = build(chosen, factorization, seed=0), torch.rand(2, 1, 8, 8)
+    compared = 0
+    for layer in flow.layers:
+        if isinstance(layer, Split):
+            z, _ = layer.cut(z)
+            continue
+        if isinstance(layer, ResidualBlock):
+            first = next(layer.net.normed)
+            given = z.shape[1:] if isinstance(first, NormedConv) else z[0].flatten().shape
+            assert first.v.shape[1:] == given
+            compared += 1
+        z, _ = layer(z)
+    assert compared == len([m for m in flow.modules() if isinstance(m, ResidualBlock)])
+
+
 def test_only_the_very_first_block_has_no_nonlinearity_in_front(chosen: Model) -> None:
     flow = build(chosen, "rows", seed=0)
     first = [layer.net.first for layer in flow.layers if isinstance(layer, ResidualBlock)]
