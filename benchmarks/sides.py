@@ -112,8 +112,8 @@ def make_trainer(side: Side, device: torch.device, seed: int = SEED) -> Trainer:
     repeats = side.recorded and REGISTERED[side.flow].stacks
     flow = our_flow(side).to(device)
     trainer = Trainer(flow, recipe.optimization, seed, images, repeats=repeats)
-    if trainer.recorded is not None:
-        trainer.recorded.unrecorded = 0
+    if trainer.repeated is not None:
+        trainer.repeated.unrecorded = 0
     trainer.start()
     return trainer
 
@@ -134,7 +134,7 @@ def prepare(side: Side, device: torch.device, note: Callable[[str], None] = logg
         trainers = [make_trainer(side, device, seed) for seed in range(side.models)]
         stacks = form_stacks(trainers, note)
         for stack in stacks:
-            stack.recorded.unrecorded = 0 if side.recorded else sys.maxsize
+            stack.repeated.unrecorded = 0 if side.recorded else sys.maxsize
 
         def train_all() -> None:
             for stack in stacks:

@@ -4,22 +4,30 @@ import logging
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from lcma.models.stacked import Draw, Noise
 
 STEPS_UNRECORDED = 50
-"""Steps before one is recorded and the next one checked, which takes the time of five: as many save
-that."""
+"""Steps before one is recorded and the next one checked, which takes the time of ten: the 30 to 80
+after them save that."""
 
 logger = logging.getLogger("lcma")
 
+Graph = Callable[..., list[Tensor]]
+"""Recorded operations, as a function of their inputs."""
+
 _NOT_REPEATABLE = (torch.Tag.nondeterministic_seeded, torch.Tag.data_dependent_output)
+
+_FAULTS = (TypeError, SyntaxError, RuntimeError)
+"""What a graph may raise that cannot be made or run; the last also where memory is short."""
 
 _FASTER = {
     getattr(torch.ops.aten, function.__name__): function
@@ -58,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, inputs: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._graph, self._constants = fx.Graph(), nn.Module()
+        self._graph, self._constants = fx.Graph(), SimpleNamespace()
         self._nodes = WeakTensorKeyDictionary()
         self._count, self._paused = 0, False
         self._refused: str | None = None
@@ -82,7 +90,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         finally:
             self._paused = False
 
-    def graph(self, results: Sequence[Tensor]) -> fx.GraphModule:
+    def graph(self, results: Sequence[Tensor]) -> Graph:
         """Return the graph, a function of the inputs that returns what ``results`` were then.
 
         Raises TypeError after an operation that draws numbers, or whose result is none of tensors.
@@ -90,7 +98,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self._refused is not None:
             raise TypeError(f"{self._refused} may do something else the next time")
         self._graph.output([self._node(result) for result in results])
-        return fx.GraphModule(self._constants, self._graph)
+        # Not a GraphModule, which keeps its source in the process for good, and itself in a cycle.
+        code = self._graph.python_code("self")
+        exec(code.src, code.globals)  # noqa: S102 - calls of the operations, as fx writes them
+        return partial(code.globals.pop("forward"), self._constants)
 
     def __torch_dispatch__(
         self,
@@ -127,7 +138,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _node(self, tensor: Tensor) -> fx.Node:
         if tensor not in self._nodes:
             name = self._name()
-            self._constants.register_buffer(name, tensor)
+            setattr(self._constants, name, tensor)
             self._nodes[tensor] = self._graph.get_attr(name)
         node: fx.Node = self._nodes[tensor]
         return node
@@ -148,10 +159,11 @@ def _are_same(one: Tensor, other: Tensor) -> bool:
 
 
 class _NotedNoise(Noise):
-    """Noise that is an input of what is recorded, drawn by ``draws``, in their order."""
+    """Noise that is an input of what is recorded: ``drawn``, by ``draws``, in their order."""
 
     def __init__(self, noise: Noise, recorder: Recorder) -> None:
         self._noise, self._recorder = noise, recorder
+        self.drawn: list[Tensor] = []
         self.draws: list[tuple[Draw, Tensor]] = []
 
     def draw(self, one: Draw, like: Tensor) -> Tensor:
@@ -159,6 +171,7 @@ class _NotedNoise(Noise):
             drawn = self._noise.draw(one, like)
             self.draws.append((one, like.new_zeros(()).expand(like.shape)))
         self._recorder.input(drawn)
+        self.drawn.append(drawn)
         return drawn
 
 
@@ -172,66 +185,91 @@ class _DrawnNoise(Noise):
         return next(self._drawn)
 
 
-class RecordedFunction:
-    """A function of tensors and noise that is recorded once it has been called some times.
+Function = Callable[[Sequence[Tensor], Noise], list[Tensor]]
+"""A function of tensors and noise that returns tensors and does the same operations each time."""
 
-    A call gives the same bits as the function, which may change tensors that it is given, and must
-    do the same operations each time. The call after the recorded one is made both ways. Where bits
-    differ, or it cannot be recorded, the function is called as before.
 
-    Args:
-        function: Returns tensors; all that it changes is among those that it is given.
+class Repeated:
+    """Calls of a function that is recorded after some of them, with the bits that it has by itself.
+
+    The recorded call is made once more by the function, and the one after it both ways. Where bits
+    differ, or the function cannot be recorded, it is called as before.
     """
 
-    def __init__(self, function: Callable[[Sequence[Tensor], Noise], list[Tensor]]) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self.unrecorded = STEPS_UNRECORDED
         """Calls before one is recorded."""
-        self._graph: fx.GraphModule | None = None
+        self._graph: Graph | None = None
         self._draws: list[tuple[Draw, Tensor]] = []
         self._is_checked = False
 
-    def __call__(self, tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        """Return what the function returns."""
+    def __call__(
+        self, function: Function, fixed: Sequence[Tensor], changing: Sequence[Tensor], noise: Noise
+    ) -> list[Tensor]:
+        """Return what the function of all these tensors returns.
+
+        Args:
+            function: The same each time.
+            fixed: Tensors that it does not change.
+            changing: Those that it may change in place; it changes no others.
+            noise: What it draws from.
+        """
+        tensors = [*fixed, *changing]
         if self._graph is not None:
             drawn = [noise.draw(one, like) for one, like in self._draws]
             if self._is_checked:
-                return _run(self._graph, [*tensors, *drawn])
-            return self._check(self._graph, tensors, drawn)
+                with torch.no_grad():
+                    return self._graph(*tensors, *drawn)
+            before = [tensor.clone() for tensor in changing]
+            results = function(tensors, _DrawnNoise(drawn))
+            self._check(self._graph, [*fixed, *before, *drawn], [*results, *changing], before)
+            return results
         self.unrecorded -= 1
-        if self.unrecorded == -1:
-            return self._record(tensors, noise)
-        return self._function(tensors, noise)
+        if self.unrecorded != -1:
+            return function(tensors, noise)
+        return function(tensors, self._record(function, tensors, changing, noise))
 
-    def _record(self, tensors: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+    def _record(
+        self,
+        function: Function,
+        tensors: Sequence[Tensor],
+        changing: Sequence[Tensor],
+        noise: Noise,
+    ) -> Noise:
+        """Record a call and undo it; return the noise that it drew."""
+        before = [tensor.clone() for tensor in changing]
         recorder = Recorder(tensors)
         noted = _NotedNoise(noise, recorder)
         with recorder:
-            results = self._function(tensors, noted)
+            results = function(tensors, noted)
+        with torch.no_grad():
+            for tensor, copy in zip(changing, before, strict=True):
+                tensor.copy_(copy)
         try:
             self._graph, self._draws = recorder.graph(results), noted.draws
-        except TypeError as error:
+        except _FAULTS as error:
             logger.warning("no step is recorded: %s", error)
-        return results
+        return _DrawnNoise(noted.drawn)
 
     def _check(
-        self, graph: fx.GraphModule, tensors: Sequence[Tensor], drawn: Sequence[Tensor]
-    ) -> list[Tensor]:
-        before = [tensor.clone() for tensor in tensors]
-        results = self._function(tensors, _DrawnNoise(drawn))
-        again = _run(graph, [*before, *drawn])
-        pairs = zip([*results, *tensors], [*again, *before], strict=True)
-        self._is_checked = all(are_equal(one, other) for one, other in pairs)
+        self,
+        graph: Graph,
+        given: Sequence[Tensor],
+        expected: Sequence[Tensor],
+        changed: Sequence[Tensor],
+    ) -> None:
+        """Hold what the graph returns and changes against what the function did."""
+        try:
+            with torch.no_grad():
+                found = [*graph(*given), *changed]
+            pairs = zip(found, expected, strict=True)
+            self._is_checked = all(are_equal(one, other) for one, other in pairs)
+            why = "has other bits here"
+        except _FAULTS as error:
+            why = f"fails: {error}"
         if not self._is_checked:
             self._graph = None
-            logger.warning("a recorded step has other bits here: steps are computed as before")
-        return results
-
-
-@torch.no_grad()
-def _run(graph: fx.GraphModule, tensors: Sequence[Tensor]) -> list[Tensor]:
-    results: list[Tensor] = graph(*tensors)
-    return results
+            logger.warning("a recorded step %s; steps are computed as before", why)
 
 
 def are_equal(one: Tensor, other: Tensor) -> bool:

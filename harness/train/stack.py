@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 from lcma.harness.storage import StorageError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.optimizer import make_optimizer, set_learning_rate
-from lcma.harness.train.recorder import RecordedFunction, are_equal
+from lcma.harness.train.recorder import Repeated, are_equal
 from lcma.harness.train.trainer import (
     CheckpointPause,
     DivergedError,
@@ -107,6 +107,7 @@ def train_stack(
             ends = {index: member.look(until) for index, member in left.items()}
             gone = {index: why for index, why in ends.items() if why is not None}
             if gone:
+                del stack  # or it would be there beside those that are formed anew
                 _dissolve(stacks)
                 left = {index: member for index, member in left.items() if index not in gone}
                 stacks = form_stacks([member.trainer for member in left.values()], note)
@@ -222,7 +223,7 @@ class Stack:
         self._shrunk = self._mask_shrunk()
         self._template = copy.deepcopy(first.flow).train()
         self._waiting = WaitTimer(first.images.device)
-        self.recorded = RecordedFunction(self._compute)
+        self.repeated = Repeated()
 
     def step(self) -> None:
         """Make one step of every trainer."""
@@ -233,8 +234,8 @@ class Stack:
         x, noise = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
-        given = whole, *self._flow_rows.others.values(), x
-        log_probs, whole.grad, *at_splits = self.recorded(given, noise)
+        others = [*self._flow_rows.others.values()]
+        log_probs, whole.grad, *at_splits = self.repeated(self._compute, [whole, x], others, noise)
         self._shrink(whole.grad)
         self._clip(whole.grad)
         set_learning_rate(self._optimizer, first.learning_rate)
@@ -296,7 +297,7 @@ class Stack:
         return batches, StackNoise([generator for _, generator in pairs], self.rows)
 
     def _compute(self, given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        whole, *others, x = given
+        whole, x, *others = given
         named = dict(zip(self._flow_rows.others, others, strict=True))
         found, gradient, at_splits = self._gradient(whole, named, x, noise)
         return [found, gradient, *at_splits]

@@ -20,7 +20,7 @@ from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.recorder import RecordedFunction
+from lcma.harness.train.recorder import Repeated
 from lcma.harness.train.waiting import WaitTimer
 from lcma.models import CouplingNets, Flow
 from lcma.models.stacked import GeneratorNoise, Noise
@@ -141,7 +141,7 @@ class Trainer:
         trained = [p for p in self.flow.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trained, self.optimization)
         plain = self.optimization.autocast == "none" and not self.optimization.compile
-        self.recorded = RecordedFunction(self._compute) if self.repeats and plain else None
+        self.repeated = Repeated() if self.repeats and plain else None
         self._buffers, self._graded = list(self.flow.buffers()), list(self.flow.parameters())
         self.nets = CouplingNets(
             self.flow,
@@ -267,11 +267,12 @@ class Trainer:
         x, generator = self.augmented(images, self.step)
         set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
-        if self.recorded is None:
+        if self.repeated is None:
             log_prob, at_splits = self._gradient(x, generator)
         else:
-            given = x, *self._buffers
-            log_prob, *found = self.recorded(given, GeneratorNoise(generator))
+            self.optimizer.zero_grad()
+            noise = GeneratorNoise(generator)
+            log_prob, *found = self.repeated(self._compute, [x], self._buffers, noise)
             for parameter, gradient in zip(self._graded, found, strict=False):
                 parameter.grad = gradient
             at_splits = found[len(self._graded) :]

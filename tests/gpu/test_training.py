@@ -91,8 +91,8 @@ def test_a_recorded_step_has_the_bits_of_others(
     found = []
     for unrecorded in (100, 2):
         trainer = made(flow, {}, prepared, device)
-        assert trainer.recorded is not None
-        trainer.recorded.unrecorded = unrecorded
+        assert trainer.repeated is not None
+        trainer.repeated.unrecorded = unrecorded
         trainer.start()
         for _ in range(10):
             trainer._one_step()

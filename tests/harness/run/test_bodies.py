@@ -42,10 +42,10 @@ def trial_nodes(nodes):
 def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     """By steps that are recorded, of the pretraining as of both trainings."""
     recorded = []
-    record = recorder.RecordedFunction._record
+    record = recorder.Repeated._record
     monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
     monkeypatch.setattr(
-        recorder.RecordedFunction,
+        recorder.Repeated,
         "_record",
         lambda self, *given: (recorded.append(self), record(self, *given))[1],
     )

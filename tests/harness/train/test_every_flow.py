@@ -151,8 +151,8 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
         training=asked.training,
         repeats=recorded,
     )
-    if made.recorded is not None:
-        made.recorded.unrecorded = 0
+    if made.repeated is not None:
+        made.repeated.unrecorded = 0
     made.start()
     for _ in range(3):
         made._one_step()
@@ -171,8 +171,8 @@ def test_a_recorded_step_has_the_bits_of_others(
     plain, made = (trainer(asked, prepared, split=split) for _ in range(2))
     passes = 0
     for one in (plain, made):
-        assert one.recorded is not None
-        one.recorded.unrecorded = 100 if one is plain else 1
+        assert one.repeated is not None
+        one.repeated.unrecorded = 100 if one is plain else 1
         one.start()
     forward = made.flow.forward
 
@@ -183,7 +183,7 @@ def test_a_recorded_step_has_the_bits_of_others(
 
     monkeypatch.setattr(made.flow, "forward", counted)
     losses = [[one._one_step() for _ in range(5)] for one in (plain, made)]
-    assert passes == 3
+    assert passes == 4
     assert losses[0] == losses[1]
     one, other = weights(plain), weights(made)
     assert [k for k in one if not torch.equal(one[k], other[k])] == []

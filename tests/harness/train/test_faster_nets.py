@@ -129,8 +129,8 @@ def test_every_parameter_has_had_a_gradient_after_two_steps(
     flow: str, fast: dict[str, object], prepared: data.Prepared
 ) -> None:
     trainer, plain = made(flow, prepared, **fast), made(flow, prepared)
-    assert trainer.recorded is None
-    assert plain.recorded is not None
+    assert trainer.repeated is None
+    assert plain.repeated is not None
     had: tuple[set[str], set[str]] = (set(), set())
     for names, one in zip(had, (trainer, plain), strict=True):
         one.start()

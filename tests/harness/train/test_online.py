@@ -169,7 +169,7 @@ def test_tables_are_found_and_changed_by_recorded_steps_too() -> None:
         for one in made:
             one.start()
         formed = Stack(made)
-        formed.recorded.unrecorded = unrecorded
+        formed.repeated.unrecorded = unrecorded
         for step in range(1, 23):
             formed.step()
             if step % 10 == 0:

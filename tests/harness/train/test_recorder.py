@@ -1,5 +1,7 @@
 """Recorded operations: the graph of a block, run again with other numbers."""
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -7,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcma.harness.train.recorder import RecordedFunction, Recorder
+from lcma.harness.train.recorder import Recorder, Repeated
 from lcma.models.stacked import GeneratorNoise, Noise
 
 
@@ -55,6 +57,9 @@ def test_numbers_drawn_meanwhile_are_inputs() -> None:
     assert graph(torch.ones(3), torch.full((3,), 2.0))[0].tolist() == [3.0, 3.0, 3.0]
 
 
+NOISE = GeneratorNoise(torch.Generator())
+
+
 @pytest.mark.parametrize("block", [torch.rand_like, lambda x: float(x.sum())])
 def test_what_may_differ_the_next_time_is_not_recorded(
     block: Callable[[Tensor], object], caplog: pytest.LogCaptureFixture
@@ -66,31 +71,30 @@ def test_what_may_differ_the_next_time_is_not_recorded(
         done.append(block(given[0]))
         return [given[0] + 1]
 
-    recorded = RecordedFunction(step)
-    recorded.unrecorded = 0
+    repeated = Repeated()
+    repeated.unrecorded = 0
     for _ in range(3):
-        assert torch.equal(recorded([torch.ones(2)], Noise())[0], torch.full((2,), 2.0))
-    assert len(done) == 3
+        assert repeated(step, [torch.ones(2)], [], NOISE)[0].tolist() == [2.0, 2.0]
+    assert len(done) == 4  # the recorded one twice
     assert caplog.text.count("may do something else the next time") == 1
 
 
 def test_what_changes_without_being_an_input_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
-    calls = 0
+    factor = 0.0
 
     def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
-        nonlocal calls
-        calls += 1
-        return [given[0] * calls]
+        return [given[0] * factor]
 
-    recorded = RecordedFunction(step)
-    recorded.unrecorded = 1
-    found = [recorded([torch.ones(2)], Noise())[0].tolist() for _ in range(5)]
-    assert found == [[n, n] for n in range(1, 6)]
-    assert caplog.text.count("a recorded step has other bits here") == 1
+    repeated = Repeated()
+    repeated.unrecorded = 1
+    for call in range(5):
+        factor = float(call)
+        assert repeated(step, [torch.ones(2)], [], NOISE)[0].tolist() == [factor] * 2
+    assert caplog.text.count("has other bits here") == 1
 
 
 def test_what_is_changed_in_place_is_changed_once() -> None:
-    """As often as without a record: also at the call that is made both ways."""
+    """As often as without a record: also at the calls that are made twice."""
 
     def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
         x, mean = given
@@ -98,10 +102,44 @@ def test_what_is_changed_in_place_is_changed_once() -> None:
         mean.add_(x + drawn)
         return [mean * 2]
 
-    recorded, mean = RecordedFunction(step), torch.zeros(2)
-    recorded.unrecorded = 1
-    noise = GeneratorNoise(torch.Generator())
+    repeated, mean = Repeated(), torch.zeros(2)
+    repeated.unrecorded = 1
     for call in range(1, 6):
-        (found,) = recorded([torch.ones(2), mean], noise)
+        (found,) = repeated(step, [torch.ones(2)], [mean], NOISE)
         assert mean.tolist() == [4.0 * call] * 2
         assert found.tolist() == [8.0 * call] * 2
+
+
+def test_a_record_that_fails_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
+        return [given[0] + 1]
+
+    def fail(*given: object) -> list[Tensor]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Recorder, "graph", lambda self, results: fail)
+    repeated = Repeated()
+    repeated.unrecorded = 0
+    for _ in range(3):
+        assert repeated(step, [torch.ones(2)], [], NOISE)[0].tolist() == [2.0, 2.0]
+    assert caplog.text.count("a recorded step fails: out of memory") == 1
+
+
+def test_a_record_is_freed_with_its_owner() -> None:
+    """At once: the weights in it may be most of a device's memory."""
+
+    repeated, weight = Repeated(), torch.ones(2)
+    repeated.unrecorded = 0
+    for _ in range(3):
+        repeated(lambda given, noise, own=weight: [given[0] * own], [torch.ones(2)], [], NOISE)
+    left = weakref.ref(weight)
+    gc.disable()
+    try:
+        del weight
+        assert left() is not None  # a constant of the graph
+        del repeated
+        assert left() is None
+    finally:
+        gc.enable()

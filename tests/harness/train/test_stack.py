@@ -139,7 +139,7 @@ def test_a_recorded_step_has_the_bits_of_others(
     assert [
         (n, unequal(found[n], expected[n])) for n in found if unequal(found[n], expected[n])
     ] == []
-    assert computed == [0, 1, 2]
+    assert computed == [0, 1, 1, 2]
     assert not caplog.text
 
 
@@ -157,7 +157,7 @@ def test_where_a_recorded_step_has_other_bits_none_is(
     monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 1)
     found = stepped(recipe(), range(4), steps=4)
     assert [number for number in found if unequal(found[number], expected[number])] == []
-    assert caplog.text.count("a recorded step has other bits here") == 1
+    assert caplog.text.count("has other bits here") == 1
 
 
 @pytest.mark.slow_on("[glow]", "[realnvp]")
