@@ -3,6 +3,7 @@
 A layer calls `draw`, `conv2d` and `weight_norm`; for a flow alone they are PyTorch's own.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,16 +35,16 @@ Draw = Callable[[Tensor, torch.Generator | None], Tensor]
 """Draws numbers of the shape of a tensor by a generator."""
 
 
-class Noise:
+class Noise(ABC):
     """A source of numbers in place of the generator that a layer's forward is given."""
 
     def as_generator(self) -> torch.Generator:
         """Return this object as what layers say they take; they pass it on to `draw` alone."""
         return cast("torch.Generator", self)
 
+    @abstractmethod
     def draw(self, one: Draw, like: Tensor) -> Tensor:
         """Return numbers of the shape of a tensor, as ``one`` draws them."""
-        raise NotImplementedError
 
 
 class GeneratorNoise(Noise):

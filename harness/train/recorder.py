@@ -41,11 +41,12 @@ _FASTER = {
 """Functions that call frequent operations in half of the time of the operations' own calls."""
 
 
+# The base class comes without types, and so do the calls that make a class and an object of it.
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A block whose operations are written down, those of its backward passes included.
 
     The graph of them makes the same calls with the same tensors, in place where the block did, and
-    so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a tenth
+    so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a seventh
     to a fifth of the time of a small step on a CPU. The block must do the same whatever its data:
     random numbers, and what else changes from one step to the next, are `input`. Other tensors from
     outside the block, such as masks, are part of the graph.
