@@ -111,6 +111,12 @@ PINNED = {
         "iresnet": "3d59da3bd8addee1",
         "resflow": "f8ad6268269e4cd5",
     },
+    ("2.13.0", "AVX2", "AuthenticAMD"): {
+        "realnvp": "9726d225233b3dfe",
+        "glow": "42146900091a3079",
+        "iresnet": "ca532e74d81c6957",
+        "resflow": "7fbc528639671da9",
+    },
     ("2.13.0", "AVX512", "GenuineIntel 6 207"): {
         "realnvp": "ffa4b73dbfcd8fc9",
         "glow": "48e1582f563b069a",
