@@ -117,6 +117,12 @@ PINNED = {
         "iresnet": "ca532e74d81c6957",
         "resflow": "7fbc528639671da9",
     },
+    ("2.15.0", "AVX2", "AuthenticAMD"): {
+        "realnvp": "2573a8fb6fe6f6fb",
+        "glow": "42146900091a3079",
+        "iresnet": "ca532e74d81c6957",
+        "resflow": "7fbc528639671da9",
+    },
     ("2.13.0", "AVX512", "GenuineIntel 6 207"): {
         "realnvp": "ffa4b73dbfcd8fc9",
         "glow": "48e1582f563b069a",
