@@ -1,7 +1,9 @@
 """Pictures of budget curves: differences from the longest budget, costs, and the map."""
 
+import math
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from lcma.harness.report.budgets import (
 from lcma.harness.report.figures import (
     BLACK,
     BLUE,
+    DPI,
     GREEN,
     INK,
     ORANGE,
@@ -30,17 +33,15 @@ from lcma.harness.report.figures import (
     new_figure,
     tidy_axes,
 )
+from lcma.harness.report.labels import Box, choose_boxes, shared_area
 from lcma.harness.report.targets import PictureTarget
-from lcma.harness.results.budgets import BudgetCurve
+from lcma.harness.results.budgets import BudgetCurve, BudgetRow
 from lcma.harness.results.statistics import PairedTest, subtract_by_seed
 from lcma.harness.text import printable
 from lcma.sweeps.measures import BITS_PER_DIM
 
 SEEDS = "#8A8A8A"
 SPLITS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY_BLUE, BLACK)
-MOST_LABELS = 16
-"""Budgets up to which each has a label."""
-
 _SIZE = (1100, 820)
 """Width and height in pixels."""
 
@@ -126,14 +127,61 @@ def _draw_front(axes: Any, curve: BudgetCurve) -> None:
         axes.plot(at, row.holdout, "o", color=colour, mfc=face, ms=7, zorder=4)
         if row.knee:
             axes.plot(at, row.holdout, "o", color=INK, mfc="none", ms=14, label="knee")
-        offset = {"xytext": (6, 5), "textcoords": "offset points"}
-        axes.annotate(name_row(row), (at, row.holdout), fontsize=8, color=INK, **offset)
     axes.margins(x=0.14)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if on:
         _add_legend(axes, 2)
+    _name_points(axes, [(name_row(row), getattr(row, curve.cost), row) for row in rows], on)
+
+
+def _name_points(
+    axes: Any, points: Sequence[tuple[str, float, BudgetRow]], front: Sequence[tuple[float, float]]
+) -> None:
+    """Write each point's name beside it, where it covers least of points, intervals and front.
+
+    Where points are so close that names would cover one another, those on the front have theirs.
+    """
+    points = sorted(points, key=lambda point: not point[2].on_front)
+    axes.autoscale_view()  # what follows is in pixels of the axes as they will be
+
+    def box(x: tuple[float, float], y: tuple[float, float], room: float) -> Box:
+        (a, b), (c, d) = axes.transData.transform([*zip(x, y, strict=True)])
+        return ((a + c) / 2, (b + d) / 2, abs(c - a) / 2 + room, abs(d - b) / 2 + room)
+
+    drawn = []
+    for _, at, row in points:
+        half = row.half_width or 0.0
+        drawn += [
+            box((at, at), (row.holdout, row.holdout), 5),
+            box((at, at), (row.holdout - half, row.holdout + half), 1),
+        ]
+    for (a, b), (c, d) in pairwise(front):
+        drawn += [box((a, c), (b, b), 1), box((c, c), (b, d), 1)]
+    offsets, labels = [], []
+    for name, at, row in points:
+        x, y, *_ = box((at, at), (row.holdout, row.holdout), 0)
+        width = 3.2 * len(name)  # half of it, about
+        beside = [(side * (width + 9), up) for side in (1, -1) for up in (8, -8)]
+        offsets.append([*beside, (0, 14), (0, -14)])
+        labels.append([(x + right, y + up, width, 5.5) for right, up in offsets[-1]])
+    kept: list[Box] = []
+    for k, place in enumerate(choose_boxes(labels, drawn)):
+        (name, at, row), own = points[k], labels[k][place]
+        if any(shared_area(own, other) for other in kept):
+            continue
+        kept.append(own)
+        axes.annotate(
+            name,
+            (at, row.holdout),
+            xytext=tuple(pixels * 72 / DPI for pixels in offsets[k][place]),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            ha="center",
+            va="center",
+        )
 
 
 def _draw_map(axes: Any, curve: BudgetCurve) -> None:
@@ -166,7 +214,8 @@ def _draw_map(axes: Any, curve: BudgetCurve) -> None:
 def _set_budgets(axes: Any, budgets: Sequence[int]) -> None:
     """Set an axis with a place for each budget, all equally far apart."""
     tidy_axes(axes)
-    shown = range(0, len(budgets), 1 + len(budgets) // (MOST_LABELS + 1))
+    most = axes.bbox.width // (7 * len(str(max(budgets))) + 10)
+    shown = range(0, len(budgets), math.ceil(len(budgets) / max(most, 1)))
     axes.set_xticks(shown, [str(budgets[k]) for k in shown])
     axes.set_xlim(-0.5, len(budgets) - 0.5)
     axes.set_xlabel("budget: steps of pretraining")

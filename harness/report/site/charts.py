@@ -14,6 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from lcma.harness.report.labels import choose_boxes
 from lcma.harness.report.site.trials import ThinnedCurve
 from lcma.harness.results.curves import (
     MOST_LINES,
@@ -257,16 +258,13 @@ def _place_labels(costs: Sequence[dict[str, Any]]) -> None:
             (HEIGHT, [one["mean"] for one in costs]),
         )
     )
-    # Centre, half of the width and half of the height of what can be covered, in pixels.
-    boxes = [(a, b, 5.0, 5.0) for a, b in zip(x, y, strict=True)]
-    for one, a, b in zip(costs, x, y, strict=True):
-        places = [(a, b + up, 3.5 * len(one["label"]), 7.0) for up in (13, -13)]
-        covered = [
-            sum(abs(a - c) < w + v and abs(b - d) < h + g for c, d, v, g in boxes)
-            for a, b, w, h in places
-        ]
-        one["below"] = covered[1] < covered[0]
-        boxes.append(places[one["below"]])
+    labels = [
+        [(a, b + up, 3.5 * len(one["label"]), 7.0) for up in (13, -13)]
+        for one, a, b in zip(costs, x, y, strict=True)
+    ]
+    points = [(a, b, 5.0, 5.0) for a, b in zip(x, y, strict=True)]
+    for one, place in zip(costs, choose_boxes(labels, points), strict=True):
+        one["below"] = place == 1
 
 
 def _with_data(spec: str, **data: Sequence[Any]) -> Spec:

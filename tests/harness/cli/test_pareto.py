@@ -1,6 +1,7 @@
 """`lcma pareto` on a database of each engine whose budget curve is known."""
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,38 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     assert max(map(len, out.splitlines())) <= 80 or all(
         ".png" in line for line in out.splitlines() if len(line) > 80
     )
+
+
+def test_names_of_many_budgets_do_not_cover_one_another(
+    lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for budget in (0, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000):
+        for seed in range(2):
+            found.maps(seed, budget)
+            found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
+    found.store.close()
+    figures: list[Any] = []
+
+    def keep(figure: Any, *_: Any) -> bytes:
+        figures.append(figure)
+        return b""
+
+    monkeypatch.setattr(budget_pictures, "figure_bytes", keep)
+    assert lcma("pareto", "--db", found.url, "--cost", "images")[0] == 0
+    (figure,) = figures
+    figure.canvas.draw()
+    differences, front, maps = figure.axes
+    for labels, least in (
+        (differences.get_xticklabels(), 15),
+        (front.texts, 9),  # the first budgets cost nearly the same
+        (maps.get_xticklabels(), 7),
+    ):
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) >= least
+        pairs = combinations(zip(labels, boxes, strict=True), 2)
+        assert not [(a.get_text(), b.get_text()) for (a, x), (b, y) in pairs if x.overlaps(y)]
 
 
 @pytest.mark.slow_on("postgresql")
