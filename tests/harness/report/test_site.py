@@ -476,13 +476,15 @@ def test_the_forest_plot_has_the_differences_of_seeds_and_zero(filler, tmp_path)
 
 def test_budgets_on_the_front_are_named_by_their_steps(filler, tmp_path) -> None:
     """Costs lie close together at the cheap end, where long names would touch."""
-    for budget in (100, 300):
-        filler.results({"LL": {0: 4.0, 1: 4.1}}, budget=budget)
+    for budget, mean in ((100, 4.0), (101, 4.07), (300, 5.0)):
+        filler.results({"LL": {0: mean, 1: mean}}, budget=budget)
     files = export(filler, tmp_path / "site")
     (data,) = (text for name, text in files.items() if re.match(r"data/budgets.*\.js", name))
     (charts,) = re.findall(r"= (.*);", data.decode())
     front = json.loads(charts)["front-0"]
-    assert [one["label"] for one in front["datasets"]["costs"]] == ["100", "300"]
+    costs = front["datasets"]["costs"]
+    assert [one["label"] for one in costs] == ["100", "101", "300"]
+    assert [one["below"] for one in costs] == [True, False, False]  # just above 100 is 101
     axes = [layer["encoding"]["x"] for layer in front["layer"]]
     assert [axis["scale"]["type"] for axis in axes] == ["log"] * len(axes)
 
