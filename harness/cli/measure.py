@@ -113,10 +113,10 @@ def measure(
             return nullcontext()
 
         if ray is None:
-            found = measure_trials(store, place, able, measurement, progress)
+            found, failures = measure_trials(store, place, able, measurement, progress)
         else:
             with _ending_early():
-                found = measure_on_cluster(
+                found, failures = measure_on_cluster(
                     store,
                     place,
                     able,
@@ -128,6 +128,8 @@ def measure(
                     stage=stage,
                     progress=progress,
                 )
+    for reason in failures:
+        print_error(reason)
     if json:
         print(to_json(list(map(evaluation_as_dict, found))))
     else:
@@ -149,7 +151,7 @@ def measure(
                 f"own: --samples {others[-1]} puts these beside them."
             )
             console.print(line, soft_wrap=True, highlight=False)
-    if reasons:
+    if reasons or failures:
         raise typer.Exit(1)
 
 

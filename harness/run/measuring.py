@@ -27,6 +27,7 @@ from lcma.harness.run.reevaluation import (
 )
 from lcma.harness.run.sample_quality import Judge, make_judge, measure_samples
 from lcma.harness.run.workers import Stage, Workers
+from lcma.harness.storage.errors import UnreachableError
 from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
 from lcma.harness.train.protocol import PLAIN
@@ -201,15 +202,18 @@ def find_measurable(
             reasons[lacking, one.weights].append(str(error))
         else:
             able.append(one)
-    count = format_count(len(trials), "trial")
-    lines = [
-        f"{len(why)} of {count} cannot be measured{', the first since' if why[1:] else ':'} "
-        f"{why[0]}"
-        for why in reasons.values()
-    ]
+    lines = [_describe_failures(why, trials) for why in reasons.values()]
     if not able:
-        raise UserError("; ".join(lines) if len(trials) > 1 else lines[0].partition(": ")[2])
+        raise UserError("; ".join(lines))
     return able, lines
+
+
+def _describe_failures(reasons: Sequence[str], trials: Sequence[JobFacts]) -> str:
+    """Return a line on those of some trials that cannot be measured; of one the reason alone."""
+    if len(trials) == 1:
+        return reasons[0]
+    count, since = format_count(len(trials), "trial"), ", the first since" if reasons[1:] else ":"
+    return f"{len(reasons)} of {count} cannot be measured{since} {reasons[0]}"
 
 
 def list_other_samples(store: Store, measurement: Measurement, digests: set[str]) -> list[int]:
@@ -304,13 +308,33 @@ def measure_trials(
     trials: Sequence[JobFacts],
     measurement: Measurement,
     progress: ProgressFunction = lambda done, total: None,
-) -> list[Reevaluated]:
-    """Take a measure of trials in this process, one after the other, as `measure_trial`."""
-    owner, found = new_owner(), list[Reevaluated]()
-    for one in trials:
-        progress(len(found), len(trials))
-        found.append(measure_trial(store, place, one, measurement, owner=owner))
-    return found
+) -> tuple[list[Reevaluated], list[str]]:
+    """Take a measure of trials in this process, one after the other, as `measure_trial`.
+
+    One that fails keeps none of the others from being measured.
+
+    Returns:
+        What was found, and a line where trials failed. Raises UserError if all did.
+    """
+    owner, found, failures = new_owner(), list[Reevaluated](), list[str]()
+    for done, one in enumerate(trials):
+        progress(done, len(trials))
+        try:
+            found.append(measure_trial(store, place, one, measurement, owner=owner))
+        except UserError as error:
+            _raise_unless_of_trial(error)
+            failures.append(str(error))
+    return found, _require_some(found, failures, trials)
+
+
+def _require_some(
+    found: Sequence[Reevaluated], failures: Sequence[str], trials: Sequence[JobFacts]
+) -> list[str]:
+    """Return a line where trials failed. Raises UserError with it if all did."""
+    lines = [_describe_failures(failures, trials)] if failures else []
+    if lines and not found:
+        raise UserError(lines[0])
+    return lines
 
 
 def measure_on_cluster(
@@ -325,7 +349,7 @@ def measure_on_cluster(
     any_code: bool = False,
     stage: Stage,
     progress: ProgressFunction = lambda done, total: None,
-) -> list[Reevaluated]:
+) -> tuple[list[Reevaluated], list[str]]:
     """Take a measure of trials on the nodes of a Ray cluster, a task for each, as `measure_trial`.
 
     A node that lacks what is needed gets no task. A task that is lost runs elsewhere: it stores its
@@ -343,12 +367,16 @@ def measure_on_cluster(
         stage: Shows what is being done before the first task.
         progress: Called when a trial has been measured.
 
+    Returns:
+        As `measure_trials`.
+
     Raises:
-        UserError: No node can measure them, or one of them cannot be measured.
+        UserError: No node can measure them, or none of them can be measured.
         ClusterLostError: The cluster is gone; what was measured is stored.
         LaunchInterrupted: A signal ended it; what was measured is stored.
     """
     measurement = make_measurement(name, **options)
+    failed = dict[str, str]()
     left = [one for one in trials if _find_stored(store, place, one, measurement) is None]
     if left:
         sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in left}
@@ -366,15 +394,16 @@ def measure_on_cluster(
                 )
                 for one in left
             ]
-            for done, _ in enumerate(workers.run_each(_measure_on_node, calls), start=1):
+            answers = workers.run_each(_measure_on_node, calls)
+            for done, (job, reason) in enumerate(answers, start=1):
                 progress(done, len(left))
+                if reason is not None:
+                    failed[job] = reason
+    able = [one for one in trials if one.job_id not in failed]
+    served, lines = measure_trials(store, place, able, measurement) if able else ([], [])
+    lines += _require_some(served, list(failed.values()), trials)
     new = {one.job_id for one in left}
-    return [
-        replace(served, new=one.job_id in new)
-        for one, served in zip(
-            trials, measure_trials(store, place, trials, measurement), strict=True
-        )
-    ]
+    return [replace(one, new=one.trial.job_id in new) for one in served], lines
 
 
 def _measure_on_node(
@@ -384,9 +413,20 @@ def _measure_on_node(
     name: str,
     options: dict[str, Any],
     owner: str,
-) -> bool:
+) -> tuple[str, str | None]:
+    """Measure a trial; return its job, and why it cannot be measured."""
     plugins.load(wanted)
     measurement = make_measurement(name, **options)
     with db.connect(place.db, create=False) as store:
         store.require_same_measures()
-        return measure_trial(store, place, one, measurement, owner=owner) is not None
+        try:
+            measure_trial(store, place, one, measurement, owner=owner)
+        except UserError as error:
+            _raise_unless_of_trial(error)
+            return one.job_id, str(error)
+        return one.job_id, None
+
+
+def _raise_unless_of_trial(error: UserError) -> None:
+    if isinstance(error, (db.Unavailable, UnreachableError)):
+        raise error

@@ -248,7 +248,7 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
     with db.connect(trained.db) as store:
         here = make_measurement("swd", samples=40)
         trials = store.trained_trials(sorted(store.results().trial_id))
-        by_hand = measure_trials(store, trained, trials[:1], here)
+        by_hand, _ = measure_trials(store, trained, trials[:1], here)
         code, out, err = measure(f"--ray={cluster.address}")
         assert code == 0, err
         found = {row["trial_id"]: row for row in json.loads(out)}
@@ -265,7 +265,9 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
         assert (again[0], [row["new"] for row in json.loads(again[1])]) == (0, [False] * 3)
         (damaged, *_) = sorted(Path(trained.runs).rglob("weights.*.safetensors"))
         damaged.write_bytes(b"damaged")
-        code, out, err = measure("--temperature=0.5")
-        assert (code, out) == (2, "")
-        *_, last = err.splitlines()
-        assert "are damaged (sha256 differs)" in last
+        for more, new in (([f"--ray={cluster.address}"], True), ([], False)):
+            code, out, err = measure("--temperature=0.5", *more)
+            assert (code, [row["new"] for row in json.loads(out)]) == (1, [new] * 2)
+            *_, last = err.splitlines()
+            assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
+            assert "are damaged (sha256 differs)" in last

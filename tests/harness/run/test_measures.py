@@ -72,6 +72,15 @@ def fatal(flow, images, seed):
 def unsure(flow, images, seed):
     return 1.0, float("inf")
 """
+PICKY = """
+import lcma
+
+@lcma.measure("picky", unit="levels", direction="lower", meaning="nothing")
+def picky(flow, images, seed):
+    if seed == 0:
+        raise ValueError("not with seed 0")
+    return 1.0
+"""
 
 
 MISSING = {
@@ -368,6 +377,22 @@ def test_what_cannot_be_taken_of_weights_is_one_line(
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert said in err
     assert (launched / "lcma.db").read_bytes() == before
+
+
+def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
+    launched: Path, tmp_path: Path, few_photos_root: Path, capsys
+) -> None:
+    url = str(shutil.copy(launched / "lcma.db", tmp_path))
+    (tmp_path / "picky.py").write_text(PICKY, encoding="utf-8")
+    plugins.load_file(tmp_path / "picky.py")
+    places = (f"--db={url}", f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
+    for already in (0, 2):
+        code, out, err = typed(capsys, "measure", "picky", *places)
+        assert (code, len(out.splitlines()), len(err.splitlines())) == (1, 2, 1)
+        assert out.count("(there already)") == already
+        assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
+        assert "ValueError: not with seed 0 (/" in err
+    assert {*db.connect(url).view("trial_measures", measure="picky").seed} == {1}
 
 
 def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
