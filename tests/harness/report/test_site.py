@@ -107,6 +107,17 @@ def pages(files: dict[str, bytes]) -> dict[str, str]:
     return {name: content.decode() for name, content in files.items() if name.endswith(".html")}
 
 
+def assert_shows_all_pictures(files: dict[str, bytes]) -> None:
+    shown = {
+        os.path.normpath(Path(name).parent / link)
+        for name, text in pages(files).items()
+        for link in Links(text).links
+    }
+    made = {name for name in files if name.endswith((".png", ".svg", ".webp"))}
+    assert made
+    assert made <= shown
+
+
 def test_no_page_may_run_a_script_that_is_not_a_file_of_the_site(whole) -> None:
     for name, text in pages(whole.files).items():
         (policy,) = (
@@ -144,6 +155,7 @@ def test_a_site_has_every_page_and_every_link_leads_somewhere(whole) -> None:
             assert not anchor or anchor in Links(files[target].decode()).ids, (name, link)
         assert all(attrs.get("alt") for tag, attrs in parsed.elements if tag == "img"), name
         assert len(text) < 2_000_000
+    assert_shows_all_pictures(files)
 
 
 def assert_leads_to_rows(files: dict[str, bytes], anchor: str) -> None:
@@ -600,6 +612,7 @@ def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, 
     assert len(drawn) == 1
     assert files[drawn[0]].startswith(b"\x89PNG")
     assert "the weights" in text
+    assert_shows_all_pictures(files)
 
 
 def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
