@@ -428,5 +428,6 @@ def _measure_on_node(
 
 
 def _raise_unless_of_trial(error: UserError) -> None:
+    """Raise an error that the other trials would have too: the database or the storage is away."""
     if isinstance(error, (db.Unavailable, UnreachableError)):
         raise error
