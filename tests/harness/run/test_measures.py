@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import shutil
 import socket
 from pathlib import Path
 
@@ -10,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.db import locate
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.report.site import Site, SiteOptions
+from lcma.harness.run import measuring
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
@@ -126,6 +127,12 @@ def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) ->
     assert not ended.value.code
     plugins.unload()
     return folder
+
+
+def copy_database(launched: Path, copy: Path) -> str:
+    """With what is in its log still, for as long as a connection is open."""
+    locate(str(launched / "lcma.db")).backup(copy)
+    return str(copy)
 
 
 @pytest.fixture
@@ -276,7 +283,7 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
     assert (code, err) == (0, "")
     assert "brightness" in json.loads(out)["uncompared"]
     plugins.load_file(launched / "lower.py")
-    shutil.copy(launched / "lcma.db", "changed.db")
+    copy_database(launched, Path("changed.db"))
     with sa.create_engine("sqlite:///changed.db").begin() as connection:
         change = "UPDATE measures SET value = value + 3 WHERE name = 'brightness'"
         connection.execute(sa.text(change))
@@ -296,7 +303,7 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
 @pytest.fixture
 def later(launched: Path, tmp_path: Path) -> tuple[str, Path]:
     """A copy of the database, and a sweep of another measure, with two trials that are there."""
-    url = str(shutil.copy(launched / "lcma.db", tmp_path))
+    url = copy_database(launched, tmp_path / "lcma.db")
     (tmp_path / "later.py").write_text(BRIGHT.replace("brightness", "later"), encoding="utf-8")
     rules = ["conventional", "random", "checkerboard-odd"]
     matrix = SMALL["matrix"] | {"factorization": rules}
@@ -382,7 +389,7 @@ def test_what_cannot_be_taken_of_weights_is_one_line(
 def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
     launched: Path, tmp_path: Path, few_photos_root: Path, capsys
 ) -> None:
-    url = str(shutil.copy(launched / "lcma.db", tmp_path))
+    url = copy_database(launched, tmp_path / "lcma.db")
     (tmp_path / "picky.py").write_text(PICKY, encoding="utf-8")
     plugins.load_file(tmp_path / "picky.py")
     places = (f"--db={url}", f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
@@ -393,6 +400,22 @@ def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
         assert "ValueError: not with seed 0 (/" in err
     assert {*db.connect(url).view("trial_measures", measure="picky").seed} == {1}
+
+
+def test_a_database_that_is_away_is_asked_once(
+    launched: Path, where, capsys, few_photos_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def away(store: db.Store, place: object, one: db.JobFacts, *_: object, **__: object) -> None:
+        asked.append(one)
+        raise db.Unavailable("the database is away")
+
+    monkeypatch.setattr(measuring, "measure_trial", away)
+    places = (where, f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
+    code, out, err = typed(capsys, "measure", "swd", "--samples=40", *places)
+    assert (code, out, len(asked)) == (2, "", 1)
+    assert err.splitlines()[-1] == "lcma: the database is away"
 
 
 def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
