@@ -16,7 +16,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from lcma.models.stacked import Draw, Noise
 
 STEPS_UNRECORDED = 50
-"""Steps before one is recorded and the next one checked, which takes the time of ten: the 30 to 80
+"""Steps before one is recorded and the next one checked, which takes the time of ten: the 30 to 120
 after them save that."""
 
 logger = logging.getLogger("lcma")
@@ -46,7 +46,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """A block whose operations are written down, those of its backward passes included.
 
     The graph of them makes the same calls with the same tensors, in place where the block did, and
-    so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a seventh
+    so gives the same bits. It leaves out what autograd and `torch.vmap` add to each call, a tenth
     to a fifth of the time of a small step on a CPU. The block must do the same whatever its data:
     random numbers, and what else changes from one step to the next, are `input`. Other tensors from
     outside the block, such as masks, are part of the graph.

@@ -194,6 +194,7 @@ def budget_chart(curve: "BudgetCurve", number: int) -> tuple[Chart, ...]:
         layer["encoding"]["x"]["axis"] = {
             "values": [row.budget for row in curve.rows],
             "labelOverlap": "greedy",
+            "labelSeparation": 6,
             "format": "d",
         }
     if not base:  # Vega warns of a scale over nothing
