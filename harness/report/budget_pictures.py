@@ -63,8 +63,8 @@ def _draw_curve(curve: BudgetCurve, target: PictureTarget) -> Path:
     add_text(figure, 0.06, 0.945, describe_curve_key(curve.key), 9)
     for k, line in enumerate(textwrap.wrap(answer, 125)):
         add_text(figure, 0.06, 0.917 - 0.023 * k, line, 10)
-    _draw_differences(figure.add_axes((0.07, 0.51, 0.9, 0.33)), curve)
-    _draw_front(figure.add_axes((0.07, 0.075, 0.4, 0.3)), curve)
+    _draw_differences(figure.add_axes((0.085, 0.51, 0.885, 0.33)), curve)
+    _draw_front(figure.add_axes((0.085, 0.075, 0.385, 0.3)), curve)
     _draw_map(figure.add_axes((0.555, 0.075, 0.415, 0.3)), curve)
     return write_file(target.path(_name(curve)), figure_bytes(figure, target.form, title, answer))
 
