@@ -107,6 +107,8 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
         UserError: A comment asks for what there is not, or for several things.
     """
 
+    boards: dict[str, Board] = {}  # most of a page's numbers are of few of them
+
     def replace(found: re.Match[str]) -> str:
         kind, rest = found["kind"], found["rest"].strip()
         try:
@@ -117,7 +119,7 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
                 if draw:
                     _draw(rest, store, folder / image["path"])
                 return found[0]
-            made = _make(kind, rest, store)
+            made = _make(kind, rest, store, boards)
         except UserError as error:
             raise UserError(f"<!-- {kind} {rest} -->: {error}") from None
         before = found[0][: found.start("text") - found.start()]
@@ -126,7 +128,7 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
     return MADE.sub(replace, text)
 
 
-def _make(kind: str, rest: str, store: Store) -> str:
+def _make(kind: str, rest: str, store: Store, boards: dict[str, Board]) -> str:
     if kind == "sql":
         found = run_query(store.database, rest, limit=MOST_ROWS, timeout=30.0)
         if len(found.rows) == len(found.columns) == 1:
@@ -136,14 +138,14 @@ def _make(kind: str, rest: str, store: Store) -> str:
     if kind == "budgets":
         return f"\n\n{budgets_as_markdown(_read_budgets(words, store))}\n"
     if kind == "board":
-        board = read_board(store, **_options(words), **_where(words))
+        board = _read_board(words, store, boards)
         return f"\n\n{board_as_markdown(board)}\n"
     if kind in OF_VERDICTS:
         return f"\n\n{OF_VERDICTS[kind](_read_verdicts(words, store))}\n"
     places = int(_one(words, "places", "3"))
     if kind == "difference":
-        options = _options(words) | {"against": _one(words, "from")}
-        row = _row(read_board(store, **options, **_where(words)), words)
+        against = _one(words, "from")
+        row = _row(_read_board(words, store, boards, against=against), words)
         if row.difference is None:
             raise UserError("the two have no seed in common")
         half, mean = (
@@ -151,11 +153,18 @@ def _make(kind: str, rest: str, store: Store) -> str:
             format_number(row.difference.mean, places, sign=True),
         )
         return mean if half is None else f"{mean} ± {format_number(half, places)}"
-    row = _row(read_board(store, **_options(words), **_where(words)), words)
+    row = _row(_read_board(words, store, boards), words)
     value = getattr(row, kind)
     if value is None:
         raise UserError("there is no such number of one seed alone")
     return format_number(value, places) if isinstance(value, float) else str(value)
+
+
+def _read_board(words: Words, store: Store, boards: dict[str, Board], **options: str) -> Board:
+    chosen = _options(words) | _where(words) | options
+    if (key := repr(chosen)) not in boards:
+        boards[key] = read_board(store, **chosen)
+    return boards[key]
 
 
 OF_VERDICTS: Mapping[str, Callable[[Verdicts], str]] = {

@@ -34,14 +34,21 @@ def notebook(
         for name in ("LCMA_DB", "LCMA_RUNS"):
             patch.delenv(name, raising=False)
         patch.setenv("LCMA_DATA", str(few_photos_root))
-        names: dict[str, Any] = {"__name__": "notebook"}
+        seen, launch = list[lcma.Progress](), lcma.launch
+
+        def seeing(*given: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
+            return launch(*given, progress=lambda one: (seen.append(one), progress(one)), **options)
+
+        names: dict[str, Any] = {"__name__": "notebook", "seen": seen}
         text = DOCUMENT.read_text().replace(
             '"recipe": {', f'"recipe": {{"model": {{"architecture": {LAYERS}}}, '
         )
         examples = re.findall(r"```python\n(.*?)```", text, re.S)
         assert len(examples) >= 5
-        for number, example in enumerate(examples):
-            exec(compile(example, f"{DOCUMENT.name}, example {number + 1}", "exec"), names)
+        with pytest.MonkeyPatch.context() as watching:
+            watching.setattr(lcma, "launch", seeing)
+            for number, example in enumerate(examples):
+                exec(compile(example, f"{DOCUMENT.name}, example {number + 1}", "exec"), names)
         yield names
 
 
@@ -167,19 +174,10 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
 
 
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
-    seen: list[lcma.Progress] = []
-    recipe = {"model": {"splits": 1, "architecture": LAYERS}, "training": {"steps": 10}}
-    report = lcma.launch(
-        notebook["sweep"] | {"recipe": recipe},
-        "lcma.db",
-        local=True,
-        progress=seen.append,
-        seeds=[7],
-        budgets=10,
-    )
+    seen, report = notebook["seen"], notebook["report"]
     ended = [one for one in seen if one.message.startswith("done ")]
-    assert [one.ended for one in ended] == [1, 2, 3]
-    assert {one.total for one in seen if one.ended} == {len(report.reports)} == {3}
+    assert [one.ended for one in ended] == [1, 2, 3, 4, 5, 6]
+    assert {one.total for one in seen if one.ended} == {len(report.reports)} == {6}
 
 
 def test_a_plan_takes_the_overrides_of_the_command() -> None:

@@ -122,10 +122,12 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
 ) -> None:
     """While a launch is at work, then once more, and then again; byte for byte on both engines."""
 
+    generated = (Phase.reuse, Phase.generate)  # examples are small as they are
+
     @settings(
-        max_examples=30 if request.node.get_closest_marker("slow") else 1,
+        max_examples=30,
         suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),  # examples are small as they are
+        phases=(Phase.explicit, *(generated if request.node.get_closest_marker("slow") else ())),
     )
     @given(st.lists(STEP, min_size=8, max_size=20), st.permutations(range(3)))
     @example(TWICE, (2, 1, 0))

@@ -247,27 +247,22 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
 
     with db.connect(trained.db) as store:
         here = make_measurement("swd", samples=40)
-        trials = store.trained_trials(sorted(store.results().trial_id))
-        by_hand, _ = measure_trials(store, trained, trials[:1], here)
-        code, out, err = measure(f"--ray={cluster.address}")
-        assert code == 0, err
-        found = {row["trial_id"]: row for row in json.loads(out)}
-        assert {trial: row["new"] for trial, row in found.items()} == {
-            one.trial_id: one != trials[0] for one in trials
-        }
-        assert found[trials[0].trial_id]["measures"]["swd"]["value"] == by_hand[0].result.value(
-            "swd"
-        )
-        attempts = store.attempts()
-        stored = attempts[attempts["protocol"] == here.protocol.name]
-        assert sorted(stored["job_id"]) == sorted(one.job_id for one in trials)
-        again = measure()
-        assert (again[0], [row["new"] for row in json.loads(again[1])]) == (0, [False] * 3)
-        (damaged, *_) = sorted(Path(trained.runs).rglob("weights.*.safetensors"))
-        damaged.write_bytes(b"damaged")
+        by_hand, other, damaged = store.trained_trials(sorted(store.results().trial_id))
+        (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
+        weights.write_bytes(b"damaged")
+        (result,), _ = measure_trials(store, trained, [by_hand], here)
         for more, new in (([f"--ray={cluster.address}"], True), ([], False)):
-            code, out, err = measure("--temperature=0.5", *more)
-            assert (code, [row["new"] for row in json.loads(out)]) == (1, [new] * 2)
+            code, out, err = measure(*more)
+            found = {row["trial_id"]: row for row in json.loads(out)}
+            assert (code, {trial: row["new"] for trial, row in found.items()}) == (
+                1,
+                {by_hand.trial_id: False, other.trial_id: new},
+            )
+            swd = found[by_hand.trial_id]["measures"]["swd"]["value"]
+            assert swd == result.result.value("swd")
             *_, last = err.splitlines()
             assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
             assert "are damaged (sha256 differs)" in last
+        attempts = store.attempts()
+        stored = attempts[attempts["protocol"] == here.protocol.name]
+        assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))

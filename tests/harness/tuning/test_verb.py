@@ -265,7 +265,7 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
     monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
     change = {"recipe": {"training": {"steps": 100_000}}, "seeds": 2}
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
-    options = [*engine.split(), limit, "0.0003"]
+    options = [*engine.split(), limit, "0.0001"]
 
     def tune() -> str:
         with pytest.raises(SystemExit) as ended:
@@ -275,7 +275,7 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
 
     printed = tune()
     kind = "h by the wall" if limit == "--max-hours" else "device hours"
-    assert f"At most 0.0003 {kind}" in printed
+    assert f"At most 0.0001 {kind}" in printed
     assert "Ended in good order: the launch " in printed
     assert f"Go on with: lcma tune tuned.yaml {' '.join(options)}\n" in printed
     tuned = tuned_in(folder, few_root, change)
