@@ -23,6 +23,10 @@ class PictureFormat(StrEnum):
     pdf = "pdf"
 
 
+OTHER_ENDINGS = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "ps", "tif", "tiff", "webp"})
+"""Endings of pictures' names in formats that are not drawn."""
+
+
 class FigureWidth(StrEnum):
     """Width of a figure in a paper of two columns."""
 
@@ -53,8 +57,12 @@ class PictureTarget:
 
 def format_of(path: Path) -> PictureFormat | None:
     """Return the format that the file's name says, None where it says none."""
-    ending = path.suffix.lower().removeprefix(".")
+    ending = _ending(path)
     return PictureFormat(ending) if ending in set(PictureFormat) else None
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def require_picture(path: Path) -> PictureFormat:
@@ -73,11 +81,13 @@ def picture_target(out: Path | None, requested: PictureFormat | None) -> Picture
     """Return where to draw, for a command whose --out is a folder or one file.
 
     A name with the ending of a format is a file, unless there is a folder of that name. Raises
-    UserError where the file's name contradicts the format that is requested, and where what is
-    there is not replaced.
+    UserError where the file's name contradicts the format that is requested or says one that is not
+    drawn, and where what is there is not replaced.
     """
     place = out or FOLDER
     named = None if place.is_dir() else format_of(place)
+    if _ending(place) in OTHER_ENDINGS and not place.is_dir():
+        raise UserError(f"--out {place}: pictures are png, svg or pdf, or go to a folder")
     if named is not None and requested not in (None, named):
         raise UserError(
             f"--out {place} is the name of a file in {named}, and --format says {requested}: "

@@ -188,6 +188,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         (["--out", "one.png"], "2 curves"),
         (["--out", "one.svg"], "2 curves"),
         (["--out", "one.svg", "--format", "png"], "--format says png"),
+        (["--out", "one.GIF"], "one.GIF: pictures are png, svg or pdf"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -172,9 +172,12 @@ def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
         lcma(*asked, "--out", "c.svg")
     with pytest.raises(UserError, match=r"c.png.*--format says svg"):
         lcma(*asked, "--out", "c.png", "--format", "svg")
-    Path("d.svg").mkdir()
-    lcma(*asked, "--out", "d.svg")
-    assert {path.suffix for path in Path("d.svg").iterdir()} == {".png"}
+    with pytest.raises(UserError, match=r"c.jpg: pictures are png, svg or pdf"):
+        lcma(*asked, "--out", "c.jpg")
+    for name in ("d.svg", "d.jpg"):
+        Path(name).mkdir()
+        lcma(*asked, "--out", name)
+        assert {path.suffix for path in Path(name).iterdir()} == {".png"}
 
 
 def test_maps_in_a_terminal(lcma, filler):
