@@ -18,6 +18,7 @@ from lcma.harness.results.map_statistics import (
     hash_table,
     make_kept_masks,
 )
+from lcma.harness.run import worker
 from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import _RunningAttempt, run_work
@@ -138,6 +139,24 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
         assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 0, 10, 10]
+
+
+def test_killed_after_its_last_step_a_trial_is_not_trained_again(registered, monkeypatch) -> None:
+    store, nodes = registered({"matrix": {"factorization": "conventional"}})
+    (work,) = (node.work for node in nodes)
+
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "measure_flow", killed)
+        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        with pytest.raises(SystemExit):
+            run_work(dataclasses.replace(work, lease_seconds=0.5))
+    time.sleep(0.5)
+    assert run_work(work).ending == "done"
+    attempts = store.attempts()
+    assert list(attempts.first_step) == [0, 20]
 
 
 def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(

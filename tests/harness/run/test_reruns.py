@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.harness.place import Place
+from lcma.harness.run import weights
 from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+from lcma.harness.run.measuring import make_measurement, measure_trial
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.weights import load_trained
@@ -132,7 +134,9 @@ def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
     load_trained(runs.store, runs.place, one)
 
 
-def test_what_is_run_anew_now_is_not_evaluated(runs: Runs) -> None:
+def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trial = runs.works["trial None"].trial
     assert trial is not None
     runs.rerun("trial None")
@@ -140,6 +144,9 @@ def test_what_is_run_anew_now_is_not_evaluated(runs: Runs) -> None:
     (one,) = runs.store.trained_trials([trial.id])
     with pytest.raises(UserError, match="is being run anew"):
         reevaluate(runs.store, runs.place, one, "published", owner="me")
+    monkeypatch.setattr(weights, "load_data", None)  # it is refused before there is any work
+    with pytest.raises(UserError, match="is being run anew"):
+        measure_trial(runs.store, runs.place, one, make_measurement("swd", samples=40), owner="me")
     assert runs.store.heartbeat(claim, step=1, lease_seconds=60.0)
 
 
