@@ -791,6 +791,7 @@ class Store:
         job_id: str,
         result: Result,
         *,
+        attempt_id: int,
         by: Evaluator,
         cost: Cost,
         now: float | None = None,
@@ -804,6 +805,8 @@ class Store:
         Args:
             job_id: The job that left the weights.
             result: What was measured.
+            attempt_id: The attempt that left the weights, the job's `done_attempt_id` before they
+                were read.
             by: Who evaluated, on what.
             cost: What it took.
 
@@ -811,7 +814,7 @@ class Store:
             False, with nothing changed, where nothing is new.
 
         Raises:
-            Conflict: A measure is there with another value, or the job is being run anew; nothing
+            Conflict: A measure is there with another value, or the job is or was run anew; nothing
                 is changed.
             ValueError: The result is of another job, or the job has none.
             LookupError: The job is not registered.
@@ -829,6 +832,8 @@ class Store:
                 raise ValueError(f"the result is not of a trial that job {job_id} has done")
             if job.state == "running":
                 raise Conflict(f"trial {job.trial_id} is being run anew")
+            if job.done_attempt_id != attempt_id:
+                raise Conflict(f"trial {job.trial_id} was run anew meanwhile")
             own = result.trial_id, result.data_digest
             stored = read_result(connection, *own, result.protocol)
             if stored is not None:
@@ -839,7 +844,7 @@ class Store:
             write_measure_kinds(connection, kinds)  # the database may be older than they are
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
-            attempt_id: int = connection.execute(
+            evaluation_id: int = connection.execute(
                 sa.insert(attempts)
                 .values(
                     uid=hash_attempt(job_id, by.owner, by.host, token, by.started),
@@ -861,7 +866,7 @@ class Store:
                 "evaluate",
                 clock,
                 job_id=job_id,
-                attempt_id=attempt_id,
+                attempt_id=evaluation_id,
                 owner=by.owner,
                 detail=result.protocol,
             )
@@ -869,7 +874,7 @@ class Store:
                 sa.select(results.c.id).where(results.c.attempt_id == job.done_attempt_id)
             ).one()
             delete_measures(connection, result_id, result)
-            insert_measures(connection, result_id, result, attempt_id, clock)
+            insert_measures(connection, result_id, result, evaluation_id, clock)
             return True
 
     def add_verification(self, verification: Verification, *, now: float | None = None) -> None:

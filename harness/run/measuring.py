@@ -22,6 +22,7 @@ from lcma.harness.run.reevaluation import (
     Reevaluated,
     choose_device,
     make_evaluator,
+    read_attempt,
     store_evaluation,
     was_on_gpu,
 )
@@ -275,8 +276,7 @@ def measure_trial(
     stored = _find_stored(store, place, one, measurement)
     if stored is not None:
         return Reevaluated(one, stored, new=False)
-    if one.state == "running":
-        raise UserError(f"trial {one.trial_id} is being run anew: measure it when that has ended")
+    attempt_id = read_attempt(store, one)
     of_training = store.result(one.subject, one.data_digest, PLAIN.name)
     if of_training is None:
         raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
@@ -299,7 +299,7 @@ def measure_trial(
         measures=tuple(m for m in measures if there is None or there.measure(m.name) is None),
     )
     by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
-    return store_evaluation(store, one, result, by, stopwatch)
+    return store_evaluation(store, one, result, attempt_id, by, stopwatch)
 
 
 def measure_trials(

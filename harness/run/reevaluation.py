@@ -65,8 +65,7 @@ def reevaluate(
     stored = store.result(one.subject, one.data_digest, name)
     if stored is not None and _is_whole(stored, draws):
         return Reevaluated(one, stored, new=False)
-    if one.state == "running":
-        raise UserError(f"trial {one.trial_id} is being run anew: evaluate it when that has ended")
+    attempt_id = read_attempt(store, one)
     device = choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
     prepared = weights.load_data(place, one)
@@ -78,7 +77,20 @@ def reevaluate(
         store, flow.to(device), prepared, one, protocol, stored, device, draws, progress
     )
     by = make_evaluator(store, owner, device, recipe.optimization.threads, started)
-    return store_evaluation(store, one, result, by, stopwatch)
+    return store_evaluation(store, one, result, attempt_id, by, stopwatch)
+
+
+def read_attempt(store: Store, one: JobFacts) -> int:
+    """Return the attempt that left the weights which a trial has now.
+
+    Raises UserError if the trial has none, or is being run anew.
+    """
+    job = store.job(one.job_id)
+    if job is None or job.done_attempt_id is None:
+        raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
+    if job.state == "running":
+        raise UserError(f"trial {one.trial_id} is being run anew: try again when that has ended")
+    return job.done_attempt_id
 
 
 def make_evaluator(
@@ -96,14 +108,22 @@ def make_evaluator(
 
 
 def store_evaluation(
-    store: Store, one: JobFacts, result: db.Result, by: db.Evaluator, stopwatch: Stopwatch
+    store: Store,
+    one: JobFacts,
+    result: db.Result,
+    attempt_id: int,
+    by: db.Evaluator,
+    stopwatch: Stopwatch,
 ) -> Reevaluated:
-    """Add a result of kept weights to what is stored, and return all of its protocol.
+    """Add a result of the weights that an attempt left to what is stored; return all of its
+    protocol.
 
-    Raises UserError where another process stored another one meanwhile.
+    Raises UserError where another process stored another one meanwhile, or the trial was run anew.
     """
     try:
-        new = store.add_evaluation(one.job_id, result, by=by, cost=stopwatch.cost())
+        new = store.add_evaluation(
+            one.job_id, result, attempt_id=attempt_id, by=by, cost=stopwatch.cost()
+        )
     except db.Conflict as error:  # another process was first
         raise UserError(f"{error}; what is stored stays") from error
     kept = store.result(one.subject, one.data_digest, result.protocol)

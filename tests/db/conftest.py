@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lcma import db
 from lcma.db.schema import metadata
-from tests.db.measuring import OF_RESULT, make_measures, make_result
+from tests.db.measuring import OF_RESULT, left_by, make_measures, make_result
 
 if TYPE_CHECKING:
     from tests.db.sites import Sites
@@ -273,7 +273,9 @@ class World:
             started=1990.0,
         )
         cost = dataclasses.replace(COST, seconds=7.0, images_per_second=None)
-        return self.store.add_evaluation(self.trials[index], found, by=by, cost=cost, now=2000.0)
+        job_id = self.trials[index]
+        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": cost}
+        return self.store.add_evaluation(job_id, found, **own, now=2000.0)
 
     def verify(self, index: int) -> None:
         """Add how a trial compares with a second training."""

@@ -16,7 +16,7 @@ from tests.db.conftest import (
     recipe,
     result,
 )
-from tests.db.measuring import change
+from tests.db.measuring import change, left_by
 
 FAR = 4e9
 """A time that has not come, Unix seconds: a lease until then is not over."""
@@ -193,7 +193,8 @@ class Crowd:
             started=self.now - 1.0,
         )
         job_id = JOBS[trial.id].id
-        assert self.store.add_evaluation(job_id, found, by=by, cost=self.cost(), now=self.now)
+        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": self.cost()}
+        assert self.store.add_evaluation(job_id, found, **own, now=self.now)
 
 
 def fill(store: db.Store) -> None:

@@ -46,3 +46,9 @@ def change(result: db.Result, **values: float) -> db.Result:
     known = {one.name for one in result.measures}
     more = tuple(db.Measure(name, value) for name, value in values.items() if name not in known)
     return dataclasses.replace(result, measures=measures + more)
+
+
+def left_by(store: db.Store, job_id: str) -> int:
+    """The attempt that left the weights that a job has now; 0 if none did."""
+    job = store.job(job_id)
+    return (job and job.done_attempt_id) or 0

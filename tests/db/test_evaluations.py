@@ -106,9 +106,9 @@ def test_only_what_is_done_can_be_evaluated(world: Any) -> None:
     by = db.Evaluator(owner="x", host="x", environment_id="x", device="cpu", threads=1, started=0.0)
     cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
     with pytest.raises(ValueError, match="not of a trial"):
-        world.store.add_evaluation(world.trials[3], found, by=by, cost=cost)
+        world.store.add_evaluation(world.trials[3], found, attempt_id=1, by=by, cost=cost)
     with pytest.raises(LookupError):
-        world.store.add_evaluation("nowhere", found, by=by, cost=cost)
+        world.store.add_evaluation("nowhere", found, attempt_id=1, by=by, cost=cost)
     assert world.dump() == before
 
 

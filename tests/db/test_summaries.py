@@ -17,7 +17,7 @@ from lcma import db
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.integrity import check_integrity
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
-from tests.db.measuring import change, make_result
+from tests.db.measuring import change, left_by, make_result
 from tests.db.test_races import claim_now
 from tests.processes import race
 
@@ -91,7 +91,9 @@ class Seeds:
             started=1.0,
         )
         found = self.result(seed, "published")
-        self.store.add_evaluation(self.jobs[seed].id, found, by=by, cost=COST, now=2000.0)
+        job_id = self.jobs[seed].id
+        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": COST}
+        self.store.add_evaluation(job_id, found, **own, now=2000.0)
 
     def both(self, order: Sequence[int]) -> None:
         """Finish all seeds in an order, and evaluate each at once or all at the end."""

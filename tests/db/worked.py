@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma import db
-from tests.db.measuring import make_result
+from tests.db.measuring import left_by, make_result
 
 SHAPE = (1, 8, 8)
 START = 1_767_225_600.25
@@ -362,6 +362,7 @@ class Work:
             assert self.store.add_evaluation(
                 job_of(one).id,
                 found,
+                attempt_id=left_by(self.store, job_of(one).id),
                 by=by,
                 cost=db.Cost(seconds=7.5, cpu_seconds=8.25),
                 now=self.time(7.5),

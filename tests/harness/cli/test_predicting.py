@@ -14,6 +14,7 @@ from lcma.harness.place import Place
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
+from tests.db.measuring import left_by
 from tests.harness.conftest import SMALL, merged
 
 SWEEP = merged(SMALL, {"matrix": {"budget": [10, 20]}, "seeds": 3})
@@ -197,7 +198,10 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     by = db.Evaluator(
         owner="o", host="h", environment_id=ENVIRONMENT.id, device="cpu", threads=1, started=1.0
     )
-    assert history.store.add_evaluation(first.work.job_id, evaluated, by=by, cost=slow)
+    left = left_by(history.store, first.work.job_id)
+    assert history.store.add_evaluation(
+        first.work.job_id, evaluated, attempt_id=left, by=by, cost=slow
+    )
     (device,) = history.plan()["devices"]
     (part,) = device["left"]["parts"]
     assert (part["attempts"], part["jobs"]) == (1, 7)

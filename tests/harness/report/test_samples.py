@@ -19,6 +19,7 @@ from lcma.harness.run.weights import load_flow
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
+from tests.db.measuring import left_by
 from tests.harness.report import svg
 from tests.harness.report.conftest import COST, ENVIRONMENT, STEPS
 
@@ -153,7 +154,8 @@ def measure(filler, path, protocol, **values):
     )
     by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
     by = db.Evaluator(**by, threads=1, started=0.0)
-    assert filler.store.add_evaluation(job.job_id, found, by=by, cost=COST)
+    left = left_by(filler.store, job.job_id)
+    assert filler.store.add_evaluation(job.job_id, found, attempt_id=left, by=by, cost=COST)
 
 
 def captions(filler, place, width=FigureWidth.page) -> list[str]:

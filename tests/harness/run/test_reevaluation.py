@@ -33,6 +33,7 @@ from lcma.harness.train.wasserstein import Distance
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED, TIMES
+from tests.db.measuring import left_by
 from tests.harness.conftest import few_photos
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -303,7 +304,8 @@ def test_another_value_that_came_meanwhile_is_one_line(trained) -> None:
             measures = (db.Measure("bits_per_dim", 9.0),)
             other = dataclasses.replace(plain, protocol="published", measures=measures)
             cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-            here.store.add_evaluation(here.one.job_id, other, by=by, cost=cost)
+            left = left_by(here.store, here.one.job_id)
+            here.store.add_evaluation(here.one.job_id, other, attempt_id=left, by=by, cost=cost)
 
     with pytest.raises(UserError, match=r"gave two values; what is stored stays") as error:
         here.again("published", progress=meanwhile)

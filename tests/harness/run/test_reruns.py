@@ -150,6 +150,35 @@ def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     assert runs.store.heartbeat(claim, step=1, lease_seconds=60.0)
 
 
+def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the result of the rerun nor the former one gets a number of other weights."""
+    trial = runs.works["trial None"].trial
+    assert trial is not None
+    (one,) = runs.store.trained_trials([trial.id])
+    load = weights.load_trained
+
+    def run_anew(*given: Any) -> Any:
+        loaded = load(*given)
+        runs.rerun("trial None")
+        runs.run()
+        return loaded
+
+    swd = make_measurement("swd", samples=40)
+    for measure in (
+        lambda: measure_trial(runs.store, runs.place, one, swd, owner="me"),
+        lambda: reevaluate(runs.store, runs.place, one, "published", owner="me"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(weights, "load_trained", run_anew)
+            before = runs.store.attempts(job_id=one.job_id)
+            with pytest.raises(UserError, match="was run anew meanwhile; what is stored stays"):
+                measure()
+        assert len(runs.store.attempts(job_id=one.job_id)) == len(before) + 1
+        assert measure().new
+
+
 def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
     (environment_id,) = set(runs.store.attempts().environment_id)
     found = runs.store.claim(
