@@ -77,6 +77,11 @@ class Waste:
     file: File
     owner: Job | None
 
+    @property
+    def path(self) -> str:
+        """The path that a row would name."""
+        return f"{self.folder}/{self.file.name}"
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -110,6 +115,10 @@ def find_garbage(
             unknown += there
         elif members is None or any(one.id in members for one in owners):
             waste += _find_in_run(store, folder, there, owners, known, only)
+    if any(one.what == "unnamed" for one in waste):
+        # What an attempt names it may have named after `known` was read and before it had ended.
+        named = store.artifact_paths()
+        waste = [one for one in waste if one.what != "unnamed" or one.path not in named]
     before = None if only.older is None else time.time() - only.older * DAY
     return Survey(tuple(one for one in waste if _is_older(one.file, before)), tuple(unknown))
 
@@ -126,7 +135,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
         may_go_on = any(one.what in ("lost", "snapshots") for one in inside)
         still = not may_go_on or _is_unused(store, inside[0].owner)
         go = [one for one in inside if still or one.what not in ("lost", "snapshots")]
-        paths = [f"{name}/{one.file.name}" for one in go if one.what in _ON_RECORD]
+        paths = [one.path for one in go if one.what in _ON_RECORD]
         if paths:
             # First, so that the next run finds files that a crash after this leaves.
             store.forget_artifacts(paths)

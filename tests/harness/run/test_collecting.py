@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import re
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,35 @@ def test_weights_that_are_named_meanwhile_stay(site) -> None:
     )
     assert found.waste == ()
     assert site.collect() == []
+    load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
+
+
+def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatch) -> None:
+    """They are listed without a row, which is written once it is known which files have one."""
+    works = site.plan({"matrix": {"factorization": "conventional"}})
+    (work,) = works.values()
+    written, go_on = threading.Event(), threading.Event()
+    take_swd, read_paths = _RunningAttempt._take_swd, db.Store.artifact_paths
+
+    def wait(*given):
+        written.set()
+        assert go_on.wait(60)
+        return take_swd(*given)
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(_RunningAttempt, "_take_swd", wait)
+        running = pool.submit(run_work, work)
+        assert written.wait(60)
+
+        def read_before_it_ends(store):
+            found = read_paths(store)
+            go_on.set()
+            assert running.result().ending == "done"
+            return found
+
+        patch.setattr(db.Store, "artifact_paths", read_before_it_ends)
+        found = find_garbage(site.store, site.files.runs, GarbageFilter())
+    assert found.waste == ()
     load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
 
 
