@@ -34,8 +34,8 @@ SLICE = 10_000
 NOTE_SECONDS = 10.0
 """Interval between lines about the progress of a registration."""
 
-LostSegments = dict[str, list[tuple[int, str]]]
-"""Budgets and states of the lost segments of each pretraining that was lost, ascending."""
+Losses = dict[tuple[str, int | None], str]
+"""By pretraining and budget, the state of the lost segment in the way of its maps."""
 
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
@@ -64,8 +64,13 @@ class PlannedPretraining:
     trials: int
     """The number of trials that read its maps."""
 
-    lost: str
-    """The state in which it was lost, '' if it was not."""
+    lost: Mapping[int, str]
+    """By budget whose maps cannot be made, the state of the lost segment in their way."""
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Budgets whose maps a launch would make or wait for."""
+        return tuple(b for b in self.budgets if b not in self.there and b not in self.lost)
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ class Plan:
     @property
     def pretrainings_left(self) -> int:
         """Pretrainings with maps that a launch would make or wait for."""
-        return sum(len(p.there) < len(p.budgets) and not p.lost for p in self.pretrainings)
+        return sum(bool(p.left) for p in self.pretrainings)
 
 
 @dataclass(frozen=True)
@@ -256,13 +261,6 @@ def _read_states(
             of_trials[step.subject.id] = job
         else:
             of_segments[step.subject.id, step.job.budget] = job
-    shared = expansion.pretrainings
-    lost: LostSegments = defaultdict(list)
-    for pid, (_, budgets) in shared.items():
-        for budget in budgets:
-            segment = of_segments.get((pid, budget))
-            if segment is not None and segment.state in ("failed", "diverged"):
-                lost[pid].append((budget, segment.state))
     users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
     pretrainings = tuple(
         PlannedPretraining(
@@ -270,10 +268,15 @@ def _read_states(
             budgets,
             tuple(b for b in budgets if _is_done(of_segments.get((pid, b)))),
             users[pid],
-            lost[pid][0][1] if pid in lost else "",
+            _find_losses({b: of_segments.get((pid, b)) for b in budgets}),
         )
-        for pid, (pretraining, budgets) in shared.items()
+        for pid, (pretraining, budgets) in expansion.pretrainings.items()
     )
+    lost: Losses = {
+        (one.pretraining.id, budget): state
+        for one in pretrainings
+        for budget, state in one.lost.items()
+    }
     cells = tuple(
         _note_rerun(_plan_cell(cell, of_trials, lost, now), of_trials, reruns)
         for cell in expansion.cells
@@ -428,7 +431,7 @@ def _is_done(job: Job | None) -> bool:
     return job is not None and job.state == "done"
 
 
-def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: LostSegments, now: float) -> PlannedCell:
+def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: Losses, now: float) -> PlannedCell:
     if cell.trial is None:
         return PlannedCell(cell, "invalid", cell.reason or "")
     if cell.same_as is not None:
@@ -439,7 +442,8 @@ def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: LostSegments, now: flo
         or job.state == "pending"
         or (job.state == "running" and not leases.is_held(job.lease_until, now))
     ):
-        why = _lost_segment_state(cell.trial, lost)
+        of = cell.trial.pretraining
+        why = lost.get((of.id, cell.trial.budget)) if of else None
         if why:
             return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")
         note = f"goes on from step {job.step}" if job and job.step else ""
@@ -465,12 +469,20 @@ def _note_rerun(
     return replace(planned, note="; ".join(filter(None, (stays, planned.note))))
 
 
-def _lost_segment_state(trial: Trial, lost: LostSegments) -> str:
-    """Return the state of the first lost segment on the way to the trial's maps; '' if none is."""
-    if trial.pretraining is None or trial.budget is None:
-        return ""
-    on_the_way = lost.get(trial.pretraining.id, ())
-    return next((state for budget, state in on_the_way if budget <= trial.budget), "")
+def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
+    """Return the budgets whose maps cannot be made, with the state of the lost segment in the way.
+
+    A segment goes on from the longest before it that is done. ``segments`` are by budget, ascending.
+    """
+    losses, state = dict[int, str](), ""
+    for budget, segment in segments.items():
+        if _is_done(segment):
+            state = ""
+        elif not state and segment is not None and segment.state in ("failed", "diverged"):
+            state = segment.state
+        if state:
+            losses[budget] = state
+    return losses
 
 
 def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:

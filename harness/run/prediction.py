@@ -235,7 +235,7 @@ def _left(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
         for budget in planned.budgets:
             segment = PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
             job = plan.jobs.get(segment.id)
-            if budget not in planned.there and not planned.lost:
+            if budget in planned.left:
                 yield kinds.pretraining(pretraining, budget - max(before, job.step if job else 0))
             before = budget
 

@@ -85,10 +85,9 @@ def count_left(plan: Plan) -> Counter[Shape]:
 def _find_left(plan: Plan) -> Iterator[tuple[PlannedJob, Trial | Pretraining]]:
     for planned in plan.pretrainings:
         one = planned.pretraining
-        for budget in () if planned.lost else planned.budgets:
-            if budget not in planned.there:
-                digest = plan.digests.get(one.set_name, "")
-                yield PlannedJob.of_pretraining(one.id, digest, budget=budget), one
+        for budget in planned.left:
+            digest = plan.digests.get(one.set_name, "")
+            yield PlannedJob.of_pretraining(one.id, digest, budget=budget), one
     for trial in (c.cell.trial for c in plan.cells if c.status in ("new", "running")):
         if trial is not None:
             digest, steps = plan.digests.get(trial.set_name, ""), trial.recipe.training.steps

@@ -7,12 +7,14 @@ import pytest
 from lcma import db
 from lcma.db.merging import merge
 from lcma.harness.environment import read_environment
-from lcma.harness.run.plan import make_plan, register_plan, require_valid
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan, require_valid
+from lcma.harness.run.work import Report
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.known_sets import DataSetFacts
+from tests.harness.conftest import SMALL, merged
 
 
 def statuses(plan) -> list[str]:
@@ -85,6 +87,30 @@ def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -
     assert [c.status for c in plan.cells] == ["new", "blocked"]
     assert plan.cells[1].note == "its pretraining diverged; launch with --retry"
     assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (1, 0, 1)
+
+
+def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
+    place, registered
+) -> None:
+    change = {"matrix": {"factorization": "low", "budget": [10, 20, 30]}}
+    store, nodes = registered(change)
+    segments = [n.work for n in nodes if n.work.pretraining]
+    cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
+    claim = claimed(store, segments[0].job_id, host="h", seconds=60)
+    store.finish(claim, "oom", last_step=0, cost=cost)
+    spec = specs.check(merged(SMALL, change), "test")
+    plan = make_plan(spec, place, store)
+    assert statuses(plan) == ["blocked"] * 3
+    assert (plan.trainings_left, plan.pretrainings_left) == (0, 0)
+    assert run_work(segments[1]).ending == "done"  # as in a sweep without the shorter budget
+    plan = make_plan(spec, place, store)
+    assert statuses(plan) == ["blocked", "new", "new"]
+    assert [one.left for one in plan.pretrainings] == [(30,)]
+    assert (plan.trainings_left, plan.pretrainings_left, plan.lost) == (2, 1, 1)
+    reports: dict[str, Report] = {}
+    for node in make_nodes(plan, place, owner="again", device="cpu"):
+        reports[node.work.job_id] = run_work(node.work, reports.get(node.after))
+    assert statuses(make_plan(spec, place, store)) == ["blocked", "there", "there"]
 
 
 def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
