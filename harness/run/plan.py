@@ -1,7 +1,7 @@
 """The plan of a sweep: the difference between its spec and what the database has."""
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -472,7 +472,7 @@ def _note_rerun(
 def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
     """Return the budgets whose maps cannot be made, with the state of the lost segment in the way.
 
-    A segment goes on from the longest before it that is done. ``segments`` are by budget, ascending.
+    A segment goes on from the longest before it that is done. ``segments`` ascend by budget.
     """
     losses, state = dict[int, str](), ""
     for budget, segment in segments.items():
