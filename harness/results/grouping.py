@@ -14,7 +14,7 @@ from lcma.sweeps.errors import UserError, suggest
 if TYPE_CHECKING:
     import pandas as pd
 
-COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision")
+COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision", "recipe_id")
 """Results that differ in one of these are never summed up together."""
 
 STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
@@ -22,12 +22,16 @@ STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
 
 DEFAULT_STATISTICS = ("n", "mean", "std", "low", "high")
 
+OF_SEEDS = frozenset({"std", "low", "high"})
+"""Statistics of seeds, which are independent; other results of one seed are not."""
+
 
 def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
     """Return a row for each combination of values of ``by`` and `COMPARABLE`.
 
     ``frame`` has rows of `trial_results`. A statistic that one result alone does not have is None.
-    Raises UserError for an unknown column or statistic.
+    Raises UserError for an unknown column or statistic, and where results that differ in more than
+    their seed would have an interval together.
     """
     for name in by:
         if name not in frame.columns or name == "bits_per_dim":
@@ -43,11 +47,30 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
     if frame.empty:
         return QueryResult(columns, (), truncated=False)
     found = []
-    for values, bits in frame.groupby(keys, dropna=False, sort=False)["bits_per_dim"]:
-        numbers = _compute_statistics(bits.tolist())
+    groups = list(frame.groupby(keys, dropna=False, sort=False))
+    if OF_SEEDS & set(statistics):
+        _require_seeds_alone([group for _, group in groups], by)
+    for values, group in groups:
+        numbers = _compute_statistics(group["bits_per_dim"].tolist())
         found.append((*map(_plain_value, values), *(numbers[name] for name in statistics)))
     found.sort(key=lambda row: [(v is not None, _sortable(v)) for v in row[: len(keys)]])
     return QueryResult(columns, tuple(found), truncated=False)
+
+
+def _require_seeds_alone(groups: "Sequence[pd.DataFrame]", by: Sequence[str]) -> None:
+    mixed = [group for group in groups if group["cell_id"].nunique() > 1]
+    if not mixed:
+        return
+    differ = [
+        name
+        for name in ("factorization", "budget", "map_options")
+        if any(group[name].nunique(dropna=False) > 1 for group in mixed)
+    ] or ["cell_id"]
+    raise UserError(
+        f"--by {','.join(by)}: deviation and interval are over seeds, and results that would be "
+        f"summed up differ in {' and '.join(differ)} too: give --by {','.join((*by, *differ))}, "
+        "choose with --where, or ask for --stat n,mean"
+    )
 
 
 def _compute_statistics(values: Sequence[float]) -> dict[str, int | float | None]:

@@ -201,9 +201,10 @@ def test_sums_agree_with_pandas_and_scipy():
         for name, n in (("channel", 5), ("rows", 8), ("random", 1))
         for row in result_rows({name: {s: float(b) for s, b in enumerate(rng.normal(4, 1, n))}})
     ]
-    frame = pd.DataFrame(found)
+    frame = pd.DataFrame(found).assign(cell_id=lambda rows: rows["factorization"])
     summed = group_rows(frame, ["factorization"], STATISTICS)
-    by_name = {row[5]: dict(zip(summed.columns, row, strict=True)) for row in summed.rows}
+    rows = [dict(zip(summed.columns, row, strict=True)) for row in summed.rows]
+    by_name = {row["factorization"]: row for row in rows}
     assert list(by_name) == ["channel", "random", "rows"]
     for name, bits in frame.groupby("factorization")["bits_per_dim"]:
         one = by_name[name]
@@ -230,6 +231,26 @@ def test_what_cannot_be_compared_is_never_summed_up(key):
     )
     summed = group_rows(pd.DataFrame(found), ["factorization"], ["n"])
     assert [row[-1] for row in summed.rows] == [1, 1]
+
+
+def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
+    """Rules and budgets are no repetitions of one another."""
+    asked = ("export", "--by", "flow", "--db", filled.url)
+    code, out, err = run(capfdbinary, *asked)
+    assert (code, out) == (2, b"")
+    assert "differ in factorization too: give --by flow,factorization, choose with" in err
+    code, out, _ = run(capfdbinary, *asked, "--stat", "n,mean,max")
+    assert (code, out.splitlines()[0][-11:]) == (0, b",n,mean,max")
+    found = [
+        row | {"cell_id": str(budget)}
+        for budget in (50, 100)
+        for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
+    ]
+    frame = pd.DataFrame(found)
+    with pytest.raises(UserError, match=r"differ in budget too: give --by factorization,budget,"):
+        group_rows(frame, ["factorization"], ["std"])
+    summed = group_rows(frame, ["factorization", "budget"], ["n", "mean", "std"])
+    assert [row[-3:-1] for row in summed.rows] == [(2, 1.25)] * 2
 
 
 def test_the_papers_tables_beside_ours():
