@@ -193,7 +193,8 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
         if part is not None:
             training = "" if whole is None else f", {_percent(whole)} with training"
             sentences.append(
-                f"They cost {_percent(part)} of the pretraining of {longest}{training}."
+                f"They cost {_percent(part)} of the {curve.cost} of the pretraining of "
+                f"{longest}{training}."
             )
         if found.failed is not None:
             sentences.append(f"Below that, {_describe_failure(curve, found)}")

@@ -406,11 +406,15 @@ class _CurveReader:
             else:
                 lost += 1
         own = {record["pretraining_id"] for record in tuned}
+        devices = sorted({record["device"] for record in (*tuned, *beside)})
         rows, base, over = make_rows(
-            by_budget, conventional, self._saved(own, key.data_digest), cost, self._kind.direction
+            by_budget,
+            conventional,
+            self._saved(own, key.data_digest),
+            "images" if len(devices) > 1 else cost,
+            self._kind.direction,
         )
         stable = measure_stability(self._read_maps(key, own), key.factorization)
-        devices = sorted({record["device"] for record in (*tuned, *beside)})
         return BudgetCurve(
             key=key,
             rows=rows,
@@ -619,14 +623,12 @@ def budget_notes(
         ties = f"{fresh[0]:.0%} of its windows at the first split are tied"
         decides = ", and there the order of the positions decides" if fresh[0] else ""
         yield f"Budget 0 is the map of a fresh flow: {ties}{decides}."
-    if over != requested:
-        yield "Seconds are not all known: the front is over images."
     if len(devices) > 1:
-        yield (
-            f"Seconds are of {len(devices)} kinds of device "
-            f"({', '.join(map(printable, devices))}): "
-            "compare costs in images, not in seconds."
-        )
+        kinds = f"{len(devices)} kinds of device ({', '.join(map(printable, devices))})"
+        use = "compare costs in" if over == requested else "shares of cost and the front are of"
+        yield f"Seconds are of {kinds}: {use} images, not seconds."
+    elif over != requested:
+        yield "Seconds are not all known: the front is over images."
     if lost:
         have, are = ("has", "is") if lost == 1 else ("have", "are")
         results = format_count(lost, "result")

@@ -1,17 +1,19 @@
 """`lcma pareto` on a database of each engine whose budget curve is known."""
 
+import dataclasses
 import json
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 
 from lcma.harness.report import budget_pictures
 from tests.harness.report import svg
-from tests.harness.report.conftest import COST, RECIPE, STEPS, Filler
+from tests.harness.report.conftest import COST, ENVIRONMENT, RECIPE, STEPS, Filler
 
 BUDGETS = (0, 30, 100, 300, 1000)
 SEEDS = range(6)
@@ -75,6 +77,26 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     assert max(map(len, out.splitlines())) <= 80 or all(
         ".png" in line for line in out.splitlines() if len(line) > 80
     )
+
+
+def test_seconds_of_two_kinds_of_device_are_not_compared(lcma: Any, in_tmp: Path) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for seed, budget in product(range(2), (0, 10)):
+        found.maps(seed, budget)
+        found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
+    other = found.store.add_environment(dataclasses.replace(ENVIRONMENT, device="another CPU"))
+
+    def unit() -> str:
+        (read,) = json.loads(lcma("pareto", "--json", "--db", found.url)[1])
+        return str(read["cost"])
+
+    assert unit() == "seconds"
+    with sa.create_engine(found.url).begin() as connection:
+        last = "id = (SELECT max(id) FROM attempts)"
+        connection.execute(sa.text(f"UPDATE attempts SET environment_id = '{other}' WHERE {last}"))
+    assert unit() == "images"
+    assert "2 kinds of device" in " ".join(lcma("pareto", "--db", found.url)[1].split())
 
 
 def test_names_of_many_budgets_do_not_cover_one_another(

@@ -73,10 +73,14 @@ def test_unknown_seconds_leave_images_to_compare() -> None:
     assert found[1].images == 1100
     assert found[1].saved == 3.0
     assert [row.on_front for row in found] == [True, True]
-    said = " ".join(budget_notes(found, over, "seconds", [], ["a CPU", "b\x1bGPU"], 2))
-    assert "Seconds are not all known" in said
-    assert "2 kinds of device (a CPU, b\\x1bGPU)" in said
+    said = " ".join(budget_notes(found, over, "seconds", [], ["a CPU"], 2))
+    assert "Seconds are not all known: the front is over images." in said
     assert "2 results have no finite number" in said
+    devices = ["a CPU", "b\x1bGPU"]
+    for asked, use in (("seconds", "the front are of images"), ("images", "compare costs in")):
+        said = " ".join(budget_notes(found, over, asked, [], devices, 0))
+        assert "Seconds are of 2 kinds of device (a CPU, b\\x1bGPU): " in said
+        assert use in said
 
 
 def test_what_sharing_saved_is_never_below_nothing_nor_made_up() -> None:

@@ -168,7 +168,10 @@ def test_the_sentences_say_what_is_enough_and_what_it_costs() -> None:
         "100 steps are enough: from there on no budget is worse than 1000 steps by more than 0.01 "
         "bits/dim (95 %, n = 6)." in said
     )
-    assert "They cost 10 % of the pretraining of 1000 steps, 18 % with training." in said
+    assert (
+        "They cost 10 % of the seconds of the pretraining of 1000 steps, 18 % with training."
+        in said
+    )
     assert "Below that, 30 steps are worse by more than that, +0.0" in said
     assert "Longer budgets" not in said
     assert "At 1000 steps low (LL) is worse than conventional: +0." in said
