@@ -7,9 +7,10 @@ what to keep in mind of each group: precision, bars, seeds, losses, comparabilit
 
 import json
 import math
+import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, groupby
 from operator import attrgetter
@@ -273,23 +274,27 @@ def read_board(
         measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
         against: The factorization that differences are from; NAME@BUDGET, such as ``low@1000``,
-            where it has several budgets.
+            where it has several budgets, and NAME@VERSION, the beginning of its digest, where a
+            plug-in's rule has several.
         where: Columns of `trial_results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
     Raises:
         UserError: A column or the measure is unknown, two results stand for one seed of one row, or
-            ``against`` names several rows.
+            ``against`` names several rows or none.
     """
     kind = find_ranked_measure(store, measure)
     cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
-    rule, at, budget = against.partition("@")
-    if at and not (budget.isascii() and budget.isdecimal()):
-        raise UserError(f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000")
+    rule, at, which = against.partition("@")
+    if at and not re.fullmatch("[0-9]+|[0-9a-f]{4,}", which):
+        raise UserError(
+            f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000, or of a plug-in's "
+            "rule NAME@VERSION, as the board shows it"
+        )
     if rule not in {cell.factorization for cell in cells}:
         rule = factorizations.normalize(rule)
-        against = rule + at + budget
+        against = rule + at + which
     lost = [
         one
         for one in store.lost_trials(sweep_id)
@@ -307,16 +312,17 @@ def read_board(
         against=against,
         kind=kind,
     )
-    if at and found.groups and all(one.reference is None for one in found.groups):
-        there = sorted(
-            {
-                row.budget
-                for group in found.groups
-                for row in group.rows
-                if row.budget is not None and rule in (row.factorization, row.label.split(" ")[0])
-            }
-        )
-        names = ", ".join(f"{rule}@{one}" for one in there) or "none with a budget"
+    none_has_it = all(group.reference is None for group in found.groups)
+    if against != "conventional" and found.groups and none_has_it:
+        rows = [row for group in found.groups for row in group.rows]
+        if at:
+            own = [r for r in rows if rule in (r.factorization, r.label.split(" ")[0])]
+            there = _list_references(
+                rule, [(r.factorization, r.budget, r.map_options) for r in own]
+            )
+        else:
+            there = sorted({row.label for row in rows})
+        names = ", ".join(there) or "none with a budget"
         raise UserError(f"no results of {printable(against)} here; there are {printable(names)}")
     return found
 
@@ -667,20 +673,38 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
 def _find_reference(
     cells: Collection[CellKey], own: str | None, splits: int, against: str
 ) -> CellKey | None:
-    rule, _, budget = against.partition("@")
+    rule, _, which = against.partition("@")
     # A rule of a plug-in that is not loaded is known by its results.
     name = rule if rule in {cell[0] for cell in cells} else _canonical(rule, own, splits)
-    found = [cell for cell in cells if cell[0] == name and (not budget or cell[1] == int(budget))]
+    found = [cell for cell in cells if cell[0] == name and _is_named(cell, which)]
     if len(found) > 1:  # the rule itself, rather than it with options of its map
         found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
-        budgets = [f"{rule}@{one}" for one in sorted({cell[1] for cell in found if cell[1]})]
-        remedy = f"give one of {', '.join(budgets)}" if not budget else "take another rule"
+        names = _list_references(rule, found)
+        remedy = f"give one of {', '.join(names)}" if not which else "take another rule"
         raise UserError(
             f"{printable(against)} has several rows here, and differences need one: "
             f"{printable(remedy)}"
         )
     return found[0] if found else None
+
+
+def _is_named(cell: CellKey, which: str) -> bool:
+    """Return whether a row is of a budget, or of the version of a plug-in's rule; '' is of all."""
+    _, budget, map_options = cell
+    version = _read_version(map_options)
+    return not which or str(budget) == which or (len(which) >= 4 and version.startswith(which))
+
+
+def _list_references(rule: str, cells: Iterable[CellKey]) -> list[str]:
+    budgets = {budget for _, budget, _ in cells if budget is not None}
+    versions = {version[:8] for *_, options in cells if (version := _read_version(options))}
+    return [f"{rule}@{one}" for one in (*sorted(budgets), *sorted(versions))]
+
+
+def _read_version(map_options: str | None) -> str:
+    rule = parse_object(map_options or "{}").get("rule", "")
+    return str(rule).removeprefix("sha256:")
 
 
 def _count(lost: Sequence[LostTrials], state: str) -> int:

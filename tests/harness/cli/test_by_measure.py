@@ -202,6 +202,7 @@ def test_effects_and_site_name_the_measure(world, lcma) -> None:
         (("board", "--against", "low@999"), "no results of low@999 here; there are low@"),
         (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
         (("board", "--against", "low@1e3"), "give NAME@BUDGET in steps"),
+        (("board", "--against", "low@dead"), "no results of low@dead here; there are low@"),
         (("curves", "--by", "colour"), "cannot be ranked by 'colour'"),
         (("verdicts", "--margin", "0.1"), "fixed before the results"),
         (("verdicts", "--by", "shine", "--margin", "-1"), "--margin -1"),

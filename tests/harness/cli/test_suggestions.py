@@ -50,7 +50,11 @@ def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_
 ) -> None:
     """Whether it is a plug-in's is not known here."""
     sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
-    for against, hint in (("columns", "there are"), ("chekerboard-evn", "did you mean 'checkerb")):
+    for against, hint in (
+        ("columns", "there are"),
+        ("chekerboard-evn", "did you mean 'checkerb"),
+        ("variance-low", "no results of variance-low here; there are "),
+    ):
         code, out, err = lcma("board", "--against", against)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert hint in err
@@ -73,7 +77,7 @@ def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
     }
     assert lines["results"] == [1 + 3, 1 + 2]
     assert lines["board"][1] < lines["board"][0]
-    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow", "--json")[1])["rows"]
+    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow,factorization", "--json")[1])["rows"]
     assert lcma("export", *SWEEP[:1], "demos")[0] == 2
 
 

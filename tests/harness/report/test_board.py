@@ -605,6 +605,23 @@ def test_a_reference_that_stands_for_several_rows_is_refused():
     assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
+def test_of_two_versions_of_a_plug_in_s_rule_one_is_named_by_its_digest():
+    versions = ["5f56" + "0" * 60, "5f99" + "1" * 60]
+    rows = [
+        row("diag", 0, 4.0 + place) | {"map_options": json.dumps({"rule": f"sha256:{digest}"})}
+        for place, digest in enumerate(versions)
+    ]
+    with pytest.raises(UserError, match=r"give one of diag@5f560000, diag@5f991111$"):
+        board_of(frame(rows), against="diag")
+    (group,) = board_of(frame(rows), against="diag@5f99").groups
+    assert [one.difference and one.difference.mean for one in group.rows] == [-1.0, None]
+    with pytest.raises(UserError, match="take another rule"):
+        board_of(
+            frame([*rows, {**rows[1], "map_options": rows[1]["map_options"][:-5] + '222"}'}]),
+            against="diag@5f99",
+        )
+
+
 def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
     rows = [row("columns", 0, 4.0), row("channel", 0, 4.1)]
     rows.append(row("channel", 0, 4.2) | {"flow": "glow"})
