@@ -77,7 +77,9 @@ def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
     }
     assert lines["results"] == [1 + 3, 1 + 2]
     assert lines["board"][1] < lines["board"][0]
-    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow,factorization", "--json")[1])["rows"]
+    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow,factorization", "--json")[1])[
+        "rows"
+    ]
     assert lcma("export", *SWEEP[:1], "demos")[0] == 2
 
 
