@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -109,7 +110,8 @@ def summarize_group(group: Group) -> tuple[str, str]:
         for row, found in differences
     )
     return compared, (
-        f"Less {printable(group.reference)}, in {name_unit(group.unit)} with 95 % intervals: "
+        f"Differences from {printable(group.reference)}, in {name_unit(group.unit)} with 95 % "
+        "intervals: "
         f"{named}."
     )
 
@@ -163,6 +165,27 @@ def judge_low(group: Group) -> tuple[str, str] | None:
         f"{format_number(found.half_width, 3)} {name_unit(group.unit)} over "
         f"{format_count(found.n, 'seed')}{few}."
     )
+
+
+def sum_up_low(groups: Iterable[Group]) -> str | None:
+    """Return in how many groups the paper's rule is better, worse or neither.
+
+    None where fewer than two say anything of it.
+    """
+    few: dict[str, list[bool]] = {}
+    for group in groups:
+        if (judged := judge_low(group)) is not None:
+            is_few = group.images is not None and group.images < FEW_IMAGES
+            few.setdefault(judged[0], []).append(is_few)
+    if sum(map(len, few.values())) < 2:
+        return None
+    parts = []
+    for short in ("better", "worse", "not told apart", "too few seeds"):
+        if found := few.get(short):
+            note = f" ({sum(found)} on fewer than {FEW_IMAGES:,} test images)" if any(found) else ""
+            parts.append(f"{short} in {len(found)}{note}")
+    settings = sum(map(len, few.values()))
+    return f"against the usual rule, in {settings} settings: {', '.join(parts)}."
 
 
 def board_as_markdown(board: Board) -> str:

@@ -13,14 +13,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import describe_lost, fails_controls, short_settings
+from lcma.harness.report.board import describe_lost, fails_controls, short_settings, sum_up_low
 from lcma.harness.results.board import ENOUGH, list_settings
 from lcma.harness.results.statistics import MOST_SEEDS
 from lcma.harness.results.verdicts import (
     CLAIMS,
+    EQUAL,
     OF_BITS_PER_DIM,
     OF_PATTERNS,
     SCALE,
+    WITHIN,
     Cells,
     Verdict,
     Verdicts,
@@ -90,6 +92,8 @@ def render_verdicts(
         after: A command that comes before any launch, if there is one.
     """
     parts: list[RenderableType] = []
+    if (tally := sum_up_low(results.board.groups)) is not None:
+        parts += [Text(f"low {tally}"), Text()]
     for heading, verdicts in _sections(results):
         sets = dict.fromkeys(c.group.set_name for one in verdicts for c in one.claim.members)
         title = f"{heading} ({next(iter(sets))})" if len(sets) == 1 else heading
@@ -121,6 +125,13 @@ def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> 
         yield Text(
             "Effect: the difference that the claim says to be below zero. p: of a paired t-test in "
             "its favour, after Holm's correction."
+        )
+    if within := sorted({one.claim.key for one in verdicts} & WITHIN):
+        *others, last = within
+        names = f"{', '.join(others)} and {last}" if others else last
+        yield Text(
+            f"Of {names} it is less a margin of {EQUAL} bits/dim: below zero says that nothing is "
+            "better by more than that."
         )
     if any(map(_fails_controls, verdicts)):
         yield Text("!: the measure fails a control there; `lcma board --notes` says which.")

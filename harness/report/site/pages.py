@@ -473,7 +473,9 @@ class Site:
             **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
-            tally=Counter(short for _, _, short, _ in self._answers),
+            tally=board.sum_up_low(
+                part.group for page in self._board_pages for part in page if not part.start
+            ),
             extent=self._extent,
         )
 

@@ -416,7 +416,11 @@ def test_a_launch_says_what_was_compared_and_what_would_decide_it(
     rows = {row["label"]: row for row in group["rows"]}
     compared, less, decides = (
         next(line for line in out.splitlines() if words in line)
-        for words in ("Compared: ", "Less checkerboard-even, in bits/dim", "(80 % power)")
+        for words in (
+            "Compared: ",
+            "Differences from checkerboard-even, in bits/dim",
+            "(80 % power)",
+        )
     )
     assert compared.startswith("Compared: 3 rules of realnvp on photos8, 10 steps, 2 seeds each; ")
     assert compared.endswith("3 rows undertrained, above a bar.")

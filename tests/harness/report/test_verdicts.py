@@ -122,6 +122,9 @@ def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
     ]
     five = {name: {s: b for s, b in row.items() if s < 5} for name, row in bits.items()}
     assert found(five)["self-low"].decision == "undecided"
+    said = shown(make_verdicts(board(rows(bits))), notes=False)
+    assert "Of self-low it is less a margin of 0.024 bits/dim: below zero says that" in said
+    assert "settings" not in said, "one says nothing about others"
 
 
 @pytest.mark.parametrize(
@@ -532,6 +535,10 @@ def test_models_that_the_recipe_tells_apart_say_by_what():
     sentences = [judged[1] for group in made.board.groups if (judged := judge_low(group))]
     assert sum("250 steps, masks=even-first, low (after" in one for one in sentences) == 1
     assert all(one.endswith(" over 6 seeds, on 100 test images alone.") for one in sentences)
+    assert shown(made, notes=False).startswith(
+        "low against the usual rule, in 2 settings: better in 2 (2 on fewer than 1,000 test "
+        "images). "
+    )
     low = [row for row in summarize_verdicts(made).rows if row[1] == "low-conventional"]
     assert sorted(row[2] for row in low) == [
         "realnvp tiny 250 masks=even-first",
