@@ -419,12 +419,32 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 
 
 def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
-    """Return the content hashes of those data sets of an expansion that are prepared, by name."""
+    """Return the content hashes of those data sets of an expansion that are prepared, by name.
+
+    Raises UserError for a batch of more images than one of them has to train on.
+    """
     known = {}
+    batches = _largest_batches(expansion)
     for name in _set_names(expansion):
         if (place.data / name / "manifest.json").exists():
-            known[name] = data.load(name, place.data).manifest.digest
+            manifest = data.load(name, place.data).manifest
+            known[name] = manifest.digest
+            if (batch := batches.get(name, 0)) > manifest.counts.train:
+                raise UserError(
+                    f"`optimization.batch` of {batch} is more than the {manifest.counts.train} "
+                    f"training images of {name}: give at most as many"
+                )
     return known
+
+
+def _largest_batches(expansion: Expansion) -> dict[str, int]:
+    largest: dict[str, int] = {}
+    trained: list[Trial | Pretraining] = [*expansion.trials]
+    trained += (pretraining for pretraining, _ in expansion.pretrainings.values())
+    for one in trained:
+        batch = one.recipe.optimization.batch
+        largest[one.set_name] = max(batch, largest.get(one.set_name, 0))
+    return largest
 
 
 def _is_done(job: Job | None) -> bool:

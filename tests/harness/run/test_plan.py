@@ -49,6 +49,14 @@ def test_without_a_database_all_is_new(spec, place) -> None:
     assert (plan.trainings_left, plan.pretrainings_left) == (2, 1)
 
 
+def test_a_batch_of_more_images_than_there_are_is_refused(small_sweep, place) -> None:
+    small_sweep["recipe"]["optimization"]["batch"] = 960
+    make_plan(specs.check(small_sweep, "test"), place, None)
+    small_sweep["recipe"]["optimization"]["batch"] = 961
+    with pytest.raises(UserError, match=r"batch` of 961 is more than the 960 training images of"):
+        make_plan(specs.check(small_sweep, "test"), place, None)
+
+
 def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None:
     store, nodes = registered()
     conventional = next(n.work for n in nodes if n.work.trial and n.after is None)
