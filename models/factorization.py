@@ -296,7 +296,7 @@ def _runs_with_values(
 ) -> bool:
     values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
     try:
-        rule.fill(tuple(shape), split + 1, seed, values)
+        _as_table(rule.fill(tuple(shape), split + 1, seed, values), shape)
     except (Exception, SystemExit):  # noqa: BLE001 - the person's code may raise any
         return False
     return True

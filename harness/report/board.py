@@ -105,8 +105,8 @@ def summarize_group(group: Group) -> tuple[str, str]:
         why = "no other row shares a seed with it" if len(measured) > 1 else "no other rule has any"
         return compared, f"No differences from {printable(group.reference)}: {why}."
     named = ", ".join(
-        f"{name_row(row)} {found.mean:+.3f}"
-        f"{'' if found.half_width is None else f' ± {found.half_width:.3f}'}"
+        f"{name_row(row)} {format_number(found.mean, 3, sign=True)}"
+        f"{'' if found.half_width is None else f' ± {format_number(found.half_width, 3)}'}"
         for row, found in differences
     )
     return compared, (

@@ -267,6 +267,7 @@ def test_a_rule_that_gives_no_halves_is_refused_before_a_launch(
     start = f"the factorization columns ({tmp_path}/mine.py) at split 1 of (3, 8, 8): "
     assert str(caught.value).startswith(start)
     assert message in str(caught.value)
+    assert ("`values` is None" in str(caught.value)) == ("values" in body), "it would help"
 
 
 WRONG_FLOWS = [
