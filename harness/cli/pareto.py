@@ -32,6 +32,9 @@ def pareto(
         str | None, typer.Option(help="Only this word, such as low or HLL")
     ] = None,
     profile: OnlyProfile = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only this recipe, by the start of its id")
+    ] = None,
     by: Annotated[
         str, typer.Option("--by", metavar="MEASURE", help="What budgets are compared by")
     ] = BITS_PER_DIM,
@@ -62,7 +65,7 @@ def pareto(
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.terminal import Console
-    from lcma.harness.text import format_count, to_json
+    from lcma.harness.text import format_count, printable, to_json
     from lcma.harness.watch.commands import format_command, print_commands
 
     if margin is not None and not 0 < margin < float("inf"):
@@ -80,6 +83,13 @@ def pareto(
         cost=cost,
         **{name: value for name, value in filters.items() if value is not None},
     )
+    if recipe is not None:
+        there = sorted({one.key.recipe_id for one in curves})
+        curves = [one for one in curves if one.key.recipe_id.startswith(recipe)]
+        if not curves:
+            raise UserError(
+                f"no curves with --recipe {printable(recipe)}: there are {', '.join(there)}"
+            )
     alone = 0
     if len(curves) > MOST and not json:
         several = [one for one in curves if len(one.rows) > 1] or curves

@@ -178,6 +178,8 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
             )
             assert found["smallest"]["budget"] == budget
             assert f"by more than {margin} bits/dim" in found["sentences"][0]
+        own = json.loads(lcma("pareto", "--recipe", RECIPE.id[:8], "--json")[1])
+        assert {one["factorization"] for one in own} == {"LL", "HH"}
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma("pareto", "--factorization", "LL", "--cost", "images", "--out", str(target))
     assert code == 0
@@ -203,6 +205,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         (["--factorization", "LH"], "there are high (HH), low (LL)"),
         (["--factorization", "lwo"], "did you mean 'low'?"),
         (["--sweep", "nothing"], "no sweep"),
+        (["--recipe", "0000"], "no curves with --recipe 0000: there are "),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
         (["--margin", "inf"], "--margin inf"),
