@@ -55,20 +55,19 @@ def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> st
     if one.spread is None:
         return f"One seed says nothing of the spread: `{again(3)}` gives a first one."
     need = next((n for n in reversed(one.needed) if n.seeds is not None and n.seeds > one.n), None)
+    nothing = "decides nothing" if one.n == 1 else "decide nothing"
     if need is None or need.seeds is None:
         seeds = f"{one.name}: {format_count(one.n, 'seed')}"
         if one.detectable is not None:
             return f"{seeds} show differences from {one.detectable:.2g} on."
         return (
-            f"{seeds} {'decides' if one.n == 1 else 'decide'} nothing; the difference spreads by {one.spread.deviation:.3g} over "
-            f"seeds, too much to show {max(n.difference for n in one.needed)} bits/dim by any "
-            "number of seeds that can be run."
+            f"{seeds} {nothing}; the difference spreads by {one.spread.deviation:.3g} over seeds, "
+            f"too much to show {max(n.difference for n in one.needed)} bits/dim by any number of "
+            "seeds that can be run."
         )
     hours = [hours * (need.seeds - one.n) / need.seeds for hours in need.hours.values()]
     time = f", in about {format_duration(3600 * min(hours) / slots)} here" if hours else ""
-    decide = "decides nothing" if one.n == 1 else "decide nothing"
-    if one.detectable is not None:
-        decide = f"show {one.detectable:.3f} or more"
+    decide = nothing if one.detectable is None else f"show {one.detectable:.3f} or more"
     enough = f"{need.seeds}"
     if need.seeds_at_upper != need.seeds:
         most = "many more" if need.seeds_at_upper is None else f"{need.seeds_at_upper}"
