@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, Out, Picture
+from lcma.sweeps.errors import UserError
 
 
 def curves(
@@ -71,15 +72,20 @@ def curves(
     store = connect(find_place(db, None, None).db, create=False)
     known = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
     conventional = read_conventional(store, known)
-    chosen = filter_trainings(
-        known,
-        budget=budget,
-        named=factorization or [],
-        conventional=conventional,
-        flow=flow,
-        dataset=dataset,
-        profile=profile,
-    )
+    try:
+        chosen = filter_trainings(
+            known,
+            budget=budget,
+            named=factorization or [],
+            conventional=conventional,
+            flow=flow,
+            dataset=dataset,
+            profile=profile,
+        )
+    except UserError as error:
+        if what or sweep or len(store.sweeps()) < 2:
+            raise
+        raise UserError(f"{error}; of the newest sweep: --sweep NAME chooses another") from None
     found = read_charts(store, chosen, conventional, name, by)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(found.charts, target)

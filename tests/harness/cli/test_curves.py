@@ -266,6 +266,19 @@ def test_mistakes_are_one_line(
     assert list(in_tmp.iterdir()) == []
 
 
+def test_what_only_another_sweep_has_is_refused_with_where_it_was_looked_for(
+    lcma: Any, in_tmp: Path
+) -> None:
+    found = Filler(in_tmp)
+    found.data()
+    for seed, sweep in enumerate(("s1", "s2")):
+        found.finish(found.plan("rows", seed, sweep=sweep), 4.0, metrics=metrics(4.0, seed))
+    asked = ("curves", "--flow", "glow", "--db", found.url)
+    said = lcma(*asked)[2]
+    assert "no curves with --flow glow: there are realnvp; of the newest sweep: --sweep" in said
+    assert "newest" not in lcma(*asked, "--sweep", "s1")[2]
+
+
 def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     found = Filler(in_tmp)
     found.data()
