@@ -316,10 +316,8 @@ def read_board(
     if against != "conventional" and found.groups and none_has_it:
         rows = [row for group in found.groups for row in group.rows]
         if at:
-            own = [r for r in rows if rule in (r.factorization, r.label.split(" ")[0])]
-            there = _list_references(
-                rule, [(r.factorization, r.budget, r.map_options) for r in own]
-            )
+            own = [row for row in rows if rule in (row.factorization, row.label.split(" ")[0])]
+            there = _list_references(rule, map(_cell_key, own))
         else:
             there = sorted({row.label for row in rows})
         names = ", ".join(there) or "none with a budget"
