@@ -177,7 +177,7 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     (one,) = [one for one in found if one.claim.key == "low-random-local"]
     where = ["--db", "own results.db"]
     launch, measure = next_command(one, where).split(" && ")
-    assert launch.startswith("lcma launch flows --seeds 6 --flow resflow --factorization ")
+    assert launch.startswith(f"lcma launch flows --seeds {one.seeds} --flow resflow --factor")
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --samples 500 --db 'own results.db'", "as all of its kind"
 
