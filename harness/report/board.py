@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -156,7 +155,7 @@ def judge_low(group: Group) -> tuple[str, str] | None:
         says = f"{rule} is {short} than"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
-    if group.images is not None and group.images < FEW_IMAGES:
+    if group.images is not None and _has_few_images(group):
         few = f", on {format_count(group.images, 'test image')} alone"
     return short, (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
@@ -167,25 +166,29 @@ def judge_low(group: Group) -> tuple[str, str] | None:
     )
 
 
-def sum_up_low(groups: Iterable[Group]) -> str | None:
+def sum_up_low(board: Board) -> str | None:
     """Return in how many groups the paper's rule is better, worse or neither.
 
     None where fewer than two say anything of it.
     """
-    few: dict[str, list[bool]] = {}
-    for group in groups:
-        if (judged := judge_low(group)) is not None:
-            is_few = group.images is not None and group.images < FEW_IMAGES
-            few.setdefault(judged[0], []).append(is_few)
-    if sum(map(len, few.values())) < 2:
+    judged = [(found[0], one) for one in board.groups if (found := judge_low(one)) is not None]
+    if len(judged) < 2:
         return None
     parts = []
     for short in ("better", "worse", "not told apart", "too few seeds"):
-        if found := few.get(short):
-            note = f" ({sum(found)} on fewer than {FEW_IMAGES:,} test images)" if any(found) else ""
-            parts.append(f"{short} in {len(found)}{note}")
-    settings = sum(map(len, few.values()))
-    return f"against the usual rule, in {settings} settings: {', '.join(parts)}."
+        if groups := [group for name, group in judged if name == short]:
+            few = sum(map(_has_few_images, groups))
+            note = f" ({few} on fewer than {FEW_IMAGES:,} test images)" if few else ""
+            parts.append(f"{short} in {len(groups)}{note}")
+    measure = judged[0][1].measure
+    by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
+    return f"against the usual rule{by}, in {len(judged)} settings: {', '.join(parts)}."
+
+
+def _has_few_images(group: Group) -> bool:
+    # Of a measure of samples the number is of samples.
+    own = group.measure == BITS_PER_DIM
+    return own and group.images is not None and group.images < FEW_IMAGES
 
 
 def board_as_markdown(board: Board) -> str:

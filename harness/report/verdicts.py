@@ -92,7 +92,7 @@ def render_verdicts(
         after: A command that comes before any launch, if there is one.
     """
     parts: list[RenderableType] = []
-    if (tally := sum_up_low(results.board.groups)) is not None:
+    if (tally := sum_up_low(results.board)) is not None:
         parts += [Text(f"low {tally}"), Text()]
     for heading, verdicts in _sections(results):
         sets = dict.fromkeys(c.group.set_name for one in verdicts for c in one.claim.members)

@@ -206,8 +206,13 @@ def preparable_sets(place: Place) -> list[str]:
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
-    """Plan an expansion against a database; without one, everything is new."""
-    digests = known_digests(expansion, place)
+    """Plan an expansion against a database; without one, everything is new.
+
+    Raises UserError for a batch of more images than there are to train on.
+    """
+    manifests = _read_manifests(expansion, place)
+    _require_batches(expansion, manifests)
+    digests = {name: one.digest for name, one in manifests.items()}
     return _read_states(expansion, digests, _make_steps(expansion, digests), store)
 
 
@@ -419,32 +424,28 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
 
 
 def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
-    """Return the content hashes of those data sets of an expansion that are prepared, by name.
-
-    Raises UserError for a batch of more images than one of them has to train on.
-    """
-    known = {}
-    batches = _largest_batches(expansion)
-    for name in _set_names(expansion):
-        if (place.data / name / "manifest.json").exists():
-            manifest = data.load(name, place.data).manifest
-            known[name] = manifest.digest
-            if (batch := batches.get(name, 0)) > manifest.counts.train:
-                raise UserError(
-                    f"`optimization.batch` of {batch} is more than the {manifest.counts.train} "
-                    f"training images of {name}: give at most as many"
-                )
-    return known
+    """Return the content hashes of those data sets of an expansion that are prepared, by name."""
+    return {name: one.digest for name, one in _read_manifests(expansion, place).items()}
 
 
-def _largest_batches(expansion: Expansion) -> dict[str, int]:
-    largest: dict[str, int] = {}
+def _read_manifests(expansion: Expansion, place: Place) -> dict[str, data.Manifest]:
+    return {
+        name: data.load(name, place.data).manifest
+        for name in _set_names(expansion)
+        if (place.data / name / "manifest.json").exists()
+    }
+
+
+def _require_batches(expansion: Expansion, manifests: Mapping[str, data.Manifest]) -> None:
     trained: list[Trial | Pretraining] = [*expansion.trials]
     trained += (pretraining for pretraining, _ in expansion.pretrainings.values())
     for one in trained:
-        batch = one.recipe.optimization.batch
-        largest[one.set_name] = max(batch, largest.get(one.set_name, 0))
-    return largest
+        batch, manifest = one.recipe.optimization.batch, manifests.get(one.set_name)
+        if manifest is not None and batch > manifest.counts.train:
+            raise UserError(
+                f"`optimization.batch` of {batch} is more than the {manifest.counts.train} "
+                f"training images of {one.set_name}: give at most as many"
+            )
 
 
 def _is_done(job: Job | None) -> bool:

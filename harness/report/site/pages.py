@@ -473,9 +473,7 @@ class Site:
             **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
-            tally=board.sum_up_low(
-                part.group for page in self._board_pages for part in page if not part.start
-            ),
+            tally=board.sum_up_low(self._leaderboard),
             extent=self._extent,
         )
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report.board import judge_low
+from lcma.harness.report.board import judge_low, sum_up_low
 from lcma.harness.report.verdicts import (
     list_decisions,
     next_command,
@@ -539,6 +540,9 @@ def test_models_that_the_recipe_tells_apart_say_by_what():
         "low against the usual rule, in 2 settings: better in 2 (2 on fewer than 1,000 test "
         "images). "
     )
+    by_samples = replace(made.board, groups=[replace(g, measure="kid") for g in made.board.groups])
+    said = "against the usual rule by kid, in 2 settings: better in 2."
+    assert sum_up_low(by_samples) == said, "of samples no number of test images is known"
     low = [row for row in summarize_verdicts(made).rows if row[1] == "low-conventional"]
     assert sorted(row[2] for row in low) == [
         "realnvp tiny 250 masks=even-first",
