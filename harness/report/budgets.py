@@ -331,7 +331,7 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
         "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
     )
     yield (
-        "Times are device seconds, and images training images, means over seeds, each pretraining "
+        "Times are device seconds (GPU or CPU seconds), and images training images, means over seeds, each pretraining "
         "counted whole; saved: by sharing pretrainings, all seeds together."
     )
     yield (

@@ -70,7 +70,7 @@ class SeedResult:
     of no part, such as `seconds_per_step`, the measure itself; ``test`` is None then.
 
     Costs are those of the trial by itself, with a whole pretraining of its budget: device seconds
-    (GPU seconds, on a CPU wall-clock seconds) and training images; None where not known.
+    (GPU seconds, on a CPU CPU seconds) and training images; None where not known.
     """
 
     seed: int
@@ -483,9 +483,9 @@ class _CurveReader:
 
 
 def _device_seconds(cost: Record, prefix: str = "") -> float | None:
-    """Return GPU seconds, on a CPU wall-clock seconds."""
-    gpu, wall = cost.get(f"{prefix}gpu_seconds"), cost.get(f"{prefix}seconds")
-    return wall if gpu is None else gpu
+    """Return GPU seconds, on a CPU CPU seconds: what runs beside a training makes it wait, not work."""
+    gpu, cpu = cost.get(f"{prefix}gpu_seconds"), cost.get(f"{prefix}cpu_seconds")
+    return cpu if gpu is None else gpu
 
 
 def _batch_size(body: str) -> int | None:

@@ -15,7 +15,7 @@ from lcma.sweeps.tuning import UNITS, Tune
 
 @dataclass(frozen=True)
 class BudgetCost:
-    """Cost of one budget in device seconds and in images, a mean over its seeds.
+    """Cost of one budget in device seconds (GPU or CPU seconds) and in images, a mean over its seeds.
 
     ``pretraining`` is by itself up to the budget, as if no other trial used it.
     """
@@ -82,9 +82,10 @@ def measure_cost(store: Store, trials: Sequence[Trial], digest: str) -> BudgetCo
     seconds, pretraining = 0.0, 0.0
     for row in frame.to_dict("records"):
         on_gpu = not _is_missing(row["gpu_seconds"])
-        seconds += _number(row["gpu_seconds" if on_gpu else "seconds"])
+        seconds += _number(row["gpu_seconds" if on_gpu else "cpu_seconds"])
         on_gpu = not _is_missing(row["pretraining_gpu_seconds"])
-        pretraining += _number(row["pretraining_gpu_seconds" if on_gpu else "pretraining_seconds"])
+        kind = "gpu" if on_gpu else "cpu"
+        pretraining += _number(row[f"pretraining_{kind}_seconds"])
     n = len(trials)
     return BudgetCost(pretraining / n, seconds / n, *count_images(trials[0]))
 

@@ -99,6 +99,7 @@ def test_seconds_of_two_kinds_of_device_are_not_compared(lcma: Any, in_tmp: Path
     assert "2 kinds of device" in " ".join(lcma("pareto", "--db", found.url)[1].split())
 
 
+@pytest.mark.integration
 def test_names_of_many_budgets_do_not_cover_one_another(
     lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,11 +149,11 @@ def test_programs_get_every_number(world: str, lcma: Any) -> None:
             np.mean([curve(row["budget"], seed) for seed in SEEDS])
         )
         # Each segment took a minute; by itself a pretraining is all of them.
-        assert row["pretraining_seconds"] == pytest.approx(COST.seconds * (k + 1))
-        assert row["seconds"] == pytest.approx(COST.seconds * (k + 2))
+        assert row["pretraining_seconds"] == pytest.approx(COST.cpu_seconds * (k + 1))
+        assert row["seconds"] == pytest.approx(COST.cpu_seconds * (k + 2))
         assert row["images"] == BATCH * (STEPS + row["budget"])
         readers = 2 if row["budget"] == 1000 else 1  # HH reads the longest maps too
-        saved = len(SEEDS) * COST.seconds * (readers * (k + 1) - 1)
+        saved = len(SEEDS) * COST.cpu_seconds * (readers * (k + 1) - 1)
         assert row["saved"] == pytest.approx(saved)
     conventional = low["conventional"]
     assert conventional["holdout"] == pytest.approx(4.02 + 0.1 * np.mean(SEEDS))
@@ -168,6 +169,7 @@ def test_programs_get_every_number(world: str, lcma: Any) -> None:
     assert "--budget" in found["HH"]["sentences"][0]
 
 
+@pytest.mark.integration
 def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LCMA_DB", known)
     with monkeypatch.context() as patch:  # not drawn, which takes longest
@@ -257,6 +259,7 @@ def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) ->
     assert picture.suffix == ".png"
 
 
+@pytest.mark.integration
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
     known: str, lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
