@@ -6,12 +6,13 @@ BIN = .venv/bin
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: benchmark benchmark-database demo docs findings fuzz install test test-all test-gpu check lint types layers format clean gpu-half-hour help
+.PHONY: benchmark benchmark-database demo docs findings fuzz install test test-integration test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
 	@echo "make install   only install, into .venv"
 	@echo "make test      install, then run the tests"
+	@echo "make test-integration  the rest of what CI runs: clusters, a browser, studies, kills"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
 	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"
@@ -31,7 +32,10 @@ demo: .venv/installed
 	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not slow and not gpu"
+	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not integration and not slow and not gpu"
+
+test-integration: .venv/installed-dev
+	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "integration and not slow and not gpu"
 
 test-all: .venv/installed-dev
 	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not gpu"

@@ -47,6 +47,7 @@ def test_a_race_loses_nothing_and_commits_once_a_change(
     assert run["commits"] == commits * run["lifecycles"]
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_database_made_at_once_is_as_the_store_would_have_made_it(site: Site) -> None:
     url, _ = made(site, 2000, maps=False)

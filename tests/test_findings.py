@@ -127,6 +127,7 @@ def test_pages_are_alike_where_their_numbers_are(other: str, alike: bool) -> Non
     assert findings.is_alike(page, other, exact=True) is (page == other)
 
 
+@pytest.mark.integration
 def test_the_pages_of_this_repository_have_the_numbers_of_the_reference() -> None:
     if findings.has_made(ROOT):
         with connect("reference") as store:

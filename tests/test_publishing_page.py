@@ -40,6 +40,7 @@ def test_it_deploys_what_it_exports_by_actions_of_a_fixed_major_version(workflow
             assert extra in project["optional-dependencies"]
 
 
+@pytest.mark.integration
 def test_what_it_runs_makes_the_folder_that_it_uploads(workflow, in_tmp: Path) -> None:
     (job,) = workflow["jobs"].values()
     (file,) = [one for one in workflow["on"]["push"]["paths"] if one.endswith(".xz")]

@@ -104,6 +104,7 @@ def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any])
             lcma.verdicts("lcma.db", **more)
 
 
+@pytest.mark.integration
 def test_budgets_are_those_of_the_command(
     notebook: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -173,6 +174,7 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
             lcma.results("lcma.db", **given)
 
 
+@pytest.mark.integration
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
     seen, report = notebook["seen"], notebook["report"]
     ended = [one for one in seen if one.message.startswith("done ")]

@@ -13,6 +13,8 @@ import pytest
 
 from lcma.harness.version import read_code_version, read_commit
 
+pytestmark = pytest.mark.integration
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("harness", "models", "sweeps", "db", "evidence")
 

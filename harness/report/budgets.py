@@ -331,8 +331,8 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
         "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
     )
     yield (
-        "Times are device seconds (GPU or CPU seconds), and images training images, means over seeds, each pretraining "
-        "counted whole; saved: by sharing pretrainings, all seeds together."
+        "Times are device seconds (GPU or CPU seconds), and images training images, means over "
+        "seeds, each pretraining counted whole; saved: by sharing pretrainings, all seeds together."
     )
     yield (
         f"front: no row is at most as costly in {curve.cost} and as "

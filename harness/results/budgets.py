@@ -483,7 +483,7 @@ class _CurveReader:
 
 
 def _device_seconds(cost: Record, prefix: str = "") -> float | None:
-    """Return GPU seconds, on a CPU CPU seconds: what runs beside a training makes it wait, not work."""
+    """Return GPU seconds, on a CPU its own: wall-clock time is also that of what runs beside."""
     gpu, cpu = cost.get(f"{prefix}gpu_seconds"), cost.get(f"{prefix}cpu_seconds")
     return cpu if gpu is None else gpu
 

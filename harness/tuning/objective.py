@@ -15,7 +15,7 @@ from lcma.sweeps.tuning import UNITS, Tune
 
 @dataclass(frozen=True)
 class BudgetCost:
-    """Cost of one budget in device seconds (GPU or CPU seconds) and in images, a mean over its seeds.
+    """Cost of one budget in GPU or CPU seconds and in images, a mean over its seeds.
 
     ``pretraining`` is by itself up to the budget, as if no other trial used it.
     """

@@ -39,6 +39,7 @@ def write(path: str, ready: Any, stop: Any) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.integration
 def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, stop = context.Event(), context.Event()

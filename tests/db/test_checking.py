@@ -240,6 +240,7 @@ WRONG = {
 }
 
 
+@pytest.mark.integration
 def test_a_value_of_another_type_is_a_finding_in_sqlite(filled_path: Path, tmp_path: Path) -> None:
     """Alone in its row, so that what computes with it would end in an error."""
     for table, column, value in ((t, c, v) for t in WRONG for c, v in WRONG[t].items()):

@@ -30,6 +30,7 @@ BETWEEN_ENGINES = pytest.mark.slow_on("sqlite-into-sqlite", "postgresql-into")
 """In a short run a file is merged into a server."""
 
 
+@pytest.mark.integration
 @BETWEEN_ENGINES
 def test_what_one_site_has_comes_over_whole_and_once(
     sites: Sites, engines: tuple[Engine, Engine]
@@ -108,6 +109,7 @@ TWICE = [
 """Two sites do the same, know of each other, and do some of it anew."""
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "engines",
     [
@@ -151,6 +153,7 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     hold()
 
 
+@pytest.mark.integration
 @BETWEEN_ENGINES
 def test_of_work_done_twice_the_first_is_current_and_other_numbers_are_named(
     sites: Sites, engines: tuple[Engine, Engine]

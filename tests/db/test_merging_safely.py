@@ -35,6 +35,7 @@ from tests.db.sites import Launches, Sites, agreed, board, known, merged
 from tests.db.test_bad_input import listing
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
@@ -206,6 +207,7 @@ def test_a_file_is_not_merged_with_itself(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.integration
 def test_a_server_s_database_is_not_merged_with_itself(
     sites: Sites, postgres: Any, tmp_path: Path
 ) -> None:
@@ -380,6 +382,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.integration
 def test_a_target_whose_disk_fills_up_stays_sound(sites: Sites) -> None:
     source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "empty")
     sweeps = tuple(db.Sweep(id=str(i), name="x" * 1000, spec="{}") for i in range(5000))

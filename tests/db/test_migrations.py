@@ -40,6 +40,7 @@ def test_drift_is_found(empty_url: str, change: str) -> None:
     assert drift(empty_url)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_views_are_made_anew_and_rows_stay(filled_url: str) -> None:
     before, rows = objects(filled_url), db.connect(filled_url).results()

@@ -67,6 +67,7 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
     assert states(new_place) == ["COMPLETE", "FAIL", "RUNNING"]
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_an_upgrade_leaves_a_study_alone(filled_url: str) -> None:
     """Also with a loose end: Optuna has SQLite hold no references, and may leave some behind."""

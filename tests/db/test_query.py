@@ -237,6 +237,7 @@ print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
 """
 
 
+@pytest.mark.integration
 def test_a_row_of_many_long_values_takes_no_gigabyte(filled_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WIDE, f"sqlite:///{filled_path}"], capture_output=True, text=True
@@ -256,6 +257,7 @@ def test_a_long_value_beside_others_is_read(filled: Any) -> None:
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
+@pytest.mark.integration
 def test_an_interrupt_stops_the_query(filled: Any) -> None:
     """As Ctrl-C does, wherever it hits; the next query is none the worse for it."""
     for seconds in (0.2, 0.3):

@@ -47,6 +47,7 @@ def claim_now(world: World, job_id: str, owner: str) -> Any:
     )
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_6_processes_make_one_database(new_place: str) -> None:
     def work(index: int) -> None:
@@ -77,6 +78,7 @@ with store.database.reader().connect() as connection:
 """
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_process_that_looks_at_a_database_again_keeps_its_hold_on_it(store: Any) -> None:
     """One that leaves does not take itself for the last, and removes no log that is in use."""
@@ -126,6 +128,7 @@ def test_4_processes_upgrade_one_database(filled_url: str) -> None:
         assert len(list(folder.glob("*.schema-*"))) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 @pytest.mark.parametrize("workers", [pytest.param(64, marks=pytest.mark.slow), 12])
 def test_workers_do_twice_as_many_jobs_once_each(world: Any, workers: int) -> None:

@@ -52,6 +52,7 @@ def test_a_fresh_job_is_pending(world: Any) -> None:
     assert world.store.job("no such job") is None
 
 
+@pytest.mark.integration
 def test_thousands_of_jobs_are_read_at_once(world: Any) -> None:
     ids = [*world.trials, *(f"unknown {i}" for i in range(40_000)), *world.segments]
     assert set(world.store.jobs(ids)) == {*world.trials, *world.segments}
@@ -414,6 +415,7 @@ def test_a_store_opened_by_its_url_is_the_same(new_world: Callable[[], Any]) -> 
     assert len(db.connect(world.store.url, create=False).results()) == 1
 
 
+@pytest.mark.integration
 def test_importing_db_is_light() -> None:
     code = (
         "import sys, db; print([m for m in ('pandas', 'alembic', 'torch', 'ray') "

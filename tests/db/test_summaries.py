@@ -105,6 +105,7 @@ class Seeds:
             self.evaluate(seed)  # some for the second time, which changes nothing
 
 
+@pytest.mark.integration
 def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
     new_store: Callable[[str], db.Store],
 ) -> None:
@@ -169,6 +170,7 @@ def test_one_seed_has_no_deviation() -> None:
     assert (found["mean"], found["deviation"], found["standard_error"]) == (3.5, None, None)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: Any) -> None:
     seeds = 24

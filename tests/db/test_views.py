@@ -599,6 +599,7 @@ def test_trials_and_their_jobs_are_all_in_the_crowd(full: Told) -> None:
     assert len(JOBS) == len(TRIALS) + len(OF_FACES)
 
 
+@pytest.mark.integration
 def test_duckdb_reads_every_view_of_the_file(both: dict[str, Told]) -> None:
     path = both["sqlite"].store.database.name
     (extension,) = Path(duckdb_extension_sqlite_scanner.__file__).parent.glob(

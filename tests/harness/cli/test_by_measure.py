@@ -166,6 +166,7 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma) -> No
     assert "bits/dim" not in said.lower()
 
 
+@pytest.mark.integration
 def test_curves_end_in_a_measure(world, lcma) -> None:
     (found,) = json.loads(lcma("curves", "--by", "shine", "--json")[1])
     assert (found["measure"], found["unit"], found["direction"]) == ("shine", "levels", "higher")
@@ -179,6 +180,7 @@ def test_curves_end_in_a_measure(world, lcma) -> None:
     assert "ends" not in json.loads(lcma("curves", "--json")[1])[0]
 
 
+@pytest.mark.integration
 def test_effects_and_site_name_the_measure(world, lcma) -> None:
     said = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
     assert "Effect: shine of the words with L" in said

@@ -546,6 +546,7 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
 
 
+@pytest.mark.integration
 @LAUNCHED
 def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
     capsys, launched: Place, in_tmp: Path, monkeypatch: pytest.MonkeyPatch

@@ -300,6 +300,7 @@ def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     assert not (in_tmp / "lcma-pictures").exists()
 
 
+@pytest.mark.integration
 def test_of_many_it_says_what_is_left_out(
     lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed
     assert planned.dump() == before
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
     """Of an attempt that ends while another process looks, and of one whose node is dead."""

@@ -376,6 +376,7 @@ def test_the_first_database_with_a_spread_is_taken(earlier: Earlier, tmp_path: P
     assert sources() == {other.name}
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_the_reference_says_what_the_own_database_does_not(
     earlier: Earlier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -241,6 +241,7 @@ def terminal(in_tmp: Path) -> Iterator[Callable[..., Terminal]]:
         one.close()
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_the_prompt_on_a_terminal(
     terminal: Callable[..., Terminal], url: str, in_tmp: Path
@@ -284,6 +285,7 @@ def test_no_prompt_where_there_is_nothing_to_ask(
     assert list(in_tmp.iterdir()) == []
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
     version = make_older(url)

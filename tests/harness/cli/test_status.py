@@ -70,6 +70,7 @@ def test_what_runs_in_a_stack_names_it(planned: World, typed: Typed) -> None:
     assert {job["stack_id"] for job in running} == {None, "0123456789abcdef"}
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
     with watching(stdout=subprocess.PIPE) as watch:
@@ -95,6 +96,7 @@ def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -
     assert "its pretraining failed" in out
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: Typed) -> None:
     outer, inner = pty.openpty()

@@ -34,6 +34,7 @@ def lcma(capsys: pytest.CaptureFixture[str]):
     return lcma
 
 
+@pytest.mark.integration
 def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> None:
     code, out, _ = lcma("show", "photos8")
     assert code == 0

@@ -526,7 +526,7 @@ def test_hostile_archives_are_refused(
     tmp_path: Path, batches: Path, refused: Refused, kind: str
 ) -> None:
     file, root = tmp_path / "cifar-10-python.tar.gz", tmp_path / "root"
-    with tarfile.open(file, "w:gz") as archive:
+    with tarfile.open(file, "w:gz", compresslevel=1) as archive:
         if kind != "no batch":
             archive.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
         info = tarfile.TarInfo("../evil" if kind == "traversal" else "more")

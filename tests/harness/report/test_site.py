@@ -750,6 +750,7 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     assert sum(page.read_bytes().count(b"<tr data-name") for page in boards) == cells
 
 
+@pytest.mark.integration
 def test_a_list_that_is_long_has_pages(tmp_path) -> None:
     """1,000 trials of one recipe, whose body says nothing; 8 budget curves, ten that failed."""
     url, _ = made(Files(tmp_path), 1000)
@@ -805,6 +806,7 @@ def test_what_a_site_cannot_do_is_said(filler, tmp_path, capsys, more, word) -> 
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.integration
 def test_without_the_extra_it_says_what_to_install(filled, tmp_path) -> None:
     code = """
 import sys

@@ -27,6 +27,7 @@ CHROMIUM = next(
 )
 
 pytestmark = [
+    pytest.mark.integration,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
     pytest.mark.xdist_group("site"),
 ]

@@ -27,7 +27,7 @@ from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import Machines
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
 
 
 def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> None:

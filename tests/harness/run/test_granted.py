@@ -20,6 +20,8 @@ from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Told
 
+pytestmark = pytest.mark.integration
+
 RULE = '''
 import json
 import os

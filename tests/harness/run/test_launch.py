@@ -199,6 +199,7 @@ def _diverging(node):
     return dataclasses.replace(node, work=dataclasses.replace(node.work, pretraining=changed))
 
 
+@pytest.mark.integration
 def test_what_another_launch_holds_is_waited_for(registered) -> None:
     """Two launches of one sweep at once: every job is run once."""
     store, nodes = registered()

@@ -101,6 +101,7 @@ def results(store: db.Store) -> list[Any]:
     return store.results()[names].sort_values("trial_id").to_dict("records")
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("sleepy_steps", "spools")
 @pytest.mark.parametrize(
     ("limit", "stacked"),
@@ -166,6 +167,7 @@ class Stopper(Told):
         self.ended.append(report.ending)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("sleepy_steps", "spools")
 def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> None:
     """It keeps its checkpoint, and the launch goes on with the others."""

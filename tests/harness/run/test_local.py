@@ -136,6 +136,7 @@ def test_a_worker_is_as_if_this_process_had_started_it_now(
     assert len(set(drawn)) == 4, "numpy's own generator is not the same in all"
 
 
+@pytest.mark.integration
 def test_workers_are_copies_of_a_server_after_ray_was_imported_too(
     telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_server_that_dies_is_started_again(telling: Any, tmp_path: Path) -> No
     executor.close(kill=True)
 
 
+@pytest.mark.integration
 def test_nothing_outlives_a_killed_driver_and_no_module_of_its_folder_is_taken(
     telling: Any, tmp_path: Path
 ) -> None:

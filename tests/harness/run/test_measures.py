@@ -221,6 +221,7 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> N
         plugins.load_file(path)
 
 
+@pytest.mark.integration
 def test_a_study_tunes_by_it(capsys, tmp_path, few_photos_root, monkeypatch) -> None:
     """By values on the holdout part; more is better is turned round for Optuna."""
     monkeypatch.chdir(tmp_path)
@@ -312,6 +313,7 @@ def later(launched: Path, tmp_path: Path) -> tuple[str, Path]:
     return url, tmp_path / "later.yaml"
 
 
+@pytest.mark.integration
 def test_trials_from_before_a_measure_have_it_from_their_weights(
     launched: Path, later: tuple[str, Path], few_photos_root: Path, capsys
 ) -> None:
@@ -418,6 +420,7 @@ def test_a_database_that_is_away_is_asked_once(
     assert err.splitlines()[-1] == "lcma: the database is away"
 
 
+@pytest.mark.integration
 def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
     later: tuple[str, Path], tmp_path: Path, few_photos_root: Path, capsys
 ) -> None:

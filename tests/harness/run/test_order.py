@@ -12,6 +12,8 @@ from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Work
 from tests.harness.run.conftest import Inline, Told
 
+pytestmark = pytest.mark.integration
+
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 SHORT = {"recipe": {"training": {"steps": 2}}}
 

@@ -95,6 +95,7 @@ def end_leases(url: str, now: float) -> None:
         assert connection.execute(ended, {"ended": now - 1.0}).rowcount == 1
 
 
+@pytest.mark.integration
 def test_a_training_outlives_its_lease_without_the_database(
     database, one_trial, undisturbed, at_step, spools
 ) -> None:
@@ -368,6 +369,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     assert len(store.attempts()) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("behind")
 @pytest.mark.parametrize("ahead", [86400.0, -86400.0], ids=["ahead", "behind"])
 def test_a_launch_whose_clock_is_wrong_waits_for_a_live_worker(
@@ -414,6 +416,7 @@ def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back(
     assert re.fullmatch(r"the database is back after \d+ s", second)
 
 
+@pytest.mark.integration
 def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     server, one_trial, tmp_path
 ) -> None:
@@ -443,6 +446,7 @@ def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
     assert all("\n" not in why for why in display.whys)
 
 
+@pytest.mark.integration
 def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
     small_disk, one_trial, undisturbed, at_step
 ) -> None:
@@ -496,6 +500,7 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
     undisturbed(store, work.job_id)
 
 
+@pytest.mark.integration
 def test_a_launch_reports_the_full_disk_of_its_database(small_disk, one_trial, monkeypatch) -> None:
     """Though it can read all that it wants to."""
     monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.1)
@@ -519,6 +524,7 @@ def test_a_launch_reports_the_full_disk_of_its_database(small_disk, one_trial, m
     assert store.attempts().outcome.tolist() == ["done"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.slow_on("from the start")
 @pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])

@@ -79,6 +79,7 @@ class Killed(SystemExit):
     """Takes a node away."""
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("local")
 def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatch) -> None:
     """All that the first had on its own disks is gone with it."""

@@ -206,6 +206,7 @@ TOO_SHORT = 1e-9
 """Hours that are over when an attempt has begun."""
 
 
+@pytest.mark.integration
 def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     one_trial: Any, tmp_path: Path
 ) -> None:

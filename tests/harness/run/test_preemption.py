@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from tests.harness.run.conftest import Told
@@ -25,6 +27,7 @@ class Ending(Told):
                 os.kill(job.pid, signal.SIGTERM)
 
 
+@pytest.mark.integration
 def test_sigterm_ends_an_attempt_as_preempted_with_a_checkpoint(
     one_trial: Callable[..., Any], tmp_path: Path
 ) -> None:

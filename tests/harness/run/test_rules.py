@@ -85,6 +85,7 @@ def same_masks(kept: list[Any], tables: list[SplitTable]) -> bool:
 # The data alone
 
 
+@pytest.mark.integration
 def test_one_job_measures_the_data_for_all_flows_and_seeds(registered: Registered) -> None:
     change = {"seeds": [0, 1], "matrix": {"budget": []}}
     store, nodes = registered(sweep_of(["variance-low", "precision-high"], **change))
@@ -211,6 +212,7 @@ def die_at(monkeypatch: pytest.MonkeyPatch, work: Work, step: int) -> None:
     time.sleep(0.3)
 
 
+@pytest.mark.integration
 def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
     registered: Registered, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +388,7 @@ def typed(capsys: Any, *arguments: str, code: int = 0) -> tuple[str, str]:
     return printed.out, printed.err
 
 
+@pytest.mark.integration
 def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     online: dict[str, list[Work]], tmp_path: Path, capsys: Any
 ) -> None:
@@ -479,6 +482,7 @@ def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> N
     assert store.artifacts(node.work.job_id) == []
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("[self]", "precision-low")
 @pytest.mark.parametrize("factorization", ["online", "self", "precision-low"])
 def test_a_trial_of_these_rules_is_verified(

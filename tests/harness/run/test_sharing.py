@@ -51,6 +51,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     "second", [pytest.param([300], marks=pytest.mark.slow), [200, 300]], ids=str

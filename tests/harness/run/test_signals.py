@@ -46,6 +46,7 @@ class Signalled(Told):
                 raise_in_callback(self.number)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
     one_trial: Callable[..., Any], tmp_path: Path, number: int

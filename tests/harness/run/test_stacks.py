@@ -130,6 +130,7 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: St
     assert all(store.artifacts(work.job_id) for work in works)
 
 
+@pytest.mark.integration
 def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a device whose sums depend on how many rows there are."""
     monkeypatch.setattr("lcma.harness.train.stack._EQUAL_TO_FOURS", {})
@@ -144,6 +145,7 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
     assert all(log.count(line) == 1 for log in attempts.log)
 
 
+@pytest.mark.integration
 def test_members_that_stand_at_different_steps_are_trained_apart(
     stacked: Stacked, undisturbed: tuple[db.Store, Works], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_rungs_end_members_and_others_go_on(stacked: Stacked) -> None:
     assert endings(run_works([replace(works[0], rung=10)])) == ["pruned"]
 
 
+@pytest.mark.integration
 def test_a_member_that_diverges_leaves_the_others(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ def test_a_member_that_diverges_leaves_the_others(
     assert "not finite at step 5" in reports[1].message
 
 
+@pytest.mark.integration
 def test_a_member_whose_job_is_taken_away_leaves_the_others(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +225,7 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     assert store.job(works[2].job_id).state == "pending"
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_stack_trains_on_while_its_database_is_unreachable(
     stacked: Stacked, database: Any, monkeypatch: pytest.MonkeyPatch
@@ -389,6 +394,7 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
     assert outcomes(store) == ["crowded", "crowded", "oom"]
 
 
+@pytest.mark.integration
 def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPatch) -> None:
     store, works = stacked(seeds=2, matrix={"factorization": "rows"})
 

@@ -16,7 +16,7 @@ from lcma.harness.selftest import campaign, sweep
 from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
 
-pytestmark = pytest.mark.xdist_group("selftest")
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("selftest")]
 
 LCMA = [sys.executable, "-m", "lcma"]
 

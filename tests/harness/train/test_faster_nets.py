@@ -122,6 +122,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
     assert found[True] == {torch.float32}
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("glow-{'autocast': 'bfloat16', 'compile': True}")
 @pytest.mark.parametrize("fast", FAST, ids=str)
 @pytest.mark.parametrize("flow", FLOWS)
@@ -171,6 +172,7 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> 
         assert torch.equal(flow_.decode(z), x)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_bfloat16_and_compilation_change_a_step_by_their_rounding(

@@ -162,6 +162,7 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
     assert all(sorted(table) == list(range(len(table))) for table in after)
 
 
+@pytest.mark.integration
 def test_tables_are_found_and_changed_by_recorded_steps_too() -> None:
     found = []
     for unrecorded in (3, 50):

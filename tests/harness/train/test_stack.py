@@ -253,6 +253,7 @@ def train(members: Sequence[Watched], until: int) -> None:
     train_stack([watched.member for watched in members], until, leave)
 
 
+@pytest.mark.integration
 def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> None:
     asked = recipe(select="best", holdout_every=10)
     undisturbed = company(tmp_path / "undisturbed", asked, range(6))
@@ -309,6 +310,7 @@ def test_members_begin_at_one_step(tmp_path: Path) -> None:
         train(members, 20)
 
 
+@pytest.mark.integration
 def test_a_checkpoint_of_a_member_holds_no_other(tmp_path: Path) -> None:
     few, many = (company(tmp_path / str(n), recipe(), range(n)) for n in (1, 6))
     for members in (few, many):

@@ -127,6 +127,7 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
     assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
 
+@pytest.mark.integration
 def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone: History) -> None:
     shared = tuning(SEARCH)
     one, other = of(shared), of(shared)
@@ -140,6 +141,7 @@ def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone:
     assert history(shared) == left_alone
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("after-ask", "before-report", "before-tell", "before-ask", "after-report")
 @pytest.mark.parametrize("name", ["ask", "report", "tell"])
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -175,6 +177,7 @@ def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(trained: Tun
 CONVENTIONAL = ("checkerboard-even",)
 
 
+@pytest.mark.integration
 def test_several_tasks_at_once_are_the_same_search(tuning: Make, trained: Tuning) -> None:
     four = tuning({"tune": SEARCH["tune"] | {"parallel": 4}})
     four.run(parallel=4)
@@ -202,6 +205,7 @@ def test_on_ray_tune_it_is_the_same_search(tuning: Make) -> None:
     assert ray.bits() == local.bits()
 
 
+@pytest.mark.integration
 def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
     tuned = tuning(SEARCH | {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
     assert tuned.run().baseline_lost.startswith("diverged: ")

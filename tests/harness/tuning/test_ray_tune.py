@@ -11,7 +11,7 @@ from lcma.harness.run.cluster import RayExecutor
 from lcma.sweeps.spec import Resources
 from tests.harness.tuning.conftest import POINTS, Tuning
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 Make = Callable[..., Tuning]
 STOP = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3}

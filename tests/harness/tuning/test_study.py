@@ -74,6 +74,7 @@ LONG = {"low": 10, "high": 200}
 """A range of 10 budgets with 0, for studies that train nothing."""
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("sampler", "parallel"), [("tpe", 2), ("gp", 1), ("grid", 2)])
 @pytest.mark.slow_on("postgresql", "gp", "grid")
 def test_tuners_that_share_a_study_and_die_ask_for_each_budget_once(
@@ -105,6 +106,7 @@ def test_a_budget_whose_trial_was_stopped_early_is_not_asked_for_again(tuning: M
     assert sorted(row[1] for row in tuned.history()) == list(POINTS)
 
 
+@pytest.mark.integration
 def test_a_failed_budget_is_asked_for_again_once_its_jobs_were_put_back(tuning: Make) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
     tuned = tuning(change)
@@ -122,6 +124,7 @@ def test_a_failed_budget_is_asked_for_again_once_its_jobs_were_put_back(tuning: 
     assert {row[2] for row in tuned.history()} == {"FAIL"}
 
 
+@pytest.mark.integration
 def test_what_a_study_has_run_is_served_to_a_sweep_and_the_other_way_round(tuning: Make) -> None:
     spec = a_sweep({"factorization": ["conventional", "low"], "budget": [0, 20]})
     tuned = tuning({"tune": {"sampler": "grid", "trials": 4}})
@@ -152,6 +155,7 @@ def launched(tuned: Tuning, spec: specs.Spec) -> None:
     assert len(Launch(store, nodes, Inline(), Told()).run().with_ending("done")) == len(nodes)
 
 
+@pytest.mark.integration
 def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(served: Make) -> None:
     tuned = served({"tune": {"cost_weight": 50.0}})
     tuned.run()
@@ -186,6 +190,7 @@ def test_two_objectives(served: Make) -> None:
     assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("pruner", ["median", pytest.param("halving", marks=pytest.mark.slow)])
 def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
@@ -217,6 +222,7 @@ def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
     assert check_integrity(db.locate(tuned.place.db)).findings == ()
 
 
+@pytest.mark.integration
 def test_rungs_disturb_nothing(tuning: Make) -> None:
     """With the best weights by holdout chosen on the way, and looks at other steps than rungs."""
     best = {"training": {"steps": 30, "ema": 0.9, "select": "best", "holdout_every": 20}}
@@ -235,6 +241,7 @@ def test_rungs_disturb_nothing(tuning: Make) -> None:
     assert told[0] == told[1] != ()
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     tuned = on_each({"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
@@ -248,6 +255,7 @@ def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     assert len(trials) == len(POINTS)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_two_tuners_on_one_study(on_each: Make) -> None:
     tuned = on_each({"tune": {"trials": 6, "parallel": 2}})
@@ -273,6 +281,7 @@ def test_two_tuners_on_one_study(on_each: Make) -> None:
     assert tuned.steps("trial") == STEPS * (1 + len(POINTS))
 
 
+@pytest.mark.integration
 def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
     tuned = served({"tune": {"trials": 2}})
     tuned.run()
@@ -289,6 +298,7 @@ def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
     assert len(tuned.history()) == 3
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     "limit",
@@ -329,6 +339,7 @@ def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
     assert tuned.bits().items() <= undisturbed.bits().items()
 
 
+@pytest.mark.integration
 def test_no_limit_is_said_of_a_study_that_is_complete(served: Make) -> None:
     tuned = served()
     tuned.run()
@@ -350,6 +361,7 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     assert len(tuned.history()) == 2
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )

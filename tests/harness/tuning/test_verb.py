@@ -68,6 +68,7 @@ def here(folder: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
+@pytest.mark.integration
 def test_the_verb_tunes_tells_and_goes_on(
     folder: Path, few_root: Path, here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_the_verb_tunes_tells_and_goes_on(
     assert "a study 'tuned' of another spec" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_the_verb_searches_patterns_and_says_how_to_judge_them(
     here: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_driver_killed_at_any_time_goes_on(
     assert killed.bits() == alone.bits()
 
 
+@pytest.mark.integration
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize(
