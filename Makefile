@@ -3,6 +3,8 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN = .venv/bin
+# Python compiles the modules that are imported; pip would compile all, half of its time.
+PIP_INSTALL = $(BIN)/python -m pip install --no-compile
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -86,20 +88,20 @@ $(BIN)/python:
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing lcma and PyTorch into .venv: some minutes"
-	$(BIN)/python -m pip install -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
+	$(PIP_INSTALL) -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: .venv/installed
 	@echo "installing what the tests need: a minute or two"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
+	$(PIP_INSTALL) --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-docs: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]' $(PIP_ARGS)
+	$(PIP_INSTALL) --quiet -c constraints.txt -e '.[docs]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-benchmarks: .venv/installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]' $(PIP_ARGS)
+	$(PIP_INSTALL) --quiet -c constraints.txt -e '.[benchmarks]' $(PIP_ARGS)
 	@touch $@
 
 clean:
