@@ -98,6 +98,7 @@ def test_a_copy_stands_beside_the_database_by_default(filled_path: Path) -> None
     assert len(db.connect(str(copy), create=False).results()) == 3
 
 
+@pytest.mark.integration
 def test_the_command_that_copies_a_server_s_database_leads_there_without_a_password(
     postgres_templates: Any, postgres: Any, tmp_path: Path
 ) -> None:

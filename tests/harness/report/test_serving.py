@@ -365,6 +365,7 @@ def test_a_port_that_is_taken_is_said(server, filled, capsys) -> None:
     assert "give another --port" in capsys.readouterr().err
 
 
+@pytest.mark.integration
 def test_the_verb_serves_until_it_is_interrupted(filled) -> None:
     code = "import sys; from lcma.harness.cli.main import main; main(['serve', '--port', '0'])"
     process = subprocess.Popen(

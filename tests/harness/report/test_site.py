@@ -740,6 +740,7 @@ def test_sqlite_for_the_browser_is_the_published_file_with_its_licence() -> None
     assert "Permission is hereby granted, free of charge" in (folder / "LICENSE").read_text()
 
 
+@pytest.mark.integration
 def test_a_database_of_many_cells_is_paginated(large_site) -> None:
     url, out = large_site
     boards = [p for p in out.iterdir() if re.fullmatch(r"index(-\d+)?\.html", p.name)]

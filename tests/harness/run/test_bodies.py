@@ -316,6 +316,7 @@ MAP_OPTIONS = [
 ]
 
 
+@pytest.mark.integration
 def test_every_map_option_is_carried_out(registered) -> None:
     """Each gives the map that it says, and the table that the trained flow then has."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}

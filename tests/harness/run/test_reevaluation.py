@@ -436,6 +436,7 @@ def test_trials_without_weights_are_one_line(measured) -> None:
     assert "left no weights" in err
 
 
+@pytest.mark.integration
 def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> None:
     code, out, err = measured.measure("kid", "--samples=20", "--json")
     assert (code, err) == (0, "")

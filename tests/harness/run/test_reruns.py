@@ -102,6 +102,7 @@ def anywhere(place: Place, new_url: Callable[[Stage], str], request: pytest.Fixt
     return runs
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> None:
     runs = anywhere

@@ -332,6 +332,7 @@ def online(online_once: Path, tmp_path: Path, photos_root: Path) -> dict[str, li
     return plan_online(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root))
 
 
+@pytest.mark.integration
 def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]]) -> None:
     work = online["online"][0]
     store = db.connect(work.place.db)
@@ -495,6 +496,7 @@ def test_a_trial_of_these_rules_is_verified(
     assert verified.verification.equal
 
 
+@pytest.mark.integration
 def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) -> None:
     rules = [
         "conventional",

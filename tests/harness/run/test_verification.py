@@ -64,6 +64,7 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
     return {name: store.sql(f"SELECT * FROM {name}").to_dict("records") for name in tables}
 
 
+@pytest.mark.integration
 def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
     before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []

@@ -258,6 +258,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return found
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("[40]")
 @pytest.mark.parametrize("stop_at", [30, 40])
 def test_resumed_across_a_change_it_ends_with_the_same_bits(

@@ -154,6 +154,7 @@ def test_killed_at_a_moment_it_goes_on(
     assert history(killed) == left_alone
 
 
+@pytest.mark.integration
 def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(trained: Tuning) -> None:
     tuned = trained
     found = read_patterns(tuned.store, tuned.target, tuned.digest)
