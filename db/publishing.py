@@ -194,6 +194,9 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
     segments = defaultdict[tuple[str, str], list[sa.Row[Any]]](list)
     for one in connection.execute(sa.select(jobs).where(jobs.c.kind == "pretraining")):
         segments[one.pretraining_id, one.data_digest].append(one)
+    reported = attempts.c.protocol.is_(None), attempts.c.seconds.is_not(None)
+    began = sa.select(attempts.c.job_id, sa.func.min(attempts.c.first_step)).where(*reported)
+    starts = dict(connection.execute(began.group_by(attempts.c.job_id)).tuples().all())
     chosen, maps, unfinished = set[str](), set[tuple[str, str, int, str | None]](), 0
     for one in connection.execute(query):
         on_the_way = [
@@ -201,9 +204,19 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
             for segment in segments.get((one.pretraining_id, one.data_digest), ())
             if segment.budget <= one.budget
         ]
-        lost = [segment.id for segment in on_the_way if _is_lost(segment)]
+        by_budget = {segment.budget: segment for segment in on_the_way}
+        longest = max((s.budget for s in on_the_way if s.done_attempt_id is not None), default=-1)
+        lost = [s.id for s in on_the_way if _is_lost(s) and s.budget > longest]
         if one.done_attempt_id is not None or one.state in LOST:
-            chosen |= {one.id, *(s.id for s in on_the_way if s.budget == one.budget)}
+            chosen.add(one.id)
+            # Those that led to its maps, which their costs count.
+            segment = by_budget.get(one.budget)
+            while segment is not None:
+                chosen.add(segment.id)
+                start = starts.get(segment.id) or 0
+                segment = by_budget.get(start) if 0 < start < segment.budget else None
+                if segment is not None:
+                    maps.add((one.pretraining_id, one.data_digest, segment.budget, None))
         elif lost:
             chosen |= {one.id, *lost}
         else:

@@ -7,6 +7,7 @@ matter. What engines write differently stands in braces, see `render_views`.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, literal_column
@@ -148,11 +149,30 @@ BESIDES = {
 OWN = """(SELECT {sum} FROM attempts AS a
         WHERE a.job_id = {job} AND a.protocol IS NULL) AS {kind}"""
 
-BEFORE = """(SELECT {sum} FROM jobs AS segment JOIN attempts AS a ON a.job_id = segment.id
-        WHERE segment.pretraining_id = flow_trials.pretraining_id
-          AND segment.data_digest = jobs.data_digest
-          AND segment.budget <= flow_trials.budget
-          AND a.protocol IS NULL) AS pretraining_{kind}"""
+BOTH = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
+        ELSE spent.pretraining_{kind} END AS total_{kind}"""
+
+START = """(SELECT min(first.first_step) FROM attempts AS first
+            WHERE first.job_id = segment.id AND first.protocol IS NULL
+              AND first.seconds IS NOT NULL)"""
+"""The step that a segment went on from, by attempts that have reported."""
+
+CHAIN = """(WITH RECURSIVE link (job_id, budget, start) AS (
+        SELECT segment.id, segment.budget, {start}
+        FROM jobs AS segment
+        WHERE segment.pretraining_id = {of}.pretraining_id AND segment.budget = {of}.budget
+          AND segment.data_digest = {data}.data_digest
+        UNION ALL
+        SELECT segment.id, segment.budget, {start}
+        FROM link JOIN jobs AS segment ON segment.budget = link.start
+        WHERE segment.pretraining_id = {of}.pretraining_id
+          AND segment.data_digest = {data}.data_digest
+          AND link.start > 0 AND link.start < link.budget
+    ) SELECT CASE WHEN min(link.start) = 0 THEN {sum} END FROM link
+    JOIN attempts AS a ON a.job_id = link.job_id AND a.protocol IS NULL)"""
+"""What a pretraining took up to a budget: the segment that ends there, the one that this went on
+from, and so on; null where one is missing. Other segments of it, which began anew for a shorter
+budget, are none of its."""
 
 
 trial_results = view(
@@ -459,13 +479,11 @@ SELECT
     cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
     cells.measure, cells.factorization, cells.map_options, cells.budget, cells.seeds AS n,
     cells.mean, cells.squared_deviations,
-    (SELECT {seconds} / count(DISTINCT results.id) FROM measures
+    (SELECT CASE WHEN count(each.seconds) = count(*) THEN {mean_seconds} END FROM (
+        SELECT {chain_of_result} AS seconds FROM measures
         JOIN results ON results.id = measures.result_id
         JOIN flow_trials ON flow_trials.id = results.trial_id
-        JOIN jobs AS segment ON segment.pretraining_id = flow_trials.pretraining_id
-            AND segment.data_digest = results.data_digest AND segment.budget <= flow_trials.budget
-        JOIN attempts AS a ON a.job_id = segment.id AND a.seconds IS NOT NULL
-        WHERE measures.cell_id = cells.id) AS pretraining_seconds,
+        WHERE measures.cell_id = cells.id) AS each) AS pretraining_seconds,
     (SELECT {mean_mask_share} FROM measures
         JOIN results ON results.id = measures.result_id
         JOIN index_tables AS seen ON seen.attempt_id = results.attempt_id
@@ -652,10 +670,18 @@ FROM (
         coalesce(jobs.state, 'pending') AS state,
         CASE WHEN jobs.state = 'pending' AND flow_trials.budget IS NOT NULL THEN (
             SELECT min(segment.budget) FROM jobs AS segment
+            JOIN flow_trials AS shorter ON shorter.pretraining_id = segment.pretraining_id
+                AND shorter.budget = segment.budget
+            JOIN sweep_trials AS own ON own.trial_id = shorter.id
             WHERE segment.pretraining_id = flow_trials.pretraining_id
               AND segment.data_digest = jobs.data_digest
               AND segment.budget <= flow_trials.budget
-              AND segment.state IN ('diverged', 'failed')
+              AND segment.state IN ('diverged', 'failed') AND own.sweep_id = sweeps.id
+              AND NOT EXISTS (
+                SELECT 1 FROM jobs AS done
+                WHERE done.pretraining_id = segment.pretraining_id
+                  AND done.data_digest = segment.data_digest AND done.state = 'done'
+                  AND done.budget BETWEEN segment.budget AND flow_trials.budget)
         ) END AS lost_at,
         CASE WHEN flow_trials.budget IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM jobs AS segment
@@ -761,9 +787,7 @@ costs = view(
     "costs",
     """
 SELECT
-    spent.*, spent.seconds + coalesce(spent.pretraining_seconds, 0.0) AS total_seconds,
-    spent.cpu_seconds + coalesce(spent.pretraining_cpu_seconds, 0.0) AS total_cpu_seconds,
-    spent.gpu_seconds + coalesce(spent.pretraining_gpu_seconds, 0.0) AS total_gpu_seconds
+    spent.*, {both_totals}
 FROM (
     SELECT
         flow_trials.flow, flow_trials.dataset, flow_trials.variant, flow_trials.profile,
@@ -811,7 +835,7 @@ FROM (
         "pretraining_seconds",
         Double,
         "wall-clock seconds of the whole pretraining up to the budget, as if no other trial used "
-        "it; null without one",
+        "it; null without one, and where a segment of it is missing",
     ),
     optional("pretraining_cpu_seconds", Double, "CPU seconds of the same"),
     optional("pretraining_gpu_seconds", Double, "GPU seconds of the same, null on a CPU"),
@@ -835,10 +859,7 @@ SELECT
     pretrainings.nms, jobs.budget, jobs.state, jobs.step,
     (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id) AS attempts,
     {own_sums},
-    (SELECT {seconds} FROM jobs AS segment JOIN attempts AS a ON a.job_id = segment.id
-        WHERE segment.pretraining_id = jobs.pretraining_id
-          AND segment.data_digest = jobs.data_digest
-          AND segment.budget <= jobs.budget AND a.protocol IS NULL) AS total_seconds,
+    {chain_of_segment} AS total_seconds,
     (SELECT count(*) FROM contribution_maps AS map
         WHERE map.attempt_id = jobs.done_attempt_id) AS maps,
     kept.place, kept.path, kept.bytes, kept.digest, jobs.data_digest, pretrainings.recipe_id,
@@ -858,7 +879,12 @@ LEFT JOIN artifacts AS kept ON kept.kind = 'checkpoint'
     optional("seconds", Double, "wall-clock seconds of the segment, lost attempts too"),
     optional("cpu_seconds", Double, "CPU seconds of the segment"),
     optional("gpu_seconds", Double, "GPU seconds of the segment, null on a CPU"),
-    optional("total_seconds", Double, "wall-clock seconds of all segments up to this budget"),
+    optional(
+        "total_seconds",
+        Double,
+        "wall-clock seconds of the segments that led here, from the start; null where one is "
+        "missing",
+    ),
     required("maps", Integer, "contribution maps taken at this budget"),
     optional("place", Text, "where its checkpoint is, as HOST:FOLDER or URL; null if none is kept"),
     optional("path", Text, "the checkpoint's path in that folder"),
@@ -1048,12 +1074,23 @@ FROM (
     JOIN jobs ON jobs.trial_id IN (
         SELECT sweep_trials.trial_id FROM sweep_trials WHERE sweep_trials.sweep_id = sweeps.id)
     UNION
-    SELECT sweeps.name AS sweep, sweeps.id AS sweep_id, jobs.id AS job_id, jobs.kind
-    FROM sweeps
-    JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
-    JOIN flow_trials ON flow_trials.id = sweep_trials.trial_id
-    JOIN jobs ON jobs.pretraining_id = flow_trials.pretraining_id
-        AND jobs.budget <= flow_trials.budget
+    SELECT link.sweep, link.sweep_id, link.job_id, 'pretraining' AS kind FROM (
+        WITH RECURSIVE needed (sweep, sweep_id, job_id, budget, start) AS (
+            SELECT sweeps.name, sweeps.id, segment.id, segment.budget, {start}
+            FROM sweeps
+            JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
+            JOIN flow_trials ON flow_trials.id = sweep_trials.trial_id
+            JOIN jobs AS segment ON segment.pretraining_id = flow_trials.pretraining_id
+                AND segment.budget = flow_trials.budget
+            UNION
+            SELECT needed.sweep, needed.sweep_id, segment.id, segment.budget, {start}
+            FROM needed
+            JOIN jobs AS later ON later.id = needed.job_id
+            JOIN jobs AS segment ON segment.pretraining_id = later.pretraining_id
+                AND segment.data_digest = later.data_digest AND segment.budget = needed.start
+            WHERE needed.start > 0
+        ) SELECT needed.sweep, needed.sweep_id, needed.job_id FROM needed
+    ) AS link
 ) AS each
 LEFT JOIN attempts AS a ON a.job_id = each.job_id
 GROUP BY each.sweep, each.sweep_id
@@ -1279,7 +1316,10 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
     kinds = ("seconds", "cpu_seconds", "gpu_seconds")
     sums = {kind: total(f"a.{kind}") for kind in kinds}
     own = [OWN.format(sum=sums[kind], kind=kind, job="jobs.id") for kind in kinds]
-    before = [BEFORE.format(sum=sums[kind], kind=kind) for kind in kinds]
+    chain = partial(CHAIN.format, start=START)
+    before = [
+        f"{chain(sum=sums[k], of='flow_trials', data='jobs')} AS pretraining_{k}" for k in kinds
+    ]
 
     def part(which: str) -> str:
         return total(f"CASE WHEN {which} THEN a.seconds END")
@@ -1297,6 +1337,11 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         ),
         "iou": mean("other.iou"),
         "now": now,
+        "mean_seconds": f"{total('each.seconds')} / count(*)",
+        "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="results"),
+        "chain_of_segment": chain(sum=sums["seconds"], of="jobs", data="jobs"),
+        "both_totals": ", ".join(BOTH.format(kind=kind) for kind in kinds),
+        "start": START,
         "own_sums": ", ".join(own),
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),

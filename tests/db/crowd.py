@@ -204,10 +204,12 @@ def fill(store: db.Store) -> None:
         store.add_environment(environment, now=900.0)
     crowd = Crowd(store)
     for (seed, budget), job in SEGMENTS.items():
+        # The longer budget goes on from the shorter one, but of one seed, which began anew.
+        first_step = 100 if budget == 200 and seed != 1 else 0
         if (seed, budget) == (2, 200):
-            crowd.end(job, "diverged", "the loss is nan")
+            crowd.end(job, "diverged", "the loss is nan", first_step=first_step, last_step=109)
             continue
-        crowd.end(job, "preempted")
+        crowd.end(job, "preempted", first_step=first_step, last_step=first_step + 9)
         maps = [
             dataclasses.replace(contribution_map(split, budget), pretraining_id=f"p{seed}")
             for split in (1, 2)
@@ -221,7 +223,8 @@ def fill(store: db.Store) -> None:
                 )
             ]
         )
-        crowd.end(job, "done", maps=maps, artifacts=kept, last_step=budget, costs_gpu=seed == 0)
+        ended = {"first_step": first_step + 9, "last_step": budget, "costs_gpu": seed == 0}
+        crowd.end(job, "done", maps=maps, artifacts=kept, **ended)
     accidents = {
         ("random", None, None, 0): ("code_error", TRACEBACK),
         ("random", None, None, 1): ("diverged", ""),

@@ -14,7 +14,18 @@ from lcma.db.integrity import check_integrity
 from lcma.db.schema import attempts, launches, metadata, supersedes, verifications
 from lcma.sweeps.errors import UserError
 from tests.db import worked
-from tests.db.conftest import COST, DATA, ENGINES, TRIALS, Engine, World
+from tests.db.conftest import (
+    COST,
+    DATA,
+    ENGINES,
+    HALF,
+    TRIALS,
+    Engine,
+    World,
+    index_table,
+    result,
+    trial,
+)
 from tests.db.sites import Sites, agreed, board, known, merged
 from tests.db.worked import RANDOM, RULED, WAITING, Work, job_of, segment
 
@@ -232,3 +243,25 @@ def test_a_curve_has_at_most_sixty_points_with_both_ends(
         assert set(thin) <= set(whole)
         gaps = {after.step - before.step for before, after in pairwise(thin)}
         assert max(gaps) - min(gaps) <= 10
+
+
+def test_what_a_pretraining_took_before_its_last_segment_is_published(
+    sites: Sites, tmp_path: Path
+) -> None:
+    world = sites.new("sqlite", "planned")
+    store, long = world.store, trial("LLL", 0, 200)
+    job = db.PlannedJob.of_trial(long.id, DATA.digest, steps=500)
+    store.register(db.Registration(trials=(long,), jobs=(job,)))
+    for number, job_id in enumerate(world.segments):
+        maps = [world.contribution_map(split, 100 * (number + 1)) for split in (1, 2)]
+        steps = {"first_step": 100 * number, "last_step": 100 * (number + 1)}
+        claim = world.win(job_id)
+        assert store.finish(claim, "done", maps=maps, cost=COST, now=1001.0, **steps)
+    made = {"result": result(long.id, 3.0), "tables": [index_table(long.id, 1, HALF)]}
+    claim = world.win(job.id)
+    assert store.finish(claim, "done", last_step=500, cost=COST, now=1001.0, **made)
+    publish(world, tmp_path / "out.db", where={"budget": 200})
+    for found in (world, opened(tmp_path / "out.db")):
+        (row,) = found.store.view("costs", trial_id=long.id).to_dict("records")
+        assert row["pretraining_seconds"] == 2 * COST.seconds
+        assert row["total_cpu_seconds"] == 3 * COST.cpu_seconds

@@ -22,10 +22,10 @@ from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.sweeps import published
 from tests.db import crowd
-from tests.db.conftest import COST, ENGINES, Engine, result
+from tests.db.conftest import COST, DATA, ENGINES, Engine, World, result, trial
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
 from tests.db.inspecting import execute, is_current
-from tests.db.sites import Sites
+from tests.db.sites import Sites, work
 
 Row = dict[str, Any]
 LOST = ("diverged", "failed")
@@ -61,6 +61,14 @@ class Told:
             for job in self.tables["jobs"]
             if job["pretraining_id"] == pretraining_id is not None and job["budget"] <= budget
         ]
+
+    def chain(self, pretraining_id: str | None, budget: int) -> list[Row]:
+        """The jobs that led a pretraining to a budget, the last one first."""
+        found = [s for s in self.segments(pretraining_id, budget) if s["budget"] == budget]
+        for job in found:
+            start = min(attempt["first_step"] for attempt in self.attempts(job["id"]))
+            return [job, *self.chain(pretraining_id, start)] if start else [job]
+        return []
 
 
 def told(store: db.Store) -> Told:
@@ -372,7 +380,7 @@ def test_costs_count_every_attempt_and_the_whole_pretraining(full: Told) -> None
         own, other = full.attempts(job_id), full.attempts(job_id, evaluations=True)
         before = [
             attempt
-            for segment in full.segments(trial["pretraining_id"], trial["budget"] or 0)
+            for segment in full.chain(trial["pretraining_id"], trial["budget"] or 0)
             for attempt in full.attempts(segment["id"])
         ]
         for kind in ("seconds", "cpu_seconds", "gpu_seconds"):
@@ -406,7 +414,7 @@ def test_snapshots_are_the_segments_of_pretrainings(full: Told) -> None:
         assert row["seconds"] == total(a["seconds"] for a in own)
         assert row["total_seconds"] == total(
             a["seconds"]
-            for segment in full.segments(job["pretraining_id"], job["budget"])
+            for segment in full.chain(job["pretraining_id"], job["budget"])
             for a in full.attempts(segment["id"])
         )
         maps = [
@@ -431,9 +439,7 @@ def test_the_budget_curve_stands_beside_the_conventional_row(full: Told) -> None
         seconds = [
             attempt["seconds"]
             for result in results
-            for segment in full.segments(
-                trials[result["trial_id"]]["pretraining_id"], row["budget"]
-            )
+            for segment in full.chain(trials[result["trial_id"]]["pretraining_id"], row["budget"])
             for attempt in full.attempts(segment["id"])
         ]
         spent = math.fsum(seconds) / len(results)
@@ -589,7 +595,7 @@ def test_what_is_asked_of_a_view_reaches_its_tables(path: Path, query: str) -> N
     with sa.create_engine(f"sqlite:///{path}").connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
     scanned = {row[3].split()[1] for row in plan if row[3].startswith("SCAN")}
-    assert scanned <= {"coverage", "each"}, scanned  # what the view itself has put together
+    assert scanned <= {"coverage", "each", "link"}, scanned  # what the view itself has put together
 
 
 def test_trials_and_their_jobs_are_all_in_the_crowd(full: Told) -> None:
@@ -611,3 +617,28 @@ def test_duckdb_reads_every_view_of_the_file(both: dict[str, Told]) -> None:
         for name in views.tables:
             found = connection.execute(f"SELECT * FROM lcma.{name}").fetchall()
             assert len(found) == len(both["sqlite"].view(name)), name
+
+
+def test_a_lost_segment_blocks_only_what_its_sweep_would_continue_from_it(
+    new_url: Callable[[Any], str],
+) -> None:
+    store = db.connect(new_url("planned"), create=False)
+    world = World(store)
+    long = trial("LLL", 0, 200)
+    store.register(
+        db.Registration(
+            sweeps=(db.Sweep(id="long", name="long", spec="{}"),),
+            members=(db.SweepMember("s", long.id, "low"), db.SweepMember("long", long.id, "low")),
+            trials=(long,),
+            jobs=(db.PlannedJob.of_trial(long.id, DATA.digest, steps=500),),
+        )
+    )
+
+    def blocked() -> dict[tuple[str, int], int]:
+        rows = store.view("coverage").to_dict("records")
+        return {(r["sweep"], r["budget"]): r["blocked"] for r in rows if r["asked"] == "low"}
+
+    work(world, world.segments[0], "diverged", "me")
+    assert blocked() == {("demo", 100): 1, ("demo", 200): 1, ("long", 200): 0}
+    work(world, world.segments[1], "done", "me")
+    assert blocked() == {("demo", 100): 1, ("demo", 200): 0, ("long", 200): 0}
