@@ -35,15 +35,13 @@ def stop(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.lookup import find_jobs, job_title
+    from lcma.harness.results.lookup import find_jobs, find_sweeps, job_title, means_jobs
     from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import print_commands, relaunch_command, relaunch_commands
     from lcma.harness.watch.stop import (
         ANSWER_SECONDS,
         describe_stopped,
-        find_sweeps,
-        is_sweep,
         name_sweeps,
         stop_jobs,
         stop_sweeps,
@@ -54,7 +52,7 @@ def stop(
     store = connect(find_place(db, None, None, write=True).db, create=False)
     seconds = 0.0 if now else ANSWER_SECONDS
     console, waiting = Console(), Console(stderr=json)
-    if not is_sweep(store, sweep) and sweep and store.find_jobs(sweep):
+    if sweep is not None and means_jobs(store, sweep):
         jobs = find_jobs(store, sweep)
         title, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
         if not any(job.state in ("pending", "running") for job in jobs):

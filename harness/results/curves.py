@@ -12,7 +12,7 @@ from typing import Any
 
 from lcma.db import Curve, JobFacts, Store
 from lcma.harness.results.board import factorization_label, find_ranked_measure
-from lcma.harness.results.lookup import find_jobs, find_sweep
+from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs
 from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
@@ -241,12 +241,10 @@ def choose_trainings(
 
 def _find_jobs(store: Store, name: str) -> list[str] | None:
     """Return the jobs of the trial, pretraining or job whose id starts so; None for a sweep."""
-    sweeps = store.sweeps()
-    if any(name in (one.name, one.id) for one in sweeps):
-        return None
-    if name and name.isprintable() and store.find_jobs(name):
+    if means_jobs(store, name):
         return [job.job_id for job in find_jobs(store, name)]
-    if name and any(one.id.startswith(name) for one in sweeps):
+    sweeps = store.sweeps()
+    if name and any(one.name == name or one.id.startswith(name) for one in sweeps):
         return None
     known = sorted({one.name for one in sweeps}) or ["no sweep"]
     raise UserError(

@@ -89,6 +89,23 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
     return [one for one in found if wanted in (one.job_id, one.subject)]
 
 
+def means_jobs(store: Store, name: str) -> bool:
+    """Return whether an id of a trial, pretraining or job starts with a name that no sweep has.
+
+    Raises UserError where that of a sweep starts so too.
+    """
+    sweeps = store.sweeps()
+    if not name or any(name in (one.name, one.id) for one in sweeps):
+        return False
+    found = name.isprintable() and bool(store.find_jobs(name))
+    if found and any(one.id.startswith(name) for one in sweeps):
+        raise UserError(
+            f"a sweep and a trial, pretraining or job start with {printable(name)!r}: give more "
+            "of the id"
+        )
+    return found
+
+
 def job_title(job: JobFacts) -> str:
     """Return a job's name for people, as in a launch."""
     flow = f"{job.flow} {job.dataset}"
@@ -101,21 +118,35 @@ def job_title(job: JobFacts) -> str:
     return printable(f"train {flow} {job.factorization}{budget} seed {job.seed}")
 
 
-def find_sweep(store: Store, name: str | None) -> Sweep:
-    """Return the sweep of that name or id, the newest where several have it or none is named.
+def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
+    """Return the sweeps of that name, oldest first, or the one of that id; the newest for None.
 
-    An id may be shortened. Raises UserError where there is none.
+    An id may be shortened. Raises UserError where there is none, or where several ids start so.
     """
     sweeps = store.sweeps()
     if not sweeps:
         raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
     if name is None:
-        return sweeps[-1]
-    named = [s for s in sweeps if s.name == name] or [s for s in sweeps if s.id.startswith(name)]
-    if not named or not name:
+        return sweeps[-1:]
+    found = [s for s in sweeps if s.name == name] or [s for s in sweeps if s.id == name]
+    if not found and name:
+        found = [s for s in sweeps if s.id.startswith(name)]
+        if len(found) > 1:
+            raise UserError(
+                f"{len(found)} sweeps start with {printable(name)!r}: give more of the id"
+            )
+    if not found:
         hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
         raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
-    return named[-1]
+    return found
+
+
+def find_sweep(store: Store, name: str | None) -> Sweep:
+    """Return the sweep of that name or id, the newest where several have it or none is named.
+
+    An id may be shortened. Raises UserError where there is none, or where several ids start so.
+    """
+    return find_sweeps(store, name)[-1]
 
 
 def note_namesakes(sweeps: Sequence[Sweep], chosen: Sweep) -> str | None:

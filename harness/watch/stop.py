@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from lcma.db import Store, Sweep
 from lcma.harness.text import printable
-from lcma.sweeps.errors import UserError, suggest
 
 ANSWER_SECONDS = 20.0
 """Seconds that launches have to end in good order, before their jobs are taken from them."""
@@ -20,25 +19,6 @@ class Stopped:
 
     held: int
     taken: int
-
-
-def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
-    """Return all sweeps of a name, or those whose id starts so; the newest one for None.
-
-    Raises UserError if there is none.
-    """
-    sweeps = store.sweeps()
-    if not sweeps:
-        raise UserError("the database has no sweep, so there is nothing to stop")
-    if name is None:
-        return sweeps[-1:]
-    found = [sweep for sweep in sweeps if sweep.name == name]
-    if not found and name:
-        found = [sweep for sweep in sweeps if sweep.id.startswith(name)]
-    if not found:
-        hint = suggest(name, sorted({sweep.name for sweep in sweeps}), "it has")
-        raise UserError(printable(f"no sweep {name!r} in the database: {hint}"))
-    return found
 
 
 def stop_sweeps(
@@ -68,13 +48,6 @@ def stop_sweeps(
         left = count_held()
     taken = sum(store.release_sweep(sweep_id) for sweep_id in each) if left else 0
     return Stopped(held, taken)
-
-
-def is_sweep(store: Store, name: str | None) -> bool:
-    """Return whether a name, or the beginning of an id, means sweeps rather than a trial."""
-    return name is None or any(
-        sweep.name == name or (name and sweep.id.startswith(name)) for sweep in store.sweeps()
-    )
 
 
 def stop_jobs(store: Store, job_ids: Sequence[str], *, by: str, seconds: float) -> Stopped:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import lcma
 from lcma import db
 from lcma.harness.watch import stop
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
@@ -110,6 +112,28 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     before = planned.dump()
     assert typed("stop", *arguments) == (2, "", f"lcma: {said}\n")
     assert planned.dump() == before
+
+
+def test_the_start_of_an_id_means_one_sweep_or_is_refused(
+    planned: World, held: db.Claim, typed: Typed
+) -> None:
+    sweeps = tuple(db.Sweep(id=i, name="other", spec="{}") for i in ("ab1", "ab2", "channel-x"))
+    planned.store.register(db.Registration(sweeps=sweeps), now=2000.0)
+    before = planned.dump()
+    several = "lcma: 2 sweeps start with 'ab': give more of the id\n"
+    for command in (["stop", "ab"], ["status", "--sweep", "ab"], ["board", "--sweep", "ab"]):
+        assert typed(*command) == (2, "", several)
+    with pytest.raises(UserError, match="2 sweeps start with 'ab'"):
+        lcma.results(planned.store.url, sweep="ab")
+    both = "lcma: a sweep and a trial, pretraining or job start with 'chan': give more of the id\n"
+    for name in ("stop", "curves"):
+        assert typed(name, "chan") == (2, "", both)
+    assert planned.dump() == before
+    assert json.loads(typed("stop", "ab1", "--json")[1])["sweeps"] == ["ab1"]
+    assert json.loads(typed("stop", "channel-x", "--json")[1])["sweeps"] == ["channel-x"]
+    assert json.loads(typed("stop", "other", "--json")[1])["sweeps"] == ["ab1", "ab2", "channel-x"]
+    assert planned.job(held.job_id).state == "running"
+    assert json.loads(typed("stop", "channel-0", "--json")[1])["jobs"] == [held.job_id]
 
 
 def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typed: Typed) -> None:
