@@ -50,13 +50,13 @@ def status(
         )
     store = connect(find_place(db, None, None).db, create=False)
     if watch:
-        watch_sweep(store, choose_sweep(store, sweep), Console(), interval)
+        watch_sweep(store, choose_sweep(store, sweep), Console(), interval, db)
     elif sweep is not None:
         of_sweep = read_sweep_status(store, choose_sweep(store, sweep))
         if json:
             print(to_json(sweep_status_as_dict(of_sweep)))
         else:
-            print_status(render_sweep_status(of_sweep), Console())
+            print_status(render_sweep_status(of_sweep, db=db), Console())
     else:
         of_all = read_database_status(store)
         if json:

@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from lcma import db
 from lcma.db import (
     CellState,
     DataWait,
@@ -22,12 +21,14 @@ from lcma.db import (
     Stopping,
     Store,
     Sweep,
+    Unavailable,
     Waiting,
 )
-from lcma.harness.results.lookup import LONG_WAIT, job_title, label_options
+from lcma.harness.results.lookup import LONG_WAIT, find_sweep, job_title, label_options
 from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
+from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
     LOST,
     RUNNING,
@@ -129,6 +130,8 @@ class SweepStatus:
     """The jobs of a sweep at one moment; ``now`` is in Unix seconds by the database's clock."""
 
     sweep: Sweep
+    name: str
+    """What a command finds the sweep by: its name, or its id where a newer one has the name."""
     now: float
     counts: JobCounts
     cells: tuple[CellState, ...]
@@ -160,8 +163,10 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     """Read the state of a sweep's jobs."""
     own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
     running = [job for job in store.running_jobs() if job.job_id in own]
+    is_found = find_sweep(store, sweep.name).id == sweep.id
     return SweepStatus(
         sweep=sweep,
+        name=sweep.name if is_found else short_id(sweep.id),
         now=now,
         counts=store.job_counts(sweep.id),
         cells=tuple(store.cell_states(sweep.id)),
@@ -175,17 +180,20 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     )
 
 
-def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group:
+def render_sweep_status(
+    status: SweepStatus, height: int | None = None, *, db: str | None = None
+) -> Group:
     """Return counts, rates, cells, what waits for what, and leases that are over.
 
     With a ``height`` there are no more lines than that, and cells that are done are left out first.
+    ``db`` is the database as it was given, for the commands.
     """
     wraps = height is None
     most = None if wraps else MOST_LINES
     waiting = _shorten([_describe_waiting(one, status.now) for one in status.waiting], most)
     stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
     stale += _shorten([_describe_problem(job) for job in status.troubled], most)
-    end = _describe_end(status)
+    end = _describe_end(status, db)
     stale += _shorten(describe_hosts_aside(status.hosts_aside), most)
     reruns = _describe_reruns(status.reruns)
     name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
@@ -203,7 +211,7 @@ def render_sweep_status(status: SweepStatus, height: int | None = None) -> Group
         parts.append(Text())
     for lines, style in ((waiting, ""), (stale, "red"), (reruns, ""), (end, "bold")):
         for line in lines:
-            if wraps:
+            if wraps or lines is end:  # a command is not cut
                 parts.append(Text(line, style=style))
             else:
                 parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
@@ -237,7 +245,9 @@ def print_status(status: Group, console: Console) -> None:
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
-def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -> None:
+def watch_sweep(
+    store: Store, sweep: Sweep, console: Console, interval: float, db: str | None
+) -> None:
     """Show a sweep every ``interval`` seconds until it has ended.
 
     A terminal is redrawn in place; elsewhere one status follows the other. While the database is
@@ -253,9 +263,9 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, interval: float) -
             try:
                 status = read_sweep_status(store, sweep)
                 height = None if live is None else console.height
-                shown = last = render_sweep_status(status, height)
+                shown = last = render_sweep_status(status, height, db=db)
                 ended = status.ended
-            except db.Unavailable as error:
+            except Unavailable as error:
                 shown = Group(*last.renderables, Text(printable(error), style="yellow"))
             if live is not None:
                 live.update(shown, refresh=True)
@@ -422,16 +432,15 @@ def _describe_stopping(what: str, one: Stopping, now: float) -> str:
     )
 
 
-def _describe_end(status: SweepStatus) -> list[str]:
+def _describe_end(status: SweepStatus, db: str | None) -> list[str]:
     if not status.ended and status.stop is not None:
         return [_describe_stopping("it", status.stop, status.now)]
     if not status.ended:
         return []
     if status.lost:
-        name = printable(status.sweep.name)
         lost = "1 job was" if status.lost == 1 else f"{status.lost} jobs were"
-        return [f"ended; {lost} lost: lcma retry --sweep {name}"]
-    return ["all done: lcma board"]
+        return [f"ended; {lost} lost: {format_command('retry', '--sweep', status.name, db=db)}"]
+    return [f"all done: {format_command('board', db=db)}"]
 
 
 def _shorten(lines: list[str], most: int | None) -> list[str]:

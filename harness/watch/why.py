@@ -209,7 +209,9 @@ def _next_commands(
 ) -> Iterator[str]:
     if job.state == "done":
         yield format_command("logs", short_id(job.job_id), db=db)
-        if job.trial_id is not None:
+        if job.trial_id is not None and any(
+            t.weights for t in store.trained_trials([job.trial_id])
+        ):
             yield format_command("samples", printable(job.trial_id)[:12], db=db)
         return
     if cause.state == "running" and not (lease_is_over(cause, now) or lease_is_ahead(cause, now)):

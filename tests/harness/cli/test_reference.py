@@ -136,6 +136,12 @@ def test_a_command_that_reads_takes_the_reference_and_leaves_it(
     assert made.read_bytes() == before
 
 
+def test_no_samples_are_suggested_of_a_trial_without_weights(made: Path, lcma: Typed) -> None:
+    out = lcma("why", TRIALS[0].id, "--db", "reference")[1]
+    assert "Next: lcma logs" in out
+    assert "lcma samples" not in out
+
+
 @pytest.mark.parametrize("command", sorted(WRITING))
 def test_a_command_that_writes_refuses_the_reference_in_one_line(
     reference: Path, lcma: Typed, command: str, in_tmp: Path

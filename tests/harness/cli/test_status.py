@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import struct
 import subprocess
 import sys
@@ -25,6 +26,13 @@ COMMAND = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:]
 def watching(*arguments: str, **streams: Any) -> "subprocess.Popen[str]":
     watch = [sys.executable, "-c", COMMAND, "status", "-w", "--interval", "0.1", *arguments]
     return subprocess.Popen(watch, text=True, **streams)
+
+
+def add_newer_namesake(planned: World) -> None:
+    with sa.create_engine(planned.store.url, poolclass=sa.NullPool).begin() as connection:
+        row = dict(connection.execute(sa.select(sweeps)).mappings().one())
+        row |= {"id": "a-newer-one", "created": row["created"] + 1}
+        connection.execute(sa.insert(sweeps).values(row))
 
 
 def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
@@ -93,6 +101,12 @@ def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -
     code, out, err = typed("status", "-w")
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "ended; 1 job was lost: lcma retry --sweep demo"
+    url = planned.store.url
+    end = typed("status", "--sweep", "demo", "--db", url)[1].splitlines()[-1]
+    assert end.startswith("ended; 1 job was lost: lcma retry --sweep demo --db ")
+    assert shlex.split(end)[-1] in (url, planned.store.database.shown_url)
+    add_newer_namesake(planned)
+    assert typed("status", "--sweep", "s")[1].splitlines()[-1].endswith("lcma retry --sweep s")
     assert "its pretraining failed" in out
 
 
@@ -155,10 +169,7 @@ def test_of_several_sweeps_of_a_name_the_newest_is_taken_and_said(
 ) -> None:
     """As a change of the file, or a merge, leaves them."""
     planned.finish_trial(0)
-    with sa.create_engine(planned.store.url, poolclass=sa.NullPool).begin() as connection:
-        row = dict(connection.execute(sa.select(sweeps)).mappings().one())
-        row |= {"id": "a-newer-one", "created": row["created"] + 1}
-        connection.execute(sa.insert(sweeps).values(row))
+    add_newer_namesake(planned)
     code, out, err = typed("status", "--sweep", "demo", "--json")
     assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
     assert err == (
