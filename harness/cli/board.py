@@ -67,6 +67,10 @@ def board(
 
     if picture is not None:
         require_picture(picture)
+    compared = against != "conventional"
+    unused = {"--factorization": factorization, "--picture": picture, "--against": compared}
+    for option in (name for name, given in unused.items() if effects and given):
+        raise UserError(f"--effects is a table of all words alone: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     filters = {"flow": flow, "dataset": dataset, "profile": profile}
@@ -78,7 +82,7 @@ def board(
         if str(error).endswith("?"):
             raise
         require_results(store, sweep_id, {"factorization": rule}, option="--against ")
-    if sweep_id is None and not json and not effects and not factorization:
+    if not (sweep or factorization or picture or compared or json or effects):
         tables = read_contents(store, given, by)
         if tables is not None:
             Console().print(render_contents(tables))
@@ -87,8 +91,6 @@ def board(
     if not found.groups:
         require_results(store, sweep_id, given)
     if effects:
-        if factorization:
-            raise UserError("--effects needs all words: leave --factorization out")
         letters = compute_effects(found)
         if json:
             print(to_json(effects_as_dict(letters)))

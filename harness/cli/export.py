@@ -86,22 +86,25 @@ def export(
 
     from lcma.harness.place import find_place
 
-    if format == "html" and tensorboard is None and not json:
-        if what != "board" or where or by or stat or paper or manifest:
+    chooses = what != "board" or where or by or stat or paper or manifest
+    if json and format not in ("csv", "json"):
+        raise UserError(f"--json and --format {format} exclude each other: leave one out")
+    if tensorboard is not None:
+        if chooses or out != "-" or format != "csv" or json or measure != BITS_PER_DIM:
+            raise UserError("--tensorboard writes the curves of a sweep: give --sweep alone")
+        _write_curves(find_place(db, None, None), tensorboard, sweep)
+        return
+    if format == "html":
+        if chooses:
             raise UserError(
                 "--format html is a site of all there is: give --sweep or --measure alone"
             )
         place = find_place(db, runs, data)
         _write_site(place, out, sweep, measure, samples=samples, database=database)
         return
-    if tensorboard is not None and measure != BITS_PER_DIM:
-        raise UserError("--measure is what the board is ranked by: leave it out of --tensorboard")
-    if tensorboard is None and format == "parquet" and out == "-" and sys.stdout.isatty():
+    if format == "parquet" and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is no text for a terminal: give --out PATH")
     place = find_place(db, None, None)
-    if tensorboard is not None:
-        _write_curves(place, tensorboard, sweep)
-        return
 
     from lcma.db import connect
     from lcma.harness.files import require_replaceable

@@ -85,11 +85,10 @@ def pareto(
     )
     if recipe is not None:
         there = sorted({one.key.recipe_id for one in curves})
-        curves = [one for one in curves if one.key.recipe_id.startswith(recipe)]
+        curves = [one for one in curves if recipe and one.key.recipe_id.startswith(recipe)]
         if not curves:
-            raise UserError(
-                f"no curves with --recipe {printable(recipe)}: there are {', '.join(there)}"
-            )
+            given = printable(recipe) or "''"
+            raise UserError(f"no curves with --recipe {given}: there are {', '.join(there)}")
     alone = 0
     if len(curves) > MOST and not json:
         several = [one for one in curves if len(one.rows) > 1] or curves

@@ -107,8 +107,10 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     require_results(store, sweep_id, where, "--where {name}=")
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
-    if query.by and query.paper:
-        raise UserError("--by and --paper are two tables: give one of them")
+    tables = [] if query.what is ExportContent.board else [str(query.what)]
+    tables += [f"--{name}" for name in ("by", "paper") if getattr(query, name)]
+    if len(tables) > 1 and tables != ["results", "--by"]:
+        raise UserError(f"{tables[0]} and {tables[1]} are two tables: give one of them")
     takes_any = query.what is not ExportContent.results and not query.by and not query.paper
     if query.measure != BITS_PER_DIM and not takes_any:
         raise UserError(

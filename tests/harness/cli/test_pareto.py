@@ -208,6 +208,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         (["--factorization", "lwo"], "did you mean 'low'?"),
         (["--sweep", "nothing"], "no sweep"),
         (["--recipe", "0000"], "no curves with --recipe 0000: there are "),
+        (["--recipe", ""], "no curves with --recipe '': there are "),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
         (["--margin", "inf"], "--margin inf"),

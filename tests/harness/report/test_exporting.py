@@ -152,6 +152,13 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
         (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
         (["--stat", "mean"], "give that too"),
         (["--by", "seed", "--paper", "table1"], "two tables"),
+        (["verdicts", "--paper", "table1"], "verdicts and --paper are two tables"),
+        (["verdicts", "--by", "seed"], "verdicts and --by are two tables"),
+        (["results", "--paper", "table1"], "results and --paper are two tables"),
+        (["--format", "html", "--json"], "--json and --format html exclude each other"),
+        (["--format", "md", "--json"], "--json and --format md exclude each other"),
+        (["--tensorboard", "tb"], "--tensorboard writes the curves of a sweep"),
+        (["--tensorboard", "tb", "--where", "flow=glow"], "--tensorboard writes the curves"),
     ],
 )
 def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):

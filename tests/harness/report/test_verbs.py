@@ -502,3 +502,14 @@ def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
     assert "channel 1 3.0000" in text
     assert text.count("rows") == 0, "the lowest mean of each"
     assert "No ranks:" in lcma("board", "--notes", "--dataset", "set7")
+    text = lcma("board", "--picture", "many.svg")
+    assert "\nmany.svg\n" in text
+    assert "channel" in svg.texts(Path("many.svg"))
+    assert "+0.5000" in lcma("board", "--against", "channel"), "of rows"
+
+
+@pytest.mark.parametrize("option", ["--picture=x.svg", "--against=low", "--factorization=low"])
+def test_effects_refuse_what_they_make_no_use_of(lcma, filled, option):
+    with pytest.raises(UserError, match=f"^--effects .*: leave {option.partition('=')[0]} out$"):
+        lcma("board", "--effects", option)
+    assert not Path("x.svg").exists()

@@ -210,7 +210,7 @@ def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> N
         assert "bits_per_dim" in err
     code, out, err = typed(capsys, "export", "--tensorboard=x", by, where)
     assert (code, out) == (2, "")
-    assert "--measure is what the board is ranked by" in err
+    assert "--tensorboard writes the curves of a sweep: give --sweep alone" in err
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
