@@ -7,7 +7,7 @@ import typer
 
 from lcma.harness.cli.options import Data, Db, Json, Measure, Runs, choose_sweep
 from lcma.harness.place import Place
-from lcma.harness.text import format_count
+from lcma.harness.text import format_count, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -121,6 +121,9 @@ def export(
         require_replaceable(Path(out).expanduser())
     if manifest is not None:
         require_replaceable(manifest.expanduser(), "--manifest")
+        file = manifest.expanduser().resolve()
+        if out != "-" and Path(out).expanduser().resolve() == file:
+            raise UserError(f"--out and --manifest are both {printable(file)}: give two files")
     store = connect(place.db, create=False)
     query = ExportQuery(
         what=ExportContent(what),

@@ -136,6 +136,15 @@ def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
         assert json.loads(Path("m.json").read_text()) == about
 
 
+def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
+    Path("e.csv").write_text("old")
+    for manifest in ("e.csv", Path.cwd() / "e.csv", "./e.csv"):
+        code, _, err = run(capfdbinary, "export", "--out", "e.csv", "--manifest", manifest)
+        said = f"lcma: --out and --manifest are both {Path.cwd() / 'e.csv'}: give two files\n"
+        assert (code, err) == (2, said)
+    assert Path("e.csv").read_text() == "old"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
