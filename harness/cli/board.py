@@ -79,7 +79,8 @@ def board(
     try:
         factorizations.normalize(rule)
     except UserError as error:  # a plug-in's rule is known by its results
-        if str(error).endswith("?"):
+        known = store.has_results(sweep_id=sweep_id, factorization=rule)
+        if str(error).endswith("?") and not known:
             raise
         require_results(store, sweep_id, {"factorization": rule}, option="--against ")
     if not (sweep or factorization or picture or compared or json or effects):

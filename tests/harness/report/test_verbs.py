@@ -508,6 +508,13 @@ def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
     assert "+0.5000" in lcma("board", "--against", "channel"), "of rows"
 
 
+def test_a_plugins_rule_is_compared_with_though_a_built_in_has_a_name_like_it(lcma, filled):
+    filled.results({"channels": {0: 3.0, 1: 3.2}})
+    assert "channels *" in lcma("board", "--against", "channels")
+    with pytest.raises(UserError, match="unknown factorization 'channell': did you mean 'channel'"):
+        lcma("board", "--against", "channell")
+
+
 @pytest.mark.parametrize("option", ["--picture=x.svg", "--against=low", "--factorization=low"])
 def test_effects_refuse_what_they_make_no_use_of(lcma, filled, option):
     with pytest.raises(UserError, match=f"^--effects .*: leave {option.partition('=')[0]} out$"):
