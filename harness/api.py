@@ -259,6 +259,7 @@ def results(
         UserError: For an unknown sweep, column or factorization, and for a value that no result
             has.
     """
+    _require_values(factorization=factorization, **where)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     found = opened.results(sweep_id=sweep_id, **where)
@@ -320,6 +321,7 @@ def board(
     from lcma.harness.report.notebook import BoardView
     from lcma.harness.results.board import filter_board, read_board
 
+    _require_values(factorization=factorization, **where)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
@@ -362,6 +364,7 @@ def verdicts(
     from lcma.harness.report.notebook import VerdictsView
     from lcma.harness.results.verdicts import read_verdicts
 
+    _require_values(**where)
     _require_margin(margin)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
@@ -407,6 +410,7 @@ def pareto(
     from lcma.harness.report.notebook import BudgetsView
     from lcma.harness.results.budgets import read_budget_curves
 
+    _require_values(**where)
     _require_margin(margin)
     if cost not in ("seconds", "images"):
         raise UserError(f"cost={cost!r} is no cost: give 'seconds' or 'images'")
@@ -449,6 +453,12 @@ def load_flow(
 
     opened = _open(store)
     return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))
+
+
+def _require_values(**filters: object) -> None:
+    for name, value in filters.items():
+        if isinstance(value, Collection) and not isinstance(value, str) and not value:
+            raise UserError(f"{name}=() is no filter: give a value, or leave it out")
 
 
 def _require_margin(margin: float | None) -> None:
@@ -505,7 +515,7 @@ def _read_spec(
         dataset=_join(dataset),
         factorization=_join(factorization),
         profile=profile,
-        seeds=seeds if seeds is None else tuple(range(seeds) if isinstance(seeds, int) else seeds),
+        seeds=seeds if seeds is None or isinstance(seeds, int) else tuple(seeds),
         budgets=budgets if budgets is None else _as_tuple(budgets),
         recipe=merge(own, recipe or {}),
         where="arguments",

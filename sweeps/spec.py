@@ -273,7 +273,7 @@ def with_overrides(
     dataset: str | None = None,
     factorization: str | None = None,
     profile: str | None = None,
-    seeds: tuple[int, ...] | None = None,
+    seeds: int | tuple[int, ...] | None = None,
     budgets: tuple[int, ...] | None = None,
     recipe: Mapping[str, Any] | None = None,
     where: str = "command line",

@@ -174,6 +174,19 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
             lcma.results("lcma.db", **given)
 
 
+@pytest.mark.parametrize("read", [lcma.results, lcma.board, lcma.verdicts, lcma.pareto])
+def test_a_filter_without_a_value_is_refused(notebook: dict[str, Any], read: Any) -> None:
+    for name, more in (("flow", {}), ("seed", {"flow": "realnvp"})):
+        with pytest.raises(lcma.UserError, match=rf"^{name}=\(\) is no filter: give a value"):
+            read("lcma.db", **{name: ()}, **more)
+
+
+def test_no_factorization_at_all_is_refused(notebook: dict[str, Any]) -> None:
+    for read in (lcma.results, lcma.board):
+        with pytest.raises(lcma.UserError, match=r"^factorization=\(\) is no filter: give a value"):
+            read("lcma.db", factorization=())
+
+
 @pytest.mark.integration
 def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, Any]) -> None:
     seen, report = notebook["seen"], notebook["report"]
@@ -189,6 +202,9 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
     frame = plan.to_pandas()
     assert set(frame["factorization"]) == {"low", "random"}
     assert set(frame["budget"].dropna()) == {20}
+    for number in (0, 10**10):
+        with pytest.raises(lcma.UserError, match="arguments: `seeds`: a number of seeds"):
+            lcma.plan("demo", seeds=number)
     with pytest.raises(TypeError, match=r"plan\(\) got an unexpected keyword argument 'seed'"):
         lcma.plan("demo", seed=2)
     with pytest.raises(lcma.UserError, match=r"^arguments: `matrix.dataset`: unknown .*'photo'"):

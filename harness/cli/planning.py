@@ -45,7 +45,6 @@ from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
-from lcma.sweeps.sections import MAX_SEEDS
 
 PILOT = "3"
 """Seeds of a launch that gives a first spread."""
@@ -117,8 +116,8 @@ def parse_budgets(text: str | None) -> tuple[int, ...] | None:
         raise UserError(f"--budget {text!r}: give steps such as 700 or 0,100,700") from None
 
 
-def parse_seeds(text: str | None) -> tuple[int, ...] | None:
-    """Return the seeds that are meant: 0..5 by `6`, exactly these by `0,1,5`."""
+def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
+    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5`."""
     if text is None:
         return None
     try:
@@ -127,11 +126,7 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
         raise UserError(
             f"--seeds {text!r}: give a number such as 6 or a list such as 0,1,5"
         ) from None
-    if "," in text:
-        return numbers
-    if not 1 <= numbers[0] <= MAX_SEEDS:
-        raise UserError(f"--seeds {text}: a number of seeds lies between 1 and {MAX_SEEDS}")
-    return tuple(range(numbers[0]))
+    return numbers if "," in text else numbers[0]
 
 
 def show_plan(

@@ -261,7 +261,10 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
         (["launch", "dmeo"], "did you mean 'demo'?"),
         (["launch", "no/such.yaml"], "there is no file no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
-        (["launch", "demo", "--seeds", "0"], "--seeds 0"),
+        (
+            ["launch", "demo", "--seeds", "0"],
+            "command line: `seeds`: a number of seeds lies between",
+        ),
         (["launch", "demo", "--profile", "huge"], "unknown profile of glow 'huge'"),
         (["launch", "demo", "--dataset", "foto16"], "did you mean 'photos16'?"),
         (["launch", "demo", "--dataset", "cifar10"], "lcma data prepare cifar10 --from PATH"),
