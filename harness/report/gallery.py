@@ -169,7 +169,7 @@ def draw_histories(
         except UserError as error:
             problems.append(str(error))
             continue
-        path = target.path(_name_picture("history", one, one.data_digest[:8]))
+        path = target.path(_name_picture("history", one))
         title = f"Tables in training: {describe_trial(one)}"
         sheets.append(HistorySheet(one, history, map_pictures.draw_history(history, title, path)))
     more = f" (and so for {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -209,7 +209,8 @@ def _describe_grid(store: Store, one: JobFacts, temperature: float) -> list[str]
     (quality,), notes = _read_qualities(store, [one])
     rule = factorization_label(one.factorization_or_kind)
     at = "" if one.budget is None else f" @{one.budget}"
-    facts = [f"{rule}{at}", f"seed {one.seed}", *_format_measures(quality)]
+    options = [] if one.map_options is None else [label_options(one.map_options)]
+    facts = [f"{rule}{at}", *options, f"seed {one.seed}", *_format_measures(quality)]
     if temperature != 1:
         notes.insert(0, f"drawn at temperature {temperature:g}")
     lines = [f"{one.flow}, {one.dataset}: {', '.join(facts)}", "; ".join(notes)]
@@ -259,9 +260,8 @@ def draw_samples_together(
                 lines.insert(0, name)
                 name = known_sets.set_name(member.dataset, member.variant)
             grids.append(SampleGrid(name, tuple(lines), images))
-        which = content_id("samples", {"trials": sorted(member.subject for _, member in members)})[
-            :8
-        ]
+        ids = sorted(member.job_id for _, member in members)  # a trial has one for each content
+        which = content_id("samples", {"jobs": ids})[:8]
         what = f"n{count}", f"t{temperature:g}", f"r{seed}", width.value
         where = ("sets",) if sets else (one.dataset,)
         name = file_name("samples-together", one.flow, *where, which, *what)
@@ -280,7 +280,10 @@ def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
 
 
 def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
-    """Return short lines on how a trial differs from others of its rule on its set."""
+    """Return short lines on how a trial differs from others of its rule on its set.
+
+    Its seed is among them where any two differ in it.
+    """
 
     def rule(other: JobFacts) -> tuple[Any, ...]:
         return other.dataset, other.variant, other.factorization
@@ -288,14 +291,16 @@ def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
     alike = [other for other in members if rule(other) == rule(one)]
     options = "as usual" if one.map_options is None else label_options(one.map_options)
     said = (
-        ("seed", f"seed {one.seed}"),
         ("steps", f"{one.steps} steps"),
         ("budget", f"@{one.budget}"),
         ("map_options", f"maps {options}"),
         ("recipe_id", f"recipe {short_id(one.recipe_id)}"),
         ("data_digest", f"data {short_id(one.data_digest)}"),
     )
-    return [text for name, text in said if len({getattr(other, name) for other in alike}) > 1]
+    seed = [f"seed {one.seed}"] if len({other.seed for other in members}) > 1 else []
+    return seed + [
+        text for name, text in said if len({getattr(other, name) for other in alike}) > 1
+    ]
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
@@ -436,7 +441,7 @@ def draw_interpolations(
 
 
 def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> tuple[list[Path], str]:
-    """Draw maps, tables, histories of tables and samples of a sweep at its first trained seed.
+    """Draw maps, tables, their histories and samples of a sweep: each cell's first trained seed.
 
     Returns:
         The pictures' paths, and a line on histories that cannot be read, '' for none.
@@ -458,7 +463,7 @@ def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
 def _name_picture(kind: str, one: JobFacts, *options: str) -> str:
     budget = () if one.budget is None else (f"b{one.budget}",)
     what = (one.flow, one.dataset, one.factorization, *budget, f"s{one.seed}", one.subject[:8])
-    return file_name(kind, *what, *options)
+    return file_name(kind, *what, one.data_digest[:8], *options)
 
 
 def _describe_set(one: MapSet) -> str:

@@ -3,11 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
+from lcma.harness.results.lookup import (
+    find_sweep,
+    find_trial_id,
+    label_options,
+    require_results,
+)
 from lcma.harness.text import format_count, printable, short_id
 from lcma.sweeps.errors import UserError
 
@@ -19,7 +25,7 @@ TRIAL = (
 
 
 def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[JobFacts]:
-    """Return the trial whose id starts with ``trial``, or one of each factorization of a sweep.
+    """Return the trial whose id starts with ``trial``, or one of each cell of a sweep.
 
     Raises UserError for both together, and where nothing has weights.
     """
@@ -39,17 +45,14 @@ def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[Jo
 
 
 def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
-    """Return each factorization of a sweep at the first seed that has weights.
+    """Return the trial of each cell of a sweep at its first seed that has weights.
 
     Empty where no trial has any.
     """
-    members = [member.trial_id for member in store.sweep_members(sweep_id)]
-    kept = [one for one in store.trained_trials(members) if one.weights]
-    first = min((one.seed for one in kept), default=0)
-    found: dict[tuple[object, ...], JobFacts] = {}
-    for one in kept:
-        if one.seed == first:
-            found.setdefault((one.flow, one.dataset, one.factorization, one.budget), one)
+    found: dict[Any, JobFacts] = {}
+    for one in _read_members(store, sweep_id):  # by seed
+        if one.weights:
+            found.setdefault(_cell_key(one), one)
     return list(found.values())
 
 
@@ -58,9 +61,8 @@ def list_trials_with_weights(store: Store, sweep_id: str) -> list[JobFacts]:
 
     Each is on the data that it was trained on last.
     """
-    members = [member.trial_id for member in store.sweep_members(sweep_id)]
     found: dict[str, JobFacts] = {}
-    for one in store.trained_trials(members):
+    for one in _read_members(store, sweep_id):
         if one.weights:
             found.setdefault(one.subject, one)
     return list(found.values())
@@ -97,11 +99,14 @@ def choose_drawn_trials(
 ) -> tuple[list[JobFacts], str]:
     """Return trials to draw from: as `choose_trials`, or with ``where`` all with such a result.
 
-    Of those only the ones with weights, and a line on the others, '' for none; where none has any,
-    the first.
+    Of those only the ones with weights; where none has any, the first. With them a line on what is
+    left out, '' for nothing.
     """
     if not where:
-        return choose_trials(store, trial, sweep), ""
+        chosen = choose_trials(store, trial, sweep)
+        if trial is not None:
+            return chosen, ""
+        return chosen, _describe_left_out(store, find_sweep(store, sweep).id, chosen)
     found = choose_trials_with_results(store, trial, sweep, where)
     chosen = [one for one in found if one.weights] or found[:1]
     without = len(found) - len(chosen)
@@ -126,13 +131,38 @@ def list_online_trials(store: Store, recipe: str | None = None, **where: Any) ->
 
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:
     """Return, for each cell, the trial of the highest seed that has weights."""
-    found: dict[tuple[object, ...], JobFacts] = {}
+    found: dict[Any, JobFacts] = {}
     for one in store.trained_trials(trial_ids):
         if one.weights:
-            key = (one.data_digest, one.recipe_id, one.factorization, one.budget)
+            key = _cell_key(one)
             if key not in found or found[key].seed < one.seed:
                 found[key] = one
     return list(found.values())
+
+
+_cell_key = attrgetter(
+    *("flow", "dataset", "variant", "data_digest", "recipe_id"),
+    *("factorization", "budget", "map_options"),
+)
+"""What trials share that differ in their seed alone."""
+
+
+def _read_members(store: Store, sweep_id: str) -> list[JobFacts]:
+    return store.trained_trials([member.trial_id for member in store.sweep_members(sweep_id)])
+
+
+def _describe_left_out(store: Store, sweep_id: str, chosen: Sequence[JobFacts]) -> str:
+    members = _read_members(store, sweep_id)
+    cells = len({_cell_key(one) for one in members})
+    others = sum(one.weights for one in members) - len(chosen)
+    said = []
+    if cells > len(chosen):
+        some = format_count(cells, "cell")
+        said.append(f"{cells - len(chosen)} of {some} left no weights and are not drawn")
+    if others:
+        of = format_count(others, "trial")
+        said.append(f"{of} of further seeds left out: `--where seed=N` draws those of seed N")
+    return "; ".join(said)
 
 
 def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
@@ -149,10 +179,15 @@ def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
 
 def describe_trial(one: JobFacts) -> str:
     """Return a trial in a few words, for a line of output."""
-    at = "" if one.budget is None else f" at budget {one.budget}"
     trial = short_id(one.subject)
-    what = factorization_label(one.factorization_or_kind)
-    return f"{one.flow} on {one.dataset}, {what}{at}, seed {one.seed} ({trial})"
+    return f"{one.flow} on {one.dataset}, {name_rule(one)}, seed {one.seed} ({trial})"
+
+
+def name_rule(one: JobFacts) -> str:
+    """Return a trial's rule, with budget and options of its maps where it has some."""
+    at = "" if one.budget is None else f" at budget {one.budget}"
+    options = "" if one.map_options is None else f", {label_options(one.map_options)}"
+    return f"{factorization_label(one.factorization_or_kind)}{at}{options}"
 
 
 def trial_as_dict(one: JobFacts) -> dict[str, Any]:

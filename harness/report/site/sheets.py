@@ -13,8 +13,7 @@ from lcma.harness.files import file_name
 from lcma.harness.place import Place
 from lcma.harness.report.pictures import sample_grid
 from lcma.harness.report.site.maps import Picture
-from lcma.harness.results.board import factorization_label
-from lcma.harness.results.trials import describe_trial
+from lcma.harness.results.trials import describe_trial, name_rule
 from lcma.harness.run.weights import draw_samples, load_data, load_trained
 from lcma.harness.text import printable
 from lcma.harness.train.interpolation import interpolate
@@ -97,8 +96,7 @@ def _sheet(
     step(describe_trial(one))
     problems = []
     grid = row = None
-    at = "" if one.budget is None else f" at budget {one.budget}"
-    name = printable(f"{factorization_label(one.factorization_or_kind)}{at}, seed {one.seed}")
+    name = printable(f"{name_rule(one)}, seed {one.seed}")
     stem = file_name(one.job_id[:16])
     try:
         flow, recipe = load_trained(store, place, one)

@@ -221,9 +221,9 @@ def titles(filler, place, **how) -> list[list[str]]:
 
 def test_a_grid_says_rule_seed_and_measures(filler, place):
     measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
-    filler.weights("LL", 1, budget=100)
+    filler.weights("LL", 1, budget=100, map_options='{"score":"normalized"}')
     assert titles(filler, place) == [
-        ["realnvp, photos16: low (LL) @100, seed 1, 4.000 bits/dim"],
+        ["realnvp, photos16: low (LL) @100, score normalized, seed 1, 4.000 bits/dim"],
         ["realnvp, photos16: channel, seed 3, 4.000 bits/dim, swd 158"],
     ]
 

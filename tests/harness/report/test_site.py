@@ -615,6 +615,17 @@ def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, 
     assert_shows_all_pictures(files)
 
 
+def test_samples_stand_under_the_options_of_their_maps(filler, tmp_path) -> None:
+    filler.weights("LL", 0, budget=100)
+    filler.weights("LL", 1, budget=100, map_options='{"score":"normalized"}')
+    place = find_place(filler.url, filler.runs, None)
+    text = Site(filler.store, place, SiteOptions(database=False)).page("samples.html").decode()
+    assert set(re.findall(r"low \(LL\) at budget 100(.*?), seed \d", text)) == {
+        "",
+        ", score normalized",
+    }
+
+
 def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     filler.results({"random": {0: 4.5}}, sweep="s1")
     filler.results({"channel": {7: 3.21}})

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
+from tests.harness.report.conftest import RECIPE
 
 VERBS = (
     "board",
@@ -288,6 +289,27 @@ def test_samples(lcma, filler):
     assert str(drawn) in text
     with Image.open(drawn) as image:
         assert image.size == (8 * 66 + 2, 8 * 66 + 2 + 20), "a line above it"
+
+
+def test_samples_are_of_every_cell_of_a_sweep_at_its_own_first_seed(lcma, filler):
+    training = RECIPE.training.model_copy(update={"steps": 30})
+    other = RECIPE.model_copy(update={"training": training})
+    filler.finish(filler.plan("rows", 0, sweep="s1"), 4.0)
+    for seed in (1, 2):
+        filler.weights("rows", seed, sweep="s1")
+    filler.weights("LL", 0, budget=100, sweep="s1")
+    filler.weights("LL", 0, budget=100, sweep="s1", map_options='{"score":"normalized"}')
+    filler.weights("LL", 0, budget=100, sweep="s1", recipe=other)
+    filler.finish(filler.plan("channel", 0, sweep="s1"), 4.0)
+    text = lcma("samples", "--runs", "runs", "--count", "1")
+    assert "rows, seed 1" in text
+    assert text.count("low (LL) at budget 100, seed 0") == 2
+    assert text.count("low (LL) at budget 100, score normalized, seed 0") == 1
+    assert len(text.splitlines()) == 4
+    assert lcma.stderr == (
+        "lcma: 1 of 5 cells left no weights and are not drawn; 1 trial of further seeds left out: "
+        "`--where seed=N` draws those of seed N\n"
+    )
 
 
 def test_samples_of_a_sweep(lcma, filler):
