@@ -72,14 +72,16 @@ def extent_query(sweep_id: str | None) -> SiteQuery:
 
 def cells_query(sweep_id: str | None) -> SiteQuery:
     """Return the query for means over seeds, ranked."""
+    ranked = "" if sweep_id is None else f"{_ranked(sweep_id)}\n"
     return SiteQuery(
         "Ranks",
         "Means over seeds, ranked within what can be compared. The sample variance is "
         "squared_deviations / (n - 1).",
-        "SELECT dataset, variant, flow, profile, protocol, precision, steps, splits, recipe_id,\n"
-        "       data_digest, measure, comparable, position, factorization, budget, map_options,\n"
-        "       n, mean, squared_deviations, conventional, from_conventional, cell_id\n"
-        f"FROM leaderboard{_of_cell(sweep_id)}\n"
+        f"{ranked}SELECT dataset, variant, flow, profile, protocol, precision, steps, splits,\n"
+        "       recipe_id, data_digest, measure, comparable, position, factorization, budget,\n"
+        "       map_options, n, mean, squared_deviations, conventional, from_conventional,\n"
+        "       cell_id\n"
+        f"FROM {'ranked' if ranked else 'leaderboard'}\n"
         "ORDER BY dataset, flow, profile, comparable, recipe_id, position, factorization, budget,\n"
         "         map_options",
     )
@@ -87,17 +89,21 @@ def cells_query(sweep_id: str | None) -> SiteQuery:
 
 def paper_query(sweep_id: str | None) -> SiteQuery:
     """Return the query for cells beside printed numbers."""
+    seeds, joined, of = "", "", "against_paper"
+    if sweep_id is not None:
+        seeds, of = f"WITH {_own_seeds(sweep_id)}\n", "own"
+        joined = "\nJOIN own ON own.cell_id = against_paper.cell_id"
     return SiteQuery(
         "Against the paper",
         "Means beside the numbers that papers print of the same flow, data set and "
         "factorization. `paper_profile` is 1 where the recipe is the published one.",
-        "SELECT against_paper.flow, dataset, variant, against_paper.profile, paper_profile,\n"
-        "       steps, factorization, printed_as, budget, n, mean, squared_deviations, printed,\n"
-        "       difference, source, source_table, part, note, data_digest\n"
-        "FROM against_paper JOIN recipes ON recipes.id = recipe_id"
-        f"{_of_cell(sweep_id)}\n"
+        f"{seeds}SELECT against_paper.flow, dataset, variant, against_paper.profile,\n"
+        "       paper_profile, steps, factorization, printed_as, budget,\n"
+        f"       {of}.n, {of}.mean, {of}.squared_deviations, printed,\n"
+        f"       {of}.mean - printed AS difference, source, source_table, part, note, data_digest\n"
+        f"FROM against_paper{joined}\nJOIN recipes ON recipes.id = recipe_id\n"
         "ORDER BY against_paper.flow, dataset, variant, against_paper.profile, source_table,\n"
-        "         steps, factorization, budget, cell_id",
+        "         steps, factorization, budget, against_paper.cell_id",
     )
 
 
@@ -260,11 +266,43 @@ def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     return f"\nWHERE {column} IN ({_members(sweep_id)})"
 
 
-def _of_cell(sweep_id: str | None) -> str:
-    if sweep_id is None:
-        return ""
-    of_trials = f"SELECT cell_id FROM trial_measures WHERE trial_id IN ({_members(sweep_id)})"
-    return f"\nWHERE cell_id IN ({of_trials})"
+def _own_seeds(sweep_id: str) -> str:
+    """Return the table `own` of a WITH: the cells of a sweep over its own seeds alone.
+
+    Those of the views are over all that the database has.
+    """
+    return (
+        "own AS (\n"
+        "    SELECT cell_id, count(*) AS n, avg(value) AS mean,\n"
+        "           sum((value - cell_mean) * (value - cell_mean)) AS squared_deviations\n"
+        "    FROM (SELECT cell_id, value, avg(value) OVER (PARTITION BY cell_id) AS cell_mean\n"
+        "          FROM trial_measures\n"
+        f"          WHERE trial_id IN ({_members(sweep_id)})) AS seeds\n"
+        "    WHERE cell_id IS NOT NULL GROUP BY cell_id\n"
+        ")"
+    )
+
+
+def _ranked(sweep_id: str) -> str:
+    """Return the WITH of `ranked`: the columns of `leaderboard`, of a sweep's own seeds."""
+    return (
+        f"WITH {_own_seeds(sweep_id)}, ranked AS (\n"
+        "    SELECT cell.dataset, cell.variant, cell.flow, cell.profile, cell.protocol,\n"
+        "           cell.precision, cell.steps, cell.splits, cell.recipe_id, cell.data_digest,\n"
+        "           cell.measure, cell.comparable, cell.factorization, cell.budget,\n"
+        "           cell.map_options, own.n, own.mean, own.squared_deviations, conventional,\n"
+        "           cell.cell_id, rank() OVER (near ORDER BY sign * own.mean) AS position,\n"
+        "           own.mean - sign * min(CASE WHEN cell.factorization = conventional\n"
+        "                                      THEN sign * own.mean END) OVER near\n"
+        "               AS from_conventional\n"
+        "    FROM seed_statistics AS cell\n"
+        "    JOIN own ON own.cell_id = cell.cell_id\n"
+        "    JOIN recipes ON recipes.id = cell.recipe_id\n"
+        "    JOIN (SELECT name, CASE WHEN direction = 'higher' THEN -1 ELSE 1 END AS sign\n"
+        "          FROM measure_kinds) AS kinds ON kinds.name = cell.measure\n"
+        "    WINDOW near AS (PARTITION BY comparable, cell.recipe_id)\n"
+        ")"
+    )
 
 
 def _lost(sweep_id: str) -> str:

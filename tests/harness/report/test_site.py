@@ -41,7 +41,7 @@ from lcma.harness.place import find_place
 from lcma.harness.report import citation
 from lcma.harness.report.citation import PAPER_URL, RELEASED, find_code
 from lcma.harness.report.site import Site, SiteOptions, console, write_site
-from lcma.harness.report.site.queries import EXAMPLES
+from lcma.harness.report.site.queries import EXAMPLES, cells_query, paper_query
 from lcma.harness.results.board import read_board
 from lcma.harness.results.maps import MapReader, list_map_sets
 from lcma.harness.results.statistics import compare_by_seed, paired_test
@@ -636,6 +636,35 @@ def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     assert "sweep demo" in alone["about.html"].decode()
 
 
+def test_rows_of_a_sweep_are_over_its_own_seeds_and_so_is_the_sql_below_them(
+    any_filler, tmp_path
+) -> None:
+    any_filler.data("a" * 64, "cifar10")
+    data: dict[str, Any] = {"digest": "a" * 64, "dataset": "cifar10"}
+    low: dict[str, Any] = {"budget": 100, **data}
+    any_filler.results({"LL": {0: 4.0, 1: 4.2}}, sweep="s1", **low)
+    any_filler.results({"checkerboard-even": {0: 4.3}, "channel": {0: 3.9}}, sweep="s1", **data)
+    any_filler.results({"LL": {2: 9.0}}, **low)
+    any_filler.results({"checkerboard-even": {1: 1.0, 2: 1.0}, "channel": {1: 8.0}}, **data)
+    options = SiteOptions(sweep_id="s1", samples=False, database=False)
+    site = Site(any_filler.store, find_place(any_filler.url, None, None), options)
+    database = tmp_path / "results.sqlite"
+    database.write_bytes(console.publish_database(any_filler.store, "s1").content)
+    text = site.page("paper.html").decode()
+    assert '<td class="num less">2</td><td class="num strong">4.1000' in text
+    for query in (paper_query, cells_query):
+        views = run_sql(f"sqlite:///{database}", query(None).sql)
+        assert views.rows
+        for url in (any_filler.url, f"sqlite:///{database}"):
+            own = run_sql(url, query("s1").sql)
+            assert own.columns == views.columns
+            assert [*map(rounded, own.rows)] == [*map(rounded, views.rows)]
+
+
+def rounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(round(one, 9) if isinstance(one, float) else one for one in row)
+
+
 @pytest.mark.slow_on("postgresql-None")
 @pytest.mark.parametrize("sweep_id", [None, "it's"])
 def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) -> None:
@@ -646,7 +675,7 @@ def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) 
     options = SiteOptions(sweep_id=sweep_id, samples=False, database=False)
     site = Site(any_filler.store, find_place(any_filler.url, None, None), options)
     text = (site.page("about.html") + site.page("sql.html")).decode()
-    statements = re.findall(r"<pre tabindex=\"0\">(SELECT.*?)</pre>", text, re.S)
+    statements = re.findall(r"<pre tabindex=\"0\">((?:SELECT|WITH).*?)</pre>", text, re.S)
     assert len(statements) >= 8 + len(EXAMPLES)
     for statement in map(html.unescape, statements):
         found = run_sql(any_filler.url, statement)
