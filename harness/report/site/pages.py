@@ -601,6 +601,10 @@ class Site:
         return {_group_key(table.group): table for table in self._compared.values()}
 
     def _paper(self, path: str) -> bytes:
+        contents = {
+            (one["dataset"], one["variant"], one["data_digest"]) for one in self._printed.rows
+        }
+        named = Counter(one[:2] for one in contents)
         return self._render(
             "paper.html",
             path,
@@ -611,6 +615,7 @@ class Site:
             rows=_take(self._printed.rows, path, LISTED),
             truncated=self._printed.truncated,
             facts=read_data_facts(self._store),
+            several={name for name, count in named.items() if count > 1},
             query=queries.paper_query(self._options.sweep_id),
             **_pager(path, self._printed.rows, LISTED),
         )

@@ -96,12 +96,15 @@ def paper_query(sweep_id: str | None) -> SiteQuery:
     return SiteQuery(
         "Against the paper",
         "Means beside the numbers that papers print of the same flow, data set and "
-        "factorization. `paper_profile` is 1 where the recipe is the published one.",
+        "factorization, with the usual options of the map. `paper_profile` is 1 where the recipe "
+        "is the published one.",
         f"{seeds}SELECT against_paper.flow, dataset, variant, against_paper.profile,\n"
-        "       paper_profile, steps, factorization, printed_as, budget,\n"
+        "       paper_profile, protocol, precision, steps, factorization, printed_as, budget,\n"
         f"       {of}.n, {of}.mean, {of}.squared_deviations, printed,\n"
-        f"       {of}.mean - printed AS difference, source, source_table, part, note, data_digest\n"
+        f"       {of}.mean - printed AS difference, source, source_table, part, note,\n"
+        "       data_digest, recipe_id\n"
         f"FROM against_paper{joined}\nJOIN recipes ON recipes.id = recipe_id\n"
+        "WHERE map_options IS NULL\n"
         "ORDER BY against_paper.flow, dataset, variant, against_paper.profile, source_table,\n"
         "         steps, factorization, budget, against_paper.cell_id",
     )

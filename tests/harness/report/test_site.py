@@ -48,7 +48,7 @@ from lcma.harness.results.statistics import compare_by_seed, paired_test
 from lcma.harness.shards import open_reference
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
-from tests.harness.report.conftest import BITS, STEPS, Filler
+from tests.harness.report.conftest import BITS, RECIPE, STEPS, Filler
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -518,6 +518,22 @@ def test_notes_of_printed_numbers_stand_once_below_their_table(filler, tmp_path)
     text = html.unescape(export(filler, tmp_path / "site")["paper.html"].decode())
     assert text.count("three splits") == text.count("* : LCMA, Table 4: three splits.") == 1
     assert text.count("LCMA, Table 4 *</td>") == 2
+
+
+def test_no_two_rows_beside_printed_numbers_are_named_alike(filler) -> None:
+    training = RECIPE.training.model_copy(update={"decay": 0.25})
+    other = RECIPE.model_copy(update={"training": training})
+    low: dict[str, Any] = {"dataset": "cifar10", "budget": 100}
+    for digest in ("a" * 64, "b" * 64):
+        filler.data(digest, "cifar10")
+    filler.results({"LLL": {0: 4.0}}, digest="a" * 64, **low)
+    filler.results({"LLL": {0: 4.0}}, digest="a" * 64, map_options='{"score":"normalized"}', **low)
+    filler.results({"LLL": {0: 4.0}}, digest="a" * 64, recipe=other, **low)
+    filler.finish(filler.plan("LLL", 0, digest="b" * 64, **low), 4.0)
+    filler.finish(filler.plan("LLL", 1, digest="b" * 64, **low), 4.0, protocol="published")
+    site = Site(filler.store, find_place(filler.url, None, None), SiteOptions(samples=False))
+    rows = re.findall(r"<tr><td class=\"less\">.*?</tr>", site.page("paper.html").decode())
+    assert len(rows) == len(set(rows)) == 4 * 2, "in two tables; none of maps by other options"
 
 
 def test_a_trial_page_has_its_curve_parts_attempts_and_origin(whole) -> None:
