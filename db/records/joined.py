@@ -112,6 +112,7 @@ class CellState:
 
     flow: str
     dataset: str
+    data_digest: str | None
     asked: str
     factorization: str
     budget: int | None

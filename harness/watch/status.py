@@ -354,6 +354,9 @@ def _render_data_wait(wait: DataWait) -> Text:
 def _render_cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
     several_recipes = len({cell.recipe_id for cell in cells}) > 1
     subjects = {(cell.flow, cell.dataset) for cell in cells}
+    several_contents = len({(cell.dataset, cell.data_digest) for cell in cells}) > len(
+        {cell.dataset for cell in cells}
+    )
     heading = " ".join(subjects.pop()) if len(subjects) == 1 else ""
     # A cell takes one line, so that a height has room for so many.
     columns = (
@@ -372,7 +375,7 @@ def _render_cells(cells: Sequence[CellState], room: int | None) -> list[Renderab
             styles[i, 1] = "green"
         if lost:
             styles[i, 4] = "red"
-        name = _name_cell(cell, subject=not heading, recipe=several_recipes)
+        name = _name_cell(cell, subject=not heading, recipe=several_recipes, data=several_contents)
         numbers = (cell.running or None, cell.pending + cell.blocked or None, lost or None)
         rows.append((name, f"{cell.done}/{cell.planned}", *numbers, cell.why or ""))
     table = render_table(Table(columns, tuple(rows), styles=styles))
@@ -381,7 +384,7 @@ def _render_cells(cells: Sequence[CellState], room: int | None) -> list[Renderab
     return [table, Text(f"and {format_count(len(cells) - len(shown), 'more cell')}", style="dim")]
 
 
-def _name_cell(cell: CellState, *, subject: bool, recipe: bool) -> str:
+def _name_cell(cell: CellState, *, subject: bool, recipe: bool, data: bool) -> str:
     words = [cell.flow, cell.dataset] if subject else []
     words.append(cell.asked)
     if cell.budget is not None:
@@ -390,6 +393,8 @@ def _name_cell(cell: CellState, *, subject: bool, recipe: bool) -> str:
         words.append(label_options(cell.map_options))
     if recipe:
         words.append(f"({cell.recipe_id[:6]})")
+    if data:
+        words.append(f"(data {cell.data_digest[:6]})" if cell.data_digest else "(no data)")
     return " ".join(words)
 
 

@@ -1,8 +1,10 @@
 """The coverage of sweeps: what they have and lack, as grids of factorizations and budgets."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from lcma.db import Store, Sweep
@@ -34,10 +36,10 @@ class CoverageCell:
 class CoverageGrid:
     """The cells of one recipe on one data set: a row for each rule, a column for each budget.
 
-    ``model`` is data set, variant, flow and recipe.
+    ``table`` is the recipe's id and the digest of the images, None for trials without a job.
     """
 
-    model: tuple[str, str, str, str]
+    table: tuple[str, str | None]
     title: str
     budgets: tuple[int | None, ...]
     rows: tuple[tuple[str, tuple[CoverageCell | None, ...]], ...]
@@ -68,17 +70,21 @@ def read_coverage(store: Store, sweeps: Sequence[Sweep]) -> list[SweepCoverage]:
 
 def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
     found = queries.run_site_query(store, queries.coverage_query(sweep.id))
-    parts = ("flow", "dataset", "variant", "profile", "recipe_id")
+    contents = {(row["dataset"], row["variant"], row["data_digest"]) for row in found.rows}
+    named = Counter(one[:2] for one in contents)
+    parts = ("flow", "dataset", "variant", "profile", "recipe_id", "data_digest")
     grids, missing = [], []
-    for key, some in groupby(found.rows, key=lambda row: tuple(str(row[p]) for p in parts)):
+    for key, some in groupby(found.rows, key=itemgetter(*parts)):
         rows = list(some)
-        flow, dataset, variant, profile, recipe = key
+        flow, dataset, variant, profile, recipe, digest = key
         title = f"{flow} on {dataset} ({variant}), {profile}, recipe {short_id(recipe)}"
-        grids.append(_grid((dataset, variant, flow, recipe), printable(title), rows))
+        if named[dataset, variant] > 1:
+            title += f", {'data ' + short_id(digest) if digest else 'not planned on data'}"
+        grids.append(_grid((recipe, digest), printable(title), rows))
         for row in rows:
             if row["why"] is not None:
                 at = "" if row["budget"] is None else f" at budget {row['budget']}"
-                name = f"{flow} on {dataset}, {row['asked']}{at}"
+                name = f"{title}, {row['asked']}{at}{_describe_options(row['map_options'])}"
                 missing.append((printable(name), printable(row["why"])))
     return SweepCoverage(
         sweep=sweep,
@@ -91,7 +97,7 @@ def _covered(store: Store, sweep: Sweep) -> SweepCoverage:
 
 
 def _grid(
-    model: tuple[str, str, str, str], title: str, rows: Sequence[Mapping[str, Any]]
+    table: tuple[str, str | None], title: str, rows: Sequence[Mapping[str, Any]]
 ) -> CoverageGrid:
     budgets = sorted({row["budget"] for row in rows}, key=lambda b: (b is not None, b or 0))
     names: dict[tuple[str, str | None], dict[int | None, CoverageCell]] = {}
@@ -99,7 +105,7 @@ def _grid(
         cells = names.setdefault((row["asked"], row["map_options"]), {})
         cells[row["budget"]] = _cell(row)
     return CoverageGrid(
-        model=model,
+        table=table,
         title=title,
         budgets=tuple(budgets),
         rows=tuple(

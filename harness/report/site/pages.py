@@ -673,11 +673,7 @@ class Site:
         sweeps = _take(self._sweeps, path, SWEEPS)
         covered = read_coverage(self._store, sweeps)
         named = Counter(sweep.name for sweep in self._sweeps)
-        tables = {
-            (own.dataset, own.variant, own.flow, own.recipe_id): table
-            for table in self._compared.values()
-            if (own := table.group).protocol == "plain"
-        }
+        tables = {(recipe, digest): one for (digest, recipe), one in self._plain_tables.items()}
         return self._render(
             "coverage.html",
             path,

@@ -115,10 +115,12 @@ def coverage_query(sweep_id: str) -> SiteQuery:
     return SiteQuery(
         "Coverage",
         "What each cell of a sweep has and lacks, and why the first of the missing is missing.",
-        "SELECT flow, dataset, variant, profile, recipe_id, asked, factorization, budget,\n"
-        "       map_options, planned, done, running, pending, blocked, diverged, failed, why\n"
+        "SELECT flow, dataset, variant, profile, recipe_id, data_digest, asked, factorization,\n"
+        "       budget, map_options, planned, done, running, pending, blocked, diverged, failed,\n"
+        "       why\n"
         f"FROM coverage WHERE sweep_id = {sql_literal(sweep_id)}\n"
-        "ORDER BY flow, dataset, variant, profile, recipe_id, asked, budget, map_options",
+        "ORDER BY flow, dataset, variant, profile, recipe_id, data_digest, asked, budget,\n"
+        "         map_options",
     )
 
 

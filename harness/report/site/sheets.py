@@ -1,6 +1,7 @@
 """Samples and interpolations of trained flows, side by side across factorizations."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +16,7 @@ from lcma.harness.report.pictures import sample_grid
 from lcma.harness.report.site.maps import Picture
 from lcma.harness.results.trials import describe_trial, name_rule
 from lcma.harness.run.weights import draw_samples, load_data, load_trained
-from lcma.harness.text import printable
+from lcma.harness.text import printable, short_id
 from lcma.harness.train.interpolation import interpolate
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
@@ -74,13 +75,16 @@ def draw_sheets(store: Store, place: Place, trials: Sequence[JobFacts], step: St
     """Draw the flows one by one; one whose weights cannot be read gets the reason instead."""
     files: dict[str, bytes] = {}
     ordered = sorted(trials[:MOST], key=_side)
+    contents = Counter(one[:2] for one in {(o.dataset, o.variant, o.data_digest) for o in ordered})
     sides = []
     with tempfile.TemporaryDirectory() as folder:
         for key, some in groupby(ordered, key=_side):
             sheets = [_sheet(store, place, one, Path(folder), files, step) for one in some]
-            dataset, variant, flow, recipe = key
-            title = printable(f"{flow} on {dataset} ({variant}), recipe {recipe[:8]}")
-            sides.append(SheetGroup(title, tuple(sheets)))
+            dataset, variant, flow, recipe, digest = key
+            title = f"{flow} on {dataset} ({variant}), recipe {short_id(recipe)}"
+            if contents[dataset, variant] > 1:
+                title += f", data {short_id(digest)}"
+            sides.append(SheetGroup(printable(title), tuple(sheets)))
     hidden = {name for one in ordered if not _may_be_published(name := _set_name(one))}
     return SheetPage(tuple(sides), files, max(0, len(trials) - MOST), tuple(sorted(hidden)))
 
@@ -135,5 +139,5 @@ def _may_be_published(set_name: str) -> bool:
     return facts is not None and facts.may_be_published
 
 
-def _side(one: JobFacts) -> tuple[str, str, str, str]:
-    return one.dataset, one.variant, one.flow, one.recipe_id
+def _side(one: JobFacts) -> tuple[str, str, str, str, str]:
+    return one.dataset, one.variant, one.flow, one.recipe_id, one.data_digest

@@ -999,6 +999,24 @@ def test_cells_of_a_coverage_lead_to_their_rows(whole) -> None:
     assert ">On the leaderboard</a>" in text
 
 
+def test_each_content_of_a_data_set_has_a_grid_that_leads_to_its_own_rows(filler) -> None:
+    for digest, bits in (("a" * 64, {0: 4.0, 1: 4.1}), ("b" * 64, {0: 4.2})):
+        filler.data(digest)
+        filler.results({"checkerboard-even": bits, "rows": bits}, digest=digest, sweep="s1")
+        filler.fail(filler.plan("channel", 0, digest=digest, sweep="s1"), "code_error", "broken")
+    site = Site(filler.store, find_place(filler.url, None, None), SiteOptions(samples=False))
+    text = html.unescape(site.page("coverage.html").decode())
+    grids = re.findall(r"<summary id.*?</table>", text, re.S)
+    for grid, digest, done in zip(
+        grids, ("aaaaaaaa", "bbbbbbbb"), ("2 of 2", "1 of 1"), strict=True
+    ):
+        assert f", data {digest}</summary>" in grid
+        (address,) = re.findall(f'<a href="([^"]*)" aria-label="rows: {done}"', grid)
+        assert f"-{digest}-" in address
+    missing = re.findall(r"<li><b>(.*?)</b>", text)
+    assert len(missing) == len(set(missing)) == 2
+
+
 def test_a_row_leads_to_its_trials(whole) -> None:
     text = whole.files["index.html"].decode()
     (page,) = re.findall(

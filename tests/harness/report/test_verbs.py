@@ -439,6 +439,18 @@ def test_status(lcma, filler):
     }
 
 
+def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
+    filler.plan("rows", 0, sweep="s1")
+    assert "data" not in lcma("status", "--sweep", "s1")
+    filler.data("e" * 64)
+    filler.plan("rows", 0, digest="e" * 64, sweep="s1")
+    text = lcma("status", "--sweep", "s1")
+    assert "rows (data dddddd)" in text
+    assert "rows (data eeeeee)" in text
+    found = json.loads(lcma("status", "--sweep", "s1", "--json"))
+    assert [cell["data_digest"][0] for cell in found["cells"]] == ["d", "e"]
+
+
 def test_status_says_how_long_trainings_waited_for_images(lcma, filler):
     assert "waiting for images" not in lcma("status")
     for seed, share in enumerate((0.01, 0.03, None)):
