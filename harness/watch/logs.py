@@ -66,6 +66,8 @@ def find_new_lines(lines: Sequence[str], shown: Sequence[str]) -> Sequence[str]:
 
     A log may have lost earlier lines meanwhile, so that its beginning says nothing.
     """
+    if list(lines[: len(shown)]) == list(shown):  # so that a line may be repeated
+        return lines[len(shown) :]
     last = list(shown[-COMPARED:])
     for end in range(len(lines) if last else 0, 0, -1):
         some = lines[max(0, end - len(last)) : end]

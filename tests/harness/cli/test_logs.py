@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from lcma.harness.watch.logs import find_new_lines
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed
 
@@ -87,6 +88,12 @@ def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed
     assert (code, out) == (2, "")
     assert "2 trials, pretrainings and jobs start with 'channel'" in err
     assert planned.dump() == before
+
+
+def test_a_line_that_is_repeated_is_shown_each_time() -> None:
+    for shown in (1, 2, 9):
+        assert find_new_lines(["w"] * 12, ["w"] * shown) == ["w"] * (12 - shown)
+    assert find_new_lines(["two", "three"], ["one", "two"]) == ["three"], "its beginning is lost"
 
 
 @pytest.mark.integration
