@@ -5,6 +5,7 @@ imports torch, and is imported where it is needed.
 """
 
 import json
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -1114,7 +1115,8 @@ def _numbered(stem: str, number: int) -> str:
 
 def _number(path: str) -> int:
     _, _, last = path.removesuffix(".html").rpartition("-")
-    return int(last) - 1 if last.isdigit() else 0
+    # Not any digits: a path may be anything, and more than some thousands are no int.
+    return int(last) - 1 if re.fullmatch(r"[0-9]{1,9}", last) else 0
 
 
 def _count(rows: Sized, most: int) -> int:

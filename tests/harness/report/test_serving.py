@@ -339,7 +339,10 @@ def test_a_name_of_others_that_leads_here_is_refused(server, host: str) -> None:
         "/trials/nobody.html",
         "/images/x.png",
         "/data/%00.js",
+        "/index-%C2%B2.html",
+        f"/index-{'9' * 5000}.html",
     ],
+    ids=lambda path: path[:30],
 )
 def test_no_path_leads_out_of_the_site(server, path: str) -> None:
     assert ask(server, "GET", path)[0].status == 404
