@@ -1055,7 +1055,10 @@ JOIN trial_results ON trial_results.trial_id = sweep_trials.trial_id
     required("sweep_id", Text, "the sweep"),
     comment="Current results by the name of a sweep, under the names that it asked for. A trial "
     "that several names mean is there under each.",
-    order=("sweep", "dataset", "flow", "asked", "budget", "seed", "result_id", "protocol"),
+    order=(
+        *("sweep", "dataset", "flow", "asked", "budget", "seed", "result_id", "protocol"),
+        "sweep_id",
+    ),
 )
 
 sweep_costs = view(
