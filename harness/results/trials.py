@@ -111,7 +111,7 @@ def choose_drawn_trials(
     chosen = [one for one in found if one.weights] or found[:1]
     without = len(found) - len(chosen)
     trials = format_count(len(found), "trial")
-    return chosen, f"{without} of {trials} left no weights and are not drawn" if without else ""
+    return chosen, f"{without} of {trials} left no weights and are not drawn" if without > 0 else ""
 
 
 def list_online_trials(store: Store, recipe: str | None = None, **where: Any) -> list[JobFacts]:
@@ -152,17 +152,11 @@ def _read_members(store: Store, sweep_id: str) -> list[JobFacts]:
 
 
 def _describe_left_out(store: Store, sweep_id: str, chosen: Sequence[JobFacts]) -> str:
-    members = _read_members(store, sweep_id)
-    cells = len({_cell_key(one) for one in members})
-    others = sum(one.weights for one in members) - len(chosen)
-    said = []
-    if cells > len(chosen):
-        some = format_count(cells, "cell")
-        said.append(f"{cells - len(chosen)} of {some} left no weights and are not drawn")
-    if others:
-        of = format_count(others, "trial")
-        said.append(f"{of} of further seeds left out: `--where seed=N` draws those of seed N")
-    return "; ".join(said)
+    """Return a line on the cells of a sweep that have no weights at any seed, '' for none."""
+    cells = len({_cell_key(one) for one in _read_members(store, sweep_id)})
+    without = cells - len(chosen)
+    some = format_count(cells, "cell")
+    return f"{without} of {some} left no weights and are not drawn" if without > 0 else ""
 
 
 def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:

@@ -233,7 +233,7 @@ def test_what_is_drawn_is_evenly_spaced(count, most):
         assert steps.max() - steps.min() <= 1
 
 
-def test_a_sweep_is_drawn_at_its_first_seed(filler):
+def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
     filler.maps(seed=0, scores=("cumulative", "total"))
     filler.maps(seed=0, budget=500)  # no trial of the sweep reads these
     filler.maps(seed=1)
@@ -245,9 +245,11 @@ def test_a_sweep_is_drawn_at_its_first_seed(filler):
     place = Place(filler.url, filler.runs, filler.folder)
     found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     names = [path.name.split("-")[0] for path in found]
-    assert names == ["maps", "tables", "samples", "samples"]
-    assert all("-s0-" in path.name and path.is_file() for path in found)
-    assert len(set(found)) == 4
+    assert names == ["maps", "tables", "samples", "samples", "samples"]
+    assert all(path.is_file() for path in found)
+    assert [path.name for path in found if "-s0-" not in path.name] == [found[-1].name]
+    assert "-random-s1-" in found[-1].name, "seed 0 of this rule has no weights"
+    assert len(set(found)) == 5
     assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
     assert find_sweep(filler.store, "demo").id == "s1"
 

@@ -652,6 +652,7 @@ def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     assert "sweep demo" in alone["about.html"].decode()
 
 
+@pytest.mark.integration
 def test_rows_of_a_sweep_are_over_its_own_seeds_and_so_is_the_sql_below_them(
     any_filler, tmp_path
 ) -> None:
