@@ -68,7 +68,7 @@ class Stop(Section):
     rungs: tuple[Annotated[int, Field(strict=True, gt=0, multiple_of=RUNG_EVERY)], ...] = Field(
         min_length=1, description="steps at which a trial may end"
     )
-    pruner: Pruner = Field("median", description="Optuna's pruner")
+    pruner: Pruner = Field("median", description="the rule that ends trials at rungs")
     startup: int = Field(3, strict=True, ge=1, description="first trials that `median` lets pass")
     reduction: int = Field(2, strict=True, ge=2, description="`halving` lets one in so many go on")
 

@@ -114,9 +114,31 @@ def make_pruner(tune: Tune) -> optuna.pruners.BasePruner:
         return optuna.pruners.NopPruner()
     if stop.pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=stop.startup, n_warmup_steps=0)
-    return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=stop.rungs[0], reduction_factor=stop.reduction
-    )
+    return HalvingPruner(stop.reduction)
+
+
+class HalvingPruner(optuna.pruners.BasePruner):
+    """Asynchronous successive halving: of the trials at a rung the best one in ``reduction`` go on.
+
+    Optuna's own chooses other rungs than those of the spec, and keeps a state by which it lets a
+    trial go on that it has stopped, where the tuner died before it could end the trial.
+    """
+
+    def __init__(self, reduction: int) -> None:
+        self.reduction = reduction
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Return whether a trial ends at its last rung; lower values are better."""
+        step = trial.last_step
+        if step is None:
+            return False
+        reached = [
+            other.intermediate_values[step]
+            for other in study.get_trials(deepcopy=False)
+            if step in other.intermediate_values and other.state != TrialState.FAIL
+        ]
+        last = max(1, len(reached) // self.reduction) - 1
+        return trial.intermediate_values[step] > sorted(reached)[last]
 
 
 HOLD_SECONDS = 30.0

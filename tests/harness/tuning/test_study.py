@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,10 @@ from lcma.harness.run.driver import Launch
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.train.trainer import Trainer
+from lcma.harness.tuning.budgets import BudgetTuner
 from lcma.harness.tuning.local import run_local
 from lcma.harness.tuning.study import StudyTrial
+from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
@@ -188,6 +191,55 @@ def test_two_objectives(served: Make) -> None:
         assert bits == trial.user_attrs["bits_per_dim"]
         assert cost == pytest.approx((trial.user_attrs["budget"] + STEPS) * 8 / 1e6)
     assert 0 in {t.user_attrs["budget"] for t in study.best_trials}  # nothing is cheaper
+
+
+def asked(tuner: Tuner) -> StudyTrial:
+    """The next trial that the tuner's study has for it."""
+    assert isinstance(tuner, BudgetTuner)
+    trial = tuner.study.ask()
+    assert isinstance(trial, StudyTrial)
+    return trial
+
+
+def halving(rungs: list[int], reduction: int = 2) -> dict[str, Any]:
+    stop = {"rungs": rungs, "pruner": "halving", "reduction": reduction}
+    training = {"training": {"steps": rungs[-1] + 10}}
+    return {"recipe": training, "tune": {"budget": LONG, "trials": 10, "stop": stop}}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("rungs", "reduction"), [([100, 150], 2), ([100, 2000], 3)])
+def test_halving_lets_one_in_so_many_go_on_at_each_rung(
+    tuning: Make, rungs: list[int], reduction: int
+) -> None:
+    """Each trial is the best so far at the first rung; at the second it comes in as is listed."""
+    tuned = tuning(halving(rungs, reduction))
+    second = [5.0, 4.0, 6.0, 3.0, 3.5, 7.0, 3.2, 8.0, 2.0, 9.0]
+    stopped: list[tuple[bool, bool]] = []
+    with tuned.opened() as tuner:
+        for number, value in enumerate(second):
+            trial = asked(tuner)
+            at_first = tuner.study.report(trial.number, rungs[0], -float(number))
+            stopped.append((at_first, tuner.study.report(trial.number, rungs[1], value)))
+            tuner.study.complete(trial.number, [value], {})
+    by_hand = [
+        value > sorted(second[: n + 1])[max(1, (n + 1) // reduction) - 1]
+        for n, value in enumerate(second)
+    ]
+    assert stopped == [(False, stop) for stop in by_hand]
+
+
+def test_a_trial_that_halving_stopped_is_stopped_again_by_the_next_tuner(tuning: Make) -> None:
+    tuned = tuning(halving([100, 150]))
+    with tuned.opened() as tuner:
+        trial = asked(tuner)
+        assert not tuner.study.report(trial.number, 100, 4.0)
+        tuner.study.complete(trial.number, [4.0], {})
+        trial = asked(tuner)
+        assert tuner.study.report(trial.number, 100, 9.0)
+    with tuned.opened() as other:
+        assert asked(other) == trial
+        assert other.study.report(trial.number, 100, 9.0)
 
 
 @pytest.mark.integration
