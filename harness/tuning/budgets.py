@@ -98,7 +98,9 @@ class BudgetTuner(Tuner):
 
 
 def _notes(measure: str, found: MeasuredBudget) -> dict[str, Any]:
-    notes = {measure: found.mean, f"test_{measure}": found.test_mean}
+    notes = {measure: found.mean}
+    if found.test_mean is not None:
+        notes[f"test_{measure}"] = found.test_mean
     if found.spread is not None:
         notes[f"{measure}_sd"] = found.spread
     return notes | _cost_notes(found.cost)

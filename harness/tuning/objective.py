@@ -45,12 +45,13 @@ class MeasuredBudget:
     """A budget or a baseline whose trials are all done: the study's measure, a mean over seeds.
 
     ``mean`` is of the holdout part, where it is taken there, and is optimized; ``spread`` is its
-    sample standard deviation, None for one seed. ``test_mean`` is only reported.
+    sample standard deviation, None for one seed. ``test_mean`` is only reported, and None where
+    ``mean`` is of no holdout part.
     """
 
     mean: float
     spread: float | None
-    test_mean: float
+    test_mean: float | None
     cost: BudgetCost
 
     def values(self, tune: Tune) -> list[float]:
@@ -67,11 +68,13 @@ def measure_budget(
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
-    values = [result.value(target.tune.tuned) for result in found]
+    tune = target.tune
+    values = [result.value(tune.tuned) for result in found]
+    test = [result.value(tune.measure) for result in found] if tune.tuned != tune.measure else None
     return MeasuredBudget(
         mean=statistics.fmean(values),
         spread=statistics.stdev(values) if len(values) > 1 else None,
-        test_mean=statistics.fmean(result.value(target.tune.measure) for result in found),
+        test_mean=statistics.fmean(test) if test else None,
         cost=measure_cost(store, trials, digest),
     )
 

@@ -21,7 +21,7 @@ from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import StudyTarget, count_images
 from lcma.sweeps import settings
 from lcma.sweeps.expansion import Cell, Trial
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, find_measure, held_out
 from lcma.sweeps.tuning import UNITS
 
 
@@ -158,8 +158,7 @@ def _of_trial(
 class PatternRow:
     """A pattern of a search: its value at each rung that it reached, by steps.
 
-    ``rung`` is the last of them, None before the first; values are means over ``n`` seeds on the
-    holdout part.
+    ``rung`` is the last of them, None before the first; values are means over ``n`` seeds.
     """
 
     pattern: str
@@ -241,7 +240,8 @@ def read_patterns(store: Store, target: StudyTarget, digest: str) -> PatternOutc
 
 def render_patterns(outcome: PatternOutcome) -> RenderableType:
     """Return the rungs and the patterns that came furthest for a terminal."""
-    shown = name_measure(outcome.measure)
+    shown, held = name_measure(outcome.measure), _has_holdout(outcome.measure)
+    where = "on the holdout part" if held else f"({find_measure(outcome.measure).meaning})"
     summary = Table(
         columns=(
             *(TableColumn(name, kind="number") for name in ("steps", "patterns")),
@@ -263,7 +263,7 @@ def render_patterns(outcome: PatternOutcome) -> RenderableType:
     table = Table(columns, rows=(*patterns, *baselines))
     left = len(outcome.rows) - _FURTHEST
     legend = (
-        f"{shown} on the holdout part after so many steps, each a training of its own, over "
+        f"{shown} {where} after so many steps, each a training of its own, over "
         f"{len(outcome.seeds)} seed{'s' * (len(outcome.seeds) > 1)}."
         + (f" {left} patterns that came less far are in --json." if left > 0 else "")
     )
@@ -304,13 +304,14 @@ def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) ->
 
 def render_outcome(outcome: StudyOutcome) -> RenderableType:
     """Return the rows for a terminal."""
+    held = _has_holdout(outcome.measure)
     valued = any(row.values != (row.mean,) for row in outcome.rows if row.values)
     columns = (
         TableColumn("trial", kind="number"),
         TableColumn("budget"),
         TableColumn("n", kind="number"),
         _number(name_measure(outcome.measure), 4),
-        _number("test", 4),
+        *((_number("test", 4),) if held else ()),
         *((TableColumn("value", right=True),) if valued else ()),
         _number("seconds", 1),
         _number("saved", 1),
@@ -323,13 +324,18 @@ def render_outcome(outcome: StudyOutcome) -> RenderableType:
         number = "" if row.number is None else row.number
         budget = row.name if row.budget is None else row.budget
         values = [" ".join(f"{value:.4f}" for value in row.values)] if valued else []
-        means = row.n, row.mean, row.test_mean
+        means = row.n, row.mean, *((row.test_mean,) if held else ())
         costs = row.cost_seconds, row.saved_seconds, row.cost_images
         rows.append((number, budget, *means, *values, *costs, _state(row)))
         if best is not None and row.number == best.number:
             styles |= {(i, j): "bold" for j in range(len(columns))}
     table = Table(columns, tuple(rows), title=f"Study {outcome.study}", styles=styles)
     return Group(render_table(table, compact=True), Text(_legend(outcome)))
+
+
+def _has_holdout(measure: str) -> bool:
+    """Return whether a study by a measure takes it on the holdout part."""
+    return held_out(measure) != measure
 
 
 def _number(name: str, places: int) -> TableColumn:
@@ -348,8 +354,13 @@ def _word(state: str, reason: str) -> str:
 
 def _legend(outcome: StudyOutcome) -> str:
     shown = name_measure(outcome.measure)
+    if _has_holdout(outcome.measure):
+        first = f"{shown} is of the holdout part and what is optimized; test is only reported."
+    else:
+        meaning = find_measure(outcome.measure).meaning
+        first = f"{shown} is what is optimized, and not of the holdout part: {meaning}."
     lines = [
-        f"{shown} is of the holdout part and what is optimized; test is only reported.",
+        first,
         # One line, which the terminal wraps at its own width.
         "seconds (of a device) and images: the pretraining by itself and the training, a mean "
         "over seeds; saved: seconds of that pretraining that an earlier trial had run.",

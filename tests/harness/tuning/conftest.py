@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 import pytest
 from PIL import Image
+from rich.console import Console, RenderableType
 
 from lcma import db
 from lcma.harness import data
@@ -130,6 +131,14 @@ def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.know_own(place.data)
     spec = specs.check(content(change), "test")
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
+
+
+def rendered(shown: RenderableType) -> str:
+    """What a wide terminal shows."""
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get()
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from lcma.harness.cli.tuning import outcome_as_dict
 from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
-from lcma.harness.tuning.outcome import finals_spec, read_patterns
+from lcma.harness.tuning.outcome import finals_spec, read_patterns, render_patterns
 from lcma.harness.tuning.patterns import PatternStudy, choose_best
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
 from lcma.sweeps.spec import Resources
-from tests.harness.tuning.conftest import Death, Tuning, in_child, make
+from tests.harness.tuning.conftest import Death, Tuning, in_child, make, rendered
 
 Make = Callable[..., Tuning]
 History = list[tuple[str, str, dict[int, float]]]
@@ -125,6 +125,15 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
     assert {trial.seed for trial in trials} == set(range(6))
     assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
     assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
+
+
+@pytest.mark.integration
+def test_a_search_by_a_measure_without_a_holdout_part_says_what_it_is_of(tuning: Make) -> None:
+    tuned = tuning({"tune": SEARCH["tune"] | {"measure": "train_bits_per_dim"}})
+    search(of(tuned), known_best, 1)
+    text = rendered(render_patterns(read_patterns(tuned.store, tuned.target, tuned.digest)))
+    assert "train_bits_per_dim (on as many images of the train part" in text
+    assert "holdout" not in text
 
 
 @pytest.mark.integration

@@ -20,13 +20,14 @@ from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.tuning.budgets import BudgetTuner
 from lcma.harness.tuning.local import run_local
+from lcma.harness.tuning.outcome import render_outcome
 from lcma.harness.tuning.study import StudyTrial
 from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, make
+from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, make, rendered
 
 Make = Callable[..., Tuning]
 
@@ -240,6 +241,21 @@ def test_a_trial_that_halving_stopped_is_stopped_again_by_the_next_tuner(tuning:
     with tuned.opened() as other:
         assert asked(other) == trial
         assert other.study.report(trial.number, 100, 9.0)
+
+
+@pytest.mark.integration
+def test_a_measure_without_a_holdout_part_is_called_what_it_is(served: Make) -> None:
+    tuned = served({"tune": {"measure": "train_bits_per_dim"}})
+    tuned.run()
+    text = rendered(render_outcome(tuned.outcome()))
+    assert "what is optimized, and not of the holdout part: on as many images of the train" in text
+    assert "test is only reported" not in text
+    assert " test " not in text.splitlines()[1], "no column of the same values"
+    results = tuned.store.results()
+    for trial in tuned.study.trials:
+        own = results[results.budget == trial.user_attrs["budget"]]
+        assert trial.value == own.train_bits_per_dim.mean()
+        assert "test_train_bits_per_dim" not in trial.user_attrs
 
 
 @pytest.mark.integration
