@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from lcma.db import Store
-from lcma.harness.results.board import name_measure
+from lcma.harness.results.board import ENOUGH, name_measure
 from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import measure_budget, measure_cost
@@ -274,17 +275,18 @@ _FURTHEST = 12
 """Patterns that a terminal shows."""
 
 
-def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) -> str:
+def finals_spec(target: StudyTarget, outcome: PatternOutcome, most: int = 3) -> str:
     """Return a sweep file that judges what a search found by seeds that it has not seen.
 
     It has the best patterns, as many of the worst at the first rung, and the base lines.
     """
     first = outcome.rungs[0].steps
-    ranked = [row for row in outcome.rows if row.state != "FAIL"]
-    worst = sorted(ranked, key=lambda row: target.tune.sign * row.values[first])[-count:]
-    names = [row.pattern for row in (*ranked[:count], *worst)]
+    ranked = [row for row in outcome.rows if row.state != "FAIL" and first in row.values]
+    worst = sorted(ranked, key=lambda row: target.tune.sign * row.values[first])[-most:]
+    names = [row.pattern for row in (*ranked[:most], *worst)]
     matrix = target.spec.matrix
-    content = {
+    unseen = (seed for seed in count() if seed not in outcome.seeds)
+    content: dict[str, Any] = {
         "name": f"{target.spec.name}-finals",
         "matrix": {
             "flow": matrix.flow[0],
@@ -292,7 +294,7 @@ def finals_spec(target: StudyTarget, outcome: PatternOutcome, count: int = 3) ->
             "factorization": list(dict.fromkeys(("conventional", *matrix.factorization, *names))),
         },
         "profile": target.spec.profile,
-        "seeds": 6,
+        "seeds": list(islice(unseen, ENOUGH)),
     }
     (overlay,) = matrix.recipe or ({},)
     if recipe := settings.merge(target.spec.recipe, overlay):

@@ -128,6 +128,19 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
 
 
 @pytest.mark.integration
+def test_seeds_that_the_search_has_not_used_judge_the_patterns_with_values(tuning: Make) -> None:
+    tuned = tuning({"tune": SEARCH["tune"] | {"seeds": [0, 2]}})
+    study = of(tuned)
+    study.fail("checkerboard-odd", "its process died")
+    search(study, known_best)
+    study.put_back(study.failed())
+    found = read_patterns(tuned.store, tuned.target, tuned.digest)
+    judged = specs.check(yaml.safe_load(finals_spec(tuned.target, found)), "finals.yaml")
+    assert {trial.seed for trial in expand(judged).trials} == {1, 3, 4, 5, 6, 7}
+    assert "checkerboard-odd" not in judged.matrix.factorization
+
+
+@pytest.mark.integration
 def test_a_search_by_a_measure_without_a_holdout_part_says_what_it_is_of(tuning: Make) -> None:
     tuned = tuning({"tune": SEARCH["tune"] | {"measure": "train_bits_per_dim"}})
     search(of(tuned), known_best, 1)
