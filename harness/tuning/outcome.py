@@ -185,12 +185,14 @@ class RungSummary:
 class PatternOutcome:
     """A search over patterns, those that came furthest first; ``baselines`` are at the last rung.
 
-    ``seeds`` are those of the search.
+    ``seeds`` are those of the search, ``steps`` the lengths of all its rungs; ``rungs`` has those
+    with a value.
     """
 
     study: str
     measure: str
     seeds: tuple[int, ...]
+    steps: tuple[int, ...]
     rungs: tuple[RungSummary, ...]
     rows: tuple[PatternRow, ...]
     baselines: tuple[StudyRow, ...]
@@ -233,6 +235,7 @@ def read_patterns(store: Store, target: StudyTarget, digest: str) -> PatternOutc
         study=target.spec.name,
         measure=target.tune.measure,
         seeds=tuple(trial.seed for trial in next(iter(target.parts.values())).trials),
+        steps=target.tune.patterns.rungs,
         rungs=tuple(rungs),
         rows=tuple(sorted(rows.values(), key=place)),
         baselines=tuple(_baselines(store, target, digest)),
@@ -251,16 +254,19 @@ def render_patterns(outcome: PatternOutcome) -> RenderableType:
         rows=tuple((r.steps, r.patterns, r.best, r.median, r.worst) for r in outcome.rungs),
         title=f"Study {outcome.study}",
     )
-    steps = [rung.steps for rung in outcome.rungs]
     patterns = (
-        (row.pattern, *map(row.values.get, steps), _word(row.state, row.reason))
+        (row.pattern, *map(row.values.get, outcome.steps), _word(row.state, row.reason))
         for row in outcome.rows[:_FURTHEST]
     )
     baselines = (
-        (base.name, *("" for _ in steps[1:]), base.mean, _word(base.state, base.reason))
+        (base.name, *("" for _ in outcome.steps[1:]), base.mean, _word(base.state, base.reason))
         for base in outcome.baselines
     )
-    columns = TableColumn("pattern"), *(_number(str(s), 4) for s in steps), TableColumn("state")
+    columns = (
+        TableColumn("pattern"),
+        *(_number(str(s), 4) for s in outcome.steps),
+        TableColumn("state"),
+    )
     table = Table(columns, rows=(*patterns, *baselines))
     left = len(outcome.rows) - _FURTHEST
     legend = (

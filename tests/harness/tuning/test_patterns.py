@@ -127,6 +127,14 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
     assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
 
+def test_a_search_that_ended_before_any_value_is_shown(tuning: Make) -> None:
+    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [4, 10], "count": 2}}})
+    of(tuned)
+    text = rendered(render_patterns(read_patterns(tuned.store, tuned.target, tuned.digest)))
+    assert "conventional" in text
+    assert text.count("running") == 2
+
+
 @pytest.mark.integration
 def test_seeds_that_the_search_has_not_used_judge_the_patterns_with_values(tuning: Make) -> None:
     tuned = tuning({"tune": SEARCH["tune"] | {"seeds": [0, 2]}})

@@ -296,6 +296,21 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
     assert all(row.first_step == reached.get(row.job_id, 0) for row in again.itertuples())
 
 
+@pytest.mark.integration
+def test_a_search_that_a_limit_ends_in_its_first_rung_says_how_to_go_on(
+    here: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
+    patterns = {"rungs": [100_000, 200_000], "count": 2}
+    change = {"tune": {"budget": None, "trials": 20, "patterns": patterns}}
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local", "--max-device-hours", "0.0001"])
+    assert ended.value.code == 4
+    assert "Go on with: lcma tune tuned.yaml --local" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("hours", ["0", "-1", "inf", "nan"])
 def test_a_limit_is_a_number_of_hours(
     hours: str, folder: Path, here: None, capsys: pytest.CaptureFixture[str]
