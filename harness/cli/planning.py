@@ -35,7 +35,7 @@ from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count
 from lcma.harness.tuning.target import describe_search, make_target
-from lcma.harness.watch.commands import format_command, print_commands
+from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
 from lcma.harness.watch.predictions import (
     describe_limits,
     predictions_as_dict,
@@ -225,18 +225,12 @@ def print_unmeasured(
     if not trials:
         return
     names = ", ".join(one.name for one in lacked)
-    of = {one.plugin for one in lacked}
-    files = [one.path for one in plugins.loaded() if one.path and one.name in of]
-    kept = sorted({one.recipe_id for one in trials if one.weights})
+    kept = [one for one in trials if one.weights]
     lost = [str(one.trial_id)[:12] for one in trials if not one.weights]
     lack = "lacks" if len(trials) == 1 else "lack"
     line = f"{format_count(len(trials), 'trial')} from before {lack} {names}."
     if kept:
-        where = [word for recipe in kept for word in ("--where", f"recipe_id={recipe}")]
-        takes = [
-            format_command("measure", one.name, *where, db=db, runs=runs, plugins=files)
-            for one in lacked
-        ]
+        takes = [format_measure_command(one.name, kept, db=db, runs=runs) for one in lacked]
         print_commands(console, takes, f"{line} Take it of the weights that were kept with")
         line = f"{format_count(len(lost), 'trial')} of them left no weights."
     if lost:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from lcma.db import Store
 from lcma.harness.cli.launching import AT_LIMIT, STOPPED, ending_early
-from lcma.harness.cli.planning import Overrides, read_spec
+from lcma.harness.cli.planning import Overrides, print_unmeasured, read_spec
 from lcma.harness.place import Place, find_place
 from lcma.harness.report.budgets import list_sentences
 from lcma.harness.results.budgets import read_budget_curves
@@ -146,6 +146,8 @@ def run_study(command: TuneCommand) -> None:
         console.print(render_patterns(found))
     else:
         console.print(render_outcome(found))
+    plan = wait_out(lambda: plan_expansion(target.whole, place, store))
+    print_unmeasured(console, plan, store, command.db, command.runs)
     if tuner.stopped is not None:
         console.print(f"Stopped: {escape(tuner.stopped)}.")
         print_commands(console, [command.again], "Go on with")

@@ -63,14 +63,17 @@ class BudgetTuner(Tuner):
 
     def report_trials(self, number: int, ending: TaskEnding, *, served: bool = False) -> None:
         name = f"trial {number}, {self._budgets[number]} steps"
+        trials = self._trials(number)
+        if ending.how == "done" and (why := self.explain_unmeasured(trials)):
+            ending = TaskEnding("failed", why)
         if ending.how == "failed":
             self.note(f"{name}: failed: {ending.why}")
             self.study.fail(number, ending.why)
         elif ending.how == "pruned":
-            self.study.prune(number, _cost_notes(self._cost(self._trials(number))))
+            self.study.prune(number, _cost_notes(self._cost(trials)))
             self.note(f"{name}: stopped at a rung")
         else:
-            found = self.measure(self._trials(number))
+            found = self.measure(trials)
             values = found.values(self.target.tune)
             self.study.complete(number, values, _notes(self.target.tune.measure, found))
             numbers = ", ".join(f"{value:.4f}" for value in values)
@@ -83,7 +86,7 @@ class BudgetTuner(Tuner):
         return self.target.parts[self._budgets[number]].trials
 
     def _retried(self) -> list[int]:
-        """Return the trials that failed, and of whose jobs none is failed or diverged any more."""
+        """Return the trials that failed, and now have neither lost jobs nor unmeasured results."""
         failed = {
             trial.number: int(trial.user_attrs[BUDGET])
             for trial in self.study.trials()
@@ -94,7 +97,9 @@ class BudgetTuner(Tuner):
 
     def _is_lost(self, budget: int) -> bool:
         part = self.target.parts[budget]
-        return wait_out(lambda: plan_expansion(part, self.place, self.store)).lost > 0
+        if wait_out(lambda: plan_expansion(part, self.place, self.store)).lost:
+            return True
+        return bool(self.explain_unmeasured(part.trials))
 
 
 def _notes(measure: str, found: MeasuredBudget) -> dict[str, Any]:

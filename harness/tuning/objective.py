@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import Store
+from lcma.harness.text import format_count
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.target import StudyTarget, count_images
+from lcma.harness.watch.commands import format_command, format_measure_command
 from lcma.sweeps.expansion import Trial
+from lcma.sweeps.measures import SWD, plugin_measures
 from lcma.sweeps.tuning import UNITS, Tune
 
 
@@ -64,7 +67,7 @@ class MeasuredBudget:
 def measure_budget(
     store: Store, target: StudyTarget, trials: Sequence[Trial], digest: str
 ) -> MeasuredBudget:
-    """Return the value and cost of trials of one budget, all of them done."""
+    """Return the value and cost of trials of one budget, all of them done and measured."""
     results = [store.result(trial.id, digest, PLAIN.name) for trial in trials]
     found = [result for result in results if result is not None]
     assert len(found) == len(trials)
@@ -77,6 +80,30 @@ def measure_budget(
         test_mean=statistics.fmean(test) if test else None,
         cost=measure_cost(store, trials, digest),
     )
+
+
+def explain_unmeasured(
+    store: Store, target: StudyTarget, trials: Sequence[Trial], digest: str
+) -> str:
+    """Return which of the trials that are done lack the study's measure, and what takes it.
+
+    '' if none does. They are from before it was taken, or its plug-in raised an error.
+    """
+    tune, lacking = target.tune, set[str]()
+    for trial in trials:
+        found = store.result(trial.id, digest, PLAIN.name)
+        if found is not None and None in map(found.measure, (tune.measure, tune.tuned)):
+            lacking.add(trial.id)
+    if not lacking:
+        return ""
+    facts = [one for one in store.trained_trials(lacking) if one.data_digest == digest]
+    line = f"{format_count(len(lacking), 'result')} without {tune.measure}"
+    if tune.measure not in {SWD, *(one.name for one in plugin_measures())}:
+        return line
+    if kept := [one for one in facts if one.weights]:
+        return f"{line}: take it with {format_measure_command(tune.measure, kept)}"
+    again = format_command("rerun", *sorted(one[:12] for one in lacking))
+    return f"{line} or weights: train anew after {again}"
 
 
 def measure_cost(store: Store, trials: Sequence[Trial], digest: str) -> BudgetCost:

@@ -16,7 +16,7 @@ from lcma.db import Store
 from lcma.harness.results.board import ENOUGH, name_measure
 from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.tuning.objective import measure_budget, measure_cost
+from lcma.harness.tuning.objective import explain_unmeasured, measure_budget, measure_cost
 from lcma.harness.tuning.patterns import PATTERN
 from lcma.harness.tuning.study import BUDGET, REASON, SERVED, Study
 from lcma.harness.tuning.target import StudyTarget, count_images
@@ -110,7 +110,8 @@ def _baseline(
     store: Store, target: StudyTarget, name: str, trials: Sequence[Trial], digest: str
 ) -> StudyRow:
     done = all(store.result(trial.id, digest, PLAIN.name) for trial in trials)
-    found = measure_budget(store, target, trials, digest) if done else None
+    lack = explain_unmeasured(store, target, trials, digest)
+    found = measure_budget(store, target, trials, digest) if done and not lack else None
     return StudyRow(
         number=None,
         name=name,
@@ -125,7 +126,7 @@ def _baseline(
         cost_images=found.cost.training_images if found else None,
         saved_seconds=0.0 if found else None,
         saved_images=0 if found else None,
-        reason="",
+        reason=lack,
     )
 
 

@@ -196,6 +196,10 @@ class PatternTuner(Tuner):
                 self.study.fail(name, lost[name])
             elif ending.how == "done":
                 trials = self.target.parts[name, steps].trials
+                if why := self.explain_unmeasured(trials):
+                    self.note(f"{name} at {steps} steps: failed: {why}")
+                    self.study.fail(name, why)
+                    continue
                 (values[name],) = self.measure(trials).values(self.target.tune)
                 self.study.report(name, steps, values[name])
         if ending.how == "failed" and not lost:  # its process died again and again
@@ -222,4 +226,8 @@ class PatternTuner(Tuner):
         }
 
     def _is_lost(self, name: str) -> bool:
-        return bool(self._find_lost(self.plan_task(0, [(name, s) for s in self.study.rungs])))
+        parts = [(name, steps) for steps in self.study.rungs]
+        if self._find_lost(self.plan_task(0, parts)):
+            return True
+        trials = [trial for part in parts for trial in self.target.parts[part].trials]
+        return bool(self.explain_unmeasured(trials))

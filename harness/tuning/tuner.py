@@ -18,7 +18,7 @@ from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import Plan, make_nodes, plan_expansion, register_plan
 from lcma.harness.run.work import LEASE_SECONDS, Terms
-from lcma.harness.tuning.objective import MeasuredBudget, measure_budget
+from lcma.harness.tuning.objective import MeasuredBudget, explain_unmeasured, measure_budget
 from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import Part, StudyTarget
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
@@ -149,8 +149,12 @@ class Tuner(ABC):
             self.note("baselines: done")
 
     def measure(self, trials: Sequence[Trial]) -> MeasuredBudget:
-        """Return the value and cost of trials that are done."""
+        """Return the value and cost of trials that are done and measured."""
         return wait_out(lambda: measure_budget(self.store, self.target, trials, self.digest))
+
+    def explain_unmeasured(self, trials: Sequence[Trial]) -> str:
+        """Return which of the trials lack the study's measure, as `objective` does."""
+        return wait_out(lambda: explain_unmeasured(self.store, self.target, trials, self.digest))
 
     def plan_all_tasks(self) -> dict[Part | None, StudyTask]:
         """Return the tasks by part, and that of the baselines under None; register nothing."""

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from rich.text import Text
 
-from lcma.db import Store, Sweep, locate
+from lcma.db import JobFacts, Store, Sweep, locate
 from lcma.harness.place import REFERENCE
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.terminal import Console, user_name
 from lcma.harness.text import printable
 from lcma.harness.urls import hide_secrets, is_url
-from lcma.sweeps import catalog, spec
+from lcma.sweeps import catalog, plugins, spec
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import resolve_path
+from lcma.sweeps.measures import plugin_measures
 
 PLUGINS_VARIABLE = "LCMA_PLUGINS"
 
@@ -49,6 +50,17 @@ def format_command(
     if data is not None:
         options += ["--data", _absolute(data)]
     return printable(variable + shlex.join(["lcma", *words, *options]))
+
+
+def format_measure_command(
+    measure: str, trials: Iterable[JobFacts], *, db: str | None = None, runs: str | None = None
+) -> str:
+    """Return the command that takes a measure of the kept weights of trials."""
+    recipes = sorted({one.recipe_id for one in trials})
+    where = [word for recipe in recipes for word in ("--where", f"recipe_id={recipe}")]
+    of = {one.plugin for one in plugin_measures() if one.name == measure}
+    files = [one.path for one in plugins.loaded() if one.path and one.name in of]
+    return format_command("measure", measure, *where, db=db, runs=runs, plugins=files)
 
 
 def _absolute(path: str | Path) -> str:

@@ -27,6 +27,7 @@ from lcma.harness.tuning.outcome import StudyOutcome, read_outcome
 from lcma.harness.tuning.study import make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.tuning.tuner import Tuner, TunerSettings
+from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
@@ -131,6 +132,19 @@ def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     data.know_own(place.data)
     spec = specs.check(content(change), "test")
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
+
+
+def load_measure(name: str, folder: Path, broken: int = -1) -> None:
+    """Load a plug-in's measure, the width of images, that raises an error for one seed."""
+    (folder / "measure.py").write_text(
+        "import lcma\n\n"
+        f"@lcma.measure({name!r}, unit='pixels', direction='lower', meaning='their width')\n"
+        "def width(flow, images, seed):\n"
+        f"    if seed == {broken}:\n"
+        "        raise ValueError('not with this seed')\n"
+        "    return float(images.shape[-1])\n"
+    )
+    plugins.load_file(folder / "measure.py")
 
 
 def rendered(shown: RenderableType) -> str:

@@ -20,7 +20,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
 from lcma.sweeps.spec import Resources
-from tests.harness.tuning.conftest import Death, Tuning, in_child, make, rendered
+from tests.harness.tuning.conftest import Death, Tuning, in_child, load_measure, make, rendered
 
 Make = Callable[..., Tuning]
 History = list[tuple[str, str, dict[int, float]]]
@@ -169,6 +169,20 @@ def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone:
     for pattern in patterns(1):  # reported once more, by one that was silent for long
         one.report(pattern, 4, 0.0)
     assert history(shared) == left_alone
+
+
+@pytest.mark.integration
+def test_patterns_without_the_measure_fail_with_what_takes_it(
+    trained: Tuning, tmp_path: Path
+) -> None:
+    load_measure("one", tmp_path)
+    change = SEARCH["tune"] | {"measure": "one"}
+    later = trained.changed({"name": "later", "tune": change})
+    for _ in range(2):
+        later.run()
+        found = read_patterns(later.store, later.target, later.digest)
+        assert len(later.study.trials) == 6
+        assert all("lcma measure one" in row.reason for row in (*found.rows, *found.baselines))
 
 
 @pytest.mark.integration

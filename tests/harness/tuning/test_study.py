@@ -13,9 +13,11 @@ import pytest
 from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.harness.place import Place
+from lcma.harness.results.trials import choose_trials_with_results
 from lcma.harness.run import limits
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.limits import Limits
+from lcma.harness.run.measuring import make_measurement, measure_trials
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.tuning.budgets import BudgetTuner
@@ -27,7 +29,7 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, make, rendered
+from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure, make, rendered
 
 Make = Callable[..., Tuning]
 
@@ -256,6 +258,38 @@ def test_a_measure_without_a_holdout_part_is_called_what_it_is(served: Make) -> 
         own = results[results.budget == trial.user_attrs["budget"]]
         assert trial.value == own.train_bits_per_dim.mean()
         assert "test_train_bits_per_dim" not in trial.user_attrs
+
+
+@pytest.mark.integration
+def test_budgets_without_the_measure_fail_until_it_was_taken(served: Make, tmp_path: Path) -> None:
+    """They are from before its plug-in was named, and so is the baseline."""
+    load_measure("width", tmp_path)
+    tuned = served({"tune": {"measure": "width", "trials": 4}})
+    for _ in range(2):  # launched once more, nothing is asked for again
+        tuned.run()
+        base, *rows = tuned.outcome().rows
+        assert (base.state, base.mean) == ("missing", None)
+        assert [row.state for row in rows] == ["FAIL"] * 4
+        for row in (base, *rows):
+            assert "1 result without width: take it with " in row.reason
+            assert "lcma measure width --where recipe_id=" in row.reason
+    able = choose_trials_with_results(tuned.store, None, None, {})
+    measure_trials(tuned.store, tuned.place, able, make_measurement("width"))
+    tuned.run()
+    base, *rows = tuned.outcome().rows
+    assert (base.state, base.mean) == ("COMPLETE", 8.0)
+    assert [row.state for row in rows] == ["FAIL"] * 4 + ["COMPLETE"] * 4
+
+
+@pytest.mark.integration
+def test_where_the_measure_fails_for_one_seed_the_budgets_fail_with_the_reason(
+    tuning: Make, tmp_path: Path
+) -> None:
+    load_measure("picky", tmp_path, broken=1)
+    tuned = tuning({"seeds": 2, "tune": {"measure": "picky", "trials": 2}})
+    tuned.run()
+    assert [row.state for row in tuned.outcome().rows] == ["missing", "FAIL", "FAIL"]
+    assert all("1 result without picky" in row.reason for row in tuned.outcome().rows)
 
 
 @pytest.mark.integration
