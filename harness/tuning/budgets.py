@@ -21,7 +21,7 @@ class BudgetTuner(Tuner):
         super().__init__(study, *others)
         self.study: BudgetStudy = study
         self._budgets: dict[int | None, int] = {}
-        self._pruned: set[int] = set()
+        self._pruned: dict[int | None, int] = {}
         study.reopen(self._retried())
 
     def is_complete(self) -> bool:
@@ -54,7 +54,7 @@ class BudgetTuner(Tuner):
         stop = self.study.report(number, rung.step, value)
         self.note(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
         if stop:
-            self._pruned.add(number)
+            self._pruned[number] = rung.step
         return stop
 
     def is_pruned(self, number: int | None) -> bool:
@@ -70,7 +70,8 @@ class BudgetTuner(Tuner):
             self.note(f"{name}: failed: {ending.why}")
             self.study.fail(number, ending.why)
         elif ending.how == "pruned":
-            self.study.prune(number, _cost_notes(self._cost(trials)))
+            cost = self._cost(trials, self._pruned[number])
+            self.study.prune(number, _cost_notes(cost))
             self.note(f"{name}: stopped at a rung")
         else:
             found = self.measure(trials)
@@ -79,8 +80,8 @@ class BudgetTuner(Tuner):
             numbers = ", ".join(f"{value:.4f}" for value in values)
             self.note(f"{name}: {'served' if served else 'done'}, {numbers}")
 
-    def _cost(self, trials: Sequence[Trial]) -> BudgetCost:
-        return wait_out(lambda: measure_cost(self.store, trials, self.digest))
+    def _cost(self, trials: Sequence[Trial], steps: int | None = None) -> BudgetCost:
+        return wait_out(lambda: measure_cost(self.store, trials, self.digest, steps))
 
     def _trials(self, number: int) -> Sequence[Trial]:
         return self.target.parts[self._budgets[number]].trials

@@ -106,8 +106,10 @@ def explain_unmeasured(
     return f"{line} or weights: train anew after {again}"
 
 
-def measure_cost(store: Store, trials: Sequence[Trial], digest: str) -> BudgetCost:
-    """Return what the trials of one budget cost so far."""
+def measure_cost(
+    store: Store, trials: Sequence[Trial], digest: str, steps: int | None = None
+) -> BudgetCost:
+    """Return what the trials of one budget cost so far; ``steps`` as in `count_images`."""
     frame = store.view("costs", trial_id=[t.id for t in trials], data_digest=digest)
     seconds, pretraining = 0.0, 0.0
     for row in frame.to_dict("records"):
@@ -117,7 +119,7 @@ def measure_cost(store: Store, trials: Sequence[Trial], digest: str) -> BudgetCo
         kind = "gpu" if on_gpu else "cpu"
         pretraining += _number(row[f"pretraining_{kind}_seconds"])
     n = len(trials)
-    return BudgetCost(pretraining / n, seconds / n, *count_images(trials[0]))
+    return BudgetCost(pretraining / n, seconds / n, *count_images(trials[0], steps))
 
 
 def rung_value(tune: Tune, bits: float, so_far: BudgetCost) -> float:

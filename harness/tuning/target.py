@@ -56,10 +56,14 @@ class StudyTarget:
         return content_id("study", content)
 
 
-def count_images(trial: Trial) -> tuple[int, int]:
-    """Return the images of a trial's stand-alone pretraining, and of its training."""
+def count_images(trial: Trial, steps: int | None = None) -> tuple[int, int]:
+    """Return the images of a trial's stand-alone pretraining, and of its training.
+
+    ``steps`` are those that the training took, where it was stopped early.
+    """
     batch = trial.recipe.optimization.batch
-    return (trial.budget or 0) * batch, trial.recipe.training.steps * batch
+    steps = trial.recipe.training.steps if steps is None else steps
+    return (trial.budget or 0) * batch, steps * batch
 
 
 def describe_search(target: StudyTarget) -> str:

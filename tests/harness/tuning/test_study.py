@@ -306,6 +306,8 @@ def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
     assert (first.state.name, list(first.intermediate_values)) == ("COMPLETE", [10])
     assert (second.state.name, list(second.intermediate_values)) == ("PRUNED", [10])
     assert first.value is not None
+    images = [trial.user_attrs["cost_images"] for trial in (first, second)]
+    assert images == [8 * 20, 8 * (20 + 10)], "steps after the rung did not run"
     assert tuned.steps("trial") == 2 * (20 + 20 + 10)
     jobs = tuned.store.database.query(
         "select state, outcome, jobs.step from jobs join attempts on attempts.id = attempt_id "
