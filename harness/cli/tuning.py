@@ -199,8 +199,6 @@ def _read_spec(command: TuneCommand, place: Place) -> Spec:
         raise UserError("--trials is of budgets: `tune.patterns.count` says how many patterns")
     own = {"trials": command.trials, "parallel": command.parallel}
     content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
-    if command.overrides.seeds is not None:
-        content["seeds"] = None
     return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
 
 

@@ -125,6 +125,23 @@ def test_the_verb_searches_patterns_and_says_how_to_judge_them(
     assert told["best"]["state"] == "COMPLETE"
 
 
+@pytest.mark.integration
+def test_seeds_of_the_command_line_are_those_of_the_search(
+    here: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In place of the sweep file's, and of `tune.seeds`; by a plan too."""
+    budgets = {"seeds": [0, 1, 2, 3, 4], "trials": 2}
+    patterns = {"budget": None, "trials": 20, "patterns": {"rungs": [2, 4], "count": 2}}
+    for tune in (budgets, patterns):
+        Path("tuned.yaml").write_text(yaml.safe_dump(content({"tune": tune})))
+        with pytest.raises(SystemExit):
+            cli.main(["plan", "tuned.yaml", "--seeds", "0,1"])
+        assert "by 2 seeds each" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["tune", "tuned.yaml", "--local", "--json", "--seeds", "0,1"])
+    assert json.loads(capsys.readouterr().out)["seeds"] == [0, 1]
+
+
 @pytest.mark.slow
 def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
