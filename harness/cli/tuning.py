@@ -138,6 +138,8 @@ def run_study(command: TuneCommand) -> None:
             console.print(line, highlight=False, soft_wrap=True)
         with Bars(console) as bars, open_tuner(target, place, store, settings, bars.note) as tuner:
             _engine(workers, command, target, tuner, bars)
+        if tuner.stopped is not None:
+            workers.abandon()
     read = read_patterns if target.patterns else read_outcome
     found = wait_out(lambda: read(store, target, tuner.digest))
     if command.json:

@@ -141,8 +141,8 @@ class Workers:
     """An executor that runs during a block.
 
     SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
-    but for a first one during `deferred_signals`. If the block ends early and ``store`` is set, the
-    jobs of its ``owner`` are released.
+    but for a first one during `deferred_signals`. If the block ends early (by an error, or
+    `abandon`) and ``store`` is set, the jobs of its ``owner`` are released.
     """
 
     def __init__(
@@ -163,6 +163,7 @@ class Workers:
         self.preflight: Preflight | None = None
         self._handlers: dict[int, Any] = {}
         self._defers, self._signal = False, 0
+        self._abandoned = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # other threads cannot
@@ -244,11 +245,11 @@ class Workers:
         cause = error
         if isinstance(error, SystemError) and error.__cause__ is not None:
             cause = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
-        released = 0
+        released, early = 0, error is not None or self._abandoned
         if self.executor is not None:
-            self.executor.close(kill=error is not None)
+            self.executor.close(kill=early)
         self._end_preflight()
-        if error is not None and self.store is not None:
+        if early and self.store is not None:
             with suppress(UserError):
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
@@ -259,6 +260,10 @@ class Workers:
             raise LaunchInterrupted(cause.number, released) from None
         if cause is not None and cause is not error:
             raise cause
+
+    def abandon(self) -> None:
+        """Wait for nothing that still runs when the block ends."""
+        self._abandoned = True
 
     @contextmanager
     def deferred_signals(self) -> Iterator[None]:

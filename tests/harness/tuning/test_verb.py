@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -326,6 +327,38 @@ def test_a_search_that_a_limit_ends_in_its_first_rung_says_how_to_go_on(
         cli.main(["tune", "tuned.yaml", "--local", "--max-device-hours", "0.0001"])
     assert ended.value.code == 4
     assert "Go on with: lcma tune tuned.yaml --local" in capsys.readouterr().out
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("of", ["budgets", "patterns"])
+def test_a_tuner_that_was_stopped_ends_its_trainings_and_says_how_to_go_on(
+    folder: Path, few_root: Path, here: None, capsys: pytest.CaptureFixture[str], of: str
+) -> None:
+    """They end where they are, as those of a launch do, and do not go on to their last step."""
+    search = {"budget": None, "trials": 20, "patterns": {"rungs": [2000, 4000], "count": 2}}
+    change = {"recipe": {"training": {"steps": 2000}}}
+    change |= {"tune": search} if of == "patterns" else {}
+    Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    Path("lcma.db").touch()
+    tuned = tuned_in(folder, few_root, change)
+
+    def stop() -> None:
+        store = tuned.store
+        while not store.running_jobs():
+            time.sleep(0.1)
+        store.request_stop(None, by="somebody")
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local"])
+    stopping.join()
+    assert ended.value.code == 3
+    printed = capsys.readouterr().out
+    assert "Stopped: asked to stop by somebody" in printed
+    assert "Go on with: lcma tune tuned.yaml --local" in printed
+    assert tuned.store.running_jobs() == []
+    assert set(tuned.store.attempts().outcome) == {"cancelled"}
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "inf", "nan"])
