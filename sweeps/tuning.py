@@ -129,7 +129,9 @@ class Tune(Section):
     )
     trials: int = Field(20, strict=True, ge=2, description="budgets to try")
     cost_hours: float | None = Field(
-        None, gt=0, description="device hours of the study after which no more is asked for"
+        None,
+        gt=0,
+        description="device hours of all tuners of the study, after which no more is asked for",
     )
     parallel: int = Field(
         1, strict=True, ge=1, description="tasks at once: budgets, or parts of a rung"

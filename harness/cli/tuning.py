@@ -159,6 +159,8 @@ def run_study(command: TuneCommand) -> None:
         console.print(escape(line), highlight=False, soft_wrap=True)
         print_commands(console, [command.again], "Go on with")
         sys.exit(AT_LIMIT)
+    if tuner.spent:
+        console.print(escape(f"Ended: {tuner.spent}."), highlight=False, soft_wrap=True)
     board = format_command("board", "--sweep", spec.name, db=command.db)
     dashboard = shlex.join(["optuna-dashboard", dashboard_url(store)])
     if isinstance(found, PatternOutcome):

@@ -25,7 +25,7 @@ class BudgetTuner(Tuner):
         study.reopen(self._retried())
 
     def is_complete(self) -> bool:
-        return self.study.is_complete(more=self.affordable())
+        return self.study.is_complete()
 
     def next_trials(self) -> "StudyTask | Literal['wait'] | None":
         """Return the task of the next budget.

@@ -6,7 +6,7 @@ leases and their results are shared.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from lcma.db import Store
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.study import REASON, Study
-from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.tuning.target import PatternRung, StudyTarget
 from lcma.harness.tuning.task import StudyTask, TaskEnding
 from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps.factorizations import PAIRS, pattern_pair
@@ -171,10 +171,10 @@ class PatternTuner(Tuner):
             steps, lacking = found
             given = {part for task in self._running.values() for part in task.keys}
             free = [(name, steps) for name in lacking if (name, steps) not in given]
-            if not self.affordable():
-                return "wait" if self._running else None
+            if not self.affordable():  # what is trained passes, as it costs nothing
+                free = self._find_trained(free)
             if not free:
-                return "wait"
+                return "wait" if self._running else None
             share = -(-len(lacking) // self.target.tune.parallel)
             parts = free[:share]
             number = next(self._numbers)
@@ -224,6 +224,13 @@ class PatternTuner(Tuner):
             )
             for one in lost
         }
+
+    def _find_trained(self, parts: Sequence[PatternRung]) -> list[PatternRung]:
+        """Return the parts of which all trainings are there."""
+        ids = {part: {trial.id for trial in self.target.parts[part].trials} for part in parts}
+        wanted = sorted(set().union(*ids.values()))
+        found = wait_out(lambda: self.store.results(trial_id=wanted, data_digest=self.digest))
+        return [part for part in parts if ids[part] <= set(found.trial_id)]
 
     def _is_lost(self, name: str) -> bool:
         parts = [(name, steps) for steps in self.study.rungs]

@@ -297,12 +297,12 @@ class BudgetStudy(Study):
             self._mine[trial.number] = trial
         return StudyTrial(trial.number, trial.user_attrs[BUDGET], trial.user_attrs.get(SERVED))
 
-    def is_complete(self, *, more: bool = True) -> bool:
+    def is_complete(self) -> bool:
         """Return whether no trial runs, here or elsewhere, and no new one would be asked for."""
         trials = self.trials()
         if any(trial.state == TrialState.RUNNING for trial in trials):
             return False
-        return not more or len(self._taken_points(trials)) >= self.target.tune.most
+        return len(self._taken_points(trials)) >= self.target.tune.most
 
     def note_served(self, number: int, served: bool) -> None:
         """Record whether all trainings of a trial were done when it was asked for."""

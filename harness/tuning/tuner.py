@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from lcma.db import Cap, Store, Unavailable
+from lcma.db import Cap, Unavailable
 from lcma.harness.place import Place
 from lcma.harness.run import limits
 from lcma.harness.run.driver import LaunchRecord
@@ -20,7 +20,7 @@ from lcma.harness.run.plan import Plan, make_nodes, plan_expansion, register_pla
 from lcma.harness.run.work import LEASE_SECONDS, Terms
 from lcma.harness.tuning.objective import MeasuredBudget, explain_unmeasured, measure_budget
 from lcma.harness.tuning.study import Study
-from lcma.harness.tuning.target import Part, StudyTarget
+from lcma.harness.tuning.target import Part
 from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
 from lcma.sweeps.expansion import Expansion, Trial
 from lcma.sweeps.spec import Resources
@@ -64,6 +64,8 @@ class Tuner(ABC):
         """Why the study's launches were asked to end, once somebody has."""
         self.limited: str | None = None
         """Which limit it came to with something left, once it has."""
+        self.spent = ""
+        """Which hours are spent, once nothing more is asked for since they are."""
         self.baseline_lost = ""
         """Why the baselines failed, once they have."""
         self._reached = ""
@@ -129,10 +131,16 @@ class Tuner(ABC):
             return None
         if not self._baseline_begun:
             self._baseline_begun = True
-            task = self.register_task(None, (None,))
-            if self.has_work_left(task):
-                return task
-        return self.next_trials()
+            baselines = self.register_task(None, (None,))
+            if self.has_work_left(baselines):
+                return baselines
+        task = self.next_trials()
+        if task is None and not self.affordable() and not self.is_complete():
+            self.spent = (
+                f"the study has taken {self._taken_hours():.3g} of {self.target.tune.cost_hours:g} "
+                "device hours that `tune.cost_hours` lets it take"
+            )
+        return task
 
     def report_ending(self, number: int | None, ending: TaskEnding) -> None:
         """Report how a task ended."""
@@ -207,30 +215,12 @@ class Tuner(ABC):
         return any(jobs[job_id].state != "done" for job_id in wanted)
 
     def affordable(self) -> bool:
-        """Return whether the study has cost less than its limit."""
+        """Return whether the study's launches have taken fewer device hours than they may.
+
+        What others have spent on the same trials is served to the study for nothing.
+        """
         hours = self.target.tune.cost_hours
-        if hours is None:
-            return True
-        return wait_out(lambda: spent_seconds(self.store, self.target, self.digest)) < hours * 3600
+        return hours is None or self._taken_hours() < hours
 
-
-def spent_seconds(store: Store, target: StudyTarget, digest: str) -> float:
-    """Return the device seconds of all trainings of a study and of its pretrainings, each counted
-    once."""
-    ids = [trial.id for trial in target.whole.trials]
-    longest: dict[str, float] = {}
-    total = 0.0
-    for trial in store.view("costs", trial_id=ids, data_digest=digest).to_dict("records"):
-        gpu = trial["gpu_seconds"]
-        total += _known(gpu) or _known(trial["seconds"])
-        pretraining = trial["pretraining_id"]
-        if isinstance(pretraining, str):
-            seconds = _known(trial["pretraining_gpu_seconds"]) or _known(
-                trial["pretraining_seconds"]
-            )
-            longest[pretraining] = max(longest.get(pretraining, 0.0), seconds)
-    return total + sum(longest.values())
-
-
-def _known(value: Any) -> float:
-    return float(value) if isinstance(value, float) and value == value else 0.0
+    def _taken_hours(self) -> float:
+        return wait_out(lambda: self.store.device_hours(sweep_id=self.record.sweep_id))

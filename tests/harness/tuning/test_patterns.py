@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lcma import db
 from lcma.harness.cli.tuning import outcome_as_dict
 from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
@@ -183,6 +184,17 @@ def test_patterns_without_the_measure_fail_with_what_takes_it(
         found = read_patterns(later.store, later.target, later.digest)
         assert len(later.study.trials) == 6
         assert all("lcma measure one" in row.reason for row in (*found.rows, *found.baselines))
+
+
+@pytest.mark.integration
+def test_what_is_trained_already_passes_where_the_hours_are_spent(
+    trained: Tuning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db.Store, "device_hours", lambda *_, **__: 1.0)
+    change = {"name": "passes", "tune": SEARCH["tune"] | {"cost_hours": 0.5}}
+    again = trained.changed(change)
+    assert again.run().spent == ""
+    assert history(again) == history(trained)
 
 
 @pytest.mark.integration

@@ -455,6 +455,14 @@ def test_no_limit_is_said_of_a_study_that_is_complete(served: Make) -> None:
     assert tuner.limited is None
 
 
+@pytest.mark.integration
+def test_what_others_spent_on_the_same_trials_is_no_cost_of_the_study(served: Make) -> None:
+    tuned = served({"tune": {"cost_hours": 1e-9}})
+    tuner = tuned.run()
+    assert [row.served for row in tuned.outcome().rows] == [None] + [True] * len(POINTS)
+    assert tuner.spent == ""
+
+
 @pytest.mark.slow
 def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
     tuned = tuning({"tune": {"cost_hours": 1e-9}})

@@ -143,6 +143,22 @@ def test_seeds_of_the_command_line_are_those_of_the_search(
     assert json.loads(capsys.readouterr().out)["seeds"] == [0, 1]
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("of", ["budgets", "patterns"])
+def test_a_study_that_ends_at_its_hours_says_so(
+    here: None, capsys: pytest.CaptureFixture[str], of: str
+) -> None:
+    tune = {"budget": None, "trials": 20, "patterns": {"rungs": [2, 4], "count": 2}}
+    tune = (tune if of == "patterns" else {}) | {"cost_hours": 1e-9}
+    Path("tuned.yaml").write_text(yaml.safe_dump(content({"tune": tune})))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tune", "tuned.yaml", "--local"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "Ended: the study has taken " in printed
+    assert " of 1e-09 device hours that `tune.cost_hours` lets it take" in printed
+
+
 @pytest.mark.slow
 def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
     change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
