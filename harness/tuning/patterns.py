@@ -74,9 +74,15 @@ class PatternStudy(Study):
         """End a pattern that has no value at a rung, for a reason of one line."""
         wait_out(lambda: self._end(self._trials()[pattern], TrialState.FAIL, {REASON: reason}))
 
-    def put_back(self, patterns: Iterable[str]) -> None:
-        """Let patterns that failed have another trial."""
-        wait_out(lambda: self._add(patterns))
+    def put_back(self, patterns: Sequence[str]) -> None:
+        """Let those of the patterns that failed, and were not put back yet, have another trial."""
+
+        def add() -> None:
+            with self.store.database.turn():
+                trials = self._trials()
+                self._add(name for name in patterns if trials[name].state == TrialState.FAIL)
+
+        wait_out(add)
 
     def failed(self) -> list[str]:
         """Return the patterns that failed."""

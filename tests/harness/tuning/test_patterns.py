@@ -137,6 +137,23 @@ def test_a_search_that_ended_before_any_value_is_shown(tuning: Make) -> None:
 
 
 @pytest.mark.integration
+def test_tuners_that_start_together_put_a_failed_pattern_back_once(tuning: Make) -> None:
+    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [4, 10], "count": 2}}})
+    one, other = of(tuned), of(tuned)
+    name = tuned.target.patterns[0]
+    one.fail(name, "its process died")
+    failed = [study.failed() for study in (one, other)]
+    assert failed == [[name], [name]]
+    for study, names in zip((one, other), failed, strict=True):
+        study.put_back(names)
+    search(one, known_best)
+    states = [t.state.name for t in tuned.study.trials if t.user_attrs["pattern"] == name]
+    assert states[0] == "FAIL"
+    assert "RUNNING" not in states
+    assert len(states) == 2
+
+
+@pytest.mark.integration
 def test_seeds_that_the_search_has_not_used_judge_the_patterns_with_values(tuning: Make) -> None:
     tuned = tuning({"tune": SEARCH["tune"] | {"seeds": [0, 2]}})
     study = of(tuned)
