@@ -21,7 +21,7 @@ class BudgetTuner(Tuner):
         super().__init__(study, *others)
         self.study: BudgetStudy = study
         self._budgets: dict[int | None, int] = {}
-        self._pruned: dict[int | None, int] = {}
+        self._pruned: set[int] = set()
         study.reopen(self._retried())
 
     def is_complete(self) -> bool:
@@ -54,7 +54,7 @@ class BudgetTuner(Tuner):
         stop = self.study.report(number, rung.step, value)
         self.note(f"trial {number}, {self._budgets[number]} steps: {value:.4f} at rung {rung.step}")
         if stop:
-            self._pruned[number] = rung.step
+            self._pruned.add(number)
         return stop
 
     def is_pruned(self, number: int | None) -> bool:
@@ -70,7 +70,7 @@ class BudgetTuner(Tuner):
             self.note(f"{name}: failed: {ending.why}")
             self.study.fail(number, ending.why)
         elif ending.how == "pruned":
-            cost = self._cost(trials, self._pruned[number])
+            cost = self._cost(trials, self.study.trials()[number].last_step)
             self.study.prune(number, _cost_notes(cost))
             self.note(f"{name}: stopped at a rung")
         else:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import isnan, nan
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -128,17 +129,17 @@ class HalvingPruner(optuna.pruners.BasePruner):
         self.reduction = reduction
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Return whether a trial ends at its last rung; lower values are better."""
+        """Return whether a trial ends at its last rung; lower values are better, and NaN is not."""
         step = trial.last_step
         if step is None:
             return False
+        trials = study.get_trials(deepcopy=False)
         reached = [
-            other.intermediate_values[step]
-            for other in study.get_trials(deepcopy=False)
-            if step in other.intermediate_values and other.state != TrialState.FAIL
+            t.intermediate_values.get(step, nan) for t in trials if t.state != TrialState.FAIL
         ]
-        last = max(1, len(reached) // self.reduction) - 1
-        return trial.intermediate_values[step] > sorted(reached)[last]
+        values = sorted(value for value in reached if not isnan(value))
+        best = values[: max(1, len(values) // self.reduction)]
+        return trial.intermediate_values[step] not in best
 
 
 HOLD_SECONDS = 30.0

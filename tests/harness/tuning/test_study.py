@@ -1,5 +1,6 @@
 """A study of budgets: what it asks, what it serves, what it stops, and what Optuna sees of it."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -243,6 +244,7 @@ def test_a_trial_that_halving_stopped_is_stopped_again_by_the_next_tuner(tuning:
     with tuned.opened() as other:
         assert asked(other) == trial
         assert other.study.report(trial.number, 100, 9.0)
+        assert other.study.report(asked(other).number, 100, math.nan)
 
 
 @pytest.mark.integration
