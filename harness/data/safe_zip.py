@@ -29,7 +29,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     """Open and check the list of members.
 
     Raises UserError where the file is no zip file or cut short, or a member is encrypted, a link,
-    outside the archive by its name, or unpacks to more than images do.
+    packed otherwise than images are, outside the archive by its name, or unpacks to more than
+    images do.
     """
     try:
         with open_regular(path):
@@ -60,6 +61,8 @@ def _check(path: Path, member: zipfile.ZipInfo) -> None:
         raise UserError(f"{where} is a link: give the original file")
     if member.flag_bits & 1:
         raise UserError(f"{where} is encrypted: give the original file")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UserError(f"{where} is neither stored nor deflated: give the original file")
     if member.file_size > _FREE and member.file_size > _RATIO * member.compress_size:
         raise UserError(
             f"{where} unpacks from {member.compress_size} to {member.file_size} bytes, which no "

@@ -147,6 +147,20 @@ def bomb(path: Path) -> None:
     np.savez_compressed(path, data=data, labels=np.ones(20_000, int))
 
 
+def lzma(path: Path) -> None:
+    """Pack the first member by another method, and damage it."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+        first = archive.infolist()[0]
+    raw = bytearray(path.read_bytes())
+    at = first.header_offset + 30 + len(first.filename) + first.compress_size // 2
+    raw[at : at + 64] = bytes(byte ^ 255 for byte in raw[at : at + 64])
+    path.write_bytes(raw)
+
+
 def lying(path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -175,6 +189,7 @@ def changed(**changes: object) -> Callable[[Path], None]:
         pytest.param(cut, "cut short or no zip file", id="truncated"),
         pytest.param(flip, "is damaged", id="a flipped bit"),
         pytest.param(bomb, "which no images do", id="bomb by ratio"),
+        pytest.param(lzma, "neither stored nor deflated", id="another packing"),
         pytest.param(lying, "not those of its shape", id="bomb by shape"),
         pytest.param(with_member("../../evil.npy"), "leads out of the archive", id="traversal"),
         pytest.param(changed(labels=None), "has no array 'labels'", id="no labels"),
@@ -455,6 +470,7 @@ def zeros(path: Path) -> None:
         (with_member("/000001.jpg"), "leads out of the archive"),
         (link, "is a link"),
         (zeros, "which no images do"),
+        (lzma, "neither stored nor deflated"),
         (cut, "cut short or no zip file"),
     ],
 )
