@@ -9,8 +9,9 @@ import io
 import math
 import pickle
 import pickletools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +46,10 @@ def loads(raw: bytes) -> object:
     """Return the value of a pickle; arrays come as `ArrayRecord`, Python 2 strings as bytes.
 
     Raises HoldsCodeError where it names anything but arrays, MalformedError where it is no whole
-    pickle of plain values.
+    pickle of plain values with text as keys.
     """
     try:
-        _check_memo(raw)
+        _check_lengths(raw)
         return _settle(_Unpickler(io.BytesIO(raw), encoding="bytes").load())
     except (
         pickle.UnpicklingError,
@@ -64,11 +65,10 @@ def loads(raw: bytes) -> object:
         raise MalformedError(str(error)) from error
 
 
-def _check_memo(raw: bytes) -> None:
-    # The unpickler makes room for the highest index named: four bytes could ask for gigabytes.
-    for opcode, argument, _ in pickletools.genops(raw):
-        if "PUT" in opcode.name and not 0 <= (argument or 0) <= len(raw):
-            raise pickle.UnpicklingError("memo index out of bounds")
+def _check_lengths(raw: bytes) -> None:
+    # The unpickler makes room for the bytes that are announced: eight could ask for exabytes.
+    for _ in pickletools.genops(raw):
+        pass
 
 
 class _Array:
@@ -180,7 +180,38 @@ _NAMES: Final[dict[tuple[str, str], type[_StandIn]]] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+_UNUSED: Final = b"".join(
+    (
+        pickle.EMPTY_SET,
+        pickle.ADDITEMS,
+        pickle.FROZENSET,
+        pickle.NEXT_BUFFER,
+        pickle.READONLY_BUFFER,
+    )
+)
+"""Opcodes that plain values and arrays do not need."""
+
+
+def _check_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
+    load: Callable[[Any], None] = pickle._Unpickler.dispatch[opcode[0]]
+
+    def check(unpickler: Any) -> None:
+        if not all(isinstance(key, str | bytes) for key in unpickler.stack[keys]):
+            raise pickle.UnpicklingError("a key that is no text")
+        load(unpickler)
+
+    return check
+
+
+class _Unpickler(pickle._Unpickler):
+    # The one in C hashes whatever is a key: that of a deep tuple ends the process or takes forever.
+    dispatch: ClassVar = {
+        **{code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _UNUSED},
+        pickle.SETITEM[0]: _check_keys(pickle.SETITEM, slice(-2, -1)),
+        pickle.SETITEMS[0]: _check_keys(pickle.SETITEMS, slice(None, None, 2)),
+        pickle.DICT[0]: _check_keys(pickle.DICT, slice(None, None, 2)),
+    }
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _NAMES[module, name]()

@@ -126,6 +126,15 @@ def hostile(body: bytes) -> bytes:
         pytest.param(b"not a pickle", id="text"),
         pytest.param(hostile(b"]"), id="a list"),
         pytest.param(hostile(b"0"), id="empty stack"),
+        pytest.param(hostile(b"})" + b"\x85" * 2_000 + b"K\x01s"), id="deep key"),
+        pytest.param(hostile(b"})" + b"\x85" * 300_000 + b"K\x01s"), id="deeper key"),
+        pytest.param(hostile(b"(" + b")" + b"\x85" * 300_000 + b"K\x01d"), id="deep first key"),
+        pytest.param(hostile(b"}()" + b"\x85" * 300_000 + b"K\x01u"), id="deep key of several"),
+        pytest.param(hostile(b"})" + b"2\x86" * 60 + b"K\x01s"), id="key that doubles"),
+        pytest.param(hostile(b"\x8f()" + b"\x85" * 300_000 + b"\x90"), id="deep member of a set"),
+        pytest.param(
+            hostile(b"\x96" + struct.pack("<Q", 1) + b"aq\x00\x98h\x00(K\x01e"), id="held buffer"
+        ),
     ],
 )
 def test_strange_pickles_are_refused(
