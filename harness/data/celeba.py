@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ from lcma.harness.data.source import (
     OpenedSource,
     ReportStep,
     SourceOptions,
+    index_members,
     read_bytes,
     sha256,
 )
@@ -175,11 +176,14 @@ def _files(images: Path, listed: Path, partition: dict[str, int]) -> tuple[Files
         return FolderFiles(images, names), None
     whole = Hashed.of(images)
     with open_zip(images) as archive:
-        members = {
-            PurePosixPath(member).name: member
-            for member in archive.namelist()
-            if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
-        }
+        members = index_members(
+            images,
+            (
+                member
+                for member in archive.namelist()
+                if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
+            ),
+        )
     _same_names(images, set(members), listed, partition)
     return ZipFiles(images, [members[name] for name in names], names), whole
 

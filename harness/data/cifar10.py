@@ -23,6 +23,7 @@ from lcma.harness.data.source import (
     SourceOptions,
     SourceStep,
     describe_split,
+    index_members,
     read_bytes,
     require_unchanged,
     sha256,
@@ -147,7 +148,7 @@ def _locate(path: Path) -> _BatchFiles:
                 f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
             )
         found = list_members(path, len(OFFICIAL_MD5) * _LIMIT)
-        members = {PurePosixPath(name).name: name for name in found}
+        members = index_members(path, (m for m in found if PurePosixPath(m).name in OFFICIAL_MD5))
         missing = [name for name in (*_TRAIN, _TEST) if name not in members]
         if missing:
             raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")

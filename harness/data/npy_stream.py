@@ -65,14 +65,15 @@ class NpyMember:
 def find_array(archive: zipfile.ZipFile, path: Path, key: str) -> NpyMember:
     """Find the array that `np.load` would find under a key.
 
-    Raises UserError if there is none, or it holds Python objects, lies in columns, or is not as
-    long as its header says.
+    Raises UserError if there is none or more than one, or it holds Python objects, lies in columns,
+    or is not as long as its header says.
     """
     name = f"{key}.npy"
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
-        raise UserError(f"{path} has no array {key!r}: {_REMEDY}") from None
+    found = [member for member in archive.infolist() if member.filename == name]
+    if len(found) != 1:
+        number = "more than one" if found else "no"
+        raise UserError(f"{path} has {number} array {key!r}: {_REMEDY}")
+    info = found[0]
     try:
         with archive.open(info) as stream:
             shape, fortran, dtype = _header(stream)

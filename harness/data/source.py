@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
@@ -119,6 +119,20 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if not raw:
         raise UserError(f"{path} is empty: fetch or unpack the file again")
     return raw
+
+
+def index_members(path: Path, members: Iterable[str]) -> dict[str, str]:
+    """Return members of an archive by their base names. Raises UserError if two share one."""
+    found: dict[str, str] = {}
+    for member in members:
+        name = PurePosixPath(member).name
+        if name in found:
+            raise UserError(
+                f"{path} has {name!r} twice, as {found[name]!r} and {member!r}: "
+                "give the original file"
+            )
+        found[name] = member
+    return found
 
 
 def unreadable_error(path: Path, error: OSError) -> UserError:

@@ -178,6 +178,11 @@ def with_member(name: str) -> Callable[[Path], None]:
     return change
 
 
+def data_twice(path: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        with_member("data.npy")(path)
+
+
 def changed(**changes: object) -> Callable[[Path], None]:
     return lambda path: write_npz(path, 25, **changes)  # type: ignore[arg-type]
 
@@ -192,6 +197,7 @@ def changed(**changes: object) -> Callable[[Path], None]:
         pytest.param(lzma, "neither stored nor deflated", id="another packing"),
         pytest.param(lying, "not those of its shape", id="bomb by shape"),
         pytest.param(with_member("../../evil.npy"), "leads out of the archive", id="traversal"),
+        pytest.param(data_twice, "has more than one array 'data'", id="data twice"),
         pytest.param(changed(labels=None), "has no array 'labels'", id="no labels"),
         pytest.param(changed(data=None), "has no array 'data'", id="no data"),
         pytest.param(changed(labels=np.zeros(25, int)), "other values than 1..1000", id="label 0"),
@@ -463,6 +469,12 @@ def zeros(path: Path) -> None:
         archive.writestr("img_align_celeba/000001.jpg", bytes(2**24))
 
 
+def twice(path: Path) -> None:
+    """Put another image under the name of the first into another folder."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other/000017.jpg", archive.read("img_align_celeba/000018.jpg"))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -471,6 +483,7 @@ def zeros(path: Path) -> None:
         (link, "is a link"),
         (zeros, "which no images do"),
         (lzma, "neither stored nor deflated"),
+        (twice, "as 'img_align_celeba/000017.jpg' and 'other/000017.jpg'"),
         (cut, "cut short or no zip file"),
     ],
 )
@@ -537,7 +550,7 @@ def test_the_archive_gives_the_same_set(tmp_path: Path, batches: Path) -> None:
     assert prepare("cifar10", tmp_path / "b", source=file).manifest == folder.manifest
 
 
-@pytest.mark.parametrize("kind", ["traversal", "link", "bomb", "cut", "no batch"])
+@pytest.mark.parametrize("kind", ["traversal", "link", "bomb", "cut", "no batch", "twice"])
 def test_hostile_archives_are_refused(
     tmp_path: Path, batches: Path, refused: Refused, kind: str
 ) -> None:
@@ -545,7 +558,8 @@ def test_hostile_archives_are_refused(
     with tarfile.open(file, "w:gz", compresslevel=1) as archive:
         if kind != "no batch":
             archive.add(batches / "cifar-10-batches-py", "cifar-10-batches-py")
-        info = tarfile.TarInfo("../evil" if kind == "traversal" else "more")
+        names = {"traversal": "../evil", "twice": "backup/data_batch_1"}
+        info = tarfile.TarInfo(names.get(kind, "more"))
         if kind == "link":
             info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
         size = 2**29 if kind == "bomb" else 3
@@ -559,6 +573,7 @@ def test_hostile_archives_are_refused(
         "bomb": "unpacks to more than",
         "cut": "cut short or no tar.gz file",
         "no batch": "lacks data_batch_1",
+        "twice": "as 'cifar-10-batches-py/data_batch_1' and 'backup/data_batch_1'",
     }[kind]
     assert says in refused(root, lambda: prepare("cifar10", root, source=file))
 
