@@ -78,7 +78,7 @@ class CelebA:
         reader = describe_decoder()
         raw = read_bytes(listed, _LIST_LIMIT)
         partition = _partition(listed, raw)
-        files, whole = _files(images, listed, partition)
+        files, whole = _files(images, listed, partition, options.skip_bad)
         hashed, _ = hash_files(files, progress)
         codes = np.array(list(partition.values()), np.int64)
         reading = Reading(
@@ -169,11 +169,13 @@ def _partition(path: Path, raw: bytes) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def _files(images: Path, listed: Path, partition: dict[str, int]) -> tuple[Files, Hashed | None]:
+def _files(
+    images: Path, listed: Path, partition: dict[str, int], skip_bad: bool
+) -> tuple[Files, Hashed | None]:
     names = list(partition)
     if images.is_dir():
         _same_names(images, set(list_folder(images, (".jpg", ".jpeg"))), listed, partition)
-        return FolderFiles(images, names), None
+        return FolderFiles(images, names, skip_bad), None
     whole = Hashed.of(images)
     with open_zip(images) as archive:
         members = index_members(

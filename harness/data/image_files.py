@@ -51,8 +51,9 @@ class Files(Protocol):
 class FolderFiles:
     """Files below a folder, by their names relative to it."""
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.folder, self.names = folder, names
+    def __init__(self, folder: Path, names: Sequence[str], skip_bad: bool) -> None:
+        """skip_bad: take an unreadable file for an empty one, which is a bad image."""
+        self.folder, self.names, self.skip_bad = folder, names, skip_bad
 
     def read(self, index: int) -> bytes:
         path = self.folder / self.names[index]
@@ -62,6 +63,8 @@ class FolderFiles:
                 if size <= _LARGEST:
                     return file.read(size)
         except OSError as error:
+            if self.skip_bad:
+                return b""
             raise unreadable_error(path, error) from error
         raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
 

@@ -46,7 +46,7 @@ class ImageNetPng:
             if not names:
                 raise UserError(f"{folder} has no PNG files: unpack the archive into it")
         names = [f"{train.name}/{n}" for n in of_train] + [f"{test.name}/{n}" for n in of_test]
-        hashed, _ = hash_files(FolderFiles(path, names), progress)
+        hashed, _ = hash_files(FolderFiles(path, names, options.skip_bad), progress)
         first_test = len(of_train)
 
         def assign(

@@ -20,7 +20,12 @@ from lcma.harness.data.decoding import (
 )
 from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
 from lcma.harness.data.manifest import SourceRecord
-from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions
+from lcma.harness.data.source import (
+    OpenedSource,
+    ReportStep,
+    SourceOptions,
+    unreadable_error,
+)
 from lcma.sweeps.errors import UserError
 
 LEAST, MOST = 4, 1024
@@ -46,7 +51,7 @@ class OwnImages:
         if not names:
             raise UserError(f"{path} has no image files: give another folder")
         reader = describe_decoder()
-        files = FolderFiles(path, names)
+        files = FolderFiles(path, names, options.skip_bad)
 
         def look(index: int, raw: bytes) -> Header | None:
             try:
@@ -97,12 +102,19 @@ class OwnImages:
 
 
 def _walk(folder: Path) -> tuple[list[str], int]:
-    """Return the image files below a folder, sorted, and the number of other entries."""
+    """Return the image files below a folder, sorted, and the number of other entries.
+
+    Raises UserError where a folder cannot be read: which images it has is not known.
+    """
     from PIL import Image
 
     endings = set(Image.registered_extensions()) | {".heic", ".heif"}
     names, others = [], 0
-    for at, folders, files in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise unreadable_error(Path(error.filename or folder), error) from error
+
+    for at, folders, files in os.walk(folder, onerror=refuse):
         others += sum((Path(at) / name).is_symlink() for name in folders)
         for name in files:
             relative = (Path(at) / name).relative_to(folder).as_posix()

@@ -358,6 +358,7 @@ BAD = {
     "text": (b"no image at all", "no image of a known format"),
     "empty": (b"", "no image of a known format"),
     "transparent": (saved(Image.new("RGBA", (32, 32), (9, 9, 9, 9)), "PNG"), "transparent"),
+    "broken link": (None, "cannot be read (No such file or directory)"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known"),
 }
 WHERE = {
@@ -375,7 +376,11 @@ def test_a_bad_image_is_named_or_left_out(
     raw, says = BAD[kind]
     fixture, victim = WHERE[name]
     source: Path = request.getfixturevalue(fixture)
-    (source / victim).write_bytes(raw)
+    if raw is None:
+        (source / victim).unlink()
+        (source / victim).symlink_to("nowhere")
+    else:
+        (source / victim).write_bytes(raw)
     root, size = tmp_path / "root", 16 if name == "mine" else None
 
     def call(skip_bad: bool) -> Prepared:
@@ -386,7 +391,7 @@ def test_a_bad_image_is_named_or_left_out(
     message = refused(root, lambda: call(False))
     assert victim in message
     assert says in message
-    assert "--skip-bad" in message
+    assert raw is None or "--skip-bad" in message
     manifest = call(True).manifest
     assert [Path(victim).name] == [Path(one).name for one in manifest.skipped]
     total = {"celeba64": 19, "imagenet32-png": 66, "mine": 59}[name]
@@ -712,3 +717,24 @@ def test_linked_folders_are_not_entered(tmp_path: Path, pictures: Path) -> None:
     prepared = prepare("mine", tmp_path / "root", source=pictures, options=SourceOptions(size=16))
     assert sum(n for _, n in prepared.manifest.counts.items()) == 60
     assert "1 other files and linked folders" in prepared.manifest.source.verdict
+
+
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path,
+    pictures: Path,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+    skip_bad: bool,
+) -> None:
+    closed, root, scan = pictures / "f1", tmp_path / "root", os.scandir
+
+    def scandir(path: str) -> object:  # root may read every folder
+        if path == str(closed):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    options = SourceOptions(size=16, skip_bad=skip_bad)
+    message = refused(tmp_path, lambda: prepare("mine", root, source=pictures, options=options))
+    assert f"{closed} cannot be read (Permission denied)" in message
