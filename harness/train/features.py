@@ -91,6 +91,7 @@ def load_inception(path: Path, sha256: str) -> Features:
             holds no such weights.
     """
     require_extra("quality")
+    sha256 = sha256.lower()  # it names the protocol
     weights = _read_weights(path, sha256, "give the file and its own hash")
     module = importlib.import_module("torch_fidelity.feature_extractor_inceptionv3")
     copy = io.BytesIO()
@@ -122,7 +123,7 @@ def _read_weights(path: Path, sha256: str, remedy: str) -> dict[str, Tensor]:
     except OSError as error:
         raise UserError(f"cannot read the weights {path} ({error.strerror}): {remedy}") from None
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256.lower():
+    if found != sha256:
         raise UserError(f"the weights {path} have the sha256 {found}, not {sha256}: {remedy}")
     try:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
