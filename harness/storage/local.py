@@ -96,9 +96,8 @@ class LocalFolder(Folder):
     ) -> Stored:
         aside = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             try:
-                with aside.open("wb") as file:
+                with self._create(aside) as file:
                     fill_file(file, write)
                     file.flush()
                     os.fsync(file.fileno())
@@ -139,6 +138,14 @@ class LocalFolder(Folder):
     def remove_if_empty(self) -> None:
         with suppress(OSError):
             self.path.rmdir()
+
+    def _create(self, path: Path) -> BinaryIO:
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            return path.open("wb")
+        except FileNotFoundError:  # another process found the folder empty and removed it
+            self.path.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
 
     def _entries(self) -> list[os.DirEntry[str]]:
         try:

@@ -302,3 +302,21 @@ def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder)
         folder.save(10, {"step": lambda: 10})
     assert not isinstance(caught.value, StorageError)
     assert folder.folder.files() == []
+
+
+def test_a_folder_that_is_removed_before_its_first_file_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `lcma gc` removes one that is empty."""
+    folder, make, removed = LocalFolder(tmp_path / "run"), Path.mkdir, []
+
+    def mkdir(path: Path, *arguments: Any, **options: Any) -> None:
+        make(path, *arguments, **options)
+        if not removed:
+            folder.remove_if_empty()
+            removed.append(path)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    folder.put(lambda file: file.write(b"x"), lambda digest: "file")
+    assert removed == [folder.path]
+    assert folder.read("file") == b"x"
