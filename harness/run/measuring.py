@@ -200,6 +200,7 @@ def find_measurable(
                 lacking = "images"
                 measurement.require_images(prepared)
         except UserError as error:
+            _raise_unless_of_trial(error)
             reasons[lacking, one.weights].append(str(error))
         else:
             able.append(one)
@@ -253,7 +254,8 @@ def _find_stored(
         return stored
     try:
         weights.require_weights(store, place, one)
-    except UserError:
+    except UserError as error:
+        _raise_unless_of_trial(error)
         return stored
     return None
 

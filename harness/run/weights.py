@@ -17,7 +17,7 @@ from lcma.db import Artifact, JobFacts, Store
 from lcma.db.results import find_artifact_damage
 from lcma.harness import data, storage
 from lcma.harness.place import Place
-from lcma.harness.storage import Folder, MissingFileError, StorageError
+from lcma.harness.storage import Folder, MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.train.online import SplitHistory, read_history
@@ -123,7 +123,10 @@ def draw_samples(
 
 
 def require_weights(store: Store, place: Place, one: JobFacts) -> None:
-    """Raise UserError if the trial left no weights, or their file is missing or unreadable."""
+    """Raise UserError if the trial left no weights, or their file is missing or unreadable.
+
+    It is UnreachableError for a cause that may pass.
+    """
     artifact = _find_artifact(store, one, "weights")
     folder, name = _open_folder(place, artifact)
     with _explain_errors(one, "weights", f"{folder.name}/{name}"):
@@ -177,6 +180,8 @@ def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
 def _explain_errors(one: JobFacts, kind: str, where: str) -> Iterator[None]:
     try:
         yield
+    except UnreachableError:  # no trial's, and it may pass
+        raise
     except StorageError as error:
         why = str(error).removeprefix(f"cannot read {where} ")  # which is said here
         why = why if why.startswith("(") else f"({why})"

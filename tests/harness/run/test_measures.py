@@ -1,8 +1,10 @@
 """A measure of a plug-in, in one file: taken, ranked on board and site, and tuned."""
 
+import errno
 import json
 import shlex
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -418,6 +420,31 @@ def test_a_database_that_is_away_is_asked_once(
     code, out, err = typed(capsys, "measure", "swd", "--samples=40", *places)
     assert (code, out, len(asked)) == (2, "", 1)
     assert err.splitlines()[-1] == "lcma: the database is away"
+
+
+@pytest.mark.parametrize(
+    "called", ["lcma.harness.storage.local.open_regular", "os.scandir"], ids=["file", "folder"]
+)
+def test_a_place_that_is_unreachable_is_asked_once(
+    launched: Path, where, capsys, few_photos_root: Path, monkeypatch, called: str
+) -> None:
+    runs, tried = launched / "runs", []
+    module, name = called.rsplit(".", 1)
+    real = getattr(sys.modules[module], name)
+
+    def unreachable(path: Path) -> object:
+        if not Path(path).is_relative_to(runs):
+            return real(path)
+        tried.append(path)
+        raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+    monkeypatch.setattr(called, unreachable)
+    places = (where, f"--runs={runs}", f"--data={few_photos_root}")
+    code, out, err = typed(capsys, "measure", "swd", "--samples=40", *places)
+    assert (code, out, len(tried)) == (2, "", 1)
+    assert err.startswith(f"lcma: cannot read {runs}/")
+    assert err.endswith("(Connection timed out): look after that disk\n")
+    assert "cannot be measured" not in err
 
 
 @pytest.mark.integration
