@@ -158,10 +158,10 @@ def _origin(data_set: PreparableSet, opened: OpenedSource, options: SourceOption
 
 @contextlib.contextmanager
 def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
-    """Hold the lock of a set below a root; a root that was created and left empty is removed."""
+    """Hold the lock of a set below a root; folders that were created and left empty are removed."""
     from filelock import FileLock, Timeout
 
-    new_root = not root.exists()
+    new = [folder for folder in (root, *root.parents) if not folder.exists()]
     path = root / f".{name}.lock"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -180,9 +180,9 @@ def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterat
         # While it is held: a run that waits notices that the file is gone, and makes its own.
         path.unlink(missing_ok=True)
         lock.release()
-        if new_root:
-            with contextlib.suppress(OSError):
-                root.rmdir()
+        with contextlib.suppress(OSError):
+            for folder in new:
+                folder.rmdir()
 
 
 def _unwritable(root: Path, error: OSError) -> UserError:

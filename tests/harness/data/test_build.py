@@ -309,6 +309,16 @@ def test_a_root_that_cannot_be_written_is_named(
     assert file.read_text() == "mine"
 
 
+def test_a_refusal_leaves_no_folder_that_was_not_there(
+    tmp_path: Path, batches: Path, refused: Refused
+) -> None:
+    (batches / "cifar-10-batches-py" / "test_batch").write_bytes(b"no batch")
+    root = tmp_path / "one" / "two" / "three"
+    assert "test_batch is cut short" in refused(
+        tmp_path, partial(prepare, "cifar10", root, source=batches)
+    )
+
+
 def test_importing_the_package_stays_light() -> None:
     heavy = ("torch", "ray", "skimage", "sqlalchemy")
     run = python(f"import sys, harness.data; print([m for m in {heavy} if m in sys.modules])")
