@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lcma.harness.results.board import name_measure, name_unit
 from lcma.harness.results.curves import (
+    PLAIN,
     CurveChart,
     CurveCharts,
     CurveLine,
@@ -20,7 +21,7 @@ from lcma.harness.results.curves import (
 )
 from lcma.harness.results.statistics import Summary
 from lcma.harness.tables import Table, TableColumn, render_table
-from lcma.harness.text import format_number
+from lcma.harness.text import format_number, printable
 
 
 def render_curves(found: CurveCharts) -> RenderableType:
@@ -46,9 +47,10 @@ def _table(chart: CurveChart) -> Table:
     if chart.by is not None:
         measure = name_measure(chart.by.name)
         columns.append(TableColumn(measure, right=True))
+        protocol = "" if chart.protocol == PLAIN else f" by protocol {printable(chart.protocol)}"
         what = (
-            f"{measure} of trained trials, in {name_unit(chart.by.unit)} ({chart.by.direction} is "
-            "better): mean and half of the 95 % t-interval over seeds"
+            f"{measure} of trained trials{protocol}, in {name_unit(chart.by.unit)} "
+            f"({chart.by.direction} is better): mean and half of the 95 % t-interval over seeds"
         )
         notes = [what, *notes]
     rows: list[tuple[Any, ...]] = []
@@ -82,11 +84,11 @@ def curves_as_records(found: CurveCharts, pictures: Sequence[Path]) -> list[dict
 
 def _chart_dict(chart: CurveChart) -> dict[str, Any]:
     record = asdict(chart)
-    kind, ends = record.pop("by"), record.pop("ends")
+    kind, ends, protocol = (record.pop(name) for name in ("by", "ends", "protocol"))
     if kind is None:
         return record
     of_kind = {"measure": kind["name"], "unit": kind["unit"], "direction": kind["direction"]}
-    return record | of_kind | {"ends": ends}
+    return record | of_kind | {"protocol": protocol, "ends": ends}
 
 
 def describe_chart_key(chart: CurveChart) -> str:

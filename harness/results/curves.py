@@ -24,6 +24,9 @@ LOST = ("diverged", "failed")
 
 PRETRAINING = "pretraining"
 
+PLAIN = "plain"
+"""The usual protocol of a measure."""
+
 MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
 """Most pictures, lines of one and seeds of a line; notes say what is left out."""
 
@@ -186,7 +189,8 @@ class Level:
 class CurveChart:
     """One picture; ``notes`` say what is left out and which trainings were lost.
 
-    ``ends`` is, by the name of a line, the measure ``by`` of its trained trials over seeds.
+    ``ends`` is, by the name of a line, the measure ``by`` of its trained trials over seeds, all by
+    one ``protocol``.
     """
 
     key: ChartKey
@@ -195,6 +199,7 @@ class CurveChart:
     bars: tuple[Level, ...]
     notes: tuple[str, ...]
     by: MeasureKind | None = None
+    protocol: str = PLAIN
     ends: Mapping[str, Summary] = field(default_factory=dict)
 
 
@@ -408,8 +413,10 @@ def read_charts(
         if panels:
             steps = max(job.steps for job in part.jobs)
             notes = (*part.notes, *_lost_notes(part))
-            ends = {} if kind is None else _read_ends(store, part, kind)
-            charts.append(CurveChart(part.key, steps, panels, tuple(levels), notes, kind, ends))
+            protocol, ends = (PLAIN, {}) if kind is None else _read_ends(store, part, kind)
+            charts.append(
+                CurveChart(part.key, steps, panels, tuple(levels), notes, kind, protocol, ends)
+            )
     return CurveCharts(tuple(charts), len(keys) - len(parts))
 
 
@@ -561,20 +568,28 @@ def _mean(curves: Sequence[Points]) -> Points:
     return tuple((step, math.fsum(of[step] for of in values) / len(values)) for step in steps)
 
 
-def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> dict[str, Summary]:
-    """Return the measure of each line's trials, as boards take it, over seeds."""
+def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> tuple[str, dict[str, Summary]]:
+    """Return the measure of each line's trials over seeds, and the protocol that all are by.
+
+    It is the first of a board: the usual one where any trial has it, else that of the most trials.
+    """
     trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
-    digest = part.key.data_digest
     found = store.view_rows(
-        "trial_measures", measure=kind.name, protocol="plain", data_digest=digest, trial_id=trials
+        "trial_measures", measure=kind.name, data_digest=part.key.data_digest, trial_id=trials
     )
-    at, value = found.columns.index("trial_id"), found.columns.index("value")
-    values = {row[at]: row[value] for row in found.rows}
+    by_protocol: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for row in found.rows:
+        one = dict(zip(found.columns, row, strict=True))
+        by_protocol[one["protocol"], one["precision"]][one["trial_id"]] = one["value"]
+    if not by_protocol:
+        return PLAIN, {}
+    chosen = min(by_protocol, key=lambda p: (p[0] != PLAIN, -len(by_protocol[p]), p))
+    values = by_protocol[chosen]
     own = {
         line.name: [values[subject] for _, subject in seeds if subject in values]
         for line, seeds in part.lines.items()
     }
-    return {name: summarize(some) for name, some in own.items() if some}
+    return chosen[0], {name: summarize(some) for name, some in own.items() if some}
 
 
 def _lost_notes(part: _ChartJobs) -> list[str]:

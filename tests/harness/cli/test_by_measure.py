@@ -180,6 +180,30 @@ def test_curves_end_in_a_measure(world, lcma) -> None:
     assert "ends" not in json.loads(lcma("curves", "--json")[1])[0]
 
 
+def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma) -> None:
+    """As `kid` has that of its extractor; where several have it, that of the most trials."""
+    (tmp_path / "shine.py").write_text(SHINE, encoding="utf-8")
+    plugins.load_file(tmp_path / "shine.py")
+    found = Filler(tmp_path)
+    found.data()
+    for seed in SEEDS:
+        found.finish(
+            *(found.plan("LL", seed, budget=100, sweep="s1"), 4.0),
+            protocol="few" if seed < 2 else "many",
+            shine=float(seed),
+            metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in (1, STEPS)],
+        )
+    found.store.close()
+    plugins.unload()
+    options = ("curves", "--by", "shine", "--db", found.url)
+    (chart,) = json.loads(lcma(*options, "--json")[1])
+    (end,) = chart["ends"].values()
+    assert (chart["protocol"], end["n"], end["mean"]) == ("many", 4, 3.5)
+    said = " ".join(lcma(*options)[1].split())
+    assert "shine of trained trials by protocol many, in levels" in said
+    assert "3.5000 ± " in said
+
+
 @pytest.mark.integration
 def test_effects_and_site_name_the_measure(world, lcma) -> None:
     said = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
