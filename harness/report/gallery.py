@@ -136,10 +136,10 @@ def draw_comparison(
     reader = MapReader(store, ())
     maps, others = reader.maps(one), reader.maps(other)
     form = "squeezed" if one.key.nms == other.key.nms == "squeezed" else "flat"
-    numbers = compare_maps(maps, others, form)
+    numbers = compare_maps(maps, others, form, (one.letters, other.letters))
     drawn = map_pictures.draw_comparison(
-        MapColumn(one.id, maps),
-        MapColumn(other.id, others),
+        MapColumn(one.id, maps, one.letters[0]),
+        MapColumn(other.id, others, other.letters[0]),
         numbers,
         ("A: " + _describe_set(one), "B: " + _describe_set(other)),
         target.path(f"compare-{file_name(one.id, other.id)}"),
@@ -479,7 +479,7 @@ def _draw_overview(
     below = f"{' '.join(one.id for one in shown)}{left_out}"
     name = _file_name(first, with_budget=len(series) == 1)
     return map_pictures.draw_maps(
-        [MapColumn(f"budget {one.key.budget}", reader.maps(one)) for one in shown],
+        [MapColumn(f"budget {one.key.budget}", reader.maps(one), one.letters[0]) for one in shown],
         f"Contribution maps: {first.of_pretraining}; {first.options}",
         below,
         target.path(f"maps-{name}"),
@@ -489,7 +489,7 @@ def _draw_overview(
 def _draw_tables(reader: MapReader, one: MapSet, target: PictureTarget) -> Path:
     maps = reader.maps(one)
     return draw_tables(
-        make_all_tables(maps, one.key.seed),
+        make_all_tables(maps, one.key.seed, one.letters),
         image_shape(maps),
         target.path(f"tables-{_file_name(one, with_budget=True)}"),
         f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",

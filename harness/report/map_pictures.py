@@ -22,6 +22,7 @@ from lcma.harness.report.pictures import (
     find_exit_splits,
 )
 from lcma.harness.results.maps import (
+    WORDS,
     SplitComparison,
     choose_evenly,
     image_shape,
@@ -54,14 +55,23 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class MapColumn:
-    """A set of maps in a picture: the heading above it, and its maps by split."""
+    """A set of maps in a picture: the heading above it, and its maps by split.
+
+    ``letter`` is that of the word whose tables are drawn.
+    """
 
     heading: str
     maps: Sequence[ContributionMap]
+    letter: str = "L"
+
+    @property
+    def word(self) -> str:
+        """Name of the word."""
+        return WORDS[self.letter]
 
 
 def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) -> Path:
-    """Draw maps side by side, a row for each split, and what low factors out up to it.
+    """Draw maps side by side, a row for each split, and what their word leaves out up to it.
 
     In full, all channels of a map and their mean, and beside them those of the table; where there
     are more columns the mean alone, and the table's channels on top of each other. The colours of a
@@ -83,7 +93,7 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
     small = max(1, round(52 / max(sides)))
     scale = max(1, _SIDE[len(columns)] // max(sides)) if in_full else small * max(2, len(names))
     if len(names) > 1 and not in_full:
-        below += f"; low: {', '.join(names)} from the top"
+        below += f"; {columns[0].word}: {', '.join(names)} from the top"
     rows = []
     for split in range(1, splits + 1):
         maps = [column.maps[split - 1] for column in columns]
@@ -101,12 +111,13 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
             )
             tables = colour_exits(exits[k], split, splits)
             if in_full:
-                titles = [f"low, {name}" for name in names] if channels > 1 else ["low"]
+                word = column.word
+                titles = [f"{word}, {name}" for name in names] if channels > 1 else [word]
                 titled = zip(tables, titles, strict=True)
                 of_table = [Panel(rgb, scale, words) for rgb, words in titled]
                 of_table[0] = replace(of_table[0], gap=12)
             else:
-                of_table = [Panel(_stack(tables), scale // len(names), "low")]
+                of_table = [Panel(_stack(tables), scale // len(names), column.word)]
             panels += [*of_map, *of_table]
         rows.append(Row(panels, f"split {split}"))
     return draw_grid(path, rows, title, [below], exit_legend(splits))
@@ -119,7 +130,7 @@ def draw_comparison(
     titles: tuple[str, str],
     path: Path,
 ) -> Path:
-    """Draw two sets of maps, the first minus the second, and the tables that low makes of them.
+    """Draw two sets of maps, the first minus the second, and the tables of their words.
 
     Means over channels. The two maps of a split share one scale in nats; the difference has its
     own, the same on both sides of 0. Dimensions are pale where the two tables agree. UserError
@@ -146,7 +157,7 @@ def draw_comparison(
             drawn = np.where(agree, _pale(tables[k]), tables[k])
             names = channel_names(channels) if channels > 1 else [""]
             of_table = [Panel(rgb, scale, name) for rgb, name in zip(drawn, names, strict=True)]
-            heading = f"low of {'AB'[k]}, {column.heading}" if split == 1 else ""
+            heading = f"{column.word} of {'AB'[k]}, {column.heading}" if split == 1 else ""
             of_table[0] = replace(of_table[0], heading=heading, gap=_BETWEEN)
             panels += of_table
         rows.append(Row(panels, f"split {split}"))
@@ -197,7 +208,7 @@ def _lay_out(channels: Rgb, rows: int) -> Rgb:
 
 
 def _find_exits(column: MapColumn) -> NDArray[np.int64]:
-    return find_exit_splits(make_word_tables("L", column.maps), image_shape(column.maps))
+    return find_exit_splits(make_word_tables(column.letter, column.maps), image_shape(column.maps))
 
 
 def _name_values(item: ContributionMap, *, in_full: bool) -> dict[str, Values]:
@@ -260,14 +271,14 @@ def _caption(item: ContributionMap, *, in_full: bool) -> str:
 
 
 def _compare(numbers: SplitComparison) -> str:
-    def shown(value: float | None) -> str:
-        return "unknown" if value is None else f"{value:.2f}"
+    def shown(value: float | None, form: str = ".2f") -> str:
+        return "unknown" if value is None else f"{value:{form}}"
 
     return (
-        f"difference: largest {numbers.largest_difference:.3g}, "
-        f"rms {numbers.rms_difference:.3g} nats; "
+        f"difference: largest {shown(numbers.largest_difference, '.3g')}, "
+        f"rms {shown(numbers.rms_difference, '.3g')} nats; "
         f"rank correlation {shown(numbers.rank_correlation)}, "
         f"in windows {shown(numbers.rank_correlation_in_windows)}; "
-        f"IoU of what stays: low {numbers.iou_low:.2f}, high {numbers.iou_high:.2f} "
+        f"IoU of what stays: low {shown(numbers.iou_low)}, high {shown(numbers.iou_high)} "
         f"(by chance {numbers.iou_by_chance:.2f})"
     )

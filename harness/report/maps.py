@@ -92,11 +92,11 @@ def render_comparison(sheet: ComparisonSheet) -> Group:
     rows = [
         (
             str(s.split),
-            f"{s.largest_difference:.3g}",
-            f"{s.rms_difference:.3g}",
+            _short(s.largest_difference, 3),
+            _short(s.rms_difference, 3),
             format_number(s.rank_correlation, 3),
             format_number(s.rank_correlation_in_windows, 3),
-            *(f"{iou:.3f}" for iou in (s.iou_low, s.iou_high, s.iou_by_chance)),
+            *(format_number(iou, 3) for iou in (s.iou_low, s.iou_high, s.iou_by_chance)),
         )
         for s in sheet.splits
     ]
@@ -165,7 +165,9 @@ def _split_record(split: SplitSummary) -> dict[str, Any]:
     return record | statistics | words
 
 
-def _word_record(word: dict[str, Any]) -> dict[str, Any]:
+def _word_record(word: dict[str, Any] | None) -> dict[str, Any] | None:
+    if word is None:
+        return None
     statistics: dict[str, Any] = word.pop("statistics")
     return statistics | word
 
@@ -192,7 +194,9 @@ def _map_row(split: SplitSummary) -> Numbers:
     )
 
 
-def _low_row(split: int, low: WordTable) -> Numbers:
+def _low_row(split: int, low: WordTable | None) -> Numbers:
+    if low is None:
+        return (str(split), *["-"] * (len(_TABLES) - 1))
     numbers = low.statistics
     shares = (
         numbers.iou_even,
@@ -233,8 +237,8 @@ def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[NumberBlock]) -
             yield Text(line(row))
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2g}"
+def _short(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def _percent(value: float | None) -> str:

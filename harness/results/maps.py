@@ -33,12 +33,21 @@ USUAL: str = MapOptions.model_fields["score"].default
 SHORTEST = 8
 """Least characters of an id that are shown."""
 
+_OWN_LETTERS = {"self": "L"} | {
+    rule: "L" if rule.endswith("-low") else "H"
+    for rule in factorizations.DATA_RULES
+    if not rule.startswith("variance")  # the same whatever has left
+}
+
 LISTED = 12
 """Most sets that an error lists."""
 
 _ID = re.compile(
     r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?(?::(?P<score>[^@:/]+))?(?:/(?P<data>[^@:/]+))?"
 )
+
+WORDS = {"L": "low", "H": "high"}
+"""The words of equal letters by their letter."""
 
 NamedTables = tuple[str, list[SplitTable]]
 T = TypeVar("T")
@@ -73,6 +82,16 @@ class MapSet:
         named = {"data": "the data alone", "self": "split by split"}.get(form, f"{form} NMS")
         return ", ".join([f"{self.key.score} score", named, *masks])
 
+    @property
+    def letters(self) -> str:
+        """Letters of the words whose tables the maps make.
+
+        A map of `self` or of a conditional rule of the data is of the dimensions that its own word
+        has left: of another word it says nothing.
+        """
+        rule = {"self": "self", "data": self.key.score}.get(self.key.nms, "")
+        return _OWN_LETTERS.get(rule, "LH")
+
 
 @dataclass(frozen=True)
 class WordTable:
@@ -92,7 +111,7 @@ class SplitSummary:
     """One map in numbers, in nats, and the tables that low and high make of it.
 
     ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
-    before there were any.
+    before there were any, ``low`` or ``high`` where the maps do not make its tables.
     """
 
     split: int
@@ -102,27 +121,28 @@ class SplitSummary:
     sum_error: float
     largest_standard_error: float | None
     statistics: MapStatistics | None
-    low: WordTable
-    high: WordTable
+    low: WordTable | None
+    high: WordTable | None
 
 
 @dataclass(frozen=True)
 class SplitComparison:
     """Two maps before one split, and the tables that low and high make of them.
 
-    Differences are over all dimensions, in nats. Correlations are Spearman's, over all dimensions,
-    of the values and of what is left of them without the mean of their window; None where one of
-    the maps does not vary. Overlaps are intersection over union of what is still there after the
-    split; ``iou_by_chance`` is about what unrelated tables have.
+    Differences, in nats, and correlations are over the dimensions that both maps are of: all, but
+    for those that have left in maps of `self` or of the data. Correlations are Spearman's, of the
+    values and of what is left of them without the mean of their window; None where one of the maps
+    does not vary. Overlaps are intersection over union of what is still there after the split, None
+    where a set does not make these tables; ``iou_by_chance`` is about what unrelated tables have.
     """
 
     split: int
-    largest_difference: float
-    rms_difference: float
+    largest_difference: float | None
+    rms_difference: float | None
     rank_correlation: float | None
     rank_correlation_in_windows: float | None
-    iou_low: float
-    iou_high: float
+    iou_low: float | None
+    iou_high: float | None
     iou_by_chance: float
 
 
@@ -348,9 +368,9 @@ class MapReader:
     def summarize(self, one: MapSet) -> list[SplitSummary]:
         """Return the maps in numbers, by split."""
         maps = self.maps(one)
-        low, high = self._word("L", one), self._word("H", one)
+        words = {letter: self._word(letter, one) for letter in one.letters}
         found = []
-        for item, of_low, of_high in zip(maps, low, high, strict=True):
+        for k, item in enumerate(maps):
             errors = item.standard_errors[np.isfinite(item.standard_errors)]
             found.append(
                 SplitSummary(
@@ -361,8 +381,8 @@ class MapReader:
                     sum_error=item.sum_error,
                     largest_standard_error=float(errors.max()) if errors.size else None,
                     statistics=item.statistics,
-                    low=of_low,
-                    high=of_high,
+                    low=words["L"][k] if "L" in words else None,
+                    high=words["H"][k] if "H" in words else None,
                 )
             )
         return found
@@ -397,19 +417,26 @@ class MapReader:
         return [self.kept(other, letter) for other in others]
 
 
-def make_all_tables(maps: Sequence[ContributionMap], seed: int) -> list[NamedTables]:
+def make_all_tables(
+    maps: Sequence[ContributionMap], seed: int, letters: str = "LH"
+) -> list[NamedTables]:
     """Return each factorization with its tables by split.
 
-    These are the fixed ones, those of loaded plug-ins, and low and high of these maps, which fit
-    together. ``seed`` drives the random ones.
+    These are the fixed ones, those of loaded plug-ins, and the words of equal ``letters`` of these
+    maps, which fit together. ``seed`` drives the random ones.
     """
     shape, splits = image_shape(maps), len(maps)
-    low, high = make_word_tables("L", maps), make_word_tables("H", maps)
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
     values = [m.values for m in maps]
     found = [(name, make_tables(name, shape, splits, seed=seed, maps=values)) for name in names]
-    return [*found, (f"low ({'L' * splits})", low), (f"high ({'H' * splits})", high)]
+    return [
+        *found,
+        *(
+            (f"{WORDS[letter]} ({letter * splits})", make_word_tables(letter, maps))
+            for letter in letters
+        ),
+    ]
 
 
 def make_word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
@@ -456,32 +483,47 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def compare_maps(
-    one: Sequence[ContributionMap], other: Sequence[ContributionMap], form: str
+    one: Sequence[ContributionMap],
+    other: Sequence[ContributionMap],
+    form: str,
+    letters: tuple[str, str] = ("LH", "LH"),
 ) -> list[SplitComparison]:
     """Return the maps of one set compared with those of another, by split.
 
     ``form`` is that of the flow without splits in whose windows the values are centred, 'squeezed'
-    or 'flat'. The maps of each fit together; raises UserError where the two differ in shape or
-    number of splits.
+    or 'flat'; ``letters`` are those of each `MapSet`. The maps of each fit together; raises
+    UserError where the two differ in shape or number of splits.
     """
     require_alike(one, other)
     shape = image_shape(one)
-    kept = {
-        letter: [make_kept_masks(make_word_tables(letter, maps), shape) for maps in (one, other)]
-        for letter in "LH"
-    }
+    kept = [
+        {letter: make_kept_masks(make_word_tables(letter, maps), shape) for letter in own}
+        for maps, own in zip((one, other), letters, strict=True)
+    ]
     found = []
     for k, (a, b) in enumerate(zip(one, other, strict=True)):
-        difference = a.values.astype(np.float64) - b.values
-        low, high = (overlap(first[k], second[k]) for first, second in kept.values())
+        there = np.ones(shape, dtype=bool)
+        for words in kept:
+            if k and len(words) == 1:  # the map is of what its own word has left
+                (masks,) = words.values()
+                there &= masks[k - 1]
+        difference = (a.values.astype(np.float64) - b.values)[there]
+        low, high = (
+            overlap(kept[0][letter][k], kept[1][letter][k])
+            if all(letter in words for words in kept)
+            else None
+            for letter in WORDS
+        )
         found.append(
             SplitComparison(
                 split=k + 1,
-                largest_difference=float(np.abs(difference).max()),
-                rms_difference=float(np.sqrt(np.square(difference).mean())),
-                rank_correlation=rank_correlation(a.values, b.values),
+                largest_difference=float(np.abs(difference).max()) if difference.size else None,
+                rms_difference=(
+                    float(np.sqrt(np.square(difference).mean())) if difference.size else None
+                ),
+                rank_correlation=rank_correlation(a.values[there], b.values[there]),
                 rank_correlation_in_windows=rank_correlation(
-                    *(_center_windows(m.values, k + 1, form) for m in (a, b))
+                    *(_center_windows(m.values, there, k + 1, form) for m in (a, b))
                 ),
                 iou_low=low,
                 iou_high=high,
@@ -510,15 +552,23 @@ def require_alike(one: Sequence[ContributionMap], other: Sequence[ContributionMa
         )
 
 
-def _center_windows(values: NDArray[np.float32], split: int, form: str) -> NDArray[np.float64]:
-    """Return values minus the mean of their window, in the order of the windows."""
+def _center_windows(
+    values: NDArray[np.float32], there: Mask, split: int, form: str
+) -> NDArray[np.float64]:
+    """Return values minus the mean of their window, in the order of the windows.
+
+    They are of the dimensions that are ``there``, without those that are alone in their window.
+    """
     inside = windows(lay_out_map(values.astype(np.float64), split, form))
-    return np.asarray(inside - inside.mean(axis=-1, keepdims=True))
+    stay = windows(lay_out_map(there.astype(np.float64), split, form)) > 0
+    count = stay.sum(axis=-1, keepdims=True)
+    mean = (inside * stay).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
+    return np.asarray((inside - mean)[stay & (count > 1)])
 
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
-    """Return Spearman's correlation over all dimensions, None where one map does not vary."""
-    if not (np.ptp(one) and np.ptp(other)):
+    """Return Spearman's correlation of values, None where one of both does not vary."""
+    if not (one.size and np.ptp(one) and np.ptp(other)):
         return None
     from scipy.stats import spearmanr
 

@@ -16,6 +16,7 @@ from lcma.harness.report.figures import Rgb
 from lcma.harness.report.pictures import channel_names, exit_colours, find_exit_splits
 from lcma.harness.results.lookup import read_score
 from lcma.harness.results.maps import (
+    WORDS,
     MapReader,
     MapSet,
     SplitSummary,
@@ -67,7 +68,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class SplitView:
-    """One split at one budget: pictures of the map and of the tables of low and high, and numbers.
+    """One split at one budget: pictures of the map and of the tables of its words, and numbers.
 
     There is one picture for each channel. ``least`` and ``most`` are the ends of the colours.
     """
@@ -141,9 +142,7 @@ def draw_series(reader: MapReader, one: MapSeries) -> MapPage:
     last = reader.maps(one.sets[-1])
     shape, splits = image_shape(last), len(last)
     fixed = []
-    for number, (name, tables) in enumerate(make_all_tables(last, one.sets[0].key.seed)):
-        if name.split(" ")[0] in ("low", "high"):
-            continue
+    for number, (name, tables) in enumerate(make_all_tables(last, one.sets[0].key.seed, "")):
         found = find_exit_splits(tables, shape)
         fixed.append((name, _table_pictures(found, splits, f"{stem}-r{number}", name, files)))
     colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in exit_colours(splits).tolist()]
@@ -163,8 +162,8 @@ def _at_budget(reader: MapReader, one: MapSet, stem: str, files: dict[str, bytes
     shape = image_shape(maps)
     names = channel_names(shape[0])
     words = [
-        (name, find_exit_splits(make_word_tables(letter, maps), shape))
-        for name, letter in (("low", "L"), ("high", "H"))
+        (WORDS[letter], find_exit_splits(make_word_tables(letter, maps), shape))
+        for letter in one.letters
     ]
     splits = []
     for item, numbers in zip(maps, summaries, strict=True):

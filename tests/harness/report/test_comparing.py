@@ -144,6 +144,45 @@ def test_overlap_by_chance_is_that_of_unrelated_maps():
         assert mean == pytest.approx(pairs[0][split].iou_by_chance, rel=0.05)
 
 
+@pytest.mark.parametrize(("letters", "high"), [(("L", "LH"), False), (("LH", "H"), True)])
+def test_maps_of_what_a_word_left_are_compared_by_it_alone(letters, high):
+    one, other = maps(0), maps(1)
+    stayed = naive_stay(high, other if high else one)[0]
+    there = np.zeros(SHAPE, dtype=bool)
+    there[tuple(np.transpose(sorted(stayed)))] = True
+    first, second = compare_maps(one, other, "flat", letters)
+    whole = compare_maps(one, other, "flat")
+    ious = [(x.iou_high, x.iou_low) if high else (x.iou_low, x.iou_high) for x in (first, second)]
+    assert ious == [(x.iou_high if high else x.iou_low, None) for x in whole]
+    assert first.rank_correlation == whole[0].rank_correlation
+    assert first.rank_correlation_in_windows == whole[0].rank_correlation_in_windows
+    a, b = (found[1].values.astype(float) for found in (one, other))
+    assert second.rank_correlation == pytest.approx(naive_spearman(a[there], b[there]))
+    assert second.largest_difference == pytest.approx(abs(a - b)[there].max())
+    windows = np.argwhere(there).tolist()
+    pairs = [  # the two of each window that stay, one after the other
+        [tuple(d) for d in windows if [d[0], d[1] // 2, d[2] // 2] == window]
+        for window in [list(w) for w in np.ndindex(3, 4, 4)]
+    ]
+    apart = [[x[d] - np.mean([x[e] for e in pair]) for pair in pairs for d in pair] for x in (a, b)]
+    assert second.rank_correlation_in_windows == pytest.approx(
+        naive_spearman(*map(np.array, apart))
+    )
+    pair = [one, other]
+    first_map, second_map = pair[high]  # what has left it does not matter
+    pair[high] = [first_map, *changed([second_map], lambda m: np.where(there, m.values, 9.0))]
+    assert compare_maps(*pair, "flat", letters)[1] == second
+
+
+def test_maps_of_no_dimension_in_common_have_no_numbers():
+    one = maps()
+    other = changed(one, lambda m: -m.values)
+    _, found = compare_maps(one, other, "flat", ("L", "L"))
+    assert (found.largest_difference, found.rms_difference) == (None, None)
+    assert (found.rank_correlation, found.rank_correlation_in_windows) == (None, None)
+    assert (found.iou_low, found.iou_high) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [

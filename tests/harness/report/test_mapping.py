@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
+from lcma.harness.report.maps import maps_as_records, render_comparison, render_maps
 from lcma.harness.report.pictures import find_exit_splits
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.lookup import find_sweep
@@ -28,6 +30,7 @@ from lcma.harness.results.maps import (
     require_fit,
 )
 from lcma.sweeps.errors import UserError
+from tests.harness.report import svg
 
 SHAPE = (3, 16, 16)
 
@@ -149,6 +152,38 @@ def test_equal_maps_of_two_seeds_overlap_whole(filler, read):
         filler.maps(seed, change=other_values(3))
     reader, find = read()
     assert [s.high.iou_other_seeds for s in reader.summarize(find("p0"))] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("form", "score", "words"),
+    [
+        ("squeezed", "cumulative", {"low", "high"}),
+        ("self", "cumulative", {"low"}),
+        ("data", "variance-low", {"low", "high"}),
+        ("data", "precision-low", {"low"}),
+        ("data", "detail-high", {"high"}),
+    ],
+)
+def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, words):
+    filler.maps(0, nms=form, scores=(score,))
+    filler.maps(1)
+    one, usual = sorted(list_map_sets(filler.store), key=lambda one: one.key.seed)
+    target = PictureTarget(filler.folder / "out", "svg")
+    (sheet,) = draw_maps(filler.store, [one], target)
+    (record,) = maps_as_records([sheet])
+    for split in record["splits"]:
+        assert {name for name in ("low", "high") if split[name] is not None} == words
+    said = svg.texts(sheet.tables)
+    assert {name for name in ("low", "high") if f"{name} ({2 * name[0].upper()})" in said} == words
+    compared = draw_comparison(filler.store, one, usual, target)
+    for split in compared.splits:
+        found = {"low": split.iou_low, "high": split.iou_high}
+        assert {name for name, iou in found.items() if iou is not None} == words
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(render_maps([sheet]), render_comparison(compared))
+    *_, row = captured.get().splitlines()
+    assert row.split().count("-") == 2 - len(words)
 
 
 def test_every_table_is_there(filler):
