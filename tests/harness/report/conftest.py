@@ -235,10 +235,11 @@ class Filler:
         *,
         scores: Sequence[str] = ("cumulative",),
         digest: str = "d" * 64,
+        first_step: int = 0,
         change: Callable[[db.ContributionMap], db.ContributionMap] = lambda made: made,
         **pretraining: Any,
     ) -> list[db.ContributionMap]:
-        """A finished pretraining with random maps; the maps."""
+        """A finished segment of a pretraining with random maps; the maps."""
         name = self.pretraining(seed, **pretraining)
         job = db.PlannedJob.of_pretraining(name, digest, budget=budget)
         self.store.register(db.Registration(jobs=(job,)), now=1.0)
@@ -249,7 +250,8 @@ class Filler:
             for m in made
         ]
         mine = self.claim(job, now=3.0)
-        assert self.store.finish(mine, "done", last_step=budget, cost=COST, maps=found, now=4.0)
+        steps = {"first_step": first_step, "last_step": budget}
+        assert self.store.finish(mine, "done", **steps, cost=COST, maps=found, now=4.0)
         return found
 
     def flow(self, factorization: str, seed: int) -> Flow:
