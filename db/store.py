@@ -1008,6 +1008,14 @@ class Store:
                 found.setdefault((key[0], key[1], key[2]), {})[name] = one
         return found
 
+    def highest_seeds(self) -> dict[tuple[str, str, str], int]:
+        """Return the highest seed that has a result, by flow, data set and variant."""
+        keys = (trials.c.flow, trials.c.dataset, trials.c.variant)
+        query = sa.select(*keys, sa.func.max(trials.c.seed)).group_by(*keys)
+        query = query.where(trials.c.id.in_(sa.select(results.c.trial_id)))
+        with self._reader.connect() as connection:
+            return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query)}
+
     def cells(
         self,
         *,

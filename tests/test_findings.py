@@ -178,7 +178,12 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     (one,) = [one for one in found if one.claim.key == "low-random-local"]
     where = ["--db", "own results.db"]
     launch, measure = next_command(one, where).split(" && ")
-    assert launch.startswith(f"lcma launch flows --seeds {one.seeds} --flow resflow --factor")
+    assert launch.startswith("lcma launch flows --seeds ")
+    first, last = map(int, launch.split()[4].split("-"))
+    assert one.n + last - first + 1 == one.seeds
+    with connect("reference") as store:
+        there = store.results(flow="resflow")["seed"]
+    assert first == there.max() + 1, "what is there and lacks the measure has no weights"
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --samples 500 --db 'own results.db'", "as all of its kind"
 

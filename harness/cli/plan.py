@@ -45,7 +45,8 @@ Profile = Annotated[
     typer.Option(help="Profile in place of the spec's", autocompletion=complete_profile),
 ]
 Seeds = Annotated[
-    str | None, typer.Option(help="How many seeds (6), or which (0,1,5), in place of the spec's")
+    str | None,
+    typer.Option(help="How many seeds (6), or which (0,1,5 or 6-11), in place of the spec's"),
 ]
 Budget = Annotated[
     str | None, typer.Option(help="Budgets in place of the spec's, separated by commas")

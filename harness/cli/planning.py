@@ -45,6 +45,7 @@ from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
+from lcma.sweeps.sections import MAX_SEEDS
 
 PILOT = "3"
 """Seeds of a launch that gives a first spread."""
@@ -117,16 +118,26 @@ def parse_budgets(text: str | None) -> tuple[int, ...] | None:
 
 
 def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
-    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5`."""
+    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5` or `6-11`."""
     if text is None:
         return None
     try:
-        numbers = tuple(int(part) for part in text.split(","))
+        if text.isdecimal():
+            return int(text)
+        return tuple(seed for part in text.split(",") for seed in _parse_range(part))
     except ValueError:
         raise UserError(
-            f"--seeds {text!r}: give a number such as 6 or a list such as 0,1,5"
+            f"--seeds {text!r}: give a number such as 6, a list such as 0,1,5 or a range such as "
+            f"6-11, of at most {MAX_SEEDS}"
         ) from None
-    return numbers if "," in text else numbers[0]
+
+
+def _parse_range(text: str) -> range:
+    first, _, last = text.partition("-")
+    found = range(int(first), int(last or first) + 1)
+    if not 0 < len(found) <= MAX_SEEDS:
+        raise ValueError(text)
+    return found
 
 
 def show_plan(

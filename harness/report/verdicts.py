@@ -362,7 +362,7 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
     overrides = group.overrides
     if overrides is None:
         return []
-    words = [claim.sweep, "--seeds", str(one.seeds), "--flow", group.flow]
+    words = [claim.sweep, "--seeds", _choose_seeds(one), "--flow", group.flow]
     there = set(map(name_rule, cells.rows.values()))
     rules = [name for name in claim.rules if name in there] or claim.rules
     words += ["--factorization", ",".join(rules)] if rules else []
@@ -375,6 +375,15 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
         overrides = {**overrides, "training.steps": steps}
     words += list_settings(overrides)
     return list(map(printable, words))
+
+
+def _choose_seeds(one: Verdict) -> str:
+    """Return the seeds to launch; new ones where those without the measure may have no weights."""
+    first = one.claim.untrained
+    if first is None or one.seeds is None:
+        return str(one.seeds)
+    last = first + max(one.seeds - one.n, 1) - 1
+    return f"{first}-{last}"
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:

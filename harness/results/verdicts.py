@@ -41,6 +41,7 @@ from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
+    BY_REQUEST,
     CPU_SECONDS_PER_STEP,
     KID_HALFWAY,
     OF_INTERPOLATION,
@@ -221,7 +222,8 @@ class TestedClaim:
     ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it needs besides those
     of the cells, and ``lengths`` the training steps, where several are compared. ``members`` are
     the cells of a claim over several flows or data sets, of which ``cells`` are the longest
-    trained; else these alone.
+    trained; else these alone. ``untrained`` is the first of the seeds that no result of these flows
+    and data sets has, where the measure is taken of weights: rows that lack it may have none.
     """
 
     key: str
@@ -241,6 +243,7 @@ class TestedClaim:
     sweep: str = "words"
     sets: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
+    untrained: int | None = None
 
     @property
     def parts_below_zero(self) -> int:
@@ -331,7 +334,10 @@ def read_verdicts(
             of_bits = where | {"protocol": "plain"}
             bits = read_board(store, measure=BITS_PER_DIM, sweep_id=sweep_id, **of_bits)
         beside = store.beside_samples(measure) if measure in WITH_CONTROLS else {}
-        return make_verdicts(board, kind=kind, margin=margin, bits=bits, beside_samples=beside)
+        trained = store.highest_seeds() if measure in BY_REQUEST else {}
+        return make_verdicts(
+            board, kind=kind, margin=margin, bits=bits, beside_samples=beside, trained=trained
+        )
     if margin is not None:
         raise UserError(
             f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
@@ -368,6 +374,7 @@ def make_verdicts(
     margin: float | None = None,
     bits: Board | None = None,
     beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
+    trained: Mapping[tuple[str, str, str], int] | None = None,
 ) -> Verdicts:
     """Return the verdicts on a board.
 
@@ -379,6 +386,7 @@ def make_verdicts(
         margin: As in `read_verdicts`.
         bits: The same results by bits/dim; for measures of samples.
         beside_samples: The controls, as `Store.beside_samples` returns them; for midpoints.
+        trained: The highest seeds, as `Store.highest_seeds` returns them; for measures by request.
     """
     by_bits = kind.name == BITS_PER_DIM
     claims = [one for group in board.groups for one in list_group_claims(group)]
@@ -397,6 +405,8 @@ def make_verdicts(
         claims += list_interpolation_claims(board.groups, beside_samples or {})
         for maker in (list_agreement_claims, list_training_claims):
             claims += maker(board.groups, () if bits is None else bits.groups)
+    if trained:
+        claims = [replace(one, untrained=_find_untrained(one, trained)) for one in claims]
     order = list(CLAIMS)
     claims.sort(key=lambda one: (_claim_order(one, order), _scale(one)))
     found = decide_claims(claims)
@@ -414,6 +424,11 @@ def make_verdicts(
         not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
         kind=kind,
     )
+
+
+def _find_untrained(claim: TestedClaim, trained: Mapping[tuple[str, str, str], int]) -> int:
+    groups = [cells.group for cells in claim.members]
+    return 1 + max(trained.get((one.flow, one.dataset, one.variant), -1) for one in groups)
 
 
 def default_margin(kind: MeasureKind) -> float | None:

@@ -22,6 +22,7 @@ from rich.text import Text
 from lcma.db import connect, locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
+from lcma.harness.cli.planning import parse_seeds
 from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
 from lcma.harness.report.site import Site, SiteOptions, pages
@@ -256,11 +257,21 @@ def test_a_file_that_is_no_spec_is_refused(capsys, in_tmp: Path, content: bytes)
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [("6", 6), ("0,1,5", (0, 1, 5)), ("6-8", (6, 7, 8)), ("1,4-5", (1, 4, 5)), ("3-3", (3,))],
+)
+def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
+    assert parse_seeds(text) == meant
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["launch", "dmeo"], "did you mean 'demo'?"),
         (["launch", "no/such.yaml"], "there is no file no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
+        (["launch", "demo", "--seeds", "5-3"], "a range such as 6-11"),
+        (["launch", "demo", "--seeds", "1-99999999999"], "of at most 10000"),
         (
             ["launch", "demo", "--seeds", "0"],
             "command line: `seeds`: a number of seeds lies between",
