@@ -261,23 +261,22 @@ def _alone(plan: Plan, kinds: _Kinds) -> Iterator[_Piece]:
 
 
 def _one_seed(plan: Plan, kinds: _Kinds) -> dict[GroupKey, list[_Piece]]:
-    """Return all of the work of the spec's first seed from the start, by recipe and data set."""
-    found = defaultdict[GroupKey, list[_Piece]](list)
-    used: dict[tuple[GroupKey, str], None] = {}
+    """Return all of the work of one seed from the start, by recipe and data set."""
+    trials = defaultdict[GroupKey, dict[int, list[Trial]]](dict)
     ids: dict[int, str] = {}
     for trial in plan.expansion.trials:
-        if trial.seed == plan.spec.seeds[0]:
-            recipe_id = ids.get(id(trial.recipe)) or ids.setdefault(
-                id(trial.recipe), trial.recipe.id
-            )
-            key = (recipe_id, trial.set_name)
-            found[key].append(kinds.training(trial, trial.recipe.training.steps))
-            if trial.pretraining is not None and trial.pretraining.form != "data":
-                used[key, trial.pretraining.id] = None
-    for key, pid in used:
-        pretraining, budgets = plan.expansion.pretrainings[pid]
-        for before, budget in zip((0, *budgets), budgets, strict=False):
-            found[key].append(kinds.pretraining(pretraining, budget - before))
+        recipe_id = ids.get(id(trial.recipe)) or ids.setdefault(id(trial.recipe), trial.recipe.id)
+        trials[recipe_id, trial.set_name].setdefault(trial.seed, []).append(trial)
+    found: dict[GroupKey, list[_Piece]] = {}
+    for key, by_seed in trials.items():
+        # Others may be left out in part.
+        most = max(by_seed.values(), key=len)
+        found[key] = [kinds.training(trial, trial.recipe.training.steps) for trial in most]
+        read = (trial.pretraining for trial in most if trial.pretraining is not None)
+        for pid in dict.fromkeys(one.id for one in read if one.form != "data"):
+            pretraining, budgets = plan.expansion.pretrainings[pid]
+            for before, budget in zip((0, *budgets), budgets, strict=False):
+                found[key].append(kinds.pretraining(pretraining, budget - before))
     return found
 
 

@@ -349,6 +349,16 @@ def test_seeds_come_with_the_device_hours_of_the_sweep(earlier: Earlier) -> None
 
 
 @pytest.mark.slow_on("postgresql")
+def test_hours_are_of_a_seed_of_which_nothing_is_left_out(earlier: Earlier) -> None:
+    earlier.add(8, seconds=36.0, segments=18.0)
+    left_out = {"seed": 0, "factorization": ["words", "random-local"]}
+    earlier.file.write_text(yaml.safe_dump(merged(SWEEP, {"exclude": [left_out]})))
+    of_a_seed = (11 * 36 + 2 * 18) / 3600
+    for need in earlier.plan()[PAIR]["needed"]:
+        assert list(need["hours"].values()) == [pytest.approx(need["seeds"] * of_a_seed)]
+
+
+@pytest.mark.slow_on("postgresql")
 def test_nothing_is_said_where_nothing_is_compared(earlier: Earlier) -> None:
     matrix = {"factorization": ["conventional", "checkerboard-odd", "random-local"]}
     earlier.file.write_text(yaml.safe_dump(merged(SWEEP, {"matrix": matrix})))
