@@ -21,7 +21,7 @@ from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.plan import Plan, list_histories
-from lcma.harness.run.prediction import predict_hours, predict_power
+from lcma.harness.run.prediction import name_cpu, predict_hours, predict_power
 from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted, count_slots, max_threads
 from lcma.harness.terminal import Console
@@ -150,9 +150,14 @@ def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -
         more = replace(command, overrides=replace(command.overrides, seeds=f"{seeds}"))
         return more.again
 
-    own = not plan.spec.gpus and command.options.ray is None
-    slots = count_slots(plan.spec.resources, max_threads(plan.expansion)) if own else 1
-    sentence = summarize_power(power, again, slots)
+    here, slots = None, 1
+    if not plan.spec.gpus and command.options.ray is None:
+        from lcma.harness.environment import read_environment  # imports PyTorch
+
+        environment = read_environment("cpu")
+        here = name_cpu(environment.device, environment.cpu_capability)
+        slots = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    sentence = summarize_power(power, again, here, slots)
     if sentence is not None:
         yield sentence
 

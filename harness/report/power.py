@@ -43,11 +43,15 @@ def render_power(power: Power, first: str) -> RenderableType:
     return Lines(*parts)
 
 
-def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> str | None:
+def summarize_power(
+    power: Power, again: Callable[[int], str], here: str | None, slots: int = 1
+) -> str | None:
     """Return a sentence: how many seeds would decide the plan's first comparison, and how long they
-    take on so many ``slots``.
+    take.
 
-    ``again`` gives the launch of so many seeds. None where there is no comparison.
+    ``again`` gives the launch of so many seeds. ``here`` is the device that runs them, in so many
+    ``slots``; where it is None, as for a cluster's, the fastest with a history is named. None where
+    there is no comparison.
     """
     if not power.comparisons:
         return None
@@ -65,8 +69,11 @@ def summarize_power(power: Power, again: Callable[[int], str], slots: int) -> st
             f"too much to show {max(n.difference for n in one.needed)} bits/dim by any number of "
             "seeds that can be run."
         )
-    hours = [hours * (need.seeds - one.n) / need.seeds for hours in need.hours.values()]
-    time = f", in about {format_duration(3600 * min(hours) / slots)} here" if hours else ""
+    device = here or min(need.hours, key=lambda name: need.hours[name], default="")
+    time = ""
+    if device in need.hours:
+        seconds = 3600 * need.hours[device] * (need.seeds - one.n) / need.seeds / slots
+        time = f", in about {format_duration(seconds)} {'here' if here else f'on {device}'}"
     decide = nothing if one.detectable is None else f"show {one.detectable:.3f} or more"
     enough = f"{need.seeds}"
     if need.seeds_at_upper != need.seeds:

@@ -320,9 +320,14 @@ def _share(duration: JobDuration) -> float:
     return round(duration.gpu_seconds / duration.seconds, 3)
 
 
+def name_cpu(device_name: str, cpu_capability: str) -> str:
+    """Return the name under which predictions have a CPU."""
+    return f"CPU ({device_name}, {cpu_capability})"
+
+
 def _device(duration: JobDuration) -> str:
     if duration.gpu_seconds is None:
-        return f"CPU ({duration.device_name}, {duration.cpu_capability})"
+        return name_cpu(duration.device_name, duration.cpu_capability)
     share = _share(duration)
     return duration.device_name if share == 1 else f"{share:g} of {duration.device_name}"
 

@@ -22,7 +22,7 @@ from lcma.harness.report.power import summarize_power
 from lcma.harness.results.power import compute_power
 from lcma.harness.results.verdicts import PairedComparison, decide_claims, make_verdicts
 from lcma.harness.run.plan import list_histories, make_nodes, make_plan, register_plan
-from lcma.harness.run.prediction import predict_hours, predict_power
+from lcma.harness.run.prediction import name_cpu, predict_hours, predict_power
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
@@ -69,6 +69,7 @@ class Earlier:
         only: str = "",
         seconds: float = 0.0,
         segments: float | None = None,
+        environment: db.Environment = ENVIRONMENT,
         sweep: dict[str, Any] = SWEEP,
     ) -> None:
         """Add results of the sweep at so many seeds, each after so many seconds of training, and
@@ -85,7 +86,7 @@ class Earlier:
                 owner="o",
                 host="h",
                 pid=1,
-                environment_id=ENVIRONMENT.id,
+                environment_id=self.store.add_environment(environment),
                 device="cpu",
                 threads=1,
                 lease_seconds=600.0,
@@ -325,8 +326,28 @@ def test_a_launch_ends_with_what_its_seeds_can_show(
     plan = make_plan(spec, earlier.place, earlier.store)
     predicted = predict_hours(plan, earlier.store, plan.spec.gpus)
     power = predict_power(plan, list_histories(earlier.store), predicted)
-    sentence = summarize_power(power, lambda seeds: f"lcma launch --seeds {seeds}", 1)
+    sentence = summarize_power(power, lambda seeds: f"lcma launch --seeds {seeds}", None)
     assert said in str(sentence)
+
+
+@pytest.mark.slow_on("postgresql")
+def test_a_launch_says_how_long_more_seeds_take_on_its_own_device(earlier: Earlier) -> None:
+    fast = dataclasses.replace(ENVIRONMENT, device="a faster one")
+    earlier.add(2, seconds=36.0, segments=18.0)
+    earlier.add(3, seconds=3.6, segments=1.8, environment=fast)
+    plan = make_plan(specs.check(merged(SWEEP, {"seeds": 3}), "test"), earlier.place, earlier.store)
+    power = predict_power(
+        plan, list_histories(earlier.store), predict_hours(plan, earlier.store, 0.0)
+    )
+
+    def said(device: str | None) -> str:
+        return str(summarize_power(power, str, device))
+
+    own, other = (name_cpu(one.device, one.cpu_capability) for one in (ENVIRONMENT, fast))
+    assert f"in about {3 * (36 * 11 + 18 * 2) / 60:.0f} min here" in said(own)
+    assert f"in about {3 * (3.6 * 11 + 1.8 * 2):.0f} s here" in said(other)
+    assert f"in about {3 * (3.6 * 11 + 1.8 * 2):.0f} s on {other}: `6`" in said(None)
+    assert "in about" not in said("one without a history")
 
 
 @pytest.mark.slow_on("postgresql")
