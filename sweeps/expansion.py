@@ -357,7 +357,8 @@ def _cells(
             reason = reason or str(error)
         reason = reason or _find_unfit(canonical, recipe)
     asked_budgets: tuple[int | None, ...] = (None,)
-    if factorizations.needs_budget(canonical):
+    needs_budget = factorizations.needs_budget(canonical)
+    if needs_budget:
         asked_budgets = spec.matrix.budget
     elif factorizations.needs_maps(canonical):
         asked_budgets = (0,)
@@ -368,7 +369,8 @@ def _cells(
     shared: Pretraining | None = None
     cells = []
     for budget in asked_budgets:
-        if any(_excludes(e, flow, dataset, synonyms, budget, seed) for e in spec.exclude):
+        named = budget if needs_budget else None  # the 0 of the data's rules is in no sweep file
+        if any(_excludes(e, flow, dataset, synonyms, named, seed) for e in spec.exclude):
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:

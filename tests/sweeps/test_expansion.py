@@ -243,6 +243,14 @@ def test_exclusions(exclusion: dict[str, Any], gone: set[tuple[str, int | None, 
     assert names(found) == [n for n in names(every) if n not in gone]
 
 
+def test_a_budget_leaves_out_no_rule_of_the_data() -> None:
+    rules = ["low", "variance-low", "precision-high", "detail-low"]
+    found = expand(sweep(rules, budget=[0, 10], exclude=[{"budget": 0}]))
+    assert [cell.factorization for cell in found.cells] == rules
+    left = expand(sweep(rules, budget=10, exclude=[{"factorization": "detail-low"}]))
+    assert [cell.factorization for cell in left.cells] == rules[:3]
+
+
 def test_two_exclusions_leave_out_what_either_names() -> None:
     found = expand(
         sweep(["channel", "rows"], seeds=2, exclude=[{"seed": 0}, {"factorization": "rows"}])
