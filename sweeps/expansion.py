@@ -190,12 +190,14 @@ class Cell:
 class Expansion:
     """All cells of a spec in the matrix's order.
 
-    ``passing`` are further budgets at which a pretraining leaves its maps on its way.
+    ``passing`` are further budgets at which a pretraining leaves its maps on its way, ``unused``
+    the exclusions that no cell agrees with.
     """
 
     spec: Spec
     cells: tuple[Cell, ...]
     passing: tuple[int, ...] = ()
+    unused: tuple[Exclusion, ...] = ()
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -243,6 +245,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
     _require_few(count_cells(spec), spec)
     cells: list[Cell] = []
     first_name: dict[str, str] = {}
+    unused = dict.fromkeys(spec.exclude)
     matrix = spec.matrix
     overlays = matrix.recipe or ({},)
     for flow, dataset, overlay in itertools.product(matrix.flow, matrix.dataset, overlays):
@@ -250,7 +253,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
         named = _named(matrix.factorization, recipe)
         _require_few(len(cells) + _count_named(named, spec) * len(spec.seeds), spec)
         for asked, seed in itertools.product(named, spec.seeds):
-            for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack):
+            for cell in _cells(spec, flow, dataset, asked, seed, recipe, lack, unused):
                 unavailable = isinstance(lack, UnavailableError)
                 cell = replace(cell, overlay=settings.text(overlay), unavailable=unavailable)
                 if cell.trial is None:
@@ -263,7 +266,7 @@ def expand(spec: Spec, *, preparable: Collection[str] | None = None) -> Expansio
                 if same_as is not None:
                     cell = replace(cell, same_as=same_as)
                 cells.append(cell)
-    return Expansion(spec, tuple(cells))
+    return Expansion(spec, tuple(cells), unused=tuple(unused))
 
 
 def count_cells(spec: Spec) -> int:
@@ -340,7 +343,10 @@ def _cells(
     seed: int,
     recipe: Recipe | None,
     lack: ImpossibleError | None,
+    unused: dict[Exclusion, None],
 ) -> list[Cell]:
+    """Return the cells of a name at a seed; the exclusions that leave some out are removed from
+    ``unused``."""
     reason = None if lack is None else str(lack)
     if factorizations.is_wildcard(asked):
         reason = reason or "the recipe has no split; only `none` can be run on it"
@@ -370,7 +376,10 @@ def _cells(
     cells = []
     for budget in asked_budgets:
         named = budget if needs_budget else None  # the 0 of the data's rules is in no sweep file
-        if any(_excludes(e, flow, dataset, synonyms, named, seed) for e in spec.exclude):
+        excluding = [e for e in spec.exclude if _excludes(e, flow, dataset, synonyms, named, seed)]
+        if excluding:
+            for one in excluding:
+                unused.pop(one, None)
             continue
         cell = Cell(flow, dataset, name, budget, seed, reason=reason)
         if recipe is not None and reason is None:

@@ -14,7 +14,7 @@ from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, 
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import require_text, resolve_path
-from lcma.sweeps.sections import Section, Seeds
+from lcma.sweeps.sections import Section, Seed, Seeds
 from lcma.sweeps.tuning import Tune
 from lcma.sweeps.validation import validate
 
@@ -79,7 +79,9 @@ class Exclusion(Section):
     dataset: Names | None = Field(None, description="one or several")
     factorization: Names | None = Field(None, description="one or several")
     budget: Steps | None = Field(None, description="one or several")
-    seed: Steps | None = Field(None, description="one or several")
+    seed: Annotated[tuple[Seed, ...], BeforeValidator(_listed)] | None = Field(
+        None, description="one or several"
+    )
 
 
 class Resources(Section):
@@ -252,11 +254,7 @@ def check_names(spec: Spec, where: str) -> None:
         _known(where, "matrix.dataset", "data set", dataset, tuple(known_sets.known()))
     for name in spec.matrix.factorization:
         _factorization(where, "matrix.factorization", name)
-    for budget in spec.matrix.budget:
-        try:
-            grids.check(budget)
-        except UserError as error:
-            raise UserError(f"{where}: `matrix.budget`: {error}") from None
+    _budgets(where, "matrix.budget", spec.matrix.budget)
     for exclusion in spec.exclude:
         for flow in exclusion.flow or ():
             _known(where, "exclude.flow", "flow", flow, tuple(catalog.flows()))
@@ -264,6 +262,7 @@ def check_names(spec: Spec, where: str) -> None:
             _known(where, "exclude.dataset", "data set", dataset, tuple(known_sets.known()))
         for name in exclusion.factorization or ():
             _factorization(where, "exclude.factorization", name)
+        _budgets(where, "exclude.budget", exclusion.budget or ())
 
 
 def with_overrides(
@@ -318,3 +317,11 @@ def _factorization(where: str, key: str, name: str) -> None:
         factorizations.normalize(name)
     except UserError as error:
         raise UserError(f"{where}: `{key}`: {error}") from None
+
+
+def _budgets(where: str, key: str, budgets: tuple[int, ...]) -> None:
+    for budget in budgets:
+        try:
+            grids.check(budget)
+        except UserError as error:
+            raise UserError(f"{where}: `{key}`: {error}") from None

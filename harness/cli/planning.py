@@ -45,6 +45,7 @@ from lcma.sweeps import catalog, plugins, published, settings
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
+from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.sections import MAX_SEEDS
 
 PILOT = "3"
@@ -166,6 +167,10 @@ def show_plan(
         line = f"Loaded plug-in {plugin.name}: {', '.join(plugin.provides)}"
         console.print(escape(line), highlight=False, soft_wrap=True)
     console.print(_cells(plan))
+    for unused in plan.expansion.unused:
+        keys = canonical_json(unused.model_dump(exclude_none=True))
+        line = f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys."
+        console.print(escape(line), highlight=False, soft_wrap=True)
     if plan.pretrainings:
         console.print(_pretrainings(plan))
     alone, trainings = plan.expansion.unshared

@@ -66,6 +66,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
     ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
+    ({"exclude": [{"budget": 110}]}, "`exclude.budget`: budget 110 is not on the grid of steps: u"),
+    ({"exclude": [{"seed": -1}]}, "`exclude.0.seed.0`: input should be greater than or equal to 0"),
+    ({"exclude": [{"seed": True}]}, "`exclude.0.seed.0`: input should be a valid integer"),
     ({"exclude": [{"seeds": 1}]}, "unknown key `exclude.0.seeds`: did you mean 'seed'?"),
 ]
 

@@ -26,6 +26,7 @@ from lcma.harness.cli.planning import parse_seeds
 from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
 from lcma.harness.report.site import Site, SiteOptions, pages
+from tests.harness.conftest import SMALL, merged
 from tests.harness.report import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
@@ -176,6 +177,19 @@ def test_a_plan_shows_the_variations_of_the_recipe(capsys, in_tmp: Path) -> None
     }
     _, out, _ = run(capsys, "plan", "phases", "--dataset", "photos8")
     assert "training.steps=1000 model.architecture.masks=even-first" in out
+
+
+def test_a_plan_says_which_exclusions_leave_nothing_out(capsys, in_tmp: Path) -> None:
+    left_out = [{"factorization": "low", "budget": 20}, {"seed": [7, 8]}, {"flow": "glow"}]
+    spec = merged(SMALL, {"matrix": {"budget": [10, 20]}, "exclude": left_out})
+    Path("some.yaml").write_text(json.dumps(spec))
+    code, out, _ = run(capsys, "plan", "some.yaml")
+    assert code == 0
+    said = [line for line in out.splitlines() if "leaves nothing out" in line]
+    assert said == [
+        f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys."
+        for keys in ('{"seed":[7,8]}', '{"flow":["glow"]}')
+    ]
 
 
 def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
