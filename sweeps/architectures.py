@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from lcma.sweeps.sections import Section
 
 Count = Annotated[int, Field(le=2**31 - 1)]
 """A number of things or steps that fits the integers of every database."""
 
 
-class RecipePart(BaseModel):
-    """Base class of the parts of a recipe: frozen, without unknown keys, numbers finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class RecipePart(Section):
+    """Base class of the parts of a recipe."""
 
 
 class Architecture(RecipePart):

@@ -1,8 +1,16 @@
-"""Types that the sections of a sweep file share."""
+"""Types that the sections of a sweep file and of a recipe share."""
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticKnownError
 
 MAX_SEEDS = 10_000
 
@@ -22,6 +30,23 @@ Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_seeds), Field(min_length=1)
 
 
 class Section(BaseModel):
-    """Base class of the sections of a sweep file: no unknown keys, numbers finite."""
+    """Base class of the sections of a sweep file and of a recipe: frozen, no unknown keys, numbers
+    finite and no truth values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _truth_is_no_number(cls, given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        # Strict numbers would refuse 1e-3 too, which is a text in YAML.
+        found = validate(given)
+        _require_same_truth(given, found)
+        return found
+
+
+def _require_same_truth(given: Any, found: Any) -> None:
+    if isinstance(given, bool) and isinstance(found, int | float) and found is not given:
+        raise PydanticKnownError("int_type" if isinstance(found, int) else "float_type")
+    if isinstance(given, list | tuple) and isinstance(found, tuple):
+        for one, other in zip(given, found, strict=False):
+            _require_same_truth(one, other)

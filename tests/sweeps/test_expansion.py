@@ -298,6 +298,21 @@ WRONG_OVERRIDES: list[tuple[dict[str, Any], str]] = [
     ({"modle": {}}, "recipe realnvp/tiny on photos16: unknown key `modle`: did you mean 'model'?"),
     ({"optimization": {"lr": 1}}, "recipe realnvp/tiny on photos16: unknown key `optimization.lr`"),
     ({"optimization": {"learning_rate": float("inf")}}, "recipe realnvp/tiny on photos16: `opti"),
+    *(
+        (
+            {part: {key: value}},
+            f"recipe realnvp/tiny on photos16: `{part}.{key}`: input should be a valid {kind}, not",
+        )
+        for part, key, value, kind in (
+            ("model", "splits", True, "integer"),
+            ("optimization", "batch", True, "integer"),
+            ("optimization", "warmup", False, "integer"),
+            ("optimization", "learning_rate", True, "number"),
+            ("optimization", "betas", [False, 0.9], "number"),
+            ("training", "steps", True, "integer"),
+        )
+    ),
+    ({"model": {"architecture": {"width": True}}}, "recipe realnvp/tiny on photos16: `model.arch"),
     ({"optimization": {"betas": [1.5, 2]}}, "recipe realnvp/tiny on photos16: `optimization.betas"),
     ({"training": {"select": "best"}}, "recipe realnvp/tiny on photos16: `training`: `select: "),
 ]

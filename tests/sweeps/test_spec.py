@@ -52,6 +52,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"resources": {"gpus": 2}}, "`resources.gpus`: input should be less than or equal to 1"),
     ({"resources": {"gpu": 1}}, "unknown key `resources.gpu`: did you mean 'gpus'?"),
     ({"resources": {"memory_gb": float("inf")}}, "`resources.memory_gb`: input should be a finit"),
+    ({"resources": {"hours": True}}, "`resources.hours`: input should be a valid number, not True"),
     ({"resources": {"hours": 0}}, "`resources.hours`: input should be greater than 0, not 0"),
     ({"resources": {"max_device_hours": 0}}, "`resources.max_device_hours`: input should be grea"),
     ({"resources": {"parallel": 0}}, "`resources.parallel`: input should be greater than or equal"),
