@@ -60,7 +60,10 @@ def parse(assignments: Iterable[str]) -> dict[str, Any]:
         parts = [part.strip() for part in key.split(".")]
         if not equals or not all(parts):
             raise UserError(f"--set {assignment!r}: give KEY=VALUE such as training.steps=300")
-        nested: Any = strict_yaml.parse(f"value: {value}", f"--set {key}")["value"]
+        found = strict_yaml.parse(f"value: {value}", f"--set {key}")
+        if found.keys() != {"value"}:
+            raise UserError(f"--set {assignment!r}: give each setting a --set of its own")
+        nested: Any = found["value"]
         for part in reversed(parts):
             nested = {part: nested}
         merged = merge(merged, nested)

@@ -57,6 +57,13 @@ def test_a_setting_that_is_none_is_refused(wrong: str) -> None:
         settings.parse([wrong])
 
 
+def test_two_settings_in_one_are_refused() -> None:
+    with pytest.raises(UserError, match="give each setting a --set of its own") as caught:
+        settings.parse(["training.steps=30\noptimization: {batch: 7}"])
+    assert "\n" not in str(caught.value)
+    assert settings.parse(["a=\n  b: 1\n  c: 2"]) == {"a": {"b": 1, "c": 2}}
+
+
 def test_settings_of_the_command_line_win_over_the_matrix() -> None:
     plain = spec.check(
         {
