@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,8 +35,7 @@ class Log(logging.Handler):
         line.converter = time.gmtime
         line.default_time_format, line.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
         self.setFormatter(line)
-        self._lines: deque[str] = deque()
-        self._length = 0
+        self._text = ""
         self._cut = False
 
     def __enter__(self) -> Self:
@@ -79,19 +77,16 @@ class Log(logging.Handler):
             return
         if record.levelno < logging.WARNING and record.name != logger.name:
             return
-        line = self.format(record).rstrip()[-LONGEST:]
-        self._lines.append(line)
-        self._length += len(line) + 1
-        while self._length > LONGEST:
-            self._length -= len(self._lines.popleft()) + 1
-            self._cut = True
+        whole = f"{self._text}{self.format(record).rstrip()}\n"
+        self._text = whole[-LONGEST:]
+        self._cut |= len(whole) > LONGEST
 
     @property
     def text(self) -> str:
-        """The lines so far; the first one says so if earlier ones were cut off."""
+        """The lines so far; the first one says so if what came before was cut off."""
         self.acquire()
         try:
-            lines = ["... earlier lines were cut off"] if self._cut else []
-            return "\n".join((*lines, *self._lines))
+            cut = "... earlier lines were cut off\n" if self._cut else ""
+            return cut + self._text[:-1]
         finally:
             self.release()

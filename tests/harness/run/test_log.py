@@ -59,6 +59,19 @@ def test_the_next_attempt_in_a_process_has_a_log_of_its_own(registered) -> None:
     assert nodes[0].work.title not in second
 
 
+@pytest.mark.parametrize("longer", [-1, 0, 1, LONGEST])
+def test_of_a_line_longer_than_the_log_the_end_is_kept(longer: int) -> None:
+    with Log() as log:
+        logger.warning("first")
+        logger.error("x" * (LONGEST + longer) + " and its end")
+        assert log.text.endswith("xxx and its end")
+        logger.info("the last")
+    assert log.text.startswith("... earlier lines were cut off\nxxx")
+    assert "xxx and its end\n" in log.text
+    assert log.text.endswith("lcma: the last")
+    assert len(log.text) <= LONGEST + 40
+
+
 def test_of_a_long_log_the_last_lines_are_kept() -> None:
     with Log() as log:
         for number in range(5000):
