@@ -43,7 +43,7 @@ class Hosts:
         self._answers: list[Answer] = []
         self._times: Counter[str] = Counter()
         self._aside: set[str] = set()
-        self._unstored: dict[str, tuple[str, bool]] = {}
+        self._unstored: dict[str, tuple[str, bool, float]] = {}
         for host, problem in preflight.problems.items():
             self.set_aside(host, problem, own=True)
 
@@ -57,8 +57,7 @@ class Hosts:
             return
         self._last_check = now
         self._read_answers()
-        for host, (why, own) in tuple(self._unstored.items()):
-            seconds = self._find_pause(host)
+        for host, (why, own, seconds) in tuple(self._unstored.items()):
             self._store.set_host_aside(
                 host,
                 why=why,
@@ -81,18 +80,16 @@ class Hosts:
             return
         self._times[host] += 1
         self._aside.add(host)
-        self._unstored[host] = why, own
+        seconds = min(math.ldexp(SHORTEST, self._times[host] - 1), LONGEST)
+        self._unstored[host] = why, own, seconds
         self._executor.set_aside(self._aside)
         self._last_check = -math.inf  # so that it is stored at once
-        pause = format_count(round(self._find_pause(host)), "second")
+        pause = format_count(round(seconds), "second")
         self._note(f"host {host} gets no trials for {pause}: {why}")
 
     def welcome(self, host: str) -> None:
         """Note that a trial has ended on a host, so that its next pause is the shortest again."""
         self._times.pop(host, None)
-
-    def _find_pause(self, host: str) -> float:
-        return min(math.ldexp(SHORTEST, self._times[host] - 1), LONGEST)
 
     def _read_answers(self) -> None:
         self._answers += self._executor.poll_answers()

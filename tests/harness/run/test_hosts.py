@@ -136,6 +136,20 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     assert told.notes[0].endswith("on a host that is not known; it is run again")
 
 
+def test_a_trial_that_ends_before_a_pause_is_stored_does_not_shorten_it(
+    trial: tuple[db.Store, Any],
+) -> None:
+    store, node = trial
+    told = Told()
+    hosts = make_hosts(store, TwoHosts(fail_task), told, node.work.place)
+    hosts.set_aside(BAD, "no lcma")
+    hosts.welcome(BAD)
+    hosts.refresh()
+    (aside,) = store.hosts_aside()
+    assert round(aside.until - aside.time) == 30
+    assert told.notes == [f"host {BAD} gets no trials for 30 seconds: no lcma"]
+
+
 def test_pauses_double_up_to_ten_minutes_until_a_trial_ends_there(
     trial: tuple[db.Store, Any], at_once: None
 ) -> None:
