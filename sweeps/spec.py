@@ -78,7 +78,9 @@ class Exclusion(Section):
     flow: Names | None = Field(None, description="one or several")
     dataset: Names | None = Field(None, description="one or several")
     factorization: Names | None = Field(None, description="one or several")
-    budget: Steps | None = Field(None, description="one or several")
+    budget: Steps | None = Field(
+        None, description="one or several; rules that read no budget agree with none"
+    )
     seed: Annotated[tuple[Seed, ...], BeforeValidator(_listed)] | None = Field(
         None, description="one or several"
     )
