@@ -55,6 +55,7 @@ def test_a_database_made_at_once_is_as_the_store_would_have_made_it(site: Site) 
     site.drop(url)
 
 
+@pytest.mark.integration
 def test_every_question_has_an_answer(site: Site) -> None:
     url, _ = made(site, 1000)
     with db.locate(url).reader().connect() as connection:

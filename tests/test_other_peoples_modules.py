@@ -56,6 +56,7 @@ def test_a_launch_runs_beside_them(
     assert "low (LL)" in out
 
 
+@pytest.mark.integration
 def test_the_package_is_imported_beside_them(project: Path) -> None:
     code = "import lcma; print(lcma.plan('beside.yaml'))"
     assert run(project, sys.executable, "-c", code) == "<plan of beside: 1 new>\n"

@@ -36,6 +36,7 @@ def test_the_extras_bring_what_errors_say_that_they_bring() -> None:
     assert set(MODULES) == set(extras["all"][0].removeprefix("lcma[").rstrip("]").split(","))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "extra",
     [

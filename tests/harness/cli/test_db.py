@@ -180,6 +180,7 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
     return there, here
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_a_merge_is_told_with_its_conflicts_and_what_to_type_next(
     lcma: Typed, sites: tuple[str, str]

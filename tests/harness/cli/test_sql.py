@@ -276,6 +276,7 @@ def test_the_prompt_on_a_terminal(
     assert "select colour" in (in_tmp / "cache" / "sql-history").read_text()
 
 
+@pytest.mark.integration
 def test_no_prompt_where_there_is_nothing_to_ask(
     terminal: Callable[..., Terminal], in_tmp: Path
 ) -> None:

@@ -176,6 +176,7 @@ prepare("cifar10", Path(sys.argv[1]), source=Path(sys.argv[2]),
 """
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_killed_runs_end_with_the_same_bits_as_one_left_alone(
     tmp_path: Path, batches: Path, refused: Refused

@@ -49,6 +49,7 @@ def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> No
         assert len(colours or ()) > 1000, "there are photographs in it"
 
 
+@pytest.mark.integration
 def test_show_as_json_into_another_file(lcma, root: Path, in_tmp: Path) -> None:
     code, out, _ = lcma("show", "photos8", "--out", "sheets/one.png", "--json")
     assert code == 0

@@ -90,6 +90,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
         verify_once(mine)
 
 
+@pytest.mark.integration
 def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:
     code = (
         "import sys; from pathlib import Path; from lcma.harness.data import load, verified; "

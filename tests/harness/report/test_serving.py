@@ -301,6 +301,7 @@ def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
     assert len({answer.split(b"\r\n\r\n", 1)[1] for answer in answers}) == 1
 
 
+@pytest.mark.integration
 def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:
     worlds.fill(filler)
     where = find_place(filler.url, filler.runs, filler.folder / "data")

@@ -396,6 +396,7 @@ def leads_away(attributes: dict[str, str | None]) -> bool:
     return any(re.match(r"(?i)https?:|//", place) for place in places)
 
 
+@pytest.mark.integration
 def test_the_same_database_gives_the_same_bytes(whole, tmp_path) -> None:
     again = export(whole.filler, tmp_path / "again", SiteOptions(samples=False))
     assert again == whole.files
@@ -596,6 +597,7 @@ def test_a_folder_that_is_no_site_of_ours_is_refused_and_kept(filled, tmp_path) 
         export(filled, tmp_path / "file")
 
 
+@pytest.mark.integration
 def test_a_former_site_is_replaced_whole_and_stays_where_that_fails(filled, tmp_path) -> None:
     filler, out = filled, tmp_path / "site"
     export(filler, out)
@@ -642,6 +644,7 @@ def test_samples_stand_under_the_options_of_their_maps(filler, tmp_path) -> None
     }
 
 
+@pytest.mark.integration
 def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     filler.results({"random": {0: 4.5}}, sweep="s1")
     filler.results({"channel": {7: 3.21}})
@@ -682,6 +685,7 @@ def rounded(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(round(one, 9) if isinstance(one, float) else one for one in row)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql-None")
 @pytest.mark.parametrize("sweep_id", [None, "it's"])
 def test_the_sql_on_the_pages_runs_as_it_stands(any_filler, tmp_path, sweep_id) -> None:

@@ -40,6 +40,7 @@ def trial_nodes(nodes):
     return [n for n in nodes if n.work.trial is not None]
 
 
+@pytest.mark.integration
 def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     """By steps that are recorded, of the pretraining as of both trainings."""
     recorded = []
@@ -84,6 +85,7 @@ def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
     assert store.job(waiting.work.job_id).state == "pending"
 
 
+@pytest.mark.integration
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
     registered, place, tmp_path, monkeypatch
 ) -> None:

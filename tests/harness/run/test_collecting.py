@@ -124,6 +124,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, place) -> Site:
 BUDGETS = {"matrix": {"factorization": ["conventional", "low", "high"], "budget": [10, 20]}}
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     """Of everything there is, only what nobody needs goes, and the table says what it was."""
@@ -281,6 +282,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
     load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -> None:
     works = site.plan({"keep": {"snapshots": "all"}, **BUDGETS})
@@ -364,6 +366,7 @@ KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [
 ]
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("keep0", "keep2")
 @pytest.mark.parametrize(("keep", "of_trial", "of_pretraining", "weights"), KEEPS)
 def test_a_sweep_says_what_stays(

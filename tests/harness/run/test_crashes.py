@@ -128,6 +128,7 @@ def test_a_node_that_is_taken_away_frees_its_jobs_at_once_and_never_counts(run: 
     assert attempts.message.tolist()[0] == "its node was taken away, it died"
 
 
+@pytest.mark.integration
 def test_to_be_lost_with_the_node_never_counts(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is known of the process there: its lease is waited for."""
     monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)

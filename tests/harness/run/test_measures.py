@@ -278,6 +278,7 @@ def test_the_page_lists_every_measure() -> None:
     ]
 
 
+@pytest.mark.integration
 def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     trial = store.results().trial_id[0]

@@ -134,6 +134,7 @@ def test_the_same_token_renews_its_lease_when_the_database_is_back(
     undisturbed(store, node.work.job_id)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, undisturbed) -> None:
     store, node = one_trial(database.url)
@@ -154,6 +155,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     assert store.job(node.work.job_id).state == "pending"
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql", "same host")
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
@@ -179,6 +181,7 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     assert len(list(spools.iterdir())) == elsewhere
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("removed", "put back")
 @pytest.mark.parametrize("how", ["removed", "put back", "set back while it trains"])
 def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
@@ -256,6 +259,7 @@ def _dies_once_it_has_ended(moment: str, when: str) -> None:
         raise Killed
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     database, one_trial, undisturbed, at_step, spools, monkeypatch
@@ -276,6 +280,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     undisturbed(store, node.work.job_id)
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     database, one_trial, undisturbed, at_step, spools, monkeypatch
@@ -462,6 +467,7 @@ def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
     assert store.attempts().message.tolist() == [""]
 
 
+@pytest.mark.integration
 def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
     small_disk, one_trial, undisturbed, at_step, tmp_path, monkeypatch
 ) -> None:

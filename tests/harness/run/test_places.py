@@ -123,6 +123,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     assert ours.digest == theirs.digest
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("local-after", "bucket-before")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_around_its_weights_a_trial_is_done_by_the_next(
@@ -157,6 +158,7 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     assert left(files, work) == [artifact.path.split("/")[1]]
 
 
+@pytest.mark.integration
 def test_a_store_that_is_away_for_a_while_stops_no_training(
     bucket, registered, monkeypatch
 ) -> None:
@@ -260,6 +262,7 @@ def trial_node(nodes):
     return next(n for n in nodes if n.work.trial is not None)
 
 
+@pytest.mark.integration
 def test_a_full_disk_stops_no_training_and_ends_in_one_line(
     small_disk, registered, monkeypatch
 ) -> None:
@@ -280,6 +283,7 @@ def test_a_full_disk_stops_no_training_and_ends_in_one_line(
     assert sorted(p.suffix for p in (small_disk / "runs").rglob("*.*")) == [".safetensors"]
 
 
+@pytest.mark.integration
 def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monkeypatch) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (at(n, bucket.runs).work for n in nodes if n.work.pretraining is not None)

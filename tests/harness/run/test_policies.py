@@ -86,6 +86,7 @@ def outcomes(store: db.Store) -> list[str]:
     return list(store.attempts().sort_values("token").outcome)
 
 
+@pytest.mark.integration
 def test_an_oom_is_retried_alone_on_a_full_gpu(one_trial: Any, tmp_path: Path) -> None:
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executor, told = Small(store, lambda work: work.gpus == 1, killed=False), Told()
@@ -106,6 +107,7 @@ def test_an_oom_on_a_full_gpu_is_the_end(one_trial: Any, tmp_path: Path) -> None
     assert len(executor.had) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("memory", "had"), [(4.0, [4.0, 8.0, 16.0]), (None, [None] * 3)])
 def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     one_trial: Any, tmp_path: Path, memory: float | None, had: list[float | None]
@@ -157,6 +159,7 @@ class Doomed(Small):
         return finished
 
 
+@pytest.mark.integration
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(st.sampled_from(["go on", "before", "after"]), max_size=6))
 def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
@@ -221,6 +224,7 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     assert store.results().bits_per_dim.tolist() == alone.results().bits_per_dim.tolist()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("allowed", "expected"),
     [(0, ["timeout"]), (1, ["timeout"] * 2), ("always", ["timeout"] * 3 + ["done"])],

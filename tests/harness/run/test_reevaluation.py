@@ -147,6 +147,7 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     )  # the flow is as it was
 
 
+@pytest.mark.integration
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     here = trained()
     before, job = here.store.results(), here.store.job(here.one.job_id)
@@ -195,6 +196,7 @@ def test_a_coupling_flow_has_a_bound_from_its_training(trained) -> None:
     assert result.measure("series_terms") is None
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("flow", ["iresnet", "resflow"])
 def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: str) -> None:
     here = trained(flow)

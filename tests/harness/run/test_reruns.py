@@ -196,6 +196,7 @@ def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
     return found
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> None:
     runs = anywhere
@@ -225,6 +226,7 @@ def test_a_longer_budget_goes_on_from_the_rerun(runs: Runs, place: Place) -> Non
     assert (attempt.first_step, attempt.last_step) == (20, 30)
 
 
+@pytest.mark.integration
 def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
     place: Place, spools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def self_by_hand(place: Place, node: Node, folder: Path, score: str) -> list[Any
     return found
 
 
+@pytest.mark.integration
 @pytest.mark.slow_on("normalized")
 @pytest.mark.parametrize("score", ["cumulative", "normalized"])
 def test_self_finds_one_table_after_the_other(
@@ -183,6 +184,7 @@ def test_self_finds_one_table_after_the_other(
     assert (job.step, job.steps) == (20, 20)
 
 
+@pytest.mark.integration
 def test_self_with_no_budget_ranks_new_flows(registered: Registered) -> None:
     store, nodes = registered(sweep_of("self", matrix={"budget": 0}))
     assert {r.ending for r in run_all(nodes).values()} == {"done"}

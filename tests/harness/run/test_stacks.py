@@ -167,6 +167,7 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
     assert ordered[0].values.tolist() == ordered[1].values.tolist()
 
 
+@pytest.mark.integration
 def test_rungs_end_members_and_others_go_on(stacked: Stacked) -> None:
     store, works = stacked()
     assert endings(run_works([replace(works[0], rung=10), *works[1:]])) == [
@@ -256,6 +257,7 @@ def test_a_stack_trains_on_while_its_database_is_unreachable(
         assert 1 <= log.count("the database is unreachable") == log.count("the database is back")
 
 
+@pytest.mark.integration
 def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
     store, works = stacked(recipe=SHORT)
     assert run_work(works[0]).ending == "done"
@@ -275,6 +277,7 @@ def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
     assert len(store.attempts()) == 3
 
 
+@pytest.mark.integration
 def test_a_cap_counts_a_stack_once(stacked: Stacked) -> None:
     store, works = stacked(recipe=SHORT)
     cap = db.Cap(store.sweeps()[0].id, 1)
@@ -292,6 +295,7 @@ def bad(shape, split, seed, values):
 """
 
 
+@pytest.mark.integration
 def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: Path) -> None:
     """A rule of a plug-in, which may even exit, and data that are not there."""
     (tmp_path / "bad.py").write_text(BAD_RULE)
@@ -308,6 +312,7 @@ def test_what_fails_before_the_training_ends_alone(stacked: Stacked, tmp_path: P
     assert sorted(outcomes(store)) == ["code_error", "code_error", "done", "done"]
 
 
+@pytest.mark.integration
 def test_each_has_the_log_of_its_own_doings(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     assert sorted(trained.place.runs.rglob("*")) == files
 
 
+@pytest.mark.integration
 def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 0.25 WHERE name = 'bits_per_dim'")
     trained.change("UPDATE measures SET value = value - 0.5 WHERE name = 'holdout_bits_per_dim'")
@@ -100,6 +101,7 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
 
 
+@pytest.mark.integration
 def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> None:
     """By where they were made: a trial can read maps that another machine made."""
     columns = [c for c in trained.store.sql("SELECT * FROM environments LIMIT 0") if c != "id"]
@@ -130,6 +132,7 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
     assert (found["other_tables"], found["maps_made"]["device"]) == ([1], "abacus")
 
 
+@pytest.mark.integration
 def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 9 WHERE name = 'log_det'")
     found = trained.again().verification
@@ -139,6 +142,7 @@ def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None
     assert not found.equal
 
 
+@pytest.mark.integration
 def test_a_bound_of_other_draws_is_another_measure(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 1 WHERE name LIKE 'bound%'")
     verified = trained.again(tolerance=0.0)

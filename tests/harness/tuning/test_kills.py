@@ -60,6 +60,7 @@ def assert_alike(killed: Tuning, wanted: Tuning) -> None:
     assert ends.rows == ()
 
 
+@pytest.mark.integration
 def test_an_orphan_of_a_tuner_that_lives_is_left_to_it(tuning: Make) -> None:
     tuned = tuning(CHANGE)
     with tuned.opened() as one, tuned.opened() as other:
