@@ -52,12 +52,15 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """``slow_on(PART, ...)`` marks those of a test's parameters slow that have one of the parts.
 
-    A module's tests run on one worker, so that its fixtures are made once. Long groups come first.
+    Parameters with PostgreSQL are integration tests, but for the jobs' table of transitions. A
+    module's tests run on one worker, so that its fixtures are made once. Long groups come first.
     """
     for item in items:
         for mark in item.iter_markers("slow_on"):
             if any(part in item.name for part in mark.args):
                 item.add_marker(pytest.mark.slow)
+        if "postgresql" in item.name.partition("[")[2] and item.path.name != "test_jobs.py":
+            item.add_marker(pytest.mark.integration)
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if hasattr(config, "workerinput"):
