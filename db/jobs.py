@@ -532,12 +532,15 @@ def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> b
 
 
 def in_sweep(sweep_id: str) -> sa.ColumnElement[bool]:
-    """Build whether a job is a trial of the sweep, or a segment that ends at a budget of one."""
+    """Build whether a job is a trial of the sweep, or a segment up to the budgets of its trials."""
     members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-    reader = trials.alias()  # a query of trials has the table itself
+    needed = (
+        sa.select(trials.c.pretraining_id, sa.func.max(trials.c.budget).label("budget"))
+        .where(trials.c.id.in_(members))
+        .group_by(trials.c.pretraining_id)
+        .subquery()
+    )
     segment = sa.exists().where(
-        reader.c.id.in_(members),
-        reader.c.pretraining_id == jobs.c.pretraining_id,
-        reader.c.budget == jobs.c.budget,
+        needed.c.pretraining_id == jobs.c.pretraining_id, needed.c.budget >= jobs.c.budget
     )
     return sa.or_(jobs.c.trial_id.in_(members), segment)

@@ -670,13 +670,19 @@ FROM (
         coalesce(jobs.state, 'pending') AS state,
         CASE WHEN jobs.state = 'pending' AND flow_trials.budget IS NOT NULL THEN (
             SELECT min(segment.budget) FROM jobs AS segment
-            JOIN flow_trials AS shorter ON shorter.pretraining_id = segment.pretraining_id
-                AND shorter.budget = segment.budget
-            JOIN sweep_trials AS own ON own.trial_id = shorter.id
             WHERE segment.pretraining_id = flow_trials.pretraining_id
               AND segment.data_digest = jobs.data_digest
               AND segment.budget <= flow_trials.budget
-              AND segment.state IN ('diverged', 'failed') AND own.sweep_id = sweeps.id
+              AND segment.state IN ('diverged', 'failed')
+              AND (EXISTS (
+                SELECT 1 FROM flow_trials AS reader
+                JOIN sweep_trials AS own ON own.trial_id = reader.id
+                WHERE reader.pretraining_id = segment.pretraining_id
+                  AND reader.budget = segment.budget AND own.sweep_id = sweeps.id
+              ) OR NOT EXISTS (
+                SELECT 1 FROM flow_trials AS reader
+                WHERE reader.pretraining_id = segment.pretraining_id
+                  AND reader.budget = segment.budget))
               AND NOT EXISTS (
                 SELECT 1 FROM jobs AS done
                 WHERE done.pretraining_id = segment.pretraining_id

@@ -638,6 +638,19 @@ def test_a_lost_segment_blocks_only_what_its_sweep_would_continue_from_it(
         rows = store.view("coverage").to_dict("records")
         return {(r["sweep"], r["budget"]): r["blocked"] for r in rows if r["asked"] == "low"}
 
+    passing = db.PlannedJob.of_pretraining("p", DATA.digest, budget=50)  # that no trial reads
+    store.register(db.Registration(jobs=(passing,)))
+    assert store.finish(world.win(passing.id), "diverged", last_step=9, cost=COST, now=1001.0)
+    assert blocked() == {("demo", 100): 1, ("demo", 200): 1, ("long", 200): 1}
+    assert store.retry([passing.id], now=1002.0)
+    assert store.finish(
+        world.win(passing.id, now=1003.0),
+        "done",
+        maps=[world.contribution_map(split, 50) for split in (1, 2)],
+        last_step=50,
+        cost=COST,
+        now=1004.0,
+    )
     work(world, world.segments[0], "diverged", "me")
     assert blocked() == {("demo", 100): 1, ("demo", 200): 1, ("long", 200): 0}
     work(world, world.segments[1], "done", "me")
