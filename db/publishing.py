@@ -196,7 +196,7 @@ def _choose(connection: sa.Connection, where: Where, sweep_ids: Sequence[str]) -
         segments[one.pretraining_id, one.data_digest].append(one)
     reported = attempts.c.protocol.is_(None), attempts.c.seconds.is_not(None)
     began = sa.select(attempts.c.job_id, sa.func.min(attempts.c.first_step)).where(*reported)
-    starts = dict(connection.execute(began.group_by(attempts.c.job_id)).tuples().all())
+    starts = {row[0]: row[1] for row in connection.execute(began.group_by(attempts.c.job_id))}
     chosen, maps, unfinished = set[str](), set[tuple[str, str, int, str | None]](), 0
     for one in connection.execute(query):
         on_the_way = [
