@@ -7,6 +7,8 @@ BIN = .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --no-compile
 # Each of the tests' processes would compile all modules, and their assertions, anew.
 unexport PYTHONDONTWRITEBYTECODE
+PYTEST = $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
+TESTS ?= not integration and not slow and not gpu
 
 .PHONY: benchmark benchmark-database demo docs findings fuzz install test test-integration test-all test-gpu check lint types layers format clean gpu-half-hour help
 
@@ -34,13 +36,13 @@ demo: .venv/installed
 	@echo "lcma is in .venv/bin: source .venv/bin/activate puts it on the path"
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not integration and not slow and not gpu"
+	$(PYTEST) -m "$(TESTS)"
 
 test-integration: .venv/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "integration and not slow and not gpu"
+	$(PYTEST) -m "integration and not slow and not gpu"
 
 test-all: .venv/installed-dev
-	$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder -m "not gpu"
+	$(PYTEST) -m "not gpu"
 
 test-gpu: .venv/installed-dev
 	$(BIN)/pytest -m gpu tests/gpu
@@ -85,6 +87,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip  # that of an old Python takes twice the time
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing lcma and PyTorch into .venv: some minutes"
