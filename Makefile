@@ -94,10 +94,10 @@ $(BIN)/python:
 	$(PIP_INSTALL) -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
 	@touch $@
 
-.venv/installed-dev: .venv/installed
-	@echo "installing what the tests need: a minute or two"
-	$(PIP_INSTALL) --quiet -c constraints.txt -e '.[dev]' $(PIP_ARGS)
-	@touch $@
+.venv/installed-dev: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing lcma, PyTorch and what the tests need into .venv: some minutes"
+	$(PIP_INSTALL) -c constraints.txt -e '.[photos,pictures,dev]' $(PIP_ARGS)
+	@touch .venv/installed $@
 
 .venv/installed-docs: .venv/installed
 	$(PIP_INSTALL) --quiet -c constraints.txt -e '.[docs]' $(PIP_ARGS)
