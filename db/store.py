@@ -322,9 +322,11 @@ class Store:
         return environment.id
 
     def sweeps(self) -> list[Sweep]:
-        """Return all sweeps, oldest first."""
+        """Return all sweeps, that which was launched last at the end."""
+        launched = sa.select(sa.func.max(launches.c.started)).filter_by(sweep_id=sweeps.c.id)
+        last = sa.func.coalesce(launched.scalar_subquery(), sweeps.c.created)
         with self._reader.connect() as connection:
-            rows = connection.execute(sa.select(sweeps).order_by(sweeps.c.created, sweeps.c.id))
+            rows = connection.execute(sa.select(sweeps).order_by(last, sweeps.c.id))
             return [Sweep(**row._mapping) for row in rows]
 
     def sweep_members(self, sweep_id: str) -> list[SweepMember]:

@@ -17,7 +17,8 @@ def curves(
         ),
     ] = None,
     sweep: Annotated[
-        str | None, typer.Option("--sweep", help="Draw this sweep, by name or id (default: newest)")
+        str | None,
+        typer.Option("--sweep", help="Draw this sweep, by name or id (default: the last)"),
     ] = None,
     name: Annotated[
         str | None,
@@ -85,7 +86,9 @@ def curves(
     except UserError as error:
         if what or sweep or len(store.sweeps()) < 2:
             raise
-        raise UserError(f"{error}; of the newest sweep: --sweep NAME chooses another") from None
+        raise UserError(
+            f"{error}; of the sweep launched last: --sweep NAME chooses another"
+        ) from None
     found = read_charts(store, chosen, conventional, name, by)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(found.charts, target)

@@ -26,7 +26,7 @@ def evaluate(
 ) -> None:
     """Evaluate kept weights by a protocol. What is there already is not evaluated again.
 
-    Without a trial, evaluate every trial of the sweep (the newest) that has
+    Without a trial, evaluate every trial of the sweep (launched last) that has
     weights.
     """
     from functools import partial

@@ -58,7 +58,7 @@ def export(
     sweep: Annotated[
         str | None,
         typer.Option(
-            help="Only this sweep, by name or id (default: all; for --tensorboard the newest)"
+            help="Only this sweep, by name or id (default: all; for --tensorboard the last)"
         ),
     ] = None,
     samples: Annotated[

@@ -44,7 +44,7 @@ def interpolate(
     """Draw the way between two test images in the latents of trained flows, a row for each.
 
     Without a trial, draw every one that --where chooses, or each factorization
-    of the sweep (the newest) at its own first trained seed.
+    of the sweep (launched last) at its own first trained seed.
     """
 
     from rich.text import Text

@@ -61,7 +61,7 @@ def measure(
 ) -> None:
     """Measure kept weights, without training. What is there already stays.
 
-    Without a trial, measure every trial of the sweep (the newest), or every one
+    Without a trial, measure every trial of the sweep (launched last), or every one
     that --where chooses.
     """
     from contextlib import AbstractContextManager, nullcontext

@@ -57,7 +57,7 @@ Work = Annotated[
 ]
 Sweep = Annotated[
     str | None,
-    typer.Option("--sweep", help="Trials of this sweep, by name or id (default: newest)"),
+    typer.Option("--sweep", help="Trials of this sweep, by name or id (default: the last)"),
 ]
 Where = Annotated[
     list[str] | None,
@@ -95,7 +95,7 @@ PictureInFolder = Annotated[
 
 
 def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
-    """Return the sweep of that name or id, or the newest; say on stderr where several are named so.
+    """Return the sweep of that name or id, or that launched last; say where several are named so.
 
     Raises UserError where there is none.
     """

@@ -49,7 +49,7 @@ def samples(
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
     Without a trial, draw every one that --where chooses, or each factorization
-    of the sweep (the newest) at its own first trained seed.
+    of the sweep (launched last) at its own first trained seed.
     """
 
     from functools import partial

@@ -15,7 +15,8 @@ def status(
     sweep: Annotated[
         str | None,
         typer.Option(
-            "--sweep", help="Show only this sweep, cell by cell (with --watch, default: newest)"
+            "--sweep",
+            help="Show only this sweep, cell by cell (with --watch, default: the last)",
         ),
     ] = None,
     interval: Annotated[

@@ -13,8 +13,8 @@ def stop(
         str | None,
         typer.Argument(
             metavar="[SWEEP|TRIAL]",
-            help="Name or id of a sweep (default: newest), or the first characters of the id of a "
-            "trial, pretraining or job",
+            help="Name or id of a sweep (default: the last), or the first characters of the id "
+            "of a trial, pretraining or job",
         ),
     ] = None,
     everything: Annotated[

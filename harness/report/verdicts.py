@@ -349,7 +349,7 @@ def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
     if not all(found):
         return [f"{one.seeds} seeds of a recipe that no profile here has"]
     launches = (shlex.join(["lcma", "launch", *words, *options]) for words in found)
-    # What no training takes is measured after it, of the newest sweep.
+    # What no training takes is measured after it, of the sweep launched last.
     name = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
     sampling = [] if group.samples is None else ["--samples", str(group.samples)]
     words = ["lcma", "measure", name, *sampling, *options]

@@ -217,7 +217,7 @@ class CurveCharts:
 def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
 ) -> list[JobFacts]:
-    """Return the trainings with curves that are named, of the newest sweep where nothing is.
+    """Return the trainings with curves that are named, of the sweep launched last where nothing is.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
     job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. Raises UserError for a
@@ -236,7 +236,7 @@ def choose_trainings(
             chosen = find_sweep(store, name)
             some = store.trainings(sweep_id=chosen.id)
             some = [one for one in some if pretrainings or one.kind != PRETRAINING]
-            newest = "newest " if name is None else ""
+            newest = "last launched " if name is None else ""
             name, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
         if not some:
             raise UserError(f"no curve yet of {printable(name)}: {hint}")

@@ -119,8 +119,9 @@ def job_title(job: JobFacts) -> str:
 
 
 def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
-    """Return the sweeps of that name, oldest first, or the one of that id; the newest for None.
+    """Return the sweeps of that name, or the one of that id, or for None the one launched last.
 
+    Of several the one launched last is at the end.
     An id may be shortened. Raises UserError where there is none, or where several ids start so.
     """
     sweeps = store.sweeps()
@@ -142,7 +143,7 @@ def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
 
 
 def find_sweep(store: Store, name: str | None) -> Sweep:
-    """Return the sweep of that name or id, the newest where several have it or none is named.
+    """Return the sweep of that name or id, where several or all have it the one launched last.
 
     An id may be shortened. Raises UserError where there is none, or where several ids start so.
     """
@@ -156,8 +157,8 @@ def note_namesakes(sweeps: Sequence[Sweep], chosen: Sweep) -> str | None:
         return None
     verb = "is" if len(others) == 1 else "are"
     return printable(
-        f"this is the newest sweep named {chosen.name}; {', '.join(others)} {verb} named so too: "
-        "--sweep takes an id too"
+        f"of the sweeps named {chosen.name} this one was launched last; "
+        f"{', '.join(others)} {verb} named so too: --sweep takes an id too"
     )
 
 

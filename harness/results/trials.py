@@ -74,8 +74,8 @@ def choose_trials_with_results(
     """Return the trial whose id starts with ``trial``, or all with a result that a sweep has.
 
     ``where`` are columns of `trial_results`, each with the values that a result may have; with
-    them and no sweep trials of all sweeps count, else those of the newest. Raises UserError for a
-    trial with one of the others, and where there are no such results.
+    them and no sweep trials of all sweeps count, else those of the one launched last. Raises
+    UserError for a trial with one of the others, and where there are no such results.
     """
     if trial is not None:
         if sweep is not None or where:
@@ -161,7 +161,7 @@ def _describe_left_out(store: Store, sweep_id: str, chosen: Sequence[JobFacts]) 
 
 def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
     """Return the error for a sweep none of whose trials has weights."""
-    which = f"the {'newest ' if newest else ''}sweep {printable(sweep.name)}"
+    which = f"the {'last launched ' if newest else ''}sweep {printable(sweep.name)}"
     trials = store.job_counts(sweep.id).trial
     if trials.pending or trials.running:
         return UserError(f"no trial of {which} has weights yet: `lcma status` shows how far it is")

@@ -275,7 +275,9 @@ def test_what_only_another_sweep_has_is_refused_with_where_it_was_looked_for(
         found.finish(found.plan("rows", seed, sweep=sweep), 4.0, metrics=metrics(4.0, seed))
     asked = ("curves", "--flow", "glow", "--db", found.url)
     said = lcma(*asked)[2]
-    assert "no curves with --flow glow: there are realnvp; of the newest sweep: --sweep" in said
+    assert (
+        "no curves with --flow glow: there are realnvp; of the sweep launched last: --sweep" in said
+    )
     assert "newest" not in lcma(*asked, "--sweep", "s1")[2]
 
 
@@ -291,7 +293,7 @@ def test_without_curves_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     job = found.plan("rows", 0, sweep="s1")
     found.fail(job, "code_error", "it broke")
     for arguments, said in (
-        ([], "no curve yet of the newest sweep demo: `lcma status`"),
+        ([], "no curve yet of the last launched sweep demo: `lcma status`"),
         (["s1"], "no curve yet of the sweep demo"),
         ([str(job.trial_id)[:8]], f"`lcma logs {str(job.trial_id)[:8]}`"),
     ):

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma.db.schema import sweeps
+from lcma.harness.results.lookup import find_sweep
 from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed
 
@@ -164,7 +165,7 @@ def test_an_interval_that_nobody_can_wait_is_refused(
     assert "--interval" in err
 
 
-def test_of_several_sweeps_of_a_name_the_newest_is_taken_and_said(
+def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
     planned: World, typed: Typed
 ) -> None:
     """As a change of the file, or a merge, leaves them."""
@@ -173,8 +174,12 @@ def test_of_several_sweeps_of_a_name_the_newest_is_taken_and_said(
     code, out, err = typed("status", "--sweep", "demo", "--json")
     assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
     assert err == (
-        "lcma: this is the newest sweep named demo; s is named so too: --sweep takes an id too\n"
+        "lcma: of the sweeps named demo this one was launched last; s is named so too: "
+        "--sweep takes an id too\n"
     )
     for command in ("board", "verdicts"):
-        assert "this is the newest sweep named demo" in typed(command, "--sweep", "demo")[2]
+        assert "named demo this one was launched last" in typed(command, "--sweep", "demo")[2]
         assert typed(command, "--sweep", "s")[::2] == (0, "")
+    planned.store.begin_launch("me", "s", now=time.time() + 60)
+    out = typed("status", "--sweep", "demo", "--json")[1]
+    assert json.loads(out)["sweep"]["id"] == find_sweep(planned.store, None).id == "s"

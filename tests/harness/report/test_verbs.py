@@ -326,7 +326,7 @@ def test_evaluate_and_interpolate_without_weights(lcma, filler):
             lcma(verb)
     job = filler.plan("rows", 0, sweep="s1")
     for verb in ("evaluate", "interpolate"):
-        with pytest.raises(UserError, match="newest sweep demo has weights yet"):
+        with pytest.raises(UserError, match="last launched sweep demo has weights yet"):
             lcma(verb)
     with pytest.raises(UserError, match="of the sweep demo has weights yet"):
         lcma("evaluate", "--sweep", "s1")
@@ -347,7 +347,7 @@ def test_samples_without_weights(lcma, filler):
     with pytest.raises(UserError, match="no sweep yet"):
         lcma("samples")
     job = filler.plan("rows", 0, sweep="s1")
-    with pytest.raises(UserError, match="newest sweep demo has weights yet"):
+    with pytest.raises(UserError, match="last launched sweep demo has weights yet"):
         lcma("samples")
     with pytest.raises(UserError, match="is pending and left no weights"):
         lcma("samples", job.trial_id)
