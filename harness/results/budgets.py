@@ -699,7 +699,9 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
                 own = _kept_dimensions(maps, factorization)
                 for k, (one, other) in enumerate(zip(maps, reference, strict=True)):
                     both = overlap(own[k], kept[k]) if own and kept else None
-                    correlation = rank_correlation(one.values, other.values)
+                    # A later map of self is of what the earlier ones have left alone.
+                    there = own[k - 1] & kept[k - 1] if k and factorization == "self" else ...
+                    correlation = rank_correlation(one.values[there], other.values[there])
                     known = one.statistics
                     alone = (known.mask_share, known.tied) if known else (None, None)
                     found[budget, k + 1].append((correlation, both, *alone))

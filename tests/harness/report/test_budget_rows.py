@@ -12,6 +12,8 @@ from lcma.harness.results.budgets import (
     make_rows,
     measure_stability,
 )
+from lcma.harness.results.map_statistics import make_kept_masks
+from lcma.models import make_tables
 from tests.harness.report.maps import contribution, noise
 
 
@@ -124,6 +126,17 @@ def test_maps_are_held_against_the_longest_of_their_own_seed(factorization: str)
     assert by[10, 1].overlap == 0.5
     assert abs(by[0, 1].rank_correlation) < 0.2
     assert abs(by[0, 1].overlap - by[0, 1].by_chance) < 0.1
+
+
+def test_maps_of_self_are_compared_where_both_have_dimensions() -> None:
+    first, second = maps(1, 2)
+    left = make_kept_masks(make_tables("self", SHAPE, 1, maps=[first.values]), SHAPE)[0]
+    other = contribution(np.where(left, second.values, noise(9, SHAPE)), 2)
+    found = measure_stability({0: {10: [first, other], 100: [first, second]}}, "self")
+    assert found[1].rank_correlation == pytest.approx(1.0)
+    assert found[1].overlap == 1.0
+    said = measure_stability({0: {10: [first, other], 100: [first, second]}}, "LL")
+    assert said[1].rank_correlation < 0.9
 
 
 def test_a_map_that_does_not_vary_has_no_correlation() -> None:
