@@ -130,6 +130,24 @@ def _by_hand(
         process.wait()
 
 
+SLOW_STEPS = f"{__name__}:make_steps_slow:0.05"
+"""For `LCMA_KILL_POINTS`: trainings of workers that last without computing."""
+
+
+def make_steps_slow(seconds: str, job_id: str) -> None:
+    """Let a step of any training of this process take so long."""
+    from lcma.harness.train.trainer import Trainer
+
+    step = Trainer._one_step
+
+    def slow(trainer: Trainer) -> Any:
+        time.sleep(float(seconds))
+        return step(trainer)
+
+    if step.__module__ != __name__:  # it is called for each job
+        Trainer._one_step = slow
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return int(found.getsockname()[1])

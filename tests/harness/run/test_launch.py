@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from lcma.db.store import Store
+from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.work import Report
 from lcma.sweeps.spec import Resources
+from tests.harness.run.machines import SLOW_STEPS
 
 
 class Silent:
@@ -50,7 +52,9 @@ class Silent:
 def executor(request) -> Iterator[Executor]:
     """One for all tests of the module, since its processes take seconds to start."""
     if request.param == "local":
-        made: Executor = LocalExecutor(2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(HOOK_VARIABLE, SLOW_STEPS)
+            made: Executor = LocalExecutor(2)
     else:
         from lcma.harness.run.cluster import RayExecutor
 
@@ -161,7 +165,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     store, nodes = registered(
         {
             "matrix": {"factorization": "conventional"},
-            "recipe": {"training": {"steps": 400}},
+            "recipe": {"training": {"steps": 60 if isinstance(executor, LocalExecutor) else 400}},
         }
     )
     nodes = with_long_leases(nodes)

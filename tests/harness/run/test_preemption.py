@@ -28,10 +28,11 @@ class Ending(Told):
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("slow_steps")
 def test_sigterm_ends_an_attempt_as_preempted_with_a_checkpoint(
     one_trial: Callable[..., Any], tmp_path: Path
 ) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'told.db'}", steps=400, lease=1.0)
+    store, node = one_trial(f"sqlite:///{tmp_path / 'told.db'}", steps=60, lease=1.0)
     executor, display = LocalExecutor(1), Ending()
     try:
         ended = Launch(store, [node], executor, display).run()

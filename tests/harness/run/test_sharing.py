@@ -53,13 +53,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize(
-    "second", [pytest.param([300], marks=pytest.mark.slow), [200, 300]], ids=str
-)
+@pytest.mark.parametrize("second", [pytest.param([30], marks=pytest.mark.slow), [20, 30]], ids=str)
+@pytest.mark.usefixtures("slow_steps")
 def test_two_launches_at_once_train_one_chain(registered: Registered, second: list[int]) -> None:
     """The second comes while the first runs a shorter segment than it asks for."""
     few = {"factorization": "low"}
-    store, one = registered({"matrix": {**few, "budget": [200]}})
+    store, one = registered({"matrix": {**few, "budget": [20]}})
     _, two = registered({"matrix": {**few, "budget": second}})
     _, other = registered({"matrix": {"factorization": "conventional"}})
     executors = LocalExecutor(1), LocalExecutor(1)
@@ -82,7 +81,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     ends = sorted(jobs)
     trained = pretraining_steps(store, *jobs.values())
     assert trained == list(zip([0, *ends], ends, strict=False))
-    assert sum(last - first for first, last in trained) == 300
+    assert sum(last - first for first, last in trained) == 30
 
 
 @pytest.mark.slow_on("sqlite")
