@@ -53,15 +53,17 @@ def photos_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained_once(tmp_path_factory, photos_root: Path):
-    """Folders in which a trial of a flow was trained, each once."""
-    made: dict[str, Path] = {}
+def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
+    """Folders in which a trial of a flow was trained, each once, and its data. Those without a
+    bound, whose likelihood costs most, are of few images."""
+    made: dict[str, tuple[Path, Path]] = {}
 
-    def train(flow: str) -> Path:
+    def train(flow: str) -> tuple[Path, Path]:
         if flow in made:
             return made[flow]
         folder = tmp_path_factory.mktemp(flow)
-        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+        root = photos_root if flow == "realnvp" else few_photos_root
+        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
         spec = {
             "name": "small",
             "matrix": {"flow": flow, "dataset": "photos8", "factorization": ["conventional"]},
@@ -75,19 +77,20 @@ def trained_once(tmp_path_factory, photos_root: Path):
         register_plan(plan, place, db.connect(place.db))
         node = make_nodes(plan, place, owner="trainer", device="cpu")[0]
         assert run_work(node.work).ending == "done"
-        made[flow] = folder
-        return folder
+        made[flow] = folder, root
+        return made[flow]
 
     return train
 
 
 @pytest.fixture
-def trained(trained_once, tmp_path: Path, photos_root: Path):
+def trained(trained_once, tmp_path: Path):
     """A trained trial of a flow in a place of its own."""
 
     def copy(flow: str = "realnvp") -> SimpleNamespace:
-        folder = Path(shutil.copytree(trained_once(flow), tmp_path / "copy"))
-        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+        once, root = trained_once(flow)
+        folder = Path(shutil.copytree(once, tmp_path / "copy"))
+        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
         store = db.connect(place.db)
         trial_id = store.results().trial_id[0]
         (one,) = store.trained_trials([trial_id])
