@@ -200,7 +200,7 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.02)
-    store, works = stacked()
+    store, works = stacked(recipe=SHORT)
     works[2] = replace(works[2], owner="another launch")
 
     def take_away(stack: Stack) -> None:

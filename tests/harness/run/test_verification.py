@@ -25,7 +25,10 @@ from tests.harness.conftest import SMALL, merged
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
-    "recipe": {"maps": {"score": "normalized", "masks": "swapped"}},
+    "recipe": {
+        "maps": {"score": "normalized", "masks": "swapped"},
+        "training": {"steps": 4},
+    },
 }
 
 
@@ -78,7 +81,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     assert verified.made == verified.made_again
     assert verified.maps_made == verified.maps_made_again != {}
     assert verified.other_tables == ()
-    assert steps[-1] == (30, 30)
+    assert steps[-1] == (14, 14)
     store_verification(trained.store, verified)
     (row,) = trained.store.sql("SELECT * FROM verifications").to_dict("records")
     assert row["result_id"] == trained.store.results().result_id[0]
