@@ -8,9 +8,13 @@ import pytest
 from lcma import db
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import Launch
+from lcma.harness.run.executor import Finished
 from lcma.harness.run.plan import Node
-from lcma.harness.run.work import Work
+from lcma.harness.run.work import Report, Work
+from lcma.harness.train.protocol import PLAIN
+from tests.db.measuring import make_result
 from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.test_outages import claim_elsewhere
 
 pytestmark = pytest.mark.integration
 
@@ -19,10 +23,11 @@ SHORT = {"recipe": {"training": {"steps": 2}}}
 
 
 class Recording(Inline):
-    """Runs everything that it is given at once, and remembers the order and the crowd."""
+    """Ends everything that it is given at once, and remembers the order and the crowd."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: db.Store) -> None:
         super().__init__()
+        self.store = store
         self.titles: list[str] = []
         self.most_free = self.most_chained = 0
         self._after: dict[str, str | None] = {}
@@ -37,9 +42,31 @@ class Recording(Inline):
         self.most_chained = max(self.most_chained, chained)
         self.most_free = max(self.most_free, len(waiting) - chained)
 
+    def wait(self, seconds: float) -> list[Finished]:
+        works, self.works = self.works, []
+        return [Finished(work.job_id, self._end(work)) for work in works]
+
+    def _end(self, work: Work) -> Report:
+        """End a job as done, with nothing trained."""
+        claim = claim_elsewhere(self.store, work.job_id)
+        result = None
+        if work.trial is not None:
+            result = make_result(
+                trial_id=work.trial.id,
+                data_digest=work.job.data_digest,
+                step=2,
+                protocol=PLAIN.name,
+                protocol_body=PLAIN.body,
+                precision=PLAIN.precision,
+                bits_per_dim=4.0,
+            )
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+        assert self.store.finish(claim, "done", last_step=2, cost=cost, result=result)
+        return Report(work.job_id, "done")
+
 
 def run(store: db.Store, nodes: Sequence[Node]) -> Recording:
-    executor = Recording()
+    executor = Recording(store)
     ended = Launch(store, nodes, executor, Told()).run()
     assert len(ended.with_ending("done")) == len(nodes)
     return executor
