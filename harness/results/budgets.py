@@ -307,10 +307,10 @@ def read_budget_curves(
         ):
             label = factorization_label(record["factorization"])
             groups[CurveKey(label=label, **{name: record[name] for name in _KEY})].append(record)
-    reader = _CurveReader(
-        store, {k: groups[k] for k in _choose_curves(groups, factorization)}, kind
-    )
-    curves = [reader.read(key, margin, cost) for key in reader.measured]
+    curves: list[BudgetCurve] = []
+    if chosen := {k: groups[k] for k in _choose_curves(groups, factorization)}:
+        reader = _CurveReader(store, chosen, kind)
+        curves = [reader.read(key, margin, cost) for key in reader.measured]
     if groups and not curves and measure != BITS_PER_DIM:
         raise UserError(f"no result here that used a pretraining has {printable(measure)}")
     if not curves:

@@ -186,9 +186,12 @@ def label_options(map_options: str) -> str:
 
 def frame_records(frame: Any) -> list[dict[str, Any]]:
     """Return the rows of a data frame, with None for what is missing."""
-    missing = frame.isna()
-    values = frame.astype(object).where(~missing, None)
-    return [dict(row) for row in values.to_dict("records")]
+    # Column by column: masks over a whole frame take pandas several times as long.
+    columns = [
+        [None if lost else value for value, lost in zip(of, missing, strict=True)]
+        for of, missing in ((c.tolist(), c.isna().tolist()) for _, c in frame.items())
+    ]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _read_verdict(manifest: str) -> str | None:

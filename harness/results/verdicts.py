@@ -330,7 +330,7 @@ def read_verdicts(
     board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
     if measure != BITS_PER_DIM:
         bits = None
-        if measure in OF_SAMPLES:
+        if measure in OF_SAMPLES and board.groups:
             of_bits = where | {"protocol": "plain"}
             bits = read_board(store, measure=BITS_PER_DIM, sweep_id=sweep_id, **of_bits)
         beside = store.beside_samples(measure) if measure in WITH_CONTROLS else {}
