@@ -123,7 +123,7 @@ def test_an_effect_that_nobody_could_show_names_no_number() -> None:
 
 def test_the_power_has_a_value_where_that_of_scipy_has_none() -> None:
     """At the levels of several comparisons: more seeds show less, more comparisons more."""
-    for tests in range(1, 9):
+    for tests in (1, 3, 8):
         shown = [statistics.find_detectable(n, 1.0, 0.05 / tests) for n in range(2, 200)]
         assert all(more < less for less, more in itertools.pairwise(shown))
         assert all(0.0 < one < math.inf for one in shown)
