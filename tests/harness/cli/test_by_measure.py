@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.harness.report.site import pages
 from lcma.sweeps import plugins
 from tests.harness.report.conftest import RECIPE, STEPS, Filler
 
@@ -205,13 +206,14 @@ def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma) -> None:
 
 
 @pytest.mark.integration
-def test_effects_and_site_name_the_measure(world, lcma) -> None:
+def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
+    monkeypatch.setitem(pages._ASSETS, "assets/vega.js", bytes)  # takes seconds to bundle
     said = " ".join(lcma("board", "--by", "shine", "--effects")[1].split())
     assert "Effect: shine of the words with L" in said
     assert "above 0: higher, which is better" in said
     assert "bits" not in said
-    options = ("--format", "html", "--measure", "shine", "--no-samples", "--out", "site")
-    assert lcma("export", *options)[0] == 0
+    options = ("--format", "html", "--measure", "shine", "--no-samples", "--no-database")
+    assert lcma("export", *options, "--out", "site")[0] == 0
     verdicts = (world / "site" / "verdicts.html").read_text(encoding="utf-8")
     assert "low gives higher shine than conventional" in verdicts
     assert "Judged by bits/dim alone: low costs no training time" in verdicts

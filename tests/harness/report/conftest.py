@@ -374,7 +374,7 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A database of more results than are read seed by seed, and its site: URL and folder.
 
-    Here that is more than 6,000, so that its 2,400 cells need no more than three seeds.
+    Here that is more than 3,000, so that its 1,200 cells need no more than three seeds.
     """
     from benchmarks import many_trials
     from benchmarks.places import Files
@@ -384,8 +384,8 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("large")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(many_trials, "SEEDS", 3)
-        patch.setattr(pages, "LARGE", 6000)
-        url, _ = many_trials.made(Files(folder), 7200)
+        patch.setattr(pages, "LARGE", 3000)
+        url, _ = many_trials.made(Files(folder), 3600)
         store = db.connect(url)
         write_site(store, find_place(url, folder / "runs", folder), folder / "site")
     store.close()

@@ -30,7 +30,7 @@ from matplotlib import colormaps
 from PIL import Image
 from pyarrow import parquet
 
-from benchmarks.many_trials import made
+from benchmarks import many_trials
 from benchmarks.places import Files
 from lcma import db
 from lcma.db import connect
@@ -624,7 +624,7 @@ def test_an_empty_database_has_pages_that_say_so(filler, tmp_path) -> None:
 def test_samples_stand_side_by_side_and_a_flow_without_weights_says_why(filler, tmp_path) -> None:
     filler.weights("channel", 0)
     filler.weights("random", 0).write_bytes(b"torn")
-    files = export(filler, tmp_path / "site", SiteOptions())
+    files = export(filler, tmp_path / "site", SiteOptions(database=False))
     text = files["samples.html"].decode()
     drawn = [link for link in Links(text).links if link.endswith("-samples.png")]
     assert len(drawn) == 1
@@ -649,7 +649,8 @@ def test_a_sweep_alone_leaves_the_others_out(filler, tmp_path) -> None:
     filler.results({"random": {0: 4.5}}, sweep="s1")
     filler.results({"channel": {7: 3.21}})
     everything = export(filler, tmp_path / "all")["index.html"].decode()
-    alone = export(filler, tmp_path / "one", SiteOptions(sweep_id="s1", samples=False))
+    options = SiteOptions(sweep_id="s1", samples=False, database=False)
+    alone = export(filler, tmp_path / "one", options)
     assert "3.2100" in everything
     assert "3.2100" not in alone["index.html"].decode()
     assert "sweep demo" in alone["about.html"].decode()
@@ -813,9 +814,11 @@ def test_a_database_of_many_cells_is_paginated(large_site) -> None:
 
 
 @pytest.mark.integration
-def test_a_list_that_is_long_has_pages(tmp_path) -> None:
-    """1,000 trials of one recipe, whose body says nothing; 8 budget curves, ten that failed."""
-    url, _ = made(Files(tmp_path), 1000)
+def test_a_list_that_is_long_has_pages(tmp_path, monkeypatch) -> None:
+    """200 trials of one recipe, whose body says nothing; 8 budget curves, some that failed."""
+    monkeypatch.setattr(many_trials, "SEEDS", 2)
+    monkeypatch.setattr("lcma.harness.report.site.pages.LISTED", 20)
+    url, _ = many_trials.made(Files(tmp_path), 200)
     store = connect(url)
     place = find_place(url, tmp_path, tmp_path)
     site = Site(store, place, SiteOptions(samples=False, database=False))
@@ -823,7 +826,7 @@ def test_a_list_that_is_long_has_pages(tmp_path) -> None:
     trials = [name for name in site.pages if re.fullmatch(r"trials(-\d+)?\.html", name)]
     assert (len(failed), len(trials)) == (1, 10)
     listed = [link for name in trials for link in Links(site.page(name).decode()).links]
-    assert len({link for link in listed if link.startswith("trials/")}) == 1000
+    assert len({link for link in listed if link.startswith("trials/")}) == 200
     curves = {name for name in site.pages if name.startswith("budgets/")}
     assert len(curves) == 8
     assert curves <= set(Links(site.page("budgets.html").decode()).links)
@@ -958,7 +961,7 @@ def test_how_far_each_rule_is_has_each_table_of_the_leaderboard_by_itself(filler
 def test_the_coverage_names_the_rule_of_a_plugin_as_the_leaderboard_does(filler, tmp_path) -> None:
     options = '{"rule":"sha256:e66e43f1396c"}'
     filler.finish(filler.plan("alternate", 0, sweep="s1", map_options=options), 4.0)
-    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    files = export(filler, tmp_path / "site")
     pages = {name: html.unescape(files[name].decode()) for name in ("coverage.html", "index.html")}
     assert ">alternate rule e66e43f1396c<" in pages["coverage.html"]
     assert not [name for name, text in pages.items() if "sha256:e66e" in text]
@@ -969,7 +972,7 @@ def test_rules_of_one_budget_are_named_once_and_have_no_page(filler, tmp_path) -
         filler.maps(0, budget)
         for rule in rules:
             filler.finish(filler.plan(rule, 0, budget=budget), 4.0)
-    files = export(filler, tmp_path / "site", SiteOptions(samples=False))
+    files = export(filler, tmp_path / "site")
     text = files["budgets.html"].decode()
     assert text.count('<section aria-labelledby="c') == 1
     assert "2 rules have results at one budget alone" in text
