@@ -375,16 +375,17 @@ def network_file_system(folder: Path) -> str | None:
         real = folder.resolve()
     except (OSError, RuntimeError):
         return None
+    above = {str(one): len(one.parts) for one in (real, *real.parents)}
     deepest, kind = -1, ""
     for line in lines:
         # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
         words = line.split(" ")
         if "-" not in words[5:-1]:
             continue
-        point = Path(words[4].encode("latin-1", "replace").decode("unicode_escape"))
+        point = words[4].encode("latin-1", "replace").decode("unicode_escape")
         # Of two at one place, the later one covers the other.
-        if (real == point or point in real.parents) and len(point.parts) >= deepest:
-            deepest, kind = len(point.parts), words[words.index("-", 5) + 1]
+        if (depth := above.get(point, -2)) >= deepest:
+            deepest, kind = depth, words[words.index("-", 5) + 1]
     base = kind.removeprefix("fuse.")
     return kind if base in NETWORK or (base != kind and base in NETWORK_FUSE) else None
 
