@@ -1,6 +1,6 @@
 """A planned sweep on each engine, and its verbs as they are typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
+from lcma.harness.report import budget_pictures, curve_pictures
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
@@ -52,6 +53,17 @@ def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed
     monkeypatch.setenv("LCMA_DB", planned.store.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lcma
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `pareto` and `curves` say without their pictures, which take longest."""
+
+    def unwritten(drawn: Sequence[object], _: object) -> list[Path]:
+        return [Path("none")] * len(drawn)
+
+    monkeypatch.setattr(budget_pictures, "draw_budget_curves", unwritten)
+    monkeypatch.setattr(curve_pictures, "draw_charts", unwritten)
 
 
 def train(place: Place) -> db.Store:

@@ -158,7 +158,7 @@ def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -
     assert longest["from_conventional"]["mean"] == pytest.approx(-0.5 * sign, abs=0.01)
 
 
-def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma) -> None:
+def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undrawn) -> None:
     (found,) = json.loads(lcma("pareto", "--factorization", "LL", "--by", "shine", "--json")[1])
     assert found["smallest"] is None
     said = " ".join(lcma("pareto", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
@@ -168,7 +168,7 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma) -> No
 
 
 @pytest.mark.integration
-def test_curves_end_in_a_measure(world, lcma) -> None:
+def test_curves_end_in_a_measure(world, lcma, undrawn) -> None:
     (found,) = json.loads(lcma("curves", "--by", "shine", "--json")[1])
     assert (found["measure"], found["unit"], found["direction"]) == ("shine", "levels", "higher")
     end = found["ends"]["high (HH), budget 1000"]
@@ -181,7 +181,7 @@ def test_curves_end_in_a_measure(world, lcma) -> None:
     assert "ends" not in json.loads(lcma("curves", "--json")[1])[0]
 
 
-def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma) -> None:
+def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma, undrawn) -> None:
     """As `kid` has that of its extractor; where several have it, that of the most trials."""
     (tmp_path / "shine.py").write_text(SHINE, encoding="utf-8")
     plugins.load_file(tmp_path / "shine.py")

@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from lcma import db
-from lcma.harness.report import curve_pictures
 from lcma.harness.results import curves
 from tests.harness.report import svg
 from tests.harness.report.conftest import COST, STEPS, Filler
@@ -189,14 +188,6 @@ def test_programs_get_the_numbers_that_are_drawn(world: str, lcma: Any) -> None:
         "png": 4.5,
         "gaussian": 7.9,
     }
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts are told and not drawn, which takes longest."""
-    monkeypatch.setattr(
-        curve_pictures, "draw_charts", lambda charts, _: [Path("none")] * len(charts)
-    )
 
 
 def test_what_is_drawn_can_be_chosen(here: None, lcma: Any, undrawn: None) -> None:

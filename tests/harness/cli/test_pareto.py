@@ -79,7 +79,9 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     )
 
 
-def test_seconds_of_two_kinds_of_device_are_not_compared(lcma: Any, in_tmp: Path) -> None:
+def test_seconds_of_two_kinds_of_device_are_not_compared(
+    lcma: Any, in_tmp: Path, undrawn: None
+) -> None:
     found = Filler(in_tmp)
     found.data()
     for seed, budget in product(range(2), (0, 10)):
@@ -133,7 +135,7 @@ def test_names_of_many_budgets_do_not_cover_one_another(
 
 
 @pytest.mark.slow_on("postgresql")
-def test_programs_get_every_number(world: str, lcma: Any) -> None:
+def test_programs_get_every_number(world: str, lcma: Any, undrawn: None) -> None:
     code, out, _ = lcma("pareto", "--json")
     assert code == 0
     found = {one["key"]["factorization"]: one for one in json.loads(out)}
@@ -264,7 +266,7 @@ def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) ->
 
 @pytest.mark.integration
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
-    known: str, lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+    known: str, lcma: Any, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.cli.pareto.MOST", 1)
     monkeypatch.setenv("LCMA_DB", known)
