@@ -327,6 +327,7 @@ def test_a_file_on_a_network_file_system_is_refused(
     folder = filled_path.parent / "a b"
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
+    (folder / "below").mkdir()
     inside, local = folder / filled_path.name, scratch / filled_path.name
     for copy in (inside, local):
         copy.write_bytes(filled_path.read_bytes())
@@ -334,7 +335,7 @@ def test_a_file_on_a_network_file_system_is_refused(
     table.write_text(MOUNTS.format(folder=escaped, kind=kind))
     before = listing(tmp_path)
     for opener in OPENERS.values():
-        for path in (inside, inside.with_name("new.db")):
+        for path in (inside, inside.with_name("new.db"), folder / "below" / "new.db"):
             refused(lambda: opener(str(path)), str(path), kind, "postgresql://")  # noqa: B023
     assert listing(tmp_path) == before
     for path in (filled_path, local):
