@@ -466,14 +466,12 @@ class RowChecks:
         """Return whether all values of a row are of the types of their columns."""
         if self.connection.dialect.name != "sqlite":
             return sa.true()
-        return sa.and_(*(sa.func.typeof(c).in_(_list_classes(c)) for c in table.columns))
+        return _is_typed(table)
 
     def _misplaced(self, table: sa.Table) -> Iterator[Finding]:
         self.progress(f"types of {table.name}", 0, None)
         keys, columns = _keys(table), list(table.columns)
-        kinds = [sa.func.typeof(column) for column in columns]
-        query = sa.select(*keys, *kinds).where(~self.is_typed(table)).order_by(*keys)
-        for row in self.all(query):
+        for row in self.all(_select_misplaced(table)):
             for column, kind in zip(columns, row[len(keys) :], strict=True):
                 classes = _list_classes(column)
                 if kind not in classes:
@@ -485,6 +483,23 @@ class RowChecks:
         keys = len(rule.table.primary_key.columns)
         for row in self.all(rule.query):
             yield Finding(rule.table.name, _name(row[:keys]), rule.problem.format(*row[keys:]))
+
+
+@cache  # to make these is most of the work of checking a small database
+def _is_typed(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        *(
+            sa.func.typeof(column).in_([sa.literal_column(f"'{c}'") for c in _list_classes(column)])
+            for column in table.columns
+        )
+    )
+
+
+@cache
+def _select_misplaced(table: sa.Table) -> sa.Select[Any]:
+    # The keys of rows in SQLite that have a value of another type, and the types of their values.
+    keys, kinds = _keys(table), [sa.func.typeof(column) for column in table.columns]
+    return sa.select(*keys, *kinds).where(~_is_typed(table)).order_by(*keys)
 
 
 def _list_classes(column: sa.Column[Any]) -> list[str]:
