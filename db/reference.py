@@ -105,12 +105,11 @@ def _rows(one: Relation) -> Iterator[dict[str, Any]]:
 
 def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:
     quote = connection.dialect.identifier_preparer.quote
+    compiler = connection.dialect.statement_compiler(connection.dialect, None)
 
     def literal(text: str) -> str:
-        quoted = sa.literal(text).compile(
-            dialect=connection.dialect, compile_kwargs={"literal_binds": True}
-        )
-        return str(quoted).replace("%%", "%")  # which stands so only beside parameters
+        quoted = compiler.render_literal_value(text, sa.String())
+        return quoted.replace("%%", "%")  # which stands so only beside parameters
 
     relation = quote(one.name)
     yield f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"
