@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from lcma.harness.cache import VARIABLE
 from lcma.harness.data import Prepared, load
 from lcma.harness.data.verified import verify_once
 from lcma.sweeps.errors import UserError
+from tests.processes import race
 
 
 @pytest.fixture
@@ -91,27 +90,11 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 
 
 @pytest.mark.integration
-def test_of_several_processes_at_once_one_hashes(mine: Prepared) -> None:
-    code = (
-        "import sys; from pathlib import Path; from lcma.harness.data import load, verified; "
-        "p = load('photos8', Path(sys.argv[1])); print('ready', flush=True); "
-        "sys.stdin.read(1); print(verified.verify_once(p))"
-    )
-    asked = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, str(mine.root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    for process in asked:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in asked:
-        assert process.stdin is not None
-        process.stdin.write("x")
-        process.stdin.flush()
-    said = sorted(process.communicate()[0].strip() for process in asked)
+def test_of_several_processes_at_once_one_hashes(mine: Prepared, tmp_path: Path) -> None:
+    def verify(index: int) -> None:
+        found = verify_once(load("photos8", mine.root))
+        (tmp_path / f"said {index}").write_text(str(found))
+
+    race(3, verify)
+    said = sorted((tmp_path / f"said {index}").read_text() for index in range(3))
     assert said == ["False", "False", "True"]
