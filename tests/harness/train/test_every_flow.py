@@ -270,7 +270,7 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
 
 @pytest.mark.parametrize(
     ("flow", "steps"),
-    [("realnvp", 50), *(pytest.param(flow, 300, marks=pytest.mark.slow) for flow in FLOWS)],
+    [("realnvp", 25), *(pytest.param(flow, 300, marks=pytest.mark.slow) for flow in FLOWS)],
 )
 def test_a_few_hundred_steps_beat_independent_gaussians(
     flow: str, steps: int, prepared: data.Prepared, tmp_path: Path
