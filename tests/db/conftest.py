@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, LiteralString
@@ -179,6 +180,11 @@ def index_table(trial_id: str, split: int, kept: NDArray[np.bool_], **other: Any
     return db.IndexTable(**(fields | other))
 
 
+@cache  # one knows its compiled queries
+def _engine(url: str) -> sa.Engine:
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
 @dataclass(frozen=True)
 class World:
     """A store that holds the plan, and short ways to work on it."""
@@ -193,12 +199,12 @@ class World:
 
     def damage(self, statement: str) -> None:
         """Change the database behind the store's back."""
-        with sa.create_engine(self.store.url, poolclass=sa.NullPool).begin() as connection:
+        with _engine(self.store.url).begin() as connection:
             assert connection.execute(sa.text(statement)).rowcount == 1
 
     def dump(self) -> dict[str, list[Any]]:
         """All rows of all tables, in the order of their keys."""
-        with sa.create_engine(self.store.url, poolclass=sa.NullPool).connect() as connection:
+        with _engine(self.store.url).connect() as connection:
             return {
                 t.name: list(connection.execute(sa.select(t).order_by(*t.primary_key)))
                 for t in metadata.sorted_tables
