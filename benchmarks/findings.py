@@ -94,7 +94,13 @@ WIDTH = 100
 Words = Mapping[str, list[str]]
 
 
-def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
+Known = dict[str, Any]
+"""What was read, by what was asked for: most of the pages' numbers are of few boards."""
+
+
+def make_page(
+    text: str, folder: Path, store: Store, draw: bool = True, known: Known | None = None
+) -> str:
     """Return a page with all that is made from a database made anew; draw its pictures.
 
     Args:
@@ -102,12 +108,12 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
         folder: Where it lies, to which the paths of pictures are relative.
         store: The database.
         draw: Draw pictures too.
+        known: What other pages have read from the same database; what this one reads is added.
 
     Raises:
         UserError: A comment asks for what there is not, or for several things.
     """
-
-    boards: dict[str, Board] = {}  # most of a page's numbers are of few of them
+    known = {} if known is None else known
 
     def replace(found: re.Match[str]) -> str:
         kind, rest = found["kind"], found["rest"].strip()
@@ -119,7 +125,7 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
                 if draw:
                     _draw(rest, store, folder / image["path"])
                 return found[0]
-            made = _make(kind, rest, store, boards)
+            made = _make(kind, rest, store, known)
         except UserError as error:
             raise UserError(f"<!-- {kind} {rest} -->: {error}") from None
         before = found[0][: found.start("text") - found.start()]
@@ -128,7 +134,7 @@ def make_page(text: str, folder: Path, store: Store, draw: bool = True) -> str:
     return MADE.sub(replace, text)
 
 
-def _make(kind: str, rest: str, store: Store, boards: dict[str, Board]) -> str:
+def _make(kind: str, rest: str, store: Store, known: Known) -> str:
     if kind == "sql":
         found = run_query(store.database, rest, limit=MOST_ROWS, timeout=30.0)
         if len(found.rows) == len(found.columns) == 1:
@@ -138,14 +144,14 @@ def _make(kind: str, rest: str, store: Store, boards: dict[str, Board]) -> str:
     if kind == "budgets":
         return f"\n\n{budgets_as_markdown(_read_budgets(words, store))}\n"
     if kind == "board":
-        board = _read_board(words, store, boards)
+        board = _read_board(words, store, known)
         return f"\n\n{board_as_markdown(board)}\n"
     if kind in OF_VERDICTS:
-        return f"\n\n{OF_VERDICTS[kind](_read_verdicts(words, store))}\n"
+        return f"\n\n{OF_VERDICTS[kind](_read_verdicts(words, store, known))}\n"
     places = int(_one(words, "places", "3"))
     if kind == "difference":
         against = _one(words, "from")
-        row = _row(_read_board(words, store, boards, against=against), words)
+        row = _row(_read_board(words, store, known, against=against), words)
         if row.difference is None:
             raise UserError("the two have no seed in common")
         half, mean = (
@@ -153,18 +159,21 @@ def _make(kind: str, rest: str, store: Store, boards: dict[str, Board]) -> str:
             format_number(row.difference.mean, places, sign=True),
         )
         return mean if half is None else f"{mean} ± {format_number(half, places)}"
-    row = _row(_read_board(words, store, boards), words)
+    row = _row(_read_board(words, store, known), words)
     value = getattr(row, kind)
     if value is None:
         raise UserError("there is no such number of one seed alone")
     return format_number(value, places) if isinstance(value, float) else str(value)
 
 
-def _read_board(words: Words, store: Store, boards: dict[str, Board], **options: str) -> Board:
-    chosen = _options(words) | _where(words) | options
-    if (key := repr(chosen)) not in boards:
-        boards[key] = read_board(store, **chosen)
-    return boards[key]
+def _read_board(words: Words, store: Store, known: Known, **options: str) -> Board:
+    return _read(read_board, store, known, _options(words) | _where(words) | options)
+
+
+def _read(read: Callable[..., Any], store: Store, known: Known, chosen: dict[str, Any]) -> Any:
+    if (key := f"{read.__name__} {chosen!r}") not in known:
+        known[key] = read(store, **chosen)
+    return known[key]
 
 
 OF_VERDICTS: Mapping[str, Callable[[Verdicts], str]] = {
@@ -174,8 +183,8 @@ OF_VERDICTS: Mapping[str, Callable[[Verdicts], str]] = {
 }
 
 
-def _read_verdicts(words: Words, store: Store) -> Verdicts:
-    found = read_verdicts(store, **_options(words), **_where(words))
+def _read_verdicts(words: Words, store: Store, known: Known) -> Verdicts:
+    found: Verdicts = _read(read_verdicts, store, known, _options(words) | _where(words))
     if "claim" not in words:
         return found
     key = _one(words, "claim")
@@ -351,12 +360,11 @@ def _is_near(one: str, other: str) -> bool:
 
 def find_differences(root: Path, store: Store, *, exact: bool) -> list[str]:
     """Return the pages whose numbers are not those of a database."""
-    found = []
+    found, known = [], Known()
     for name in PAGES:
         page = (root / name).read_text()
-        if not is_alike(
-            page, make_page(page, (root / name).parent, store, draw=False), exact=exact
-        ):
+        made = make_page(page, (root / name).parent, store, draw=False, known=known)
+        if not is_alike(page, made, exact=exact):
             found.append(name)
     return found
 
@@ -379,9 +387,10 @@ def main(arguments: list[str] | None = None) -> int:
             for name in found:
                 print_line(f"{name} has other numbers than the reference: run `make findings`")
             return int(bool(found))
+        known = Known()
         for name in PAGES:
             path = ROOT / name
-            path.write_text(make_page(path.read_text(), path.parent, store))
+            path.write_text(make_page(path.read_text(), path.parent, store, known=known))
             print_line(f"made {name}")
     except UserError as error:
         print_error(error)
