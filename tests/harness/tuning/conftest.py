@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,9 @@ class Tuning:
     place: Place
     target: StudyTarget
 
-    @property
+    @cached_property
     def store(self) -> db.Store:
+        """To look at what is there; a tuner has a store of its own."""
         return db.connect(self.place.db)
 
     @property
@@ -77,7 +79,8 @@ class Tuning:
         settings = TunerSettings(
             new_owner(), resources, lease_seconds=LEASE, limits=limits or Limits()
         )
-        return open_tuner(self.target, self.place, self.store, settings, lambda line: None)
+        store = db.connect(self.place.db)
+        return open_tuner(self.target, self.place, store, settings, lambda line: None)
 
     def elsewhere(self) -> "Tuning":
         """The same study at a new place beside this one."""
