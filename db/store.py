@@ -322,7 +322,10 @@ class Store:
         return environment.id
 
     def sweeps(self) -> list[Sweep]:
-        """Return all sweeps, that which was launched last at the end."""
+        """Return all sweeps, that which was launched last at the end.
+
+        A launch that finds nothing left to run is not stored, and does not count.
+        """
         launched = sa.select(sa.func.max(launches.c.started)).filter_by(sweep_id=sweeps.c.id)
         last = sa.func.coalesce(launched.scalar_subquery(), sweeps.c.created)
         with self._reader.connect() as connection:
