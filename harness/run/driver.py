@@ -528,7 +528,7 @@ class Launch:
         slots = self._count_free_slots(like)
         ahead = slots <= 0 and self.executor.grows
         if ahead:  # stacks that nobody can join any more
-            slots = WINDOW - self._count_waiting_stacks(state)
+            slots = max(0, WINDOW - self._count_waiting_stacks(state))
         slots = slots if places is None else min(slots, places)
         ready = (
             self._memory_retries.work(node.work.job_id)

@@ -345,3 +345,22 @@ def test_so_many_full_stacks_wait_for_machines(
     run(*trials(60), executor)
     assert executor.sizes == [12] * 5
     assert max(executor.crowds) == launches.WINDOW
+
+
+def test_more_slots_than_stacks_may_wait_are_filled_and_no_more(
+    trials: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any of them has begun."""
+
+    class Growing(Slots):
+        grows, looks = True, 0
+
+        def wait(self, seconds: float) -> list[Finished]:
+            self.looks += 1
+            return [] if self.looks < 4 else super().wait(seconds)
+
+    monkeypatch.setattr(launches, "WINDOW", 3)
+    executor = Growing(5)
+    run(*trials(84), executor)
+    assert executor.crowds == [1, 2, 3, 4, 5] * 2
+    assert sum(executor.sizes) == 84
