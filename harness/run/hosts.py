@@ -7,7 +7,6 @@ that is set aside is asked again after its pause, which doubles each time until 
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from lcma.db import Store
@@ -41,7 +40,7 @@ class Hosts:
         self._preflight, self._owner, self._sweep_id = preflight, owner, sweep_id
         self._last_check = -math.inf
         self._answers: list[Answer] = []
-        self._times: Counter[str] = Counter()
+        self._pauses: dict[str, float] = {}  # the next of each that was set aside
         self._aside: set[str] = set()
         self._unstored: dict[str, tuple[str, bool, float]] = {}
         for host, problem in preflight.problems.items():
@@ -78,9 +77,9 @@ class Hosts:
         """Give a host no more trials for a while; ``own`` if only this launch's fail there."""
         if host in self._aside:  # of a task that was on its way there
             return
-        self._times[host] += 1
         self._aside.add(host)
-        seconds = min(math.ldexp(SHORTEST, self._times[host] - 1), LONGEST)
+        seconds = min(self._pauses.get(host, SHORTEST), LONGEST)
+        self._pauses[host] = 2 * seconds
         self._unstored[host] = why, own, seconds
         self._executor.set_aside(self._aside)
         self._last_check = -math.inf  # so that it is stored at once
@@ -89,7 +88,7 @@ class Hosts:
 
     def welcome(self, host: str) -> None:
         """Note that a trial has ended on a host, so that its next pause is the shortest again."""
-        self._times.pop(host, None)
+        self._pauses.pop(host, None)
 
     def _read_answers(self) -> None:
         self._answers += self._executor.poll_answers()

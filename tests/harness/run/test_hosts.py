@@ -173,6 +173,21 @@ def test_pauses_double_up_to_ten_minutes_until_a_trial_ends_there(
     assert told.notes[1] == f"host {BAD} is asked again whether it can run trials"
 
 
+def test_a_host_that_fails_for_weeks_is_set_aside_as_long_each_time(
+    trial: tuple[db.Store, Any], at_once: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosts_module, "SHORTEST", 2.0**1000)
+    store, node = trial
+    told = Told()
+    hosts = make_hosts(store, TwoHosts(fail_task), told, node.work.place)
+    for _ in range(30):
+        hosts.set_aside(BAD, "no lcma")
+        hosts.refresh()
+        assert store.take_host_back(BAD, by="me") == 1
+        hosts.refresh()
+    assert told.notes[::2] == [f"host {BAD} gets no trials for 600 seconds: no lcma"] * 30
+
+
 def test_a_launch_keeps_from_hosts_that_failed_others_unless_it_is_their_own_matter(
     trial: tuple[db.Store, Any], at_once: None
 ) -> None:
