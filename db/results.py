@@ -1,6 +1,5 @@
 """Results of trials and their measures as rows, and which of several results is current."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -12,18 +11,18 @@ from lcma.db.errors import Conflict
 from lcma.db.filters import chunks
 from lcma.db.index_tables import delete_overlaps
 from lcma.db.inserts import insert
-from lcma.db.records import Job, Measure, Result, content_hash
+from lcma.db.records import GREATEST, Job, Measure, Result, content_hash
 from lcma.db.schema import (
     attempts,
     events,
     jobs,
+    measure_kinds,
     measures,
     protocols,
     results,
     supersedes,
 )
 from lcma.sweeps.input_files import UNSTORABLE
-from lcma.sweeps.measures import find_measure
 
 NUMBERS = ("value", "standard_error", "images", "clusters")
 """The columns of `measures` that say what came out."""
@@ -37,6 +36,7 @@ _ADD_PROTOCOL = Statement(
     lambda dialect: insert(dialect, protocols).on_conflict_do_nothing(),
     columns=tuple(protocols.c.keys()),
 )
+_DIRECTIONS = Statement(lambda _: sa.select(measure_kinds.c.name, measure_kinds.c.direction))
 _UID = Statement(lambda _: sa.select(attempts.c.uid).where(attempts.c.id == sa.bindparam("id")))
 
 
@@ -48,8 +48,7 @@ def hash_result(trial_id: str, data_digest: str, attempt_uid: str) -> str:
 def hash_measure(row: Mapping[str, Any]) -> str:
     """Return the digest of a row of `measures`."""
     numbers = (row[name] for name in CONTENT)
-    # A database gives 10.0 for a 10.
-    content = [float(one) if isinstance(one, int) else one for one in numbers]
+    content = [_as_kept(one) if isinstance(one, int | float) else one for one in numbers]
     return content_hash("measure", content)[:16]
 
 
@@ -63,9 +62,14 @@ def hash_verification(row: Mapping[str, Any], *, named: bool = False) -> str:
     # Who verified is no part of it, since a published row does not say so and is the same row.
     left_out = {"id"} if named else {"id", "verified_by"}
     content = {name: value for name, value in row.items() if name not in left_out}
-    # A database gives 10.0 for a 10.
-    content |= {name: float(row[name]) for name in ("largest_difference", "tolerance", "time")}
+    numbers = ("largest_difference", "tolerance", "time")
+    content |= {name: _as_kept(row[name]) for name in numbers}
     return content_hash("verification", content)
+
+
+def _as_kept(number: float) -> float:
+    # A database gives 10.0 for a 10, and SQLite 0.0 for a -0.0.
+    return float(number) + 0.0
 
 
 def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
@@ -80,8 +84,8 @@ def find_artifact_damage(row: Mapping[str, Any]) -> str | None:
 
 def find_measure_damage(row: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the numbers of a row of `measures`, None for nothing."""
-    if not math.isfinite(row["value"] + (row["standard_error"] or 0.0)):
-        return f"{row['name']} is no finite number"
+    if not abs(row["value"]) + abs(row["standard_error"] or 0.0) <= 2 * GREATEST:
+        return f"{row['name']} is no finite number, or beyond {GREATEST:g}"
     if hash_measure(row) != row["digest"]:
         return f"the numbers of {row['name']} do not match their digest"
     return None
@@ -129,7 +133,9 @@ def insert_measures(
     protocol["id"] = hash_protocol(protocol)
     _ADD_PROTOCOL.run(connection, protocol)
     trial = TrialCells(connection, result.trial_id)
-    ranked = [one.name for one in result.measures if find_measure(one.name).direction]
+    # Of a plug-in that this process need not have: it may deliver what another has left.
+    directions = dict(_DIRECTIONS.all(connection, {}))
+    ranked = [one.name for one in result.measures if directions[one.name]]
     shared = {"data_digest": result.data_digest, "protocol": result.protocol}
     shared |= {"precision": result.precision}
     held = trial.hold((shared | {"measure": name} for name in ranked), left)

@@ -11,6 +11,7 @@ from lcma.db.records.content import (
     row_of,
 )
 from lcma.db.records.evidence import (
+    GREATEST,
     Artifact,
     ContributionMap,
     Cost,
@@ -77,6 +78,7 @@ from lcma.db.records.work import (
 __all__ = [
     "EVENTS",
     "FAILURES",
+    "GREATEST",
     "KINDS",
     "MOVES",
     "OUTCOMES",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+GREATEST = 1e150
+"""Of the values of measures: the sum of their squares is a number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -69,7 +72,7 @@ class Measure:
         clusters: The clusters behind the standard error; None for none.
 
     Raises:
-        ValueError: A number is not finite: such a run is `diverged`.
+        ValueError: A number is not finite, or beyond `GREATEST`: such a run is `diverged`.
     """
 
     name: str
@@ -80,8 +83,10 @@ class Measure:
 
     def __post_init__(self) -> None:
         for value in (self.value, self.standard_error):
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"{self.name} is {value}: a measure must be finite")
+            if value is not None and not abs(value) <= GREATEST:
+                raise ValueError(
+                    f"{self.name} is {value}: a measure must be finite, at most {GREATEST:g}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

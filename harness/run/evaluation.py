@@ -241,13 +241,14 @@ def take_plugin_measures(
                 numbers = float(value), None if error is None else float(error)
                 if not all(map(math.isfinite, filter(None, numbers))):
                     raise ValueError(f"it returned {found!r}, which is not finite")
+                taken = db.Measure(name, *numbers, len(images))
             # Of a person's code: it may raise any, and exit.
             except KeyboardInterrupt:
                 raise
             except BaseException as failure:  # noqa: BLE001
                 on_failure(name, describe_failure(failure))
             else:
-                yield db.Measure(name, *numbers, len(images))
+                yield taken
 
 
 class MeanSoFar:

@@ -208,6 +208,24 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert filled.dump() == before
 
 
+def test_a_zero_below_zero_is_a_zero(world: Any) -> None:
+    """SQLite keeps no sign of a zero, and digests cover what is kept."""
+    world.finish_trial(0, bits_per_dim=-0.0)
+    (result_id,) = world.store.results()["result_id"]
+    by = {"environment_id": world.store.attempts()["environment_id"][0], "verified_by": "ann"}
+    zero = db.Verification(
+        result_id=result_id,
+        equal=True,
+        largest_difference=-0.0,
+        tolerance=-0.0,
+        device="cpu",
+        threads=1,
+        **by,
+    )
+    world.store.add_verification(zero, now=3000)
+    assert findings(world.store.url) == []
+
+
 @pytest.mark.slow_on("postgresql")
 def test_every_fault_is_found_and_named(new_url: Callable[[str], str]) -> None:
     values = {

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from lcma import db
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.integrity import check_integrity
+from lcma.sweeps import measures
 from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
 from tests.db.measuring import change, left_by, make_result
 from tests.db.test_races import claim_now
@@ -216,3 +217,22 @@ def test_what_is_shared_sets_cells_apart(name: str) -> None:
     assert encode_cell(other, other)["id"] != base["id"]
     for same in ({"seed": 5}, {"profile": "custom"}):
         assert encode_cell(own | same, own)["id"] == base["id"]
+
+
+def test_a_measure_of_a_plugin_is_stored_and_ranked_where_the_plugin_is_not_loaded(
+    world: World,
+) -> None:
+    """As by a worker of another sweep, which delivers what a dead one left."""
+    own = measures.PluginMeasure("odd", "levels", "higher", "nothing", lambda *_: 1.0)
+    measures.add(own)
+    try:
+        world.store.register(db.Registration())
+    finally:
+        measures.remove(own)
+    claim, of = world.win(world.trials[0]), world.job(world.trials[0]).trial_id
+    assert of is not None
+    found = result(of)
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("odd", 2.0)))
+    assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    assert {cell["measure"] for cell in cells(world.store.url)} == {*MEASURES, "odd"}
+    assert check_integrity(db.locate(world.store.url)).findings == ()

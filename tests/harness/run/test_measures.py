@@ -74,6 +74,11 @@ def fatal(flow, images, seed):
 @lcma.measure("unsure", unit="levels", direction="lower", meaning="nothing")
 def unsure(flow, images, seed):
     return 1.0, float("inf")
+
+
+@lcma.measure("huge", unit="levels", direction="lower", meaning="nothing")
+def huge(flow, images, seed):
+    return 10.0 ** 200
 """
 PICKY = """
 import lcma
@@ -95,6 +100,7 @@ MISSING = {
     "many": "Error: ",
     "fatal": "BaseException: worse",
     "unsure": "ValueError: it returned (1.0, inf), which is not finite",
+    "huge": " is 1e+200: a measure must be finite, at most 1e+150",
 }
 HIGHER = BRIGHT.replace('"lower"', '"higher"')
 
