@@ -181,7 +181,8 @@ def user_name() -> str:
     user = ""
     with suppress(KeyError, OSError):  # as in containers
         user = f"{getpass.getuser()}@"
-    return f"{user}{socket.gethostname()}"
+    # No database takes the bytes of a name that is no text.
+    return f"{user}{socket.gethostname()}".encode(errors="backslashreplace").decode()
 
 
 def _one_line(text: object) -> str:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lcma.harness.terminal import Console, describing_work
+from lcma.harness.terminal import Console, describing_work, user_name
 
 
 def test_what_is_done_is_said_off_a_terminal_once_it_takes_long(
@@ -40,3 +40,8 @@ def test_what_is_done_now_is_said_at_first_and_again_though_nothing_new_is_done(
     said = out.getvalue()
     time.sleep(0.3)
     assert out.getvalue() == said
+
+
+def test_a_name_that_is_no_text_can_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "b\udcff")
+    assert user_name().startswith("b\\udcff@")
