@@ -205,7 +205,8 @@ def _require_words(**given: object) -> None:
 def load_file(path: Path, expected: str | None = None) -> Plugin:
     """Run a plug-in file and register what it declares; once for each content.
 
-    An edited file takes the place of what it registered before. Raises UserError, with nothing
+    An edited file takes the place of what it registered before, and so does a copy of it; what
+    files registered that are gone is forgotten. Raises UserError, with nothing
     registered, for a file that cannot be read, raises, or declares nothing or a name that is
     taken; and, before it is run, for one whose version is not the ``expected``.
     """
@@ -218,13 +219,9 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
             f"{expected.removeprefix('sha256:')[:12]}): launch the sweep again"
         )
     key = str(path)
-    loaded = _LOADED.get(key)
-    if loaded is not None and loaded.version == version:
-        return loaded
-    same = next((p for p in _LOADED.values() if p.version == version), None)
-    if same is not None:
-        _LOADED[key] = replace(same, name=key, path=key)
-        return _LOADED[key]
+    before = _LOADED.get(key)
+    if before is not None and before.version == version:
+        return before
     module = ModuleType(_PACKAGE + digest[:16])
     module.__file__ = key
 
@@ -238,7 +235,11 @@ def load_file(path: Path, expected: str | None = None) -> Plugin:
             del sys.modules[module.__name__]
             raise
 
-    return _admit(key, Plugin(key, version, key), _declared_by(key, run))
+    declared = _declared_by(key, run)
+    for one in loaded():  # other processes read the file that is named
+        if one.version == version or (one.path is not None and not Path(one.path).exists()):
+            _drop(one.name)
+    return _admit(key, Plugin(key, version, key), declared)
 
 
 def load_installed() -> tuple[Plugin, ...]:

@@ -215,6 +215,29 @@ def test_an_edit_that_is_wrong_leaves_what_was_loaded(tmp_path: Path) -> None:
     assert set(factorizations.RULES) == {"columns"}
 
 
+def test_the_file_that_was_named_last_counts_among_copies(tmp_path: Path) -> None:
+    first, copy = (written(tmp_path, rule(), name) for name in ("a.py", "b.py"))
+    plugins.load_file(first)
+    found = plugins.load_file(copy)
+    assert plugins.loaded() == (found,)
+    assert (found.path, factorizations.RULES["columns"].plugin) == (str(copy), str(copy))
+    written(tmp_path, rule() + "# edited\n", "b.py")
+    found = plugins.load_file(copy)
+    assert plugins.loaded() == (found,)
+    assert factorizations.RULES["columns"].version == found.version
+    with pytest.raises(UserError, match=r"a.py: .*'columns' is registered by .*b.py too"):
+        plugins.load_file(first)
+
+
+def test_a_file_that_is_gone_registers_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, rule(), "a.py")
+    plugins.load_file(path)
+    path.unlink()
+    found = plugins.load_file(written(tmp_path, rule() + "# other\n", "b.py"))
+    assert plugins.loaded() == (found,)
+    assert factorizations.RULES["columns"].version == found.version
+
+
 def test_a_missing_file_and_a_name_of_two_files(tmp_path: Path) -> None:
     said = r"cannot read the plug-in .*none.py: No such file.*; check `plugins`, or LCMA_PLUGINS"
     with pytest.raises(UserError, match=said):
