@@ -35,6 +35,7 @@ from lcma.harness.train.evaluate import (
     Seen,
     SeriesBias,
     evaluate,
+    evaluation_mode,
     sample_bound,
     series_bias,
 )
@@ -221,34 +222,36 @@ def take_plugin_measures(
 
     Args:
         measures: What is taken.
-        flow: The flow, which is left in the mode of evaluation.
+        flow: The flow, measured as it is evaluated; afterwards it is what it was.
         prepared: The set that it was trained on.
         seed: The trial's seed.
         device: The flow's device.
         on_failure: Called with the name of one that raised or returned no finite number, which is
             left out, and why.
     """
-    flow.eval()
+    if not measures:
+        return
     parts: tuple[data.PartName, data.PartName] = ("test", "holdout")
-    for index, part in enumerate(parts if measures else ()):
-        images = torch.from_numpy(np.array(prepared.part(part).images)).to(device)
-        for measure in measures:
-            name = measure.kinds[index].name
-            try:
-                with torch.no_grad():
-                    found = measure.compute(flow, images.clone(), seed)
-                value, error = found if isinstance(found, tuple) else (found, None)
-                numbers = float(value), None if error is None else float(error)
-                if not all(map(math.isfinite, filter(None, numbers))):
-                    raise ValueError(f"it returned {found!r}, which is not finite")
-                taken = db.Measure(name, *numbers, len(images))
-            # Of a person's code: it may raise any, and exit.
-            except KeyboardInterrupt:
-                raise
-            except BaseException as failure:  # noqa: BLE001
-                on_failure(name, describe_failure(failure))
-            else:
-                yield taken
+    with evaluation_mode(flow):
+        for index, part in enumerate(parts):
+            images = torch.from_numpy(np.array(prepared.part(part).images)).to(device)
+            for measure in measures:
+                name = measure.kinds[index].name
+                try:
+                    with torch.no_grad():
+                        found = measure.compute(flow, images.clone(), seed)
+                    value, error = found if isinstance(found, tuple) else (found, None)
+                    numbers = float(value), None if error is None else float(error)
+                    if not all(map(math.isfinite, filter(None, numbers))):
+                        raise ValueError(f"it returned {found!r}, which is not finite")
+                    taken = db.Measure(name, *numbers, len(images))
+                # Of a person's code: it may raise any, and exit.
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as failure:  # noqa: BLE001
+                    on_failure(name, describe_failure(failure))
+                else:
+                    yield taken
 
 
 class MeanSoFar:

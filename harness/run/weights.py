@@ -47,11 +47,16 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
             "`flow_trials`"
         )
     kept = [one for one in known if one.weights]
-    return load_trained(store, place, (kept or known)[0])
+    flow, recipe = load_trained(store, place, (kept or known)[0])
+    flow.before_evaluation()
+    return flow, recipe
 
 
 def load_trained(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recipe]:
-    """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`."""
+    """Load the flow and recipe of a trial on one exact content of its data set, as `load_flow`.
+
+    The flow has the state of its last training step: to be used in `evaluation_mode`.
+    """
     content, where = _read_artifact(store, place, one, "weights")
     recipe = load_recipe(store, one)
     # Any split will do: the trained table is a buffer of the split, kept with the weights.

@@ -45,7 +45,9 @@ def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:
         for layer in flow.layers
     ]
     channels, height, width = flow.shape
-    return Flow(layers, flow.prior, (channels, height, width))
+    made = Flow(layers, flow.prior, (channels, height, width))
+    made.training = flow.training  # as its parts are
+    return made
 
 
 def residual_blocks(flow: Flow) -> list[ResidualBlock]:

@@ -13,26 +13,29 @@ import pytest
 import sqlalchemy as sa
 import torch
 from safetensors.torch import load, save
+from torch import Tensor
 
 from lcma import db
 from lcma.db.results import BOUND, bound_extent
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.run.evaluation import make_result, measure_flow
+from lcma.harness.run.evaluation import make_result, measure_flow, take_plugin_measures
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate, require_weights_and_images
 from lcma.harness.run.sample_quality import measure_path, measure_swd
-from lcma.harness.run.weights import load_trained
+from lcma.harness.run.weights import load_flow, load_trained
 from lcma.harness.run.worker import run_work
 from lcma.harness.seeds import derive_seed
+from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.wasserstein import Distance
+from lcma.models import Flow
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import SHIPPED, TIMES
+from lcma.sweeps.measures import SHIPPED, TIMES, PluginMeasure
 from tests.db.measuring import left_by
 from tests.harness.conftest import few_photos
 
@@ -219,6 +222,28 @@ def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: st
     assert with_bound.value("bound_draws") == 2
     assert without(with_bound, *BOUND) == plain
     assert len(here.store.sql("SELECT * FROM results")) == 1
+
+
+@pytest.mark.integration
+def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
+    """Power iteration of residual flows included."""
+    here = trained("iresnet")
+    prepared = data.load("photos8", here.place.data)
+
+    def compute(flow: Flow, images: Tensor, seed: int) -> float:
+        found = flow(images, torch.Generator().manual_seed(seed)).log_prob
+        return float(found.detach().double().mean())
+
+    kept, _ = load_trained(here.store, here.place, here.one)
+    images = torch.from_numpy(np.array(prepared.part("test").images))
+    with evaluation_mode(kept):
+        expected = compute(kept, images, 3)
+    found, _ = load_flow(here.store, here.place, here.one.trial_id)
+    assert compute(found, images, 3) == expected
+    own = PluginMeasure("likelihood", "nats", "higher", "of images", compute)
+    cpu = torch.device("cpu")
+    taken = take_plugin_measures([own], kept, prepared, seed=3, device=cpu, on_failure=pytest.fail)
+    assert next(taken).value == expected
 
 
 def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> None:
