@@ -31,7 +31,7 @@ class OnlineTables:
 
     def __init__(self, flow: Flow, options: OnlineOptions, steps: int) -> None:
         self.options = options
-        self._last = math.floor((1 - options.freeze) * steps)
+        self._last = _whole((1 - options.freeze) * steps)
         self._splits = [layer for layer in flow.layers if isinstance(layer, Split)]
         self._sums = [
             torch.zeros(one.input_shape, dtype=torch.float64, device=one.index.device)
@@ -160,9 +160,14 @@ def improve_windows(
     np.put_along_axis(best, ranks(values)[..., :2].reshape(-1, 2), True, axis=1)
     gain = (inside * best).sum(1) - (inside * stays).sum(1)
     differ = np.flatnonzero((best != stays).any(1))
-    most = max(1, math.floor(share * len(stays)))
+    most = max(1, _whole(share * len(stays)))
     chosen = differ[np.argsort(-gain[differ], kind="stable")[:most]]
     found = stays.copy()
     found[chosen] = best[chosen]
     grid = found.reshape(c, h // 2, w // 2, 2, 2).transpose(0, 1, 3, 2, 4)
     return grid.reshape(c, h, w), len(chosen)
+
+
+def _whole(number: float) -> int:
+    # 0.1 * 1000 as (1 - 0.9) * 1000 is 99.99999999999997.
+    return math.floor(round(number, 6))

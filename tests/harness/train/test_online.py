@@ -212,6 +212,17 @@ def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(seen[3], seen[-1], strict=True))
 
 
+def test_a_share_of_steps_or_windows_is_a_whole_number_where_it_should_be(tmp_path: Path) -> None:
+    """(1 - 0.9) * 100 is 9.999999999999998, and 0.29 * 100 is 28.999999999999996."""
+    made, seen = trainer(recipe(steps=100, freeze=0.9)), list[tuple[str, int]]()
+    note = Hooks(metric=lambda name, step, _: seen.append((name, step)))
+    made.run(11, CheckpointFolder(tmp_path), note)
+    assert ("changed_windows_1", 10) in seen
+    kept = np.tile(np.array([[True, True], [False, False]]), (1, 10, 10))
+    values = np.where(kept, 0.0, 1.0)
+    assert improve_windows(kept, values, 0.29)[1] == 29
+
+
 def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> None:
     made = trainer(recipe())
     tables = made.online
