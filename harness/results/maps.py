@@ -43,7 +43,8 @@ LISTED = 12
 """Most sets that an error lists."""
 
 _ID = re.compile(
-    r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?(?::(?P<score>[^@:/]+))?(?:/(?P<data>[^@:/]+))?"
+    r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?"
+    r"(?::(?P<score>[^@:/]+(?:/(?:sorted|uniform))?))?(?:/(?P<data>[^@:/]+))?"
 )
 
 WORDS = {"L": "low", "H": "high"}

@@ -82,6 +82,14 @@ def test_a_set_is_found_by_any_start_that_no_other_has(several, asked, found):
     assert find_map_set(several, asked).id == found
 
 
+def test_a_score_of_convolutions_can_be_named_in_short(filler):
+    filler.maps(0, 100, scores=("cumulative", "cumulative/sorted"))
+    known = list_map_sets(filler.store)
+    assert find_map_set(known, "p@100:cumulative/sorted").key.score == "cumulative/sorted"
+    assert find_map_set(known, "p:cumulative/sorted/d").key.score == "cumulative/sorted"
+    assert find_map_set(known, "p/d").key.score == "cumulative"
+
+
 @pytest.mark.parametrize(
     "asked", ["", "x", "p0@10", "p0@100:tot", "p0@100/e", "p0@", "@1e3", "/:@"]
 )
