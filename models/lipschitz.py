@@ -24,7 +24,8 @@ class PowerIteration:
     ``iterations`` at most; with ``tolerance`` 0 it makes exactly ``iterations``.
 
     Sigma grows towards the norm from below; where the largest singular values are close to each
-    other it stops short of it by more than the tolerance.
+    other, or ``v`` is a singular vector of another one, it stops short of it by more than the
+    tolerance.
     """
 
     iterations: int
