@@ -106,7 +106,7 @@ def compute_table_statistics(
     of the data, each (C, H, W).
     """
     agreements: list[float | None] = [None] * len(split_tables)
-    if halves:
+    if halves and np.isfinite(halves).all():  # a half may have no image
         first, second = (
             make_kept_masks(
                 make_tables(name, shape, len(split_tables), maps=half, order=order), shape

@@ -390,13 +390,12 @@ class MapReader:
 
     def _word(self, letter: str, one: MapSet) -> list[WordTable]:
         maps, kept = self.maps(one), self.kept(one, letter)
-        halves = [(m.halves[0], m.halves[1]) for m in maps if np.isfinite(m.halves).all()]
         statistics = compute_table_statistics(
             letter * len(maps),
             make_word_tables(letter, maps),
             image_shape(maps),
             maps=[m.values for m in maps],
-            halves=halves if len(halves) == len(maps) else (),
+            halves=[(m.halves[0], m.halves[1]) for m in maps],
         )
         seeds = self._others(letter, one, self.other_seeds(one))
         budgets = self._others(letter, one, self.other_budgets(one))
