@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from lcma.harness.cli import main as cli
+from lcma.harness.data.digits import _PARTS
 from lcma.harness.run.spool import VARIABLE
 from lcma.harness.selftest import campaign, sweep
 from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
+from tests.harness.selftest.copies import CopiedLaunch
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("selftest")]
 
@@ -57,27 +59,33 @@ def states(found: dict[str, Any]) -> set[str]:
 def test_a_few_kills_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of fewer jobs, in stacks, whose leases are over sooner."""
+    """Of fewer jobs, none in a stack, of fewer images, with leases that are over sooner."""
     shorter = {
         "self, variance-low, low": "low",
         "[20, 50]": "[10, 20]",
-        "60, ema": "30, ema",
-        "{optimization: {stacked: false}}, ": "",
+        "60, ema": "40, ema",
+        ", {optimization: {stacked: true}}": "",
     }
     spec = sweep.SPEC
     for long, short in shorter.items():
         assert long in spec
         spec = spec.replace(long, short)
     monkeypatch.setattr(sweep, "SPEC", spec)
+    few = {name: slice(part.start, (part.start or 0) + 160) for name, part in _PARTS.items()}
+    monkeypatch.setattr("lcma.harness.data.digits._PARTS", few)
     monkeypatch.setattr(campaign, "LEASE_SECONDS", 2.0)
+    monkeypatch.setattr(
+        campaign.Campaign, "start", lambda self, task: CopiedLaunch(task, self._log)
+    )
     monkeypatch.setenv(VARIABLE, "its own")
-    options = ("--keep", "--local", "--kill", "2", "--seed", "148")
+    options = ("--keep", "--local", "--kill", "3", "--seed", "202")
     with pytest.raises(SystemExit) as end:
         cli.main(["selftest", "--json", "--runs", str(tmp_path), *options])
     assert end.value.code == 0
     found = checked(tmp_path, capsys.readouterr().out, results=3)
     assert {kill["who"] for kill in found["kills"]} == {"worker", "driver"}
-    assert "checkpoint" in {kill["moment"] for kill in found["kills"]}, "a training is resumed"
+    assert {kill["moment"] for kill in found["kills"]} == {"step", "checkpoint", "driver"}
+    assert found["between_checkpoints"] >= 1, "a training is resumed"
     assert found["launches"] >= found["rounds"]
 
 
