@@ -127,7 +127,8 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     quiet = {"num_cpus": 1, "include_log_monitor": False}
-    made = Cluster(initialize_head=True, head_node_args=quiet)
+    # Nothing here asks for an autoscaler, whose process costs as much as a node.
+    made = Cluster(initialize_head=True, head_node_args=quiet | {"no_monitor": True})
     try:
         made.add_node(**quiet, node_ip_address="127.0.0.2")
         yield made

@@ -1,8 +1,8 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
-import json
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -11,93 +11,17 @@ from typing import Any
 
 import pytest
 
-from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
-from lcma.harness.run.measuring import make_measurement, measure_trials
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.preflight import Preflight, require_machines
-from lcma.harness.run.worker import run_work
 from lcma.harness.run.workers import Workers
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
-from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import Machines
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
-
-
-def test_a_request_that_no_node_can_meet_is_named_with_numbers(cluster: Any) -> None:
-    executor = RayExecutor(Resources(gpus=1.0), cluster.address)
-    try:
-        with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
-            executor.check(threads=1)
-    finally:
-        executor.close(kill=True)
-
-
-def report_node_group(cpus: float, gpus: float, most: int) -> None:
-    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
-    import ray._raylet
-    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
-    from ray.experimental import internal_kv
-
-    group = NodeGroupConfig(name="workers", max_count=most)
-    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
-    internal_kv._internal_kv_put(
-        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
-        ClusterConfig(node_group_configs=[group]).SerializeToString(),
-        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
-    )
-
-
-def test_what_an_autoscaler_could_add_counts_as_there(cluster: Any) -> None:
-    executor = RayExecutor(Resources(gpus=1.0), cluster.address)
-    try:
-        report_node_group(8, 1, most=4)
-        executor.check(threads=1)
-        for cpus, gpus, most in ((8, 0, 4), (8, 1, 0)):
-            report_node_group(cpus, gpus, most)
-            with pytest.raises(UserError, match="asks for 1 CPU, 1 GPU, and no node has that"):
-                executor.check(threads=1)
-    finally:
-        report_node_group(0, 0, most=0)
-        executor.close(kill=True)
-
-
-def test_workers_are_told_where_a_self_test_kills_them(
-    cluster: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-
-    monkeypatch.setenv(HOOK_VARIABLE, "json:loads:null")
-    executor = RayExecutor(Resources(), cluster.address)
-    try:
-        seen = ray.remote(lambda: os.environ.get(HOOK_VARIABLE))
-        assert ray.get(seen.remote()) == "json:loads:null"
-    finally:
-        executor.close(kill=True)
-
-
-def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
-    cluster: Any, registered: Any
-) -> None:
-    _, nodes = registered({"matrix": {"factorization": "conventional"}})
-    work, here = nodes[0].work, Resources(cpus=0.4)
-    too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
-    executor = RayExecutor(here, cluster.address)
-    try:
-        assert executor.free_slots(work) == 4
-        assert executor.free_slots(too_large) == 0
-        executor.submit([too_large], None)
-        assert executor.free_slots(work) == 4
-        executor.submit([work], None)
-        assert executor.free_slots(work) == 3
-    finally:
-        executor.close(kill=True)
 
 
 def test_a_cluster_of_several_hosts_refuses_a_file(
@@ -138,11 +62,6 @@ def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
     ]
 
 
-REFUSES = """(_ for _ in ()).throw(
-    __import__("lcma.sweeps.errors", fromlist=["UserError"]).UserError("no file")
-)"""
-
-
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -156,33 +75,6 @@ REFUSES = """(_ for _ in ()).throw(
 def test_no_ray_at_an_address_is_one_line(address: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         RayExecutor(Resources(), address)
-
-
-def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
-    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each argument is evaluated by Python itself on a node."""
-    monkeypatch.setattr("lcma.harness.run.cluster.LOSSES", 2)
-    dies_once = (
-        f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
-        f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
-    ).replace("os.", "__import__('os').")
-
-    def calls(*texts: str) -> list[tuple[str, tuple[str]]]:
-        return [("sum", (text,)) for text in texts]
-
-    executor = RayExecutor(Resources(), cluster.address)
-    try:
-        assert sorted(executor.run_each(eval, calls(dies_once, "6", "5"))) == [5, 6, 7]
-        assert (tmp_path / "died").exists()
-        with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
-            list(executor.run_each(eval, calls("1 / 0")))
-        with pytest.raises(UserError, match=r"^no file$"):
-            list(executor.run_each(eval, calls(REFUSES)))
-        with pytest.raises(UserError, match=r"^cannot sum, its process was lost \(WorkerCrash"):
-            list(executor.run_each(eval, calls("__import__('os')._exit(1)")))
-    finally:
-        executor.close(kill=True)
 
 
 @pytest.mark.slow
@@ -215,54 +107,102 @@ def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_
         machines.close()
 
 
-@pytest.fixture
-def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
-    """Three trained trials in a database of the server."""
-    place = Place(current_postgres_url, tmp_path / "runs", photos_root)
-    spec = merged(
-        SMALL,
-        {
-            "matrix": {"factorization": "conventional"},
-            "recipe": {"training": {"steps": 2}},
-            "seeds": 3,
-        },
-    )
-    with db.connect(place.db) as store:
-        plan = make_plan(specs.check(spec, "test"), place, None)
-        register_plan(plan, place, store)
-        for node in make_nodes(plan, place, owner="trainer", device="cpu"):
-            assert run_work(node.work).ending == "done"
-    return place
+@pytest.fixture(scope="module")
+def executor(cluster: Any) -> Iterator[RayExecutor]:
+    """One for the tests below, whose start costs most; a self-test kills its workers, or so they
+    are told. Tests that make one of their own come before them: a process has one at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(HOOK_VARIABLE, "json:loads:null")
+        made = RayExecutor(Resources(), cluster.address)
+    yield made
+    made.close(kill=True)
 
 
-def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
-    cluster: Any, trained: Place, capsys: pytest.CaptureFixture[str]
+def test_a_request_that_no_node_can_meet_is_named_with_numbers(
+    executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measure(*more: str) -> tuple[int, str, str]:
-        places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["measure", "swd", "--samples=40", "--json", *more, *places])
-        found = capsys.readouterr()
-        return int(ended.value.code or 0), found.out, found.err
+    monkeypatch.setattr(executor, "resources", Resources(gpus=1.0))
+    with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
+        executor.check(threads=1)
 
-    with db.connect(trained.db) as store:
-        here = make_measurement("swd", samples=40)
-        by_hand, other, damaged = store.trained_trials(sorted(store.results().trial_id))
-        (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
-        weights.write_bytes(b"damaged")
-        (result,), _ = measure_trials(store, trained, [by_hand], here)
-        for more, new in (([f"--ray={cluster.address}"], True), ([], False)):
-            code, out, err = measure(*more)
-            found = {row["trial_id"]: row for row in json.loads(out)}
-            assert (code, {trial: row["new"] for trial, row in found.items()}) == (
-                1,
-                {by_hand.trial_id: False, other.trial_id: new},
-            )
-            swd = found[by_hand.trial_id]["measures"]["swd"]["value"]
-            assert swd == result.result.value("swd")
-            *_, last = err.splitlines()
-            assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
-            assert "are damaged (sha256 differs)" in last
-        attempts = store.attempts()
-        stored = attempts[attempts["protocol"] == here.protocol.name]
-        assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))
+
+def report_node_group(cpus: float, gpus: float, most: int) -> None:
+    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
+    import ray._raylet
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental import internal_kv
+
+    group = NodeGroupConfig(name="workers", max_count=most)
+    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
+    internal_kv._internal_kv_put(
+        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
+        ClusterConfig(node_group_configs=[group]).SerializeToString(),
+        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
+    )
+
+
+def test_what_an_autoscaler_could_add_counts_as_there(
+    executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "resources", Resources(gpus=1.0))
+    try:
+        report_node_group(8, 1, most=4)
+        executor.check(threads=1)
+        for cpus, gpus, most in ((8, 0, 4), (8, 1, 0)):
+            report_node_group(cpus, gpus, most)
+            with pytest.raises(UserError, match="asks for 1 CPU, 1 GPU, and no node has that"):
+                executor.check(threads=1)
+    finally:
+        report_node_group(0, 0, most=0)
+
+
+def test_workers_are_told_where_a_self_test_kills_them(executor: RayExecutor) -> None:
+    import ray
+
+    seen = ray.remote(lambda: os.environ.get(HOOK_VARIABLE))
+    assert ray.get(seen.remote()) == "json:loads:null"
+
+
+REFUSES = """(_ for _ in ()).throw(
+    __import__("lcma.sweeps.errors", fromlist=["UserError"]).UserError("no file")
+)"""
+
+
+def test_a_call_that_is_lost_runs_again_and_what_it_raises_is_one_line(
+    executor: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each argument is evaluated by Python itself on a node."""
+    monkeypatch.setattr("lcma.harness.run.cluster.LOSSES", 2)
+    dies_once = (
+        f"(os.mkdir({str(tmp_path / 'died')!r}), os._exit(1)) "
+        f"if not os.path.exists({str(tmp_path / 'died')!r}) else 7"
+    ).replace("os.", "__import__('os').")
+
+    def calls(*texts: str) -> list[tuple[str, tuple[str]]]:
+        return [("sum", (text,)) for text in texts]
+
+    monkeypatch.setattr(executor, "resources", Resources())
+    executor.check(threads=1)
+    assert sorted(executor.run_each(eval, calls(dies_once, "6", "5"))) == [5, 6, 7]
+    assert (tmp_path / "died").exists()
+    with pytest.raises(UserError, match=r"^ZeroDivisionError: division by zero$"):
+        list(executor.run_each(eval, calls("1 / 0")))
+    with pytest.raises(UserError, match=r"^no file$"):
+        list(executor.run_each(eval, calls(REFUSES)))
+    with pytest.raises(UserError, match=r"^cannot sum, its process was lost \(WorkerCrash"):
+        list(executor.run_each(eval, calls("__import__('os')._exit(1)")))
+
+
+def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
+    executor: RayExecutor, registered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, nodes = registered({"matrix": {"factorization": "conventional"}})
+    monkeypatch.setattr(executor, "resources", Resources(cpus=0.4))
+    work = nodes[0].work
+    too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
+    assert executor.free_slots(work) == 4
+    assert executor.free_slots(too_large) == 0
+    executor.submit([too_large], None)
+    assert executor.free_slots(work) == 4
+    executor.submit([work], None)
+    assert executor.free_slots(work) == 3

@@ -1,22 +1,32 @@
 """The driver's loop with real worker processes, and with a real Ray cluster on this machine."""
 
 import dataclasses
+import json
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lcma import db
 from lcma.db.store import Store
+from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import HOOK_VARIABLE
+from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.measuring import make_measurement, measure_trials
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
 from lcma.sweeps.spec import Resources
+from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import SLOW_STEPS
 
 
@@ -56,9 +66,18 @@ def executor(request) -> Iterator[Executor]:
             patch.setenv(HOOK_VARIABLE, SLOW_STEPS)
             made: Executor = LocalExecutor(2)
     else:
-        from lcma.harness.run.cluster import RayExecutor
+        yield request.getfixturevalue("ray_executor")
+        return
+    yield made
+    made.close(kill=True)
 
-        made = RayExecutor(Resources(), request.getfixturevalue("cluster").address)
+
+@pytest.fixture(scope="module")
+def ray_executor(cluster: Any) -> Iterator[Any]:
+    """The same on Ray."""
+    from lcma.harness.run.cluster import RayExecutor
+
+    made = RayExecutor(Resources(), cluster.address)
     yield made
     made.close(kill=True)
 
@@ -226,3 +245,73 @@ def test_what_another_launch_holds_is_waited_for(registered) -> None:
         one.close(kill=True)
     assert [len(launch.ended.with_ending("done")) for launch in launches] == [len(nodes)] * 2
     assert len(store.attempts()) == len(nodes)
+
+
+@pytest.fixture
+def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
+    """Three trained trials in a database of the server."""
+    place = Place(current_postgres_url, tmp_path / "runs", photos_root)
+    spec = merged(
+        SMALL,
+        {
+            "matrix": {"factorization": "conventional"},
+            "recipe": {"training": {"steps": 2}},
+            "seeds": 3,
+        },
+    )
+    with db.connect(place.db) as store:
+        plan = make_plan(specs.check(spec, "test"), place, None)
+        register_plan(plan, place, store)
+        for node in make_nodes(plan, place, owner="trainer", device="cpu"):
+            assert run_work(node.work).ending == "done"
+    return place
+
+
+@pytest.mark.integration
+@pytest.mark.xdist_group("ray")
+def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
+    ray_executor: Any,
+    trained: Place,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By processes that the launches above have left, which have imported all that they need."""
+
+    def connect(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
+        assert (local, ray) == (False, ray_executor.address)
+        monkeypatch.setattr(ray_executor, "resources", resources)
+        ray_executor.check(threads)
+        return ray_executor
+
+    monkeypatch.setattr("lcma.harness.run.workers._make_executor", connect)
+    monkeypatch.setattr(ray_executor, "close", lambda kill: None)
+    monkeypatch.setattr(ray_executor, "_question", None)  # no later launch has its place
+
+    def measure(*more: str) -> tuple[int, str, str]:
+        places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["measure", "swd", "--samples=40", "--json", *more, *places])
+        found = capsys.readouterr()
+        return int(ended.value.code or 0), found.out, found.err
+
+    with db.connect(trained.db) as store:
+        here = make_measurement("swd", samples=40)
+        by_hand, other, damaged = store.trained_trials(sorted(store.results().trial_id))
+        (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
+        weights.write_bytes(b"damaged")
+        (result,), _ = measure_trials(store, trained, [by_hand], here)
+        for more, new in (([f"--ray={ray_executor.address}"], True), ([], False)):
+            code, out, err = measure(*more)
+            found = {row["trial_id"]: row for row in json.loads(out)}
+            assert (code, {trial: row["new"] for trial, row in found.items()}) == (
+                1,
+                {by_hand.trial_id: False, other.trial_id: new},
+            )
+            swd = found[by_hand.trial_id]["measures"]["swd"]["value"]
+            assert swd == result.result.value("swd")
+            *_, last = err.splitlines()
+            assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
+            assert "are damaged (sha256 differs)" in last
+        attempts = store.attempts()
+        stored = attempts[attempts["protocol"] == here.protocol.name]
+        assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))
