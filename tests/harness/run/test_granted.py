@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,16 +99,15 @@ def most_at_once(said: list[dict[str, Any]]) -> int:
 
 
 def test_here_a_worker_keeps_to_a_gpu_that_the_launch_may_use(
-    telling: Any, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It is asked before it has imported what a training needs."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    store, nodes, folder = telling([1.0], seconds=0.0)
     executor = LocalExecutor(1, per_gpu=1)
     try:
-        Launch(store, nodes, executor, Told()).run()
+        assert executor._pools[0].submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "3"
     finally:
         executor.close(kill=True)
-    assert [one["gpus"] for one in read(folder, 1)] == ["3"]
 
 
 @pytest.mark.slow

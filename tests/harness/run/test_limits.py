@@ -79,8 +79,8 @@ def launch(
     make: Callable[[], Executor] = OneThread,
     display: Any = None,
 ) -> db.Store:
-    """Launch a small sweep of trainings with 60 steps; return its store."""
-    base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 60}}}
+    """Launch a small sweep of trainings with 40 steps; return its store."""
+    base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
     spec = specs.check(merged(merged(SMALL, base), change), "test")
     store = db.connect(place.db)
     plan = make_plan(spec, place, store)
@@ -123,7 +123,7 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     before = store.attempts()
     assert set(before.outcome) == {"cancelled"}
     assert len(before) == 1 + stacked
-    assert all(0 < step < 60 for step in before.last_step)
+    assert all(0 < step < 40 for step in before.last_step)
     spent = store.device_hours(owner="first")
     assert spent >= SECONDS / 3600
     assert spent == pytest.approx(before.seconds.sum() / 3600)
@@ -176,7 +176,7 @@ def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> Non
     assert sorted(display.ended) == ["cancelled", "done"]
     (stopped,) = (one for one in store.job_attempts([display.stopped]))
     assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
-    assert 0 < stopped.last_step < 60
+    assert 0 < stopped.last_step < 40
     assert stopped.mean_memory > 0
     assert stopped.peak_memory >= stopped.mean_memory
     launch(place, {"seeds": 2}, Limits(), "second")

@@ -47,6 +47,7 @@ class Signalled(Told):
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("slow_steps")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
     one_trial: Callable[..., Any], tmp_path: Path, number: int
