@@ -3,6 +3,9 @@
 import io
 import math
 import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from rich.console import Console
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.report.verification import render_verification, verification_as_dict
+from lcma.harness.run import verification
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.verification import Verified, store_verification, verify
 from lcma.harness.run.worker import run_work
@@ -44,6 +48,30 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) ->
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """What a verification trains: the first one does, and those after it take that one's."""
+    kept = tmp_path_factory.mktemp("again") / "kept.db"
+    train = verification._train
+
+    def train_once(store: db.Store, *given: Any) -> None:
+        if kept.exists():
+            path = sa.make_url(store.url).database
+            with closing(sqlite3.connect(kept)) as one, closing(sqlite3.connect(path)) as other:
+                one.backup(other)
+            return
+        train(store, *given)
+        store.database.backup(kept)
+
+    return train_once
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch, trained_again: Callable[..., None]) -> None:
+    """For a test of what is compared, and not of what is trained."""
+    monkeypatch.setattr(verification, "_train", trained_again)
+
+
 @pytest.fixture
 def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleNamespace:
     """The same in a place of its own."""
@@ -68,6 +96,7 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
 
 
 @pytest.mark.integration
+@pytest.mark.usefixtures("shared")
 def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
     before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []
@@ -91,7 +120,7 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
     assert sorted(trained.place.runs.rglob("*")) == files
 
 
-@pytest.mark.integration
+@pytest.mark.usefixtures("shared")
 def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 0.25 WHERE name = 'bits_per_dim'")
     trained.change("UPDATE measures SET value = value - 0.5 WHERE name = 'holdout_bits_per_dim'")
@@ -104,7 +133,7 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
 
 
-@pytest.mark.integration
+@pytest.mark.usefixtures("shared")
 def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> None:
     """By where they were made: a trial can read maps that another machine made."""
     columns = [c for c in trained.store.sql("SELECT * FROM environments LIMIT 0") if c != "id"]
@@ -135,7 +164,7 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
     assert (found["other_tables"], found["maps_made"]["device"]) == ([1], "abacus")
 
 
-@pytest.mark.integration
+@pytest.mark.usefixtures("shared")
 def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 9 WHERE name = 'log_det'")
     found = trained.again().verification
@@ -145,7 +174,7 @@ def test_a_log_determinant_counts_by_dimension(trained: SimpleNamespace) -> None
     assert not found.equal
 
 
-@pytest.mark.integration
+@pytest.mark.usefixtures("shared")
 def test_a_bound_of_other_draws_is_another_measure(trained: SimpleNamespace) -> None:
     trained.change("UPDATE measures SET value = value + 1 WHERE name LIKE 'bound%'")
     verified = trained.again(tolerance=0.0)
