@@ -132,8 +132,7 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     assert store.attempts().equals(attempts)
 
 
-@pytest.mark.integration
-@pytest.mark.slow_on("ray")
+@pytest.mark.slow
 def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> None:
     """Pretrainings first, and then the trials that wait for their maps, and those that do not."""
     recipe = {"optimization": {"stacked": True}, "training": {"steps": 4}}

@@ -51,9 +51,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("second", [pytest.param([30], marks=pytest.mark.slow), [20, 30]], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("second", [[30], [20, 30]], ids=str)
 @pytest.mark.usefixtures("slow_steps")
 def test_two_launches_at_once_train_one_chain(registered: Registered, second: list[int]) -> None:
     """The second comes while the first runs a shorter segment than it asks for."""
