@@ -59,12 +59,13 @@ def states(found: dict[str, Any]) -> set[str]:
 def test_a_few_kills_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of fewer jobs, none in a stack, of fewer images, with leases that are over sooner."""
+    """Of fewer jobs, one after the other, of fewer images, with leases that are over sooner."""
     shorter = {
         "self, variance-low, low": "low",
         "[20, 50]": "[10, 20]",
         "60, ema": "40, ema",
         ", {optimization: {stacked: true}}": "",
+        "{gpus: 0}": f"{{gpus: 0, cpus: {os.cpu_count()}}}",
     }
     spec = sweep.SPEC
     for long, short in shorter.items():
