@@ -16,7 +16,6 @@ from lcma.harness.run.spool import VARIABLE
 from lcma.harness.selftest import campaign, sweep
 from lcma.harness.selftest.kills import parse_kill
 from lcma.harness.selftest.schedule import BOUNDARIES, EACH
-from tests.harness.selftest.copies import CopiedLaunch
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("selftest")]
 
@@ -75,9 +74,6 @@ def test_a_few_kills_change_nothing(
     few = {name: slice(part.start, (part.start or 0) + 160) for name, part in _PARTS.items()}
     monkeypatch.setattr("lcma.harness.data.digits._PARTS", few)
     monkeypatch.setattr(campaign, "LEASE_SECONDS", 2.0)
-    monkeypatch.setattr(
-        campaign.Campaign, "start", lambda self, task: CopiedLaunch(task, self._log)
-    )
     monkeypatch.setenv(VARIABLE, "its own")
     options = ("--keep", "--local", "--kill", "3", "--seed", "202")
     with pytest.raises(SystemExit) as end:
