@@ -38,12 +38,18 @@ from tests.harness.run.conftest import Inline, Told
 TUNE: dict[str, Any] = {
     "name": "tuned",
     "matrix": {"dataset": "few", "factorization": "conventional", "budget": []},
-    "recipe": {"training": {"steps": 20}},
-    "tune": {"budget": {"low": 10, "high": 20}, "trials": 5},
+    "recipe": {"training": {"steps": 4}},
+    "tune": {"budget": {"low": 10, "high": 15}, "trials": 5},
 }
-POINTS = (0, 10, 15, 20)
-STEPS = 20
-"""Of a training; the longest budget is as long."""
+POINTS = (0, 10, 15)
+STEPS = 4
+"""Of a training: what is tested is not how well it goes, and each step costs time."""
+
+STOP: dict[str, Any] = {
+    "recipe": {"training": {"steps": 12}},
+    "tune": {"stop": {"rungs": [10], "startup": 1}},
+}
+"""Changes a spec so that trainings may be stopped at the first step at which they may be."""
 
 LEASE = 3.0
 """Seconds, and longer than it takes a launch to look twice."""

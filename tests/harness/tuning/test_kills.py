@@ -6,10 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from lcma.harness.kill_points import TUNER, When
-from tests.harness.tuning.conftest import Death, Tuning, in_child
+from tests.harness.conftest import merged
+from tests.harness.tuning.conftest import STOP, Death, Tuning, in_child
 
 Make = Callable[..., Tuning]
-CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 3}}
+CHANGE = merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
 
 MOMENTS: list[tuple[str, When, int]] = [
     *((name, when, 2) for name in TUNER for when in ("before", "after")),  # type: ignore[misc]

@@ -21,7 +21,7 @@ from tests.conftest import Postgres
 from tests.harness.conftest import merged
 from tests.harness.outages import Moment, Outages, passing
 from tests.harness.run.conftest import Inline, Server, stoppable
-from tests.harness.tuning.conftest import Tuning, content, make
+from tests.harness.tuning.conftest import STOP, Tuning, content, make
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,7 +30,7 @@ pytestmark = [
 
 Typed = Callable[..., int]
 
-CHANGE = {"tune": {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3, "trials": 3}}
+CHANGE = merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
 
 CALLS: Mapping[str, tuple[Any, str]] = {
     "open": (Study, "_study_of"),

@@ -21,7 +21,16 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
 from lcma.sweeps.spec import Resources
-from tests.harness.tuning.conftest import Death, Tuning, in_child, load_measure, make, rendered
+from tests.harness.conftest import merged
+from tests.harness.tuning.conftest import (
+    STEPS,
+    Death,
+    Tuning,
+    in_child,
+    load_measure,
+    make,
+    rendered,
+)
 
 Make = Callable[..., Tuning]
 History = list[tuple[str, str, dict[int, float]]]
@@ -30,7 +39,7 @@ SEARCH: dict[str, Any] = {
     "tune": {
         "budget": None,
         "trials": 20,
-        "patterns": {"rungs": [4, 10], "reduction": 3},
+        "patterns": {"rungs": [2, 4], "reduction": 3},
     }
 }
 """All six patterns of one split, two of which are trained further."""
@@ -124,12 +133,12 @@ def test_the_known_best_pattern_is_found_and_judged_by_other_seeds(on_each: Make
     assert names[-1] == worst
     trials = expand(judged).trials
     assert {trial.seed for trial in trials} == set(range(6))
-    assert {trial.recipe.training.steps for trial in trials} == {20}, "the recipe's own length"
+    assert {trial.recipe.training.steps for trial in trials} == {STEPS}, "the recipe's own length"
     assert {trial.recipe.optimization.batch for trial in trials} == {4}, "the variation's"
 
 
 def test_a_search_that_ended_before_any_value_is_shown(tuning: Make) -> None:
-    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [4, 10], "count": 2}}})
+    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [2, 4], "count": 2}}})
     of(tuned)
     text = rendered(render_patterns(read_patterns(tuned.store, tuned.target, tuned.digest)))
     assert "conventional" in text
@@ -138,7 +147,7 @@ def test_a_search_that_ended_before_any_value_is_shown(tuning: Make) -> None:
 
 @pytest.mark.integration
 def test_tuners_that_start_together_put_a_failed_pattern_back_once(tuning: Make) -> None:
-    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [4, 10], "count": 2}}})
+    tuned = tuning({"tune": SEARCH["tune"] | {"patterns": {"rungs": [2, 4], "count": 2}}})
     one, other = of(tuned), of(tuned)
     name = tuned.target.patterns[0]
     one.fail(name, "its process died")
@@ -185,7 +194,7 @@ def test_whoever_reports_and_in_parts_it_is_one_search(tuning: Make, left_alone:
     search(other, known_best)
     assert history(shared) == left_alone
     for pattern in patterns(1):  # reported once more, by one that was silent for long
-        one.report(pattern, 4, 0.0)
+        one.report(pattern, 2, 0.0)
     assert history(shared) == left_alone
 
 
@@ -231,14 +240,14 @@ def test_killed_at_a_moment_it_goes_on(
 def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(trained: Tuning) -> None:
     tuned = trained
     found = read_patterns(tuned.store, tuned.target, tuned.digest)
-    assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(4, 6), (10, 2)]
-    assert tuned.steps("trial") == 6 * 4 + 2 * 10 + 10 * (found.rows[0].pattern not in CONVENTIONAL)
+    assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(2, 6), (4, 2)]
+    assert tuned.steps("trial") == 6 * 2 + 2 * 4 + 4 * (found.rows[0].pattern not in CONVENTIONAL)
     assert found.seeds == (1000,)
     results = tuned.store.results()
     assert set(results.seed) == {1000}
-    short = results[results.steps == 4].set_index("factorization").holdout_bits_per_dim
-    assert {row.pattern: row.values[4] for row in found.rows} == dict(short)
-    assert {row.pattern for row in found.rows if 10 in row.values} == choose_best(dict(short), 3)
+    short = results[results.steps == 2].set_index("factorization").holdout_bits_per_dim
+    assert {row.pattern: row.values[2] for row in found.rows} == dict(short)
+    assert {row.pattern for row in found.rows if 4 in row.values} == choose_best(dict(short), 3)
     (base,) = found.baselines
     assert (base.name, base.state) == ("conventional", "COMPLETE")
     assert outcome_as_dict(found)["best"]["pattern"] == found.rows[0].pattern
@@ -281,7 +290,8 @@ def test_on_ray_tune_it_is_the_same_search(tuning: Make) -> None:
 
 @pytest.mark.integration
 def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
-    tuned = tuning(SEARCH | {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}})
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
+    tuned = tuning(merged(SEARCH, {"tune": {"patterns": {"count": 2}}}) | change)
     assert tuned.run().baseline_lost.startswith("diverged: ")
     found = read_patterns(tuned.store, tuned.target, tuned.digest)
     assert {row.state for row in found.rows} == {"FAIL"}
@@ -289,7 +299,7 @@ def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
     assert found.best is None
     tuned.store.retry([one.job_id for one in tuned.store.failures()])
     tuned.run()
-    assert len(tuned.study.trials) == 12
+    assert len(tuned.study.trials) == 4
 
 
 @settings(max_examples=50, deadline=None)

@@ -9,20 +9,26 @@ import pytest
 from lcma.harness.kill_points import install_hook
 from lcma.harness.run.cluster import RayExecutor
 from lcma.sweeps.spec import Resources
-from tests.harness.tuning.conftest import POINTS, Tuning
+from tests.harness.conftest import merged
+from tests.harness.tuning.conftest import POINTS, STEPS, STOP, Tuning
 
 pytestmark = [pytest.mark.integration, pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
 Make = Callable[..., Tuning]
-STOP = {"stop": {"rungs": [10], "startup": 1}, "cost_weight": 3e3}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayExecutor]:
-    executor = RayExecutor(Resources(), None)
-    executor.check(1)
-    yield executor
-    executor.close(kill=True)
+    from lcma.harness.tuning.raytune import SETTINGS  # Ray Tune, which one process needs
+
+    with pytest.MonkeyPatch.context() as patch:
+        # They are left set: local workers of tests that follow in this process would not be copies.
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        executor = RayExecutor(Resources(), None)
+        executor.check(1)
+        yield executor
+        executor.close(kill=True)
 
 
 def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
@@ -40,7 +46,9 @@ def test_it_is_the_study_that_runs_without_ray(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning({"tune": STOP | {"trials": 3}})
+    tuned = tuning(
+        merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
+    )
     secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
 
     def search(name: str, when: str) -> None:
@@ -72,8 +80,8 @@ def test_several_at_once_and_two_objectives(tuning: Make, cluster: RayExecutor) 
     history = tuned.history()
     assert {row[2] for row in history} == {"COMPLETE"}
     assert sorted(row[1] for row in history) == list(POINTS)
-    assert tuned.steps("pretraining") == 20
-    assert tuned.steps("trial") == 20 * (1 + len(POINTS))
+    assert tuned.steps("pretraining") == POINTS[-1]
+    assert tuned.steps("trial") == STEPS * (1 + len(POINTS))
     before = tuned.steps("trial")
     run(tuned, cluster)
     assert tuned.steps("trial") == before

@@ -24,13 +24,21 @@ from lcma.harness.train.trainer import Trainer
 from lcma.harness.tuning.budgets import BudgetTuner
 from lcma.harness.tuning.local import run_local
 from lcma.harness.tuning.outcome import render_outcome
-from lcma.harness.tuning.study import StudyTrial
+from lcma.harness.tuning.study import STARTUP, StudyTrial
 from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure, make, rendered
+from tests.harness.tuning.conftest import (
+    POINTS,
+    STEPS,
+    TUNE,
+    Tuning,
+    load_measure,
+    make,
+    rendered,
+)
 
 Make = Callable[..., Tuning]
 
@@ -58,23 +66,23 @@ def served(swept: Place, tmp_path: Path) -> Make:
 
 @pytest.mark.slow_on("postgresql")
 def test_a_study_pretrains_once_and_trains_each_budget_once(on_each: Make) -> None:
-    tuned = on_each({"seeds": 2, "tune": {"trials": 3}})
+    tuned = on_each({"seeds": 2, "tune": {"trials": 2}})
     tuned.run()
     history = tuned.history()
-    assert [row[0] for row in history] == [0, 1, 2]
+    assert [row[0] for row in history] == [0, 1]
     assert {row[2] for row in history} == {"COMPLETE"}
-    assert [row[1] for row in history][:2] == [0, 20]
+    assert [row[1] for row in history] == [0, POINTS[-1]]
     # Two seeds; one pretraining each, to the longest; baseline and each budget trained once.
-    assert tuned.steps("pretraining") == 2 * STEPS
-    assert tuned.steps("trial") == 2 * STEPS * (1 + 3)
+    assert tuned.steps("pretraining") == 2 * POINTS[-1]
+    assert tuned.steps("trial") == 2 * STEPS * (1 + 2)
     snapshots = tuned.store.view("snapshots")
     assert sorted(set(snapshots.budget)) == list(POINTS)
     assert set(snapshots.state) == {"done"}
 
     tuned.changed({"seeds": 2, "tune": {"trials": 7}}).run()
-    assert tuned.history()[:3] == history
+    assert tuned.history()[:2] == history
     assert sorted(row[1] for row in tuned.history()) == list(POINTS)
-    assert tuned.steps("trial") == 2 * STEPS * (1 + 4)
+    assert tuned.steps("trial") == 2 * STEPS * (1 + len(POINTS))
 
 
 LONG = {"low": 10, "high": 200}
@@ -124,32 +132,34 @@ def test_a_failed_budget_is_asked_for_again_once_its_jobs_were_put_back(tuning: 
     zero = [one.job_id for one in lost if one.budget == 0]
     tuned.store.retry(zero)
     tuned.run()
-    assert [row[1] for row in tuned.history()][4:] == [0]
+    assert [row[1] for row in tuned.history()][len(POINTS) :] == [0]
     tuned.store.retry([one.job_id for one in tuned.store.failures()])
     tuned.run()
-    assert sorted(row[1] for row in tuned.history()[5:]) == list(POINTS)
+    assert sorted(row[1] for row in tuned.history()[len(POINTS) + 1 :]) == list(POINTS)
     assert {row[2] for row in tuned.history()} == {"FAIL"}
 
 
 @pytest.mark.integration
 def test_what_a_study_has_run_is_served_to_a_sweep_and_the_other_way_round(tuning: Make) -> None:
-    spec = a_sweep({"factorization": ["conventional", "low"], "budget": [0, 20]})
+    spec = a_sweep({"factorization": ["conventional", "low"], "budget": [0, 15]})
     tuned = tuning({"tune": {"sampler": "grid", "trials": 4}})
     launched(tuned, spec)
     trained = tuned.steps("trial")
     tuned.run()
     assert sorted(row[1] for row in tuned.history()) == list(POINTS)
-    assert tuned.steps("trial") == trained + STEPS * 2  # 10 and 15
+    assert tuned.steps("trial") == trained + STEPS  # 10
     rows = {row.budget: row.served for row in tuned.outcome().rows if row.number is not None}
-    assert rows == {0: True, 10: False, 15: False, 20: True}
+    assert rows == {0: True, 10: False, 15: True}
     all_steps = tuned.steps("trial"), tuned.steps("pretraining")
     launched(tuned, spec.model_copy(update={"name": "again"}))
     assert (tuned.steps("trial"), tuned.steps("pretraining")) == all_steps
 
 
-def a_sweep(matrix: dict[str, object], seeds: int = 1) -> specs.Spec:
+def a_sweep(
+    matrix: dict[str, object], seeds: int = 1, recipe: dict[str, Any] = TUNE["recipe"]
+) -> specs.Spec:
     """An ordinary sweep of the same recipe."""
-    content = merged(merged(SMALL, {"recipe": TUNE["recipe"]}), {"seeds": seeds})
+    content = merged(merged(SMALL, {"recipe": recipe}), {"seeds": seeds})
     return specs.check(merged(content, {"matrix": {"dataset": "few", **matrix}}), "test")
 
 
@@ -218,7 +228,7 @@ def test_halving_lets_one_in_so_many_go_on_at_each_rung(
 ) -> None:
     """Each trial is the best so far at the first rung; at the second it comes in as is listed."""
     tuned = tuning(halving(rungs, reduction))
-    second = [5.0, 4.0, 6.0, 3.0, 3.5, 7.0, 3.2, 8.0, 2.0, 9.0]
+    second = [5.0, 4.0, 6.0, 3.0, 3.5, 7.0, 3.2]
     stopped: list[tuple[bool, bool]] = []
     with tuned.opened() as tuner:
         for number, value in enumerate(second):
@@ -271,7 +281,7 @@ def test_budgets_without_the_measure_fail_until_it_was_taken(served: Make, tmp_p
         tuned.run()
         base, *rows = tuned.outcome().rows
         assert (base.state, base.mean) == ("missing", None)
-        assert [row.state for row in rows] == ["FAIL"] * 4
+        assert [row.state for row in rows] == ["FAIL"] * len(POINTS)
         for row in (base, *rows):
             assert "1 result without width: take it with " in row.reason
             assert "lcma measure width --where recipe_id=" in row.reason
@@ -280,7 +290,7 @@ def test_budgets_without_the_measure_fail_until_it_was_taken(served: Make, tmp_p
     tuned.run()
     base, *rows = tuned.outcome().rows
     assert (base.state, base.mean) == ("COMPLETE", 8.0)
-    assert [row.state for row in rows] == ["FAIL"] * 4 + ["COMPLETE"] * 4
+    assert [row.state for row in rows] == ["FAIL"] * len(POINTS) + ["COMPLETE"] * len(POINTS)
 
 
 @pytest.mark.integration
@@ -294,57 +304,76 @@ def test_where_the_measure_fails_for_one_seed_the_budgets_fail_with_the_reason(
     assert all("1 result without picky" in row.reason for row in tuned.outcome().rows)
 
 
+BEST = {"steps": 21, "ema": 0.9, "select": "best", "holdout_every": 20}
+"""Of a training: looks at the holdout part, by which weights are chosen, at some rungs alone."""
+
+
+def holdout_curves(tuned: Tuning) -> dict[str, list[tuple[int, float]]]:
+    """Return the points on the holdout part's curve, of every training."""
+    rows = tuned.store.database.query(
+        "select jobs.trial_id, metrics.step, value from metrics "
+        "join curves on curves.id = curve_id join attempts on attempts.id = curves.attempt_id "
+        "join jobs on jobs.id = attempts.job_id where name = 'holdout_bits_per_dim' order by 1, 2",
+        limit=None,
+        timeout=10,
+    ).rows
+    return {one: [row[1:] for row in rows if row[0] == one] for one in {row[0] for row in rows}}
+
+
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("pruner", ["median", pytest.param("halving", marks=pytest.mark.slow)])
 def test_a_stopped_trial_is_pruned_and_a_sweep_continues_it_to_the_same_bits(
-    on_each: Make, swept: Place, pruner: str
+    on_each: Make, pruner: str
 ) -> None:
+    """With rungs at which it looks at the holdout part, and others."""
     # What costs much is stopped for certain: the weight enters the values at rungs too.
-    stop = {"rungs": [10], "startup": 1, "pruner": pruner}
-    tuned = on_each({"seeds": 2, "tune": {"stop": stop, "cost_weight": 1e6, "trials": 2}})
+    stop = {"rungs": [10, 20], "startup": 1, "pruner": pruner}
+    recipe = {"training": BEST}
+    tune = {"stop": stop, "cost_weight": 1e6, "trials": 2}
+    tuned = on_each({"seeds": 2, "recipe": recipe, "tune": tune})
     tuned.run()
     first, second = tuned.study.trials
-    assert (first.state.name, list(first.intermediate_values)) == ("COMPLETE", [10])
+    assert (first.state.name, list(first.intermediate_values)) == ("COMPLETE", [10, 20])
     assert (second.state.name, list(second.intermediate_values)) == ("PRUNED", [10])
     assert first.value is not None
     images = [trial.user_attrs["cost_images"] for trial in (first, second)]
-    assert images == [8 * 20, 8 * (20 + 10)], "steps after the rung did not run"
-    assert tuned.steps("trial") == 2 * (20 + 20 + 10)
+    assert images == [8 * 21, 8 * (15 + 10)], "steps after the rung did not run"
+    assert tuned.steps("trial") == 2 * (21 + 21 + 10)
     jobs = tuned.store.database.query(
         "select state, outcome, jobs.step from jobs join attempts on attempts.id = attempt_id "
-        "join flow_trials on flow_trials.id = trial_id where flow_trials.budget = 20",
+        "join flow_trials on flow_trials.id = trial_id where flow_trials.budget = 15",
         limit=None,
         timeout=10,
     )
     assert jobs.rows == (("pending", "pruned", 10),) * 2
 
-    launched(tuned, a_sweep({"factorization": "low", "budget": [0, 20]}, seeds=2))
-    assert tuned.steps("trial") == 2 * (20 + 20 + 20)
-    never_stopped, bits = make(swept).bits(), tuned.bits()
-    shared = never_stopped.keys() & bits.keys()
-    assert len(shared) == 3  # of the first seed
-    assert {one: bits[one] for one in shared} == {one: never_stopped[one] for one in shared}
+    launched(tuned, a_sweep({"factorization": "low", "budget": [0, 15]}, 2, recipe))
+    assert tuned.steps("trial") == 2 * (21 + 21 + 21)
+    undisturbed = tuned.elsewhere()
+    matrix: dict[str, object] = {"factorization": ["conventional", "low"], "budget": [0, 15]}
+    launched(undisturbed, a_sweep(matrix, 1, recipe))
+    never_stopped = undisturbed.bits()
+    assert len(never_stopped) == 3  # of the first seed
+    assert never_stopped.items() <= tuned.bits().items()
+    curves = holdout_curves(undisturbed)
+    assert all([step for step, _ in points] == [20, 21] for points in curves.values())
+    assert curves.items() <= holdout_curves(tuned).items()
     assert check_integrity(db.locate(tuned.place.db)).findings == ()
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_rungs_disturb_nothing(tuning: Make) -> None:
     """With the best weights by holdout chosen on the way, and looks at other steps than rungs."""
-    best = {"training": {"steps": 30, "ema": 0.9, "select": "best", "holdout_every": 20}}
-    rungs = {"rungs": [10, 20], "startup": 100}
-    stopping = tuning({"recipe": best, "tune": {"stop": rungs, "trials": 2}})
+    recipe = {"training": BEST}
+    stopping = tuning(
+        {"recipe": recipe, "tune": {"stop": {"rungs": [10, 20], "startup": 100}, "trials": 2}}
+    )
     stopping.run()
-    plain = stopping.changed({"recipe": best, "tune": {"trials": 2}}).elsewhere()
+    plain = stopping.changed({"recipe": recipe, "tune": {"trials": 2}}).elsewhere()
     plain.run()
     assert stopping.bits() == plain.bits()
-    curve = (
-        "select jobs.trial_id, metrics.step, value from metrics "
-        "join curves on curves.id = curve_id join attempts on attempts.id = curves.attempt_id "
-        "join jobs on jobs.id = attempts.job_id where name = 'holdout_bits_per_dim' order by 1, 2"
-    )
-    told = [t.store.database.query(curve, limit=None, timeout=10).rows for t in (stopping, plain)]
-    assert told[0] == told[1] != ()
+    assert holdout_curves(stopping) == holdout_curves(plain) != {}
 
 
 @pytest.mark.integration
@@ -357,7 +386,7 @@ def test_a_diverged_trial_fails_with_its_reason(on_each: Make) -> None:
     assert {t.state.name for t in trials} == {"FAIL"}
     reasons = {t.user_attrs["budget"]: t.user_attrs["reason"] for t in trials}
     assert "the loss was not finite at step" in reasons[0]
-    assert "the loss was not finite at step" in reasons[20]  # of its pretraining
+    assert "the loss was not finite at step" in reasons[15]  # of its pretraining
     assert len(trials) == len(POINTS)
 
 
@@ -383,7 +412,7 @@ def test_two_tuners_on_one_study(on_each: Make) -> None:
     assert [row[0] for row in history] == list(range(len(POINTS)))
     assert {row[2] for row in history} == {"COMPLETE"}
     assert sorted(row[1] for row in history) == list(POINTS)
-    assert tuned.steps("pretraining") == STEPS
+    assert tuned.steps("pretraining") == POINTS[-1]
     assert tuned.steps("trial") == STEPS * (1 + len(POINTS))
 
 
@@ -410,20 +439,20 @@ def test_a_study_of_another_spec_is_refused_and_left(served: Make) -> None:
     "limit",
     [
         Limits(device_hours=0.5 / 3600),
-        pytest.param(Limits(hours=10 / 3600), marks=pytest.mark.slow),
+        pytest.param(Limits(hours=1 / 3600), marks=pytest.mark.slow),
     ],
     ids=["device-hours", "hours"],
 )
 def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
-    on_each: Make, served: Make, limit: Limits, monkeypatch: pytest.MonkeyPatch
+    on_each: Make, limit: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One process trains, so that nothing but the tuner's own watch can see the limit."""
-    change = {"tune": {"trials": 2}}
+    change = {"recipe": {"training": {"steps": 12}}, "tune": {"trials": 2}}
     tuned = on_each(change)
     with monkeypatch.context() as slowly:
         step = Trainer._one_step
         slowly.setattr(Trainer, "_one_step", lambda self: (time.sleep(0.4), step(self))[1])
-        slowly.setattr(limits, "LOOK_SECONDS", 0.05)
+        slowly.setattr(limits, "LOOK_SECONDS", 0.2)
         with tuned.opened(limit) as tuner:
             run_local(tuner, Inline(), Told(), 1)
         said = "the launch ran for" if limit.hours else "the launch has taken"
@@ -433,16 +462,16 @@ def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
     (attempt,) = tuned.store.attempts().itertuples()
     assert attempt.outcome == "cancelled"
     assert said in attempt.message
-    assert 0 < attempt.last_step < STEPS
+    assert 0 < attempt.last_step < 12
     again = tuned.run()
     assert again.limited is None
     attempts = tuned.store.job_attempts([attempt.job_id])
     assert [one.first_step for one in attempts] == [0, attempt.last_step]
-    undisturbed = served(change)
+    undisturbed = tuned.elsewhere()
     undisturbed.run()
     assert tuned.history() == undisturbed.history()
     assert len(tuned.bits()) == 3
-    assert tuned.bits().items() <= undisturbed.bits().items()
+    assert tuned.bits() == undisturbed.bits()
 
 
 @pytest.mark.integration
@@ -479,11 +508,15 @@ def test_a_cost_cap_ends_the_asking(tuning: Make) -> None:
 @pytest.mark.parametrize(
     "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gp", "grid"))]
 )
-def test_every_sampler_asks_the_same_again(served: Make, sampler: str) -> None:
+def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
     """After the first trials, which are drawn at random, too."""
-    tuned, other = (served({"tune": {"sampler": sampler, "trials": 8}}) for _ in range(2))
-    tuned.run()
+    tuned = tuning({"tune": {"budget": LONG, "sampler": sampler, "trials": 10}})
+    other = tuned.elsewhere()
+    for one in (tuned, other):
+        with one.opened() as tuner:
+            for _ in range(STARTUP + 2):
+                trial = asked(tuner)
+                tuner.study.complete(trial.number, [abs(trial.budget - 100.0)], {})
     history = tuned.history()
-    assert len(history) == len(POINTS)
-    other.run()
+    assert len({row[1] for row in history}) == STARTUP + 2
     assert other.history() == history

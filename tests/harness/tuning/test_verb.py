@@ -19,11 +19,13 @@ import yaml
 from lcma.harness.cli import main as cli
 from lcma.harness.cli import tuning
 from lcma.harness.place import Place
-from lcma.harness.run import limits
+from lcma.harness.run import limits, workers
 from tests.harness.conftest import merged
-from tests.harness.tuning.conftest import Tuning, content, make
+from tests.harness.run.conftest import Inline
+from tests.harness.tuning.conftest import POINTS, STOP, Tuning, content, make
 
 LCMA = [sys.executable, "-m", "lcma"]
+ON_RAY = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -69,11 +71,17 @@ def here(folder: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
 
 
+@pytest.fixture
+def inline(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, for what is not about workers: this process trains."""
+    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
+
+
 @pytest.mark.integration
 def test_the_verb_tunes_tells_and_goes_on(
-    folder: Path, few_root: Path, here: None, capsys: pytest.CaptureFixture[str]
+    folder: Path, few_root: Path, inline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change = {"tune": {"trials": 2, "stop": {"rungs": [10], "startup": 1}}}
+    change = merged(STOP, {"tune": {"trials": 2}})
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
     with pytest.raises(SystemExit) as ended:
         cli.main(["tune", "tuned.yaml", "--local"])
@@ -90,7 +98,7 @@ def test_the_verb_tunes_tells_and_goes_on(
     assert ended.value.code == 0
     told = json.loads(capsys.readouterr().out)
     assert [row["number"] for row in told["rows"]] == [None, 0, 1, 2]
-    assert [row["budget"] for row in told["rows"]][:3] == [None, 0, 20]
+    assert [row["budget"] for row in told["rows"]][:3] == [None, 0, POINTS[-1]]
     assert told["rows"][0]["name"] == "conventional"
     assert told["best"]["number"] in (0, 1, 2)
     assert len(tuned_in(folder, few_root).study.trials) == 3
@@ -103,7 +111,7 @@ def test_the_verb_tunes_tells_and_goes_on(
 
 @pytest.mark.integration
 def test_the_verb_searches_patterns_and_says_how_to_judge_them(
-    here: None, capsys: pytest.CaptureFixture[str]
+    inline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change = {"tune": {"budget": None, "trials": 20, "patterns": {"rungs": [2, 4], "count": 3}}}
     Path("tuned.yaml").write_text(yaml.safe_dump(content(change)))
@@ -128,7 +136,7 @@ def test_the_verb_searches_patterns_and_says_how_to_judge_them(
 
 @pytest.mark.integration
 def test_seeds_of_the_command_line_are_those_of_the_search(
-    here: None, capsys: pytest.CaptureFixture[str]
+    inline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In place of the sweep file's, and of `tune.seeds`; by a plan too."""
     budgets = {"seeds": [0, 1, 2, 3, 4], "trials": 2}
@@ -169,9 +177,9 @@ def test_where_something_is_lost_the_code_is_1(typed: Typed) -> None:
 
 WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "no section": ([], {"tune": None}, "no section `tune`"),
-    "empty range": ([], {"tune": {"budget": {"low": 20}}}, "the range from 20 to 20 is empty"),
+    "empty range": ([], {"tune": {"budget": {"low": 15}}}, "the range from 15 to 15 is empty"),
     "reversed range": ([], {"tune": {"budget": {"low": 100}}}, "give low below high"),
-    "beyond the schedule": ([], {"tune": {"stop": {"rungs": [20]}}}, "before its last step, 20"),
+    "beyond the schedule": ([], {"tune": {"stop": {"rungs": [20]}}}, "before its last step, 4"),
     "beyond the grid": ([], {"tune": {"budget": {"high": 10**8}}}, "beyond the end of the grid"),
     "sampler": ([], {"tune": {"sampler": "cma"}}, "'tpe', 'gp' or 'grid'"),
     "objective": ([], {"tune": {"objective": "cost"}}, "'weighted' or 'pareto'"),
@@ -277,14 +285,13 @@ def test_a_driver_killed_at_any_time_goes_on(
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize(
     ("engine", "limit"),
     [
         ("--local", "--max-device-hours"),
         pytest.param("--local", "--max-hours", marks=pytest.mark.slow),
-        pytest.param("", "--max-device-hours", marks=pytest.mark.slow),
-        pytest.param("", "--max-hours", marks=pytest.mark.slow),
+        pytest.param("", "--max-device-hours", marks=ON_RAY),
+        pytest.param("", "--max-hours", marks=ON_RAY),
     ],
 )
 def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
