@@ -142,7 +142,7 @@ class LocalExecutor(Executor):
 _PRELOADED = "lcma.harness.run.preloaded"
 """The module that imports what workers have imported when they start."""
 
-_LATE = ("LCMA_", "RAY_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
+_LATE = ("LCMA_", "RAY_", "TUNE_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
 """Beginnings of the names of variables that no module reads while it is imported."""
 
 _OF_RAY = "/ray/thirdparty_files"

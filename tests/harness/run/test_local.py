@@ -135,10 +135,10 @@ def test_a_worker_is_as_if_this_process_had_started_it_now(
     assert len(set(drawn)) == 4, "numpy's own generator is not the same in all"
 
 
-def test_workers_are_copies_of_a_server_after_ray_was_imported_too(
+def test_workers_are_copies_of_a_server_after_ray_and_its_tune_were_used_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ray puts a folder at the front of the path."""
+    """Ray puts a folder at the front of the path, a study sets variables of Tune."""
     ray = importlib.util.find_spec("ray")
     assert ray is not None
     assert ray.origin is not None
@@ -150,6 +150,7 @@ def test_workers_are_copies_of_a_server_after_ray_was_imported_too(
         found.append(executor._pools[0].submit(eval, said).result())
         executor.close(kill=False)
         monkeypatch.syspath_prepend(str(Path(ray.origin).parent / "thirdparty_files"))
+        monkeypatch.setenv("TUNE_DISABLE_SIGINT_HANDLER", "1")
     first, second = found
     assert first[0] == second[0] != os.getpid()
     assert first[1]
