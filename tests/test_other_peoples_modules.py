@@ -38,11 +38,11 @@ def run(project: Path, *command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.integration
+@pytest.mark.slow  # what Ray's workers import: tests/harness/run/test_cluster.py
 @pytest.mark.parametrize(
     "options",
     [
-        pytest.param(["--local"], marks=pytest.mark.slow),
+        ["--local"],
         pytest.param([], marks=[pytest.mark.ray, pytest.mark.xdist_group("ray")]),
     ],
     ids=["local", "ray"],

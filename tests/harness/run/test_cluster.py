@@ -38,6 +38,26 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
     assert list(in_tmp.iterdir()) == []
 
 
+def test_workers_import_nothing_from_the_current_folder(cluster: Any, in_tmp: Path) -> None:
+    """Somebody's own `models` or `db` would be taken for a module that was meant."""
+    import ray
+
+    (in_tmp / "of_somebody.py").touch()
+
+    def find() -> tuple[bool, list[str]]:
+        import importlib.util
+        import sys
+
+        return importlib.util.find_spec("of_somebody") is not None, sys.path
+
+    executor = RayExecutor(Resources(), cluster.address)
+    try:
+        found, path = ray.get(ray.remote(find).remote())
+    finally:
+        executor.close(kill=True)
+    assert not found, path
+
+
 def test_a_busy_node_is_waited_for_in_sight_and_named_with_the_remedy(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
