@@ -14,6 +14,7 @@ import pytest
 
 import lcma
 from lcma.harness.cli.main import main
+from lcma.harness.report import budget_pictures
 from tests.harness.conftest import few_photos_root
 
 __all__ = ["few_photos_root"]
@@ -28,7 +29,7 @@ def notebook(
     tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path
 ) -> Iterator[dict[str, Any]]:
     """The names that all examples of the document leave, run one after the other with a smaller
-    flow."""
+    flow, on one worker: the start of a second one takes longer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("notebook"))
         for name in ("LCMA_DB", "LCMA_RUNS"):
@@ -37,12 +38,12 @@ def notebook(
         seen, launch = list[lcma.Progress](), lcma.launch
 
         def seeing(*given: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
-            return launch(*given, progress=lambda one: (seen.append(one), progress(one)), **options)
+            watched = lambda one: (seen.append(one), progress(one))  # noqa: E731
+            return launch(*given, progress=watched, parallel=1, **options)
 
         names: dict[str, Any] = {"__name__": "notebook", "seen": seen}
-        text = DOCUMENT.read_text().replace(
-            '"recipe": {', f'"recipe": {{"model": {{"architecture": {LAYERS}}}, '
-        )
+        smaller = f'"model": {{"architecture": {LAYERS}}}, "optimization": {{"batch": 8}}'
+        text = DOCUMENT.read_text().replace('"recipe": {', f'"recipe": {{{smaller}, ')
         examples = re.findall(r"```python\n(.*?)```", text, re.S)
         assert len(examples) >= 5
         with pytest.MonkeyPatch.context() as watching:
@@ -106,8 +107,14 @@ def test_verdicts_show_themselves_and_are_a_data_frame(notebook: dict[str, Any])
 
 @pytest.mark.integration
 def test_budgets_are_those_of_the_command(
-    notebook: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    notebook: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        budget_pictures, "draw_budget_curves", lambda drawn, _: [tmp_path] * len(drawn)
+    )
     curves = notebook["curves"]
     frame = curves.to_pandas()
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
