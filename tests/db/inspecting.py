@@ -14,24 +14,32 @@ PARTS = {
 }
 """What of a column or constraint must agree; two columns' types are equal where they read alike."""
 
+KINDS = ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes")
+
 Row = dict[str, Any]
 
 
 def objects(url: str) -> dict[str, Any]:
     """All tables with their columns and constraints, and all views with their SQL, however laid
     out."""
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    inspector = sa.inspect(engine)
-    found: dict[str, Any] = {
-        name: " ".join(inspector.get_view_definition(name).split())
-        for name in inspector.get_view_names()
-    }
-    for kind in ("columns", "check_constraints", "unique_constraints", "foreign_keys", "indexes"):
-        for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
-            if name != VERSION_TABLE:
-                lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
-                found.setdefault(name, []).append(sorted(lines))
-    engine.dispose()
+    # On one connection: a server's has to read the catalogs first, and an engine opens many.
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        inspector = sa.inspect(connection)
+        found: dict[str, Any] = {
+            name: " ".join(inspector.get_view_definition(name).split())
+            for name in inspector.get_view_names()
+        }
+        for kind in (
+            "columns",
+            "check_constraints",
+            "unique_constraints",
+            "foreign_keys",
+            "indexes",
+        ):
+            for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
+                if name != VERSION_TABLE:
+                    lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
+                    found.setdefault(name, []).append(sorted(lines))
     return found
 
 
@@ -80,13 +88,20 @@ def is_current(url: str) -> bool:
 def rows_of(url: str, query: str) -> list[Row]:
     """The rows of a query in an order that depends on nothing but them."""
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        rows = [dict(row) for row in connection.execute(sa.text(query)).mappings()]
+        return _rows_of(connection, query)
+
+
+def _rows_of(connection: sa.Connection, query: str) -> list[Row]:
+    rows = [dict(row) for row in connection.execute(sa.text(query)).mappings()]
     return sorted(rows, key=lambda row: repr(sorted(row.items())))
 
 
 def contents(url: str) -> dict[str, list[Row]]:
     """All rows of all tables, but for our revision."""
-    names = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names()
-    return {
-        name: rows_of(url, f'SELECT * FROM "{name}"') for name in names if name != VERSION_TABLE
-    }
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        names = sa.inspect(connection).get_table_names()
+        return {
+            name: _rows_of(connection, f'SELECT * FROM "{name}"')
+            for name in names
+            if name != VERSION_TABLE
+        }

@@ -85,6 +85,7 @@ def test_no_upgrade_under_a_live_lease(filled: Any) -> None:
     assert is_current(url)
 
 
+@pytest.mark.slow_on("postgresql-0008", "postgresql-0999")
 @pytest.mark.parametrize("version", ["0008", "0999", "0001", "0001-00000000-00000000"])
 def test_another_schema_is_refused_and_left_alone(filled_url: str, version: str) -> None:
     """Also one of the same revision with other tables, as before the first release."""
