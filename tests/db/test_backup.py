@@ -1,6 +1,5 @@
 """Copies of a database that is in use."""
 
-import multiprocessing
 import shlex
 import sqlite3
 import stat
@@ -17,6 +16,7 @@ from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import PLAN, recipe, trial
+from tests.processes import FORK
 
 
 def write(path: str, ready: Any, stop: Any) -> None:
@@ -41,9 +41,8 @@ def write(path: str, ready: Any, stop: Any) -> None:
 
 @pytest.mark.integration
 def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, stop = context.Event(), context.Event()
-    writer = context.Process(target=write, args=(str(filled_path), ready, stop))
+    ready, stop = FORK.Event(), FORK.Event()
+    writer = FORK.Process(target=write, args=(str(filled_path), ready, stop))
     writer.start()
     try:
         assert ready.wait(60)
