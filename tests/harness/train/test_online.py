@@ -1,6 +1,7 @@
 """Tables that change in training: which windows change, that a flow stays one, and exact resume."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcma import models
+from lcma.harness.train import recorder
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.online import OnlineTables, improve_windows, read_history
@@ -162,26 +164,6 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
     assert all(sorted(table) == list(range(len(table))) for table in after)
 
 
-@pytest.mark.integration
-def test_tables_are_found_and_changed_by_recorded_steps_too() -> None:
-    found = []
-    for unrecorded in (3, 50):
-        made = [trainer(recipe(), seed) for seed in range(4)]
-        for one in made:
-            one.start()
-        formed = Stack(made)
-        formed.repeated.unrecorded = unrecorded
-        for step in range(1, 23):
-            formed.step()
-            if step % 10 == 0:
-                for one in made:
-                    one.look(60, CheckpointFolder(Path("nowhere")), Hooks())
-        formed.dissolve()
-        found.append([one.state() for one in made])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
-
-
 def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
     asked = recipe(steps=80, freeze=0.5)
     made = trainer(asked)
@@ -269,8 +251,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return found
 
 
-@pytest.mark.integration
-@pytest.mark.slow_on("[40]")
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [30, 40])
 def test_resumed_across_a_change_it_ends_with_the_same_bits(
     tmp_path: Path, stop_at: int, alone: Told
@@ -288,40 +269,48 @@ def test_resumed_across_a_change_it_ends_with_the_same_bits(
     assert history_file(resumed) == history_file(alone.trainer)
 
 
+def train_members(
+    place: Path, seeds: Sequence[int], until: int, *, fixed: bool = False
+) -> dict[int, Trainer]:
+    """Members of a stack by seed that go on from the checkpoints there; with one whose tables do
+    not change (9)."""
+    made = {seed: trainer(recipe(), seed) for seed in seeds}
+    if fixed:
+        made[9] = trainer(recipe(), 9, online=False)
+    members = []
+    for seed, one in made.items():
+        folder = CheckpointFolder(place / str(seed))
+        one.resume(folder, at_most=until)
+        members.append(Member(one, folder, Hooks()))
+    train_stack(members, until, lambda index, error: None)
+    return made
+
+
 @pytest.fixture(scope="module")
-def stacked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, Trainer]]:
-    """Members by seed: of a stack with one whose tables do not change (9); of one that was resumed
-    with less company; and that one alone."""
-    asked, place = recipe(), tmp_path_factory.mktemp("stacked")
-
-    def train(name: str, seeds: list[int], until: int, fixed: bool) -> dict[int, Trainer]:
-        made = {seed: trainer(asked, seed) for seed in seeds}
-        if fixed:
-            made[9] = trainer(asked, 9, online=False)
-        members = []
-        for seed, one in made.items():
-            folder = CheckpointFolder(place / f"{name}-{seed}")
-            one.resume(folder, at_most=until)
-            members.append(Member(one, folder, Hooks()))
-        train_stack(members, until, lambda index, error: None)
-        return made
-
-    train("parts", [0, 1], 20, fixed=False)
-    return {
-        "whole": train("whole", [0, 1, 2], 30, fixed=True),
-        "parts": train("parts", [0, 1], 30, fixed=False),
-        "fixed": train("fixed", [], 30, fixed=True),
-    }
+def company(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Trainer]:
+    """Members by seed, whose tables change at steps 10 and 20, with one whose tables do not (9)."""
+    return train_members(tmp_path_factory.mktemp("company"), range(3), 22, fixed=True)
 
 
 def test_members_of_a_stack_have_the_bits_of_any_other_company(
-    stacked: dict[str, dict[int, Trainer]],
+    company: dict[int, Trainer], tmp_path: Path
 ) -> None:
-    """Beside one whose tables do not change, and resumed in the middle among others."""
-    whole = {seed: weights(one) for seed, one in stacked["whole"].items()}
-    for seed in (0, 1):
-        assert unequal(weights(stacked["parts"][seed]), whole[seed]) == []
-    assert unequal(weights(stacked["fixed"][9]), whole[9]) == []
+    """Beside one whose tables do not change, and resumed among others between two changes."""
+    train_members(tmp_path / "parts", range(2), 14)
+    parts = train_members(tmp_path / "parts", range(2), 22)
+    for seed, part in parts.items():
+        assert unequal(weights(part), weights(company[seed])) == []
+        assert history_file(part) == history_file(company[seed])
+    fixed = train_members(tmp_path / "fixed", (), 22, fixed=True)
+    assert unequal(weights(fixed[9]), weights(company[9])) == []
+
+
+def test_tables_are_found_and_changed_by_recorded_steps_too(
+    company: dict[int, Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    for seed, one in train_members(tmp_path, range(2), 22).items():
+        torch.testing.assert_close(one.state(), company[seed].state(), rtol=0, atol=0)
 
 
 def test_the_average_starts_anew_at_a_change() -> None:
@@ -382,10 +371,9 @@ def test_the_history_has_the_shares_of_the_curves_and_ends_with_the_tables(alone
 
 
 def test_each_member_of_a_stack_has_a_history_of_its_own(
-    stacked: dict[str, dict[int, Trainer]],
+    company: dict[int, Trainer],
 ) -> None:
-    whole = [history_file(stacked["whole"][seed]) for seed in (0, 1, 2)]
-    assert [history_file(one) for one in stacked["parts"].values()] == whole[:2]
+    whole = [history_file(company[seed]) for seed in (0, 1, 2)]
     assert len(set(whole)) == 3
     assert all(read_history(one)[0].steps[:2] == [0, 10] for one in whole)
 
