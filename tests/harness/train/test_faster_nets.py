@@ -1,6 +1,7 @@
 """Coupling nets in bfloat16 or compiled: in training alone, and nothing else with them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,6 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
-from lcma.models import CouplingNets
 from lcma.models.coupling import CouplingNet
 from lcma.models.glow import GlowNet
 from lcma.sweeps import architectures, catalog
@@ -37,7 +37,9 @@ def prepared(photos_root: Path) -> data.Prepared:
     return data.load("photos8", photos_root)
 
 
-def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
+def made(
+    flow: str, prepared: data.Prepared, *, compiler: Any = "aot_eager", **optimization: object
+) -> Trainer:
     """Small enough to compile; with an average and a holdout part."""
     asked = {
         "model": {"splits": 1, "architecture": SMALL[flow]},
@@ -52,7 +54,7 @@ def made(flow: str, prepared: data.Prepared, **optimization: object) -> Trainer:
         images=Images(prepared.part("train").images, CPU),
         training=recipe.training,
         holdout=Images(prepared.part("holdout").images[:40], CPU),
-        compiler="aot_eager",  # inductor asks for a C++ compiler
+        compiler=compiler,  # inductor asks for a C++ compiler
         repeats=True,
     )
 
@@ -122,8 +124,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
     assert found[True] == {torch.float32}
 
 
-@pytest.mark.integration
-@pytest.mark.slow_on("glow-{'autocast': 'bfloat16', 'compile': True}")
+@pytest.mark.slow_on("'compile': True")
 @pytest.mark.parametrize("fast", FAST, ids=str)
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_parameter_has_had_a_gradient_after_two_steps(
@@ -172,27 +173,32 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> 
         assert torch.equal(flow_.decode(z), x)
 
 
-@pytest.mark.integration
+def loss_after_three_steps(trainer: Trainer) -> float:
+    trainer.start()
+    return [float(trainer._one_step()) for _ in range(3)][-1]
+
+
 @pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", FLOWS)
-def test_bfloat16_and_compilation_change_a_step_by_their_rounding(
-    flow: str, prepared: data.Prepared
-) -> None:
-    found = {}
-    for name, fast in {"plain": {}, "bfloat16": FAST[0], "compiled": {"compile": True}}.items():
-        trainer = made(flow, prepared, **fast)
-        trainer.start()
-        for _ in range(3):
-            loss = trainer._one_step()
-        found[name] = float(loss)
-    assert found["bfloat16"] != found["plain"]
-    assert found["bfloat16"] == pytest.approx(found["plain"], rel=0.01)
-    assert found["compiled"] == pytest.approx(found["plain"], rel=1e-4)
+def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepared) -> None:
+    plain = loss_after_three_steps(made(flow, prepared))
+    found = loss_after_three_steps(made(flow, prepared, autocast="bfloat16"))
+    assert found != plain
+    assert found == pytest.approx(plain, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flow", FLOWS)
+def test_compilation_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepared) -> None:
+    plain = loss_after_three_steps(made(flow, prepared))
+    found = loss_after_three_steps(made(flow, prepared, compile=True))
+    assert found == pytest.approx(plain, rel=1e-4)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> None:
-    """A backend of our own counts the graphs' runs; outside of the block none is run."""
+    """In training alone, and with the gradients of the plain nets: a backend of our own counts the
+    graphs' runs, and runs them as they are."""
     runs = 0
 
     def counting(graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
@@ -204,13 +210,15 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> N
         return run
 
     torch._dynamo.reset()
-    trainer = made(flow, prepared)
-    trainer.start()
-    x = torch.from_numpy(prepared.part("train").images[:4].copy())
-    with CouplingNets(trainer.flow, compiler=counting):
-        trainer.flow(x)
+    trainer, plain = made(flow, prepared, compile=True, compiler=counting), made(flow, prepared)
+    losses = []
+    for one in (trainer, plain):
+        one.start()
+        losses.append(float(one._one_step()))
     assert runs == len(nets(trainer.flow))
-    trainer.flow(x)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    torch.testing.assert_close(gradients(trainer), gradients(plain), rtol=1e-3, atol=1e-5)
+    evaluate(trainer.flow, trainer.images, PLAIN)
     assert runs == len(nets(trainer.flow))
 
 
