@@ -14,9 +14,9 @@ from lcma.harness.data import SourceOptions, load, prepare
 
 
 @pytest.fixture
-def root(photos_root: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(few_photos_root: Path, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of the environment, with a photos8 of one's own."""
-    shutil.copytree(photos_root, in_tmp / "data")
+    shutil.copytree(few_photos_root, in_tmp / "data")
     monkeypatch.setenv("LCMA_DATA", str(in_tmp / "data"))
     return in_tmp / "data"
 
@@ -34,7 +34,6 @@ def lcma(capsys: pytest.CaptureFixture[str]):
     return lcma
 
 
-@pytest.mark.integration
 def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> None:
     code, out, _ = lcma("show", "photos8")
     assert code == 0
@@ -49,7 +48,6 @@ def test_show_draws_and_says_what_a_set_is(lcma, root: Path, in_tmp: Path) -> No
         assert len(colours or ()) > 1000, "there are photographs in it"
 
 
-@pytest.mark.integration
 def test_show_as_json_into_another_file(lcma, root: Path, in_tmp: Path) -> None:
     code, out, _ = lcma("show", "photos8", "--out", "sheets/one.png", "--json")
     assert code == 0

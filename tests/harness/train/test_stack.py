@@ -355,7 +355,7 @@ def test_where_bits_differ_fours_are_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
-    expected = stepped(recipe(), range(6), steps=10)
+    expected = stepped(recipe(), range(6), steps=4)
     monkeypatch.setattr(stacks, "_EQUAL_TO_FOURS", {})
     monkeypatch.setattr(Stack, "is_equal_to_fours", lambda self: False)
     formed = form_stacks([trainer(recipe(), number) for number in range(6)])
@@ -364,7 +364,7 @@ def test_where_bits_differ_fours_are_run(
     for one in formed:
         one.dissolve()
     members = company(tmp_path, recipe(), range(6))
-    train(members, 10)
+    train(members, 4)
     for number, one in enumerate(members):
         assert unequal(weights(one.trainer), expected[number]) == []
 
