@@ -23,6 +23,7 @@ from lcma.db.schema import (
     supersedes,
 )
 from lcma.sweeps.input_files import UNSTORABLE
+from lcma.sweeps.measures import find_measure
 
 NUMBERS = ("value", "standard_error", "images", "clusters")
 """The columns of `measures` that say what came out."""
@@ -135,6 +136,9 @@ def insert_measures(
     trial = TrialCells(connection, result.trial_id)
     # Of a plug-in that this process need not have: it may deliver what another has left.
     directions = dict(_DIRECTIONS.all(connection, {}))
+    for one in result.measures:
+        if one.name not in directions:
+            directions[one.name] = find_measure(one.name).direction
     ranked = [one.name for one in result.measures if directions[one.name]]
     shared = {"data_digest": result.data_digest, "protocol": result.protocol}
     shared |= {"precision": result.precision}
