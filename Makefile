@@ -16,7 +16,7 @@ help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
 	@echo "make install   only install, into .venv"
 	@echo "make test      install, then run the tests"
-	@echo "make test-integration  the rest of what CI runs: clusters, a browser, studies, kills"
+	@echo "make test-integration  the tests that take a second or more: clusters, a browser, studies, kills"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
 	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"

@@ -28,7 +28,6 @@ CHROMIUM = next(
 )
 
 pytestmark = [
-    pytest.mark.integration,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
     pytest.mark.xdist_group("site"),
 ]
@@ -165,6 +164,7 @@ def budgets(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("views", VIEWS, ids=lambda views: "-".join(scheme for scheme, _ in views))
+@pytest.mark.integration
 def test_every_page_opens_from_a_file_quietly_and_fits(visit, exported, views) -> None:
     watched = visit()
     folders = ("compare", "trials", "maps")
@@ -209,6 +209,7 @@ CONTRAST = """() => {
 }"""
 
 
+@pytest.mark.integration
 def test_a_heading_sorts_up_then_down_by_keyboard_too(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -230,6 +231,7 @@ def test_a_heading_sorts_up_then_down_by_keyboard_too(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -250,6 +252,7 @@ def test_filters_leave_what_fits_and_survive_a_reload(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_a_search_leaves_rows_that_have_each_word_of_it(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -273,6 +276,7 @@ def test_a_search_leaves_rows_that_have_each_word_of_it(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_a_recipe_is_found_on_other_pages_by_its_id(visit, large_site) -> None:
     watched = visit(root=large_site[1].as_uri())
     page = watched.open("index-2.html")
@@ -288,6 +292,7 @@ def test_a_recipe_is_found_on_other_pages_by_its_id(visit, large_site) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_a_link_shows_the_same_search_columns_order_and_opened_sections(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -325,6 +330,7 @@ def test_a_link_shows_the_same_search_columns_order_and_opened_sections(visit) -
     again.require_quiet()
 
 
+@pytest.mark.integration
 def test_an_address_of_something_else_changes_nothing(visit) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -339,6 +345,7 @@ def test_an_address_of_something_else_changes_nothing(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported) -> None:
     watched = visit(width=360)
     table = next((exported / "compare").glob("realnvp-photos16*.html")).name
@@ -358,6 +365,7 @@ def test_difference_interval_and_plot_are_in_sight_at_any_width(visit, exported)
 
 
 @pytest.mark.parametrize("width", [375, 768])
+@pytest.mark.integration
 def test_the_number_of_a_trial_is_in_sight_with_what_it_is_of(visit, width) -> None:
     page = visit(width=width).open("trials.html")
     table = page.get_by_role("region", name="Trials")
@@ -369,6 +377,7 @@ def test_the_number_of_a_trial_is_in_sight_with_what_it_is_of(visit, width) -> N
     assert re.search(r"seed \d.*photos16 \(u8\).*realnvp.*at \d+.*\d\.\d{4}", row, re.S)
 
 
+@pytest.mark.integration
 def test_a_row_stands_beside_the_usual_one_at_first(visit) -> None:
     watched = visit()
     page = watched.open("compare.html")
@@ -376,6 +385,7 @@ def test_a_row_stands_beside_the_usual_one_at_first(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_rows_that_differ_in_budget_alone_do_so_on_a_phone_too(visit) -> None:
     page = visit(width=375).open("index.html")
     names = page.locator("table.board tbody th", has_text="low (LL)").all_inner_texts()
@@ -391,6 +401,7 @@ SEEN = """one => {
 @pytest.mark.parametrize(
     ("touch", "nth"), [(False, 3), (True, 4), pytest.param(False, 1, marks=pytest.mark.slow)]
 )
+@pytest.mark.integration
 def test_what_a_column_means_is_reached_by_keyboard_and_touch(
     visit, scriptless, exported, touch, nth
 ) -> None:
@@ -413,6 +424,7 @@ def test_what_a_column_means_is_reached_by_keyboard_and_touch(
         assert buttons.count() > 5
 
 
+@pytest.mark.integration
 def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) -> None:
     watched = visit(width=1440, root=large_site[1].as_uri())
     largest = {}  # of the pages of one list
@@ -426,6 +438,7 @@ def test_no_page_of_many_results_is_longer_than_some_screens(visit, large_site) 
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_what_fits_on_other_pages_is_reached_with_the_filter_kept(visit, large_site) -> None:
     watched = visit(root=large_site[1].as_uri())
     page = watched.open("index.html")
@@ -442,6 +455,7 @@ def test_what_fits_on_other_pages_is_reached_with_the_filter_kept(visit, large_s
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_the_slider_shows_one_budget_at_a_time_by_keyboard(visit, exported) -> None:
     watched = visit()
     first = min((exported / "maps").glob("*.html"))
@@ -472,6 +486,7 @@ def look_at_charts(page: Page) -> None:
         chart.locator("canvas").wait_for()
 
 
+@pytest.mark.integration
 def test_a_chart_and_what_draws_it_wait_until_it_is_looked_at(visit) -> None:
     watched = visit()
     watched.page.set_viewport_size({"width": 1280, "height": 150})
@@ -495,6 +510,7 @@ SHIFTED = """() => new Promise((resolve) => {
 @pytest.mark.slow_on("sql.html", "index.html-1280", "compare.html-360")
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("path", ["index.html", "compare.html", "sql.html"])
+@pytest.mark.integration
 def test_nothing_moves_while_a_page_opens(visit, path, width) -> None:
     page = visit(width=width).open(path)
     page.wait_for_load_state("networkidle")
@@ -516,6 +532,7 @@ def test_a_trial_is_reached_from_the_board_and_its_curve_is_drawn(visit) -> None
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_the_budget_curve_and_the_front_are_drawn_with_words(visit) -> None:
     watched = visit()
     page = watched.open("budgets.html")
@@ -527,6 +544,7 @@ def test_the_budget_curve_and_the_front_are_drawn_with_words(visit) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_sql_is_copied(visit) -> None:
     watched = visit()
     page = watched.open("about.html")
@@ -549,6 +567,7 @@ def answered(page: Page) -> list[str]:
     return page.locator("#answer td").all_inner_texts()
 
 
+@pytest.mark.integration
 def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
     watched = visit()
     page = watched.open("sql.html")
@@ -566,6 +585,7 @@ def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_fractions_are_shown_short_and_saved_in_full(console) -> None:
     page = console.page
     ask(page, "SELECT 1.0 / 3, 12345678901, -2.5e-9 UNION ALL SELECT NULL, NULL, NULL")
@@ -577,6 +597,7 @@ def test_fractions_are_shown_short_and_saved_in_full(console) -> None:
     console.require_quiet()
 
 
+@pytest.mark.integration
 def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> None:
     watched = visit()
     page = watched.open("sql.html")
@@ -605,6 +626,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.integration
 def test_a_mistake_in_sql_is_shown_as_text(console) -> None:
     page = console.page
     for sql, says in MISTAKES.items():
@@ -618,6 +640,7 @@ def test_a_mistake_in_sql_is_shown_as_text(console) -> None:
     console.require_quiet()
 
 
+@pytest.mark.integration
 def test_hostile_cells_are_only_ever_text(console) -> None:
     page = console.page
     ask(page, "SELECT name, train FROM data_sets UNION ALL SELECT name || 2, 1 FROM data_sets")
@@ -631,6 +654,7 @@ def test_hostile_cells_are_only_ever_text(console) -> None:
     console.require_quiet()
 
 
+@pytest.mark.integration
 def test_a_query_in_a_link_is_shown_and_not_run(visit, exported) -> None:
     watched = visit()
     page = watched.open("sql.html#sql=SELECT+40%2B2+AS+answer")
@@ -655,6 +679,7 @@ def test_a_query_in_a_link_is_shown_and_not_run(visit, exported) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_long_answers_are_cut_and_say_so(console) -> None:
     page = console.page
     ask(page, ENDLESS.replace("max(k)", "k, 2 * k"))
@@ -668,12 +693,14 @@ def test_long_answers_are_cut_and_say_so(console) -> None:
     "number",
     [n if n == 1 else pytest.param(n, marks=pytest.mark.slow) for n in range(len(EXAMPLES))],
 )
+@pytest.mark.integration
 def test_an_example_is_tried(console, number: int) -> None:
     console.page.get_by_role("button", name=f"Try it: {EXAMPLES[number].name}").click()
     answered(console.page)
     console.require_quiet()
 
 
+@pytest.mark.integration
 def test_examples_stay_without_scripts(scriptless, exported) -> None:
     page = scriptless
     page.goto(f"{exported.as_uri()}/sql.html")
@@ -692,6 +719,7 @@ def choose(page: Page, side: str, **parts: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
+@pytest.mark.integration
 def test_two_rows_are_compared_with_their_test_curves_and_maps(visit, exported) -> None:
     watched = visit()
     page = watched.open("index.html")
@@ -728,6 +756,7 @@ def test_two_rows_are_compared_with_their_test_curves_and_maps(visit, exported) 
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     watched = visit("dark", 360)
     page = watched.open("trials.html")
@@ -745,6 +774,7 @@ def test_two_trials_are_compared_from_the_page_of_one(visit, exported) -> None:
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_rows_of_two_tables_have_no_test_and_no_address_leads_out(visit, exported) -> None:
     names = sorted(path.stem for path in (exported / "compare").glob("*.html"))
     assert len(names) == 2
@@ -766,6 +796,7 @@ def test_rows_of_two_tables_have_no_test_and_no_address_leads_out(visit, exporte
     watched.require_quiet()
 
 
+@pytest.mark.integration
 def test_the_keyboard_reaches_the_content_first(visit) -> None:
     page = visit().open("index.html")
     page.keyboard.press("Tab")
@@ -774,6 +805,7 @@ def test_the_keyboard_reaches_the_content_first(visit) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
+@pytest.mark.integration
 def test_pages_are_whole_without_scripts(scriptless, exported) -> None:
     page = scriptless
     page.goto(f"{exported.as_uri()}/index.html")
@@ -788,6 +820,7 @@ def test_pages_are_whole_without_scripts(scriptless, exported) -> None:
         assert not page.locator("form").is_visible()
 
 
+@pytest.mark.integration
 def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypatch) -> None:
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))

@@ -85,7 +85,6 @@ def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
     assert store.job(waiting.work.job_id).state == "pending"
 
 
-@pytest.mark.integration
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
     registered, place, tmp_path, monkeypatch
 ) -> None:

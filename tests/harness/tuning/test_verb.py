@@ -77,7 +77,6 @@ def inline(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
 
 
-@pytest.mark.integration
 def test_the_verb_tunes_tells_and_goes_on(
     folder: Path, few_root: Path, inline: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
