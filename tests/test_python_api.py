@@ -38,7 +38,10 @@ def notebook(
         seen, launch = list[lcma.Progress](), lcma.launch
 
         def seeing(*given: Any, progress: Any, **options: Any) -> lcma.LaunchReport:
-            watched = lambda one: (seen.append(one), progress(one))  # noqa: E731
+            def watched(one: lcma.Progress) -> None:
+                seen.append(one)
+                progress(one)
+
             return launch(*given, progress=watched, parallel=1, **options)
 
         names: dict[str, Any] = {"__name__": "notebook", "seen": seen}

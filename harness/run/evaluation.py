@@ -245,10 +245,9 @@ def take_plugin_measures(
                     if not all(map(math.isfinite, filter(None, numbers))):
                         raise ValueError(f"it returned {found!r}, which is not finite")
                     taken = db.Measure(name, *numbers, len(images))
-                # Of a person's code: it may raise any, and exit.
                 except KeyboardInterrupt:
                     raise
-                except BaseException as failure:  # noqa: BLE001
+                except BaseException as failure:  # noqa: BLE001 - a person's code may even exit
                     on_failure(name, describe_failure(failure))
                 else:
                     yield taken

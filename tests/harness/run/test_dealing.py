@@ -330,18 +330,21 @@ def test_where_waiting_tasks_bring_machines_stacks_that_are_full_are_submitted_a
     assert executor.crowds == [1, 2, 3, 4, 1, 2]
 
 
+class Starting(Slots):
+    """Of a cluster that grows, where nothing has begun at the first looks."""
+
+    grows, looks = True, 0
+
+    def wait(self, seconds: float) -> list[Finished]:
+        self.looks += 1
+        return [] if self.looks < 4 else super().wait(seconds)
+
+
 def test_so_many_full_stacks_wait_for_machines(
     trials: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Growing(Slots):
-        grows, looks = True, 0
-
-        def wait(self, seconds: float) -> list[Finished]:
-            self.looks += 1
-            return [] if self.looks < 4 else super().wait(seconds)
-
     monkeypatch.setattr(launches, "WINDOW", 3)
-    executor = Growing(1)
+    executor = Starting(1)
     run(*trials(60), executor)
     assert executor.sizes == [12] * 5
     assert max(executor.crowds) == launches.WINDOW
@@ -352,15 +355,8 @@ def test_more_slots_than_stacks_may_wait_are_filled_and_no_more(
 ) -> None:
     """Before any of them has begun."""
 
-    class Growing(Slots):
-        grows, looks = True, 0
-
-        def wait(self, seconds: float) -> list[Finished]:
-            self.looks += 1
-            return [] if self.looks < 4 else super().wait(seconds)
-
     monkeypatch.setattr(launches, "WINDOW", 3)
-    executor = Growing(5)
+    executor = Starting(5)
     run(*trials(84), executor)
     assert executor.crowds == [1, 2, 3, 4, 5] * 2
     assert sum(executor.sizes) == 84

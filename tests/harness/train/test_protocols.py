@@ -266,3 +266,12 @@ def test_the_flow_is_left_as_it_was_even_by_a_failure(flows: dict[str, Flow], na
     for key, value in flow.state_dict().items():
         assert value.dtype == before[key].dtype
         assert torch.equal(value, before[key]), key
+
+
+def test_another_estimator_leaves_the_layers_of_a_loaded_flow_in_evaluation(
+    flows: dict[str, Flow], images: Images
+) -> None:
+    """They are shared with the flow that has it."""
+    flow = copy.deepcopy(flows["iresnet"]).eval()
+    evaluate(flow, images, published_protocol(model("iresnet")))
+    assert not any(module.training for module in flow.modules())
