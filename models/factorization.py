@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
+    MAP_RULES,
+    PAIRS,
     RULES,
     FactorizationRule,
     as_word,
@@ -67,11 +69,11 @@ def make_tables(
         name: A canonical factorization.
         shape: (C, H, W) of the images.
         splits: Number of splits.
-        seed: Seed of `random`, `random-local` and rules of plug-ins that read it.
+        seed: Seed of `random`, `random-local`, `random-lattice` and rules of plug-ins that read it.
         maps: For words and other rules that read maps, one map per split, (C, H, W) in input
             coordinates; that of split l is read at the dimensions that are still there.
-        order: Order of a window's two dimensions inside a half, for words and rules that read
-            maps as a word.
+        order: Order of a window's two dimensions inside a half, for words and rules that rank
+            windows by maps.
         given: Tables of the first splits; the factorization fills those after them.
 
     Raises:
@@ -100,17 +102,20 @@ def make_tables(
         if word is not None:
             assert values is not None
             table = table_from_map(values, word[split], order)
-        elif name == "low-global":
+        elif name in MAP_RULES:
             assert values is not None
-            table = _low_global(values)
+            table = _by_map_rule(name, values, shape[0], order)
         elif pair := pattern_pair(name, split):
-            table = _by_pair(pair, ids.shape)
+            table = _lattice([_pair_positions(pair)], ids.shape)
         elif name in RULES:
             table = _by_rule(RULES[name], ids.shape, split, seed, values)
         elif name == "random":
             table = _random(ids.shape, seed, split)
         elif name == "random-local":
             table = _random_local(ids.shape, seed, split)
+        elif name == "random-lattice":
+            drawn = _generator(seed, split).randint(len(PAIRS), size=shape[0], dtype=np.int64)
+            table = _lattice([_pair_positions(PAIRS[k]) for k in drawn], ids.shape)
         elif name == "channel":
             table = _channel(ids.shape)
         else:
@@ -178,12 +183,52 @@ def _local(kept: Ints, left: Ints, shape: tuple[int, ...]) -> SplitTable:
     return SplitTable(half(kept), half(left))
 
 
-def _by_pair(pair: str, shape: tuple[int, ...]) -> SplitTable:
-    """Return the table that keeps the two positions of every window, a b over c d."""
+def _pair_positions(pair: str) -> list[int]:
+    """Return the four positions of a window a b over c d: the pair, which stays, then the rest."""
+    return ["abcd".index(position) for position in (*pair, *sorted({*"abcd"} - {*pair}))]
+
+
+def _lattice(positions: Sequence[Sequence[int]], shape: tuple[int, ...]) -> SplitTable:
+    """Return the table that takes of every window of a colour the same two.
+
+    ``positions`` has for each colour the four positions of a window, the two that stay first;
+    channel k*C + c is of colour c.
+    """
     c, h, w = shape
-    kept, left = (["abcd".index(p) for p in some] for some in (pair, sorted({*"abcd"} - {*pair})))
-    full = (c, h // 2, w // 2, 2)
-    return _local(np.broadcast_to(kept, full), np.broadcast_to(left, full), shape)
+    chosen = np.array(positions, dtype=np.int64)[np.arange(c) % len(positions), None, None]
+    kept, left = (
+        np.broadcast_to(half, (c, h // 2, w // 2, 2)) for half in (chosen[..., :2], chosen[..., 2:])
+    )
+    return _local(kept, left, shape)
+
+
+def _by_map_rule(name: str, values: NDArray[np.float64], colours: int, order: Order) -> SplitTable:
+    """Return the table of one of `MAP_RULES` for the contributions still there, (C, H, W)."""
+    if name == "low-lattice":
+        return _low_lattice(values, colours, order)
+    if name == "low-tied":
+        by_colour = values.reshape(-1, colours, *values.shape[1:])
+        tied = np.broadcast_to(by_colour.mean(axis=1, keepdims=True), by_colour.shape)
+        return table_from_map(tied.reshape(values.shape), "L", order)
+    return _low_global(values)
+
+
+def _low_lattice(values: NDArray[np.float64], colours: int, order: Order) -> SplitTable:
+    """Return the table that keeps of each colour the pair that `low` keeps in most windows.
+
+    In a tie the pair that is first in `PAIRS` is kept.
+    """
+    kept = np.sort(ranks(values)[..., :2], axis=-1)
+    positions = []
+    for colour in range(colours):
+        pairs, counts = np.unique(kept[colour::colours].reshape(-1, 2), axis=0, return_counts=True)
+        stays = pairs[counts.argmax()].tolist()
+        halves = [stays, [p for p in range(4) if p not in stays]]
+        if order == "rank":
+            means = windows(values[colour::colours]).reshape(-1, 4).mean(axis=0)
+            halves = [sorted(half, key=lambda p: -means[p]) for half in halves]
+        positions.append([*halves[0], *halves[1]])
+    return _lattice(positions, values.shape)
 
 
 def _low_global(values: NDArray[np.floating]) -> SplitTable:

@@ -16,6 +16,7 @@ FIXED = (
     "rows",
     "random",
     "random-local",
+    "random-lattice",
     "none",
 )
 """Names that mean the same for every flow and number of splits, in canonical form."""
@@ -25,13 +26,16 @@ DATA_RULES = tuple(
 )
 """Rules that rank the dimensions of each window by the data alone, with no flow."""
 
+MAP_RULES = ("low-global", "low-lattice", "low-tied")
+"""Rules beside words that read the maps of words."""
+
 NAMES = (
     *FIXED,
     "checkerboard",
     "conventional",
     "low",
     "high",
-    "low-global",
+    *MAP_RULES,
     "self",
     "online",
     *DATA_RULES,
@@ -255,7 +259,7 @@ def needs_maps(canonical_name: str) -> bool:
     rule = RULES.get(canonical_name)
     return (
         as_word(canonical_name, 1) is not None
-        or canonical_name == "low-global"
+        or canonical_name in MAP_RULES
         or (rule is not None and rule.reads == "maps")
     )
 

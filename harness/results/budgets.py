@@ -714,7 +714,7 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
 def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> list[Any]:
     """Return what a factorization keeps after each split; nothing for a rule of a plug-in."""
     word = factorizations.as_word(factorization, len(maps))
-    if factorization != "low-global" and (word is None or len(word) != len(maps)):
+    if factorization not in factorizations.MAP_RULES and (word is None or len(word) != len(maps)):
         return []
     shape = image_shape(maps)
     found = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])

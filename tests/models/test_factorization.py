@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from lcma.models.factorization import (
     table_from_map,
     tied_windows,
 )
-from lcma.sweeps.factorizations import DATA_RULES, FIXED, words
+from lcma.sweeps.factorizations import DATA_RULES, FIXED, MAP_RULES, PAIRS, words
 
 Shape = tuple[int, int, int]
 Nested = list[list[list[int]]]
@@ -151,6 +152,119 @@ def test_low_global_factors_out_the_low_half_of_all_dimensions(data: st.DataObje
         assert sorted(ids.ravel().tolist()) == sorted(there)
 
 
+def lattice_pairs(table: SplitTable, colours: int) -> list[str]:
+    """What a table keeps of every window of each colour; fails if windows of a colour differ."""
+    C, H, W = table.input_shape
+    kept = set(table.kept.ravel().tolist())
+    pairs: list[set[str]] = [set() for _ in range(colours)]
+    for c, R, Q in itertools.product(range(C), range(H // 2), range(W // 2)):
+        at = [c * H * W + r * W + q for r, q in window(R, Q)]
+        pairs[c % colours].add("".join(p for p, i in zip("abcd", at, strict=True) if i in kept))
+    assert all(len(of_colour) == 1 for of_colour in pairs)
+    return [of_colour.pop() for of_colour in pairs]
+
+
+def naive_lattice(pairs: Sequence[str], shape: Shape) -> tuple[Nested, Nested]:
+    return naive_table(shape, lambda c, R, Q: [POSITIONS[p] for p in pairs[c % len(pairs)]])
+
+
+LATTICES = list(itertools.product(PAIRS, repeat=3))
+GRID: Shape = (3, 8, 8)
+
+
+def test_random_lattice_draws_each_of_the_216_choices_at_every_split() -> None:
+    drawn: list[set[tuple[str, ...]]] = [set(), set()]
+    for seed in range(3000):
+        found = make_tables("random-lattice", (3, 4, 4), 2, seed=seed)
+        for split, table in enumerate(found):
+            pairs = lattice_pairs(table, 3)
+            if tuple(pairs) not in drawn[split]:
+                assert same(table, naive_lattice(pairs, table.input_shape))
+            drawn[split].add(tuple(pairs))
+    assert drawn == [set(LATTICES)] * 2
+
+
+def test_random_lattice_splits_draw_for_themselves() -> None:
+    found = [make_tables("random-lattice", GRID, 3, seed=seed) for seed in range(30)]
+    pairs = [[lattice_pairs(table, 3) for table in tables] for tables in found]
+    assert len({str(p) for p in pairs}) == 30
+    assert any(first != second for first, second, _ in pairs)
+
+
+@pytest.mark.parametrize("order", ["raster", "rank"])
+def test_low_lattice_keeps_what_low_keeps_most_often_for_all_216_choices(order: Any) -> None:
+    """Each window prefers a pair of its own, and only the commonest one of a colour counts."""
+    random = np.random.RandomState(3)
+    for pairs in LATTICES:
+        values = random.uniform(0, 1, (3, 4, 4))
+        for c, pair in enumerate(pairs):
+            others = random.permutation([p for p in PAIRS if p != pair])
+            chosen = random.permutation([pair, pair, *others[:2]])  # two of four windows agree
+            for (R, Q), stays in zip(itertools.product((0, 1), (0, 1)), chosen, strict=True):
+                for p in stays:
+                    values[(c, *window(R, Q)[POSITIONS[p]])] += 1
+        (table,) = make_tables("low-lattice", (3, 4, 4), 1, maps=[values], order=order)
+        if order == "raster":
+            assert same(table, naive_lattice(pairs, (3, 4, 4)))
+            continue
+        assert lattice_pairs(table, 3) == list(pairs)
+        for half in (table.kept, table.left):
+            first, second = values.ravel()[half].reshape(2, 3, 4).mean(axis=-1)
+            assert (first > second).all(), "the position of higher mean contribution comes first"
+
+
+def test_low_lattice_takes_the_first_pair_of_a_tie() -> None:
+    values = np.array([[[2.0, 2.0, 1.0, 1.0], [1.0, 1.0, 2.0, 2.0]]])
+    (table,) = make_tables("low-lattice", (1, 2, 4), 1, maps=[values])
+    assert lattice_pairs(table, 1) == ["ab"]
+
+
+def test_low_tied_is_low_where_the_colours_agree_for_all_216_choices() -> None:
+    """Two windows and one map: the colours' own preferences are outvoted by their mean."""
+    for pairs in LATTICES:
+        values = np.zeros((3, 2, 4))
+        for c, pair in enumerate(pairs):
+            for p in pair:
+                values[(c, *window(0, 0)[POSITIONS[p]])] = 1
+            for p in pairs[0]:
+                values[(c, *window(0, 1)[POSITIONS[p]])] = c
+        (table,) = make_tables("low-tied", (3, 2, 4), 1, maps=[values])
+        votes = {p: sum(p in pair for pair in pairs) for p in "abcd"}
+        most = sorted("abcd", key=lambda p: (-votes[p], p))[:2]
+        stays = {0: [POSITIONS[p] for p in most], 1: [POSITIONS[p] for p in pairs[0]]}
+        assert same(table, naive_table((3, 2, 4), lambda c, R, Q, stays=stays: stays[Q]))
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_low_tied_is_low_by_the_maps_mean_over_colours(data: st.DataObject) -> None:
+    maps = data.draw(tied_maps((9, 8, 8))).reshape(3, *GRID)
+    means = np.repeat(maps.mean(axis=1, keepdims=True), 3, axis=1)
+    for order in ("raster", "rank"):
+        found = make_tables("low-tied", GRID, 3, maps=list(maps), order=order)
+        expected = make_tables("LLL", GRID, 3, maps=list(means), order=order)
+        for one, other in zip(found, expected, strict=True):
+            assert np.array_equal(one.permutation, other.permutation)
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_low_lattice_counts_the_dimensions_that_it_has_kept(data: st.DataObject) -> None:
+    maps = data.draw(tied_maps((9, 8, 8))).reshape(3, *GRID)
+    found = make_tables("low-lattice", GRID, 3, maps=list(maps))
+    stayed = surviving_ids(found, GRID)
+    for values, ids, table in zip(maps, stayed, found, strict=False):
+        low = table_from_map(values.ravel()[ids], "L")
+        C, H, W = low.input_shape
+        kept = set(low.kept.ravel().tolist())
+        for colour, pair in enumerate(lattice_pairs(table, 3)):
+            counts = dict.fromkeys(PAIRS, 0)
+            for c, R, Q in itertools.product(range(colour, C, 3), range(H // 2), range(W // 2)):
+                at = zip("abcd", (c * H * W + r * W + q for r, q in window(R, Q)), strict=True)
+                counts["".join(p for p, i in at if i in kept)] += 1
+            assert pair == max(PAIRS, key=lambda p: counts[p])
+
+
 @pytest.mark.parametrize("name", DATA_RULES)
 def test_rules_of_the_data_read_their_maps_as_a_word(name: str) -> None:
     maps = np.random.RandomState(5).randint(0, 3, (3, *SHAPE)).astype(float)
@@ -222,7 +336,7 @@ def test_conventional_realnvp_has_a_closed_form() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in (*FIXED, "LHL", "HHL", "keep-ad-bc-cd", "low-global", "detail-low") if n != "none"],
+    [n for n in (*FIXED, "LHL", "HHL", "keep-ad-bc-cd", *MAP_RULES, "detail-low") if n != "none"],
 )
 def test_halves_are_a_partition(name: str) -> None:
     maps = np.random.RandomState(0).randint(0, 3, (3, *SHAPE)).astype(float)
@@ -236,7 +350,7 @@ def test_halves_are_a_partition(name: str) -> None:
 
 
 def test_random_tables_depend_on_seed_and_split_alone() -> None:
-    for name in ("random", "random-local"):
+    for name in ("random", "random-local", "random-lattice"):
         first, again, other = (make_tables(name, SHAPE, 2, seed=s) for s in (1, 1, 2))
         for a, b, c in zip(first, again, other, strict=True):
             assert np.array_equal(a.permutation, b.permutation)
@@ -248,6 +362,7 @@ def test_random_tables_depend_on_seed_and_split_alone() -> None:
 
 RANDOM = [15, 2, 3, 11, 7, 13, 4, 0, 6, 12, 1, 8, 10, 14, 5, 9]
 RANDOM_LOCAL = [0, 2, 9, 10, 5, 6, 12, 15, 1, 3, 8, 11, 4, 7, 13, 14]
+RANDOM_LATTICE = [["ac", "cd", "cd"], ["bd", "ad", "bc"]]
 
 
 def test_random_tables_never_change() -> None:
@@ -257,6 +372,8 @@ def test_random_tables_never_change() -> None:
     )
     assert random.permutation.tolist() == RANDOM
     assert local.permutation.tolist() == RANDOM_LOCAL
+    lattice = make_tables("random-lattice", GRID, 2, seed=0)
+    assert [lattice_pairs(table, 3) for table in lattice] == RANDOM_LATTICE
 
 
 def test_random_local_takes_two_of_every_window_and_colour() -> None:

@@ -10,6 +10,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
     DATA_RULES,
     FIXED,
+    MAP_RULES,
     NAMES,
     PAIRS,
     FactorizationRule,
@@ -144,14 +145,14 @@ def test_patterns_are_all_patterns_each_by_the_name_it_is_run_under() -> None:
 
 
 def test_which_rules_read_maps_and_which_a_budget() -> None:
-    reading = {"LHL", "low-global", "self", *DATA_RULES}
+    reading = {"LHL", *MAP_RULES, "self", *DATA_RULES}
     assert {n for n in (*NAMES, "LHL", "keep-ad-bc-cd") if needs_maps(n)} == reading
-    with_budget = {"LHL", "low", "high", "low-global", "self"}
+    with_budget = {"LHL", "low", "high", *MAP_RULES, "self"}
     assert {n for n in (*NAMES, "LHL", "keep-ad") if needs_budget(n)} == with_budget
 
 
 @pytest.mark.parametrize(
-    "name", ["low-global", "precision-low", "patterns", "keep-ad", "keep-ba-cd"]
+    "name", [*MAP_RULES, "random-lattice", "precision-low", "patterns", "keep-ad", "keep-ba-cd"]
 )
 def test_a_plugin_cannot_take_a_name_of_these_rules(name: str) -> None:
     with pytest.raises(ValueError, match="choose another name"):

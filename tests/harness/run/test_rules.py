@@ -38,7 +38,7 @@ from lcma.models import SplitTable
 from lcma.models.split import Split
 from lcma.sweeps import spec as specs
 from lcma.sweeps.expansion import expand
-from lcma.sweeps.factorizations import DATA_RULES
+from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.harness.conftest import SMALL, merged
 from tests.harness.report import svg
 
@@ -506,7 +506,8 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
         "keep-ad",
         "keep-ac-bd",
         "low",
-        "low-global",
+        *MAP_RULES,
+        "random-lattice",
         "self",
         "online",
         *DATA_RULES,
@@ -534,7 +535,8 @@ def test_a_launch_ranks_every_rule(place: Place, tmp_path: Path, capsys: Any) ->
         ("checkerboard-even", None),
         ("keep-ac-bd", None),
         ("LL", 10),
-        ("low-global", 10),
+        *((rule, 10) for rule in MAP_RULES),
+        ("random-lattice", None),
         ("self", 10),
         ("online", None),
         *((rule, 0) for rule in DATA_RULES),

@@ -34,7 +34,7 @@ from lcma.sweeps.recipe import Recipe
 
 CPU = torch.device("cpu")
 PIXELS = np.random.RandomState(0).randint(0, 256, (80, 3, 8, 8)).astype(np.uint8)
-RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "checkerboard-odd")
+RULES = ("checkerboard-even", "random-local", "channel", "random", "rows", "random-lattice")
 
 COUPLINGS = {"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1}
 SMALLEST = {"realnvp": COUPLINGS, "glow": {"steps": 1}}
