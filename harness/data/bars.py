@@ -8,9 +8,9 @@ even distances stand for all, so that it takes minutes at most.
 
 import contextlib
 import io
+import json
 import math
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lcma.harness.averages import clustered_mean
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
+from lcma.harness.data.seals import BARS_FILE, read_sealed, write_sealed
 from lcma.harness.data.source import ReportStep
 from lcma.sweeps.errors import UserError
 
 BarName = Literal["gaussian", "full-gaussian", "png", "webp"]
 
-FILE_NAME: Final = "bars.json"
 _FORMAT: Final = 2
 _NAMES: Final[tuple[BarName, ...]] = get_args(BarName)
 # A covariance from fewer images than this, or a larger one, says more of chance than of images.
@@ -108,17 +108,17 @@ def compute_bars(prepared: Prepared, progress: ReportStep | None = None) -> tupl
 def ensure_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple[ComputedBar, ...]:
     """Return the bars in the set's folder, or compute them and, if possible, write them there.
 
-    A file that belongs to other images or another format, or is damaged, is replaced. Raises
-    UserError as `compute_bars` does.
+    A file that belongs to other images or another format, or has no seal, is replaced. Raises
+    UserError as `compute_bars` does, and if the file is not as it was written.
     """
-    path = prepared.folder / FILE_NAME
+    path = prepared.folder / BARS_FILE
     bars = _read(path, prepared)
     if bars is None:
         bars = compute_bars(prepared, progress)
         file = _BarsFile(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(OSError):
-            _write(path, file.model_dump_json(indent=2) + "\n")
+            write_sealed(path, file.model_dump(mode="json"))
     return bars
 
 
@@ -392,7 +392,7 @@ def _file_bytes(image: npt.NDArray[Any], codec: str, options: dict[str, Any]) ->
 
 
 class _BarsFile(BaseModel):
-    """Content of `FILE_NAME`; digest: the manifest's."""
+    """Content of `BARS_FILE`, without its seal; digest: the manifest's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -403,9 +403,10 @@ class _BarsFile(BaseModel):
 
 def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
     """Return the bars in a file, or None if they are not those of this set."""
+    fields = read_sealed(path)
     try:
-        file = _BarsFile.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        file = _BarsFile.model_validate_json(json.dumps(fields))
+    except ValidationError:
         return None
     manifest = prepared.manifest
     fits = (
@@ -414,15 +415,3 @@ def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
         and all(bar.images == _bar_images(prepared, bar.name) for bar in file.bars)
     )
     return file.bars if fits else None
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -133,13 +133,13 @@ def content_digest(
         }
         for part in PARTS
     }
-    return _sha256_of({"shape": list(shape), "dtype": dtype, "parts": parts})
+    return hash_fields({"shape": list(shape), "dtype": dtype, "parts": parts})
 
 
 def to_json(manifest: Manifest) -> str:
     """Return the text of `FILE_NAME`: the manifest and a seal over it, which reveals edits."""
     fields = manifest.model_dump(mode="json")
-    return json.dumps({**fields, "seal": _sha256_of(fields)}, indent=2) + "\n"
+    return json.dumps({**fields, "seal": hash_fields(fields)}, indent=2) + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -163,7 +163,7 @@ def read_manifest(path: Path) -> Manifest:
             f"{path} has schema {version!r} where this version reads {SCHEMA_VERSION}: {remedy}"
         )
     seal = fields.pop("seal", None)
-    if seal != _sha256_of(fields):
+    if seal != hash_fields(fields):
         raise UserError(f"{path} was changed after it was written: {remedy}")
     try:
         return Manifest.model_validate(fields)
@@ -173,6 +173,7 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"{path} is not valid ({where}: {first['msg']}): {remedy}") from error
 
 
-def _sha256_of(value: dict[str, Any]) -> str:
+def hash_fields(value: dict[str, Any]) -> str:
+    """Return the sha256 (hex) of fields in canonical JSON: as a seal it reveals edits."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
 from lcma.harness.data.npy_stream import BAD_HEADER
 from lcma.harness.data.registry import find_set, names
+from lcma.harness.data.seals import SEALED, read_sealed
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import open_regular
 
@@ -159,7 +160,7 @@ def prepare_command(name: str, root: Path) -> str:
 
 
 def load(name: str, root: Path) -> Prepared:
-    """Open a prepared set, and check the manifest and shape, dtype and size of every file.
+    """Open a prepared set, and check the manifest, shape, dtype and size of every file, and seals.
 
     Pixels are not hashed; `Prepared.verify` does that.
 
@@ -199,4 +200,6 @@ def load(name: str, root: Path) -> Prepared:
     prepared = Prepared(manifest, root)
     for part in PARTS:
         prepared.part(part)
+    for sealed in SEALED:
+        read_sealed(folder / sealed)
     return prepared

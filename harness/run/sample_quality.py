@@ -16,7 +16,7 @@ from torch import Tensor
 from lcma.db import Measure
 from lcma.harness.data import Prepared
 from lcma.harness.data.manifest import PartName
-from lcma.harness.files import write_file
+from lcma.harness.data.seals import CONTROLS_FILE, read_sealed, write_sealed
 from lcma.harness.train.controls import choose_images, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
 from lcma.harness.train.interpolation import decode_between
@@ -25,7 +25,6 @@ from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasser
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
-from lcma.sweeps.input_files import open_regular
 from lcma.sweeps.measures import (
     CONTROLS,
     FID,
@@ -44,9 +43,6 @@ FID_IMAGES: Final = 2049
 
 PATH_STEPS: Final = 4
 """Steps of a path whose length is measured."""
-
-FILE_NAME: Final = "controls.json"
-"""The file in the folder of a prepared set that keeps what controls were measured."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +274,8 @@ def _measure_once(
 ) -> list[Measure]:
     """Return controls that are in the set's folder, or measure them and keep them there.
 
-    A file that belongs to other images, or is damaged, is replaced.
+    A file that belongs to other images, or has no seal, is replaced. Raises UserError if it is not
+    as it was written.
     """
     digest = prepared.manifest.digest
     stored = _known.get((digest, key)) or _read(prepared).get(key)
@@ -289,8 +286,8 @@ def _measure_once(
             stored[name] = (made.value, made.standard_error)
         file = _ControlsFile(digest=digest, controls=_read(prepared) | {key: stored})
         # A folder that cannot be written costs only the time to compute them again.
-        with contextlib.suppress(UserError):
-            write_file(prepared.folder / FILE_NAME, f"{file.model_dump_json(indent=2)}\n".encode())
+        with contextlib.suppress(OSError):
+            write_sealed(prepared.folder / CONTROLS_FILE, file.model_dump(mode="json"))
     _known[digest, key] = stored
     return [Measure(name, value, error, count) for name, (value, error) in stored.items()]
 
@@ -306,8 +303,7 @@ class _ControlsFile(BaseModel):
 def _read(prepared: Prepared) -> dict[str, _Stored]:
     """Return the controls in the set's folder by key; none if they are not this set's."""
     try:
-        with open_regular(prepared.folder / FILE_NAME) as source:
-            file = _ControlsFile.model_validate_json(source.read())
-    except (OSError, UserError, ValidationError):
+        file = _ControlsFile.model_validate(read_sealed(prepared.folder / CONTROLS_FILE))
+    except ValidationError:
         return {}
     return file.controls if file.digest == prepared.manifest.digest else {}

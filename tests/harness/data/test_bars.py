@@ -25,7 +25,7 @@ from scipy.stats import multivariate_normal, norm
 from lcma.harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
 from lcma.harness.data import bars as bars_module
 from lcma.harness.data.bars import ComputedBar, compute_bars, ensure_bars
-from lcma.harness.data.manifest import content_digest
+from lcma.harness.data.manifest import content_digest, hash_fields
 
 LN2 = math.log(2)
 SHRINKAGES = 0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1
@@ -430,26 +430,34 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
     return edit
 
 
+def sealed(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], bytes]:
+    """Make a file as another version could have written it."""
+
+    def seal(fields: dict[str, Any]) -> None:
+        del fields["seal"]
+        change(fields)
+        fields["seal"] = hash_fields(fields)
+
+    return edited(seal)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda raw: raw[:-20], id="truncated"),
-        pytest.param(lambda raw: b"", id="empty"),
-        pytest.param(lambda raw: b"[" * 100_000, id="deep"),
-        pytest.param(lambda raw: b"\xff\xfe" + raw, id="not text"),
-        pytest.param(lambda raw: b"null", id="null"),
-        pytest.param(edited(lambda f: f.update(digest="0" * 64)), id="other digest"),
-        pytest.param(edited(lambda f: f.update(format=1)), id="other format"),
-        pytest.param(edited(lambda f: f.update(more=1)), id="more fields"),
-        pytest.param(edited(lambda f: f["bars"].pop()), id="fewer bars"),
-        pytest.param(edited(lambda f: f["bars"].reverse()), id="other order"),
-        pytest.param(edited(lambda f: f["bars"][0].update(images=7)), id="other count"),
-        pytest.param(edited(lambda f: f["bars"][0].update(bits_per_dim="7.0")), id="text"),
-        pytest.param(edited(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
-        pytest.param(edited(lambda f: f["bars"][0].pop("detail")), id="field lacking"),
+        pytest.param(edited(lambda f: f.pop("seal")), id="no seal"),
+        pytest.param(lambda raw: b"{}", id="no fields"),
+        pytest.param(sealed(lambda f: f.update(digest="0" * 64)), id="other digest"),
+        pytest.param(sealed(lambda f: f.update(format=1)), id="other format"),
+        pytest.param(sealed(lambda f: f.update(more=1)), id="more fields"),
+        pytest.param(sealed(lambda f: f["bars"].pop()), id="fewer bars"),
+        pytest.param(sealed(lambda f: f["bars"].reverse()), id="other order"),
+        pytest.param(sealed(lambda f: f["bars"][0].update(images=7)), id="other count"),
+        pytest.param(sealed(lambda f: f["bars"][0].update(bits_per_dim="7.0")), id="text"),
+        pytest.param(sealed(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
+        pytest.param(sealed(lambda f: f["bars"][0].pop("detail")), id="field lacking"),
     ],
 )
-def test_a_damaged_or_foreign_file_is_replaced(
+def test_a_file_of_other_images_or_another_version_is_replaced(
     copy: Prepared, damage: Callable[[bytes], bytes]
 ) -> None:
     bars = ensure_bars(copy)
@@ -461,6 +469,36 @@ def test_a_damaged_or_foreign_file_is_replaced(
         assert ensure_bars(copy, lambda step, *_: calls.append(step)) == bars
         assert reader.read() == damage(raw), "a reader of the old file must not see half of a new"
     assert calls
+    assert path.read_bytes() == raw
+
+
+CHANGED, DAMAGED = "was changed after it was written", "is damaged"
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (edited(lambda f: f["bars"][0].update(bits_per_dim=9.9)), CHANGED),
+        (edited(lambda f: f.update(digest="0" * 64)), CHANGED),
+        (edited(lambda f: f.update(seal="0" * 64)), CHANGED),
+        (lambda raw: raw[:-20], DAMAGED),
+        (lambda raw: b"", DAMAGED),
+        (lambda raw: b"[" * 100_000, DAMAGED),
+        (lambda raw: b"\xff\xfe" + raw, DAMAGED),
+        (lambda raw: b"null", DAMAGED),
+    ],
+)
+def test_a_file_that_is_not_as_it_was_written_is_refused(
+    copy: Prepared, refused: Callable[..., str], damage: Callable[[bytes], bytes], what: str
+) -> None:
+    bars = ensure_bars(copy)
+    path = copy.folder / "bars.json"
+    raw = path.read_bytes()
+    path.write_bytes(damage(raw))
+    message = refused(copy.root, lambda: ensure_bars(copy))
+    assert message == f"{path} {what}: remove it, and it is computed again"
+    path.unlink()
+    assert ensure_bars(copy) == bars
     assert path.read_bytes() == raw
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lcma.harness.cli import main as cli
 from lcma.harness.data import SourceOptions, load, prepare
+from lcma.harness.data.seals import write_sealed
 
 
 @pytest.fixture
@@ -99,6 +100,22 @@ def test_verify_names_what_is_damaged_and_goes_on(lcma, root: Path) -> None:
     assert "photos16 is intact" in out
     assert len(error.splitlines()) == 1
     assert f"{path} is damaged" in error
+
+
+@pytest.mark.parametrize("name", ["bars.json", "controls.json"])
+def test_numbers_beside_the_images_that_were_edited_are_refused(
+    lcma, root: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    path = root / "photos8" / name
+    write_sealed(path, {"digest": load("photos8", root).manifest.digest, "bits": 6.5})
+    assert lcma("verify")[0] == 0
+    path.write_text(path.read_text().replace("6.5", "99.0"))
+    line = f"lcma: {path} was changed after it was written: remove it, and it is computed again\n"
+    assert lcma("verify") == (2, "", line)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["launch", "demo", "--dataset", "photos8", "--local"])
+    assert (end.value.code, capsys.readouterr().err) == (2, line)
+    assert [one.name for one in in_tmp.iterdir()] == ["data"]
 
 
 def test_verify_without_any_set_is_refused(lcma, in_tmp: Path) -> None:

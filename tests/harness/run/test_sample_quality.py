@@ -10,15 +10,17 @@ import torch
 
 from lcma import models
 from lcma.harness import data
+from lcma.harness.data.manifest import hash_fields
+from lcma.harness.data.seals import CONTROLS_FILE
 from lcma.harness.run import sample_quality
 from lcma.harness.run.sample_quality import (
-    FILE_NAME,
     make_judge,
     measure_samples,
     measure_swd,
 )
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.sweeps import catalog
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import CONTROLS
 
 CPU = torch.device("cpu")
@@ -32,7 +34,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def prepared(photos_root: Path, tmp_path: Path) -> data.Prepared:
     """photos8 of few images in its own folder, without controls that another test measured."""
-    shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(FILE_NAME))
+    shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
     return data.load("photos8", tmp_path / "data")
 
 
@@ -91,7 +93,7 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
     assert by_name["swd"].images == min(500, counts.test)
     assert by_name["holdout_swd"].images == min(500, counts.holdout)
     assert by_name["swd"].value != by_name["holdout_swd"].value
-    path = prepared.folder / FILE_NAME
+    path = prepared.folder / CONTROLS_FILE
     kept = path.read_bytes()
     assert measure_swd(flow, prepared, seed=0, device=CPU) == found
     assert path.read_bytes() == kept
@@ -100,14 +102,18 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
     (key,) = changed["controls"]
     changed["controls"][key]["null"] = [1.5, 0.25]
     path.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(UserError, match="changed after it was written: remove it"):
+        measure_swd(flow, prepared, seed=0, device=CPU)
+    del changed["seal"]
+    path.write_text(json.dumps({**changed, "seal": hash_fields(changed)}), encoding="utf-8")
     again = {one.name: one for one in measure_swd(flow, prepared, seed=0, device=CPU)}
     assert (again["swd_null"].value, again["swd_null"].standard_error) == (1.5, 0.25)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"digest": "0", "controls": {}}', b"\xff"])
+@pytest.mark.parametrize("content", [b"{}", b'{"digest": "0", "controls": {}}'])
 def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, content: bytes) -> None:
     expected = measure_swd(flow, prepared, seed=0, device=CPU)
-    path = prepared.folder / FILE_NAME
+    path = prepared.folder / CONTROLS_FILE
     kept = path.read_bytes()
     path.write_bytes(content)
     sample_quality._known.clear()
