@@ -342,7 +342,9 @@ def _runs_with_values(
     values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
     try:
         _as_table(rule.fill(tuple(shape), split + 1, seed, values), shape)
-    except (Exception, SystemExit):  # noqa: BLE001 - the person's code may raise any
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - the person's code may raise any
         return False
     return True
 

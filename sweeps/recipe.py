@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
 
 from lcma.sweeps.architectures import REGISTERED, Architecture, Count, RecipePart
-from lcma.sweeps.errors import suggest
+from lcma.sweeps.errors import describe_error, suggest
 from lcma.sweeps.identity import canonical_json, content_id, identity_of
 
 LOG_EVERY = 10
@@ -60,7 +60,14 @@ class Model(RecipePart):
             unknown = next((key for key in given if key not in known), None)
             if unknown is not None:
                 raise ValueError(f"{flow} has no {unknown!r}: {suggest(str(unknown), known)}")
-        return wanted.model_validate(given)
+        try:
+            return wanted.model_validate(given)
+        except (ValueError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a validator of a plug-in may raise any
+            if REGISTERED[flow].plugin is None:
+                raise
+            raise ValueError(f"the plug-in raised {describe_error(error)}") from error
 
     @field_validator("plugin")
     @classmethod

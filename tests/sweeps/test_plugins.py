@@ -249,6 +249,7 @@ def test_a_missing_file_and_a_name_of_two_files(tmp_path: Path) -> None:
 
 WRONG_RULES = [
     ("raise KeyError('lost')", "of (3, 8, 8): line 7: KeyError: 'lost'"),
+    ("raise GeneratorExit('out')", "of (3, 8, 8): line 7: GeneratorExit: out"),
     ("return np.ones(shape, dtype=bool)", "192 of 192 dimensions stay: half of them must"),
     ("return np.ones((2, 2), dtype=bool)", "its mask has the shape (2, 2), not (3, 8, 8)"),
     ("return [1, 2]", "it gave a list: give a boolean mask"),
@@ -318,6 +319,16 @@ def test_a_flow_that_cannot_be_built_is_refused_before_a_launch(
     with pytest.raises(UserError, match=rf"the flow own \({tmp_path}/mine.py\): ") as caught:
         rehearse_plugins(Plan(found, (), ()))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("raised", ["RuntimeError('out')", "GeneratorExit('out')"])
+def test_an_architecture_that_raises_is_one_line(tmp_path: Path, raised: str) -> None:
+    check = f"Count = 1\n    def model_post_init(self, _): raise {raised}"
+    path = written(tmp_path, FLOW.replace("Count = 1", check))
+    with pytest.raises(UserError) as caught:
+        expanded(path, flow="own", factorization="rows")
+    name = raised.partition("(")[0]
+    assert f"`model.architecture`: the plug-in raised {name}: out" in str(caught.value)
 
 
 def test_a_worker_loads_exactly_what_was_planned(tmp_path: Path) -> None:
