@@ -1,5 +1,6 @@
 """Read YAML that cannot run code, repeat a key or unfold into gigabytes."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import UNSTORABLE, open_regular
 
 MAX_BYTES = 1_000_000
+
+_LONGEST_NUMBER = 1000
+_OCTAL = re.compile("[-+]?0[0-7_]+")
+_SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -29,6 +34,14 @@ class _StrictLoader(yaml.SafeLoader):
             )
         return value
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        _require_plain(node)
+        return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        _require_plain(node)
+        return super().construct_yaml_float(node)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
@@ -42,6 +55,28 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _require_plain(node: yaml.ScalarNode) -> None:
+    """Refuse numbers that YAML 1.1 reads in base 60 or 8, as few people mean them, and long ones.
+
+    Python converts no integer of more than 4300 digits to text.
+    """
+    text = node.value
+    shown = text if len(text) <= 20 else f"{text[:20]}..."
+    if len(text) > _LONGEST_NUMBER:
+        problem = f"{shown} has {len(text)} digits, too many for a number"
+    elif _SEXAGESIMAL.fullmatch(text):
+        problem = f"{shown} would be a number of base 60: write a decimal one, or quote a text"
+    elif _OCTAL.fullmatch(text):
+        problem = f"{shown} would be a number of base 8: write a decimal one, or quote a text"
+    else:
+        return
+    raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.construct_yaml_float)
 
 
 def parse(text: str, where: str) -> dict[str, Any]:

@@ -64,6 +64,21 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "deep": ("a: " + "[" * 100_000, "FILE: not readable as YAML: nested too deeply"),
     "deep mapping": ("{a: " * 100_000, "FILE: not readable as YAML: nested too deeply"),
     "unclosed": ("a: [1, 2\n", "FILE, line 2: not readable as YAML"),
+    "base 60": (
+        GOOD + "seeds: 1:30\n",
+        "FILE, line 3: not readable as YAML: 1:30 would be a number of base 60: write",
+    ),
+    "base 60 with a point": (GOOD + "a: 1:30.5\n", "FILE, line 3: not readable as YAML: 1:30.5 wo"),
+    "base 8": (
+        GOOD + "seeds: 010\n",
+        "FILE, line 3: not readable as YAML: 010 would be a number of base 8: write a decimal one",
+    ),
+    "negative base 8": (GOOD + "a: [1, -0_17]\n", "FILE, line 3: not readable as YAML: -0_17 wo"),
+    "long base 60": (
+        GOOD + f"seeds: 1{':59' * 20_000}\n",
+        "FILE, line 3: not readable as YAML: 1:59:59:59:59:59:59:... has 60001 digits, too many",
+    ),
+    "long base 16": (GOOD + f"seeds: 0x{'f' * 9000}\n", "FILE, line 3: not readable as YAML: 0xff"),
     "no such day": ("a: 2020-13-45\n", "FILE: not readable as YAML: a number, date or tag"),
     "no integer": ("a: !!int ''\n", "FILE: not readable as YAML: a number, date or tag"),
     "no truth": ("a: !!bool x\n", "FILE: not readable as YAML: a number, date or tag"),
