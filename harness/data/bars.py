@@ -25,6 +25,7 @@ from PIL import Image, features
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lcma.harness.averages import clustered_mean
+from lcma.harness.cpus import count_cpus
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
 from lcma.harness.data.seals import BARS_FILE, read_sealed, write_sealed
@@ -369,7 +370,7 @@ def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _
     images = prepared.part("test").images
     chosen = _chosen(prepared, "test", _bar_images(prepared, name))
     sizes = np.zeros(len(chosen))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # the codecs run outside of Python's lock
+    with ThreadPoolExecutor(count_cpus()) as threads:  # the codecs run outside of Python's lock
         for start in range(0, len(chosen), _CODEC_CHUNK):
             chunk = images[chosen[start : start + _CODEC_CHUNK]]
             found = threads.map(partial(_file_bytes, codec=name, options=options), chunk)

@@ -36,6 +36,7 @@ from ray.experimental import internal_kv
 from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from lcma.harness.cpus import count_cpus
 from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.executor import ClusterLostError, Executor, Finished, Lost, run_checked
 from lcma.harness.run.preflight import Answer, Question, answer_question
@@ -127,6 +128,7 @@ class RayExecutor(Executor):
             with _on_loopback() if address is None else silencing_libraries():
                 ray.init(
                     address=address or "local",  # and not what RAY_ADDRESS may name
+                    num_cpus=None if address else count_cpus(),
                     include_dashboard=None if address else False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,

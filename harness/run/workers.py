@@ -1,6 +1,5 @@
 """The workers of a launch or a tuning, and the checks before anything is changed."""
 
-import os
 import signal
 import tempfile
 import threading
@@ -12,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import lcma.harness.data
 from lcma import db
+from lcma.harness.cpus import count_cpus
 from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import LaunchStoppedError, new_owner
@@ -76,9 +76,9 @@ def max_threads(expansion: Expansion) -> int:
 
 
 def count_slots(resources: Resources, threads: int) -> int:
-    """Return how many trials of so many threads this machine's CPUs run at once."""
+    """Return how many trials of so many threads the CPUs that this process may use run at once."""
     share = resources.cpus if resources.cpus is not None else threads
-    return max(1, int((os.cpu_count() or 1) // share))
+    return max(1, int(count_cpus() // share))
 
 
 def check_compilable(expansion: Expansion, resources: Resources) -> None:

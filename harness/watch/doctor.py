@@ -1,7 +1,6 @@
 """Checks of the installation, the database, the folders, the data sets and a cluster."""
 
 import importlib.metadata
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 
 from lcma import db
 from lcma.harness import data, storage
+from lcma.harness.cpus import count_cpus
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run.preflight import require_here
@@ -63,7 +63,7 @@ def _check_code() -> list[CheckResult]:
 
 
 def _check_devices() -> list[CheckResult]:
-    cores = os.cpu_count() or 1
+    cores = count_cpus()
     found = [
         CheckResult("cpu", "good", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}")
     ]
@@ -156,7 +156,7 @@ def _check_data_sets(place: Place) -> list[CheckResult]:
 
 def _check_ray(address: str | None) -> tuple[list[CheckResult], _WorkerLimit]:
     """Return the check of Ray, and the most workers that could run: one for each core."""
-    here = _WorkerLimit(os.cpu_count() or 1, "this machine")
+    here = _WorkerLimit(count_cpus(), "this machine")
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
         return [CheckResult("ray", "good", version)], here

@@ -376,7 +376,7 @@ def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
 def test_the_plan_says_what_runs_in_stacks(
     capsys, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
     asked = ("plan", "rules", "--seeds", "10")
     _, out, _ = run(capsys, *asked, "--json")
     assert [(s["kind"], s["jobs"], s["stacks"]) for s in json.loads(out)["stacks"]] == [

@@ -1,0 +1,70 @@
+"""A launch takes the CPUs that it was given, not all of its machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lcma.harness.cpus import count_cpus
+
+OWN = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def write_files(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has affinities")
+def test_slots_are_counted_by_affinity() -> None:
+    code = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from lcma.harness.run.workers import count_slots
+from lcma.sweeps.spec import Resources
+print(count_slots(Resources(), 1), count_slots(Resources(cpus=0.5), 1))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "2"]
+
+
+V2 = {"proc/self/cgroup": "0::/slurm/job_7/step_batch\n"}
+V1 = {"proc/self/cgroup": "9:name=systemd:/\n4:cpuset:/\n3:cpu,cpuacct:/docker/7\n0::/\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, OWN),
+        (V2, OWN),
+        (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "max 100000\n"}, OWN),
+        (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "150000 100000\n"}, 1),
+        (V2 | {"sys/fs/cgroup/slurm/job_7/cpu.max": "100000 100000\n"}, 1),  # a parent's
+        (V2 | {"sys/fs/cgroup/cpu.max": "20000 100000\n"}, 1),  # the host's path, in a container
+        (V2 | {"sys/fs/cgroup/cpu.max": "99900000 100000\n"}, OWN),
+        (
+            V1
+            | {
+                "sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_period_us": "100000\n",
+            },
+            OWN,
+        ),
+        (
+            V1
+            | {
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "50000\n",
+            },
+            1,
+        ),
+    ],
+)
+def test_quotas_of_control_groups_are_kept(
+    tmp_path: Path, files: dict[str, str], cpus: int
+) -> None:
+    assert count_cpus(write_files(tmp_path, files)) == cpus
