@@ -132,6 +132,7 @@ def launch(
     runs: str | os.PathLike[str] | None = None,
     local: bool = False,
     ray: str | None = None,
+    wait_nodes: int | None = None,
     gpus: float | None = None,
     parallel: int | None = None,
     max_device_hours: float | None = None,
@@ -167,6 +168,7 @@ def launch(
         runs: The folder or URL of checkpoints; by default LCMA_RUNS, or lcma-runs.
         local: Use processes of this machine, without Ray.
         ray: The address of a running Ray cluster; by default Ray is started here.
+        wait_nodes: Nodes of the cluster, the head too, that are waited for up to five minutes.
         gpus: GPUs for each trial, 0 to 1, in place of the spec's.
         parallel: The most jobs of the sweep at once, over all launches.
         max_device_hours: Device hours of this launch after which it ends.
@@ -206,6 +208,7 @@ def launch(
     options = LaunchOptions(
         local=local,
         ray=ray,
+        wait_nodes=wait_nodes,
         gpus=gpus,
         parallel=parallel,
         max_device_hours=max_device_hours,

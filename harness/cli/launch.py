@@ -46,6 +46,14 @@ def launch(
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Run the rest where cells cannot be run")
     ] = False,
+    wait_nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --ray: wait up to five minutes for N nodes of the cluster, the head too",
+        ),
+    ] = None,
     any_code: Annotated[
         bool, typer.Option("--any-code", help="Run on hosts with other code than here too")
     ] = False,
@@ -76,6 +84,7 @@ def launch(
         max_hours=max_hours,
         retry=retry,
         skip_invalid=skip_invalid,
+        wait_nodes=wait_nodes,
         any_code=any_code,
         tensorboard=tensorboard,
         folders=(("pictures", drawn),),

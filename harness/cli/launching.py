@@ -60,7 +60,7 @@ class LaunchCommand:
         words = ["launch", self.spec, *self.overrides.words]
         words += ["--local"] if options.local else []
         limits = "max_device_hours", "max_hours"
-        for name in ("ray", "gpus", "parallel", *limits, "tensorboard"):
+        for name in ("ray", "wait_nodes", "gpus", "parallel", *limits, "tensorboard"):
             value = getattr(options, name)
             words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
         words += ["--skip-invalid"] if options.skip_invalid else []

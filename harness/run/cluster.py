@@ -42,6 +42,7 @@ from lcma.harness.run.executor import ClusterLostError, Executor, Finished, Lost
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
 from lcma.harness.terminal import silencing_libraries
+from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -57,6 +58,8 @@ after which they are taken for dead."""
 ASK_SECONDS = 120.0
 """Time that a node may take to start a worker and to answer whether it can use a place."""
 
+WAIT_NODES_SECONDS = 300.0
+"""Time for which a launch waits for the nodes that it was told to wait for."""
 
 LOSSES = 4
 """Losses of its node or process after which a repeatable call is given up."""
@@ -177,6 +180,21 @@ class RayExecutor(Executor):
                 f"{lack}: ask for less, by `resources` in the spec or --gpus, or start a node that "
                 "has it"
             )
+
+    def wait_for_nodes(self, count: int) -> None:
+        """Wait until so many nodes are alive, the head too.
+
+        Raises UserError if they do not come within `WAIT_NODES_SECONDS`.
+        """
+        until = time.monotonic() + WAIT_NODES_SECONDS
+        while (found := len(self._nodes())) < count:
+            if time.monotonic() >= until:
+                raise UserError(
+                    f"Ray at {self.address} has {format_count(found, 'node')} after "
+                    f"{WAIT_NODES_SECONDS / 60:.0f} minutes, and not the {count} of --wait-nodes: "
+                    "see `ray status`, or wait for fewer"
+                )
+            time.sleep(1)
 
     def lack(self, work: Work) -> str | None:
         return self._lack(self._need_of(work))

@@ -51,16 +51,18 @@ class LaunchOptions:
     """The options of a launch.
 
     Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
-    ``gpus`` for each trial (0 to 1) and ``parallel``, the most jobs of the sweep at once, take the
-    place of the spec's. ``max_device_hours`` and ``max_hours`` (by the wall) are limits of this
-    launch. ``retry`` runs failed and diverged jobs again, ``skip_invalid`` runs the rest where
-    cells cannot be run, ``any_code`` runs trials on hosts with other code too. ``tensorboard`` is a
-    folder for the curves as they come, ``folders`` are others that must be writable, by the option
-    that names them. ``arguments`` is what was typed, for the database: it holds no secrets.
+    ``wait_nodes`` of the cluster are waited for. ``gpus`` for each trial (0 to 1) and ``parallel``,
+    the most jobs of the sweep at once, take the place of the spec's. ``max_device_hours`` and
+    ``max_hours`` (by the wall) are limits of this launch. ``retry`` runs failed and diverged jobs
+    again, ``skip_invalid`` runs the rest where cells cannot be run, ``any_code`` runs trials on
+    hosts with other code too. ``tensorboard`` is a folder for the curves as they come, ``folders``
+    are others that must be writable, by the option that names them. ``arguments`` is what was
+    typed, for the database: it holds no secrets.
     """
 
     local: bool = False
     ray: str | None = None
+    wait_nodes: int | None = None
     gpus: float | None = None
     parallel: int | None = None
     max_device_hours: float | None = None
@@ -118,6 +120,8 @@ def launch_sweep(
     """
     if options.local and options.ray:
         raise UserError("--local and --ray exclude each other: leave one out")
+    if options.wait_nodes is not None and options.ray is None:
+        raise UserError("--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too")
     require_hours(max_device_hours=options.max_device_hours, max_hours=options.max_hours)
     with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
@@ -146,6 +150,7 @@ def launch_sweep(
         observer.stage,
         local=options.local,
         ray=options.ray,
+        wait_nodes=options.wait_nodes,
         any_code=options.any_code,
     ) as workers:
         store = opened = workers.prepare(plan.expansion, place, missing)

@@ -153,10 +153,12 @@ class Workers:
         *,
         local: bool,
         ray: str | None,
+        wait_nodes: int | None = None,
         any_code: bool = False,
     ) -> None:
         self.resources, self.threads, self.stage = resources, threads, stage
         self.local, self.ray, self.any_code = local, ray, any_code
+        self.wait_nodes = wait_nodes
         self.owner = new_owner()
         self.store: db.Store | None = None
         self.executor: Executor | None = None
@@ -170,8 +172,12 @@ class Workers:
             self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         self._handle(self._interrupt)
         try:
-            with self.stage("starting workers"):
-                self.executor = _make_executor(self.resources, self.threads, self.local, self.ray)
+            waits = format_count(self.wait_nodes or 0, "node")
+            more = f", waiting for {waits}" if self.wait_nodes else ""
+            with self.stage(f"starting workers{more}"):
+                self.executor = _make_executor(
+                    self.resources, self.threads, self.local, self.ray, self.wait_nodes
+                )
         except BaseException as error:
             if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
                 error = _InterruptedError(signal.SIGTERM)
@@ -293,7 +299,9 @@ class Workers:
             signal.signal(number, handler)
 
 
-def _make_executor(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
+def _make_executor(
+    resources: Resources, threads: int, local: bool, ray: str | None, wait_nodes: int | None
+) -> Executor:
     if local:
         from lcma.harness.run.local import LocalExecutor
 
@@ -309,8 +317,10 @@ def _make_executor(resources: Resources, threads: int, local: bool, ray: str | N
 
     executor = RayExecutor(resources, ray)
     try:
+        if wait_nodes is not None:
+            executor.wait_for_nodes(wait_nodes)
         executor.check(threads)
-    except UserError:
+    except BaseException:  # of a signal too
         executor.close(kill=True)
         raise
     return executor

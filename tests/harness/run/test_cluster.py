@@ -38,6 +38,42 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
     assert list(in_tmp.iterdir()) == []
 
 
+def test_nodes_that_do_not_come_end_a_launch_that_waits_for_them(
+    cluster: Any,
+    in_tmp: Path,
+    photos_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is made before."""
+    monkeypatch.setattr("lcma.harness.run.cluster.WAIT_NODES_SECONDS", 0.0)
+    command = ["launch", "demo", "--dataset", "photos8", "--data", str(photos_root)]
+    for address, said in (
+        (["--ray", cluster.address], "has 2 nodes after 0 minutes, and not the 3 of --wait-nodes"),
+        ([], "--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*command, "--db", "lcma.db", "--wait-nodes", "3", *address])
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert said in line
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_a_launch_waits_for_nodes_that_come(cluster: Any) -> None:
+    executor = RayExecutor(Resources(), cluster.address)
+    try:
+        with ThreadPoolExecutor() as pool:
+            waited = pool.submit(executor.wait_for_nodes, 3)
+            time.sleep(0.5)
+            assert not waited.done()
+            late = cluster.add_node(num_cpus=1, include_log_monitor=False)
+            waited.result()
+        cluster.remove_node(late)
+    finally:
+        executor.close(kill=True)
+
+
 def test_workers_import_nothing_from_the_current_folder(cluster: Any, in_tmp: Path) -> None:
     """Somebody's own `models` or `db` would be taken for a module that was meant."""
     import ray

@@ -276,8 +276,10 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
 ) -> None:
     """By processes that the launches above have left, which have imported all that they need."""
 
-    def connect(resources: Resources, threads: int, local: bool, ray: str | None) -> Executor:
-        assert (local, ray) == (False, ray_executor.address)
+    def connect(
+        resources: Resources, threads: int, local: bool, ray: str | None, wait_nodes: int | None
+    ) -> Executor:
+        assert (local, ray, wait_nodes) == (False, ray_executor.address, None)
         monkeypatch.setattr(ray_executor, "resources", resources)
         ray_executor.check(threads)
         return ray_executor
