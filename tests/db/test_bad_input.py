@@ -16,7 +16,7 @@ from lcma.db.query import run_sql
 from lcma.db.schema.base import VERSION_TABLE
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
-from tests.processes import apart
+from tests.processes import FORK, apart
 
 OPENERS: dict[str, Callable[[str], object]] = {
     "connect": db.connect,
@@ -252,6 +252,97 @@ def test_changes_that_a_read_only_medium_hides_are_not_passed_over(
         path = read_only(filled_path, filled_path.with_name(filled_path.name + "-wal"))
     for open_it in OPENERS.values():
         refused(lambda: open_it(str(path)), str(path), "-wal", "copy both files")  # noqa: B023
+
+
+def leave_journal(path: Path, *statements: str) -> Path:
+    """Write in rollback mode and be killed before the commit; the journal that is left."""
+
+    def write() -> None:
+        connection = sqlite3.connect(path, isolation_level=None)
+        for statement in ("PRAGMA journal_mode=DELETE", "PRAGMA cache_size=5", "BEGIN IMMEDIATE"):
+            connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = FORK.Process(target=write)
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    journal = path.with_name(f"{path.name}-journal")
+    assert journal.stat().st_size
+    return journal
+
+
+CHANGE = "UPDATE dictionary SET meaning = 'another'", "UPDATE measures SET value = value + 1"
+MAKE = (
+    "CREATE TABLE jobs (id)",
+    "WITH n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+    " INSERT INTO jobs SELECT zeroblob(500) FROM n",
+)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
+    filled_path: Path, opener: str
+) -> None:
+    before = contents(filled_path)
+    journal = leave_journal(filled_path, *CHANGE)
+    OPENERS[opener](str(filled_path))
+    assert not journal.exists()
+    assert contents(filled_path) == before
+
+
+def test_a_database_that_was_half_made_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    leave_journal(path, *MAKE)
+    assert path.stat().st_size
+    refused(lambda: db.connect(str(path), create=False), "no results")
+    assert db.connect(str(path)).sweeps() == []
+
+
+def test_a_journal_on_a_read_only_medium_is_not_passed_over(
+    filled_path: Path, read_only: Callable[..., Path]
+) -> None:
+    path = read_only(filled_path, leave_journal(filled_path, *CHANGE))
+    for open_it in OPENERS.values():
+        refused(lambda: open_it(str(path)), str(path), "-journal, both, to a writable")  # noqa: B023
+
+
+def half_made(_: Path, other: Path) -> Path:
+    return leave_journal(other, *MAKE)
+
+
+def of_another_program(_: Path, other: Path) -> Path:
+    foreign(other, *MAKE)
+    return leave_journal(other, "DELETE FROM jobs")
+
+
+def of_lcma(filled: Path, other: Path) -> Path:
+    foreign(filled, f"VACUUM INTO '{other}'")
+    return leave_journal(other, *CHANGE)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize("make", [half_made, of_another_program, of_lcma])
+def test_the_journal_of_another_database_is_refused(
+    filled_path: Path, tmp_path: Path, make: Callable[[Path, Path], Path], opener: str
+) -> None:
+    other = tmp_path / "other.db"
+    journal = make(filled_path, other)
+    beside = journal.rename(filled_path.with_name(f"{filled_path.name}-journal"))
+    other.unlink()
+    before = listing(tmp_path)
+    refused(lambda: OPENERS[opener](str(filled_path)), str(filled_path), f"move {beside.name}")
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_stray_file_named_like_a_journal_does_no_harm(filled_path: Path, opener: str) -> None:
+    before = contents(filled_path)
+    filled_path.with_name(f"{filled_path.name}-journal").write_text("not a journal\n" * 100)
+    OPENERS[opener](str(filled_path))
+    assert contents(filled_path) == before
 
 
 def on_full_disk(url: str, room: int, opened: bool = True) -> str:
