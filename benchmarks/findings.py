@@ -22,8 +22,10 @@ Each KEY is a column of `trial_results`, such as `flow`, `dataset`, `steps` or `
 the measure; or `places`, the digits behind the point (3); or `recipe`, how the id of a recipe
 begins, for numbers. `budget` chooses among rows of one rule (1000; of a forest all others are left
 out), and `maps` those whose map
-options have this word; without it, those with none. A line does not begin with a comment in prose,
-since Markdown would take it for HTML.
+options have this word; without it, those with none.
+
+Markdown takes a line that begins with a comment for HTML, to its end: within a sentence no line
+does, and around a table or a picture both comments are paragraphs of their own.
 """
 
 import argparse

@@ -1,0 +1,59 @@
+"""Markdown pages show all that they hold, on GitHub and in the documentation's site."""
+
+import re
+from html import unescape
+from pathlib import Path
+
+import cmarkgfm
+import pytest
+from cmarkgfm.cmark import Options
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+
+ROOT = Path(__file__).parents[1]
+
+PAGES = sorted(
+    str(page.relative_to(ROOT))
+    for top in ROOT.iterdir()
+    if not top.name.startswith(".")
+    for page in ([top] if top.suffix == ".md" else top.rglob("*.md"))
+)
+
+IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+CODE = re.compile(r"<pre.*?</pre>|<code.*?</code>", re.DOTALL)
+
+
+def render_on_github(text: str, *, raw: bool = True) -> str:
+    """Return the page that GitHub makes; without `raw`, without what it takes for HTML."""
+    options = Options.CMARK_OPT_UNSAFE if raw else Options.CMARK_OPT_DEFAULT
+    return cmarkgfm.github_flavored_markdown_to_html(text, options=options)
+
+
+def render_in_site(text: str, *, raw: bool = True) -> str:
+    """Return the page that MyST makes; without `raw`, without what it takes for HTML."""
+    parser = create_md_parser(MdParserConfig(enable_extensions={"dollarmath"}), RendererHTML)
+    if not raw:
+        for kind in ("html_block", "html_inline"):
+            parser.renderer.rules[kind] = lambda *_: ""
+    return str(parser.render(text))
+
+
+def read(page: str) -> str:
+    """Return the words that a reader sees outside of code."""
+    return unescape(re.sub(r"<[^>]*>", "", CODE.sub("", COMMENT.sub("", page))))
+
+
+@pytest.mark.parametrize("render", [render_on_github, render_in_site])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_shows_its_pictures_and_no_marks(name: str, render) -> None:
+    text = (ROOT / name).read_text()
+    page = render(text)
+    assert "![" not in read(page), "a picture is shown as its marks"
+    assert "<!--" not in read(page), "a comment is shown"
+    in_code = sum(len(IMAGE.findall(code)) for code in CODE.findall(page))
+    assert page.count("<img") == len(IMAGE.findall(text)) - in_code
+    # A line that begins with a comment is HTML to its end: nothing in it is rendered, and a
+    # paragraph around it is cut in two.
+    assert read(page).split() == read(render(text, raw=False)).split(), "words are taken for HTML"
