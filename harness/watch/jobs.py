@@ -86,7 +86,12 @@ def describe_progress(job: JobFacts, now: float) -> str:
         lease = f"lease by a clock that is ahead: taken over once it stands still for {seconds}"
     else:
         lease = f"lease {format_duration(left)} left"
-    return printable(f"step {job.step}/{job.steps} on {job.host}, {lease}")
+    return printable(f"step {job.step}/{job.steps}{on_host(job.host)}, {lease}")
+
+
+def on_host(host: str | None) -> str:
+    """Return ' on HOST'; '' where it is not known, as in a published database."""
+    return f" on {host}" if host else ""
 
 
 def describe_rerun(rerun: Rerun) -> str:

@@ -14,7 +14,7 @@ from lcma.db import Attempt, JobFacts, Store, leases
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable
-from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left
+from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left, on_host
 
 COMPARED = 8
 """Lines by which the place in a log is found where showing it goes on."""
@@ -151,7 +151,8 @@ def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[Rendera
     steps = f"steps {attempt.first_step} to {attempt.last_step} of {job.steps}"
     title = Text(printable(f"{kind} {attempt.token}: {job_title(job)}: "), style="bold")
     title.append(printable(outcome), style=STYLES.get(outcome, ""))
-    where = f"  on {attempt.host}, {device}, by {attempt.owner}"
+    parts = [on_host(attempt.host).strip(), device, f"by {attempt.owner}"]
+    where = "  " + ", ".join(filter(None, parts))
     if attempt.stack_id is not None:
         where += f", in stack {attempt.stack_id}"
     return [
@@ -183,7 +184,7 @@ def _describe_unreported(attempt: Attempt, job: JobFacts, now: float) -> list[st
 
 
 def _describe_last_news(attempt: Attempt) -> str:
-    at = f"at step {attempt.last_step} on {attempt.host} when last heard of"
+    at = f"at step {attempt.last_step}{on_host(attempt.host)} when last heard of"
     if attempt.ended is None:
         return at
     ended = format_time(attempt.ended)

@@ -40,6 +40,7 @@ from lcma.harness.watch.jobs import (
     lease_left,
     name_experiment,
     name_failed_job,
+    on_host,
 )
 
 MESSAGE_LENGTH = 100
@@ -420,12 +421,12 @@ def _describe_waiting(one: Waiting, now: float) -> str:
 def _describe_stale(job: JobFacts, now: float) -> str:
     late = format_duration(-lease_left(job, now))
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
-    return printable(f"lease over since {late}: {name} on {job.host}")
+    return printable(f"lease over since {late}: {name}{on_host(job.host)}")
 
 
 def _describe_problem(job: JobFacts) -> str:
     name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
-    return printable(f"{name} on {job.host}: {job.message}")
+    return printable(f"{name}{on_host(job.host)}: {job.message or 'no message'}")
 
 
 def _describe_stopping(what: str, one: Stopping, now: float) -> str:

@@ -18,6 +18,7 @@ from lcma.harness.watch.jobs import (
     job_as_dict,
     lease_is_ahead,
     lease_is_over,
+    on_host,
 )
 
 STYLES = {"done": "green", "failed": "red", "diverged": "yellow"}
@@ -128,7 +129,7 @@ def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator
     if last is None:
         yield "by an attempt that this database does not have"
         return
-    yield f"by attempt {last.token} on {last.host}, at {_format_end(last)}, launch {last.owner}"
+    yield f"by attempt {last.token}{on_host(last.host)}{_at_end(last, ', at')}, launch {last.owner}"
     # Notes of an attempt that ended well, such as on a measure that was not taken.
     for line in last.message.strip().splitlines():
         yield line[:MESSAGE_LENGTH]
@@ -155,7 +156,8 @@ def _explain_pending(
     job: JobFacts, last: Attempt | None, following: JobFacts | None, decision: str | None
 ) -> Iterator[str]:
     if last is not None:
-        yield f"attempt {last.token} on {last.host} ended as {last.outcome} at {_format_end(last)}"
+        attempt = f"attempt {last.token}{on_host(last.host)}"
+        yield f"{attempt} ended as {last.outcome}{_at_end(last, ' at')}"
         yield from _explain_memory(last)
         if decision is not None:
             yield decision
@@ -196,7 +198,7 @@ def _explain_lost(
     attempts = format_count(len(own), "attempt")
     yield f"{last.outcome}: {lines[-1].strip()[:MESSAGE_LENGTH]}"
     yield (
-        f"at step {last.last_step}/{job.steps} on {last.host}, {_format_end(last)}; "
+        f"at step {last.last_step}/{job.steps}{on_host(last.host)}{_at_end(last, ',')}; "
         f"{often} in {attempts}"
     )
     yield from _explain_memory(last)
@@ -224,5 +226,5 @@ def _next_commands(
     yield from relaunch_commands(store, [job.job_id], db)
 
 
-def _format_end(attempt: Attempt) -> str:
-    return "no known time" if attempt.ended is None else format_time(attempt.ended)
+def _at_end(attempt: Attempt, before: str) -> str:
+    return "" if attempt.ended is None else f"{before} {format_time(attempt.ended)}"

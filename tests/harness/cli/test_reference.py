@@ -142,6 +142,15 @@ def test_no_samples_are_suggested_of_a_trial_without_weights(made: Path, lcma: T
     assert "lcma samples" not in out
 
 
+@pytest.mark.parametrize("command", ["why", "logs"])
+def test_a_host_that_is_not_published_leaves_no_gap(made: Path, lcma: Typed, command: str) -> None:
+    code, out, _ = lcma(command, TRIALS[0].id, "--db", "reference")
+    assert code == 0
+    assert "attempt 1" in out
+    assert not re.search(r"\bon(,| ,|  |$)", out, re.MULTILINE)
+    assert " on when" not in out
+
+
 @pytest.mark.parametrize("command", sorted(WRITING))
 def test_a_command_that_writes_refuses_the_reference_in_one_line(
     reference: Path, lcma: Typed, command: str, in_tmp: Path
