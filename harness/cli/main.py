@@ -122,8 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _collect_rarely()
     typed = _take_arguments() if arguments is None else list(arguments)
-    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number
-        if not re.fullmatch("[0-9]{0,4}", os.environ.get(name, "")):
+    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number, 0 too
+        if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "1")):
             del os.environ[name]
     os.environ.pop("MPLBACKEND", None)  # pictures need none, and a wrong one hinders them
     try:
