@@ -140,7 +140,7 @@ class Panel:
     """An array (H, W, 3) in a grid, each entry a square of ``scale`` pixels.
 
     ``title`` is right above it, ``heading`` above that, and the lines of ``caption`` below it.
-    ``gap`` pixels lie before it, with the scale of its ``colours`` in nats, if it has one.
+    ``gap`` pixels lie before it, with the scale of its ``colours`` in its ``unit``, if it has one.
     """
 
     rgb: Rgb
@@ -150,6 +150,7 @@ class Panel:
     caption: tuple[str, ...] = ()
     gap: int = 6
     colours: ScalarMappable | None = None
+    unit: str = ""
 
     @property
     def width(self) -> int:
@@ -238,7 +239,7 @@ def _add_panel(page: Any, panel: Panel, left: int, top: int) -> None:
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=11 * 72 / DPI, colors=INK, width=0.6, length=3)
-    bar.set_label("nats", fontsize=11 * 72 / DPI, color=INK)
+    bar.set_label(panel.unit, fontsize=11 * 72 / DPI, color=INK)
 
 
 def _add_legend(page: Any, legend: Sequence[tuple[str, str]], top: int) -> None:

@@ -27,6 +27,7 @@ from lcma.harness.report.targets import FigureWidth, PictureTarget
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import frame_records, label_options
 from lcma.harness.results.maps import (
+    NATS,
     MapReader,
     MapSet,
     SplitComparison,
@@ -478,9 +479,10 @@ def _draw_overview(
     left_out = f"; not drawn: {', '.join(map(str, budgets))}" if budgets else ""
     below = f"{' '.join(one.id for one in shown)}{left_out}"
     name = _file_name(first, with_budget=len(series) == 1)
+    what = "Contribution maps" if first.unit == NATS else "Maps"
     return map_pictures.draw_maps(
         [MapColumn(f"budget {one.key.budget}", reader.maps(one), one.letters[0]) for one in shown],
-        f"Contribution maps: {first.of_pretraining}; {first.options}",
+        f"{what}: {first.of_pretraining}; {first.options}",
         below,
         target.path(f"maps-{name}"),
     )

@@ -22,9 +22,11 @@ from lcma.harness.report.pictures import (
     find_exit_splits,
 )
 from lcma.harness.results.maps import (
+    NATS,
     WORDS,
     SplitComparison,
     choose_evenly,
+    find_unit,
     image_shape,
     make_word_tables,
     require_alike,
@@ -75,9 +77,9 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
 
     In full, all channels of a map and their mean, and beside them those of the table; where there
     are more columns the mean alone, and the table's channels on top of each other. The colours of a
-    row share one scale, in nats. ``below`` stands under the title. All columns have one shape and
-    number of splits, else UserError, as where it cannot be written; ValueError for no maps or more
-    columns than `MOST`.
+    row share one scale, in their unit. ``below`` stands under the title. All columns have one shape
+    and number of splits, else UserError, as where it cannot be written; ValueError for no maps or
+    more columns than `MOST`.
     """
     if not columns or not columns[0].maps or len(columns) > MOST:
         raise ValueError(f"{len(columns)} columns cannot be drawn")
@@ -108,6 +110,7 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
                 caption=tuple(filter(None, [_caption(maps[k], in_full=len(columns) == 1)])),
                 gap=_BETWEEN if k else BAR,
                 colours=None if k else colours,
+                unit=find_unit(maps[k].score),
             )
             tables = colour_exits(exits[k], split, splits)
             if in_full:
@@ -132,8 +135,8 @@ def draw_comparison(
 ) -> Path:
     """Draw two sets of maps, the first minus the second, and the tables of their words.
 
-    Means over channels. The two maps of a split share one scale in nats; the difference has its
-    own, the same on both sides of 0. Dimensions are pale where the two tables agree. UserError
+    Means over channels. The two maps of a split share one scale in their unit; the difference has
+    its own, the same on both sides of 0. Dimensions are pale where the two tables agree. UserError
     where the sets differ in shape or number of splits, or it cannot be written.
     """
     require_alike(one.maps, other.maps)
@@ -141,15 +144,19 @@ def draw_comparison(
     channels, *sides = image_shape(one.maps)
     scale = max(1, _SIDE[1] // max(sides))
     exits = [_find_exits(column) for column in pair]
+    units = {find_unit(column.maps[0].score) for column in pair}
+    unit = units.pop() if len(units) == 1 else ""
     rows = []
     for split, compared in enumerate(numbers, start=1):
         a, b = (_mean(column.maps[split - 1]) for column in pair)
         shared, diverging = _share_colours([a, b]), _centre_colours(a - b)
         difference = _colour(diverging, a - b)
         panels = [
-            Panel(_colour(shared, a), scale, "A", "", (_compare(compared),), BAR, shared),
+            Panel(
+                _colour(shared, a), scale, "A", "", (_compare(compared, unit),), BAR, shared, unit
+            ),
             Panel(_colour(shared, b), scale, "B"),
-            Panel(difference, scale, "A - B", gap=BAR + _BETWEEN, colours=diverging),
+            Panel(difference, scale, "A - B", gap=BAR + _BETWEEN, colours=diverging, unit=unit),
         ]
         tables = [colour_exits(found, split, splits) for found in exits]
         agree = (tables[0] == tables[1]).all(axis=-1, keepdims=True)
@@ -162,7 +169,7 @@ def draw_comparison(
             panels += of_table
         rows.append(Row(panels, f"split {split}"))
     legend = [*exit_legend(splits), ("pale: A and B agree", "none")]
-    return draw_grid(path, rows, "Two contribution maps: A, B and A - B", titles, legend)
+    return draw_grid(path, rows, "Two maps: A, B and A - B", titles, legend)
 
 
 def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Path:
@@ -254,29 +261,31 @@ def _caption(item: ContributionMap, *, in_full: bool) -> str:
     share = ""
     if numbers is not None and numbers.mask_share is not None:
         share = f"mask share {numbers.mask_share:.2f}"
+        if in_full:
+            share += f" (by chance {numbers.mask_share_by_chance:.2f})"
     if not in_full:
         return share
-    counted = f"{item.images} images"
+    said = [f"{item.images} images"]
     if item.clusters is not None:
-        counted += f" in {item.clusters} clusters"
-    errors = item.standard_errors[np.isfinite(item.standard_errors)]
-    largest = f"{errors.max():.2g}" if errors.size else "unknown"
-    text = (
-        f"{counted}, log-det {item.mean_log_det:.2f} nats, largest standard error {largest}, "
-        f"sum error {item.sum_error:.1g}"
-    )
-    if numbers is None or not share:
-        return text
-    return f"{text}, {share} (by chance {numbers.mask_share_by_chance:.2f})"
+        said[0] += f" in {item.clusters} clusters"
+    if find_unit(item.score) == NATS:
+        errors = item.standard_errors[np.isfinite(item.standard_errors)]
+        largest = f"{errors.max():.2g}" if errors.size else "unknown"
+        said += [
+            f"log-det {item.mean_log_det:.2f} nats",
+            f"largest standard error {largest}",
+            f"sum error {item.sum_error:.1g}",
+        ]
+    return ", ".join([*said, *filter(None, [share])])
 
 
-def _compare(numbers: SplitComparison) -> str:
+def _compare(numbers: SplitComparison, unit: str) -> str:
     def shown(value: float | None, form: str = ".2f") -> str:
         return "unknown" if value is None else f"{value:{form}}"
 
     return (
         f"difference: largest {shown(numbers.largest_difference, '.3g')}, "
-        f"rms {shown(numbers.rms_difference, '.3g')} nats; "
+        f"rms {shown(numbers.rms_difference, '.3g')}{unit and ' ' + unit}; "
         f"rank correlation {shown(numbers.rank_correlation)}, "
         f"in windows {shown(numbers.rank_correlation_in_windows)}; "
         f"IoU of what stays: low {shown(numbers.iou_low)}, high {shown(numbers.iou_high)} "

@@ -20,8 +20,8 @@ _MAPS = (
     ("", "split"),
     ("mask", "share"),
     ("by", "chance"),
-    ("s.e.", "(nats)"),
-    ("rank gap", "(nats)"),
+    ("", "s.e."),
+    ("rank", "gap"),
     ("error", "/ gap"),
     ("unre-", "solved"),
     ("", "tied"),
@@ -47,8 +47,8 @@ _HISTORY = (
 )
 _COMPARED = (
     ("", "split"),
-    ("largest", "(nats)"),
-    ("rms", "(nats)"),
+    ("", "largest"),
+    ("", "rms"),
     ("rank", "corr."),
     ("same, in", "windows"),
     ("low", "IoU"),
@@ -78,7 +78,7 @@ def render_maps(sheets: Sequence[MapSheet]) -> Group:
     splits = range(1, max(len(s.splits) for s in sheets) + 1)
     by_chance = ", ".join(f"{iou_by_chance(split):.3f}" for split in splits)
     return Group(
-        Text("Maps"),
+        Text(f"Maps{_in_unit(one.set for one in sheets)}"),
         *_lines(_MAPS, maps),
         Text(""),
         Text("Tables of low: which dimensions stay"),
@@ -101,7 +101,8 @@ def render_comparison(sheet: ComparisonSheet) -> Group:
         for s in sheet.splits
     ]
     named = [Text(f"{k}  ") + _heading(x) for k, x in (("A", sheet.one), ("B", sheet.other))]
-    what = Text("A - B, rank correlation, and overlap of what stays")
+    unit = _in_unit([sheet.one, sheet.other])
+    what = Text(f"A - B{unit}, rank correlation, and overlap of what stays")
     return Group(*named, Text(""), what, *_lines(_COMPARED, [NumberBlock(Text(), rows)]))
 
 
@@ -170,6 +171,11 @@ def _word_record(word: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     statistics: dict[str, Any] = word.pop("statistics")
     return statistics | word
+
+
+def _in_unit(sets: Iterable[MapSet]) -> str:
+    units = {one.unit for one in sets}
+    return f", in {units.pop()}" if len(units) == 1 else ""
 
 
 def _heading(one: MapSet) -> Text:

@@ -50,6 +50,9 @@ _ID = re.compile(
 WORDS = {"L": "low", "H": "high"}
 """The words of equal letters by their letter."""
 
+NATS, SQUARES = "nats", "squared pixel values"
+"""Units of maps: of what a flow adds to the log-determinant, and of the data alone."""
+
 NamedTables = tuple[str, list[SplitTable]]
 T = TypeVar("T")
 
@@ -74,6 +77,11 @@ class MapSet:
     def of_pretraining(self) -> str:
         """Flow, data set and seed."""
         return f"{self.key.flow} on {self.key.dataset}, seed {self.key.seed}"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values."""
+        return find_unit(self.key.score)
 
     @property
     def options(self) -> str:
@@ -109,7 +117,7 @@ class WordTable:
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One map in numbers, in nats, and the tables that low and high make of it.
+    """One map in numbers, in its unit, and the tables that low and high make of it.
 
     ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
     before there were any, ``low`` or ``high`` where the maps do not make its tables.
@@ -130,11 +138,12 @@ class SplitSummary:
 class SplitComparison:
     """Two maps before one split, and the tables that low and high make of them.
 
-    Differences, in nats, and correlations are over the dimensions that both maps are of: all, but
-    for those that have left in maps of `self` or of the data. Correlations are Spearman's, of the
-    values and of what is left of them without the mean of their window; None where one of the maps
-    does not vary. Overlaps are intersection over union of what is still there after the split, None
-    where a set does not make these tables; ``iou_by_chance`` is about what unrelated tables have.
+    Differences, in the maps' unit, and correlations are over the dimensions that both maps are of:
+    all, but for those that have left in maps of `self` or of the data. Correlations are Spearman's,
+    of the values and of what is left of them without the mean of their window; None where one of
+    the maps does not vary. Overlaps are intersection over union of what is still there after the
+    split, None where a set does not make these tables; ``iou_by_chance`` is about what unrelated
+    tables have.
     """
 
     split: int
@@ -145,6 +154,11 @@ class SplitComparison:
     iou_low: float | None
     iou_high: float | None
     iou_by_chance: float
+
+
+def find_unit(score: str) -> str:
+    """Return the unit of maps by a score: that of the likelihood, but for rules of the data."""
+    return SQUARES if score in factorizations.DATA_RULES else NATS
 
 
 # Finding sets

@@ -16,10 +16,12 @@ from lcma.harness.report.figures import Rgb
 from lcma.harness.report.pictures import channel_names, exit_colours, find_exit_splits
 from lcma.harness.results.lookup import read_score
 from lcma.harness.results.maps import (
+    NATS,
     WORDS,
     MapReader,
     MapSet,
     SplitSummary,
+    find_unit,
     image_shape,
     list_map_sets,
     make_all_tables,
@@ -39,6 +41,16 @@ class MapSeries:
     title: str
     options: str
     sets: tuple[MapSet, ...]
+
+    @property
+    def unit(self) -> str:
+        """Unit of the maps."""
+        return self.sets[0].unit
+
+    @property
+    def of_data(self) -> bool:
+        """Whether the maps are of the data alone."""
+        return self.unit != NATS
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -206,8 +218,9 @@ def _map_pictures(
     for channel, name in enumerate(names):
         rgb = colormaps["cividis"](scaled[channel], bytes=True)[..., :3]
         alt = (
-            f"Contribution map up to split {item.split}, budget {item.budget}, {name}: "
-            f"{float(values[channel].min()):.3g} to {float(values[channel].max()):.3g} nats, "
+            f"Map up to split {item.split}, budget {item.budget}, {name}: "
+            f"{float(values[channel].min()):.3g} to {float(values[channel].max()):.3g} "
+            f"{find_unit(item.score)}, "
             f"mean {float(values[channel].mean()):.3g}"
         )
         found.append(_picture(rgb, f"{base}-{channel}", alt, files))

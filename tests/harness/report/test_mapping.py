@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import statistics
 
 import numpy as np
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lcma import db
-from lcma.harness.place import Place
+from lcma.harness.place import Place, find_place
 from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
 from lcma.harness.report.maps import maps_as_records, render_comparison, render_maps
 from lcma.harness.report.pictures import find_exit_splits
+from lcma.harness.report.site import Site, SiteOptions
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.lookup import find_sweep
 from lcma.harness.results.map_statistics import compute_table_statistics
@@ -184,6 +186,33 @@ def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, wor
         console.print(render_maps([sheet]), render_comparison(compared))
     *_, row = captured.get().splitlines()
     assert row.split().count("-") == 2 - len(words)
+
+
+@pytest.mark.parametrize("of_data", [False, True])
+def test_maps_of_the_data_are_no_log_determinants(filler, of_data):
+    form, score = ("data", "precision-low") if of_data else ("squeezed", "cumulative")
+    for seed in (0, 1):
+        filler.maps(seed, nms=form, scores=(score,))
+    pair, target = list_map_sets(filler.store), PictureTarget(filler.folder / "out", "svg")
+    sheet, compared = (
+        draw_maps(filler.store, pair[:1], target)[0],
+        draw_comparison(filler.store, *pair, target),
+    )
+    with (console := Console(width=80)).capture() as captured:
+        console.print(render_maps([sheet]), render_comparison(compared))
+    where = find_place(filler.url, filler.runs, filler.folder / "data")
+    site = Site(filler.store, where, SiteOptions(samples=False, database=False))
+    (page,) = [name for name in site.pages if name.startswith("maps/") and "s0" in name]
+    shown = [
+        " ".join(svg.texts(sheet.maps)),
+        " ".join(svg.texts(compared.picture)),
+        captured.get(),
+        site.page(page).decode(),
+    ]
+    for one in shown:
+        assert ("squared pixel values" in one) == of_data
+        assert ("nats" in one) != of_data
+        assert not (of_data and re.search("log-det|Contribution|contribution map", one))
 
 
 def test_every_table_is_there(filler):
