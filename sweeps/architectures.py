@@ -12,6 +12,16 @@ from lcma.sweeps.sections import Section
 Count = Annotated[int, Field(le=2**31 - 1)]
 """A number of things or steps that fits the integers of every database."""
 
+# More than any model has, so that a slip of the finger is refused before a machine builds it.
+Depth = Annotated[int, Field(le=1_000)]
+"""A number of layers of a flow or a net, or of terms of a series."""
+
+Width = Annotated[int, Field(le=2**16)]
+"""A number of feature maps or hidden units."""
+
+Iterations = Annotated[int, Field(le=100_000)]
+"""The most iterations of a fixed point."""
+
 
 class RecipePart(Section):
     """Base class of the parts of a recipe."""
@@ -41,19 +51,20 @@ class RealNVPArchitecture(Architecture):
 
     LATER: ClassVar[frozenset[str]] = frozenset({"scale", "start", "growth"})
 
-    width: Count = Field(
-        gt=0, description="feature maps of the first scale's checkerboard couplings"
+    width: Width = Field(
+        ge=1, description="feature maps of the first scale's checkerboard couplings"
     )
-    growth: Count = Field(
+    growth: int = Field(
         2,
         ge=1,
+        le=16,
         description="times as many feature maps after each squeeze: 2 as published, 1 for the "
         "same in all nets",
     )
-    blocks: Count = Field(ge=0, description="residual blocks in each coupling net")
-    checkerboard_couplings: Count = Field(3, ge=1, description="in each scale but the last")
-    channel_couplings: Count = Field(3, ge=1, description="in each scale but the last")
-    last_couplings: Count = Field(4, ge=1, description="checkerboard couplings in the last scale")
+    blocks: Depth = Field(ge=0, description="residual blocks in each coupling net")
+    checkerboard_couplings: Depth = Field(3, ge=1, description="in each scale but the last")
+    channel_couplings: Depth = Field(3, ge=1, description="in each scale but the last")
+    last_couplings: Depth = Field(4, ge=1, description="checkerboard couplings in the last scale")
     flow_norm: Literal["batch", "actnorm"] = Field(
         "batch", description="normalization after each coupling, on the part it transformed"
     )
@@ -92,8 +103,8 @@ class GlowArchitecture(Architecture):
 
     LATER: ClassVar[frozenset[str]] = frozenset({"top"})
 
-    steps: Count = Field(gt=0, description="in each scale")
-    width: Count = Field(512, gt=0, description="feature maps inside the coupling nets")
+    steps: Depth = Field(ge=1, description="in each scale")
+    width: Width = Field(512, ge=1, description="feature maps inside the coupling nets")
     conv1x1: Literal["plu", "dense"] = Field(
         "plu", description="the 1x1 convolution's weight as P L (U + diag(s)), or as it is"
     )
@@ -126,14 +137,14 @@ class IResNetArchitecture(Architecture):
     g = activation-3x3-activation-1x1-activation-3x3.
     """
 
-    blocks: Count = Field(gt=0, description="in each scale")
-    width: Count = Field(512, gt=0, description="feature maps inside the blocks")
+    blocks: Depth = Field(ge=1, description="in each scale")
+    width: Width = Field(512, ge=1, description="feature maps inside the blocks")
     coefficient: float = Field(
         0.9, gt=0, lt=1, description="largest spectral norm of each convolution"
     )
-    power_iterations: Count = Field(5, gt=0, description="for each training step")
-    train_terms: Count = Field(5, gt=0, description="of the power series, in training")
-    eval_terms: Count = Field(20, gt=0, description="of the power series, in evaluation")
+    power_iterations: Depth = Field(5, ge=1, description="for each training step")
+    train_terms: Depth = Field(5, ge=1, description="of the power series, in training")
+    eval_terms: Depth = Field(20, ge=1, description="of the power series, in evaluation")
     probe: Literal["gaussian", "rademacher"] = Field(
         "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
     )
@@ -144,7 +155,7 @@ class IResNetArchitecture(Architecture):
     inverse_tolerance: float = Field(
         1e-6, gt=0, description="of the fixed point: largest change of an entry in an iteration"
     )
-    inverse_max_iterations: Count = Field(200, gt=0, description="of the fixed point")
+    inverse_max_iterations: Iterations = Field(200, ge=1, description="of the fixed point")
 
 
 class ResidualFlowArchitecture(Architecture):
@@ -154,26 +165,28 @@ class ResidualFlowArchitecture(Architecture):
     ends in fully connected blocks.
     """
 
-    blocks: Count = Field(gt=0, description="in each scale")
-    width: Count = Field(512, gt=0, description="feature maps inside the blocks")
+    blocks: Depth = Field(ge=1, description="in each scale")
+    width: Width = Field(512, ge=1, description="feature maps inside the blocks")
     squeeze_first: bool = Field(
         False,
         description="every scale works on its squeezed input, as published for 64x64 images",
     )
-    fully_connected: Count = Field(4, ge=0, description="fully connected blocks at the end")
-    fc_width: Count = Field(128, gt=0, description="hidden units of the fully connected blocks")
+    fully_connected: Depth = Field(4, ge=0, description="fully connected blocks at the end")
+    fc_width: Width = Field(128, ge=1, description="hidden units of the fully connected blocks")
     coefficient: float = Field(
         0.98, gt=0, lt=1, description="largest operator norm of each convolution"
     )
     tolerance: float = Field(1e-3, gt=0, description="of the power iteration, in each step")
-    max_iterations: Count = Field(200, gt=0, description="of the power iteration, in each step")
-    exact_terms: Count = Field(
+    max_iterations: Iterations = Field(
+        200, ge=1, description="of the power iteration, in each step"
+    )
+    exact_terms: Depth = Field(
         2, ge=0, description="of the power series in training, before Russian roulette"
     )
     roulette_mean: float = Field(
-        2.0, gt=0, description="mean of the Poisson number of further terms in training"
+        2.0, gt=0, le=1_000, description="mean of the Poisson number of further terms in training"
     )
-    eval_terms: Count = Field(20, gt=0, description="of the power series, in evaluation")
+    eval_terms: Depth = Field(20, ge=1, description="of the power series, in evaluation")
     probe: Literal["gaussian", "rademacher"] = Field(
         "gaussian", description="the trace estimator's noise in training; evaluation: rademacher"
     )
@@ -186,7 +199,7 @@ class ResidualFlowArchitecture(Architecture):
     inverse_tolerance: float = Field(
         1e-6, gt=0, description="of the fixed point: largest change of an entry in an iteration"
     )
-    inverse_max_iterations: Count = Field(200, gt=0, description="of the fixed point")
+    inverse_max_iterations: Iterations = Field(200, ge=1, description="of the fixed point")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class Model(RecipePart):
     flow: str
     size: Count = Field(gt=0, description="height and width of the images in pixels")
     channels: Count = Field(3, gt=0)
-    splits: Count = Field(ge=0, description="how often half of the dimensions are factored out")
+    splits: int = Field(
+        ge=0, le=20, description="how often half of the dimensions are factored out"
+    )
     preprocess: Literal["logit", "center"] = "logit"
     architecture: SerializeAsAny[Architecture]
     plugin: str | None = Field(
@@ -110,7 +112,7 @@ class Optimization(RecipePart):
     clip: float | None = Field(
         None, gt=0, description="largest global norm of the gradient of nats per image"
     )
-    batch: Count = Field(gt=0)
+    batch: int = Field(ge=1, le=100_000)
     warmup: Count = Field(0, ge=0, description="steps of linear warm-up, then constant")
     flips: bool = Field(False, description="random horizontal flips")
     shift: Count = Field(
@@ -121,9 +123,10 @@ class Optimization(RecipePart):
         description="what a shift brings in: the nearest pixel, the image mirrored at its edge, "
         "or 0",
     )
-    threads: Count = Field(
+    threads: int = Field(
         1,
-        gt=0,
+        ge=1,
+        le=1024,
         description="CPU threads; part of the recipe, since sums "
         "in another order end in other bits",
     )

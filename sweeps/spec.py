@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from lcma.sweeps import budgets as grids
 from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
@@ -84,6 +84,13 @@ class Exclusion(Section):
     seed: Annotated[tuple[Seed, ...], BeforeValidator(_listed)] | None = Field(
         None, description="one or several"
     )
+
+    @model_validator(mode="after")
+    def _names_cells(self) -> "Exclusion":
+        keys = type(self).model_fields
+        if all(getattr(self, key) is None for key in keys):
+            raise ValueError(f"without a key it leaves out every cell: give {' or '.join(keys)}")
+        return self
 
 
 class Resources(Section):

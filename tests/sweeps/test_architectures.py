@@ -10,6 +10,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model, Recipe
+from lcma.sweeps.settings import parse
 from lcma.sweeps.validation import validate
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
@@ -46,6 +47,21 @@ def test_every_field_of_an_architecture_is_explained() -> None:
             assert field.description, (facts.name, name)
 
 
+@pytest.mark.parametrize("flow", FLOWS)
+def test_every_size_has_a_bound(flow: str) -> None:
+    """A slip of the finger would have a machine build it until somebody stops it."""
+    architecture = REGISTERED[flow].architecture
+    sizes = [
+        f"model.architecture.{n}"
+        for n, f in architecture.model_fields.items()
+        if f.annotation is int
+    ]
+    for name in (*sizes, "model.splits", "optimization.batch", "optimization.threads"):
+        override = parse([f"{name}=1000000000"])
+        with pytest.raises(UserError, match=rf"`{name}`: input should be less than or equal to"):
+            catalog.recipe(flow, "photos8", "tiny", override)
+
+
 WRONG = [
     ({"flow": "glwo"}, "here: `model.flow`: unknown flow 'glwo': did you mean 'glow'?"),
     (
@@ -59,7 +75,15 @@ WRONG = [
     ({"architecture": {}}, "here: the key `model.architecture.steps` is missing"),
     (
         {"architecture": {"steps": 0}},
-        "here: `model.architecture.steps`: input should be greater than 0, not 0",
+        "here: `model.architecture.steps`: input should be greater than or equal to 1, not 0",
+    ),
+    (
+        {"architecture": {"steps": 10**9}},
+        "here: `model.architecture.steps`: input should be less than or equal to 1000, not 1000000",
+    ),
+    (
+        {"splits": 10**9},
+        "here: `model.splits`: input should be less than or equal to 20, not 1000000000",
     ),
     (
         {"architecture": {"steps": 2, "learned_top": False, "top": "place"}},

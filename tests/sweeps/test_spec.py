@@ -64,6 +64,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"failures": {"node_lost": 3}}, "`failures.node_lost`: it is `always`, not 3"),
     ({"failures": {"preempted": None}}, "`failures.preempted`: it is `always`, not None"),
     ({"failures": {"ooom": 1}}, "unknown key `failures.ooom`: did you mean 'oom'?"),
+    (
+        {"exclude": [{"seed": 1}, {}]},
+        "`exclude.1`: without a key it leaves out every cell: give flow",
+    ),
+    ({"exclude": [{"flow": None}]}, "`exclude.0`: without a key it leaves out every cell"),
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
     ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
