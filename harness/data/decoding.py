@@ -8,6 +8,7 @@ going to be removed.
 import contextlib
 import io
 import logging
+import textwrap
 import threading
 import warnings
 from collections.abc import Iterator
@@ -150,8 +151,10 @@ def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header, int]]:
         raise
     except PIL.UnidentifiedImageError:
         raise BadImageError("no image of a known format") from None
+    except Image.DecompressionBombError:  # Pillow's limit is higher, and comes first
+        raise BadImageError(f"more than {LARGEST} pixels") from None
     except Exception as error:
-        why = " ".join(str(error).split())[-80:]
+        why = textwrap.shorten(str(error), 80, placeholder=" ...")
         raise BadImageError(f"damaged: {why}") from error
 
 

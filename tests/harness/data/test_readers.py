@@ -329,8 +329,8 @@ def animation() -> bytes:
     return saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
 
 
-def deep_png() -> bytes:
-    """Sixteen bits of RGB, which Pillow reads and does not write."""
+def made_png(side: int, bits: int) -> bytes:
+    """An RGB image that Pillow does not write, with the pixels of 32 x 32."""
     import struct
     import zlib
 
@@ -338,8 +338,8 @@ def deep_png() -> bytes:
         end = struct.pack(">I", zlib.crc32(kind + body))
         return struct.pack(">I", len(body)) + kind + body + end
 
-    header = struct.pack(">IIBBBBB", 32, 32, 16, 2, 0, 0, 0)
-    rows = zlib.compress((b"\0" + bytes(32 * 6)) * 32)
+    header = struct.pack(">IIBBBBB", side, side, bits, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(32 * 3 * bits // 8)) * 32)
     signature = b"\x89PNG\r\n\x1a\n"
     return signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
@@ -349,7 +349,8 @@ PNG = saved(Image.fromarray(NOISE[:32, :32]), "PNG")
 BAD = {
     "cmyk": (saved(Image.new("CMYK", (178, 218)), "JPEG"), "neither grey nor RGB"),
     "deep grey": (saved(Image.new("I;16", (32, 32)), "PNG"), "more than 8 bits"),
-    "deep colour": (deep_png(), "more than 8 bits"),
+    "deep colour": (made_png(32, 16), "more than 8 bits"),
+    "bomb": (made_png(20_000, 8), " is not taken (more than 67108864 pixels): mend or remove it"),
     "animated": (animation(), "animated"),
     "half": (saved(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
     "half png": (PNG[:2000], "damaged"),
