@@ -685,8 +685,8 @@ class Launch:
     def _is_unclaimed(self, crash: Finished, task: _Submitted, jobs: Mapping[str, Job]) -> bool:
         """Return whether a task failed or was lost before it had claimed any job."""
         if crash.lost == "error":
-            job, work = jobs.get(crash.job_id), self.nodes[crash.job_id].work
-            return bool(crash.host) and (job is None or job.owner != work.owner)
+            job = jobs.get(crash.job_id)
+            return bool(crash.host) and (job is None or job.token <= task.tokens[job.id])
         if crash.lost not in ("process", "memory"):
             return False
         return all(job.token <= task.tokens[job.id] for job in jobs.values())

@@ -1,6 +1,7 @@
 """What fails on a host before a trial is claimed sets the host aside, and counts for no trial."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,33 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     assert store.hosts_aside() == []
     assert len(told.notes) == 5
     assert told.notes[0].endswith("on a host that is not known; it is run again")
+
+
+def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_another_node(
+    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is claimed again, its row has the claim of this launch that was lost."""
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
+    store, node = trial
+
+    class LosesFirst(TwoHosts):
+        lost = False
+
+        def wait(self, seconds: float) -> list[Finished]:
+            if self.lost:
+                return super().wait(seconds)
+            self.lost, (work,) = True, self.works
+            self.works = []
+            Fragile(store, "node", []).claim(replace(work, lease_seconds=0.1))
+            return [Finished(work.job_id, None, "gone (10.0.0.3)", "node")]
+
+    executor, told = LosesFirst(fail_task), Told()
+    ended = run(store, node, executor, told)
+    assert len(ended.with_ending("done")) == 1
+    assert executor.failed == 1
+    assert store.attempts().outcome.tolist() == ["node_lost", "done"]
+    (aside,) = store.hosts_aside()
+    assert (aside.host, aside.why) == (BAD, WHY[fail_task])
 
 
 def test_a_trial_that_ends_before_a_pause_is_stored_does_not_shorten_it(
