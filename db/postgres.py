@@ -156,6 +156,7 @@ STATES: Mapping[str, str] = {
     "53100": "its disk is full; nothing was changed: make room there",
     "53200": "it is out of memory; nothing was changed: try again",
     "53300": "it has no connection left: raise its max_connections, or start fewer workers",
+    "57014": "somebody cancelled it; nothing was changed: try again",
     "57P01": "it is shutting down; nothing was changed: try again",
     "57P02": "it crashed; nothing was changed: try again",
     "57P03": "it is not ready: wait for it",
@@ -343,6 +344,11 @@ class PostgresDatabase(Database):
         if not isinstance(error, psycopg.Error):
             return None
         why = self.hide(_one_line(error))
+        if error.sqlstate == TOO_LATE and (limit := self._settings()["statement_timeout"]) != "0":
+            return (
+                f"the database {self.name} failed: {why}; its URL sets statement_timeout={limit}: "
+                "give it more time there"
+            )
         if connecting:
             remedy = next(r for pattern, r, _ in CONNECTING if re.search(pattern, why))
             return f"cannot open the database {self.name}: {why}; {remedy}"
@@ -360,6 +366,8 @@ class PostgresDatabase(Database):
 
         if not isinstance(error, psycopg.Error):
             return False
+        if error.sqlstate == TOO_LATE:
+            return self._settings()["statement_timeout"] == "0"
         if connecting:
             why = self.hide(_one_line(error))
             return next(passes for pattern, _, passes in CONNECTING if re.search(pattern, why))
@@ -375,14 +383,18 @@ class PostgresDatabase(Database):
         return text
 
     def _options(self) -> str:
-        own = self._url.query.get("options", "")
-        return " ".join((*_texts(own), f"-c lock_timeout={WAIT_SECONDS}s"))
+        # A limit of the role is for people's queries. One that the URL has counts.
+        own = _texts(self._url.query.get("options", ""))
+        return " ".join(("-c statement_timeout=0", *own, f"-c lock_timeout={WAIT_SECONDS}s"))
+
+    def _settings(self) -> dict[str, str]:
+        return {name.replace("-", "_"): value for name, value in OPTION.findall(self._options())}
 
     def _require_settings(self, connection: sa.Connection) -> None:
         """Raise UserError for settings that were sent and are not there: a pooler drops them."""
         lost = []
-        for name, value in dict(OPTION.findall(self._options())).items():
-            name, value = name.replace("-", "_"), re.sub(r"\\(.)", r"\1", value)
+        for name, escaped in self._settings().items():
+            value = re.sub(r"\\(.)", r"\1", escaped)
             there = connection.execute(sa.select(sa.func.current_setting(name, True))).scalar()
             # As the server writes it; for this transaction alone, which ends if it differs.
             wanted = connection.execute(sa.select(sa.func.set_config(name, value, True))).scalar()

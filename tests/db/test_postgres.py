@@ -222,6 +222,24 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(
     assert store.release("me") == 1
 
 
+def test_a_limit_of_the_user_s_statements_does_not_count(postgres: Any, filled_name: str) -> None:
+    postgres.run(f"ALTER DATABASE {filled_name} SET statement_timeout = '1ms'")
+    store = db.connect(postgres.url(filled_name))
+    with store.database.writer().begin() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(0.1)")
+    assert store.release("me") == 1
+
+
+def test_a_limit_in_the_url_is_named(postgres: Any, filled_name: str) -> None:
+    url = postgres.url(filled_name)
+    limited = f"{url}{'&' if '?' in url else '?'}options=-c%20statement_timeout%3D300"
+    store = db.connect(limited)
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as other:
+        other.exec_driver_sql("LOCK TABLE jobs")
+        refused(lambda: store.release("me"), "statement_timeout=300", "more time")
+    assert store.release("me") == 1
+
+
 def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     if not postgres.own:
         pytest.skip("damages files of the server, and this one is not ours")
