@@ -143,7 +143,10 @@ def explain(path: Path, error: BaseException | None) -> str | None:
 
 
 def _is_no_text(error: object) -> bool:
-    # The module's own error, without a code, for text that is stored and is not in UTF-8.
+    # The module's own errors, without a code, for text that is stored and is not in UTF-8, and for
+    # a message of SQLite that has such text of the schema.
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
 
 
@@ -326,7 +329,7 @@ def identify(path: Path) -> Found:
     try:
         with closing(_open_to_identify(path)) as connection:
             return replace(_examine(connection, path), relations=_read_relations(connection))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         code = getattr(error, "sqlite_errorcode", None)  # the module's own errors have none
         if code == sqlite3.SQLITE_NOTADB and not _has_magic(path):
             raise UserError(f"{path} is not a SQLite database: give another path") from None
@@ -421,7 +424,7 @@ def _has_jobs(path: Path) -> bool:
     try:
         with closing(open_sqlite(path, "ro", immutable=True)) as connection:
             return connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         return False
 
 

@@ -77,6 +77,15 @@ def truncated(path: Path) -> None:
     path.write_bytes(content[: len(content) // 2])
 
 
+def schema_that_is_no_text(path: Path) -> None:
+    sql = "CAST(x'435245415445205441424c45206a6f627320ed' AS TEXT)"  # CREATE TABLE jobs, and a byte
+    foreign(
+        path,
+        "PRAGMA writable_schema=ON",
+        f"UPDATE sqlite_master SET sql = {sql} WHERE name = 'jobs'",
+    )
+
+
 def folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
@@ -97,6 +106,7 @@ def fifo_beside(path: Path) -> None:
         (other_program_in_wal_mode, "another program"),
         (other_application, "another program"),
         (truncated, "damaged"),
+        (schema_that_is_no_text, "damaged"),
         (folder, "not a file"),
         (fifo_beside, "-wal is not a file"),
     ],
