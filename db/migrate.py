@@ -110,35 +110,55 @@ def require_current(database: Database, found: Found) -> None:
         )
 
 
-def require_known(database: Database, found: Found) -> None:
-    """Raise UserError for a version that this code can neither read nor upgrade."""
+def require_known(database: Database, found: Found, *, of_views: bool = True) -> None:
+    """Raise UserError for a version that this code can neither read nor upgrade, or for relations
+    that are not those of the version; `of_views` says whether views count."""
     if found.revision is not None and not found.revision.startswith(f"{_tables_version()}-"):
         raise UserError(
             f"{database.name} has schema {found.revision}, which this version of lcma does not "
             f"know (it has {current_version()}): use the version that made it, or a newer one"
         )
-    if found.revision == current_version() and found.relations is not None:
-        _require_relations(database, found.relations)
+    if found.revision is not None:
+        _require_tables(database, found.relations or {})
+    for name in find_other_views(database, found) if of_views else ():
+        raise UserError(
+            f"{database.name} has another view {name} than its schema {found.revision}, or none: "
+            "`lcma db upgrade` makes its views anew"
+        )
 
 
-def _require_relations(database: Database, relations: Mapping[str, str]) -> None:
-    # What a file says of its schema is no proof: a view or a trigger runs what it likes.
+def _require_tables(database: Database, relations: Mapping[str, str]) -> None:
+    # What a file says of its schema is no proof, and a trigger runs what it likes.
     remedy = "go back to a copy of it"
-    for name, definition in _definitions().items():
-        if _squeeze(relations.get(name, "")) != definition:
+    for table in _tables():
+        if relations.get(f"table {table.name}") != " ".join(table.columns.keys()):
             raise UserError(
-                f"{database.name} has another {name} than its schema {current_version()}: {remedy}"
+                f"{database.name} has another table {table.name} than its schema "
+                f"{current_version()}: {remedy}"
             )
+    taken = {f"{kind} {view}" for kind in ("table", "materialized view") for view in views.tables}
     for name in relations:
-        if name.startswith("trigger "):
+        if name.startswith("trigger ") or name in taken:
             raise UserError(f"{database.name} has a {name}, which lcma did not make: {remedy}")
 
 
+def find_other_views(database: Database, found: Found) -> tuple[str, ...]:
+    """Return the views that are missing or are others in a database of the current version."""
+    if found.revision != current_version():
+        return ()
+    relations, definitions = found.relations or {}, _view_definitions(database.engine)
+    return tuple(
+        name
+        for name, definition in definitions.items()
+        if _squeeze(relations.get(f"view {name}", "")) != definition
+    )
+
+
 @cache
-def _definitions() -> dict[str, str]:
-    tables = {f"table {table.name}": " ".join(table.columns.keys()) for table in _tables()}
-    selects = render_views("sqlite")
-    found = tables | {f"view {name}": f"CREATE VIEW {name} AS {select}" for name, select in selects}
+def _view_definitions(engine: str) -> dict[str, str]:
+    if engine != "SQLite":
+        return {name: " ".join(view.columns.keys()) for name, view in views.tables.items()}
+    found = {name: f"CREATE VIEW {name} AS {select}" for name, select in render_views("sqlite")}
     return {name: _squeeze(definition) for name, definition in found.items()}
 
 
@@ -146,14 +166,15 @@ def _squeeze(definition: str) -> str:
     return " ".join(definition.split())
 
 
-def upgrade(database: Database, *, force: bool = False) -> Upgrade:
+def upgrade(database: Database, *, force: bool = False, anew: bool = False) -> Upgrade:
     """Bring a database, made where it is missing, to the current version. Safe with racing.
 
-    A file of an older version is copied before; see `Database.keep_copy`.
+    A file that is there and is changed is copied before; see `Database.keep_copy`.
 
     Args:
         database: The database.
         force: Do it although jobs run, whose workers may be of the older version.
+        anew: Make the views anew where the version is the current one too.
 
     Raises:
         UserError: Jobs run, and it is not forced.
@@ -165,10 +186,10 @@ def upgrade(database: Database, *, force: bool = False) -> Upgrade:
         with _migrating(database) as (connection, config):
             # Another process may have upgraded it while this one waited for the lock.
             before = _read_version(connection)
-            if before == current_version():
+            if before == current_version() and not anew:
                 return Upgrade(before, before, None)
             if before is not None:
-                _require_idle(database, connection, force=force)
+                _require_idle(database, connection, force=force or before == current_version())
                 copy = database.keep_copy(before)
                 _write_version(connection, before.partition("-")[0])
                 _drop_views(connection)

@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,14 +61,19 @@ DEFAULTS: Mapping[str, Any] = {
 """libpq's settings where the URL has none of its own."""
 
 RELATIONS = """
-SELECT c.relname FROM pg_catalog.pg_class AS c
+SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
+    c.relname,
+    (SELECT string_agg(a.attname::text, ' ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = current_schema())
 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (
     SELECT 1 FROM pg_catalog.pg_depend AS d
     WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 )
 """
-"""Tables and views of the current schema, but for those that an extension brought."""
+"""Tables and views of the current schema with their columns, but for those that an extension
+brought."""
 
 CONNECTIONS = """
 SELECT current_setting('max_connections')::int
@@ -258,11 +264,14 @@ class PostgresDatabase(Database):
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
                 raise UserError(f"the database {self.name}: {STATES['3F000']}")
-            names = set(connection.exec_driver_sql(RELATIONS).scalars())
+            rows = connection.exec_driver_sql(RELATIONS).all()
+            names = {name for _, name, _ in rows}
             if VERSION_TABLE in names:
                 version = sa.table(VERSION_TABLE, sa.column("version_num"))
-                rows = connection.execute(sa.select(version.c.version_num).limit(2)).scalars()
-                return find_revision(self.name, names, rows.all())
+                versions = connection.execute(sa.select(version.c.version_num).limit(2)).scalars()
+                found = find_revision(self.name, names, versions.all())
+                relations = {f"{kind} {name}": columns or "" for kind, name, columns in rows}
+                return replace(found, relations=relations)
         if names and not only_optuna(names):
             raise UserError(
                 f"the schema {schema} of {self.name} holds tables of another program: give "

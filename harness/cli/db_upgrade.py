@@ -25,12 +25,16 @@ def upgrade(
         raise UserError(
             f"there are no results at {database.name} to upgrade: `lcma db init` makes a database"
         )
-    migrate.require_known(database, identity)
-    done = migrate.upgrade(database, force=force)
-    if done.before == done.after:
+    migrate.require_known(database, identity, of_views=False)
+    others = migrate.find_other_views(database, identity)
+    done = migrate.upgrade(database, force=force, anew=bool(others))
+    if done.before != done.after:
+        print_line(f"upgraded {database.name} from schema {done.before} to {done.after}")
+    elif others:
+        print_line(f"made the views of {database.name} anew, for {', '.join(others)}")
+    else:
         print_line(f"{database.name} has the current schema, {done.after}")
         return
-    print_line(f"upgraded {database.name} from schema {done.before} to {done.after}")
     if done.copy is not None:
         print_line(f"as it was before: {done.copy}")
     else:

@@ -16,6 +16,7 @@ from lcma.db.query import run_sql
 from lcma.db.schema.base import VERSION_TABLE
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
+from tests.db.inspecting import make_older
 from tests.processes import FORK, apart
 
 OPENERS: dict[str, Callable[[str], object]] = {
@@ -449,20 +450,24 @@ def test_a_file_on_a_network_file_system_is_refused(
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("DROP VIEW trial_results", "another view trial_results"),
         ("DROP TABLE protocols", "another table protocols"),
         ("ALTER TABLE results RENAME COLUMN created TO made", "another table results"),
         (
             "CREATE TRIGGER late AFTER INSERT ON jobs BEGIN DELETE FROM results; END",
             "has a trigger late",
         ),
+        ("CREATE TABLE leaderboard (x)", "has a table leaderboard"),
     ],
 )
+@pytest.mark.parametrize("older", [False, True])
 def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
-    filled_path: Path, statement: str, said: str, opener: str
+    filled_path: Path, statement: str, said: str, opener: str, older: bool
 ) -> None:
+    """Also before its views are brought to the current version."""
     path = filled_path
-    foreign(path, "PRAGMA legacy_alter_table=ON", statement)
+    if older:
+        make_older(f"sqlite:///{path}")
+    foreign(path, "PRAGMA legacy_alter_table=ON", "DROP VIEW leaderboard", statement)
     before = listing(path.parent)
     refused(lambda: OPENERS[opener](str(path)), str(path), said, "go back to a copy")
     assert listing(path.parent) == before

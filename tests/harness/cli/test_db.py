@@ -14,7 +14,7 @@ from lcma.db.query import run_sql
 from lcma.db.schema import metadata
 from lcma.db.views import views
 from tests.db.conftest import fill, plan
-from tests.db.inspecting import make_older
+from tests.db.inspecting import execute, make_older
 from tests.harness.cli.conftest import Typed
 
 
@@ -49,6 +49,22 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
     else:
         assert "no copy was made" in copy
     assert lcma("db", "upgrade", "--db", url) == (0, current, "")
+
+
+def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Typed, url: str) -> None:
+    name = db.connect(url).name
+    cascade = "" if url.startswith("sqlite") else " CASCADE"
+    execute(url, f"DROP VIEW leaderboard{cascade}")
+    for command in ("board", "db check", "db init"):
+        code, out, err = lcma(*command.split(), "--db", url)
+        assert (code, out) == (2, "")
+        assert f"lcma: {name} has another view leaderboard than its schema" in err
+        assert err.endswith("`lcma db upgrade` makes its views anew\n")
+    code, out, _ = lcma("db", "upgrade", "--db", url)
+    assert code == 0
+    assert out.startswith(f"made the views of {name} anew, for leaderboard")
+    assert lcma("db", "check", "--db", url)[0] == 0
+    assert execute(url, "SELECT count(*) FROM leaderboard") == [(0,)]
 
 
 def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
