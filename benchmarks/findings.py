@@ -8,12 +8,14 @@ A page has what is made between two comments, the first of which says what it is
     `low` needs <!-- mean of=low flow=realnvp -->5.146<!-- end --> bits/dim.
 
 - `mean of=NAME KEY=VALUE ...`: the mean of a row of the board; `deviation`, `n`, `rank` alike
-- `difference of=NAME from=NAME KEY=VALUE ...`: a difference paired by seed, ± 95 %
+- `difference of=NAME from=NAME KEY=VALUE ...`: a difference paired by seed, ± 95 %; `pairs` alike:
+  how many it is of
 - `sql SELECT ...`: the value of a query, or its rows as a table
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
 - `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is, or
   that it was not measured (of all three of verdicts, `claim=NAME` for one claim alone)
+- `lattices KEY=VALUE ...`: what `low` keeps of windows at the first split, by colour
 - `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
@@ -36,10 +38,14 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lcma.db import Store, connect
 from lcma.db.query import run_query
@@ -67,10 +73,11 @@ from lcma.harness.results.curves import (
 )
 from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
-from lcma.harness.tables import make_table, table_as_markdown
+from lcma.harness.tables import Table, TableColumn, make_table, table_as_markdown
 from lcma.harness.terminal import Console, print_error, print_line
 from lcma.harness.text import format_number
-from lcma.sweeps import factorizations
+from lcma.models.factorization import windows
+from lcma.sweeps import factorizations, known_sets
 from lcma.sweeps.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -78,8 +85,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/findings.md", "docs/findings-in-full.md")
 
 MADE = re.compile(
-    r"<!-- (?P<kind>mean|deviation|n|rank|difference|sql|board|verdicts|claims|decisions|budgets|"
-    r"picture)\b(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
+    r"<!-- (?P<kind>mean|deviation|n|rank|difference|pairs|sql|board|verdicts|claims|decisions|"
+    r"lattices|budgets|picture)\b(?P<rest>[^\n]*?) -->(?P<text>.*?)<!-- end -->",
     re.DOTALL,
 )
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -93,7 +100,28 @@ USUAL_BUDGET = "1000"
 WIDTH = 100
 """Columns of a picture of a board."""
 
+POSITIONS = {
+    "ab": "top row",
+    "cd": "bottom row",
+    "ac": "left column",
+    "bd": "right column",
+    "ad": "even diagonal",
+    "bc": "odd diagonal",
+}
+"""What two positions of a window a b over c d are."""
+
+CONTRASTS = np.array([[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]) / 2
+"""Row against row, column against column, diagonal against diagonal: all that varies in a window
+around its mean."""
+
 Words = Mapping[str, list[str]]
+
+
+class Lattice(NamedTuple):
+    """The pair that a map keeps in most windows, by channel, and the shares of `CONTRASTS`."""
+
+    pairs: tuple[str, ...]
+    shares: NDArray[np.float64]
 
 
 Known = dict[str, Any]
@@ -143,6 +171,8 @@ def _make(kind: str, rest: str, store: Store, known: Known) -> str:
             return str(found.rows[0][0])
         return f"\n\n{table_as_markdown(make_table(found))}\n"
     words = _split(rest)
+    if kind == "lattices":
+        return f"\n\n{table_as_markdown(_list_lattices(words, store))}\n"
     if kind == "budgets":
         return f"\n\n{budgets_as_markdown(_read_budgets(words, store))}\n"
     if kind == "board":
@@ -151,11 +181,13 @@ def _make(kind: str, rest: str, store: Store, known: Known) -> str:
     if kind in OF_VERDICTS:
         return f"\n\n{OF_VERDICTS[kind](_read_verdicts(words, store, known))}\n"
     places = int(_one(words, "places", "3"))
-    if kind == "difference":
+    if kind in ("difference", "pairs"):
         against = _one(words, "from")
         row = _row(_read_board(words, store, known, against=against), words)
         if row.difference is None:
             raise UserError("the two have no seed in common")
+        if kind == "pairs":
+            return str(row.difference.n)
         half, mean = (
             row.difference.half_width,
             format_number(row.difference.mean, places, sign=True),
@@ -320,6 +352,43 @@ def _read_budgets(words: Words, store: Store) -> list[BudgetCurve]:
         for one in curves
         if one.key.map_options is None and one.key.recipe_id.startswith(recipe)
     ]
+
+
+def _list_lattices(words: Words, store: Store) -> Table:
+    """Return a row for each kind of pretraining of `USUAL_BUDGET` steps, over its seeds."""
+    found = defaultdict[tuple[str, ...], list[Lattice]](list)
+    sets = {
+        (one.key.pretraining_id, one.key.data_digest): one
+        for one in list_map_sets(store)
+        if (one.key.score, one.key.nms, one.key.budget) == (USUAL, "squeezed", int(USUAL_BUDGET))
+        and all(getattr(one.key, name) in some for name, some in words.items())
+    }
+    chosen = {"split": 1, "budget": int(USUAL_BUDGET), "score": USUAL}
+    for item in store.maps(**chosen, pretraining_id=[pretraining for pretraining, _ in sets]):
+        one = sets[item.pretraining_id, item.data_digest]
+        images = known_sets.set_name(one.key.dataset, one.key.variant)
+        flow = one.key.flow + (f", masks {one.masks}" if one.masks == "even-first" else "")
+        found[images, flow, one.model].append(_measure_lattice(windows(item.values)))
+    colours = ("red", "green", "blue")
+    rows = []
+    for (images, flow, _), some in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        pairs = [Counter(one.pairs[k] for one in some) for k in range(len(colours))]
+        kept = [", ".join(f"{POSITIONS[pair]} {n}" for pair, n in c.most_common()) for c in pairs]
+        shares = [f"{100 * share:.0f}" for share in np.mean([one.shares for one in some], axis=0)]
+        rows.append((flow, images, len(some), *kept, " / ".join(shares)))
+    heads = ("flow", "images", "seeds", *colours, "variance: rows / columns / diagonals, %")
+    return Table(tuple(TableColumn(head.split(":")[0], head) for head in heads), tuple(rows))
+
+
+def _measure_lattice(values: NDArray[Any]) -> Lattice:
+    """Return what `low` keeps in most windows (C, H/2, W/2, 4) of each channel, and what varies."""
+    highest = np.sort(np.argsort(-values, axis=-1, kind="stable")[..., :2], axis=-1)
+    names = ("".join("abcd"[k] for k in pair) for pair in highest.reshape(-1, 2))
+    by_channel = np.array(list(names)).reshape(len(values), -1)
+    around = values.astype(np.float64) - values.mean(axis=-1, keepdims=True, dtype=np.float64)
+    parts = np.square(around @ CONTRASTS.T).sum(axis=(0, 1, 2))
+    pairs = tuple(Counter(channel.tolist()).most_common(1)[0][0] for channel in by_channel)
+    return Lattice(pairs, parts / parts.sum())
 
 
 def _draw_budgets(words: Words, store: Store, path: Path) -> None:

@@ -7,6 +7,7 @@ import shlex
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import findings
@@ -25,6 +26,7 @@ PAGE = """# Title
 The mean is <!-- mean of=low flow=realnvp -->9<!-- end -->
 of <!-- sql SELECT count(*) FROM trial_results -->0<!-- end --> results, against
 a number: <!-- n of=conventional --><!-- end -->, rank <!-- n of=HHH -->x<!-- end -->,
+of <!-- pairs of=low from=conventional -->x<!-- end --> pair,
 and <!-- difference of=low from=conventional places=2 -->0<!-- end --> bits/dim. 3.25 is typed.
 
 <!-- sql SELECT factorization, bits_per_dim FROM trial_results ORDER BY 1 -->
@@ -51,7 +53,7 @@ def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Pa
     made = findings.make_page(PAGE, tmp_path, store)
     plain = re.sub("<!--[^\n]*?-->", "", made)
     assert "The mean is 3.250\nof 3 results" in plain
-    assert "a number: 1, rank 1," in plain
+    assert "a number: 1, rank 1,\nof 1 pair," in plain
     assert "and -0.25 bits/dim. 3.25 is typed." in plain
     assert "| HHH | 3.75 |\n| LLL | 3.25 |\n| channel | 3.5 |" in plain
     assert "| low (LLL)" in plain
@@ -129,6 +131,25 @@ def test_pages_are_alike_where_their_numbers_are(other: str, alike: bool) -> Non
     page = "low: 3.250 ± 0.012, n = 6"
     assert findings.is_alike(page, other, exact=False) is alike
     assert findings.is_alike(page, other, exact=True) is (page == other)
+
+
+@pytest.mark.integration
+def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
+    query = (
+        "SELECT kept FROM index_tables JOIN trial_results USING (trial_id) "
+        "WHERE split = 1 AND protocol = 'plain' AND factorization = 'LLL' AND budget = 1000 "
+        "AND map_options IS NULL AND recipe_id LIKE 'aef05e23%' AND dataset = 'cifar10-16'"
+    )
+    with connect("reference") as store:
+        asked = "lattices flow=realnvp dataset=cifar10-16"
+        made = findings.make_page(f"\n<!-- {asked} --><!-- end -->", ROOT, store)
+        tables = store.sql(query)["kept"]
+    kept = np.array([np.unpackbits(np.frombuffer(table, np.uint8)) for table in tables])
+    rows = kept.reshape(-1, 3, 8, 2, 8, 2).all(axis=5).mean(axis=(2, 4))  # seed, colour, row
+    red, blue = (rows[:, 0, 0] > 0.5).sum(), (rows[:, 2, 1] > 0.5).sum()
+    (row,) = [line for line in made.splitlines() if line.startswith("| realnvp | cifar10-16")]
+    assert f"| {len(tables)} | top row {red}, " in row
+    assert f"| bottom row {blue} |" in row
 
 
 @pytest.mark.integration

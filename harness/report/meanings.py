@@ -83,8 +83,8 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     "chance": ("by chance", "About the overlap of unrelated tables."),
     "masks": (
         "mask share",
-        "Share of the map's variance that the lattice of channel and position explains, which "
-        "follows from the masks of couplings.",
+        "Share of the map's variance within windows that one pattern, the same in every window, "
+        "explains.",
     ),
     "tied": (
         "tied",

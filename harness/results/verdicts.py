@@ -89,7 +89,7 @@ CLAIMS = {
         f"no regular pattern that was tried beats conventional by more than {EQUAL} bits/dim",
         "patterns",
     ),
-    "mask-share": ("most of the map is the masks' own pattern", "rules"),
+    "mask-share": ("most of the first map is one repeated pattern", "rules"),
     "persistence": (
         "low leads, and keeps at least half of its lead as training goes on",
         "phases",
@@ -380,7 +380,7 @@ def make_verdicts(
 
     Args:
         board: By the measure.
-        shares: The share of the masks in the maps behind it; for bits/dim.
+        shares: The share of one repeated pattern in the maps behind it; for bits/dim.
         timed: Groups of the same results by the time of a step; for bits/dim.
         kind: The measure.
         margin: As in `read_verdicts`.
@@ -1323,7 +1323,7 @@ BETWEEN = {
 """What the claim says by each measure."""
 
 
-# Claims about maps: the share of one that repeats over the image, as coupling masks do
+# Claims about maps: the share of one that is a pattern repeated over the image
 
 HALF = 0.5
 
@@ -1355,8 +1355,7 @@ def list_mask_claims(groups: Sequence[Group], shares: Shares) -> Iterator[Tested
             ],
             key="mask-share",
             source="ours",
-            text="most of the variance within windows of the first map is one repeated pattern, "
-            "like the coupling masks",
+            text="most of the variance within windows of the first map is one repeated pattern",
             unit="of the variance",
             margin=None,
             sweep="flows",
