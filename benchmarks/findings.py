@@ -1,7 +1,7 @@
 """Numbers, tables and pictures of the documentation, made from the reference database.
 
     python -m benchmarks.findings            # write them (`make findings`)
-    python -m benchmarks.findings --check    # only say where they differ; exit code 1
+    python -m benchmarks.findings --check    # only say where they differ (`make check-findings`)
 
 A page has what is made between two comments, the first of which says what it is:
 
@@ -438,11 +438,6 @@ def find_differences(root: Path, store: Store, *, exact: bool) -> list[str]:
         if not is_alike(page, made, exact=exact):
             found.append(name)
     return found
-
-
-def has_made(root: Path) -> bool:
-    """Return whether any page has something that is made."""
-    return any(MADE.search((root / name).read_text()) for name in PAGES)
 
 
 def main(arguments: list[str] | None = None) -> int:
