@@ -11,7 +11,7 @@ import json
 import lzma
 import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from lcma.db import migrate
 from lcma.db.publishing import Published, combine
+from lcma.db.sqlite import MAGIC
 from lcma.harness.cache import VARIABLE, cache_folder
 from lcma.harness.files import require_replaceable, write_file
 from lcma.harness.text import format_size, to_json
@@ -34,6 +35,12 @@ ENDINGS = (".db", ".sqlite", ".sqlite.xz")
 
 LARGEST = 2**30
 """Most bytes that a shard is unpacked to."""
+
+PIECE = 2**20
+"""Bytes of a shard that are read, and unpacked, at once."""
+
+MOST_MEMORY = 2**27
+"""Bytes that unpacking a shard may take; what `write_shard` compresses takes half of them."""
 
 MANIFEST = ".manifest.json"
 """Ending of the manifest of a published database, after its own name."""
@@ -65,19 +72,41 @@ def open_shards(shards: Sequence[Path]) -> Path:
             "there is no cache to unpack published results into: name a folder of your own "
             f"with {VARIABLE}"
         )
-    contents = [_read(shard) for shard in shards]
-    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    digests = [_hash(shard) for shard in shards]
     key = hashlib.sha256("\n".join([migrate.current_version(), *digests]).encode()).hexdigest()
     made = folder / f"reference-{key[:16]}.sqlite"
     if not made.exists():
-        _make(dict(zip(shards, contents, strict=True)), made)
+        _make(dict(zip(shards, digests, strict=True)), made)
     return made
 
 
-def _read(shard: Path) -> bytes:
+def _hash(shard: Path) -> str:
+    # Raises UserError where the shard is not the one of the manifest beside it.
+    digest = hashlib.sha256()
+    for piece in _read_pieces(shard):
+        digest.update(piece)
+    found, manifest = digest.hexdigest(), shard.with_name(shard.name + MANIFEST)
+    try:
+        with open_regular(manifest) as source:
+            described = json.load(source)["file"]["sha256"]
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        raise UserError(f"cannot read {manifest}: {error.strerror}; {_remedy(shard)}") from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise UserError(f"{manifest} is no manifest of a shard: {_remedy(shard)}") from None
+    if found != described:
+        raise UserError(
+            f"{shard} is not the file that {manifest.name} beside it describes: {_remedy(shard)}"
+        )
+    return found
+
+
+def _read_pieces(shard: Path) -> Iterator[bytes]:
     try:
         with open_regular(shard) as source:
-            return source.read()
+            while piece := source.read(PIECE):
+                yield piece
     except OSError as error:
         raise UserError(f"cannot read {shard}: {error.strerror}; {_remedy(shard)}") from None
 
@@ -86,15 +115,16 @@ def _remedy(shard: Path) -> str:
     return "install lcma again" if shard.parent == FOLDER else "name another file"
 
 
-def _make(shards: Mapping[Path, bytes], made: Path) -> None:
+def _make(shards: Mapping[Path, str], made: Path) -> None:
     # Whole or not at all, whoever else makes it at the same time.
     aside = made.with_name(f".{made.name}.{secrets.token_hex(8)}.tmp")
     try:
         with tempfile.TemporaryDirectory(prefix="lcma-reference-") as folder:
             unpacked = []
-            for shard, content in shards.items():
+            for shard, digest in shards.items():
                 path = Path(folder, shard.name.removesuffix(COMPRESSED))
-                path.write_bytes(_decompress(shard, content))
+                if _unpack(shard, path) != digest:
+                    raise UserError(f"{shard} was changed while it was read: try again")
                 unpacked.append(path)
             try:
                 combine(unpacked, aside)
@@ -114,17 +144,39 @@ def _make(shards: Mapping[Path, bytes], made: Path) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _decompress(shard: Path, content: bytes) -> bytes:
-    unpacker = lzma.LZMADecompressor()
-    try:
-        found = unpacker.decompress(content, LARGEST)
-    except (lzma.LZMAError, EOFError):
-        found = b""
-    if not unpacker.eof and len(found) == LARGEST:
-        raise UserError(f"{shard} unpacks to more than {format_size(LARGEST)}: unpack it by hand")
-    if not unpacker.eof or unpacker.unused_data:
-        raise UserError(f"{shard} is damaged: {_remedy(shard)}")
-    return found
+def _unpack(shard: Path, out: Path) -> str:
+    # Returns the digest of the shard. In pieces: a small file can unpack to anything.
+    unpacker = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+    damaged = UserError(f"{shard} is damaged: {_remedy(shard)}")
+    digest, head, size = hashlib.sha256(), b"", 0
+    with out.open("wb") as file:
+        for piece in _read_pieces(shard):
+            digest.update(piece)
+            while piece or not unpacker.needs_input:
+                try:
+                    found = unpacker.decompress(piece, PIECE)
+                except (lzma.LZMAError, EOFError) as error:
+                    if "limit exceeded" in str(error):
+                        most = format_size(MOST_MEMORY)
+                        raise UserError(
+                            f"{shard} takes more than {most} of memory to unpack: unpack it by hand"
+                        ) from None
+                    raise damaged from None
+                head, size = (head + found)[: len(MAGIC)], size + len(found)
+                if not MAGIC.startswith(head):
+                    raise UserError(f"{shard} holds no SQLite database: {_remedy(shard)}")
+                if size > LARGEST:
+                    most = format_size(LARGEST)
+                    raise UserError(f"{shard} unpacks to more than {most}: unpack it by hand")
+                file.write(found)
+                piece = b""
+                if unpacker.eof:
+                    break
+            if unpacker.unused_data:
+                raise damaged
+    if not unpacker.eof:
+        raise damaged
+    return digest.hexdigest()
 
 
 def require_new(out: Path) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import lzma
 import re
+import shutil
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import lcma as package
 from lcma import db
 from lcma.db import migrate
 from lcma.db.integrity import check_integrity
+from lcma.db.sqlite import MAGIC
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
@@ -23,6 +26,9 @@ from tests.db.inspecting import make_older
 from tests.harness.cli.conftest import Typed, train
 
 ROOT = Path(__file__).parents[3]
+
+GREEDY = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 2**28}]
+"""What makes an archive that takes much memory to unpack."""
 
 READING = {
     "board": [],
@@ -275,9 +281,10 @@ def test_a_shard_is_read_wherever_a_database_is_named(
         (None, "No such file"),
         (b"no archive", "x.sqlite.xz is damaged: name another file"),
         (lzma.compress(b"SQLite format 3\0")[:-5], "is damaged: name another file"),
-        (lzma.compress(b"no database"), "x.sqlite.xz"),
+        (lzma.compress(b"no database"), "x.sqlite.xz holds no SQLite database"),
         (2 * lzma.compress(b"SQLite format 3\0"), "is damaged: name another file"),
-        (lzma.compress(bytes(3000)), "unpacks to more than 2.0 KiB: unpack it by hand"),
+        (lzma.compress(MAGIC + bytes(3000)), "unpacks to more than 2.0 KiB: unpack it by hand"),
+        (lzma.compress(MAGIC, filters=GREEDY), "more than 128.0 MiB of memory"),
     ],
 )
 def test_a_file_that_is_no_shard_is_one_line(
@@ -295,6 +302,46 @@ def test_a_file_that_is_no_shard_is_one_line(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert not reference.exists() or not list(reference.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("head", "said"), [(b"", "no SQLite database"), (MAGIC, "unpacks to more than")]
+)
+def test_what_unpacks_to_anything_takes_little_memory(
+    lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, said: str
+) -> None:
+    monkeypatch.setattr(shards, "LARGEST", 2**23)
+    Path("x.sqlite.xz").write_bytes(lzma.compress(head + bytes(2**24), preset=0))
+    lcma("db", "merge", "x.sqlite.xz")  # imports what it needs
+    tracemalloc.start()
+    code, _, err = lcma("db", "merge", "x.sqlite.xz")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert code == 2
+    assert said in err
+    assert most < 2**22
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        ('{"file":{"sha256":"00"}}', "x.sqlite.xz is not the file that x.sqlite.xz.manifest.json"),
+        ("[]", "x.sqlite.xz.manifest.json is no manifest of a shard"),
+        ("x", "x.sqlite.xz.manifest.json is no manifest of a shard"),
+    ],
+)
+def test_a_shard_is_the_one_of_the_manifest_beside_it(
+    published: Path, lcma: Typed, in_tmp: Path, manifest: str, said: str
+) -> None:
+    shard = Path(shutil.copy(published / "evidence" / "002.sqlite.xz", "x.sqlite.xz"))
+    beside = shard.with_name(f"{shard.name}.manifest.json")
+    for command in ("board --db x.sqlite.xz", "db merge x.sqlite.xz --db own.db"):
+        beside.unlink(missing_ok=True)
+        assert lcma(*command.split())[0] == 0
+        beside.write_text(manifest)
+        code, out, err = lcma(*command.split())
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert said in err
 
 
 def test_an_address_of_a_server_is_no_shard_whatever_it_ends_in(lcma: Typed) -> None:
