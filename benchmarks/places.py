@@ -78,6 +78,9 @@ class Server(Site):
 
     def __init__(self, url: str) -> None:
         self._url = sa.make_url(url).set(drivername="postgresql")
+        if self._url.password:  # which no command takes in a URL
+            os.environ["PGPASSWORD"] = str(self._url.password)
+            self._url = self._url._replace(password=None)
         self._numbers = count(1)
 
     def make(self, name: str | None = None) -> str:

@@ -1,9 +1,12 @@
-"""URLs of places: tell local ones, and hide what must not be shown."""
+"""URLs of places: tell local ones, hide what must not be shown, and refuse it where it is typed."""
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
+
+from lcma.sweeps.errors import UserError
 
 CHAIN = "::"
 """Separator of the parts of a URL of a place inside another one."""
@@ -13,6 +16,8 @@ _NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")  # not where it is par
 _LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
 _USER = re.compile(r"[\w.+~-]*")
 _SCHEME = re.compile(r"[\w.+-]*")
+_SERVER = re.compile(r"postgres\w*(\+\w+)?://")
+_SECRET = {"password", "sslpassword"}
 
 HIDDEN = "***"
 
@@ -41,16 +46,36 @@ def hide_secrets(url: str) -> str:
     return CHAIN.join(_split(part)[0] for part in _NEXT.split(url))
 
 
-def hide_in_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return what was typed after a command's name with the secrets of its URLs left out."""
-    return [_hide_in_argument(argument) for argument in arguments]
+def require_no_secrets(arguments: Sequence[str]) -> None:
+    """Raise UserError for a password or key in what was typed: `ps` shows it, and Ray stores it.
+
+    It is looked for in the values of `--db` and `--runs`, and in all that is a server's URL.
+    """
+    for before, argument in pairwise(("", *arguments)):
+        option, equals, value = argument.partition("=")
+        if not (argument.startswith("--") and equals):
+            option, value = before, argument
+        place = option == "--runs" and is_url(value) and local_path(value) is None
+        if place and hide_secrets(value) != value:
+            raise UserError(
+                "a password, user or key in the URL of --runs is shown to everybody by `ps`, and "
+                "so is what follows a `?`: give the URL as LCMA_RUNS, or the key where the driver "
+                "of the place looks for it"
+            )
+        if (option == "--db" or _SERVER.match(value)) and _has_password(value):
+            raise UserError(
+                "a password in the URL of a database is shown to everybody by `ps`: leave it out "
+                "and put it into ~/.pgpass or PGPASSWORD, or give the whole URL as LCMA_DB"
+            )
 
 
-def _hide_in_argument(argument: str) -> str:
-    option, equals, value = argument.partition("=")
-    if argument.startswith("-") and equals:
-        return f"{option}={_hide_in_argument(value)}"
-    return hide_secrets(argument) if is_url(argument) else argument
+def _has_password(url: str) -> bool:
+    """Return whether a database's URL has a password, also one that is not readable as a URL."""
+    rest = url.partition("://")[2]
+    # A password may hold a `/` or `?` that should have been escaped.
+    heads = (rest.partition(end)[0].rpartition("@")[0] for end in "/?")
+    keys = {key for key, _ in parse_qsl(rest.partition("?")[2])}
+    return any(head.partition(":")[2] for head in heads) or bool(keys & _SECRET)
 
 
 def secrets_of(url: str) -> tuple[str, ...]:

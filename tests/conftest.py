@@ -171,6 +171,9 @@ class Postgres:
     def __init__(self, url: str, *, own: bool) -> None:
         self.own = own
         self._url = sa.make_url(url).set(drivername="postgresql+psycopg")
+        if self._url.password:  # which no command takes in a URL
+            os.environ["PGPASSWORD"] = str(self._url.password)
+            self._url = self._url._replace(password=None)
         self._admin = sa.create_engine(
             self._url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
         ).connect()

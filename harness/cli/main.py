@@ -3,24 +3,22 @@
 import atexit
 import gc
 import importlib
-import json
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from lcma.harness.cli import data, db
 from lcma.harness.cli.faults import find_fault
 from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
-from lcma.harness.urls import hide_in_arguments
+from lcma.harness.urls import require_no_secrets
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text, resolve_path
@@ -89,29 +87,6 @@ def _make_command() -> Callable[..., Any]:
     return typer.main.get_command(app)
 
 
-ARGUMENTS_VARIABLE = "LCMA_ARGUMENTS"
-"""What was typed, as a JSON list, for a process that shows it without its secrets."""
-
-
-def _take_arguments() -> list[str]:
-    """Return what was typed after `lcma`.
-
-    Where that holds a secret, this process is replaced by one that shows its arguments without it,
-    in `ps` and to Ray, which stores the command line of a job.
-    """
-    typed = sys.argv[1:]
-    with suppress(ValueError):
-        given = TypeAdapter(list[str]).validate_json(os.environ.pop(ARGUMENTS_VARIABLE, "[]"))
-        if hide_in_arguments(given) == typed:  # else somebody else has set it
-            return given
-    shown = hide_in_arguments(typed)
-    if shown != typed:
-        before = sys.orig_argv[1 : len(sys.orig_argv) - len(typed)]
-        environment = os.environ | {ARGUMENTS_VARIABLE: json.dumps(typed)}
-        os.execve(sys.executable, [sys.executable, *before, *shown], environment)  # noqa: S606 - ourselves
-    return typed
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command, given as arguments or by `sys.argv`.
 
@@ -121,12 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     make_streams_safe()
     if arguments is None:
         _collect_rarely()
-    typed = _take_arguments() if arguments is None else list(arguments)
+    typed = sys.argv[1:] if arguments is None else list(arguments)
     for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number, 0 too
         if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "1")):
             del os.environ[name]
     os.environ.pop("MPLBACKEND", None)  # pictures need none, and a wrong one hinders them
     try:
+        require_no_secrets(typed)
         for number, word in enumerate(typed, start=1):
             require_text(word, f"argument {number} of lcma")
         for name, value in os.environ.items():

@@ -16,7 +16,6 @@ import socket
 import sqlite3
 import stat
 import struct
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -391,14 +390,7 @@ def environment(number: int, random: Random, room: Room, templates: Templates) -
     if name == "TMPDIR":
         value = str(room.here / "nowhere")
     case.environment = variables | {name: value}
-    case.call = lambda: _type(case.command)
     return case
-
-
-def _type(command: Sequence[str]) -> None:
-    """Run a command as one that is typed, since main then looks at more of the environment."""
-    sys.argv = ["lcma", *command]
-    cli.main()
 
 
 @maker(200)

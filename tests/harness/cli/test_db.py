@@ -143,7 +143,9 @@ def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: 
     assert list(in_tmp.iterdir()) == []
 
 
-def test_the_schema_is_told_to_datasette(lcma: Typed, in_tmp: Path) -> None:
+def test_the_schema_is_told_to_datasette(
+    lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the form of Datasette's metadata: by database, table and column, all as text."""
     told = json.loads(lcma("schema", "--json")[1])
     code, out, err = lcma("schema", "--format", "datasette")
@@ -165,12 +167,12 @@ def test_the_schema_is_told_to_datasette(lcma: Typed, in_tmp: Path) -> None:
         out = lcma("schema", "results", "--format", "datasette", "--db", place)[1]
         (database,) = json.loads(out)["databases"].items()
         assert (database[0], list(database[1]["tables"])) == ("my results", ["results"])
-    where = ("--db", "postgresql://me:secret@h/x")
-    code, out, err = lcma("schema", "--format", "datasette", *where)
+    monkeypatch.setenv("LCMA_DB", "postgresql://me:secret@h/x")
+    code, out, err = lcma("schema", "--format", "datasette")
     assert (code, out) == (2, "")
     assert "Datasette opens SQLite files alone, and postgresql://me@h/x is none" in err
     assert (err.count("\n"), "secret" in err) == (1, False)
-    assert lcma("schema", *where) == lcma("schema", "--format", "table")
+    assert lcma("schema") == lcma("schema", "--format", "table")
     assert list(in_tmp.iterdir()) == []
 
 

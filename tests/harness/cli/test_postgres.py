@@ -59,15 +59,14 @@ def test_a_sweep_is_the_same_on_postgres(
     name, password = postgres.make(), "s3cret"
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))
     url = sa.make_url(postgres.url(name)).set(password=password)
-    hidden = url.render_as_string(hide_password=False)
-    where = ["--db", hidden, "--runs", in_tmp / "runs", "--data", place.data]
+    monkeypatch.setenv("LCMA_DB", url.render_as_string(hide_password=False))
+    where = ["--runs", in_tmp / "runs", "--data", place.data]
     with monkeypatch.context() as patch:
-        patch.setenv("LCMA_DB", hidden)
         patch.setenv("LCMA_RUNS", str(in_tmp / "runs"))
         printed = [lcma("launch", "small.yaml", "--local", "--data", place.data)]
 
     def both(query: str) -> list[Any]:
-        answers = [lcma("sql", query, "--db", at, "--json") for at in (place.db, hidden)]
+        answers = [lcma("sql", query, *at, "--json") for at in (("--db", place.db), ())]
         return [json.loads(answer)["rows"] for answer in answers]
 
     for query in (FOUND, MAPS, TABLES):
@@ -75,14 +74,14 @@ def test_a_sweep_is_the_same_on_postgres(
         assert on_sqlite == on_postgres
         assert len(on_postgres) >= 2
 
-    for at in (place.db, hidden):
-        checked = json.loads(lcma("db", "check", "--db", at, "--json"))
+    for at in (("--db", place.db), ()):
+        checked = json.loads(lcma("db", "check", *at, "--json"))
         assert checked["findings"] == []
         assert [table for table, rows in checked["read"].items() if not rows] == ["verifications"]
 
-    needs = {"runs": where[:4], "data": where}
+    needs = {"": (), "runs": where[:2], "data": where}
     answers = {
-        command: lcma(command, *needs.get(need, where[:2]), "--json")
+        command: lcma(command, *needs[need], "--json")
         for command, need in (
             *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
             *(("evaluate", "data"), ("doctor", "data")),
@@ -94,7 +93,7 @@ def test_a_sweep_is_the_same_on_postgres(
     said = {finding["what"]: finding["said"] for finding in json.loads(answers["doctor"])}
     assert "PostgreSQL" in said["database"]
     assert "at most" in said["connections"]
-    plan = json.loads(lcma("plan", "small.yaml", *where[:2], *where[4:], "--json"))
+    plan = json.loads(lcma("plan", "small.yaml", *where[2:], "--json"))
     assert plan["left"] == {"pretrainings": 0, "trainings": 0}
     assert all(password not in text for text in printed)
     postgres.drop(name)

@@ -31,12 +31,11 @@ def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subp
     name = postgres.make()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
     environment |= {"HOME": str(in_tmp), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "lcma", "launch", "small.yaml", "--no-pictures"]
+    command += ["--data", str(few_photos_root), "--set", "training.steps=100000"]
     with postgres.role("lcma_launches", SECRET) as user:
         postgres.run(f"ALTER DATABASE {name} OWNER TO {user}")
-        url = postgres.url(name, username=user, password=SECRET)
-        command = [sys.executable, "-m", "lcma", "launch", "small.yaml", "--db", url]
-        command += ["--data", str(few_photos_root), "--no-pictures"]
-        command += ["--set", "training.steps=100000"]
+        environment["LCMA_DB"] = postgres.url(name, username=user, password=SECRET)
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
