@@ -162,7 +162,7 @@ STATES: Mapping[str, str] = {
     "53100": "its disk is full; nothing was changed: make room there",
     "53200": "it is out of memory; nothing was changed: try again",
     "53300": "it has no connection left: raise its max_connections, or start fewer workers",
-    "57014": "somebody cancelled it; nothing was changed: try again",
+    "57014": "its owner or a limit stopped it; nothing was changed: try again",
     "57P01": "it is shutting down; nothing was changed: try again",
     "57P02": "it crashed; nothing was changed: try again",
     "57P03": "it is not ready: wait for it",
