@@ -96,8 +96,10 @@ def _hash(shard: Path) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         raise UserError(f"{manifest} is no manifest of a shard: {_remedy(shard)}") from None
     if found != described:
+        remedy = "put that one back, or move the manifest away"
         raise UserError(
-            f"{shard} is not the file that {manifest.name} beside it describes: {_remedy(shard)}"
+            f"{shard} is not the file that {manifest.name} beside it describes: "
+            + (_remedy(shard) if shard.parent == FOLDER else remedy)
         )
     return found
 
