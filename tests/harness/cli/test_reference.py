@@ -304,7 +304,6 @@ def test_a_file_that_is_no_shard_is_one_line(
     assert not reference.exists() or not list(reference.iterdir())
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("head", "said"), [(b"", "no SQLite database"), (MAGIC, "unpacks to more than")]
 )
@@ -345,15 +344,11 @@ def test_a_shard_is_the_one_of_the_manifest_beside_it(
         assert said in err
 
 
-def test_an_address_of_a_server_is_no_shard_whatever_it_ends_in(lcma: Typed) -> None:
-    code, out, err = lcma("board", "--db", "postgresql://u:secret@localhost:1/db.sqlite.xz")
-=======
 def test_an_address_of_a_server_is_no_shard_whatever_it_ends_in(
     lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LCMA_DB", "postgresql://u:secret@localhost:1/db.sqlite.xz")
     code, out, err = lcma("board")
->>>>>>> c18ab995 (A password or key in a URL that is typed is refused)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "secret" not in err
 
