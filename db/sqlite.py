@@ -5,7 +5,6 @@ import os
 import secrets
 import sqlite3
 import stat
-import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -53,12 +52,6 @@ PASSING = frozenset(
 """The codes of failures that may be over by themselves."""
 
 MAGIC = b"SQLite format 3\0"
-
-HEADER_BYTES = 100
-"""The header of a file, with which its first page begins."""
-
-JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-"""How a rollback journal begins, and each of its segments."""
 
 NETWORK = frozenset(
     {
@@ -352,80 +345,11 @@ def _open_to_identify(path: Path) -> sqlite3.Connection:
         if not (_has_to_roll_back(error) and writable):
             raise
     # Who wrote was killed in a commit. A connection that can write undoes it, whatever it is for.
-    _require_own_journal(path)
     return open_reader(path)
 
 
 def _has_to_roll_back(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK
-
-
-def _require_own_journal(path: Path) -> None:
-    # SQLite takes a journal by its name alone, and would write the pages of another database, or of
-    # another time, into the file that somebody has put beside it.
-    journal = path.with_name(path.name + "-journal")
-    try:
-        with path.open("rb") as file:
-            now = file.read(HEADER_BYTES)
-        found = _read_journal(journal)
-    except FileNotFoundError:  # another process has rolled back meanwhile
-        return
-    if found is None:  # nothing that SQLite would put back; it removes the file
-        return
-    pages, before = found
-    if before is not None:
-        # Its first page is as it was, or as the transaction has left it; one that changes the mode
-        # changes nothing else there.
-        changed = _count_changes(now) == _count_changes(before) + 1
-        same_mode = now[18:20] == before[18:20] or now[28:92] == before[28:92]
-        own = now == before or (changed and same_mode)
-    elif pages:
-        own = pages == int.from_bytes(now[28:32], "big")
-    else:
-        own = _count_changes(now) <= 1
-    # A transaction that makes a database adds no jobs.
-    made = not pages or (before is not None and before[68:72] != now[68:72])
-    if not own or (made and _has_jobs(path)):
-        raise UserError(
-            f"{journal} is not the journal of {path} as it is now, and would destroy it: move "
-            f"{journal.name} elsewhere"
-        )
-
-
-def _read_journal(journal: Path) -> tuple[int, bytes | None] | None:
-    # How many pages the file had before the transaction, and the header of its first page then,
-    # None where that is not in the journal; None for what is no journal.
-    end = journal.stat().st_size
-    with journal.open("rb") as file:
-        place, pages = 0, None
-        while len(head := file.read(28)) == 28 and head.startswith(JOURNAL_MAGIC):
-            count, _, initial, sector, size = struct.unpack(">8x5I", head)
-            if sector < 32 or size < 512:
-                break
-            pages = initial if pages is None else pages
-            place += sector
-            count = min(count, (end - place) // (size + 8))
-            for _ in range(count):
-                file.seek(place)
-                if file.read(4) == b"\0\0\0\1":
-                    return pages, file.read(HEADER_BYTES)
-                place += size + 8
-            place = -(-place // sector) * sector
-            file.seek(place)
-    return None if pages is None else (pages, None)
-
-
-def _count_changes(header: bytes) -> int:
-    return int.from_bytes(header[24:28], "big")
-
-
-def _has_jobs(path: Path) -> bool:
-    # Of the file without its journal.
-    try:
-        with closing(open_sqlite(path, "ro", immutable=True)) as connection:
-            return connection.execute("SELECT 1 FROM jobs LIMIT 1").fetchone() is not None
-    except (sqlite3.Error, UnicodeDecodeError):
-        return False
 
 
 def _has_magic(path: Path) -> bool:

@@ -320,34 +320,6 @@ def test_a_journal_on_a_read_only_medium_is_not_passed_over(
         refused(lambda: open_it(str(path)), str(path), "-journal, both, to a writable")  # noqa: B023
 
 
-def half_made(_: Path, other: Path) -> Path:
-    return leave_journal(other, *MAKE)
-
-
-def of_another_program(_: Path, other: Path) -> Path:
-    foreign(other, *MAKE)
-    return leave_journal(other, "DELETE FROM jobs")
-
-
-def of_lcma(filled: Path, other: Path) -> Path:
-    foreign(filled, f"VACUUM INTO '{other}'")
-    return leave_journal(other, *CHANGE)
-
-
-@pytest.mark.parametrize("opener", OPENERS)
-@pytest.mark.parametrize("make", [half_made, of_another_program, of_lcma])
-def test_the_journal_of_another_database_is_refused(
-    filled_path: Path, tmp_path: Path, make: Callable[[Path, Path], Path], opener: str
-) -> None:
-    other = tmp_path / "other.db"
-    journal = make(filled_path, other)
-    beside = journal.rename(filled_path.with_name(f"{filled_path.name}-journal"))
-    other.unlink()
-    before = listing(tmp_path)
-    refused(lambda: OPENERS[opener](str(filled_path)), str(filled_path), f"move {beside.name}")
-    assert listing(tmp_path) == before
-
-
 @pytest.mark.parametrize("opener", OPENERS)
 def test_a_stray_file_named_like_a_journal_does_no_harm(filled_path: Path, opener: str) -> None:
     before = contents(filled_path)
