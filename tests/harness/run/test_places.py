@@ -315,13 +315,14 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monk
     ],
 )
 def test_a_place_that_cannot_be_used_is_refused_before_anything_is_changed(
-    bucket, in_tmp, capsys, photos_root, url: str, said: str
+    bucket, in_tmp, capsys, monkeypatch, photos_root, url: str, said: str
 ) -> None:
+    monkeypatch.setenv("LCMA_RUNS", url)
     before = sorted(in_tmp.rglob("*"))
     with pytest.raises(SystemExit) as end:
         cli.main(
             [
-                *("launch", "demo", "--local", "--dataset", "photos8", "--runs", url),
+                *("launch", "demo", "--local", "--dataset", "photos8"),
                 *("--db", "lcma.db", "--data", str(photos_root)),
             ]
         )
@@ -335,7 +336,7 @@ def test_a_place_that_cannot_be_used_is_refused_before_anything_is_changed(
 SECRET = "bucket://me:ge%40heim@runs/of/mine?key=schluessel"
 
 
-def test_passwords_and_keys_are_never_shown(bucket, registered, capsys) -> None:
+def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypatch) -> None:
     """Not of a store that repeats them in what it says, nor in the database."""
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     (bucket.root / "objects" / "me:ge%40heim@runs").mkdir()
@@ -349,9 +350,10 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys) -> None:
     with pytest.raises(UserError) as caught:
         load_trained(store, place, store.trained_trials([work.trial.id])[0])
     told.append(str(caught.value))
+    monkeypatch.setenv("LCMA_RUNS", SECRET)
     for verb in (["gc"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
         with pytest.raises(SystemExit):
-            cli.main([*verb, "--db", store.url, "--runs", SECRET])
+            cli.main([*verb, "--db", store.url])
         printed = capsys.readouterr()
         told += [printed.out, printed.err]
     told.append(Path(store.url.removeprefix("sqlite:///")).read_bytes().decode("latin-1"))
