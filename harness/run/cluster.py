@@ -11,6 +11,7 @@ import re
 import secrets
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -63,6 +64,9 @@ WAIT_NODES_SECONDS = 300.0
 
 LOSSES = 4
 """Losses of its node or process after which a repeatable call is given up."""
+
+END_SECONDS = 1.0
+"""Time after which a process ends that can compute nothing on its device any more."""
 
 NO_NODE_SECONDS = 120.0
 """Time without a node for them after which repeatable calls are given up."""
@@ -302,7 +306,8 @@ class RayExecutor(Executor):
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
                 name=f"check {host}",
             )
-            ref = options.remote(pickle.dumps((_answer, (self._question, host))))
+            gpus = int(node["Resources"].get("GPU", 0.0))
+            ref = options.remote(pickle.dumps((_answer, (self._question, host, gpus))))
             self._checks[ref] = _NodeCheck(node_id, host, time.monotonic() + ASK_SECONDS)
 
     def _read_answers(self) -> list[Answer]:
@@ -658,10 +663,28 @@ def _run_on_node(
     def is_ending() -> bool:
         return os.getppid() != raylet or _is_draining()
 
+    if _is_ending_process:  # of an earlier task, of which Ray does not know
+        return [Report(work.job_id, "elsewhere") for work in works]
     reports = run_checked(question, works, after, is_ending)
     if os.getppid() != raylet:
         os._exit(1)  # nobody is left to report to, or to end this process
+    from lcma.harness.run import devices  # imports torch, as the work does
+
+    if devices.has_failed():
+        _end_process_soon()
     return reports
+
+
+_is_ending_process = False
+
+
+def _end_process_soon() -> None:
+    """End this process once Ray has what it returns."""
+    global _is_ending_process
+    _is_ending_process = True
+    timer = threading.Timer(END_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _is_draining() -> bool:
@@ -674,11 +697,24 @@ def _is_draining() -> bool:
         return False
 
 
-def _answer(question: Question, host: str) -> Answer:
+def _answer(question: Question, host: str, gpus: int) -> Answer:
     # Ray hides the GPUs from a task that holds none; its process gets no other task.
     if question.device == "cuda" and not os.environ.get("CUDA_VISIBLE_DEVICES"):
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    return answer_question(question, host)
+        if own := _read_first_environment().get("CUDA_VISIBLE_DEVICES"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = own
+    import lcma.harness.run.worker  # noqa: F401 - what any task here needs
+
+    return answer_question(question, host, gpus)
+
+
+def _read_first_environment() -> dict[str, str]:
+    """Return the variables with which this process was started by its raylet."""
+    try:
+        pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:  # no Linux
+        return {}
+    return dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
 
 
 def _leave_lost_cluster() -> None:

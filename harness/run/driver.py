@@ -24,8 +24,8 @@ from typing import Protocol
 from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
-from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.hosts import SHORTEST, Hosts
+from lcma.harness.run.executor import ClusterLostError, Executor, Finished
+from lcma.harness.run.hosts import ROW, SHORTEST, FirstFailure, FirstSteps, Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
@@ -68,6 +68,9 @@ that is ready later can be delayed by these."""
 MAX_CRASHES = 3
 """Crashes of a job's task without progress in between, after which the job is given up until the
 next launch. Tasks that were lost with their node do not count."""
+
+MAX_GIVEN_UP = 3
+"""Jobs that are given up in a row since devices failed, after which the launch ends."""
 
 
 class Display(Protocol):
@@ -229,6 +232,8 @@ class Launch:
         self._crashes: deque[_Crash] = deque()
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
+        self._first_steps = FirstSteps()
+        self._given_up_in_row = 0
         self._lost_tokens: dict[str, int] = {}
         self._troubled = False
         self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
@@ -244,7 +249,10 @@ class Launch:
         self._back_since = -math.inf
 
     def run(self) -> EndedJobs:
-        """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
+        """Run until every job has ended, here or in another launch.
+
+        Raises LaunchStoppedError, and ClusterLostError if no device works.
+        """
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
         if len(self.nodes) > 10 * SLICE:  # takes seconds
@@ -259,6 +267,8 @@ class Launch:
                     self._record_ended(state.ended)
                 if len(self.ended.reports) < len(self.nodes) and self._is_permitted(state):
                     self._submit(state)
+                if not self._in_flight:  # nobody is left who could tell
+                    self._first_steps.release()
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
                 self.display.update(len(self.ended.reports), len(self.nodes), state.running)
@@ -284,6 +294,7 @@ class Launch:
         try:
             self._handle_crashes()
             if self.hosts is not None:
+                self._judge_hosts(self.hosts)
                 self.hosts.refresh()
             state = self._read_state()
         except Unavailable as error:
@@ -405,8 +416,8 @@ class Launch:
         retried = {j for j in self._reported_failures if j in jobs and jobs[j].state not in ENDINGS}
         for job_id in retried:
             title, report = self.nodes[job_id].work.title, self._reported_failures.pop(job_id)
-            why = (report.message.strip().splitlines() or [report.ending])[-1]
-            self.display.note(f"{title} is run again: {why}")
+            where = f" (on {report.host})" if report.host else ""
+            self.display.note(f"{title} is run again: {_find_last_line(report)}{where}")
         return retried
 
     def _running_segments(self, running: Sequence[JobFacts]) -> list[Job]:
@@ -426,6 +437,8 @@ class Launch:
     def _record_ended(self, ended: dict[str, ReportEnding]) -> None:
         """Record the jobs that have ended, and those that can never start because of them."""
         for job_id, ending in ended.items():
+            if self._first_steps.holds(job_id):
+                continue
             if self._is_unfinished(job_id) and job_id not in self._in_flight:
                 report = self._reported_failures.pop(job_id, None)
                 if report is None or report.ending != ending:
@@ -512,6 +525,7 @@ class Launch:
             job_id in self._in_flight
             or (job_id in state.leases and (job_id in state.held or self._is_in_grace()))
             or time.monotonic() < self._not_before.get(job_id, 0.0)
+            or self._first_steps.holds(job_id)
             or self._is_shorter_segment_running(node.work.job, state)
         )
 
@@ -598,8 +612,10 @@ class Launch:
         task = self._in_flight.pop(job_id)
         for note in report.notes if report else ():
             self.display.note(note)
-        if self.hosts is not None and report is not None and report.ending != "away":
-            self.hosts.welcome(finished.host)
+        if self.hosts is not None and report is not None:
+            if report.ending not in ("away", "device_failed"):
+                self.hosts.welcome(finished.host)
+            self._note_first_steps(self.hosts, finished.host, report)
         alone = len(task.tokens) == 1
         if report is None:
             # What fails in a body is in its report, so the size of the stack is no reason here.
@@ -608,8 +624,15 @@ class Launch:
         elif report.ending == "crowded":
             self._crashes.append(_Crash(Finished(job_id, None, report.message), task, alone))
         elif report.ending in ("done", "pruned"):
+            self._given_up_in_row = 0
             self._end_job(report)
+        elif report.ending == "device_failed":
+            why = _find_last_line(report)
+            if self.hosts is not None and finished.host and self.hosts.can_spare(finished.host):
+                self.hosts.blame(finished.host, why, [job_id])
+            self._crashes.append(_Crash(Finished(job_id, None, why, "device", finished.host), task))
         elif report.ending in ("diverged", "failed"):
+            report = replace(report, host=finished.host)
             self._reported_failures[job_id] = report  # the database decides whether it is retried
         elif report.ending == "preempted":
             self.display.note(f"{self.nodes[job_id].work.title}: preempted; it is run again")
@@ -623,6 +646,46 @@ class Launch:
             # Unreachable from that host alone, which counts as a crash.
             crash = replace(finished, report=None, crash=report.message)
             self._crashes.append(_Crash(crash, task))
+
+    def _note_first_steps(self, hosts: Hosts, host: str, report: Report) -> None:
+        """Hold a job that failed before it had made a step, if that may be its host's fault."""
+        work = self.nodes[report.job_id].work
+        recipe = type(work.subject), id(work.subject.recipe)  # jobs share them
+        if not host or report.ending not in ("done", "pruned", "diverged", "failed"):
+            return
+        if not report.at_start:
+            self._first_steps.end(host, recipe)
+            return
+        why = _find_last_line(report)
+        failure = FirstFailure(report.job_id, recipe, why)
+        if not (hosts.can_spare(host) and self._first_steps.fail(host, failure)):
+            hosts.acquit(report.job_id)
+            return
+        self.display.note(
+            f"{work.title}: failed at its first step on {host}, which may be that host's fault: "
+            f"{why}"
+        )
+        if (count := self._first_steps.count(host)) >= ROW:
+            hosts.set_aside(
+                host,
+                f"{count} trials in a row failed there at their first step, the last with {why}",
+            )
+
+    def _judge_hosts(self, hosts: Hosts) -> None:
+        """Blame the hosts on which first steps fail, and let their trials run elsewhere.
+
+        Raises Unavailable.
+        """
+        for host, failures in self._first_steps.find_bad():
+            job_ids = [one.job_id for one in failures]
+            self.store.retry(job_ids)
+            hosts.blame(
+                host,
+                f"{len(failures)} trials in a row failed there at their first step, and other "
+                f"hosts end trials of the same recipe: {failures[-1].why}",
+                job_ids,
+            )
+            self._first_steps.release(host)
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
@@ -673,6 +736,8 @@ class Launch:
             step = 0 if job is None else job.step
             if crash.lost not in ("node", "taken"):
                 self._count_crash(crash, step)
+            if crash.lost == "device" and not self._is_unfinished(crash.job_id):
+                self._note_given_up(crash)
             if self._is_unfinished(crash.job_id):
                 again = "it is run again"
                 if crash.lost == "node" and job is not None and job.lease_until is not None:
@@ -681,6 +746,21 @@ class Launch:
                 loss = _describe_loss(crash)
                 self.display.note(f"{work.title}: {loss} at step {step}; {again}")
                 self._lost_tokens[crash.job_id] = 0 if job is None else job.token
+
+    def _note_given_up(self, crash: Finished) -> None:
+        """Take back the hosts that a job was set aside for, which fails on others too.
+
+        Raises ClusterLostError if that has become of several in a row.
+        """
+        if self.hosts is not None:
+            self.hosts.acquit(crash.job_id)
+        self._given_up_in_row += 1
+        if self._given_up_in_row >= MAX_GIVEN_UP:
+            where = f" on {crash.host}" if crash.host else ""
+            raise ClusterLostError(
+                f"no device works: {self._given_up_in_row} trials in a row failed wherever they "
+                f"ran, the last{where} ({crash.crash})"
+            )
 
     def _is_unclaimed(self, crash: Finished, task: _Submitted, jobs: Mapping[str, Job]) -> bool:
         """Return whether a task failed or was lost before it had claimed any job."""
@@ -727,7 +807,8 @@ class Launch:
         now = self._crash_counts[crash.job_id] = _CrashCount(former.step, former.times + 1)
         if now.times >= MAX_CRASHES:
             times = f"{now.times} times without getting beyond step {now.step}"
-            self._end_job(Report(crash.job_id, "failed", f"{crash.crash}, {times}"))
+            why = f"{crash.crash}, {times}"
+            self._end_job(Report(crash.job_id, "failed", why, host=crash.host))
 
     def _give_up(self, job_id: str, why: str) -> None:
         self._end_job(Report(job_id, "failed", f"given up: {why}"))
@@ -756,6 +837,10 @@ def _find_ending(job: Job) -> ReportEnding | None:
     return ENDINGS.get(job.state)
 
 
+def _find_last_line(report: Report) -> str:
+    return (report.message.strip().splitlines() or [report.ending])[-1]
+
+
 def _describe_loss(crash: Finished) -> str:
     if crash.lost == "process":
         return f"its worker died ({crash.crash})"
@@ -765,6 +850,8 @@ def _describe_loss(crash: Finished) -> str:
         return f"its node, {crash.crash}, was lost"
     if crash.lost == "taken":
         return f"its node was taken away, {crash.crash}"
+    if crash.lost == "device":
+        return crash.crash + (f", on {crash.host}," if crash.host else "")
     return f"its task failed ({crash.crash})"
 
 

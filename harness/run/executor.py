@@ -20,7 +20,7 @@ class ClusterLostError(Exception):
     released = 0
 
 
-Lost = Literal["error", "process", "memory", "node", "taken"]
+Lost = Literal["error", "process", "memory", "node", "taken", "device"]
 """What was lost with a task; see `Finished`."""
 
 
@@ -34,7 +34,8 @@ class Finished:
     - ``process``: its process, which is known to be dead;
     - ``memory``: its process, which its node killed because memory ran out;
     - ``node``: its node, so that nothing is known of its process;
-    - ``taken``: its node, which was told to end, and its processes with it.
+    - ``taken``: its node, which was told to end, and its processes with it;
+    - ``device``: its device, as the attempt's own report says.
 
     ``host`` is the name of the host that it ran on, where others could have run it.
     """

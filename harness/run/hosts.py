@@ -1,13 +1,18 @@
-"""The hosts of a launch that get no trials for a while, since something fails there beforehand.
+"""The hosts of a launch that get no trials, since something fails there that is no trial's fault.
 
 What fails before a trial is claimed is the host's fault and never counts against the trial: a host
 without lcma, with other code, without the database's driver, with a PyTorch for CPUs. A host
 that is set aside is asked again after its pause, which doubles each time until a trial ends there.
+
+A device that fails in a trial is the host's fault too, and so are first steps that fail there in a
+row, while other hosts end trials of the same recipe (`FirstSteps`). Such a host gets no more trials
+of the launch.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 
 from lcma.db import Store
 from lcma.harness.run.executor import Executor
@@ -20,6 +25,12 @@ CHECK_SECONDS = 5.0
 
 SHORTEST, LONGEST = 30.0, 600.0
 """Seconds for which a host is set aside, at first and at most."""
+
+LAUNCH_SECONDS = 24 * 3600.0
+"""Seconds for which a host is set aside that gets no more trials of the launch."""
+
+ROW = 3
+"""First steps that fail in a row on a host before it can be its fault."""
 
 
 class Hosts:
@@ -43,6 +54,8 @@ class Hosts:
         self._pauses: dict[str, float] = {}  # the next of each that was set aside
         self._aside: set[str] = set()
         self._unstored: dict[str, tuple[str, bool, float]] = {}
+        self._blamed_by: dict[str, set[str]] = {}
+        self._returned: set[str] = set()
         for host, problem in preflight.problems.items():
             self.set_aside(host, problem, own=True)
 
@@ -66,10 +79,14 @@ class Hosts:
                 own=own,
             )
             del self._unstored[host]
+        for host in tuple(self._returned):
+            self._store.take_host_back(host, by=self._owner)
+            self._returned.remove(host)
         found = self._store.hosts_aside()
         aside = {one.host for one in found if one.owner == self._owner or not one.own}
         for host in sorted(self._aside - aside):
             self._note(f"host {host} is asked again whether it can run trials")
+            self._blamed_by.pop(host, None)
         self._aside = aside
         self._executor.set_aside(aside)
 
@@ -86,6 +103,32 @@ class Hosts:
         pause = format_count(round(seconds), "second")
         self._note(f"host {host} gets no trials for {pause}: {why}")
 
+    def can_spare(self, host: str) -> bool:
+        """Return whether another host could run trials that get none on this one."""
+        return self._executor.count_asked() > (host not in self._aside)
+
+    def blame(self, host: str, why: str, job_ids: Iterable[str]) -> None:
+        """Give a host no more trials of this launch for what became of jobs there."""
+        known = host in self._blamed_by
+        self._blamed_by.setdefault(host, set()).update(job_ids)
+        if known:
+            return
+        self._aside.add(host)
+        self._unstored[host] = why, True, LAUNCH_SECONDS
+        self._executor.set_aside(self._aside)
+        self._last_check = -math.inf
+        self._note(f"host {host} gets no more trials of this launch: {why}")
+
+    def acquit(self, job_id: str) -> None:
+        """Take back the hosts that were blamed for a job which fails on others too, and for no
+        other one."""
+        for host, job_ids in tuple(self._blamed_by.items()):
+            job_ids.discard(job_id)
+            if not job_ids:
+                del self._blamed_by[host]
+                self._returned.add(host)
+                self._last_check = -math.inf
+
     def welcome(self, host: str) -> None:
         """Note that a trial has ended on a host, so that its next pause is the shortest again."""
         self._pauses.pop(host, None)
@@ -99,3 +142,69 @@ class Hosts:
         self._answers.clear()
         for host, problem in problems.items():
             self.set_aside(host, problem, own=True)
+
+
+@dataclass(frozen=True)
+class FirstFailure:
+    """A job that failed before it had made a step, and why; ``recipe`` is what its own is known
+    by."""
+
+    job_id: str
+    recipe: Hashable
+    why: str
+
+
+class FirstSteps:
+    """Jobs that failed on a host before they had made a step, held until it is known whose fault
+    that is.
+
+    It is the host's if `ROW` in a row fail there and others end trials of their recipe. It is not
+    if the host ends a trial, if a job fails on two hosts, or if a recipe does that nobody ends.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, list[FirstFailure]] = {}
+        self._hosts_of: dict[str, set[str]] = {}  # on which a job failed
+        self._enders: dict[Hashable, set[str]] = {}  # the hosts that ended trials of a recipe
+        self._bad: set[Hashable] = set()
+
+    def holds(self, job_id: str) -> bool:
+        """Return whether it is not known yet for a job."""
+        return any(one.job_id == job_id for some in self._held.values() for one in some)
+
+    def count(self, host: str) -> int:
+        """Return how many jobs are held that failed in a row on a host."""
+        return len(self._held.get(host, ()))
+
+    def fail(self, host: str, failure: FirstFailure) -> bool:
+        """Take a failure; return whether it is held."""
+        recipe = failure.recipe
+        failed_on = self._hosts_of.setdefault(failure.job_id, set())
+        failed_on.add(host)
+        elsewhere = {h for h, some in self._held.items() for one in some if one.recipe == recipe}
+        if recipe not in self._enders and elsewhere - {host}:
+            self._bad.add(recipe)
+            for some in self._held.values():
+                some[:] = [one for one in some if one.recipe != recipe]
+        if recipe in self._bad or len(failed_on) > 1:
+            return False
+        self._held.setdefault(host, []).append(failure)
+        return True
+
+    def end(self, host: str, recipe: Hashable) -> None:
+        """Note that a host ended a trial, or made steps of it."""
+        self._held.pop(host, None)
+        self._enders.setdefault(recipe, set()).add(host)
+        self._bad.discard(recipe)
+
+    def find_bad(self) -> Iterator[tuple[str, list[FirstFailure]]]:
+        """Iterate over the hosts whose fault it is, with what is held of each."""
+        for host, some in tuple(self._held.items()):
+            ended = [one for one in some if self._enders.get(one.recipe, set()) - {host}]
+            if len(ended) >= ROW:
+                yield host, some
+
+    def release(self, host: str | None = None) -> None:
+        """Hold nothing more of a host, or of all."""
+        for one in (host,) if host is not None else tuple(self._held):
+            self._held.pop(one, None)

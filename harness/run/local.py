@@ -17,6 +17,9 @@ import numpy as np
 from lcma.harness.run.executor import Executor, Finished, run_body
 from lcma.harness.run.work import Report, Work
 
+_Ended = tuple[list[Report], bool]
+"""The reports of a task, and whether a device has failed in its process."""
+
 
 class LocalExecutor(Executor):
     """An executor with a number of slots, each a process, so that one's death touches no other.
@@ -29,7 +32,7 @@ class LocalExecutor(Executor):
         self.per_gpu = per_gpu
         self._pools = [self._new_pool(slot) for slot in range(slots)]
         self._free = set(range(slots))
-        self._running: dict[Future[list[Report]], tuple[list[str], list[int]]] = {}
+        self._running: dict[Future[_Ended], tuple[list[str], list[int]]] = {}
         self._ready: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
         self._waiting: list[tuple[Sequence[Work], str]] = []
 
@@ -109,19 +112,23 @@ class LocalExecutor(Executor):
 
     def _start(
         self, slot: int, works: Sequence[Work], after: list[Report] | None
-    ) -> Future[list[Report]]:
+    ) -> Future[_Ended]:
         try:
-            return self._pools[slot].submit(run_body, works, after)
+            return self._pools[slot].submit(_run, works, after)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(run_body, works, after)
+            return self._pools[slot].submit(_run, works, after)
 
-    def _collect(self, future: Future[list[Report]]) -> list[Finished]:
+    def _collect(self, future: Future[_Ended]) -> list[Finished]:
         job_ids, (slot, *others) = self._running.pop(future)
         self._free |= {slot, *others}
         error = future.exception()
         if error is None:
-            return [Finished(report.job_id, report) for report in future.result()]
+            reports, has_failed = future.result()
+            if has_failed:
+                self._pools[slot].shutdown(wait=False)
+                self._pools[slot] = self._new_pool(slot)
+            return [Finished(report.job_id, report) for report in reports]
         if isinstance(error, BrokenProcessPool):
             self._pools[slot].shutdown(wait=False)
             self._pools[slot] = self._new_pool(slot)
@@ -178,6 +185,13 @@ def _context() -> BaseContext:
         else:
             os.environ["PYTHONSAFEPATH"] = before
     return context
+
+
+def _run(works: Sequence[Work], after: Sequence[Report] | None) -> _Ended:
+    reports = run_body(works, after)
+    from lcma.harness.run import devices  # imports torch, as the body does
+
+    return reports, devices.has_failed()
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

@@ -60,11 +60,15 @@ class Answer:
     problem: str = ""
 
 
-def answer_question(question: Question, host: str = "") -> Answer:
-    """Check this machine, whose name for the launch is ``host``."""
+def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer:
+    """Check this machine, whose name for the launch is ``host``.
+
+    Something is computed on the first ``gpus`` of the GPUs that this process sees. A process that
+    trains afterwards computes nothing before: its libraries must be set up first.
+    """
     host = host or socket.gethostname()
     try:
-        if problem := _check_code(question, host) or _check_device(question, host):
+        if problem := _check_code(question, host) or _check_devices(question, host, gpus):
             return Answer(host, problem=problem)
         file = _check_place(question, host)
     except _ProblemError as error:
@@ -191,12 +195,20 @@ def _describe_code(code: Code) -> str:
     return version if dirty is None else f"{version} with changes {dirty}"
 
 
-def _check_device(question: Question, host: str) -> str:
+def _check_devices(question: Question, host: str, gpus: int) -> str:
     if question.device == "cpu":
         return ""
     import torch
 
     if torch.cuda.is_available():
+        from lcma.harness.run.devices import multiply_on
+
+        for index in range(min(gpus, torch.cuda.device_count())):
+            if problem := multiply_on(torch.device("cuda", index)):
+                return (
+                    f"host {host} has a GPU that cannot multiply two matrices, number {index} "
+                    f"({problem}): see `nvidia-smi` there, or start its node without that GPU"
+                )
         return ""
     built = "is built for CPUs" if torch.version.cuda is None else "finds no device"
     return (

@@ -299,7 +299,8 @@ class Callback:
         ended = self._last.ended + 1
         self._last = replace(self._last, ended=ended, total=max(self._last.total, ended))
         why = report.message.strip().splitlines()
-        self.note(f"{report.ending} {title}" + (f": {why[-1]}" if why else ""))
+        where = f" on {report.host}" if report.host else ""
+        self.note(f"{report.ending} {title}{where}" + (f": {why[-1]}" if why else ""))
 
     def unreachable(self, since: float, why: str) -> None:
         self.note(f"the database is unreachable: {why}")

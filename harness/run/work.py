@@ -159,6 +159,7 @@ ReportEnding = Literal[
     "crowded",
     "cancelled",
     "preempted",
+    "device_failed",
 ]
 
 ENDINGS: dict[State, ReportEnding] = {"done": "done", "diverged": "diverged", "failed": "failed"}
@@ -179,8 +180,10 @@ class Report:
     - ``away``: the host could not reach the database or the checkpoints, and nothing was begun;
     - ``crowded``: its stack of several ran out of memory or raised an error, which counts against
       no job, and a smaller stack may do;
-    - ``preempted``: its process or node was told to end, and it has written a checkpoint.
+    - ``preempted``: its process or node was told to end, and it has written a checkpoint;
+    - ``device_failed``: the device failed, which counts against its host and not against the job.
 
+    ``at_start``: it failed before it had made a step. ``host`` is where, as `Finished.host`.
     ``notes`` are lines to show beside it, about spools that others had left on that host.
     """
 
@@ -188,6 +191,8 @@ class Report:
     ending: ReportEnding
     message: str = ""
     notes: tuple[str, ...] = ()
+    at_start: bool = False
+    host: str = ""
 
 
 def make_policy(work: "Work", *, killed: bool = False) -> Policy:

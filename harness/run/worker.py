@@ -37,6 +37,7 @@ from lcma.harness.results.map_statistics import (
     hash_table,
     make_kept_masks,
 )
+from lcma.harness.run import devices
 from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
     SharedClock,
@@ -128,7 +129,8 @@ def run_works(works: Sequence[Work]) -> list[Report]:
         with ExitStack() as resources:
             return _AttemptGroup(works, resources).run()
     finally:
-        free_memory(works[0].device)
+        with suppress(RuntimeError):  # of a device that has failed
+            free_memory(works[0].device)
 
 
 class _CrowdedError(Exception):
@@ -309,9 +311,11 @@ class _AttemptGroup:
             train_stack([one.member for one in trainings], trainings[0].until, leave, note)
         except Exception as error:  # noqa: BLE001 - whatever it is belongs in the attempts' rows
             logger.exception("the stack of %d failed", len(attempts))
-            crowded = _CrowdedError(_describe_crowd(error, len(attempts)))
+            devices.note_failure(error)
+            if len(attempts) > 1 and not devices.is_device_failure(error):
+                error = _CrowdedError(_describe_crowd(error, len(attempts)))
             for attempt in tuple(inside):
-                self._resume(attempt, error if len(attempts) == 1 else crowded)
+                self._resume(attempt, error)
 
 
 def _describe_crowd(error: Exception, count: int) -> str:
@@ -408,7 +412,12 @@ class _RunningAttempt:
                         spool.end(ending)
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
-                if ran_out_of_memory(error):
+                devices.note_failure(error)
+                if devices.is_device_failure(error):
+                    why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
+                    why += f"\nits device failed: {devices.describe_first_line(error)}"
+                    ending = self._make_ending("node_lost", lease, why)
+                elif ran_out_of_memory(error):
                     crowded = len(self.stack.present) > 1
                     outcome: db.Outcome = "crowded" if crowded else "oom"
                     why = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -445,7 +454,11 @@ class _RunningAttempt:
             return Report(self.work.job_id, "stopped", stored.message)
         if stored.outcome in ("done", "pruned", "diverged", "crowded", "preempted"):
             return Report(self.work.job_id, stored.outcome, stored.message)
-        return Report(self.work.job_id, "failed", stored.message)
+        if stored.outcome == "node_lost":
+            return Report(self.work.job_id, "device_failed", stored.message)
+        began_at = stored.first_step or 0
+        at_start = stored.outcome == "code_error" and stored.last_step <= began_at
+        return Report(self.work.job_id, "failed", stored.message, at_start=at_start)
 
     def _run_body(self, lease: Lease) -> _Steps[Ending]:
         self.work = self.work.opened()

@@ -197,7 +197,9 @@ class Bars:
         lines = report.message.strip().splitlines()
         why = "; ".join(lines if report.ending == "done" else lines[-1:])
         why = f": {escape(why)}" if why else ""
-        self.console.print(f"[{style}]{report.ending:>8}[/]  {escape(title)}{why}", highlight=False)
+        where = f" on {escape(report.host)}" if report.host else ""
+        line = f"[{style}]{report.ending:>8}[/]  {escape(title)}{where}{why}"
+        self.console.print(line, highlight=False)
 
 
 def _describe_running(job: JobFacts) -> str:

@@ -332,9 +332,10 @@ def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
     message = lines[-1].strip()  # of a traceback, the line that says what it was
     if len(message) > MESSAGE_LENGTH:
         message = message[: MESSAGE_LENGTH - 3] + "..."
+    where = f" on {failure.host}" if failure.host else ""
     line = (
         f"{short_id(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) "
-        f"at step {failure.step}/{failure.steps}: {name_failed_job(failure)}: {message}"
+        f"at step {failure.step}/{failure.steps}{where}: {name_failed_job(failure)}: {message}"
     )
     if failure.decision is not None:
         line += f" ({failure.decision})"

@@ -158,6 +158,8 @@ def _explain_pending(
     if last is not None:
         attempt = f"attempt {last.token}{on_host(last.host)}"
         yield f"{attempt} ended as {last.outcome}{_at_end(last, ' at')}"
+        if last.outcome == "node_lost" and last.message:
+            yield last.message.strip().splitlines()[-1][:MESSAGE_LENGTH]
         yield from _explain_memory(last)
         if decision is not None:
             yield decision

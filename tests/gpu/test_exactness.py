@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lcma import models
+from lcma.harness.run.devices import multiply_on
 from lcma.harness.train.wasserstein import sliced_wasserstein
 from lcma.models import Flow
 from lcma.models.split import Split
@@ -196,3 +197,7 @@ def test_the_distance_of_samples_is_that_on_a_cpu(device: torch.device) -> None:
     assert found.value == pytest.approx(expected.value, rel=1e-4)
     assert found.standard_error == pytest.approx(expected.standard_error, rel=1e-2)
     assert found == sliced_wasserstein(both[0].to(device), both[1].to(device) + 10, seed=0)
+
+
+def test_a_good_device_can_multiply(device: torch.device) -> None:
+    assert multiply_on(device) == ""

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,10 @@ import torch
 import yaml
 
 from lcma import db
+from lcma.harness.kill_points import HOOK_VARIABLE
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import DEADLINE, Machines, until
+from tests.harness.run.test_sick_hosts import ECC, FLOW
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 
@@ -23,8 +25,6 @@ from importlib.machinery import PathFinder
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name == os.environ.get("DEADLY"):
-            os.kill(os.getpid(), 9)
         if name in os.environ["BLOCKED"].split(","):
             raise ModuleNotFoundError(f"No module named {name!r}")
 
@@ -51,20 +51,25 @@ class StandIn:
         spec.loader.exec_module = exec_module
         return spec
 
+def die(argument, job_id):
+    os.kill(os.getpid(), 9)
+
 def on_cpu(work):
     return dataclasses.replace(work, device="cpu")
 
 if "GPU_STAND_IN" in os.environ:
     sys.meta_path.insert(0, StandIn())
 """
-"""The start of a Python that lacks modules, has another version of lcma, dies of a module, or has
-its CPU for a GPU that PyTorch can use."""
+"""The start of a Python that lacks modules, has another version of lcma, can let a worker die, or
+has its CPU for a GPU that PyTorch can use."""
 
 WITHOUT_LCMA, WITHOUT_PSYCOPG = {"BLOCKED": "lcma"}, {"BLOCKED": "psycopg"}
 OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
 GPU = {"BLOCKED": "", "GPU_STAND_IN": "1"}
-DEADLY = {"BLOCKED": "", "DEADLY": "lcma.harness.run.worker"}
-"""Which a task imports once its node has been asked, and before it claims a trial."""
+WITHOUT_SAFETENSORS = {"BLOCKED": "safetensors"}
+"""Which a worker imports, and nothing that a node is asked before."""
+DEADLY = {"BLOCKED": "", HOOK_VARIABLE: "sitecustomize:die:"}
+"""What a task calls once its node has been asked, and before it claims a trial."""
 
 
 @pytest.fixture
@@ -107,6 +112,19 @@ class Started:
     def runs(self) -> bool:
         return db.exists(self.url) and bool(db.connect(self.url).running_jobs())
 
+    def collect_status(
+        self, launch: "subprocess.Popen[str]", addresses: Collection[str]
+    ) -> dict[str, str]:
+        """Wait until each host was set aside; why, by their addresses. Pauses end meanwhile."""
+        said: dict[str, str] = {}
+
+        def is_complete() -> bool:
+            said.update(self.status())
+            return said.keys() >= set(addresses)
+
+        until(lambda: launch.poll() is not None or is_complete())
+        return said
+
     def status(self) -> dict[str, str]:
         """Why hosts are set aside, by their addresses."""
         command = [sys.executable, "-m", "lcma", "status", "--db", self.url, "--json"]
@@ -129,14 +147,14 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started) -> None:
         started.add("127.0.0.12", WITHOUT_LCMA): "No module named 'lcma'",
         started.add("127.0.0.13", WITHOUT_PSYCOPG): "psycopg",
         started.add("127.0.0.14", OTHER_CODE): "other code, 0.0.9",
+        started.add("127.0.0.17", WITHOUT_SAFETENSORS): "cannot run lcma (ModuleNotFoundError",
     }
     launch = started.launch()
     until(lambda: launch.poll() is not None or started.runs())
     assert launch.poll() is None, launch.communicate()[0]
     bad[started.add("127.0.0.15", WITHOUT_LCMA)] = "No module named 'lcma'"
     good.add(started.add("127.0.0.16"))
-    until(lambda: launch.poll() is not None or started.status().keys() >= bad.keys())
-    said = started.status()
+    said = started.collect_status(launch, bad)
     assert said.keys() == bad.keys()
     assert all(bad[address] in why for address, why in said.items()), said
     out, _ = launch.communicate(timeout=DEADLINE)
@@ -158,8 +176,7 @@ def test_gpu_nodes_whose_pytorch_cannot_use_one_burn_nothing_and_are_named(
     until(lambda: launch.poll() is not None or started.runs())
     assert launch.poll() is None, launch.communicate()[0]
     bad.add(started.add("127.0.0.13", gpus=1))
-    until(lambda: launch.poll() is not None or started.status().keys() >= bad)
-    said = started.status()
+    said = started.collect_status(launch, bad)
     out, _ = launch.communicate(timeout=DEADLINE)
     assert said.keys() == bad, out
     assert all("offers GPUs, and its PyTorch" in why for why in said.values()), said
@@ -180,6 +197,29 @@ def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(
     assert f"({bad}) gets no trials for 30 seconds: its worker died (WorkerCrashedError)" in out
     assert f"({good}) gets no trials" not in out
     assert set(db.connect(started.url).attempts().outcome) == {"done"}, out
+
+
+def test_a_node_whose_device_fails_in_trials_burns_nothing_and_is_named(started: Started) -> None:
+    """A launch that has no other one ends; with another one it loses no trial."""
+    (started.folder / "sick.py").write_text(FLOW.format(name="sick"))
+    matrix = {"flow": "sick", "dataset": "photos8", "factorization": "channel"}
+    body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": 6, "plugins": "sick.py"}
+    (started.folder / "hosts.yaml").write_text(yaml.safe_dump(body))
+    bad = started.add("127.0.0.12", {"BLOCKED": "", "SICK": ECC})
+    launch = started.launch()
+    out, _ = launch.communicate(timeout=DEADLINE)
+    assert launch.returncode == 5, out
+    assert "no device works: 3 trials in a row failed wherever they ran, the last on" in out
+    assert f"({bad}): its device failed: {ECC}, 3 times without getting beyond step 0" in out
+    good = started.add("127.0.0.11")
+    launch = started.launch()
+    out, _ = launch.communicate(timeout=DEADLINE)
+    assert launch.returncode == 0, out
+    assert f"({bad}) gets no more trials of this launch: its device failed: {ECC}" in out
+    assert f"({good}) gets no more" not in out
+    outcomes = list(db.connect(started.url).attempts().outcome)
+    assert set(outcomes) == {"done", "node_lost"}, out
+    assert outcomes.count("done") == 6
 
 
 def test_a_cluster_of_bad_nodes_alone_ends_a_launch_before_it_begins(started: Started) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lcma import db
 from lcma.harness import storage
@@ -117,6 +118,25 @@ def test_whatever_else_a_host_lacks_is_named(place, tmp_path, monkeypatch, chang
 
     with pytest.raises(UserError, match=said):
         asked(place, tmp_path / "runs", change=ask)
+
+
+def test_a_gpu_that_cannot_compute_is_named(place, tmp_path, monkeypatch) -> None:
+    """Also where its driver says that it is there."""
+
+    def fail(*shape: int, device: torch.device) -> torch.Tensor:
+        raise torch.AcceleratorError(f"CUDA error: uncorrectable ECC error on {device}\nAdvice")
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.ones", fail)
+    preflight = Preflight(dataclasses.replace(place, runs=tmp_path / "runs"), {}, device="cuda")
+    assert answer_question(preflight.question, "node3").problem == ""
+    assert answer_question(preflight.question, "node3", gpus=1).problem == (
+        "host node3 has a GPU that cannot multiply two matrices, number 0 (AcceleratorError: CUDA "
+        "error: uncorrectable ECC error on cuda:0): see `nvidia-smi` there, or start its node "
+        "without that GPU"
+    )
+    preflight.close()
 
 
 def test_one_good_host_is_enough_unless_every_one_is_needed(place, tmp_path) -> None:

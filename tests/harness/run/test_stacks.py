@@ -385,6 +385,24 @@ def test_a_crash_of_a_stack_counts_alone_only(
     assert outcomes(store) == ["crowded", "crowded", "code_error"]
 
 
+def test_a_device_that_fails_in_a_stack_counts_against_nobody(
+    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A smaller stack would not do there."""
+    store, works = stacked(recipe=SHORT)
+
+    def fail(stack: Stack) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nHelp")
+
+    at_step(monkeypatch, 3, fail)
+    reports = run_works(works)
+    assert endings(reports) == ["device_failed"] * 3
+    said = "its device failed: AcceleratorError: CUDA error: an illegal memory access was "
+    assert reports[0].message.splitlines()[-1] == said + "encountered"
+    assert outcomes(store) == ["node_lost"] * 3
+    assert [store.job(work.job_id).state for work in works] == ["pending"] * 3
+
+
 def test_memory_that_runs_out_in_company_counts_against_nobody(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,272 @@
+"""Devices that fail in trials, and first steps that do in a row, cost their host and no trial."""
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
+from lcma.harness.run.executor import ClusterLostError, Finished
+from lcma.harness.run.hosts import Hosts
+from lcma.harness.run.local import LocalExecutor
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan, require_valid
+from lcma.harness.run.preflight import Preflight
+from lcma.harness.run.work import Report
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
+from tests.harness.run.conftest import Inline, Told
+
+FLOW = """
+import builtins
+import os
+import torch
+from lcma import flow
+from lcma.models.layers import Dequantize, Layer, Logit
+from lcma.models.priors import StandardNormal
+from lcma.models.split import Split
+from lcma.sweeps.architectures import Architecture
+
+RECIPES = {{
+    "base": {{"model": {{"preprocess": "logit"}}, "optimization": {{"learning_rate": 0.001}}}},
+    "profiles": {{
+        "tiny": {{
+            "base": {{
+                "optimization": {{"batch": 8, "stacked": False}},
+                "training": {{"steps": 2}},
+            }},
+            "sizes": {{8: {{"model": {{"splits": 1, "architecture": {{}}}}}}}},
+        }}
+    }},
+}}
+
+
+class Scale(Layer):
+    def __init__(self):
+        super().__init__()
+        self.log = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, generator=None):
+        kind, _, text = os.environ.get("SICK", "").partition(": ")
+        if kind:
+            raise (getattr(torch, kind, None) or getattr(builtins, kind))(text)
+        return x * self.log.exp(), self.log.expand_as(x)
+
+    def inverse(self, y):
+        return y * (-self.log).exp()
+
+
+@flow("{name}", architecture=Architecture, conventional="channel", recipes=RECIPES)
+def sick(model, tables):
+    return [Dequantize(), Logit(), Scale(), Split(tables[0], StandardNormal())], StandardNormal()
+"""
+"""It raises in a step what the variable SICK says: `RuntimeError: its text`."""
+
+ECC = "AcceleratorError: CUDA error: uncorrectable ECC error encountered"
+ADVICE = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+NO_COMPILER = "OSError: no compiler"
+W1, W2, W3 = "w1 (10.0.0.1)", "w2 (10.0.0.2)", "w3 (10.0.0.3)"
+
+
+class Cluster(Inline):
+    """Hosts on which trials raise something, all or those of some seeds. Each open one in turn
+    gets a task."""
+
+    def __init__(
+        self, hosts: Mapping[str, str], seeds: Collection[int] | None, patch: pytest.MonkeyPatch
+    ) -> None:
+        super().__init__()
+        self.sick, self.seeds, self.patch = hosts, seeds, patch
+        self.turn = 0
+
+    @property
+    def open(self) -> list[str]:
+        return [host for host in self.sick if host not in self.aside]
+
+    def count_asked(self) -> int:
+        return len(self.open)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if not self.works:
+            return []
+        host, work = self.open[self.turn % len(self.open)], self.works.pop(0)
+        self.turn += 1
+        is_sick = self.seeds is None or work.subject.seed in self.seeds
+        with self.patch.context() as patch:
+            patch.setenv("SICK", self.sick[host] if is_sick else "")
+            return [Finished(work.job_id, run_work(work), host=host)]
+
+
+class Shown(Told):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended: dict[str, Report] = {}
+
+    def job_ended(self, title: str, report: Report) -> None:
+        self.ended[title] = report
+
+
+@pytest.fixture
+def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[Node]]]:
+    def make(seeds: int) -> tuple[db.Store, list[Node]]:
+        plugin = tmp_path / "sick.py"
+        name = f"sick_{secrets.token_hex(4)}"
+        plugin.write_text(FLOW.format(name=name))
+        matrix = {"flow": name, "dataset": "photos8", "factorization": "channel"}
+        body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": seeds}
+        spec = specs.check(body | {"plugins": str(plugin)}, "test", tmp_path)
+        store = db.connect(place.db)
+        plan = make_plan(spec, place, store)
+        require_valid(plan, skip_invalid=False)
+        register_plan(plan, place, store)
+        return store, make_nodes(plan, place, owner="a launch", device="cpu")
+
+    return make
+
+
+@pytest.fixture
+def launch(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Shown]]:
+    monkeypatch.setattr("lcma.harness.run.hosts.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.01)
+
+    def run(
+        store: db.Store,
+        nodes: list[Node],
+        sick: Mapping[str, str],
+        seeds: Collection[int] | None = None,
+    ) -> tuple[EndedJobs, Shown]:
+        sweep_id, shown = store.sweeps()[0].id, Shown()
+        executor = Cluster(sick, seeds, monkeypatch)
+        hosts = Hosts(
+            store,
+            executor,
+            shown.note,
+            Preflight(place, {}, any_code=True),
+            owner="a launch",
+            sweep_id=sweep_id,
+        )
+        record = LaunchRecord(sweep_id, 0)
+        return Launch(store, nodes, executor, shown, record, hosts).run(), shown
+
+    return run
+
+
+def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(4)
+    ended, shown = launch(store, nodes, {W2: ECC + ADVICE, W1: ""})
+    assert len(ended.with_ending("done")) == 4
+    (aside,) = store.hosts_aside()
+    assert (aside.host, aside.own) == (W2, True)
+    assert aside.why == f"its device failed: {ECC}"
+    assert shown.notes[0] == f"host {W2} gets no more trials of this launch: {aside.why}"
+    attempts = store.attempts()
+    assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
+    (lost,) = attempts[attempts.outcome == "node_lost"].message
+    assert lost.splitlines()[-1] == aside.why
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RuntimeError: CUDA error: no kernel image is available for execution on the device",
+        "RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1, unhandled cuda error",
+    ],
+)
+def test_whatever_a_device_says_is_not_counted(sweep: Any, text: str, monkeypatch: Any) -> None:
+    store, (node,) = sweep(1)
+    monkeypatch.setenv("SICK", text)
+    assert run_work(node.work).ending == "device_failed"
+    assert store.job(node.work.job_id).state == "pending"
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("AcceleratorError: CUDA error: device-side assert triggered", "code_error"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", "code_error"),
+        ("AcceleratorError: CUDA error: out of memory", "oom"),
+        ("OutOfMemoryError: CUDA out of memory", "oom"),
+        ("RuntimeError: it is wrong", "code_error"),
+    ],
+)
+def test_what_the_code_did_and_a_lack_of_memory_count_as_before(
+    sweep: Any, text: str, outcome: str, monkeypatch: Any
+) -> None:
+    store, (node,) = sweep(1)
+    monkeypatch.setenv("SICK", text)
+    assert run_work(node.work).ending == "failed"
+    assert list(store.attempts().outcome) == [outcome]
+
+
+def test_a_launch_whose_devices_all_fail_ends(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(6)
+    said = (
+        rf"^no device works: 3 trials in a row .* the last on w\d \(.*\) \(its device failed: {ECC}"
+    )
+    with pytest.raises(ClusterLostError, match=said):
+        launch(store, nodes, {W2: ECC, W1: ECC})
+    assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
+
+
+def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launch: Any) -> None:
+    """And no host is lost for it."""
+    store, nodes = sweep(4)
+    ended, _ = launch(store, nodes, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
+    assert len(ended.with_ending("done")) == 3
+    (failed,) = ended.with_ending("failed")
+    assert failed.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
+    assert failed.host in (W1, W2, W3)
+    assert store.hosts_aside() == []
+
+
+def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
+    sweep: Any, launch: Any
+) -> None:
+    store, nodes = sweep(8)
+    ended, _ = launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+    assert len(ended.with_ending("done")) == 8
+    (aside,) = store.hosts_aside()
+    assert aside.host == W2
+    assert aside.why.startswith(
+        "3 trials in a row failed there at their first step, and other hosts end trials of the "
+        f"same recipe: {NO_COMPILER}"
+    )
+    assert sorted(store.attempts().outcome) == ["code_error"] * 3 + ["done"] * 8
+
+
+def test_first_steps_that_fail_everywhere_are_the_recipes(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(6)
+    ended, shown = launch(store, nodes, {W1: NO_COMPILER, W2: NO_COMPILER})
+    assert len(ended.with_ending("failed")) == 6
+    assert {report.host for report in shown.ended.values()} == {W1, W2}
+    assert store.hosts_aside() == []
+    assert len(store.attempts()) == 6
+
+
+def test_trials_that_fail_wherever_they_run_are_their_own_fault(sweep: Any, launch: Any) -> None:
+    """Three that failed in a row where other trials of the recipe ended."""
+    store, nodes = sweep(9)
+    ended, _ = launch(store, nodes, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
+    assert len(ended.with_ending("failed")) == 3
+    assert len(ended.with_ending("done")) == 6
+    assert store.hosts_aside() == []
+
+
+def test_here_a_process_whose_device_failed_gets_no_more_work(
+    sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail each trial after that one."""
+    store, nodes = sweep(2)
+    monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
+    executor = LocalExecutor(1)
+    try:
+        before = executor._pools[0].submit(os.getpid).result()
+        Launch(store, nodes[:1], executor, Told()).run()
+        assert executor._pools[0].submit(os.getpid).result() != before
+    finally:
+        executor.close(kill=True)
