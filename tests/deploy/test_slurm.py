@@ -162,6 +162,27 @@ def test_a_job_out_of_time_is_queued_again_and_goes_on(job: Job) -> None:
     assert {"--nodes=1", "--exclude=one", "--no-kill"} <= set(steps[1].split())
 
 
+def test_a_job_that_lost_its_head_is_queued_again_but_not_for_ever(job: Job) -> None:
+    def lose_head(restarts: int) -> None:
+        job.environment["SLURM_RESTART_COUNT"] = str(restarts)
+        before = job.count("select count(*) from attempts")
+        one = job.start("mine.yaml", "--no-pictures")
+        running = f"select count(*) from attempts where outcome is null and id > {before}"
+        wait_for(lambda: job.count(running) > 0 or one.poll() is not None, job)
+        assert one.poll() is None, job.log
+        for pid in job.ray:
+            if b"gcs_server" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
+                os.kill(pid, signal.SIGKILL)
+        assert one.wait(120) == 5, job.log
+        wait_for(lambda: not job.ray, job)
+
+    asked = f"requeue {job.environment['SLURM_JOB_ID']}\n"
+    lose_head(restarts=0)
+    assert (job.folder / "scontrol").read_text() == asked
+    lose_head(restarts=10)
+    assert (job.folder / "scontrol").read_text() == asked
+
+
 def test_a_mistake_is_not_queued_again(job: Job) -> None:
     done = job.start("mine.yaml", "--gpus", "1")
     assert done.wait(240) == 2, job.log
