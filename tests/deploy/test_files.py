@@ -28,7 +28,12 @@ from lcma.sweeps import strict_yaml
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "cluster.md").read_text()
-SCRIPTS = [DEPLOY / "slurm.sbatch", DEPLOY / "submit.sh", DEPLOY / "kuberay" / "launch.sh"]
+SCRIPTS = [
+    DEPLOY / "slurm-array.sbatch",
+    DEPLOY / "slurm.sbatch",
+    DEPLOY / "submit.sh",
+    DEPLOY / "kuberay" / "launch.sh",
+]
 TEXTS = {p: p.read_text() for p in sorted(DEPLOY.rglob("*")) if p.is_file()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
@@ -144,10 +149,14 @@ def test_scripts_are_bash(path: Path) -> None:
     subprocess.run(["bash", "-n", path], check=True)
 
 
-def test_the_slurm_script_asks_for_what_the_page_says() -> None:
-    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", TEXTS[DEPLOY / "slurm.sbatch"], re.M))
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [("slurm-array.sbatch", {"array", "ntasks"}), ("slurm.sbatch", {"no-kill", "ntasks-per-node"})],
+)
+def test_the_slurm_scripts_ask_for_what_the_page_says(name: str, more: set[str]) -> None:
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", TEXTS[DEPLOY / name], re.M))
     assert asked["signal"].startswith("B:USR1@")
-    assert {"requeue", "no-kill", "open-mode", "cpus-per-task", "ntasks-per-node"} <= set(asked)
+    assert {"requeue", "open-mode", "cpus-per-task"} | more <= set(asked)
     assert f"--signal={asked['signal']}" in PAGE
     code = re.sub(r"#.*", "", TEXTS[DEPLOY / "slurm.sbatch"])
     assert "ray stop" not in code
