@@ -65,7 +65,7 @@ def _require_plain(node: yaml.ScalarNode) -> None:
     text = node.value
     shown = text if len(text) <= 20 else f"{text[:20]}..."
     if len(text) > _LONGEST_NUMBER:
-        problem = f"{shown} has {len(text)} digits, too many for a number"
+        problem = f"{shown} has {len(text)} characters, too many for a number"
     elif _SEXAGESIMAL.fullmatch(text):
         problem = f"{shown} would be a number of base 60: write a decimal one, or quote a text"
     elif _OCTAL.fullmatch(text):
