@@ -1915,21 +1915,25 @@ class Store:
             text = json.dumps(detail)
             add_event(connection, "set_aside", clock, owner=owner, detail=text, sweep_id=sweep_id)
 
-    def take_host_back(self, host: str, *, by: str, now: float | None = None) -> int:
+    def take_host_back(
+        self, host: str, *, by: str, owner: str | None = None, now: float | None = None
+    ) -> int:
         """Let launches give a host trials again before its pause is over.
 
         Args:
             host: The host, as `hosts_aside` names it.
             by: Who takes it back.
+            owner: The launch that shall, in place of all.
 
         Returns:
             How many launches had set it aside.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
-            found = [s for s, one in _read_hosts(connection, clock) if one.host == host]
+            aside = [pair for pair in _read_hosts(connection, clock) if pair[1].host == host]
+            found = [s for s, one in aside if owner in (None, one.owner)]
             for sweep_id in found:
-                text = json.dumps({"host": host})
+                text = json.dumps({"host": host} | ({} if owner is None else {"owner": owner}))
                 add_event(connection, "take_back", clock, owner=by, detail=text, sweep_id=sweep_id)
             return len(found)
 
@@ -2052,7 +2056,8 @@ def _read_hosts(connection: sa.Connection, now: float) -> list[tuple[str, HostAs
             key = said["host"], row.sweep_id, row.owner
             last[key] = HostAside(time=row.time, owner=row.owner, **said)
         else:
-            last = {k: v for k, v in last.items() if k[:2] != (said["host"], row.sweep_id)}
+            key = said["host"], row.sweep_id, said.get("owner")
+            last = {k: v for k, v in last.items() if key not in (k, (*k[:2], None))}
     found = [(sweep_id, one) for (_, sweep_id, _), one in last.items() if one.until > now]
     return sorted(found, key=lambda pair: (pair[1].host, pair[1].time))
 

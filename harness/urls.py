@@ -16,7 +16,8 @@ _NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")  # not where it is par
 _LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
 _USER = re.compile(r"[\w.+~-]*")
 _SCHEME = re.compile(r"[\w.+-]*")
-_SERVER = re.compile(r"postgres\w*(\+\w+)?://")
+_SERVER = re.compile(r"postgres\w*(\+\w+)?:", re.IGNORECASE)
+_FILE = re.compile(r"sqlite(\+\w+)?:", re.IGNORECASE)
 _SECRET = {"password", "sslpassword"}
 
 HIDDEN = "***"
@@ -71,10 +72,12 @@ def require_no_secrets(arguments: Sequence[str]) -> None:
 
 def _has_password(url: str) -> bool:
     """Return whether a database's URL has a password, also one that is not readable as a URL."""
-    rest = url.partition("://")[2]
+    if _FILE.match(url):
+        return False
+    rest = url.partition(":")[2].removeprefix("//")
     # A password may hold a `/` or `?` that should have been escaped.
     heads = (rest.partition(end)[0].rpartition("@")[0] for end in "/?")
-    keys = {key for key, _ in parse_qsl(rest.partition("?")[2])}
+    keys = {key.lower() for key, _ in parse_qsl(rest.partition("?")[2])}
     return any(head.partition(":")[2] for head in heads) or bool(keys & _SECRET)
 
 

@@ -269,6 +269,12 @@ class RayExecutor(Executor):
         able = [node for node in self._nodes() if _meets(node, self.need)]
         return sum(self._host_of[node["NodeID"]] not in self.aside for node in able)
 
+    def count_ready(self) -> int:
+        if self._question is None:
+            return self.count_asked()
+        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
+        return sum(one in self._fit and self._host_of[one] not in self.aside for one in able)
+
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each node that could run a task; none of a node lost meanwhile."""
         if self.address is None:

@@ -18,8 +18,9 @@ DEVICE_MESSAGES = (
 """Parts of the messages of RuntimeErrors that come from a device, its driver or its libraries."""
 
 CODE_MESSAGES = (
-    *("device-side assert", "misaligned address", "invalid argument"),
-    *("invalid configuration argument", "_INVALID_VALUE", "_BAD_PARAM", "_NOT_SUPPORTED"),
+    *("device-side assert", "illegal memory access", "misaligned address", "invalid argument"),
+    *("too many resources requested", "when stream is capturing", "invalid configuration argument"),
+    *("_INVALID_VALUE", "_BAD_PARAM", "_NOT_SUPPORTED"),
 )
 """Parts of those among them that say what the code did wrong."""
 

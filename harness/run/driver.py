@@ -24,7 +24,7 @@ from typing import Protocol
 from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
-from lcma.harness.run.executor import ClusterLostError, Executor, Finished
+from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.hosts import ROW, SHORTEST, FirstFailure, FirstSteps, Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
@@ -68,9 +68,6 @@ that is ready later can be delayed by these."""
 MAX_CRASHES = 3
 """Crashes of a job's task without progress in between, after which the job is given up until the
 next launch. Tasks that were lost with their node do not count."""
-
-MAX_GIVEN_UP = 3
-"""Jobs that are given up in a row since devices failed, after which the launch ends."""
 
 
 class Display(Protocol):
@@ -233,7 +230,7 @@ class Launch:
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
         self._first_steps = FirstSteps()
-        self._given_up_in_row = 0
+        self._put_back: set[str] = set()
         self._lost_tokens: dict[str, int] = {}
         self._troubled = False
         self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
@@ -249,10 +246,7 @@ class Launch:
         self._back_since = -math.inf
 
     def run(self) -> EndedJobs:
-        """Run until every job has ended, here or in another launch.
-
-        Raises LaunchStoppedError, and ClusterLostError if no device works.
-        """
+        """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
         with suppress(Unavailable):
             deliver_leftovers(self.store, self.display.note)
         if len(self.nodes) > 10 * SLICE:  # takes seconds
@@ -413,7 +407,13 @@ class Launch:
 
     def _note_retries(self, jobs: Mapping[str, Job]) -> set[str]:
         """Show which jobs with a reported failure are run again, and return their ids."""
-        retried = {j for j in self._reported_failures if j in jobs and jobs[j].state not in ENDINGS}
+        retried = {
+            job_id
+            for job_id in self._reported_failures
+            if job_id in jobs
+            and jobs[job_id].state not in ENDINGS
+            and not self._first_steps.holds(job_id)
+        }
         for job_id in retried:
             title, report = self.nodes[job_id].work.title, self._reported_failures.pop(job_id)
             where = f" (on {report.host})" if report.host else ""
@@ -624,13 +624,13 @@ class Launch:
         elif report.ending == "crowded":
             self._crashes.append(_Crash(Finished(job_id, None, report.message), task, alone))
         elif report.ending in ("done", "pruned"):
-            self._given_up_in_row = 0
             self._end_job(report)
         elif report.ending == "device_failed":
             why = _find_last_line(report)
             if self.hosts is not None and finished.host and self.hosts.can_spare(finished.host):
                 self.hosts.blame(finished.host, why, [job_id])
-            self._crashes.append(_Crash(Finished(job_id, None, why, "device", finished.host), task))
+            lost = Finished(job_id, None, why, "device", finished.host)
+            self._crashes.append(_Crash(lost, task, alone))
         elif report.ending in ("diverged", "failed"):
             report = replace(report, host=finished.host)
             self._reported_failures[job_id] = report  # the database decides whether it is retried
@@ -651,10 +651,9 @@ class Launch:
         """Hold a job that failed before it had made a step, if that may be its host's fault."""
         work = self.nodes[report.job_id].work
         recipe = type(work.subject), id(work.subject.recipe)  # jobs share them
-        if not host or report.ending not in ("done", "pruned", "diverged", "failed"):
-            return
-        if not report.at_start:
+        if host and report.steps:
             self._first_steps.end(host, recipe)
+        if not host or not report.at_start:
             return
         why = _find_last_line(report)
         failure = FirstFailure(report.job_id, recipe, why)
@@ -674,18 +673,32 @@ class Launch:
     def _judge_hosts(self, hosts: Hosts) -> None:
         """Blame the hosts on which first steps fail, and let their trials run elsewhere.
 
+        What is held is pending in the database, so that it runs whatever becomes of this launch.
         Raises Unavailable.
         """
-        for host, failures in self._first_steps.find_bad():
+        first = self._first_steps
+        if first.held_since:
+            found = self.store.jobs(first.held_since).values()
+            failed = [job.id for job in found if job.state == "failed"]  # and not retried by policy
+            self.store.retry(failed)
+            self._put_back.update(failed)
+            first.held_since.clear()
+        for job_id in self._put_back.intersection(first.released):
+            job = self.store.job(job_id)
+            if job is not None:
+                self.store.give_up(job.id, token=job.token, why="it failed at its first step")
+            self._put_back.remove(job_id)
+        first.released.clear()
+        for host, failures in first.find_bad():
             job_ids = [one.job_id for one in failures]
-            self.store.retry(job_ids)
             hosts.blame(
                 host,
                 f"{len(failures)} trials in a row failed there at their first step, and other "
                 f"hosts end trials of the same recipe: {failures[-1].why}",
                 job_ids,
             )
-            self._first_steps.release(host)
+            self._put_back.difference_update(job_ids)
+            first.forget(host)
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
@@ -736,8 +749,8 @@ class Launch:
             step = 0 if job is None else job.step
             if crash.lost not in ("node", "taken"):
                 self._count_crash(crash, step)
-            if crash.lost == "device" and not self._is_unfinished(crash.job_id):
-                self._note_given_up(crash)
+            if self.hosts is not None and not self._is_unfinished(crash.job_id):
+                self.hosts.acquit(crash.job_id)
             if self._is_unfinished(crash.job_id):
                 again = "it is run again"
                 if crash.lost == "node" and job is not None and job.lease_until is not None:
@@ -746,21 +759,6 @@ class Launch:
                 loss = _describe_loss(crash)
                 self.display.note(f"{work.title}: {loss} at step {step}; {again}")
                 self._lost_tokens[crash.job_id] = 0 if job is None else job.token
-
-    def _note_given_up(self, crash: Finished) -> None:
-        """Take back the hosts that a job was set aside for, which fails on others too.
-
-        Raises ClusterLostError if that has become of several in a row.
-        """
-        if self.hosts is not None:
-            self.hosts.acquit(crash.job_id)
-        self._given_up_in_row += 1
-        if self._given_up_in_row >= MAX_GIVEN_UP:
-            where = f" on {crash.host}" if crash.host else ""
-            raise ClusterLostError(
-                f"no device works: {self._given_up_in_row} trials in a row failed wherever they "
-                f"ran, the last{where} ({crash.crash})"
-            )
 
     def _is_unclaimed(self, crash: Finished, task: _Submitted, jobs: Mapping[str, Job]) -> bool:
         """Return whether a task failed or was lost before it had claimed any job."""

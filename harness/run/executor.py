@@ -65,6 +65,10 @@ class Executor(ABC):
         """Return the number of machines that `ask` asks."""
         return 1
 
+    def count_ready(self) -> int:
+        """Return the number of machines that may get tasks now."""
+        return 1
+
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each machine on which tasks may run; by default of this one."""
         return [answer_question(question)]

@@ -11,7 +11,7 @@ of the launch.
 
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from lcma.db import Store
@@ -79,8 +79,12 @@ class Hosts:
                 own=own,
             )
             del self._unstored[host]
+        if self._blamed_by and not self._executor.count_ready():
+            self._note("no other host is left: those that were set aside for this launch are back")
+            self._returned |= self._blamed_by.keys()
+            self._blamed_by.clear()
         for host in tuple(self._returned):
-            self._store.take_host_back(host, by=self._owner)
+            self._store.take_host_back(host, by=self._owner, owner=self._owner)
             self._returned.remove(host)
         found = self._store.hosts_aside()
         aside = {one.host for one in found if one.owner == self._owner or not one.own}
@@ -105,7 +109,7 @@ class Hosts:
 
     def can_spare(self, host: str) -> bool:
         """Return whether another host could run trials that get none on this one."""
-        return self._executor.count_asked() > (host not in self._aside)
+        return self._executor.count_ready() > (host not in self._aside)
 
     def blame(self, host: str, why: str, job_ids: Iterable[str]) -> None:
         """Give a host no more trials of this launch for what became of jobs there."""
@@ -158,14 +162,18 @@ class FirstSteps:
     """Jobs that failed on a host before they had made a step, held until it is known whose fault
     that is.
 
-    It is the host's if `ROW` in a row fail there and others end trials of their recipe. It is not
-    if the host ends a trial, if a job fails on two hosts, or if a recipe does that nobody ends.
+    It is the host's if `ROW` in a row fail there and others make steps of their recipe. It is not
+    if the host makes steps, if a job fails on two hosts, or if a recipe does that nobody begins.
+    ``held_since`` and ``released`` are the jobs that are held, and no longer, since these were
+    cleared.
     """
 
     def __init__(self) -> None:
+        self.held_since: list[str] = []
+        self.released: list[str] = []
         self._held: dict[str, list[FirstFailure]] = {}
         self._hosts_of: dict[str, set[str]] = {}  # on which a job failed
-        self._enders: dict[Hashable, set[str]] = {}  # the hosts that ended trials of a recipe
+        self._beginners: dict[Hashable, set[str]] = {}  # the hosts that made steps of a recipe
         self._bad: set[Hashable] = set()
 
     def holds(self, job_id: str) -> bool:
@@ -182,29 +190,37 @@ class FirstSteps:
         failed_on = self._hosts_of.setdefault(failure.job_id, set())
         failed_on.add(host)
         elsewhere = {h for h, some in self._held.items() for one in some if one.recipe == recipe}
-        if recipe not in self._enders and elsewhere - {host}:
+        if recipe not in self._beginners and elsewhere - {host}:
             self._bad.add(recipe)
             for some in self._held.values():
+                self.released += [one.job_id for one in some if one.recipe == recipe]
                 some[:] = [one for one in some if one.recipe != recipe]
         if recipe in self._bad or len(failed_on) > 1:
             return False
         self._held.setdefault(host, []).append(failure)
+        self.held_since.append(failure.job_id)
         return True
 
     def end(self, host: str, recipe: Hashable) -> None:
-        """Note that a host ended a trial, or made steps of it."""
-        self._held.pop(host, None)
-        self._enders.setdefault(recipe, set()).add(host)
+        """Note that a host made steps of a recipe."""
+        self.released += [one.job_id for one in self._held.pop(host, ())]
+        self._beginners.setdefault(recipe, set()).add(host)
         self._bad.discard(recipe)
 
-    def find_bad(self) -> Iterator[tuple[str, list[FirstFailure]]]:
-        """Iterate over the hosts whose fault it is, with what is held of each."""
-        for host, some in tuple(self._held.items()):
-            ended = [one for one in some if self._enders.get(one.recipe, set()) - {host}]
-            if len(ended) >= ROW:
-                yield host, some
+    def find_bad(self) -> list[tuple[str, list[FirstFailure]]]:
+        """Return the hosts whose fault it is, with what is held of each."""
+        return [
+            (host, some)
+            for host, some in self._held.items()
+            if sum(bool(self._beginners.get(one.recipe, set()) - {host}) for one in some) >= ROW
+        ]
 
-    def release(self, host: str | None = None) -> None:
-        """Hold nothing more of a host, or of all."""
-        for one in (host,) if host is not None else tuple(self._held):
-            self._held.pop(one, None)
+    def forget(self, host: str) -> None:
+        """Hold nothing of a host any more: it was its fault."""
+        self._held.pop(host, None)
+
+    def release(self) -> None:
+        """Hold nothing more: nobody is left who could tell."""
+        for some in self._held.values():
+            self.released += [one.job_id for one in some]
+        self._held.clear()

@@ -183,14 +183,16 @@ class Report:
     - ``preempted``: its process or node was told to end, and it has written a checkpoint;
     - ``device_failed``: the device failed, which counts against its host and not against the job.
 
-    ``at_start``: it failed before it had made a step. ``host`` is where, as `Finished.host`.
-    ``notes`` are lines to show beside it, about spools that others had left on that host.
+    ``steps`` are those that its attempt made; ``at_start``: an error ended it before the first.
+    ``host`` is where, as `Finished.host`. ``notes`` are lines to show beside it, about spools that
+    others had left on that host.
     """
 
     job_id: str
     ending: ReportEnding
     message: str = ""
     notes: tuple[str, ...] = ()
+    steps: int = 0
     at_start: bool = False
     host: str = ""
 

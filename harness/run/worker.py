@@ -452,13 +452,13 @@ class _RunningAttempt:
                 tidy_files(self.store, self.folder, job, self.work.keep)
         if stored.outcome == "cancelled":
             return Report(self.work.job_id, "stopped", stored.message)
+        steps = max(0, stored.last_step - (stored.first_step or 0))
         if stored.outcome in ("done", "pruned", "diverged", "crowded", "preempted"):
-            return Report(self.work.job_id, stored.outcome, stored.message)
+            return Report(self.work.job_id, stored.outcome, stored.message, steps=steps)
         if stored.outcome == "node_lost":
-            return Report(self.work.job_id, "device_failed", stored.message)
-        began_at = stored.first_step or 0
-        at_start = stored.outcome == "code_error" and stored.last_step <= began_at
-        return Report(self.work.job_id, "failed", stored.message, at_start=at_start)
+            return Report(self.work.job_id, "device_failed", stored.message, steps=steps)
+        at_start = stored.outcome == "code_error" and not steps
+        return Report(self.work.job_id, "failed", stored.message, steps=steps, at_start=at_start)
 
     def _run_body(self, lease: Lease) -> _Steps[Ending]:
         self.work = self.work.opened()

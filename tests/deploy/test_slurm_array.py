@@ -99,14 +99,13 @@ def test_elements_share_a_sweep_and_one_that_is_preempted_goes_on(
 CODES = [
     (0, "", []),
     (1, "USR1", []),
-    (5, "", ["requeue 70_3"]),
-    (5, "10", []),
+    (5, "", []),
     (143, "USR1", ["requeue 70_3"]),
 ]
 
 
 @pytest.mark.parametrize(("code", "given", "asked"), CODES)
-def test_an_element_is_queued_again_out_of_time_and_without_a_device(
+def test_an_element_is_queued_again_out_of_time(
     start: Start, tmp_path: Path, code: int, given: str, asked: list[str]
 ) -> None:
     """`lcma` is a stand-in too, that ends with a code."""
@@ -115,7 +114,7 @@ def test_an_element_is_queued_again_out_of_time_and_without_a_device(
         f"#!/usr/bin/env bash\n{body}while :; do sleep 0.05; done\n"
     )
     (tmp_path / "bin" / "lcma").chmod(0o755)
-    element = start(3, **({"SLURM_RESTART_COUNT": given} if given.isdecimal() else {}))
+    element = start(3)
     if given == "USR1":
         until(lambda: (tmp_path / "begun").exists(), 60)
         element.send_signal(signal.SIGUSR1)

@@ -1,5 +1,7 @@
 """Passwords and tokens of URLs: none is taken where `ps` and Ray see it, none is printed."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.harness.cli.conftest import Typed
@@ -24,6 +26,9 @@ SERVER = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
         ("status", "--db", f"postgresql://me:p@{SECRET}/w:rd@127.0.0.1:1/x"),
         ("status", "--db", f"postgresql://me:p/{SECRET}@127.0.0.1:1/x"),
         ("status", "--db", f"mysql://me:{SECRET}@host/x"),
+        ("status", "--db", f"postgresql://127.0.0.1:1/x?Password={SECRET}"),
+        ("db", "merge", SERVER.upper().replace(SECRET.upper(), SECRET)),
+        ("db", "merge", SERVER.replace("//", "")),
         ("no-such-command", "--db", SERVER),
     ],
 )
@@ -52,6 +57,12 @@ def test_a_url_without_a_password_is_taken(lcma: Typed, url: str) -> None:
     assert code == 2
     assert "127.0.0.1:1" in err
     assert "LCMA_DB" not in err
+
+
+def test_the_path_of_a_file_is_no_password(lcma: Typed, tmp_path: Path) -> None:
+    code, _, err = lcma("status", "--db", f"sqlite:///{tmp_path}/a:b@c/x.db")
+    assert code == 2
+    assert "password" not in err
 
 
 def test_a_password_in_a_variable_is_taken_and_not_printed(

@@ -200,7 +200,7 @@ def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(
 
 
 def test_a_node_whose_device_fails_in_trials_burns_nothing_and_is_named(started: Started) -> None:
-    """A launch that has no other one ends; with another one it loses no trial."""
+    """A launch that has no other one gives its trials up; with another one it ends them."""
     (started.folder / "sick.py").write_text(FLOW.format(name="sick"))
     matrix = {"flow": "sick", "dataset": "photos8", "factorization": "channel"}
     body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": 6, "plugins": "sick.py"}
@@ -208,8 +208,7 @@ def test_a_node_whose_device_fails_in_trials_burns_nothing_and_is_named(started:
     bad = started.add("127.0.0.12", {"BLOCKED": "", "SICK": ECC})
     launch = started.launch()
     out, _ = launch.communicate(timeout=DEADLINE)
-    assert launch.returncode == 5, out
-    assert "no device works: 3 trials in a row failed wherever they ran, the last on" in out
+    assert launch.returncode == 1, out
     assert f"({bad}): its device failed: {ECC}, 3 times without getting beyond step 0" in out
     good = started.add("127.0.0.11")
     launch = started.launch()

@@ -11,7 +11,7 @@ import pytest
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
-from lcma.harness.run.executor import ClusterLostError, Finished
+from lcma.harness.run.executor import Finished
 from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan, require_valid
@@ -87,7 +87,7 @@ class Cluster(Inline):
     def open(self) -> list[str]:
         return [host for host in self.sick if host not in self.aside]
 
-    def count_asked(self) -> int:
+    def count_ready(self) -> int:
         return len(self.open)
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -188,6 +188,7 @@ def test_whatever_a_device_says_is_not_counted(sweep: Any, text: str, monkeypatc
     ("text", "outcome"),
     [
         ("AcceleratorError: CUDA error: device-side assert triggered", "code_error"),
+        ("AcceleratorError: CUDA error: an illegal memory access was encountered", "code_error"),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", "code_error"),
         ("AcceleratorError: CUDA error: out of memory", "oom"),
         ("OutOfMemoryError: CUDA out of memory", "oom"),
@@ -203,13 +204,69 @@ def test_what_the_code_did_and_a_lack_of_memory_count_as_before(
     assert list(store.attempts().outcome) == [outcome]
 
 
-def test_a_launch_whose_devices_all_fail_ends(sweep: Any, launch: Any) -> None:
+def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(3)
+    ended, _ = launch(store, nodes, {W2: ECC, W1: ECC})
+    assert len(ended.with_ending("failed")) == 3
+    assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
+
+
+def test_trials_that_fail_on_every_device_keep_no_other_from_running(
+    sweep: Any, launch: Any
+) -> None:
     store, nodes = sweep(6)
-    said = (
-        rf"^no device works: 3 trials in a row .* the last on w\d \(.*\) \(its device failed: {ECC}"
+    ended, _ = launch(store, nodes, {W1: ECC, W2: ECC}, seeds=[0, 1, 2, 3])
+    assert len(ended.with_ending("done")) == 2
+    assert len(ended.with_ending("failed")) == 4
+
+
+def test_a_host_that_was_set_aside_runs_trials_once_no_other_is_left(
+    sweep: Any, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nodes = sweep(4)
+    took, there = Cluster.wait, {W2: ECC, W1: ""}
+
+    def wait(self: Cluster, seconds: float) -> list[Finished]:
+        found = took(self, seconds)
+        if any(one.host == W1 for one in found):  # W2 has recovered, and W1 is lost
+            self.sick = {W2: ""}
+        return found
+
+    monkeypatch.setattr(Cluster, "wait", wait)
+    ended, shown = launch(store, nodes, there)
+    assert len(ended.with_ending("done")) == 4
+    assert (
+        "no other host is left: those that were set aside for this launch are back" in shown.notes
     )
-    with pytest.raises(ClusterLostError, match=said):
-        launch(store, nodes, {W2: ECC, W1: ECC})
+
+
+def test_another_launch_keeps_the_host_that_it_set_aside(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(2)
+    sweep_id = store.sweeps()[0].id
+    other = {"why": "dead", "seconds": 600.0, "owner": "another launch", "own": True}
+    store.set_host_aside(W2, sweep_id=sweep_id, **other)
+    launch(store, nodes, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
+    assert [(one.host, one.owner) for one in store.hosts_aside()] == [(W2, "another launch")]
+
+
+def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
+    sweep: Any, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nodes = sweep(4)
+    took = Cluster.wait
+
+    def wait(self: Cluster, seconds: float) -> list[Finished]:
+        if len(self.works) < 4 and self.turn:  # one has failed, and the driver knows
+            if held := [n for n in nodes if store.job(n.work.job_id).token]:
+                assert store.job(held[0].work.job_id).state == "pending"
+                raise KeyboardInterrupt
+            return []
+        return took(self, seconds)
+
+    monkeypatch.setattr(Cluster, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+    assert list(store.attempts().outcome) == ["code_error"]
     assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
 
 
