@@ -51,7 +51,7 @@ def has_failed() -> bool:
 def multiply_on(device: torch.device) -> str:
     """Multiply two matrices on a device and free them; return what is wrong with it, in one line.
 
-    A lack of memory is nothing: others may compute there.
+    A lack of memory, or a device that another process has for itself, is nothing: they compute.
     """
     try:
         ones = torch.ones(256, 256, device=device)
@@ -59,7 +59,8 @@ def multiply_on(device: torch.device) -> str:
         del ones
         torch.cuda.empty_cache()
     except Exception as error:  # noqa: BLE001 - of the driver, of many kinds
-        return "" if ran_out_of_memory(error) else describe_first_line(error)
+        taken = ran_out_of_memory(error) or "busy or unavailable" in str(error)
+        return "" if taken else describe_first_line(error)
     return "" if found == 256**3 else f"a matrix product is {found:g} and not {256**3}"
 
 

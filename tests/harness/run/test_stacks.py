@@ -392,13 +392,13 @@ def test_a_device_that_fails_in_a_stack_counts_against_nobody(
     store, works = stacked(recipe=SHORT)
 
     def fail(stack: Stack) -> None:
-        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nHelp")
+        raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nHelp")
 
     at_step(monkeypatch, 3, fail)
     reports = run_works(works)
     assert endings(reports) == ["device_failed"] * 3
-    said = "its device failed: AcceleratorError: CUDA error: an illegal memory access was "
-    assert reports[0].message.splitlines()[-1] == said + "encountered"
+    said = "its device failed: AcceleratorError: CUDA error: uncorrectable ECC error encountered"
+    assert reports[0].message.splitlines()[-1] == said
     assert outcomes(store) == ["node_lost"] * 3
     assert [store.job(work.job_id).state for work in works] == ["pending"] * 3
 
