@@ -250,10 +250,12 @@ EXAMPLES = (
     ),
     SiteQuery(
         "Do longer trainings end lower?",
-        "Every result over its number of training steps. Drawn.",
-        "SELECT recipes.steps, bits_per_dim\n"
+        "The mean of every rule over its number of training steps. Drawn.",
+        "SELECT recipes.steps, avg(bits_per_dim) AS bits_per_dim\n"
         "FROM trial_results JOIN recipes ON recipes.id = recipe_id\n"
-        "WHERE protocol = 'plain'\nORDER BY recipes.steps, bits_per_dim",
+        "WHERE protocol = 'plain'\n"
+        "GROUP BY recipes.steps, recipe_id, data_digest, factorization, budget\n"
+        "ORDER BY recipes.steps, bits_per_dim",
     ),
     SiteQuery(
         "What is there besides bits per dimension?",
