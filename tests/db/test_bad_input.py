@@ -312,12 +312,12 @@ def test_a_database_that_was_half_made_is_made(tmp_path: Path) -> None:
     assert db.connect(str(path)).sweeps() == []
 
 
+@pytest.mark.parametrize("opener", OPENERS)
 def test_a_journal_on_a_read_only_medium_is_not_passed_over(
-    filled_path: Path, read_only: Callable[..., Path]
+    filled_path: Path, read_only: Callable[..., Path], opener: str
 ) -> None:
     path = read_only(filled_path, leave_journal(filled_path, *CHANGE))
-    for open_it in OPENERS.values():
-        refused(lambda: open_it(str(path)), str(path), "-journal, both, to a writable")  # noqa: B023
+    refused(lambda: OPENERS[opener](str(path)), str(path), "-journal, both, to a writable")
 
 
 @pytest.mark.parametrize("opener", OPENERS)
