@@ -13,26 +13,8 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[1]  # a checkout's; or the installed package
 _OURS = ("harness", "models", "sweeps", "db", "src")
 _WRITTEN = ("_commit", "src/lcma/_commit")  # by a build: in the package, in a source distribution
-# What git sets for a hook or `rebase --exec`, and reads another repository by: all that `git
-# rev-parse --local-env-vars` lists.
-_OF_A_REPOSITORY = {
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-}
+# All others may name another repository, as git does for a hook or `rebase --exec`.
+_OF_A_USER = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM"}
 
 
 def read_code_version() -> tuple[str, str | None]:
@@ -76,7 +58,7 @@ def _git(root: Path, *arguments: str) -> str | None:
             capture_output=True,
             text=True,
             check=True,
-            env={k: v for k, v in os.environ.items() if k not in _OF_A_REPOSITORY},
+            env={k: v for k, v in os.environ.items() if k[:4] != "GIT_" or k in _OF_A_USER},
         )
     except (OSError, subprocess.CalledProcessError):
         return None

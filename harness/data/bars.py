@@ -117,7 +117,7 @@ def ensure_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple
         bars = compute_bars(prepared, progress)
         file = _BarsFile(format=_FORMAT, digest=prepared.manifest.digest, bars=bars)
         # A folder that cannot be written costs only the time to compute them again.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(UserError):
             write_sealed(path, file.model_dump(mode="json"))
     return bars
 

@@ -1,12 +1,11 @@
 """Numbers that are computed of a prepared set's images and kept beside them, with a seal."""
 
 import json
-import os
-import uuid
 from pathlib import Path
 from typing import Any, Final
 
 from lcma.harness.data.manifest import hash_fields
+from lcma.harness.files import write_file
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
@@ -39,13 +38,6 @@ def read_sealed(path: Path) -> dict[str, Any] | None:
 
 
 def write_sealed(path: Path, fields: dict[str, Any]) -> None:
-    """Write a file, whole or not at all, that lasts. Raises OSError if it cannot be written."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(json.dumps({**fields, "seal": hash_fields(fields)}, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file with its seal, whole or not at all. Raises UserError if it cannot be written."""
+    text = json.dumps({**fields, "seal": hash_fields(fields)}, indent=2)
+    write_file(path, f"{text}\n".encode())

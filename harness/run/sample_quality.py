@@ -286,7 +286,7 @@ def _measure_once(
             stored[name] = (made.value, made.standard_error)
         file = _ControlsFile(digest=digest, controls=_read(prepared) | {key: stored})
         # A folder that cannot be written costs only the time to compute them again.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(UserError):
             write_sealed(prepared.folder / CONTROLS_FILE, file.model_dump(mode="json"))
     _known[digest, key] = stored
     return [Measure(name, value, error, count) for name, (value, error) in stored.items()]
