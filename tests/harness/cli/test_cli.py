@@ -30,9 +30,9 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.report import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
-HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage", "prompt_toolkit")
+HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage")
 HEAVY += ("statsmodels", "scipy", "pyarrow")
-HEAVY_FOR_PLANS = ("torch", "ray", "matplotlib", "skimage", "prompt_toolkit")
+HEAVY_FOR_PLANS = ("torch", "ray", "matplotlib", "skimage")
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:

@@ -1,32 +1,19 @@
-"""`lcma sql` as it is typed, on both engines: a query, one from stdin, and the prompt."""
+"""`lcma sql` as it is typed, on both engines: a query, and one from stdin."""
 
-import fcntl
 import io
 import json
 import os
 import pty
 import re
-import select
-import struct
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from lcma import db
 from tests.db.conftest import World
-from tests.db.inspecting import make_older
 from tests.harness.cli.conftest import Typed
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
-TERMINAL = (
-    "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "from lcma.harness.cli.main import main; main()"
-)
 
 
 @pytest.fixture
@@ -105,6 +92,12 @@ def test_a_closed_stdin_is_an_empty_one(
     refused(lcma("sql", "--db", url), "there is no SQL statement to run")
 
 
+def test_a_terminal_is_no_query(lcma: Typed, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with os.fdopen(pty.openpty()[1]) as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        refused(lcma("sql", "--db", url), "there is no query: lcma sql")
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -175,120 +168,3 @@ def test_no_rows_for_another_reason_are_counted_alone(
 ) -> None:
     query = f"SELECT * FROM trial_results WHERE {condition}"
     assert lcma("sql", query, "--db", url)[2] == "0 rows\n"
-
-
-class Terminal:
-    """`lcma sql` on a terminal of its own."""
-
-    def __init__(self, *arguments: str, cache: Path) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TERMINAL, "sql", *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            env={
-                **os.environ,
-                "LCMA_CACHE": str(cache),
-                "PROMPT_TOOLKIT_NO_CPR": "1",
-                "TERM": "xterm",
-            },
-        )
-        os.close(slave)
-        self._read = self._unseen = ""
-
-    def press(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
-
-    def see(self, wanted: str, *, again: str = "") -> str:
-        """What appears until this text stands there; `again` is pressed every second."""
-        pressed = start = time.monotonic()
-        while wanted not in self._unseen:
-            assert time.monotonic() < start + 60, self._unseen
-            if again and time.monotonic() > pressed + 1:
-                self.press(again)
-                pressed = time.monotonic()
-            if select.select([self._master], [], [], 0.1)[0]:
-                try:
-                    self._read += os.read(self._master, 65536).decode(errors="replace")
-                except OSError:  # the other end is closed
-                    raise AssertionError(f"it has ended: {self._unseen}") from None
-                whole = self._read[: re.search(r"(\x1b[^a-zA-Z]*)?\Z", self._read).start()]
-                self._read = self._read[len(whole) :]
-                self._unseen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", whole)
-        seen, _, self._unseen = self._unseen.partition(wanted)
-        return seen
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._master)
-
-
-@pytest.fixture
-def terminal(in_tmp: Path) -> Iterator[Callable[..., Terminal]]:
-    """Starts `lcma sql` on a terminal."""
-    started: list[Terminal] = []
-
-    def start(*arguments: str) -> Terminal:
-        started.append(Terminal(*arguments, cache=in_tmp / "cache"))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_the_prompt_on_a_terminal(
-    terminal: Callable[..., Terminal], url: str, in_tmp: Path
-) -> None:
-    here = terminal("--db", url, "--limit", "2")
-    assert "read-only" in here.see("lcma>")
-    here.press("select 'found ' || count(*) as n from resu")
-    here.see("Trained trials: what")
-    here.press("\t")
-    here.see("results")
-    here.press("\r")
-    here.press(";\r")
-    here.see("found 3")
-    here.see("lcma>")
-    here.press("select colour\rfrom results;\r")
-    here.see("no such column" if url.startswith("sqlite") else "does not exist")
-    here.see("lcma>")
-    here.press(f"{ENDLESS};\r")
-    here.see("\n")
-    here.press("\x03")
-    here.see("stopped", again="\x03")
-    here.see("lcma>")
-    here.press("\x1b[A")
-    here.see("RECURSIVE")
-    here.press("\x03")
-    here.see("lcma>")
-    here.press("select trial_id from trial_results;\r")
-    here.see("There is more than these 2 rows")
-    here.see("lcma>")
-    here.press("\x04")
-    assert here.process.wait(60) == 0
-    assert "select colour" in (in_tmp / "cache" / "sql-history").read_text()
-
-
-@pytest.mark.integration
-def test_no_prompt_where_there_is_nothing_to_ask(
-    terminal: Callable[..., Terminal], in_tmp: Path
-) -> None:
-    here = terminal("--db", str(in_tmp / "missing.db"))
-    assert "lcma>" not in here.see("make some with `lcma launch demo`")
-    assert here.process.wait(60) == 2
-    assert list(in_tmp.iterdir()) == []
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("sqlite")
-def test_the_prompt_tells_of_an_older_schema(terminal: Callable[..., Terminal], url: str) -> None:
-    version = make_older(url)
-    here = terminal("--db", url)
-    assert f"schema {version} (newer: lcma db upgrade)" in here.see("lcma>")
