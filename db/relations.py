@@ -81,7 +81,7 @@ def explain_name(message: str) -> str:
         known = [column.name for one in relations for column in one.columns]
     hint = suggest(found["name"], dict.fromkeys(known))
     likely = hint.endswith("?") and len(found["name"]) > 3  # three letters are near to many
-    return hint if likely else "`lcma schema` lists views, tables and columns"
+    return hint if likely else "`lcma sql --schema` lists views, tables and columns"
 
 
 def describe_relation(table: sa.Table) -> Relation:

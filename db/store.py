@@ -250,7 +250,7 @@ class Store:
             ... )
 
         Args:
-            query: The statement. `lcma schema` lists views and tables with their columns.
+            query: The statement. `lcma sql --schema` lists views and tables with their columns.
             limit: The most rows; None for all.
             timeout: Seconds after which it is given up.
 
@@ -911,7 +911,7 @@ class Store:
             >>> curve = store.view("budget_curve", factorization="LLL", map_options=None)
 
         Args:
-            name: The view; `lcma schema` lists them with their columns.
+            name: The view; `lcma sql --schema` lists them with their columns.
             **where: By column the value, or the values, that it may have; None is null.
 
         Returns:

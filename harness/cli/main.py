@@ -41,7 +41,7 @@ GROUPS = {
     ),
     "Look at results": (
         *("board", "verdicts", "pareto", "curves", "maps", "samples", "interpolate"),
-        *("evaluate", "measure", "sql", "schema", "export", "serve"),
+        *("evaluate", "measure", "sql", "export", "serve"),
     ),
     "Databases, images, this machine": ("db", "data", "doctor", "selftest"),
 }

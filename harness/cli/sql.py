@@ -1,4 +1,4 @@
-"""`lcma sql`: read-only queries."""
+"""`lcma sql`: read-only queries, and what the views and tables mean."""
 
 import re
 import sys
@@ -28,11 +28,24 @@ STORED = (
 
 def sql(
     query: Annotated[
-        str | None, typer.Argument(help="One SELECT statement; - reads it from stdin")
+        str | None,
+        typer.Argument(
+            metavar="[QUERY|NAME]",
+            help="One SELECT statement; - reads it from stdin. With --schema: a view or table",
+        ),
     ] = None,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", help="Describe views, tables and columns; opens no database"),
+    ] = False,
     db: Db = None,
     format: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", help="How to print the rows")
+        Literal["table", "csv", "json", "datasette"],
+        typer.Option(
+            "--format",
+            help="How to print the rows; of --schema: table, json, or the file for the option "
+            "--metadata of Datasette",
+        ),
     ] = "table",
     limit: Annotated[int, typer.Option(min=0, help="Most rows to print")] = 1000,
     every: Annotated[bool, typer.Option("--all", help="Print all rows, however many")] = False,
@@ -43,8 +56,8 @@ def sql(
 
     Without a query, read it from stdin: lcma sql < query.sql.
 
-    docs/database.md describes tables and views; trial_results has a row for each
-    result. Bytes are shown by their length in a table, in hexadecimal digits
+    trial_results has a row for each result, --schema describes it and the other
+    views and tables. Bytes are shown by their length in a table, in hexadecimal digits
     elsewhere.
     """
     from lcma.db.query import run_sql
@@ -52,11 +65,39 @@ def sql(
 
     url = find_place(db, None, None).db
     form = "json" if json else format
+    if schema:
+        _print_schema(query, form, url)
+        return
+    if form == "datasette":
+        raise UserError("--format datasette is of the schema: give --schema too")
     statement = _read_stdin() if query is None or query == "-" else query
     found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
     _print_rows(found, form)
     if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
         print(STORED, file=sys.stderr)
+
+
+def _print_schema(name: str | None, form: str, url: str) -> None:
+    from dataclasses import asdict
+
+    from lcma.db.relations import find_relations
+    from lcma.harness.report.relations import datasette_metadata, render_relation
+    from lcma.harness.terminal import Console
+    from lcma.harness.text import to_json
+
+    found = find_relations(name)
+    if form == "json":
+        print(to_json([asdict(relation) for relation in found]))
+    elif form == "datasette":
+        print(to_json(datasette_metadata(found, url)))
+    elif form == "csv":
+        raise UserError("--schema is no CSV: give --format table, json or datasette")
+    else:
+        console = Console()
+        for number, relation in enumerate(found):
+            if number:
+                console.print()
+            console.print(render_relation(relation))
 
 
 def _print_rows(found: "QueryResult", form: str) -> None:

@@ -204,7 +204,7 @@ def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> di
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         if name not in columns:
-            hint = suggest(name, columns.keys(), f"`lcma schema {view}` describes")
+            hint = suggest(name, columns.keys(), f"`lcma sql --schema {view}` describes")
             if name == "sweep":
                 hint = "a sweep is chosen by --sweep NAME, where the command has that option"
             raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")

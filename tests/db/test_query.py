@@ -81,7 +81,7 @@ def engine_of(world: Any) -> str:
             "SELECT STEPS FROM trial_measures",
             "it is a column of trial_results, seed_statistics, leaderboard and 5 more",
         ),
-        ("SELECT * FROM xyzzy", "`lcma schema` lists views, tables and columns"),
+        ("SELECT * FROM xyzzy", "`lcma sql --schema` lists views, tables and columns"),
         ("SELECT FROM WHERE", "check its SQL"),
     ],
 )

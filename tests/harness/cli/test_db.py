@@ -1,4 +1,4 @@
-"""`lcma db` and `lcma schema`, as they are typed."""
+"""`lcma db` and `lcma sql --schema`, as they are typed."""
 
 import json
 import shlex
@@ -126,7 +126,7 @@ def test_a_backup_is_told_and_never_written_over(lcma: Typed, in_tmp: Path) -> N
 
 
 def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: Path) -> None:
-    code, out, _ = lcma("schema", "--json")
+    code, out, _ = lcma("sql", "--schema", "--json")
     found = json.loads(out)
     assert code == 0
     names = [(relation["kind"], relation["name"]) for relation in found]
@@ -137,9 +137,10 @@ def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: 
     maps = next(relation for relation in found if relation["name"] == "contribution_maps")
     (mean,) = (column for column in maps["columns"] if column["name"] == "mean_log_det")
     assert (mean["type"], "nats per image" in mean["meaning"]) == ("float", True)
-    shown = lcma("schema")[1]
+    shown = lcma("sql", "--schema")[1]
     assert all(f"{kind} {name}\n" in shown for kind, name in names)
-    assert [r["name"] for r in json.loads(lcma("schema", "results", "--json")[1])] == ["results"]
+    (one,) = json.loads(lcma("sql", "--schema", "results", "--json")[1])
+    assert one["name"] == "results"
     assert list(in_tmp.iterdir()) == []
 
 
@@ -147,8 +148,8 @@ def test_the_schema_is_told_to_datasette(
     lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the form of Datasette's metadata: by database, table and column, all as text."""
-    told = json.loads(lcma("schema", "--json")[1])
-    code, out, err = lcma("schema", "--format", "datasette")
+    told = json.loads(lcma("sql", "--schema", "--json")[1])
+    code, out, err = lcma("sql", "--schema", "--format", "datasette")
     assert (code, err) == (0, "")
     assert json.loads(out) == {
         "databases": {
@@ -164,15 +165,14 @@ def test_the_schema_is_told_to_datasette(
         }
     }
     for place in ("a/my results.sqlite", "sqlite:////a/my results.db"):
-        out = lcma("schema", "results", "--format", "datasette", "--db", place)[1]
+        out = lcma("sql", "--schema", "results", "--format", "datasette", "--db", place)[1]
         (database,) = json.loads(out)["databases"].items()
         assert (database[0], list(database[1]["tables"])) == ("my results", ["results"])
     monkeypatch.setenv("LCMA_DB", "postgresql://me:secret@h/x")
-    code, out, err = lcma("schema", "--format", "datasette")
+    code, out, err = lcma("sql", "--schema", "--format", "datasette")
     assert (code, out) == (2, "")
     assert "Datasette opens SQLite files alone, and postgresql://me@h/x is none" in err
     assert (err.count("\n"), "secret" in err) == (1, False)
-    assert lcma("schema") == lcma("schema", "--format", "table")
     assert list(in_tmp.iterdir()) == []
 
 
@@ -180,7 +180,7 @@ def test_the_schema_is_told_to_datasette(
     ("typed", "said"), [("result", "did you mean 'results'?"), ("xyzzy", "there are trial_results")]
 )
 def test_an_unknown_table_ends_in_one_line(lcma: Typed, typed: str, said: str) -> None:
-    code, out, err = lcma("schema", typed)
+    code, out, err = lcma("sql", "--schema", typed)
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1

@@ -459,7 +459,7 @@ def test_wrong_options_are_one_line(
 
 def test_a_column_that_is_not_there(lcma: Typed, known: Path) -> None:
     refused(lcma("rerun", "--where", "flwo=x", "--db", "known.db"), "did you mean 'flow'?")
-    refused(lcma("rerun", "--where", "=x", "--db", "known.db"), "lcma schema trial_results")
+    refused(lcma("rerun", "--where", "=x", "--db", "known.db"), "lcma sql --schema trial_results")
 
 
 def write_grid(folder: Path, seeds: int, variations: int) -> None:

@@ -44,7 +44,6 @@ READING = {
     "pareto": [],
     "plan": ["demo"],
     "samples": [],
-    "schema": [],
     "serve": ["--measure", "nope"],
     "sql": ["select * from trial_results"],
     "status": [],

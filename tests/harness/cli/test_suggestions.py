@@ -19,7 +19,7 @@ NAMES = [
     (["stop", "demos"], "demo"),
     (["retry", "--class", "oomm"], "oom"),
     (["status", "--sweep", "demos"], "demo"),
-    (["schema", "trial_result"], "trial_results"),
+    (["sql", "--schema", "trial_result"], "trial_results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),
     (["export", "results", "--by", "flows"], "flow"),
     (["export", "results", "--by", "flow", "--stat", "means"], "mean"),
