@@ -16,7 +16,7 @@ A page has what is made between two comments, the first of which says what it is
 - `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is, or
   that it was not measured (of all three of verdicts, `claim=NAME` for one claim alone)
 - `lattices KEY=VALUE ...`: what `low` keeps of windows at the first split, by colour
-- `budgets KEY=VALUE ...`: what `lcma pareto` shows of one rule's pretrainings
+- `budgets KEY=VALUE ...`: what `lcma budgets` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
   or `budgets`
 

@@ -377,7 +377,7 @@ def verdicts(
     )
 
 
-def pareto(
+def budgets(
     store: Database = None,
     *,
     by: str = BITS_PER_DIM,
@@ -390,7 +390,7 @@ def pareto(
     """Read a measure by the budget of the pretraining, and the smallest budget that is enough.
 
     Example:
-        >>> lcma.pareto("reference", flow="realnvp", factorization="low")
+        >>> lcma.budgets("reference", flow="realnvp", factorization="low")
 
     Args:
         store: The database or its URL; by default as in `connect`.

@@ -122,7 +122,7 @@ def test_budgets_are_those_of_the_command(
     frame = curves.to_pandas()
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
     with pytest.raises(SystemExit):
-        main(["pareto", "--db", "reference", "--json", "--out", str(tmp_path), *key])
+        main(["budgets", "--db", "reference", "--json", "--out", str(tmp_path), *key])
     told = json.loads(capsys.readouterr().out)
     budgets = sum(len(one["rows"]) for one in told)
     assert repr(curves) == f"<{len(told)} curves of {budgets} budgets: .to_pandas()>"
@@ -149,7 +149,7 @@ def test_budgets_are_those_of_the_command(
     assert frame["smallest_enough"].sum() == 1, "1500 steps of the usual recipe"
     html = curves._repr_html_()
     assert all(html.count(escape(one["sentences"][0])) >= 1 for one in told)
-    own = lcma.pareto("lcma.db", sweep="first")
+    own = lcma.budgets("lcma.db", sweep="first")
     assert list(own.to_pandas()["budget"].fillna(-1)) == [10, -1]
 
 
@@ -163,7 +163,7 @@ def test_budgets_that_cannot_be_read_are_one_line(notebook: dict[str, Any]) -> N
         ({"sweep": "second"}, "no sweep 'second'"),
     ):
         with pytest.raises(lcma.UserError, match=words):
-            lcma.pareto("lcma.db", **given)
+            lcma.budgets("lcma.db", **given)
 
 
 def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def test_results_go_by_the_names_of_a_sweep(notebook: dict[str, Any]) -> None:
             lcma.results("lcma.db", **given)
 
 
-@pytest.mark.parametrize("read", [lcma.results, lcma.board, lcma.verdicts, lcma.pareto])
+@pytest.mark.parametrize("read", [lcma.results, lcma.board, lcma.verdicts, lcma.budgets])
 def test_a_filter_without_a_value_is_refused(notebook: dict[str, Any], read: Any) -> None:
     for name, more in (("flow", {}), ("seed", {"flow": "realnvp"})):
         with pytest.raises(lcma.UserError, match=rf"^{name}=\(\) is no filter: give a value"):

@@ -37,10 +37,10 @@ app = typer.Typer(
 GROUPS = {
     "Run sweeps": ("plan", "launch", "tune"),
     "While they run, and after": (
-        *("status", "logs", "why", "retry", "rerun", "verify", "stop", "gc"),
+        *("status", "logs", "why", "retry", "rerun", "verify", "stop", "clean"),
     ),
     "Look at results": (
-        *("board", "verdicts", "pareto", "curves", "maps", "samples", "interpolate"),
+        *("board", "verdicts", "budgets", "curves", "maps", "samples", "interpolate"),
         *("evaluate", "measure", "sql", "export", "serve"),
     ),
     "Databases, images, this machine": ("db", "data", "doctor", "selftest"),

@@ -170,8 +170,8 @@ def run_study(command: TuneCommand) -> None:
         print_commands(console, [board, dashboard])
     else:
         _print_answer(console, store, target)
-        pareto = format_command("pareto", "--sweep", spec.name, db=command.db)
-        print_commands(console, [pareto, board, dashboard])
+        budgets = format_command("budgets", "--sweep", spec.name, db=command.db)
+        print_commands(console, [budgets, board, dashboard])
     if tuner.baseline_lost or any(row.state == "FAIL" for row in found.rows):
         why = format_command("status", db=command.db)
         print_commands(console, [why], "Some did not end well. See why with")
@@ -179,7 +179,7 @@ def run_study(command: TuneCommand) -> None:
 
 
 def _print_answer(console: Console, store: Store, target: StudyTarget) -> None:
-    """Print what `lcma pareto` says of the study's results."""
+    """Print what `lcma budgets` says of the study's results."""
     try:
         curves = read_budget_curves(
             store,

@@ -236,7 +236,7 @@ def _add_legend(axes: Any, columns: int) -> None:
 def _name(curve: BudgetCurve) -> str:
     key = curve.key
     return file_name(
-        *("pareto", key.flow, key.dataset, key.variant, key.profile, key.factorization),
+        *("budgets", key.flow, key.dataset, key.variant, key.profile, key.factorization),
         *(key.protocol, key.recipe_id[:8], key.comparable[:8]),
         *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),
         *(() if key.map_options is None else (key.map_options,)),

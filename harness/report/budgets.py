@@ -174,7 +174,7 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
         sentences.append(f"One budget cannot be compared.{more}")
     elif found is None:
         sentences.append(
-            f"Which budget is enough depends on how much worse it may be: `lcma pareto --by "
+            f"Which budget is enough depends on how much worse it may be: `lcma budgets --by "
             f"{printable(curve.measure)} --margin NUMBER`, in {unit}."
         )
     elif found.budget is None:

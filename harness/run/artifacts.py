@@ -77,7 +77,7 @@ def find_superfluous_checkpoints(
 def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Keep) -> None:
     """Remove the superfluous checkpoints of a job that has just been done.
 
-    Raises UserError, with the rest left for `lcma gc`.
+    Raises UserError, with the rest left for `lcma clean`.
     """
     if job.kind == "trial" and keep.checkpoints == "none":
         folder.clear()

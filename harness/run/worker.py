@@ -448,7 +448,7 @@ class _RunningAttempt:
             return Report(self.work.job_id, "stopped", "its lease was lost")
         if stored.outcome == "done" and self.folder is not None:
             job = self.work.job
-            with suppress(UserError):  # `lcma gc` removes what is left
+            with suppress(UserError):  # `lcma clean` removes what is left
                 tidy_files(self.store, self.folder, job, self.work.keep)
         if stored.outcome == "cancelled":
             return Report(self.work.job_id, "stopped", stored.message)

@@ -238,7 +238,7 @@ class Workers:
 
     def _end_preflight(self) -> None:
         if self.preflight is not None:
-            with suppress(UserError):  # `lcma gc` removes what is left
+            with suppress(UserError):  # `lcma clean` removes what is left
                 self.preflight.close()
 
     def __exit__(

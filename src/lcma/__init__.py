@@ -1,7 +1,7 @@
 """A benchmark harness with a results database for factorizations of multi-scale flows.
 
 `connect` opens a database, `plan` and `launch` run sweeps, `results` reads their results, `board`
-ranks them, `verdicts` judges claims on them, `pareto` compares budgets, `load_flow` loads what was
+ranks them, `verdicts` judges claims on them, `budgets` compares budgets, `load_flow` loads what was
 trained; `factorization`, `flow` and `measure` register plug-ins. docs/python.md has examples.
 """
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from lcma.db import Store
     from lcma.harness.api import (
         board,
+        budgets,
         connect,
         launch,
         load_flow,
-        pareto,
         plan,
         results,
         verdicts,
@@ -36,13 +36,13 @@ _WHERE = {
     "Store": "lcma.db",
     "UserError": "lcma.sweeps.errors",
     "board": "lcma.harness.api",
+    "budgets": "lcma.harness.api",
     "connect": "lcma.harness.api",
     "factorization": "lcma.sweeps.plugins",
     "flow": "lcma.sweeps.plugins",
     "launch": "lcma.harness.api",
     "load_flow": "lcma.harness.api",
     "measure": "lcma.sweeps.plugins",
-    "pareto": "lcma.harness.api",
     "plan": "lcma.harness.api",
     "results": "lcma.harness.api",
     "verdicts": "lcma.harness.api",
@@ -57,13 +57,13 @@ __all__ = [
     "Store",
     "UserError",
     "board",
+    "budgets",
     "connect",
     "factorization",
     "flow",
     "launch",
     "load_flow",
     "measure",
-    "pareto",
     "plan",
     "results",
     "verdicts",

@@ -275,7 +275,7 @@ VALID: dict[str, list[str]] = {
     "evaluate": ["TRIAL"],
     "measure": ["swd", "TRIAL", "--samples", "20"],
     "curves": ["--out", "out"],
-    "pareto": ["--out", "out"],
+    "budgets": ["--out", "out"],
     "maps": ["--out", "out"],
     "sql": ["SELECT 1"],
     "data prepare": ["cats", "--from", "images", "--size", "8"],
@@ -423,7 +423,7 @@ def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
             ("LCMA_DB", ("status", "board", "db init", "db upgrade", "db check", "plan", "doctor")),
             (
                 "LCMA_RUNS",
-                ("samples", "gc", "doctor", "evaluate", "interpolate"),
+                ("samples", "clean", "doctor", "evaluate", "interpolate"),
             ),
         )
     )
@@ -768,8 +768,10 @@ def artifact(number: int, random: Random, room: Room, templates: Templates) -> C
         else:
             _change_runs(random, runs, room)
         connection.commit()
-    name = random.choice(("samples", "interpolate", "evaluate", "gc", "gc", "db check", "export"))
-    more = random.choice(([], ["--lost"], ["--weights"], ["--dry-run"])) if name == "gc" else []
+    name = random.choice(
+        ("samples", "interpolate", "evaluate", "clean", "clean", "db check", "export")
+    )
+    more = random.choice(([], ["--lost"], ["--weights"], ["--dry-run"])) if name == "clean" else []
     more = ["--format", "html", "--out", "out"] if name == "export" else more
     return Case(command_of(name, more, templates), variables, codes=codes_of(name))
 

@@ -901,7 +901,7 @@ class Site:
     def _curves(self) -> "tuple[list[BudgetCurve], str]":
         """Return budget curves, and why there are none."""
         if self._large:
-            return [], "Too many results for one page: choose a sweep, or `lcma pareto --flow`."
+            return [], "Too many results for one page: choose a sweep, or `lcma budgets --flow`."
         from lcma.harness.results.budgets import read_budget_curves
 
         chosen = self._options

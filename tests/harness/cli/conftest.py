@@ -57,7 +57,7 @@ def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `pareto` and `curves` say without their pictures, which take longest."""
+    """What `budgets` and `curves` say without their pictures, which take longest."""
 
     def unwritten(drawn: Sequence[object], _: object) -> list[Path]:
         return [Path("none")] * len(drawn)

@@ -141,7 +141,7 @@ def _write(path: Path, source: str) -> Path:
 @pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
 def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -> None:
     options = ("--factorization", "low", "--by", name, "--margin", "0.05")
-    (found,) = json.loads(lcma("pareto", "--json", *options)[1])
+    (found,) = json.loads(lcma("budgets", "--json", *options)[1])
     facts = [found[key] for key in ("measure", "unit", "direction", "chosen_by")]
     assert facts == [name, "levels", "lower" if sign == 1 else "higher", f"holdout_{name}"]
     assert found["smallest"]["budget"] == 100
@@ -159,10 +159,10 @@ def test_budgets_are_compared_by_a_measure_on_holdout(world, lcma, name, sign) -
 
 
 def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undrawn) -> None:
-    (found,) = json.loads(lcma("pareto", "--factorization", "LL", "--by", "shine", "--json")[1])
+    (found,) = json.loads(lcma("budgets", "--factorization", "LL", "--by", "shine", "--json")[1])
     assert found["smallest"] is None
-    said = " ".join(lcma("pareto", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
-    assert "`lcma pareto --by seconds_per_step --margin NUMBER`, in seconds" in said
+    said = " ".join(lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
+    assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in said
     assert "seconds_per_step in seconds, lower is better. Differences are of" in said
     assert "bits/dim" not in said.lower()
 
@@ -225,7 +225,7 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
     ("arguments", "said"),
     [
         (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
-        (("pareto", "--by", "colour"), "cannot be ranked by 'colour'"),
+        (("budgets", "--by", "colour"), "cannot be ranked by 'colour'"),
         (("board", "--by", "kid_midpoints"), "counted pairs twice: `lcma measure kid` adds"),
         (("board", "--against", "low@999"), "no results of low@999 here; there are low@"),
         (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
@@ -234,7 +234,7 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
         (("curves", "--by", "colour"), "cannot be ranked by 'colour'"),
         (("verdicts", "--margin", "0.1"), "fixed before the results"),
         (("verdicts", "--by", "shine", "--margin", "-1"), "--margin -1"),
-        (("pareto", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),
+        (("budgets", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),
         (("export", "results", "--measure", "shine"), "--measure is what the board is ranked by"),
     ],
 )

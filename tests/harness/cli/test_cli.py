@@ -322,8 +322,8 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["why", "x"], "lcma launch demo"),
         (["retry"], "lcma launch demo"),
         (["board"], "lcma launch demo"),
-        (["pareto"], "lcma launch demo"),
-        (["pareto", "--margin", "-1"], "--margin -1"),
+        (["budgets"], "lcma launch demo"),
+        (["budgets", "--margin", "-1"], "--margin -1"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
         (["evaluate"], "lcma launch demo"),
@@ -605,7 +605,7 @@ def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
     assert b"No way between test images is shown of faces" in files["samples.html"]
 
 
-@pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "pareto", "curves"])
+@pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "budgets", "curves"])
 def test_help_says_whether_a_name_of_a_file_sets_the_format(capsys, in_tmp, command: str) -> None:
     out = " ".join(run(capsys, command, "--help")[1].replace("│", " ").split())
     code, _, err = run(capsys, command, "--out", "fig.pdf", "--db", "none.db")

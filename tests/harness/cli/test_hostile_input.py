@@ -139,7 +139,7 @@ def test_gc_removes_nothing_behind_a_link(lcma: Typed, known: Path) -> None:
     os.utime(outside / "mine", (0, 0))
     known.with_name("runs").mkdir()
     known.with_name("runs").joinpath("probe-1234567812345678").symlink_to(outside)
-    code, out, _ = lcma("gc", "--db", "known.db", "--runs", "runs")
+    code, out, _ = lcma("clean", "--db", "known.db", "--runs", "runs")
     assert (code, out.startswith("freed 0 B")) == (0, True)
     assert (outside / "mine").exists()
 
@@ -198,7 +198,17 @@ HOSTILE = (
 @pytest.mark.parametrize(
     "command",
     [
-        *("board", "status", "verdicts", "curves", "pareto", "maps", "samples", "gc", "db check"),
+        *(
+            "board",
+            "status",
+            "verdicts",
+            "curves",
+            "budgets",
+            "maps",
+            "samples",
+            "clean",
+            "db check",
+        ),
         *("logs f", "why f", "db merge hostile.db --db new.db", "sql SELECT/message/FROM/attempts"),
         *(f"export --format {form}" for form in ("csv", "json", "md", "latex")),
         "export results",

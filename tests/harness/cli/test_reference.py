@@ -41,7 +41,7 @@ READING = {
     "interpolate": [],
     "logs": [TRIALS[0].id],
     "maps": [],
-    "pareto": [],
+    "budgets": [],
     "plan": ["demo"],
     "samples": [],
     "serve": ["--measure", "nope"],
@@ -58,7 +58,7 @@ LACKING = {
     "samples": "weights",
     "verify": "photos16",
     "serve": "nope",
-    "pareto": "",
+    "budgets": "",
 }
 """Those of them that end in an error on results without files and images, and what it is about."""
 
@@ -67,7 +67,7 @@ WRITING = {
     "db merge": ["other.db"],
     "db upgrade": [],
     "evaluate": [],
-    "gc": ["--dry-run"],
+    "clean": ["--dry-run"],
     "launch": ["demo"],
     "measure": ["swd"],
     "rerun": [TRIALS[0].id],

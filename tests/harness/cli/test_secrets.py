@@ -86,7 +86,7 @@ def test_a_password_in_a_variable_is_taken_and_not_printed(
     ],
 )
 def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, ...]) -> None:
-    code, out, err = lcma("gc", *typed)
+    code, out, err = lcma("clean", *typed)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith(
         "lcma: a password, user or key in the URL of --runs is shown to everybody"

@@ -23,7 +23,7 @@ from tests.harness.report.conftest import RECIPE
 VERBS = (
     "board",
     "verdicts",
-    "pareto",
+    "budgets",
     "curves",
     "maps",
     "samples",

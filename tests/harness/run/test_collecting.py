@@ -19,7 +19,7 @@ from lcma.harness import storage
 from lcma.harness.cli import main as cli
 from lcma.harness.environment import read_environment
 from lcma.harness.run.artifacts import Writer, run_name
-from lcma.harness.run.gc import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
+from lcma.harness.run.garbage import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
@@ -154,9 +154,9 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     two = ["step-000000010.pt", "step-000000020.pt"]
     left = {w: site.names(w) for w in works.values()}
     where = ["--db", site.store.url, "--runs", str(site.files.runs)]
-    young = json.loads(typed(capsys, "gc", *where, "--dry-run", "--json", "--older", "1"))
+    young = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json", "--older", "1"))
     assert young["removed"] == [], "all of it was written within a day"
-    would = json.loads(typed(capsys, "gc", *where, "--dry-run", "--json"))
+    would = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json"))
     assert {w: site.names(w) for w in works.values()} == left
     assert {one["what"]: one["files"] for one in would["removed"]} == {
         "checkpoints": 2,
@@ -165,7 +165,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
         "unnamed": 1,
     }
     assert would["unknown"] == {"files": 1, "bytes": 5}
-    said = typed(capsys, "gc", *where)
+    said = typed(capsys, "clean", *where)
     for line in (
         r"checkpoints of trials that are done +2 ",
         r"checkpoints of pretrainings that are done +1 ",
@@ -183,7 +183,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     assert site.names(failed) == site.names(pending) == two
     assert site.names(works["segment 20"]) == ["step-000000020.kept.pt"]
     assert len(stranger.files()) == len(probe.files()) == 1
-    assert "freed 0 B" in typed(capsys, "gc", *where)
+    assert "freed 0 B" in typed(capsys, "clean", *where)
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
@@ -392,9 +392,9 @@ def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:
     site.plan()
     bucket.off("no route to it")
     with pytest.raises(SystemExit) as end:
-        cli.main(["gc", "--db", place.db, "--runs", str(bucket.runs)])
+        cli.main(["clean", "--db", place.db, "--runs", str(bucket.runs)])
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "cannot read bucket://runs/of/mine" in line
     bucket.on()
-    assert "freed 0 B" in typed(capsys, "gc", "--db", place.db, "--runs", str(bucket.runs))
+    assert "freed 0 B" in typed(capsys, "clean", "--db", place.db, "--runs", str(bucket.runs))

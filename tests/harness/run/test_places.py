@@ -16,7 +16,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.run import worker
 from lcma.harness.run.artifacts import run_name
-from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.weights import load_trained, require_weights
 from lcma.harness.run.work import Report
 from lcma.harness.train.trainer import Trainer
@@ -129,7 +129,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
 def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     runs, files, monkeypatch, when: str
 ) -> None:
-    """And `lcma gc` removes what the first one may have left, which no row names."""
+    """And `lcma clean` removes what the first one may have left, which no row names."""
     store, nodes = runs({"matrix": {"factorization": "conventional"}})
     work = dataclasses.replace(nodes[0].work, lease_seconds=0.3)
     kind = type(storage.open_folder(files.runs))
@@ -351,7 +351,7 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
         load_trained(store, place, store.trained_trials([work.trial.id])[0])
     told.append(str(caught.value))
     monkeypatch.setenv("LCMA_RUNS", SECRET)
-    for verb in (["gc"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
+    for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
         with pytest.raises(SystemExit):
             cli.main([*verb, "--db", store.url])
         printed = capsys.readouterr()
@@ -405,4 +405,4 @@ def test_a_sweep_in_an_object_store_is_launched_read_and_collected(
     assert {p.suffix for p in bucket.behind.rglob("*.*")} == {".pt", ".safetensors"}
     run("samples", *where[:2], *where[4:], "--count", "4")
     assert "there already" not in run("evaluate", "--protocol", "published", *where)
-    assert "freed 0 B" in run("gc", *where[:2], *where[4:])
+    assert "freed 0 B" in run("clean", *where[:2], *where[4:])

@@ -14,7 +14,7 @@ from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.harness.place import Place
 from lcma.harness.run import weights
-from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.measuring import make_measurement, measure_trial
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate

@@ -453,8 +453,8 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     file.write_bytes(whole)
 
     typed(capsys, "db", "check", *db_only)
-    assert json.loads(typed(capsys, "gc", "--json", *at)[0])["removed"] == []
-    removed = json.loads(typed(capsys, "gc", "--json", "--weights", *at)[0])["removed"]
+    assert json.loads(typed(capsys, "clean", "--json", *at)[0])["removed"] == []
+    removed = json.loads(typed(capsys, "clean", "--json", "--weights", *at)[0])["removed"]
     assert [(one["what"], one["files"]) for one in removed] == [("named", 2 * 2 + len(others))]
     assert not [*place.runs.glob("*/tables.*")]
     assert [store.artifacts(one.job_id) for one in trained] == [[], []]

@@ -307,7 +307,7 @@ def test_an_error_of_the_state_is_not_one_of_the_place(folder: CheckpointFolder)
 def test_a_folder_that_is_removed_before_its_first_file_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `lcma gc` removes one that is empty."""
+    """As `lcma clean` removes one that is empty."""
     folder, make, removed = LocalFolder(tmp_path / "run"), Path.mkdir, []
 
     def mkdir(path: Path, *arguments: Any, **options: Any) -> None:

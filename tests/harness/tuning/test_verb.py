@@ -90,7 +90,7 @@ def test_the_verb_tunes_tells_and_goes_on(
     assert "Study tuned" in printed
     assert "conventional" in printed
     assert f"optuna-dashboard sqlite:///{folder / 'lcma.db'}" in printed
-    assert "lcma pareto --sweep tuned" in printed
+    assert "lcma budgets --sweep tuned" in printed
     assert "low (L) is not yet (fewer than 6 seeds) told apart from conventional" in printed
     with pytest.raises(SystemExit) as ended:
         cli.main(["tune", "tuned.yaml", "--local", "--trials", "3", "--json"])

@@ -1,4 +1,4 @@
-"""`lcma pareto`: bits per dimension, or another measure, against the budget of the pretraining."""
+"""`lcma budgets`: bits per dimension, or another measure, against the budget of the pretraining."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ MOST = 8
 """Curves that are all shown; of more, those of a single budget say too little to look for."""
 
 
-def pareto(
+def budgets(
     db: Db = None,
     out: Out = None,
     format: Picture = None,

@@ -1,4 +1,4 @@
-"""`lcma pareto` on a database of each engine whose budget curve is known."""
+"""`lcma budgets` on a database of each engine whose budget curve is known."""
 
 import dataclasses
 import json
@@ -60,7 +60,7 @@ def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow_on("postgresql")
 def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
-    code, out, err = lcma("pareto", "--factorization", "low")
+    code, out, err = lcma("budgets", "--factorization", "low")
     assert (code, err) == (0, "")
     said = " ".join(out.split())
     assert "photos16 (u8), realnvp, tiny: low (LL)" in said
@@ -69,7 +69,7 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     assert "Below that, 30 steps are worse by more than that, +0.03" in said
     assert "better than conventional" in said
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
-    assert picture.name.startswith("pareto-realnvp-photos16")
+    assert picture.name.startswith("budgets-realnvp-photos16")
     assert picture.name in said
     with Image.open(picture) as image:
         assert image.format == "PNG"
@@ -90,7 +90,7 @@ def test_seconds_of_two_kinds_of_device_are_not_compared(
     other = found.store.add_environment(dataclasses.replace(ENVIRONMENT, device="another CPU"))
 
     def unit() -> str:
-        (read,) = json.loads(lcma("pareto", "--json", "--db", found.url)[1])
+        (read,) = json.loads(lcma("budgets", "--json", "--db", found.url)[1])
         return str(read["cost"])
 
     assert unit() == "seconds"
@@ -98,7 +98,7 @@ def test_seconds_of_two_kinds_of_device_are_not_compared(
         last = "id = (SELECT max(id) FROM attempts)"
         connection.execute(sa.text(f"UPDATE attempts SET environment_id = '{other}' WHERE {last}"))
     assert unit() == "images"
-    assert "2 kinds of device" in " ".join(lcma("pareto", "--db", found.url)[1].split())
+    assert "2 kinds of device" in " ".join(lcma("budgets", "--db", found.url)[1].split())
 
 
 @pytest.mark.integration
@@ -119,7 +119,7 @@ def test_names_of_many_budgets_do_not_cover_one_another(
         return b""
 
     monkeypatch.setattr(budget_pictures, "figure_bytes", keep)
-    assert lcma("pareto", "--db", found.url, "--cost", "images")[0] == 0
+    assert lcma("budgets", "--db", found.url, "--cost", "images")[0] == 0
     (figure,) = figures
     figure.canvas.draw()
     differences, front, maps = figure.axes
@@ -136,7 +136,7 @@ def test_names_of_many_budgets_do_not_cover_one_another(
 
 @pytest.mark.slow_on("postgresql")
 def test_programs_get_every_number(world: str, lcma: Any, undrawn: None) -> None:
-    code, out, _ = lcma("pareto", "--json")
+    code, out, _ = lcma("budgets", "--json")
     assert code == 0
     found = {one["key"]["factorization"]: one for one in json.loads(out)}
     assert set(found) == {"LL", "HH"}
@@ -180,24 +180,26 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         patch.setattr(budget_pictures, "draw_budget_curves", lambda *_: [Path("none")])
         for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
             (found,) = json.loads(
-                lcma("pareto", "--factorization", "low", "--margin", margin, "--json")[1]
+                lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
             )
             assert found["smallest"]["budget"] == budget
             assert f"by more than {margin} bits/dim" in found["sentences"][0]
-        asked = ("pareto", "--recipe", RECIPE.id[:8], "--factorization", "low", "--json")
+        asked = ("budgets", "--recipe", RECIPE.id[:8], "--factorization", "low", "--json")
         assert len(json.loads(lcma(*asked)[1])) == 1
     target = in_tmp / "own" / "curve.png"
-    code, out, _ = lcma("pareto", "--factorization", "LL", "--cost", "images", "--out", str(target))
+    code, out, _ = lcma(
+        "budgets", "--factorization", "LL", "--cost", "images", "--out", str(target)
+    )
     assert code == 0
     assert target.is_file()
     assert "as costly in images" in " ".join(out.split())
     for name in ("a.svg", "b.svg"):
-        assert lcma("pareto", "--factorization", "LL", "--out", name)[0] == 0
+        assert lcma("budgets", "--factorization", "LL", "--out", name)[0] == 0
     assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
     said = svg.texts(in_tmp / "a.svg")
     assert {"bits/dim on holdout", "budget: steps of pretraining", "Pareto front"} <= set(said)
     assert svg.words(in_tmp / "a.svg")[0].startswith("photos16 (u8), realnvp, tiny: low (LL)")
-    assert lcma("pareto", "--factorization", "HH", "--format", "svg", "--out", "vector")[0] == 0
+    assert lcma("budgets", "--factorization", "HH", "--format", "svg", "--out", "vector")[0] == 0
     assert {path.suffix for path in Path("vector").iterdir()} == {".svg"}
 
 
@@ -227,7 +229,7 @@ def test_mistakes_are_one_line(
     lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], said: str
 ) -> None:
     monkeypatch.setenv("LCMA_DB", known)
-    code, out, err = lcma("pareto", *arguments)
+    code, out, err = lcma("budgets", *arguments)
     assert (code, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
@@ -237,11 +239,11 @@ def test_mistakes_are_one_line(
 def test_without_results_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     found = Filler(in_tmp)
     found.data()
-    code, _, err = lcma("pareto")
+    code, _, err = lcma("budgets")
     assert code == 2
     assert "no results yet" in err
     found.finish(found.plan("checkerboard-even", 0), 4.0)
-    code, _, err = lcma("pareto")
+    code, _, err = lcma("budgets")
     assert code == 2
     assert "lcma launch" in err
     assert not (in_tmp / "lcma-pictures").exists()
@@ -255,7 +257,7 @@ def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) ->
         for budget in (0, 10, 30):
             job = found.plan("LL", seed, budget=budget, dataset=name, digest="e" * 64)
             found.finish(job, 4.0 + seed)
-    code, out, err = lcma("pareto")
+    code, out, err = lcma("budgets")
     assert (code, err) == (0, "")
     assert "[red]$x_1$\\x1b[31m\\u202e" in out
     assert "\x1b" not in out
@@ -268,10 +270,10 @@ def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) ->
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
     known: str, lcma: Any, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.cli.pareto.MOST", 1)
+    monkeypatch.setattr("lcma.harness.cli.budgets.MOST", 1)
     monkeypatch.setenv("LCMA_DB", known)
-    code, out, err = lcma("pareto")
+    code, out, err = lcma("budgets")
     assert (code, err) == (0, "")
     assert "Left out: 1 curve of a single budget." in out
     assert ("low (LL)" in out, "high (HH)" in out) == (True, False)
-    assert "high (HH)" in lcma("pareto", "--factorization", "high")[1], "the only ones there are"
+    assert "high (HH)" in lcma("budgets", "--factorization", "high")[1], "the only ones there are"

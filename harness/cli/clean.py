@@ -1,4 +1,4 @@
-"""`lcma gc`: removing checkpoints and weights that are no longer needed."""
+"""`lcma clean`: removing checkpoints and weights that are no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,7 @@ from lcma.harness.cli.options import Json, OwnDb, Runs
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
-    from lcma.harness.run.gc import What
+    from lcma.harness.run.garbage import What
 
 DESCRIPTIONS: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
@@ -20,7 +20,7 @@ DESCRIPTIONS: dict["What", str] = {
 }
 
 
-def gc(
+def clean(
     sweep: Annotated[
         str | None,
         typer.Option("--sweep", help="Remove only what jobs of this sweep left, by name or id"),
@@ -47,7 +47,7 @@ def gc(
     from lcma.db import connect
     from lcma.harness import storage
     from lcma.harness.place import find_place
-    from lcma.harness.run.gc import GarbageFilter, find_garbage, remove_garbage
+    from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
     from lcma.harness.tables import Table, TableColumn, render_table
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
