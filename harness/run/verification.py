@@ -141,7 +141,7 @@ def verify(
     assert stored is not None
     trial, device = _rebuild_trial(store, one, row), choose_device(store, one)
     # What is removed may belong to a worker that was killed, and has not ended yet.
-    temporary = tempfile.TemporaryDirectory(prefix="lcma-verify-", ignore_cleanup_errors=True)
+    temporary = tempfile.TemporaryDirectory(prefix="lcma-reproduce-", ignore_cleanup_errors=True)
     with temporary as folder:
         own = Place(str(Path(folder, "verify.db")), Path(folder, "runs"), place.data)
         with db.connect(own.db) as again:

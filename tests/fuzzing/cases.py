@@ -269,7 +269,7 @@ VALID: dict[str, list[str]] = {
     "tune": ["spec.yaml", "--local"],
     "logs": ["TRIAL"],
     "why": ["TRIAL"],
-    "verify": ["TRIAL"],
+    "reproduce": ["TRIAL"],
     "samples": ["TRIAL", "--count", "1", "--out", "out"],
     "interpolate": ["TRIAL", "--steps", "2", "--out", "out"],
     "evaluate": ["TRIAL"],
@@ -289,7 +289,7 @@ VALID: dict[str, list[str]] = {
 REFUSED: dict[str, list[str]] = {
     "launch": ["--dataset", "cifar10"],
     "tune": ["--dataset", "cifar10"],
-    "verify": ["--data", "nowhere"],
+    "reproduce": ["--data", "nowhere"],
     "serve": ["--host", "0.0.0.0"],
     "selftest": ["--kill", "0"],
 }
@@ -360,7 +360,7 @@ def words(number: int, random: Random, room: Room, templates: Templates) -> Case
         command[at:at] = [random.choice((*others, *TEXTS, *NUMBERS, "--help", "--version", "-h"))]
     if ENDLESS & set(command) or {"-w", "-f"} & set(command):
         command = ["plan"]
-    unsafe = {"launch", "tune", "serve", "selftest", "verify"} & set(command)
+    unsafe = {"launch", "tune", "serve", "selftest", "reproduce"} & set(command)
     return Case([*command, *(["--nonsense"] if unsafe else [])], variables, codes=codes_of(name))
 
 

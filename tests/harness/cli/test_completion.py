@@ -8,7 +8,7 @@ from lcma.harness.cli import main as cli
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
-        ("ver", {"verify", "verdicts"}),
+        ("re", {"rerun", "reproduce", "retry"}),
         ("db pub", {"publish"}),
         ("launch --max-d", {"--max-device-hours"}),
         ("launch d", {"datasets", "demo"}),

@@ -48,7 +48,7 @@ READING = {
     "sql": ["select * from trial_results"],
     "status": [],
     "verdicts": [],
-    "verify": [TRIALS[0].id],
+    "reproduce": [TRIALS[0].id],
     "why": [TRIALS[0].id],
 }
 """Commands that read a database, with what else they need."""
@@ -56,7 +56,7 @@ READING = {
 LACKING = {
     "interpolate": "weights",
     "samples": "weights",
-    "verify": "photos16",
+    "reproduce": "photos16",
     "serve": "nope",
     "budgets": "",
 }
@@ -459,10 +459,10 @@ def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma:
 def test_a_sample_of_the_reference_is_trained_again_and_nothing_is_stored(
     of_trained: Path, lcma: Typed
 ) -> None:
-    code, out, err = lcma("verify", "--sample", "2", "--db", "reference")
+    code, out, err = lcma("reproduce", "--sample", "2", "--db", "reference")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "has 1 trial with a result" in err
-    code, out, err = lcma("verify", "--sample", "1", "--db", "reference")
+    code, out, err = lcma("reproduce", "--sample", "1", "--db", "reference")
     assert code == 0
     assert out.endswith("1 of 1 came out again, 1 of them to the last bit\n")
     assert "a published database is never written" in err

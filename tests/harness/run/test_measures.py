@@ -288,7 +288,7 @@ def test_the_page_lists_every_measure() -> None:
 def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     trial = store.results().trial_id[0]
-    asked = ("verify", trial, f"--data={few_photos_root}")
+    asked = ("reproduce", trial, f"--data={few_photos_root}")
     code, out, err = typed(capsys, *asked, where, "--json")
     assert (code, err) == (0, "")
     assert "brightness" in json.loads(out)["uncompared"]

@@ -1,4 +1,4 @@
-"""`lcma verify`, as it is typed, on both engines."""
+"""`lcma reproduce`, as it is typed, on both engines."""
 
 import json
 import platform
@@ -51,14 +51,14 @@ def test_what_comes_out_is_said_and_stored(
 ) -> None:
     """To the bit, then with a difference within and above the tolerance."""
     trial = str(store.results().trial_id[0])
-    code, out, err = lcma("verify", trial[:8])
+    code, out, err = lcma("reproduce", trial[:8])
     assert (code, err) == (0, "")
     assert out.endswith("all measures are equal to the last bit\n")
     with sa.create_engine(store.url).begin() as connection:
         change = "UPDATE measures SET value = value + 0.13 WHERE name = 'bits_per_dim'"
         connection.execute(sa.text(change))
         connection.execute(sa.text("UPDATE environments SET torch = '1.0', device = 'abacus'"))
-    code, out, err = lcma("verify", trial[:8])
+    code, out, err = lcma("reproduce", trial[:8])
     assert (code, err) == (1, "")
     said = "the largest difference is 0.13 bits/dim, above the tolerance of 0.0001\n"
     assert out.endswith(said)
@@ -66,7 +66,7 @@ def test_what_comes_out_is_said_and_stored(
     assert f"device: abacus then, {platform.machine()}" in out, "and its maker, where known"
     with monkeypatch.context() as patched:
         patched.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
-        code, out, err = lcma("verify", trial[:8], "--tolerance", "0.5", "--json")
+        code, out, err = lcma("reproduce", trial[:8], "--tolerance", "0.5", "--json")
     steps = re.findall(
         rf"^trial 1 of 1 \({trial[:8]}\), training steps, (\d+) of (\d+)$", err, re.M
     )
@@ -87,7 +87,7 @@ def test_a_database_that_cannot_be_written_is_no_reason_not_to_report(
 
     monkeypatch.setattr(db.Store, "add_verification", refuse)
     trial = str(store.results().trial_id[0])
-    code, out, err = lcma("verify", trial)
+    code, out, err = lcma("reproduce", trial)
     assert code == 0
     assert out.endswith("all measures are equal to the last bit\n")
     assert err == "lcma: this verification could not be stored: the disk is full\n"
@@ -111,7 +111,7 @@ def test_bad_input_is_one_line(
     store: db.Store, lcma: Typed, arguments: list[str], said: str
 ) -> None:
     trial = str(store.results().trial_id[0])
-    code, out, err = lcma("verify", *(trial if one == "TRIAL" else one for one in arguments))
+    code, out, err = lcma("reproduce", *(trial if one == "TRIAL" else one for one in arguments))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert len(store.sql("SELECT * FROM verifications")) == 0
@@ -121,6 +121,6 @@ def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> N
     trial = str(store.results().trial_id[0])
     with sa.create_engine(store.url).begin() as connection:
         connection.execute(sa.text("UPDATE measures SET cell_id = NULL"))
-    code, _, err = lcma("verify", trial)
+    code, _, err = lcma("reproduce", trial)
     assert (code, err.count("\n")) == (2, 1)
     assert f"trial {trial} has no result yet" in err

@@ -1,4 +1,4 @@
-"""`lcma verify`: trials trained again, to see whether the same numbers come out."""
+"""`lcma reproduce`: trials trained again, to see whether the same numbers come out."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from lcma.harness.cli.options import Data, Db, Json
 from lcma.sweeps.errors import UserError
 
 
-def verify(
+def reproduce(
     trial: Annotated[
         str | None,
         typer.Argument(help="First characters of a trial's id, unless --sample is given"),
