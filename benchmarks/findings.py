@@ -54,7 +54,6 @@ from lcma.harness.report.board import board_as_markdown, render_board
 from lcma.harness.report.budget_pictures import draw_budget_curves
 from lcma.harness.report.budgets import budgets_as_markdown
 from lcma.harness.report.curve_pictures import draw_charts
-from lcma.harness.report.export import parse_filters
 from lcma.harness.report.forest import draw_forest
 from lcma.harness.report.gallery import draw_maps
 from lcma.harness.report.targets import PictureTarget, format_of
@@ -71,6 +70,7 @@ from lcma.harness.results.curves import (
     read_charts,
     read_conventional,
 )
+from lcma.harness.results.filters import parse_filters
 from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.tables import Table, TableColumn, make_table, table_as_markdown

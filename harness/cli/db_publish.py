@@ -40,7 +40,7 @@ def publish(
 
     from lcma.db import connect, publishing
     from lcma.harness.place import find_place
-    from lcma.harness.report.export import parse_filters
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.shards import require_new, write_shard
     from lcma.harness.terminal import print_line, reporting_progress
     from lcma.harness.text import format_count, format_size, to_json

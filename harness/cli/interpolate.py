@@ -51,9 +51,9 @@ def interpolate(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.export import parse_filters
     from lcma.harness.report.gallery import draw_interpolations
     from lcma.harness.report.targets import picture_folder
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.run.weights import require_weights
     from lcma.harness.terminal import Console, print_error

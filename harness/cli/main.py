@@ -37,7 +37,7 @@ app = typer.Typer(
 GROUPS = {
     "Run sweeps": ("plan", "launch", "tune"),
     "While they run, and after": (
-        *("status", "logs", "why", "retry", "rerun", "reproduce", "stop", "clean"),
+        *("status", "logs", "why", "rerun", "reproduce", "stop", "clean"),
     ),
     "Look at results": (
         *("board", "verdicts", "budgets", "curves", "maps", "samples", "interpolate"),

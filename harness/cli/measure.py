@@ -72,8 +72,8 @@ def measure(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.report.evaluations import describe_samples, evaluation_as_dict
-    from lcma.harness.report.export import parse_filters
     from lcma.harness.results.board import list_sample_notes
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.run.measuring import (
         find_measurable,

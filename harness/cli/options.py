@@ -1,16 +1,23 @@
 """Options and arguments that several commands share."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.completions import complete_dataset, complete_flow, complete_profile
+from lcma.harness.cli.completions import (
+    complete_dataset,
+    complete_factorization,
+    complete_flow,
+    complete_profile,
+)
 from lcma.harness.report.targets import PictureFormat
 
 if TYPE_CHECKING:
     from lcma.db import Store
     from lcma.db import Sweep as StoredSweep
+    from lcma.harness.results.filters import Value
 
 Db = Annotated[
     str | None,
@@ -56,16 +63,36 @@ Work = Annotated[
     ),
 ]
 Sweep = Annotated[
-    str | None,
-    typer.Option("--sweep", help="Trials of this sweep, by name or id (default: the last)"),
+    str | None, typer.Option("--sweep", metavar="NAME", help="Only this sweep, by name or id")
 ]
+Flows = Annotated[
+    list[str] | None,
+    typer.Option("--flow", help="Only this flow; repeatable", autocompletion=complete_flow),
+]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset", help="Only this data set; repeatable", autocompletion=complete_dataset
+    ),
+]
+Factorizations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factorization",
+        help="Only this one, beside what it is compared with; repeatable",
+        autocompletion=complete_factorization,
+    ),
+]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="Only this seed; repeatable")]
 Where = Annotated[
     list[str] | None,
     typer.Option(
+        "--where",
         metavar="KEY=VALUE",
-        help="Trials with a result that has this value in a column of trial_results; repeatable",
+        help="Only this value of a column of trial_results; repeatable",
     ),
 ]
+By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="What rows are compared by")]
 Measure = Annotated[
     str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by, and verdicts")
 ]
@@ -92,6 +119,23 @@ OutFolder = Annotated[
 PictureInFolder = Annotated[
     PictureFormat | None, typer.Option("--format", help="png, svg or pdf (default: png)")
 ]
+
+
+def choose_rows(
+    store: "Store",
+    sweep: str | None,
+    where: list[str] | None,
+    **options: Collection[object] | None,
+) -> "tuple[str | None, dict[str, tuple[Value, ...]]]":
+    """Return what the options above choose: the id of the sweep, and values by column.
+
+    The sweep is None for results of all of them. Of an id the first characters will do.
+    """
+    from lcma.harness.results.filters import complete_ids, parse_filters
+
+    filters = parse_filters(where or (), **options)
+    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
+    return sweep_id, complete_ids(store, sweep_id, filters)
 
 
 def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":

@@ -1,11 +1,21 @@
-"""`lcma rerun`: putting jobs that are done back to pending."""
+"""`lcma rerun`: putting jobs that are done or failed back to pending."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb, Where
+from lcma.harness.cli.options import (
+    Datasets,
+    Factorizations,
+    Flows,
+    Json,
+    OwnDb,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
+)
 from lcma.sweeps.errors import UserError
 
 
@@ -16,6 +26,23 @@ def rerun(
             metavar="[TRIAL]...", help="First characters of ids, of pretrainings and jobs too"
         ),
     ] = None,
+    failed: Annotated[
+        bool,
+        typer.Option("--failed", help="Run again what failed or diverged, by default all"),
+    ] = False,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="With --failed: only oom, timeout, code_error or diverged; repeatable",
+        ),
+    ] = None,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
     where: Where = None,
     with_pretraining: Annotated[
         bool,
@@ -30,39 +57,80 @@ def rerun(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
     ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="Only take back this host, to which launches give no trials"),
+    ] = None,
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
-    """Put jobs that are done back to pending, so that the next launch runs them anew.
+    """Put jobs that are done, or with --failed lost, back to pending for the next launch.
 
-    What is there stays current until the new result is stored. A pretraining is
-    run anew with all trials that read its maps.
+    What is done is run anew from the start; its result stays current until the
+    new one is stored. A pretraining is run anew with all trials that read its
+    maps. What failed goes on from its last checkpoint, with the pretraining that
+    a trial waits for.
     """
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.export import parse_filters
     from lcma.harness.terminal import Console, user_name
-    from lcma.harness.text import to_json
+    from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import relaunch_commands
-    from lcma.harness.watch.rerun import choose_reruns, describe_choice, render_reruns
+    from lcma.harness.watch.rerun import (
+        choose_lost_jobs,
+        choose_reruns,
+        describe_choice,
+        render_lost_jobs,
+        render_reruns,
+        take_host_back,
+    )
 
+    if classes and not failed:
+        raise UserError("--class is of jobs that failed: give --failed too")
+    if failed and (with_pretraining or why):
+        raise UserError("--with-pretraining and --why do not go with --failed: leave them out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
-    filters = parse_filters(where or ())
-    chosen = choose_reruns(store, trials or (), filters, with_pretraining=with_pretraining)
-    summary, console = describe_choice(chosen), Console()
-    if chosen.more and not (yes or dry_run):
-        if json or sys.stdin is None or not sys.stdin.isatty():
-            raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
-        console.print(Text(f"{summary} will be run anew"))
-        if not typer.confirm("Go on?"):
-            return
-    commands = relaunch_commands(store, chosen.ids, db)
-    put_back = 0 if dry_run else store.rerun(chosen.ids, by=user_name(), why=why)
-    if json:
-        more = [job.job_id for job in chosen.more]
-        print(to_json({"jobs": chosen.ids, "more": more, "put_back": put_back, "next": commands}))
+    sweep_id, filters = choose_rows(
+        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
+    )
+    console = Console()
+    if host is not None:
+        if trials or failed or sweep or filters or dry_run:
+            raise UserError("--host takes no jobs: give it alone")
+        taken = take_host_back(store, host)
+        if json:
+            print(to_json({"host": taken}))
+        else:
+            console.print(Text(printable(f"host {taken} is asked again")), soft_wrap=True)
         return
-    for line in render_reruns(chosen, commands, dry_run=dry_run):
+    more: list[str] = []
+    if failed:
+        lost = choose_lost_jobs(
+            store, trials or (), filters, sweep_id=sweep_id, classes=classes or ()
+        )
+        ids = [job.job_id for job in lost]
+        commands = relaunch_commands(store, ids, db)
+        put_back = 0 if dry_run else store.retry(ids)
+        lines = render_lost_jobs(lost, commands, dry_run=dry_run)
+    else:
+        chosen = choose_reruns(
+            store, trials or (), filters, sweep_id=sweep_id, with_pretraining=with_pretraining
+        )
+        summary, more = describe_choice(chosen), [job.job_id for job in chosen.more]
+        if more and not (yes or dry_run):
+            if json or sys.stdin is None or not sys.stdin.isatty():
+                raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
+            console.print(Text(f"{summary} will be run anew"))
+            if not typer.confirm("Go on?"):
+                return
+        ids = chosen.ids
+        commands = relaunch_commands(store, ids, db)
+        put_back = 0 if dry_run else store.rerun(ids, by=user_name(), why=why)
+        lines = render_reruns(chosen, commands, dry_run=dry_run)
+    if json:
+        print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
+        return
+    for line in lines:
         console.print(line, soft_wrap=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 from lcma.db import Store
 from lcma.db.migrate import current_version
-from lcma.db.views import views
 from lcma.harness.report.board import (
     board_as_json,
     board_as_latex,
@@ -17,7 +16,8 @@ from lcma.harness.report.board import (
     board_table,
 )
 from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, ColumnValue, read_board
+from lcma.harness.results.board import Board, read_board
+from lcma.harness.results.filters import parse_filters
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
@@ -32,18 +32,12 @@ from lcma.harness.tables import (
     table_as_parquet,
     tables_as_latex,
 )
-from lcma.harness.text import format_number, printable, to_json
-from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError, suggest
+from lcma.harness.text import format_number, to_json
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
-
-NULL = "null"
-
-MANY_SPLITS = range(1, 17)
-"""Numbers of splits that any recipe may have: images of 2^17 pixels a side could have the last."""
 
 
 class ExportContent(StrEnum):
@@ -104,7 +98,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
     where = parse_filters(query.where)
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
-    require_results(store, sweep_id, where, "--where {name}=")
+    require_results(store, sweep_id, where)
     if query.statistics and not query.by:
         raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
     tables = [] if query.what is ExportContent.board else [str(query.what)]
@@ -182,70 +176,6 @@ def _write(table: Table, form: ExportFormat) -> bytes:
     if form is ExportFormat.md:
         return table_as_markdown(replace(table, title="")).encode()
     return table_as_csv(table).encode()
-
-
-# Filters: KEY=VALUE of columns, bound as parameters and never as SQL
-
-
-def parse_filters(assignments: Sequence[str], view: str = "trial_results") -> dict[str, Any]:
-    """Return `["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
-
-    Values have the type of their column, `null` is null, and a column that is named several times
-    may have any of the values. A factorization goes by its synonyms too, but for `conventional`.
-    Raises UserError for an unknown column, or a value it cannot have.
-    """
-    columns = views.tables[view].c
-    found: dict[str, tuple[ColumnValue, ...]] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        name = name.strip()
-        if not equals:
-            raise UserError(
-                f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
-            )
-        if name not in columns:
-            hint = suggest(name, columns.keys(), f"`lcma sql --schema {view}` describes")
-            if name == "sweep":
-                hint = "a sweep is chosen by --sweep NAME, where the command has that option"
-            raise UserError(f"--where {printable(name)!r}: no such column of {view}: {hint}")
-        kind = columns[name].type.python_type
-        value = _value(name, text, kind)
-        values = _name_as_stored(value) if name == "factorization" and value else (value,)
-        found[name] = (*found.get(name, ()), *values)
-    return dict(found)
-
-
-def _name_as_stored(text: ColumnValue) -> tuple[str, ...]:
-    """Return the name as given, for errors, and those under which its results may be stored."""
-    given = str(text)
-    try:
-        name = factorizations.normalize(given)
-    except UserError:  # a rule of a plug-in that is not here
-        return (given,)
-    if name == "conventional":
-        own = ", ".join(f"{rule} of {flow}" for flow, rule in catalog.flows().items())
-        raise UserError(
-            f"--where factorization={name}: that is stored by the name of each flow's own rule: "
-            f"give it, such as {own}"
-        )
-    alike = {
-        "checkerboard": ("checkerboard-even",),
-        "low": tuple("L" * splits for splits in MANY_SPLITS),
-        "high": tuple("H" * splits for splits in MANY_SPLITS),
-    }
-    return tuple(dict.fromkeys((given, *alike.get(name, (name,)))))
-
-
-def _value(name: str, text: str, kind: type) -> ColumnValue:
-    if text == NULL:
-        return None
-    if kind is str:
-        return text
-    try:
-        return int(text) if kind is int else float(text)
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise UserError(f"--where {name}={printable(text)}: {name} is {wanted}") from None
 
 
 def split_list(texts: Sequence[str]) -> tuple[str, ...]:

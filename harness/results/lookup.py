@@ -206,13 +206,23 @@ LISTED = 20
 """Most values that an error names."""
 
 
+OPTIONS = ("flow", "dataset", "factorization", "seed")
+"""Columns of results that have an option of their own; all have `--where`."""
+
+
+def name_option(name: str) -> str:
+    """Return how a user chooses rows by a column, up to the value."""
+    return f"--{name} " if name in OPTIONS else f"--where {name}="
+
+
 def require_results(
-    store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str = "--{name} "
+    store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str | None = None
 ) -> None:
     """Raise UserError where there are results, but none with these values.
 
     The error is about the first column of which no result has any of the values, with those there
-    are, or says that none meets all columns at once. ``option`` is how a user gives a column.
+    are, or says that none meets all columns at once. ``option`` is how a user gives a column, by
+    default as `name_option` says.
     """
     if not wanted or store.has_results(sweep_id=sweep_id, **wanted):
         return
@@ -224,7 +234,8 @@ def require_results(
             return
         if not set(values) & set(known):
             value = values[0]
-            option_text = option.format(name=name) + printable("null" if value is None else value)
+            given = name_option(name) if option is None else option.format(name=name)
+            option_text = given + printable("null" if value is None else value)
             hint = f"there are {_listed(known)}"
             if isinstance(value, str):  # of numbers none is meant by another
                 near = suggest(value, [str(one) for one in known])

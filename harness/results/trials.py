@@ -84,7 +84,7 @@ def choose_trials_with_results(
         rows = store.results(trial_id=[one.subject for one in found])
     else:
         sweep_id = None if where and sweep is None else find_sweep(store, sweep).id
-        require_results(store, sweep_id, where, "--where {name}=")
+        require_results(store, sweep_id, where)
         rows = store.results(sweep_id=sweep_id, **where)
         found = store.trained_trials(sorted(set(rows.trial_id)))
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))

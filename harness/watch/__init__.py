@@ -1,1 +1,1 @@
-"""Show people how jobs are: status, reasons and logs; stop launches and retry jobs."""
+"""Show people how jobs are: status, reasons and logs; stop launches and run jobs again."""

@@ -110,7 +110,7 @@ def describe_hosts_aside(hosts: Sequence[HostAside]) -> list[str]:
     return [
         printable(
             f"host {one.host} gets no trials until {format_time(one.until)}: {one.why} "
-            f"(lcma retry --host {shlex.quote(one.host)} takes it back)"
+            f"(lcma rerun --host {shlex.quote(one.host)} takes it back)"
         )
         for one in sorted(last.values(), key=lambda one: one.host)
     ]

@@ -1,17 +1,19 @@
-"""Reruns: which jobs that are done to run anew, and what depends on them."""
+"""Reruns: which jobs to run anew that are done, failed or diverged, and what depends on them."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.text import Text
 
-from lcma.db import JobFacts, Store
+from lcma.db import FAILURES, JobFacts, Store
+from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
+from lcma.harness.terminal import user_name
 from lcma.harness.text import format_count, printable, short_id
 from lcma.harness.watch.commands import render_commands
-from lcma.sweeps.errors import UserError
+from lcma.harness.watch.jobs import name_failed_job
+from lcma.sweeps.errors import UserError, suggest
 
 
 @dataclass(frozen=True)
@@ -34,25 +36,31 @@ class RerunChoice:
 
 
 def choose_reruns(
-    store: Store, starts: Sequence[str], where: Mapping[str, Any], *, with_pretraining: bool
+    store: Store,
+    starts: Sequence[str],
+    where: Filters,
+    *,
+    sweep_id: str | None,
+    with_pretraining: bool,
 ) -> RerunChoice:
-    """Return the jobs to run anew that meet all of the given conditions.
+    """Return the jobs with a result that meet all of the given conditions.
 
     Args:
         store: The database.
         starts: First characters of the ids of trials, pretrainings or jobs; any if empty.
         where: Columns of `trial_results`, each with the values that a result may have.
+        sweep_id: The sweep whose results count; any if None.
         with_pretraining: Run the pretrainings of the trials anew too.
 
     Raises:
         UserError: Nothing is given, an id is unknown, or no result has these values.
     """
-    if not (starts or where):
-        raise UserError("nothing says what to run anew: give ids of trials, or --where KEY=VALUE")
+    if not (starts or where or sweep_id):
+        raise UserError("nothing says what to run anew: give ids of trials, or --sweep NAME")
     found = {job.job_id: job for start in starts for job in find_jobs(store, start)}
-    if where:
-        require_results(store, None, where, "--where {name}=")
-        frame = store.results(**where)
+    if where or sweep_id:
+        require_results(store, sweep_id, where)
+        frame = store.results(sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
         jobs = found or _jobs_of_trials(store, [trial_id for trial_id, _ in keys])
         found = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
@@ -138,3 +146,102 @@ def describe_undone(chosen: RerunChoice) -> str:
     if stale and any(job.kind == "pretraining" for job in chosen.named):
         line += f"; with the former maps: lcma rerun {' '.join(stale)} when done"
     return line
+
+
+# Jobs that failed or diverged, and hosts
+
+
+def choose_lost_jobs(
+    store: Store,
+    ids: Sequence[str],
+    filters: Filters,
+    *,
+    sweep_id: str | None,
+    classes: Sequence[str],
+) -> list[JobFacts]:
+    """Return the jobs that failed or diverged and meet all of the given conditions.
+
+    Args:
+        store: The database.
+        ids: First characters of the ids of trials, pretrainings or jobs; any if empty. A trial
+            means the segments of the pretraining that its maps need too.
+        filters: Columns of `trial_results`, each with the values that a job may have.
+        sweep_id: The sweep that a job belongs to; any if None.
+        classes: Outcomes of the last attempt, of which a job has one; any if empty.
+
+    Raises:
+        UserError: A class or an id is unknown, or no such job has these values.
+    """
+    for name in classes:
+        if name not in FAILURES:
+            hint = suggest(name, FAILURES, "there are")
+            raise UserError(f"no failure class {printable(name)!r}: {hint}")
+    chosen: list[set[str]] = []
+    if sweep_id is not None:
+        chosen.append(set(store.job_ids(sweep_id)))
+    if ids:
+        chosen.append({job_id for start in ids for job_id in _with_segments(store, start)})
+    return [
+        job
+        for job in filter_jobs(store.failures(), filters, "failed jobs")
+        if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
+    ]
+
+
+def take_host_back(store: Store, name: str) -> str:
+    """Let launches give a host that is set aside trials again; return the host.
+
+    Args:
+        store: The database.
+        name: The host as `lcma status` names it, or its name or its address alone.
+
+    Raises:
+        UserError: No such host is set aside.
+    """
+    hosts = sorted({one.host for one in store.hosts_aside()})
+    found = [host for host in hosts if name in (host, *host.rstrip(")").split(" ("))]
+    if not found:
+        hint = suggest(name, hosts, "there are") if hosts else "none is"
+        raise UserError(f"no host {printable(name)!r} is set aside: {printable(hint)}")
+    if len(found) > 1:
+        shown = printable(", ".join(found))
+        raise UserError(f"{printable(name)!r} is the name of several hosts: give one of {shown}")
+    store.take_host_back(found[0], by=user_name())
+    return found[0]
+
+
+def _count_classes(jobs: Sequence[JobFacts]) -> str:
+    """Return how many jobs there are of each class, such as '3 jobs (2 oom, 1 timeout)'."""
+    by_class = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
+    counts = ", ".join(f"{number} {printable(name)}" for name, number in by_class)
+    return f"{format_count(len(jobs), 'job')} ({counts})"
+
+
+def render_lost_jobs(
+    jobs: Sequence[JobFacts], commands: Sequence[str], *, dry_run: bool
+) -> Iterator[Text]:
+    """Yield what is put back to pending, or would be in a dry run, and what to type next."""
+    if not jobs:
+        yield Text("nothing to run again: no such job has failed or diverged")
+        return
+    if dry_run:
+        for job in jobs:
+            line = f"{short_id(job.job_id)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
+            yield Text(printable(line))
+    would = "would be put back to pending" if dry_run else "put back to pending"
+    yield Text(f"{_count_classes(jobs)} {would}")
+    if not dry_run:
+        yield from render_commands(commands)
+
+
+def _with_segments(store: Store, start: str) -> set[str]:
+    found = set()
+    for job in find_jobs(store, start):
+        found.add(job.job_id)
+        if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
+            found |= {
+                segment.job_id
+                for segment in store.segments(job.pretraining_id, job.data_digest)
+                if segment.budget is not None and segment.budget <= job.budget
+            }
+    return found

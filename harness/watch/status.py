@@ -446,7 +446,8 @@ def _describe_end(status: SweepStatus, db: str | None) -> list[str]:
         return []
     if status.lost:
         lost = "1 job was" if status.lost == 1 else f"{status.lost} jobs were"
-        return [f"ended; {lost} lost: {format_command('retry', '--sweep', status.name, db=db)}"]
+        command = format_command("rerun", "--failed", "--sweep", status.name, db=db)
+        return [f"ended; {lost} lost: {command}"]
     return [f"all done: {format_command('board', db=db)}"]
 
 

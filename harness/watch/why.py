@@ -223,7 +223,7 @@ def _next_commands(
         return
     if cause.state in ("failed", "diverged"):
         yield format_command("logs", short_id(cause.job_id), db=db)
-        yield format_command("retry", short_id(cause.job_id), db=db)
+        yield format_command("rerun", "--failed", short_id(cause.job_id), db=db)
         return
     yield from relaunch_commands(store, [job.job_id], db)
 

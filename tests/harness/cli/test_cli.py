@@ -320,7 +320,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["status", "--watch"], "lcma launch demo"),
         (["logs", "x"], "lcma launch demo"),
         (["why", "x"], "lcma launch demo"),
-        (["retry"], "lcma launch demo"),
+        (["rerun", "--failed"], "lcma launch demo"),
         (["board"], "lcma launch demo"),
         (["budgets"], "lcma launch demo"),
         (["budgets", "--margin", "-1"], "--margin -1"),

@@ -48,7 +48,7 @@ def require_valid(words: list[str]) -> None:
         ["why", TRIALS[0].id],
         ["why", TRIALS[1].id],
         ["why", TRIALS[2].id],
-        ["retry"],
+        ["rerun", "--failed"],
         ["rerun", TRIALS[0].id],
         ["stop"],
         ["plan", "demo", "--data", "my data"],

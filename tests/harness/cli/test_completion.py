@@ -8,7 +8,7 @@ from lcma.harness.cli import main as cli
 @pytest.mark.parametrize(
     ("typed", "found"),
     [
-        ("re", {"rerun", "reproduce", "retry"}),
+        ("re", {"rerun", "reproduce"}),
         ("db pub", {"publish"}),
         ("launch --max-d", {"--max-device-hours"}),
         ("launch d", {"datasets", "demo"}),

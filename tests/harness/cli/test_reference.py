@@ -71,7 +71,6 @@ WRITING = {
     "launch": ["demo"],
     "measure": ["swd"],
     "rerun": [TRIALS[0].id],
-    "retry": [],
     "stop": ["demo"],
     "tune": ["tune"],
 }

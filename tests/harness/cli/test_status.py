@@ -101,13 +101,14 @@ def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -
     planned.store.finish(claim, "oom", last_step=9, cost=COST, message="no room", now=1010.0)
     code, out, err = typed("status", "-w")
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == "ended; 1 job was lost: lcma retry --sweep demo"
+    assert out.splitlines()[-1] == "ended; 1 job was lost: lcma rerun --failed --sweep demo"
     url = planned.store.url
     end = typed("status", "--sweep", "demo", "--db", url)[1].splitlines()[-1]
-    assert end.startswith("ended; 1 job was lost: lcma retry --sweep demo --db ")
+    assert end.startswith("ended; 1 job was lost: lcma rerun --failed --sweep demo --db ")
     assert shlex.split(end)[-1] in (url, planned.store.database.shown_url)
     add_newer_namesake(planned)
-    assert typed("status", "--sweep", "s")[1].splitlines()[-1].endswith("lcma retry --sweep s")
+    out = typed("status", "--sweep", "s")[1]
+    assert out.splitlines()[-1].endswith("lcma rerun --failed --sweep s")
     assert "its pretraining failed" in out
 
 

@@ -17,7 +17,7 @@ NAMES = [
     (["curves", "demos"], "demo"),
     (["maps", "--flow", "realnpv"], "realnvp"),
     (["stop", "demos"], "demo"),
-    (["retry", "--class", "oomm"], "oom"),
+    (["rerun", "--failed", "--class", "oomm"], "oom"),
     (["status", "--sweep", "demos"], "demo"),
     (["sql", "--schema", "trial_result"], "trial_results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),

@@ -88,7 +88,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert "code_error: ValueError: bad\n" in out
     assert "at step 41/100 on node1" in out
     assert "once in 1 attempt\n" in out
-    assert out.endswith(f"Next: lcma logs {segment}\n      lcma retry {segment}\n")
+    assert out.endswith(f"Next: lcma logs {segment}\n      lcma rerun --failed {segment}\n")
 
 
 @pytest.mark.slow_on("postgresql")
@@ -110,7 +110,7 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
     (found,) = json.loads(typed("why", job, "--json")[1])
     (cause,) = found["causes"]
     assert (cause["state"], cause["trial_id"]) == ("failed", TRIALS[1].id)
-    assert found["next"] == [f"lcma logs {job[:8]}", f"lcma retry {job[:8]}"]
+    assert found["next"] == [f"lcma logs {job[:8]}", f"lcma rerun --failed {job[:8]}"]
 
 
 @pytest.mark.slow_on("postgresql")

@@ -32,9 +32,9 @@ from lcma.harness.report.export import (
     ExportQuery,
     make_export,
     paper_table,
-    parse_filters,
 )
 from lcma.harness.results.board import read_board
+from lcma.harness.results.filters import parse_filters
 from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
 from lcma.harness.results.paper import compare_with_paper, published
 from lcma.harness.tables import (
@@ -153,8 +153,8 @@ def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
         (["--where", "seed=one"], "seed is a whole number"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
         (["--where", "1=1 OR flow=x"], "no such column"),
-        (["--where", "dataset=nowhere"], "with --where dataset=nowhere: there are photos16"),
-        (["--where", "seed=8", "--where", "seed=9"], "--where seed=8: there are 0, 1, 2, 3"),
+        (["--where", "dataset=nowhere"], "with --dataset nowhere: there are photos16"),
+        (["--where", "seed=8", "--where", "seed=9"], "--seed 8: there are 0, 1, 2, 3"),
         (["--where", "budget=100"], "--where budget=100: there are null"),
         (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
         (["--by", "nothing"], "--by 'nothing': no such column"),
@@ -181,7 +181,7 @@ def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):
 def test_filters_are_values_and_never_sql(filled):
     strange = "x' OR 1=1; DROP TABLE flow_trials; --"
     for form in ExportFormat:
-        with pytest.raises(UserError, match=r"no results with --where flow=x' OR 1=1; DROP"):
+        with pytest.raises(UserError, match=r"no results with --flow x' OR 1=1; DROP"):
             make_export(filled.store, ExportQuery(where=(f"flow={strange}",)), form)
     found = filled.store.view_rows("trial_results", **parse_filters([f"factorization={strange}"]))
     assert found.rows == ()

@@ -1,0 +1,148 @@
+"""Filters of rows: values of columns of `trial_results`, bound as parameters and never as SQL."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from lcma.db import JobFacts, Store
+from lcma.db.views import views
+from lcma.harness.results.lookup import name_option
+from lcma.harness.text import printable
+from lcma.sweeps import catalog, factorizations
+from lcma.sweeps.errors import UserError, suggest
+
+Value = str | int | float | None
+Filters = Mapping[str, tuple[Value, ...]]
+"""By column the values that a row may have."""
+
+NULL = "null"
+
+IDS = ("trial_id", "recipe_id", "pretraining_id", "data_digest")
+"""Columns of which the first characters of a value will do."""
+
+OF_JOBS = (
+    *("flow", "profile", "dataset", "variant", "factorization", "budget", "seed", "map_options"),
+    *IDS,
+)
+"""Columns that a job has before it has a result."""
+
+MANY_SPLITS = range(1, 17)
+"""Numbers of splits that any recipe may have: images of 2^17 pixels a side could have the last."""
+
+
+def parse_filters(
+    assignments: Sequence[str], **options: Collection[object] | None
+) -> dict[str, tuple[Value, ...]]:
+    """Return `["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
+
+    Values have the type of their column, `null` is null, and a column that is named several times
+    may have any of the values. A factorization goes by its synonyms too, but for `conventional`.
+
+    Args:
+        assignments: KEY=VALUE, as `--where` takes them.
+        options: Values of columns that have an option of their own, such as `--flow`.
+
+    Raises:
+        UserError: A column is unknown, or cannot have such a value.
+    """
+    columns = views.tables["trial_results"].c
+    pairs = [
+        (name, str(one), f"{name_option(name)}{one}")
+        for name, of in options.items()
+        for one in of or ()
+    ]
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(
+                f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
+            )
+        pairs.append((name.strip(), text, f"--where {name.strip()}={text}"))
+    found: dict[str, tuple[Value, ...]] = {}
+    for name, text, given in pairs:
+        if name not in columns:
+            hint = suggest(name, columns.keys(), "`lcma sql --schema trial_results` describes")
+            if name == "sweep":
+                hint = "a sweep is chosen by --sweep NAME, where the command has that option"
+            raise UserError(f"--where {printable(name)!r}: no such column of trial_results: {hint}")
+        value = _value(name, text, columns[name].type.python_type, given)
+        values = _name_as_stored(value, given) if name == "factorization" and value else (value,)
+        found[name] = (*found.get(name, ()), *values)
+    return found
+
+
+def _name_as_stored(text: Value, given: str) -> tuple[str, ...]:
+    """Return the name as given, for errors, and those under which its results may be stored."""
+    typed = str(text)
+    try:
+        name = factorizations.normalize(typed)
+    except UserError:  # a rule of a plug-in that is not here
+        return (typed,)
+    if name == "conventional":
+        own = ", ".join(f"{rule} of {flow}" for flow, rule in catalog.flows().items())
+        raise UserError(
+            f"{printable(given)}: that is stored by the name of each flow's own rule: give it, "
+            f"such as {own}"
+        )
+    alike = {
+        "checkerboard": ("checkerboard-even",),
+        "low": tuple("L" * splits for splits in MANY_SPLITS),
+        "high": tuple("H" * splits for splits in MANY_SPLITS),
+    }
+    return tuple(dict.fromkeys((typed, *alike.get(name, (name,)))))
+
+
+def _value(name: str, text: str, kind: type, given: str) -> Value:
+    if text == NULL:
+        return None
+    if kind is str:
+        return text
+    try:
+        return int(text) if kind is int else float(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise UserError(f"{printable(given)}: {name} is {wanted}") from None
+
+
+def complete_ids(
+    store: Store, sweep_id: str | None, filters: Filters
+) -> dict[str, tuple[Value, ...]]:
+    """Return filters in which the first characters of an id are the ids that start so."""
+
+    def complete(name: str, value: Value) -> list[Value]:
+        known = store.result_values(name, sweep_id=sweep_id) if value else []
+        return [one for one in known if str(one).startswith(str(value))] or [value]
+
+    return {
+        name: tuple(one for value in of for one in complete(name, value)) if name in IDS else of
+        for name, of in filters.items()
+    }
+
+
+def filter_jobs(jobs: Iterable[JobFacts], filters: Filters, what: str) -> list[JobFacts]:
+    """Return the jobs with these values, whether they have a result or not.
+
+    Pretrainings are of no factorization, so one filters trials alone. Raises UserError for a column
+    that only results have, and where nothing is left, with ``what`` there is none of.
+    """
+    found = list(jobs)
+    for name, values in filters.items():
+        if name not in OF_JOBS:
+            raise UserError(
+                f"--where {name}=: only results have that, and not all {what} have one: choose by "
+                f"{', '.join(OF_JOBS)}"
+            )
+        there = sorted({str(getattr(one, name)) for one in found})
+        left = [one for one in found if _has(one, name, values)]
+        if found and not left:
+            value = printable("null" if values[0] is None else values[0])
+            hint = printable(suggest(value, there, "there are"))
+            raise UserError(f"no {what} with {name_option(name)}{value}: {hint}")
+        found = left
+    return found
+
+
+def _has(job: JobFacts, name: str, values: Sequence[Value]) -> bool:
+    value = getattr(job, name)
+    if name == "factorization" and job.kind == "pretraining":
+        return True
+    starts = tuple(str(one) for one in values if one) if name in IDS else ()
+    return value in values or (value is not None and bool(starts) and value.startswith(starts))
