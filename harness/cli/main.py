@@ -40,8 +40,8 @@ GROUPS = {
         *("status", "logs", "why", "rerun", "reproduce", "stop", "clean"),
     ),
     "Look at results": (
-        *("board", "verdicts", "budgets", "curves", "maps", "samples", "interpolate"),
-        *("evaluate", "measure", "sql", "export", "serve"),
+        *("board", "verdicts", "budgets", "curves", "maps", "samples"),
+        *("measure", "sql", "export", "serve"),
     ),
     "Databases, images, this machine": ("db", "data", "doctor", "selftest"),
 }

@@ -5,21 +5,53 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Json, OwnDb, Runs, Sweep, Trial, Where
+from lcma.harness.cli.options import (
+    Data,
+    Datasets,
+    Factorizations,
+    Flows,
+    Json,
+    OwnDb,
+    Runs,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
+)
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
+
+if TYPE_CHECKING:
+    from lcma.harness.run.reevaluation import Reevaluated
 
 
 def measure(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="swd, kid, fid, or a plug-in's measure")
-    ],
-    trial: Trial = None,
-    where: Where = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="swd, kid, fid, a plug-in's measure, or bits_per_dim (the default with --protocol "
+            "or --draws)",
+        ),
+    ] = None,
+    protocol: Annotated[
+        Literal["published", "plain"] | None,
+        typer.Option(help="Of bits_per_dim: that of the flow's paper, or the ranked one (plain)"),
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="Of bits_per_dim: draws of the bound beside plain"),
+    ] = None,
     sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -61,19 +93,14 @@ def measure(
 ) -> None:
     """Measure kept weights, without training. What is there already stays.
 
-    Without a trial, measure every trial of the sweep (launched last), or every one
-    that --where chooses.
+    Measure every trial with a result that the options choose, or all of the
+    sweep launched last: lcma measure swd kid, lcma measure --protocol published.
     """
     from contextlib import AbstractContextManager, nullcontext
-    from functools import partial
-
-    from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.evaluations import describe_samples, evaluation_as_dict
-    from lcma.harness.results.board import list_sample_notes
-    from lcma.harness.results.filters import parse_filters
+    from lcma.harness.report.evaluations import evaluation_as_dict
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.run.measuring import (
         find_measurable,
@@ -82,77 +109,122 @@ def measure(
         measure_on_cluster,
         measure_trials,
     )
-    from lcma.harness.terminal import Console, print_error, reporting_progress
-    from lcma.harness.text import printable, to_json
-    from lcma.sweeps import known_sets
-    from lcma.sweeps.measures import find_measure
+    from lcma.harness.terminal import print_error, reporting_progress
+    from lcma.harness.text import to_json
 
     if ray is None and (gpus is not None or any_code):
         raise UserError("--gpus and --any-code are of tasks on a cluster: give --ray ADDRESS too")
-    filters = parse_filters(where or ())
-    asked = {
+    of_samples = {
         "samples": samples,
         "temperature": temperature,
         "extractor": extractor,
         "weights_file": weights and weights.absolute(),
         "sha256": sha256,
     }
-    measurement = make_measurement(name, **asked)
+    of_likelihood = {"protocol": protocol or "plain", "draws": draws}
+    wanted = _choose_measures(names or [], protocol, draws, of_samples)
+    options = {name: of_likelihood if name == BITS_PER_DIM else of_samples for name in wanted}
+    measurements = {name: make_measurement(name, **options[name]) for name in wanted}
     place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
     store.require_same_measures()
-    chosen = choose_trials_with_results(store, trial, sweep, filters)
-    able, reasons = find_measurable(store, place, chosen, measurement)
-    for reason in reasons:
-        print_error(reason)
+    sweep_id, filters = choose_rows(
+        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
+    )
+    chosen = choose_trials_with_results(store, None, sweep_id, filters)
+    able, lacking = {}, False
+    for name, measurement in measurements.items():
+        able[name], reasons = find_measurable(store, place, chosen, measurement)
+        for reason in reasons:
+            print_error(reason)
+        lacking = lacking or bool(reasons)
+    found: dict[str, list[Reevaluated]] = {}
     with reporting_progress() as report:
-        progress = partial(report, f"measuring {name}, trials")
 
         def stage(what: str) -> AbstractContextManager[None]:
             report(what, 0, None)
             return nullcontext()
 
-        if ray is None:
-            found, failures = measure_trials(store, place, able, measurement, progress)
-        else:
-            with _ending_early():
-                found, failures = measure_on_cluster(
-                    store,
-                    place,
-                    able,
-                    name,
-                    asked,
-                    ray=ray,
-                    gpus=gpus,
-                    any_code=any_code,
-                    stage=stage,
-                    progress=progress,
+        for name, measurement in measurements.items():
+            if ray is None:
+                found[name], failures = measure_trials(
+                    store, place, able[name], measurement, report
                 )
-    for reason in failures:
-        print_error(reason)
+            else:
+                with _ending_early():
+                    found[name], failures = measure_on_cluster(
+                        store,
+                        place,
+                        able[name],
+                        name,
+                        options[name],
+                        ray=ray,
+                        gpus=gpus,
+                        any_code=any_code,
+                        stage=stage,
+                        report=report,
+                    )
+            for reason in failures:
+                print_error(reason)
+            lacking = lacking or bool(failures)
     if json:
-        print(to_json(list(map(evaluation_as_dict, found))))
+        print(to_json([evaluation_as_dict(one) for some in found.values() for one in some]))
     else:
-        console, notes = Console(), dict[str, list[str]]()
-        for one in found:
-            line = describe_samples(name, one.trial, one.result, new=one.new)
-            console.print(Text(line), soft_wrap=True)
-            beside = {m.name: m for m in one.result.measures if "overflow" not in m.name}
-            set_name = known_sets.set_name(one.trial.dataset, one.trial.variant)
-            notes[set_name] = list(list_sample_notes(find_measure(name), beside))
-        for set_name, lines in notes.items():
-            for line in lines:
-                console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
-        digests = {one.trial.data_digest for one in found}
-        if others := list_other_samples(store, measurement, digests):
-            counts = " and ".join(f"{count:,}" for count in others)
-            line = (
-                f"Other results on these data have {name} by {counts} samples, in tables of their "
-                f"own: --samples {others[-1]} puts these beside them."
-            )
-            console.print(line, soft_wrap=True, highlight=False)
-    if reasons or failures:
+        for name, some in found.items():
+            digests = {one.trial.data_digest for one in some}
+            _print_measured(name, some, list_other_samples(store, measurements[name], digests))
+    if lacking:
         raise typer.Exit(1)
+
+
+def _choose_measures(
+    names: list[str], protocol: str | None, draws: int | None, of_samples: dict[str, Any]
+) -> list[str]:
+    """Return the measures to take. Raises UserError for options that none of them has."""
+    if not names and protocol is None and draws is None:
+        raise UserError("nothing says what to measure: swd, kid, fid, or --protocol published")
+    wanted = list(dict.fromkeys(names or [BITS_PER_DIM]))
+    if BITS_PER_DIM not in wanted and (protocol is not None or draws is not None):
+        raise UserError(f"--protocol and --draws are of {BITS_PER_DIM}: name that too")
+    if draws is not None and protocol == "published":
+        raise UserError("--draws is a number beside plain: leave --protocol published out")
+    given = [name for name, value in of_samples.items() if value not in (None, 1.0)]
+    if given and wanted == [BITS_PER_DIM]:
+        option = given[0].removesuffix("_file")
+        raise UserError(f"--{option} is of measures of samples: name one, such as swd")
+    return wanted
+
+
+def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) -> None:
+    from rich.text import Text
+
+    from lcma.harness.report.evaluations import describe_evaluation, describe_samples
+    from lcma.harness.results.board import list_sample_notes
+    from lcma.harness.terminal import Console
+    from lcma.harness.text import printable
+    from lcma.sweeps import known_sets
+    from lcma.sweeps.measures import find_measure
+
+    console, notes = Console(), dict[str, list[str]]()
+    for one in found:
+        if name == BITS_PER_DIM:
+            console.print(Text(describe_evaluation(one)), soft_wrap=True)
+            continue
+        line = describe_samples(name, one.trial, one.result, new=one.new)
+        console.print(Text(line), soft_wrap=True)
+        beside = {m.name: m for m in one.result.measures if "overflow" not in m.name}
+        set_name = known_sets.set_name(one.trial.dataset, one.trial.variant)
+        notes[set_name] = list(list_sample_notes(find_measure(name), beside))
+    for set_name, lines in notes.items():
+        for line in lines:
+            console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
+    if others:
+        counts = " and ".join(f"{count:,}" for count in others)
+        line = (
+            f"Other results on these data have {name} by {counts} samples, in tables of their "
+            f"own: --samples {others[-1]} puts these beside them."
+        )
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 @contextmanager

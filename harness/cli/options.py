@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,6 @@ from lcma.harness.report.targets import PictureFormat
 if TYPE_CHECKING:
     from lcma.db import Store
     from lcma.db import Sweep as StoredSweep
-    from lcma.harness.results.filters import Value
 
 Db = Annotated[
     str | None,
@@ -126,7 +125,7 @@ def choose_rows(
     sweep: str | None,
     where: list[str] | None,
     **options: Collection[object] | None,
-) -> "tuple[str | None, dict[str, tuple[Value, ...]]]":
+) -> tuple[str | None, dict[str, Any]]:
     """Return what the options above choose: the id of the sweep, and values by column.
 
     The sweep is None for results of all of them. Of an id the first characters will do.

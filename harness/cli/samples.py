@@ -1,35 +1,43 @@
-"""`lcma samples`: drawing samples from trained flows."""
+"""`lcma samples`: drawing samples from trained flows, and images between two of the test part."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lcma.harness.cli.options import (
     Data,
+    Datasets,
     Db,
+    Factorizations,
+    Flows,
     Json,
     OutFolder,
     PictureInFolder,
     Runs,
+    Seeds,
     Sweep,
     Trial,
     Where,
+    choose_rows,
 )
 from lcma.harness.report.targets import FigureWidth
+from lcma.sweeps.errors import UserError
+
+if TYPE_CHECKING:
+    from lcma.harness.report.gallery import InterpolationSheet
 
 
 def samples(
     trial: Trial = None,
-    where: Where = None,
     sweep: Sweep = None,
-    db: Db = None,
-    runs: Runs = None,
-    data: Data = None,
-    out: OutFolder = None,
-    format: PictureInFolder = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
     count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
     temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
+    noise_seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
     together: Annotated[
         bool,
         typer.Option("--together", help="One figure of all factorizations beside real images"),
@@ -44,50 +52,109 @@ def samples(
     width: Annotated[
         FigureWidth | None, typer.Option(help="Width of that figure in print: page or column")
     ] = None,
+    between: Annotated[
+        tuple[int, int] | None,
+        typer.Option(
+            metavar="I J", help="Draw the way between these two test images, from 0, instead"
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="With --between: images of a row, with both ends (9)")
+    ] = None,
+    spherical: Annotated[
+        bool, typer.Option("--spherical", help="With --between: along an arc, not a straight line")
+    ] = False,
+    out: OutFolder = None,
+    format: PictureInFolder = None,
+    db: Db = None,
+    runs: Runs = None,
+    data: Data = None,
     json: Json = False,
 ) -> None:
     """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
 
-    Without a trial, draw every one that --where chooses, or each factorization
-    of the sweep (launched last) at its own first trained seed.
+    Without a trial, draw every one that the options choose, or each factorization
+    of the sweep (launched last) at its own first trained seed. With --between,
+    draw the way between two test images in the latents, a row for each.
     """
-
     from functools import partial
 
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import draw_samples_by_trial, draw_samples_together
+    from lcma.harness.report.gallery import (
+        draw_interpolations,
+        draw_samples_by_trial,
+        draw_samples_together,
+    )
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.run.weights import require_weights
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
-    from lcma.sweeps.errors import UserError
 
+    of_grids = {
+        "--count": count != 64,
+        "--temperature": temperature != 1,
+        "--noise-seed": noise_seed,
+        "--together": together,
+    }
+    of_rows = {"--steps": steps is not None, "--spherical": spherical}
+    for option in (name for name, given in of_grids.items() if given and between is not None):
+        raise UserError(f"{option} is of samples, not of the way --between images: leave it out")
+    for option in (name for name, given in of_rows.items() if given and between is None):
+        raise UserError(f"{option} is of the way between two test images: give --between I J too")
     if width is not None and not together:
         raise UserError("--width is that of the figure of all: give --together too")
     if sets and not together:
         raise UserError("--sets is of the figure of all: give --together too")
-    filters = parse_filters(where or ())
     place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
-    chosen, not_drawn = choose_drawn_trials(store, trial, sweep, filters)
+    sweep_id, filters = choose_rows(
+        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
+    )
+    chosen, not_drawn = choose_drawn_trials(store, trial, sweep_id, filters)
     if not_drawn:
         print_error(not_drawn)
     for one in chosen:  # before the first is drawn
         require_weights(store, place, one)
-    draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
-    drawn = (draw if together else draw_samples_by_trial)(
-        store, place, chosen, target, count=count, temperature=temperature, seed=seed
-    )
+    rows: list[dict[str, Any]]
+    if between is not None:
+        steps = 9 if steps is None else steps
+        sheets = draw_interpolations(
+            store, place, chosen, target, between=between, steps=steps, spherical=spherical
+        )
+        rows = [
+            trial_as_dict(s.trial)
+            | {"from": s.first, "to": s.last, "steps": steps, "spherical": spherical}
+            | {"row": str(s.row), "inverse_iterations": s.iterations, "settled": s.settled}
+            for s in sheets
+        ]
+        lines = [_describe_sheet(sheet) for sheet in sheets]
+    else:
+        draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
+        drawn = (draw if together else draw_samples_by_trial)(
+            store, place, chosen, target, count=count, temperature=temperature, seed=noise_seed
+        )
+        about = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
+        rows = [trial_as_dict(one) | about | {"grid": str(path)} for one, path in drawn]
+        lines = [f"{printable(describe_trial(one))}: {path}" for one, path in drawn]
     if json:
-        options = {"count": count, "temperature": temperature, "sample_seed": seed}
-        print(to_json([trial_as_dict(one) | options | {"grid": str(path)} for one, path in drawn]))
+        print(to_json(rows))
         return
     console = Console()
-    for one, path in drawn:
-        console.print(Text(f"{printable(describe_trial(one))}: {path}"), soft_wrap=True)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _describe_sheet(sheet: "InterpolationSheet") -> str:
+    from lcma.harness.results.trials import describe_trial
+    from lcma.harness.text import printable
+
+    line = f"{printable(describe_trial(sheet.trial))}: {sheet.row}"
+    if sheet.iterations is not None:
+        how = "at most" if sheet.settled else "stopped after"
+        line += f" (inverse: {how} {sheet.iterations} iterations)"
+    return line

@@ -412,32 +412,30 @@ def draw_interpolations(
     trials: Iterable[JobFacts],
     target: PictureTarget,
     *,
-    first: int = 0,
-    last: int | None = None,
+    between: tuple[int, int],
     steps: int = 9,
     spherical: bool = False,
 ) -> list[InterpolationSheet]:
     """Draw a row of images for each trial, from one test image to another.
 
-    ``last`` is by default the middle image of the test part. Raises UserError as
-    `weights.load_trained` does, and for images that are not there.
+    Raises UserError as `weights.load_trained` does, and for images that are not there.
     """
+    first, last = between
     sheets = []
     for one in trials:
         test = weights.load_data(place, one).part("test").images
-        end = len(test) // 2 if last is None else last
-        for option, index in (("--from", first), ("--to", end)):
+        for index in between:
             if not 0 <= index < len(test):
                 raise UserError(
-                    f"{option} {index}: {one.dataset} has {len(test)} test images, from 0 on"
+                    f"--between {index}: {one.dataset} has {len(test)} test images, from 0 on"
                 )
         flow, recipe = weights.load_trained(store, place, one)
-        found = interpolate(flow, test[first], test[end], steps, spherical=spherical)
-        options = (f"i{first}", f"j{end}", f"n{steps}", *(("spherical",) if spherical else ()))
+        found = interpolate(flow, test[first], test[last], steps, spherical=spherical)
+        options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
         path = target.path(_name_picture("interpolation", one, *options))
         title = f"From one test image to another by {describe_trial(one)}"
         row = sample_grid(found.images, path, steps, max(1, _PIXELS // recipe.model.size), title)
-        sheets.append(InterpolationSheet(one, first, end, row, found.iterations, found.settled))
+        sheets.append(InterpolationSheet(one, first, last, row, found.iterations, found.settled))
     return sheets
 
 

@@ -1,6 +1,7 @@
 """Filters of rows: values of columns of `trial_results`, bound as parameters and never as SQL."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from lcma.db import JobFacts, Store
 from lcma.db.views import views
@@ -10,8 +11,8 @@ from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
 Value = str | int | float | None
-Filters = Mapping[str, tuple[Value, ...]]
-"""By column the values that a row may have."""
+Filters = Mapping[str, Any]
+"""By column of `trial_results` a tuple of values that a row may have."""
 
 NULL = "null"
 
@@ -30,7 +31,7 @@ MANY_SPLITS = range(1, 17)
 
 def parse_filters(
     assignments: Sequence[str], **options: Collection[object] | None
-) -> dict[str, tuple[Value, ...]]:
+) -> dict[str, Any]:
     """Return `["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
 
     Values have the type of their column, `null` is null, and a column that is named several times
@@ -102,9 +103,7 @@ def _value(name: str, text: str, kind: type, given: str) -> Value:
         raise UserError(f"{printable(given)}: {name} is {wanted}") from None
 
 
-def complete_ids(
-    store: Store, sweep_id: str | None, filters: Filters
-) -> dict[str, tuple[Value, ...]]:
+def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[str, Any]:
     """Return filters in which the first characters of an id are the ids that start so."""
 
     def complete(name: str, value: Value) -> list[Value]:

@@ -1,13 +1,14 @@
 """Trained trials: which a user means, which to draw, and the parts of their likelihood."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from lcma.db import JobFacts, Store, Sweep
 from lcma.harness.results.board import factorization_label
+from lcma.harness.results.filters import Filters
 from lcma.harness.results.lookup import (
     find_sweep,
     find_trial_id,
@@ -24,26 +25,6 @@ TRIAL = (
 """What programs get of a trained trial."""
 
 
-def choose_trials(store: Store, trial: str | None, sweep: str | None) -> list[JobFacts]:
-    """Return the trial whose id starts with ``trial``, or one of each cell of a sweep.
-
-    Raises UserError for both together, and where nothing has weights.
-    """
-    if trial is not None and sweep is not None:
-        raise UserError("a trial and --sweep exclude each other: leave one out")
-    if trial is None:
-        found = find_sweep(store, sweep)
-        kept = choose_first_trials(store, found.id)
-        if not kept:
-            raise no_weights_error(store, found, newest=sweep is None)
-        return kept
-    full = find_trial_id(store, trial)
-    known = store.trained_trials([full])
-    if not known:
-        raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
-    return ([one for one in known if one.weights] or known)[:1]
-
-
 def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
     """Return the trial of each cell of a sweep at its first seed that has weights.
 
@@ -56,36 +37,24 @@ def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
     return list(found.values())
 
 
-def list_trials_with_weights(store: Store, sweep_id: str) -> list[JobFacts]:
-    """Return the trials of a sweep that have weights.
-
-    Each is on the data that it was trained on last.
-    """
-    found: dict[str, JobFacts] = {}
-    for one in _read_members(store, sweep_id):
-        if one.weights:
-            found.setdefault(one.subject, one)
-    return list(found.values())
-
-
 def choose_trials_with_results(
-    store: Store, trial: str | None, sweep: str | None, where: Mapping[str, Any]
+    store: Store, trial: str | None, sweep_id: str | None, filters: Filters
 ) -> list[JobFacts]:
     """Return the trial whose id starts with ``trial``, or all with a result that a sweep has.
 
-    ``where`` are columns of `trial_results`, each with the values that a result may have; with
+    ``filters`` are columns of `trial_results`, each with the values that a result may have; with
     them and no sweep trials of all sweeps count, else those of the one launched last. Raises
     UserError for a trial with one of the others, and where there are no such results.
     """
     if trial is not None:
-        if sweep is not None or where:
-            raise UserError("a trial excludes --sweep and --where: leave one out")
+        _require_alone(sweep_id, filters)
         found = store.trained_trials([find_trial_id(store, trial)])
         rows = store.results(trial_id=[one.subject for one in found])
     else:
-        sweep_id = None if where and sweep is None else find_sweep(store, sweep).id
-        require_results(store, sweep_id, where)
-        rows = store.results(sweep_id=sweep_id, **where)
+        if sweep_id is None and not filters:
+            sweep_id = find_sweep(store, None).id
+        require_results(store, sweep_id, filters)
+        rows = store.results(sweep_id=sweep_id, **filters)
         found = store.trained_trials(sorted(set(rows.trial_id)))
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
     chosen = [one for one in found if (one.subject, one.data_digest) in keys]
@@ -95,23 +64,39 @@ def choose_trials_with_results(
 
 
 def choose_drawn_trials(
-    store: Store, trial: str | None, sweep: str | None, where: Mapping[str, Any]
+    store: Store, trial: str | None, sweep_id: str | None, filters: Filters
 ) -> tuple[list[JobFacts], str]:
-    """Return trials to draw from: as `choose_trials`, or with ``where`` all with such a result.
+    """Return trials to draw from, and a line on those left out since they have no weights.
 
-    Of those only the ones with weights; where none has any, the first. With them a line on what is
-    left out, '' for nothing.
+    They are the trial whose id starts with ``trial``; or all with a result that the filters choose;
+    or without any filter one of each cell of a sweep, at its first seed that has weights. The line
+    is '' for nothing. Raises UserError for a trial with the others, and where a sweep has no
+    weights.
     """
-    if not where:
-        chosen = choose_trials(store, trial, sweep)
-        if trial is not None:
-            return chosen, ""
-        return chosen, _describe_left_out(store, find_sweep(store, sweep).id, chosen)
-    found = choose_trials_with_results(store, trial, sweep, where)
-    chosen = [one for one in found if one.weights] or found[:1]
-    without = len(found) - len(chosen)
-    trials = format_count(len(found), "trial")
-    return chosen, f"{without} of {trials} left no weights and are not drawn" if without > 0 else ""
+    if trial is not None:
+        _require_alone(sweep_id, filters)
+        full = find_trial_id(store, trial)
+        known = store.trained_trials([full])
+        if not known:
+            raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
+        return ([one for one in known if one.weights] or known)[:1], ""
+    if filters:
+        found = choose_trials_with_results(store, None, sweep_id, filters)
+        chosen = [one for one in found if one.weights] or found[:1]
+        without, of = len(found) - len(chosen), format_count(len(found), "trial")
+    else:
+        sweep = find_sweep(store, sweep_id)
+        chosen = choose_first_trials(store, sweep.id)
+        if not chosen:
+            raise _no_weights_error(store, sweep, newest=sweep_id is None)
+        cells = len({_cell_key(one) for one in _read_members(store, sweep.id)})
+        without, of = cells - len(chosen), format_count(cells, "cell")
+    return chosen, f"{without} of {of} left no weights and are not drawn" if without > 0 else ""
+
+
+def _require_alone(sweep_id: str | None, filters: Filters) -> None:
+    if sweep_id is not None or filters:
+        raise UserError("a trial and options that choose trials exclude each other: leave one out")
 
 
 def list_online_trials(store: Store, recipe: str | None = None, **where: Any) -> list[JobFacts]:
@@ -151,15 +136,7 @@ def _read_members(store: Store, sweep_id: str) -> list[JobFacts]:
     return store.trained_trials([member.trial_id for member in store.sweep_members(sweep_id)])
 
 
-def _describe_left_out(store: Store, sweep_id: str, chosen: Sequence[JobFacts]) -> str:
-    """Return a line on the cells of a sweep that have no weights at any seed, '' for none."""
-    cells = len({_cell_key(one) for one in _read_members(store, sweep_id)})
-    without = cells - len(chosen)
-    some = format_count(cells, "cell")
-    return f"{without} of {some} left no weights and are not drawn" if without > 0 else ""
-
-
-def no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
+def _no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
     """Return the error for a sweep none of whose trials has weights."""
     which = f"the {'last launched ' if newest else ''}sweep {printable(sweep.name)}"
     trials = store.job_counts(sweep.id).trial

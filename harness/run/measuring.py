@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from lcma.db import JobFacts, Store
 from lcma.harness.data import Prepared
 from lcma.harness.data.verified import verify_once
 from lcma.harness.place import Place
+from lcma.harness.results.trials import describe_trial
 from lcma.harness.run import weights
 from lcma.harness.run.driver import new_owner
 from lcma.harness.run.evaluation import Stopwatch, settle_device, take_plugin_measures
 from lcma.harness.run.reevaluation import (
     Reevaluated,
     choose_device,
+    find_evaluation,
     make_evaluator,
     read_attempt,
+    reevaluate,
     store_evaluation,
     was_on_gpu,
 )
@@ -31,12 +34,13 @@ from lcma.harness.run.workers import Stage, Workers
 from lcma.harness.storage.errors import UnreachableError
 from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
-from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.protocol import PLAIN, Name
 from lcma.harness.train.samples import SAMPLES, SampleProtocol, Sampling
 from lcma.models import Flow
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
+    BITS_PER_DIM,
     FID,
     KID,
     OF_INTERPOLATION,
@@ -52,8 +56,16 @@ DEFAULT_SAMPLES = {SWD: SAMPLES, KID: 2000, FID: 5000}
 """Samples that are drawn unless a person says how many. Those of `swd` are as with every trial:
 more do not tell rules apart any better, while those of `kid` do (docs/measures.md)."""
 
-ProgressFunction = Callable[[int, int], None]
-"""Called with the number of trials that have been measured, and of all."""
+ReportFunction = Callable[[str, int, int], None]
+"""Called with what is counted, and how many of how many are done."""
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Likelihood of kept weights by a protocol, with a bound of ``draws`` where they are given."""
+
+    protocol: Name
+    draws: int | None
 
 
 @dataclass(frozen=True)
@@ -98,17 +110,19 @@ class Measurement:
         return tuple(taken)
 
 
-def make_measurement(name: str, **options: Any) -> Measurement:
+def make_measurement(name: str, **options: Any) -> Measurement | Likelihood:
     """Return a measure as a person asks for it: of samples, or of a plug-in that is loaded.
 
     Args:
-        name: `swd`, `kid` or `fid`, or the name of a plug-in's measure.
-        options: Those of `_make_of_samples`; a plug-in's measure has none.
+        name: `bits_per_dim`, `swd`, `kid` or `fid`, or the name of a plug-in's measure.
+        options: Those of `Likelihood` or of `_make_of_samples`; a plug-in's measure has none.
 
     Raises:
         UserError: There is none of that name, these do not go together, or what is needed is not
             there.
     """
+    if name == BITS_PER_DIM:
+        return Likelihood(**options)
     own = {one.name: one for one in plugin_measures()}
     if name in own:
         given = [word for word, value in options.items() if value not in (None, 1.0)]
@@ -120,7 +134,7 @@ def make_measurement(name: str, **options: Any) -> Measurement:
             )
         return Measurement(own[name], SampleProtocol())
     if name not in OF_SAMPLES:
-        hint = suggest(name, (*OF_SAMPLES, *own), "choose among")
+        hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *own), "choose among")
         if name in OF_INTERPOLATION:
             hint = f"it comes with {KID}, run `lcma measure {KID}`"
         elif not own:
@@ -182,7 +196,7 @@ def _make_of_samples(
 
 
 def find_measurable(
-    store: Store, place: Place, trials: Sequence[JobFacts], measurement: Measurement
+    store: Store, place: Place, trials: Sequence[JobFacts], measurement: Measurement | Likelihood
 ) -> tuple[list[JobFacts], list[str]]:
     """Return the trials that have the measure or can be measured, and a line on each other reason.
 
@@ -198,7 +212,8 @@ def find_measurable(
                 lacking = "data"
                 prepared = weights.load_data(place, one)
                 lacking = "images"
-                measurement.require_images(prepared)
+                if isinstance(measurement, Measurement):
+                    measurement.require_images(prepared)
         except UserError as error:
             _raise_unless_of_trial(error)
             reasons[lacking, one.weights].append(str(error))
@@ -218,12 +233,14 @@ def _describe_failures(reasons: Sequence[str], trials: Sequence[JobFacts]) -> st
     return f"{len(reasons)} of {count} cannot be measured{since} {reasons[0]}"
 
 
-def list_other_samples(store: Store, measurement: Measurement, digests: set[str]) -> list[int]:
+def list_other_samples(
+    store: Store, measurement: Measurement | Likelihood, digests: set[str]
+) -> list[int]:
     """Return by which other numbers of samples results on these data have the same measure.
 
     Their tables stand apart from those of this measurement.
     """
-    if not isinstance(measurement.judge, Judge):
+    if isinstance(measurement, Likelihood) or not isinstance(measurement.judge, Judge):
         return []
     bodies, own = store.protocol_bodies(), measurement.protocol
     found = set()
@@ -239,13 +256,15 @@ def list_other_samples(store: Store, measurement: Measurement, digests: set[str]
 
 
 def _find_stored(
-    store: Store, place: Place, one: JobFacts, measurement: Measurement
+    store: Store, place: Place, one: JobFacts, measurement: Measurement | Likelihood
 ) -> db.Result | None:
     """Return a result that has the measure, None where there is more to measure.
 
     That is where one of an earlier version lacks what is measured beside it, and the weights are
     there.
     """
+    if isinstance(measurement, Likelihood):
+        return find_evaluation(store, one, measurement.protocol, measurement.draws)
     stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
     names = measurement.names
     if stored is None or stored.measure(names[0]) is None:
@@ -264,16 +283,20 @@ def measure_trial(
     store: Store,
     place: Place,
     one: JobFacts,
-    measurement: Measurement,
+    measurement: Measurement | Likelihood,
     *,
     owner: str,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Reevaluated:
-    """Take a measure of the samples of a trial's kept weights, and store it.
+    """Take a measure of a trial's kept weights, and store it.
 
     What is stored is returned as it is; what it lacks beside the measure is added. Raises UserError
     if weights or images are missing, damaged or not those of the trial, if the images cannot be
     measured so, and if another value was stored meanwhile.
     """
+    if isinstance(measurement, Likelihood):
+        name, draws = measurement.protocol, measurement.draws
+        return reevaluate(store, place, one, name, owner=owner, draws=draws, progress=progress)
     protocol = measurement.protocol
     stored = _find_stored(store, place, one, measurement)
     if stored is not None:
@@ -308,8 +331,8 @@ def measure_trials(
     store: Store,
     place: Place,
     trials: Sequence[JobFacts],
-    measurement: Measurement,
-    progress: ProgressFunction = lambda done, total: None,
+    measurement: Measurement | Likelihood,
+    report: ReportFunction = lambda what, done, total: None,
 ) -> tuple[list[Reevaluated], list[str]]:
     """Take a measure of trials in this process, one after the other, as `measure_trial`.
 
@@ -320,9 +343,14 @@ def measure_trials(
     """
     owner, found, failures = new_owner(), list[Reevaluated](), list[str]()
     for done, one in enumerate(trials):
-        progress(done, len(trials))
+        if isinstance(measurement, Measurement):
+            report(f"measuring {measurement.names[0]}, trials", done, len(trials))
+        images = f"trial {done + 1} of {len(trials)} ({describe_trial(one)}), images"
+        progress = partial(report, images)
         try:
-            found.append(measure_trial(store, place, one, measurement, owner=owner))
+            found.append(
+                measure_trial(store, place, one, measurement, owner=owner, progress=progress)
+            )
         except UserError as error:
             _raise_unless_of_trial(error)
             failures.append(str(error))
@@ -350,7 +378,7 @@ def measure_on_cluster(
     gpus: float | None = None,
     any_code: bool = False,
     stage: Stage,
-    progress: ProgressFunction = lambda done, total: None,
+    report: ReportFunction = lambda what, done, total: None,
 ) -> tuple[list[Reevaluated], list[str]]:
     """Take a measure of trials on the nodes of a Ray cluster, a task for each, as `measure_trial`.
 
@@ -367,7 +395,7 @@ def measure_on_cluster(
         gpus: GPUs of a task (0 to 1), by default one if a trial was trained on one.
         any_code: Let nodes with other code than here measure too.
         stage: Shows what is being done before the first task.
-        progress: Called when a trial has been measured.
+        report: Called when a trial has been measured.
 
     Returns:
         As `measure_trials`.
@@ -398,7 +426,7 @@ def measure_on_cluster(
             ]
             answers = workers.run_each(_measure_on_node, calls)
             for done, (job, reason) in enumerate(answers, start=1):
-                progress(done, len(left))
+                report(f"measuring {name}, trials", done, len(left))
                 if reason is not None:
                     failed[job] = reason
     able = [one for one in trials if one.job_id not in failed]

@@ -2,7 +2,7 @@
 
 import math
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,9 +62,10 @@ def reevaluate(
     UserError if weights or images are missing, damaged or not those of the trial, if the numbers
     are not finite, and if another result was stored meanwhile.
     """
-    stored = store.result(one.subject, one.data_digest, name)
-    if stored is not None and _is_whole(stored, draws):
+    stored = find_evaluation(store, one, name, draws)
+    if stored is not None:
         return Reevaluated(one, stored, new=False)
+    stored = store.result(one.subject, one.data_digest, name)
     attempt_id = read_attempt(store, one)
     device = choose_device(store, one)
     stopwatch, started = Stopwatch(device, gpus=1.0), store.now()
@@ -131,14 +132,10 @@ def store_evaluation(
     return Reevaluated(one, kept, new)
 
 
-def require_weights_and_images(
-    store: Store, place: Place, trials: Sequence[JobFacts], name: Name
-) -> None:
-    """Raise UserError, before anything is evaluated, if weights or images are missing."""
-    for one in trials:
-        if store.result(one.subject, one.data_digest, name) is None:
-            weights.require_weights(store, place, one)
-            weights.load_data(place, one)
+def find_evaluation(store: Store, one: JobFacts, name: Name, draws: int | None) -> db.Result | None:
+    """Return a stored result by a protocol that has all that is requested, None for none."""
+    stored = store.result(one.subject, one.data_digest, name)
+    return stored if stored is not None and _is_whole(stored, draws) else None
 
 
 def _is_whole(stored: db.Result, draws: int | None) -> bool:

@@ -346,7 +346,7 @@ def _make_works(
 def _compare(stored: db.Result, again: db.Result) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
     """Compare the measures that both have, and name the others.
 
-    A bound of other draws, which `lcma evaluate` may have left, is another measure.
+    A bound of other draws, which `lcma measure` may have left, is another measure.
     """
     draws = [result.measure("bound_draws") for result in (stored, again)]
     apart = {*TIMES, *(BOUND if draws[0] != draws[1] else ())}

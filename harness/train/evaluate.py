@@ -25,7 +25,7 @@ BESIDE_IMAGES = 200
 """Images of that bound and of the series' bias; it takes a twentieth of the shortest trainings."""
 
 BOUND_IMAGES = 1000
-"""Most images of a bound of `lcma evaluate`."""
+"""Most images of a bound of `lcma measure --draws`."""
 
 Seen = Callable[[int], None]
 """Called with the number of images evaluated since the last call."""

@@ -271,9 +271,7 @@ VALID: dict[str, list[str]] = {
     "why": ["TRIAL"],
     "reproduce": ["TRIAL"],
     "samples": ["TRIAL", "--count", "1", "--out", "out"],
-    "interpolate": ["TRIAL", "--steps", "2", "--out", "out"],
-    "evaluate": ["TRIAL"],
-    "measure": ["swd", "TRIAL", "--samples", "20"],
+    "measure": ["swd", "--samples", "20"],
     "curves": ["--out", "out"],
     "budgets": ["--out", "out"],
     "maps": ["--out", "out"],
@@ -423,7 +421,7 @@ def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
             ("LCMA_DB", ("status", "board", "db init", "db upgrade", "db check", "plan", "doctor")),
             (
                 "LCMA_RUNS",
-                ("samples", "clean", "doctor", "evaluate", "interpolate"),
+                ("samples", "clean", "doctor", "measure swd"),
             ),
         )
     )
@@ -607,8 +605,8 @@ def prepared(number: int, random: Random, room: Room, templates: Templates) -> C
         mangle_file(random, path)
     if random.random() < 0.1:
         (room.here / "data" / random.choice((EVIL, "x\ny"))).mkdir()
-    commands = ("data list", "data show", "data verify", "data prepare", "plan", "interpolate")
-    name = random.choice((*commands, "evaluate", "doctor"))
+    commands = ("data list", "data show", "data verify", "data prepare", "plan", "samples")
+    name = random.choice((*commands, "measure swd", "doctor"))
     more = ["photos8"] if name in ("data verify", "data show") and random.random() < 0.7 else []
     command = command_of(name, [], templates) if not more else [*name.split(), *more]
     if name == "data prepare":
@@ -768,9 +766,7 @@ def artifact(number: int, random: Random, room: Room, templates: Templates) -> C
         else:
             _change_runs(random, runs, room)
         connection.commit()
-    name = random.choice(
-        ("samples", "interpolate", "evaluate", "clean", "clean", "db check", "export")
-    )
+    name = random.choice(("samples", "measure swd", "clean", "clean", "db check", "export"))
     more = random.choice(([], ["--lost"], ["--weights"], ["--dry-run"])) if name == "clean" else []
     more = ["--format", "html", "--out", "out"] if name == "export" else more
     return Case(command_of(name, more, templates), variables, codes=codes_of(name))

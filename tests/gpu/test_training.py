@@ -268,10 +268,10 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
     taken = "select name, protocol, count(*) from measures where name in ('swd', 'bits_per_dim')"
     both = f"{taken} group by 1, 2 order by 1, 2"
     assert rows(tmp_path, both) == [["bits_per_dim", "plain", 4], ["swd", "plain", 4]]
-    lcma(tmp_path, "evaluate", "--protocol", "published")
+    lcma(tmp_path, "measure", "--protocol", "published")
     lcma(tmp_path, "measure", "swd", "--samples", "40")
     lcma(tmp_path, "samples", "--count", "4")
-    lcma(tmp_path, "interpolate", "--sweep", "few", "--steps", "3")
+    lcma(tmp_path, "samples", "--between", "0", "1", "--sweep", "few", "--steps", "3")
     found = {(name, protocol.partition("-")[0]): n for name, protocol, n in rows(tmp_path, both)}
     assert found == {
         ("bits_per_dim", "plain"): 4,

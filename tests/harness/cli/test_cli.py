@@ -67,7 +67,10 @@ def test_every_command_and_option_is_documented(name: str, options: list[str]) -
     sections = re.split(r"^## ", DOCS.read_text(), flags=re.M)
     found = [s for s in sections if s.startswith(name) and not s[len(name)].isalpha()]
     assert len(found) == 1, f"docs/cli.md needs one section `## {name}`"
-    missing = [o for o in options if not re.search(rf"{o}(?![a-z-])", found[0])]
+    text = found[0]
+    if "#which-rows" in text:  # where the options that choose rows are explained, once
+        text += DOCS.read_text().split("### Which rows")[1].split("\n## ")[0]
+    missing = [o for o in options if not re.search(rf"{o}(?![a-z-])", text)]
     assert not missing, f"docs/cli.md says nothing of {name} {missing}"
 
 
@@ -326,9 +329,13 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["budgets", "--margin", "-1"], "--margin -1"),
         (["maps"], "lcma launch demo"),
         (["samples"], "lcma launch demo"),
-        (["evaluate"], "lcma launch demo"),
-        (["evaluate", "--draws", "3"], "give --protocol plain"),
-        (["interpolate"], "lcma launch demo"),
+        (["measure", "--protocol", "published"], "lcma launch demo"),
+        (["measure"], "nothing says what to measure: swd, kid, fid, or --protocol published"),
+        (["measure", "--draws", "3", "--protocol", "published"], "leave --protocol published out"),
+        (["measure", "swd", "--draws", "3"], "--protocol and --draws are of bits_per_dim"),
+        (["measure", "--draws", "3", "--samples", "30"], "--samples is of measures of samples"),
+        (["samples", "--steps", "3"], "give --between I J too"),
+        (["samples", "--between", "0", "1", "--count", "3"], "--count is of samples, not of"),
         (["export"], "lcma launch demo"),
         (["sql", "select 1"], "lcma launch demo"),
         (["sql", "select 1", "--db", "postgresql://u@127.0.0.1:1/d"], "postgresql://u@127"),
@@ -474,7 +481,7 @@ def test_notes_of_a_board_are_asked_for(capsys, launched: Place) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *(["status"], ["board"], ["maps"], ["samples"], ["interpolate"], ["export"], ["doctor"]),
+        *(["status"], ["board"], ["maps"], ["samples"], ["export"], ["doctor"]),
         ["sql", "select 1"],
     ],
 )
@@ -482,9 +489,9 @@ def test_read_commands_speak_to_people_and_programs(
     capsys, launched: Place, in_tmp: Path, command: list[str]
 ) -> None:
     where = ["--db", launched.db]
-    if command[0] in ("samples", "interpolate", "doctor"):
+    if command[0] in ("samples", "doctor"):
         where += ["--runs", launched.runs]
-    if command[0] in ("interpolate", "doctor"):
+    if command[0] == "doctor":
         where += ["--data", launched.data]
     code, out, err = run(capsys, *command, *where)
     assert (code, err) == (0, "")
@@ -516,7 +523,7 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     copy = in_tmp / "copy.db"
     locate(launched.db).backup(copy)
     where = ["--db", copy, "--runs", launched.runs, "--data", launched.data]
-    code, out, err = run(capsys, "evaluate", *where, "--json")
+    code, out, err = run(capsys, "measure", "--protocol", "published", *where, "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
     assert {(f["protocol"], f["new"]) for f in found} == {("published", True)}
@@ -526,17 +533,15 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     by_protocol = [rows(capsys, place, query.format(p)) for p in ("plain", "published")]
     assert by_protocol[0] == by_protocol[1], "the published protocol of RealNVP is plain's"
     before = rows(capsys, place, "select * from attempts order by id")
-    code, out, err = run(capsys, "evaluate", *where)
+    code, out, err = run(capsys, "measure", "--protocol", "published", *where)
     assert (code, err) == (0, "")
     assert out.count("(there already)") == 6
-    trial = found[0]["trial_id"]
-    code, out, err = run(capsys, "evaluate", trial[:8], "--protocol", "plain", *where)
+    of_trial = ("--where", f"trial_id={found[0]['trial_id'][:8]}")
+    code, out, err = run(capsys, "measure", "bits_per_dim", *of_trial, *where)
     assert (code, err) == (0, "")
     assert "K=10 bound" in out
     assert rows(capsys, place, "select * from attempts order by id") == before
-    code, out, err = run(
-        capsys, "evaluate", trial, "--protocol", "plain", "--draws", "11", *where, "--json"
-    )
+    code, out, err = run(capsys, "measure", "--draws", "11", *of_trial, *where, "--json")
     assert [(f["measures"]["bound_draws"]["value"], f["new"]) for f in json.loads(out)] == [
         (11, True)
     ]
@@ -548,7 +553,7 @@ def test_interpolations_are_drawn_from_and_to_test_images(
 ) -> None:
     where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
     code, out, err = run(
-        capsys, "interpolate", "--from", 3, "--to", 9, "--steps", 4, "--out", "x", *where, "--json"
+        capsys, "samples", "--between", 3, 9, "--steps", 4, "--out", "x", *where, "--json"
     )
     assert (code, err) == (0, "")
     found = json.loads(out)
@@ -561,13 +566,15 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     for left, index in ((2, 3), (2 + 3 * 66, 9)):
         shown = picture[2:66:8, left : left + 64 : 8].transpose(2, 0, 1).astype(int)
         assert np.abs(shown - test[index]).max() <= 1
-    chosen = "--where", "factorization=LL", "--where", "seed=1"
-    code, out, err = run(capsys, "interpolate", *chosen, "--out", "x", *where, "--json")
+    chosen = "--factorization", "low", "--seed", "1"
+    code, out, err = run(
+        capsys, "samples", *chosen, "--between", 0, 1, "--out", "x", *where, "--json"
+    )
     assert (code, err) == (0, "")
     assert [(f["factorization"], f["seed"]) for f in json.loads(out)] == [("LL", 1)]
-    refused(run(capsys, "interpolate", "--where", "colour=red", *where), "colour")
-    refused(run(capsys, "interpolate", "--to", 9999, *where), "--to 9999: photos8 has")
-    refused(run(capsys, "interpolate", "--steps", 1, *where), "--steps 1")
+    refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
+    refused(run(capsys, "samples", "--between", 0, 9999, *where), "--between 9999: photos8 has")
+    refused(run(capsys, "samples", "--between", 0, 1, "--steps", 1, *where), "--steps 1")
 
 
 @pytest.mark.integration
@@ -605,7 +612,7 @@ def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
     assert b"No way between test images is shown of faces" in files["samples.html"]
 
 
-@pytest.mark.parametrize("command", ["samples", "interpolate", "maps", "budgets", "curves"])
+@pytest.mark.parametrize("command", ["samples", "maps", "budgets", "curves"])
 def test_help_says_whether_a_name_of_a_file_sets_the_format(capsys, in_tmp, command: str) -> None:
     out = " ".join(run(capsys, command, "--help")[1].replace("│", " ").split())
     code, _, err = run(capsys, command, "--out", "fig.pdf", "--db", "none.db")

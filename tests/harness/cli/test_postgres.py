@@ -81,15 +81,15 @@ def test_a_sweep_is_the_same_on_postgres(
 
     needs = {"": (), "runs": where[:2], "data": where}
     answers = {
-        command: lcma(command, *needs[need], "--json")
+        command: lcma(*command.split(), *needs[need], "--json")
         for command, need in (
             *(("status", ""), ("board", ""), ("maps", ""), ("export", ""), ("samples", "runs")),
-            *(("evaluate", "data"), ("doctor", "data")),
+            *(("measure bits_per_dim", "data"), ("doctor", "data")),
         )
     }
     printed += [*answers.values(), lcma("doctor", *where)]
     assert json.loads(answers["status"])["jobs"]["trial"]["done"] == 2
-    assert len(json.loads(answers["evaluate"])) == 2
+    assert len(json.loads(answers["measure bits_per_dim"])) == 2
     said = {finding["what"]: finding["said"] for finding in json.loads(answers["doctor"])}
     assert "PostgreSQL" in said["database"]
     assert "at most" in said["connections"]

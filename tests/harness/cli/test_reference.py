@@ -38,7 +38,6 @@ READING = {
     "db publish": ["again.sqlite"],
     "doctor": [],
     "export": [],
-    "interpolate": [],
     "logs": [TRIALS[0].id],
     "maps": [],
     "budgets": [],
@@ -54,7 +53,6 @@ READING = {
 """Commands that read a database, with what else they need."""
 
 LACKING = {
-    "interpolate": "weights",
     "samples": "weights",
     "reproduce": "photos16",
     "serve": "nope",
@@ -66,7 +64,6 @@ WRITING = {
     "db init": [],
     "db merge": ["other.db"],
     "db upgrade": [],
-    "evaluate": [],
     "clean": ["--dry-run"],
     "launch": ["demo"],
     "measure": ["swd"],
@@ -162,7 +159,7 @@ def test_a_command_that_writes_refuses_the_reference_in_one_line(
     code, out, err = lcma(*command.split(), *WRITING[command], "--db", "reference")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the reference database is never written" in err
-    of_weights = command in ("evaluate", "measure")
+    of_weights = command == "measure"
     assert ("has no weights" in err) == of_weights, "a merge brings none"
     assert ("lcma db merge reference" in err) != of_weights
     assert not reference.exists()

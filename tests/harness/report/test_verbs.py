@@ -27,8 +27,6 @@ VERBS = (
     "curves",
     "maps",
     "samples",
-    "interpolate",
-    "evaluate",
     "sql",
     "export",
     "status",
@@ -284,7 +282,9 @@ def test_samples(lcma, filler):
     path = filler.weights("channel", 0, sweep="s1")
     found = json.loads(lcma("samples", "--runs", "runs", "--count", "3", "--json"))
     assert [(one["factorization"], one["seed"]) for one in found] == [("channel", 0), ("rows", 0)]
-    text = lcma("samples", path.parent.name[:10], "--runs", "runs", "--out", "x", "--seed", "4")
+    text = lcma(
+        "samples", path.parent.name[:10], "--runs", "runs", "--out", "x", "--noise-seed", "4"
+    )
     (drawn,) = Path("x").iterdir()
     assert str(drawn) in text
     with Image.open(drawn) as image:
@@ -320,44 +320,23 @@ def test_samples_of_a_sweep(lcma, filler):
         lcma(*asked, "abc", "--sweep", "s1")
 
 
-def test_evaluate_and_interpolate_without_weights(lcma, filler):
-    for verb in ("evaluate", "interpolate"):
-        with pytest.raises(UserError, match="no sweep yet"):
-            lcma(verb)
-    job = filler.plan("rows", 0, sweep="s1")
-    for verb in ("evaluate", "interpolate"):
-        with pytest.raises(UserError, match="last launched sweep demo has weights yet"):
-            lcma(verb)
-    with pytest.raises(UserError, match="of the sweep demo has weights yet"):
-        lcma("evaluate", "--sweep", "s1")
-    with pytest.raises(UserError, match="is pending and left no weights"):
-        lcma("evaluate", job.trial_id)
-
-
-def test_evaluate_checks_all_weights_before_it_begins(lcma, filler):
-    filler.weights("rows", 0, sweep="s1")
-    path = filler.weights("channel", 0, sweep="s1")
-    path.unlink()
-    with pytest.raises(UserError, match=f"of trial {path.parent.name}"):
-        lcma("evaluate", "--runs", "runs")
-    assert "10" not in lcma("sql", "SELECT count(*) FROM measures WHERE protocol = 'published'")
-
-
-def test_samples_without_weights(lcma, filler):
+@pytest.mark.parametrize("what", [(), ("--between", "0", "1")], ids=["samples", "between"])
+def test_samples_without_weights(lcma, filler, what):
     with pytest.raises(UserError, match="no sweep yet"):
-        lcma("samples")
+        lcma("samples", *what)
     job = filler.plan("rows", 0, sweep="s1")
     with pytest.raises(UserError, match="last launched sweep demo has weights yet"):
-        lcma("samples")
+        lcma("samples", *what)
     with pytest.raises(UserError, match="is pending and left no weights"):
-        lcma("samples", job.trial_id)
+        lcma("samples", job.trial_id, *what)
+    with pytest.raises(UserError, match="of the sweep demo has weights yet"):
+        lcma("samples", "--sweep", "s1")
 
 
 def test_of_trials_that_have_ended_no_weights_are_promised(lcma, filler):
     filler.finish(filler.plan("rows", 0, sweep="s1"), 4.0)
-    for verb in ("samples", "evaluate"):
-        with pytest.raises(UserError, match="has weights, and all have ended: a published"):
-            lcma(verb)
+    with pytest.raises(UserError, match="has weights, and all have ended: a published"):
+        lcma("samples")
 
 
 def test_sql(lcma, filled):

@@ -404,5 +404,5 @@ def test_a_sweep_in_an_object_store_is_launched_read_and_collected(
     run("launch", *sweep, "--budget", "10", "--local", *where, "--no-pictures")
     assert {p.suffix for p in bucket.behind.rglob("*.*")} == {".pt", ".safetensors"}
     run("samples", *where[:2], *where[4:], "--count", "4")
-    assert "there already" not in run("evaluate", "--protocol", "published", *where)
+    assert "there already" not in run("measure", "--protocol", "published", *where)
     assert "freed 0 B" in run("clean", *where[:2], *where[4:])

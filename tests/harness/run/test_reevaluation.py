@@ -21,8 +21,9 @@ from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow, take_plugin_measures
+from lcma.harness.run.measuring import Likelihood, find_measurable
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.reevaluation import reevaluate, require_weights_and_images
+from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.sample_quality import measure_path, measure_swd
 from lcma.harness.run.weights import load_flow, load_trained
 from lcma.harness.run.worker import run_work
@@ -187,7 +188,7 @@ def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> 
     attempts = here.store.attempts()
     here.weights.unlink()
     place = dataclasses.replace(here.place, data=Path("/nowhere"))
-    require_weights_and_images(here.store, place, [here.one], name)
+    find_measurable(here.store, place, [here.one], Likelihood(name, None))
     again = reevaluate(here.store, place, here.one, name, owner="evaluator")
     assert again.result == first.result
     assert not again.new
@@ -294,7 +295,7 @@ def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:
     here = trained()
     here.weights.unlink()
     with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
-        require_weights_and_images(here.store, here.place, [here.one], "published")
+        find_measurable(here.store, here.place, [here.one], Likelihood("published", None))
     refused(here, "No such file.*--runs, or train .* again")
 
 
@@ -382,7 +383,7 @@ def forget(here, names: str) -> None:
 def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measured) -> None:
     plain = measured.stored("plain")
     forget(measured, "%swd%")
-    code, out, err = measured.measure("swd", measured.one.trial_id)
+    code, out, err = measured.measure("swd", f"--where=trial_id={measured.one.trial_id[:8]}")
     assert (code, err) == (0, "")
     assert "there already" not in out
     assert f"swd {plain.value('swd'):.4f}" in out
@@ -397,7 +398,7 @@ def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measure
 
 def test_a_measure_asked_for_again_is_served(measured) -> None:
     before = measured.store.attempts()
-    code, out, err = measured.measure("swd", "--where=flow=realnvp")
+    code, out, err = measured.measure("swd", "--flow=realnvp")
     assert (code, err) == (0, "")
     assert "(there already)" in out
     measured.weights.unlink()  # none are needed
@@ -442,9 +443,9 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
         (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
         (["swd", "--gpus=0.5"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
         (["swd", "--any-code"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
-        (["swd", "0000"], "no trial "),
+        (["swd", "--where=trial_id=0000"], "no results with --where trial_id=0000"),
         (["swd", "--where=colour=red"], "no such column of trial_results"),
-        (["swd", "--where=flow=glow"], "no results with --where flow=glow"),
+        (["swd", "--flow=glow"], "no results with --flow glow"),
         (["swd", "--sweep=other"], "no sweep "),
     ],
 )
