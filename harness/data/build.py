@@ -1,28 +1,32 @@
 """Prepare a data set: from a source to a finished folder, whole or not at all."""
 
 import contextlib
+import hashlib
 import importlib.metadata
-import json
 import os
 import shlex
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
+from lcma.harness.data.boxfilter import box_filter
 from lcma.harness.data.manifest import (
     FILE_NAME,
     PARTS,
-    SCHEMA_VERSION,
+    ByPart,
     Manifest,
+    PartDigest,
     content_digest,
     to_json,
 )
-from lcma.harness.data.partial import Partial, clear_partial, partial_folder
-from lcma.harness.data.prepared import Prepared, load
+from lcma.harness.data.prepared import GROUPS_DTYPE, Prepared, groups_file, images_file, load
 from lcma.harness.data.registry import PreparableSet, find_set, names, own_set
-from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions, sha256
+from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.known_sets import can_be_own
 
@@ -41,8 +45,8 @@ def prepare(
     """Prepare ``<root>/<name>`` from its source, or return it if it exists already.
 
     An existing set is verified and returned if it came from the same files by the same rules, or
-    if no source is given; it is never overwritten. The folder appears whole, by a rename. An
-    interrupted run leaves a hidden folder, with which the next one from the same files goes on.
+    if no source is given; it is never overwritten. The folder appears whole, by a rename. A run
+    that is killed leaves a hidden folder, which the next one removes.
 
     Args:
         name: Name of the set, or a new name for a person's own images.
@@ -73,8 +77,7 @@ def prepare(
     with _locked(root, name, waiting):
         if (root / name).exists():
             return _same_origin(_verified(name, root), data_set, opened)
-        folder = partial_folder(root, name, _origin(data_set, opened, options))
-        return _make(folder, data_set, opened, report, root)
+        return _make(root, data_set, opened, report)
 
 
 def _silent(label: str, done: int, total: int) -> None:
@@ -140,22 +143,6 @@ def _other_content(existing: Prepared) -> UserError:
     )
 
 
-def _origin(data_set: PreparableSet, opened: OpenedSource, options: SourceOptions) -> str:
-    """Return a digest of all that decides the bytes; only an unfinished folder of it is resumed."""
-    content = {
-        "schema": SCHEMA_VERSION,
-        "record": opened.record.model_dump(mode="json"),
-        "shape": opened.shape,
-        "dtype": opened.dtype,
-        "preprocessing": _preprocessing(data_set, opened),
-        "holdout_rule": opened.holdout_rule,
-        "n_steps": opened.n_steps,
-        "variant": data_set.variant,
-        "options": asdict(options),
-    }
-    return sha256(json.dumps(content, sort_keys=True).encode())
-
-
 @contextlib.contextmanager
 def _locked(root: Path, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
     """Hold the lock of a set below a root; folders that were created and left empty are removed."""
@@ -193,64 +180,139 @@ def _unwritable(root: Path, error: OSError) -> UserError:
 
 
 def _make(
-    folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep, root: Path
+    root: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep
 ) -> Prepared:
+    folder = root / f".{data_set.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
-        try:
-            folder.mkdir(exist_ok=True)
-            manifest = _write(folder, data_set, opened, progress)
-        except OSError as error:
-            raise _unwritable(root, error) from error
-        made = _publish(folder, Prepared(manifest, root))
-    except UserError:
-        # The same run would fail again; what is interrupted otherwise is left to be taken up.
-        clear_partial(root, data_set.name)
-        raise
-    clear_partial(root, data_set.name)
-    return made
+        for left in root.glob(f".{data_set.name}.*.partial"):  # by a run that was killed
+            shutil.rmtree(left)
+        folder.mkdir()
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    try:
+        manifest = _write(folder, data_set, opened, progress)
+        return _publish(folder, Prepared(manifest, root))
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # unless it was renamed
 
 
 def _write(
     folder: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep
 ) -> Manifest:
-    with ExitStack() as stack:
-        parts = Partial(folder, opened, data_set.box, stack)
-        begun = parts.done
-        for done, step in enumerate(opened.steps(begun), start=begun.steps + 1):
-            parts.add(step)
+    c, h, w = opened.shape
+    box = data_set.box
+    shape = (c, h // box, w // box)
+    skipped: list[str] = []
+    with contextlib.ExitStack() as stack:
+        images = {
+            part: stack.enter_context(NpyWriter(folder / images_file(part), opened.dtype, shape))
+            for part in PARTS
+        }
+        groups = {
+            part: stack.enter_context(NpyWriter(folder / groups_file(part), GROUPS_DTYPE, ()))
+            for part in (() if opened.groups is None else PARTS)
+        }
+        for done, step in enumerate(opened.steps(), start=1):
+            for chunk in step.chunks:
+                pixels = chunk.images
+                images[chunk.part].append(pixels if box == 1 else box_filter(pixels, box))
+                if chunk.groups is not None:
+                    groups[chunk.part].append(chunk.groups)
+            skipped += step.skipped
             progress(step.label, done, opened.n_steps)
-        empty = [part for part in PARTS if parts.counts[part] == 0]
+        empty = [part for part in PARTS if images[part].count == 0]
         if empty:
             raise UserError(
                 f"the source gives no images for {' and '.join(empty)} of {data_set.name}: "
                 f"give more images (held out: {opened.holdout_rule})"
             )
-        parts.finish()
-        manifest = _manifest(data_set, opened, parts)
-    _write_text(folder / FILE_NAME, to_json(manifest))
-    _sync_folder(folder)
-    return manifest
-
-
-def _manifest(data_set: PreparableSet, opened: OpenedSource, parts: Partial) -> Manifest:
-    return Manifest(
+        for writer in (*images.values(), *groups.values()):
+            writer.finish()
+    counts = ByPart[int](**{part: images[part].count for part in PARTS})
+    digests = ByPart[PartDigest](
+        **{
+            part: PartDigest(
+                images=images[part].digest, groups=groups[part].digest if groups else None
+            )
+            for part in PARTS
+        }
+    )
+    manifest = Manifest(
         name=data_set.name,
         dataset=data_set.dataset,
         variant=data_set.variant,
-        box=data_set.box,
-        shape=parts.shape,
+        box=box,
+        shape=shape,
         dtype=opened.dtype,
-        counts=parts.counts,
+        counts=counts,
         expected=opened.expected,
-        digests=parts.digests,
-        digest=content_digest(parts.shape, opened.dtype, parts.counts, parts.digests),
+        digests=digests,
+        digest=content_digest(shape, opened.dtype, counts, digests),
         groups=opened.groups,
         source=opened.record,
-        skipped=parts.skipped,
+        skipped=tuple(skipped),
         preprocessing=_preprocessing(data_set, opened),
         holdout_rule=opened.holdout_rule,
         tool_version=importlib.metadata.version("lcma"),
     )
+    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
+        file.write(to_json(manifest))
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(folder)
+    return manifest
+
+
+class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
+    """Writer of a npy file that appends along the first axis; the header is completed at the end.
+
+    Raises OSError as the file system does.
+    """
+
+    def __init__(self, path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+        """Open a little-endian file; shape: of one item."""
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._shape = shape
+        self._sha256 = hashlib.sha256()
+        self.count = 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of the content so far, without the header."""
+        return self._sha256.hexdigest()
+
+    def append(self, array: npt.NDArray[Any]) -> None:
+        """Add N items: an array N x shape."""
+        assert array.dtype == self._dtype, array.dtype
+        assert array.shape[1:] == self._shape, array.shape
+        raw = np.ascontiguousarray(array, self._dtype).reshape(-1).view(np.uint8).data
+        self._file.write(raw)
+        self._sha256.update(raw)
+        self.count += len(array)
+
+    def finish(self) -> None:
+        """Write the final header, for which numpy left room, and wait for the disk."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (self.count, *self._shape),
+            },
+        )
 
 
 def _publish(folder: Path, made: Prepared) -> Prepared:
@@ -266,13 +328,6 @@ def _publish(folder: Path, made: Prepared) -> Prepared:
             raise _other_content(winner) from error
         return winner
     return made
-
-
-def _write_text(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,6 @@ from lcma.harness.data.safe_pickle import ArrayRecord, HoldsCodeError, Malformed
 from lcma.harness.data.safe_tar import list_members, read_member
 from lcma.harness.data.source import (
     Chunk,
-    Done,
     OpenedSource,
     ReportStep,
     SourceOptions,
@@ -93,7 +92,7 @@ class Cifar10:
             preprocessing="pixels as stored",
             holdout_rule=describe_split(_HOLDOUT_EVERY),
             n_steps=len(_TRAIN) + 1,
-            steps=lambda done: _steps(place, digests, done),
+            steps=lambda: _steps(place, digests),
         )
 
 
@@ -163,9 +162,9 @@ def _locate(path: Path) -> _BatchFiles:
     return _BatchFolder(folder)
 
 
-def _steps(place: _BatchFiles, digests: dict[str, str], done: Done) -> Iterator[SourceStep]:
-    before = done.counts.train + done.counts.holdout
-    for name in (*_TRAIN, _TEST)[done.steps :]:
+def _steps(place: _BatchFiles, digests: dict[str, str]) -> Iterator[SourceStep]:
+    before = 0
+    for name in (*_TRAIN, _TEST):
         images = _batch(place, name, digests[name])
         if name == _TEST:
             yield SourceStep(name, (Chunk("test", images),))

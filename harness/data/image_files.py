@@ -17,7 +17,6 @@ from lcma.harness.data.parallel import in_order
 from lcma.harness.data.safe_zip import DAMAGE, open_zip
 from lcma.harness.data.source import (
     Chunk,
-    Done,
     ReportStep,
     SourceStep,
     changed_error,
@@ -136,7 +135,7 @@ def hash_files(
             results.append((hashlib.sha256(raw).digest(), seen))
         return results
 
-    for results in in_order(block, _blocks(0, n)):
+    for results in in_order(block, _blocks(n)):
         for digest, seen in results:
             digests += digest
             if look is not None:
@@ -169,15 +168,14 @@ class Reading:
     def n_steps(self) -> int:
         return -(-len(self.hashed.files.names) // self._per_step)
 
-    def steps(self, done: Done) -> Iterator[SourceStep]:
-        """Yield the remaining steps; see `OpenedSource.steps`."""
+    def steps(self) -> Iterator[SourceStep]:
+        """Yield all images; see `OpenedSource.steps`."""
         n, size = len(self.hashed.files.names), self._per_step
-        before = done.counts.train + done.counts.holdout
+        before = seen = 0
         images: list[npt.NDArray[Any]] = []
         indices: list[int] = []
         skipped: list[str] = []
-        seen = done.steps * size
-        for block in in_order(self._block, _blocks(seen, n)):
+        for block in in_order(self._block, _blocks(n)):
             for index, image in block:
                 if image is None:
                     # JSON holds no name that is not UTF-8.
@@ -230,5 +228,5 @@ def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
         raise unreadable_error(folder, error) from error
 
 
-def _blocks(start: int, stop: int) -> Iterator[range]:
-    return (range(at, min(at + _BLOCK, stop)) for at in range(start, stop, _BLOCK))
+def _blocks(n: int) -> Iterator[range]:
+    return (range(at, min(at + _BLOCK, n)) for at in range(0, n, _BLOCK))

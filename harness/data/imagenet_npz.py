@@ -15,7 +15,6 @@ from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
     Chunk,
-    Done,
     Hashed,
     OpenedSource,
     ReportStep,
@@ -95,7 +94,7 @@ class ImageNetNpz:
             preprocessing="pixels as stored",
             holdout_rule=describe_split(HOLDOUT_EVERY),
             n_steps=sum(batch.steps for batch in batches),
-            steps=lambda done: self._steps(batches, done),
+            steps=lambda: self._steps(batches),
         )
 
     def _locate(self, path: Path) -> None:
@@ -139,17 +138,13 @@ class ImageNetNpz:
             _check_labels(path, archive, labels, data.shape[0])
         return _Batch(Hashed.of(path), data, max(1, _STEP_BYTES // width))
 
-    def _steps(self, batches: list[_Batch], done: Done) -> Iterator[SourceStep]:
-        left = done.steps
-        before = done.counts.train + done.counts.holdout
+    def _steps(self, batches: list[_Batch]) -> Iterator[SourceStep]:
+        before = 0
         for batch in batches:
-            if left >= batch.steps:
-                left -= batch.steps
-                continue
             path = batch.hashed.path
             batch.hashed.check()
             with open_zip(path) as archive:
-                for rows in batch.data.rows(archive, batch.rows, left * batch.rows):
+                for rows in batch.data.rows(archive, batch.rows):
                     images = rows.reshape(-1, 3, self.size, self.size)
                     batch.hashed.check()
                     if path.name == _TEST:
@@ -157,7 +152,6 @@ class ImageNetNpz:
                         continue
                     yield SourceStep(path.name, split_training(images, before, HOLDOUT_EVERY))
                     before += len(images)
-            left = 0
 
 
 def _check_labels(path: Path, archive: zipfile.ZipFile, labels: NpyMember, n: int) -> None:

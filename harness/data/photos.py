@@ -117,12 +117,12 @@ class Photos:
                 f"{MAX_HOLDOUT} a photograph, evenly spaced; no pixel is shared with train"
             ),
             n_steps=len(found),
-            steps=lambda done: _steps(folder, found, done.steps),
+            steps=lambda: _steps(folder, found),
         )
 
 
-def _steps(folder: Path, digests: dict[str, str], done: int) -> Iterator[SourceStep]:
-    for name, digest in list(digests.items())[done:]:
+def _steps(folder: Path, digests: dict[str, str]) -> Iterator[SourceStep]:
+    for name, digest in digests.items():
         path = folder / name
         photograph = _decode(path, require_unchanged(path, read_bytes(path, _LIMIT), digest))
         size = photograph.shape[:2]

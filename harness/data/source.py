@@ -34,34 +34,22 @@ class Chunk:
 @dataclass(frozen=True, eq=False)
 class SourceStep:
     """A piece of the source that was read: its label for a progress display, its images, and the
-    names of those left out. A preparation can be interrupted between two steps."""
+    names of those left out."""
 
     label: str
     chunks: tuple[Chunk, ...]
     skipped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Done:
-    """Progress of a preparation: steps, and the images in them."""
-
-    steps: int
-    counts: ByPart[int]
-
-
 NO_DOWNLOAD: Final = "they cannot be fetched with --download"
-
-START: Final = Done(0, ByPart[int](train=0, holdout=0, test=0))
-"""A preparation that has not begun."""
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedSource:
     """A source whose files are found and hashed, but not decoded yet.
 
-    expected: the counts of the published set, or None. steps(done) decodes what is left after the
-    first `done.steps` of `n_steps` pieces, and raises UserError on a file that is not as the layout
-    demands or not as it was hashed. The same pieces come whatever was done before.
+    expected: the counts of the published set, or None. steps() decodes it in `n_steps` pieces, and
+    raises UserError on a file that is not as the layout demands or not as it was hashed.
     """
 
     record: SourceRecord
@@ -72,7 +60,7 @@ class OpenedSource:
     preprocessing: str
     holdout_rule: str
     n_steps: int
-    steps: Callable[[Done], Iterator[SourceStep]]
+    steps: Callable[[], Iterator[SourceStep]]
 
 
 @dataclass(frozen=True)

@@ -103,67 +103,28 @@ def test_a_foreign_folder_of_that_name_is_left_alone(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
-def test_an_interrupted_run_is_taken_up_where_it_was(
+def test_an_interrupted_run_leaves_nothing(
     tmp_path: Path, batches: Path, error: type[BaseException]
 ) -> None:
     root = tmp_path / "root"
-    seen: list[str] = []
 
     def interrupt(label: str, done: int, total: int) -> None:
-        seen.append(label)
         if done == 3:
             raise error
 
     with pytest.raises(error):
         prepare("cifar10", root, source=batches, progress=interrupt)
-    assert all(path.name.startswith(".") for path in root.iterdir())
-    again = prepare("cifar10", root, source=batches, progress=lambda label, *_: seen.append(label))
-    assert seen == [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
-    assert again.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
-    again.verify()
-    assert [path.name for path in root.iterdir()] == ["cifar10"]
+    assert not root.exists()
 
 
-def test_what_an_interrupted_run_left_is_not_mixed_with_another_source(
-    tmp_path: Path, batches: Path, make_batches: MakeBatches
-) -> None:
-    root, other = tmp_path / "root", make_batches(tmp_path / "other", seed=1)
-
-    def interrupt(label: str, done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare("cifar10", root, source=batches, progress=interrupt)
-    found = prepare("cifar10", root, source=other).manifest
-    assert found == prepare("cifar10", tmp_path / "alone", source=other).manifest
-    assert [path.name for path in root.iterdir()] == ["cifar10"]
-
-
-@pytest.mark.parametrize("damage", ["journal", "cut", "more", "gone"])
-def test_a_left_folder_in_any_state_ends_in_the_same_set(
-    tmp_path: Path, batches: Path, damage: str
-) -> None:
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path, batches: Path) -> None:
     root = tmp_path / "root"
-
-    def interrupt(label: str, done: int, total: int) -> None:
-        if done == 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        prepare("cifar10", root, source=batches, progress=interrupt)
-    (left,) = root.iterdir()
-    train = left / "train.npy"
-    if damage == "journal":
-        (left / "journal.json").write_text('{"steps": 4')
-    elif damage == "cut":
-        train.write_bytes(train.read_bytes()[:-1])
-    elif damage == "more":
-        train.write_bytes(train.read_bytes() + b"half a step")
-    else:
-        train.unlink()
-    found = prepare("cifar10", root, source=batches)
-    found.verify()
-    assert found.manifest == prepare("cifar10", tmp_path / "alone", source=batches).manifest
+    left, other = root / ".cifar10.0123.partial", root / ".cifar10-16.0123.partial"
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+        (folder / "train.npy").write_bytes(b"half a part")
+    prepare("cifar10", root, source=batches).verify()
+    assert sorted(path.name for path in root.iterdir()) == [other.name, "cifar10"]
 
 
 KILLED = """

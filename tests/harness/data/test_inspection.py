@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lcma.harness.data import PARTS, ByPart, Manifest, PartDigest, Prepared, load
+from lcma.harness.data.build import NpyWriter
 from lcma.harness.data.inspection import Duplicates, inspect_set
 from lcma.harness.data.manifest import FILE_NAME, content_digest, to_json
-from lcma.harness.data.writer import NpyWriter
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from PIL import Image
 
 from lcma.harness.data import PARTS, Prepared, prepare
 from lcma.harness.data.photos import Photos
-from lcma.harness.data.source import START
 
 SHIPPED = Path(str(files("skimage"))) / "data"
 
@@ -126,7 +125,7 @@ def test_other_files_are_recorded_not_refused(nine: Path) -> None:
     )
     opened = Photos().open(nine)
     assert opened.record.verdict == "other (8 of 9 files match)"
-    assert sum(1 for _ in opened.steps(START)) == opened.n_steps == 9
+    assert sum(1 for _ in opened.steps()) == opened.n_steps == 9
 
 
 def test_damaged_photographs_are_refused(
@@ -134,9 +133,9 @@ def test_damaged_photographs_are_refused(
 ) -> None:
     whole = (nine / "coffee.png").read_bytes()
     (nine / "coffee.png").write_bytes(whole[:5000])
-    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps(START)))
+    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps()))
     Image.new("L", (400, 300)).save(nine / "coffee.png")
-    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps(START)))
+    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
     (nine / "coffee.png").write_bytes(b"")
     assert "is empty" in refused(nine, lambda: Photos().open(nine))
     (nine / "coffee.png").unlink()
@@ -148,7 +147,7 @@ def test_files_changed_between_hashing_and_reading_are_refused(
 ) -> None:
     opened = Photos().open(nine)
     shutil.copyfile(nine / "coffee.png", nine / "chelsea.png")
-    assert "changed while" in refused(nine, lambda: list(opened.steps(START)))
+    assert "changed while" in refused(nine, lambda: list(opened.steps()))
 
 
 def test_photos_take_no_path(
