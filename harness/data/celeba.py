@@ -24,7 +24,6 @@ from lcma.harness.data.image_files import (
     list_folder,
 )
 from lcma.harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
-from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
     Hashed,
@@ -32,6 +31,7 @@ from lcma.harness.data.source import (
     ReportStep,
     SourceOptions,
     index_members,
+    open_zip,
     read_bytes,
     sha256,
 )

@@ -3,7 +3,9 @@
 They lie in a folder or in the official archive, which is read member by member.
 """
 
+import gzip
 import hashlib
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
-from lcma.harness.data.safe_pickle import ArrayRecord, HoldsCodeError, MalformedError, loads
-from lcma.harness.data.safe_tar import list_members, read_member
+from lcma.harness.data.safe_pickle import Array, HoldsCodeError, MalformedError, loads
 from lcma.harness.data.source import (
     Chunk,
     OpenedSource,
     ReportStep,
     SourceOptions,
     SourceStep,
+    changed_error,
     describe_split,
     index_members,
     read_bytes,
@@ -29,6 +31,7 @@ from lcma.harness.data.source import (
     split_training,
 )
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
 
 _FOLDER: Final = "cifar-10-batches-py"
 _TRAIN: Final = tuple(f"data_batch_{k}" for k in range(1, 6))
@@ -45,6 +48,8 @@ OFFICIAL_MD5: Final = {
 }
 # Twice the size of an official batch.
 _LIMIT: Final = 62 * 10**6
+_MOST_UNPACKED: Final = 7 * _LIMIT
+_MOST_MEMBERS: Final = 1000
 _SHAPE: Final = (3, 32, 32)
 _HOLDOUT_EVERY: Final = 10
 
@@ -125,6 +130,8 @@ class _BatchFolder:
 
 @dataclass(frozen=True)
 class _Archive:
+    """The official archive, which is streamed for every file: nothing is unpacked to a disk."""
+
     file: Path
     members: dict[str, str]
 
@@ -135,7 +142,45 @@ class _Archive:
         return self.file / name
 
     def read(self, name: str) -> bytes:
-        return read_member(self.file, self.members[name], _LIMIT)
+        for member, raw in _read_archive(self.file, self.members[name]):
+            if member == self.members[name] and raw is not None:
+                return raw
+        raise changed_error(self.file)
+
+
+class _Limited(gzip.GzipFile):
+    """Archive that is not unpacked without end: a header alone could fill the memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > _MOST_UNPACKED:
+            raise tarfile.TarError(f"it unpacks to more than {_MOST_UNPACKED} bytes")
+        return super().read(size)
+
+
+def _read_archive(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes | None]]:
+    """Yield the names of an archive's files, and the content of the one that is wanted.
+
+    Raises UserError where it is damaged or no official one.
+    """
+    try:
+        with (
+            open_regular(path) as file,
+            _Limited(fileobj=file) as content,
+            tarfile.open(fileobj=content, mode="r|") as archive,
+        ):
+            for number, member in enumerate(archive):
+                if number >= _MOST_MEMBERS:
+                    raise tarfile.TarError(f"it has more than {_MOST_MEMBERS} members")
+                if member.name == wanted and not 0 < member.size <= _LIMIT:
+                    raise tarfile.TarError(f"{wanted} has {member.size} bytes")
+                stream = archive.extractfile(member) if member.name == wanted else None
+                if member.isfile():
+                    yield member.name, stream and stream.read()
+    except Exception as error:
+        why = " ".join(str(error).split())[:100]
+        raise UserError(
+            f"{path} is cut short or no official tar.gz file ({why}): fetch the file again"
+        ) from error
 
 
 def _locate(path: Path) -> _BatchFiles:
@@ -146,8 +191,8 @@ def _locate(path: Path) -> _BatchFiles:
             raise UserError(
                 f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
             )
-        found = list_members(path, len(OFFICIAL_MD5) * _LIMIT)
-        members = index_members(path, (m for m in found if PurePosixPath(m).name in OFFICIAL_MD5))
+        names = [name for name, _ in _read_archive(path)]
+        members = index_members(path, (n for n in names if PurePosixPath(n).name in OFFICIAL_MD5))
         missing = [name for name in (*_TRAIN, _TEST) if name not in members]
         if missing:
             raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")
@@ -179,7 +224,7 @@ def _batch(place: _BatchFiles, name: str, digest: str) -> npt.NDArray[np.uint8]:
     fields = _fields(path, require_unchanged(path, place.read(name), digest))
     data, labels = fields.get("data"), fields.get("labels")
     remedy = "give the original files"
-    if not isinstance(data, ArrayRecord):
+    if not isinstance(data, Array):
         raise UserError(f"{path} has no array under 'data': {remedy}")
     if data.dtype != "u1":
         raise UserError(f"{path}: 'data' has dtype {data.dtype}, not u1 (uint8): {remedy}")

@@ -1,17 +1,17 @@
 """Downsampled ImageNet in the npz release of Chrabaszcz et al. (2017)."""
 
-import zipfile
+import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import IO, Any, ClassVar, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from lcma.harness.data.imagenet_png import HOLDOUT_EVERY
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
-from lcma.harness.data.npy_stream import NpyMember, find_array
-from lcma.harness.data.safe_zip import open_zip
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
     Chunk,
@@ -21,6 +21,7 @@ from lcma.harness.data.source import (
     SourceOptions,
     SourceStep,
     describe_split,
+    open_zip,
     split_count,
     split_training,
 )
@@ -31,20 +32,17 @@ _TRAIN: Final = tuple(f"train_data_batch_{k}.npz" for k in range(1, 11))
 _TEST: Final = "val_data.npz"
 _CLASSES: Final = 1000
 _MOST: Final = 2 * 10**6
+_REMEDY: Final = "give the original files"
 _STEP_BYTES: Final = 2**25
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """One file: its hash, its images (N, 3 S S), and how many of them make a step."""
+    """One file: its hash, its number of images, and how many of them make a step."""
 
     hashed: Hashed
-    data: NpyMember
+    count: int
     rows: int
-
-    @property
-    def steps(self) -> int:
-        return -(-self.data.shape[0] // self.rows)
 
 
 class ImageNetNpz:
@@ -69,7 +67,7 @@ class ImageNetNpz:
         for done, name in enumerate((*_TRAIN, _TEST), start=1):
             batches.append(self._batch(path / name))
             progress(f"checking {name}", done, len(_TRAIN) + 1)
-        counts = [batch.data.shape[0] for batch in batches]
+        counts = [batch.count for batch in batches]
         train, test = sum(counts[:-1]), counts[-1]
         kept, held_out = split_count(TRAIN, HOLDOUT_EVERY)
         return OpenedSource(
@@ -93,7 +91,7 @@ class ImageNetNpz:
             expected=ByPart(train=kept, holdout=held_out, test=TEST),
             preprocessing="pixels as stored",
             holdout_rule=describe_split(HOLDOUT_EVERY),
-            n_steps=sum(batch.steps for batch in batches),
+            n_steps=sum(-(-batch.count // batch.rows) for batch in batches),
             steps=lambda: self._steps(batches),
         )
 
@@ -116,36 +114,38 @@ class ImageNetNpz:
 
     def _batch(self, path: Path) -> _Batch:
         width = 3 * self.size**2
-        with open_zip(path) as archive:
-            data = find_array(archive, path, "data")
-            labels = find_array(archive, path, "labels")
-            if data.dtype != np.uint8 or len(data.shape) != 2 or not 0 < data.shape[0] <= _MOST:
+        with _open_array(path, "data") as (_, shape, dtype):
+            if dtype != np.uint8 or len(shape) != 2 or not 0 < shape[0] <= _MOST:
                 raise UserError(
-                    f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "
-                    f"(N, {width}): give the original files"
+                    f"{path}: 'data' is {dtype} of shape {shape}, not uint8 of shape "
+                    f"(N, {width}): {_REMEDY}"
                 )
-            if data.shape[1] != width:
+            if shape[1] != width:
                 other = 96 - self.size
-                right = data.shape[1] == 3 * other**2
+                command = f"lcma data prepare imagenet{other} --from {path.parent}"
                 raise UserError(
-                    f"{path}: 'data' has shape {data.shape}, not (N, {width}): "
-                    + (
-                        f"lcma data prepare imagenet{other} --from {path.parent}"
-                        if right
-                        else "give the original files"
-                    )
+                    f"{path}: 'data' has shape {shape}, not (N, {width}): "
+                    + (command if shape[1] == 3 * other**2 else _REMEDY)
                 )
-            _check_labels(path, archive, labels, data.shape[0])
-        return _Batch(Hashed.of(path), data, max(1, _STEP_BYTES // width))
+        n = shape[0]
+        with _open_array(path, "labels") as (stream, shape, dtype):
+            if dtype.kind not in "ui" or shape not in ((n,), (n, 1)):
+                raise UserError(
+                    f"{path}: 'labels' is {dtype} of shape {shape} for {n} images: {_REMEDY}"
+                )
+            (labels,) = _read_rows(path, stream, dtype, (n,), n)
+        if labels.min() < 1 or labels.max() > _CLASSES:
+            raise UserError(f"{path}: 'labels' holds other values than 1..{_CLASSES}: {_REMEDY}")
+        return _Batch(Hashed.of(path), n, max(1, _STEP_BYTES // width))
 
     def _steps(self, batches: list[_Batch]) -> Iterator[SourceStep]:
         before = 0
         for batch in batches:
             path = batch.hashed.path
             batch.hashed.check()
-            with open_zip(path) as archive:
-                for rows in batch.data.rows(archive, batch.rows):
-                    images = rows.reshape(-1, 3, self.size, self.size)
+            with _open_array(path, "data") as (stream, _, dtype):
+                shape = (batch.count, 3, self.size, self.size)
+                for images in _read_rows(path, stream, dtype, shape, batch.rows):
                     batch.hashed.check()
                     if path.name == _TEST:
                         yield SourceStep(path.name, (Chunk("test", images),))
@@ -154,14 +154,43 @@ class ImageNetNpz:
                     before += len(images)
 
 
-def _check_labels(path: Path, archive: zipfile.ZipFile, labels: NpyMember, n: int) -> None:
-    if labels.dtype.kind not in "ui" or labels.shape not in ((n,), (n, 1)):
-        raise UserError(
-            f"{path}: 'labels' is {labels.dtype} of shape {labels.shape} for {n} images: give the "
-            "original files"
-        )
-    for rows in labels.rows(archive, n):
-        if rows.min() < 1 or rows.max() > _CLASSES:
-            raise UserError(
-                f"{path}: 'labels' holds other values than 1..{_CLASSES}: give the original files"
-            )
+@contextlib.contextmanager
+def _open_array(path: Path, key: str) -> Iterator[tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]]:
+    """Open the array that `np.load` finds under a key, after its header; no room is made for it."""
+    with open_zip(path) as archive:
+        if f"{key}.npy" not in archive.namelist():
+            raise UserError(f"{path} has no array {key!r}: {_REMEDY}")
+        try:
+            stream = archive.open(f"{key}.npy")
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError("another version of the npy format")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        except Exception as error:  # a header is Python source
+            raise _damaged(path, error) from error
+        if fortran and len(shape) > 1:
+            raise UserError(f"{path}: {key!r} is stored column by column: {_REMEDY}")
+        yield stream, shape, dtype
+
+
+def _read_rows(
+    path: Path, stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], most: int
+) -> Iterator[npt.NDArray[Any]]:
+    """Yield the rows of an array, `most` at a time. Raises UserError if there are not as many."""
+    width = dtype.itemsize * math.prod(shape[1:])
+    try:
+        for start in range(0, shape[0], most):
+            count = min(most, shape[0] - start)
+            raw = stream.read(count * width)
+            if len(raw) != count * width:
+                raise EOFError("fewer bytes than its header says")
+            yield np.frombuffer(raw, dtype).reshape(count, *shape[1:])
+        # The end of a member is where its checksum is compared.
+        if stream.read(1):
+            raise ValueError("more bytes than its header says")
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    why = " ".join(str(error).split())[:120]
+    return UserError(f"{path} is damaged ({why}): fetch the file again")

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
-from lcma.harness.data.npy_stream import BAD_HEADER
 from lcma.harness.data.registry import find_set, names
 from lcma.harness.data.seals import SEALED, read_sealed
 from lcma.sweeps.errors import UserError, suggest
@@ -62,16 +61,7 @@ class Prepared:
         They are read from the file: the pages of a map that is read through once would count as
         this process's memory. Raises UserError if the file is not as the manifest says.
         """
-        images = self.part(part).images
-        rows = max(1, _PIECE // images[:1].nbytes)
-        with open_regular(self.folder / images_file(part)) as file:
-            file.seek(_start(images))
-            for start in range(0, len(images), rows):
-                shape = (min(rows, len(images) - start), *images.shape[1:])
-                raw = file.read(int(np.prod(shape)) * images.itemsize)
-                if len(raw) < int(np.prod(shape)) * images.itemsize:
-                    raise UserError(self._damaged(images_file(part), "cut short"))
-                yield np.frombuffer(raw, images.dtype).reshape(shape)
+        return self._read(images_file(part), self.part(part).images)
 
     def verify(self, progress: Read | None = None) -> None:
         """Hash every byte of every part. Raises UserError naming the first damaged file."""
@@ -85,9 +75,9 @@ class Prepared:
         done = 0
         for file_name, array, expected in files:
             sha256 = hashlib.sha256()
-            for raw in self._raw(file_name, array):
-                sha256.update(raw)
-                done += len(raw)
+            for piece in self._read(file_name, array):
+                sha256.update(piece.data)
+                done += piece.nbytes
                 if progress is not None:
                     progress(file_name, done, total)
             if sha256.hexdigest() != expected:
@@ -100,13 +90,19 @@ class Prepared:
         groups = () if self.manifest.groups is None else tuple(map(groups_file, PARTS))
         return tuple(self.folder / name for name in (*map(images_file, PARTS), *groups))
 
-    def _raw(self, name: str, array: npt.NDArray[Any]) -> Iterator[bytes]:
-        """Yield the bytes of a file after its npy header."""
+    def _read(self, name: str, array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+        """Yield the rows of a file, of which `array` is the map, about 16 MB at a time."""
+        assert isinstance(array, np.memmap)
+        rows = max(1, _PIECE // array[:1].nbytes)
         try:
             with open_regular(self.folder / name) as file:
-                file.seek(_start(array))
-                while raw := file.read(_PIECE):
-                    yield raw
+                file.seek(array.offset)
+                for start in range(0, len(array), rows):
+                    size = array[start : start + rows].nbytes
+                    raw = file.read(size)
+                    if len(raw) < size:
+                        raise UserError(self._damaged(name, "cut short"))
+                    yield np.frombuffer(raw, array.dtype).reshape(-1, *array.shape[1:])
         except OSError as error:
             raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
 
@@ -118,7 +114,7 @@ class Prepared:
                 size = path.stat().st_size
         except OSError as error:
             raise UserError(self._damaged(name, error.strerror or "unreadable")) from error
-        except BAD_HEADER as error:
+        except Exception as error:  # a header is Python source
             raise UserError(self._damaged(name, "cut short or not an npy file")) from error
         found = (array.dtype.name, array.shape)
         if found != (dtype, shape) or not array.flags.c_contiguous:
@@ -136,12 +132,6 @@ class Prepared:
             f"{self.folder / name} is damaged ({what}): remove {self.folder} and run: "
             + prepare_command(self.manifest.name, self.root)
         )
-
-
-def _start(array: npt.NDArray[Any]) -> int:
-    """Return the offset of a memory map in its file."""
-    assert isinstance(array, np.memmap)
-    return int(array.offset)
 
 
 def images_file(part: PartName) -> str:

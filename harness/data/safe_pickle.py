@@ -1,20 +1,21 @@
-"""Read pickles of plain values and numpy arrays without running anything that they name.
+"""Read pickles of plain values and uint8 arrays without calling anything that they name.
 
-A pickle is a program. Here every name in it is looked up in a short table of stand-ins, which only
-write down what they were called with: no function of numpy or of anything else is ever called with
-a pickle's arguments.
+A pickle is a program. Here the few names that arrays need stand for classes that only keep what
+they are called with, so that numpy never meets a pickle's arguments.
 """
 
 import io
-import math
 import pickle
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+
+_MOST_OPERATIONS: Final = 2**21
+"""An official batch has some 60,000; each can make an object of a hundred bytes."""
+_SHORT: Final = 256
 
 
 class HoldsCodeError(Exception):
@@ -25,171 +26,91 @@ class MalformedError(Exception):
     """Raised for bytes that are not a whole pickle of plain values and arrays."""
 
 
-@dataclass(frozen=True, eq=False)
-class ArrayRecord:
-    """An array as the pickle describes it, not yet made; dtype: numpy's code, such as u1."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    raw: bytes
-    fortran: bool
-
-    def uint8(self) -> npt.NDArray[np.uint8]:
-        """Return the array, read-only. Raises ValueError if it is no uint8 array or lacks bytes."""
-        if self.dtype != "u1" or math.prod(self.shape) != len(self.raw):
-            raise ValueError("not a whole uint8 array")
-        flat = np.frombuffer(self.raw, np.uint8)
-        return np.ascontiguousarray(flat.reshape(self.shape, order="F" if self.fortran else "C"))
-
-
 def loads(raw: bytes) -> object:
-    """Return the value of a pickle; arrays come as `ArrayRecord`, Python 2 strings as bytes.
+    """Return the value of a pickle; arrays come as `Array`, strings of Python 2 as bytes.
 
-    Raises HoldsCodeError where it names anything but arrays, MalformedError where it is no whole
-    pickle of plain values with text as keys.
+    Raises HoldsCodeError where it names anything else, MalformedError where it is damaged.
     """
     try:
-        _check_lengths(raw)
-        return _settle(_Unpickler(io.BytesIO(raw), encoding="bytes").load())
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        MemoryError,
-        RecursionError,
-    ) as error:
+        # The unpickler makes room for as many bytes as are announced: this compares them first.
+        if sum(1 for _ in pickletools.genops(raw)) > _MOST_OPERATIONS:
+            raise pickle.UnpicklingError("more operations than a batch has")
+        return _Unpickler(io.BytesIO(raw), encoding="bytes").load()
+    except HoldsCodeError:
+        raise
+    except Exception as error:
         raise MalformedError(str(error)) from error
 
 
-def _check_lengths(raw: bytes) -> None:
-    # The unpickler makes room for the bytes that are announced: eight could ask for exabytes.
-    for _ in pickletools.genops(raw):
-        pass
-
-
-class _Array:
-    """Stand-in for an array that only keeps its state."""
-
-    __slots__ = ("record",)
-
-    def __init__(self) -> None:
-        self.record: ArrayRecord | None = None
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, raw = state
-        plain = (
-            type(shape) is tuple
-            and all(type(n) is int and n >= 0 for n in shape)
-            and isinstance(dtype, _Dtype)
-            and type(raw) is bytes
-        )
-        if not plain:
-            raise pickle.UnpicklingError("not an array of numbers")
-        self.record = ArrayRecord(shape, dtype.code, raw, bool(fortran))
-
-
 class _Dtype:
-    """Stand-in for a dtype that keeps its code; the state only repeats it."""
-
-    __slots__ = ("code",)
-
-    def __init__(self, code: object) -> None:
-        text = code.decode("ascii") if isinstance(code, bytes) else code
-        if not isinstance(text, str) or len(text) > 8 or not text.isalnum():
+    def __init__(self, code: Any, *_: object) -> None:
+        self.code = code.decode("ascii") if isinstance(code, bytes) else code
+        if not isinstance(self.code, str) or len(self.code) > 8 or not self.code.isalnum():
             raise pickle.UnpicklingError("not a plain dtype")
-        self.code = text
 
     def __setstate__(self, state: Any) -> None:
         """Ignore byte order and alignment, which bytes do not have."""
 
 
-class _StandIn:
-    """Base class of what a pickle may name; it can be called, but not changed by the pickle."""
+class _Bytes:
+    """Bytes as Python 3 writes them in protocols 0 to 2: none, or text in Latin-1.
 
-    __slots__ = ()
+    Long text is encoded where it is used: a pickle could have it encoded a million times.
+    """
+
+    def __new__(cls, text: Any = "", *_: object) -> Any:
+        if not isinstance(text, str):
+            raise pickle.UnpicklingError("not Latin-1 text")
+        return text.encode("latin-1") if len(text) < _SHORT else super().__new__(cls)
+
+    def __init__(self, text: str, *_: object) -> None:
+        self.text = text
 
     def __setstate__(self, state: Any) -> None:
-        raise pickle.UnpicklingError("a name is no object to change")
+        raise pickle.UnpicklingError("bytes have no state")
 
 
-class _Reconstruct(_StandIn):
-    __slots__ = ()
+class Array:
+    """An array as the pickle describes it, not yet made; dtype: numpy's code, such as u1."""
 
-    def __call__(self, *_: object) -> _Array:
-        return _Array()
+    shape: tuple[int, ...] = ()
+    dtype: str = "u1"
+    _raw: bytes | bytearray | _Bytes = b""
+    _order: Any = "C"
 
+    def __init__(self, *arguments: Any) -> None:
+        if len(arguments) == 4:  # protocol 5; with others the content comes as a state
+            self._keep(*arguments)
 
-class _FromBuffer(_StandIn):
-    """Call with which protocol 5 writes arrays."""
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, raw = state
+        self._keep(raw, dtype, shape, "F" if fortran else "C")
 
-    __slots__ = ()
+    def _keep(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
+        sizes = type(shape) is tuple and all(type(n) is int and 0 <= n < 2**32 for n in shape[:8])
+        contiguous = isinstance(raw, bytes | bytearray | _Bytes) and order in ("C", "F")
+        if not (sizes and len(shape) < 8 and contiguous and isinstance(dtype, _Dtype)):
+            raise pickle.UnpicklingError("not an array of numbers")
+        self.shape, self.dtype, self._raw, self._order = shape, dtype.code, raw, order
 
-    def __call__(self, raw: object, dtype: object, shape: object, order: object) -> _Array:
-        if not isinstance(raw, bytes | bytearray) or order not in ("C", "F"):
-            raise pickle.UnpicklingError("not a contiguous array")
-        array = _Array()
-        array.__setstate__((1, shape, dtype, order == "F", bytes(raw)))
-        return array
-
-
-class _DtypeName(_StandIn):
-    __slots__ = ()
-
-    def __call__(self, code: object, *_: object) -> _Dtype:
-        return _Dtype(code)
-
-
-class _ArrayName(_StandIn):
-    __slots__ = ()
-
-
-class _NoBytes(_StandIn):
-    """Call without arguments with which Python 3 writes empty bytes in protocol 2."""
-
-    __slots__ = ()
-
-    def __call__(self) -> bytes:
-        return b""
+    def uint8(self) -> npt.NDArray[np.uint8]:
+        """Return the bytes in the array's shape. Raises ValueError if they are more or fewer."""
+        raw = self._raw.text.encode("latin-1") if isinstance(self._raw, _Bytes) else self._raw
+        flat = np.frombuffer(raw, np.uint8)
+        return np.ascontiguousarray(flat.reshape(self.shape, order=self._order))
 
 
-class _Encode(_StandIn):
-    """Call with which Python 3 writes bytes in protocol 2, as text to be encoded as Latin-1."""
-
-    __slots__ = ()
-
-    def __call__(self, text: object, encoding: object) -> bytes:
-        if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
-            raise pickle.UnpicklingError("not Latin-1 text")
-        return text.encode("latin-1")
-
-
-_NAMES: Final[dict[tuple[str, str], type[_StandIn]]] = {
-    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _Reconstruct,
-    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
-    ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
-    ("numpy", "ndarray"): _ArrayName,
-    ("numpy", "dtype"): _DtypeName,
-    ("_codecs", "encode"): _Encode,
-    ("__builtin__", "bytes"): _NoBytes,
-    ("builtins", "bytes"): _NoBytes,
+_NAMES: Final[dict[str, type]] = {
+    "numpy.core.multiarray._reconstruct": Array,
+    "numpy._core.multiarray._reconstruct": Array,
+    "numpy.core.numeric._frombuffer": Array,
+    "numpy._core.numeric._frombuffer": Array,
+    "numpy.ndarray": Array,
+    "numpy.dtype": _Dtype,
+    "_codecs.encode": _Bytes,
+    "__builtin__.bytes": _Bytes,
+    "builtins.bytes": _Bytes,
 }
-
-
-_UNUSED: Final = b"".join(
-    (
-        pickle.EMPTY_SET,
-        pickle.ADDITEMS,
-        pickle.FROZENSET,
-        pickle.NEXT_BUFFER,
-        pickle.READONLY_BUFFER,
-    )
-)
-"""Opcodes that plain values and arrays do not need."""
 
 
 def _check_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
@@ -204,31 +125,20 @@ def _check_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
 
 
 class _Unpickler(pickle._Unpickler):
-    # The one in C hashes whatever is a key: that of a deep tuple ends the process or takes forever.
+    # The one in C fills its memo up to any index that is named, and both hash whatever is a key or
+    # in a set: that of a deep tuple ends the process or takes forever.
     dispatch: ClassVar = {
-        **{code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _UNUSED},
+        **pickle._Unpickler.dispatch,
         pickle.SETITEM[0]: _check_keys(pickle.SETITEM, slice(-2, -1)),
         pickle.SETITEMS[0]: _check_keys(pickle.SETITEMS, slice(None, None, 2)),
         pickle.DICT[0]: _check_keys(pickle.DICT, slice(None, None, 2)),
     }
+    for opcode in pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET + pickle.NEWOBJ:
+        del dispatch[opcode]
+    del dispatch[pickle.NEWOBJ_EX[0]]
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _NAMES[module, name]()
+            return _NAMES[f"{module}.{name}"]
         except KeyError:
             raise HoldsCodeError(f"{module}.{name}") from None
-
-
-def _settle(value: object) -> object:
-    """Replace stand-ins by records, in the values of a dict or at the top."""
-    if isinstance(value, dict):
-        return {key: _settle_one(item) for key, item in value.items()}
-    return _settle_one(value)
-
-
-def _settle_one(value: object) -> object:
-    if not isinstance(value, _Array):
-        return value
-    if value.record is None:
-        raise pickle.UnpicklingError("an array without content")
-    return value.record

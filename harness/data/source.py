@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -107,6 +108,33 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if not raw:
         raise UserError(f"{path} is empty: fetch or unpack the file again")
     return raw
+
+
+_RATIO: Final = 200
+"""Bytes to one compressed byte. Images are far below; deflate can reach 1032."""
+_FREE: Final = 2**20
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open an archive, whose members are only ever streamed: nothing is unpacked to a disk.
+
+    Raises UserError where it is no zip file or cut short, or unpacks to more than images do.
+    """
+    try:
+        with open_regular(path):
+            archive = zipfile.ZipFile(path)
+    except Exception as error:
+        raise UserError(
+            f"{path} is cut short or no zip file ({error}): fetch the file again"
+        ) from error
+    for member in archive.infolist():
+        if member.file_size > max(_FREE, _RATIO * member.compress_size):
+            archive.close()
+            raise UserError(
+                f"{path}: {member.filename!r} unpacks from {member.compress_size} to "
+                f"{member.file_size} bytes, which no images do: give the original file"
+            )
+    return archive
 
 
 def index_members(path: Path, members: Iterable[str]) -> dict[str, str]:
