@@ -16,7 +16,7 @@ from lcma.harness.data.manifest import (
     SourceRecord,
 )
 from lcma.harness.data.prepared import Prepared, PreparedPart, load
-from lcma.harness.data.registry import SetInfo, know_own, names
+from lcma.harness.data.registry import PreparableSet, know_own, names
 from lcma.harness.data.source import SourceOptions
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "Manifest",
     "PartDigest",
     "PartName",
+    "PreparableSet",
     "Prepared",
     "PreparedPart",
-    "SetInfo",
     "SourceFile",
     "SourceOptions",
     "SourceRecord",

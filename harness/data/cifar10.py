@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -71,9 +71,7 @@ class Cifar10:
         place = _locate(path)
         digests: dict[str, str] = {}
         official = 0
-        for name in (*_TRAIN, _TEST, _META):
-            if name == _META and not place.has(name):
-                continue
+        for name in (*_TRAIN, _TEST, *({_META} & place.names.keys())):
             raw = place.read(name)
             digests[name] = sha256(raw)
             official += hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
@@ -101,51 +99,22 @@ class Cifar10:
         )
 
 
-class _BatchFiles(Protocol):
-    """Place of the batches."""
+@dataclass(frozen=True)
+class _Batches:
+    """The batches in a folder, or in the official archive, which is streamed for every file."""
 
-    def has(self, name: str) -> bool:
-        """Return whether there is a file of a name."""
-
-    def path(self, name: str) -> Path:
-        """Return the name of a file for people."""
+    path: Path
+    names: dict[str, str]
+    """Of files that are there, by their official names."""
 
     def read(self, name: str) -> bytes:
         """Read a whole file. Raises UserError if it is unreadable, empty or too large."""
-
-
-@dataclass(frozen=True)
-class _BatchFolder:
-    folder: Path
-
-    def has(self, name: str) -> bool:
-        return (self.folder / name).exists()
-
-    def path(self, name: str) -> Path:
-        return self.folder / name
-
-    def read(self, name: str) -> bytes:
-        return read_bytes(self.folder / name, _LIMIT)
-
-
-@dataclass(frozen=True)
-class _Archive:
-    """The official archive, which is streamed for every file: nothing is unpacked to a disk."""
-
-    file: Path
-    members: dict[str, str]
-
-    def has(self, name: str) -> bool:
-        return name in self.members
-
-    def path(self, name: str) -> Path:
-        return self.file / name
-
-    def read(self, name: str) -> bytes:
-        for member, raw in _read_archive(self.file, self.members[name]):
-            if member == self.members[name] and raw is not None:
+        if self.path.is_dir():
+            return read_bytes(self.path / name, _LIMIT)
+        for member, raw in _read_archive(self.path, self.names[name]):
+            if member == self.names[name] and raw is not None:
                 return raw
-        raise changed_error(self.file)
+        raise changed_error(self.path)
 
 
 class _Limited(gzip.GzipFile):
@@ -183,7 +152,7 @@ def _read_archive(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes | N
         ) from error
 
 
-def _locate(path: Path) -> _BatchFiles:
+def _locate(path: Path) -> _Batches:
     if not path.exists():
         raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
     if not path.is_dir():
@@ -196,18 +165,19 @@ def _locate(path: Path) -> _BatchFiles:
         missing = [name for name in (*_TRAIN, _TEST) if name not in members]
         if missing:
             raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")
-        return _Archive(path, members)
+        return _Batches(path, members)
     inner = path / _FOLDER
     folder = inner if inner.is_dir() else path
-    missing = [name for name in (*_TRAIN, _TEST) if not (folder / name).is_file()]
+    names = {name: name for name in OFFICIAL_MD5 if (folder / name).is_file()}
+    missing = [name for name in (*_TRAIN, _TEST) if name not in names]
     if missing:
         raise UserError(
             f"{folder} lacks {', '.join(missing)}: give the folder {_FOLDER} with --from PATH"
         )
-    return _BatchFolder(folder)
+    return _Batches(folder, names)
 
 
-def _steps(place: _BatchFiles, digests: dict[str, str]) -> Iterator[SourceStep]:
+def _steps(place: _Batches, digests: dict[str, str]) -> Iterator[SourceStep]:
     before = 0
     for name in (*_TRAIN, _TEST):
         images = _batch(place, name, digests[name])
@@ -218,9 +188,9 @@ def _steps(place: _BatchFiles, digests: dict[str, str]) -> Iterator[SourceStep]:
             before += len(images)
 
 
-def _batch(place: _BatchFiles, name: str, digest: str) -> npt.NDArray[np.uint8]:
+def _batch(place: _Batches, name: str, digest: str) -> npt.NDArray[np.uint8]:
     """Read the images of one batch, N x 3 x 32 x 32."""
-    path = place.path(name)
+    path = place.path / name
     fields = _fields(path, require_unchanged(path, place.read(name), digest))
     data, labels = fields.get("data"), fields.get("labels")
     remedy = "give the original files"

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -10,9 +12,9 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lcma.harness.cpus import count_cpus
 from lcma.harness.data.decoding import BadImageError
 from lcma.harness.data.manifest import PARTS, SourceFile
-from lcma.harness.data.parallel import in_order
 from lcma.harness.data.source import (
     Chunk,
     ReportStep,
@@ -25,6 +27,7 @@ from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _LARGEST: Final = 2**28
@@ -32,6 +35,7 @@ _BLOCK: Final = 32
 _STEP_BYTES: Final = 2**25
 _STEP_MOST: Final = 4096
 _DIGEST: Final = 32
+_MOST_THREADS: Final = 16
 
 
 class Files(Protocol):
@@ -134,7 +138,7 @@ def hash_files(
             results.append((hashlib.sha256(raw).digest(), seen))
         return results
 
-    for results in in_order(block, _blocks(n)):
+    for results in _work_in_order(block, _blocks(n)):
         for digest, seen in results:
             digests += digest
             if look is not None:
@@ -174,7 +178,7 @@ class Reading:
         images: list[npt.NDArray[Any]] = []
         indices: list[int] = []
         skipped: list[str] = []
-        for block in in_order(self._block, _blocks(n)):
+        for block in _work_in_order(self._block, _blocks(n)):
             for index, image in block:
                 if image is None:
                     # JSON holds no name that is not UTF-8.
@@ -229,3 +233,22 @@ def list_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
 
 def _blocks(n: int) -> Iterator[range]:
     return (range(at, min(at + _BLOCK, n)) for at in range(0, n, _BLOCK))
+
+
+def _work_in_order(work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield `work` of every item in order, by threads that are at most two items per core ahead.
+
+    An exception is raised when its item's turn comes.
+    """
+    threads = min(_MOST_THREADS, count_cpus())
+    waiting: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

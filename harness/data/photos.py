@@ -7,7 +7,6 @@ decoder.
 
 import importlib.metadata
 import importlib.util
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
@@ -15,7 +14,7 @@ from typing import ClassVar, Final
 import numpy as np
 import numpy.typing as npt
 import PIL
-from PIL import Image, UnidentifiedImageError, features
+from PIL import features
 
 from lcma.harness.data.crops import (
     MAX_HOLDOUT,
@@ -28,6 +27,7 @@ from lcma.harness.data.crops import (
     holdout_corners,
     train_corners,
 )
+from lcma.harness.data.decoding import BadImageError, decode_image
 from lcma.harness.data.manifest import ByPart, PartName, SourceFile, SourceRecord
 from lcma.harness.data.source import (
     Chunk,
@@ -147,17 +147,18 @@ def _chunk(
 
 
 def _decode(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
+    """H x W x C."""
     try:
-        with Image.open(io.BytesIO(raw)) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        pixels = decode_image(raw)
+    except BadImageError as error:
         raise UserError(f"{path} is not a readable image: install scikit-image again") from error
-    if mode != "RGB" or min(pixels.shape[:2]) < 2 * SIZE:
+    c, h, w = pixels.shape
+    if c != 3 or min(h, w) < 2 * SIZE:
         raise UserError(
-            f"{path} is {mode} of {pixels.shape[1]}x{pixels.shape[0]} where an RGB photograph of "
-            f"at least {2 * SIZE}x{2 * SIZE} is expected: install scikit-image again"
+            f"{path} has {c} channels of {w}x{h} where an RGB photograph of at least "
+            f"{2 * SIZE}x{2 * SIZE} is expected: install scikit-image again"
         )
-    return pixels
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 
 def _shipped() -> Path:

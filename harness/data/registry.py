@@ -50,44 +50,30 @@ class PreparableSet:
     own: bool = False
 
     @property
+    def needs_path(self) -> bool:
+        """True if `prepare` needs the place of its files."""
+        return self.source.needs_path
+
+    @property
+    def filtered(self) -> bool:
+        """True for a box-filtered form of another set."""
+        return self.box > 1
+
+    @property
+    def extra(self) -> str | None:
+        """Extra of the package that brings its files."""
+        return _EXTRAS.get(type(self.source))
+
+    @property
     def command(self) -> str:
         """Command that prepares it."""
-        path = " --from PATH" if self.source.needs_path else ""
+        path = " --from PATH" if self.needs_path else ""
         return f"lcma data prepare {self.name}{path}{' --size S' if self.own else ''}"
 
 
-@dataclass(frozen=True)
-class SetInfo:
-    """A line of the list of known sets.
-
-    needs_path: `prepare` needs the place of its files. own: a person's images. filtered: a
-    box-filtered form of another set.
-    """
-
-    name: str
-    description: str
-    needs_path: bool
-    command: str
-    own: bool = False
-    filtered: bool = False
-    extra: str | None = None
-
-
-def names(root: Path | None = None) -> list[SetInfo]:
+def names(root: Path | None = None) -> list[PreparableSet]:
     """Return the known sets in the order of a list, with a root also a person's own below it."""
-    sets = [*_shipped().values(), *(own_set(name) for name in (own_names(root) if root else ()))]
-    return [
-        SetInfo(
-            s.name,
-            s.description,
-            s.source.needs_path,
-            s.command,
-            s.own,
-            s.box > 1,
-            _EXTRAS.get(type(s.source)),
-        )
-        for s in sets
-    ]
+    return [*_shipped().values(), *map(own_set, own_names(root) if root else ())]
 
 
 def find_set(name: str, root: Path | None = None) -> PreparableSet:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import socket
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from lcma.harness import data
 from lcma.harness.cache import cache_folder
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.data.registry import find_set, own_set
+from lcma.harness.files import write_file
 from lcma.sweeps.errors import UserError
 
 
@@ -35,8 +35,8 @@ def verify_once(prepared: Prepared) -> bool:
             return False
         prepared.verify()
         if _state(prepared) == before:  # else what was hashed is not what lies there now
-            with contextlib.suppress(OSError):
-                _write(stamp, before)
+            with contextlib.suppress(UserError):
+                write_file(stamp, before.encode())
         return True
 
 
@@ -78,15 +78,6 @@ def _read(stamp: Path) -> str | None:
         return stamp.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return None
-
-
-def _write(stamp: Path, text: str) -> None:
-    aside = stamp.with_name(f".{stamp.name}.{uuid.uuid4().hex}.partial")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(stamp)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def open_images(name: str, root: Path, digest: str) -> data.Prepared:

@@ -135,7 +135,7 @@ def test_damaged_photographs_are_refused(
     (nine / "coffee.png").write_bytes(whole[:5000])
     assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps()))
     Image.new("L", (400, 300)).save(nine / "coffee.png")
-    assert "is L of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    assert "has 1 channels of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
     (nine / "coffee.png").write_bytes(b"")
     assert "is empty" in refused(nine, lambda: Photos().open(nine))
     (nine / "coffee.png").unlink()
