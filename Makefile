@@ -55,10 +55,10 @@ docs: .venv/installed .venv/installed-docs
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_site
 
 findings: .venv/installed
-	$(BIN)/python -m benchmarks.findings
+	$(BIN)/python docs/findings.py
 
 check-findings: .venv/installed
-	$(BIN)/python -m benchmarks.findings --check
+	$(BIN)/python docs/findings.py --check
 
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzzing

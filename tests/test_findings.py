@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import findings
+from docs import findings
 from lcma import connect, db
 from lcma.harness.cli import main as cli
 from lcma.harness.report.meanings import MEANINGS

@@ -1,7 +1,7 @@
 """Numbers, tables and pictures of the documentation, made from the reference database.
 
-    python -m benchmarks.findings            # write them (`make findings`)
-    python -m benchmarks.findings --check    # only say where they differ (`make check-findings`)
+    python docs/findings.py            # write them (`make findings`)
+    python docs/findings.py --check    # only say where they differ (`make check-findings`)
 
 A page has what is made between two comments, the first of which says what it is:
 
@@ -442,7 +442,7 @@ def find_differences(root: Path, store: Store, *, exact: bool) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the pages or check them; return the exit code."""
-    parser = argparse.ArgumentParser(prog="benchmarks.findings", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="docs/findings.py", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, name what differs")
     parser.add_argument("--db", default="reference", help="another database than the reference")
     options = parser.parse_args(arguments)
