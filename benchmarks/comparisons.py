@@ -8,7 +8,6 @@ from lcma.sweeps.catalog import recipe
 from lcma.sweeps.recipe import Recipe
 
 Kind = Literal["lcma", "stack", "normflows", "evaluation", "contributions"]
-Which = Literal["first", "second"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
-"""The results database beside MLflow's tracking store and Optuna's RDB storage, and with
-200,000 trials in 20,000 cells, on SQLite and PostgreSQL.
+"""The results database beside MLflow's tracking store and Optuna's RDB storage, on SQLite and
+PostgreSQL; a merge; and the site of 200,000 trials in 20,000 cells.
 
 One command, one run: `python -m benchmarks.database`. What each row means is in
 benchmarks/README.md.
@@ -11,16 +11,22 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.lifecycles import compare_lifecycles
+from benchmarks.many_trials import make_database
 from benchmarks.places import Site, default_folder, sites
-
-ROWS = ("lifecycle", "ingest", "maps", "queries", "plan", "merge", "export")
+from lcma import db
+from lcma.db.merging import merge
+from lcma.harness.environment import read_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +36,12 @@ class Size:
     rounds: int
     seconds: float
     processes: tuple[int, ...]
-    points: int
     trials: int
-    cells: int
     merged: int
 
 
-FULL = Size(3, 4.0, (1, 8, 32), 200_000, 200_000, 10_000, 100_000)
-QUICK = Size(1, 1.0, (1, 4), 20_000, 20_000, 1_000, 2_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    size: Size
-    folder: Path
+FULL = Size(3, 4.0, (1, 8, 32), 200_000, 100_000)
+QUICK = Size(1, 1.0, (1, 4), 20_000, 2_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=default_folder(), help="for the databases")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
     given = parser.parse_args(arguments)
-    rows = given.rows or ROWS
+    rows = given.rows or list(ROWS)
     unknown = sorted(set(rows) - set(ROWS))
     if unknown:
         parser.error(f"there is no row {unknown[0]}; rows are {', '.join(ROWS)}")
@@ -63,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if importlib.util.find_spec(package) is None:
             parser.error(f"{package} is not installed: pip install -e '.[benchmarks]'")
     size = QUICK if given.quick else FULL
-    if given.rounds:
-        size = Size(**(asdict(size) | {"rounds": given.rounds}))
+    size = replace(size, rounds=given.rounds or size.rounds)
     given.folder.mkdir(parents=True, exist_ok=True)
     engines = (given.engine,) if given.engine else ("sqlite", "postgresql")
     document: dict[str, Any] = {"conditions": conditions(given.folder)}
@@ -73,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for site in found:
             print(f"\n{site.engine}: {shown(site.settings())}", flush=True)
             document[site.engine] = {"settings": site.settings()} | {
-                row: _ROWS[row](site, Options(size, given.folder)) for row in rows
+                row: ROWS[row](site, size, given.folder) for row in rows
             }
     if given.json:
         given.json.write_text(json.dumps(document, indent=1) + "\n")
@@ -87,7 +84,7 @@ def conditions(folder: Path) -> dict[str, str]:
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in named},
-        "processor": _processor(),
+        "processor": read_environment("cpu").device,
         "cores": str(os.cpu_count()),
         "load_average": f"{os.getloadavg()[0]:.1f}",
         "fsync_ms": f"{_fsync_milliseconds(folder):.2f}",
@@ -98,64 +95,65 @@ def shown(values: dict[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def _lifecycle(site: Site, options: Options) -> Any:
-    from benchmarks.racing import lifecycles
-
-    return lifecycles(site, options.size.processes, options.size.rounds, options.size.seconds)
-
-
-def _ingest(site: Site, options: Options) -> Any:
-    from benchmarks.writing import ingest
-
-    return ingest(site, options.size.points, options.size.rounds)
+def measure_lifecycles(site: Site, size: Size, folder: Path) -> list[dict[str, Any]]:
+    """Take trials through their lives, beside the peers."""
+    return compare_lifecycles(site, size.processes, size.rounds, size.seconds)
 
 
-def _maps(site: Site, options: Options) -> Any:
-    from benchmarks.writing import maps
-
-    return maps(site, 10 * options.size.rounds)
-
-
-def _queries(site: Site, options: Options) -> Any:
-    from benchmarks.many_trials import ask
-
-    return ask(site, options.size.trials)
-
-
-def _plan(site: Site, options: Options) -> Any:
-    from benchmarks.planning import plan
-
-    return plan(site, options.folder, options.size.trials, options.size.cells)
-
-
-def _merge(site: Site, options: Options) -> Any:
-    from benchmarks.merging import merge
-
-    return merge(site, options.size.merged)
+def measure_merge(site: Site, size: Size, folder: Path) -> dict[str, Any]:
+    """Merge a SQLite database of so many trials into an empty one of this engine, and again."""
+    source = db.locate(make_database(folder, size.merged, maps=False))
+    times = {}
+    with site.fresh() as target:
+        for name in ("new", "again"):
+            began = time.perf_counter()
+            merge(source, db.locate(target))
+            times[name] = time.perf_counter() - began
+        with db.connect(target) as store:
+            came = store.job_counts().trial.done
+    print(
+        f"  merge of {size.merged} trials: {times['new']:.0f} s; again, with nothing new, "
+        f"{times['again']:.0f} s; {came} done there",
+        flush=True,
+    )
+    return {"trials": size.merged, "seconds": times, "done": came}
 
 
-def _export(site: Site, options: Options) -> Any:
-    from benchmarks.exporting import export
+# In a small process between, since a command's peak counts what its parent held when it began.
+_WATCH = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
 
-    return export(site, options.size.merged, options.size.trials)
+
+def measure_site(site: Site, size: Size, folder: Path) -> dict[str, Any] | None:
+    """Export the site of a SQLite database of so many trials, as typed, from start to end."""
+    if site.engine != "sqlite":
+        return None
+    url = make_database(folder, size.trials)
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-c", _WATCH, sys.executable, "-m", "lcma", "export"]
+        command += ["--format", "html", "--no-samples", "--out", f"{out}/site", "--db", url]
+        printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - ours
+    code, seconds, cpu, mebibytes = json.loads(printed)
+    if code:
+        raise RuntimeError(f"the site of {size.trials} trials: exit code {code}")
+    print(
+        f"  the site of {size.trials} trials: {seconds:.1f} s ({cpu:.1f} s of CPU), "
+        f"{mebibytes:.0f} MiB",
+        flush=True,
+    )
+    return {"trials": size.trials, "seconds": seconds, "cpu_seconds": cpu, "mebibytes": mebibytes}
 
 
-_ROWS: dict[str, Callable[[Site, Options], Any]] = {
-    "lifecycle": _lifecycle,
-    "ingest": _ingest,
-    "maps": _maps,
-    "queries": _queries,
-    "plan": _plan,
-    "merge": _merge,
-    "export": _export,
+ROWS: Mapping[str, Callable[[Site, Size, Path], Any]] = {
+    "lifecycle": measure_lifecycles,
+    "merge": measure_merge,
+    "site": measure_site,
 }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def _fsync_milliseconds(folder: Path) -> float:

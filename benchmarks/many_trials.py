@@ -1,4 +1,4 @@
-"""A database of many finished trials, made once and kept, and what is asked of it.
+"""A database of many finished trials, made once and kept.
 
 Its rows are those that the store would have written, but for events and curves. A thousand trials
 have one recipe (of 4 flows and 5 data sets), with 100 cells of ten seeds: 8 words at 12 budgets and
@@ -6,26 +6,23 @@ have one recipe (of 4 flows and 5 data sets), with 100 cells of ten seeds: 8 wor
 """
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from benchmarks.places import Site
-from benchmarks.trackers import driver_url
-from benchmarks.worlds import ENVIRONMENT
+from benchmarks.trackers import ENVIRONMENT
 from lcma import db
 from lcma.db import schema
 from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
 from lcma.db.migrate import current_version
 from lcma.db.results import hash_measure, hash_protocol, hash_result
+from lcma.db.sqlite import open_writer
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 SETS = ("cifar10", "imagenet32", "imagenet64", "celeba64", "photos16")
@@ -44,90 +41,30 @@ UNMAPPED: Named = tuple((f"rule-{number}", None) for number in range(CELLS))
 STEPS = 5000
 PROTOCOL = {"name": "plain", "precision": "float32", "body": "{}"}
 PROTOCOL_ID = hash_protocol(PROTOCOL)
-OF_BITS = "measure = 'bits_per_dim'"
 RANKED = ("bits_per_dim", "holdout_bits_per_dim", "seconds_per_step")
 """The measures of every result; two that are not ranked stand beside them."""
 
 Row = dict[str, Any]
 
 
-def ask(site: Site, trials: int) -> list[dict[str, Any]]:
-    """Questions to so many trials, on an open connection, all rows fetched."""
-    url, seconds = made(site, trials)
-    print(f"  {trials} trials at {site.engine}, made in {seconds:.0f} s (0: kept)", flush=True)
-    with db.locate(url).reader().connect() as connection:
-        return [_time(connection, name, sql) for name, sql in questions().items()]
-
-
-def questions() -> dict[str, str]:
-    recipe, comparable = _recipe_id(0, "with"), f"protocol = 'plain' AND {OF_BITS}"
-    board = "dataset = 'cifar10' AND flow = 'realnvp'"
-    pair = f"factorization = 'LLL' AND other_factorization = 'HHH' AND {OF_BITS}"
-    return {
-        "leaderboard of one recipe, 100 cells": (
-            f"SELECT * FROM leaderboard WHERE recipe_id = '{recipe}' AND {comparable} "
-            "ORDER BY position"
-        ),
-        "leaderboard of one flow and data set, its top 50": (
-            f"SELECT * FROM leaderboard WHERE {board} AND protocol = 'plain' AND {OF_BITS} "
-            "ORDER BY mean LIMIT 50"
-        ),
-        "one cell's results, its top 50": (
-            "SELECT * FROM trial_results WHERE cell_id = (SELECT id FROM cells WHERE "
-            f"recipe_id = '{recipe}' AND {comparable} AND factorization = 'LLL' AND budget = 500) "
-            "ORDER BY bits_per_dim LIMIT 50"
-        ),
-        "coverage of a sweep of 10,000 trials": (
-            "SELECT * FROM coverage WHERE sweep = 'sweep 0' ORDER BY flow, dataset, asked, budget"
-        ),
-        "pairs of LLL and HHH, one recipe": (
-            f"SELECT * FROM pairs WHERE recipe_id = '{recipe}' AND {pair} ORDER BY budget, seed"
-        ),
-        "pairs of LLL and HHH, one flow and data set": (
-            f"SELECT * FROM pairs WHERE {board} AND {pair} ORDER BY recipe_id, budget, seed"
-        ),
-    }
-
-
-def _time(connection: sa.Connection, name: str, sql: str, repeats: int = 9) -> dict[str, Any]:
-    times = []
-    rows = 0
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        rows = len(connection.exec_driver_sql(sql).all())
-        times.append(1000 * (time.perf_counter() - began))
-        connection.rollback()
-    first, *warm = times
-    print(
-        f"  {name}: {median(warm):.1f} ms ({min(warm):.1f} to {max(warm):.1f}; first "
-        f"{first:.1f}), {rows} rows",
-        flush=True,
-    )
-    return {"question": name, "milliseconds": warm, "first": first, "rows": rows}
-
-
-def made(site: Site, trials: int, *, maps: bool = True) -> tuple[str, float]:
-    """The URL of the kept database of so many trials, and how long it took to make it now.
+def make_database(folder: Path, trials: int, *, maps: bool = True) -> str:
+    """Return the URL of the SQLite database of so many trials that is kept in a folder; make it
+    where it is not there.
 
     Without `maps` none of its trials needs any.
     """
-    name = f"lcma_{trials}_trials{'' if maps else '_plain'}_{current_version().replace('-', '_')}"
-    url = site.make(name)
-    if db.exists(url):
-        store = db.connect(url)
-        if store.job_counts().trial.done:
-            store.close()
-            return url, 0.0
-        store.close()
-        site.drop(url)
-        url = site.make(name)
-    began = time.perf_counter()
-    store = db.connect(url)
-    store.add_environment(ENVIRONMENT)
-    store.close()
-    write = _into_sqlite if site.engine == "sqlite" else _into_postgres
-    write(url, _tables(max(1, trials // (CELLS * SEEDS)), MAPPED if maps else UNMAPPED))
-    return url, time.perf_counter() - began
+    version = current_version().replace("-", "_")
+    path = folder / f"lcma_{trials}_trials{'' if maps else '_plain'}_{version}.db"
+    url = f"sqlite:///{path}"
+    if path.exists():
+        with db.connect(url) as store:
+            if store.job_counts().trial.done:
+                return url
+        path.unlink()
+    with db.connect(url) as store:
+        store.add_environment(ENVIRONMENT)
+    _write(path, _tables(max(1, trials // (CELLS * SEEDS)), MAPPED if maps else UNMAPPED))
+    return url
 
 
 def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row]]]:
@@ -344,47 +281,17 @@ def _tuples(table: sa.Table, rows: Iterable[Row]) -> Iterator[tuple[Any, ...]]:
         yield tuple(row[name] for name in names)
 
 
-def _into_sqlite(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
-    from lcma.db.sqlite import open_writer
-
-    path = Path(url.removeprefix("sqlite:///"))
+def _write(path: Path, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
     with closing(open_writer(path, foreign_keys=False)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-500000")
         connection.execute("BEGIN IMMEDIATE")
         for table, rows in tables:
+            # With the columns' names: their order in the database may be another.
+            names = ", ".join(f'"{column.name}"' for column in table.columns)
             places = ", ".join("?" for _ in table.columns)
-            statement = f"INSERT INTO {table.name} VALUES ({places})"
-            connection.executemany(_named(table, statement), _tuples(table, rows))
+            statement = f"INSERT INTO {table.name} ({names}) VALUES ({places})"
+            connection.executemany(statement, _tuples(table, rows))
         connection.execute("COMMIT")
         connection.execute("ANALYZE")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _named(table: sa.Table, statement: str) -> str:
-    """With the columns' names: their order in the database may be another."""
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    return statement.replace(table.name, f"{table.name} ({names})", 1)
-
-
-def _into_postgres(url: str, tables: Iterable[tuple[sa.Table, Iterable[Row]]]) -> None:
-    import psycopg
-
-    with psycopg.connect(driver_url(url).replace("+psycopg", "", 1)) as connection:
-        # As its owner: references hold, and need not be looked up row by row.
-        connection.execute("SET session_replication_role = replica")
-        connection.execute("SET synchronous_commit = off")
-        for table, rows in tables:
-            command = _named(table, f"COPY {table.name} FROM STDIN")
-            with connection.cursor() as cursor, cursor.copy(command) as copy:
-                ordered = _tuples(table, rows)
-                while some := list(islice(ordered, 10_000)):
-                    for row in some:
-                        copy.write_row(row)
-        connection.commit()
-        connection.execute(
-            "SELECT setval(pg_get_serial_sequence('attempts', 'id'), max(id)) FROM attempts"
-        )
-        connection.commit()
-        connection.autocommit = True
-        connection.execute("VACUUM ANALYZE")

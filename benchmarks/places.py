@@ -24,8 +24,8 @@ class Site(ABC):
     engine: str
 
     @abstractmethod
-    def make(self, name: str | None = None) -> str:
-        """The URL of a new database, empty, or of the kept one of a name, which may be there."""
+    def make(self) -> str:
+        """The URL of a new database, empty."""
 
     @abstractmethod
     def drop(self, url: str) -> None:
@@ -52,8 +52,8 @@ class Files(Site):
         self.folder = folder
         self._numbers = count(1)
 
-    def make(self, name: str | None = None) -> str:
-        return f"sqlite:///{self.folder / (name or f'run-{os.getpid()}-{next(self._numbers)}')}.db"
+    def make(self) -> str:
+        return f"sqlite:///{self.folder / f'run-{os.getpid()}-{next(self._numbers)}'}.db"
 
     def drop(self, url: str) -> None:
         path = Path(url.removeprefix("sqlite:///"))
@@ -83,12 +83,10 @@ class Server(Site):
             self._url = self._url._replace(password=None)
         self._numbers = count(1)
 
-    def make(self, name: str | None = None) -> str:
-        name = name or f"lcma_benchmark_{os.getpid()}_{next(self._numbers)}"
+    def make(self) -> str:
+        name = f"lcma_benchmark_{os.getpid()}_{next(self._numbers)}"
         with self._admin() as admin:
-            there = sa.text("SELECT count(*) FROM pg_database WHERE datname = :name")
-            if not admin.execute(there, {"name": name}).scalar_one():
-                admin.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+            admin.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
         return self._url.set(database=name).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:

@@ -4,6 +4,7 @@ A lifecycle is: begin a trial, store ten points of a curve, end it with a result
 by its own shortest way, without HTTP.
 """
 
+import hashlib
 import os
 import tempfile
 import time
@@ -15,10 +16,100 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from lcma import db
+from lcma.db.sqlite import CHECKPOINT_PAGES
+
 POINTS = 10
 """Points of a curve in a lifecycle."""
 
 BUSY_SECONDS = 60
+
+DIGEST = hashlib.sha256(b"data").hexdigest()
+SEEDS = 10
+"""Trials that are averaged over: those of a cell."""
+
+RECIPE = db.RecipeRow(
+    id=hashlib.sha256(b"recipe").hexdigest(),
+    flow="realnvp",
+    profile="tiny",
+    splits=3,
+    size=16,
+    steps=500,
+    body="{}",
+)
+
+DATA = db.DataSet(
+    digest=DIGEST,
+    name="cifar10",
+    variant="u8",
+    height=32,
+    width=32,
+    channels=3,
+    train=45000,
+    holdout=5000,
+    test=10000,
+    manifest="{}",
+)
+
+ENVIRONMENT = db.Environment(
+    code_version="0.1.0",
+    dirty=None,
+    python="3.11",
+    torch="2.6",
+    platform="Linux x86_64",
+    device="a CPU",
+    cpu_capability="AVX512",
+    packages="{}",
+)
+
+COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
+
+
+def trial_id(number: int) -> str:
+    return hashlib.sha256(f"trial {number}".encode()).hexdigest()
+
+
+def lifecycle_plan(trials: int) -> db.Registration:
+    """So many trials in cells of ten seeds, none of them begun."""
+    planned = tuple(
+        db.TrialRow(
+            id=trial_id(number),
+            recipe_id=RECIPE.id,
+            flow=RECIPE.flow,
+            profile=RECIPE.profile,
+            dataset=DATA.name,
+            variant=DATA.variant,
+            factorization=f"rule-{number // SEEDS}",
+            seed=number % SEEDS,
+        )
+        for number in range(trials)
+    )
+    return db.Registration(
+        sweeps=(db.Sweep(id="benchmark", name="benchmark", spec="{}"),),
+        members=tuple(db.SweepMember("benchmark", t.id, t.factorization) for t in planned),
+        recipes=(RECIPE,),
+        data_sets=(DATA,),
+        trials=planned,
+        jobs=tuple(db.PlannedJob.of_trial(t.id, DIGEST, steps=RECIPE.steps) for t in planned),
+    )
+
+
+def result(trial: str, bits_per_dim: float = 3.5) -> db.Result:
+    return db.Result(
+        trial_id=trial,
+        data_digest=DIGEST,
+        step=RECIPE.steps,
+        protocol="plain",
+        protocol_body="{}",
+        precision="float32",
+        measures=(
+            db.Measure("bits_per_dim", bits_per_dim, 0.01, DATA.test),
+            db.Measure("holdout_bits_per_dim", 3.6, 0.02, DATA.holdout),
+            db.Measure("log_det", -100.0, images=DATA.test),
+            db.Measure("log_prior", -700.0, images=DATA.test),
+            db.Measure("seconds_per_step", 0.01),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +159,6 @@ def driver_url(url: str) -> str:
 
 def same_settings() -> None:
     """Give every SQLite connection of this process the settings that ours have."""
-    from lcma.db.sqlite import CHECKPOINT_PAGES
 
     @event.listens_for(sa.Engine, "connect")
     def _set(connection: Any, _: object) -> None:
@@ -81,27 +171,17 @@ def same_settings() -> None:
 class Ours(Tracker):
     name = "lcma"
     how = "claim; finish with 10 points and a result, which is summed up over 10 seeds, and events"
-    apart = False
-    """Whether the points are stored in a transaction of their own."""
 
     def make(self, trials: int) -> None:
-        from benchmarks.worlds import ENVIRONMENT, lifecycle_plan
-        from lcma import db
-
         store = db.connect(self.url)
         store.register(lifecycle_plan(trials))
         store.add_environment(ENVIRONMENT)
         store.close()
 
     def open(self) -> None:
-        from lcma import db
-
         self.store = db.connect(self.url, create=False)
 
     def live(self, number: int) -> None:
-        from benchmarks.worlds import COST, DIGEST, ENVIRONMENT, result, trial_id
-        from lcma import db
-
         trial = trial_id(number)
         claim = self.store.claim(
             db.PlannedJob.of_trial(trial, DIGEST, steps=500).id,
@@ -116,16 +196,15 @@ class Ours(Tracker):
         if not isinstance(claim, db.Claim):
             raise RuntimeError(f"trial {number} was claimed twice")
         points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(POINTS)]
-        kept = not self.apart or self.store.add_metrics(claim, points)
         ended = self.store.finish(
             claim,
             "done",
             last_step=500,
             cost=COST,
             result=result(trial),
-            metrics=() if self.apart else points,
+            metrics=points,
         )
-        if not (kept and ended):
+        if not ended:
             raise RuntimeError(f"trial {number} was lost")
 
     def stored(self) -> Stored:
@@ -143,12 +222,6 @@ class Ours(Tracker):
             "SELECT coalesce(sum(seeds), 0) FROM cells WHERE measure = 'bits_per_dim'"
         )
         return Stored(whole, max(begun - whole, abs(summed - whole)))
-
-
-class OursApart(Ours):
-    name = "lcma-apart"
-    how = "as lcma, with the points in a transaction of their own: claim; add_metrics; finish"
-    apart = True
 
 
 class MLflow(Tracker):
@@ -223,4 +296,4 @@ class Optuna(Tracker):
         return Stored(whole, begun - whole + self.count(twice))
 
 
-TRACKERS: Sequence[type[Tracker]] = (Ours, OursApart, MLflow, Optuna)
+TRACKERS: Sequence[type[Tracker]] = (Ours, MLflow, Optuna)

@@ -377,7 +377,6 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     Here that is more than 3,000, so that its 1,200 cells need no more than three seeds.
     """
     from benchmarks import many_trials
-    from benchmarks.places import Files
     from lcma.harness.place import find_place
     from lcma.harness.report.site import pages, write_site
 
@@ -385,7 +384,7 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(many_trials, "SEEDS", 3)
         patch.setattr(pages, "LARGE", 3000)
-        url, _ = many_trials.made(Files(folder), 3600)
+        url = many_trials.make_database(folder, 3600)
         store = db.connect(url)
         write_site(store, find_place(url, folder / "runs", folder), folder / "site")
     store.close()

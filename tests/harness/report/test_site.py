@@ -31,7 +31,6 @@ from PIL import Image
 from pyarrow import parquet
 
 from benchmarks import many_trials
-from benchmarks.places import Files
 from lcma import db
 from lcma.db import connect
 from lcma.db.query import run_sql
@@ -818,7 +817,7 @@ def test_a_list_that_is_long_has_pages(tmp_path, monkeypatch) -> None:
     """200 trials of one recipe, whose body says nothing; 8 budget curves, some that failed."""
     monkeypatch.setattr(many_trials, "SEEDS", 2)
     monkeypatch.setattr("lcma.harness.report.site.pages.LISTED", 20)
-    url, _ = many_trials.made(Files(tmp_path), 200)
+    url = many_trials.make_database(tmp_path, 200)
     store = connect(url)
     place = find_place(url, tmp_path, tmp_path)
     site = Site(store, place, SiteOptions(samples=False, database=False))

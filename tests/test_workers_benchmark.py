@@ -1,4 +1,4 @@
-"""The benchmark of scheduling runs on the harness as it is, and says if a worker of it fails."""
+"""The benchmark of workers runs on the harness as it is, and says if one of them fails."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def measured(*command: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.scheduling", *command],
+        [sys.executable, "-m", "benchmarks.workers", *command],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         capture_output=True,
@@ -33,14 +33,7 @@ def measured(*command: str) -> dict[str, Any]:
 def test_each_worker_claims_reports_and_ends_trials(more: list[str]) -> None:
     if more and find_pooler() is None:
         pytest.skip("there is no PgBouncer")
-    found = measured(
-        "workers", "--workers", "4", "--seconds", "20", "--trial-seconds", "0.1", *more
-    )
+    found = measured("--workers", "4", "--seconds", "20", "--trial-seconds", "0.1", *more)
     assert found["claims"] >= found["trials_ended"] >= 4
     assert found["beats"] >= found["trials_ended"]
     assert found["leases_lost"] == 0
-
-
-def test_a_launch_is_watched_until_its_trials_have_ended() -> None:
-    found = measured("launch", "--planned", "40", "--polls", "2", "--batch", "20")
-    assert found["trials"] == 40

@@ -1,13 +1,15 @@
-"""Hundreds of workers at one PostgreSQL server as it is installed, straight and through PgBouncer:
-row `workers` of `benchmarks.scheduling`.
+"""Hundreds of workers at one PostgreSQL server as it is installed, straight and through PgBouncer.
 
 A worker does to the database what a real one does, with the real store, heartbeats, lease and
 spool, and trains nothing: it claims a job, reports a point of a curve each second, ends the job,
 and claims the next. Hundreds share a process, each with a store and so with connections of its own.
 """
 
+import argparse
+import json
 import multiprocessing
 import os
+import platform
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -48,15 +50,13 @@ _random = SystemRandom()
 
 
 def make_spec(trials: int) -> Spec:
-    """Return a spec of that many trials, rounded up to full recipes: two factorizations each."""
-    recipes = -(-trials // 20_000)
+    """Return a spec of that many trials, of two factorizations."""
     matrix = {
         "flow": "realnvp",
         "dataset": DATASET,
         "factorization": ["conventional", "random"],
-        "recipe": [{"training": {"steps": 100 + i}} for i in range(recipes)],
     }
-    return check({"name": "many", "matrix": matrix, "seeds": trials // (2 * recipes)}, "many")
+    return check({"name": "many", "matrix": matrix, "seeds": trials // 2}, "many")
 
 
 @dataclass
@@ -335,3 +335,23 @@ def _cpu_seconds(pid: int) -> float:
             found = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             ticks += sum(map(int, found[11:15] if one == pid else found[11:13]))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
+    parser.add_argument("--workers", type=int, default=300, help="how many (default: 300)")
+    parser.add_argument("--pooled", action="store_true", help="go through PgBouncer")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for which they run")
+    parser.add_argument("--trial-seconds", type=float, default=60.0, help="mean of their trials")
+    given = parser.parse_args()
+    print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
+    )
+    print(
+        json.dumps(measure(given.workers, given.seconds, given.trial_seconds, pooled=given.pooled))
+    )
+
+
+if __name__ == "__main__":
+    main()
