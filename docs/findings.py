@@ -14,7 +14,7 @@ A page has what is made between two comments, the first of which says what it is
 - `board KEY=VALUE ...`, `verdicts KEY=VALUE ...`: as `lcma export --format md` writes them
 - `claims KEY=VALUE ...`: a row for each verdict, in short
 - `decisions KEY=VALUE ...`: a row for each claim, with the models of which each decision is, or
-  that it was not measured (of all three of verdicts, `claim=NAME` for one claim alone)
+  that it was not measured
 - `lattices KEY=VALUE ...`: what `low` keeps of windows at the first split, by colour
 - `budgets KEY=VALUE ...`: what `lcma budgets` shows of one rule's pretrainings
 - `picture KIND KEY=VALUE ...`: an image, whose file is drawn: `board`, `forest`, `maps`, `curves`
@@ -219,16 +219,7 @@ OF_VERDICTS: Mapping[str, Callable[[Verdicts], str]] = {
 
 def _read_verdicts(words: Words, store: Store, known: Known) -> Verdicts:
     found: Verdicts = _read(read_verdicts, store, known, _options(words) | _where(words))
-    if "claim" not in words:
-        return found
-    key = _one(words, "claim")
-    verdicts, apart = (
-        tuple(one for one in some if one.claim.key == key) for some in (found.verdicts, found.apart)
-    )
-    unmeasured = tuple(one for one in found.unmeasured if one == key)
-    if not verdicts and not apart and not unmeasured:
-        raise UserError(f"no verdict on {key}")
-    return replace(found, verdicts=verdicts, apart=apart, unmeasured=unmeasured)
+    return found
 
 
 def _split(rest: str) -> dict[str, list[str]]:
@@ -249,7 +240,7 @@ def _one(words: Words, name: str, default: str | None = None) -> str:
 
 
 def _where(words: Words) -> dict[str, Any]:
-    own = {"of", "from", "by", "places", "budget", "maps", "recipe", "claim"}
+    own = {"of", "from", "by", "places", "budget", "maps", "recipe"}
     pairs = [f"{name}={value}" for name, some in words.items() for value in some if name not in own]
     return parse_filters(pairs)
 

@@ -1,6 +1,5 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
 
-import math
 import re
 import shlex
 from collections import Counter
@@ -286,8 +285,9 @@ def describe_decision(one: Verdict) -> str:
     else:
         places = _choose_places(one)
         text += f"{format_number(test.mean, places, sign=True)}"
-        if test.deviation and (ends := _clip_interval(one)):
-            text += f" [{', '.join(format_number(end, places, sign=True) for end in ends)}]"
+        if test.deviation and test.low is not None and test.high is not None:
+            ends = (format_number(end, places, sign=True) for end in (test.low, test.high))
+            text += f" [{', '.join(ends)}]"
         text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
         if test.sign_flip_p is not None:
             text += f", sign-flip p {_round_p(test.sign_flip_p)}"
@@ -344,8 +344,7 @@ def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
         return ["no sweep that anybody runs: the effect is too small beside its spread"]
     if group.measure not in {kind.name for kind in SHIPPED}:
         return [f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"]
-    lengths = claim.lengths or (None,)
-    found = [_launch_words(one, cells, steps) for cells in claim.members for steps in lengths]
+    found = [_launch_words(one, cells) for cells in claim.members]
     if not all(found):
         return [f"{one.seeds} seeds of a recipe that no profile here has"]
     launches = (shlex.join(["lcma", "launch", *words, *options]) for words in found)
@@ -357,7 +356,7 @@ def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
     return [" && ".join([launch, *then]) for launch in dict.fromkeys(launches)]
 
 
-def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
+def _launch_words(one: Verdict, cells: Cells) -> list[str]:
     claim, group, budget = one.claim, cells.group, cells.budget
     overrides = group.overrides
     if overrides is None:
@@ -371,8 +370,6 @@ def _launch_words(one: Verdict, cells: Cells, steps: int | None) -> list[str]:
         words += ["--dataset", group.set_name]
     if budget is not None and "--budget" not in claim.sets:
         words += ["--budget", str(budget)]
-    if steps is not None:
-        overrides = {**overrides, "training.steps": steps}
     words += list_settings(overrides)
     return list(map(printable, words))
 
@@ -405,7 +402,6 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
         "lost": of_claim.lost,
         "sweep": of_claim.sweep,
         "sets": of_claim.sets,
-        "lengths": of_claim.lengths,
         "members": [cells.facts for cells in of_claim.members] if several else [],
     }
     return {
@@ -492,23 +488,10 @@ def _format_effect(one: Verdict) -> str | None:
     test = one.comparison.test
     if test is None:
         return None
-    mean = format_number(test.mean, 3, sign=True)
+    mean, half = format_number(test.mean, 3, sign=True), test.half_width
     if test.deviation == 0:
         return mean + EVERY_SEED
-    ends = _clip_interval(one)
-    if ends is None or ends == (test.low, test.high):
-        half = test.half_width
-        return mean if half is None else f"{mean} ± {format_number(half, 3)}"
-    return f"{mean} [{', '.join(format_number(end, 3, sign=True) for end in ends)}]"
-
-
-def _clip_interval(one: Verdict) -> tuple[float, float] | None:
-    """Return the 95 % t-interval as far as its ends can be, None where there is none."""
-    test = one.comparison.test
-    if test is None or test.low is None or test.high is None:
-        return None
-    least, most = one.claim.limits or (-math.inf, math.inf)
-    return max(test.low, least), min(test.high, most)
+    return mean if half is None else f"{mean} ± {format_number(half, 3)}"
 
 
 def _format_p(one: Verdict) -> str | None:

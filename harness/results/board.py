@@ -39,7 +39,6 @@ from lcma.harness.results.statistics import (
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
@@ -194,14 +193,6 @@ class Group:
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
         return find_overrides(self.flow, self.set_name, self.profile, self.recipe)
-
-    @property
-    def recipe_but_steps(self) -> str:
-        """Recipe without its number of training steps, as JSON; the recipe's id where unknown."""
-        if self.recipe is None:
-            return self.recipe_id
-        flat = settings.flat(parse_object(self.recipe))
-        return canonical_json({key: flat[key] for key in flat.keys() - {"training.steps"}})
 
     @property
     def recipe_of_pretraining(self) -> str:

@@ -7,7 +7,7 @@ from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import Cells, Verdict, is_form_of, list_cells
 from lcma.sweeps import known_sets, published
-from lcma.sweeps.measures import BITS_PER_DIM, OF_INTERPOLATION, OF_SAMPLES
+from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
 from lcma.sweeps.published import Number
 
 SOURCE = "LCMA"
@@ -117,9 +117,9 @@ class PaperItem:
 
     ``says`` is what it shows, in a sentence. ``rules`` are its factorizations in its order, the one
     first that the others are compared with. ``claims`` are keys of the verdicts that bear on it, by
-    bits/dim, by measures of samples or by those of images between two, ``flow`` the only one that
-    it is about, where there is one, and ``data`` the sets, where it is about any, as their forms
-    of any size and variant are. ``launch`` trains its models here.
+    bits/dim or by measures of samples. ``flow`` is the only one that it is about, where there is
+    one, and ``data`` the sets, where it is about any, as their forms of any size and variant are.
+    ``launch`` trains its models here.
     """
 
     key: str
@@ -128,7 +128,6 @@ class PaperItem:
     rules: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     claims_on_samples: tuple[str, ...] = ()
-    claims_on_paths: tuple[str, ...] = ()
     launch: str = "table1"
     flow: str | None = None
     data: tuple[str, ...] = ()
@@ -154,9 +153,7 @@ class PaperItem:
         """Return the keys of the verdicts by a measure that bear on it."""
         if measure == BITS_PER_DIM:
             return self.claims
-        if measure in OF_SAMPLES:
-            return self.claims_on_samples
-        return self.claims_on_paths if measure in OF_INTERPOLATION else ()
+        return self.claims_on_samples if measure in OF_SAMPLES else ()
 
 
 FOUR = ("celeba64", "cifar10", "imagenet32", "imagenet64")
@@ -223,7 +220,6 @@ ITEMS = (
         "figure3",
         "Figure 3",
         "Images decoded between the latents of two faces pass smoothly from one to the other.",
-        claims_on_paths=("interpolation",),
         data=("celeba64",),
     ),
 )

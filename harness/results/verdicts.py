@@ -14,7 +14,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal
 
-from lcma.db import Measure, Store
+from lcma.db import Store
 from lcma.harness.results.board import (
     BITS,
     COMPARABLE,
@@ -43,12 +43,8 @@ from lcma.sweeps.measures import (
     BITS_PER_DIM,
     BY_REQUEST,
     CPU_SECONDS_PER_STEP,
-    KID_HALFWAY,
-    OF_INTERPOLATION,
     OF_SAMPLES,
-    PATH_LENGTH,
     TIMES,
-    WITH_CONTROLS,
     MeasureKind,
 )
 
@@ -90,14 +86,7 @@ CLAIMS = {
         "patterns",
     ),
     "mask-share": ("most of the first map is one repeated pattern", "rules"),
-    "persistence": (
-        "low leads, and keeps at least half of its lead as training goes on",
-        "phases",
-    ),
     "first-split": ("the first letter of a word matters, and more than any other", "words"),
-    "agreement": ("the rule with fewer bits/dim has {better}", "rules"),
-    "training": ("{better} comes with fewer bits/dim along the training", "flows"),
-    "interpolation": ("images decoded between two beat the mean of pixels", "rules"),
     "faces": (
         "low gains more on faces than on CIFAR-10 (Table 1)",
         "flows --flow realnvp --dataset celeba64-16,cifar10-16",
@@ -122,13 +111,6 @@ OF_BITS_PER_DIM = {
     **dict.fromkeys(sorted(WITHIN), "it is about a margin in bits/dim"),
 }
 """Claims that are judged with those by bits/dim alone, and why."""
-
-
-BY_SAMPLES = {
-    **dict.fromkeys(("agreement", "training"), OF_SAMPLES),
-    "interpolation": tuple(OF_INTERPOLATION),
-}
-"""Claims that are judged by these measures alone."""
 
 
 @dataclass(frozen=True)
@@ -213,14 +195,13 @@ class TestedClaim:
     """A statement on some cells, true if and only if all its comparisons are below zero.
 
     ``key`` names it for programs. ``source`` is the paper's table, or "ours". Differences within
-    ``margin`` of zero do not matter; None where no difference is too small. ``limits`` are the ends
-    of what a difference can be, where it has any. ``printed`` is the
+    ``margin`` of zero do not matter; None where no difference is too small. ``printed`` is the
     first comparison by the paper's numbers. ``family`` says with which claims of the same data,
     flow and recipe it shares Holm's correction. ``cleared`` says whether all the models clear the
     bars of the data set, None where no bars are known. ``lost`` counts trials of these cells that
     diverged or failed. ``rules`` are the factorizations that it is about, by the names of a spec.
-    ``sweep`` is the shipped sweep that tests it, ``sets`` are options that it needs besides those
-    of the cells, and ``lengths`` the training steps, where several are compared. ``members`` are
+    ``sweep`` is the shipped sweep that tests it, and ``sets`` are options that it needs besides
+    those of the cells. ``members`` are
     the cells of a claim over several flows or data sets, of which ``cells`` are the longest
     trained; else these alone. ``untrained`` is the first of the seeds that no result of these flows
     and data sets has, where the measure is taken of weights: rows that lack it may have none.
@@ -234,7 +215,6 @@ class TestedClaim:
     comparisons: tuple[PairedComparison, ...]
     unit: str = "bits/dim"
     margin: float | None = MARGIN
-    limits: tuple[float, float] | None = None
     printed: float | None = None
     family: str = ALONE
     cleared: bool | None = None
@@ -242,7 +222,6 @@ class TestedClaim:
     rules: tuple[str, ...] = ()
     sweep: str = "words"
     sets: tuple[str, ...] = ()
-    lengths: tuple[int, ...] = ()
     untrained: int | None = None
 
     @property
@@ -329,15 +308,8 @@ def read_verdicts(
     kind = find_ranked_measure(store, measure)
     board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
     if measure != BITS_PER_DIM:
-        bits = None
-        if measure in OF_SAMPLES and board.groups:
-            of_bits = where | {"protocol": "plain"}
-            bits = read_board(store, measure=BITS_PER_DIM, sweep_id=sweep_id, **of_bits)
-        beside = store.beside_samples(measure) if measure in WITH_CONTROLS else {}
         trained = store.highest_seeds() if measure in BY_REQUEST else {}
-        return make_verdicts(
-            board, kind=kind, margin=margin, bits=bits, beside_samples=beside, trained=trained
-        )
+        return make_verdicts(board, kind=kind, margin=margin, trained=trained)
     if margin is not None:
         raise UserError(
             f"the margin of verdicts by bits/dim is {MARGIN}, fixed before the results: leave "
@@ -372,8 +344,6 @@ def make_verdicts(
     *,
     kind: MeasureKind = BITS,
     margin: float | None = None,
-    bits: Board | None = None,
-    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
     trained: Mapping[tuple[str, str, str], int] | None = None,
 ) -> Verdicts:
     """Return the verdicts on a board.
@@ -384,8 +354,6 @@ def make_verdicts(
         timed: Groups of the same results by the time of a step; for bits/dim.
         kind: The measure.
         margin: As in `read_verdicts`.
-        bits: The same results by bits/dim; for measures of samples.
-        beside_samples: The controls, as `Store.beside_samples` returns them; for midpoints.
         trained: The highest seeds, as `Store.highest_seeds` returns them; for measures by request.
     """
     by_bits = kind.name == BITS_PER_DIM
@@ -402,9 +370,6 @@ def make_verdicts(
             for one in claims
             if one.key not in OF_BITS_PER_DIM
         ]
-        claims += list_interpolation_claims(board.groups, beside_samples or {})
-        for maker in (list_agreement_claims, list_training_claims):
-            claims += maker(board.groups, () if bits is None else bits.groups)
     if trained:
         claims = [replace(one, untrained=_find_untrained(one, trained)) for one in claims]
     order = list(CLAIMS)
@@ -417,9 +382,7 @@ def make_verdicts(
         unmeasured=tuple(
             key
             for key in CLAIMS
-            if key not in {one.key for one in claims}
-            and (by_bits or key not in OF_BITS_PER_DIM)
-            and kind.name in BY_SAMPLES.get(key, (kind.name,))
+            if key not in {one.key for one in claims} and (by_bits or key not in OF_BITS_PER_DIM)
         ),
         not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
         kind=kind,
@@ -832,7 +795,7 @@ def _budget_claim(group: Group) -> Iterator[TestedClaim]:
     )
 
 
-# Claims that compare several groups: whole tables, training lengths, variants of a data set
+# Claims that compare several groups: whole tables, variants of a data set
 
 DATA = ("dataset", "variant", "data_digest")
 
@@ -843,7 +806,6 @@ def list_group_pair_claims(groups: Sequence[Group]) -> Iterator[TestedClaim]:
     """Yield all claims that take more than one group."""
     both = [cells[0] for group in groups if (cells := _list_pairs(group))]
     yield from _table_claims(both)
-    yield from _persistence_claims(both)
     yield from _faces_claims(both)
     yield from _variant_claims([select_longest(group) for group in groups])
 
@@ -956,45 +918,6 @@ def _compare_gap(group: Group, low: BoardRow, own: BoardRow, after: str) -> Pair
 
 def _training_length(cells: Cells) -> tuple[int, str]:
     return cells.group.steps, cells.group.recipe_id
-
-
-def _persistence_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
-    """Yield claims on recipes that differ in the number of training steps alone."""
-    for members in _group_alike(all_cells, *DATA, "flow", "recipe_but_steps", *EVALUATION):
-        ends = sorted(members, key=_training_length)
-        if ends[0].group.steps == ends[-1].group.steps:
-            continue
-        shared = [set(list_budgets(c.group)) for c in (ends[0], ends[-1])]
-        common = sorted(set.intersection(*shared))
-        if not common:
-            continue
-        short, long = (select_cells(c.group, common[-1]) for c in (ends[0], ends[-1]))
-        if not _paired_seeds(short) & _paired_seeds(long):
-            continue
-        rows = [row for c in (short, long) for row in (c.low, c.conventional) if row is not None]
-        steps = (short.group.steps, long.group.steps)
-        gap_short, gap_long = (
-            _compare_gap(long.group, rows[k], rows[k + 1], f" after {steps[0]} steps")
-            for k in (0, 2)
-        )
-        half = {seed: gap / 2 for seed, gap in gap_short.by_seed.items()}
-        yield make_claim(
-            long,
-            rows,
-            [
-                gap_short,
-                PairedComparison(
-                    f"the gap after {steps[1]} steps - half of that after {steps[0]}",
-                    subtract_by_seed(gap_long.by_seed, half),
-                ),
-            ],
-            key="persistence",
-            source="ours",
-            text=f"low leads conventional after {steps[0]} training steps, and at least half of "
-            f"the gap is left after {steps[1]}",
-            sweep="flows",
-            lengths=steps,
-        )
 
 
 def _faces_claims(all_cells: Sequence[Cells]) -> Iterator[TestedClaim]:
@@ -1121,206 +1044,6 @@ def list_time_claims(groups: Sequence[Group], timed: Sequence[Group]) -> Iterato
                 sweep="flows",
             )
             break
-
-
-# The claim that the rule with fewer bits/dim has better samples
-
-
-def list_agreement_claims(
-    groups: Sequence[Group], by_bits: Sequence[Group]
-) -> Iterator[TestedClaim]:
-    """Yield a claim for each group by a measure of samples, and one over all flows and recipes of
-    a data set.
-
-    Of a seed it takes every pair of rows: 1 where both measures prefer the same one, -1 where they
-    do not, and its mean over pairs; over groups, of these means.
-    """
-    of_bits = {_name_recipe(one): one for one in by_bits}
-    found = []
-    for group in groups:
-        bits = of_bits.get(_name_recipe(group))
-        if bits is None:
-            continue
-        cells, agreement = _agree_by_seed(group, bits)
-        if agreement:
-            found.append((cells, agreement))
-    for cells, agreement in found:
-        yield _agreement_claim([cells], agreement)
-    for members in _group_alike([cells for cells, _ in found], *DATA, *EVALUATION):
-        parts = [agreement for cells, agreement in found if cells in members]
-        seeds = sorted(set.intersection(*map(set, parts)))
-        if len(members) > 1 and seeds:
-            mean = {seed: statistics.fmean(part[seed] for part in parts) for seed in seeds}
-            yield _agreement_claim(members, mean)
-
-
-def _name_recipe(group: Group) -> tuple[Any, ...]:
-    return tuple(getattr(group, name) for name in ("flow", "recipe_id", *DATA))
-
-
-def _agree_by_seed(group: Group, bits: Group) -> tuple[Cells, dict[int, float]]:
-    """Return the agreement of each seed, over all pairs of rules that have both measures at it.
-
-    Where two rules have six seeds in common it is over the most rules that have, so that each
-    seed's agreement is of the same pairs. The rows are those of the longest budget under which
-    there are as many.
-    """
-    found = [(cells, _pair_measures(cells, bits)) for cells in list_cells(group)]
-    common = [_find_most_alike(rules) for _, rules in found]
-    most = max(map(len, common))
-    place = next(k for k, names in enumerate(common) if len(names) == most)
-    cells, rules = found[place]
-    if most > 1:
-        rules = {name: rules[name] for name in common[place]}
-    pairs = list(itertools.combinations(rules.values(), 2))
-    seeds = set.intersection(*(one.keys() & other.keys() for one, other in pairs)) if pairs else ()
-    sign = -1 if group.direction == "higher" else 1
-    return cells, {
-        seed: statistics.fmean(
-            sign * _sign(one[seed][0] - other[seed][0]) * _sign(one[seed][1] - other[seed][1])
-            for one, other in pairs
-        )
-        for seed in sorted(seeds)
-    }
-
-
-def _find_most_alike(rules: Mapping[str, Mapping[int, Any]]) -> list[str]:
-    # The most rules that have all seeds of one of them, and six at least.
-    seeds = {name: frozenset(one) for name, one in rules.items() if len(one) >= ENOUGH}
-    most = max(
-        seeds.values(),
-        key=lambda own: (sum(own <= one for one in seeds.values()), len(own), sorted(own)),
-        default=None,
-    )
-    return [] if most is None else [name for name, one in seeds.items() if most <= one]
-
-
-def _pair_measures(cells: Cells, bits: Group) -> dict[str, dict[int, tuple[float, float]]]:
-    """Return the measure and bits/dim of each rule by seed, where it has both."""
-    by_bits = select_cells(bits, cells.budget).rows
-    return {
-        name: {
-            seed: (row.by_seed[seed], by_bits[name].by_seed[seed])
-            for seed in sorted(row.by_seed.keys() & by_bits[name].by_seed.keys())
-        }
-        for name, row in cells.rows.items()
-        if name in by_bits
-    }
-
-
-def _sign(number: float) -> float:
-    return float((number > 0) - (number < 0))
-
-
-def _agreement_claim(members: Sequence[Cells], agreement: Mapping[int, float]) -> TestedClaim:
-    last = max(members, key=_training_length)
-    over = f", on average over {len(members)} recipes" if len(members) > 1 else ""
-    return make_claim(
-        last,
-        [row for cells in members for row in cells.rows.values()],
-        [PairedComparison("0 - agreement", {seed: -one for seed, one in agreement.items()})],
-        key="agreement",
-        source="ours",
-        text=f"of two rules that with fewer bits/dim has {_better(last.group)} more often than "
-        f"not{over}",
-        unit="of pairs",
-        margin=None,
-        limits=(-1.0, 1.0),
-        members=tuple(members),
-        sweep="flows",
-    )
-
-
-def list_training_claims(
-    groups: Sequence[Group], by_bits: Sequence[Group]
-) -> Iterator[TestedClaim]:
-    """Yield claims by a measure of samples, on recipes that differ in the number of training steps
-    alone, that it gets better where bits/dim do: with the flow's own rule and with `low`."""
-    of_bits = {_name_recipe(one): one for one in by_bits}
-    known = [select_longest(group) for group in groups if _name_recipe(group) in of_bits]
-    for members in _group_alike(known, *DATA, "flow", "recipe_but_steps", *EVALUATION):
-        ends = sorted(members, key=_training_length)
-        if ends[0].group.steps == ends[-1].group.steps:
-            continue
-        budgets = [set(list_budgets(cells.group)) for cells in (ends[0], ends[-1])]
-        budget = max(set.intersection(*budgets), default=None)
-        short, long = (select_cells(cells.group, budget) for cells in (ends[0], ends[-1]))
-        parts = [_pair_measures(c, of_bits[_name_recipe(c.group)]) for c in (short, long)]
-        steps = (short.group.steps, long.group.steps)
-        rows, comparisons = [], []
-        for row in (long.conventional, long.low):
-            if row is None or any(row.factorization not in part for part in parts):
-                continue
-            before, after = (part[row.factorization] for part in parts)
-            sign = -1 if long.group.direction == "higher" else 1
-            by_seed = {
-                seed: sign
-                * (after[seed][0] - before[seed][0])
-                * _sign(before[seed][1] - after[seed][1])
-                for seed in sorted(before.keys() & after.keys())
-            }
-            if by_seed:
-                rows += [row, short.rows[row.factorization]]
-                name = f"{printable(row.label)} after {steps[1]} - after {steps[0]} steps"
-                comparisons.append(PairedComparison(name, by_seed))
-        if comparisons:
-            yield make_claim(
-                long,
-                rows,
-                comparisons,
-                key="training",
-                source="ours",
-                text=f"{_better(long.group)} comes with fewer bits/dim from {steps[0]} to "
-                f"{steps[1]} training steps",
-                unit=name_unit(long.group.unit),
-                margin=None,
-                sweep="flows",
-                lengths=steps,
-            )
-
-
-# The claim that interpolations are images
-
-
-def list_interpolation_claims(
-    groups: Sequence[Group],
-    beside: Mapping[tuple[str, str, str], Mapping[str, Measure]],
-) -> Iterator[TestedClaim]:
-    """Yield one claim for each group by what is between images, of `low` and conventional, or of
-    the one of them that was measured."""
-    for group in groups:
-        key = (group.recipe_id, group.data_digest, group.protocol)
-        control = beside.get(key, {}).get(OF_INTERPOLATION.get(group.measure, ""))
-        cells = next(iter(_list_pairs(group)), select_longest(group))
-        rows = [row for row in (cells.low, cells.conventional) if row is not None]
-        if control is None or not rows:
-            continue
-        yield make_claim(
-            cells,
-            rows,
-            [
-                PairedComparison(
-                    f"{printable(row.label)} - mean of pixels",
-                    {seed: value - control.value for seed, value in row.by_seed.items()},
-                )
-                for row in rows
-            ],
-            key="interpolation",
-            source="ours",
-            text=BETWEEN[group.measure],
-            unit=name_unit(group.unit),
-            margin=None,
-            sweep="flows",
-        )
-
-
-BETWEEN = {
-    KID_HALFWAY: "images decoded half way between the latents of two test images are nearer to "
-    "real ones than the means of their pixels",
-    PATH_LENGTH: "from one test image to another features go a shorter way through the latents "
-    "than through means of pixels",
-}
-"""What the claim says by each measure."""
 
 
 # Claims about maps: the share of one that is a pattern repeated over the image

@@ -148,6 +148,4 @@ def test_other_measures_leave_the_printed_numbers_alone(filler: Filler, tmp_path
     assert "Another scale" not in page
     found = {item.key: item.claims_by("seconds_per_step") for item in ITEMS}
     assert not any(found.values()), "seconds bear on none"
-    assert BY_KEY["figure3"].claims_by("path_length") == ("interpolation",)
-    assert BY_KEY["figure2"].claims_by("kid_halfway") == ()
     assert BY_KEY["figure2"].claims_by("swd") == ("low-conventional",)

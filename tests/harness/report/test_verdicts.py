@@ -266,20 +266,7 @@ def test_a_claim_is_of_the_longest_budget_under_which_all_its_rows_have_results(
     assert {key: one.family_size for key, one in claims.items() if key != "budget"} == sizes
 
 
-@pytest.mark.parametrize(
-    ("later", "decision"), [(-0.2, "supported"), (-0.02, "refuted"), (0.1, "refuted")]
-)
-def test_whether_a_gap_persists(later, decision):
-    recipes = [trained_for(steps) for steps in (250, 1000)]
-    short = rows(shifted(-0.2), recipe_id=recipes[0].id)
-    long = rows(shifted(later, spread=0.5), steps=1000, recipe_id=recipes[1].id)
-    made = make_verdicts(board(short + long, recipes=bodies(*recipes)))
-    (one,) = (one for one in made.verdicts if one.claim.key == "persistence")
-    assert one.decision == decision
-    assert one.claim.lengths == (250, 1000)
-
-
-def test_lengths_of_a_recipe_are_found_where_another_set_has_one_of_them_alone():
+def test_settings_of_a_recipe_are_told_where_its_own_set_has_others():
     """Recipes are of no data set: what one differs in on one set, it need not on another."""
     other_masks = {"model": {"architecture": {"masks": "even-first"}}}
     recipes = [trained_for(250), trained_for(500), trained_for(250, other_masks)]
@@ -304,8 +291,6 @@ def test_lengths_of_a_recipe_are_found_where_another_set_has_one_of_them_alone()
         assert settings[objects, recipes[2].id] == f"{masks}even-first"
         assert settings[faces["dataset"], recipes[0].id] == ""
         claims = [one.claim for one in make_verdicts(made).verdicts]
-        (persistence,) = (one for one in claims if one.key == "persistence")
-        assert persistence.lengths == (250, 500)
         (one,) = (one for one in claims if one.key == "faces")
         assert {cells.group.recipe_id for cells in one.members} == {recipes[0].id}
 
@@ -407,7 +392,7 @@ def test_groups_without_a_seed_in_common_have_no_claim_together():
     found = rows(shifted(-0.3), **of_faces) + rows(later(shifted(-0.1)), dataset="cifar10-16")
     found += rows(shifted(-0.1), dataset="cifar10-16", steps=1000, recipe_id="9" * 20)
     keys = {one.claim.key for one in make_verdicts(board(found)).verdicts}
-    assert not keys & {"faces", "persistence"}
+    assert "faces" not in keys
     found += rows(shifted(-0.3), budget=10, **of_faces)[6:]
     found += rows({"LLL": shifted(-0.2)["LLL"]}, dataset="cifar10-16", budget=10)
     found += rows({"checkerboard-even": shifted(-0.2)["checkerboard-even"]}, dataset="cifar10-16")
@@ -610,7 +595,7 @@ def test_a_sentence_says_all(filler):
 def test_nothing_to_say():
     made = make_verdicts(board([]))
     assert "No results that bear on a claim yet" in shown(made)
-    assert "lcma launch phases" in shown(made)
+    assert "lcma launch words" in shown(made)
     assert verdicts_as_dict(made)["verdicts"] == []
 
 
@@ -650,7 +635,7 @@ def every_undecided():
 def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, capsys):
     claims, recipes = every_undecided()
     assert {one.decision for one in claims.values()} == {"undecided"}
-    assert {"table1-mean", "table2-mean", "persistence", "budget"} <= claims.keys()
+    assert {"table1-mean", "table2-mean", "budget"} <= claims.keys()
     for one in claims.values():
         asked = set()
         for command in next_command(one).split(" && "):
