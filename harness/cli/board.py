@@ -54,7 +54,7 @@ def board(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import find_place, is_published_database, name_database
+    from lcma.harness.place import find_place
     from lcma.harness.report.board import board_as_json, render_board, render_contents
     from lcma.harness.report.effects import effects_as_dict, render_effects
     from lcma.harness.report.targets import require_picture
@@ -63,7 +63,6 @@ def board(
     from lcma.harness.results.lookup import require_results
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
-    from lcma.harness.watch.commands import format_command, print_commands
 
     if picture is not None:
         require_picture(picture)
@@ -112,6 +111,8 @@ def board(
     console.print(render_board(found, notes=notes))
     if picture is not None:
         console.print(Text(printable(str(picture))), soft_wrap=True)
+    if not found.groups:
+        console.print("Make some: `lcma launch demo`; what runs now: `lcma status`")
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:
@@ -120,16 +121,3 @@ def board(
         console.print(
             Text(f"Not complete: {trials_left} {are} not done; `lcma status` shows {them}.")
         )
-    if found.groups:
-        following = [] if notes else [["board", "--notes"]]
-        if is_published_database(name_database(db)):  # it has no weights, and maps of much
-            first = found.groups[0]
-            seed = min(seed for row in first.rows for seed in row.by_seed)
-            words = ["--flow", first.flow, "--dataset", first.dataset, "--seed", f"{seed}"]
-            following += [["maps", *words]]
-        else:
-            following += [["maps"], ["samples"]]
-        following += [["export", "--format", "md"]]
-    else:
-        following = [["status"], ["launch", "demo"]]
-    print_commands(console, [format_command(*words, db=db) for words in following])

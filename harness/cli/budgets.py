@@ -66,7 +66,6 @@ def budgets(
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count, printable, to_json
-    from lcma.harness.watch.commands import format_command, print_commands
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
@@ -105,4 +104,3 @@ def budgets(
         console.print(Text(str(path)), soft_wrap=True)
     if alone:
         console.print(f"Left out: {format_count(alone, 'curve')} of a single budget.")
-    print_commands(console, [format_command(verb, db=db) for verb in ("board", "maps")])

@@ -67,7 +67,6 @@ def curves(
     )
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
-    from lcma.harness.watch.commands import format_command, print_commands
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
@@ -99,5 +98,3 @@ def curves(
     console.print(render_curves(found), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
-    following = (("board",), ("status",), ("why", "TRIAL"))
-    print_commands(console, [format_command(*words, db=db) for words in following])

@@ -50,12 +50,12 @@ def merge(
     if json:
         print(to_json(asdict(report)))
     else:
-        _print_report(report, source, db)
+        _print_report(report)
     if report.differences:
         raise typer.Exit(1)
 
 
-def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
+def _print_report(report: "MergeReport") -> None:
     from dataclasses import asdict
 
     from lcma.harness.tables import Table, TableColumn, render_table
@@ -83,14 +83,3 @@ def _print_report(report: "MergeReport", source: str, db: str | None) -> None:
         print(f"{report.studies} of Optuna's studies {stay} there; trials made for {them} travel")
     if report.tables["artifacts"].new:
         print("files stay where they are: copy the other site's runs folder into yours for them")
-    print_line(f"Next: {_next_command(report, source, db)}")
-
-
-def _next_command(report: "MergeReport", source: str, db: str | None) -> str:
-    from lcma.db import locate
-    from lcma.harness.watch.commands import format_command
-
-    if report.dry_run and report.changed:
-        there = locate(source).shown_url if "://" in source else source
-        return format_command("db", "merge", there, db=db)
-    return format_command("board", db=db)

@@ -1,4 +1,4 @@
-"""Launch a sweep for a person: progress, the board, pictures, and what to type next."""
+"""Launch a sweep for a person: progress, the board, pictures, and three commands to go on with."""
 
 import os
 import sys
@@ -116,15 +116,11 @@ def run_launch(command: LaunchCommand) -> None:
         lead = f"{lost} did not end well. See why, and run {them} again, with"
         print_commands(console, [format_command("status", db=command.db), command.retry], lead)
         sys.exit(1)
-    query = "select factorization, seed, bits_per_dim from trial_results"
     print_commands(
         console,
         [
             format_command("board", "--notes", db=command.db),
-            format_command("board", db="reference"),
-            format_command("maps", db=command.db, runs=command.runs),
             format_command("samples", db=command.db, runs=command.runs, plugins=flow_plugins(spec)),
-            format_command("sql", query, db=command.db),
             format_command("export", "--format", "md", db=command.db),
         ],
     )

@@ -44,7 +44,6 @@ def prepare(
     from lcma.harness.report.data_sets import describe_prepared_set
     from lcma.harness.terminal import Console, print_line, reporting_progress, silencing_libraries
     from lcma.harness.text import to_json
-    from lcma.harness.watch.commands import format_command, print_commands
 
     root = find_place(None, None, data).data
     if download:
@@ -76,5 +75,3 @@ def prepare(
         return
     for line in describe_prepared_set(prepared.manifest, prepared.folder, seconds, bars):
         print_line(line)
-    words = ("plan", "demo", "--dataset", prepared.manifest.name)
-    print_commands(Console(), [format_command(*words, data=data)])

@@ -44,7 +44,7 @@ def verdicts(
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
-    from lcma.harness.watch.commands import format_command, print_commands
+    from lcma.harness.watch.commands import format_command
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0")
@@ -59,13 +59,9 @@ def verdicts(
     if json:
         print(to_json(verdicts_as_dict(found)))
         return
-    console = Console()
     _, *options = shlex.split(format_command(db=db))
     after = None
     if is_published_database(named := name_database(db)):  # which no launch writes
         options, after = [], format_command("db", "merge", named)
     shown = render_verdicts(found, notes=notes, options=options, after=after)
-    console.print(shown, crop=False)
-    following = [] if notes else [["verdicts", "--notes"]]
-    following += [["board"], ["export", "--format", "md"]]
-    print_commands(console, [format_command(*words, db=db) for words in following])
+    Console().print(shown, crop=False)

@@ -427,11 +427,10 @@ def folder_of(place: Place) -> Path:
 @LAUNCHED
 def test_a_launch_ends_with_board_pictures_and_next_commands(launched: Place) -> None:
     out = (folder_of(launched) / "out.txt").read_text()
-    for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma sql"):
+    for said in ("low (LL)", "checkerboard-even", "lcma-pictures", "Next:", "lcma samples"):
         assert said in out
     assert "Made with" not in out, "notes are a command away"
     assert "lcma board --notes" in out
-    assert "lcma board --db reference" in out
     pictures = list((folder_of(launched) / "lcma-pictures").rglob("*.png"))
     assert len(pictures) >= 3
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)

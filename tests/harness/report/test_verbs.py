@@ -79,7 +79,6 @@ def test_importing_the_verbs_is_cheap():
 def test_board(lcma, filled):
     text = lcma("board")
     assert text.index("channel") < text.index("checkerboard-even *") < text.index("random ")
-    assert "\nNext: lcma board --notes\n" in text
     group = json.loads(lcma("board", "--json"))["groups"][0]
     assert group["rows"][0]["mean"] == pytest.approx(4.085)
 
