@@ -36,12 +36,8 @@ def is_held(lease_until: Any, now: float) -> Any:
     return False if lease_until is None else lease_until > now
 
 
-@overload
-def is_over(lease_until: float, now: float) -> bool: ...
-@overload
-def is_over(lease_until: "sa.ColumnElement[Any]", now: Any) -> "sa.ColumnElement[bool]": ...
-def is_over(lease_until: Any, now: Any) -> Any:
-    """Return whether a lease has ended, or the condition in SQL: the contrary of `is_held`."""
+def is_over(lease_until: float, now: float) -> bool:
+    """Return whether a lease has ended: the contrary of `is_held`."""
     return lease_until <= now
 
 

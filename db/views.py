@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text, literal_column
+from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
 
-from lcma.db import leases
 from lcma.db.schema.base import optional, required
 
 views = MetaData()
@@ -581,50 +580,6 @@ JOIN reference_results AS printed
 )
 
 
-JOBS = """
-SELECT
-    jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
-    coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
-    coalesce(flow_trials.variant, pretrainings.variant) AS variant,
-    coalesce(flow_trials.profile, recipes.profile) AS profile,
-    flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
-    flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
-    {own},
-    jobs.data_digest, recipes.id AS recipe_id, jobs.trial_id, jobs.pretraining_id, jobs.attempt_id,
-    jobs.id AS job_id
-FROM jobs
-LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
-LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
-LEFT JOIN attempts ON attempts.id = jobs.attempt_id
-WHERE {where}
-"""
-"""The SELECT of a view of jobs, whose columns `_job` returns."""
-
-
-def _job(*own: Column[Any]) -> list[Column[Any]]:
-    # The columns of a view of jobs.
-    return [
-        required("kind", Text, "'pretraining' or 'trial'"),
-        *said("flow", "dataset", "variant", "profile"),
-        optional("factorization", Text, "canonical name, null for a pretraining"),
-        optional(
-            "budget",
-            Integer,
-            "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
-            "pretraining's segment",
-        ),
-        map_options(),
-        required("seed", Integer, "seed of the trial or pretraining"),
-        *own,
-        *said("data_digest", "recipe_id"),
-        optional("trial_id", Text, "the trial, null for a pretraining"),
-        optional("pretraining_id", Text, "the pretraining, null for a trial"),
-        optional("attempt_id", Integer, "the last attempt"),
-        required("job_id", Text, "the job"),
-    ]
-
-
 def _counts() -> list[Column[Any]]:
     told = {
         "planned": "trials of the cell",
@@ -733,60 +688,64 @@ GROUP BY
 
 failures = view(
     "failures",
-    JOBS.format(
-        own="""jobs.state, jobs.step, jobs.steps, attempts.outcome, attempts.message,
+    """
+SELECT
+    jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
+    coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
+    coalesce(flow_trials.variant, pretrainings.variant) AS variant,
+    coalesce(flow_trials.profile, recipes.profile) AS profile,
+    flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
+    flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
+    jobs.state, jobs.step, jobs.steps, attempts.outcome, attempts.message,
     attempts.owner, attempts.host, attempts.device, attempts.devices, attempts.stack_id,
     attempts.started, attempts.ended, jobs.updated,
     (SELECT CASE WHEN events.detail <> '' THEN events.detail END FROM events
-     WHERE events.id = (SELECT max(e.id) FROM events AS e WHERE e.job_id = jobs.id)) AS decision""",
-        where="jobs.state IN ('diverged', 'failed')",
+     WHERE events.id = (SELECT max(e.id) FROM events AS e WHERE e.job_id = jobs.id)) AS decision,
+    jobs.data_digest, recipes.id AS recipe_id, jobs.trial_id, jobs.pretraining_id, jobs.attempt_id,
+    jobs.id AS job_id
+FROM jobs
+LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
+LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
+JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
+LEFT JOIN attempts ON attempts.id = jobs.attempt_id
+WHERE jobs.state IN ('diverged', 'failed')
+""",
+    required("kind", Text, "'pretraining' or 'trial'"),
+    *said("flow", "dataset", "variant", "profile"),
+    optional("factorization", Text, "canonical name, null for a pretraining"),
+    optional(
+        "budget",
+        Integer,
+        "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
+        "pretraining's segment",
     ),
-    *_job(
-        required("state", Text, "'diverged' or 'failed'"),
-        required("step", Integer, "training step last reported"),
-        required("steps", Integer, "training step at which the job would be done"),
-        optional("outcome", Text, "how the last attempt ended"),
-        optional("message", Text, "what went wrong, in a line or more"),
-        optional("owner", Text, "launch that ran it"),
-        optional("host", Text, "machine it ran on"),
-        optional("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
-        optional("devices", Text, "devices granted to it, null on a CPU"),
-        optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
-        optional("started", Double, "when it started, Unix seconds UTC"),
-        optional("ended", Double, "when it ended, Unix seconds UTC"),
-        required("updated", Double, "when the job last changed, Unix seconds UTC"),
-        optional(
-            "decision",
-            Text,
-            "why it is not run again by itself, such as 'given up: policy oom: 1 used'; null where "
-            "nobody said",
-        ),
+    map_options(),
+    required("seed", Integer, "seed of the trial or pretraining"),
+    required("state", Text, "'diverged' or 'failed'"),
+    required("step", Integer, "training step last reported"),
+    required("steps", Integer, "training step at which the job would be done"),
+    optional("outcome", Text, "how the last attempt ended"),
+    optional("message", Text, "what went wrong, in a line or more"),
+    optional("owner", Text, "launch that ran it"),
+    optional("host", Text, "machine it ran on"),
+    optional("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
+    optional("devices", Text, "devices granted to it, null on a CPU"),
+    optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
+    optional("started", Double, "when it started, Unix seconds UTC"),
+    optional("ended", Double, "when it ended, Unix seconds UTC"),
+    required("updated", Double, "when the job last changed, Unix seconds UTC"),
+    optional(
+        "decision",
+        Text,
+        "why it is not run again by itself, such as 'given up: policy oom: 1 used'; null where "
+        "nobody said",
     ),
+    *said("data_digest", "recipe_id"),
+    optional("trial_id", Text, "the trial, null for a pretraining"),
+    optional("pretraining_id", Text, "the pretraining, null for a trial"),
+    optional("attempt_id", Integer, "the last attempt"),
+    required("job_id", Text, "the job"),
     comment="Jobs that diverged or failed, with their last attempt.",
-)
-
-_LEASE_IS_OVER = leases.is_over(literal_column("jobs.lease_until"), literal_column("{now}"))
-
-stale_leases = view(
-    "stale_leases",
-    JOBS.format(
-        own="""jobs.step, jobs.steps, jobs.owner, jobs.host, jobs.pid, jobs.token,
-    attempts.stack_id, attempts.started, jobs.lease_until, {now} - jobs.lease_until AS overdue""",
-        where=f"jobs.state = 'running' AND {_LEASE_IS_OVER}",
-    ),
-    *_job(
-        required("step", Integer, "training step last reported"),
-        required("steps", Integer, "training step at which the job is done"),
-        required("owner", Text, "launch that holds the job"),
-        required("host", Text, "machine it runs on"),
-        required("pid", Integer, "process it runs in"),
-        required("token", Integer, "number of attempts so far"),
-        optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
-        optional("started", Double, "when the attempt started, Unix seconds UTC"),
-        required("lease_until", Double, "when the lease ended, Unix seconds UTC"),
-        required("overdue", Double, "seconds since then by the database's clock"),
-    ),
-    comment="Running jobs whose lease is over: whoever claims one next has it.",
 )
 
 costs = view(
@@ -1029,264 +988,6 @@ JOIN recipes ON recipes.id = flow_trials.recipe_id
     order=("dataset", "flow", "factorization", "seed", "result_id", "protocol", "measure"),
 )
 
-sweep_results = view(
-    "sweep_results",
-    """
-SELECT
-    sweeps.name AS sweep, sweep_trials.factorization AS asked, trial_results.flow,
-    trial_results.profile, trial_results.dataset, trial_results.variant,
-    trial_results.factorization, trial_results.budget, trial_results.map_options,
-    trial_results.seed, trial_results.protocol, trial_results.bits_per_dim,
-    trial_results.standard_error, trial_results.holdout_bits_per_dim, trial_results.steps,
-    trial_results.data_digest, trial_results.recipe_id, trial_results.trial_id,
-    trial_results.result_id, sweeps.id AS sweep_id
-FROM sweeps
-JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
-JOIN trial_results ON trial_results.trial_id = sweep_trials.trial_id
-""",
-    required("sweep", Text, "name of the sweep"),
-    required("asked", Text, "the factorization's name as the sweep asked for it"),
-    *said("flow", "profile", "dataset", "variant", "factorization"),
-    budget(),
-    map_options(),
-    required("seed", Integer, "seed of the trial"),
-    *said("protocol"),
-    required("bits_per_dim", Double, "bits per dimension on the test part"),
-    optional("standard_error", Double, "its standard error, null for a single image or cluster"),
-    optional("holdout_bits_per_dim", Double, "bits per dimension on the holdout part"),
-    required("steps", Integer, "length of the training in optimizer steps"),
-    *said("data_digest", "recipe_id"),
-    required("trial_id", Text, "the trial"),
-    required("result_id", Text, "the result"),
-    required("sweep_id", Text, "the sweep"),
-    comment="Current results by the name of a sweep, under the names that it asked for. A trial "
-    "that several names mean is there under each.",
-    order=(
-        *("sweep", "dataset", "flow", "asked", "budget", "seed", "result_id", "protocol"),
-        "sweep_id",
-    ),
-)
-
-sweep_costs = view(
-    "sweep_costs",
-    """
-SELECT
-    each.sweep,
-    count(DISTINCT CASE WHEN each.kind = 'trial' THEN each.job_id END) AS trials,
-    count(DISTINCT CASE WHEN each.kind = 'pretraining' THEN each.job_id END) AS segments,
-    count(a.id) AS attempts, {seconds} AS seconds, {pretraining_seconds} AS pretraining_seconds,
-    {evaluation_seconds} AS evaluation_seconds, {lost_seconds} AS lost_seconds,
-    {cpu_seconds} AS cpu_seconds, {gpu_seconds} AS gpu_seconds, each.sweep_id
-FROM (
-    SELECT sweeps.name AS sweep, sweeps.id AS sweep_id, jobs.id AS job_id, jobs.kind
-    FROM sweeps
-    JOIN jobs ON jobs.trial_id IN (
-        SELECT sweep_trials.trial_id FROM sweep_trials WHERE sweep_trials.sweep_id = sweeps.id)
-    UNION
-    SELECT link.sweep, link.sweep_id, link.job_id, 'pretraining' AS kind FROM (
-        WITH RECURSIVE needed (sweep, sweep_id, job_id, budget, start) AS (
-            SELECT sweeps.name, sweeps.id, segment.id, segment.budget, {start}
-            FROM sweeps
-            JOIN sweep_trials ON sweep_trials.sweep_id = sweeps.id
-            JOIN flow_trials ON flow_trials.id = sweep_trials.trial_id
-            JOIN jobs AS segment ON segment.pretraining_id = flow_trials.pretraining_id
-                AND segment.budget = flow_trials.budget
-            UNION
-            SELECT needed.sweep, needed.sweep_id, segment.id, segment.budget, {start}
-            FROM needed
-            JOIN jobs AS later ON later.id = needed.job_id
-            JOIN jobs AS segment ON segment.pretraining_id = later.pretraining_id
-                AND segment.data_digest = later.data_digest AND segment.budget = needed.start
-            WHERE needed.start > 0
-        ) SELECT needed.sweep, needed.sweep_id, needed.job_id FROM needed
-    ) AS link
-) AS each
-LEFT JOIN attempts AS a ON a.job_id = each.job_id
-GROUP BY each.sweep, each.sweep_id
-""",
-    required("sweep", Text, "name of the sweep"),
-    required("trials", Integer, "jobs of its trials"),
-    required("segments", Integer, "segments of pretrainings that they need"),
-    required("attempts", Integer, "attempts at all of these, evaluations too"),
-    optional("seconds", Double, "wall-clock seconds of all attempts, each counted once"),
-    optional("pretraining_seconds", Double, "of these, those of pretrainings"),
-    optional("evaluation_seconds", Double, "of these, those of evaluations of kept weights"),
-    optional("lost_seconds", Double, "of these, those of attempts that did not end as done"),
-    optional("cpu_seconds", Double, "CPU seconds of all attempts"),
-    optional("gpu_seconds", Double, "GPU seconds of all attempts, null on a CPU"),
-    required("sweep_id", Text, "the sweep"),
-    comment="What each sweep has cost, shared pretrainings counted once. Sweeps that share jobs "
-    "each count them.",
-)
-
-lost_time = view(
-    "lost_time",
-    """
-SELECT
-    each.kind, each.flow, each.dataset, each.factorization, each.budget, each.seed, each.lost,
-    each.lost_seconds, each.unreported, each.steps_made, each.step,
-    each.steps_made - each.step AS repeated_steps, each.job_id
-FROM (
-    SELECT
-        jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
-        coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
-        flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
-        coalesce(flow_trials.seed, pretrainings.seed) AS seed,
-        sum(CASE WHEN a.outcome <> 'done' THEN 1 ELSE 0 END) AS lost,
-        {lost_seconds} AS lost_seconds,
-        sum(CASE WHEN a.ended IS NOT NULL AND a.cpu_seconds IS NULL THEN 1 ELSE 0 END)
-            AS unreported,
-        sum(a.last_step - a.first_step) AS steps_made, runs.step, jobs.id AS job_id
-    FROM jobs
-    JOIN attempts AS a ON a.job_id = jobs.id AND a.protocol IS NULL
-    JOIN (
-        SELECT run.job_id, sum(run.steps) AS step
-        FROM (
-            SELECT each.job_id, max(each.last_step) - min(each.first_step) AS steps
-            FROM (
-                SELECT
-                    attempts.job_id, attempts.first_step, attempts.last_step,
-                    (SELECT count(*) FROM attempts AS former
-                     WHERE former.job_id = attempts.job_id AND former.token < attempts.token
-                        AND former.outcome = 'done' AND former.protocol IS NULL) AS former
-                FROM attempts WHERE attempts.protocol IS NULL
-            ) AS each
-            GROUP BY each.job_id, each.former
-        ) AS run
-        GROUP BY run.job_id
-    ) AS runs ON runs.job_id = jobs.id
-    LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
-    LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-    GROUP BY jobs.id, jobs.kind, flow_trials.flow, pretrainings.flow, flow_trials.dataset,
-        pretrainings.dataset, flow_trials.factorization, flow_trials.budget, jobs.budget,
-        flow_trials.seed, pretrainings.seed, runs.step
-) AS each
-WHERE each.lost > 0
-""",
-    required("kind", Text, "'pretraining' or 'trial'"),
-    *said("flow", "dataset"),
-    optional("factorization", Text, "canonical name, null for a pretraining"),
-    optional("budget", Integer, "budget of the trial or of the segment, null where none is used"),
-    required("seed", Integer, "seed of the trial or pretraining"),
-    required("lost", Integer, "attempts that did not end as done: preempted, lost, failed"),
-    optional("lost_seconds", Double, "their wall-clock seconds, null where none reported any"),
-    required(
-        "unreported",
-        Integer,
-        "attempts that ended without a report, whose time counts up to the last heartbeat",
-    ),
-    required("steps_made", Integer, "training steps of all attempts"),
-    required(
-        "step",
-        Integer,
-        "training steps from the first to the last one reached, summed over the first run and "
-        "those anew, after one that was done",
-    ),
-    required("repeated_steps", Integer, "steps_made - step: those that a run made again"),
-    required("job_id", Text, "the job"),
-    comment="Time lost to preemption and failures, and steps made again: jobs of which an attempt "
-    "did not end as done.",
-    order=("dataset", "flow", "factorization", "budget", "seed", "job_id"),
-)
-
-result_revisions = view(
-    "result_revisions",
-    """
-SELECT
-    flow_trials.flow, flow_trials.dataset, flow_trials.factorization, flow_trials.budget,
-    flow_trials.seed, bits.protocol, bits.value AS bits_per_dim,
-    CASE WHEN jobs.done_attempt_id = results.attempt_id THEN 1 ELSE 0 END AS is_current,
-    current_bits.value - bits.value AS change, environments.code_version, environments.dirty,
-    environments.torch, environments.device, attempts.threads, attempts.ended,
-    supersedes.requested_by AS superseded_by, supersedes.why, supersedes.time AS superseded,
-    results.trial_id, results.data_digest, results.id AS result_id
-FROM results
-JOIN measures AS bits ON bits.result_id = results.id AND bits.name = 'bits_per_dim'
-JOIN flow_trials ON flow_trials.id = results.trial_id
-JOIN jobs ON jobs.trial_id = results.trial_id AND jobs.data_digest = results.data_digest
-JOIN attempts ON attempts.id = results.attempt_id
-JOIN environments ON environments.id = attempts.environment_id
-LEFT JOIN results AS present ON present.attempt_id = jobs.done_attempt_id
-LEFT JOIN measures AS current_bits ON current_bits.result_id = present.id
-    AND current_bits.protocol = bits.protocol AND current_bits.name = bits.name
-LEFT JOIN (
-    SELECT each.superseded_id, each.requested_by, each.why, each.time, row_number() OVER (
-        PARTITION BY each.superseded_id
-        ORDER BY each.time, each.requested_by, each.why, each.attempt_id) AS place
-    FROM supersedes AS each
-) AS supersedes ON supersedes.superseded_id = results.attempt_id AND supersedes.place = 1
-""",
-    *said("flow", "dataset", "factorization"),
-    budget(),
-    required("seed", Integer, "seed of the trial"),
-    *said("protocol"),
-    required("bits_per_dim", Double, "bits per dimension on the test part"),
-    required("is_current", Integer, "1 for the current result of the trial, else 0"),
-    optional("change", Double, "bits per dimension of the current result less these"),
-    required("code_version", Text, "version of the package that trained it"),
-    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
-    required("torch", Text, "version of PyTorch"),
-    required("device", Text, "model of the GPU, or the architecture of the processor"),
-    required("threads", Integer, "number of CPU threads"),
-    optional("ended", Double, "when the training ended, Unix seconds UTC"),
-    optional("superseded_by", Text, "who asked first for a rerun that replaced it, null for none"),
-    optional("why", Text, "the reason given"),
-    optional("superseded", Double, "when that was asked for, Unix seconds UTC"),
-    required("trial_id", Text, "the trial"),
-    *said("data_digest"),
-    required("result_id", Text, "the result"),
-    comment="All results of each trial, those too that a rerun superseded or that another site got "
-    "for the same trial.",
-    order=(
-        *("dataset", "flow", "factorization", "budget", "seed", "trial_id", "data_digest"),
-        *("protocol", "ended", "result_id"),
-    ),
-)
-
-drift = view(
-    "drift",
-    """
-SELECT
-    flow_trials.flow, flow_trials.dataset, flow_trials.factorization, flow_trials.budget,
-    flow_trials.seed, verifications.equal, verifications.largest_difference,
-    verifications.tolerance, environments.code_version, again.code_version AS code_version_again,
-    environments.torch, again.torch AS torch_again, environments.device,
-    again.device AS device_again, environments.cpu_capability,
-    again.cpu_capability AS cpu_capability_again, attempts.threads,
-    verifications.threads AS threads_again, attempts.ended, verifications.time,
-    verifications.verified_by, results.trial_id, results.id AS result_id, verifications.id
-FROM verifications
-JOIN results ON results.id = verifications.result_id
-JOIN flow_trials ON flow_trials.id = results.trial_id
-JOIN attempts ON attempts.id = results.attempt_id
-JOIN environments ON environments.id = attempts.environment_id
-JOIN environments AS again ON again.id = verifications.environment_id
-""",
-    *said("flow", "dataset", "factorization"),
-    budget(),
-    required("seed", Integer, "seed of the trial"),
-    required("equal", Integer, "1 where all measures came out equal to the last bit, else 0"),
-    required("largest_difference", Double, "largest difference in bits per dimension"),
-    required("tolerance", Double, "difference up to which it counts as verified"),
-    required("code_version", Text, "version of the package that trained the result"),
-    required("code_version_again", Text, "that of the second training"),
-    required("torch", Text, "version of PyTorch"),
-    required("torch_again", Text, "that of the second training"),
-    required("device", Text, "model of the GPU, or the architecture of the processor"),
-    required("device_again", Text, "that of the second training"),
-    required("cpu_capability", Text, "instruction set that PyTorch used"),
-    required("cpu_capability_again", Text, "that of the second training"),
-    required("threads", Integer, "number of CPU threads"),
-    required("threads_again", Integer, "that of the second training"),
-    optional("ended", Double, "when the first training ended, Unix seconds UTC"),
-    required("time", Double, "when it was verified, Unix seconds UTC"),
-    required("verified_by", Text, "who verified, may be empty"),
-    required("trial_id", Text, "the trial"),
-    required("result_id", Text, "the result"),
-    required("id", Text, "the verification"),
-    comment="Verifications, with what differed in code, PyTorch and device between both trainings.",
-)
-
 
 def render_views(engine: str) -> Iterator[tuple[str, str]]:
     """Yield name and SELECT of each view for an engine, 'sqlite' or 'postgresql'."""
@@ -1296,10 +997,6 @@ def render_views(engine: str) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(*, postgresql: bool) -> dict[str, str]:
-    now = "(julianday('now') - 2440587.5) * 86400.0"
-    if postgresql:
-        now = "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
-
     def whole(value: str, parts: str) -> str:
         # The sum of values in whole parts of one, as a float of that many parts.
         if postgresql:
@@ -1330,14 +1027,8 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         f"{chain(sum=sums[k], of='flow_trials', data='jobs')} AS pretraining_{k}" for k in kinds
     ]
 
-    def part(which: str) -> str:
-        return total(f"CASE WHEN {which} THEN a.seconds END")
-
     return {
         **sums,
-        "pretraining_seconds": part("each.kind = 'pretraining'"),
-        "evaluation_seconds": part("a.protocol IS NOT NULL"),
-        "lost_seconds": part("a.outcome <> 'done'"),
         # A window has to see all cells of a data set and flow, which SQLite does more slowly.
         **(RANK_BY_WINDOW if postgresql else RANK_BY_COUNTING),
         "gpu": OWN.format(sum=sums["gpu_seconds"], kind="gpu_seconds", job="attempts.job_id"),
@@ -1345,12 +1036,10 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
             BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
         ),
         "iou": mean("other.iou"),
-        "now": now,
         "mean_seconds": f"{total('each.seconds')} / count(*)",
         "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="results"),
         "chain_of_segment": chain(sum=sums["seconds"], of="jobs", data="jobs"),
         "both_totals": ", ".join(BOTH.format(kind=kind) for kind in kinds),
-        "start": START,
         "own_sums": ", ".join(own),
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),

@@ -335,19 +335,6 @@ def test_sweeps_and_their_members(world: Any) -> None:
     ]
 
 
-def test_results_of_sweeps_of_one_name_are_in_the_order_of_their_ids(filled: Any) -> None:
-    store = filled.store
-    trial_id = store.results(factorization="channel")["trial_id"][0]
-    ids = ["c", "a", "z", "b"]
-    store.register(
-        db.Registration(
-            sweeps=tuple(db.Sweep(id=one, name="twice", spec="{}") for one in ids),
-            members=tuple(db.SweepMember(one, trial_id, "channel") for one in ids),
-        )
-    )
-    assert list(store.view("sweep_results", sweep="twice")["sweep_id"]) == sorted(ids)
-
-
 def test_the_results_filters_by_column_and_sweep(filled: Any) -> None:
     store = filled.store
     assert sorted(store.results()["bits_per_dim"]) == [3.25, 3.5, 3.75]

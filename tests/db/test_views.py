@@ -16,16 +16,15 @@ import scipy.stats
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.merging import merge
 from lcma.db.relations import find_relations
 from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.sweeps import published
 from tests.db import crowd
-from tests.db.conftest import COST, DATA, ENGINES, Engine, World, result, trial
+from tests.db.conftest import COST, DATA, World, trial
 from tests.db.crowd import FACES, JOBS, OF_FACES, TRIALS
 from tests.db.inspecting import execute, is_current
-from tests.db.sites import Sites, work
+from tests.db.sites import work
 
 Row = dict[str, Any]
 LOST = ("diverged", "failed")
@@ -109,12 +108,7 @@ def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], 
     frames = [one.store.view_rows(name) for one in both.values()]
     assert frames[0].columns == frames[1].columns
     assert len(frames[0].rows) == len(frames[1].rows) > 0
-    # By the clock, which goes on.
-    clock = [i for i, column in enumerate(frames[0].columns) if column == "overdue"]
-    left, right = (
-        [tuple(v for i, v in enumerate(row) if i not in clock) for row in frame.rows]
-        for frame in frames
-    )
+    left, right = (frame.rows for frame in frames)
     assert left == right
     assert [list(map(type, row)) for row in left] == [list(map(type, row)) for row in right]
 
@@ -356,21 +350,6 @@ def test_failures_have_the_last_attempt(full: Told) -> None:
         assert row["budget"] == (subject.get("budget") or lost[job_id]["budget"])
 
 
-def test_stale_leases_are_those_that_are_over_now(full: Told) -> None:
-    before = full.store.now()
-    (row,) = full.view("stale_leases")
-    after = full.store.now()
-    (job,) = [
-        job
-        for job in full.tables["jobs"]
-        if job["state"] == "running" and job["lease_until"] < before
-    ]
-    names = ("owner", "host", "pid", "token", "step", "lease_until", "trial_id")
-    assert [row[name] for name in names] == [job[name] for name in names]
-    assert before - 0.01 <= row["lease_until"] + row["overdue"] <= after + 0.01
-    assert sum(job["state"] == "running" for job in full.tables["jobs"]) == 2
-
-
 def test_costs_count_every_attempt_and_the_whole_pretraining(full: Told) -> None:
     rows = keyed(full.view("costs"), "job_id")
     jobs = {job["id"]: job for job in full.tables["jobs"] if job["kind"] == "trial"}
@@ -518,38 +497,6 @@ def test_a_word_stands_beside_every_name_of_it(
     )
 
 
-def test_a_rerun_repeats_no_steps_but_those_that_it_lost_itself(world: Any) -> None:
-    def attempt(outcome: Any, first: int, last: int, now: float) -> None:
-        made: Any = {"result": result("channel-0-None")} if outcome == "done" else {}
-        claim = world.win(world.trials[0], now=now)
-        made |= {"first_step": first, "last_step": last, "cost": COST, "now": now + 1}
-        assert world.store.finish(claim, outcome, **made)
-
-    attempt("preempted", 0, 200, 1000.0)
-    attempt("done", 150, 500, 1100.0)
-    world.store.rerun([world.trials[0]], by="ann", now=1200.0)
-    attempt("preempted", 0, 300, 1300.0)
-    attempt("done", 290, 500, 1400.0)
-    (row,) = world.store.view("lost_time").to_dict("records")
-    assert (row["lost"], row["steps_made"], row["step"]) == (2, 550 + 510, 1000)
-    assert row["repeated_steps"] == 60
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_result_that_two_sites_superseded_is_one_revision(sites: Sites, engine: Engine) -> None:
-    one, other = sites.new("sqlite", "filled"), sites.new(engine, "filled")
-    for world, by, now in ((one, "ann", 1500.0), (other, "bob", 1400.0)):
-        world.store.rerun([world.trials[0]], by=by, why="a fault", now=now)
-        claim = world.win(world.trials[0], owner=by, now=now)
-        own = {"result": result("channel-0-None"), "now": now + 1}
-        assert world.store.finish(claim, "done", last_step=500, cost=COST, **own)
-    merge(one.store.database, other.store.database)
-    found = other.store.view("result_revisions", trial_id="channel-0-None")
-    assert len(found) == 3
-    assert list(found["superseded_by"].dropna()) == ["bob"]
-    assert list(found["is_current"]) == [0, 1, 0]
-
-
 def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
     expected = {
         (relation.name, column.name): column.meaning
@@ -585,7 +532,6 @@ def test_the_dictionary_and_comments_tell_every_view(full: Told) -> None:
         "SELECT * FROM coverage WHERE sweep_id = 's'",
         "SELECT * FROM costs WHERE trial_id = 'x'",
         "SELECT * FROM failures",
-        "SELECT * FROM stale_leases",
         "SELECT * FROM snapshots WHERE pretraining_id = 'x'",
         "SELECT * FROM budget_curve WHERE dataset = 'x' AND flow = 'y'",
     ],
