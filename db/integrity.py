@@ -40,7 +40,6 @@ from lcma.db.schema import (
     protocols,
     results,
     supersedes,
-    table_overlaps,
     trials,
     verifications,
 )
@@ -102,7 +101,7 @@ class Rule:
 def list_rules() -> tuple[Rule, ...]:
     """Return every rule: references first, then the states of jobs, then where things come from."""
     states = (*_references(), *_states(), *_attempts())
-    return (*states, *_origins(), *_curves(), _overlaps())
+    return (*states, *_origins(), *_curves())
 
 
 def _keys(table: sa.Table) -> list[sa.Column[Any]]:
@@ -364,22 +363,6 @@ def _curves() -> Iterator[Rule]:
         .having(is_short(windows, trained.host))
         .order_by(trained.pretraining_id, trained.data_digest),
         f"its {TRAIN_CURVE} has {{}} points of {{}}",
-    )
-
-
-def _overlaps() -> Rule:
-    one, back = table_overlaps, table_overlaps.alias("back")
-    same = sa.exists().where(
-        back.c.trial_id == one.c.other_trial_id,
-        back.c.other_trial_id == one.c.trial_id,
-        back.c.data_digest == one.c.data_digest,
-        back.c.split == one.c.split,
-        back.c.iou == one.c.iou,
-    )
-    return Rule(
-        one,
-        sa.select(*_keys(one)).where(~same).order_by(*_keys(one)),
-        "the other way round it is missing or another",
     )
 
 

@@ -37,6 +37,9 @@ from lcma.sweeps.measures import SHIPPED
 if TYPE_CHECKING:
     from alembic.config import Config
 
+OLDER = frozenset({"0001-d87c89b3"})
+"""Revisions, with the digest of their tables, that the migrations bring to the current one."""
+
 _one_at_a_time = threading.Lock()
 """Alembic keeps its running environment in module globals."""
 
@@ -113,7 +116,10 @@ def require_current(database: Database, found: Found) -> None:
 def require_known(database: Database, found: Found, *, of_views: bool = True) -> None:
     """Raise UserError for a version that this code can neither read nor upgrade, or for relations
     that are not those of the version; `of_views` says whether views count."""
-    if found.revision is not None and not found.revision.startswith(f"{_tables_version()}-"):
+    if found.revision is not None and found.revision.rpartition("-")[0] not in (
+        _tables_version(),
+        *OLDER,
+    ):
         raise UserError(
             f"{database.name} has schema {found.revision}, which this version of lcma does not "
             f"know (it has {current_version()}): use the version that made it, or a newer one"

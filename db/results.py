@@ -9,7 +9,6 @@ from lcma.db.cells import TrialCells, update_sums
 from lcma.db.engine import Statement
 from lcma.db.errors import Conflict
 from lcma.db.filters import chunks
-from lcma.db.index_tables import delete_overlaps
 from lcma.db.inserts import insert
 from lcma.db.records import GREATEST, Job, Measure, Result, content_hash
 from lcma.db.schema import (
@@ -294,14 +293,13 @@ def supersede(connection: sa.Connection, job: Job, attempt_id: int) -> set[str]:
 
 
 def retire(connection: sa.Connection, attempt_ids: Sequence[int | None]) -> set[str]:
-    """Take what attempts left out of cells and overlaps, since it is not current any more.
+    """Take what attempts left out of cells, since it is not current any more.
 
     Returns:
         The cells, not held yet, whose sums are to be computed anew.
     """
     left = set[str]()
     given = [one for one in attempt_ids if one is not None]
-    delete_overlaps(connection, given)
     for some in chunks(given):
         own = sa.select(results.c.id).where(results.c.attempt_id.in_(some))
         of_result = measures.c.result_id.in_(own), measures.c.cell_id.is_not(None)

@@ -17,7 +17,7 @@ from lcma.db.engine import Database, QueryResult
 from lcma.db.errors import Conflict
 from lcma.db.events import add_event
 from lcma.db.filters import Scalar, Where, build_conditions, chunks
-from lcma.db.index_tables import encode_table, insert_overlaps
+from lcma.db.index_tables import encode_table
 from lcma.db.inserts import (
     escape_text,
     insert_missing,
@@ -766,7 +766,6 @@ class Store:
                 left = set[str]()
                 if job.done_attempt_id is not None:
                     left = supersede(connection, job, claim.attempt_id)
-                insert_overlaps(connection, tables)
                 if result is not None:
                     # Late, since trials of the same cell wait for each other from here on.
                     insert_result(connection, result, claim.attempt_id, clock, left=left)

@@ -910,14 +910,6 @@ SELECT
     index_tables.iou_odd, index_tables.purity, index_tables.channel_purity,
     index_tables.mask_share, index_tables.mask_share_by_chance, index_tables.tied,
     index_tables.agreement,
-    (SELECT {iou} FROM table_overlaps AS other
-     WHERE other.trial_id = index_tables.trial_id
-       AND other.data_digest = index_tables.data_digest
-       AND other.split = index_tables.split AND other.differs = 'seed') AS iou_other_seeds,
-    (SELECT {iou} FROM table_overlaps AS other
-     WHERE other.trial_id = index_tables.trial_id
-       AND other.data_digest = index_tables.data_digest
-       AND other.split = index_tables.split AND other.differs = 'budget') AS iou_other_budgets,
     flow_trials.recipe_id, index_tables.trial_id, index_tables.digest
 FROM index_tables
 JOIN jobs ON jobs.done_attempt_id = index_tables.attempt_id
@@ -936,16 +928,10 @@ JOIN flow_trials ON flow_trials.id = index_tables.trial_id
     optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
     optional("tied", Double, "share of windows in which ranks two and three are equal"),
     optional("agreement", Double, "overlap between the tables of two halves of the data"),
-    optional(
-        "iou_other_seeds", Double, "mean overlap with the tables of other seeds, null for none"
-    ),
-    optional(
-        "iou_other_budgets", Double, "mean overlap with the tables of other budgets, null for none"
-    ),
     required("recipe_id", Text, "recipe of the trial"),
     required("trial_id", Text, "the trial"),
     required("digest", Text, "sha256 of the split's permutation"),
-    comment="Index tables in numbers, with how far seeds and budgets agree. See index_tables.",
+    comment="Index tables in numbers. See index_tables.",
 )
 
 
@@ -1035,7 +1021,6 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "beside": "\n".join(
             BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
         ),
-        "iou": mean("other.iou"),
         "mean_seconds": f"{total('each.seconds')} / count(*)",
         "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="results"),
         "chain_of_segment": chain(sum=sums["seconds"], of="jobs", data="jobs"),

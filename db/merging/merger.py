@@ -31,7 +31,7 @@ PAUSES = (0.1, 0.3, 1.0, 3.0)
 """Seconds before each new try at a part that the target did not take for now, as where it and a
 worker waited for each other's rows."""
 
-DERIVED = (schema.events, schema.cells, schema.table_overlaps)
+DERIVED = (schema.events, schema.cells)
 """Tables that are not taken over: history, and what is made anew from the rest."""
 
 Choice = Callable[[sa.Connection], Collection[str]]

@@ -67,7 +67,7 @@ class MergeReport:
     """Outcome of a merge of `source` into `target`, which are names without passwords.
 
     `tables` counts the rows of each table of the source that can be merged: points go with their
-    curves, and sums and overlaps, which are made anew, have no count. `studies` are those of Optuna
+    curves, and sums, which are made anew, have no count. `studies` are those of Optuna
     in the source, which stay there.
     """
 

@@ -1,9 +1,8 @@
 """Writes of what jobs take over from another database, for some hundreds of them at once.
 
-Locks are taken in the order in which a worker that finishes takes them: jobs, overlaps, cells.
+Locks are taken in the order in which a worker that finishes takes them: jobs, cells.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ import sqlalchemy as sa
 from lcma.db import schema
 from lcma.db.cells import OF_TRIAL, encode_cell, hold_cells, select_of_trials, update_sums
 from lcma.db.filters import chunks
-from lcma.db.index_tables import insert_overlaps_of, lock_overlaps
 from lcma.db.inserts import append_mappings, append_rows, escape_text
 from lcma.db.merging.evidence import MADE, MOVING, Gain, job_row
 from lcma.db.merging.steps import Step, take_steps
@@ -45,9 +43,7 @@ def write_gains(
     take_steps(target, [one for one in steps if one is not None], now)
     former = {job_id: job.done_attempt_id for job_id, job in jobs.items()}
     changed = [jobs[job_id] for job_id, one in current.items() if one != former[job_id]]
-    lock_overlaps(target, {job.data_digest for job in changed if job.kind == "trial"})
     left = retire(target, [job.done_attempt_id for job in changed])
-    _add_overlaps(target, changed)
     _add_measures(target, gains, numbers, current, left)
 
 
@@ -247,15 +243,6 @@ def _points(source: sa.Connection, numbers: dict[int, int]) -> Iterator[tuple[in
         query = query.where(table.c.curve_id.in_(some)).order_by(table.c.curve_id, table.c.step)
         for curve, step, value in source.execute(query.execution_options(yield_per=POINTS)):
             yield numbers[curve], step, value
-
-
-def _add_overlaps(target: sa.Connection, jobs: Sequence[Job]) -> None:
-    by_data = defaultdict[str, list[str]](list)
-    for job in jobs:
-        if job.trial_id is not None:
-            by_data[job.data_digest].append(job.trial_id)
-    for digest, trial_ids in sorted(by_data.items()):
-        insert_overlaps_of(target, trial_ids, digest)
 
 
 def _step(

@@ -14,7 +14,6 @@ from lcma.db.schema.evidence import (
     protocols,
     results,
     supersedes,
-    table_overlaps,
     verifications,
 )
 from lcma.db.schema.plan import (
@@ -60,7 +59,6 @@ __all__ = [
     "sweep_trials",
     "sweeps",
     "t_quantiles",
-    "table_overlaps",
     "trials",
     "verifications",
 ]

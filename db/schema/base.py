@@ -28,8 +28,8 @@ OPTUNA_TABLES = frozenset(
 )
 """What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
 
-REVISION = "0001"
-"""The schema's revision. Until the first release there is one, and its tables may change."""
+REVISION = "0002"
+"""The schema's revision."""
 
 
 def only_optuna(tables: Collection[str]) -> bool:

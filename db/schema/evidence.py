@@ -240,23 +240,6 @@ index_tables = Table(
     comment="Index tables of trained trials, split by split: what stays, and what it looks like.",
 )
 
-table_overlaps = Table(
-    "table_overlaps",
-    metadata,
-    key("trial_id", Text, "a trial", ForeignKey("flow_trials.id")),
-    key("other_trial_id", Text, "another one", ForeignKey("flow_trials.id")),
-    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
-    key("split", Integer, "the split, from 1"),
-    required("differs", Text, "in what the two trials differ: 'seed' or 'budget'"),
-    required(
-        "iou",
-        Double,
-        "overlap (intersection over union) of the dimensions that are there after the split",
-    ),
-    one_of("differs", ("seed", "budget")),
-    comment="Overlaps of current tables of trials that differ in seed or budget alone, both ways.",
-)
-
 results = Table(
     "results",
     metadata,

@@ -21,7 +21,6 @@ MADE_BY = {"id", "attempt_id", "created"}
 KEYS: Mapping[str, Sequence[str]] = {
     "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
     "index_tables": ("trial_id", "data_digest", "split"),
-    "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
 }
 """The tables that are compared whole, with the columns that identify a row."""
 

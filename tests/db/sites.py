@@ -65,7 +65,7 @@ def known(world: World) -> dict[str, Any]:
             found.append(own)
         return sorted(found, key=repr)
 
-    plain = ("recipes", "flow_trials", "sweep_trials", "cells", "table_overlaps", "protocols")
+    plain = ("recipes", "flow_trials", "sweep_trials", "cells", "protocols")
     return {
         **{name: rows(name) for name in plain},
         "jobs": {row.id: row.state for row in dump["jobs"]},

@@ -178,12 +178,6 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         "jobs",
         "or is an evaluation",
     ),
-    "an overlap one way": (
-        "INSERT INTO table_overlaps (trial_id, other_trial_id, data_digest, split, differs, iou) "
-        "SELECT trial_id, 'HHH-0-100', data_digest, 1, 'seed', 0.5 FROM index_tables " + LOW,
-        "table_overlaps",
-        "other way round",
-    ),
 }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import hypothesis.strategies as st
-import numpy as np
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -22,7 +21,6 @@ from tests.db.conftest import (
     World,
     index_table,
     result,
-    trial,
 )
 from tests.db.sites import Launches, Sites, agreed, board, known, merged, work
 
@@ -178,7 +176,7 @@ def test_of_work_done_twice_the_first_is_current_and_other_numbers_are_named(
     assert not merged(source, target).changed
     assert target.dump() == after
     merged(target, source)
-    for name in ("results", "measures", "cells", "current", "table_overlaps"):
+    for name in ("results", "measures", "cells", "current"):
         assert known(source)[name] == known(target)[name]
 
 
@@ -419,26 +417,3 @@ def test_studies_stay_behind_and_their_trials_travel(
     assert report.tables["results"] == Counts(new=3)
     with sa.create_engine(target.store.url, poolclass=sa.NullPool).connect() as connection:
         assert not sa.inspect(connection).has_table("studies")
-
-
-@pytest.mark.slow
-def test_tables_of_two_sites_are_held_against_each_other(sites: Sites) -> None:
-    """Trials of one cell, some on each site: all pairs are there, as if one site had run all."""
-    source, target, whole = (sites.new("sqlite") for _ in range(3))
-    stays = np.flatnonzero(HALF)
-    masks = np.zeros((4, *HALF.shape), dtype=bool)
-    for seed, mask in enumerate(masks):
-        mask.flat[np.random.default_rng(seed).permutation(stays)[: stays.size // 2]] = True
-    trials = tuple(trial("LLL", seed, 100) for seed in range(4))
-    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
-    for world, seeds in ((source, (0, 1)), (target, (2, 3)), (whole, (0, 1, 2, 3))):
-        world.store.register(db.Registration(trials=trials, jobs=jobs))
-        for seed in seeds:
-            claim, own = world.win(jobs[seed].id), trials[seed].id
-            tables = [index_table(own, 1, HALF), index_table(own, 2, masks[seed])]
-            world.store.finish(
-                claim, "done", last_step=500, cost=COST, result=result(own), tables=tables, now=1010
-            )
-    merge(source.store.database, target.store.database)
-    assert known(target)["table_overlaps"] == known(whole)["table_overlaps"]
-    assert len(known(target)["table_overlaps"]) == 2 * 4 * 3

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import migrate
 from lcma.db.integrity import check_integrity
-from lcma.db.schema import metadata
+from lcma.db.schema import VERSION_TABLE, metadata
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError
-from tests.db.inspecting import drift, execute, is_current, make_older, objects
+from tests.db.inspecting import contents, drift, execute, is_current, make_older, objects
 
 READING: dict[str, Callable[[str], object]] = {
     "connect": lambda url: db.connect(url, create=False),
@@ -71,6 +71,25 @@ def test_what_writes_upgrades_where_nobody_is_at_work(filled_url: str) -> None:
     assert is_current(filled_url)
 
 
+def test_overlaps_of_the_first_revision_are_dropped_and_all_else_stays(filled_url: str) -> None:
+    rows = {name: of for name, of in contents(filled_url).items() if name != "dictionary"}
+    execute(
+        filled_url,
+        "CREATE TABLE table_overlaps (trial_id TEXT REFERENCES flow_trials (id))",
+        "INSERT INTO table_overlaps SELECT id FROM flow_trials",
+        "CREATE VIEW lost_time AS SELECT * FROM table_overlaps",
+        "INSERT INTO dictionary SELECT 'lost_time', position, \"column\", type, meaning"
+        " FROM dictionary WHERE relation = 'failures'",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0001-d87c89b3-f7098259'",
+    )
+    db.connect(filled_url)
+    assert is_current(filled_url)
+    assert objects(filled_url).keys() == {*metadata.tables, *views.tables}
+    after = contents(filled_url)
+    assert {name: after[name] for name in rows} == rows
+    assert check_integrity(db.locate(filled_url)).findings == ()
+
+
 def test_no_upgrade_under_a_live_lease(filled: Any) -> None:
     url = filled.store.url
     execute(url, "UPDATE jobs SET lease_until = 1e11 WHERE state = 'running'")
@@ -99,7 +118,7 @@ def test_another_schema_is_refused_and_left_alone(filled_url: str, version: str)
 
 def test_the_version_tells_other_tables_and_other_views() -> None:
     revision, tables, of_views = migrate.current_version().split("-")
-    assert (revision, len(tables), len(of_views)) == ("0001", 8, 8)
+    assert (revision, len(tables), len(of_views)) == ("0002", 8, 8)
 
 
 def test_an_upgrade_that_fails_half_way_leaves_nothing(new_place: str) -> None:

@@ -1,6 +1,5 @@
-"""Index tables and their overlaps, bars and map statistics: stored once, told in views."""
+"""Index tables, bars and map statistics: stored once, told in views."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,7 @@ from tests.db.conftest import (
     COST,
     DATA,
     MAP_STATISTICS,
-    STATISTICS,
     contribution_map,
-    recipe,
     result,
     trial,
 )
@@ -35,7 +32,7 @@ def rows(store: db.Store, sql: str) -> list[Any]:
         return [tuple(row) for row in connection.execute(sa.text(sql))]
 
 
-CELLS = list(itertools.product(("LLL", "HHH"), (0, 1, 2), (100, 200)))
+CELLS = (("LLL", 0, 100), ("LLL", 0, 200))
 """Factorization, seed and budget of more trials."""
 
 
@@ -54,80 +51,6 @@ def finish(world: Any, cell: tuple[str, int, int], *kept: NDArray[np.bool_]) -> 
     assert world.store.finish(
         claim, "done", last_step=500, cost=COST, result=result(own.id), tables=tables
     )
-
-
-def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    return float((one & other).sum() / (one | other).sum())
-
-
-def test_overlaps_are_of_trials_that_differ_in_seed_or_budget_alone(many: Any) -> None:
-    masks = {cell: (mask(k), mask(k + 100)) for k, cell in enumerate(CELLS)}
-    for cell in CELLS:
-        finish(many, cell, *masks[cell])
-    found = rows(
-        many.store, "SELECT trial_id, other_trial_id, split, differs, iou FROM table_overlaps"
-    )
-    expected = set()
-    for one, other in itertools.permutations(CELLS, 2):
-        seed, budget = one[1] != other[1], one[2] != other[2]
-        if one[0] == other[0] and seed != budget:
-            for split in (1, 2):
-                overlap = iou(masks[one][split - 1], masks[other][split - 1])
-                ids = (trial(*one).id, trial(*other).id)
-                expected.add((*ids, split, "seed" if seed else "budget", overlap))
-    assert set(found) == expected
-    assert len(found) == len(expected) == 12 * 3 * 2
-
-    view = rows(
-        many.store,
-        "SELECT factorization, seed, budget, split, iou_other_seeds, iou_other_budgets, purity "
-        "FROM table_statistics",
-    )
-    assert len(view) == 24
-    for name, own_seed, own_budget, split, seeds, budgets, purity in view:
-        mine = masks[name, own_seed, own_budget][split - 1]
-        others = [masks[name, s, own_budget][split - 1] for s in range(3) if s != own_seed]
-        assert seeds == pytest.approx(np.mean([iou(mine, m) for m in others]))
-        other = masks[name, own_seed, 300 - own_budget][split - 1]
-        assert budgets == pytest.approx(iou(mine, other))
-        assert purity == STATISTICS.purity
-
-
-def test_a_trial_alone_overlaps_with_none(many: Any) -> None:
-    finish(many, CELLS[0], mask(0))
-    ((seeds, budgets),) = rows(
-        many.store, "SELECT iou_other_seeds, iou_other_budgets FROM table_statistics"
-    )
-    assert (seeds, budgets) == (None, None)
-
-
-def test_other_recipes_and_map_options_are_not_held_against_each_other(many: Any) -> None:
-    finish(many, CELLS[0], mask(0))
-    strangers = (
-        {"id": "x", "recipe_id": "other"},
-        {"id": "y", "map_options": '{"order":"rank"}'},
-        {"id": "z", "dataset": "photos32"},
-    )
-    made = []
-    for fields in strangers:
-        base = trial("LLL", 1, 100)
-        columns = {name: getattr(base, name) for name in base.__slots__}
-        made.append(db.TrialRow(**(columns | fields)))
-    jobs = [db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in made]
-    many.store.register(
-        db.Registration(recipes=(recipe("other", 3),), trials=tuple(made), jobs=tuple(jobs))
-    )
-    for stranger, job in zip(made, jobs, strict=True):
-        own = [table(stranger.id, 1, mask(1))]
-        assert many.store.finish(
-            many.win(job.id),
-            "done",
-            last_step=500,
-            cost=COST,
-            result=result(stranger.id),
-            tables=own,
-        )
-    assert rows(many.store, "SELECT * FROM table_overlaps") == []
 
 
 def test_a_table_is_stored_bit_by_bit(many: Any) -> None:
@@ -165,8 +88,6 @@ def test_a_rerun_has_tables_of_its_own(many: Any) -> None:
     assert len(many.dump()["index_tables"]) == 3
     shown = many.store.view("table_statistics", trial_id=own.id)
     assert list(shown["digest"]) == [new[0].digest]
-    overlaps = {row.iou for row in many.dump()["table_overlaps"]}
-    assert overlaps == {db.overlap(mask(0), mask(1))}
     found = check_integrity(many.store.database).findings
     assert [one for one in found if "its images are" not in one.problem] == []
 

@@ -1,15 +1,14 @@
-"""The tables as `lcma.db.schema` defines them.
+"""The tables as `lcma.db.schema` defines them today.
 
-This stays so until the first release, which writes them out here; from then on a change of the
-schema is a revision of its own.
+Later revisions change those of an older database to these, and find nothing to do in a new one.
 """
 
 from alembic import op
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from lcma.db.schema import REVISION, metadata
+from lcma.db.schema import metadata
 
-revision = REVISION
+revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
