@@ -129,6 +129,11 @@ def explain(path: Path, error: BaseException | None) -> str | None:
         case sqlite3.SQLITE_CANTOPEN:
             if _is_gone(path):
                 return f"the database {path} is gone: put the file back, or launch into a new one"
+            if not os.access(path.parent, os.W_OK):
+                return (
+                    f"cannot open the database {path}: SQLite writes beside it, and cannot in this "
+                    f"folder; copy it, with {path.name}-wal if that is there, to a writable folder"
+                )
             return f"cannot open the database {path}: {why}; check its folder's permissions"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"the database {path} stayed locked: {why}; another process holds it, try again"
@@ -159,11 +164,10 @@ def passes(error: BaseException | None) -> bool:
     return code is not None and code & 0xFF in PASSING
 
 
-def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.Connection:
+def open_sqlite(path: Path, mode: Mode) -> sqlite3.Connection:
     """Open a bare connection without implicit transactions, for any thread, one at a time."""
-    options = f"?mode={mode}" + ("&immutable=1" if immutable else "")
     return sqlite3.connect(
-        path.as_uri() + options,
+        f"{path.as_uri()}?mode={mode}",
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
@@ -171,30 +175,10 @@ def open_sqlite(path: Path, mode: Mode, *, immutable: bool = False) -> sqlite3.C
     )
 
 
-def open_readonly(path: Path) -> sqlite3.Connection:
-    """Open a connection that cannot write, on a read-only medium too.
-
-    Raises:
-        sqlite3.Error: The file cannot be read.
-        UserError: Its latest changes cannot be read.
-    """
-    connection = open_sqlite(path, "ro")
+def open_readonly(path: Path, mode: Mode = "ro") -> sqlite3.Connection:
+    """Open a connection that cannot write. Raises sqlite3.Error if the file cannot be read."""
+    connection = open_sqlite(path, mode)
     try:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if os.access(path.parent, os.W_OK) or _has_to_roll_back(error):
-            raise
-        # In WAL mode SQLite wants to make files beside the database; where it cannot, nobody
-        # else can either, and the file may be taken as it is.
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size > 0:
-            raise UserError(
-                f"{path} has changes in {log.name} that cannot be read on a read-only medium: "
-                "copy both files to a writable folder"
-            ) from None
-        connection = open_sqlite(path, "ro", immutable=True)
         connection.execute("PRAGMA query_only=ON")
         connection.execute("PRAGMA schema_version")
     except sqlite3.Error:
@@ -206,19 +190,9 @@ def open_readonly(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """Open a connection that writes nothing but may tidy up SQLite's side files, where it can."""
     try:
-        connection = open_sqlite(path, "rw")
+        return open_readonly(path, "rw")
     except sqlite3.OperationalError:
         return open_readonly(path)
-    try:
-        connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
-        connection.close()
-        return open_readonly(path)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def open_writer(

@@ -355,18 +355,6 @@ def test_a_target_that_is_none_of_ours_is_left_alone(
     assert listing(tmp_path) == before
 
 
-def test_a_source_on_a_read_only_medium_can_be_merged(
-    filled_path: Path, read_only: Callable[..., Path], sites: Sites
-) -> None:
-    medium = read_only(filled_path)
-    before = listing(medium.parent)
-    target = sites.new("postgresql", "empty")
-    report = merge(db.locate(str(medium)), target.store.database)
-    assert report.tables["results"] == Counts(new=3)
-    assert listing(medium.parent) == before
-    refused(target.store.url, str(medium), str(medium))
-
-
 def test_a_target_whose_disk_fills_up_stays_sound(
     sites: Sites, capfd: pytest.CaptureFixture[str]
 ) -> None:
