@@ -97,6 +97,9 @@ def measure_row(row: tuple[Any, ...]) -> int:
 class Database(ABC):
     """A place where results are, on one engine. Opens nothing before a method needs it.
 
+    Its engines keep no connection between transactions: a server admits more workers than it has
+    connections, and a process may fork.
+
     Attributes:
         engine: The engine's name.
         one_host: Whether only processes of one machine may use it.
@@ -143,10 +146,6 @@ class Database(ABC):
     @abstractmethod
     def writer(self) -> sa.Engine:
         """Return an engine whose transactions write, but never over what they have not seen."""
-
-    @abstractmethod
-    def kept(self) -> tuple[sa.Engine, sa.Engine]:
-        """Return a reader and a writer that keep a connection open for a second after its use."""
 
     @abstractmethod
     def migrating(self) -> AbstractContextManager[sa.Connection]:

@@ -2,19 +2,19 @@
 
 import importlib.util
 import re
-import select
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
     Connections,
@@ -28,7 +28,6 @@ from lcma.db.engine import (
     take_rows,
     translate_errors,
 )
-from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.relations import explain_name
 from lcma.db.schema.base import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
@@ -284,14 +283,10 @@ class PostgresDatabase(Database):
             return ("postgresql", *connection.exec_driver_sql(IDENTITY).one())
 
     def reader(self) -> sa.Engine:
-        return _reading(self._engine(NullPool))
+        return _reading(self._engine)
 
     def writer(self) -> sa.Engine:
-        return _writing(self._engine(NullPool))
-
-    def kept(self) -> tuple[sa.Engine, sa.Engine]:
-        engine = self._engine(BriefPool)
-        return _reading(engine), _writing(engine)
+        return _writing(self._engine)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -412,7 +407,8 @@ class PostgresDatabase(Database):
         if lost:
             raise UserError(f"the database {self.name}: {', '.join(lost)}; {POOLER}")
 
-    def _engine(self, pool: type[Pool]) -> sa.Engine:
+    @cached_property
+    def _engine(self) -> sa.Engine:
         if importlib.util.find_spec("psycopg") is None:
             raise UserError(
                 f"the database {self.name} needs psycopg: install it with "
@@ -423,11 +419,11 @@ class PostgresDatabase(Database):
         # No statement is prepared, so that a pooler between here and the server does no harm.
         engine = sa.create_engine(
             self._url.difference_update_query(["options"]),
-            poolclass=pool,
+            poolclass=NullPool,
             connect_args={**settings, "prepare_threshold": None},
             use_native_hstore=False,
         )
-        return replace_dead(translate_errors(share_compiled(engine), self), _is_silent)
+        return translate_errors(share_compiled(engine), self)
 
 
 def _reading(engine: sa.Engine) -> sa.Engine:
@@ -453,19 +449,9 @@ def _beginning(
     @event.listens_for(own, "begin")
     def _begin(connection: sa.Connection) -> None:
         driver: Any = connection.connection.dbapi_connection
-        if (driver.isolation_level, driver.read_only) != (isolation, read_only):
-            driver.isolation_level, driver.read_only = isolation, read_only
+        driver.isolation_level, driver.read_only = isolation, read_only
 
     return own
-
-
-def _is_silent(connection: "psycopg.Connection", _: object) -> bool:
-    # Whether nothing came from the server since the last transaction: its farewell would.
-    if connection.closed:
-        return False
-    waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
-    return not waiting.poll(0)
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
+from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
     Database,
@@ -31,7 +31,6 @@ from lcma.db.engine import (
     translate_errors,
 )
 from lcma.db.errors import Unavailable
-from lcma.db.pool import BriefPool, replace_dead
 from lcma.db.relations import explain_name
 from lcma.db.schema.base import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
@@ -582,13 +581,11 @@ class SqliteDatabase(Database):
         return ("sqlite", found.st_dev, found.st_ino)
 
     def reader(self) -> sa.Engine:
-        return self._reader(NullPool)
+        return self._engine("BEGIN", lambda: open_reader(self.path))
 
     def writer(self) -> sa.Engine:
-        return self._writer(NullPool)
-
-    def kept(self) -> tuple[sa.Engine, sa.Engine]:
-        return self._reader(BriefPool), self._writer(BriefPool)
+        # A deferred transaction that reads and then writes fails when another wrote in between.
+        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path))
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -599,7 +596,6 @@ class SqliteDatabase(Database):
         engine = self._engine(
             "BEGIN IMMEDIATE",
             lambda: open_writer(self.path, create=True, foreign_keys=False, wal=False),
-            NullPool,
         )
         with _leaving_nothing(self.path), engine.begin() as connection:
             if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
@@ -678,27 +674,9 @@ class SqliteDatabase(Database):
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         return _query(self.path, sql, limit, timeout)
 
-    def _reader(self, pool: type[Pool]) -> sa.Engine:
-        return self._engine("BEGIN", lambda: open_reader(self.path), pool)
-
-    def _writer(self, pool: type[Pool]) -> sa.Engine:
-        # A deferred transaction that reads and then writes fails when another wrote in between.
-        return self._engine("BEGIN IMMEDIATE", lambda: open_writer(self.path), pool)
-
-    def _engine(
-        self, begin: str, opener: Callable[[], sqlite3.Connection], pool: type[Pool]
-    ) -> sa.Engine:
-        engine = share_compiled(sa.create_engine("sqlite://", creator=opener, poolclass=pool))
-        return replace_dead(translate_errors(begin_with(engine, begin), self), self._is_still_there)
-
-    def _is_still_there(self, _: object, record: ConnectionPoolEntry) -> bool:
-        # Whether the path leads to the file that was opened, and not to another in its place.
-        try:
-            status = self.path.stat()
-        except OSError:
-            return "file" not in record.info
-        file = (status.st_dev, status.st_ino)
-        return bool(record.info.setdefault("file", file) == file)
+    def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
+        engine = share_compiled(sa.create_engine("sqlite://", creator=opener, poolclass=NullPool))
+        return translate_errors(begin_with(engine, begin), self)
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int, int]:

@@ -212,7 +212,7 @@ class Store:
     def __init__(self, database: Database, *, read_only: bool = False) -> None:
         self.database, self.read_only = database, read_only
         self.url, self.name = database.url, database.name
-        self._reader, self._write_engine = database.kept()
+        self._reader, self._write_engine = database.reader(), database.writer()
 
     @property
     def _writer(self) -> sa.Engine:
@@ -237,7 +237,7 @@ class Store:
         return f"Store({self.name!r})"
 
     def close(self) -> None:
-        """Close the connections that are kept for a second after each use; the store stays good."""
+        """Dispose of the engines; the store stays good. No connection outlives a method anyway."""
         self._reader.dispose()
         self._write_engine.dispose()
 

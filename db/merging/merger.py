@@ -134,8 +134,7 @@ class _Merge:
         self.jobs = None if jobs is None else frozenset(jobs)
         self.dry_run, self.progress = dry_run, progress
         self.tally, self.refused = Tally(), Refused()
-        reader, writer = target.kept()  # a connection is not opened anew for each part
-        self.writer = reader if dry_run else writer
+        self.writer = target.reader() if dry_run else target.writer()
         self.event_id: int | None = None
         self.written = ""
 

@@ -86,7 +86,7 @@ class HeartbeatThread:
     def _run(self) -> None:
         refused = False
         while True:
-            woken = self._wake.wait(draw_pause(self._pause, refused=refused))
+            self._wake.wait(draw_pause(self._pause, refused=refused))
             self._wake.clear()
             if self._ended.is_set():
                 return
@@ -94,8 +94,6 @@ class HeartbeatThread:
                 leases = list(self._leases)
             if leases:
                 refused = not self._beat(leases)
-                if not woken:  # nothing else is stored soon, as it is around the start
-                    self._store.close()
 
     def _beat(self, leases: "Sequence[Lease]") -> bool:
         """Extend leases; return whether the database took it."""

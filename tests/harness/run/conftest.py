@@ -143,8 +143,6 @@ def database(
     """A database on each supported engine, to take away and bring back. No lock is waited for."""
     monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
     if request.param == "sqlite":
-        # Nobody else gets the file to himself while a connection to it is kept.
-        monkeypatch.setattr("lcma.db.pool.IDLE_SECONDS", 0.01)
         yield File(tmp_path / "outage.db")
         return
     server, url = (request.getfixturevalue(name) for name in ("postgres", "current_postgres_url"))

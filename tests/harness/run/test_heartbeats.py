@@ -82,10 +82,8 @@ def test_no_connection_is_kept_between_heartbeats(
 ) -> None:
     """So that a server admits many more workers than connections."""
     monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.5)
-    monkeypatch.setattr("lcma.db.pool.IDLE_SECONDS", 600.0)
     store, node = one_trial(current_postgres_url, lease=30.0)
     claim = claim_elsewhere(store, node.work.job_id, lease=30.0)
-    store.close()
     name = current_postgres_url.rpartition("/")[2].partition("?")[0]
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
     with beating(store, claim, 30.0) as lease:
