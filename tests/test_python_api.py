@@ -222,8 +222,11 @@ def test_a_plan_takes_the_overrides_of_the_command() -> None:
         lcma.plan("demo", dataset="photo")
 
 
-def test_launched_again_nothing_is_left(notebook: dict[str, Any]) -> None:
-    report = lcma.launch(notebook["sweep"], "lcma.db", local=True)
+def test_launched_again_nothing_is_left_and_its_curves_are_written(
+    notebook: dict[str, Any],
+) -> None:
+    report = lcma.launch(notebook["sweep"], "lcma.db", local=True, tensorboard="curves")
+    assert len(list(Path("curves").rglob("*tfevents*"))) == 6
     assert (report.sweep_id, report.reports, report.lost) == (
         notebook["report"].sweep_id,
         {},

@@ -1,4 +1,4 @@
-"""`lcma export`: the board, single results, verdicts, curves or a site, as files."""
+"""`lcma export`: the board, single results, verdicts or a site, as files."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,15 +51,8 @@ def export(
         Path | None,
         typer.Option(metavar="PATH", help="Where to write the manifest (default: beside --out)"),
     ] = None,
-    tensorboard: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the curves of a sweep instead, for TensorBoard"),
-    ] = None,
     sweep: Annotated[
-        str | None,
-        typer.Option(
-            help="Only this sweep, by name or id (default: all; for --tensorboard the last)"
-        ),
+        str | None, typer.Option(help="Only this sweep, by name or id (default: all)")
     ] = None,
     samples: Annotated[
         bool, typer.Option("--samples/--no-samples", help="With html: draw from kept weights")
@@ -73,7 +66,7 @@ def export(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Write the board, every single result, or the verdicts in one of six formats; or curves.
+    """Write the board, every single result, or the verdicts in one of six formats.
 
     With --format html, write a site of all that the database holds into the
     folder --out.
@@ -89,11 +82,6 @@ def export(
     chooses = what != "board" or where or by or stat or paper or manifest
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
-    if tensorboard is not None:
-        if chooses or out != "-" or format != "csv" or json or measure != BITS_PER_DIM:
-            raise UserError("--tensorboard writes the curves of a sweep: give --sweep alone")
-        _write_curves(find_place(db, None, None), tensorboard, sweep)
-        return
     if format == "html":
         if chooses:
             raise UserError(
@@ -161,19 +149,6 @@ def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None)
     beside = manifest or path.with_name(path.name + SUFFIX)
     write_file(beside.expanduser(), about, "--manifest")
     Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)
-
-
-def _write_curves(place: Place, folder: Path, sweep: str | None) -> None:
-    from rich.text import Text
-
-    from lcma.db import connect
-    from lcma.harness.run.tensorboard import write_curves
-    from lcma.harness.terminal import Console
-
-    store = connect(place.db, create=False)
-    written = write_curves(folder, store, store.job_ids(choose_sweep(store, sweep).id))
-    line = f"{format_count(written, 'run')} in {folder}: tensorboard --logdir {folder}"
-    Console(stderr=True).print(Text(line), soft_wrap=True)
 
 
 def _write_site(

@@ -25,7 +25,7 @@ from lcma.harness.run.plan import (
 )
 from lcma.harness.run.prediction import Predictions, predict_hours
 from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.harness.run.tensorboard import plot_curves, write_curves
+from lcma.harness.run.tensorboard import plot_curves
 from lcma.harness.run.work import LEASE_SECONDS, Report, Terms
 from lcma.harness.run.workers import (
     Workers,
@@ -139,9 +139,8 @@ def launch_sweep(
     if not (plan.trainings_left or plan.pretrainings_left or (options.retry and plan.lost)):
         store = db.connect(place.db)
         sweep_id = register_plan(plan, place, store)
-        if options.tensorboard is not None:
-            write_curves(options.tensorboard, store, store.job_ids(sweep_id))
-        observer.planned(plan, None, Limits())
+        with plot_curves(options.tensorboard, observer, store, store.job_ids(sweep_id)):
+            observer.planned(plan, None, Limits())
         return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
     threads = max_threads(plan.expansion)
     with Workers(

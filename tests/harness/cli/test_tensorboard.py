@@ -12,9 +12,7 @@ from lcma.harness.run.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 
-TRIAL = "realnvp-photos16/channel-seed0-channel-"
-MAPPED = "realnvp-photos16/LLL-100-seed0-LLL-0-10"
-PRETRAINING = "realnvp-photos16/pretraining-seed0-p"
+FOLDER = "realnvp-photos16"
 
 
 class Silent:
@@ -46,9 +44,13 @@ def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
     return found
 
 
+def name_run(what: str, job_id: str) -> str:
+    return f"{FOLDER}/{what}-seed0-{job_id[:8]}"
+
+
 def event_file(folder: Path) -> Path:
-    """The only file of the trial's run."""
-    (file,) = (folder / TRIAL).iterdir()
+    """The only file of the only run."""
+    (file,) = folder.rglob("*tfevents*")
     return file
 
 
@@ -66,155 +68,127 @@ def train(world: World, job: str, *steps: int) -> db.Claim:
     return claim
 
 
-def test_a_run_for_each_trial_and_pretraining_with_all_their_curves(
-    planned: World, typed: Typed, tmp_path: Path
-) -> None:
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
+
+
+def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) -> None:
     for segment, steps in zip(planned.segments, [(10, 20), (30,)], strict=True):
         claim = train(planned, segment, *steps)
         maps = [planned.contribution_map(1, 100 if segment == planned.segments[0] else 200)]
         cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
         assert planned.store.finish(claim, "done", last_step=20, cost=cost, maps=maps)
-    claim = train(planned, planned.trials[0], 10, 20)
+    trial, other = planned.trials[0], planned.trials[1]
+    claim = train(planned, trial, 10, 20)
     planned.store.add_metrics(claim, points("holdout_bits_per_dim", 20))
     planned.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
-    train(planned, planned.trials[1], 10)  # of no sweep
-    code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"), "--sweep", "demo")
-    assert (code, out) == (0, "")
-    assert "2 runs" in err
+    train(planned, other, 10)  # of another launch
+    with plot_curves(tmp_path / "tb", Silent(), planned.store, [*planned.segments, trial]):
+        pass
     found = read(tmp_path / "tb")
-    assert math.isnan(found[TRIAL]["train_bits_per_dim"].pop()[1])
+    run = name_run("channel", trial)
+    assert math.isnan(found[run]["train_bits_per_dim"].pop()[1])
+    first, second = planned.segments
     assert found == {
-        PRETRAINING: {"train_bits_per_dim": as_read(10, 20)},
-        TRIAL: {"train_bits_per_dim": as_read(10, 20), "holdout_bits_per_dim": as_read(20)},
+        name_run("pretraining-100", first): {"train_bits_per_dim": as_read(10, 20)},
+        name_run("pretraining-200", second): {"train_bits_per_dim": as_read(30)},
+        run: {"train_bits_per_dim": as_read(10, 20), "holdout_bits_per_dim": as_read(20)},
     }
-    reader = EventAccumulator(str(tmp_path / "tb" / TRIAL))
-    reader.Reload()
-    (text,) = reader.Tensors("run/text_summary")
-    assert b"| factorization | channel |" in text.tensor_proto.string_val[0]
-    assert "_hparams_/session_start_info" in reader.summary_metadata
 
 
 @pytest.mark.slow_on("postgresql")
 def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
-    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planned: World, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
     store, trial = planned.store, planned.trials[0]
-    ids = [*planned.segments, *planned.trials]
+    run = name_run("channel", trial)
     claim = train(planned, trial, 10, 20)
     for step in (30, 60):  # two launches with the same folder
-        with plot_curves(tmp_path / "tb", Silent(), store, ids) as display:
+        with plot_curves(tmp_path / "tb", Silent(), store, planned.trials) as display:
             files = set()
             for more in (0, 10):
                 store.add_metrics(claim, points("train_bits_per_dim", step + more))
                 display.update(0, 6, store.running_jobs())
                 files.add(event_file(tmp_path / "tb").stat().st_ino)
-                found = read(tmp_path / "tb")[TRIAL]["train_bits_per_dim"]
+                found = read(tmp_path / "tb")[run]["train_bits_per_dim"]
                 assert found[-1] == as_read(step + more)[0]
             assert len(files) == 1  # a reader that has it open sees what was added
             store.add_metrics(claim, points("train_bits_per_dim", step + 20))
-        if step == 30:  # as one of an earlier day is called
-            event_file(tmp_path / "tb").rename(tmp_path / "tb" / TRIAL / "events.out.tfevents.1.a")
     expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60, 70, 80)}
-    assert read(tmp_path / "tb") == {TRIAL: expected}
+    assert read(tmp_path / "tb") == {run: expected}
 
 
 @pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("damage", ["cut off", "older points are missing", "gone"])
-def test_a_file_that_is_not_as_the_database_says_is_made_anew(
-    planned: World, typed: Typed, tmp_path: Path, damage: str
-) -> None:
-    claim = train(planned, planned.trials[0], 10, 30)
-    arguments = ("export", "--tensorboard", str(tmp_path / "tb"))
-    assert typed(*arguments)[0] == 0
-    file = event_file(tmp_path / "tb")
-    steps = [10, 30]
-    if damage == "cut off":  # as by a kill in the middle of a write
-        file.write_bytes(file.read_bytes()[:-3])
-    elif damage == "gone":
-        file.unlink()
-    else:
-        planned.store.add_metrics(claim, points("train_bits_per_dim", 20))
-        steps = [10, 20, 30]
-    assert typed(*arguments)[0] == 0
-    assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(*steps)}}
-
-
-@pytest.mark.slow_on("postgresql")
-def test_points_that_came_late_are_in_their_place(
-    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
+def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path) -> None:
     claim = train(planned, planned.trials[0], 10)
     with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials) as display:
         for step in (30, 20):
             planned.store.add_metrics(claim, points("train_bits_per_dim", step))
             display.update(0, 6, planned.store.running_jobs())
-    assert read(tmp_path / "tb") == {TRIAL: {"train_bits_per_dim": as_read(10, 20, 30)}}
+    (found,) = read(tmp_path / "tb").values()
+    assert found == {"train_bits_per_dim": as_read(10, 20, 30)}
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_long_curve_is_read_in_parts(planned: World, typed: Typed, tmp_path: Path) -> None:
+def test_a_long_curve_is_whole(planned: World, tmp_path: Path) -> None:
     steps = range(1, 10_011)
-    train(planned, planned.trials[2], *steps)
-    assert typed("export", "--tensorboard", str(tmp_path / "tb"))[0] == 0
-    assert read(tmp_path / "tb")[MAPPED]["train_bits_per_dim"] == as_read(*steps)
+    train(planned, planned.trials[0], *steps)
+    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
+        pass
+    (found,) = read(tmp_path / "tb").values()
+    assert found == {"train_bits_per_dim": as_read(*steps)}
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_launch_ends_well_whatever_becomes_of_its_files(
-    planned: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
+def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_path: Path) -> None:
+    """It says so once, and the curves are there once nothing hinders them."""
     display = Silent()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as shown:
-        (tmp_path / "tb" / "realnvp-photos16").write_text("in the way")
+        obstacle = tmp_path / "tb" / FOLDER
+        obstacle.parent.mkdir()
+        obstacle.write_text("in the way")
         train(planned, planned.trials[0], 10)
         for _ in range(3):
             shown.update(0, 1, planned.store.running_jobs())
+        obstacle.unlink()
     (told,) = display.notes
-    assert told.startswith("the curves for TensorBoard are not complete: cannot write in")
+    assert told.startswith("the curves for TensorBoard are not complete: ")
+    (found,) = read(tmp_path / "tb").values()
+    assert found == {"train_bits_per_dim": as_read(10)}
 
 
 @pytest.mark.slow_on("postgresql")
-def test_two_do_not_write_in_one_folder(planned: World, typed: Typed, tmp_path: Path) -> None:
-    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
-        code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "another launch writes its curves there" in err
-
-
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("command", [("launch", "demo", "--local", "--no-pictures"), ("export",)])
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
-    planned: World, typed: Typed, tmp_path: Path, command: tuple[str, ...]
+    planned: World, typed: Typed, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     before = planned.dump()
-    code, _, err = typed(*command, "--tensorboard", str(tmp_path / "file" / "tb"))
+    wrong = str(tmp_path / "file" / "tb")
+    code, _, err = typed("launch", "demo", "--local", "--no-pictures", "--tensorboard", wrong)
     assert (code, err.count("\n")) == (2, 1)
     assert "--tensorboard DIR" in err
     assert planned.dump() == before
 
 
 @pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("planted", ["realnvp-photos16", MAPPED, ".lcma.lock"])
+@pytest.mark.parametrize("depth", [1, 2])
 def test_nothing_is_written_through_a_link_below_the_folder(
-    planned: World, typed: Typed, tmp_path: Path, planted: str
+    planned: World, tmp_path: Path, depth: int
 ) -> None:
-    """Not to the runs whose own folders are none either."""
-    for job in (planned.trials[0], planned.trials[2]):
-        train(planned, job, 10)
-    outside, link = tmp_path / "outside", tmp_path / "tb" / planted
-    inside = outside / MAPPED.split("/")[1] / "events.out.tfevents.1.a"
+    trial = planned.trials[0]
+    train(planned, trial, 10)
+    run = tmp_path / "tb" / name_run("channel", trial)
+    link = [run.parent, run][depth - 1]
+    inside = tmp_path / "outside" / (run.name if depth == 1 else "") / "events.out.tfevents.1.a"
     inside.parent.mkdir(parents=True)
     inside.write_text("mine")
     link.parent.mkdir(parents=True)
-    targets = {MAPPED: inside.parent, ".lcma.lock": inside}
-    link.symlink_to(targets.get(planted, outside))
-    code, out, err = typed("export", "--tensorboard", str(tmp_path / "tb"))
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "--tensorboard DIR" in err
-    assert [path for path in outside.rglob("*") if path.is_file()] == [inside]
+    link.symlink_to(tmp_path / "outside")
+    display = Silent()
+    with plot_curves(tmp_path / "tb", display, planned.store, planned.trials):
+        pass
+    (told,) = display.notes
+    assert f"{link} is a symbolic link" in told
+    assert [path for path in (tmp_path / "outside").rglob("*") if path.is_file()] == [inside]
     assert inside.read_text() == "mine"
-    assert not list((tmp_path / "tb").rglob("*tfevents*"))

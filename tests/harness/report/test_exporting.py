@@ -166,8 +166,6 @@ def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
         (["results", "--paper", "table1"], "results and --paper are two tables"),
         (["--format", "html", "--json"], "--json and --format html exclude each other"),
         (["--format", "md", "--json"], "--json and --format md exclude each other"),
-        (["--tensorboard", "tb"], "--tensorboard writes the curves of a sweep"),
-        (["--tensorboard", "tb", "--where", "flow=glow"], "--tensorboard writes the curves"),
     ],
 )
 def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):

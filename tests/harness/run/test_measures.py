@@ -216,9 +216,6 @@ def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> N
         assert (code, out) == (2, "")
         assert f"cannot be ranked by '{name}': choose among " in err
         assert "bits_per_dim" in err
-    code, out, err = typed(capsys, "export", "--tensorboard=x", by, where)
-    assert (code, out) == (2, "")
-    assert "--tensorboard writes the curves of a sweep: give --sweep alone" in err
 
 
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
