@@ -224,8 +224,9 @@ class RayExecutor(Executor):
         return need
 
     def _lack(self, need: Mapping[str, float]) -> str | None:
-        nodes = [n["Resources"] for n in self._nodes()]
-        if any(_meets(n, need) for n in self._nodes()):
+        open_nodes = [n for n in self._nodes() if self._host_of[n["NodeID"]] not in self.aside]
+        nodes = [n["Resources"] for n in open_nodes]
+        if any(_meets(n, need) for n in open_nodes):
             return None
         needs = ", ".join(_amount(k, v) for k, v in need.items() if v)
 
@@ -293,10 +294,9 @@ class RayExecutor(Executor):
         self._recall()
         return self._read_answers()
 
-    def set_aside(self, hosts: Collection[str]) -> None:
-        back = self.aside.difference(hosts)  # they are asked again
-        self._fit = {node for node in self._fit if self._host_of[node] not in back}
-        super().set_aside(hosts)
+    def is_closed(self) -> bool:
+        """Return whether every node that answered well is set aside, were it lost too."""
+        return not self._checks and all(self._host_of[one] in self.aside for one in self._fit)
 
     def _ask_nodes(self) -> None:
         """Ask each node that could run a task, is not set aside and has not answered well."""

@@ -25,7 +25,7 @@ from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unav
 from lcma.db.leases import LeaseWatch
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
-from lcma.harness.run.hosts import ROW, SHORTEST, FirstFailure, FirstSteps, Hosts
+from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.limits import Limits, LimitWatch
 from lcma.harness.run.plan import Node
 from lcma.harness.run.spool import deliver_leftovers
@@ -64,6 +64,9 @@ WINDOW = 64
 """Most unstacked tasks submitted but not started; as many again may wait for a dependency in the
 executor, and as many full stacks for its growth. The rest wait in the driver. A more valuable job
 that is ready later can be delayed by these."""
+
+UNKNOWN_SECONDS = 30.0
+"""Pause before a task is submitted again that was lost before its claim on an unknown host."""
 
 MAX_CRASHES = 3
 """Crashes of a job's task without progress in between, after which the job is given up until the
@@ -229,8 +232,7 @@ class Launch:
         self._crashes: deque[_Crash] = deque()
         self._crash_counts: dict[str, _CrashCount] = {}
         self._reported_failures: dict[str, Report] = {}
-        self._first_steps = FirstSteps()
-        self._put_back: set[str] = set()
+        self._excused: list[str] = []
         self._lost_tokens: dict[str, int] = {}
         self._troubled = False
         self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
@@ -261,14 +263,16 @@ class Launch:
                     self._record_ended(state.ended)
                 if len(self.ended.reports) < len(self.nodes) and self._is_permitted(state):
                     self._submit(state)
-                if not self._in_flight:  # nobody is left who could tell
-                    self._first_steps.release()
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
                 self.display.update(len(self.ended.reports), len(self.nodes), state.running)
                 if len(self.ended.reports) == len(self.nodes):
                     return self.ended
                 self._node_watch.check(self._kinds_left())
+                if self.hosts is not None and not any(
+                    job.job_id in self._in_flight for job in state.running
+                ):
+                    self.hosts.require_any()
             for finished in self._collect():
                 self._handle_finished(finished)
 
@@ -288,7 +292,7 @@ class Launch:
         try:
             self._handle_crashes()
             if self.hosts is not None:
-                self._judge_hosts(self.hosts)
+                self._put_back_excused()
                 self.hosts.refresh()
             state = self._read_state()
         except Unavailable as error:
@@ -410,9 +414,7 @@ class Launch:
         retried = {
             job_id
             for job_id in self._reported_failures
-            if job_id in jobs
-            and jobs[job_id].state not in ENDINGS
-            and not self._first_steps.holds(job_id)
+            if job_id in jobs and jobs[job_id].state not in ENDINGS
         }
         for job_id in retried:
             title, report = self.nodes[job_id].work.title, self._reported_failures.pop(job_id)
@@ -437,8 +439,6 @@ class Launch:
     def _record_ended(self, ended: dict[str, ReportEnding]) -> None:
         """Record the jobs that have ended, and those that can never start because of them."""
         for job_id, ending in ended.items():
-            if self._first_steps.holds(job_id):
-                continue
             if self._is_unfinished(job_id) and job_id not in self._in_flight:
                 report = self._reported_failures.pop(job_id, None)
                 if report is None or report.ending != ending:
@@ -525,7 +525,6 @@ class Launch:
             job_id in self._in_flight
             or (job_id in state.leases and (job_id in state.held or self._is_in_grace()))
             or time.monotonic() < self._not_before.get(job_id, 0.0)
-            or self._first_steps.holds(job_id)
             or self._is_shorter_segment_running(node.work.job, state)
         )
 
@@ -613,9 +612,7 @@ class Launch:
         for note in report.notes if report else ():
             self.display.note(note)
         if self.hosts is not None and report is not None:
-            if report.ending not in ("away", "device_failed"):
-                self.hosts.welcome(finished.host)
-            self._note_first_steps(self.hosts, finished.host, report)
+            self._note_first_step(self.hosts, finished.host, report)
         alone = len(task.tokens) == 1
         if report is None:
             # What fails in a body is in its report, so the size of the stack is no reason here.
@@ -628,7 +625,7 @@ class Launch:
         elif report.ending == "device_failed":
             why = _find_last_line(report)
             if self.hosts is not None and finished.host and self.hosts.can_spare(finished.host):
-                self.hosts.blame(finished.host, why, [job_id])
+                self.hosts.blame(finished.host, job_id, why)
             lost = Finished(job_id, None, why, "device", finished.host)
             self._crashes.append(_Crash(lost, task, alone))
         elif report.ending in ("diverged", "failed"):
@@ -647,58 +644,23 @@ class Launch:
             crash = replace(finished, report=None, crash=report.message)
             self._crashes.append(_Crash(crash, task))
 
-    def _note_first_steps(self, hosts: Hosts, host: str, report: Report) -> None:
-        """Hold a job that failed before it had made a step, if that may be its host's fault."""
+    def _note_first_step(self, hosts: Hosts, host: str, report: Report) -> None:
+        """Let a job that failed before a step run again, if its host may be to blame."""
         work = self.nodes[report.job_id].work
         recipe = type(work.subject), id(work.subject.recipe)  # jobs share them
         if host and report.steps:
-            self._first_steps.end(host, recipe)
-        if not host or not report.at_start:
-            return
-        why = _find_last_line(report)
-        failure = FirstFailure(report.job_id, recipe, why)
-        if not (hosts.can_spare(host) and self._first_steps.fail(host, failure)):
-            hosts.acquit(report.job_id)
-            return
-        self.display.note(
-            f"{work.title}: failed at its first step on {host}, which may be that host's fault: "
-            f"{why}"
-        )
-        if (count := self._first_steps.count(host)) >= ROW:
-            hosts.set_aside(
-                host,
-                f"{count} trials in a row failed there at their first step, the last with {why}",
-            )
+            hosts.note_steps(host, recipe)
+        elif host and report.at_start:
+            why = _find_last_line(report)
+            if hosts.excuse(host, report.job_id, recipe, why):
+                self._excused.append(report.job_id)
 
-    def _judge_hosts(self, hosts: Hosts) -> None:
-        """Blame the hosts on which first steps fail, and let their trials run elsewhere.
-
-        What is held is pending in the database, so that it runs whatever becomes of this launch.
-        Raises Unavailable.
-        """
-        first = self._first_steps
-        if first.held_since:
-            found = self.store.jobs(first.held_since).values()
-            failed = [job.id for job in found if job.state == "failed"]  # and not retried by policy
-            self.store.retry(failed)
-            self._put_back.update(failed)
-            first.held_since.clear()
-        for job_id in self._put_back.intersection(first.released):
-            job = self.store.job(job_id)
-            if job is not None:
-                self.store.give_up(job.id, token=job.token, why="it failed at its first step")
-            self._put_back.remove(job_id)
-        first.released.clear()
-        for host, failures in first.find_bad():
-            job_ids = [one.job_id for one in failures]
-            hosts.blame(
-                host,
-                f"{len(failures)} trials in a row failed there at their first step, and other "
-                f"hosts end trials of the same recipe: {failures[-1].why}",
-                job_ids,
-            )
-            self._put_back.difference_update(job_ids)
-            first.forget(host)
+    def _put_back_excused(self) -> None:
+        """Make jobs that failed on hosts which may be to blame pending. Raises Unavailable."""
+        if self._excused:
+            found = self.store.jobs(self._excused).values()
+            self.store.retry([job.id for job in found if job.state == "failed"])
+            self._excused.clear()
 
     def _halve(self, task: _Submitted, lost: Finished) -> None:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
@@ -777,7 +739,7 @@ class Launch:
         if crash.host:
             hosts.set_aside(crash.host, why)
         else:
-            self._not_before[crash.job_id] = time.monotonic() + SHORTEST
+            self._not_before[crash.job_id] = time.monotonic() + UNKNOWN_SECONDS
             title = self.nodes[crash.job_id].work.title
             self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 

@@ -73,9 +73,13 @@ class Executor(ABC):
         """Return the answer of each machine on which tasks may run; by default of this one."""
         return [answer_question(question)]
 
+    def is_closed(self) -> bool:
+        """Return whether all machines that could run tasks are set aside."""
+        return False
+
     def poll_answers(self) -> list[Answer]:
-        """Ask hosts that joined, and those that are no longer set aside, what `ask` asked; return
-        the answers that have come. They get no tasks before."""
+        """Ask hosts that joined what `ask` asked; return the answers that have come. They get no
+        tasks before."""
         return []
 
     def set_aside(self, hosts: Collection[str]) -> None:

@@ -224,14 +224,7 @@ def _run(
     ):
         hosts = None
         if options.ray is not None and workers.preflight is not None:
-            hosts = Hosts(
-                store,
-                workers.executor,
-                display.note,
-                workers.preflight,
-                owner=workers.owner,
-                sweep_id=sweep_id,
-            )
+            hosts = Hosts(workers.executor, display.note, workers.preflight)
         return Launch(
             store,
             nodes,

@@ -15,6 +15,7 @@ from lcma.harness.run.executor import Finished
 from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.preflight import Answer, Preflight
 from lcma.harness.run.work import Report
+from lcma.sweeps.errors import UserError
 from tests.harness.run.conftest import Inline, Told
 from tests.harness.run.test_crashes import Fragile
 
@@ -29,6 +30,9 @@ class TwoHosts(Inline):
         self.end, self.times, self.failed = end, times, 0
         self.answers: list[Answer] = []
 
+    def is_closed(self) -> bool:
+        return {BAD, GOOD} <= self.aside
+
     def poll_answers(self) -> list[Answer]:
         answers, self.answers = self.answers, []
         return answers
@@ -41,9 +45,8 @@ class TwoHosts(Inline):
         return [self.end(work.job_id) for work in works]
 
 
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts_module, "CHECK_SECONDS", 0.0)
+def name_aside(host: str, why: str) -> str:
+    return f"host {host} gets no more trials of this launch (a new launch tries it again): {why}"
 
 
 @pytest.fixture
@@ -51,14 +54,12 @@ def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]
     return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
 
 
-def make_hosts(store: db.Store, executor: Inline, told: Told, place: Place) -> Hosts:
-    preflight = Preflight(place, {}, any_code=True)
-    sweep_id = store.sweeps()[0].id
-    return Hosts(store, executor, told.note, preflight, owner="a launch", sweep_id=sweep_id)
+def make_hosts(executor: Inline, told: Told, place: Place) -> Hosts:
+    return Hosts(executor, told.note, Preflight(place, {}, any_code=True))
 
 
 def run(store: db.Store, node: Any, executor: Inline, told: Told) -> EndedJobs:
-    hosts = make_hosts(store, executor, told, node.work.place)
+    hosts = make_hosts(executor, told, node.work.place)
     record = LaunchRecord(store.sweeps()[0].id, 0)
     return Launch(store, [node], executor, told, record, hosts).run()
 
@@ -97,33 +98,38 @@ def test_a_host_that_fails_before_the_claim_gets_no_more(
     ended = run(store, node, executor, told)
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
-    (aside,) = store.hosts_aside()
-    assert (aside.host, aside.owner, aside.own) == (BAD, "a launch", False)
-    assert aside.why == WHY[end]
-    assert told.notes == [f"host {BAD} gets no trials for 30 seconds: {aside.why}"]
+    assert told.notes == [name_aside(BAD, WHY[end])]
     assert list(store.attempts().outcome) == ["done"]
 
 
-@pytest.mark.parametrize("end", [fail_task, lose_process])
-def test_a_host_that_fails_again_and_again_never_counts_against_a_trial(
+def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
     trial: tuple[db.Store, Any],
-    at_once: None,
-    monkeypatch: pytest.MonkeyPatch,
-    end: Callable[[str], Finished],
 ) -> None:
-    """Its pauses are over at once."""
-    monkeypatch.setattr(hosts_module, "SHORTEST", 1e-9)
     store, node = trial
-    executor = TwoHosts(end, times=7)
-    ended = run(store, node, executor, Told())
+
+    class OneAfterTheOther(TwoHosts):
+        def wait(self, seconds: float) -> list[Finished]:
+            works, self.works = self.works, []
+            host = GOOD if BAD in self.aside else BAD
+            return [replace(fail_task(work.job_id), host=host) for work in works]
+
+    told = Told()
+    with pytest.raises(UserError) as raised:
+        run(store, node, OneAfterTheOther(fail_task), told)
+    assert str(raised.value).startswith(
+        f"no host is left, 2 hosts set aside, the last {GOOD}: {WHY[fail_task]}; what is not done"
+    )
+    assert told.notes == [name_aside(BAD, WHY[fail_task]), name_aside(GOOD, WHY[fail_task])]
+    assert store.job(node.work.job_id).state == "pending"
+    assert len(store.attempts()) == 0
+    ended = run(store, node, TwoHosts(fail_task), Told())  # a new launch tries them again
     assert len(ended.with_ending("done")) == 1
-    assert executor.failed == 7
 
 
 def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.run.driver.SHORTEST", 0.01)
+    monkeypatch.setattr("lcma.harness.run.driver.UNKNOWN_SECONDS", 0.01)
     store, node = trial
 
     def lose(job_id: str) -> Finished:
@@ -132,7 +138,6 @@ def test_a_worker_that_dies_before_the_claim_where_nobody_knows_never_counts(
     told = Told()
     ended = run(store, node, TwoHosts(lose, times=5), told)
     assert len(ended.with_ending("done")) == 1
-    assert store.hosts_aside() == []
     assert len(told.notes) == 5
     assert told.notes[0].endswith("on a host that is not known; it is run again")
 
@@ -160,77 +165,21 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
     assert store.attempts().outcome.tolist() == ["node_lost", "done"]
-    (aside,) = store.hosts_aside()
-    assert (aside.host, aside.why) == (BAD, WHY[fail_task])
+    assert name_aside(BAD, WHY[fail_task]) in told.notes
 
 
-def test_a_trial_that_ends_before_a_pause_is_stored_does_not_shorten_it(
-    trial: tuple[db.Store, Any],
+def test_a_host_that_joins_and_cannot_is_named_once(
+    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, node = trial
-    told = Told()
-    hosts = make_hosts(store, TwoHosts(fail_task), told, node.work.place)
-    hosts.set_aside(BAD, "no lcma")
-    hosts.welcome(BAD)
-    hosts.refresh()
-    (aside,) = store.hosts_aside()
-    assert round(aside.until - aside.time) == 30
-    assert told.notes == [f"host {BAD} gets no trials for 30 seconds: no lcma"]
-
-
-def test_pauses_double_up_to_ten_minutes_until_a_trial_ends_there(
-    trial: tuple[db.Store, Any], at_once: None
-) -> None:
-    store, node = trial
+    """Also where it comes back as another node of the same name."""
+    monkeypatch.setattr(hosts_module, "CHECK_SECONDS", 0.0)
     executor, told = TwoHosts(fail_task), Told()
-    hosts = make_hosts(store, executor, told, node.work.place)
-    pauses = []
-    for number in range(8):
-        if number == 7:
-            hosts.welcome(BAD)
-        hosts.set_aside(BAD, "no lcma")
-        hosts.set_aside(BAD, "of another task that was on its way")
+    hosts = make_hosts(executor, told, trial[1].work.place)
+    for _ in range(2):
+        executor.answers = [Answer("late", problem="it has no psycopg")]
         hosts.refresh()
-        (aside,) = store.hosts_aside()
-        pauses.append(round(aside.until - aside.time))
-        assert executor.aside == {BAD}
-        assert store.take_host_back(BAD, by="me") == 1
-        hosts.refresh()
-        assert executor.aside == frozenset()
-    assert pauses == [30, 60, 120, 240, 480, 600, 600, 30]
-    assert told.notes[1] == f"host {BAD} is asked again whether it can run trials"
-
-
-def test_a_host_that_fails_for_weeks_is_set_aside_as_long_each_time(
-    trial: tuple[db.Store, Any], at_once: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hosts_module, "SHORTEST", 2.0**1000)
-    store, node = trial
-    told = Told()
-    hosts = make_hosts(store, TwoHosts(fail_task), told, node.work.place)
-    for _ in range(30):
-        hosts.set_aside(BAD, "no lcma")
-        hosts.refresh()
-        assert store.take_host_back(BAD, by="me") == 1
-        hosts.refresh()
-    assert told.notes[::2] == [f"host {BAD} gets no trials for 600 seconds: no lcma"] * 30
-
-
-def test_a_launch_keeps_from_hosts_that_failed_others_unless_it_is_their_own_matter(
-    trial: tuple[db.Store, Any], at_once: None
-) -> None:
-    store, node = trial
-    sweep_id = store.sweeps()[0].id
-    for host, own in (("failed", False), ("of other code than theirs", True)):
-        store.set_host_aside(
-            host, why="it", seconds=60.0, owner="theirs", sweep_id=sweep_id, own=own
-        )
-    executor = TwoHosts(fail_task)
-    hosts = make_hosts(store, executor, Told(), node.work.place)
-    executor.answers = [Answer("late", problem="it has no psycopg")]
-    hosts.refresh()
-    assert executor.aside == {"failed", "late"}
-    assert {one.host: one.own for one in store.hosts_aside()}["late"]
+    assert executor.aside == {"late"}
+    assert told.notes == [name_aside("late", "it has no psycopg")]
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -247,7 +196,8 @@ def test_what_fails_after_the_claim_counts_as_it_did(
                 store.release("a launch")
             return [Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in found]
 
-    ended = run(store, node, OnHost(store, "process", [0, 0, 0]), Told())
+    told = Told()
+    ended = run(store, node, OnHost(store, "process", [0, 0, 0]), told)
     (report,) = ended.with_ending("failed")
     assert report.message == "it died, 3 times without getting beyond step 0"
-    assert store.hosts_aside() == []
+    assert not any("gets no more trials" in note for note in told.notes)
