@@ -1,6 +1,5 @@
 """The store: one object through which everything is planned, claimed, recorded and read."""
 
-import json
 import math
 import time
 from collections.abc import Collection, Sequence
@@ -56,7 +55,6 @@ from lcma.db.records import (
     Environment,
     Evaluator,
     Heartbeat,
-    HostAside,
     IndexTable,
     Job,
     JobCounts,
@@ -1887,61 +1885,6 @@ class Store:
             }
         return sorted(last.values(), key=lambda one: one.request.event)
 
-    def set_host_aside(
-        self,
-        host: str,
-        *,
-        why: str,
-        seconds: float,
-        owner: str,
-        sweep_id: str,
-        own: bool = False,
-        now: float | None = None,
-    ) -> None:
-        """Store that a launch gives a host no trials for a while.
-
-        Args:
-            host: The host, as launches name it.
-            why: What went wrong there.
-            seconds: How long.
-            owner: The launch.
-            sweep_id: Its sweep.
-            own: Whether only trials of this launch are kept from it.
-        """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            detail = {"host": host, "why": why, "until": clock + seconds, "own": own}
-            text = json.dumps(detail)
-            add_event(connection, "set_aside", clock, owner=owner, detail=text, sweep_id=sweep_id)
-
-    def take_host_back(
-        self, host: str, *, by: str, owner: str | None = None, now: float | None = None
-    ) -> int:
-        """Let launches give a host trials again before its pause is over.
-
-        Args:
-            host: The host, as `hosts_aside` names it.
-            by: Who takes it back.
-            owner: The launch that shall, in place of all.
-
-        Returns:
-            How many launches had set it aside.
-        """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            aside = [pair for pair in _read_hosts(connection, clock) if pair[1].host == host]
-            found = [s for s, one in aside if owner in (None, one.owner)]
-            for sweep_id in found:
-                text = json.dumps({"host": host} | ({} if owner is None else {"owner": owner}))
-                add_event(connection, "take_back", clock, owner=by, detail=text, sweep_id=sweep_id)
-            return len(found)
-
-    def hosts_aside(self, *, now: float | None = None) -> list[HostAside]:
-        """Return the hosts that are set aside, by each launch that did so, by their names."""
-        clock = self.now() if now is None else now
-        with self._reader.connect() as connection:
-            return [one for _, one in _read_hosts(connection, clock)]
-
     def count_held_jobs(self, sweep_id: str | None = None) -> int:
         """Return how many running jobs the launches of a sweep hold, or all launches."""
         query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state == "running")
@@ -2041,24 +1984,6 @@ def _launched_for(sweep_id: str | None) -> sa.ColumnElement[bool]:
     known = jobs.c.owner.in_(launches.where(events.c.sweep_id == sweep_id))
     unknown = sa.and_(jobs.c.owner.not_in(launches), in_sweep(sweep_id))
     return sa.or_(known, unknown)
-
-
-def _read_hosts(connection: sa.Connection, now: float) -> list[tuple[str, HostAside]]:
-    """Return the hosts that are set aside, each with the sweep of the launch that did so."""
-    query = sa.select(events.c.time, events.c.owner, events.c.sweep_id, events.c.detail).where(
-        events.c.event.in_(("set_aside", "take_back")), events.c.sweep_id.is_not(None)
-    )
-    last: dict[tuple[str, str, str], HostAside] = {}
-    for row in connection.execute(query.order_by(events.c.id)):
-        said = json.loads(row.detail)
-        if "until" in said:
-            key = said["host"], row.sweep_id, row.owner
-            last[key] = HostAside(time=row.time, owner=row.owner, **said)
-        else:
-            key = said["host"], row.sweep_id, said.get("owner")
-            last = {k: v for k, v in last.items() if key not in (k, (*k[:2], None))}
-    found = [(sweep_id, one) for (_, sweep_id, _), one in last.items() if one.until > now]
-    return sorted(found, key=lambda pair: (pair[1].host, pair[1].time))
 
 
 def _check_subject(

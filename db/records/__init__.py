@@ -56,7 +56,7 @@ from lcma.db.records.plan import (
     SweepMember,
     TrialRow,
 )
-from lcma.db.records.policy import Cap, HostAside, Policy, Starved, Stopping, StopRequest
+from lcma.db.records.policy import Cap, Policy, Starved, Stopping, StopRequest
 from lcma.db.records.work import (
     EVENTS,
     FAILURES,
@@ -98,7 +98,6 @@ __all__ = [
     "Environment",
     "Evaluator",
     "Heartbeat",
-    "HostAside",
     "IndexTable",
     "Job",
     "JobCounts",

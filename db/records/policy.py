@@ -72,22 +72,6 @@ class StopRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class HostAside:
-    """A host that gets no trials `until` a time, Unix seconds, and why.
-
-    `owner` is the launch that set it aside. ``own``: for its own trials alone, since the host said
-    that it cannot run those; others get an answer of their own.
-    """
-
-    host: str
-    why: str
-    time: float
-    until: float
-    owner: str
-    own: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Stopping:
     """A request to stop, and how many jobs its launches still hold."""
 

@@ -57,10 +57,6 @@ def rerun(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
     ] = False,
-    host: Annotated[
-        str | None,
-        typer.Option("--host", help="Only take back this host, to which launches give no trials"),
-    ] = None,
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
@@ -76,7 +72,7 @@ def rerun(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.terminal import Console, user_name
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.text import to_json
     from lcma.harness.watch.commands import relaunch_commands
     from lcma.harness.watch.rerun import (
         choose_lost_jobs,
@@ -84,7 +80,6 @@ def rerun(
         describe_choice,
         render_lost_jobs,
         render_reruns,
-        take_host_back,
     )
 
     if classes and not failed:
@@ -96,15 +91,6 @@ def rerun(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
     console = Console()
-    if host is not None:
-        if trials or failed or sweep or filters or dry_run:
-            raise UserError("--host takes no jobs: give it alone")
-        taken = take_host_back(store, host)
-        if json:
-            print(to_json({"host": taken}))
-        else:
-            console.print(Text(printable(f"host {taken} is asked again")), soft_wrap=True)
-        return
     more: list[str] = []
     if failed:
         lost = choose_lost_jobs(

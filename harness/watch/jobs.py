@@ -1,10 +1,9 @@
 """Names, leases and progress of jobs, as every command about running jobs prints them."""
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from lcma.db import HostAside, JobFacts, Rerun, Store, leases
+from lcma.db import JobFacts, Rerun, Store, leases
 from lcma.harness.results.lookup import find_jobs, job_title
 from lcma.harness.text import format_duration, format_time, printable
 from lcma.sweeps.errors import UserError
@@ -102,15 +101,3 @@ def describe_rerun(rerun: Rerun) -> str:
     made, until = format_time(rerun.made), "" if ended else " until then"
     stays = f"its result of {made} stays" if rerun.kind == "trial" else f"its maps of {made} stay"
     return printable(f"{state}, asked for by {rerun.by or 'somebody'}{why}; {stays}{until}")
-
-
-def describe_hosts_aside(hosts: Sequence[HostAside]) -> list[str]:
-    """Return a line for each host that is set aside: until when, why, and how to take it back."""
-    last = {one.host: one for one in sorted(hosts, key=lambda one: one.until)}
-    return [
-        printable(
-            f"host {one.host} gets no trials until {format_time(one.until)}: {one.why} "
-            f"(lcma rerun --host {shlex.quote(one.host)} takes it back)"
-        )
-        for one in sorted(last.values(), key=lambda one: one.host)
-    ]

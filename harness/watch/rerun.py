@@ -9,7 +9,6 @@ from rich.text import Text
 from lcma.db import FAILURES, JobFacts, Store
 from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
-from lcma.harness.terminal import user_name
 from lcma.harness.text import format_count, printable, short_id
 from lcma.harness.watch.commands import render_commands
 from lcma.harness.watch.jobs import name_failed_job
@@ -186,28 +185,6 @@ def choose_lost_jobs(
         for job in filter_jobs(store.failures(), filters, "failed jobs")
         if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
     ]
-
-
-def take_host_back(store: Store, name: str) -> str:
-    """Let launches give a host that is set aside trials again; return the host.
-
-    Args:
-        store: The database.
-        name: The host as `lcma status` names it, or its name or its address alone.
-
-    Raises:
-        UserError: No such host is set aside.
-    """
-    hosts = sorted({one.host for one in store.hosts_aside()})
-    found = [host for host in hosts if name in (host, *host.rstrip(")").split(" ("))]
-    if not found:
-        hint = suggest(name, hosts, "there are") if hosts else "none is"
-        raise UserError(f"no host {printable(name)!r} is set aside: {printable(hint)}")
-    if len(found) > 1:
-        shown = printable(", ".join(found))
-        raise UserError(f"{printable(name)!r} is the name of several hosts: give one of {shown}")
-    store.take_host_back(found[0], by=user_name())
-    return found[0]
 
 
 def _count_classes(jobs: Sequence[JobFacts]) -> str:

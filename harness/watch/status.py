@@ -13,7 +13,6 @@ from rich.text import Text
 from lcma.db import (
     CellState,
     DataWait,
-    HostAside,
     JobCounts,
     JobFacts,
     Rates,
@@ -32,7 +31,6 @@ from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
     LOST,
     RUNNING,
-    describe_hosts_aside,
     describe_progress,
     describe_rerun,
     job_as_dict,
@@ -64,7 +62,6 @@ class DatabaseStatus:
     """Names of the sweeps by id; empty if none was asked to stop."""
     reruns: dict[str, Rerun]
     """The jobs that are to be run anew and are not done, by id."""
-    hosts_aside: tuple[HostAside, ...]
 
 
 def read_database_status(store: Store) -> DatabaseStatus:
@@ -80,7 +77,6 @@ def read_database_status(store: Store) -> DatabaseStatus:
         stopping=tuple(stopping),
         sweep_names={sweep.id: sweep.name for sweep in store.sweeps()} if stopping else {},
         reruns=store.reruns(),
-        hosts_aside=tuple(store.hosts_aside()),
     )
 
 
@@ -103,8 +99,6 @@ def render_database_status(status: DatabaseStatus, limit: int) -> Group:
         ]
         if len(status.failures) > limit:
             parts.append(Text(f"and {len(status.failures) - limit} more: --limit N shows them"))
-    if status.hosts_aside:
-        parts += [Text(), *(Text(line) for line in describe_hosts_aside(status.hosts_aside))]
     if status.data_waits:
         parts += [Text(), *map(_render_data_wait, status.data_waits)]
     return Group(*parts)
@@ -122,7 +116,6 @@ def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
         "data_waits": [asdict(wait) for wait in status.data_waits],
         "stopping": [asdict(one.request) | {"held": one.held} for one in status.stopping],
         "reruns": [asdict(one) for one in status.reruns.values()],
-        "hosts_aside": [asdict(one) for one in status.hosts_aside],
     }
 
 
@@ -146,7 +139,6 @@ class SweepStatus:
     """A request to stop that is newer than all launches of the sweep, and what they hold."""
     reruns: dict[str, Rerun]
     """The jobs that are to be run anew and are not done, by id."""
-    hosts_aside: tuple[HostAside, ...]
 
     @property
     def ended(self) -> bool:
@@ -177,7 +169,6 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
         troubled=tuple(job for job in running if job.message),
         stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
         reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
-        hosts_aside=tuple(store.hosts_aside()),
     )
 
 
@@ -195,7 +186,6 @@ def render_sweep_status(
     stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
     stale += _shorten([_describe_problem(job) for job in status.troubled], most)
     end = _describe_end(status, db)
-    stale += _shorten(describe_hosts_aside(status.hosts_aside), most)
     reruns = _describe_reruns(status.reruns)
     name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
     # 13: title, counts, rates, headings and the blank lines between them.
@@ -231,7 +221,6 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "waiting": [job_as_dict(one.segment) | {"trials": one.trials} for one in status.waiting],
         "stop": None if status.stop is None else asdict(status.stop.request),
         "reruns": [asdict(one) for one in status.reruns.values()],
-        "hosts_aside": [asdict(one) for one in status.hosts_aside],
         "stale": [
             job_as_dict(job, RUNNING) | {"overdue": -lease_left(job, status.now)}
             for job in status.stale

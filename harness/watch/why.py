@@ -12,7 +12,6 @@ from lcma.harness.results.lookup import job_title
 from lcma.harness.text import format_count, format_time, printable, short_id
 from lcma.harness.watch.commands import format_command, relaunch_commands, render_commands
 from lcma.harness.watch.jobs import (
-    describe_hosts_aside,
     describe_progress,
     describe_rerun,
     job_as_dict,
@@ -119,8 +118,6 @@ def _explain_state(
         yield from _explain_running(job, last, now)
     elif job.state == "pending":
         yield from _explain_pending(job, last, following, decision)
-        if following is None:
-            yield from describe_hosts_aside(store.hosts_aside())
     else:
         yield from _explain_lost(job, last, own, decision)
 

@@ -191,25 +191,3 @@ def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):
         assert store.heartbeat(claim, step=1, lease_seconds=60.0, now=1004.0) == alive
     assert store.release_sweep(None, now=1005.0) == 1
-
-
-def test_a_host_is_set_aside_until_its_pause_is_over_or_it_is_taken_back(world: Any) -> None:
-    store = world.store
-    for owner, own, seconds in (("ours", False, 30.0), ("theirs", True, 60.0)):
-        more = {"seconds": seconds, "owner": owner, "sweep_id": "s", "own": own, "now": 1000.0}
-        store.set_host_aside("node1 (10.0.0.1)", why="no 'lcma' there", **more)
-    store.set_host_aside("b", why="late", seconds=5.0, owner="ours", sweep_id="s", now=1001.0)
-    found = store.hosts_aside(now=1002.0)
-    assert [(one.host, one.owner, one.own, one.until) for one in found] == [
-        ("b", "ours", False, 1006.0),
-        ("node1 (10.0.0.1)", "ours", False, 1030.0),
-        ("node1 (10.0.0.1)", "theirs", True, 1060.0),
-    ]
-    assert found[1].why == "no 'lcma' there"
-    assert [one.owner for one in store.hosts_aside(now=1030.0)] == ["theirs"]
-    assert store.take_host_back("b", by="me@here", now=1003.0) == 1
-    assert store.take_host_back("b", by="me@here", now=1003.0) == 0
-    assert {one.host for one in store.hosts_aside(now=1003.0)} == {"node1 (10.0.0.1)"}
-    store.set_host_aside("b", why="again", seconds=5.0, owner="ours", sweep_id="s", now=1004.0)
-    assert store.hosts_aside(now=1004.0)[0].why == "again"
-    assert store.hosts_aside() == []

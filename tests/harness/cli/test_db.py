@@ -199,9 +199,7 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_merge_is_told_with_its_conflicts(
-    lcma: Typed, sites: tuple[str, str]
-) -> None:
+def test_a_merge_is_told_with_its_conflicts(lcma: Typed, sites: tuple[str, str]) -> None:
     there, here = sites
     names = [db.locate(one).name for one in sites]
     code, out, err = lcma("db", "merge", there, "--db", here, "--dry-run")

@@ -295,23 +295,3 @@ def test_unknown_names_change_nothing(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert lost.dump() == before
-
-
-def test_people_see_which_hosts_are_set_aside_and_take_them_back(
-    planned: World, typed: Typed
-) -> None:
-    bad, sweep = "node1 (10.0.0.1)", planned.store.sweeps()[0]
-    planned.store.set_host_aside(bad, why="no lcma", seconds=60.0, owner="l", sweep_id=sweep.id)
-    line = f"host {bad} gets no trials until "
-    after = f": no lcma (lcma rerun --host '{bad}' takes it back)"
-    for command in (("status",), ("status", "--sweep", sweep.name), ("why", TRIALS[0].id)):
-        code, out, _ = typed(*command)
-        assert code == 0
-        (shown,) = [one.strip() for one in out.splitlines() if line in one]
-        assert shown.endswith(after)
-    (aside,) = json.loads(typed("status", "--json")[1])["hosts_aside"]
-    assert (aside["host"], aside["why"]) == (bad, "no lcma")
-    code, _, err = typed("rerun", "--host", "worse")
-    assert (code, "no host 'worse' is set aside" in err) == (2, True)
-    assert typed("rerun", "--host", "10.0.0.1") == (0, f"host {bad} is asked again\n", "")
-    assert line not in typed("status")[1]

@@ -40,7 +40,6 @@ OF_OTHER_COMMANDS = {
     "rerun",
     "retry",
     "stop_jobs",
-    "take_host_back",
 }
 """Commits that no launch makes, but for one that is told to --retry."""
 
@@ -49,9 +48,6 @@ OF_LACK = {"give_up"}
 
 OF_LIMITS = {"end_launch"}
 """Those of a launch that ends at a limit of hours."""
-
-OF_HOSTS = {"set_host_aside"}
-"""Those of a launch in a cluster of which a host cannot run its trials."""
 
 OF_SILENCE = {"require_writable"}
 """Those of a launch whose workers do not renew their leases; they change nothing."""
@@ -62,7 +58,7 @@ def test_every_commit_of_a_launch_or_a_worker_is_a_boundary() -> None:
     commits = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
     known = set(COMMITS_OF_WORKERS) | set(COMMITS_OF_LAUNCHES)
     of_the_store = known - {"create", "deliver"} | {"add_metrics"}  # which only delivers
-    others = OF_OTHER_COMMANDS | OF_LACK | OF_LIMITS | OF_HOSTS | OF_SILENCE
+    others = OF_OTHER_COMMANDS | OF_LACK | OF_LIMITS | OF_SILENCE
     assert commits - others == of_the_store
 
 
