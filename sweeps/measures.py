@@ -78,33 +78,12 @@ def name_control(measure: str, control: str) -> str:
     return f"{measure}_{control}"
 
 
-KID_HALFWAY = "kid_halfway"
-"""The measure of images decoded half way between two."""
-
-WITHDRAWN = {"kid_midpoints": KID_HALFWAY}
-"""Measures that databases may have and nothing ranks by, with what takes their place."""
-
-PATH_LENGTH = "path_length"
-"""The measure of how far features go between two images, on a path through their latents."""
-
-OF_INTERPOLATION = {
-    KID_HALFWAY: "kid_pixels_halfway",
-    PATH_LENGTH: name_control(PATH_LENGTH, "pixels"),
-}
-"""Measures of images between two, each with its control of the means of pixels."""
-
-WITH_CONTROLS = (*OF_SAMPLES, *OF_INTERPOLATION)
-"""Measures that have controls."""
-
-
-BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID, *OF_INTERPOLATION})
+BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID})
 """Measures that `lcma measure` takes, and no training."""
 
 
 def name_controls(measure: str) -> tuple[str, ...]:
     """Return the measures that have the values of all controls of a measure."""
-    if measure in OF_INTERPOLATION:
-        return (OF_INTERPOLATION[measure],)
     return tuple(name_control(measure, control) for control in CONTROLS)
 
 
@@ -182,31 +161,6 @@ SHIPPED: tuple[MeasureKind, ...] = (
     ),
     *_of_samples(
         KID, "squared distance", "kernel distance of features, unbiased, zero for real images"
-    ),
-    MeasureKind(
-        KID_HALFWAY,
-        "squared distance",
-        "lower",
-        "kid of images decoded half way between two images of the test part, each in one pair",
-    ),
-    MeasureKind(
-        OF_INTERPOLATION[KID_HALFWAY],
-        "squared distance",
-        None,
-        "kid of a control: the means of these two images, pixel by pixel",
-    ),
-    MeasureKind(
-        PATH_LENGTH,
-        "times the distance",
-        "lower",
-        "length of the way of features from one image of the test part to another, through the "
-        "latents, over the distance of its ends",
-    ),
-    MeasureKind(
-        OF_INTERPOLATION[PATH_LENGTH],
-        "times the distance",
-        None,
-        "path_length of a control: the way of the means of these two images, pixel by pixel",
     ),
     *_of_samples(FID, "squared distance", "Fréchet distance of features"),
 )

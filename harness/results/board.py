@@ -42,10 +42,8 @@ from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
-    OF_INTERPOLATION,
+    OF_SAMPLES,
     ORDERS,
-    WITH_CONTROLS,
-    WITHDRAWN,
     MeasureKind,
     find_measure,
     name_control,
@@ -296,7 +294,7 @@ def read_board(
         read_data_facts(store),
         lost,
         bars=store.bars(),
-        beside_samples=store.beside_samples(measure) if measure in WITH_CONTROLS else None,
+        beside_samples=store.beside_samples(measure) if measure in OF_SAMPLES else None,
         recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
         protocols=store.protocol_bodies(),
         conventional=store.conventional_factorizations(),
@@ -322,11 +320,6 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
     Raises UserError for any other.
     """
     known = store.measure_kinds()
-    if name in WITHDRAWN:
-        raise UserError(
-            f"results are no longer ranked by {name}, which counted pairs twice: `lcma measure "
-            f"kid` adds {WITHDRAWN[name]} to weights that were kept"
-        )
     if name not in known or known[name].direction is None:
         ranked = sorted(one.name for one in known.values() if one.direction)
         hint = printable(suggest(name, ranked, "choose among"))
@@ -848,12 +841,6 @@ def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Itera
         yield (
             f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; what did is "
             "black or white in them."
-        )
-    pixels = beside.get(OF_INTERPOLATION.get(kind.name, ""))
-    if pixels is not None:
-        yield (
-            "Control that has to be worse: means of the same two images, pixel by pixel, "
-            f"{_describe_measure(pixels)}."
         )
     found = {c: one for c in CONTROLS if (one := beside.get(name_control(kind.name, c)))}
     if len(found) < len(CONTROLS):

@@ -43,7 +43,6 @@ from lcma.sweeps.measures import (
     BITS_PER_DIM,
     FID,
     KID,
-    OF_INTERPOLATION,
     OF_SAMPLES,
     SWD,
     PluginMeasure,
@@ -79,13 +78,6 @@ class Measurement:
 
     judge: Judge | PluginMeasure
     protocol: SampleProtocol
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The measure, and those that are taken with it."""
-        if isinstance(self.judge, Judge):
-            return self.judge.names
-        return tuple(kind.name for kind in self.judge.kinds)
 
     def require_images(self, prepared: Prepared) -> None:
         """Raise UserError where a set's images are too few or too small for it."""
@@ -135,9 +127,7 @@ def make_measurement(name: str, **options: Any) -> Measurement | Likelihood:
         return Measurement(own[name], SampleProtocol())
     if name not in OF_SAMPLES:
         hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *own), "choose among")
-        if name in OF_INTERPOLATION:
-            hint = f"it comes with {KID}, run `lcma measure {KID}`"
-        elif not own:
+        if not own:
             hint += ", or load the plug-in that has it with LCMA_PLUGINS=FILE"
         raise UserError(f"'{printable(name)}' is not measured of kept weights: {hint}")
     return _make_of_samples(name, **options)
@@ -207,7 +197,7 @@ def find_measurable(
     for one in trials:
         lacking = "weights"
         try:
-            if _find_stored(store, place, one, measurement) is None:
+            if _find_stored(store, one, measurement) is None:
                 weights.require_weights(store, place, one)
                 lacking = "data"
                 prepared = weights.load_data(place, one)
@@ -256,27 +246,13 @@ def list_other_samples(
 
 
 def _find_stored(
-    store: Store, place: Place, one: JobFacts, measurement: Measurement | Likelihood
+    store: Store, one: JobFacts, measurement: Measurement | Likelihood
 ) -> db.Result | None:
-    """Return a result that has the measure, None where there is more to measure.
-
-    That is where one of an earlier version lacks what is measured beside it, and the weights are
-    there.
-    """
+    """Return a result that has the measure, None where there is none."""
     if isinstance(measurement, Likelihood):
         return find_evaluation(store, one, measurement.protocol, measurement.draws)
     stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
-    names = measurement.names
-    if stored is None or stored.measure(names[0]) is None:
-        return None
-    if all(stored.measure(name) is not None for name in names):
-        return stored
-    try:
-        weights.require_weights(store, place, one)
-    except UserError as error:
-        _raise_unless_of_trial(error)
-        return stored
-    return None
+    return None if stored is None or stored.measure(measurement.judge.name) is None else stored
 
 
 def measure_trial(
@@ -290,15 +266,15 @@ def measure_trial(
 ) -> Reevaluated:
     """Take a measure of a trial's kept weights, and store it.
 
-    What is stored is returned as it is; what it lacks beside the measure is added. Raises UserError
-    if weights or images are missing, damaged or not those of the trial, if the images cannot be
-    measured so, and if another value was stored meanwhile.
+    What is stored is returned as it is. Raises UserError if weights or images are missing, damaged
+    or not those of the trial, if the images cannot be measured so, and if another value was stored
+    meanwhile.
     """
     if isinstance(measurement, Likelihood):
         name, draws = measurement.protocol, measurement.draws
         return reevaluate(store, place, one, name, owner=owner, draws=draws, progress=progress)
     protocol = measurement.protocol
-    stored = _find_stored(store, place, one, measurement)
+    stored = _find_stored(store, one, measurement)
     if stored is not None:
         return Reevaluated(one, stored, new=False)
     attempt_id = read_attempt(store, one)
@@ -407,7 +383,7 @@ def measure_on_cluster(
     """
     measurement = make_measurement(name, **options)
     failed = dict[str, str]()
-    left = [one for one in trials if _find_stored(store, place, one, measurement) is None]
+    left = [one for one in trials if _find_stored(store, one, measurement) is None]
     if left:
         sets = {known_sets.set_name(one.dataset, one.variant): one.data_digest for one in left}
         recipes = [weights.load_recipe(store, one) for one in left]

@@ -1,14 +1,12 @@
 """Measures of a trained flow's samples beside real images, with controls."""
 
 import contextlib
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
@@ -19,7 +17,6 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.data.seals import CONTROLS_FILE, read_sealed, write_sealed
 from lcma.harness.train.controls import choose_images, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
-from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
 from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.models import Flow
@@ -30,9 +27,6 @@ from lcma.sweeps.measures import (
     FID,
     HELD_OUT,
     KID,
-    KID_HALFWAY,
-    OF_INTERPOLATION,
-    PATH_LENGTH,
     SWD,
     name_control,
     name_overflow,
@@ -40,9 +34,6 @@ from lcma.sweeps.measures import (
 
 FID_IMAGES: Final = 2049
 """Fewest images of a Fréchet distance: of no more than features, covariances would say nothing."""
-
-PATH_STEPS: Final = 4
-"""Steps of a path whose length is measured."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +50,6 @@ class Judge:
     describe: Callable[[Tensor], Tensor] = lambda images: images
     least: int = 2
     _real: dict[tuple[str, PartName, int], Tensor] = field(default_factory=dict, repr=False)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its name, and those of the measures that are taken with it."""
-        return (self.name, *(OF_INTERPOLATION if self.name == KID else ()))
 
     def require_images(self, prepared: Prepared, sampling: Sampling) -> None:
         """Raise UserError where a set's images are too few or too small for it."""
@@ -165,69 +151,7 @@ def measure_samples(
         count = counts[part]
         real = judge.describe_real(prepared, part, count, device)
         found.append(_make(prefix + judge.name, judge.compare(described[:count], real), count))
-    if judge.name == KID:
-        found += _measure_between(flow, prepared, judge, counts["test"], device)
     return tuple(found)
-
-
-def _measure_between(
-    flow: Flow, prepared: Prepared, judge: Judge, count: int, device: torch.device
-) -> list[Measure]:
-    """Return the measures of what lies between images of the test part, and of means of pixels.
-
-    The ends lie half way between the real images that all is compared with, in their order, where
-    the part has as many more; those of a pair are half of the part apart. Of what lies half way
-    each image is the end of one; where the ends are the real images themselves, none is compared
-    with its own.
-    """
-    part = prepared.part("test").images
-    places = np.arange(count) * len(part) // count + len(part) // count // 2
-    first = torch.from_numpy(np.array(part[places])).to(device)
-    last = first.roll(count // 2, 0)
-    real = judge.describe_real(prepared, "test", count, device)
-    ends = judge.describe(first)
-    half = count // 2
-    related = torch.zeros(half, count, dtype=torch.bool, device=device)
-    if len(part) < 2 * count:
-        pairs = torch.arange(half, device=device)
-        related[pairs, pairs] = related[pairs, (pairs - half) % count] = True
-
-    def measure(points: Iterable[Tensor]) -> tuple[Distance, Distance]:
-        described = [judge.describe(images) for images in points]
-        path = [ends, *described, ends.roll(half, 0)]
-        once = slice(None) if count % 2 else slice(half)  # the rest is the same ways back
-        halfway = described[PATH_STEPS // 2 - 1][:half]
-        return (
-            kernel_distance(halfway, real, related),
-            measure_path([one[once] for one in path]),
-        )
-
-    def measure_pixels() -> _Values:
-        parts = [step / PATH_STEPS for step in range(1, PATH_STEPS)]
-        found = measure((1 - t) * first.float() + t * last.float() for t in parts)
-        return dict(zip(OF_INTERPOLATION.values(), found, strict=True))
-
-    names = (KID_HALFWAY, PATH_LENGTH)
-    found = measure(decode_between(flow, first, last, PATH_STEPS))
-    key = f"{judge.key}, {count} paths of {PATH_STEPS} steps"
-    controls = _measure_once(prepared, key, count, tuple(OF_INTERPOLATION.values()), measure_pixels)
-    measures = [_make(name, one, count) for name, one in zip(names, found, strict=True)] + controls
-    of_halves = (KID_HALFWAY, OF_INTERPOLATION[KID_HALFWAY])
-    return [replace(one, images=half) if one.name in of_halves else one for one in measures]
-
-
-def measure_path(path: Sequence[Tensor]) -> Distance:
-    """Return the mean length of paths over the distance of their ends, 1 where they are straight.
-
-    Args:
-        path: Features (N, D) at each point, first and last those of the ends. Pairs whose ends are
-            the same are left out.
-    """
-    steps = [(b - a).norm(dim=1) for a, b in itertools.pairwise(path)]
-    lengths = torch.stack(steps).sum(0) / (path[-1] - path[0]).norm(dim=1)
-    lengths = lengths[lengths.isfinite()]
-    error = math.nan if len(lengths) < 2 else float(lengths.std()) / math.sqrt(len(lengths))
-    return Distance(float(lengths.mean()), error)
 
 
 def _make(name: str, found: Distance, count: int) -> Measure:
@@ -236,8 +160,6 @@ def _make(name: str, found: Distance, count: int) -> Measure:
 
 
 # Controls, measured once for each set, measure and number of images
-
-_Values = dict[str, Distance]
 
 _Stored = dict[str, tuple[float, float | None]]
 """Value and standard error of each control."""
@@ -249,47 +171,29 @@ _known: dict[tuple[str, str], _Stored] = {}
 def _measure_controls(
     prepared: Prepared, judge: Judge, count: int, device: torch.device
 ) -> list[Measure]:
-    """Return the controls of `CONTROLS` on the test part."""
-    count = min(count, prepared.manifest.counts["train"])
-
-    def measure() -> _Values:
-        real = judge.describe_real(prepared, "test", count, device)
-        return {
-            name: judge.compare(judge.describe(images.to(device)), real)
-            for name, images in make_controls(prepared.part("train").images, count)
-        }
-
-    key = f"{judge.key}, {count} images"
-    names = {control: name_control(judge.name, control) for control in CONTROLS}
-    measured = _measure_once(prepared, key, count, tuple(CONTROLS), measure)
-    return [replace(one, name=names[one.name]) for one in measured]
-
-
-def _measure_once(
-    prepared: Prepared,
-    key: str,
-    count: int,
-    names: tuple[str, ...],
-    measure: Callable[[], _Values],
-) -> list[Measure]:
-    """Return controls that are in the set's folder, or measure them and keep them there.
+    """Return controls on the test part that are in the set's folder, or measure and keep them.
 
     A file that belongs to other images, or has no seal, is replaced. Raises UserError if it is not
     as it was written.
     """
-    digest = prepared.manifest.digest
+    count = min(count, prepared.manifest.counts["train"])
+    digest, key = prepared.manifest.digest, f"{judge.key}, {count} images"
     stored = _known.get((digest, key)) or _read(prepared).get(key)
-    if stored is None or {*stored} != {*names}:
+    if stored is None or {*stored} != {*CONTROLS}:
         stored = {}
-        for name, one in measure().items():
-            made = _make(name, one, count)
+        real = judge.describe_real(prepared, "test", count, device)
+        for name, images in make_controls(prepared.part("train").images, count):
+            made = _make(name, judge.compare(judge.describe(images.to(device)), real), count)
             stored[name] = (made.value, made.standard_error)
         file = _ControlsFile(digest=digest, controls=_read(prepared) | {key: stored})
         # A folder that cannot be written costs only the time to compute them again.
         with contextlib.suppress(UserError):
             write_sealed(prepared.folder / CONTROLS_FILE, file.model_dump(mode="json"))
     _known[digest, key] = stored
-    return [Measure(name, value, error, count) for name, (value, error) in stored.items()]
+    return [
+        Measure(name_control(judge.name, control), value, error, count)
+        for control, (value, error) in stored.items()
+    ]
 
 
 class _ControlsFile(BaseModel):

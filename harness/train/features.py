@@ -134,7 +134,7 @@ def _read_weights(path: Path, sha256: str, remedy: str) -> dict[str, Tensor]:
     return weights
 
 
-def kernel_distance(features: Tensor, real: Tensor, related: Tensor | None = None) -> Distance:
+def kernel_distance(features: Tensor, real: Tensor) -> Distance:
     """Return the unbiased squared MMD of features (N, D) by the kernel (x.y / D + 1)^3.
 
     It is zero on average for two sets of one distribution, and may be negative (Binkowski et al.
@@ -143,14 +143,8 @@ def kernel_distance(features: Tensor, real: Tensor, related: Tensor | None = Non
     Args:
         features: Of independent images.
         real: Features (M, D) of independent real ones.
-        related: Pairs (N, M) of both that are no independent images, which are left out.
     """
-
-    def compute(of: slice, beside: slice) -> float:
-        apart = None if related is None else ~related[of, beside]
-        return _squared_mmd(features[of], real[beside], apart)
-
-    return _with_blocks(len(features), len(real), compute)
+    return _with_blocks(len(features), len(real), lambda i, j: _squared_mmd(features[i], real[j]))
 
 
 def frechet_distance(features: Tensor, real: Tensor) -> Distance:
@@ -165,7 +159,7 @@ def _with_blocks(number: int, real: int, compute: Callable[[slice, slice], float
     return Distance(compute(slice(None), slice(None)), error)
 
 
-def _squared_mmd(a: Tensor, b: Tensor, apart: Tensor | None) -> float:
+def _squared_mmd(a: Tensor, b: Tensor) -> float:
     def kernel(x: Tensor, y: Tensor) -> Tensor:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
@@ -173,8 +167,7 @@ def _squared_mmd(a: Tensor, b: Tensor, apart: Tensor | None) -> float:
         own = kernel(x, x)
         return (own.sum() - own.trace()) / (len(x) * (len(x) - 1))
 
-    between = kernel(a, b) if apart is None else kernel(a, b)[apart]
-    return float(mean_of_pairs(a) + mean_of_pairs(b) - 2 * between.mean())
+    return float(mean_of_pairs(a) + mean_of_pairs(b) - 2 * kernel(a, b).mean())
 
 
 def _frechet(a: Tensor, b: Tensor) -> float:

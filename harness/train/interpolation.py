@@ -16,9 +16,6 @@ from lcma.sweeps.errors import UserError
 MOST = 64
 """Most steps, as many as fit a picture."""
 
-CHUNK = 100
-"""Pairs of images between which is decoded at once."""
-
 
 @dataclass(frozen=True, eq=False)
 class Interpolation:
@@ -61,28 +58,6 @@ def interpolate(
     iterations = max((b.last_iterations for b in blocks), default=None)
     images = x.nan_to_num().clamp(0, 255).to(torch.uint8).cpu().numpy()
     return Interpolation(images, iterations, settled)
-
-
-def decode_between(flow: Flow, first: Tensor, last: Tensor, steps: int) -> Tensor:
-    """Decode points between the latents of pairs of images (N, C, H, W), uint8, on their device.
-
-    Returns (steps - 1, N, C, H, W), uint8: what lies between the ends of so many steps on the
-    straight line. The dequantization noise is drawn by a fixed seed, chunk by chunk.
-    """
-    found = []
-    with torch.no_grad(), evaluation_mode(flow):
-        for start in range(0, len(first), CHUNK):
-            generator = torch.Generator(first.device)
-            generator.manual_seed(derive_seed(0, "midpoints", start))
-            ends = [x[start : start + CHUNK].to(flow.dtype) for x in (first, last)]
-            one, other = (flow.encode(x, generator) for x in ends)
-            points = []
-            for step in range(1, steps):
-                t = step / steps
-                x = flow.decode([(1 - t) * a + t * b for a, b in zip(one, other, strict=True)])
-                points.append(x.nan_to_num().clamp(0, 255).to(torch.uint8))
-            found.append(torch.stack(points))
-    return torch.cat(found, dim=1)
 
 
 def _weights(latents: list[Tensor], steps: int, spherical: bool) -> Tensor:

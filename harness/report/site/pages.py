@@ -76,7 +76,7 @@ from lcma.harness.text import format_size, printable
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import is_word
-from lcma.sweeps.measures import BITS_PER_DIM, WITH_CONTROLS, WITHDRAWN, MeasureKind, find_measure
+from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES, MeasureKind, find_measure
 
 if TYPE_CHECKING:
     from lcma.harness.report.site import maps, sheets
@@ -567,7 +567,7 @@ class Site:
         from lcma.harness.results.verdicts import read_verdicts
 
         known = self._store.measure_kinds()
-        measures = (self._options.measure, BITS_PER_DIM, *WITH_CONTROLS)
+        measures = (self._options.measure, BITS_PER_DIM, *OF_SAMPLES)
         return {
             name: read_verdicts(self._store, measure=name, sweep_id=self._options.sweep_id)
             for name in dict.fromkeys(measures)
@@ -1052,9 +1052,7 @@ class Site:
             facts=read_data_facts(self._store),
             queries=[*others, *tables],
             licences=_find_licence,
-            measures=[
-                kind for name, kind in self._store.measure_kinds().items() if name not in WITHDRAWN
-            ],
+            measures=list(self._store.measure_kinds().values()),
             citation=citation,
         )
 

@@ -226,7 +226,6 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
     [
         (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
         (("budgets", "--by", "colour"), "cannot be ranked by 'colour'"),
-        (("board", "--by", "kid_midpoints"), "counted pairs twice: `lcma measure kid` adds"),
         (("board", "--against", "low@999"), "no results of low@999 here; there are low@"),
         (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
         (("board", "--against", "low@1e3"), "give NAME@BUDGET in steps"),

@@ -24,15 +24,12 @@ from lcma.harness.run.evaluation import make_result, measure_flow, take_plugin_m
 from lcma.harness.run.measuring import Likelihood, find_measurable
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
-from lcma.harness.run.sample_quality import measure_path, measure_swd
+from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.weights import load_flow, load_trained
 from lcma.harness.run.worker import run_work
-from lcma.harness.seeds import derive_seed
 from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.train.features import LITE0
-from lcma.harness.train.interpolation import decode_between
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.wasserstein import Distance
 from lcma.models import Flow
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -432,7 +429,6 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
     ("arguments", "why"),
     [
         (["colour"], "'colour' is not measured of kept weights: choose among "),
-        (["path_length"], "it comes with kid, run `lcma measure kid`"),
         (["swd", "--extractor=inception-v3"], "swd has no extractor"),
         (["swd", "--temperature=nan"], "Invalid value for '--temperature'"),
         (["swd", "--temperature=inf"], "--temperature inf makes no sense"),
@@ -468,74 +464,27 @@ def test_trials_without_weights_are_one_line(measured) -> None:
 
 
 @pytest.mark.integration
-def test_kid_is_ranked_by_its_extractor_with_midpoints_beside_it(measured) -> None:
+def test_kid_is_ranked_by_its_extractor(measured) -> None:
     code, out, err = measured.measure("kid", "--samples=20", "--json")
     assert (code, err) == (0, "")
     (row,) = json.loads(out)
     assert row["protocol"].startswith("efficientnet-lite0-")
     assert LITE0.sha256 in row["protocol_body"]
     found = row["measures"]
-    assert (found["kid"]["images"], found["kid_halfway"]["images"]) == (20, 10)
-    assert (found["path_length"]["images"], found["kid_pixels_halfway"]["images"]) == (20, 10)
+    assert found["kid"]["images"] == 20
     assert found["kid"]["value"] > found["kid_noise_5"]["value"]
     assert abs(found["kid_null"]["value"]) < found["kid"]["value"]
     assert "holdout_kid" in found
-    assert found["path_length"]["value"] > 1
-    assert found["path_length_pixels"]["value"] > 1
-    assert found["path_length"]["standard_error"] > 0
     assert "bits_per_dim" not in found
-    for by, said in (
-        ("kid", "Controls of kid on 20 "),
-        ("kid_halfway", "Control that has to be"),
-        ("path_length", "Control that has to be"),
-    ):
-        code, out, _ = measured.board("--by", by, "--json")
-        (group,) = json.loads(out)["groups"]
-        assert (code, group["protocol"]) == (0, row["protocol"])
-        assert any(note.startswith(said) for note in group["notes"])
+    code, out, _ = measured.board("--by", "kid", "--json")
+    (group,) = json.loads(out)["groups"]
+    assert (code, group["protocol"]) == (0, row["protocol"])
+    assert any(note.startswith("Controls of kid on 20 ") for note in group["notes"])
     code, out, err = measured.measure("kid", "--samples=20", "--json")
     (again,) = json.loads(out)
     assert (again["new"], again["measures"]) == (False, found)
-    forget(measured, "%halfway")  # as an earlier version left it
-    code, out, err = measured.measure("kid", "--samples=20", "--json")
-    (again,) = json.loads(out)
-    assert (again["new"], again["measures"]) == (True, found)
     code, out, err = measured.measure("kid", "--samples=21")
     assert (code, err) == (0, "")
     assert "have kid by 20 samples, in tables of their own: --samples 20 puts" in out
     code, out, _ = measured.board("--by", "kid", "--json")
     assert len(json.loads(out)["groups"]) == 2
-    forget(measured, "%halfway")
-    measured.weights.unlink()
-    code, out, err = measured.measure("kid", "--samples=20", "--json")
-    (again,) = json.loads(out)
-    assert (code, again["new"]) == (0, False)
-    assert "kid_halfway" not in again["measures"]
-
-
-def test_a_straight_path_has_length_one_and_a_detour_its_own() -> None:
-    ends = torch.zeros(3, 2), torch.tensor([[4.0, 0.0], [4.0, 0.0], [0.0, 0.0]])
-    straight, detour = torch.tensor([[2.0, 0.0]] * 3), torch.tensor([[2.0, 1.5]] * 3)
-    assert measure_path([ends[0], straight, ends[1]]) == Distance(1.0, 0.0), "equal ends are out"
-    assert measure_path([ends[0], detour, ends[1]]).value == pytest.approx(1.25)
-    mixed = torch.stack([straight[0], detour[0], detour[0]])
-    found = measure_path([ends[0], mixed, ends[1]])
-    assert (found.value, found.standard_error) == (pytest.approx(1.125), pytest.approx(0.125))
-
-
-def test_midpoints_are_decoded_from_the_mean_of_latents(trained, photos_root) -> None:
-    here = trained("realnvp")
-    flow, _ = load_trained(here.store, here.place, here.one)
-    images = torch.from_numpy(np.array(data.load("photos8", photos_root).part("test").images))[:4]
-    other = images.roll(1, 0)
-    state = torch.get_rng_state()
-    found = decode_between(flow, images, other, 4)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(found, decode_between(flow, images, other, 4))
-    with torch.no_grad():
-        generator = torch.Generator().manual_seed(derive_seed(0, "midpoints", 0))
-        latents = [flow.eval().encode(x.float(), generator) for x in (images, other)]
-        expected = flow.decode([(a + b) / 2 for a, b in zip(*latents, strict=True)])
-    assert torch.equal(found[1], expected.to(torch.uint8))
-    assert torch.equal(found[1:2], decode_between(flow, images, other, 2))
-    assert not torch.equal(found[1], ((images.int() + other) // 2).to(torch.uint8))

@@ -52,33 +52,6 @@ def test_the_kernel_distance_is_zero_on_average_for_one_distribution() -> None:
     assert frechet_distance(*draws[0]).value > 0.5  # which is not: it is biased
 
 
-def test_images_made_of_the_real_ones_are_not_compared_with_their_own() -> None:
-    """Means of two have the distance that they have from other real images, on average."""
-    state = np.random.RandomState(3)
-    related = torch.eye(10, dtype=torch.bool).repeat(1, 2)
-    differences = []
-    for _ in range(300):
-        real, others = torch.from_numpy(state.normal(0, 1, (2, 20, 4)))
-        halfway = (real[:10] + real[10:]) / 2
-        expected = kernel_distance(halfway, others).value
-        found = [kernel_distance(halfway, real, pairs).value for pairs in (related, None)]
-        differences.append([value - expected for value in found])
-    means, errors = np.mean(differences, 0), np.std(differences, 0) / np.sqrt(len(differences))
-    assert abs(means[0]) < 3 * errors[0]
-    assert abs(means[1]) > 6 * errors[1], "its own ends are nearer to an image"
-
-
-def test_pairs_that_are_left_out_have_no_part_in_the_distance() -> None:
-    features, real = two_sets()
-    related = torch.zeros(40, 40, dtype=torch.bool)
-    assert kernel_distance(features, real, related) == kernel_distance(features, real)
-    related[3, 7] = True
-    kernel = (features @ real.T / 16 + 1) ** 3
-    changed = kernel_distance(features, real, related).value - kernel_distance(features, real).value
-    others = (kernel.sum() - kernel[3, 7]) / (kernel.numel() - 1)
-    assert changed == pytest.approx(float(2 * (kernel.mean() - others)))
-
-
 def test_the_standard_error_is_the_spread_over_fresh_draws() -> None:
     state = np.random.RandomState(2)
     draws = [
