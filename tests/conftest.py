@@ -26,6 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CRC32C_SW_MODE", "auto")
 os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "True")
 os.environ.setdefault("KMP_INIT_AT_FORK", "FALSE")
+# Workers of launches do what a test's hook says.
+SITE = str(Path(__file__).parent / "faults" / "site")
+if SITE not in os.environ.get("PYTHONPATH", ""):
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SITE, os.environ.get("PYTHONPATH"))))
 if "LCMA_CACHE" not in os.environ:
     _cache = tempfile.TemporaryDirectory(prefix="lcma-cache-", ignore_cleanup_errors=True)
     os.environ["LCMA_CACHE"] = _cache.name
@@ -68,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 LONG = (
-    *("ray", "selftest", "launched", "site", "tests/harness/run/", "tests/harness/tuning/"),
+    *("ray", "faults", "launched", "site", "tests/harness/run/", "tests/harness/tuning/"),
     *("tests/test_", "tests/harness/"),
 )
 """Beginnings of the names of groups that wait or take long: no process ends with one of them while

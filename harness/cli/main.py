@@ -43,7 +43,7 @@ GROUPS = {
         *("board", "verdicts", "budgets", "curves", "maps", "samples"),
         *("measure", "sql", "export", "serve"),
     ),
-    "Databases, images, this machine": ("db", "data", "doctor", "selftest"),
+    "Databases, images, this machine": ("db", "data", "doctor"),
 }
 """Commands in the order of --help. Each is a function in a module of its own name, or a group."""
 

@@ -38,7 +38,6 @@ from ray.job_config import JobConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.cpus import count_cpus
-from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.run.executor import ClusterLostError, Executor, Finished, Lost, run_checked
 from lcma.harness.run.preflight import Answer, Question, answer_question
 from lcma.harness.run.work import Report, Work
@@ -126,8 +125,6 @@ class RayExecutor(Executor):
         self._refs: dict[str, Any] = {}
         self._works: dict[Any, Sequence[Work]] = {}
         self._after: dict[Any, Any] = {}  # what each waits for
-        # Tasks have their node's environment, not this process's.
-        hook = os.environ.get(HOOK_VARIABLE)
         self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
         if address is None:
             _make_token()
@@ -141,7 +138,6 @@ class RayExecutor(Executor):
                     logging_level=logging.ERROR,
                     configure_logging=False,
                     job_config=_JobConfig(),
-                    runtime_env={"env_vars": {HOOK_VARIABLE: hook}} if hook else None,
                 )
         except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its start takes long
             if address is not None and (why := _find_token_problem(error)):

@@ -30,7 +30,6 @@ from lcma.harness import data, storage
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
-from lcma.harness.kill_points import call_worker_hook
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     compute_table_statistics,
@@ -205,7 +204,6 @@ class _AttemptGroup:
 
     def _begin(self, work: Work) -> None:
         """Claim the job of a work; report the work if that cannot be done."""
-        call_worker_hook(work.job_id)
         notes: list[str] = []
         try:
             self._wait_to_start(lambda: _open_folder(work).files())

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from lcma import db
-from lcma.harness.kill_points import HOOK_VARIABLE
+from tests.conftest import SITE
 from tests.harness.conftest import SMALL, few_photos, merged
-from tests.harness.run.machines import SLOW_STEPS, until
+from tests.harness.run.machines import HOOK, SLOW_STEPS, until
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "slurm-array.sbatch"
@@ -41,13 +41,13 @@ def start(tmp_path: Path) -> Start:
     own = {n: v for n, v in os.environ.items() if not n.startswith(("LCMA_", "SLURM_"))}
     given = {
         "PATH": os.pathsep.join(path),
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYTHONPATH": os.pathsep.join([SITE, *sys.path]),
         "STAND_IN": str(tmp_path),
         "LCMA_DB": "postgresql://nobody@127.0.0.1:1/none",
         "LCMA_RUNS": str(tmp_path / "runs"),
         "LCMA_DATA": str(tmp_path / "data"),
         "SLURM_ARRAY_JOB_ID": "70",
-        HOOK_VARIABLE: SLOW_STEPS,
+        HOOK: SLOW_STEPS,
     }
     cpus = sorted(os.sched_getaffinity(0))
 

@@ -289,7 +289,6 @@ REFUSED: dict[str, list[str]] = {
     "tune": ["--dataset", "cifar10"],
     "reproduce": ["--data", "nowhere"],
     "serve": ["--host", "0.0.0.0"],
-    "selftest": ["--kill", "0"],
 }
 """What comes last, so that a command that would start processes or a server is refused."""
 
@@ -358,7 +357,7 @@ def words(number: int, random: Random, room: Room, templates: Templates) -> Case
         command[at:at] = [random.choice((*others, *TEXTS, *NUMBERS, "--help", "--version", "-h"))]
     if ENDLESS & set(command) or {"-w", "-f"} & set(command):
         command = ["plan"]
-    unsafe = {"launch", "tune", "serve", "selftest", "reproduce"} & set(command)
+    unsafe = {"launch", "tune", "serve", "reproduce"} & set(command)
     return Case([*command, *(["--nonsense"] if unsafe else [])], variables, codes=codes_of(name))
 
 
@@ -380,8 +379,6 @@ def environment(number: int, random: Random, room: Room, templates: Templates) -
     value = random.choice((*TEXTS, *NUMBERS, "rule.py", "../forbidden/plugin.py", "os:system:true"))
     if name == "PYTHONIOENCODING":
         value = random.choice(("ascii", "latin-1", "cp1252", "utf-8"))
-    if name == "LCMA_KILL_POINTS":
-        value = f"os:system:touch {room.ran}"
     if name in ("HOME", "LCMA_CACHE", "XDG_CACHE_HOME", "LCMA_SPOOL") and random.random() < 0.3:
         make_special(random, room.here / "special", room)
         value = "special"

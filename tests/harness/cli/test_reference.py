@@ -117,7 +117,7 @@ def made(reference: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_every_command_that_takes_a_database_is_known_to_read_or_to_write_it() -> None:
-    known = [*READING, *WRITING, "selftest"]  # which takes a place where nothing is
+    known = [*READING, *WRITING]
     assert sorted(commands_with_db()) == sorted(known)
 
 

@@ -17,7 +17,6 @@ SERVER = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
         ("launch", "demo", "--db", SERVER),
         ("launch", "demo", f"--db={SERVER}"),
         ("tune", "missing.yaml", "--db", SERVER.replace("ql:", "ql+psycopg:")),
-        ("selftest", "--db", SERVER),
         ("db", "merge", SERVER.replace("ql:", ":")),
         ("db", "merge", "x.db", "--db", SERVER),
         ("db", "backup", "--db", SERVER),

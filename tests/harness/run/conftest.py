@@ -16,7 +16,6 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.place import Place
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
@@ -25,7 +24,7 @@ from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import SLOW_STEPS
+from tests.harness.run.machines import HOOK, SLOW_STEPS
 
 
 class File:
@@ -193,7 +192,7 @@ def register_one(
 @pytest.fixture
 def slow_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let trainings of local workers that start from now on last for what happens meanwhile."""
-    monkeypatch.setenv(HOOK_VARIABLE, SLOW_STEPS)
+    monkeypatch.setenv(HOOK, SLOW_STEPS)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 DEADLINE = 600.0
@@ -58,8 +59,18 @@ class Machines:
         accepted, why = gcs.drain_node(node.node_id, reason, "taken away", deadline)
         assert accepted, why
 
+    def replace_one(self, chance: Random, environment: dict[str, str]) -> None:
+        """Lose any node, and add another one in its place."""
+        self.lose(chance.choice(sorted(self._cluster.worker_nodes, key=lambda n: n.unique_id)))
+        self.add(environment=environment)
+
     def lose_head(self) -> None:
         self.lose(self._cluster.head_node)
+
+    def kill_store(self) -> None:
+        """Kill the process of the head in which the cluster's state is."""
+        (store,) = self._cluster.head_node.all_processes["gcs_server"]
+        store.process.kill()
 
     def of(self, pid: int) -> Any:
         """The node on which a worker process runs."""
@@ -130,22 +141,28 @@ def _by_hand(
         process.wait()
 
 
+HOOK = "LCMA_TEST_HOOK"
+"""Names what workers call; see `tests/faults/site/sitecustomize.py`."""
+
 SLOW_STEPS = f"{__name__}:make_steps_slow:0.05"
-"""For `LCMA_KILL_POINTS`: trainings of workers that last without computing."""
+"""For `HOOK`: trainings of workers that last without computing."""
 
 
-def make_steps_slow(seconds: str, job_id: str) -> None:
+def make_steps_slow(seconds: str) -> None:
     """Let a step of any training of this process take so long."""
+    from lcma.harness.train.stack import Stack
     from lcma.harness.train.trainer import Trainer
 
-    step = Trainer._one_step
+    def slow(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def slow_step(trained: Any) -> Any:
+            time.sleep(float(seconds))
+            return step(trained)
 
-    def slow(trainer: Trainer) -> Any:
-        time.sleep(float(seconds))
-        return step(trainer)
+        return slow_step
 
-    if step.__module__ != __name__:  # it is called for each job
-        Trainer._one_step = slow
+    if Trainer._one_step.__module__ != __name__:  # it is called for each task
+        Trainer._one_step = slow(Trainer._one_step)
+        Stack.step = slow(Stack.step)
 
 
 def free_port() -> int:

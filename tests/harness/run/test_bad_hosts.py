@@ -12,7 +12,6 @@ import torch
 import yaml
 
 from lcma import db
-from lcma.harness.kill_points import HOOK_VARIABLE
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import DEADLINE, Machines, until
 from tests.harness.run.test_sick_hosts import ECC, FLOW
@@ -42,7 +41,9 @@ class StandIn:
 
         def exec_module(module):
             run(module)
-            if name == "torch.cuda":
+            if "DEADLY" in os.environ:
+                module.run_works = die
+            elif name == "torch.cuda":
                 module.is_available = lambda: True
             else:
                 works = module.run_works
@@ -51,13 +52,13 @@ class StandIn:
         spec.loader.exec_module = exec_module
         return spec
 
-def die(argument, job_id):
+def die(given):
     os.kill(os.getpid(), 9)
 
 def on_cpu(work):
     return dataclasses.replace(work, device="cpu")
 
-if "GPU_STAND_IN" in os.environ:
+if {"GPU_STAND_IN", "DEADLY"} & os.environ.keys():
     sys.meta_path.insert(0, StandIn())
 """
 """The start of a Python that lacks modules, has another version of lcma, can let a worker die, or
@@ -68,8 +69,8 @@ OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
 GPU = {"BLOCKED": "", "GPU_STAND_IN": "1"}
 WITHOUT_SAFETENSORS = {"BLOCKED": "safetensors"}
 """Which a worker imports, and nothing that a node is asked before."""
-DEADLY = {"BLOCKED": "", HOOK_VARIABLE: "sitecustomize:die:"}
-"""What a task calls once its node has been asked, and before it claims a trial."""
+DEADLY = {"BLOCKED": "", "DEADLY": "1"}
+"""A worker dies once its node has been asked, and before it claims a trial."""
 
 
 @pytest.fixture

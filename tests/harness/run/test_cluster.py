@@ -1,6 +1,5 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from lcma.harness.cli import main as cli
-from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.preflight import Preflight, require_machines
@@ -165,11 +163,9 @@ def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_
 
 @pytest.fixture(scope="module")
 def executor(cluster: Any) -> Iterator[RayExecutor]:
-    """One for the tests below, whose start costs most; a self-test kills its workers, or so they
-    are told. Tests that make one of their own come before them: a process has one at a time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOOK_VARIABLE, "json:loads:null")
-        made = RayExecutor(Resources(), cluster.address)
+    """One for the tests below, whose start costs most. Tests that make one of their own come before
+    them: a process has one at a time."""
+    made = RayExecutor(Resources(), cluster.address)
     yield made
     made.close(kill=True)
 
@@ -210,13 +206,6 @@ def test_what_an_autoscaler_could_add_counts_as_there(
                 executor.check(threads=1)
     finally:
         report_node_group(0, 0, most=0)
-
-
-def test_workers_are_told_where_a_self_test_kills_them(executor: RayExecutor) -> None:
-    import ray
-
-    seen = ray.remote(lambda: os.environ.get(HOOK_VARIABLE))
-    assert ray.get(seen.remote()) == "json:loads:null"
 
 
 REFUSES = """(_ for _ in ()).throw(

@@ -11,7 +11,7 @@ from lcma import db
 from lcma.harness.run.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
 from lcma.harness.run.spool import Spool
 from lcma.harness.run.work import LEASE_SECONDS
-from tests.harness.run.test_outages import claim_elsewhere
+from tests.harness.run.test_waiting import claim_elsewhere
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0, peak_memory=2**20)
 

@@ -15,7 +15,6 @@ import pytest
 from lcma import db
 from lcma.db.store import Store
 from lcma.harness.cli import main as cli
-from lcma.harness.kill_points import HOOK_VARIABLE
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
@@ -27,7 +26,7 @@ from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.spec import Resources
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import SLOW_STEPS
+from tests.harness.run.machines import HOOK, SLOW_STEPS
 
 
 class Silent:
@@ -63,7 +62,7 @@ def executor(request) -> Iterator[Executor]:
     """One for all tests of the module, since its processes take seconds to start."""
     if request.param == "local":
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(HOOK_VARIABLE, SLOW_STEPS)
+            patch.setenv(HOOK, SLOW_STEPS)
             made: Executor = LocalExecutor(2)
     else:
         yield request.getfixturevalue("ray_executor")

@@ -14,7 +14,7 @@ from lcma.harness.run.work import Report, Work
 from lcma.harness.train.protocol import PLAIN
 from tests.db.measuring import make_result
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.run.test_outages import claim_elsewhere
+from tests.harness.run.test_waiting import claim_elsewhere
 
 pytestmark = pytest.mark.integration
 

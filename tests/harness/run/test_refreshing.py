@@ -12,7 +12,7 @@ from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Finished
 from lcma.harness.run.work import Report
 from tests.harness.run.conftest import Inline, Told
-from tests.harness.run.test_outages import claim_elsewhere
+from tests.harness.run.test_waiting import claim_elsewhere
 
 SLICE = 2
 

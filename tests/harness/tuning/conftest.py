@@ -1,7 +1,5 @@
 """Small studies, tuned in this process, and what they leave."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +16,6 @@ from rich.console import Console, RenderableType
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.source import SourceOptions
-from lcma.harness.kill_points import When, install_hook
 from lcma.harness.place import Place
 from lcma.harness.run.driver import new_owner
 from lcma.harness.run.limits import Limits
@@ -213,34 +210,6 @@ def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tunin
     if request.param == "postgresql":
         place = replace(place, db=str(request.getfixturevalue("current_postgres_url")))
     return lambda change=None: make(place, change)
-
-
-@dataclass
-class Death:
-    """Dies by SIGKILL at a moment, the n-th time that it comes."""
-
-    name: str
-    when: When
-    times: int = 1
-
-    def __call__(self, name: str, when: When) -> None:
-        if (name, when) == (self.name, self.when):
-            self.times -= 1
-            if self.times == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def in_child(action: Callable[[], Any], hook: Death | None = None) -> int:
-    """Do it in a process of its own, which dies where the hook says; its wait status."""
-    pid = os.fork()
-    if pid:
-        return os.waitpid(pid, 0)[1]
-    try:
-        install_hook(hook)
-        action()
-    except BaseException:  # noqa: BLE001 - no test goes on in the child
-        os._exit(1)
-    os._exit(0)
 
 
 @pytest.fixture(autouse=True)

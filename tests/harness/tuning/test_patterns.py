@@ -21,12 +21,11 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import PAIRS, pattern_pair, patterns
 from lcma.sweeps.spec import Resources
+from tests.faults.moments import Death, in_child
 from tests.harness.conftest import merged
 from tests.harness.tuning.conftest import (
     STEPS,
-    Death,
     Tuning,
-    in_child,
     load_measure,
     make,
     rendered,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness.kill_points import install_hook
 from lcma.harness.run.cluster import RayExecutor
 from lcma.sweeps.spec import Resources
+from tests.faults.moments import hooked
 from tests.harness.conftest import merged
 from tests.harness.tuning.conftest import POINTS, STEPS, STOP, Tuning
 
@@ -58,11 +58,8 @@ def test_it_is_the_study_that_runs_without_ray(
                 if secret in path.read_bytes():
                     leaks.append(path.name)
 
-    install_hook(search)
-    try:
+    with hooked(search):
         run(tuned, cluster)
-    finally:
-        install_hook(None)
     assert "tuner.pkl" in seen
     assert leaks == []
     assert list(scratch.iterdir()) == []

@@ -520,3 +520,16 @@ def test_every_sampler_asks_the_same_again(tuning: Make, sampler: str) -> None:
     history = tuned.history()
     assert len({row[1] for row in history}) == STARTUP + 2
     assert other.history() == history
+
+
+@pytest.mark.integration
+def test_an_orphan_of_a_tuner_that_lives_is_left_to_it(tuning: Make) -> None:
+    tuned = tuning()
+    with tuned.opened() as one, tuned.opened() as other:
+        first = one.study.ask()
+        second = other.study.ask()
+        assert (first.number, second.number) == (0, 1)
+        assert other.study.ask(more=False) == "wait"
+    with tuned.opened() as third:  # both have let go
+        assert [third.study.ask(more=False) for _ in range(2)] == [first, second]
+        assert third.study.ask(more=False) == "wait"

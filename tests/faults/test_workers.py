@@ -1,7 +1,6 @@
-"""A database that is away stops no training and loses no row."""
+"""A training whose database or disk is away, or that dies meanwhile, is one left alone: no step is
+trained twice, no row is lost."""
 
-import io
-import re
 import shutil
 import threading
 import time
@@ -12,22 +11,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from rich.console import Console
 
 from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.harness import kill_points
-from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run import worker
 from lcma.harness.run.driver import Launch
-from lcma.harness.run.evaluation import settle_device
-from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.work import Report, Work
 from lcma.harness.train.trainer import Trainer
-from lcma.harness.watch.progress import Bars
 from tests.harness.run.conftest import Inline, Told, fill, register_one
 from tests.harness.run.machines import until
+from tests.harness.run.test_waiting import claim_elsewhere
 
 SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id", "step"]
 
@@ -96,63 +91,25 @@ def end_leases(url: str, now: float) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.slow_on("postgresql-it begins")
+@pytest.mark.parametrize("before", ["it begins", "its first point"])
 def test_a_training_outlives_its_lease_without_the_database(
-    database, one_trial, undisturbed, at_step, spools
+    database, one_trial, undisturbed, at_step, spools, before: str
 ) -> None:
-    """It is away from before the first point of a curve until after the last step."""
+    """Until after the last step, or until it may begin."""
     store, node = one_trial(database.url)
     back = threading.Timer(1.0, database.on)  # twice the lease
-    at_step({5: database.off, 19: back.start})
+    if before == "it begins":
+        database.off()
+        back.start()
+    else:
+        at_step({5: database.off, 19: back.start})
     assert worker.run_work(node.work).ending == "done"
     undisturbed(store, node.work.job_id)
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
     assert (attempt["first_step"], attempt["last_step"]) == (0, 20)
     assert list(spools.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_the_same_token_renews_its_lease_when_the_database_is_back(
-    database, one_trial, undisturbed, at_step
-) -> None:
-    store, node = one_trial(database.url)
-    seen = []
-
-    def back() -> None:
-        time.sleep(0.6)
-        database.on()
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            job = store.job(node.work.job_id)
-            if job.lease_until > store.now():
-                seen.append(job.token)
-                return
-
-    at_step({5: database.off, 15: back})
-    assert worker.run_work(node.work).ending == "done"
-    assert seen == [1]
-    undisturbed(store, node.work.job_id)
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_a_body_waits_for_the_database_before_it_begins(database, one_trial, undisturbed) -> None:
-    store, node = one_trial(database.url)
-    database.off()
-    threading.Timer(0.5, database.on).start()
-    assert worker.run_work(node.work).ending == "done"
-    undisturbed(store, node.work.job_id)
-
-
-def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
-    store, node = one_trial(database.url)
-    monkeypatch.setattr(worker, "START_SECONDS", 0.2)
-    database.off()
-    report = worker.run_work(node.work)
-    database.on()
-    assert report.ending == "away"
-    assert "\n" not in report.message
-    assert store.job(node.work.job_id).state == "pending"
 
 
 @pytest.mark.integration
@@ -194,10 +151,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     copy = store.database.backup(tmp_path / "copy.db")
 
     def acknowledged() -> None:
-        deadline = time.monotonic() + 30
-        while not all(curves(store, node.work.job_id)):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: all(curves(store, node.work.job_id)))
         if how != "set back while it trains":
             raise Killed
         with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
@@ -249,7 +203,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
 def run_until_it_has_ended(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a body that dies when its ending is in its spool."""
     with monkeypatch.context() as patch:
-        patch.setattr(kill_points, "_hook", _dies_once_it_has_ended)
+        patch.setattr(kill_points, "hook", _dies_once_it_has_ended)
         with pytest.raises(Killed):
             worker.run_work(work)
 
@@ -323,133 +277,10 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
     assert list(spools.iterdir()) == []
 
 
-def claim_elsewhere(
-    store: db.Store, job_id: str, *, after: str | None = None, lease: float = 60.0
-) -> db.Claim:
-    """Another launch takes the job, away from the one that holds it."""
-    environment_id = store.add_environment(read_environment("cpu"))
-    if after is not None:
-        store.release(after)
-    found = store.claim(
-        job_id,
-        owner="another launch",
-        host="elsewhere",
-        pid=1,
-        environment_id=environment_id,
-        device="cpu",
-        threads=1,
-        lease_seconds=lease,
-    )
-    assert isinstance(found, db.Claim)
-    return found
-
-
 def dump(store: db.Store) -> list[Any]:
     tables = ("jobs", "attempts", "results", "metrics", "artifacts")
     with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
         return [sorted(map(str, connection.execute(sa.text(f"SELECT * FROM {t}")))) for t in tables]
-
-
-def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
-    """Longer than the lease; what is beside it slept too and renews a moment later."""
-    store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
-    work, display = node.work, Told()
-    settle_device("cpu", 1)  # the first time takes seconds
-    claim = claim_elsewhere(store, work.job_id, lease=1.5)
-    display.pause = 1.8
-    renewed: list[bool] = []
-
-    def holder() -> None:
-        time.sleep(2.4)
-        renewed.append(store.heartbeat(claim, step=1, lease_seconds=60.0))
-        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-        store.finish(claim, "diverged", last_step=1, cost=cost)
-
-    thread = threading.Thread(target=holder)
-    thread.start()
-    ended = Launch(store, [node], Inline(), display).run()
-    thread.join()
-    assert renewed == [True]
-    assert [report.ending for report in ended.reports.values()] == ["diverged"]
-    assert len(store.attempts()) == 1
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("behind")
-@pytest.mark.parametrize("ahead", [86400.0, -86400.0], ids=["ahead", "behind"])
-def test_a_launch_whose_clock_is_wrong_waits_for_a_live_worker(
-    one_trial, tmp_path, monkeypatch, ahead: float
-) -> None:
-    """And takes over from one that is gone, whatever its lease says."""
-    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
-    store, node = one_trial(f"sqlite:///{tmp_path / 'clocks.db'}", lease=2.0)
-    wrong, display = db.connect(store.url), Told()
-    wrong.database.clock = lambda connection: time.time() + ahead
-    claim = claim_elsewhere(store, node.work.job_id, lease=2.0)
-    beats: list[bool] = []
-
-    def holder() -> None:
-        while len(beats) < 10:
-            time.sleep(0.3)
-            beats.append(store.heartbeat(claim, step=len(beats), lease_seconds=2.0))
-
-    thread = threading.Thread(target=holder)
-    thread.start()
-    ended = Launch(wrong, [node], Inline(), display).run()
-    thread.join()
-    assert beats == [True] * 10
-    assert [report.ending for report in ended.reports.values()] == ["done"]
-    assert store.attempts().outcome.tolist() == ["node_lost", "done"]
-
-
-def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back() -> None:
-    text = io.StringIO()
-    with Bars(Console(file=text, width=80)) as bars:
-        bars.update(0, 2, [])
-        for _ in range(3):
-            bars.unreachable(
-                time.time(), "cannot open the database [x]: refused; check that it runs"
-            )
-        bars.update(1, 2, [])
-        bars.update(2, 2, [])
-    first, second = text.getvalue().strip().splitlines()
-    assert re.fullmatch(
-        r"the database has been unreachable since \d\d:\d\d:\d\d, waiting for it: "
-        r"cannot open the database \[x\]: refused; check that it runs",
-        first,
-    )
-    assert re.fullmatch(r"the database is back after \d+ s", second)
-
-
-@pytest.mark.integration
-@pytest.mark.usefixtures("slow_steps")
-def test_a_launch_goes_on_after_the_server_was_stopped_and_started(
-    server, one_trial, tmp_path
-) -> None:
-    """A real server, real workers: away for longer than the lease."""
-    store, node = one_trial(server.url, steps=60, lease=0.5)
-    display, executor = Told(), LocalExecutor(1)
-    launch = Launch(store, [node], executor, display)
-    thread = threading.Thread(target=launch.run)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while store.job(node.work.job_id).step == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    server.off()
-    while not display.whys:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    time.sleep(1.0)
-    server.on()
-    thread.join(60)
-    executor.close(kill=True)
-    assert [report.ending for report in launch.ended.reports.values()] == ["done"]
-    (attempt,) = store.attempts().to_dict("records")
-    assert (attempt["outcome"], attempt["token"], attempt["message"]) == ("done", 1, "")
-    points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
-    assert points == [list(range(10, 61, 10)), [30, 60]]
-    assert all("\n" not in why for why in display.whys)
 
 
 @pytest.mark.integration
@@ -484,11 +315,7 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         fillers.append(fill(small_disk))
 
     def look() -> None:
-        deadline = time.monotonic() + 30
-        while not store.running_jobs()[0].message:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        seen.append(store.running_jobs()[0].message)
+        seen.append(until(lambda: store.running_jobs()[0].message))
 
     def wait_for_the_end() -> None:
         while "waits for" not in (message := store.running_jobs()[0].message):
@@ -505,31 +332,6 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         assert f"{runs}" in message
         assert "(No space left on device): make room there" in message
     undisturbed(store, work.job_id)
-
-
-@pytest.mark.integration
-@pytest.mark.usefixtures("slow_steps")
-def test_a_launch_reports_the_full_disk_of_its_database(small_disk, one_trial, monkeypatch) -> None:
-    """Though it can read all that it wants to."""
-    monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.1)
-    store, node = one_trial(f"sqlite:///{small_disk / 'lcma.db'}", steps=60, lease=1.0)
-    display, executor = Told(), LocalExecutor(1)
-    thread = threading.Thread(target=Launch(store, [node], executor, display).run)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while store.job(node.work.job_id).step == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    filler = fill(small_disk)
-    while not display.whys:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    filler.unlink()
-    thread.join(60)
-    executor.close(kill=True)
-    (why,) = display.whys
-    assert re.fullmatch(r"the database .* failed: .*full.*make room on its disk", why)
-    assert store.attempts().outcome.tolist() == ["done"]
 
 
 @pytest.mark.integration

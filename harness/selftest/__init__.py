@@ -1,1 +1,0 @@
-"""`lcma selftest`: a small sweep that is killed over and over, beside one that is left alone."""

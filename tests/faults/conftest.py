@@ -1,0 +1,169 @@
+"""Sweeps to cut, on each engine, on this machine and on Ray, and what one leaves that is left
+alone."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.spool import VARIABLE
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import spec as specs
+from tests.db.conftest import new_place
+from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
+from tests.faults.sweeps import SWEEP, Database, Sweep
+from tests.harness.conftest import (
+    bucket,
+    current_postgres_url,
+    few_photos_root,
+    merged,
+    place,
+    postgres_templates,
+    registered,
+    sqlite_templates,
+)
+from tests.harness.run.conftest import (
+    OnServer,
+    database,
+    one_trial,
+    photos_root,
+    server,
+    slow_steps,
+    small_disk,
+    spools,
+)
+from tests.harness.run.machines import Machines
+from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once, tuning
+
+
+class LockedFile:
+    """A SQLite file that another process may lock for writers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.url = path, f"sqlite:///{path}"
+
+    def off(self) -> None:
+        self._other = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        self._other.execute("BEGIN EXCLUSIVE")
+
+    def on(self) -> None:
+        self._other.close()
+
+
+class MovedFile:
+    """A SQLite file that somebody moves elsewhere."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.url = path, f"sqlite:///{path}"
+
+    def off(self) -> None:
+        self.path.rename(self.path.with_suffix(".moved"))
+
+    def on(self) -> None:
+        self.path.with_suffix(".moved").rename(self.path)
+
+
+@pytest.fixture
+def make_database(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Callable[[str], Database]]:
+    """Makes an empty database of an engine."""
+    numbers, names = count(), list[str]()
+
+    def make(engine: str) -> Database:
+        if engine == "sqlite":
+            return LockedFile(tmp_path / f"{next(numbers)}.db")
+        postgres = request.getfixturevalue("postgres")
+        names.append(postgres.make())
+        return OnServer(postgres, postgres.url(names[-1]))
+
+    yield make
+    for name in names:
+        request.getfixturevalue("postgres").drop(name)
+
+
+@pytest.fixture
+def new_sweep(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    photos_root: Path,
+    make_database: Callable[[str], Database],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Sweep]]:
+    """Makes a sweep, changed as said, in an empty database, on this machine or on so many nodes of
+    a Ray cluster, each of which has so many CPUs and is ``armed`` if its launches are."""
+    made: list[Sweep] = []
+
+    def make(
+        change: dict[str, Any] | None = None,
+        *,
+        engine: str = "sqlite",
+        database: Database | None = None,
+        runs: Path | str | None = None,
+        nodes: int = 0,
+        cpus: int = 1,
+        armed: bool = False,
+    ) -> Sweep:
+        folder = tmp_path / f"sweep{len(made)}"
+        monkeypatch.setenv(VARIABLE, str(folder / "spools"))
+        body = merged(SWEEP, change or {})
+        one = Sweep(folder, database or make_database(engine), photos_root, body=body, runs=runs)
+        made.append(one)
+        if nodes:
+            one.machines = request.getfixturevalue("cluster")
+            one.machines.clear()
+            for _ in range(nodes):  # now, since Ray starts none from another thread
+                one.machines.add(cpus=cpus, environment=one.environment(armed=armed))
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def alone(
+    tmp_path_factory: pytest.TempPathFactory, photos_root: Path
+) -> Callable[[dict[str, Any] | None], dict[str, Rows]]:
+    """Returns the rows that a sweep, changed as said, leaves where nobody disturbs it."""
+    found: dict[str, dict[str, Rows]] = {}
+
+    def run(change: dict[str, Any] | None = None) -> dict[str, Rows]:
+        if str(change) not in found:
+            folder = tmp_path_factory.mktemp("alone")
+            where = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
+            store = db.connect(where.db)
+            plan = make_plan(specs.check(merged(SWEEP, change or {}), "test"), where, store)
+            register_plan(plan, where, store)
+            for node in make_nodes(plan, where, owner="alone", device="cpu"):
+                assert run_work(node.work).ending == "done"
+            assert find_faults(store) == []
+            found[str(change)] = read_rows(store)
+        return found[str(change)]
+
+    return run
+
+
+@pytest.fixture
+def equal(alone: Callable[..., dict[str, Rows]]) -> Callable[..., None]:
+    """Checks that a sweep left what it leaves where nobody disturbs it, and nothing else."""
+
+    def check(one: Sweep, change: dict[str, Any] | None = None) -> None:
+        assert find_faults(one.store) == [], one.said()
+        assert compare_rows(alone(change), read_rows(one.store)) == []
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Machines]:
+    """A head of Ray."""
+    made = Machines()
+    yield made
+    made.close()

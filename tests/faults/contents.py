@@ -1,0 +1,108 @@
+"""What a sweep left in its database, compared to the bit with what another one left."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from lcma import db
+from lcma.db import schema
+from lcma.db.integrity import check_integrity
+from lcma.sweeps.measures import TIMES
+
+KEYS: Mapping[str, Sequence[str]] = {
+    "jobs": ("id",),
+    "results": ("trial_id", "data_digest"),
+    "measures": ("trial_id", "data_digest", "protocol", "name"),
+    "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
+    "index_tables": ("trial_id", "data_digest", "split"),
+    "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
+    "curves": ("job_id", "name", "step"),
+    "artifacts": ("job_id", "kind"),
+}
+"""The columns that identify a row of each table."""
+
+MADE_BY = {"id", "attempt_id", "created"}
+"""Columns that say which attempt made a row, and when: equal rows may differ in them."""
+
+Rows = dict[tuple[Any, ...], dict[str, Any]]
+
+
+def _queries() -> Mapping[str, sa.Select[Any]]:
+    results, measures, attempts = schema.results.c, schema.measures, schema.attempts
+    curves, metrics, artifacts = schema.curves, schema.metrics, schema.artifacts
+    whole = {name: sa.select(schema.metadata.tables[name]) for name in KEYS}
+    of_measures = ("protocol", "name", "value", "standard_error", "images", "clusters")
+    return whole | {
+        "jobs": sa.select(schema.jobs.c.id, schema.jobs.c.state),
+        "results": sa.select(results.trial_id, results.data_digest),
+        "measures": sa.select(
+            results.trial_id, results.data_digest, *(measures.c[name] for name in of_measures)
+        )
+        .join_from(measures, schema.results, results.id == measures.c.result_id)
+        .where(measures.c.name.not_in(TIMES)),  # they differ from run to run
+        "curves": sa.select(attempts.c.job_id, curves.c.name, metrics.c.step, metrics.c.value)
+        .join_from(curves, metrics, curves.c.id == metrics.c.curve_id)
+        .join(attempts, attempts.c.id == curves.c.attempt_id),
+        # Of checkpoints the content is equal, but not always the bytes.
+        "artifacts": sa.select(attempts.c.job_id, artifacts.c.kind, artifacts.c.digest)
+        .join_from(artifacts, attempts, attempts.c.id == artifacts.c.attempt_id)
+        .where(artifacts.c.kind.in_(("weights", "tables"))),
+    }
+
+
+def read_rows(store: db.Store) -> dict[str, Rows]:
+    """Read the rows that must be the same whatever happens, by table and key."""
+    tables: dict[str, Rows] = {}
+    with store.database.reader().connect() as connection:
+        for name, query in _queries().items():
+            rows = tables[name] = {}
+            for row in connection.execute(query).mappings():
+                key = tuple(row[column] for column in KEYS[name])
+                content = {c: _exact(v) for c, v in row.items() if c not in MADE_BY}
+                # Two attempts may measure the same point of a curve.
+                if rows.setdefault(key, content) != content:
+                    rows[key] = {"values": "there are several"}
+    return tables
+
+
+def find_faults(store: db.Store) -> list[str]:
+    """Return what is wrong by itself with the database of a sweep that has ended: a job that is not
+    done, or not by one attempt, an attempt that failed, and what `lcma db check` finds."""
+    attempts = store.attempts()
+    done = Counter(attempts.job_id[attempts.outcome == "done"])
+    states = read_rows(store)["jobs"]
+    faults = [
+        f"job {job_id[:12]} is not done" for job_id, row in states.items() if row["state"] != "done"
+    ]
+    faults += [f"{done[i]} attempts ended job {i[:12]}" for (i,) in states if done[i] != 1]
+    failed = set(attempts.outcome) - {"done", "node_lost", "cancelled", "preempted"}
+    faults += [f"an attempt ended as {outcome}" for outcome in failed]
+    return faults + [str(finding) for finding in check_integrity(store.database).findings]
+
+
+def compare_rows(expected: dict[str, Rows], actual: dict[str, Rows]) -> list[str]:
+    """Return a line for each row that is missing, too many, or another one."""
+    lines = []
+    for name, rows in expected.items():
+        others = actual[name]
+        for key in sorted(rows.keys() | others.keys(), key=str):
+            if rows.get(key) != others.get(key):
+                wanted, found = (
+                    {
+                        c: v
+                        for c, v in (one.get(key) or {}).items()
+                        if v != (two.get(key) or {}).get(c)
+                    }
+                    for one, two in ((rows, others), (others, rows))
+                )
+                lines.append(f"{name} {key} is {found or 'missing'}, not {wanted or 'there'}")
+    return lines
+
+
+def _exact(value: Any) -> Any:
+    """Return something that is equal where every bit is."""
+    if isinstance(value, float):
+        return value.hex()
+    return bytes(value) if isinstance(value, memoryview) else value

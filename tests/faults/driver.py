@@ -1,0 +1,35 @@
+"""`lcma launch` with short leases, in a process that may be ordered to die."""
+
+import json
+import sys
+from pathlib import Path
+
+from lcma.harness.place import Place
+from lcma.harness.run.sweep import LaunchOptions, launch_sweep
+from lcma.harness.terminal import Console, print_error
+from lcma.harness.watch.progress import Bars
+from lcma.sweeps import spec
+from lcma.sweeps.errors import UserError
+
+
+def main() -> None:
+    """Carry out the task in the first argument as `lcma launch` would."""
+    task = json.loads(sys.argv[1])
+    if task["orders"] is not None:
+        from tests.faults.armed import arm
+
+        arm(task["orders"])
+    runs = task["runs"] if "://" in task["runs"] else Path(task["runs"])
+    place = Place(task["db"], runs, Path(task["data"]))
+    try:
+        with Bars(Console()) as bars:
+            options = LaunchOptions(**task["options"])
+            report, _ = launch_sweep(spec.load(task["spec"]), place, options, bars)
+    except UserError as error:
+        print_error(error)
+        sys.exit(2)
+    sys.exit(1 if report.lost else 0)
+
+
+if __name__ == "__main__":
+    main()

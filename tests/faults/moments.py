@@ -1,0 +1,91 @@
+"""Kills of this process, and outages of a server, at chosen moments of a program in this process.
+
+A moment is a side of a kill point, or of any call that is passed as one.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lcma.harness import kill_points
+from lcma.harness.kill_points import Hook, When, kill_point
+from tests.harness.run.conftest import Server
+
+Moment = tuple[str, When]
+
+AWAY_SECONDS = 2.0
+
+
+class Death:
+    """Dies by SIGKILL at a moment, the n-th time that it comes."""
+
+    def __init__(self, name: str, when: When, times: int = 1) -> None:
+        self.moment, self.times = (name, when), times
+
+    def __call__(self, name: str, when: When) -> None:
+        self.times -= (name, when) == self.moment
+        if self.times == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Outages:
+    """Stops a server at each of the moments, the n-th time that it comes, and has it started a
+    little later."""
+
+    def __init__(self, server: Server, at: Mapping[Moment, int]) -> None:
+        self.server, self.left = server, dict(at)
+        self._back = threading.Thread()
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str, when: When) -> None:
+        with self._lock:
+            left = self.left.get((name, when), 0) - 1
+            if left > 0:
+                self.left[name, when] = left
+            if left == 0:
+                del self.left[name, when]
+                self.wait()
+                self.server.off()
+                self._back = threading.Timer(AWAY_SECONDS, self.server.on)
+                self._back.start()
+
+    def wait(self) -> None:
+        """Wait until the server is back."""
+        if self._back.ident is not None:
+            self._back.join()
+
+
+@contextmanager
+def hooked(hook: Hook | None) -> Iterator[None]:
+    """Call a hook at the kill points that are passed meanwhile."""
+    kill_points.hook = hook
+    try:
+        yield
+    finally:
+        kill_points.hook = None
+
+
+def passing(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same call, inside a kill point."""
+
+    def passes(*arguments: Any, **named: Any) -> Any:
+        with kill_point(name):
+            return call(*arguments, **named)
+
+    return passes
+
+
+def in_child(action: Callable[[], Any], hook: Hook | None = None) -> int:
+    """Do it in a process of its own, with a hook; return its wait status."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    try:
+        with hooked(hook):
+            action()
+    except BaseException:  # noqa: BLE001 - no test goes on in the child
+        os._exit(1)
+    os._exit(0)

@@ -1,0 +1,79 @@
+"""Points of the code at which a process may die, found in the code.
+
+They are the kill points, by the word `kill_point` in the code, each step of a training between two
+checkpoints, and each commit of a launch or a worker. A commit is named by the public method of the
+store that makes it, or by the function in `FUNCTIONS` that calls the store.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+from lcma import db, harness
+
+HARNESS = Path(harness.__file__).parent
+
+STEP = "step"
+"""A step of a training between two checkpoints."""
+
+FUNCTIONS = {
+    "create": ("lcma.db.migrate", "upgrade"),
+    "deliver": ("lcma.harness.run.spool", "deliver_spool"),
+}
+"""Commits named by the function that makes them: the tables are created, and what a dead worker
+left in a spool is delivered."""
+
+OF_OTHERS = {
+    *("add_evaluation", "add_verification", "forget_artifacts", "release_stopped", "release_sweep"),
+    *("request_stop", "rerun", "retry", "stop_jobs", "take_host_back"),  # by other commands
+    "add_metrics",  # by `deliver` alone
+    "end_launch",  # at a limit of hours
+    "give_up",  # where no node has the memory
+    "require_writable",  # where leases are not renewed; it changes nothing
+    "set_host_aside",  # on a cluster with a bad host
+}
+"""Methods of the store that commit nothing in a sweep that is only killed."""
+
+
+def find_commits() -> list[str]:
+    """Return the commits of a launch and its workers."""
+    methods = inspect.getmembers(db.Store, inspect.isfunction)
+    found = {name for name, body in methods if "_writer.begin" in inspect.getsource(body)}
+    assert found >= OF_OTHERS, "methods that are gone"
+    return sorted(found - OF_OTHERS | FUNCTIONS.keys())
+
+
+def find_kill_points(room: str) -> list[str]:
+    """Return the names of the kill points in the modules of a room of `harness`."""
+    modules = [ast.parse(path.read_text()) for path in (HARNESS / room).glob("*.py")]
+    return sorted({name for module in modules for name in _names(module)})
+
+
+def find_renames(path: Path) -> list[int]:
+    """Return the lines of a module with a rename outside any kill point."""
+
+    def visit(node: ast.AST, inside: bool) -> Iterator[int]:
+        if isinstance(node, ast.With):
+            inside |= any("kill_point(" in ast.unparse(item) for item in node.items)
+        elif isinstance(node, ast.Attribute) and node.attr == "rename" and not inside:
+            yield node.lineno
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    return list(visit(ast.parse(path.read_text()), False))
+
+
+def _names(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "kill_point":
+            if isinstance(node.args[0], ast.Constant):
+                yield str(node.args[0].value)
+        elif isinstance(node, ast.keyword) and node.arg == "moment":  # of a file in some place
+            yield str(ast.literal_eval(node.value))
+
+
+TUNER = find_kill_points("tuning")
+SWEEP = [name for room in ("run", "train", "storage") for name in find_kill_points(room)]
+POINTS = [*find_commits(), *SWEEP, STEP]
+"""What a sweep passes, if its workers die now and then; a tuner passes `TUNER`, too."""

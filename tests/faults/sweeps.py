@@ -1,0 +1,184 @@
+"""A small sweep that is launched, cut, launched again, and compared with one left alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from lcma import db
+from lcma.sweeps.errors import UserError
+from tests.faults.armed import Orders
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.machines import DEADLINE, HOOK, SLOW_STEPS, Machines, until
+
+ROOT = Path(__file__).parents[2]
+
+LEASE = 3.0
+"""Length of leases: short, so that the jobs of a dead launch are soon free."""
+
+SWEEP = merged(
+    SMALL,
+    {
+        "name": "faults",
+        "matrix": {"factorization": ["conventional", "low"], "budget": [50]},
+        "recipe": {"training": {"steps": 80, "ema": 0.9, "select": "best", "holdout_every": 20}},
+        "resources": {"gpus": 0},
+    },
+)
+"""A pretraining, a training that waits for its map, and one that waits for nothing."""
+
+STACKED = {"recipe": {"optimization": {"stacked": True}}, "seeds": 2}
+"""Changes it to trainings in stacks."""
+
+WHOLE = merged(
+    SWEEP,
+    {
+        "matrix": {
+            "factorization": ["conventional", "self", "variance-low", "low"],
+            "budget": [20, 50],
+            "recipe": [{"optimization": {"stacked": False}}, {"optimization": {"stacked": True}}],
+        },
+        "exclude": [{"factorization": "self", "budget": 20}],
+        "recipe": {"model": {"splits": 2}, "training": {"steps": 60}},
+    },
+)
+"""Every kind of job: two pretraining segments in a chain, one that finds tables split by split, and
+five trainings, three of which wait for one; and the same in stacks."""
+
+
+class Database(Protocol):
+    """A database that can be taken away."""
+
+    url: str
+
+    def off(self) -> None: ...
+
+    def on(self) -> None: ...
+
+
+class Launch:
+    """A launch in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process, self.pid = process, process.pid
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE)
+
+
+class Sweep:
+    """A sweep in a folder and a database of its own, on this machine or on ``machines`` of Ray."""
+
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        data: Path,
+        *,
+        body: dict[str, Any] = SWEEP,
+        runs: Path | str | None = None,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.database, self.data = folder, database, data
+        self.machines: Machines | None = None
+        self.runs = runs or folder / "runs"
+        self.orders = Orders(folder / "orders")
+        (folder / "sweep.yaml").write_text(yaml.safe_dump(body))
+        self._log, self._launches = folder / "launches.log", list[subprocess.Popen[bytes]]()
+
+    @property
+    def store(self) -> db.Store:
+        return db.connect(self.database.url, create=False)
+
+    def environment(self, *, armed: bool = False) -> dict[str, str]:
+        """Return the variables of its launches, and of nodes that are to run its trials."""
+        hook = f"tests.faults.armed:arm_worker:{self.orders.folder}" if armed else SLOW_STEPS
+        return {"LCMA_SPOOL": str(self.folder / "spools"), HOOK: hook}
+
+    def launch(self, *, armed: bool = False, **options: Any) -> Launch:
+        """Start a launch; ``armed`` if its processes carry out `orders`."""
+        where = {"ray": self.machines.address} if self.machines else {"local": True}
+        fixed = {"lease_seconds": LEASE, "checkpoint_seconds": 0.0}
+        task = {
+            "spec": str(self.folder / "sweep.yaml"),
+            "db": self.database.url,
+            "runs": str(self.runs),
+            "data": str(self.data),
+            "orders": str(self.orders.folder) if armed else None,
+            "options": where | fixed | options,
+        }
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.driver", json.dumps(task)],
+                cwd=ROOT,
+                env=os.environ | self.environment(armed=armed),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._launches.append(process)
+        return Launch(process)
+
+    def finish(self, **options: Any) -> None:
+        """Launch, and wait until all of it is done."""
+        assert self.launch(**options).wait() == 0, self.said()
+
+    def job(self, kind: str = "trial", beyond: int = 5, token: int | None = None) -> db.Job:
+        """Wait for a running job of a kind that has got beyond a step, in its n-th attempt."""
+
+        def found() -> db.Job | None:
+            with suppress(UserError):  # there is no database yet
+                for one in self.store.running_jobs():
+                    if one.kind == kind and one.step > beyond:
+                        job = self.store.job(one.job_id)
+                        if job is not None and token in (None, job.token):
+                            return job
+            assert self._launches[-1].poll() is None, self.said()
+            return None
+
+        return until(found)
+
+    def node(self, kind: str = "trial", **which: Any) -> Any:
+        """Wait for the node on which such a job runs."""
+        assert self.machines is not None
+        return self.machines.of(self.job(kind, **which).pid)
+
+    def outcomes(self) -> list[str]:
+        """Return how the attempts ended, in the order in which they began."""
+        return list(self.store.attempts().sort_values(["job_id", "token"]).outcome)
+
+    def said(self) -> str:
+        """Return what its launches have printed."""
+        return self._log.read_text()
+
+    def close(self) -> None:
+        for process in self._launches:
+            process.kill()
+            process.wait()
+
+
+def away(one: Any, seconds: float = 2 * LEASE) -> None:
+    """Take something away for a while."""
+    one.off()
+    time.sleep(seconds)
+    one.on()
+
+
+def stop(pid: int, meanwhile: Callable[[], None] = lambda: time.sleep(3 * LEASE)) -> None:
+    """Let a process stand still for a while."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        meanwhile()
+    finally:
+        os.kill(pid, signal.SIGCONT)

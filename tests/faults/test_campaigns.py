@@ -1,0 +1,50 @@
+"""A sweep whose processes are killed at each point of the code is one left alone."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.campaign import make_targets, run_campaign, sides
+from tests.faults.points import HARNESS, POINTS, find_renames
+from tests.faults.sweeps import WHOLE, Sweep
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("faults")]
+
+Make = Callable[..., Sweep]
+SMALLER = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 20]}}
+
+
+def test_no_file_gets_its_name_outside_a_kill_point() -> None:
+    rooms = ("run", "train", "storage", "tuning")
+    modules = [path for room in rooms for path in (HARNESS / room).glob("*.py")]
+    assert {path.name: lines for path in modules if (lines := find_renames(path))} == {}
+
+
+@pytest.mark.timeout(600)
+def test_a_few_kills_change_nothing(new_sweep: Make, alone: Callable) -> None:
+    targets = ["step.after", "checkpoint.before", "finish.before", "driver"]
+    run_campaign(lambda: new_sweep(SMALLER), alone(SMALLER), targets)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_hundreds_of_kills_at_every_point_change_nothing(new_sweep: Make, alone: Callable) -> None:
+    """Five on each side of each, and fifty between two checkpoints of a training."""
+    met = run_campaign(lambda: new_sweep(WHOLE), alone(WHOLE), make_targets(280, 0))
+    assert {side: met[side] for point in POINTS for side in sides(point) if met[side] < 5} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_kills_with_a_server_change_nothing(new_sweep: Make, alone: Callable) -> None:
+    targets = make_targets(40, 0)
+    run_campaign(lambda: new_sweep(WHOLE, engine="postgresql"), alone(WHOLE), targets)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.xdist_group("ray")
+def test_kills_on_a_cluster_change_nothing(new_sweep: Make, alone: Callable) -> None:
+    """Of its nodes too."""
+    targets = make_targets(40, 1, nodes=True)
+    run_campaign(lambda: new_sweep(WHOLE, nodes=3, armed=True), alone(WHOLE), targets)

@@ -1,0 +1,99 @@
+"""What only a Ray cluster can lose, and how: the sweep ends as one left alone."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.run.cluster import RayExecutor
+from lcma.harness.watch.doctor import run_checks
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
+from tests.faults.test_sweeps import ONE, Equal, Make, kill_raylet
+from tests.harness.run.machines import Machines, free_port, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
+
+
+def test_a_worker_with_a_notice_leaves_a_checkpoint(new_sweep: Make, equal: Equal) -> None:
+    """By SIGTERM, and by Ray's word that its node is taken away; it goes on on another."""
+    change = ONE | {"recipe": {"training": {"steps": 400}}}
+    one = new_sweep(change, nodes=2)
+    launch = one.launch()
+    os.kill(one.job(token=1).pid, signal.SIGTERM)
+    one.machines.drain(one.node(token=2))
+    assert launch.wait() == 0, one.said()
+    attempts = one.store.attempts().sort_values("token")
+    assert list(attempts.outcome) == ["preempted", "preempted", "done"]
+    assert list(attempts.first_step)[1:] == list(attempts.last_step)[:2]
+    equal(one, change)
+
+
+def test_a_node_that_is_told_to_end_frees_its_jobs_at_once(new_sweep: Make, equal: Equal) -> None:
+    """Ray kills its workers hard, and says why: no lease of ten minutes is waited for."""
+    one = new_sweep(ONE, nodes=2)
+    launch = one.launch(lease_seconds=600.0)
+    # Under such a lease a worker reports its steps too seldom to wait for one.
+    kill_raylet(one.node(beyond=-1), signal.SIGTERM)
+    assert launch.wait() == 0, one.said()
+    attempts = one.store.attempts().sort_values("token")
+    assert list(attempts.outcome) == ["preempted", "done"]
+    assert "its node was taken away" in attempts.message[0]
+    assert "received SIGTERM" in attempts.message[0]
+    equal(one, ONE)
+
+
+def test_a_job_whose_nodes_go_again_and_again_is_done_in_the_end(
+    new_sweep: Make, equal: Equal
+) -> None:
+    """Four times, with no more than a step in between: to be preempted is no failure."""
+    one = new_sweep(ONE, nodes=5)
+    launch = one.launch()
+    for token in range(1, 5):
+        one.machines.lose(one.node(beyond=-1, token=token))
+    assert launch.wait() == 0, one.said()
+    assert one.outcomes() == ["node_lost"] * 4 + ["done"]
+    equal(one, ONE)
+
+
+@pytest.mark.parametrize("cut", [Machines.lose_head, Machines.kill_store], ids=["head", "store"])
+def test_a_launch_ends_with_its_head_and_goes_on_at_another(
+    new_sweep: Make, equal: Equal, cut: Callable[[Machines], None]
+) -> None:
+    one, port = new_sweep(), free_port()
+    for end in (cut, None):
+        one.machines = Machines(port)
+        try:
+            one.machines.add(environment=one.environment())
+            launch = one.launch()
+            if end is not None:
+                one.job()
+                end(one.machines)
+            assert (launch.wait() == 0) == (end is None), one.said()
+        finally:
+            one.machines.close()
+    equal(one)
+
+
+def test_what_no_node_can_run_is_refused_before_anything_is_made(new_sweep: Make) -> None:
+    one = new_sweep({"resources": {"cpus": 64}}, nodes=1, cpus=2)
+    one.machines.add(cpus=1, gpus=1)
+    executor = RayExecutor(Resources(gpus=1.0, cpus=2.0), one.machines.address)
+    try:
+        with pytest.raises(UserError, match="asks for 2 CPU, 1 GPU, and no node has that"):
+            executor.check(threads=1)
+    finally:
+        executor.close(kill=True)
+    place = Place(one.database.url, one.folder / "runs", one.data)
+
+    def seen() -> bool:
+        (ray,) = [f for f in run_checks(place, one.machines.address) if f.what == "ray"]
+        return ray.verdict == "good" and "has 3 CPUs and 1 GPUs" in ray.said
+
+    until(seen)  # nodes that an earlier test lost may count for a while
+    assert one.launch().wait() == 2
+    assert "asks for 64 CPU, and no node has that (the nearest has 2 CPU" in one.said()
+    assert not db.exists(one.database.url)

@@ -1,0 +1,241 @@
+"""A study that is killed, or whose server is stopped, at any moment of the tuner's and of its jobs
+is the study left alone; and so is a launch whose server is stopped before and after its jobs."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lcma import db
+from lcma.db import Store
+from lcma.harness.cli import launching
+from lcma.harness.cli import main as cli
+from lcma.harness.cli import tuning as tune_command
+from lcma.harness.kill_points import When
+from lcma.harness.place import Place
+from lcma.harness.run import sweep, workers
+from lcma.harness.tuning.study import BudgetStudy, Study
+from tests.conftest import Postgres
+from tests.db.conftest import SqliteTemplates
+from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
+from tests.faults.points import TUNER
+from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import Inline, Server, stoppable
+from tests.harness.tuning.conftest import STOP, Tuning, content, make
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("spools"),
+    pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
+Make = Callable[..., Tuning]
+Type = Callable[..., int]
+
+CHANGE = merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
+
+KILLS: list[tuple[str, When, int]] = [
+    *((name, when, 2) for name in TUNER for when in ("before", "after")),
+    ("checkpoint", "after", 4),
+    ("spool-end", "before", 5),
+]
+"""Moments at which a study is killed, each the n-th time that it comes."""
+
+CALLS: Mapping[str, tuple[Any, str]] = {
+    "open": (Study, "_study_of"),
+    "register": (Store, "register"),
+    "begin": (Store, "begin_launch"),
+    "retry": (Store, "retry"),
+    "turn": (BudgetStudy, "_take"),
+    "claim": (Store, "claim"),
+    "finish": (Store, "finish"),
+    "failures": (Store, "failures"),
+    "plan": (sweep, "update_plan"),
+    "board": (launching, "read_board"),
+    "outcome": (tune_command, "read_outcome"),
+    "read": (Study, "read"),
+}
+"""What is done at the database that is no kill point: a turn ends after a trial was taken, and the
+outcome is read in several transactions."""
+
+OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
+    "open": {("open", "before"): 1, ("open", "after"): 1},
+    "register": {("register", "before"): 1, ("begin", "before"): 1},
+    **{name: {(name, "before"): 2} for name in TUNER},
+    "turn": {("turn", "after"): 2},
+    "enqueue": {("register", "before"): 2, ("submit", "before"): 3},
+    "outcome": {("outcome", "before"): 1, ("read", "after"): 1},
+}
+OF_WORKER: Mapping[str, Mapping[Moment, int]] = {
+    "claim": {("claim", "before"): 2, ("claim", "after"): 4},
+    "finish": {("spool-end", "after"): 2, ("finish", "after"): 4},
+}
+OF_LAUNCH: Mapping[Moment, int] = {
+    (name, "before"): 1 for name in ("register", "begin", "retry", "plan", "board")
+}
+"""Moments at which the server is stopped, each the n-th time that it comes."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, few_root: Path, sqlite_templates: SqliteTemplates) -> Place:
+    """An empty database and an empty folder for runs, beside the images of a study."""
+    sqlite_templates.copy("empty", tmp_path).rename(tmp_path / "lcma.db")
+    return Place(f"sqlite:///{tmp_path / 'lcma.db'}", tmp_path / "runs", few_root)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with stoppable() as made:
+        yield made
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """An empty database on the server."""
+    with closing(Postgres(server.url, own=True)) as postgres:
+        name = postgres.make()
+    yield postgres.url(name)
+    with closing(Postgres(server.url, own=True)) as postgres:
+        postgres.drop(name)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tuning:
+    """The study left alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    tuned = make(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root), CHANGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
+        assert in_child(tuned.run) == 0
+    assert {row[2] for row in tuned.history()} == {"COMPLETE", "PRUNED"}
+    return tuned
+
+
+@pytest.fixture
+def type_command(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Types a command in this process, with outages; returns its exit code."""
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    monkeypatch.setattr(
+        "lcma.harness.tuning.study.HOLD_SECONDS", 1.0
+    )  # so that it holds on meanwhile
+    for name, (owner, attribute) in CALLS.items():
+        monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
+
+    def run(outages: Outages, body: dict[str, Any], command: str, url: str, *more: str) -> int:
+        (in_tmp / "typed.yaml").write_text(yaml.safe_dump(body))
+        try:
+            with hooked(outages):
+                cli.main([command, "typed.yaml", "--local", "--db", url, *more])
+        except SystemExit as end:
+            return int(end.code or 0)
+        finally:
+            outages.wait()
+        return 0
+
+    return run
+
+
+def assert_alike(disturbed: Tuning, wanted: Tuning) -> None:
+    """The same trials with the same values, the same results, and nothing finished done twice."""
+    assert disturbed.history() == wanted.history()
+    assert disturbed.bits() == wanted.bits()
+    ended = disturbed.store.attempts(outcome="done").job_id
+    assert ended.is_unique
+
+
+@pytest.mark.parametrize(
+    ("name", "when", "times"), [pytest.param(*one, id="-".join(one[:2])) for one in KILLS]
+)
+def test_a_study_is_killed(
+    tuning: Make, undisturbed: Tuning, name: str, when: When, times: int
+) -> None:
+    killed = tuning(CHANGE)
+    assert in_child(killed.run, Death(name, when, times)) == signal.SIGKILL
+    assert in_child(killed.run) == 0
+    assert_alike(killed, undisturbed)
+
+
+def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: Tuning) -> None:
+    killed = on_each(CHANGE)
+    died = 0
+    for name, when, _ in KILLS:
+        died += in_child(killed.run, Death(name, when)) == signal.SIGKILL
+    assert died >= 10
+    assert in_child(killed.run) == 0
+    assert_alike(killed, undisturbed)
+
+
+@pytest.mark.parametrize("at", [*OF_TUNER, *OF_WORKER])
+def test_the_server_of_a_study_is_stopped(
+    type_command: Type,
+    server: Server,
+    url: str,
+    place: Place,
+    undisturbed: Tuning,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+) -> None:
+    if at in OF_WORKER:  # jobs are done in this process, whose moments can be seen
+        monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
+    outages = Outages(server, {**OF_TUNER, **OF_WORKER}[at])
+    assert type_command(outages, content(CHANGE), "tune", url) == 0
+    assert outages.left == {}
+    stopped = make(replace(place, db=url), CHANGE)
+    assert_alike(stopped, undisturbed)
+    assert order(stopped) == order(undisturbed)
+    assert attempts(stopped) == attempts(undisturbed)
+
+
+def order(tuned: Tuning) -> list[int]:
+    """The numbers of the trials as they ended."""
+    return [t.number for t in sorted(tuned.study.trials, key=lambda t: t.datetime_complete)]
+
+
+def attempts(tuned: Tuning) -> list[Any]:
+    columns = ["job_id", "token", "outcome", "first_step", "last_step"]
+    return tuned.store.attempts()[columns].sort_values(["job_id", "token"]).values.tolist()
+
+
+def test_why_a_trial_failed_is_waited_for(
+    type_command: Type,
+    server: Server,
+    url: str,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of one whose training was lost in an earlier launch, so that only the database knows."""
+    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
+    change = {
+        "recipe": {"optimization": {"learning_rate": 1e30, "clip": None}},
+        "tune": {"trials": 2},
+    }
+    assert type_command(Outages(server, {}), content(change), "tune", url) == 1
+    more = merged(change, {"tune": {"trials": 3}})
+    outages = Outages(server, {("failures", "before"): 1})
+    assert type_command(outages, content(more), "tune", url) == 1
+    assert outages.left == {}
+    failed = make(replace(place, db=url), more).study.trials
+    assert [t.state.name for t in failed] == ["FAIL"] * 3
+    assert all("the loss was not finite" in t.user_attrs["reason"] for t in failed)
+
+
+def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
+    type_command: Type, server: Server, url: str, photos_root: Path, capsys: Any
+) -> None:
+    more = ("--retry", "--no-pictures", "--data", str(photos_root))
+    assert type_command(Outages(server, {}), SMALL, "launch", "alone.db", *more) == 0
+    outages = Outages(server, OF_LAUNCH)
+    assert type_command(outages, SMALL, "launch", url, *more) == 0
+    assert outages.left == {}
+    assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
+    assert bits(url) == bits("sqlite:///alone.db")
+
+
+def bits(url: str) -> list[tuple[Any, ...]]:
+    query = "select trial_id, bits_per_dim, holdout_bits_per_dim from trial_results order by 1"
+    return list(db.connect(url).database.query(query, limit=None, timeout=10).rows)
