@@ -54,6 +54,7 @@ from lcma.db.records import (
     DataWait,
     Environment,
     Evaluator,
+    Forgotten,
     Heartbeat,
     IndexTable,
     Job,
@@ -1903,6 +1904,62 @@ class Store:
             clock = self._clock(connection, now)
             return release_jobs(connection, _launched_for(sweep_id), clock)
 
+    def forget(self, sweep_ids: Collection[str], *, dry_run: bool = False) -> Forgotten:
+        """Delete what sweeps plan and nobody has begun, and a sweep of which nothing is left.
+
+        A trial stays if it has begun or if another sweep has it. Segments of pretrainings that have
+        not begun go where no trial needs them any more.
+
+        Args:
+            sweep_ids: The sweeps.
+            dry_run: Delete nothing; return what would be deleted.
+        """
+        named = sweep_trials.c.sweep_id.in_(sorted(sweep_ids))
+        members = sa.select(sweep_trials.c.trial_id)
+        with self._writer.connect() as connection, connection.begin() as transaction:
+            lock(connection, "register")
+            there = set(connection.execute(members.where(named)).scalars())
+            unbegun = there - _lock_begun(connection, sorted(there))
+            for some in chunks(sorted(unbegun)):
+                connection.execute(
+                    sa.delete(sweep_trials).where(named, sweep_trials.c.trial_id.in_(some))
+                )
+            read = set[str]()
+            gone, segments = 0, 0
+            for some in chunks(sorted(unbegun)):
+                query = sa.select(trials.c.id, trials.c.pretraining_id).where(
+                    trials.c.id.in_(some), trials.c.id.not_in(members)
+                )
+                rows = connection.execute(query).all()
+                read |= {row.pretraining_id for row in rows if row.pretraining_id is not None}
+                ids = [row.id for row in rows]
+                _delete_jobs(connection, jobs.c.trial_id.in_(ids))
+                gone += connection.execute(sa.delete(trials).where(trials.c.id.in_(ids))).rowcount
+            needed = sa.exists().where(
+                trials.c.pretraining_id == jobs.c.pretraining_id, trials.c.budget >= jobs.c.budget
+            )
+            for some in chunks(sorted(read)):
+                unneeded = jobs.c.pretraining_id.in_(some), jobs.c.token == 0, ~needed
+                segments += _delete_jobs(connection, *unneeded)
+            empty = (
+                sweeps.c.id.in_(sorted(sweep_ids)),
+                sweeps.c.id.not_in(sa.select(sweep_trials.c.sweep_id)),
+                sweeps.c.id.not_in(
+                    sa.select(launches.c.sweep_id).join(
+                        attempts, attempts.c.owner == launches.c.owner
+                    )
+                ),
+            )
+            ended = connection.execute(sa.select(sweeps.c.id).where(*empty)).scalars().all()
+            for table in (events, launches):
+                connection.execute(sa.delete(table).where(table.c.sweep_id.in_(ended)))
+            connection.execute(sa.delete(sweeps).where(sweeps.c.id.in_(ended)))
+            if dry_run:
+                transaction.rollback()
+        return Forgotten(
+            trials=gone, segments=segments, sweeps=len(ended), kept=len(there) - len(unbegun)
+        )
+
     # ---------------------------------------------------------------------------------------------
     # Artifacts: the files that jobs leave outside the database
     # ---------------------------------------------------------------------------------------------
@@ -1954,6 +2011,22 @@ class Store:
 def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
     planned = {"state": "pending", "step": 0, "token": 0, "updated": now}
     return {"id": job.id, **asdict(job), **planned}
+
+
+def _lock_begun(connection: sa.Connection, trial_ids: Sequence[str]) -> set[str]:
+    # The trials among these with an attempt; nobody begins another before the transaction ends.
+    found = set[str]()
+    for some in chunks(trial_ids):
+        query = sa.select(jobs.c.trial_id, jobs.c.token).where(jobs.c.trial_id.in_(some))
+        rows = connection.execute(query.order_by(jobs.c.id).with_for_update())
+        found |= {row.trial_id for row in rows if row.token > 0}
+    return found
+
+
+def _delete_jobs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    ids = sa.select(jobs.c.id).where(*which)
+    connection.execute(sa.delete(events).where(events.c.job_id.in_(ids)))
+    return connection.execute(sa.delete(jobs).where(*which)).rowcount
 
 
 def _is_full(connection: sa.Connection, cap: Cap, stack_id: str | None, now: float) -> bool:

@@ -138,3 +138,13 @@ class JobCounts:
             state: getattr(self.pretraining, state) + getattr(self.trial, state)
             for state in StateCounts.__dataclass_fields__
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What `Store.forget` deleted, and the number of trials that had begun and stay."""
+
+    trials: int
+    segments: int
+    sweeps: int
+    kept: int

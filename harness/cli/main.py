@@ -37,11 +37,11 @@ app = typer.Typer(
 GROUPS = {
     "Run sweeps": ("plan", "launch", "tune"),
     "While they run, and after": (
-        *("status", "logs", "why", "rerun", "reproduce", "stop", "clean"),
+        *("status", "why", "logs", "stop", "rerun", "forget", "reproduce", "clean"),
     ),
     "Look at results": (
         *("board", "verdicts", "budgets", "curves", "maps", "samples"),
-        *("measure", "sql", "export", "serve"),
+        *("measure", "diff", "sql", "export", "serve"),
     ),
     "Databases, images, this machine": ("db", "data", "doctor"),
 }

@@ -1,0 +1,56 @@
+"""What a sweep plans and nobody has begun can be dropped, on each engine."""
+
+from dataclasses import replace
+
+from lcma import db
+from lcma.db.integrity import check_integrity
+from tests.db.conftest import PLAN, TRIAL_JOBS, TRIALS, World
+
+
+def add_sweep(world: World, name: str, *trials: int) -> None:
+    members = tuple(db.SweepMember(name, TRIALS[i].id, TRIALS[i].factorization) for i in trials)
+    sweep = db.Sweep(id=name, name=name, spec='{"name":"' + name + '"}')
+    world.store.register(replace(PLAN, sweeps=(sweep,), members=members))
+
+
+def list_jobs(store: db.Store) -> set[str]:
+    return set(store.sql("select id from jobs")["id"])
+
+
+def test_what_nobody_has_begun_goes_and_the_rest_stays(world: World) -> None:
+    add_sweep(world, "edited", 1, 2, 3)
+    world.win(world.trials[1])
+    before = world.dump()
+    would = world.store.forget(["edited"], dry_run=True)
+    assert world.dump() == before
+    assert world.store.forget(["edited"]) == would
+    assert would == db.Forgotten(trials=1, segments=1, sweeps=0, kept=1)
+    left = list_jobs(world.store)
+    assert world.trials[3] not in left, "of this sweep alone"
+    assert {world.trials[1], world.trials[2]} <= left, "begun, and planned by another sweep"
+    assert world.segments[0] in left, "the other sweep's trial needs it"
+    assert world.segments[1] not in left
+    assert {one.trial_id for one in world.store.sweep_members("edited")} == {TRIALS[1].id}
+    assert check_integrity(world.store.database).findings == ()
+
+
+def test_a_sweep_of_which_nothing_is_left_goes_with_its_launches(world: World) -> None:
+    world.store.begin_launch("me", "s")
+    world.store.request_stop(["s"], by="me")
+    world.store.stop_jobs([world.trials[0]], by="me")
+    gone = world.store.forget(["s"])
+    assert (gone.sweeps, gone.kept) == (1, 0)
+    assert world.store.sweeps() == []
+    assert check_integrity(world.store.database).findings == ()
+    world.store.register(PLAN)
+    assert list_jobs(world.store) >= {job.id for job in TRIAL_JOBS}, "a launch plans it anew"
+
+
+def test_a_sweep_whose_launches_trained_keeps_its_name(world: World) -> None:
+    """Attempts of a pretraining alone name their launch, and the launch its sweep."""
+    world.store.begin_launch("me", "s")
+    world.finish_segment(0)
+    gone = world.store.forget(["s"])
+    assert gone.sweeps == 0
+    assert [one.id for one in world.store.sweeps()] == ["s"]
+    assert check_integrity(world.store.database).findings == ()

@@ -1,0 +1,43 @@
+"""`lcma forget`, as it is typed."""
+
+import json
+
+import pytest
+
+from tests.db.conftest import World
+from tests.harness.cli.conftest import Typed
+
+
+@pytest.mark.slow_on("postgresql")
+def test_what_is_dropped_is_said_before_and_after(planned: World, typed: Typed) -> None:
+    planned.win(planned.trials[0])
+    planned.store.release("me")
+    before = planned.dump()
+    code, out, err = typed("forget", "demo", "--dry-run")
+    assert (code, out, err) == (
+        0,
+        "would drop 1 trial and 1 pretraining segment of demo; what had begun stays: 1 trial\n",
+        "",
+    )
+    assert planned.dump() == before
+    assert json.loads(typed("forget", "s", "--json")[1])["trials"] == 1
+    assert typed("forget", "demo")[1] == "dropped 0 trials of demo; what had begun stays: 1 trial\n"
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_name_goes_with_the_last_trial(planned: World, typed: Typed) -> None:
+    assert typed("forget", "demo")[1].endswith(" of demo, and its name\n")
+    code, out, err = typed("forget", "demo")
+    assert (code, out) == (2, "")
+    assert "the database has no sweep yet" in err
+
+
+@pytest.mark.slow_on("postgresql")
+def test_it_is_refused_while_a_launch_holds_jobs(planned: World, typed: Typed) -> None:
+    planned.store.begin_launch("me", "s")
+    planned.win(planned.trials[0])
+    before = planned.dump()
+    code, out, err = typed("forget", "demo")
+    assert (code, out) == (2, "")
+    assert "has 1 running job: end it first with `lcma stop demo`" in err
+    assert planned.dump() == before
