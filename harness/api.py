@@ -1,10 +1,10 @@
 """The public functions of `import lcma`, for notebooks and scripts."""
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from lcma import db
 from lcma.db import Store
@@ -14,6 +14,13 @@ from lcma.sweeps import factorizations
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.options import (
+    LaunchOptions,
+    Overrides,
+    check_options,
+    choose_overrides,
+    describe_options,
+)
 from lcma.sweeps.spec import Spec
 
 if TYPE_CHECKING:
@@ -30,8 +37,6 @@ Where = str | int | float | None
 Database = Store | str | os.PathLike[str] | None
 
 SpecLike = str | os.PathLike[str] | Mapping[str, Any] | Spec
-
-Names = str | Sequence[str] | None
 
 
 def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -> Store:
@@ -64,14 +69,7 @@ def plan(
     store: Database = None,
     *,
     data: str | os.PathLike[str] | None = None,
-    flow: Names = None,
-    dataset: Names = None,
-    factorization: Names = None,
-    profile: str | None = None,
-    seeds: int | Sequence[int] | None = None,
-    budgets: int | Sequence[int] | None = None,
-    steps: int | None = None,
-    recipe: Mapping[str, Any] | None = None,
+    **overrides: Unpack[Overrides],
 ) -> "Plan":
     """Plan a sweep against a database: what is new, there already, running or invalid.
 
@@ -83,14 +81,9 @@ def plan(
             mapping, or a spec.
         store: The database or its URL; by default as in `connect`. It may not exist yet.
         data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
-        flow: The flow, or flows, in place of the spec's.
-        dataset: The same of data sets.
-        factorization: The same of factorizations, under any of their names.
-        profile: The profile in place of the spec's.
-        seeds: How many seeds, or which, in place of the spec's.
-        budgets: The steps of pretraining, one number or several, in place of the spec's.
-        steps: The steps of training in place of the recipe's.
-        recipe: A mapping laid over the recipe.
+        **overrides: As `lcma plan` has them; names and numbers may be lists:
+
+            {options}
 
     Returns:
         The plan: `.cells`, `.pretrainings`, `.summary`, `.to_pandas()`, and `.power`: what its
@@ -106,18 +99,7 @@ def plan(
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    given = _read_spec(
-        spec,
-        place,
-        flow=flow,
-        dataset=dataset,
-        factorization=factorization,
-        profile=profile,
-        seeds=seeds,
-        budgets=budgets,
-        steps=steps,
-        recipe=recipe,
-    )
+    given = _read_spec(spec, place, check_options(Overrides, overrides))
     made = make_plan(given, place, opened)
     rehearse_plugins(made)
     predicted = predict_hours(made, opened, made.spec.gpus)
@@ -130,26 +112,8 @@ def launch(
     *,
     data: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] | None = None,
-    local: bool = False,
-    ray: str | None = None,
-    wait_nodes: int | None = None,
-    gpus: float | None = None,
-    parallel: int | None = None,
-    max_device_hours: float | None = None,
-    max_hours: float | None = None,
-    retry: bool = False,
-    skip_invalid: bool = False,
-    any_code: bool = False,
-    tensorboard: str | os.PathLike[str] | None = None,
     progress: "Callable[[Progress], None] | None" = None,
-    flow: Names = None,
-    dataset: Names = None,
-    factorization: Names = None,
-    profile: str | None = None,
-    seeds: int | Sequence[int] | None = None,
-    budgets: int | Sequence[int] | None = None,
-    steps: int | None = None,
-    recipe: Mapping[str, Any] | None = None,
+    **options: Unpack[LaunchOptions],
 ) -> "LaunchReport":
     """Run what is missing of a sweep, as `lcma launch` does, and report how it ended.
 
@@ -166,27 +130,11 @@ def launch(
         store: The database, opened with `write=True`, or its URL; by default as in `connect`.
         data: The folder of prepared data sets; by default LCMA_DATA, or lcma-data.
         runs: The folder or URL of checkpoints; by default LCMA_RUNS, or lcma-runs.
-        local: Use processes of this machine, without Ray.
-        ray: The address of a running Ray cluster; by default Ray is started here.
-        wait_nodes: Nodes of the cluster, the head too, that are waited for up to five minutes.
-        gpus: GPUs for each trial, 0 to 1, in place of the spec's.
-        parallel: The most jobs of the sweep at once, over all launches.
-        max_device_hours: Device hours of this launch after which it ends.
-        max_hours: Hours by the wall after which it ends.
-        retry: Run failed and diverged jobs again.
-        skip_invalid: Run the rest where cells cannot be run.
-        any_code: Run on hosts of the cluster that have other code or another PyTorch, too.
-        tensorboard: A folder for curves as TensorBoard reads them.
         progress: Called with a `Progress` as jobs go on: `.ended` of `.total`, `.running`,
             and `.message` when something happened.
-        flow: As in `plan`, and so are all that follow.
-        dataset: Data sets.
-        factorization: Factorizations.
-        profile: Profile.
-        seeds: How many seeds, or which.
-        budgets: Steps of pretraining.
-        steps: Steps of training.
-        recipe: A mapping laid over the recipe.
+        **options: As `lcma launch` has them:
+
+            {options}
 
     Returns:
         The report: `.sweep_id`, `.reports` by job, and `.lost`, the number of jobs without a
@@ -198,41 +146,17 @@ def launch(
         LimitReachedError: If it came to a limit of hours.
         KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
     """
-    from lcma.harness.run.sweep import Callback, LaunchOptions, launch_sweep
+    from lcma.harness.run.sweep import Callback, launch_sweep
 
+    chosen: LaunchOptions = check_options(LaunchOptions, options)
     if isinstance(store, Store) and store.read_only:
         raise UserError(
             f"{store.name} was opened for reading: open it with lcma.connect(URL, write=True)"
         )
     place = _place(store, runs, data, write=True)
-    options = LaunchOptions(
-        local=local,
-        ray=ray,
-        wait_nodes=wait_nodes,
-        gpus=gpus,
-        parallel=parallel,
-        max_device_hours=max_device_hours,
-        max_hours=max_hours,
-        retry=retry,
-        skip_invalid=skip_invalid,
-        any_code=any_code,
-        tensorboard=None if tensorboard is None else Path(tensorboard),
-        arguments="lcma.launch",
-    )
     observer = Callback(progress or (lambda _: None))
-    given = _read_spec(
-        spec,
-        place,
-        flow=flow,
-        dataset=dataset,
-        factorization=factorization,
-        profile=profile,
-        seeds=seeds,
-        budgets=budgets,
-        steps=steps,
-        recipe=recipe,
-    )
-    report, _ = launch_sweep(given, place, options, observer)
+    given = _read_spec(spec, place, choose_overrides(chosen))
+    report, _ = launch_sweep(given, place, chosen, observer, arguments="lcma.launch")
     return report
 
 
@@ -490,44 +414,16 @@ def _place(
     return replace(place, db=store.url) if isinstance(store, Store) else place
 
 
-def _read_spec(
-    spec: SpecLike,
-    place: Place,
-    *,
-    flow: Names,
-    dataset: Names,
-    factorization: Names,
-    profile: str | None,
-    seeds: int | Sequence[int] | None,
-    budgets: int | Sequence[int] | None,
-    steps: int | None,
-    recipe: Mapping[str, Any] | None,
-) -> Spec:
+def _read_spec(spec: SpecLike, place: Place, overrides: Overrides) -> Spec:
     from lcma.harness.data import know_own
-    from lcma.sweeps.settings import merge
 
     know_own(place.data)
     if isinstance(spec, Mapping):
         spec = specs.check(dict(spec), "spec")
     elif not isinstance(spec, Spec):
         spec = specs.load(os.fspath(spec))
-    own = {} if steps is None else {"training": {"steps": steps}}
-    return specs.with_overrides(
-        spec,
-        flow=_join(flow),
-        dataset=_join(dataset),
-        factorization=_join(factorization),
-        profile=profile,
-        seeds=seeds if seeds is None or isinstance(seeds, int) else tuple(seeds),
-        budgets=budgets if budgets is None else _as_tuple(budgets),
-        recipe=merge(own, recipe or {}),
-        where="arguments",
-    )
+    return specs.with_overrides(spec, where="arguments", **overrides)
 
 
-def _join(names: Names) -> str | None:
-    return names if names is None or isinstance(names, str) else ",".join(names)
-
-
-def _as_tuple(numbers: int | Sequence[int]) -> tuple[int, ...]:
-    return (numbers,) if isinstance(numbers, int) else tuple(numbers)
+for _function, _record in ((plan, Overrides), (launch, LaunchOptions)):
+    _function.__doc__ = (_function.__doc__ or "").replace("{options}", describe_options(_record))

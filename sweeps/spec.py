@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -14,6 +14,7 @@ from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, 
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import require_text, resolve_path
+from lcma.sweeps.options import Overrides, parse_budgets, parse_seeds, split_names
 from lcma.sweeps.sections import Section, Seed, Seeds
 from lcma.sweeps.tuning import Tune
 from lcma.sweeps.validation import validate
@@ -275,31 +276,24 @@ def check_names(spec: Spec, where: str) -> None:
 
 
 def with_overrides(
-    spec: Spec,
-    *,
-    flow: str | None = None,
-    dataset: str | None = None,
-    factorization: str | None = None,
-    profile: str | None = None,
-    seeds: int | tuple[int, ...] | None = None,
-    budgets: tuple[int, ...] | None = None,
-    recipe: Mapping[str, Any] | None = None,
-    where: str = "command line",
+    spec: Spec, *, where: str = "command line", **options: Unpack[Overrides]
 ) -> Spec:
     """Return a spec with these in place of its own; ``recipe`` goes over every other setting.
 
     ``where`` is the place that an error names.
     """
-    matrix = spec.matrix.model_dump()
-    if flow is not None:
-        matrix["flow"] = tuple(flow.split(","))
-    if dataset is not None:
-        matrix["dataset"] = tuple(dataset.split(","))
-    if factorization is not None:
-        matrix["factorization"] = tuple(factorization.split(","))
-    if budgets is not None:
-        matrix["budget"] = budgets
-    above = recipe or {}
+    profile, seeds = options.get("profile"), parse_seeds(options.get("seeds"))
+    own = {
+        "flow": split_names(options.get("flow")),
+        "dataset": split_names(options.get("dataset")),
+        "factorization": split_names(options.get("factorization")),
+        "budget": parse_budgets(options.get("budget")),
+    }
+    matrix = spec.matrix.model_dump() | {k: v for k, v in own.items() if v is not None}
+    recipe, steps = options.get("recipe") or {}, options.get("steps")
+    above = recipe if isinstance(recipe, Mapping) else settings.parse(recipe)
+    if steps is not None:
+        above = settings.merge({"training": {"steps": steps}}, above)
     matrix["recipe"] = tuple(settings.merge(overlay, above) for overlay in spec.matrix.recipe)
     content = spec.model_dump() | {
         "matrix": matrix,

@@ -1,6 +1,7 @@
 """`import lcma`, as a notebook or a script uses it."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -207,17 +208,24 @@ def test_progress_counts_a_job_with_the_message_of_its_end(notebook: dict[str, A
 
 
 def test_a_plan_takes_the_overrides_of_the_command() -> None:
-    plan = lcma.plan(
-        "demo", factorization=["low", "random"], budgets=20, seeds=2, dataset="photos8"
-    )
+    plan = lcma.plan("demo", factorization=["low", "random"], budget=20, seeds=2, dataset="photos8")
     frame = plan.to_pandas()
     assert set(frame["factorization"]) == {"low", "random"}
     assert set(frame["budget"].dropna()) == {20}
     for number in (0, 10**10):
         with pytest.raises(lcma.UserError, match="arguments: `seeds`: a number of seeds"):
             lcma.plan("demo", seeds=number)
-    with pytest.raises(TypeError, match=r"plan\(\) got an unexpected keyword argument 'seed'"):
+    with pytest.raises(lcma.UserError, match="no option 'seed': did you mean 'seeds'"):
         lcma.plan("demo", seed=2)
+    for wrong, words in (
+        ({"gpus": 2.0}, "--gpus 2: give a number from 0 to 1"),
+        ({"parallel": 0}, "--parallel 0: give a whole number from 1"),
+        ({"parallel": 1.5}, "--parallel 1.5: give a whole number from 1"),
+        ({"local": "yes"}, "--local 'yes': give True or False"),
+        ({"max_hours": math.nan}, "--max-hours nan: give a number of hours above 0"),
+    ):
+        with pytest.raises(lcma.UserError, match=words):
+            lcma.launch("demo", **wrong)
     with pytest.raises(lcma.UserError, match=r"^arguments: `matrix.dataset`: unknown .*'photo'"):
         lcma.plan("demo", dataset="photo")
 
@@ -308,6 +316,7 @@ def test_importing_it_imports_nothing_heavy() -> None:
 def test_every_public_name_is_there_and_documented() -> None:
     for name in lcma.__all__:
         assert getattr(lcma, name).__doc__, name
+    assert "- `max_hours`: Hours by the wall after which it ends." in str(lcma.launch.__doc__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         lcma.nothing  # noqa: B018
     assert re.fullmatch(r"\d+\.\d+.*", lcma.__version__)

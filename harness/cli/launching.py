@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from lcma.db import Store
-from lcma.harness.cli.planning import Overrides, print_unmeasured, read_spec
+from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board, summarize_group
@@ -22,7 +22,7 @@ from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.plan import Plan, list_histories
 from lcma.harness.run.prediction import name_cpu, predict_hours, predict_power
-from lcma.harness.run.sweep import LaunchOptions, launch_sweep, wait_with_note
+from lcma.harness.run.sweep import launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted, count_slots, max_threads
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
@@ -31,6 +31,7 @@ from lcma.harness.watch.progress import Bars
 from lcma.sweeps import plugins
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.options import LaunchOptions, choose_overrides, format_options
 from lcma.sweeps.spec import Spec
 
 MOST_SUMMARIZED = 4
@@ -43,10 +44,9 @@ its Ray cluster."""
 
 @dataclass(frozen=True)
 class LaunchCommand:
-    """What was typed: the spec, what is put in place of its own, how it is launched, and where."""
+    """What was typed: the spec, the options of its launch, and the places."""
 
     spec: str
-    overrides: Overrides
     options: LaunchOptions
     pictures: Path | None
     db: str | None = None
@@ -55,16 +55,9 @@ class LaunchCommand:
 
     @property
     def words(self) -> list[str]:
-        """The command and its arguments, without the places."""
-        options = self.options
-        words = ["launch", self.spec, *self.overrides.words]
-        words += ["--local"] if options.local else []
-        limits = "max_device_hours", "max_hours"
-        for name in ("ray", "wait_nodes", "gpus", "parallel", *limits, "tensorboard"):
-            value = getattr(options, name)
-            words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
-        words += ["--skip-invalid"] if options.skip_invalid else []
-        words += ["--any-code"] if options.any_code else []
+        """The command and its arguments, without the places and ``--retry``."""
+        once: LaunchOptions = {**self.options, "retry": False}
+        words = ["launch", self.spec, *format_options(LaunchOptions, once)]
         if self.pictures is None:
             return [*words, "--no-pictures"]
         return words if self.pictures == FOLDER else [*words, "--pictures", f"{self.pictures}"]
@@ -85,11 +78,12 @@ def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
     console = Console()
     place = find_place(command.db, command.runs, command.data, write=True)
-    spec = read_spec(command.spec, command.overrides, place)
+    spec = read_spec(command.spec, choose_overrides(command.options), place)
     typed = format_command(*command.words, runs=command.runs, data=command.data)
-    options = replace(command.options, arguments=typed)
     with ending_early(console, command.again), Bars(console) as bars:
-        report, store = launch_sweep(spec, place, options, bars)
+        report, store = launch_sweep(
+            spec, place, command.options, bars, arguments=typed, pictures=command.pictures
+        )
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
     for sentence in _summarize(command, report.plan, store, table):
@@ -143,11 +137,11 @@ def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -
     power = predict_power(plan, list_histories(store), predicted)
 
     def again(seeds: int) -> str:
-        more = replace(command, overrides=replace(command.overrides, seeds=f"{seeds}"))
-        return more.again
+        options: LaunchOptions = {**command.options, "seeds": f"{seeds}"}
+        return replace(command, options=options).again
 
     here, slots = None, 1
-    if not plan.spec.gpus and command.options.ray is None:
+    if not plan.spec.gpus and command.options.get("ray") is None:
         from lcma.harness.environment import read_environment  # imports PyTorch
 
         environment = read_environment("cpu")

@@ -1,6 +1,8 @@
 """Options and arguments that several commands share."""
 
-from collections.abc import Collection
+import functools
+import inspect
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +13,10 @@ from lcma.harness.cli.completions import (
     complete_factorization,
     complete_flow,
     complete_profile,
+    complete_sweep,
 )
 from lcma.harness.report.targets import PictureFormat
+from lcma.sweeps.options import Option, check_options, find_flag, find_options
 
 if TYPE_CHECKING:
     from lcma.db import Store
@@ -43,12 +47,12 @@ Data = Annotated[
         "--data", metavar="DIR", help="Folder of prepared data sets [LCMA_DATA, lcma-data]"
     ),
 ]
-MaxDeviceHours = Annotated[
-    float | None,
-    typer.Option(metavar="HOURS", help="Device hours of this launch after which it ends"),
-]
-MaxHours = Annotated[
-    float | None, typer.Option(metavar="HOURS", help="Hours by the wall after which it ends")
+Spec = Annotated[
+    str,
+    typer.Argument(
+        help="A shipped sweep such as `demo`, or the path of a sweep file",
+        autocompletion=complete_sweep,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 Trial = Annotated[
@@ -118,6 +122,60 @@ OutFolder = Annotated[
 PictureInFolder = Annotated[
     PictureFormat | None, typer.Option("--format", help="png, svg or pdf (default: png)")
 ]
+
+COMPLETIONS = {
+    "flow": complete_flow,
+    "dataset": complete_dataset,
+    "factorization": complete_factorization,
+    "profile": complete_profile,
+}
+
+
+def add_options(
+    record: type, without: Collection[str] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a record (`sweeps.options`) in place of its ``**options``.
+
+    It is called with those that were given, once they are checked.
+    """
+    made = {
+        name: _make_parameter(name, kind, option)
+        for name, (kind, option) in find_options(record).items()
+        if option.flag is not None and name not in without
+    }
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            options = {name: values.pop(name) for name in made}
+            command(**values, **check_options(record, options))
+
+        signature = inspect.signature(command)
+        spec, *own, _ = signature.parameters.values()
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[spec, *made.values(), *own]
+        )
+        return run
+
+    return add
+
+
+def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
+    one = list[str] if kind is list else kind
+    ranges = {"min": option.least, "max": option.most} if kind is int else {}
+    about = typer.Option(
+        find_flag(name, option),
+        help=option.help,
+        metavar=option.metavar,
+        autocompletion=COMPLETIONS.get(name),
+        **ranges,
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=False if kind is bool else None,
+        annotation=Annotated[one if kind is bool else one | None, about],
+    )
 
 
 def choose_rows(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,42 +41,17 @@ from lcma.harness.watch.predictions import (
     predictions_as_dict,
     render_predictions,
 )
-from lcma.sweeps import catalog, plugins, published, settings
+from lcma.sweeps import catalog, plugins, published
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.identity import canonical_json
-from lcma.sweeps.sections import MAX_SEEDS
+from lcma.sweeps.options import Overrides, format_options
 
 PILOT = "3"
 """Seeds of a launch that gives a first spread."""
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """Options that stand in place of a spec's own, as they were typed."""
-
-    flow: str | None = None
-    dataset: str | None = None
-    factorization: str | None = None
-    profile: str | None = None
-    seeds: str | None = None
-    budget: str | None = None
-    settings: tuple[str, ...] = ()
-
-    @property
-    def words(self) -> list[str]:
-        """The options to type for the same."""
-        names = ("flow", "dataset", "factorization", "profile", "seeds", "budget")
-        options = {name: getattr(self, name) for name in names}
-        found: list[str] = []
-        for name, value in options.items():
-            found += [] if value is None else [f"--{name}", value]
-        for setting in self.settings:
-            found += ["--set", setting]
-        return found
 
 
 def read_spec(name: str, overrides: Overrides, where: Place) -> specs.Spec:
@@ -85,16 +60,7 @@ def read_spec(name: str, overrides: Overrides, where: Place) -> specs.Spec:
     It may name a person's own sets, which are below the data root.
     """
     data.know_own(where.data)
-    return specs.with_overrides(
-        specs.load(name),
-        flow=overrides.flow,
-        dataset=overrides.dataset,
-        factorization=overrides.factorization,
-        profile=overrides.profile,
-        seeds=parse_seeds(overrides.seeds),
-        budgets=parse_budgets(overrides.budget),
-        recipe=settings.parse(overrides.settings),
-    )
+    return specs.with_overrides(specs.load(name), **overrides)
 
 
 def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
@@ -106,39 +72,6 @@ def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
     for line in rehearse_plugins(plan):
         print_error(line)
     return plan
-
-
-def parse_budgets(text: str | None) -> tuple[int, ...] | None:
-    """Return `0,700` as numbers of steps."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"--budget {text!r}: give steps such as 700 or 0,100,700") from None
-
-
-def parse_seeds(text: str | None) -> int | tuple[int, ...] | None:
-    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5` or `6-11`."""
-    if text is None:
-        return None
-    try:
-        if text.isdecimal():
-            return int(text)
-        return tuple(seed for part in text.split(",") for seed in _parse_range(part))
-    except ValueError:
-        raise UserError(
-            f"--seeds {text!r}: give a number such as 6, a list such as 0,1,5 or a range such as "
-            f"6-11, of at most {MAX_SEEDS}"
-        ) from None
-
-
-def _parse_range(text: str) -> range:
-    first, _, last = text.partition("-")
-    found = range(int(first), int(last or first) + 1)
-    if not 0 < len(found) <= MAX_SEEDS:
-        raise ValueError(text)
-    return found
 
 
 def show_plan(
@@ -155,7 +88,8 @@ def show_plan(
 
     ``spec`` and ``overrides`` are as typed, and so are the places ``db`` and ``data``.
     """
-    words = ["launch", spec, *overrides.words]
+    typed = format_options(Overrides, overrides)
+    words = ["launch", spec, *typed]
     store = open_existing(where)
     predicted = predict_hours(plan, store, plan.spec.gpus)
     power = predict_power(plan, list_histories(store), predicted)
@@ -187,7 +121,7 @@ def show_plan(
         )
         console.print(escape(line), soft_wrap=True, highlight=False)
     own = _name_own(db)
-    few = ["launch", spec, *replace(overrides, seeds=PILOT).words]
+    few = ["launch", spec, *format_options(Overrides, {**overrides, "seeds": PILOT})]
     console.print(render_power(power, format_command(*few, db=own, data=data)), crop=False)
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
@@ -223,9 +157,9 @@ def show_plan(
         console.print(line, soft_wrap=True, highlight=False)
     skip = ["--skip-invalid"] if plan.invalid else []
     if can_tune:
-        words, skip = ["tune", spec, *overrides.words], []
+        words, skip = ["tune", spec, *typed], []
     if own != db and prepare:
-        following = [*prepare, format_command("plan", spec, *overrides.words, db=db, data=data)]
+        following = [*prepare, format_command("plan", spec, *typed, db=db, data=data)]
     else:
         if own != db:
             following.append(format_command("db", "merge", name_database(db), db=own))

@@ -10,13 +10,13 @@ from rich.markup import escape
 
 from lcma.db import Store
 from lcma.harness.cli.launching import AT_LIMIT, STOPPED, ending_early
-from lcma.harness.cli.planning import Overrides, print_unmeasured, read_spec
+from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.place import Place, find_place
 from lcma.harness.report.budgets import list_sentences
 from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.results.lookup import find_sweep
 from lcma.harness.run.driver import Display
-from lcma.harness.run.limits import Limits, require_hours
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.plan import known_digests, open_existing, plan_expansion, preparable_sets
 from lcma.harness.run.rehearsal import rehearse_plugins
@@ -49,6 +49,7 @@ from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import describe_limits
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.options import TuneOptions, choose_overrides, format_options
 from lcma.sweeps.spec import Spec
 from lcma.sweeps.tuning import Tune
 from lcma.sweeps.validation import validate
@@ -59,16 +60,8 @@ class TuneCommand:
     """A command `lcma tune` as it was typed; the last two fields are for tests."""
 
     spec: str
-    overrides: Overrides
-    local: bool
-    ray: str | None
-    gpus: float | None
-    parallel: int | None
-    trials: int | None
+    options: TuneOptions
     json: bool
-    max_device_hours: float | None = None
-    max_hours: float | None = None
-    any_code: bool = False
     db: str | None = None
     runs: str | None = None
     data: Path | None = None
@@ -78,13 +71,7 @@ class TuneCommand:
     @property
     def words(self) -> list[str]:
         """The command and its arguments, without the places."""
-        words = ["tune", self.spec, *self.overrides.words, *["--local"] * self.local]
-        words += ["--any-code"] * self.any_code
-        limits = "max_device_hours", "max_hours"
-        for name in ("ray", "gpus", "parallel", "trials", *limits):
-            value = getattr(self, name)
-            words += [] if value is None else [f"--{name.replace('_', '-')}", f"{value}"]
-        return words
+        return ["tune", self.spec, *format_options(TuneOptions, self.options)]
 
     @property
     def again(self) -> str:
@@ -96,20 +83,21 @@ def run_study(command: TuneCommand) -> None:
     """Check, tune, report. What can be refused is refused before anything is changed."""
     console = Console(stderr=command.json)
     place = find_place(command.db, command.runs, command.data, write=True)
-    if command.local and command.ray:
+    options = command.options
+    local, ray = options.get("local", False), options.get("ray")
+    if local and ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    require_hours(max_device_hours=command.max_device_hours, max_hours=command.max_hours)
     spec = _read_spec(command, place)
     if spec.resources.max_device_hours is not None:
         raise UserError(
             "`resources.max_device_hours` is for launches: set `tune.cost_hours` in its place"
         )
-    limits = Limits(device_hours=command.max_device_hours, hours=command.max_hours)
+    limits = Limits(device_hours=options.get("max_device_hours"), hours=options.get("max_hours"))
     target = make_target(spec, command.spec, preparable_sets(place))
     _require_the_same(target, place)
     for line in rehearse_plugins(plan_expansion(target.whole, place, None)):
         console.print(escape(line), highlight=False, soft_wrap=True)
-    need = resolve_resources(spec, gpus=command.gpus, parallel=None, ray=command.ray)
+    need = resolve_resources(spec, gpus=options.get("gpus"), parallel=None, ray=ray)
     check_compilable(target.whole, need)
     missing = missing_data(spec, place)
     check_writable(place)
@@ -119,9 +107,9 @@ def run_study(command: TuneCommand) -> None:
             need,
             max_threads(target.whole),
             console.status,
-            local=command.local,
-            ray=command.ray,
-            any_code=command.any_code,
+            local=local,
+            ray=ray,
+            any_code=options.get("any_code", False),
         ) as workers,
     ):
         store = workers.prepare(target.whole, place, missing, every=True)
@@ -196,12 +184,13 @@ def _print_answer(console: Console, store: Store, target: StudyTarget) -> None:
 
 def _read_spec(command: TuneCommand, place: Place) -> Spec:
     """Read the spec and put in place of its own what the command line says."""
-    spec = read_spec(command.spec, command.overrides, place)
+    options = command.options
+    spec = read_spec(command.spec, choose_overrides(options), place)
     if spec.tune is None:
         return spec
-    if spec.tune.patterns is not None and command.trials is not None:
+    if spec.tune.patterns is not None and options.get("trials") is not None:
         raise UserError("--trials is of budgets: `tune.patterns.count` says how many patterns")
-    own = {"trials": command.trials, "parallel": command.parallel}
+    own = {"trials": options.get("trials"), "parallel": options.get("parallel")}
     content = spec.tune.model_dump() | {k: v for k, v in own.items() if v is not None}
     return spec.model_copy(update={"tune": validate(Tune, content, "command line")})
 
@@ -218,7 +207,7 @@ def _engine(
     workers: Workers, command: TuneCommand, target: StudyTarget, tuner: Tuner, display: Display
 ) -> None:
     assert workers.executor is not None
-    if command.local:
+    if command.options.get("local"):
         from lcma.harness.tuning.local import run_local
 
         run_local(tuner, workers.executor, display, target.tune.parallel)

@@ -1,12 +1,10 @@
 """The limits of a launch, of device hours and of time, at which it ends in good order."""
 
-import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
 from lcma.db import Store, Unavailable
-from lcma.sweeps.errors import UserError
 
 LOOK_SECONDS = 2.0
 """Interval between two looks at the hours that are spent."""
@@ -28,13 +26,6 @@ class Limits:
     device_hours: float | None = None
     sweep_device_hours: float | None = None
     hours: float | None = None
-
-
-def require_hours(**options: float | None) -> None:
-    """Raise UserError where an option, named by its variable, is no number of hours."""
-    for name, hours in options.items():
-        if hours is not None and not 0 < hours < math.inf:
-            raise UserError(f"--{name.replace('_', '-')} {hours:g}: give a number of hours above 0")
 
 
 class LimitReachedError(Exception):

@@ -11,7 +11,7 @@ from lcma.harness.extras import require_extra
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Display, EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.hosts import Hosts
-from lcma.harness.run.limits import Limits, require_hours
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
@@ -40,41 +40,11 @@ from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
+from lcma.sweeps.options import LaunchOptions
 from lcma.sweeps.spec import Resources, Spec
 
 LOST = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
-
-
-@dataclass(frozen=True)
-class LaunchOptions:
-    """The options of a launch.
-
-    Without ``local`` and ``ray``, the address of a cluster, Ray is started on this machine.
-    ``wait_nodes`` of the cluster are waited for. ``gpus`` for each trial (0 to 1) and ``parallel``,
-    the most jobs of the sweep at once, take the place of the spec's. ``max_device_hours`` and
-    ``max_hours`` (by the wall) are limits of this launch. ``retry`` runs failed and diverged jobs
-    again, ``skip_invalid`` runs the rest where cells cannot be run, ``any_code`` runs trials on
-    hosts with other code too. ``tensorboard`` is a folder for the curves as they come, ``folders``
-    are others that must be writable, by the option that names them. ``arguments`` is what was
-    typed, for the database: it holds no secrets.
-    """
-
-    local: bool = False
-    ray: str | None = None
-    wait_nodes: int | None = None
-    gpus: float | None = None
-    parallel: int | None = None
-    max_device_hours: float | None = None
-    max_hours: float | None = None
-    retry: bool = False
-    skip_invalid: bool = False
-    any_code: bool = False
-    tensorboard: Path | None = None
-    folders: tuple[tuple[str, Path | None], ...] = ()
-    arguments: str = ""
-    lease_seconds: float = LEASE_SECONDS
-    checkpoint_seconds: float | None = None
 
 
 class Observer(Display, Protocol):
@@ -110,36 +80,56 @@ class LaunchReport:
 
 
 def launch_sweep(
-    spec: Spec, place: Place, options: LaunchOptions, observer: Observer
+    spec: Spec,
+    place: Place,
+    options: LaunchOptions,
+    observer: Observer,
+    *,
+    pictures: Path | None = None,
+    arguments: str = "",
+    lease_seconds: float = LEASE_SECONDS,
+    checkpoint_seconds: float | None = None,
 ) -> tuple[LaunchReport, db.Store]:
     """Run what is missing of a sweep; return its report and the store.
 
     What can be refused is refused, with UserError, before anything is changed. Raises
     LaunchStoppedError if `lcma stop` ended it, LimitReachedError if it came to a limit, and
     LaunchInterrupted if SIGINT or SIGTERM ended it.
+
+    Args:
+        spec: The sweep, with the overrides among the options in place of its own.
+        place: Where its data, database and checkpoints are.
+        options: The options of the launch.
+        observer: What is told of it.
+        pictures: A folder that must be writable too.
+        arguments: What was typed, for the database: it holds no secrets.
+        lease_seconds: How long a worker holds a job without a sign of life.
+        checkpoint_seconds: The pause between checkpoints, by default as workers choose.
     """
-    if options.local and options.ray:
+    ray, tensorboard = options.get("ray"), options.get("tensorboard")
+    if options.get("local") and ray:
         raise UserError("--local and --ray exclude each other: leave one out")
-    if options.wait_nodes is not None and options.ray is None:
+    if options.get("wait_nodes") is not None and ray is None:
         raise UserError("--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too")
-    require_hours(max_device_hours=options.max_device_hours, max_hours=options.max_hours)
     with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, place, open_existing(place))
-    require_valid(plan, skip_invalid=options.skip_invalid)
+    require_valid(plan, skip_invalid=options.get("skip_invalid", False))
     for line in rehearse_plugins(plan):
         observer.note(line)
     resources = resolve_resources(
-        spec, gpus=options.gpus, parallel=options.parallel, ray=options.ray
+        spec, gpus=options.get("gpus"), parallel=options.get("parallel"), ray=ray
     )
     check_compilable(plan.expansion, resources)
     missing = missing_data(spec, place)
-    if options.tensorboard is not None:
+    if tensorboard is not None:
         require_extra("tensorboard")
-    check_writable(place, tensorboard=options.tensorboard, **dict(options.folders))
-    if not (plan.trainings_left or plan.pretrainings_left or (options.retry and plan.lost)):
+    curves = None if tensorboard is None else Path(tensorboard)
+    check_writable(place, tensorboard=curves, pictures=pictures)
+    again = options.get("retry", False)
+    if not (plan.trainings_left or plan.pretrainings_left or (again and plan.lost)):
         store = db.connect(place.db)
         sweep_id = register_plan(plan, place, store)
-        with plot_curves(options.tensorboard, observer, store, store.job_ids(sweep_id)):
+        with plot_curves(tensorboard, observer, store, store.job_ids(sweep_id)):
             observer.planned(plan, None, Limits())
         return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
     threads = max_threads(plan.expansion)
@@ -147,10 +137,10 @@ def launch_sweep(
         resources,
         threads,
         observer.stage,
-        local=options.local,
-        ray=options.ray,
-        wait_nodes=options.wait_nodes,
-        any_code=options.any_code,
+        local=options.get("local", False),
+        ray=ray,
+        wait_nodes=options.get("wait_nodes"),
+        any_code=options.get("any_code", False),
     ) as workers:
         store = opened = workers.prepare(plan.expansion, place, missing)
         place = replace(place, db=store.url)
@@ -160,7 +150,18 @@ def launch_sweep(
             sweep_id = wait_with_note(
                 observer.note, lambda: register_plan(plan, place, opened, observer.note)
             )
-        ended = _run(workers, options, plan, place, store, sweep_id, observer)
+        ended = _run(
+            workers,
+            options,
+            plan,
+            place,
+            store,
+            sweep_id,
+            observer,
+            arguments=arguments,
+            lease_seconds=lease_seconds,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     lost = len(ended.with_ending(*LOST))
     return LaunchReport(sweep_id, spec.name, plan, ended.reports, lost), store
 
@@ -191,11 +192,15 @@ def _run(
     store: db.Store,
     sweep_id: str,
     observer: Observer,
+    *,
+    arguments: str,
+    lease_seconds: float,
+    checkpoint_seconds: float | None,
 ) -> EndedJobs:
     assert workers.executor is not None
     workers.store, resources = store, workers.resources
     begun = wait_with_note(
-        observer.note, lambda: begin_launch(store, workers.owner, sweep_id, options.arguments)
+        observer.note, lambda: begin_launch(store, workers.owner, sweep_id, arguments)
     )
     nodes = make_nodes(
         plan,
@@ -204,26 +209,28 @@ def _run(
         device="cuda" if resources.gpus else "cpu",
         gpus=resources.gpus or 0.0,
         terms=_terms(plan, resources, sweep_id),
-        checkpoint_seconds=options.checkpoint_seconds,
-        lease_seconds=options.lease_seconds,
+        checkpoint_seconds=checkpoint_seconds,
+        lease_seconds=lease_seconds,
     )
     ids = [node.work.job_id for node in nodes]
-    if options.retry:
+    if options.get("retry"):
         wait_with_note(observer.note, lambda: store.retry(ids))
         plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
     with observer.stage("predicting how long the rest takes"):
         predicted = wait_with_note(
             observer.note, lambda: predict_hours(plan, store, resources.gpus or 0.0)
         )
-    limits = Limits(options.max_device_hours, resources.max_device_hours, options.max_hours)
+    limits = Limits(
+        options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
+    )
     observer.planned(plan, predicted, limits)
     record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
     with (
-        plot_curves(options.tensorboard, observer, store, ids) as display,
+        plot_curves(options.get("tensorboard"), observer, store, ids) as display,
         workers.deferred_signals(),
     ):
         hosts = None
-        if options.ray is not None and workers.preflight is not None:
+        if workers.ray is not None and workers.preflight is not None:
             hosts = Hosts(workers.executor, display.note, workers.preflight)
         return Launch(
             store,

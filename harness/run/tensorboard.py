@@ -3,6 +3,7 @@
 Each job, a trial or a segment of a pretraining, is one run of TensorBoard with one file.
 """
 
+import os
 import struct
 import time
 from collections import defaultdict
@@ -23,7 +24,10 @@ SECONDS = 5.0
 
 @contextmanager
 def plot_curves(
-    folder: Path | None, display: Display, store: Store, job_ids: Sequence[str]
+    folder: str | os.PathLike[str] | None,
+    display: Display,
+    store: Store,
+    job_ids: Sequence[str],
 ) -> Iterator[Display]:
     """Provide a display that also writes the curves of a launch's jobs to a folder.
 
@@ -32,7 +36,7 @@ def plot_curves(
     if folder is None:
         yield display
         return
-    plotting = Plotting(folder, display, store, job_ids)
+    plotting = Plotting(Path(folder), display, store, job_ids)
     plotting.write(job_ids)
     yield plotting
     plotting.write(job_ids)

@@ -49,15 +49,10 @@ def resolve_resources(
 ) -> Resources:
     """Return the resources of one trial, with the given options in place of the spec's.
 
-    Raises UserError for an option that is out of range, and if a GPU is needed, this machine has
-    none, and no cluster is named.
+    Raises UserError if a GPU is needed, this machine has none, and no cluster is named.
     """
     gpus = spec.gpus if gpus is None else gpus
-    if not 0 <= gpus <= 1:
-        raise UserError(f"--gpus {gpus:g}: a trial uses between 0 and 1 GPU")
     parallel = spec.resources.parallel if parallel is None else parallel
-    if parallel is not None and parallel < 1:
-        raise UserError(f"--parallel {parallel}: give a number of jobs above 0")
     found = spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
     if found.gpus and ray is None:
         import torch

@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 from lcma.harness.place import Place
-from lcma.harness.run.sweep import LaunchOptions, launch_sweep
+from lcma.harness.run.sweep import launch_sweep
 from lcma.harness.terminal import Console, print_error
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
+
+TERMS = ("lease_seconds", "checkpoint_seconds")
+"""What a launch takes beside the options of `lcma launch`."""
 
 
 def main() -> None:
@@ -23,8 +26,8 @@ def main() -> None:
     place = Place(task["db"], runs, Path(task["data"]))
     try:
         with Bars(Console()) as bars:
-            options = LaunchOptions(**task["options"])
-            report, _ = launch_sweep(spec.load(task["spec"]), place, options, bars)
+            terms = {name: task["options"].pop(name) for name in TERMS}
+            report, _ = launch_sweep(spec.load(task["spec"]), place, task["options"], bars, **terms)
     except UserError as error:
         print_error(error)
         sys.exit(2)

@@ -347,7 +347,7 @@ def test_a_shipped_sweep_runs_on_photographs_by_override(name: str) -> None:
         dataset="photos16",
         profile="tiny",
         seeds=(0, 1),
-        budgets=(10,),
+        budget=(10,),
         recipe={"training": {"steps": 20}},
     )
     found = expand(asked)

@@ -22,10 +22,10 @@ from rich.text import Text
 from lcma.db import connect, locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
-from lcma.harness.cli.planning import parse_seeds
 from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
 from lcma.harness.report.site import Site, SiteOptions, pages
+from lcma.sweeps.options import parse_seeds
 from tests.harness.conftest import SMALL, merged
 from tests.harness.report import svg
 

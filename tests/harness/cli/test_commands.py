@@ -10,12 +10,11 @@ import typer
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.cli.launching import LaunchCommand
-from lcma.harness.cli.planning import Overrides
 from lcma.harness.cli.tuning import TuneCommand
-from lcma.harness.run.sweep import LaunchOptions
 from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import user_name
 from lcma.harness.watch.commands import format_command
+from lcma.sweeps.options import LaunchOptions, Overrides
 from tests.db.conftest import TRIALS, Stage, World
 from tests.harness.cli.conftest import Typed
 
@@ -96,11 +95,24 @@ def test_a_launch_that_this_user_typed_here_is_typed_again_with_all_of_it(
 
 
 def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
-    overrides = Overrides(seeds="0,1", settings=("maps.score=total",))
+    overrides: Overrides = {"seeds": "0,1", "recipe": ["maps.score=total"]}
     places = {"db": SECRET, "runs": "s3://key:canary@bucket/a", "data": Path("my data")}
-    options = LaunchOptions(local=True, gpus=0.5, parallel=2, skip_invalid=True)
-    launch = LaunchCommand("my sweep.yaml", overrides, options, None, **places)
-    tune = TuneCommand("my sweep.yaml", overrides, True, None, 0.5, 2, 5, False, **places)
+    options: LaunchOptions = {
+        **overrides,
+        "local": True,
+        "gpus": 0.5,
+        "parallel": 2,
+        "skip_invalid": True,
+        "retry": True,
+    }
+    launch = LaunchCommand("my sweep.yaml", options, None, **places)
+    assert ("--retry" in launch.again, "--retry" in launch.retry) == (False, True)
+    tune = TuneCommand(
+        "my sweep.yaml",
+        {**overrides, "local": True, "gpus": 0.5, "parallel": 2, "trials": 5},
+        False,
+        **places,
+    )
     for command in (launch.again, launch.retry, tune.again):
         words = shlex.split(command)
         require_valid(words)

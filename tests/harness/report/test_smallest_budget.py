@@ -216,7 +216,7 @@ def test_one_budget_is_followed_by_the_launch_of_others_of_the_same_recipe() -> 
         load("flows"),
         flow="glow",
         dataset="cifar10-16",
-        budgets=(0, 30, 100, 200, 300, 1000),
+        budget=(0, 30, 100, 200, 300, 1000),
         recipe=parse(["training.steps=2400"]),
     )
     trials = [c.trial for c in expand(spec).cells if c.factorization == "low" and c.trial]

@@ -1,0 +1,230 @@
+"""The options of `lcma plan`, `launch` and `tune`, and of `lcma.plan` and `lcma.launch`.
+
+Each is said once, here, by its name, type, bounds and help. The command line is made from these
+records (`add_options` in `harness/cli/options.py`), functions take them as keywords (PEP 692). A
+new option is a field here, and its use.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
+
+from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.sections import MAX_SEEDS
+
+Names = str | Sequence[str] | None
+
+Numbers = int | str | Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option beside its name and type.
+
+    Values are above ``above``, and from ``least`` to ``most``. ``flag`` is its name on the command
+    line where that is another one, None where it has none there.
+    """
+
+    help: str
+    metavar: str | None = None
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    flag: str | None = ""
+    repeated: bool = False
+
+
+class Overrides(TypedDict, total=False):
+    """What stands in place of a spec's own: the options of a plan."""
+
+    flow: Annotated[Names, Option("Flows in place of the spec's, separated by commas")]
+    dataset: Annotated[Names, Option("Data sets in place of the spec's, separated by commas")]
+    factorization: Annotated[
+        Names, Option("Factorizations in place of the spec's, separated by commas")
+    ]
+    profile: Annotated[str | None, Option("Profile in place of the spec's")]
+    seeds: Annotated[
+        Numbers, Option("How many seeds (6), or which (0,1,5 or 6-11), in place of the spec's")
+    ]
+    budget: Annotated[Numbers, Option("Budgets in place of the spec's, separated by commas")]
+    steps: Annotated[int | None, Option("Steps of training in place of the recipe's", flag=None)]
+    recipe: Annotated[
+        Mapping[str, Any] | Sequence[str] | None,
+        Option(
+            "A setting over the recipe's, such as training.steps=50",
+            "KEY=VALUE",
+            flag="set",
+            repeated=True,
+        ),
+    ]
+
+
+class _RunOptions(Overrides, total=False):
+    local: Annotated[bool, Option("Processes here, without Ray")]
+    ray: Annotated[str | None, Option("A running Ray cluster", "ADDRESS")]
+    gpus: Annotated[
+        float | None,
+        Option("GPUs for each trial (0 to 1) in place of the spec's", least=0, most=1),
+    ]
+    max_device_hours: Annotated[
+        float | None, Option("Device hours of this launch after which it ends", "HOURS", above=0)
+    ]
+    max_hours: Annotated[
+        float | None, Option("Hours by the wall after which it ends", "HOURS", above=0)
+    ]
+    any_code: Annotated[bool, Option("Run on hosts with other code than here too")]
+
+
+class LaunchOptions(_RunOptions, total=False):
+    """The options of a launch. Without `local` and `ray`, Ray is started on this machine."""
+
+    parallel: Annotated[
+        int | None, Option("Most jobs of the sweep at once, over all launches", "N", least=1)
+    ]
+    retry: Annotated[bool, Option("Run failed and diverged jobs again")]
+    skip_invalid: Annotated[bool, Option("Run the rest where cells cannot be run")]
+    wait_nodes: Annotated[
+        int | None,
+        Option(
+            "With --ray: wait up to five minutes for N nodes of the cluster, the head too",
+            "N",
+            least=1,
+        ),
+    ]
+    tensorboard: Annotated[
+        str | os.PathLike[str] | None,
+        Option("Where to write the curves for TensorBoard, as they come", "DIR"),
+    ]
+
+
+class TuneOptions(_RunOptions, total=False):
+    """The options of a tuning, which takes neither `factorization` nor `budget`."""
+
+    parallel: Annotated[int | None, Option("Budgets, or parts of a rung, at once", "N", least=1)]
+    trials: Annotated[
+        int | None, Option("Budgets to ask for, in place of the spec's", "N", least=2)
+    ]
+
+
+def find_options(record: type) -> dict[str, tuple[type, Option]]:
+    """Return the options of a record by name, each with the type of one value.
+
+    That is bool, int or float, list for what may be repeated, and else str.
+    """
+    found = {}
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        whole, option = get_args(hint)
+        types = [whole, *get_args(whole)]
+        simple = [kind for kind in (bool, int, float) if kind in types and str not in types]
+        text = list if option.repeated else str
+        found[name] = (simple[0] if simple else text), option
+    return found
+
+
+def find_flag(name: str, option: Option) -> str:
+    """Return an option's name on the command line, such as `--max-hours`."""
+    return f"--{option.flag or name.replace('_', '-')}"
+
+
+def check_options(record: type, options: Mapping[str, Any]) -> Any:
+    """Return the options that are given, so those that are not None.
+
+    Raises UserError for an unknown one, and for a value of another type or out of bounds.
+    """
+    known = find_options(record)
+    for name, value in options.items():
+        if name not in known:
+            raise UserError(f"there is no option {name!r}: {suggest(name, known)}")
+        kind, option = known[name]
+        if value is None or kind in (str, list):
+            continue
+        numbers = (int,) if kind is int else (int, float)
+        good = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers)
+        if good and kind is not bool:
+            least = -math.inf if option.least is None else option.least
+            most = math.inf if option.most is None else option.most
+            above = -math.inf if option.above is None else option.above
+            good = math.isfinite(value) and least <= value <= most and above < value
+        if not good:
+            shown = f"{value:g}" if type(value) is float else repr(value)
+            raise UserError(f"{find_flag(name, option)} {shown}: give {_describe(kind, option)}")
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _describe(kind: type, option: Option) -> str:
+    """Return which values there may be, such as `a number of hours above 0`."""
+    if kind is bool:
+        return "True or False"
+    words = "a number" if kind is float else "a whole number"
+    words += " of hours" if option.metavar == "HOURS" else ""
+    words += "" if option.least is None else f" from {option.least:g}"
+    words += "" if option.most is None else f" to {option.most:g}"
+    return words + ("" if option.above is None else f" above {option.above:g}")
+
+
+def format_options(record: type, options: Mapping[str, Any]) -> list[str]:
+    """Return the words to type for options, such as `["--seeds", "6", "--local"]`."""
+    words: list[str] = []
+    for name, (kind, option) in find_options(record).items():
+        flag, value = find_flag(name, option), options.get(name)
+        if kind is list:
+            words += [word for one in value or () for word in (flag, one)]
+        elif value is not None and value is not False:
+            words += [flag] if value is True else [flag, f"{value}"]
+    return words
+
+
+def describe_options(record: type) -> str:
+    """Return a line for each option, for the docstring of a function that takes them."""
+    lines = (f"- `{name}`: {option.help}." for name, (_, option) in find_options(record).items())
+    return f"\n{' ' * 12}".join(lines)
+
+
+def choose_overrides(options: Overrides) -> Overrides:
+    """Return those of a launch's or a tuning's options that stand in place of the spec's own."""
+    names = find_options(Overrides)
+    return cast(Overrides, {name: value for name, value in options.items() if name in names})
+
+
+def split_names(names: Names) -> tuple[str, ...] | None:
+    """Return `low,rows` as names."""
+    if isinstance(names, str):
+        return tuple(names.split(","))
+    return None if names is None else tuple(names)
+
+
+def parse_budgets(budgets: Numbers) -> tuple[int, ...] | None:
+    """Return `0,700`, or one number or several, as numbers of steps."""
+    if not isinstance(budgets, str):
+        if isinstance(budgets, int):
+            return (budgets,)
+        return None if budgets is None else tuple(budgets)
+    try:
+        return tuple(int(part) for part in budgets.split(","))
+    except ValueError:
+        raise UserError(f"--budget {budgets!r}: give steps such as 700 or 0,100,700") from None
+
+
+def parse_seeds(seeds: Numbers) -> int | tuple[int, ...] | None:
+    """Return the number of seeds that is meant by `6`, or the seeds by `0,1,5` or `6-11`."""
+    if not isinstance(seeds, str):
+        return seeds if seeds is None or isinstance(seeds, int) else tuple(seeds)
+    try:
+        if seeds.isdecimal():
+            return int(seeds)
+        return tuple(seed for part in seeds.split(",") for seed in _parse_range(part))
+    except ValueError:
+        raise UserError(
+            f"--seeds {seeds!r}: give a number such as 6, a list such as 0,1,5 or a range such as "
+            f"6-11, of at most {MAX_SEEDS}"
+        ) from None
+
+
+def _parse_range(text: str) -> range:
+    first, _, last = text.partition("-")
+    found = range(int(first), int(last or first) + 1)
+    if not 0 < len(found) <= MAX_SEEDS:
+        raise ValueError(text)
+    return found
