@@ -26,12 +26,11 @@ left in a spool is delivered."""
 
 OF_OTHERS = {
     *("add_evaluation", "add_verification", "forget_artifacts", "release_stopped", "release_sweep"),
-    *("request_stop", "rerun", "retry", "stop_jobs", "take_host_back"),  # by other commands
+    *("request_stop", "rerun", "retry", "stop_jobs"),  # by other commands
     "add_metrics",  # by `deliver` alone
     "end_launch",  # at a limit of hours
     "give_up",  # where no node has the memory
     "require_writable",  # where leases are not renewed; it changes nothing
-    "set_host_aside",  # on a cluster with a bad host
 }
 """Methods of the store that commit nothing in a sweep that is only killed."""
 
