@@ -402,6 +402,8 @@ class Statement:
 
 def driver_of(connection: sa.Connection) -> Any:
     """Return the driver's own connection, in the same transaction."""
+    if not connection.in_transaction():  # the driver would begin one of another kind by itself
+        connection.begin()
     return connection.connection.dbapi_connection
 
 
