@@ -312,9 +312,12 @@ def _draw_forest(words: Words, store: Store, path: Path) -> None:
 def _draw_maps(words: Words, store: Store, path: Path) -> None:
     given = {name: _one(words, name) for name in words}
     filters: dict[str, Any] = {
-        name: int(value) if name in ("seed", "budget") else value for name, value in given.items()
+        "recipe_id" if name == "recipe" else name: (
+            int(value) if name in ("seed", "budget") else value,
+        )
+        for name, value in given.items()
     }
-    sets = filter_map_sets(list_map_sets(store), **{"score": USUAL, **filters})
+    sets = filter_map_sets(list_map_sets(store), {"score": (USUAL,), **filters})
     with tempfile.TemporaryDirectory() as folder:
         target = PictureTarget(Path(folder), format_of(path) or PictureTarget.form)
         sheets = draw_maps(store, sets, target)
@@ -324,8 +327,10 @@ def _draw_maps(words: Words, store: Store, path: Path) -> None:
 def _draw_curves(words: Words, store: Store, path: Path) -> None:
     known = choose_trainings(store, [], words.get("sweep", [None])[0], pretrainings=False)
     conventional = read_conventional(store, known)
-    filters = {name: _one(words, name) for name in words if name != "sweep"}
-    chosen = filter_trainings(known, budget=None, named=[], conventional=conventional, **filters)
+    filters = {name: (_one(words, name),) for name in words if name != "sweep"}
+    chosen = filter_trainings(
+        known, budget=None, named=[], conventional=conventional, filters=filters
+    )
     charts = read_charts(store, chosen, conventional, None, None).charts
     with tempfile.TemporaryDirectory() as folder:
         target = PictureTarget(Path(folder), format_of(path) or PictureTarget.form)

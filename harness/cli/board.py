@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, choose_sweep
+from lcma.harness.cli.options import (
+    By,
+    Datasets,
+    Db,
+    Factorizations,
+    Flows,
+    Json,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
+)
 from lcma.harness.text import format_count, printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
@@ -13,17 +24,13 @@ from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def board(
-    db: Db = None,
-    flow: OnlyFlow = None,
-    dataset: OnlyDataset = None,
-    factorization: Annotated[
-        list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
-    ] = None,
-    profile: OnlyProfile = None,
-    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
-    by: Annotated[
-        str, typer.Option("--by", metavar="MEASURE", help="What rows are ranked by")
-    ] = BITS_PER_DIM,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
+    by: By = BITS_PER_DIM,
     against: Annotated[
         str,
         typer.Option(
@@ -45,6 +52,7 @@ def board(
         Path | None,
         typer.Option(metavar="FILE", help="Draw the differences as a forest plot: png, svg or pdf"),
     ] = None,
+    db: Db = None,
     json: Json = False,
 ) -> None:
     """Rank factorizations by bits/dim or another measure, with differences paired by seed.
@@ -71,9 +79,7 @@ def board(
     for option in (name for name, given in unused.items() if effects and given):
         raise UserError(f"--effects is a table of all words alone: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    given = {name: value for name, value in filters.items() if value is not None}
+    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     rule = against.partition("@")[0]
     try:
         factorizations.normalize(rule)
@@ -83,13 +89,13 @@ def board(
             raise
         require_results(store, sweep_id, {"factorization": rule}, option="--against ")
     if not (sweep or factorization or picture or compared or json or effects):
-        tables = read_contents(store, given, by)
+        tables = read_contents(store, filters, by)
         if tables is not None:
             Console().print(render_contents(tables))
             return
-    found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **given)
+    found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
     if not found.groups:
-        require_results(store, sweep_id, given)
+        require_results(store, sweep_id, filters)
     if effects:
         letters = compute_effects(found)
         if json:

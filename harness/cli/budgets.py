@@ -5,14 +5,18 @@ from typing import Annotated, Literal
 import typer
 
 from lcma.harness.cli.options import (
+    By,
+    Datasets,
     Db,
+    Factorizations,
+    Flows,
     Json,
-    OnlyDataset,
-    OnlyFlow,
-    OnlyProfile,
     Out,
     Picture,
-    choose_sweep,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
 )
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -22,22 +26,13 @@ MOST = 8
 
 
 def budgets(
-    db: Db = None,
-    out: Out = None,
-    format: Picture = None,
-    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
-    flow: OnlyFlow = None,
-    dataset: OnlyDataset = None,
-    factorization: Annotated[
-        str | None, typer.Option(help="Only this word, such as low or HLL")
-    ] = None,
-    profile: OnlyProfile = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this recipe, by the start of its id")
-    ] = None,
-    by: Annotated[
-        str, typer.Option("--by", metavar="MEASURE", help="What budgets are compared by")
-    ] = BITS_PER_DIM,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
+    by: By = BITS_PER_DIM,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -49,6 +44,9 @@ def budgets(
     cost: Annotated[
         Literal["seconds", "images"], typer.Option(help="The cost axis of the Pareto front")
     ] = "seconds",
+    out: Out = None,
+    format: Picture = None,
+    db: Db = None,
     json: Json = False,
 ) -> None:
     """Show bits/dim or another measure by budget, and the smallest budget that is enough.
@@ -65,14 +63,13 @@ def budgets(
     from lcma.harness.report.targets import picture_target
     from lcma.harness.results.budgets import read_budget_curves
     from lcma.harness.terminal import Console
-    from lcma.harness.text import format_count, printable, to_json
+    from lcma.harness.text import format_count, to_json
 
     if margin is not None and not 0 < margin < float("inf"):
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    filters = {"flow": flow, "dataset": dataset, "profile": profile}
+    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     curves = read_budget_curves(
         store,
         measure=by,
@@ -80,14 +77,8 @@ def budgets(
         factorization=factorization,
         margin=margin,
         cost=cost,
-        **{name: value for name, value in filters.items() if value is not None},
+        **filters,
     )
-    if recipe is not None:
-        there = sorted({one.key.recipe_id for one in curves})
-        curves = [one for one in curves if recipe and one.key.recipe_id.startswith(recipe)]
-        if not curves:
-            given = printable(recipe) or "''"
-            raise UserError(f"no curves with --recipe {given}: there are {', '.join(there)}")
     alone = 0
     if len(curves) > MOST and not json:
         several = [one for one in curves if len(one.rows) > 1] or curves

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lcma.harness.cli.options import Json, OwnDb, Runs
+from lcma.harness.cli.options import Json, OwnDb, Runs, Sweep
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ DESCRIPTIONS: dict["What", str] = {
 
 
 def clean(
-    sweep: Annotated[
-        str | None,
-        typer.Option("--sweep", help="Remove only what jobs of this sweep left, by name or id"),
-    ] = None,
+    sweep: Sweep = None,
     older: Annotated[
         float | None, typer.Option(min=0, metavar="DAYS", help="Remove only files older than this")
     ] = None,

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, Out, Picture
+from lcma.harness.cli.options import (
+    Datasets,
+    Db,
+    Factorizations,
+    Flows,
+    Json,
+    Out,
+    Picture,
+    Seeds,
+    Sweep,
+    Where,
+)
 from lcma.sweeps.errors import UserError
 
 
@@ -16,10 +27,18 @@ def curves(
             help="Sweeps, or trials and pretrainings by the first characters of their ids",
         ),
     ] = None,
-    sweep: Annotated[
-        str | None,
-        typer.Option("--sweep", help="Draw this sweep, by name or id (default: the last)"),
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Only this budget, in steps, and trials without one")
     ] = None,
+    pretraining: Annotated[
+        bool, typer.Option("--pretraining", help="Draw the sweep's pretrainings too")
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option("--name", metavar="METRIC", help="Only this curve: holdout_bits_per_dim, ..."),
@@ -30,21 +49,9 @@ def curves(
             "--by", metavar="MEASURE", help="Show this measure of trained trials beside the curves"
         ),
     ] = None,
-    db: Db = None,
     out: Out = None,
     format: Picture = None,
-    flow: OnlyFlow = None,
-    dataset: OnlyDataset = None,
-    profile: OnlyProfile = None,
-    factorization: Annotated[
-        list[str] | None, typer.Option(help="Only this one and the conventional; repeatable")
-    ] = None,
-    budget: Annotated[
-        int | None, typer.Option(help="Only this budget, in steps, and trials without one")
-    ] = None,
-    pretraining: Annotated[
-        bool, typer.Option("--pretraining", help="Draw the sweep's pretrainings too")
-    ] = False,
+    db: Db = None,
     json: Json = False,
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
@@ -65,6 +72,7 @@ def curves(
         read_charts,
         read_conventional,
     )
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -78,9 +86,7 @@ def curves(
             budget=budget,
             named=factorization or [],
             conventional=conventional,
-            flow=flow,
-            dataset=dataset,
-            profile=profile,
+            filters=parse_filters(where or (), flow=flow, dataset=dataset, seed=seed),
         )
     except UserError as error:
         if what or sweep or len(store.sweeps()) < 2:

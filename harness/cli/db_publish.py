@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, choose_sweep
+from lcma.harness.cli.options import (
+    Datasets,
+    Db,
+    Factorizations,
+    Flows,
+    Json,
+    Seeds,
+    Where,
+    choose_sweep,
+)
 from lcma.sweeps.errors import UserError
 
 
@@ -16,16 +25,15 @@ def publish(
             metavar="OUT", help="The new file: .db or .sqlite, or .sqlite.xz for a compressed one"
         ),
     ],
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="Only trials with this value of a column; repeatable"
-        ),
-    ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option("--sweep", help="Only this sweep's trials, by name or id; repeatable"),
+        typer.Option("--sweep", metavar="NAME", help="Only this sweep, by name or id; repeatable"),
     ] = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +62,8 @@ def publish(
                 f"--where {one!r}: a selection to publish is by what is known before a trial runs: "
                 f"{', '.join(publishing.KEYS)}"
             )
-    filters = parse_filters(where or ())
+    options = {"flow": flow, "dataset": dataset, "factorization": factorization, "seed": seed}
+    filters = parse_filters(where or (), **options)
     store = connect(find_place(db, None, None).db, create=False)
     sweeps = [choose_sweep(store, name) for name in sweep or ()]
     with (
@@ -69,7 +78,8 @@ def publish(
             sweep_ids=[one.id for one in sweeps],
             progress=progress,
         )
-        selection = {"sweeps": [one.name for one in sweeps], "where": list(where or ())}
+        typed = [f"{name}={one}" for name, of in options.items() for one in of or ()]
+        selection = {"sweeps": [one.name for one in sweeps], "where": [*(where or ()), *typed]}
         about = write_shard(made, published, selection, out)
     if json:
         print(to_json(about))

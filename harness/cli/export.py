@@ -1,11 +1,25 @@
 """`lcma export`: the board, single results, verdicts or a site, as files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json, Measure, Runs, choose_sweep
+from lcma.harness.cli.options import (
+    By,
+    Data,
+    Datasets,
+    Db,
+    Factorizations,
+    Flows,
+    Json,
+    Runs,
+    Seeds,
+    Sweep,
+    Where,
+    choose_sweep,
+)
 from lcma.harness.place import Place
 from lcma.harness.text import format_count, printable
 from lcma.sweeps.errors import UserError
@@ -17,18 +31,18 @@ def export(
         Literal["board", "results", "verdicts"],
         typer.Argument(help="The board, every result, or the verdicts"),
     ] = "board",
-    db: Db = None,
     format: Annotated[
         Literal["csv", "json", "md", "latex", "latex-tables", "parquet", "html"],
         typer.Option("--format", help="Format of the output"),
     ] = "csv",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="Only results with this value of a column; repeatable"
-        ),
-    ] = None,
-    by: Annotated[
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
+    by: By = BITS_PER_DIM,
+    group_by: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMNS", help="Sum results up by these columns of trial_results"),
     ] = None,
@@ -51,9 +65,6 @@ def export(
         Path | None,
         typer.Option(metavar="PATH", help="Where to write the manifest (default: beside --out)"),
     ] = None,
-    sweep: Annotated[
-        str | None, typer.Option(help="Only this sweep, by name or id (default: all)")
-    ] = None,
     samples: Annotated[
         bool, typer.Option("--samples/--no-samples", help="With html: draw from kept weights")
     ] = True,
@@ -61,7 +72,7 @@ def export(
         bool,
         typer.Option("--database/--no-database", help="With html: publish the database beside it"),
     ] = True,
-    measure: Measure = BITS_PER_DIM,
+    db: Db = None,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,
@@ -79,16 +90,15 @@ def export(
 
     from lcma.harness.place import find_place
 
-    chooses = what != "board" or where or by or stat or paper or manifest
+    rows = flow or dataset or factorization or seed or where
+    chooses = bool(what != "board" or group_by or stat or paper or manifest or rows)
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
         if chooses:
-            raise UserError(
-                "--format html is a site of all there is: give --sweep or --measure alone"
-            )
+            raise UserError("--format html is a site of all there is: give --sweep or --by alone")
         place = find_place(db, runs, data)
-        _write_site(place, out, sweep, measure, samples=samples, database=database)
+        _write_site(place, out, sweep, by, samples=samples, database=database)
         return
     if format == "parquet" and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is no text for a terminal: give --out PATH")
@@ -113,13 +123,19 @@ def export(
         if out != "-" and Path(out).expanduser().resolve() == file:
             raise UserError(f"--out and --manifest are both {printable(file)}: give two files")
     store = connect(place.db, create=False)
+    options: dict[str, Collection[object] | None]
+    options = {"flow": flow, "dataset": dataset, "seed": seed}
     query = ExportQuery(
         what=ExportContent(what),
-        where=tuple(where or ()),
-        by=split_list(by or ()),
+        where=(
+            *(where or ()),
+            *(f"{name}={one}" for name, of in options.items() for one in of or ()),
+        ),
+        factorizations=tuple(factorization or ()),
+        group_by=split_list(group_by or ()),
         statistics=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
-        measure=measure,
+        measure=by,
         sweep=sweep,
     )
     if sweep is not None:

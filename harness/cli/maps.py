@@ -5,13 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lcma.harness.cli.options import (
+    Datasets,
     Db,
+    Factorizations,
+    Flows,
     Json,
-    OnlyDataset,
-    OnlyFlow,
     OutFolder,
     PictureInFolder,
     Runs,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
 )
 from lcma.sweeps.errors import UserError
 
@@ -27,19 +32,19 @@ def maps(
     runs: Runs = None,
     out: OutFolder = None,
     format: PictureInFolder = None,
-    flow: OnlyFlow = None,
-    dataset: OnlyDataset = None,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
     budget: Annotated[int | None, typer.Option(help="Only this budget, in steps")] = None,
-    seed: Annotated[int | None, typer.Option(help="Only this seed")] = None,
     score: Annotated[
         str | None,
         typer.Option(
             help="Only maps by this score: cumulative (the default), normalized, total, or a rule "
             "of the data such as variance-low"
         ),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only this recipe, by the start of its id")
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
@@ -75,14 +80,23 @@ def maps(
         render_maps,
     )
     from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.maps import USUAL, filter_map_sets, find_map_set, list_map_sets
+    from lcma.harness.results.maps import (
+        USUAL,
+        choose_read_sets,
+        filter_map_sets,
+        find_map_set,
+        list_map_sets,
+    )
     from lcma.harness.results.trials import list_online_trials
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import format_command
 
-    filters = {"flow": flow, "dataset": dataset, "budget": budget, "seed": seed, "score": score}
-    given = [n for n, value in (filters | {"recipe": recipe}).items() if value is not None]
+    options = {
+        **{"sweep": sweep, "flow": flow, "dataset": dataset, "factorization": factorization},
+        **{"seed": seed, "where": where, "budget": budget, "score": score},
+    }
+    given = [name for name, value in options.items() if value not in (None, [])]
     if compare is not None and given:
         raise UserError(f"--compare names two sets of maps and does not go with --{given[0]}")
     target = picture_folder(out, format)
@@ -97,20 +111,26 @@ def maps(
         words = ["maps", "--flow", most, "--dataset", of, "--seed", f"{first}"]
         raise UserError(
             f"there are maps of {len(pretrainings)} pretrainings: choose by --flow, --dataset, "
-            f"--budget, --seed or --recipe, such as `{format_command(*words, db=db, runs=runs)}`"
+            f"--budget, --seed or --sweep, such as `{format_command(*words, db=db, runs=runs)}`"
         )
+    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
+    _, rules = choose_rows(store, None, None, factorization=factorization)
     shown: RenderableType
     content: object
     unread = ""
     with Console(stderr=True).status("drawing"):
         if compare is None:
             trials = []
-            if budget is None and score is None:  # `online` has none of these
-                where = {name: value for name, value in filters.items() if value is not None}
-                trials = list_online_trials(store, recipe, **where)
+            online = "online" in rules.get("factorization", ("online",))
+            if online and budget is None and score is None:  # `online` has none of these
+                trials = list_online_trials(store, sweep_id, **filters)
             histories, unread = draw_histories(store, place, trials, target)
             try:
-                chosen = filter_map_sets(known, recipe, **filters | {"score": score or USUAL})
+                read = choose_read_sets(store, known, sweep_id, rules.get("factorization"))
+                of_maps = {"score": (score or USUAL,), **filters}
+                if budget is not None:
+                    of_maps["budget"] = (budget,)
+                chosen = filter_map_sets(read, of_maps)
             except UserError as error:
                 if not histories:
                     more = "; nor has a trial of online" if list_online_trials(store) else ""

@@ -82,7 +82,7 @@ Factorizations = Annotated[
     list[str] | None,
     typer.Option(
         "--factorization",
-        help="Only this one, beside what it is compared with; repeatable",
+        help="Only this one (on a board beside what it is compared with); repeatable",
         autocompletion=complete_factorization,
     ),
 ]
@@ -96,17 +96,6 @@ Where = Annotated[
     ),
 ]
 By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="What rows are compared by")]
-Measure = Annotated[
-    str, typer.Option("--measure", metavar="NAME", help="What the board is ranked by, and verdicts")
-]
-OnlyFlow = Annotated[str | None, typer.Option(help="Only this flow", autocompletion=complete_flow)]
-OnlyDataset = Annotated[
-    str | None, typer.Option(help="Only this data set", autocompletion=complete_dataset)
-]
-OnlyProfile = Annotated[
-    str | None,
-    typer.Option(help="Only this profile of the recipes", autocompletion=complete_profile),
-]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="PATH", help="Where to write pictures (default: lcma-pictures)"),

@@ -4,20 +4,37 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Data, Db, Json
+from lcma.harness.cli.options import (
+    Data,
+    Datasets,
+    Db,
+    Factorizations,
+    Flows,
+    Json,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
+)
 from lcma.sweeps.errors import UserError
 
 
 def reproduce(
     trial: Annotated[
         str | None,
-        typer.Argument(help="First characters of a trial's id, unless --sample is given"),
+        typer.Argument(help="First characters of a trial's id"),
     ] = None,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    factorization: Factorizations = None,
+    seed: Seeds = None,
+    where: Where = None,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="N trials with a result, chosen at random"),
+        typer.Option("--sample", metavar="N", help="N at random of those that the options choose"),
     ] = None,
-    seed: Annotated[
+    sample_seed: Annotated[
         int, typer.Option(metavar="S", help="With --sample: the same seed chooses the same trials")
     ] = 0,
     tolerance: Annotated[
@@ -41,15 +58,25 @@ def reproduce(
     from lcma.db import connect
     from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.report.verification import render_verification, verification_as_dict
-    from lcma.harness.run.verification import choose_sample, store_verification, verify
+    from lcma.harness.run.verification import choose_reproducible, store_verification, verify
     from lcma.harness.terminal import Console, print_line, reporting_progress, user_name
     from lcma.harness.text import printable, short_id, to_json
 
-    if (trial is None) == (sample is None):
-        raise UserError("give one trial, by the first characters of its id, or --sample N")
+    chooses = sweep or flow or dataset or factorization or seed or where or sample is not None
+    if (trial is None) != bool(chooses):
+        raise UserError(
+            "give one trial, by the first characters of its id, or choose some: --sample N, "
+            "--sweep NAME"
+        )
     place = find_place(db, None, data)
     store, console, errors = connect(place.db, create=False), Console(), Console(stderr=True)
-    chosen = [trial] if trial is not None else choose_sample(store, place, sample or 0, seed)
+    if trial is not None:
+        chosen = [trial]
+    else:
+        sweep_id, filters = choose_rows(
+            store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
+        )
+        chosen = choose_reproducible(store, place, sweep_id, filters, sample, sample_seed)
     found, content = [], []
     with reporting_progress(errors) as report:
         for number, one in enumerate(chosen, start=1):
@@ -83,8 +110,8 @@ def reproduce(
                     console.print(part, soft_wrap=isinstance(part, Text))
     good = sum(one.good for one in found)
     if json:
-        print(to_json(content[0] if sample is None else content))
-    elif sample is not None:
+        print(to_json(content[0] if trial is not None else content))
+    elif trial is None:
         equal = sum(one.verification.equal for one in found)
         print_line(f"{good} of {len(found)} came out again, {equal} of them to the last bit")
     if good < len(found):

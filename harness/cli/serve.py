@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Measure, Runs, choose_sweep
+from lcma.harness.cli.options import By, Db, Runs, Sweep, choose_sweep
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
@@ -18,8 +18,8 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")
     ] = 8000,
-    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
-    measure: Measure = BITS_PER_DIM,
+    sweep: Sweep = None,
+    by: By = BITS_PER_DIM,
 ) -> None:
     """Show the pages of `lcma export --format html` live, read-only, until Ctrl-C.
 
@@ -40,8 +40,8 @@ def serve(
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    find_ranked_measure(store, measure)  # refuses any other before a port is taken
-    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True, measure=measure)
+    find_ranked_measure(store, by)  # refuses any other before a port is taken
+    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True, measure=by)
     Site(store, place, options)  # fails early if an extra is not installed
     errors = Console(stderr=True)
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, choose_sweep
+from lcma.harness.cli.options import Db, Json, Sweep, choose_sweep
 from lcma.sweeps.errors import UserError
 
 
@@ -12,13 +12,7 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Show a sweep again and again until it has ended")
     ] = False,
-    sweep: Annotated[
-        str | None,
-        typer.Option(
-            "--sweep",
-            help="Show only this sweep, cell by cell (with --watch, default: the last)",
-        ),
-    ] = None,
+    sweep: Sweep = None,
     interval: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --watch")
     ] = 5.0,
@@ -28,7 +22,7 @@ def status(
 ) -> None:
     """Show the state of jobs: how many are in each state, what runs where, and what was lost why.
 
-    With --sweep or --watch, show one sweep, cell by cell.
+    With --sweep or --watch, show one sweep (launched last), cell by cell.
     """
     from lcma.db import connect
     from lcma.harness.place import find_place

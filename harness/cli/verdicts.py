@@ -5,20 +5,28 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import Db, Json, OnlyDataset, OnlyFlow, OnlyProfile, choose_sweep
+from lcma.harness.cli.options import (
+    By,
+    Datasets,
+    Db,
+    Flows,
+    Json,
+    Seeds,
+    Sweep,
+    Where,
+    choose_rows,
+)
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def verdicts(
-    db: Db = None,
-    flow: OnlyFlow = None,
-    dataset: OnlyDataset = None,
-    profile: OnlyProfile = None,
-    sweep: Annotated[str | None, typer.Option(help="Only this sweep's trials")] = None,
-    by: Annotated[
-        str, typer.Option("--by", metavar="MEASURE", help="What claims of order are judged by")
-    ] = BITS_PER_DIM,
+    sweep: Sweep = None,
+    flow: Flows = None,
+    dataset: Datasets = None,
+    seed: Seeds = None,
+    where: Where = None,
+    by: By = BITS_PER_DIM,
     margin: Annotated[
         float | None,
         typer.Option(
@@ -29,6 +37,7 @@ def verdicts(
     notes: Annotated[
         bool, typer.Option("--notes", help="Say each claim in words, and why it is judged so")
     ] = False,
+    db: Db = None,
     json: Json = False,
 ) -> None:
     """Judge each claim: supported, refuted or undecided at this n and scale.
@@ -51,11 +60,9 @@ def verdicts(
     place = find_place(db, None, None)
     know_own(place.data)
     store = connect(place.db, create=False)
-    sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    filters = {"flow": flow, "dataset": dataset, "profile": profile}
-    given = {name: value for name, value in filters.items() if value is not None}
-    require_results(store, sweep_id, given)
-    found = read_verdicts(store, measure=by, margin=margin, sweep_id=sweep_id, **given)
+    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
+    require_results(store, sweep_id, filters)
+    found = read_verdicts(store, measure=by, margin=margin, sweep_id=sweep_id, **filters)
     if json:
         print(to_json(verdicts_as_dict(found)))
         return

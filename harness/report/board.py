@@ -496,7 +496,7 @@ def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
         lines.append((dataset, row["flow"], *recipe, best, row["n"], row["mean"]))
     hint = (
         f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
-        "best mean in it, which is no test. --flow, --dataset, --profile or --sweep choose; "
+        "best mean in it, which is no test. --flow, --dataset, --sweep or --where choose; "
         "`lcma export` has them all."
     )
     return Lines(render_table(Table(CONTENTS, tuple(lines))), Text(hint))

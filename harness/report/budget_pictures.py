@@ -51,7 +51,7 @@ def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> 
 
     Raises UserError where it cannot be written, or for one file and several curves.
     """
-    options = "--flow, --dataset, --factorization, --profile or --recipe"
+    options = "--flow, --dataset, --factorization or --where"
     target.require_one(len(curves), "curves", options)
     return [_draw_curve(curve, target) for curve in curves]
 

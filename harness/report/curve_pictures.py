@@ -81,7 +81,7 @@ def draw_charts(charts: Sequence[CurveChart], target: PictureTarget) -> list[Pat
 
     Raises UserError where it cannot be written, or for one file and several charts.
     """
-    target.require_one(len(charts), "pictures", "--flow, --dataset or --profile")
+    target.require_one(len(charts), "pictures", "--flow, --dataset or --where")
     return [draw_chart(chart, target) for chart in charts]
 
 

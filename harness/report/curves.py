@@ -33,7 +33,7 @@ def render_curves(found: CurveCharts) -> RenderableType:
         number = len(found.charts)
         are = "is" if number == 1 else "are"
         shown_of = f"{number} of {number + found.left_out} pictures {are} drawn"
-        parts += [Text(f"{shown_of}: choose with --flow, --dataset or --profile."), Text()]
+        parts += [Text(f"{shown_of}: choose with --flow, --dataset or --where."), Text()]
     return Lines(*parts)
 
 

@@ -16,8 +16,8 @@ from lcma.harness.report.board import (
     board_table,
 )
 from lcma.harness.report.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.results.board import Board, read_board
-from lcma.harness.results.filters import parse_filters
+from lcma.harness.results.board import Board, filter_board, read_board
+from lcma.harness.results.filters import complete_ids, parse_filters
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
@@ -66,15 +66,17 @@ LATEX = (ExportFormat.latex, ExportFormat.latex_tables)
 class ExportQuery:
     """Selection of an export.
 
-    ``where`` are KEY=VALUE of columns of `trial_results`. ``by`` are columns to sum results up by,
-    with these ``statistics``. ``paper`` is the number of a table of the paper. ``measure`` is what
-    the board is ranked by, or verdicts are judged by. ``sweep`` is the name or id of the one whose
-    trials count, None for all.
+    ``where`` are KEY=VALUE of columns of `trial_results`. ``factorizations`` are those of the
+    board's rows, beside what they are compared with; of results the only ones. ``group_by`` are
+    columns to sum results up by, with these ``statistics``. ``paper`` is the number of a table of
+    the paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is
+    the name or id of the one whose trials count, None for all.
     """
 
     what: ExportContent = ExportContent.board
     where: tuple[str, ...] = ()
-    by: tuple[str, ...] = ()
+    factorizations: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
     statistics: tuple[str, ...] = ()
     paper: str | None = None
     measure: str = BITS_PER_DIM
@@ -86,7 +88,8 @@ class ExportQuery:
             "what": str(self.what),
             "format": str(form),
             "where": list(self.where),
-            "by": list(self.by),
+            **({"factorization": list(self.factorizations)} if self.factorizations else {}),
+            "group_by": list(self.group_by),
             "stat": list(self.statistics),
             "paper": self.paper,
             "measure": self.measure,
@@ -96,36 +99,41 @@ class ExportQuery:
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
-    where = parse_filters(query.where)
+    ranked = query.what is ExportContent.board and not query.group_by and not query.paper
+    rules = () if ranked else query.factorizations
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
+    where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
     require_results(store, sweep_id, where)
-    if query.statistics and not query.by:
-        raise UserError("--stat says what --by COLUMNS is to sum up: give that too")
+    if query.statistics and not query.group_by:
+        raise UserError("--stat says what --group-by COLUMNS is to sum up: give that too")
     tables = [] if query.what is ExportContent.board else [str(query.what)]
-    tables += [f"--{name}" for name in ("by", "paper") if getattr(query, name)]
-    if len(tables) > 1 and tables != ["results", "--by"]:
+    tables += ["--group-by"] if query.group_by else []
+    tables += ["--paper"] if query.paper else []
+    if len(tables) > 1 and tables != ["results", "--group-by"]:
         raise UserError(f"{tables[0]} and {tables[1]} are two tables: give one of them")
-    takes_any = query.what is not ExportContent.results and not query.by and not query.paper
+    takes_any = query.what is not ExportContent.results and not query.group_by and not query.paper
     if query.measure != BITS_PER_DIM and not takes_any:
         raise UserError(
-            "--measure is what the board is ranked by, or verdicts are judged by: export one of "
-            "these"
+            "--by is what the board is ranked by, or verdicts are judged by: export one of these"
         )
     if query.paper:
         found = compare_with_paper(read_board(store, sweep_id=sweep_id, **where), query.paper)
         for_people = form in (ExportFormat.md, *LATEX)
         return _write(paper_table(found, in_full=not for_people), form)
-    if query.by:
+    if query.group_by:
         statistics = query.statistics or DEFAULT_STATISTICS
-        summed = group_rows(store.results(sweep_id=sweep_id, **where), query.by, statistics)
-        return _write(make_table(summed, f"Results by {', '.join(query.by)}"), form)
+        summed = group_rows(store.results(sweep_id=sweep_id, **where), query.group_by, statistics)
+        return _write(make_table(summed, f"Results by {', '.join(query.group_by)}"), form)
     if query.what is ExportContent.results:
         rows = store.result_rows(sweep_id=sweep_id, **where)
         return _write(make_table(rows, "Results"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what is ExportContent.verdicts:
         return _write_verdicts(read_verdicts(store, **chosen), form)
-    return _write_board(read_board(store, **chosen), form)
+    board = read_board(store, **chosen)
+    if query.factorizations:
+        board = filter_board(board, query.factorizations)
+    return _write_board(board, form)
 
 
 def paper_table(found: PaperTable, *, in_full: bool) -> Table:

@@ -7,7 +7,7 @@ docs/budgets.md explains them.
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -267,7 +267,7 @@ def read_budget_curves(
     *,
     measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
-    factorization: str | None = None,
+    factorization: str | Collection[str] | None = None,
     margin: float | None = None,
     cost: CostUnit = "seconds",
     **where: Any,
@@ -279,7 +279,7 @@ def read_budget_curves(
         measure: What budgets are compared by; on the holdout part where it is of a part.
         sweep_id: Only this sweep's results; the conventional ones beside them are those of the
             whole database.
-        factorization: Only this one, under any of its names.
+        factorization: Only this one, or these, under any of their names.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default that of verdicts, which only measures in bits/dim have.
         cost: Unit that the Pareto front is over.
@@ -308,7 +308,8 @@ def read_budget_curves(
             label = factorization_label(record["factorization"])
             groups[CurveKey(label=label, **{name: record[name] for name in _KEY})].append(record)
     curves: list[BudgetCurve] = []
-    if chosen := {k: groups[k] for k in _choose_curves(groups, factorization)}:
+    names = [factorization] if isinstance(factorization, str) else factorization
+    if chosen := {k: groups[k] for k in _choose_curves(groups, names)}:
         reader = _CurveReader(store, chosen, kind)
         curves = [reader.read(key, margin, cost) for key in reader.measured]
     if groups and not curves and measure != BITS_PER_DIM:
@@ -321,19 +322,23 @@ def read_budget_curves(
     return curves
 
 
-def _choose_curves(groups: Mapping[CurveKey, object], requested: str | None) -> list[CurveKey]:
+def _choose_curves(
+    groups: Mapping[CurveKey, object], names: Collection[str] | None
+) -> list[CurveKey]:
     keys = sorted(groups, key=lambda key: [str(value) for value in asdict(key).values()])
-    if requested is None:
+    if not names:
         return keys
     present = {key.factorization for key in keys}
-    name = requested if requested in present else factorizations.normalize(requested)
-    if name not in present and not factorizations.needs_budget(name):
-        raise UserError(
-            f"{name} uses no pretraining, so there is no budget curve of it: give a word such as "
-            "low; conventional is the baseline of every curve"
-        )
-    found = [key for key in keys if name in (key.factorization, key.label.split(" ")[0])]
+    requested = {one if one in present else factorizations.normalize(one) for one in names}
+    for name in requested:
+        if name not in present and not factorizations.needs_budget(name):
+            raise UserError(
+                f"{name} uses no pretraining, so there is no budget curve of it: give a word such "
+                "as low; conventional is the baseline of every curve"
+            )
+    found = [key for key in keys if requested & {key.factorization, key.label.split(" ")[0]}]
     if keys and not found:
+        name = ", ".join(sorted(requested))
         hint = printable(suggest(name, sorted({key.label for key in keys}), "there are"))
         raise UserError(f"no results of {printable(name)} here: {hint}")
     return found

@@ -12,6 +12,7 @@ from typing import Any
 
 from lcma.db import Curve, JobFacts, Store
 from lcma.harness.results.board import factorization_label, find_ranked_measure
+from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs
 from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
@@ -265,7 +266,7 @@ def filter_trainings(
     budget: int | None,
     named: Sequence[str],
     conventional: Mapping[str, str],
-    **where: str | None,
+    filters: Filters,
 ) -> list[JobFacts]:
     """Return the trainings with these values.
 
@@ -273,11 +274,7 @@ def filter_trainings(
     budget, also trainings that need none. Raises UserError where nothing is left, naming the option
     and what there is.
     """
-    for option, value in where.items():
-        if value is not None:
-            there = sorted({str(getattr(one, option)) for one in trainings})
-            trainings = [one for one in trainings if getattr(one, option) == value]
-            _require_any(trainings, option, value, there)
+    trainings = filter_jobs(trainings, filters, "curves")
     if budget is not None:
         trials = [one for one in trainings if one.kind == "trial"]
         known = sorted({one.budget for one in trials if one.budget is not None})

@@ -1,4 +1,4 @@
-"""Results summed up by columns, as `lcma export --by` and `--stat` write them."""
+"""Results summed up by columns, as `lcma export --group-by` and `--stat` write them."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -37,7 +37,7 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
         if name not in frame.columns or name == "bits_per_dim":
             known = [str(c) for c in frame.columns if c != "bits_per_dim"]
             hint = suggest(name, known, "choose among")
-            raise UserError(f"--by {printable(name)!r}: no such column; {hint}")
+            raise UserError(f"--group-by {printable(name)!r}: no such column; {hint}")
     for name in statistics:
         if name not in STATISTICS:
             hint = suggest(name, STATISTICS, "choose among")
@@ -67,8 +67,9 @@ def _require_seeds_alone(groups: "Sequence[pd.DataFrame]", by: Sequence[str]) ->
         if any(group[name].nunique(dropna=False) > 1 for group in mixed)
     ] or ["cell_id"]
     raise UserError(
-        f"--by {','.join(by)}: deviation and interval are over seeds, and results that would be "
-        f"summed up differ in {' and '.join(differ)} too: give --by {','.join((*by, *differ))}, "
+        f"--group-by {','.join(by)}: deviation and interval are over seeds, and results that "
+        f"would be summed up differ in {' and '.join(differ)} too: give "
+        f"--group-by {','.join((*by, *differ))}, "
         "choose with --where, or ask for --stat n,mean"
     )
 

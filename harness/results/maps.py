@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
-from lcma.harness.results.lookup import name_pretraining, parse_object, read_score
+from lcma.harness.results.filters import IDS, Filters
+from lcma.harness.results.lookup import name_option, name_pretraining, parse_object, read_score
 from lcma.harness.results.map_statistics import (
     Mask,
     compute_table_statistics,
@@ -193,36 +194,43 @@ def list_map_sets(store: Store) -> list[MapSet]:
     return found
 
 
-def filter_map_sets(
-    sets: Sequence[MapSet], recipe: str | None = None, **filters: str | int | None
-) -> list[MapSet]:
-    """Return the sets whose key has these values; ``recipe`` is the start of a recipe's id.
+def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
+    """Return the sets whose key has any of these values, by its fields.
 
-    Raises UserError where there is none, naming the option and what there is.
+    A recipe is that of the pretraining or of a trial that reads the maps, and of an id the first
+    characters will do. Raises UserError where there is none, naming the option and what there is,
+    and for a filter of what maps have not.
     """
     require_map_sets(sets)
-    wanted = {name: value for name, value in filters.items() if value is not None}
-    for name, value in wanted.items():
-        there = sorted({getattr(one.key, name) for one in sets})
-        if value not in there:
+    found = list(sets)
+    for name, values in (filters or {}).items():
+        option = f"--{name} " if name in ("budget", "score") else name_option(name)
+        if name not in MapKey.__dataclass_fields__:
+            known = ", ".join(MapKey.__dataclass_fields__)
+            raise UserError(f"{option}: maps have no {name}, choose by {known}")
+        if not any(_has_value(one, name, values) for one in sets):
+            there = sorted({value for one in sets for value in _values_of(one, name)})
+            there = sorted(_shortened(there).values()) if name in IDS else there
+            value = printable("null" if values[0] is None else values[0])
             # Of numbers none is meant by another.
-            wanted_name = value if isinstance(value, str) else ""
-            hint = printable(suggest(wanted_name, map(str, there), "there are"))
-            raise UserError(f"no maps with --{name} {printable(value)}: {hint}")
-    if recipe is not None:
-        ids = {i for one in sets for i in one.recipes}
-        if not recipe or not any(i.startswith(recipe) for i in ids):
-            listed = ", ".join(sorted(_shortened(ids).values()))
-            raise UserError(f"no maps of a recipe that starts with {printable(recipe)!r}: {listed}")
-    found = [
-        one
-        for one in sets
-        if all(getattr(one.key, name) == value for name, value in wanted.items())
-        and (recipe is None or any(i.startswith(recipe) for i in one.recipes))
-    ]
+            near = value if isinstance(values[0], str) else ""
+            hint = printable(suggest(near, map(str, there), "there are"))
+            raise UserError(f"no maps with {option}{value}: {hint}")
+        found = [one for one in found if _has_value(one, name, values)]
     if not found:
         raise UserError("no maps meet all of these options at once: leave one out")
     return found
+
+
+def _values_of(one: MapSet, name: str) -> tuple[Any, ...]:
+    return one.recipes if name == "recipe_id" else (getattr(one.key, name),)
+
+
+def _has_value(one: MapSet, name: str, values: Sequence[Any]) -> bool:
+    own = _values_of(one, name)
+    if name in IDS:
+        return any(str(i).startswith(str(value)) for i in own for value in values if value)
+    return any(value in values for value in own)
 
 
 def find_map_set(sets: Sequence[MapSet], text: str) -> MapSet:
@@ -265,6 +273,28 @@ def filter_used_sets(
         for one in sets
         if (one.key.pretraining_id, one.key.budget, one.key.score, one.key.data_digest) in wanted
     ]
+
+
+def choose_read_sets(
+    store: Store, sets: Sequence[MapSet], sweep_id: str | None, rules: Collection[str] | None
+) -> list[MapSet]:
+    """Return the sets that trials of a sweep read, or trials of these factorizations; None for all.
+
+    Raises UserError where they read none.
+    """
+    if sweep_id is None and not rules:
+        return list(sets)
+    users = {one.trial_id: one.factorization for one in store.map_users()}
+    ids = set(users)
+    if sweep_id is not None:
+        ids &= {member.trial_id for member in store.sweep_members(sweep_id)}
+    if rules:
+        ids = {one for one in ids if users[one] in rules}
+    trials = {(one.subject, one.data_digest) for one in store.trained_trials(ids)}
+    found = filter_used_sets(sets, store, trials)
+    if not found:
+        raise UserError("no maps are read by such trials: leave --sweep or --factorization out")
+    return found
 
 
 def require_map_sets(sets: Sequence[MapSet]) -> None:

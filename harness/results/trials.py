@@ -99,18 +99,17 @@ def _require_alone(sweep_id: str | None, filters: Filters) -> None:
         raise UserError("a trial and options that choose trials exclude each other: leave one out")
 
 
-def list_online_trials(store: Store, recipe: str | None = None, **where: Any) -> list[JobFacts]:
+def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) -> list[JobFacts]:
     """Return the trials of `online` with a result, each once for every content of its data.
 
-    ``recipe`` is the start of a recipe's id, ``where`` are columns of `trial_results`.
+    ``sweep_id`` is the sweep that has them, ``where`` are columns of `trial_results`.
     """
-    rows = store.results(factorization="online", **where)
+    rows = store.results(sweep_id=sweep_id, **{**where, "factorization": "online"})
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
     return [
         one
         for one in store.trained_trials({trial_id for trial_id, _ in keys})
         if (one.subject, one.data_digest) in keys
-        and (recipe is None or (recipe and one.recipe_id.startswith(recipe)))
     ]
 
 

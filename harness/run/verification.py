@@ -20,7 +20,13 @@ from lcma.db.results import BOUND
 from lcma.harness import data
 from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
-from lcma.harness.results.lookup import find_trial_id, frame_records, parse_object
+from lcma.harness.results.filters import Filters
+from lcma.harness.results.lookup import (
+    find_trial_id,
+    frame_records,
+    parse_object,
+    require_results,
+)
 from lcma.harness.run.evaluation import settle_device
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import make_registration, plugins_of
@@ -182,19 +188,32 @@ def verify(
     )
 
 
-def choose_sample(store: Store, place: Place, number: int, seed: int) -> list[str]:
-    """Choose trials with a result at random; the same seed chooses the same of the same database.
+def choose_reproducible(
+    store: Store,
+    place: Place,
+    sweep_id: str | None,
+    filters: Filters,
+    number: int | None,
+    seed: int,
+) -> list[str]:
+    """Return trials with a result, of a sweep or all, or a number of them at random.
+
+    The same seed chooses the same of the same database.
 
     Raises:
-        UserError: There are fewer, or one of them cannot be trained again here.
+        UserError: There are none or fewer, or one of them cannot be trained again here.
     """
-    if number < 1:
+    if number is not None and number < 1:
         raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
-    trials = sorted({row["trial_id"] for row in frame_records(store.results(protocol=PLAIN.name))})
-    if len(trials) < number:
+    require_results(store, sweep_id, filters)
+    rows = store.results(sweep_id=sweep_id, **{**filters, "protocol": PLAIN.name})
+    trials = sorted(set(rows.trial_id))
+    if len(trials) < (number or 1):
+        have = format_count(len(trials), "trial")
         raise UserError(
-            f"{store.name} has {format_count(len(trials), 'trial')} with a result: "
-            f"give --sample {len(trials)} or less"
+            f"{store.name} has {have} with such a result: give --sample {len(trials)} or less"
+            if trials
+            else "there is no such result yet: `lcma status` shows what is under way"
         )
     # By hashes, so that trials that are added leave the order of the others.
     trials.sort(key=lambda trial: content_id("sample", {"seed": seed, "trial": trial}))

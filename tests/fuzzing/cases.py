@@ -890,9 +890,9 @@ def measure(number: int, random: Random, room: Room, templates: Templates) -> Ca
     name = random.choice((*TEXTS[:12], *known, "brightness", "bits_per_dim "))
     how = random.randrange(4)
     if how == 0:
-        case = Case(["export", "--measure", name])
+        case = Case(["export", "--by", name])
     elif how == 1:
-        case = Case(["serve", "--measure", name, "--host", "0.0.0.0"])
+        case = Case(["serve", "--by", name, "--host", "0.0.0.0"])
     elif how == 2:
         tree = copy.deepcopy(SPEC)
         tree["tune"]["measure"] = name

@@ -184,7 +184,14 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
             )
             assert found["smallest"]["budget"] == budget
             assert f"by more than {margin} bits/dim" in found["sentences"][0]
-        asked = ("budgets", "--recipe", RECIPE.id[:8], "--factorization", "low", "--json")
+        asked = (
+            "budgets",
+            "--where",
+            f"recipe_id={RECIPE.id[:8]}",
+            "--factorization",
+            "low",
+            "--json",
+        )
         assert len(json.loads(lcma(*asked)[1])) == 1
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma(
@@ -213,8 +220,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         (["--factorization", "LH"], "there are high (HH), low (LL)"),
         (["--factorization", "lwo"], "did you mean 'low'?"),
         (["--sweep", "nothing"], "no sweep"),
-        (["--recipe", "0000"], "no curves with --recipe 0000: there are "),
-        (["--recipe", ""], "no curves with --recipe '': there are "),
+        (["--where", "recipe_id=0000"], "no results with --where recipe_id=0000: there are "),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
         (["--margin", "inf"], "--margin inf"),

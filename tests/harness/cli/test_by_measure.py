@@ -114,7 +114,7 @@ def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
     assert "Not by seconds_per_step: low costs no training time (section 3.4)" in said
     assert "No results yet: low beats chance" in said
     assert "bits/dim rise" not in said
-    rows = list(csv.DictReader(lcma("export", "verdicts", "--measure", "shine")[1].splitlines()))
+    rows = list(csv.DictReader(lcma("export", "verdicts", "--by", "shine")[1].splitlines()))
     assert {(row["measure"], row["direction"], row["unit"]) for row in rows} == {
         ("shine", "higher", "levels")
     }
@@ -212,7 +212,7 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
     assert "Effect: shine of the words with L" in said
     assert "above 0: higher, which is better" in said
     assert "bits" not in said
-    options = ("--format", "html", "--measure", "shine", "--no-samples", "--no-database")
+    options = ("--format", "html", "--by", "shine", "--no-samples", "--no-database")
     assert lcma("export", *options, "--out", "site")[0] == 0
     verdicts = (world / "site" / "verdicts.html").read_text(encoding="utf-8")
     assert "low gives higher shine than conventional" in verdicts
@@ -234,7 +234,7 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
         (("verdicts", "--margin", "0.1"), "fixed before the results"),
         (("verdicts", "--by", "shine", "--margin", "-1"), "--margin -1"),
         (("budgets", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),
-        (("export", "results", "--measure", "shine"), "--measure is what the board is ranked by"),
+        (("export", "results", "--by", "shine"), "--by is what the board is ranked by"),
     ],
 )
 def test_mistakes_are_one_line(world, lcma, arguments, said) -> None:

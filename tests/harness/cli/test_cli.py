@@ -707,41 +707,6 @@ def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
     assert run(capsys, *asked, *kept)[0::2] == (0, "")
 
 
-@LAUNCHED
-@pytest.mark.parametrize("format", ["csv", "json", "md"])
-def test_exports_are_the_same_bytes_each_time(
-    capsys, launched: Place, in_tmp: Path, format: str
-) -> None:
-    first = run(capsys, "export", "--db", launched.db, "--format", format)
-    second = run(capsys, "export", "--db", launched.db, "--format", format)
-    assert first == second
-    assert first[0] == 0
-    file = in_tmp / f"board.{format}"
-    assert run(capsys, "export", "--db", launched.db, "--format", format, "--out", file)[0] == 0
-    assert file.read_text() == first[1]
-
-
-@LAUNCHED
-@pytest.mark.parametrize(
-    "query",
-    [
-        "delete from results",
-        "update jobs set state = 'pending'",
-        "drop table results",
-        "attach 'other.db' as other",
-        "select 1; select 2",
-        "pragma writable_schema = 1",
-        "selec 1",
-    ],
-)
-def test_sql_reads_and_never_writes(capsys, launched: Place, in_tmp: Path, query: str) -> None:
-    file = Path(launched.db.removeprefix("sqlite:///"))
-    before = file.read_bytes()
-    refused(run(capsys, "sql", query, "--db", launched.db), "")
-    assert file.read_bytes() == before
-    assert list(in_tmp.iterdir()) == []
-
-
 def rows(capsys, place: Place, query: str) -> list[list[object]]:
     code, out, _ = run(capsys, "sql", query, "--db", place.db, "--json", "--all")
     assert code == 0

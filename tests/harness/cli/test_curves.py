@@ -233,7 +233,7 @@ def test_a_pretraining_and_single_trials_are_drawn(here: None, lcma: Any, in_tmp
     [
         (["--flow", "glow"], "no curves with --flow glow: there are realnvp"),
         (["--dataset", "cifar10"], "there are photos16"),
-        (["--profile", "paper"], "there are tiny"),
+        (["--where", "profile=paper"], "there are tiny"),
         (["--budget", "7"], "no curves with --budget 7: there are 100"),
         (["--factorization", "rows"], "there are channel, checkerboard-even, low (LL), random"),
         (["--factorization", "lwo"], "did you mean 'low'?"),
@@ -320,7 +320,7 @@ def test_of_many_it_says_what_is_left_out(
     code, out, _ = lcma("curves", "--format", "svg")
     assert code == 0
     said = " ".join(out.split())
-    assert "3 of 5 pictures are drawn: choose with --flow, --dataset or --profile" in said
+    assert "3 of 5 pictures are drawn: choose with --flow, --dataset or --where" in said
     assert "12 of 14 lines are shown" in said
     assert "budget 40" in said
     assert "budget 30" in said

@@ -44,7 +44,7 @@ READING = {
     "budgets": [],
     "plan": ["demo"],
     "samples": [],
-    "serve": ["--measure", "nope"],
+    "serve": ["--by", "nope"],
     "sql": ["select * from trial_results"],
     "status": [],
     "verdicts": [],

@@ -100,10 +100,10 @@ def test_a_database_that_cannot_be_written_is_no_reason_not_to_report(
         (["TRIAL", "--tolerance", "-1"], "--tolerance -1.0 makes no sense"),
         (["TRIAL", "--tolerance", "nan"], "--tolerance nan makes no sense"),
         (["TRIAL", "--data", "nowhere"], "photos8"),
-        ([], "give one trial, by the first characters of its id, or --sample N"),
+        ([], "give one trial, by the first characters of its id, or choose some: --sample N"),
         (["TRIAL", "--sample", "1"], "give one trial"),
         (["--sample", "0"], "--sample 0 makes no sense"),
-        (["--sample", "2"], "has 1 trial with a result: give --sample 1 or less"),
+        (["--sample", "2"], "has 1 trial with such a result: give --sample 1 or less"),
         (["--sample", "1", "--data", "nowhere"], "photos8"),
     ],
 )

@@ -21,8 +21,8 @@ NAMES = [
     (["status", "--sweep", "demos"], "demo"),
     (["sql", "--schema", "trial_result"], "trial_results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),
-    (["export", "results", "--by", "flows"], "flow"),
-    (["export", "results", "--by", "flow", "--stat", "means"], "mean"),
+    (["export", "results", "--group-by", "flows"], "flow"),
+    (["export", "results", "--group-by", "flow", "--stat", "means"], "mean"),
     (["rerun", "--where", "factorizations=low"], "factorization"),
     (["plan", "dmeo"], "demo"),
     (["board", "--db", "refrence"], "reference"),
@@ -77,9 +77,9 @@ def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
     }
     assert lines["results"] == [1 + 3, 1 + 2]
     assert lines["board"][1] < lines["board"][0]
-    assert json.loads(lcma("export", "results", *SWEEP, "--by", "flow,factorization", "--json")[1])[
-        "rows"
-    ]
+    assert json.loads(
+        lcma("export", "results", *SWEEP, "--group-by", "flow,factorization", "--json")[1]
+    )["rows"]
     assert lcma("export", *SWEEP[:1], "demos")[0] == 2
 
 

@@ -58,12 +58,16 @@ QUERIES = {
     "board": ExportQuery(),
     "results": ExportQuery(ExportContent.results),
     "verdicts": ExportQuery(ExportContent.verdicts),
-    "by": ExportQuery(by=("factorization", "budget"), statistics=STATISTICS),
+    "by": ExportQuery(group_by=("factorization", "budget"), statistics=STATISTICS),
     "paper1": ExportQuery(paper="1"),
     "low": ExportQuery(
         ExportContent.results, where=("factorization=LL", "budget=100", "budget=200")
     ),
 }
+
+
+IN_ALL_FORMATS = ("board", "verdicts")
+"""Contents that have a writer of their own for some format; the others are plain tables."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -84,7 +88,7 @@ def test_golden_exports_byte_for_byte(store, request):
     import os
 
     for name, query in QUERIES.items():
-        for form in ExportFormat:
+        for form in ExportFormat if name in IN_ALL_FORMATS else (ExportFormat.json,):
             content = make_export(store, query, form)
             if form is ExportFormat.parquet:  # its bytes carry the version of pyarrow
                 assert content == make_export(store, query, form)
@@ -157,12 +161,12 @@ def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
         (["--where", "seed=8", "--where", "seed=9"], "--seed 8: there are 0, 1, 2, 3"),
         (["--where", "budget=100"], "--where budget=100: there are null"),
         (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
-        (["--by", "nothing"], "--by 'nothing': no such column"),
-        (["--by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
+        (["--group-by", "nothing"], "--group-by 'nothing': no such column"),
+        (["--group-by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
         (["--stat", "mean"], "give that too"),
-        (["--by", "seed", "--paper", "table1"], "two tables"),
+        (["--group-by", "seed", "--paper", "table1"], "two tables"),
         (["verdicts", "--paper", "table1"], "verdicts and --paper are two tables"),
-        (["verdicts", "--by", "seed"], "verdicts and --by are two tables"),
+        (["verdicts", "--group-by", "seed"], "verdicts and --group-by are two tables"),
         (["results", "--paper", "table1"], "results and --paper are two tables"),
         (["--format", "html", "--json"], "--json and --format html exclude each other"),
         (["--format", "md", "--json"], "--json and --format md exclude each other"),
@@ -249,10 +253,10 @@ def test_what_cannot_be_compared_is_never_summed_up(key):
 
 def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
     """Rules and budgets are no repetitions of one another."""
-    asked = ("export", "--by", "flow", "--db", filled.url)
+    asked = ("export", "--group-by", "flow", "--db", filled.url)
     code, out, err = run(capfdbinary, *asked)
     assert (code, out) == (2, b"")
-    assert "differ in factorization too: give --by flow,factorization, choose with" in err
+    assert "differ in factorization too: give --group-by flow,factorization, choose with" in err
     code, out, _ = run(capfdbinary, *asked, "--stat", "n,mean,max")
     assert (code, out.splitlines()[0][-11:]) == (0, b",n,mean,max")
     found = [
@@ -261,7 +265,9 @@ def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
         for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
     ]
     frame = pd.DataFrame(found)
-    with pytest.raises(UserError, match=r"differ in budget too: give --by factorization,budget,"):
+    with pytest.raises(
+        UserError, match=r"differ in budget too: give --group-by factorization,budget,"
+    ):
         group_rows(frame, ["factorization"], ["std"])
     summed = group_rows(frame, ["factorization", "budget"], ["n", "mean", "std"])
     assert [row[-3:-1] for row in summed.rows] == [(2, 1.25)] * 2

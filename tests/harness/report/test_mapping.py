@@ -250,7 +250,7 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
     for budget in (500, 100):
         filler.maps(0, budget, scores=("cumulative", "total"))
     filler.maps(1, 100)
-    sets = filter_map_sets(list_map_sets(filler.store), score="cumulative")
+    sets = filter_map_sets(list_map_sets(filler.store), {"score": ("cumulative",)})
     sheets = draw_maps(filler.store, sets[::-1], PictureTarget(filler.folder / "out"))
     assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps

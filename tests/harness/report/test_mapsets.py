@@ -112,13 +112,13 @@ def test_a_long_list_is_cut(filler):
 
 
 def test_filters(filler, several):
-    assert ids(filter_map_sets(several, score="total")) == ["p0@100:total"]
-    assert ids(filter_map_sets(several, seed=0, budget=1000)) == ["p0@1000"]
+    assert ids(filter_map_sets(several, {"score": ("total",)})) == ["p0@100:total"]
+    assert ids(filter_map_sets(several, {"seed": (0,), "budget": (1000,)})) == ["p0@1000"]
     assert len(filter_map_sets(several)) == 6
     with pytest.raises(UserError, match="--score x: there are cumulative, total"):
-        filter_map_sets(several, score="x")
+        filter_map_sets(several, {"score": ("x",)})
     with pytest.raises(UserError, match="leave one out"):
-        filter_map_sets(several, seed=1, budget=1000)
+        filter_map_sets(several, {"seed": (1,), "budget": (1000,)})
     with pytest.raises(UserError, match="no contribution maps yet"):
         filter_map_sets([])
 
@@ -130,13 +130,13 @@ def test_a_recipe_is_that_of_the_pretraining_or_of_trials_that_use_it(filler):
     known = list_map_sets(filler.store)
     plain, swapped = known
     assert plain.recipes == tuple(sorted([filler.recipe().id, LONGER.id]))
-    assert filter_map_sets(known, LONGER.id[:6]) == [plain]
-    assert filter_map_sets(known, filler.recipe().id) == [plain]
-    assert filter_map_sets(known, SWAPPED.id[:6]) == [swapped]
-    with pytest.raises(UserError, match=f"starts with 'x': .*{LONGER.id[:8]}"):
-        filter_map_sets(known, "x")
+    assert filter_map_sets(known, {"recipe_id": (LONGER.id[:6],)}) == [plain]
+    assert filter_map_sets(known, {"recipe_id": (filler.recipe().id,)}) == [plain]
+    assert filter_map_sets(known, {"recipe_id": (SWAPPED.id[:6],)}) == [swapped]
+    with pytest.raises(UserError, match=f"--where recipe_id=x: there are .*{LONGER.id[:8]}"):
+        filter_map_sets(known, {"recipe_id": ("x",)})
     with pytest.raises(UserError, match="leave one out"):
-        filter_map_sets(known, SWAPPED.id, seed=0)
+        filter_map_sets(known, {"recipe_id": (SWAPPED.id,), "seed": (0,)})
 
 
 def test_the_sets_that_trials_read(filler):

@@ -854,8 +854,8 @@ def test_the_verb_writes_a_site_and_says_where(filled, tmp_path, capsys) -> None
     ("more", "word"),
     [
         ((), "give --out DIR"),
-        (("results", "--out", "site"), "give --sweep or --measure alone"),
-        (("--out", "site", "--where", "flow=glow"), "give --sweep or --measure alone"),
+        (("results", "--out", "site"), "give --sweep or --by alone"),
+        (("--out", "site", "--where", "flow=glow"), "give --sweep or --by alone"),
         (("--out", "site", "--sweep", "nobody's"), "no sweep"),
     ],
 )

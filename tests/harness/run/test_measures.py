@@ -210,7 +210,7 @@ def test_a_launch_is_stored_with_what_was_typed(where) -> None:
 
 @pytest.mark.parametrize("name", ["colour", "log_det"])
 def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> None:
-    by = f"--measure={name}"
+    by = f"--by={name}"
     for command in (["board", "--by", name], ["export", by], ["serve", by, "--port=0"]):
         code, out, err = typed(capsys, *command, where)
         assert (code, out) == (2, "")

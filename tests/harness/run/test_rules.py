@@ -447,7 +447,7 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     (file,) = place.runs.glob(f"{trained[0].trial_id}-*/tables.*")
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
-    text, line = typed(capsys, *draw, "--recipe", trained[0].recipe_id[:8], *at)
+    text, line = typed(capsys, *draw, "--where", f"recipe_id={trained[0].recipe_id[:8]}", *at)
     assert text.count("history-") == 1
     assert "are damaged (sha256 differs)" in line
     file.write_bytes(whole)
@@ -477,7 +477,7 @@ def test_a_database_of_online_trials_alone_has_something_to_draw(
     _, line = typed(capsys, "maps", *at[:-1], "7", code=2)
     assert "no contribution maps yet" in line
     assert "nor has a trial of online" in line
-    typed(capsys, "maps", *at, "--recipe", "", code=2)
+    typed(capsys, "maps", *at, "--where", "recipe_id=", code=2)
 
 
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:

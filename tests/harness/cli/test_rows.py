@@ -1,0 +1,88 @@
+"""Rows are chosen by the same options in every command that reads results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from lcma.harness.cli import main as cli
+from tests.db.conftest import SqliteTemplates
+from tests.harness.cli.conftest import Typed
+
+CHOOSING = (
+    "board",
+    "budgets",
+    "curves",
+    "export",
+    "maps",
+    "measure",
+    "reproduce",
+    "rerun",
+    "samples",
+)
+ROWS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"}
+
+
+@pytest.fixture
+def here(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
+    """A folder with a database of three results."""
+    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+    return in_tmp
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_every_command_has_all_of_them(name: str) -> None:
+    group: Any = typer.main.get_command(cli.app)
+    assert {option for one in group.commands[name].params for option in one.opts} >= ROWS
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (["--flow", "glow"], "with --flow glow: there are realnvp"),
+        (["--dataset", "nowhere"], "with --dataset nowhere: there are "),
+        (["--seed", "77"], "with --seed 77: there are 0"),
+        (["--where", "recipe_id=0000"], "with --where recipe_id=0000: there are "),
+        (["--where", "flow=glow"], "with --flow glow: there are realnvp"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["board", "--picture", "board.png"],
+        ["budgets", "--out", "pictures"],
+        ["curves", "--out", "pictures"],
+        ["export", "--out", "board.csv"],
+        ["maps", "--out", "pictures"],
+        ["measure", "swd"],
+        ["reproduce"],
+        ["rerun"],
+        ["samples", "--out", "pictures"],
+        ["samples", "--between", "0", "1", "--out", "pictures"],
+        ["verdicts"],
+    ],
+    ids=" ".join,
+)
+def test_a_choice_of_nothing_is_one_line_and_leaves_no_file(
+    here: Path, lcma: Typed, command: list[str], chosen: list[str], said: str
+) -> None:
+    code, out, err = lcma(*command, *chosen)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert {path.name for path in here.iterdir()} <= {"lcma.db", "lcma.db-shm", "lcma.db-wal"}
+
+
+def test_an_option_is_its_column(here: Path, lcma: Typed) -> None:
+    def seen(*options: str) -> list[Any]:
+        rows = json.loads(lcma("export", "results", "--json", *options)[1])
+        at = rows["columns"].index("factorization"), rows["columns"].index("seed")
+        return sorted((row[at[0]], row[at[1]]) for row in rows["rows"])
+
+    low, channel = ("LLL", 0), ("channel", 0)
+    assert seen("--seed", "0") == seen("--where", "seed=0") == seen() == [("HHH", 0), low, channel]
+    assert seen("--factorization", "low") == seen("--where", "factorization=LLL") == [low]
+    assert seen("--factorization", "low", "--factorization", "channel") == [low, channel]
+    assert seen("--where", "trial_id=chan") == seen("--where", "trial_id=channel-0") == [channel]
