@@ -48,9 +48,13 @@ def locate(url: str) -> Database:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise unread from None
+    is_path = parsed.drivername in ("sqlite", "sqlite+pysqlite") and not parsed.host
     # Of two, the first could be one of the password, and the rest of that be taken for a host.
-    if url.count("@") > 1 and not parsed.drivername.startswith("sqlite"):
+    if url.count("@") > 1 and not is_path:
         raise UserError(f"{unread}, and write an @ in user or password as %40")
+    # With a slash too many the password would be taken for the name of a database.
+    if "@" in url and parsed.username is None and not is_path:
+        raise unread
     if parsed.drivername in DRIVERS:
         return PostgresDatabase(parsed)
     name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
