@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
 TESTS ?= not integration and not slow and not gpu
 
-.PHONY: benchmark benchmark-database check-findings demo docs findings fuzz install test test-integration test-all test-gpu check lint types layers format clean gpu-half-hour help
+.PHONY: benchmark benchmark-database check-findings demo docs findings install test test-integration test-all test-gpu check lint types layers format clean gpu-half-hour help
 
 help:
 	@echo "make demo      install, then run Algorithm 1 on real images (about two minutes)"
@@ -23,7 +23,6 @@ help:
 	@echo "make docs      the documentation as a site, in docs/_site; a broken link is an error"
 	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
 	@echo "make check-findings  only say which pages have other numbers than the reference database"
-	@echo "make fuzz      thousands of hostile inputs; each must be taken, or refused with nothing changed"
 	@echo "make check     lint, format, types and import layers"
 	@echo "make benchmark speed of training steps, compared with normflows"
 	@echo "make benchmark-database speed of the results database, compared with MLflow and Optuna"
@@ -59,9 +58,6 @@ findings: .venv/installed
 
 check-findings: .venv/installed
 	$(BIN)/python docs/findings.py --check
-
-fuzz: .venv/installed-dev
-	$(BIN)/python -m tests.fuzzing
 
 benchmark: .venv/installed-benchmarks
 	$(BIN)/python -m benchmarks.step_time

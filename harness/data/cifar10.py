@@ -144,7 +144,7 @@ def _read_archive(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes | N
                     raise tarfile.TarError(f"{wanted} has {member.size} bytes")
                 stream = archive.extractfile(member) if member.name == wanted else None
                 if member.isfile():
-                    yield member.name, stream and stream.read()
+                    yield member.name, None if stream is None else stream.read()
     except Exception as error:
         why = " ".join(str(error).split())[:100]
         raise UserError(
@@ -160,12 +160,12 @@ def _locate(path: Path) -> _Batches:
             raise UserError(
                 f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
             )
-        names = [name for name, _ in _read_archive(path)]
-        members = index_members(path, (n for n in names if PurePosixPath(n).name in OFFICIAL_MD5))
-        missing = [name for name in (*_TRAIN, _TEST) if name not in members]
+        members = [name for name, _ in _read_archive(path)]
+        names = index_members(path, (m for m in members if PurePosixPath(m).name in OFFICIAL_MD5))
+        missing = [name for name in (*_TRAIN, _TEST) if name not in names]
         if missing:
             raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")
-        return _Batches(path, members)
+        return _Batches(path, names)
     inner = path / _FOLDER
     folder = inner if inner.is_dir() else path
     names = {name: name for name in OFFICIAL_MD5 if (folder / name).is_file()}

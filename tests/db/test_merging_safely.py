@@ -33,7 +33,7 @@ from tests.db.conftest import (
 )
 from tests.db.inspecting import make_older
 from tests.db.sites import Launches, Sites, agreed, board, known, merged
-from tests.db.test_bad_input import listing
+from tests.hostile.test_databases import listing
 from tests.processes import apart
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from lcma.harness.data import Prepared, prepare
 from lcma.sweeps.errors import UserError
-
-BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+from tests.hostile.layouts import BATCHES, copy_layout, write_layouts
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +20,20 @@ def official_subset() -> Path:
     if not folder.is_dir():
         pytest.skip("the real CIFAR-10 subset is not beside the repository (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of each layout, synthetic: copy it before changing it."""
+    folder = tmp_path_factory.mktemp("layouts")
+    write_layouts(folder / "sources")
+    return folder / "sources"
+
+
+@pytest.fixture
+def npz(sources: Path, tmp_path: Path) -> Path:
+    """A folder in the npz layout, 25 images a file."""
+    return copy_layout(sources, "imagenet32", tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Run a case in a process and a folder of its own, and judge what it did."""
+"""Run a command in a process and a folder of its own, and judge what it did."""
 
 import gc
 import hashlib
@@ -6,7 +6,6 @@ import os
 import re
 import resource
 import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -23,9 +22,6 @@ from lcma.harness.cli import main as cli
 SECONDS, CPU_SECONDS, BYTES = 20, 20, 3 * 2**30
 """Limits of a case: of waiting without computing, of computing, and of memory."""
 
-LONGEST_LINE = 2100
-"""Characters of an error. Long names in it are cut."""
-
 STARTS = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork", "os.forkpty"}
 CHANGES = {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.truncate"}
 CHANGES |= {"os.chmod", "os.chown", "os.utime", "shutil.rmtree", "sqlite3.connect"}
@@ -37,71 +33,52 @@ ALLOWED = "('git',"
 
 @dataclass
 class Case:
-    """A command with its files.
-
-    Attributes:
-        command: The words after `lcma`.
-        environment: Variables that it is run with.
-        secrets: Texts that may not be shown or stored.
-        codes: Exit codes that are allowed. After 2 nothing may have changed.
-        call: What is called in place of the command.
-    """
+    """The words after `lcma`, or what is called in place of it; after exit code 2 nothing may have
+    changed, and no secret may be shown or stored."""
 
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
-    codes: frozenset[int] = frozenset({0, 2})
+    codes: tuple[int, ...] = (0, 2)
     call: Callable[[], object] | None = None
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a case ended: its exit code, None for a hang, and all that must not be, in words."""
-
-    code: int | None
-    problems: tuple[str, ...]
-    out: str
-    err: str
-
-
 class Room:
-    """A new folder for one case, with all that the case may touch and may not touch.
-
-    It runs in ``here``. Code that an input plants makes the file ``ran``, and nobody may change
-    what is in ``forbidden``.
-    """
+    """A new folder for one case, which runs in ``here``. Code that an input plants makes the file
+    ``ran``, and nobody may change or show what is in ``forbidden``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.here, self.ran = folder, folder / "here", folder / "ran"
         self.forbidden = folder / "forbidden"
-        for name in ("here", "forbidden", "cache", "home", "temporary"):
+        for name in ("here", "forbidden/runs", "cache", "home", "temporary"):
             (folder / name).mkdir(parents=True)
-        (self.forbidden / "runs").mkdir()
-        for name in ("out", "err", "events"):
-            (folder / name).touch()
         for name in ("file", "plugin.py", "x.db", "x.png", "runs/weights.1.00000000.safetensors"):
             (self.forbidden / name).write_text("nobody changes this, or reads it aloud: f0rb1dden")
 
-    def run(self, case: Case) -> Outcome:
-        """Run the case in a process of its own, and judge it."""
+    def run(self, case: Case) -> list[str]:
+        """Run the case in a process of its own; return all that must not be, in words."""
         before, kept = list_tree(self.here), list_tree(self.forbidden)
-        code, peak = self._wait(self._start(case))
-        shown = [self._read(name) for name in ("out", "err")]
-        out, err = (text.decode("utf-8", "replace") for text in shown)
-        problems = list(judge_text(code, out, err))
-        if code is None:
-            problems.append("a hang")
-        elif code not in case.codes:
-            problems.append(f"exit code {code}")
+        for name in ("out", "err", "events"):
+            (self.folder / name).touch()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            self._be(case)
+        code, peak = _wait(child)
+        raw = {name: (self.folder / name).read_bytes() for name in ("out", "err", "events")}
+        out, err, events = (text.decode("utf-8", "replace") for text in raw.values())
+        problems = judge_text(code, out, err)
+        if code not in case.codes:
+            problems.append("a hang" if code is None else f"exit code {code}")
         if peak > BYTES:
             problems.append(f"{peak / 2**30:.1f} GiB of memory")
-        changed = list_changes(before, list_tree(self.here))
         # SQLite cannot read a log that was left without an index of it beside it.
-        logs = {name.removesuffix("-wal") + "-shm" for name in before if name.endswith("-wal")}
-        changed = [name for name in changed if name not in logs]
+        logs = {name[:-4] + "-shm" for name, _ in before if name.endswith("-wal")}
+        changed = sorted({name for name, _ in before ^ list_tree(self.here)} - logs)
         if code == 2 and changed:
             problems.append(f"refused, and changed: {', '.join(changed[:3])}")
-        if list_changes(kept, list_tree(self.forbidden)):
+        if kept != list_tree(self.forbidden):
             problems.append("changed what is outside")
         if left := sorted(path.name for path in (self.folder / "temporary").iterdir()):
             problems.append(f"left in the folder for temporary files: {left[0]}")
@@ -109,41 +86,13 @@ class Room:
             problems.append("ran code of the input")
         if "f0rb1dden" in out + err:
             problems.append("showed what is outside")
-        problems += sorted(set(self._read("events").decode().split("\n")) - {""})
+        problems += sorted(set(events.split("\n")) - {""})
         files = [self.here / name for name in changed]
         stored = b"".join(file.read_bytes() for file in files if file.is_file())
         for secret in case.secrets:
             if secret in out + err or secret.encode() in stored:
                 problems.append(f"the secret {secret}")
-        return Outcome(code, tuple(problems), out, err)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
-
-    def _read(self, name: str) -> bytes:
-        return (self.folder / name).read_bytes()
-
-    def _start(self, case: Case) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            self._be(case)
-        return child
-
-    def _wait(self, child: int) -> tuple[int | None, int]:
-        """Return the exit code of a child, and its peak of memory in bytes; None for a hang."""
-        handle, used, hung = os.pidfd_open(child), "", False
-        while not (hung or select.select([handle], [], [], SECONDS)[0]):
-            before = used
-            used = str(Path(f"/proc/{child}/stat").read_text().split()[13:15])
-            if hung := used == before:
-                os.killpg(child, signal.SIGKILL)
-        os.close(handle)
-        _, status, usage = os.wait4(child, 0)
-        code = os.waitstatus_to_exitcode(status)
-        hung = hung or code == -signal.SIGXCPU
-        return None if hung else code, usage.ru_maxrss * 1024
+        return [f"{problem}; {err[-500:]!a}" for problem in problems]
 
     def _be(self, case: Case) -> NoReturn:
         """Be the process of a case."""
@@ -153,7 +102,7 @@ class Room:
             os.setsid()
             os.chdir(self.here)
             for number, name in ((1, "out"), (2, "err")):
-                os.dup2(os.open(self.folder / name, os.O_WRONLY | os.O_CREAT), number)
+                os.dup2(os.open(self.folder / name, os.O_WRONLY), number)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             encoding = case.environment.get("PYTHONIOENCODING", "utf-8")
             sys.stdin = os.fdopen(0)
@@ -169,7 +118,7 @@ class Room:
             sys.dont_write_bytecode = True  # a module may be imported for the first time here
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
             self._watch()
-            code = call(case)
+            code = _call(case)
             gc.collect()  # closes databases, as the end of a program does
         finally:
             if sys.exception() is not None:
@@ -180,7 +129,7 @@ class Room:
 
     def _watch(self) -> None:
         """Note programs that start, and changes of files outside the folder."""
-        notes = os.open(self.folder / "events", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        notes = os.open(self.folder / "events", os.O_WRONLY | os.O_APPEND)
         inside = str(self.folder)
         writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
@@ -201,8 +150,21 @@ class Room:
         sys.addaudithook(hook)
 
 
-def call(case: Case) -> int:
-    """Run the command of a case in this process, and return its exit code."""
+def _wait(child: int) -> tuple[int | None, int]:
+    """Return the exit code of a child, and its peak of memory in bytes; None for a hang."""
+    handle, used, hung = os.pidfd_open(child), "", False
+    while not (hung or select.select([handle], [], [], SECONDS)[0]):
+        before = used
+        used = str(Path(f"/proc/{child}/stat").read_text().split()[13:15])
+        if hung := used == before:
+            os.killpg(child, signal.SIGKILL)
+    os.close(handle)
+    _, status, usage = os.wait4(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return None if hung or code == -signal.SIGXCPU else code, usage.ru_maxrss * 1024
+
+
+def _call(case: Case) -> int:
     try:
         if case.call is not None:
             case.call()
@@ -219,7 +181,7 @@ def judge_text(code: int | None, out: str, err: str) -> list[str]:
     if code == 2:
         if not (err.startswith("lcma: ") and err.count("\n") == 1 and err.endswith("\n")):
             problems.append("refused in other words than one line")
-        if len(err) > LONGEST_LINE:
+        if len(err) > 2100:
             problems.append(f"an error of {len(err)} characters")
         if out:
             problems.append("refused, and printed on stdout")
@@ -227,29 +189,19 @@ def judge_text(code: int | None, out: str, err: str) -> list[str]:
         problems.append(f"a traceback ({err.strip().splitlines()[-1][:150]})")
     elif warned := re.search(r"^\S+:\d+: (\w*Warning: .{,100})", err, re.M):
         problems.append(f"a warning of a library ({warned[1]})")
-    raw = sorted({c for c in out + err if not c.isprintable() and c not in "\n\t"})
-    if raw:
+    if raw := sorted({c for c in out + err if not c.isprintable() and c not in "\n\t"}):
         problems.append(f"raw characters {raw[:4]}")
     return problems
 
 
-def list_tree(folder: Path) -> dict[str, str]:
-    """Return all that is below a folder: kind, and for files and links a digest."""
-    found = {}
+def list_tree(folder: Path) -> set[tuple[str, str]]:
+    """Return all that is below a folder: names, with their kind and a digest of their content."""
+    found = set()
     for at, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(at) / name
-            mode = path.lstat().st_mode
-            content = ""
-            if path.is_symlink():
-                content = str(path.readlink())
-            elif path.is_file():
+            content = str(path.readlink()) if path.is_symlink() else ""
+            if path.is_file() and not path.is_symlink():
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
-            found[os.path.relpath(path, folder)] = f"{mode} {content}"
+            found.add((os.path.relpath(path, folder), f"{path.lstat().st_mode} {content}"))
     return found
-
-
-def list_changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return the names of what has come, gone or changed."""
-    names = sorted(before.keys() | after.keys())
-    return [name for name in names if before.get(name) != after.get(name)]

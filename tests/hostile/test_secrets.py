@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lcma import db
+from lcma.sweeps.errors import UserError
 from tests.harness.cli.conftest import Typed
 
 SECRET = "canary"
@@ -94,28 +96,33 @@ def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, .
     assert SECRET not in err
 
 
-UNREADABLE = [
-    ("--db", "postgresql://me:p@canary/w:rd@127.0.0.1:1/x"),
-    ("--db", "postgresql://me:p@canary/w?x@127.0.0.1:1/x"),
-    ("--db", "postgresql://me:a@b/canary@127.0.0.1:1/x"),
-    ("--db", "mysql://me:p@canary/x@host/x"),
-    ("--db", "postgresql:/me:canary@host/x.db"),
-    ("--db", "postgres:me:canary@host/x.db"),
-    ("--db", "me:canary"),
-    ("--runs", "s3:/key:canary@bucket"),
-    ("--runs", "key:canary@s3://bucket"),
-    ("--runs", "me:canary@host::x"),
-    ("--runs", "https://canary@host/a"),
-    ("--runs", "nowhere://key:canary@bucket/?token=canary"),
-]
-
-
-@pytest.mark.parametrize(("option", "url"), UNREADABLE, ids=[url for _, url in UNREADABLE])
-def test_a_url_that_cannot_be_read_is_not_repeated_nor_looked_up(
-    lcma: Typed, option: str, url: str
-) -> None:
-    code, out, err = lcma("launch", "demo", "--local", "--no-pictures", option, url)
-    assert (code, out) == (2, "")
-    assert len(err.splitlines()) == 1
-    assert SECRET not in err
-    assert "resolve" not in err
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("results.txt", "'results.txt' is not a database"),
+        ("", "'' is not a database"),
+        ("mysql://h/x", "mysql://h/x is not supported"),
+        ("postgresql+asyncpg://me:secret@h/x", "postgresql+asyncpg://h/x is not supported"),
+        ("sqlite://", "does not name a file"),
+        ("sqlite:///:memory:", "does not name a file"),
+        ("sqlite://me:secret@h/x.db", "does not name a file"),
+        ("sqlite:///x.db?mode=ro", "does not name a file"),
+        ("://secret", "cannot read the database URL"),
+        ("mysql://me:secret@h:port/x", "cannot read the database URL"),
+        ("postgresql://me:p@secret@h/x", "write an @ in user or password as %40"),
+        ("mysql://me:p@secret@h/x", "write an @ in user or password as %40"),
+        ("sqlite://me:p@secret@h/x", "write an @ in user or password as %40"),
+        ("mysql:///me:secret@h/x", "cannot read the database URL"),
+        ("postgresql:///me:secret@h/x", "cannot read the database URL"),
+        ("postgresql:/me:secret@h/x", "cannot read the database URL"),
+        ("me:secret@h/x", "cannot read the database URL"),
+    ],
+)
+def test_urls_that_are_not_supported(url: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        db.connect(url)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert words in said
+    assert "sqlite:///PATH" in said
+    assert "secret" not in said

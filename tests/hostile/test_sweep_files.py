@@ -1,13 +1,10 @@
 """Sweep files that are wrong or hostile: one line, and nothing runs."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from lcma.sweeps import spec, strict_yaml
+from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
 
 GOOD = """\
@@ -124,23 +121,3 @@ def test_a_shipped_sweep_by_its_name() -> None:
     assert spec.load("demo").name == "demo"
     with pytest.raises(UserError, match="no sweep named 'demos', and no such file: did you mean"):
         spec.load("demos")
-
-
-PIECES = """\
-!!int |!!float |!!set |!!map |!!binary |!!omap |!!null |<<: |a: |- |name|0x1|1e5|.nan|2020-01-01|\
-&a |*a |? |%YAML 1.1"""
-fragments = st.sampled_from([*"[]{}:,-?&*!|>'\"#%@`~\n\t ", *PIECES.split("|")])
-
-
-@given(st.lists(fragments, max_size=25).map("".join) | st.text(max_size=40))
-@settings(max_examples=200, deadline=None)
-def test_any_text_is_a_mapping_or_a_user_error(text: str) -> None:
-    found: Any = None
-    message = "here"
-    try:
-        found = strict_yaml.parse(text, "here")
-    except UserError as error:
-        message = str(error)
-    assert message.startswith("here")
-    assert "\n" not in message
-    assert found is None or all(isinstance(key, str) for key in found)

@@ -142,14 +142,6 @@ def test_a_log_that_is_removed_meanwhile_is_no_obstacle(
     db.connect(str(path), create=False).close()
 
 
-def test_a_newer_schema_is_refused(filled_path: Path) -> None:
-    path = filled_path
-    foreign(path, "UPDATE lcma_alembic_version SET version_num = '0999'")
-    before = path.read_bytes()
-    refused(lambda: db.connect(str(path)), str(path), "schema 0999", "does not know")
-    assert path.read_bytes() == before
-
-
 @pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET version_num = '0005'"])
 def test_a_database_of_no_known_schema_is_refused(
     new_world: Callable[[], World], change: str
@@ -203,35 +195,6 @@ def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
     path = tmp_path / "results.db"
     path.touch()
     assert db.connect(str(path)).sweeps() == []
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("results.txt", "'results.txt' is not a database"),
-        ("", "'' is not a database"),
-        ("mysql://h/x", "mysql://h/x is not supported"),
-        ("postgresql+asyncpg://me:secret@h/x", "postgresql+asyncpg://h/x is not supported"),
-        ("sqlite://", "does not name a file"),
-        ("sqlite:///:memory:", "does not name a file"),
-        ("sqlite://me:secret@h/x.db", "does not name a file"),
-        ("sqlite:///x.db?mode=ro", "does not name a file"),
-        ("://secret", "cannot read the database URL"),
-        ("mysql://me:secret@h:port/x", "cannot read the database URL"),
-        ("postgresql://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("mysql://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("sqlite://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("mysql:///me:secret@h/x", "cannot read the database URL"),
-        ("postgresql:///me:secret@h/x", "cannot read the database URL"),
-        ("postgresql:/me:secret@h/x", "cannot read the database URL"),
-        ("me:secret@h/x", "cannot read the database URL"),
-    ],
-)
-def test_urls_that_are_not_supported(url: str, words: str) -> None:
-    refused(lambda: db.connect(url), words, "sqlite:///PATH")
-    with pytest.raises(UserError) as caught:
-        db.connect(url)
-    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "ü#.sqlite", "a&mode=ro.db"])

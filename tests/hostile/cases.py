@@ -1,0 +1,554 @@
+"""Hostile input of every kind for the commands, each case from a number.
+
+A maker is called with a number, a source of random choices, a room for files and the templates, and
+returns the case. Numbers count through what must each be tried once, such as all options.
+"""
+
+import copy
+import hashlib
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import socket
+import sqlite3
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import typer
+import yaml
+
+from lcma import db
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
+from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
+from lcma.harness.run.worker import run_work
+from lcma.sweeps import docs
+from lcma.sweeps import spec as specs
+from tests.harness.conftest import SMALL, few_photos, merged
+from tests.hostile import layouts
+from tests.hostile.layouts import copy_layout, mangle, mangle_file
+from tests.hostile.rooms import Case, Room
+
+HERE = Path(__file__).parent
+PAYLOADS: dict[str, list[str]] = yaml.safe_load((HERE / "payloads.yaml").read_text())
+EVIL = "\x1b]0;pwn\x07\u202e\x9b31m\u2066"
+TEXTS = (*PAYLOADS["texts"], "x" * 5000, "9" * 5000, "\udcff")
+VALUES: tuple[Any, ...] = (
+    *(None, True, 0, -1, 7, 2**31, 2**63, 2**64, 0.5, -0.0, 1e-320, 1e308, "", "x", "1", EVIL),
+    *(float("nan"), float("inf"), "x" * 5000, "../../forbidden/file", "9" * 5000),
+    *([], [None], [[]], [-1, 2.5], ["x", "x"], list(range(3000))),
+    *({}, {"": 1}, {"a": {"b": {}}}, {EVIL: EVIL}, {"__class__": 1}),
+)
+SECRETS = ("hunter2fish", "swordfish7")
+TRAINED = merged(
+    SMALL, {"matrix": {"budget": [10, 20]}, "keep": {"checkpoints": "last", "snapshots": "all"}}
+)
+RULE = """\
+import numpy as np
+import lcma
+
+@lcma.factorization("stripes")
+def stripes(shape, split, seed, values):
+    stays = np.zeros(shape, dtype=bool)
+    stays[:, 0::2] = True
+    return stays
+"""
+
+
+class Templates:
+    """Valid inputs, of which a case changes a copy: ``place`` has small.yaml, rule.py, lcma.db,
+    runs and data; ``sources`` has the layouts of data sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place, self.sources = folder / "place", folder / "sources"
+        self.place.mkdir()
+        layouts.write_layouts(self.sources)
+        few_photos(self.place / "data", 30)
+        (self.place / "rule.py").write_text(RULE)
+        (self.place / "small.yaml").write_text(yaml.safe_dump(TRAINED))
+        place = Place(f"sqlite:///{folder / 'lcma.db'}", self.place / "runs", self.place / "data")
+        done: dict[str, Any] = {}
+        for node in plan_nodes(place):
+            if not is_left(node) and (node.after is None or node.after in done):
+                done[node.work.job_id] = run_work(node.work, done.get(node.after or ""))
+        assert [report.ending for report in done.values()] == ["done"] * 3
+        with closing(sqlite3.connect(folder / "lcma.db")) as connection:
+            connection.execute("VACUUM INTO ?", (str(self.place / "lcma.db"),))
+            (self.trial,) = connection.execute("SELECT min(trial_id) FROM results").fetchone()
+
+    def fill(self, room: Room) -> dict[str, str]:
+        """Put all but the sources into a room, and return the variables that name it."""
+        shutil.copytree(self.place, room.here, dirs_exist_ok=True)
+        return {"LCMA_DB": "lcma.db", "LCMA_RUNS": "runs", "LCMA_DATA": "data"}
+
+
+def plan_nodes(place: Place) -> list[Node]:
+    """Return the jobs of the trained sweep at a place."""
+    store = db.connect(place.db)
+    plan = make_plan(specs.check(TRAINED, "hostile"), place, store)
+    register_plan(plan, place, store)
+    return make_nodes(plan, place, owner="hostile:1", device="cpu")
+
+
+def is_left(node: Node) -> bool:
+    """Return whether a job is the one that the templates leave to be run from a checkpoint."""
+    return node.work.job.budget == 20 and node.work.trial is None
+
+
+Maker = Callable[[int, Random, Room, Templates], Case]
+MAKERS: dict[str, tuple[Maker, int]] = {}
+"""The makers by kind, and how many cases there are of each."""
+
+
+def maker(count: int) -> Callable[[Maker], Maker]:
+    """Register the decorated function as the maker of its name."""
+
+    def register(function: Maker) -> Maker:
+        MAKERS[function.__name__] = function, count
+        return function
+
+    return register
+
+
+def make(kind: str, number: int, room: Room, templates: Templates) -> Case:
+    """Return a case of a kind, the same whenever it is made."""
+    return MAKERS[kind][0](number, Random(f"{kind} {number}"), room, templates)
+
+
+# Changes of trees and files
+
+
+def nodes_of(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the paths of all values in a tree."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from nodes_of(value, (*path, key))
+
+
+def change_tree(random: Random, tree: Any, values: Sequence[Any] = VALUES) -> Any:
+    """Return a copy of a tree with one value changed, removed, doubled or put under another key."""
+    changed, value = copy.deepcopy(tree), random.choice(values)
+    *path, last = random.choice(list(nodes_of(tree)))
+    parent = changed
+    for key in path:
+        parent = parent[key]
+    how = random.randrange(10)
+    if how == 0:
+        del parent[last]
+    elif how == 1 and isinstance(parent, dict):
+        parent[random.choice((EVIL, "x", f"{last}s", "x" * 5000))] = value
+    else:
+        parent[last] = [parent[last], value] if how == 2 else value
+    return changed
+
+
+def make_special(random: Random, path: Path, forbidden: Path) -> None:
+    """Put something at a path that is no regular file, or a link to what is forbidden."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds: list[Callable[[], object]] = [
+        *(lambda: os.mkfifo(path), path.mkdir, path.touch, lambda: path.write_bytes(b"\0" * 100)),
+        *(lambda: path.symlink_to(path.name), lambda: path.symlink_to("nothing")),
+        *(lambda: path.symlink_to(forbidden / "file"), lambda: make_socket(path)),
+        lambda: path.symlink_to(forbidden),
+    ]
+    if os.geteuid() == 0:  # of zeros without end, and of nothing
+        device = stat.S_IFCHR | 0o600
+        kinds += [lambda: os.mknod(path, device, os.makedev(1, 5))]
+        kinds += [lambda: os.mknod(path, device, os.makedev(1, 3))]
+    random.choice(kinds)()
+
+
+def make_socket(path: Path) -> None:
+    """Make a socket, whose name must be short."""
+    before = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with closing(socket.socket(socket.AF_UNIX)) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(before)
+
+
+def code_pickle(ran: Path) -> bytes:
+    """Return a pickle that makes the file `ran` where it is loaded."""
+
+    class Planted:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, (f"touch {ran}",)
+
+    return pickle.dumps({b"data": Planted(), b"labels": [1]}, 2)
+
+
+# What is typed
+
+
+def list_options() -> list[tuple[str, Any]]:
+    """Return every command with each of its options and arguments."""
+    found = []
+
+    def walk(command: Any, path: tuple[str, ...]) -> None:
+        for name, sub in getattr(command, "commands", {}).items():
+            walk(sub, (*path, name))
+        if not hasattr(command, "commands"):
+            found.extend((" ".join(path), one) for one in command.params)
+
+    walk(typer.main.get_command(cli.app), ())
+    return found
+
+
+ENDLESS = {"--watch", "--follow", "--download", "--ray"}
+"""Options that make a command wait for others."""
+OPTIONS = [pair for pair in list_options() if not ENDLESS & set(pair[1].opts)]
+COMMANDS = list(dict.fromkeys(name for name, _ in OPTIONS))
+REFUSED = {
+    "launch": ["--dataset", "cifar10"],  # not there
+    "tune": ["--dataset", "cifar10"],
+    "verify": ["--data", "nowhere"],
+    "reproduce": ["--data", "nowhere"],
+    "serve": ["--host", "0.0.0.0"],
+    "selftest": ["--kill", "0"],
+}
+"""What comes last, so that a command that would start processes or a server is refused."""
+WORDS = {"spec": "small.yaml", "query": "SELECT 1", "source": "lcma.db", "out": "out.sqlite"}
+NAMES = {"data prepare": "cats", "data show": "photos8", "measure": "swd"}
+MORE = {"data prepare": ["--from", "images", "--size", "8"], "samples": ["--count", "1"]}
+READING = [name for name in COMMANDS if name not in REFUSED and not name.startswith("data")]
+
+
+def command_of(name: str, templates: Templates, *more: str) -> list[str]:
+    """Return a command, valid but for what is given, at the places of a room."""
+    words = WORDS | {"trial": templates.trial, "name": NAMES.get(name, "photos8")}
+    needed = [
+        words.get(one.name, "x")
+        for command, one in OPTIONS
+        if command == name and one.param_type_name == "argument"
+        if one.required or one.name == "trial"
+    ]
+    out = ["--out", "out"] if any(c == name and "--out" in one.opts for c, one in OPTIONS) else []
+    return [*name.split(), *needed, *out, *MORE.get(name, ()), *more, *REFUSED.get(name, ())]
+
+
+def reading(random: Random, templates: Templates, variables: dict[str, str]) -> Case:
+    """Return one of the commands that read the database."""
+    name = random.choice(READING)
+    flags = [one.opts[0] for command, one in OPTIONS if command == name and one.opts[0] == "--json"]
+    more = random.choice(([], flags))
+    return Case(command_of(name, templates, *more), variables, SECRETS, (0, 1, 2))
+
+
+@maker(-(-len(OPTIONS) // 2))
+def options(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Options and arguments of every command, and any words between them."""
+    variables = templates.fill(room)
+    copy_layout(templates.sources, "images", room.here)
+    name, one = random.choice(OPTIONS[2 * number : 2 * number + 2])
+    places = ("lcma.db", "images", "data", "out/x.png", "../forbidden/x.db")
+    value = random.choice((*TEXTS, *places * 2))
+    if one.param_type_name == "argument":
+        command = [*name.split(), value, *REFUSED.get(name, ())]
+    else:
+        values = [] if getattr(one, "is_flag", False) else [value] * max(1, one.nargs)
+        command = command_of(name, templates, random.choice(one.opts), *values)
+    if number % 8 == 0:
+        others = [word for _, one in random.sample(OPTIONS, 9) for word in one.opts]
+        word = random.choice((*others, *TEXTS, "--help", "--version", "-h"))
+        command.insert(random.randrange(len(command) + 1), word)
+        command += ["--nonsense"] if REFUSED.keys() & set(command) else []
+    return Case(command, variables, codes=(0, 1, 2))
+
+
+@maker(18)
+def environment(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Variables of the environment."""
+    variables = templates.fill(room)
+    case = reading(random, templates, variables)
+    names = PAYLOADS["variables"]
+    name = names[number % len(names)]
+    value = random.choice((*TEXTS, "rule.py", "../forbidden/plugin.py", f"os:system:{room.ran}"))
+    if name == "PYTHONIOENCODING":
+        value = random.choice(("ascii", "latin-1", "cp1252", "utf-8"))
+    elif name == "TMPDIR":
+        value = str(room.here / "nowhere")
+    elif random.random() < 0.3:
+        make_special(random, room.here / "special", room.forbidden)
+        value = "special"
+    case.environment = variables | {name: value}
+    return case
+
+
+@maker(24)
+def url(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """URLs of databases and of places for checkpoints, with secrets in them."""
+    variables = templates.fill(room)
+    case = reading(random, templates, variables)
+    where = make_url(random)
+    place = ("LCMA_DB", "LCMA_RUNS")[number % 2]
+    option = f"--{place[5:].lower()}"
+    name = next(name for name in COMMANDS if case.command[: len(name.split())] == name.split())
+    if number % 4 < 2 and any(c == name and option in one.opts for c, one in OPTIONS):
+        case.command += [option, where]
+    case.environment = variables | ({} if where in case.command else {place: where})
+    case.secrets = () if where.startswith("file") else SECRETS  # a path has none
+    return case
+
+
+def make_url(random: Random) -> str:
+    """Return a URL, right or wrong, with a password or a token."""
+    dirt = random.choice(("", *"@:/?#%[] é&\\", "%zz", "://"))
+    secret = dirt.join(SECRETS)
+    scheme = random.choice(PAYLOADS["schemes"])
+    host = random.choice(("127.0.0.1:1", "[::1]:1", "[bad", "", "h:p:q", "127.0.0.1:99999"))
+    at = random.choice((f"u:{secret}@", f":{secret}@", "u:@", "u@", f"u:{secret}@u:{secret}@"))
+    end = random.choice(("/d", "/", "", "/d/e", f"/d?password={secret}", f"/d?token={secret}&x=1"))
+    where = f"{scheme}://{at}{host}{end}"
+    if random.random() < 0.1:
+        where = where.replace("://", random.choice((":", ":/", ":///", "::")))
+    return f"simplecache::{where}" if random.random() < 0.1 else where
+
+
+# What is read
+
+
+@maker(30)
+def sweep_file(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Keys of a sweep file with values of every type, its text, and tags that would run code."""
+    templates.fill(room)
+    tags = [tag.replace("RAN", str(room.ran)) for tag in PAYLOADS["tags"]]
+    bomb = "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 9))
+    text = yaml.safe_dump(TRAINED)
+    changes: tuple[Callable[[], str | bytes], ...] = (
+        lambda: mangle(random, text.encode()),
+        lambda: re.sub(r": [^\n]+$", f": {random.choice(tags)}", text, count=1, flags=re.M),
+        lambda: f"{text}\nplugins: {random.choice(tags)}\n",
+        lambda: f"{text}\nname: again\n",
+        lambda: f"a0: &a0 [x, x]\n{bomb}{text}",
+        lambda: text.encode("utf-16"),
+        lambda: text.replace("\n", "\r\n").replace("  ", "\t"),
+        lambda: text + "---\n" + text + "#" * 10**6,
+        lambda: text.replace("e", random.choice(("\0", EVIL, "\x85", "\ufeff", "é"))),
+        lambda: random.choice(("[" * 3000, "{a: " * 2000, *tags)),
+    )
+    if number % 2:
+        content = change_key(TRAINED, random.choice(list_keys()), random.choice(VALUES))
+        changed: str | bytes = yaml.safe_dump(content, allow_unicode=True)
+    else:
+        changed = changes[number // 2 % len(changes)]()
+    path = room.here / "x.yaml"
+    path.write_bytes(changed.encode() if isinstance(changed, str) else changed)
+    if random.random() < 0.1:
+        make_special(random, path, room.forbidden)
+    command = random.choice((["plan"], ["plan", "--json"], ["launch", *REFUSED["launch"]]))
+    return Case([*command, "x.yaml", "--data", "data"])
+
+
+def list_keys() -> list[tuple[str, ...]]:
+    """Return the paths of all keys of a sweep file."""
+    keys = []
+    for title, before, model in docs.SECTIONS:
+        recipe = ("recipe",) if title.startswith("recipe") else ()
+        path = (*recipe, *before.replace("[]", "").split(".")[:-1])
+        keys += [(*path, name) for name in model.model_fields]
+    return keys
+
+
+def change_key(tree: dict[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    """Return a sweep with a value under a key."""
+    if path[0] == "exclude" and len(path) > 1:
+        return tree | {"exclude": [{path[1]: value}]}
+    for key in reversed(path):
+        value = {key: value}
+    return merged(tree, value)
+
+
+@maker(20)
+def prepared(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """A prepared set."""
+    variables = templates.fill(room)
+    folder = room.here / "data" / "photos8"
+    path = random.choice(sorted(folder.iterdir()))
+    if number % 5 == 0:
+        make_special(random, path, room.forbidden)
+    elif number % 5 == 1:
+        folder.rename(folder.with_name(random.choice((EVIL, "cats", "é", "digits"))))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(change_tree(random, json.loads(path.read_text()))))
+    elif number % 5 == 2:
+        swaps = ((b"'|u1'", b"'|O8'"), (b"'<i4'", b"'|O4'"), (b"False", b"True "))
+        path.write_bytes(path.read_bytes().replace(*random.choice(swaps)))
+    else:
+        mangle_file(random, path)
+    name = random.choice(("list", "show", "verify", "prepare"))
+    more = [] if name == "list" else ["photos8"]
+    command = random.choice((["data", name, *more], ["plan", "small.yaml"], ["doctor"]))
+    return Case(command, variables, codes=(0, 1, 2))
+
+
+@maker(24)
+def database(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Database files: their bytes, their logs, and rows and schema changed behind the store."""
+    variables = templates.fill(room)
+    path = room.here / "lcma.db"
+    if number % 4 < 2:
+        change_sql(random, path)
+    elif number % 4 == 2:
+        mangle_file(random, path)
+    elif number % 8 == 3:
+        make_special(random, path, room.forbidden)
+    else:
+        side = path.with_name(path.name + random.choice(("-wal", "-journal")))
+        side.write_bytes(random.choice((b"", b"\0" * 5000, random.randbytes(5000))))
+        if random.random() < 0.3:
+            make_special(random, side, room.forbidden)
+    return reading(random, templates, variables)
+
+
+def change_sql(random: Random, path: Path) -> None:
+    """Change rows or the schema of a SQLite file, where it lets us."""
+    values = (*(v for v in VALUES if isinstance(v, str | float | None)), -1, 2**62, b"\xff", "{")
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        found = connection.execute(query).fetchall()
+        tables = [name for kind, name in found if kind == "table"]
+        tables = [t for t in tables if connection.execute(f'SELECT 1 FROM "{t}"').fetchone()]
+        table, view = random.choice(tables), random.choice([n for k, n in found if k == "view"])
+        columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+        column, value = random.choice(columns), random.choice(values)
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+        changes: list[tuple[str, ...]] = [
+            *[(f'UPDATE "{table}" SET "{column}" = ?',)] * 4,
+            (f'DELETE FROM "{table}"',),
+            (f'DROP TABLE "{table}"',),
+            (f"DROP VIEW {view}", f"CREATE VIEW {view} AS {endless}"),
+            (f"DROP VIEW {view}", f"CREATE VIEW {view} AS SELECT * FROM x"),
+            (f'CREATE TRIGGER t AFTER UPDATE ON "{table}" BEGIN DELETE FROM jobs; END',),
+            (f'ALTER TABLE "{table}" RENAME COLUMN "{column}" TO zz',),
+            (f"PRAGMA {random.choice(('application_id', 'user_version'))} = 7",),
+        ]
+        for pragma in ("foreign_keys = OFF", "ignore_check_constraints = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        with suppress(sqlite3.Error):
+            for statement in random.choice(changes):
+                connection.execute(statement, (value,) if "?" in statement else ())
+            connection.commit()
+        with suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA journal_mode = {random.choice(('wal', 'delete'))}")
+
+
+@maker(20)
+def artifact(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Weights, their rows, and the folder of runs."""
+    variables = templates.fill(room)
+    runs = room.here / "runs"
+    weights = random.choice(sorted(runs.rglob("*.safetensors")))
+    paths = ("../forbidden/file", str(room.forbidden / "file"), EVIL, "", ".", "a/../../x")
+    places = (EVIL, "", f"s3://u:{SECRETS[0]}@b", "h:/x", "http://a")
+    column, values = random.choice((("path", paths), ("place", places), ("bytes", (0, -1, 2**62))))
+    with closing(sqlite3.connect(room.here / "lcma.db")) as connection, suppress(sqlite3.Error):
+        if number % 3 == 0:
+            connection.execute(f"UPDATE artifacts SET {column} = ?", (random.choice(values),))
+        elif number % 3 == 1:
+            raw = weights.read_bytes()
+            end = 8 + int.from_bytes(raw[:8], "little")
+            text = json.dumps(change_tree(random, json.loads(raw[8:end]))).encode()
+            changed = len(text).to_bytes(8, "little") + text + raw[end:]
+            weights.write_bytes(random.choice((changed, mangle(random, raw))))
+            connection.execute(
+                "UPDATE artifacts SET digest = ?, bytes = ? WHERE path LIKE ?",
+                (
+                    hashlib.sha256(weights.read_bytes()).hexdigest(),
+                    weights.stat().st_size,
+                    f"%{weights.name}",
+                ),
+            )
+        elif random.random() < 0.5:
+            make_special(random, weights, room.forbidden)
+        else:
+            (runs / f"{'0' * 20}-{'0' * 12}").symlink_to(room.forbidden / "runs")
+        connection.commit()
+    reads = [c for c, one in OPTIONS if "--runs" in one.opts and c not in REFUSED]
+    return Case(command_of(random.choice(reads), templates), variables, SECRETS[:1], (0, 1, 2))
+
+
+@maker(12)
+def checkpoint(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """A checkpoint that a training goes on from: changed, with a name that fits its content."""
+    import torch
+
+    templates.fill(room)
+    (path,) = room.here.joinpath("runs").rglob("*.kept.pt")
+    raw = path.read_bytes()
+    path.unlink()
+    if number % 4 == 0:
+        raw = random.choice((code_pickle(room.ran), mangle(random, raw)))
+    elif number % 4 == 1:
+        with zipfile.ZipFile(io.BytesIO(raw)) as packed:
+            (name,) = [name for name in packed.namelist() if name.endswith("data.pkl")]
+        (room.folder / "checkpoint").write_bytes(raw)
+        layouts.rewrite_zip(room.folder / "checkpoint", {name: code_pickle(room.ran)})
+        raw = (room.folder / "checkpoint").read_bytes()
+    else:
+        state, file = torch.load(io.BytesIO(raw), weights_only=True), io.BytesIO()
+        values = (*VALUES, torch.zeros(3), torch.full((2, 2), float("nan")))
+        torch.save(change_tree(random, state, values), file)
+        raw = file.getvalue()
+    digest = hashlib.sha256(raw).hexdigest()[:16]
+    path.with_name(f"step-000000010.{digest}.kept.pt").write_bytes(raw)
+
+    def train() -> None:
+        place = Place("sqlite:///lcma.db", room.here / "runs", room.here / "data")
+        (node,) = [node for node in plan_nodes(place) if is_left(node)]
+        assert run_work(node.work).ending in ("done", "diverged", "failed")
+
+    return Case([], call=train, codes=(0,))
+
+
+@maker(24)
+def plugin(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Plug-in files, whose code is run, and paths that lead to none."""
+    variables = templates.fill(room)
+    anything = repr(random.choice(VALUES)).replace("nan", "float('nan')")
+    body = PAYLOADS["plugins"][number % len(PAYLOADS["plugins"])].replace("TEXT", repr(EVIL))
+    body = body.replace("ANYTHING", anything.replace("inf", "float('inf')"))
+    rule, names = room.here / "rule.py", ("rule.py", "nothing.py", EVIL, "../forbidden/plugin.py")
+    rule.write_text(body)
+    if random.random() < 0.1:
+        mangle_file(random, rule)
+    elif random.random() < 0.1:
+        make_special(random, rule, room.forbidden)
+    content = TRAINED | {"plugins": [random.choice(("rule.py",) * 3 + names)]}
+    (room.here / "x.yaml").write_text(yaml.safe_dump(content, allow_unicode=True))
+    if random.random() < 0.2:
+        return reading(random, templates, variables | {"LCMA_PLUGINS": "rule.py"})
+    return Case(["plan", "x.yaml"], variables)
+
+
+@maker(30)
+def output(number: int, random: Random, room: Room, templates: Templates) -> Case:
+    """Places to write to."""
+    variables = templates.fill(room)
+    options = {"--out", "--to", "--manifest", "--tensorboard", "--runs", "--db"}
+    places = [(c, o) for c, o in OPTIONS if options & set(o.opts) and c not in REFUSED]
+    name, one = places[number % len(places)]
+    path = room.here / f"target{random.choice(('', '.png', '.csv', '.db'))}"
+    if number % 4 == 3:
+        where = random.choice((*(t for t in TEXTS if t), "x/" * 200 + "y"))
+    else:
+        make_special(random, path, room.forbidden)
+        if path.is_symlink() and path.is_dir():  # folders on the way may be links
+            path.unlink()
+            path.symlink_to(room.here / "runs")
+        where = os.path.relpath(path / "below" if random.random() < 0.3 else path, room.here)
+    command = [word for word in command_of(name, templates) if word not in ("--out", "out")]
+    return Case([*command, one.opts[0], where], variables, codes=(0, 1, 2))

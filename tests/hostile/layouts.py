@@ -1,0 +1,123 @@
+"""Synthetic sources of every official layout, of a person's own images, and accidents of bytes."""
+
+import io
+import pickle
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+NPZ = (*(f"train_data_batch_{k}.npz" for k in range(1, 11)), "val_data.npz")
+KINDS = ("png", "jpg", "webp", "bmp", "tif", "ppm", "gif")
+
+LAYOUTS = {
+    "images": ("cats", "images"),
+    "cifar10": ("cifar10", "cifar10"),
+    "cifar10-tar": ("cifar10", "cifar10-tar/cifar.tar.gz"),
+    "imagenet32": ("imagenet32", "imagenet32"),
+    "imagenet32-png": ("imagenet32-png", "imagenet32-png"),
+    "celeba64": ("celeba64", "celeba64"),
+    "celeba64-zip": ("celeba64", "celeba64-zip"),
+}
+"""The name of a set and the place of its files, by the folder that `write_layouts` makes."""
+
+
+def write_layouts(folder: Path) -> None:
+    """Write a folder of each layout."""
+    random = np.random.default_rng(0)
+
+    def pixels(*shape: int) -> Any:
+        return random.integers(0, 256, shape, dtype=np.uint8)
+
+    def write_images(at: Path, names: Iterable[str], *shape: int) -> None:
+        at.mkdir(parents=True)
+        for name in names:
+            Image.fromarray(pixels(*shape)).save(at / name)
+
+    write_images(folder / "images", (f"{k}.{KINDS[k % 7]}" for k in range(60)), 20, 18, 3)
+    batches = folder / "cifar10" / "cifar-10-batches-py"
+    batches.mkdir(parents=True)
+    for name in BATCHES:
+        labels = random.integers(0, 10, 13).tolist()
+        batch = {b"labels": labels, b"data": pixels(13, 3072), b"batch_label": name.encode()}
+        (batches / name).write_bytes(pickle.dumps(batch, 2))
+    (folder / "cifar10-tar").mkdir()
+    with tarfile.open(folder / "cifar10-tar" / "cifar.tar.gz", "w:gz") as archive:
+        archive.add(batches, batches.name)
+    (folder / "imagenet32").mkdir()
+    for name in NPZ:
+        labels = random.integers(1, 1001, 25)
+        np.savez(folder / "imagenet32" / name, data=pixels(25, 3072), labels=labels)
+    for part, count in (("train", 60), ("valid", 7)):
+        at = folder / "imagenet32-png" / f"{part}_32x32"
+        write_images(at, (f"{k:06d}.png" for k in range(count)), 32, 32, 3)
+    faces = [f"{k:06d}.jpg" for k in range(1, 21)]
+    listed = "".join(f"{name} {k % 3}\r\n" for k, name in enumerate(faces))
+    images = folder / "celeba64" / "img_align_celeba"
+    write_images(images, faces, 218, 178, 3)
+    (folder / "celeba64-zip").mkdir()
+    with zipfile.ZipFile(folder / "celeba64-zip" / "img_align_celeba.zip", "w") as packed:
+        for name in faces:
+            packed.write(images / name, f"img_align_celeba/{name}")
+    for at in ("celeba64", "celeba64-zip"):
+        (folder / at / "list_eval_partition.txt").write_bytes(listed.encode())
+
+
+def copy_layout(sources: Path, name: str, folder: Path) -> Path:
+    """Copy one of them into a folder, and return its path."""
+    return Path(shutil.copytree(sources / name, folder / name))
+
+
+def mangle(random: Random, raw: bytes) -> bytes:
+    """Return bytes with an accident."""
+    content = bytearray(raw)
+    at = random.randrange(len(raw)) if raw else 0
+    how = random.randrange(8)
+    if how < 6:
+        return (
+            raw[:at],
+            raw + random.randbytes(50),
+            b"",
+            raw[:at] + random.randbytes(8) + raw[at:],
+            raw[:at] + raw[at + random.randrange(1, 2000) :],
+            random.randbytes(len(raw) % 5000),
+        )[how]
+    if how == 6 and len(raw) > 8:
+        at = random.randrange(min(len(raw) - 4, 200))
+        content[at : at + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"))
+        return bytes(content)
+    for _ in range(random.choice((1, 3, 30)) if raw else 0):
+        content[random.randrange(len(raw))] ^= 1 << random.randrange(8)
+    return bytes(content)
+
+
+def mangle_file(random: Random, path: Path) -> None:
+    """Let an accident happen to a file."""
+    path.write_bytes(mangle(random, path.read_bytes()))
+
+
+def rewrite_zip(path: Path, changes: dict[str, bytes], how: int = zipfile.ZIP_STORED) -> None:
+    """Write the members of an archive anew, with those given in place of others of their names."""
+    with zipfile.ZipFile(path) as old:
+        content = {name: old.read(name) for name in old.namelist()} | changes
+    with zipfile.ZipFile(path, "w", how) as new:
+        for name, raw in content.items():
+            new.writestr(name, raw)
+
+
+def add_to_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
+    """Add members to an archive, or put them in the place of others of their names."""
+    with tarfile.open(path) as old:
+        content = [(one, file.read()) for one in old if (file := old.extractfile(one))]
+    added = {info.name for info, _ in members}
+    with tarfile.open(path, "w:gz", compresslevel=1) as new:
+        for info, raw in (*(pair for pair in content if pair[0].name not in added), *members):
+            info.size = len(raw)
+            new.addfile(info, io.BytesIO(raw))

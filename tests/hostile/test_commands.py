@@ -1,0 +1,102 @@
+"""Hostile input of every kind through the commands.
+
+It is taken, or refused in one line with nothing changed; no code of it is run, nothing outside the
+folder is touched, and no secret is shown.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.cases import MAKERS, Templates, make
+from tests.hostile.layouts import LAYOUTS, copy_layout
+from tests.hostile.rooms import Case, Room
+
+FEW = 2
+"""Cases of each kind that are not slow."""
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return Templates(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.mark.parametrize("share", ["few", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", MAKERS)
+def test_input_of_every_kind_is_taken_or_refused(
+    kind: str, share: str, tmp_path: Path, templates: Templates
+) -> None:
+    count = MAKERS[kind][1]
+    numbers = range(0, count, -(-count // FEW) if share == "few" else 1)
+    problems = {}
+    for number in numbers:
+        room = Room(tmp_path / f"{number}")
+        case = make(kind, number, room, templates)
+        if found := room.run(case):
+            problems[f"{kind} {number}: {case.command}"] = found
+    assert not problems
+
+
+def test_what_cases_change_is_valid(tmp_path: Path, templates: Templates) -> None:
+    room = Room(tmp_path / "room")
+    templates.fill(room)
+    assert room.run(Case(["plan", "small.yaml", "--data", "data"], codes=(0,))) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layouts_that_cases_change_are_valid(
+    layout: str, tmp_path: Path, templates: Templates
+) -> None:
+    room, (name, where) = Room(tmp_path / "room"), LAYOUTS[layout]
+    copy_layout(templates.sources, layout, room.here)
+    more = ["--size", "8"] if name == "cats" else []
+    case = Case(["data", "prepare", name, "--from", where, "--to", "d", *more], codes=(0,))
+    assert room.run(case) == []
+
+
+def write_outside() -> None:
+    Path("../forbidden/file").write_text("changed")
+
+
+def write_elsewhere() -> None:
+    Path("../../elsewhere").write_text("written")
+
+
+def refuse_and_write() -> None:
+    Path("left").touch()
+    raise SystemExit(2)
+
+
+def keep_secret_in_file() -> None:
+    Path("log").write_text("password")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (write_outside, "changed what is outside"),
+        (write_elsewhere, "touched"),
+        (refuse_and_write, "refused, and changed: left"),
+        (keep_secret_in_file, "the secret password"),
+        (lambda: print("a password"), "the secret password"),
+        (lambda: print("\x1b[31m"), "raw characters"),
+        (lambda: print(Path("../forbidden/file").read_text()), "showed what is outside"),
+        (lambda: Path("../ran").touch(), "ran code of the input"),
+        (lambda: subprocess.run(["true"]), "started a program"),
+        (lambda: time.sleep(100), "a hang"),
+        (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
+        (lambda: sys.exit(5), "exit code 5"),
+    ],
+)
+def test_what_must_not_be_is_noticed(
+    call: Callable[[], object], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if said == "a hang":
+        monkeypatch.setattr("tests.hostile.rooms.SECONDS", 0.5)
+    problems = Room(tmp_path / "room").run(Case([], secrets=("password",), call=call))
+    assert said in "; ".join(problems)

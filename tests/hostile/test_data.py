@@ -1,0 +1,438 @@
+"""Data sets that are damaged or hostile: one line, nothing run, nothing written outside."""
+
+import io
+import os
+import pickle
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lcma.harness.data import Prepared, SourceOptions, prepare
+from tests.hostile.layouts import NPZ, add_to_tar, copy_layout, rewrite_zip
+
+Refused = Callable[[Path, Callable[[], object]], str]
+Change = Callable[[Path], None]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 255
+    path.write_bytes(raw)
+
+
+def lzma(path: Path) -> None:
+    """Pack the members by another method, and damage the first."""
+    rewrite_zip(path, {}, zipfile.ZIP_LZMA)
+    with zipfile.ZipFile(path) as archive:
+        first = archive.infolist()[0]
+    raw = bytearray(path.read_bytes())
+    at = first.header_offset + 30 + len(first.filename) + first.compress_size // 2
+    raw[at : at + 64] = bytes(byte ^ 255 for byte in raw[at : at + 64])
+    path.write_bytes(raw)
+
+
+def with_member(name: str, raw: bytes = b"x") -> Change:
+    def change(path: Path) -> None:
+        with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, raw)
+
+    return change
+
+
+def data_twice(path: Path) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        with_member("data.npy")(path)
+
+
+# Arrays
+
+
+def npy(array: object, header: str | None = None) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.asarray(array), allow_pickle=True)
+    if header is None:
+        return file.getvalue()
+    return file.getvalue().replace(b"(25, 3072)", header.encode())
+
+
+def with_array(key: str, array: object, header: str | None = None) -> Change:
+    return lambda path: rewrite_zip(path, {f"{key}.npy": npy(array, header)}, zipfile.ZIP_DEFLATED)
+
+
+def without(key: str) -> Change:
+    def change(path: Path) -> None:
+        with np.load(path) as arrays:
+            np.savez(path, **{name: arrays[name] for name in arrays if name != key})
+
+    return change
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (25, 3072), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(with_array("data", np.array([print])), "object of shape (1,)", id="objects"),
+        pytest.param(cut, "cut short or no zip file", id="truncated"),
+        pytest.param(flip, "is damaged", id="a flipped bit"),
+        pytest.param(
+            with_array("data", np.zeros((9_000, 3072), np.uint8)),
+            "which no images do",
+            id="bomb by ratio",
+        ),
+        pytest.param(lzma, "is damaged", id="another packing"),
+        pytest.param(
+            with_array("data", IMAGES, "(9**9, 3072)"),
+            "malformed node",
+            id="a header that computes",
+        ),
+        pytest.param(
+            with_array("data", IMAGES, "(999999999, 3072)"),
+            "uint8 of shape (999999999, 3072)",
+            id="bomb by shape",
+        ),
+        pytest.param(
+            with_array("data", IMAGES, "(26, 3072)"), "(25,) for 26 images", id="a row too few"
+        ),
+        pytest.param(
+            with_array("data", IMAGES, "(24, 3072)"), "(25,) for 24 images", id="a row too many"
+        ),
+        pytest.param(data_twice, "is damaged", id="data twice"),
+        pytest.param(without("labels"), "has no array 'labels'", id="no labels"),
+        pytest.param(without("data"), "has no array 'data'", id="no data"),
+        pytest.param(
+            with_array("labels", np.zeros(25, int)), "other values than 1..1000", id="label 0"
+        ),
+        pytest.param(with_array("labels", [1] * 24), "(24,) for 25 images", id="few labels"),
+        pytest.param(
+            with_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)", id="float"
+        ),
+        pytest.param(with_array("data", IMAGES.copy(order="F")), "column by column", id="columns"),
+        pytest.param(with_array("data", IMAGES[:0]), "shape (0, 3072)", id="empty"),
+        pytest.param(
+            with_array("data", np.resize(IMAGES, (25, 12288))),
+            "lcma data prepare imagenet64",
+            id="64",
+        ),
+        pytest.param(lambda p: p.unlink(), "lacks train_data_batch_4.npz", id="missing"),
+    ],
+)
+def test_broken_npz_is_refused(
+    tmp_path: Path, npz: Path, refused: Refused, change: Change, says: str
+) -> None:
+    change(npz / NPZ[3])
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("imagenet32", root, source=npz))
+    assert says in message
+    assert "train_data_batch_4.npz" in message
+
+
+def test_a_member_that_leads_out_of_an_archive_is_nothing_but_a_name(
+    tmp_path: Path, npz: Path
+) -> None:
+    before = prepare("imagenet32", tmp_path / "before", source=npz).manifest
+    with_member("../../evil.npy")(npz / NPZ[3])
+    after = prepare("imagenet32", tmp_path / "root", source=npz).manifest
+    assert after.digest == before.digest
+    assert not list(tmp_path.parent.rglob("evil.npy"))
+
+
+# Images
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def animation() -> bytes:
+    frames = [Image.new("RGB", (40, 40), (40 * k, 0, 0)) for k in range(3)]
+    return saved(frames[0], "PNG", save_all=True, append_images=frames[1:])
+
+
+def made_png(side: int, bits: int) -> bytes:
+    """An RGB image that Pillow does not write, with the pixels of 32 x 32."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        end = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + end
+
+    header = struct.pack(">IIBBBBB", side, side, bits, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(32 * 3 * bits // 8)) * 32)
+    signature = b"\x89PNG\r\n\x1a\n"
+    return signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+NOISE = np.random.default_rng(1).integers(0, 256, (218, 178, 3), dtype=np.uint8)
+PNG = saved(Image.fromarray(NOISE[:32, :32]), "PNG")
+BAD = {
+    "cmyk": (saved(Image.new("CMYK", (178, 218)), "JPEG"), "neither grey nor RGB"),
+    "deep grey": (saved(Image.new("I;16", (32, 32)), "PNG"), "more than 8 bits"),
+    "deep colour": (made_png(32, 16), "more than 8 bits"),
+    "bomb": (made_png(20_000, 8), " is not taken (more than 67108864 pixels): mend or remove it"),
+    "animated": (animation(), "animated"),
+    "half": (saved(Image.fromarray(NOISE), "JPEG")[:5000], "damaged"),
+    "half png": (PNG[:2000], "damaged"),
+    "png of all pixels without its end": (PNG[:-12], "damaged"),
+    "png with another bit": (PNG[:2000] + bytes([PNG[2000] ^ 1]) + PNG[2001:], "damaged"),
+    "text": (b"no image at all", "no image of a known format"),
+    "empty": (b"", "no image of a known format"),
+    "transparent": (saved(Image.new("RGBA", (32, 32), (9, 9, 9, 9)), "PNG"), "transparent"),
+    "broken link": (None, "cannot be read (No such file or directory)"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known"),
+}
+WHERE = {
+    "celeba64": ("celeba64", "img_align_celeba/000002.jpg"),
+    "imagenet32-png": ("imagenet32-png", "train_32x32/000003.png"),
+    "cats": ("images", "0.png"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("name", WHERE)
+def test_a_bad_image_is_named_or_left_out(
+    tmp_path: Path, sources: Path, refused: Refused, name: str, kind: str
+) -> None:
+    raw, says = BAD[kind]
+    layout, victim = WHERE[name]
+    source = copy_layout(sources, layout, tmp_path)
+    (source / victim).unlink()
+    if raw is None:
+        (source / victim).symlink_to("nowhere")
+    else:
+        (source / victim).write_bytes(raw)
+    root, size = tmp_path / "root", 16 if name == "cats" else None
+
+    def call(skip_bad: bool) -> Prepared:
+        options = SourceOptions(skip_bad=skip_bad, size=size)
+        return prepare(name, root, source=source, options=options)
+
+    message = refused(root, lambda: call(False))
+    assert victim in message
+    assert says in message
+    assert raw is None or "--skip-bad" in message
+    manifest = call(True).manifest
+    assert [Path(victim).name] == [Path(one).name for one in manifest.skipped]
+    total = {"celeba64": 19, "imagenet32-png": 66, "cats": 59}[name]
+    assert sum(n for _, n in manifest.counts.items()) == total
+
+
+@pytest.mark.parametrize("name", ["celeba64", "imagenet32-png"])
+def test_an_image_of_another_size_is_named(
+    tmp_path: Path, sources: Path, refused: Refused, name: str
+) -> None:
+    layout, victim = WHERE[name]
+    source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
+    Image.new("RGB", (31, 32)).save(source / victim)
+    assert "31x32" in refused(root, lambda: prepare(name, root, source=source))
+
+
+# CelebA
+
+
+def link(path: Path) -> None:
+    info = zipfile.ZipInfo("img_align_celeba/000099.jpg")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(info, "/etc/passwd")
+
+
+def twice(path: Path) -> None:
+    with_member("other/000001.jpg")(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (with_member("img_align_celeba/../../000099.jpg"), "has no line for 1 image"),
+        (with_member("/000099.jpg"), "has no line for 1 image"),
+        (link, "has no line for 1 image"),
+        (with_member("img_align_celeba/000099.jpg", bytes(2**24)), "which no images do"),
+        (lzma, "is damaged"),
+        (twice, "as 'img_align_celeba/000001.jpg' and 'other/000001.jpg'"),
+        (cut, "cut short or no zip file"),
+    ],
+)
+def test_hostile_zip_files_are_refused(
+    tmp_path: Path, sources: Path, refused: Refused, change: Change, says: str
+) -> None:
+    source, root = copy_layout(sources, "celeba64-zip", tmp_path), tmp_path / "root"
+    change(source / "img_align_celeba.zip")
+    assert says in refused(root, lambda: prepare("celeba64", root, source=source))
+
+
+@pytest.fixture
+def celeba(sources: Path, tmp_path: Path) -> Path:
+    return copy_layout(sources, "celeba64", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (None, "is missing, and with it which image is in which part"),
+        ("999999.jpg 0\n", "lacks 1 image that list_eval_partition.txt names"),
+        ("../../etc/passwd 0\n", "line 21 is not the name of an image"),
+        ("000001.jpg 3\n", "line 21 is not the name of an image"),
+        ("000001.jpg 0\n", "line 21 names 000001.jpg again"),
+    ],
+)
+def test_a_wrong_partition_is_refused(
+    tmp_path: Path, celeba: Path, refused: Refused, lines: str | None, says: str
+) -> None:
+    listed = celeba / "list_eval_partition.txt"
+    if lines is None:
+        listed.unlink()
+    else:
+        listed.write_text(listed.read_text() + lines)
+    root = tmp_path / "root"
+    assert says in refused(root, lambda: prepare("celeba64", root, source=celeba))
+
+
+def test_images_without_a_part_and_parts_without_images_are_refused(
+    tmp_path: Path, celeba: Path, refused: Refused
+) -> None:
+    listed, root = celeba / "list_eval_partition.txt", tmp_path / "root"
+    lines = listed.read_text().splitlines()
+    listed.write_text("\n".join(lines[:-1]))
+    message = refused(root, lambda: prepare("celeba64", root, source=celeba))
+    assert "has no line for 1 image " in message
+    listed.write_text("\n".join(line[:-1] + "0" for line in lines))
+    message = refused(root, lambda: prepare("celeba64", root, source=celeba))
+    assert "names no images for validation, test" in message
+
+
+# Archives of CIFAR-10
+
+
+@pytest.fixture
+def packed(sources: Path, tmp_path: Path) -> Path:
+    return copy_layout(sources, "cifar10-tar", tmp_path) / "cifar.tar.gz"
+
+
+def member(name: str, link: str = "", size: int = 0) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.linkname, info.type = link, tarfile.SYMTYPE if link else tarfile.REGTYPE
+    return info, bytes(size)
+
+
+@pytest.mark.parametrize(("name", "link"), [("../evil", ""), ("/evil", ""), ("evil", "/etc")])
+def test_what_leads_out_of_an_archive_is_not_followed(
+    tmp_path: Path, sources: Path, packed: Path, name: str, link: str
+) -> None:
+    add_to_tar(packed, member(name, link))
+    folder = prepare("cifar10", tmp_path / "a", source=sources / "cifar10")
+    assert prepare("cifar10", tmp_path / "b", source=packed).manifest == folder.manifest
+    assert not list(tmp_path.parent.rglob("evil"))
+
+
+def long_header() -> tuple[tarfile.TarInfo, bytes]:
+    info, raw = member("long", size=2**29)
+    info.type = tarfile.XHDTYPE
+    return info, raw
+
+
+FIRST = "cifar-10-batches-py/data_batch_1"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda p: add_to_tar(p, member(FIRST, "/etc/passwd")), "lacks data_batch_1"),
+        (lambda p: add_to_tar(p, member("more", size=2**29)), "unpacks to more than"),
+        (lambda p: add_to_tar(p, long_header()), "unpacks to more than"),
+        (lambda p: add_to_tar(p, *map(member, map(str, range(1001)))), "than 1000 members"),
+        (lambda p: add_to_tar(p, member(FIRST)), "data_batch_1 has 0 bytes"),
+        (lambda p: add_to_tar(p, member("b/data_batch_1")), f"as '{FIRST}' and 'b/data_batch_1'"),
+        (cut, "cut short or no official tar.gz file"),
+    ],
+    ids=["linked", "bomb", "bomb in a header", "many", "empty", "twice", "cut"],
+)
+def test_hostile_archives_are_refused(
+    tmp_path: Path, packed: Path, refused: Refused, change: Change, says: str
+) -> None:
+    change(packed)
+    root = tmp_path / "root"
+    assert says in refused(root, lambda: prepare("cifar10", root, source=packed))
+
+
+# Pickles
+
+
+class Hostile:
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (self.command,)
+
+
+def test_code_is_not_run(batches: Path, tmp_path: Path, refused: Refused) -> None:
+    marker, root = tmp_path / "marker", tmp_path / "root"
+    path = batches / "cifar-10-batches-py" / "data_batch_3"
+    path.write_bytes(pickle.dumps({b"data": Hostile(f"touch '{marker}'")}, 2))
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "holds code (posix.system)" in message
+    assert str(path) in message
+    assert not marker.exists()
+    pickle.loads(path.read_bytes())
+    assert marker.exists(), "the pickle must be able to do harm, or this shows nothing"
+
+
+def hostile(body: bytes) -> bytes:
+    return b"\x80\x02" + body + b"."
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(hostile(b"cbuiltins\neval\n(S'1'\ntR"), id="builtin"),
+        pytest.param(hostile(b"cnumpy\nload\n(S'/etc/passwd'\ntR"), id="another name of numpy"),
+        pytest.param(hostile(b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b"), id="changing a name"),
+        pytest.param(hostile(b"}r" + struct.pack("<I", 2**32 - 1)), id="huge memo"),
+        pytest.param(hostile(b"\x8e" + struct.pack("<Q", 2**40)), id="huge bytes"),
+        pytest.param(hostile(b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR"), id="huge array"),
+        pytest.param(b"not a pickle", id="text"),
+        pytest.param(hostile(b"]"), id="a list"),
+        pytest.param(hostile(b"0"), id="empty stack"),
+        pytest.param(hostile(b"})" + b"\x85" * 2_000 + b"K\x01s"), id="deep key"),
+        pytest.param(hostile(b"})" + b"\x85" * 300_000 + b"K\x01s"), id="deeper key"),
+        pytest.param(hostile(b"(" + b")" + b"\x85" * 300_000 + b"K\x01d"), id="deep first key"),
+        pytest.param(hostile(b"}()" + b"\x85" * 300_000 + b"K\x01u"), id="deep key of several"),
+        pytest.param(hostile(b"})" + b"2\x86" * 60 + b"K\x01s"), id="key that doubles"),
+        pytest.param(hostile(b"\x8f()" + b"\x85" * 300_000 + b"\x90"), id="deep member of a set"),
+        pytest.param(
+            hostile(b"\x96" + struct.pack("<Q", 1) + b"aq\x00\x98h\x00(K\x01e"), id="held buffer"
+        ),
+    ],
+)
+def test_strange_pickles_are_refused(
+    batches: Path, tmp_path: Path, refused: Refused, raw: bytes
+) -> None:
+    path = batches / "cifar-10-batches-py" / "data_batch_2"
+    path.write_bytes(raw)
+    root = tmp_path / "root"
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert str(path) in message
+
+
+def test_a_pickle_cannot_change_what_it_names(
+    batches: Path, tmp_path: Path, refused: Refused
+) -> None:
+    path = batches / "cifar-10-batches-py" / "data_batch_2"
+    change_then_drop = b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b0"
+    path.write_bytes(b"\x80\x02" + change_then_drop + path.read_bytes()[2:])
+    root = tmp_path / "root"
+    assert str(path) in refused(root, lambda: prepare("cifar10", root, source=batches))
