@@ -243,31 +243,38 @@ def read_cells(
     return found
 
 
+BitsKey = tuple[str, str, str, str, str, str]
+"""Recipe, its profile, data set, variant, data digest and precision."""
+
+BitsRows = dict[tuple[str, int | None], dict[int, float]]
+"""Bits/dim by seed, of each factorization and budget."""
+
+
 def read_bits_by_seed(
-    connection: sa.Connection,
-    recipe_ids: Collection[str],
-    data_digests: Collection[str],
-    seeds: Collection[int],
-) -> dict[tuple[str, str, str, str, int | None], dict[int, float]]:
+    connection: sa.Connection, recipe_ids: Collection[str]
+) -> dict[BitsKey, BitsRows]:
     """Read bits/dim by seed; see `Store.bits_by_seed`."""
-    of_cell = ("recipe_id", "data_digest", "precision", "factorization", "budget")
+    names = ("recipe_id", "profile", "dataset", "variant", "data_digest", "precision")
     query = (
-        sa.select(*(cells.c[name] for name in of_cell), measures.c.seed, measures.c.value)
+        sa.select(
+            *(cells.c[name] for name in names),
+            *(cells.c.factorization, cells.c.budget),
+            *(measures.c.seed, measures.c.value),
+        )
         .join_from(cells, measures, measures.c.cell_id == cells.c.id)
         .where(
             cells.c.recipe_id.in_(sorted(recipe_ids)),
-            cells.c.data_digest.in_(sorted(data_digests)),
             cells.c.measure == BITS_PER_DIM,
             cells.c.protocol == "plain",
             cells.c.map_options.is_(None),
-            measures.c.seed.in_(sorted(seeds)),
         )
     )
-    found: defaultdict[tuple[str, str, str, str, int | None], dict[int, float]] = defaultdict(dict)
-    for *cell, seed, value in _rows(connection, query):
-        recipe_id, digest, precision, factorization, budget = cell
-        found[recipe_id, digest, precision, factorization, budget][seed] = value
-    return dict(found)
+    found: dict[BitsKey, BitsRows] = {}
+    for recipe, profile, dataset, variant, digest, precision, *one in _rows(connection, query):
+        rows = found.setdefault((recipe, profile, dataset, variant, digest, precision), {})
+        factorization, budget, seed, value = one
+        rows.setdefault((factorization, budget), {})[seed] = value
+    return found
 
 
 def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import sqlalchemy as sa
 
 from lcma.db import leases, migrate, schema
-from lcma.db.cells import has_any_result, read_bits_by_seed, read_cells, read_values
+from lcma.db.cells import (
+    BitsKey,
+    BitsRows,
+    has_any_result,
+    read_bits_by_seed,
+    read_cells,
+    read_values,
+)
 from lcma.db.curves import insert_metrics
 from lcma.db.engine import Database, QueryResult
 from lcma.db.errors import Conflict
@@ -1039,21 +1046,14 @@ class Store:
         with self._reader.connect() as connection:
             return read_cells(connection, where, sweep_id, waits_over, measure)
 
-    def bits_by_seed(
-        self, recipe_ids: Collection[str], data_digests: Collection[str], seeds: Collection[int]
-    ) -> dict[tuple[str, str, str, str, int | None], dict[int, float]]:
+    def bits_by_seed(self, recipe_ids: Collection[str]) -> dict[BitsKey, BitsRows]:
         """Return the bits/dim of current results by seed, without those with map options.
 
-        They are by the protocol `plain`. The keys are recipe, data digest, precision, factorization
-        and budget.
-
-        Args:
-            recipe_ids: Recipes that count.
-            data_digests: Data sets that count.
-            seeds: Seeds that are read.
+        They are by the protocol `plain`, and of these recipes. The keys are recipe, its profile,
+        data set, variant, data digest and precision; below them factorization and budget.
         """
         with self._reader.connect() as connection:
-            return read_bits_by_seed(connection, recipe_ids, data_digests, seeds)
+            return read_bits_by_seed(connection, recipe_ids)
 
     def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """Return rows of the view `leaderboard`; see `view`."""
@@ -1214,15 +1214,11 @@ class Store:
             for group, of in sorted(shares.items())
         ]
 
-    def job_durations(
-        self, recipe_ids: Collection[str], data_digests: Collection[str]
-    ) -> list[JobDuration]:
-        """Return how long each job took that is done, with these recipes on these data."""
-        digests = sorted(data_digests)
+    def job_durations(self, recipe_ids: Collection[str]) -> list[JobDuration]:
+        """Return how long each job took that is done, with these recipes."""
         attempt = (
-            attempts.c.device,
-            environments.c.device.label("device_name"),
-            environments.c.cpu_capability,
+            environments.c.device,
+            (data_sets.c.train + data_sets.c.holdout + data_sets.c.test).label("images"),
             *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
             *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
         )
@@ -1232,7 +1228,7 @@ class Store:
         of_trials = (
             sa.select(
                 sa.literal("trial").label("kind"),
-                *(cells.c.recipe_id, cells.c.data_digest, cells.c.factorization),
+                *(cells.c.recipe_id, cells.c.factorization),
                 sa.null().label("nms"),
                 *attempt,
             )
@@ -1240,8 +1236,8 @@ class Store:
             .join(results, results.c.id == measures.c.result_id)
             .join(attempts, attempts.c.id == results.c.attempt_id)
             .join(environments, environments.c.id == attempts.c.environment_id)
+            .join(data_sets, data_sets.c.digest == cells.c.data_digest)
             .where(
-                cells.c.data_digest.in_(digests),
                 cells.c.measure == BITS_PER_DIM,
                 cells.c.protocol == "plain",
                 *done,
@@ -1250,7 +1246,7 @@ class Store:
         of_segments = (
             sa.select(
                 sa.literal("pretraining").label("kind"),
-                *(pretrainings.c.recipe_id, jobs.c.data_digest),
+                pretrainings.c.recipe_id,
                 sa.null().label("factorization"),
                 pretrainings.c.nms,
                 *attempt,
@@ -1258,7 +1254,8 @@ class Store:
             .join_from(pretrainings, jobs, jobs.c.pretraining_id == pretrainings.c.id)
             .join(attempts, attempts.c.id == jobs.c.attempt_id)
             .join(environments, environments.c.id == attempts.c.environment_id)
-            .where(jobs.c.data_digest.in_(digests), *done)
+            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
+            .where(*done)
         )
         with self._reader.connect() as connection:
             return [

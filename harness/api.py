@@ -93,8 +93,8 @@ def plan(
         UserError: For anything in the spec that is unknown or out of range, and for a plug-in
             that a launch would refuse.
     """
+    from lcma.harness.results.power import compute_power
     from lcma.harness.run.plan import list_histories, make_plan, open_existing
-    from lcma.harness.run.prediction import predict_hours, predict_power
     from lcma.harness.run.rehearsal import rehearse_plugins
 
     place = _place(store, None, data)
@@ -102,8 +102,7 @@ def plan(
     given = _read_spec(spec, place, check_options(Overrides, overrides))
     made = make_plan(given, place, opened)
     rehearse_plugins(made)
-    predicted = predict_hours(made, opened, made.spec.gpus)
-    return replace(made, power=predict_power(made, list_histories(opened), predicted))
+    return replace(made, power=compute_power(made.expansion.cells, list_histories(opened)))
 
 
 def launch(

@@ -113,7 +113,7 @@ def find_options(record: type) -> dict[str, tuple[type, Option]]:
 
     That is bool, int or float, list for what may be repeated, and else str.
     """
-    found = {}
+    found: dict[str, tuple[type, Option]] = {}
     for name, hint in get_type_hints(record, include_extras=True).items():
         whole, option = get_args(hint)
         types = [whole, *get_args(whole)]

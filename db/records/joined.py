@@ -254,19 +254,16 @@ class MapUser:
 class JobDuration:
     """The attempt by which a job was done, and how long it took on which device.
 
-    `device` is 'cpu' or that of a GPU, `device_name` and `cpu_capability` are those of its
-    environment. `factorization` is None for a pretraining, `nms` for a trial. `images_per_second`
-    is None where it made no step.
+    `factorization` is None for a pretraining, `nms` for a trial. `images` are those of its data
+    set. `gpu_seconds` is None on a CPU, `images_per_second` where it made no step.
     """
 
     kind: Kind
     recipe_id: str
-    data_digest: str
     factorization: str | None
     nms: str | None
     device: str
-    device_name: str
-    cpu_capability: str
+    images: int
     first_step: int
     last_step: int
     seconds: float

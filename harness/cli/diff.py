@@ -18,12 +18,12 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
     from lcma.harness.place import find_place
     from lcma.harness.report.differences import make_difference_table
     from lcma.harness.results.differences import compare_trials
-    from lcma.harness.results.trials import choose_trials
+    from lcma.harness.results.trials import choose_drawn_trials
     from lcma.harness.tables import render_table, table_as_json
     from lcma.harness.terminal import Console
 
     store = connect(find_place(db, None, None).db, create=False)
-    first, second = (choose_trials(store, one, None)[0] for one in (a, b))
+    first, second = (choose_drawn_trials(store, one, None, {})[0][0] for one in (a, b))
     found = make_difference_table(first, second, *compare_trials(store, first, second, "plain"))
     if json:
         print(table_as_json(found))

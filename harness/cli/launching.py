@@ -17,13 +17,13 @@ from lcma.harness.report.board import render_board, summarize_group
 from lcma.harness.report.power import summarize_power
 from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import Board, read_board
+from lcma.harness.results.power import compute_power
 from lcma.harness.run.driver import LaunchStoppedError
 from lcma.harness.run.executor import ClusterLostError
 from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.plan import Plan, list_histories
-from lcma.harness.run.prediction import name_cpu, predict_hours, predict_power
 from lcma.harness.run.sweep import launch_sweep, wait_with_note
-from lcma.harness.run.workers import LaunchInterrupted, count_slots, max_threads
+from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
@@ -133,21 +133,13 @@ def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -
         return
     for group in board.groups:
         yield from summarize_group(group)
-    predicted = predict_hours(plan, store, plan.spec.gpus)
-    power = predict_power(plan, list_histories(store), predicted)
 
     def again(seeds: int) -> str:
         options: LaunchOptions = {**command.options, "seeds": f"{seeds}"}
         return replace(command, options=options).again
 
-    here, slots = None, 1
-    if not plan.spec.gpus and command.options.get("ray") is None:
-        from lcma.harness.environment import read_environment  # imports PyTorch
-
-        environment = read_environment("cpu")
-        here = name_cpu(environment.device, environment.cpu_capability)
-        slots = count_slots(plan.spec.resources, max_threads(plan.expansion))
-    sentence = summarize_power(power, again, here, slots)
+    power = compute_power(plan.expansion.cells, list_histories(store))
+    sentence = summarize_power(power, again)
     if sentence is not None:
         yield sentence
 

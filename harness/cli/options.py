@@ -151,13 +151,13 @@ def add_options(
 
 def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
     one = list[str] if kind is list else kind
-    ranges = {"min": option.least, "max": option.most} if kind is int else {}
     about = typer.Option(
         find_flag(name, option),
         help=option.help,
         metavar=option.metavar,
         autocompletion=COMPLETIONS.get(name),
-        **ranges,
+        min=option.least if kind is int else None,
+        max=option.most if kind is int else None,
     )
     return inspect.Parameter(
         name,

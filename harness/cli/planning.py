@@ -1,7 +1,7 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from rich.text import Text
 from lcma.db import Store
 from lcma.harness import data
 from lcma.harness.place import Place, is_published_database, name_database
-from lcma.harness.report.power import power_as_dict, render_power
-from lcma.harness.results.power import Power
+from lcma.harness.report.power import make_power_table
+from lcma.harness.results.power import Power, compute_power
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import (
     Plan,
@@ -28,28 +28,22 @@ from lcma.harness.run.plan import (
     open_existing,
     preparable_sets,
 )
-from lcma.harness.run.prediction import Predictions, predict_hours, predict_power
+from lcma.harness.run.prediction import Prediction, predict_hours
 from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
+from lcma.harness.tables import render_table
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
-from lcma.harness.watch.predictions import (
-    describe_limits,
-    predictions_as_dict,
-    render_predictions,
-)
+from lcma.harness.watch.predictions import describe_limits, describe_prediction
 from lcma.sweeps import catalog, plugins, published
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.options import Overrides, format_options
-
-PILOT = "3"
-"""Seeds of a launch that gives a first spread."""
 
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
@@ -91,8 +85,9 @@ def show_plan(
     typed = format_options(Overrides, overrides)
     words = ["launch", spec, *typed]
     store = open_existing(where)
-    predicted = predict_hours(plan, store, plan.spec.gpus)
-    power = predict_power(plan, list_histories(store), predicted)
+    histories = list_histories(store)
+    predicted = predict_hours(plan, histories, plan.spec.gpus)
+    power = compute_power(plan.expansion.cells, histories)
     if as_json:
         print(json.dumps(plan_as_dict(plan, predicted, power), indent=2))
         return
@@ -121,8 +116,8 @@ def show_plan(
         )
         console.print(escape(line), soft_wrap=True, highlight=False)
     own = _name_own(db)
-    few = ["launch", spec, *format_options(Overrides, {**overrides, "seeds": PILOT})]
-    console.print(render_power(power, format_command(*few, db=own, data=data)), crop=False)
+    if power:
+        console.print(Lines(render_table(make_power_table(power)), Text()))
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:
@@ -151,7 +146,7 @@ def show_plan(
             "without --gpus 0 or --ray ADDRESS."
         )
         console.print(line, soft_wrap=True, highlight=False)
-    console.print(render_predictions(predicted), soft_wrap=True)
+    console.print(escape(describe_prediction(predicted)), soft_wrap=True, highlight=False)
     limits = Limits(sweep_device_hours=plan.spec.resources.max_device_hours)
     for line in describe_limits(limits, predicted):
         console.print(line, soft_wrap=True, highlight=False)
@@ -210,7 +205,7 @@ def _name_own(db: str | None) -> str | None:
     return "lcma.db" if is_published_database(name_database(None)) else None
 
 
-def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, Any]:
+def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> dict[str, Any]:
     """Return the plan as JSON values."""
     alone, trainings = plan.expansion.unshared
     return {
@@ -260,8 +255,12 @@ def plan_as_dict(plan: Plan, predicted: Predictions, power: Power) -> dict[str, 
             }
             for shape, jobs, stacks in _plan_stacks(plan)
         ],
-        "predicted": predictions_as_dict(predicted),
-        "power": power_as_dict(power),
+        "predicted": {
+            "unit": "device hours",
+            "hours": None if predicted.hours is None else asdict(predicted.hours),
+            "parts": [asdict(part) for part in predicted.parts],
+        },
+        "power": [asdict(one) for one in power],
     }
 
 

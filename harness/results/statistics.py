@@ -234,20 +234,15 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     return [float(one) for one in adjusted]
 
 
-def find_detectable(n: int, deviation: float, level: float = LEVEL) -> float:
+def find_detectable(n: int, deviation: float) -> float:
     """Return the smallest true difference that n pairs show with a power of 80 %.
 
     ``deviation`` is that of the differences; n is at least 2.
     """
-    return _detectable_at(n, level) * deviation
+    return _detectable_at(n) * deviation
 
 
-def limit_deviation(deviation: float, freedom: float, confidence: float = POWER) -> float:
-    """Return the upper limit of a standard deviation by chi-square, at a one-sided confidence."""
-    return deviation * math.sqrt(freedom / special.chdtri(freedom, confidence))
-
-
-def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
+def seeds_needed(effect: float, deviation: float) -> int | None:
     """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
 
     ``deviation`` is that of the differences, in the effect's unit. Returns None above `MOST_SEEDS`.
@@ -257,7 +252,7 @@ def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int |
     size = abs(effect) / deviation
 
     def shows(n: int) -> bool:
-        return n > 1 and _power(size, n, level) >= POWER
+        return n > 1 and _power(size, n) >= POWER
 
     low, high = 1, 2  # of these the first does not show it
     while not shows(high):
@@ -291,12 +286,12 @@ def _signs(n: int) -> NDArray[np.float64]:
     return np.where(minus, -1.0, 1.0)
 
 
-def _power(effect: float, n: int, level: float) -> float:
+def _power(effect: float, n: int) -> float:
     """Return the power of the paired t-test, the mass of the non-central t beyond both ends.
 
     ``effect`` is in standard deviations of the n differences.
     """
-    shift, edge = effect * math.sqrt(n), t_quantile(n - 1, level)
+    shift, edge = effect * math.sqrt(n), t_quantile(n - 1)
     return _mass_beyond(edge, n - 1, shift) + _mass_beyond(edge, n - 1, -shift)
 
 
@@ -326,10 +321,10 @@ def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @cache
-def _detectable_at(n: int, level: float) -> float:
+def _detectable_at(n: int) -> float:
     from scipy.optimize import brentq
 
     most = 1.0
-    while _power(most, n, level) < POWER:
+    while _power(most, n) < POWER:
         most *= 2.0
-    return float(brentq(lambda effect: _power(effect, n, level) - POWER, 0.0, most, xtol=1e-12))
+    return float(brentq(lambda effect: _power(effect, n) - POWER, 0.0, most, xtol=1e-12))

@@ -320,7 +320,7 @@ def measure_trials(
     owner, found, failures = new_owner(), list[Reevaluated](), list[str]()
     for done, one in enumerate(trials):
         if isinstance(measurement, Measurement):
-            report(f"measuring {measurement.names[0]}, trials", done, len(trials))
+            report(f"measuring {measurement.judge.name}, trials", done, len(trials))
         images = f"trial {done + 1} of {len(trials)} ({describe_trial(one)}), images"
         progress = partial(report, images)
         try:

@@ -37,6 +37,9 @@ NOTE_SECONDS = 10.0
 Losses = dict[tuple[str, int | None], str]
 """By pretraining and budget, the state of the lost segment in the way of its maps."""
 
+HERE, REFERENCE = "here", "reference"
+"""The names of the database that is planned against, and of the one that comes with the package."""
+
 Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
 
 
@@ -88,7 +91,8 @@ class Plan:
 
     ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
     on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
-    database has, by id. ``power`` is what its seeds could show, where that was asked for.
+    database has, by id. ``images`` are how many the prepared data sets have. ``power`` is what its
+    seeds could show, where that was asked for.
     """
 
     expansion: Expansion
@@ -97,7 +101,8 @@ class Plan:
     digests: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[PlannedStep, ...] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    power: "Power | None" = None
+    images: Mapping[str, int] = field(default_factory=dict)
+    power: "tuple[Power, ...]" = ()
 
     @property
     def spec(self) -> Spec:
@@ -180,16 +185,17 @@ def open_existing(place: Place) -> Store | None:
     return db.connect(place.db, create=False) if db.exists(place.db) else None
 
 
-def list_histories(store: Store | None) -> tuple[Store, ...]:
-    """Return the databases whose earlier results tell how far seeds spread, the first one first.
+def list_histories(store: Store | None) -> dict[str, Store]:
+    """Return the databases whose earlier results tell how far seeds spread and how long jobs take.
 
-    These are the one that is planned against, and the reference database if it can be opened.
+    These are the one that is planned against, "here", and then the "reference" if it can be opened.
     """
-    found = () if store is None else (store,)
+    found = {} if store is None else {HERE: store}
     with suppress(UserError):
         reference = db.connect(f"sqlite:///{open_reference()}", create=False)
-        if store is None or store.url != reference.url:
-            return (*found, reference)
+        if store is not None and store.url == reference.url:
+            return {REFERENCE: store}
+        found[REFERENCE] = reference
     return found
 
 
@@ -213,12 +219,16 @@ def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> P
     manifests = _read_manifests(expansion, place)
     _require_batches(expansion, manifests)
     digests = {name: one.digest for name, one in manifests.items()}
-    return _read_states(expansion, digests, _make_steps(expansion, digests), store)
+    counts = {name: one.counts for name, one in manifests.items()}
+    images = {name: one.train + one.holdout + one.test for name, one in counts.items()}
+    made = _read_states(expansion, digests, _make_steps(expansion, digests), store)
+    return replace(made, images=images)
 
 
 def update_plan(plan: Plan, store: Store) -> Plan:
     """Read the states of a plan's jobs again."""
-    return _read_states(plan.expansion, plan.digests, plan.steps, store)
+    read = _read_states(plan.expansion, plan.digests, plan.steps, store)
+    return replace(read, images=plan.images)
 
 
 def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[PlannedStep, ...]:

@@ -15,6 +15,7 @@ from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import Value, wait_out
 from lcma.harness.run.plan import (
     Plan,
+    list_histories,
     make_nodes,
     make_plan,
     open_existing,
@@ -23,7 +24,7 @@ from lcma.harness.run.plan import (
     require_valid,
     update_plan,
 )
-from lcma.harness.run.prediction import Predictions, predict_hours
+from lcma.harness.run.prediction import Prediction, predict_hours
 from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.tensorboard import plot_curves
 from lcma.harness.run.work import LEASE_SECONDS, Report, Terms
@@ -53,7 +54,7 @@ class Observer(Display, Protocol):
     def stage(self, what: str) -> AbstractContextManager[object]:
         """Show that something is being done, for the time of a block."""
 
-    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+    def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
         """Show the plan once the sweep is registered, the prediction of what is left, None if
         nothing is left, and the limits."""
 
@@ -218,7 +219,8 @@ def _run(
         plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
     with observer.stage("predicting how long the rest takes"):
         predicted = wait_with_note(
-            observer.note, lambda: predict_hours(plan, store, resources.gpus or 0.0)
+            observer.note,
+            lambda: predict_hours(plan, list_histories(store), resources.gpus or 0.0),
         )
     limits = Limits(
         options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
@@ -286,7 +288,7 @@ class Callback:
         self.note(what)
         return nullcontext()
 
-    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+    def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
         self.note(f"{plan.spec.name}: {plan.summary}")
 
     def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:

@@ -141,7 +141,7 @@ def _frame(**event: Any) -> bytes:
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.record_writer import masked_crc32c
 
-    content = Event(wall_time=time.time(), **event).SerializeToString()
+    content: bytes = Event(wall_time=time.time(), **event).SerializeToString()
     length = struct.pack("<Q", len(content))
     sums = (struct.pack("<I", masked_crc32c(part)) for part in (length, content))
     return length + next(sums) + content + next(sums)

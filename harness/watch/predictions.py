@@ -1,41 +1,30 @@
-"""Predicted device hours, in text and as JSON values."""
+"""Predicted device hours, and limits of them, in text."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from typing import Any
-
-from rich.console import Group as Lines
-from rich.text import Text
 
 from lcma.harness.run.limits import Limits
-from lcma.harness.run.prediction import (
-    QUANTILES,
-    Amount,
-    Hours,
-    PredictedPart,
-    Prediction,
-    Predictions,
-)
+from lcma.harness.run.plan import REFERENCE
+from lcma.harness.run.prediction import PredictedPart, Prediction
 from lcma.harness.text import format_count, format_duration, printable
 
 
-def render_predictions(predicted: Predictions) -> Lines:
-    """Return a few lines for each device, or one that says that there is no history."""
-    lines = [line for device in predicted.devices for line in _device(device)]
-    if not lines:
-        lines = [f"No prediction: {_unknown(predicted.left)}"]
-    return Lines(*(Text(printable(line)) for line in lines))
+def describe_prediction(predicted: Prediction) -> str:
+    """Return a line: the device hours of what is left, by which attempts, and what is not known."""
+    said, hours = list[str](), predicted.hours
+    if hours is not None:
+        expected, low, high = (
+            format_duration(3600 * one) for one in (hours.expected, hours.low, hours.high)
+        )
+        said.append(f"{expected} ({low} to {high}), from {_name_attempts(predicted)}")
+    if predicted.unknown:
+        device = "GPU" if predicted.share else "CPU"
+        unknown = f"not known for {_name_parts(predicted.unknown)}"
+        said.append(f"{unknown}: no job of this shape has run on a {device}")
+    return printable(f"Predicted device hours of what is left: {'; '.join(said) or 'none'}")
 
 
-def describe_rest(predicted: Predictions) -> Iterator[str]:
-    """Yield a line about what is left for each device on which something of it is known."""
-    for device in predicted.devices:
-        if device.left.known:
-            yield f"Predicted for what is left on {device.device}: {_amount(device.left)}"
-
-
-def describe_limits(limits: Limits, predicted: Predictions | None) -> Iterator[str]:
+def describe_limits(limits: Limits, predicted: Prediction | None) -> Iterator[str]:
     """Yield a line with the limits of a launch beside what is predicted; none without limits.
 
     ``predicted`` is None where nothing is.
@@ -47,90 +36,33 @@ def describe_limits(limits: Limits, predicted: Predictions | None) -> Iterator[s
         said.append(f"{limits.sweep_device_hours:g} device hours of all launches of the sweep")
     if limits.hours is not None:
         said.append(f"{limits.hours:g} h by the wall")
-    if predicted is None:
-        if said:
-            yield f"At most {', '.join(said)}"
-        return
-    known = [one for one in predicted.devices if one.left.known]
-    hours = [f"{one.left.hours.expected:.2g}" for one in known]
-    if len(known) > 1:
-        hours = [f"{each} on {one.device}" for each, one in zip(hours, known, strict=True)]
-    if said:
-        expected = f"predicted {', '.join(hours)}" if hours else "no history to predict from"
+    if said and predicted is None:
+        yield f"At most {', '.join(said)}"
+    elif said and predicted is not None:
+        hours = predicted.hours
+        expected = "nothing to predict from" if hours is None else f"predicted {hours.expected:.2g}"
         yield f"At most {', '.join(said)}; {expected}"
 
 
-def predictions_as_dict(predicted: Predictions) -> dict[str, Any]:
-    """Return predictions with each of their parts as JSON values, in device hours."""
-    return {
-        "unit": "device hours",
-        "quantiles_percent": dict(zip(("low", "expected", "high"), QUANTILES, strict=True)),
-        "devices": [
-            {
-                "device": device.device,
-                "left": _as_dict(device.left),
-                "shared": _as_dict(device.shared),
-                "unshared": _as_dict(device.alone),
-            }
-            for device in predicted.devices
-        ],
-        "no_history": [] if predicted.devices else [asdict(p) for p in predicted.left.parts],
-    }
+def _name_attempts(predicted: Prediction) -> str:
+    known = [part for part in predicted.parts if part.hours is not None]
+    said = []
+    for source in dict.fromkeys(part.source for part in known):
+        of = [part for part in known if part.source == source]
+        least, most = min(part.attempts for part in of), max(part.attempts for part in of)
+        number = f"{most}" if least == most else f"{least}-{most}"
+        attempts = f"{number} attempt{'' if most == 1 else 's'}" + " of each kind" * (len(of) > 1)
+        devices = ", ".join(sorted({device for part in of for device in part.devices}))
+        on = "of the reference, on other machines" if source == REFERENCE else f"on {devices}"
+        said.append(f"{attempts} {on}")
+    return " and ".join(said)
 
 
-def _as_dict(amount: Amount) -> dict[str, Any]:
-    return {
-        **(asdict(amount.hours) if amount.known else dict.fromkeys(("expected", "low", "high"))),
-        "parts": [asdict(part) for part in amount.known],
-        "no_history": [asdict(part) for part in amount.unknown],
-    }
-
-
-def _device(device: Prediction) -> Iterator[str]:
-    yield f"Predicted device hours on {device.device}: {_amount(device.left)}"
-    both = f"{_hours(device.shared.hours)}, each cell alone {_hours(device.alone.hours)}"
-    whole = ", of what has a history" if device.shared.unknown else ""
-    yield f"  the whole sweep from the start: {both}{whole}"
-
-
-def _amount(amount: Amount) -> str:
-    words = []
-    if amount.known:
-        attempts = sorted({part.attempts for part in amount.known})
-        of_each = " of each kind" if len(amount.known) > 1 else ""
-        number = "-".join(map(str, attempts[:1] + attempts[1:][-1:]))
-        ending = "" if attempts[-1] == 1 else "s"
-        words.append(f"{_hours(amount.hours)}, from {number} attempt{ending}{of_each}")
-    if amount.unknown:
-        words.append(_unknown(amount))
-    return "; ".join(words) or "nothing is left"
-
-
-def _unknown(amount: Amount) -> str:
-    reasons = {
-        "no history for": [part for part in amount.unknown if part.prepared],
-        "not known before the images are prepared": [p for p in amount.unknown if not p.prepared],
-    }
-    said = [f"{reason}: {_named(parts)}" for reason, parts in reasons.items() if parts]
-    return "; ".join(said) or "nothing is left"
-
-
-def _named(parts: Iterable[PredictedPart]) -> str:
+def _name_parts(parts: Iterable[PredictedPart]) -> str:
     jobs = defaultdict[str, Counter[str]](Counter)
     for part in parts:
         jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
     return ", ".join(
-        f"{where} ({', '.join(_counted(*each) for each in sorted(counts.items(), reverse=True))})"
+        f"{where} ({', '.join(format_count(n, what) for what, n in sorted(counts.items()))})"
         for where, counts in jobs.items()
     )
-
-
-def _counted(what: str, jobs: int) -> str:
-    name = "segment" if what == "pretraining" else what
-    of = " of pretrainings" if what == "pretraining" else ""
-    return f"{format_count(jobs, name)}{of}"
-
-
-def _hours(hours: Hours) -> str:
-    low, high = format_duration(3600 * hours.low), format_duration(3600 * hours.high)
-    return f"{format_duration(3600 * hours.expected)} ({low} to {high})"

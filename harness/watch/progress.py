@@ -20,12 +20,12 @@ from rich.progress import (
 from lcma.db import JobFacts
 from lcma.harness.results.lookup import job_title
 from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import Plan
-from lcma.harness.run.prediction import Predictions
+from lcma.harness.run.plan import HERE, Plan
+from lcma.harness.run.prediction import Prediction
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import LINE_SECONDS, Console
 from lcma.harness.text import format_duration
-from lcma.harness.watch.predictions import describe_limits, describe_rest
+from lcma.harness.watch.predictions import describe_limits, describe_prediction
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
@@ -37,22 +37,23 @@ NAMED = 2
 class TimeLeft:
     """An estimate of how long a launch takes, from the steps that it is seen to make.
 
-    With a history of all that is left, it is the prediction for the steps that are not made,
-    divided by the tasks that run. Without one the launch's own pace counts, once a job has ended.
+    It is the prediction for the steps that are not made, divided by the tasks that run. Where that
+    is of other machines, or something is not known, the launch's own pace counts once a job has
+    ended; without a prediction nothing is said before that.
     """
 
-    def __init__(self, predicted: Predictions) -> None:
-        known = [one.left for one in predicted.devices if not one.left.unknown]
-        self._steps = sum(part.steps for part in predicted.left.parts)
+    def __init__(self, predicted: Prediction) -> None:
+        self._is_known = not predicted.unknown
+        self._is_own = all(part.source == HERE for part in predicted.parts)
         self._seconds: dict[tuple[str, str, str], float] = defaultdict(float)
         steps: dict[tuple[str, str, str], int] = defaultdict(int)
-        # With several kinds of devices nobody knows here which it runs on.
-        for part in known[0].parts if len(known) == 1 else ():
+        for part in predicted.parts:
             key = part.what, part.flow, part.dataset
             steps[key] += part.steps
-            self._seconds[key] += (
-                3600 * part.hours.expected / predicted.share if part.hours else 0.0
-            )
+            held = float(part.steps)  # where something is not known, each step counts alike
+            if self._is_known and part.hours is not None:
+                held = 3600 * part.hours.expected / (predicted.share or 1.0)
+            self._seconds[key] += held
         self._per_step = {key: self._seconds[key] / (count or 1) for key, count in steps.items()}
         self._first_steps: dict[str, int] = {}
         self._made: dict[str, int] = {}
@@ -76,16 +77,14 @@ class TimeLeft:
     def seconds(self, ended: int, running: Sequence[JobFacts]) -> float | None:
         """Return the seconds left; None where they cannot be known."""
         tasks = len({(job.host, job.pid) for job in running})
-        made = sum(self._made.values())
+        spent = sum(self._per_step.get(self._kinds[i], 0.0) * n for i, n in self._made.items())
         if self._began is None or not tasks:
             return None
-        if self._per_step:
-            spent = sum(self._per_step.get(self._kinds[i], 0.0) * n for i, n in self._made.items())
-            return max(0.0, sum(self._seconds.values()) - spent) / tasks
-        if not ended or not made:
-            return None
-        # Of the time until the last step: what starts, or evaluates, is not slower for that.
-        return (self._moved - self._began) * max(0, self._steps - made) / made
+        left = max(0.0, sum(self._seconds.values()) - spent)
+        if ended and spent and not self._is_own:
+            # Of the time until the last step: what starts, or evaluates, is not slower for that.
+            return (self._moved - self._began) * left / spent
+        return left / tasks if self._is_known else None
 
 
 class Bars:
@@ -181,12 +180,12 @@ class Bars:
         """Show a spinner with what is done, while the returned context is open."""
         return self.console.status(what)
 
-    def planned(self, plan: Plan, predicted: Predictions | None, limits: Limits) -> None:
+    def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
         """Print what a plan has, what is predicted for the rest of it, and its limits."""
         self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
         if predicted is not None:
             self._time_left = TimeLeft(predicted)
-            for line in (*describe_rest(predicted), *describe_limits(limits, predicted)):
+            for line in (describe_prediction(predicted), *describe_limits(limits, predicted)):
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:

@@ -1,5 +1,6 @@
 """A planned sweep on each engine, and its verbs as they are typed."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.report import budget_pictures, curve_pictures
@@ -14,6 +16,7 @@ from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import Stage, World
+from tests.harness.cli.history import History
 from tests.harness.conftest import SMALL, merged
 
 Typed = Callable[..., tuple[int, str, str]]
@@ -53,6 +56,25 @@ def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed
     monkeypatch.setenv("LCMA_DB", planned.store.url)
     monkeypatch.setenv("COLUMNS", "80")
     return lcma
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history(
+    request: pytest.FixtureRequest,
+    place: Place,
+    capsys: Any,
+    in_tmp: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> History:
+    """A small sweep on each engine, with none of its work done, and no reference."""
+    url = place.db
+    if request.param == "postgresql":
+        url = str(request.getfixturevalue("current_postgres_url"))
+    monkeypatch.setenv("LCMA_DB", url)
+    monkeypatch.setenv("LCMA_DATA", str(place.data))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(shards, "FOLDER", in_tmp)
+    return History(dataclasses.replace(place, db=url), capsys, in_tmp)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Device hours as `lcma plan` and `lcma launch` tell them, on both engines."""
 
 import dataclasses
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,128 +9,41 @@ import pytest
 import yaml
 
 from lcma import db
+from lcma.harness import shards
 from lcma.harness.cli import main as cli
-from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import list_histories
+from lcma.harness.run.prediction import predict_hours
 from lcma.sweeps import spec as specs
-from tests.db.conftest import ENVIRONMENT, contribution_map, result
+from tests.db.conftest import ENVIRONMENT, result
 from tests.db.measuring import left_by
-from tests.harness.conftest import SMALL, merged
+from tests.harness.cli.history import SWEEP, History
+from tests.harness.conftest import merged
 
-SWEEP = merged(SMALL, {"matrix": {"budget": [10, 20]}, "seeds": 3})
-"""Six trainings of 20 steps in batches of 8, and of nine cells three pretrainings."""
-
-GPU = dataclasses.replace(ENVIRONMENT, device="NVIDIA H100")
+SHIPPED = shards.FOLDER
 
 
-class History:
-    """The sweep in a database, whose jobs are done in as many seconds as one likes."""
-
-    def __init__(self, store: db.Store, place: Place, capsys: Any, folder: Path) -> None:
-        self.store, self._capsys, self._file = store, capsys, folder / "small.yaml"
-        self._file.write_text(yaml.safe_dump(SWEEP))
-        spec = specs.check(SWEEP, "test")
-        plan = make_plan(spec, place, store)
-        register_plan(plan, place, store)
-        self.nodes = make_nodes(plan, place, owner="o", device="cpu")
-        for environment in (ENVIRONMENT, GPU):
-            store.add_environment(environment)
-
-    def trials(self, factorization: str) -> list[Node]:
-        own = [n for n in self.nodes if n.work.trial]
-        return [n for n in own if n.work.trial and n.work.trial.factorization == factorization]
-
-    def segments(self, budget: int) -> list[Node]:
-        return [n for n in self.nodes if n.work.pretraining and n.work.job.budget == budget]
-
-    def claim(self, node: Node, *, on: db.Environment = ENVIRONMENT) -> db.Claim:
-        claim = self.store.claim(
-            node.work.job_id,
-            owner="o",
-            host="h",
-            pid=1,
-            environment_id=on.id,
-            device="cpu" if on is ENVIRONMENT else "cuda",
-            threads=1,
-            lease_seconds=600.0,
-        )
-        assert isinstance(claim, db.Claim)
-        return claim
-
-    def finish(
-        self, node: Node, *, step: float, rest: float, start: int = 0, share: float | None = None
-    ) -> None:
-        """The job, done by an attempt with so many seconds for a step from ``start`` on, and so
-        many for the rest; on a ``share`` of a GPU, or a CPU."""
-        job = node.work.job
-        claim = self.claim(node, on=ENVIRONMENT if share is None else GPU)
-        self.store.heartbeat(claim, step=start, lease_seconds=600.0, first_step=start)
-        seconds = step * (job.steps - start) + rest
-        cost = db.Cost(
-            seconds=seconds,
-            cpu_seconds=1.0,
-            images_per_second=8 / step if step else None,
-            gpu_seconds=None if share is None else share * seconds,
-        )
-        made: dict[str, Any] = {}
-        if job.trial_id is not None:
-            of_trial = result(job.trial_id)
-            made["result"] = dataclasses.replace(of_trial, data_digest=job.data_digest)
-        else:
-            made["maps"] = [
-                dataclasses.replace(
-                    contribution_map(1, job.steps),
-                    pretraining_id=job.pretraining_id,
-                    data_digest=job.data_digest,
-                )
-            ]
-        assert self.store.finish(claim, "done", last_step=job.steps, cost=cost, **made)
-
-    def plan(self, *options: str) -> dict[str, Any]:
-        """What `lcma plan --json` predicts."""
-        found: dict[str, Any] = json.loads(self.text("--json", *options))["predicted"]
-        return found
-
-    def text(self, *options: str) -> str:
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["plan", str(self._file), *options])
-        assert not ended.value.code
-        return str(self._capsys.readouterr().out)
+def seconds(found: dict[str, Any]) -> list[float]:
+    """Low, expected and high, of numbers that can be read."""
+    hours = found["predicted"]["hours"]
+    return [3600 * hours[name] for name in ("low", "expected", "high")]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def history(
-    request: pytest.FixtureRequest,
-    place: Place,
-    capsys: Any,
-    in_tmp: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> History:
-    url = place.db
-    if request.param == "postgresql":
-        url = str(request.getfixturevalue("current_postgres_url"))
-    monkeypatch.setenv("LCMA_DB", url)
-    monkeypatch.setenv("LCMA_DATA", str(place.data))
-    monkeypatch.setenv("COLUMNS", "200")
-    return History(db.connect(url), dataclasses.replace(place, db=url), capsys, in_tmp)
-
-
-def hours(amount: dict[str, Any]) -> list[float]:
-    """In seconds, for numbers that can be read."""
-    return [3600 * amount[name] for name in ("low", "expected", "high")]
-
-
-def without_history(amount: dict[str, Any]) -> set[tuple[str, int, int]]:
-    return {(part["what"], part["jobs"], part["steps"]) for part in amount["no_history"]}
+def list_parts(found: dict[str, Any], *, known: bool) -> dict[str, tuple[int, int, int]]:
+    """By what it is, the jobs, steps and attempts of the parts that are known, or not."""
+    return {
+        part["what"]: (part["jobs"], part["steps"], part["attempts"])
+        for part in found["predicted"]["parts"]
+        if (part["hours"] is not None) == known
+    }
 
 
 @pytest.mark.slow_on("postgresql")
-def test_without_a_history_it_is_said_what_has_none(history: History) -> None:
+def test_without_such_a_job_it_is_said_what_is_not_known(history: History) -> None:
     found = history.plan()
-    assert found["devices"] == []
-    assert without_history(found) == {("training", 9, 180), ("pretraining", 6, 60)}
-    said = "realnvp on photos8 (9 trainings, 6 segments of pretrainings)"
-    assert f"No prediction: no history for: {said}" in history.text()
+    assert found["predicted"]["hours"] is None
+    assert list_parts(found, known=False) == {"training": (9, 180, 0), "pretraining": (6, 60, 0)}
+    said = "not known for realnvp on photos8 (6 pretrainings, 9 trainings)"
+    assert f"{said}: no job of this shape has run on a CPU\n" in history.text()
 
 
 def test_hours_are_the_medians_with_quantiles_of_what_was_measured(history: History) -> None:
@@ -140,57 +53,53 @@ def test_hours_are_the_medians_with_quantiles_of_what_was_measured(history: Hist
     for node, (step, rest, start) in zip(trials, measured, strict=False):
         history.finish(node, step=step, rest=rest, start=start)
     history.finish(history.segments(10)[0], step=0.5, rest=5.0)
-    (device,) = history.plan()["devices"]
-    assert device["device"] == "CPU (some CPU, AVX512)"
-    left = device["left"]
-    parts = {part["what"]: part for part in left["parts"]}
-    assert {w: (p["jobs"], p["steps"], p["attempts"]) for w, p in parts.items()} == {
-        "training": (6, 120, 3),
-        "pretraining": (5, 50, 1),
-    }
+    found = history.plan()
+    assert list_parts(found, known=True) == {"training": (6, 120, 3), "pretraining": (5, 50, 1)}
     # quantiles of 1, 2, 4: 1.2, 2, 3.6; of 10, 20, 30: 12, 20, 28
     training = [120 * 1.2 + 6 * 12, 120 * 2 + 6 * 20, 120 * 3.6 + 6 * 28]
     pretraining = 50 * 0.5 + 5 * 5.0
-    assert hours(left) == pytest.approx([seconds + pretraining for seconds in training])
-    # all of it: 9 trainings, and 3 pretrainings in two segments, or one for each of 6 cells
-    assert hours(device["shared"])[1] == pytest.approx(180 * 2 + 9 * 20 + 60 * 0.5 + 6 * 5)
-    assert hours(device["unshared"])[1] == pytest.approx(180 * 2 + 9 * 20 + 90 * 0.5 + 6 * 5)
-    text = history.text()
-    said = "410 s (266 s to 11 min), from 1-3 attempts of each kind"
-    assert f"Predicted device hours on CPU (some CPU, AVX512): {said}\n" in text
-    said = "10 min (384 s to 16 min), each cell alone 10 min"
-    assert f"  the whole sweep from the start: {said}" in text
+    assert seconds(found) == pytest.approx([each + pretraining for each in training])
+    said = "410 s (266 s to 11 min), from 1-3 attempts of each kind on some CPU\n"
+    assert f"Predicted device hours of what is left: {said}" in history.text()
 
 
 @pytest.mark.slow_on("postgresql")
-def test_the_length_of_the_training_matters_only_to_the_number_of_steps(history: History) -> None:
+def test_lengths_and_what_takes_no_time_may_differ_but_not_the_shape(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
-    (device,) = history.plan("--set", "training.steps=50")["devices"]
-    assert hours(device["left"]) == pytest.approx([9 * (50 + 10)] * 3)
-    assert without_history(device["left"]) == {("pretraining", 6, 60)}
+    history.finish(history.segments(10)[0], step=2.0, rest=4.0)
+    settings = ("training.steps=50", "training.ema=0.9", "optimization.learning_rate=0.1")
+    found = history.plan(*(word for one in settings for word in ("--set", one)))
+    assert seconds(found) == pytest.approx([9 * (50 + 10) + 60 * 2 + 6 * 4] * 3)
+    for other in ("model.architecture.width=8", "optimization.batch=4", "optimization.threads=2"):
+        assert history.plan("--set", other)["predicted"]["hours"] is None, other
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_pretraining_is_the_same_whatever_follows_it(history: History) -> None:
+def test_where_there_is_no_pretraining_a_training_of_the_shape_counts(history: History) -> None:
+    history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
+    found = history.plan()
+    assert seconds(found) == pytest.approx([8 * 30 + 60 + 6 * 10] * 3)
+
+
+@pytest.mark.slow_on("postgresql")
+def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
+    history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
-    (device,) = history.plan("--set", "training.ema=0.9")["devices"]
-    assert hours(device["left"]) == pytest.approx([50 + 5 * 10] * 3)
-    assert without_history(device["left"]) == {("training", 9, 180)}
-
-
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("setting", ["training.ema=0.9", "model.architecture.width=8"])
-def test_another_recipe_has_a_history_of_its_own(history: History, setting: str) -> None:
-    history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
-    assert history.plan("--set", setting)["devices"] == []
+    plan = history.make_plan(SWEEP)
+    twice = dataclasses.replace(plan, images={"photos8": 2 * plan.images["photos8"]})
+    hours = predict_hours(twice, list_histories(history.store), 0.0).hours
+    assert hours is not None
+    assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
 
 
 @pytest.mark.slow_on("postgresql")
 def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) -> None:
-    first, second, _ = history.trials("checkerboard-even")
+    first, second, third = history.trials("checkerboard-even")
     history.finish(first, step=1.0, rest=10.0)
+    history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     slow = db.Cost(seconds=9e9, cpu_seconds=1.0, images_per_second=1e-9)
     history.store.finish(history.claim(second), "oom", last_step=1, cost=slow)
+    history.store.heartbeat(history.claim(third), step=15, lease_seconds=600.0)
     job = first.work.job
     evaluated = dataclasses.replace(
         result(str(job.trial_id)), data_digest=job.data_digest, protocol="published"
@@ -202,33 +111,44 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     assert history.store.add_evaluation(
         first.work.job_id, evaluated, attempt_id=left, by=by, cost=slow
     )
-    (device,) = history.plan()["devices"]
-    (part,) = device["left"]["parts"]
-    assert (part["attempts"], part["jobs"]) == (1, 7)
-    assert hours(device["left"]) == pytest.approx([7 * 30] * 3)
+    found = history.plan()
+    assert list_parts(found, known=True)["training"] == (7, 6 * 20 + 5, 1), "one runs, from 15 on"
+    assert seconds(found) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_job_that_runs_counts_from_where_it_stands(history: History) -> None:
-    first, second, _ = history.trials("checkerboard-even")
-    history.finish(first, step=1.0, rest=0.0)
-    history.store.heartbeat(history.claim(second), step=15, lease_seconds=600.0)
-    (device,) = history.plan()["devices"]
-    assert hours(device["left"]) == pytest.approx([7 * 20 + 5] * 3)
-
-
-@pytest.mark.slow_on("postgresql")
-def test_each_device_and_each_share_of_a_gpu_has_a_history_of_its_own(history: History) -> None:
+def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> None:
     cpu, half, _ = history.trials("checkerboard-even")
-    history.finish(half, step=1.0, rest=0.0, share=0.5)
-    assert history.plan()["devices"] == []
-    history.finish(cpu, step=3.0, rest=0.0)
-    assert [d["device"] for d in history.plan()["devices"]] == ["CPU (some CPU, AVX512)"]
-    sweep = merged(SWEEP, {"resources": {"gpus": 0.5}})
-    Path("small.yaml").write_text(yaml.safe_dump(sweep))
-    (device,) = history.plan()["devices"]
-    assert device["device"] == "0.5 of NVIDIA H100"
-    assert hours(device["left"]) == pytest.approx([7 * 20 * 0.5] * 3)  # device hours
+    history.finish(half, step=1.0, share=0.5)
+    assert history.plan()["predicted"]["hours"] is None
+    history.finish(cpu, step=3.0)
+    assert {d for p in history.plan()["predicted"]["parts"] for d in p["devices"]} == {"some CPU"}
+    for share, known in ((0.5, True), (1.0, False)):
+        sweep = merged(SWEEP, {"resources": {"gpus": share}})
+        Path("small.yaml").write_text(yaml.safe_dump(sweep))
+        found = history.plan()
+        assert (found["predicted"]["hours"] is not None) == known
+        if known:
+            assert seconds(found) == pytest.approx([(7 * 20 + 60) * 0.5] * 3)  # device hours
+            assert "attempt of each kind on NVIDIA H100\n" in history.text()
+    assert "no job of this shape has run on a GPU\n" in history.text()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("history", ["sqlite"], indirect=True)
+def test_a_first_plan_predicts_by_the_reference(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep of the README, and the demo; the images of neither are prepared here."""
+    monkeypatch.setattr(shards, "FOLDER", SHIPPED)
+    readme = Path(__file__).parents[3] / "README.md"
+    demo = Path(specs.__file__).parent / "specs" / "demo.yaml"
+    (own,) = re.findall(r"```yaml\n(name: .*?)```", readme.read_text(), re.DOTALL)
+    said = r"left: [1-9].*, from \S+ attempts of each kind of the reference, on other machines\n"
+    for text in (own, demo.read_text()):
+        Path("small.yaml").write_text(text)
+        assert re.search(said, history.text("--db", "absent.db"))
+    assert not Path("absent.db").exists()
 
 
 @pytest.mark.slow_on("postgresql")
@@ -242,13 +162,13 @@ def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     limited = merged(SWEEP, {"resources": {"max_device_hours": 0.005}})
     Path("small.yaml").write_text(yaml.safe_dump(limited))
     said = "At most 0.005 device hours of all launches of the sweep"
-    assert f"{said}; predicted 0.067\n" in history.text()
+    assert f"{said}; predicted 0.1\n" in history.text()
     launch = ["launch", "small.yaml", "--local", "--max-hours", "2.0", "--no-pictures"]
     with pytest.raises(SystemExit) as ended:
         cli.main(launch)
     out = capsys.readouterr().out
     assert ended.value.code == 4
-    assert f"{said}, 2 h by the wall; predicted 0.067\n" in out
+    assert f"{said}, 2 h by the wall; predicted 0.1\n" in out
     why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
     assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out
     assert f"Go on with: lcma {' '.join(launch)}\n" in out

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.run.prediction import Amount, Hours, PredictedPart, Prediction, Predictions
+from lcma.harness.run.prediction import Hours, PredictedPart, Prediction
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import Console
 from lcma.harness.watch import progress
@@ -17,13 +17,11 @@ from tests.db.conftest import World
 pytestmark = pytest.mark.slow_on("postgresql")
 
 
-def predict(hours: float | None, share: float = 1.0) -> Predictions:
-    """Predict the hours of a thousand steps of training on one device, None for no history."""
+def predict(hours: float | None, share: float = 0.0, source: str = "here") -> Prediction:
+    """Predict the hours of a thousand steps of training, None where no such job is known."""
     expected = None if hours is None else Hours(hours, hours, hours)
-    part = PredictedPart("training", "realnvp", "photos16", 2, 1000, 3, expected)
-    amount = Amount((part,))
-    devices = () if hours is None else (Prediction("a GPU", amount, amount, amount),)
-    return Predictions(devices, amount, share)
+    part = PredictedPart("training", "realnvp", "photos16", 2, 1000, 3, source, (), expected)
+    return Prediction((part,), share)
 
 
 def run_trial(planned: World, index: int, step: int, **news: Any) -> None:
@@ -96,12 +94,14 @@ def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
     assert left.seconds(0, []) is None
 
 
-def test_without_a_history_the_pace_counts_once_a_job_has_ended(
-    planned: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("hours", "first"), [(None, None), (1.0, 0.75 * 3600)])
+def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
+    planned: World, monkeypatch: pytest.MonkeyPatch, hours: float | None, first: float | None
 ) -> None:
+    """Until then a prediction by the reference does."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    left = TimeLeft(predict(None))
+    left = TimeLeft(predict(hours, source="reference"))
     run_trial(planned, 0, 0)
     left.update(planned.store.running_jobs())
     planned.store.heartbeat(
@@ -118,7 +118,7 @@ def test_without_a_history_the_pace_counts_once_a_job_has_ended(
     running = planned.store.running_jobs()
     now = 160.0
     left.update(running)
-    assert left.seconds(0, running) is None
+    assert left.seconds(0, running) == first
     assert left.seconds(1, running) == pytest.approx(60.0 * 750 / 250)
     now = 400.0
     left.update(running)

@@ -1,0 +1,119 @@
+"""A small sweep in a database, whose jobs are done in as many seconds as one likes."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lcma import db
+from lcma.harness.cli import main as cli
+from lcma.harness.place import Place
+from lcma.harness.run.plan import Node, Plan, make_nodes, make_plan, register_plan
+from lcma.sweeps import spec as specs
+from tests.db.conftest import ENVIRONMENT, contribution_map, result
+from tests.harness.conftest import SMALL, merged
+
+SWEEP = merged(SMALL, {"matrix": {"budget": [10, 20]}, "seeds": 3})
+"""Nine trainings of 20 steps in batches of 8, and three pretrainings of two segments."""
+
+GPU = dataclasses.replace(ENVIRONMENT, device="NVIDIA H100")
+
+Bits = Callable[[str, int | None, int], float]
+
+
+class History:
+    """The sweep in a database, and what is planned against it."""
+
+    def __init__(self, place: Place, capsys: Any, folder: Path) -> None:
+        self.place, self.store, self._capsys = place, db.connect(place.db), capsys
+        self._file = folder / "small.yaml"
+        for environment in (ENVIRONMENT, GPU):
+            self.store.add_environment(environment)
+        self.nodes = self.register(SWEEP)
+
+    def register(self, sweep: dict[str, Any]) -> list[Node]:
+        self._file.write_text(yaml.safe_dump(sweep))
+        plan = self.make_plan(sweep)
+        register_plan(plan, self.place, self.store)
+        return make_nodes(plan, self.place, owner="o", device="cpu")
+
+    def make_plan(self, sweep: dict[str, Any]) -> Plan:
+        return make_plan(specs.check(sweep, "test"), self.place, self.store)
+
+    def add_results(self, sweep: dict[str, Any], bits: Bits) -> None:
+        """Add the results of all trials of a sweep."""
+        for node in self.register(sweep):
+            if trial := node.work.trial:
+                self.finish(node, bits=bits(trial.factorization, trial.budget, trial.seed))
+
+    def trials(self, factorization: str) -> list[Node]:
+        own = [n for n in self.nodes if n.work.trial]
+        return [n for n in own if n.work.trial and n.work.trial.factorization == factorization]
+
+    def segments(self, budget: int) -> list[Node]:
+        return [n for n in self.nodes if n.work.pretraining and n.work.job.budget == budget]
+
+    def claim(self, node: Node, *, on: db.Environment = ENVIRONMENT) -> db.Claim:
+        claim = self.store.claim(
+            node.work.job_id,
+            owner="o",
+            host="h",
+            pid=1,
+            environment_id=on.id,
+            device="cpu" if on is ENVIRONMENT else "cuda",
+            threads=1,
+            lease_seconds=600.0,
+        )
+        assert isinstance(claim, db.Claim)
+        return claim
+
+    def finish(
+        self,
+        node: Node,
+        *,
+        step: float = 1.0,
+        rest: float = 0.0,
+        start: int = 0,
+        share: float | None = None,
+        bits: float = 3.5,
+    ) -> None:
+        """The job, done by an attempt with so many seconds for a step from ``start`` on, and so
+        many for the rest; on a ``share`` of a GPU, or a CPU."""
+        job = node.work.job
+        claim = self.claim(node, on=ENVIRONMENT if share is None else GPU)
+        self.store.heartbeat(claim, step=start, lease_seconds=600.0, first_step=start)
+        seconds = step * (job.steps - start) + rest
+        cost = db.Cost(
+            seconds=seconds,
+            cpu_seconds=1.0,
+            images_per_second=8 / step,
+            gpu_seconds=None if share is None else share * seconds,
+        )
+        made: dict[str, Any] = {}
+        if job.trial_id is not None:
+            of_trial = result(job.trial_id, bits)
+            made["result"] = dataclasses.replace(of_trial, data_digest=job.data_digest)
+        else:
+            made["maps"] = [
+                dataclasses.replace(
+                    contribution_map(1, job.steps),
+                    pretraining_id=job.pretraining_id,
+                    data_digest=job.data_digest,
+                )
+            ]
+        assert self.store.finish(claim, "done", last_step=job.steps, cost=cost, **made)
+
+    def plan(self, *options: str) -> dict[str, Any]:
+        """What `lcma plan --json` says."""
+        found: dict[str, Any] = json.loads(self.text("--json", *options))
+        return found
+
+    def text(self, *options: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["plan", str(self._file), *options])
+        assert not ended.value.code
+        return str(self._capsys.readouterr().out)
