@@ -23,16 +23,16 @@ def logs(
 ) -> None:
     """Show the log of the last attempt at a trial or a pretraining, on whatever node it ran.
 
-    While an attempt runs, its log is seconds behind. Without one, show what is known
-    of the attempt.
+    Without a name it is the trial that changed last. While an attempt runs, its
+    log is seconds behind. Without a log, show what is known of the attempt.
     """
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import job_title
-    from lcma.harness.terminal import Console
-    from lcma.harness.text import printable, to_json
+    from lcma.harness.terminal import Console, print_error
+    from lcma.harness.text import printable, short_id, to_json
     from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.logs import (
         attempt_as_dict,
@@ -42,7 +42,10 @@ def logs(
     )
 
     store = connect(find_place(db, None, None).db, create=False)
-    jobs = {job.job_id: job for job in find_named_jobs(store, trial)}
+    found, note = find_named_jobs(store, trial)
+    if note:
+        print_error(note)
+    jobs = {job.job_id: job for job in found}
     console = Console()
     shown: list[str] = []
     if follow:
@@ -65,4 +68,7 @@ def logs(
         console.print(render_attempt(attempt, jobs[attempt.job_id], now, before), soft_wrap=True)
     if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
-        console.print(f"no attempt yet at {names}: `lcma why {trial}` says why", markup=False)
+        console.print(
+            f"no attempt yet at {names}: `lcma why {short_id(found[0].subject)}` says why",
+            markup=False,
+        )

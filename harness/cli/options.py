@@ -62,7 +62,9 @@ Trial = Annotated[
 Work = Annotated[
     str | None,
     typer.Argument(
-        metavar="TRIAL", help="The first characters of the id of a trial, pretraining or job"
+        metavar="[TRIAL]",
+        help="The first characters of the id of a trial, pretraining or job (default: the trial "
+        "that changed last)",
     ),
 ]
 Sweep = Annotated[

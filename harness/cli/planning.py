@@ -34,7 +34,7 @@ from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
 from lcma.harness.tables import render_table
 from lcma.harness.terminal import Console, noting_slowness, print_error
-from lcma.harness.text import format_count
+from lcma.harness.text import format_count, short_id
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
 from lcma.harness.watch.predictions import describe_limits, describe_prediction
@@ -171,7 +171,7 @@ def print_unmeasured(
         return
     names = ", ".join(one.name for one in lacked)
     kept = [one for one in trials if one.weights]
-    lost = [str(one.trial_id)[:12] for one in trials if not one.weights]
+    lost = [short_id(one.subject) for one in trials if not one.weights]
     lack = "lacks" if len(trials) == 1 else "lack"
     line = f"{format_count(len(trials), 'trial')} from before {lack} {names}."
     if kept:

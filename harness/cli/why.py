@@ -10,18 +10,21 @@ def why(
 ) -> None:
     """Explain the state of a trial: who ran it, who runs it, what it waits for, why it failed.
 
-    What it waits for is followed down to what has to happen first, with the
-    command to type next.
+    Without a name it is the trial that changed last. What it waits for is followed
+    down to what has to happen first, with the command to type next.
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.terminal import Console
+    from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
     from lcma.harness.watch.jobs import find_named_jobs
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    explanations = [explain_job(store, job, db) for job in find_named_jobs(store, trial)]
+    found, note = find_named_jobs(store, trial)
+    if note:
+        print_error(note)
+    explanations = [explain_job(store, job, db) for job in found]
     if json:
         print(to_json([explanation_as_dict(one) for one in explanations]))
         return

@@ -64,7 +64,7 @@ def read_running(store: Store, sweep_id: str | None = None) -> Running:
         found.append(RunningJob(job, job_title(job), rate, left, tuple(log[-LINES:])))
     named = Counter(one.name for one in found)
     found = [
-        replace(one, name=f"{one.name} ({short_id(one.job.job_id)})")
+        replace(one, name=f"{one.name} ({short_id(one.job.subject)})")
         if named[one.name] > 1
         else one
         for one in found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import Store
-from lcma.harness.text import format_count
+from lcma.harness.text import format_count, short_id
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.target import StudyTarget, count_images
 from lcma.harness.watch.commands import format_command, format_measure_command
@@ -102,7 +102,7 @@ def explain_unmeasured(
         return line
     if kept := [one for one in facts if one.weights]:
         return f"{line}: take it with {format_measure_command(tune.measure, kept)}"
-    again = format_command("rerun", *sorted(one[:12] for one in lacking))
+    again = format_command("rerun", *sorted(map(short_id, lacking)))
     return f"{line} or weights: train anew after {again}"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from lcma.db import JobFacts, Rerun, Store, leases
 from lcma.harness.results.lookup import find_jobs, job_title
-from lcma.harness.text import format_duration, format_time, printable
+from lcma.harness.text import format_duration, format_time, printable, short_id
 from lcma.sweeps.errors import UserError
 
 _WHAT = ("flow", "dataset", "factorization", "budget", "seed")
@@ -22,22 +22,19 @@ LOST = (
 """What programs get of any job, of one that runs, and of one that failed or diverged."""
 
 
-LATEST = 3
-"""Trials that are named to who names none."""
+def find_named_jobs(store: Store, start: str | None) -> tuple[list[JobFacts], str]:
+    """Return the jobs that `find_jobs` finds, or those of the trial that changed last.
 
-
-def find_named_jobs(store: Store, start: str | None) -> list[JobFacts]:
-    """Return the jobs that `find_jobs` finds.
-
-    Raises UserError with the trials that changed last where none is named, and as it does.
+    With them a line that says which trial that is; '' where one was named. Raises UserError as
+    `find_jobs` does, and where there is no trial yet.
     """
     if start is not None:
-        return find_jobs(store, start)
-    latest = [
-        f"{printable(job.subject)[:8]} ({job_title(job)})" for job in store.latest_jobs(LATEST)
-    ]
-    hint = f"the last that changed are {', '.join(latest)}" if latest else "there is none yet"
-    raise UserError(f"name a trial by the first characters of its id: {hint}")
+        return find_jobs(store, start), ""
+    latest = store.latest_jobs(1)
+    if not latest:
+        raise UserError("there is no trial yet: launch a sweep with `lcma launch demo`")
+    (job,) = latest
+    return [job], f"the trial that changed last, {short_id(job.subject)}: {job_title(job)}"
 
 
 def job_as_dict(job: JobFacts, names: Sequence[str] = JOB) -> dict[str, Any]:

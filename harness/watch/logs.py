@@ -13,7 +13,7 @@ from lcma import db
 from lcma.db import Attempt, JobFacts, Store, leases
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import Console
-from lcma.harness.text import format_duration, format_time, printable
+from lcma.harness.text import format_duration, format_time, printable, short_id
 from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left, on_host
 
 COMPARED = 8
@@ -215,4 +215,4 @@ def _progress_line(jobs: Sequence[JobFacts], running: JobFacts | None, now: floa
     if running is not None:
         return f"{job_title(running)}: {describe_progress(running, now)}"
     first = next(job for job in jobs if job.state == "pending")
-    return f"{job_title(first)} is pending: `lcma why {printable(first.job_id)[:8]}` says why"
+    return f"{job_title(first)} is pending: `lcma why {short_id(first.subject)}` says why"

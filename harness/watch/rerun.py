@@ -103,7 +103,7 @@ def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool
     """Yield what is put back to pending, or would be in a dry run, and what to type next."""
     if dry_run:
         for job in (*chosen.named, *chosen.more):
-            yield Text(printable(f"{short_id(job.job_id)} {job_title(job)}"))
+            yield Text(printable(f"{short_id(job.subject)} {job_title(job)}"))
     undone = describe_undone(chosen)
     if undone:
         yield Text(undone)
@@ -138,7 +138,7 @@ def describe_undone(chosen: RerunChoice) -> str:
     stays = "stays as it is" if len(chosen.undone) == 1 else "stay as they are"
     line = f"{format_count(len(chosen.undone), 'job')} {stays}, not done: {counts}"
     stale = [
-        short_id(job.job_id)
+        short_id(job.subject)
         for job in chosen.undone
         if job.kind == "trial" and job.state == "running" and job.pretraining_id is not None
     ]
@@ -203,7 +203,7 @@ def render_lost_jobs(
         return
     if dry_run:
         for job in jobs:
-            line = f"{short_id(job.job_id)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
+            line = f"{short_id(job.subject)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
             yield Text(printable(line))
     would = "would be put back to pending" if dry_run else "put back to pending"
     yield Text(f"{_count_classes(jobs)} {would}")

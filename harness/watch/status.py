@@ -296,7 +296,7 @@ def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
         if lease_is_over(job, now):
             lease = f"over since {-left:.0f} s"
             styles[i, 6] = "red"
-        row = [name_experiment(job), short_id(job.job_id), job.budget, job.seed]
+        row = [name_experiment(job), short_id(job.subject), job.budget, job.seed]
         row += [f"{job.step}/{job.steps}", job.host, lease]
         row += [job.stack_id and short_id(job.stack_id)] if stacked else []
         rows.append(tuple(row))
@@ -323,7 +323,7 @@ def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
         message = message[: MESSAGE_LENGTH - 3] + "..."
     where = f" on {failure.host}" if failure.host else ""
     line = (
-        f"{short_id(failure.job_id)} {failure.state} ({failure.outcome or 'no attempt'}) "
+        f"{short_id(failure.subject)} {failure.state} ({failure.outcome or 'no attempt'}) "
         f"at step {failure.step}/{failure.steps}{where}: {name_failed_job(failure)}: {message}"
     )
     if failure.decision is not None:
@@ -405,17 +405,17 @@ def _describe_waiting(one: Waiting, now: float) -> str:
         how = describe_progress(segment, now)
     else:
         how = printable(segment.state)
-    return f"{trials} for {job_title(segment)} ({short_id(segment.job_id)}): {how}"
+    return f"{trials} for {job_title(segment)} ({short_id(segment.subject)}): {how}"
 
 
 def _describe_stale(job: JobFacts, now: float) -> str:
     late = format_duration(-lease_left(job, now))
-    name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
+    name = f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
     return printable(f"lease over since {late}: {name}{on_host(job.host)}")
 
 
 def _describe_problem(job: JobFacts) -> str:
-    name = f"{name_experiment(job)} seed {job.seed} ({job.job_id[:8]})"
+    name = f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
     return printable(f"{name}{on_host(job.host)}: {job.message or 'no message'}")
 
 

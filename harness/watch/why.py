@@ -69,7 +69,7 @@ def render_explanation(found: Explanation) -> RenderableType:
     lines: list[RenderableType] = []
     for cause in found.causes:
         indent = "  " * cause.depth
-        head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.job_id)}): ")
+        head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.subject)}): ")
         head.append(printable(cause.job.state), style=STYLES.get(cause.job.state, "bold"))
         lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
     return Group(*lines, *render_commands(found.next))
@@ -209,18 +209,18 @@ def _next_commands(
     store: Store, job: JobFacts, cause: JobFacts, now: float, db: str | None
 ) -> Iterator[str]:
     if job.state == "done":
-        yield format_command("logs", short_id(job.job_id), db=db)
+        yield format_command("logs", short_id(job.subject), db=db)
         if job.trial_id is not None and any(
             t.weights for t in store.trained_trials([job.trial_id])
         ):
-            yield format_command("samples", printable(job.trial_id)[:12], db=db)
+            yield format_command("samples", short_id(job.trial_id), db=db)
         return
     if cause.state == "running" and not (lease_is_over(cause, now) or lease_is_ahead(cause, now)):
-        yield format_command("logs", short_id(cause.job_id), "-f", db=db)
+        yield format_command("logs", short_id(cause.subject), "-f", db=db)
         return
     if cause.state in ("failed", "diverged"):
-        yield format_command("logs", short_id(cause.job_id), db=db)
-        yield format_command("rerun", "--failed", short_id(cause.job_id), db=db)
+        yield format_command("logs", short_id(cause.subject), db=db)
+        yield format_command("rerun", "--failed", short_id(cause.subject), db=db)
         return
     yield from relaunch_commands(store, [job.job_id], db)
 

@@ -195,7 +195,7 @@ def _provenance(
         )
     yield (
         "on the command line",
-        f"lcma logs {short_id(one['job_id'])}; lcma why {short_id(one['job_id'])}",
+        f"lcma logs {short_id(one['trial_id'])}; lcma why {short_id(one['trial_id'])}",
     )
 
 

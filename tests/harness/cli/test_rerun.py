@@ -116,7 +116,7 @@ def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typ
     done.win(done.trials[3])
     code, out, _ = typed("rerun", "p", "--yes")
     assert code == 0
-    command = f"lcma rerun {done.trials[3][:8]} when done"
+    command = f"lcma rerun {TRIALS[3].id[:8]} when done"
     assert f"1 job stays as it is, not done: 1 running; with the former maps: {command}" in out
 
 
