@@ -215,10 +215,8 @@ COMMANDS = list(dict.fromkeys(name for name, _ in OPTIONS))
 REFUSED = {
     "launch": ["--dataset", "cifar10"],  # not there
     "tune": ["--dataset", "cifar10"],
-    "verify": ["--data", "nowhere"],
     "reproduce": ["--data", "nowhere"],
     "serve": ["--host", "0.0.0.0"],
-    "selftest": ["--kill", "0"],
 }
 """What comes last, so that a command that would start processes or a server is refused."""
 WORDS = {"spec": "small.yaml", "query": "SELECT 1", "source": "lcma.db", "out": "out.sqlite"}
