@@ -137,7 +137,7 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
 def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
     monkeypatch: pytest.MonkeyPatch, lcma: Typed, given: list[str], repeated: list[str]
 ) -> None:
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise LaunchInterrupted(15, 0)
 
     monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stopped)
