@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from lcma.db import JobFacts
-from lcma.harness.results.differences import Difference
+from lcma.harness.results.differences import TrialDifference
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.tables import Table, TableColumn
 from lcma.harness.text import format_count
 
 
 def make_difference_table(
-    first: JobFacts, second: JobFacts, differences: Sequence[Difference], equal: int
+    first: JobFacts, second: JobFacts, differences: Sequence[TrialDifference], equal: int
 ) -> Table:
     """Return a row for each difference; ``equal`` measures are counted below."""
     return Table(

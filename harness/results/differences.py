@@ -19,7 +19,7 @@ NESTED = {"packages", "flags"}
 
 
 @dataclass(frozen=True)
-class Difference:
+class TrialDifference:
     """What two trials have under one name, None where one has nothing: text, or a measure."""
 
     name: str
@@ -36,7 +36,7 @@ class Difference:
 
 def compare_trials(
     store: Store, first: JobFacts, second: JobFacts, protocol: str
-) -> tuple[list[Difference], int]:
+) -> tuple[list[TrialDifference], int]:
     """Return in what two trials differ, and how many measures of a protocol are equal."""
     pair = first, second
     bodies = store.recipe_bodies([one.recipe_id for one in pair])
@@ -58,11 +58,11 @@ def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in environment.items() if k not in NESTED | LOCAL} | settings.flat(nested)
 
 
-def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
+def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[TrialDifference]:
     for name in (*one, *(name for name in other if name not in one)):
         a, b = one.get(name), other.get(name)
         if a != b:
-            yield Difference(name, _as_shown(a), _as_shown(b))
+            yield TrialDifference(name, _as_shown(a), _as_shown(b))
 
 
 def _as_shown(value: object) -> str | float | None:

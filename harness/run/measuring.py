@@ -60,7 +60,7 @@ ReportFunction = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class LikelihoodMeasurement:
     """Likelihood of kept weights by a protocol, with a bound of ``draws`` where they are given."""
 
     protocol: Name
@@ -102,19 +102,19 @@ class Measurement:
         return tuple(taken)
 
 
-def make_measurement(name: str, **options: Any) -> Measurement | Likelihood:
+def make_measurement(name: str, **options: Any) -> Measurement | LikelihoodMeasurement:
     """Return a measure as a person asks for it: of samples, or of a plug-in that is loaded.
 
     Args:
         name: `bits_per_dim`, `swd`, `kid` or `fid`, or the name of a plug-in's measure.
-        options: Those of `Likelihood` or of `_make_of_samples`; a plug-in's measure has none.
+        options: Those of `LikelihoodMeasurement` or of `_make_of_samples`; a plug-in's measure has none.
 
     Raises:
         UserError: There is none of that name, these do not go together, or what is needed is not
             there.
     """
     if name == BITS_PER_DIM:
-        return Likelihood(**options)
+        return LikelihoodMeasurement(**options)
     own = {one.name: one for one in plugin_measures()}
     if name in own:
         given = [word for word, value in options.items() if value not in (None, 1.0)]
@@ -186,7 +186,10 @@ def _make_of_samples(
 
 
 def find_measurable(
-    store: Store, place: Place, trials: Sequence[JobFacts], measurement: Measurement | Likelihood
+    store: Store,
+    place: Place,
+    trials: Sequence[JobFacts],
+    measurement: Measurement | LikelihoodMeasurement,
 ) -> tuple[list[JobFacts], list[str]]:
     """Return the trials that have the measure or can be measured, and a line on each other reason.
 
@@ -224,13 +227,13 @@ def _describe_failures(reasons: Sequence[str], trials: Sequence[JobFacts]) -> st
 
 
 def list_other_samples(
-    store: Store, measurement: Measurement | Likelihood, digests: set[str]
+    store: Store, measurement: Measurement | LikelihoodMeasurement, digests: set[str]
 ) -> list[int]:
     """Return by which other numbers of samples results on these data have the same measure.
 
     Their tables stand apart from those of this measurement.
     """
-    if isinstance(measurement, Likelihood) or not isinstance(measurement.judge, Judge):
+    if isinstance(measurement, LikelihoodMeasurement) or not isinstance(measurement.judge, Judge):
         return []
     bodies, own = store.protocol_bodies(), measurement.protocol
     found = set()
@@ -246,10 +249,10 @@ def list_other_samples(
 
 
 def _find_stored(
-    store: Store, one: JobFacts, measurement: Measurement | Likelihood
+    store: Store, one: JobFacts, measurement: Measurement | LikelihoodMeasurement
 ) -> db.Result | None:
     """Return a result that has the measure, None where there is none."""
-    if isinstance(measurement, Likelihood):
+    if isinstance(measurement, LikelihoodMeasurement):
         return find_evaluation(store, one, measurement.protocol, measurement.draws)
     stored = store.result(one.subject, one.data_digest, measurement.protocol.name)
     return None if stored is None or stored.measure(measurement.judge.name) is None else stored
@@ -259,7 +262,7 @@ def measure_trial(
     store: Store,
     place: Place,
     one: JobFacts,
-    measurement: Measurement | Likelihood,
+    measurement: Measurement | LikelihoodMeasurement,
     *,
     owner: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -270,7 +273,7 @@ def measure_trial(
     or not those of the trial, if the images cannot be measured so, and if another value was stored
     meanwhile.
     """
-    if isinstance(measurement, Likelihood):
+    if isinstance(measurement, LikelihoodMeasurement):
         name, draws = measurement.protocol, measurement.draws
         return reevaluate(store, place, one, name, owner=owner, draws=draws, progress=progress)
     protocol = measurement.protocol
@@ -307,7 +310,7 @@ def measure_trials(
     store: Store,
     place: Place,
     trials: Sequence[JobFacts],
-    measurement: Measurement | Likelihood,
+    measurement: Measurement | LikelihoodMeasurement,
     report: ReportFunction = lambda what, done, total: None,
 ) -> tuple[list[Reevaluated], list[str]]:
     """Take a measure of trials in this process, one after the other, as `measure_trial`.

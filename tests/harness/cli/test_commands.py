@@ -42,8 +42,6 @@ def require_valid(words: list[str]) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
-        ["board"],
-        ["curves"],
         ["why", TRIALS[0].id],
         ["why", TRIALS[1].id],
         ["why", TRIALS[2].id],
@@ -66,7 +64,7 @@ def test_a_command_to_go_on_with_names_the_places_that_were_given(
         require_valid(words)
         if "prepare" not in words:
             assert words[words.index("--db") + 1] == db.locate(url).shown_url
-        if "--data" in typed and "board" not in words:
+        if "--data" in typed:
             assert words[words.index("--data") + 1] == str(in_tmp / "my data")
 
 

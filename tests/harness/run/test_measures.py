@@ -369,7 +369,7 @@ def test_of_trials_from_before_some_have_weights_and_some_have_none(
     assert (code, err) == (0, "")
     assert "2 trials from before lack later. Take it of the weights that were kept with" in out
     assert "1 trial of them left no weights. A launch after this trains anew" in out
-    assert f"lcma rerun {one[:12]} --db" in out
+    assert f"lcma rerun {one[:8]} --db" in out
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow, take_plugin_measures
-from lcma.harness.run.measuring import Likelihood, find_measurable
+from lcma.harness.run.measuring import LikelihoodMeasurement, find_measurable
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.sample_quality import measure_swd
@@ -185,7 +185,7 @@ def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> 
     attempts = here.store.attempts()
     here.weights.unlink()
     place = dataclasses.replace(here.place, data=Path("/nowhere"))
-    find_measurable(here.store, place, [here.one], Likelihood(name, None))
+    find_measurable(here.store, place, [here.one], LikelihoodMeasurement(name, None))
     again = reevaluate(here.store, place, here.one, name, owner="evaluator")
     assert again.result == first.result
     assert not again.new
@@ -292,7 +292,9 @@ def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:
     here = trained()
     here.weights.unlink()
     with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
-        find_measurable(here.store, here.place, [here.one], Likelihood("published", None))
+        find_measurable(
+            here.store, here.place, [here.one], LikelihoodMeasurement("published", None)
+        )
     refused(here, "No such file.*--runs, or train .* again")
 
 
