@@ -296,7 +296,10 @@ def test_a_mistake_is_told_before_anything_is_changed(
         ({"spec": {"name": "x"}}, "matrix"),
         ({"spec": "demo", "local": True, "ray": "here:1"}, "exclude each other"),
         ({"spec": "demo", "steps": -1}, "steps"),
-        ({"spec": "demo", "local": True, "parallel": 0}, "--parallel 0: give a number of jobs"),
+        (
+            {"spec": "demo", "local": True, "parallel": 0},
+            "--parallel 0: give a whole number from 1",
+        ),
         ({"spec": "demo", "local": True, "parallel": -1}, "--parallel -1: give a number of jobs"),
     ):
         with pytest.raises(lcma.UserError, match=words):

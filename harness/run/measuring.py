@@ -107,7 +107,8 @@ def make_measurement(name: str, **options: Any) -> Measurement | LikelihoodMeasu
 
     Args:
         name: `bits_per_dim`, `swd`, `kid` or `fid`, or the name of a plug-in's measure.
-        options: Those of `LikelihoodMeasurement` or of `_make_of_samples`; a plug-in's measure has none.
+        options: Those of `LikelihoodMeasurement` or of `_make_of_samples`; a plug-in's measure
+            has none.
 
     Raises:
         UserError: There is none of that name, these do not go together, or what is needed is not

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 
 from lcma.db import PlannedJob, Store
+from lcma.harness.results.lookup import parse_object
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.identity import canonical_json
@@ -161,10 +162,11 @@ def _predict_part(
 
 def _describe_recipe(body: str) -> str:
     """Return the parts of a recipe, given as JSON, that the time of a step depends on."""
-    content = json.loads(body)
+    content = parse_object(body)
+    given = content.get("optimization")
     kept = ("batch", "threads", "stacked", "autocast", "compile")
-    optimization = {name: content["optimization"].get(name) for name in kept}
-    return canonical_json({"model": content["model"], "optimization": optimization})
+    optimization = {name: given.get(name) for name in kept} if isinstance(given, dict) else None
+    return canonical_json({"model": content.get("model"), "optimization": optimization})
 
 
 def _list_left(plan: Plan) -> Iterator[tuple[Trial | Pretraining, str, int]]:
