@@ -300,7 +300,10 @@ def test_a_mistake_is_told_before_anything_is_changed(
             {"spec": "demo", "local": True, "parallel": 0},
             "--parallel 0: give a whole number from 1",
         ),
-        ({"spec": "demo", "local": True, "parallel": -1}, "--parallel -1: give a number of jobs"),
+        (
+            {"spec": "demo", "local": True, "parallel": -1},
+            "--parallel -1: give a whole number from 1",
+        ),
     ):
         with pytest.raises(lcma.UserError, match=words):
             lcma.launch(**arguments)

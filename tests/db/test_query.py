@@ -79,7 +79,7 @@ def engine_of(world: Any) -> str:
         ("SELECT r.factorisation FROM trial_results AS r", "did you mean 'factorization'?"),
         (
             "SELECT STEPS FROM trial_measures",
-            "it is a column of trial_results, seed_statistics, leaderboard and 5 more",
+            "it is a column of trial_results, seed_statistics, leaderboard and 3 more",
         ),
         ("SELECT * FROM xyzzy", "`lcma sql --schema` lists views, tables and columns"),
         ("SELECT FROM WHERE", "check its SQL"),

@@ -17,7 +17,6 @@ KEYS: Mapping[str, Sequence[str]] = {
     "measures": ("trial_id", "data_digest", "protocol", "name"),
     "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
     "index_tables": ("trial_id", "data_digest", "split"),
-    "table_overlaps": ("trial_id", "other_trial_id", "data_digest", "split"),
     "curves": ("job_id", "name", "step"),
     "artifacts": ("job_id", "kind"),
 }
