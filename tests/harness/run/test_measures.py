@@ -468,7 +468,7 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
         assert said in out
         (again,) = [line for line in out.splitlines() if "lcma rerun" in line]
         trials = again.split("lcma rerun ")[1].split(" --db")[0].split()
-        assert {i[:12] for i in before.index} == set(trials)
+        assert {i[:8] for i in before.index} == set(trials)
     assert typed(capsys, "rerun", *trials, f"--db={url}")[0] == 0
     code, out, err = typed(capsys, *launch, f"--db={url}", data)
     assert code == 0, err
