@@ -34,6 +34,7 @@ def put_back(world: World) -> set[str]:
     [
         (["channel-0"], {0}),
         (["channel-0", "channel-1"], {0, 1}),
+        (["channel-0", "--where", "factorization=channel"], {0}),
         (["--where", "factorization=channel"], {0, 1}),
         (["--where", "factorization=channel", "--where", "seed=1"], {1}),
         (["--where", "seed=1", "--where", "seed=0"], {0, 1, 2}),
