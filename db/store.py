@@ -1902,7 +1902,7 @@ class Store:
             return release_jobs(connection, _launched_for(sweep_id), clock)
 
     def forget(self, sweep_ids: Collection[str], *, dry_run: bool = False) -> Forgotten:
-        """Delete what sweeps plan and nobody has begun, and a sweep of which nothing is left.
+        """Delete what sweeps plan and nobody has begun, and a sweep without trials and launches.
 
         A trial stays if it has begun or if another sweep has it. Segments of pretrainings that have
         not begun go where no trial needs them any more.
@@ -1941,15 +1941,10 @@ class Store:
             empty = (
                 sweeps.c.id.in_(sorted(sweep_ids)),
                 sweeps.c.id.not_in(sa.select(sweep_trials.c.sweep_id)),
-                sweeps.c.id.not_in(
-                    sa.select(launches.c.sweep_id).join(
-                        attempts, attempts.c.owner == launches.c.owner
-                    )
-                ),
+                sweeps.c.id.not_in(sa.select(launches.c.sweep_id)),
             )
             ended = connection.execute(sa.select(sweeps.c.id).where(*empty)).scalars().all()
-            for table in (events, launches):
-                connection.execute(sa.delete(table).where(table.c.sweep_id.in_(ended)))
+            connection.execute(sa.delete(events).where(events.c.sweep_id.in_(ended)))
             connection.execute(sa.delete(sweeps).where(sweeps.c.id.in_(ended)))
             if dry_run:
                 transaction.rollback()

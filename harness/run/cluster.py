@@ -196,8 +196,8 @@ class RayExecutor(Executor):
                 )
             time.sleep(1)
 
-    def lack(self, work: Work) -> str | None:
-        return self._lack(self._need_of(work))
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
+        return self._lack(self._need_of(work), aside=aside)
 
     def free_slots(self, work: Work) -> int:
         need, closed = self._need_of(work), self._find_closed()
@@ -219,8 +219,9 @@ class RayExecutor(Executor):
             need["memory"] = memory_gb * 1e9
         return need
 
-    def _lack(self, need: Mapping[str, float]) -> str | None:
-        open_nodes = [n for n in self._nodes() if self._host_of[n["NodeID"]] not in self.aside]
+    def _lack(self, need: Mapping[str, float], *, aside: bool = False) -> str | None:
+        closed = () if aside else self.aside
+        open_nodes = [n for n in self._nodes() if self._host_of[n["NodeID"]] not in closed]
         nodes = [n["Resources"] for n in open_nodes]
         if any(_meets(n, need) for n in open_nodes):
             return None
@@ -292,7 +293,11 @@ class RayExecutor(Executor):
 
     def is_closed(self) -> bool:
         """Return whether every node that answered well is set aside, were it lost too."""
-        return not self._checks and all(self._host_of[one] in self.aside for one in self._fit)
+        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
+        left = self._fit.union(able)
+        if self._checks or any(self._host_of[one] not in self.aside for one in left):
+            return False
+        return not self._could_add(self.need)
 
     def _ask_nodes(self) -> None:
         """Ask each node that could run a task, is not set aside and has not answered well."""

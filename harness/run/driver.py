@@ -330,8 +330,11 @@ class Launch:
             for j in jobs.values()
             if j.lease_until is not None and j.id not in leases
         }
+        # Jobs that are not there were forgotten meanwhile.
+        ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
+        ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}
         state = _DatabaseState(
-            {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None},
+            ended,
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
@@ -903,7 +906,9 @@ class MemoryRetries:
         if lack is None or job is None or job.state != "pending":
             return
         why = f"after it ran out of memory {lack}"
-        if self._store.give_up(job_id, token=job.token, why=why):
+        if self._executor.lack(more, aside=True) is None:  # a later launch may have that machine
+            self._give_up(job_id, f"{why}: only a host that is set aside has it")
+        elif self._store.give_up(job_id, token=job.token, why=why):
             self._give_up(job_id, why)
 
 

@@ -107,9 +107,9 @@ class Executor(ABC):
         not known."""
         return None
 
-    def lack(self, work: Work) -> str | None:
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
         """Return in one line what the work needs that no present machine has, and what they have;
-        None if one has it, busy or not."""
+        None if one has it, busy or not, and ``aside`` one that is set aside too."""
         return None
 
     @abstractmethod
@@ -149,10 +149,13 @@ def run_checked(
 ) -> list[Report]:
     """Run the works of a task as `run_body` does, once this machine has been asked.
 
-    Raises UserError, with nothing begun, if it cannot do them.
+    What is unreachable for now is waited for by the works themselves. Raises UserError, with
+    nothing begun, if it cannot do them.
     """
     if question is not None and question.folder not in _passed:
-        if problem := answer_question(question).problem:
-            raise UserError(problem)
-        _passed.add(question.folder)
+        answer = answer_question(question)
+        if answer.problem and not answer.passing:
+            raise UserError(answer.problem)
+        if not answer.problem:
+            _passed.add(question.folder)
     return run_body(works, after, is_ending)

@@ -10,6 +10,7 @@ fault, and the host is taken back.
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable
 
 from lcma.harness.run.executor import Executor
@@ -36,10 +37,13 @@ class Hosts:
         self._answers: list[Answer] = []
         self._aside: dict[str, str] = {}  # and why
         self._blamed: dict[str, list[Hashable]] = {}  # what failed on each, one or more times
-        self._failed_on: dict[Hashable, set[str]] = {}
+        self._failed_on: dict[Hashable, Counter[str]] = {}
         self._begun: set[Hashable] = set()  # recipes of which some host made steps
+        self._waiting: set[str] = set()  # those that cannot reach something for now, said once
         for host, problem in preflight.problems.items():
             self.set_aside(host, problem)
+        for host, problem in preflight.passing.items():
+            self._note_waiting(host, problem)
 
     def refresh(self) -> None:
         """Ask hosts that joined, at most once in `CHECK_SECONDS`."""
@@ -47,7 +51,11 @@ class Hosts:
         if now - self._last_check < CHECK_SECONDS:
             return
         self._last_check = now
-        self._answers += self._executor.poll_answers()
+        for one in self._executor.poll_answers():
+            if one.passing:  # it is asked again
+                self._note_waiting(one.host, one.problem)
+            else:
+                self._answers.append(one)
         try:
             problems = self._preflight.find_problems(self._answers)
         except StorageError:  # the place is unreachable from here; they are kept until it is not
@@ -75,6 +83,11 @@ class Hosts:
         self._note(
             f"host {host} gets no more trials of this launch (a new launch tries it again): {why}"
         )
+
+    def _note_waiting(self, host: str, problem: str) -> None:
+        if host not in self._waiting:
+            self._waiting.add(host)
+            self._note(f"host {host} gets no trials for now, and is asked again: {problem}")
 
     def can_spare(self, host: str) -> bool:
         """Return whether another host could run trials that get none on this one."""
@@ -109,14 +122,18 @@ class Hosts:
         """Return whether a job that failed before its first step runs again, as its host may be to
         blame.
 
-        It is not if the job, or a recipe of which nobody made steps, failed on two hosts.
+        It is not if the job, or a recipe of which nobody made steps, failed on two hosts, or the
+        job in a row on one.
         """
-        subject = job_id if recipe in self._begun else recipe
-        failed_on = self._failed_on.setdefault(subject, set())
-        failed_on.add(host)
-        if len(failed_on) > 1 or not self.can_spare(host):
+        begun = recipe in self._begun
+        subject = job_id if begun else recipe
+        failed_on = self._failed_on.setdefault(subject, Counter())
+        failed_on[host] += 1
+        own_fault = len(failed_on) > 1 or (begun and failed_on[host] >= ROW)
+        if own_fault or not self.can_spare(host):
             self.acquit(subject)
             return False
-        reason = f"{ROW} trials in a row failed there at their first step, the last with {why}"
-        self.blame(host, subject, reason, times=1)
+        if not begun or failed_on[host] == 1:
+            reason = f"{ROW} trials in a row failed there at their first step, the last with {why}"
+            self.blame(host, subject, reason, times=1)
         return True

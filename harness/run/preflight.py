@@ -17,7 +17,7 @@ from lcma import db
 from lcma.harness import storage
 from lcma.harness.data.verified import find_images
 from lcma.harness.place import Place
-from lcma.harness.storage import MissingFileError, StorageError
+from lcma.harness.storage import MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
 from lcma.sweeps.errors import UserError
@@ -53,11 +53,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """A machine's answer: the file that it put into the folder, or the problem in one line."""
+    """A machine's answer: the file that it put into the folder, or the problem in one line.
+
+    A problem that is ``passing``, such as a database that is unreachable, may be over at the next
+    look.
+    """
 
     host: str
     file: str = ""
     problem: str = ""
+    passing: bool = False
 
 
 def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer:
@@ -74,11 +79,13 @@ def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer
     except _ProblemError as error:
         return Answer(host, problem=str(error))
     except StorageError as error:
-        return Answer(host, problem=f"on host {host}: {error}; or {SHARED}")
+        passing = isinstance(error, UnreachableError)
+        return Answer(host, problem=f"on host {host}: {error}; or {SHARED}", passing=passing)
     try:
         db.exists(question.place.db)
     except UserError as error:
-        return Answer(host, file, f"on host {host}: {error}")
+        passing = isinstance(error, db.Unavailable)
+        return Answer(host, file, f"on host {host}: {error}", passing)
     try:
         for name, digest in question.sets.items():
             find_images(name, question.place.data, digest)
@@ -91,7 +98,8 @@ class Preflight:
     """The checks of a launch, from the first question to `close`.
 
     Without ``any_code`` machines with other code than this process's have a problem. ``problems``
-    are those of machines that were asked before the launch began, by their names.
+    are those of machines that were asked before the launch began, by their names, ``passing`` those
+    that may be over at the next look.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class Preflight:
         code = None if any_code else read_code_version()
         name = FOLDER + secrets.token_hex(8)
         self.problems: dict[str, str] = {}
+        self.passing: dict[str, str] = {}
         self.question = Question(place, name, sets, device, code, platform.python_version())
         self._place = storage.open_folder(place.runs)
         self._folder = self._place.below(name)
@@ -147,7 +156,10 @@ def require_machines(
     Raises UserError with the first problem if no machine is without one, or not ``every`` one is.
     """
     answers = ask(preflight.question)
-    problems = preflight.problems = preflight.find_problems(answers)
+    problems = preflight.find_problems(answers)
+    passing = {one.host for one in answers if one.passing}
+    preflight.problems = {host: why for host, why in problems.items() if host not in passing}
+    preflight.passing = {host: why for host, why in problems.items() if host in passing}
     if problems and (every or len(problems) == len({answer.host for answer in answers})):
         more = len(problems) - 1
         have = "has" if more == 1 else "have"

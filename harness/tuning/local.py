@@ -112,8 +112,8 @@ class ExecutorShare(Executor):
     def free_slots(self, work: Work) -> int | None:
         return self._whole.free_slots(work)
 
-    def lack(self, work: Work) -> str | None:
-        return self._whole.executor.lack(work)
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
+        return self._whole.executor.lack(work, aside=aside)
 
     def close(self, *, kill: bool) -> None:
         """Do nothing: the owner of the shared executor closes it."""

@@ -34,23 +34,14 @@ def test_what_nobody_has_begun_goes_and_the_rest_stays(world: World) -> None:
     assert check_integrity(world.store.database).findings == ()
 
 
-def test_a_sweep_of_which_nothing_is_left_goes_with_its_launches(world: World) -> None:
-    world.store.begin_launch("me", "s")
+def test_a_sweep_of_which_nothing_is_left_goes_unless_it_was_launched(world: World) -> None:
+    add_sweep(world, "late", 1)
+    world.store.begin_launch("me", "late")
     world.store.request_stop(["s"], by="me")
     world.store.stop_jobs([world.trials[0]], by="me")
-    gone = world.store.forget(["s"])
-    assert (gone.sweeps, gone.kept) == (1, 0)
-    assert world.store.sweeps() == []
+    gone = world.store.forget(["s", "late"])
+    assert (gone.trials, gone.sweeps, gone.kept) == (3, 1, 0)
+    assert [one.id for one in world.store.sweeps()] == ["late"], "a launch of it may be under way"
     assert check_integrity(world.store.database).findings == ()
     world.store.register(PLAN)
     assert list_jobs(world.store) >= {job.id for job in TRIAL_JOBS}, "a launch plans it anew"
-
-
-def test_a_sweep_whose_launches_trained_keeps_its_name(world: World) -> None:
-    """Attempts of a pretraining alone name their launch, and the launch its sweep."""
-    world.store.begin_launch("me", "s")
-    world.finish_segment(0)
-    gone = world.store.forget(["s"])
-    assert gone.sweeps == 0
-    assert [one.id for one in world.store.sweeps()] == ["s"]
-    assert check_integrity(world.store.database).findings == ()

@@ -13,7 +13,7 @@ from lcma.harness.run import hosts as hosts_module
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Finished
 from lcma.harness.run.hosts import Hosts
-from lcma.harness.run.preflight import Answer, Preflight
+from lcma.harness.run.preflight import Answer, Preflight, answer_question
 from lcma.harness.run.work import Report
 from lcma.sweeps.errors import UserError
 from tests.harness.run.conftest import Inline, Told
@@ -201,3 +201,44 @@ def test_what_fails_after_the_claim_counts_as_it_did(
     (report,) = ended.with_ending("failed")
     assert report.message == "it died, 3 times without getting beyond step 0"
     assert not any("gets no more trials" in note for note in told.notes)
+
+
+def test_a_host_that_reaches_no_database_for_now_is_asked_again(
+    trial: tuple[db.Store, Any], tmp_path: Path
+) -> None:
+    """A database that starts again costs no host."""
+    node = trial[1]
+    executor, told = TwoHosts(fail_task), Told()
+    hosts = make_hosts(executor, told, node.work.place)
+    gone = Place("postgresql://localhost:1/none", node.work.place.runs, tmp_path)
+    answer = answer_question(Preflight(gone, {}, any_code=True).question, BAD)
+    executor.answers = [answer, answer]
+    hosts.refresh()
+    assert executor.aside == set()
+    assert told.notes == [
+        f"host {BAD} gets no trials for now, and is asked again: {answer.problem}"
+    ]
+
+
+def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(
+    trial: tuple[db.Store, Any],
+) -> None:
+    class Two(TwoHosts):
+        def count_ready(self) -> int:
+            return 2 - len(self.aside)
+
+    executor, told = Two(fail_task), Told()
+    hosts = make_hosts(executor, told, trial[1].work.place)
+    hosts.note_steps(GOOD, "recipe")
+    assert [hosts.excuse(BAD, "job", "recipe", "why") for _ in range(3)] == [True, True, False]
+    assert told.notes == []
+    assert [hosts.excuse(BAD, f"{i}", "recipe", "why") for i in range(3)] == [True] * 3
+    assert executor.aside == {BAD}
+
+
+def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
+    store, node = trial
+    sweep = store.sweeps()[0].id
+    launch = Launch(store, [node], Inline(), Told(), LaunchRecord(sweep, 0))
+    store.forget([sweep])
+    assert len(launch.run().with_ending("cancelled")) == 1

@@ -53,7 +53,7 @@ class Small(Inline):
         self.had: list[tuple[float, float | None]] = []
         self.lacks: Callable[[Work], str | None] = lambda work: None
 
-    def lack(self, work: Work) -> str | None:
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
         return self.lacks(work)
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -372,7 +372,7 @@ def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(
     looks = ["it asks for 1 GPU, and no node has that"] * 2
 
     class Shrunk(Inline):
-        def lack(self, work: Work) -> str | None:
+        def lack(self, work: Work, *, aside: bool = False) -> str | None:
             return looks.pop() if looks else None
 
         def wait(self, seconds: float) -> list[Finished]:
