@@ -71,6 +71,7 @@ def rerun(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import to_json
     from lcma.harness.watch.commands import relaunch_commands
@@ -87,9 +88,10 @@ def rerun(
     if failed and (with_pretraining or why):
         raise UserError("--with-pretraining and --why do not go with --failed: leave them out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
-    sweep_id, filters = choose_rows(
-        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
-    )
+    options = {"flow": flow, "dataset": dataset, "factorization": factorization, "seed": seed}
+    sweep_id, filters = choose_rows(store, sweep, where, **options)
+    if failed:  # what failed may have no result by which an id could be completed
+        filters = parse_filters(where or (), **options)
     console = Console()
     more: list[str] = []
     if failed:

@@ -296,3 +296,14 @@ def test_unknown_names_change_nothing(
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert lost.dump() == before
+
+
+@pytest.mark.slow_on("postgresql")
+def test_what_failed_is_found_by_the_start_of_an_id_that_is_a_done_one_s_too(
+    planned: World, typed: Typed
+) -> None:
+    planned.finish_trial(0)
+    claim = planned.win(planned.trials[1])
+    planned.store.finish(claim, "oom", last_step=9, cost=COST, now=1010.0)
+    code, out, _ = typed("rerun", "--failed", "--where", "trial_id=channel-", "--json")
+    assert (code, json.loads(out)["jobs"]) == (0, [planned.trials[1]])
