@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +165,10 @@ def _open_array(path: Path, key: str) -> Iterator[tuple[IO[bytes], tuple[int, ..
             stream = archive.open(f"{key}.npy")
             if np.lib.format.read_magic(stream) != (1, 0):
                 raise ValueError("another version of the npy format")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            with warnings.catch_warnings(action="ignore"):  # of Python 2's numbers
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+            if not all(0 <= size < 2**32 for size in shape):
+                raise ValueError("a shape that no array has")
         except Exception as error:  # a header is Python source
             raise _damaged(path, error) from error
         if fortran and len(shape) > 1:

@@ -5,6 +5,7 @@ they are called with, so that numpy never meets a pickle's arguments.
 """
 
 import io
+import itertools
 import pickle
 import pickletools
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 _MOST_OPERATIONS: Final = 2**21
 """An official batch has some 60,000; each can make an object of a hundred bytes."""
+_MOST_ARGUMENTS: Final = 8
 _SHORT: Final = 256
 
 
@@ -33,7 +35,8 @@ def loads(raw: bytes) -> object:
     """
     try:
         # The unpickler makes room for as many bytes as are announced: this compares them first.
-        if sum(1 for _ in pickletools.genops(raw)) > _MOST_OPERATIONS:
+        operations = itertools.islice(pickletools.genops(raw), _MOST_OPERATIONS + 1)
+        if sum(1 for _ in operations) > _MOST_OPERATIONS:
             raise pickle.UnpicklingError("more operations than a batch has")
         return _Unpickler(io.BytesIO(raw), encoding="bytes").load()
     except HoldsCodeError:
@@ -124,6 +127,13 @@ def _check_keys(opcode: bytes, keys: slice) -> Callable[[Any], None]:
     return check
 
 
+def _check_arguments(unpickler: Any) -> None:
+    # Bytes would be taken apart into as many arguments, again at each of a million calls.
+    if type(unpickler.stack[-1]) is not tuple or len(unpickler.stack[-1]) > _MOST_ARGUMENTS:
+        raise pickle.UnpicklingError("arguments that no array has")
+    pickle._Unpickler.dispatch[pickle.REDUCE[0]](unpickler)
+
+
 class _Unpickler(pickle._Unpickler):
     # The one in C fills its memo up to any index that is named, and both hash whatever is a key or
     # in a set: that of a deep tuple ends the process or takes forever.
@@ -132,6 +142,7 @@ class _Unpickler(pickle._Unpickler):
         pickle.SETITEM[0]: _check_keys(pickle.SETITEM, slice(-2, -1)),
         pickle.SETITEMS[0]: _check_keys(pickle.SETITEMS, slice(None, None, 2)),
         pickle.DICT[0]: _check_keys(pickle.DICT, slice(None, None, 2)),
+        pickle.REDUCE[0]: _check_arguments,
     }
     for opcode in pickle.EMPTY_SET + pickle.ADDITEMS + pickle.FROZENSET + pickle.NEWOBJ:
         del dispatch[opcode]

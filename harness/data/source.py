@@ -128,6 +128,13 @@ def open_zip(path: Path) -> zipfile.ZipFile:
             f"{path} is cut short or no zip file ({error}): fetch the file again"
         ) from error
     for member in archive.infolist():
+        # What zipfile unpacks at once of the other ways to pack has no bound.
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            archive.close()
+            raise UserError(
+                f"{path}: {member.filename!r} is neither stored nor deflated, as official files "
+                "are: give the original file"
+            )
         if member.file_size > max(_FREE, _RATIO * member.compress_size):
             archive.close()
             raise UserError(

@@ -117,7 +117,7 @@ def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Sp
     bodies = store.recipe_bodies_of_flows(set(flows))
     for key, rows in store.bits_by_seed(bodies).items():
         recipe_id, profile, dataset, variant, *_ = key
-        deviation, freedom = _pool_pairs(list(rows.values()))
+        deviation, freedom = pool_pairs(list(rows.values()))
         if freedom >= ENOUGH - 1:
             body, of = json.loads(bodies[recipe_id]), set_name(dataset, variant)
             seeds = len(set().union(*rows.values()))
@@ -127,7 +127,7 @@ def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Sp
             yield _Spread(recipe_id, body, of, deviation, freedom, source)
 
 
-def _pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
+def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
     """Return the standard deviation of the difference of two rows, and its degrees of freedom.
 
     It is pooled over all pairs of rows. Of complete data its square is twice the residual variance

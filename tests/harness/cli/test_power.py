@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestPower
 import lcma
 from lcma.harness import shards
 from lcma.harness.report.power import summarize_power
-from lcma.harness.results.power import Power
+from lcma.harness.results.power import Power, pool_pairs
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 
@@ -171,3 +171,17 @@ def test_no_launch_into_a_published_database_is_offered(
     said = "Nothing stored can be matched to images that are not prepared here, so what is called "
     assert f"{said}new may be there. First `{prepare}`." in text
     assert f"Next: {prepare}\n      lcma plan {file} --db reference\n" in text
+
+
+def test_the_spread_is_known_as_well_as_its_rows_and_seeds() -> None:
+    table = np.random.default_rng(0).normal(size=(4, 8))
+    rows = [dict(enumerate(row)) for row in table.tolist()]
+    assert pool_pairs(rows)[1] == pytest.approx(3 * 7)
+    del rows[0][0], rows[1][7], rows[1][3]
+    pairs = [
+        [one[seed] - other[seed] for seed in one.keys() & other.keys()]
+        for one, other in itertools.combinations(rows, 2)
+    ]
+    squares = sum(np.var(pair) * len(pair) for pair in pairs)
+    deviation = math.sqrt(squares / sum(len(pair) - 1 for pair in pairs))
+    assert pool_pairs(rows)[0] == pytest.approx(deviation)

@@ -33,6 +33,9 @@ class TwoHosts(Inline):
     def is_closed(self) -> bool:
         return {BAD, GOOD} <= self.aside
 
+    def count_ready(self) -> int:
+        return 2 - len(self.aside)
+
     def poll_answers(self) -> list[Answer]:
         answers, self.answers = self.answers, []
         return answers
@@ -223,11 +226,7 @@ def test_a_host_that_reaches_no_database_for_now_is_asked_again(
 def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(
     trial: tuple[db.Store, Any],
 ) -> None:
-    class Two(TwoHosts):
-        def count_ready(self) -> int:
-            return 2 - len(self.aside)
-
-    executor, told = Two(fail_task), Told()
+    executor, told = TwoHosts(fail_task), Told()
     hosts = make_hosts(executor, told, trial[1].work.place)
     hosts.note_steps(GOOD, "recipe")
     assert [hosts.excuse(BAD, "job", "recipe", "why") for _ in range(3)] == [True, True, False]
@@ -242,3 +241,23 @@ def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> 
     launch = Launch(store, [node], Inline(), Told(), LaunchRecord(sweep, 0))
     store.forget([sweep])
     assert len(launch.run().with_ending("cancelled")) == 1
+
+
+def test_a_host_comes_back_for_what_it_was_blamed_for_alone(trial: tuple[db.Store, Any]) -> None:
+    executor = TwoHosts(fail_task)
+    hosts = make_hosts(executor, Told(), trial[1].work.place)
+    hosts.blame(BAD, "a job", "its device failed")
+    hosts.acquit("another job")
+    assert executor.aside == {BAD}
+    hosts.acquit("a job")
+    assert executor.aside == set()
+
+
+def test_a_row_of_failures_ends_with_a_step(trial: tuple[db.Store, Any]) -> None:
+    executor = TwoHosts(fail_task)
+    hosts = make_hosts(executor, Told(), trial[1].work.place)
+    hosts.note_steps(GOOD, "recipe")
+    assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
+    hosts.note_steps(BAD, "recipe")
+    assert hosts.excuse(BAD, "c", "recipe", "why")
+    assert executor.aside == set()
