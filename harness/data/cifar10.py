@@ -127,7 +127,7 @@ class _Limited(gzip.GzipFile):
         return super().read(size)
 
 
-class _Member(tarfile.TarInfo):
+class _ArchiveMember(tarfile.TarInfo):
     """Member of an archive whose headers are short: a long one takes minutes to read."""
 
     @classmethod
@@ -150,7 +150,7 @@ def _read_archive(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes | N
         with (
             open_regular(path) as file,
             _Limited(fileobj=file) as content,
-            tarfile.open(fileobj=content, mode="r|", tarinfo=_Member) as archive,
+            tarfile.open(fileobj=content, mode="r|", tarinfo=_ArchiveMember) as archive,
         ):
             for number, member in enumerate(archive):
                 if number >= _MOST_MEMBERS:

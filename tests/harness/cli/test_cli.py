@@ -69,7 +69,7 @@ def test_every_command_and_option_is_documented(name: str, options: list[str]) -
     assert len(found) == 1, f"docs/cli.md needs one section `## {name}`"
     text = found[0]
     if "#which-rows" in text:  # where the options that choose rows are explained, once
-        text += DOCS.read_text().split("### Which rows")[1].split("\n## ")[0]
+        text += DOCS.read_text().split("## Which rows")[1].split("\n## ")[0]
     missing = [o for o in options if not re.search(rf"{o}(?![a-z-])", text)]
     assert not missing, f"docs/cli.md says nothing of {name} {missing}"
 
