@@ -171,11 +171,6 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def text_cell(value: object, style: str = "") -> Text:
-    """Return stored text for a cell, of which no markup is read; '-' for None."""
-    return Text("-" if value is None else printable(value), style=style)
-
-
 def user_name() -> str:
     """Return the user and the machine, as USER@HOST; HOST for a user id without a name."""
     user = ""

@@ -143,6 +143,7 @@ def add_options(
 
         signature = inspect.signature(command)
         spec, *own, _ = signature.parameters.values()
+        # Typer makes the command line of this; to mypy functions have no such attribute.
         run.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[spec, *made.values(), *own]
         )

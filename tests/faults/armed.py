@@ -157,6 +157,7 @@ class _Armed:
             with kill_points.kill_point(STEP):
                 return make()
 
+        # Armed from outside, in a process of its own, so that the package has no code for it.
         Trainer.resume, CheckpointFolder.save = resumed, saved  # type: ignore[method-assign]
         Trainer._one_step = lambda trainer: make_step(trainer, lambda: one_step(trainer))  # type: ignore[method-assign]
         Stack.step = lambda stack: make_step(stack.trainers[0], lambda: stack_step(stack))  # type: ignore[method-assign]
