@@ -15,6 +15,7 @@ from lcma.harness.cli.options import (
     Seeds,
     Sweep,
     Where,
+    tell_last_sweep,
 )
 from lcma.sweeps.errors import UserError
 
@@ -97,6 +98,8 @@ def curves(
     found = read_charts(store, chosen, conventional, name, by)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(found.charts, target)
+    if not what and sweep is None:
+        tell_last_sweep(store)
     if json:
         print(to_json(curves_as_records(found, pictures)))
         return

@@ -17,14 +17,17 @@ from lcma.harness.cli.options import (
     Sweep,
     Where,
     choose_rows,
+    tell_last_sweep,
 )
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from lcma.harness.results.maps import MapSet
+
 MOST = 24
-"""Pretrainings of which all is drawn; of more some have to be chosen."""
+"""Pretrainings of which all is drawn; of more those of the sweep launched last."""
 
 
 def maps(
@@ -54,12 +57,11 @@ def maps(
 ) -> None:
     """Draw contribution maps and the index tables made from them, and print their statistics.
 
+    Of more than 24 pretrainings those of the sweep launched last are drawn.
     Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
     budgets, tables-* for each budget, compare-* for --compare, history-* for
     each trial of online, whose tables change.
     """
-    from collections import Counter
-
     from rich.console import Group
     from rich.text import Text
 
@@ -80,6 +82,7 @@ def maps(
         render_maps,
     )
     from lcma.harness.report.targets import picture_folder
+    from lcma.harness.results.lookup import find_sweep
     from lcma.harness.results.maps import (
         USUAL,
         choose_read_sets,
@@ -90,7 +93,6 @@ def maps(
     from lcma.harness.results.trials import list_online_trials
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
-    from lcma.harness.watch.commands import format_command
 
     options = {
         **{"sweep": sweep, "flow": flow, "dataset": dataset, "factorization": factorization},
@@ -103,16 +105,9 @@ def maps(
     place = find_place(db, runs, None)
     store = connect(place.db, create=False)
     known = list_map_sets(store)
-    pretrainings = {one.key.pretraining_id for one in known}
-    if compare is None and not given and len(pretrainings) > MOST:
-        keys = Counter((one.key.flow, one.key.dataset) for one in known)
-        (most, of), _ = keys.most_common(1)[0]
-        first = min(one.key.seed for one in known if (one.key.flow, one.key.dataset) == (most, of))
-        words = ["maps", "--flow", most, "--dataset", of, "--seed", f"{first}"]
-        raise UserError(
-            f"there are maps of {len(pretrainings)} pretrainings: choose by --flow, --dataset, "
-            f"--budget, --seed or --sweep, such as `{format_command(*words, db=db, runs=runs)}`"
-        )
+    last = compare is None and not given and _count_pretrainings(known) > MOST
+    if last:
+        sweep = find_sweep(store, None).id
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     _, rules = choose_rows(store, None, None, factorization=factorization)
     shown: RenderableType
@@ -131,6 +126,8 @@ def maps(
                 if budget is not None:
                     of_maps["budget"] = (budget,)
                 chosen = filter_map_sets(read, of_maps)
+                if last and _count_pretrainings(chosen) > MOST:
+                    raise _many_error(chosen, db, runs)
             except UserError as error:
                 if not histories:
                     more = "; nor has a trial of online" if list_online_trials(store) else ""
@@ -151,6 +148,8 @@ def maps(
             pictures = [sheet.picture]
     if unread:
         print_error(unread)
+    if last:
+        tell_last_sweep(store)
     if json:
         print(to_json(content))
         return
@@ -158,3 +157,23 @@ def maps(
     console.print(shown, highlight=False, soft_wrap=True)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
+
+
+def _count_pretrainings(sets: "list[MapSet]") -> int:
+    return len({one.key.pretraining_id for one in sets})
+
+
+def _many_error(sets: "list[MapSet]", db: str | None, runs: str | None) -> UserError:
+    from collections import Counter
+
+    from lcma.harness.watch.commands import format_command
+
+    keys = Counter((one.key.flow, one.key.dataset) for one in sets)
+    (flow, dataset), _ = keys.most_common(1)[0]
+    seed = min(k.seed for k in (one.key for one in sets) if (k.flow, k.dataset) == (flow, dataset))
+    words = ["maps", "--flow", flow, "--dataset", dataset, "--seed", f"{seed}"]
+    return UserError(
+        f"the sweep launched last has maps of {_count_pretrainings(sets)} pretrainings: choose by "
+        f"--flow, --dataset, --budget, --seed or --sweep, such as "
+        f"`{format_command(*words, db=db, runs=runs)}`"
+    )

@@ -199,3 +199,13 @@ def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
     if name == found.name and (note := note_namesakes(store.sweeps(), found)):
         print_error(note)
     return found
+
+
+def tell_last_sweep(store: "Store") -> None:
+    """Say that what is shown is of the sweep launched last, where there are others."""
+    from lcma.harness.terminal import print_error
+    from lcma.harness.text import printable
+
+    sweeps = store.sweeps()
+    if len(sweeps) > 1:
+        print_error(f"of the sweep launched last, {printable(sweeps[-1].name)}")

@@ -19,6 +19,7 @@ from lcma.harness.cli.options import (
     Trial,
     Where,
     choose_rows,
+    tell_last_sweep,
 )
 from lcma.harness.report.targets import FigureWidth
 from lcma.sweeps.errors import UserError
@@ -141,6 +142,8 @@ def samples(
         about = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
         rows = [trial_as_dict(one) | about | {"grid": str(path)} for one, path in drawn]
         lines = [f"{printable(describe_trial(one))}: {path}" for one, path in drawn]
+    if trial is None and sweep_id is None and not filters:
+        tell_last_sweep(store)
     if json:
         print(to_json(rows))
         return

@@ -188,14 +188,25 @@ def test_maps_by_score_and_recipe(lcma, filler):
         lcma("maps", "--where", "recipe_id=x")
 
 
-def test_of_maps_of_many_pretrainings_some_are_chosen(lcma, filler, monkeypatch):
+def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
+    lcma, filler, monkeypatch
+):
     monkeypatch.setattr("lcma.harness.cli.maps.MOST", 1)
     for seed in (0, 1):
         filler.maps(seed)
-    words = "maps of 2 pretrainings: choose by .* `lcma maps --flow realnvp --dataset photos16"
+        points = [db.Metric("holdout_bits_per_dim", 10, 4.0)]
+        job = filler.plan("low", seed, budget=100, sweep=f"s{seed}")
+        filler.finish(job, 4.0, metrics=points)
+    assert "seed 1" in lcma("maps")
+    assert "seed 0" not in lcma("maps")
+    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    lcma("curves")
+    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 0)
+    words = "1 pretrainings: choose by .* `lcma maps --flow realnvp --dataset photos16 --seed 1"
     with pytest.raises(UserError, match=words):
         lcma("maps")
-    assert "seed 1" in lcma("maps", "--seed", "1")
+    assert "seed 0" in lcma("maps", "--seed", "0")
 
 
 def test_maps_that_are_not_there(lcma, filler):
