@@ -98,6 +98,14 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
     assert "within 0.9 levels of zero" in little["why"]
 
 
+@pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
+def test_the_best_row_of_a_board_comes_first(world, lcma, name, sign) -> None:
+    rows = json.loads(lcma("board", "--by", name, "--json")[1])["groups"][0]["rows"]
+    means = [sign * row["mean"] for row in rows]
+    assert len(set(means)) > 1
+    assert means == sorted(means)
+
+
 def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
     found = judged(lcma, "--by", "seconds_per_step")
     assert found["low-conventional"]["decision"] == "undecided"  # as fast as each other

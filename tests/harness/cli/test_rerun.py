@@ -253,6 +253,14 @@ def test_what_failed_is_put_back_and_a_dry_run_says_the_same(
     assert states(lost) == ["pending" if m else s for m, s in zip(moved, was, strict=True)]
 
 
+def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
+    lost: World, typed: Typed
+) -> None:
+    lost.damage(f"UPDATE flow_trials SET budget = 200 WHERE id = '{TRIALS[3].id}'")
+    assert typed("rerun", "--failed", TRIALS[3].id)[0] == 0
+    assert states(lost) == ["failed", "diverged", "pending"]
+
+
 def test_programs_are_told_what_failed(lost: World, typed: Typed) -> None:
     diverged = ("--failed", "--class", "diverged", "--json")
     found = json.loads(typed("rerun", *diverged, "--sweep", "demo")[1])

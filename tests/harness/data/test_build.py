@@ -70,13 +70,20 @@ def test_a_set_that_is_there_is_returned_as_it_is(tmp_path: Path, batches: Path)
 
 
 def test_other_content_is_never_overwritten(
-    tmp_path: Path, batches: Path, make_batches: MakeBatches, refused: Refused
+    tmp_path: Path,
+    batches: Path,
+    make_batches: MakeBatches,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     root = tmp_path / "root"
     prepare("cifar10", root, source=batches)
     other = make_batches(tmp_path / "other", seed=1)
     message = refused(root, lambda: prepare("cifar10", root, source=other))
     assert "use another root or remove the folder" in message
+    monkeypatch.setattr("lcma.harness.data.cifar10._HOLDOUT_EVERY", 20)
+    message = refused(root, lambda: prepare("cifar10", root, source=batches))
+    assert "by other rules" in message
 
 
 def test_a_damaged_set_is_neither_returned_nor_replaced(
