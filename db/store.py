@@ -2186,7 +2186,13 @@ def _read_frame(connection: sa.Connection, query: sa.Select[Any]) -> "pd.DataFra
     frame = pd.DataFrame(rows, columns=[column.name for column in columns])
     # Given, since a column with nulls, or with no rows, would come out as another type.
     types = {c.name: _dtype(c) for c in columns if not isinstance(c.type, sa.Text)}
-    return frame.astype(types)
+    try:
+        return frame.astype(types)
+    except (TypeError, ValueError) as error:  # SQLite keeps text in a column of numbers
+        raise UserError(
+            f"a value in the database is not of its column's type ({' '.join(str(error).split())}): "
+            "restore a backup, or see what is wrong with `lcma db check`"
+        ) from error
 
 
 def _dtype(column: sa.ColumnElement[Any]) -> str:

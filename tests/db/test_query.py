@@ -1,7 +1,9 @@
 """SQL for users: it reads, and does nothing else."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -305,3 +307,12 @@ def test_a_query_sees_what_others_have_just_written(filled: Any) -> None:
     claim = filled.win(filled.segments[1])
     filled.store.add_metrics(claim, [db.Metric("loss", 1, 1.0)])
     assert run_sql(filled.store.url, count).rows == ((1,),)
+
+
+def test_a_value_of_another_type_is_refused_in_one_line(filled_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(filled_path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE measures SET images = 'x'")
+        connection.commit()
+    with pytest.raises(UserError, match="'x'.*`lcma db check`"):
+        db.connect(str(filled_path), create=False).results()
