@@ -2189,8 +2189,9 @@ def _read_frame(connection: sa.Connection, query: sa.Select[Any]) -> "pd.DataFra
     try:
         return frame.astype(types)
     except (TypeError, ValueError) as error:  # SQLite keeps text in a column of numbers
+        why = " ".join(str(error).split())
         raise UserError(
-            f"a value in the database is not of its column's type ({' '.join(str(error).split())}): "
+            f"a value in the database is not of its column's type ({why}): "
             "restore a backup, or see what is wrong with `lcma db check`"
         ) from error
 

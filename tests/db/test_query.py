@@ -314,5 +314,5 @@ def test_a_value_of_another_type_is_refused_in_one_line(filled_path: Path) -> No
         connection.execute("PRAGMA ignore_check_constraints = ON")
         connection.execute("UPDATE measures SET images = 'x'")
         connection.commit()
-    with pytest.raises(UserError, match="'x'.*`lcma db check`"):
+    with pytest.raises(UserError, match=r"'x'.*`lcma db check`"):
         db.connect(str(filled_path), create=False).results()
