@@ -64,12 +64,6 @@ def test_the_command_measures_both_sides_and_writes_json(tmp_path: Path) -> None
     assert all(math.isfinite(v) for v in numbers.values())
 
 
-def test_an_unknown_row_names_the_rows() -> None:
-    done = _run("nonsense")
-    assert done.returncode == 2
-    assert "glow/tiny" in done.stderr
-
-
 def _both(name: str) -> tuple[Flow, nn.Module]:
     """The two models of a quick row, before their data-dependent starts."""
     from benchmarks.comparisons import comparisons

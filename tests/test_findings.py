@@ -1,8 +1,6 @@
 """Numbers in the documentation are those of the reference database."""
 
-import json
 import re
-import shlex
 import statistics
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pytest
 
 from docs import findings
 from lcma import connect, db
-from lcma.harness.cli import main as cli
 from lcma.harness.report.meanings import MEANINGS
 from lcma.harness.report.verdicts import list_decisions, next_command
 from lcma.harness.results.verdicts import read_verdicts
@@ -141,36 +138,6 @@ def test_a_page_with_other_numbers_is_named(store: db.Store, tmp_path: Path) -> 
         found = "3.250" if number else "3.350"
         page.write_text(f"at <!-- mean of=low flow=realnvp -->{found}<!-- end -->")
     assert findings.find_differences(tmp_path, store, exact=False) == [findings.PAGES[0]]
-
-
-@pytest.mark.slow
-def test_launches_that_would_decide_a_claim_of_the_reference_have_its_trials(capsys) -> None:
-    query = (
-        "SELECT trial_id, recipe_id, dataset, factorization, budget, seed FROM trial_results "
-        "WHERE protocol = 'plain' AND map_options IS NULL"
-    )
-    with connect("reference") as store:
-        results = store.sql(query)
-        verdicts = [one for one in read_verdicts(store).verdicts if one.seeds is not None]
-    assert verdicts
-    for one in verdicts:
-        cells = []
-        for command in next_command(one).split(" && "):
-            _, _, *words = shlex.split(command)
-            with pytest.raises(SystemExit) as end:
-                cli.main(["plan", *words, "--db", "reference", "--json"])
-            assert not end.value.code, command
-            cells += json.loads(capsys.readouterr().out)["cells"]
-        rules = {cell["canonical"] for cell in cells}
-        assert len(rules) == len(one.claim.rules)
-        for models in one.claim.members:
-            own = (results.recipe_id == models.group.recipe_id) & results.factorization.isin(rules)
-            own &= results.dataset == models.group.dataset
-            own &= results.budget.isna() | (results.budget == models.budget)
-            own &= results.seed < one.seeds
-            there = set(results.trial_id[own])
-            assert there
-            assert there <= {cell["trial_id"] for cell in cells}, (one.claim.key, words)
 
 
 def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -56,14 +55,6 @@ def test_a_section_that_fails_or_cannot_be_run_stops_no_other(
     assert "same bits" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_the_recipes_of_all_rows_against_the_peer_are_valid(tmp_path: Path) -> None:
-    pytest.importorskip("normflows", reason="normflows is not installed")
-    assert main(["peer", "--device", "cpu", "--quick", "--out", str(tmp_path)]) == 0
-    document = json.loads((tmp_path / "gpu-half-hour.json").read_text())
-    assert [row["row"] for row in document["peer"]["rows"]] == ["realnvp/tiny", "glow/tiny"]
-
-
 def test_the_outcome_of_each_gpu_test_is_read(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_few.py").write_text(
@@ -86,27 +77,6 @@ def test_the_outcome_of_each_gpu_test_is_read(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.slow
-def test_a_program_that_is_ended_keeps_what_it_printed() -> None:
-    sleeps = "import time; print('so far'); time.sleep(600)"
-    done = gpu_half_hour._python("-c", sleeps, seconds=0)
-    assert done.code is None
-    assert done.stdout == "so far\n"
-
-
-@pytest.mark.slow
-def test_a_process_that_fails_ends_the_others(tmp_path: Path) -> None:
-    run = Run("cpu", True, None, time.monotonic() + 300)
-    with pytest.raises(RuntimeError, match=r"2 processes: .*no such flow"):
-        gpu_half_hour._in_processes(run, "no such flow", "tiny", 2)
-
-
-def test_nothing_is_begun_when_time_is_over(tmp_path: Path) -> None:
-    assert main(["--device", "cpu", "--quick", "--minutes", "0", "--out", str(tmp_path)]) == 0
-    document = json.loads((tmp_path / "gpu-half-hour.json").read_text())
-    assert {document[key]["not run"] for key in gpu_half_hour.SECTIONS} == {"no time left"}
-
-
 def test_maps_of_the_whole_set_need_it(tmp_path: Path) -> None:
     given = ["maps", "--device", "cpu", "--out", str(tmp_path)]
     assert main(given) == 0
@@ -122,13 +92,6 @@ def test_a_folder_without_the_set_is_refused_by_its_whole_path(
         main(["maps", "--device", "cpu", "--data", "data"])
     assert ended.value.code == 2
     assert f"{tmp_path / 'data'} holds no cifar10-16" in capsys.readouterr().err
-
-
-def test_a_section_that_is_not_known_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["stakcs"])
-    assert ended.value.code == 2
-    assert "no section 'stakcs'; sections are exactness, bits" in capsys.readouterr().err
 
 
 @pytest.mark.slow

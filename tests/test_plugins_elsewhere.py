@@ -99,13 +99,3 @@ def test_an_installed_package_runs_with_both_executors_and_is_known_by_its_versi
     told = lcma(tmp_path, "board", "--json", "--db", "ray.db", "--against", "columns")
     (group,) = json.loads(told)["groups"]
     assert group["reference"] == "columns"
-
-
-def test_files_that_a_sweep_names_run_on_ray(tmp_path: Path) -> None:
-    for name, text in BLOCKS.items():
-        (tmp_path / name).write_text(text)
-    by_ray = rows(tmp_path, launch(tmp_path, "ray"))
-    assert len(by_ray) == 5
-    assert by_ray == rows(tmp_path, launch(tmp_path, "local", "--local"))
-    (group,) = json.loads(lcma(tmp_path, "board", "--json", "--db", "ray.db"))["groups"]
-    assert group["reference"] == "channel"

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,6 @@ def workflow() -> dict[str, Any]:
     (text,) = re.findall(r"`\.github/workflows/pages\.yml`.*?```yaml\n(.*?)```", page, re.S)
     # YAML 1.1 reads the key `on` as true, which GitHub does not.
     return yaml.load(text, yaml.BaseLoader)
-
-
-def test_it_deploys_what_it_exports_by_actions_of_a_fixed_major_version(workflow) -> None:
-    assert workflow["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
-    (job,) = workflow["jobs"].values()
-    assert job["environment"]["name"] == "github-pages"
-    used = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", one) for one in used)
-    by_name = {one.split("@")[0].removeprefix("actions/") for one in used}
-    assert by_name == {"checkout", "setup-python", "upload-pages-artifact", "deploy-pages"}
-    deployed = job["steps"][-1]
-    assert job["environment"]["url"] == f"${{{{ steps.{deployed['id']}.outputs.page_url }}}}"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for step in job["steps"]:
-        for extra in re.findall(r"lcma\[(\w+)\]", step.get("run", "")):
-            assert extra in project["optional-dependencies"]
 
 
 @pytest.mark.integration

@@ -150,15 +150,6 @@ def test_a_build_tells_uncommitted_changes_and_leaves_none(source: Path, tmp_pat
     assert subprocess.run(printed, capture_output=True, text=True).stdout.endswith(f"-{digest}\n")
 
 
-def test_an_editable_install_asks_the_checkout(source: Path, tmp_path: Path) -> None:
-    """A commit that was written when it was installed would be wrong after the next one."""
-    code = "import sys, hatchling.build as b; b.build_editable(sys.argv[1])"
-    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=source, check=True)
-    (built,) = tmp_path.glob("*.whl")
-    inside = [name for name in contents(built) if ".dist-info/" not in name]
-    assert inside == ["_lcma.pth"]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_sweep_runs_from_an_environment_outside_the_source_tree(

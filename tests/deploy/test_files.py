@@ -38,15 +38,6 @@ TEXTS = {p: p.read_text() for p in sorted(DEPLOY.rglob("*")) if p.is_file()}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.M))
 
-RAYJOB_FIELDS = {
-    *("entrypoint", "submissionMode", "runtimeEnvYAML", "rayClusterSpec", "backoffLimit"),
-    *("shutdownAfterJobFinishes", "ttlSecondsAfterFinished"),
-}
-RAYCLUSTER_FIELDS = {
-    *("rayVersion", "authOptions", "enableInTreeAutoscaling", "autoscalerOptions"),
-    *("headGroupSpec", "workerGroupSpecs"),
-}
-
 
 def manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted((DEPLOY / "kuberay").glob("*.yaml")):
@@ -137,13 +128,6 @@ def parse(command: Any, words: list[str]) -> None:
         command.make_context(name, list(rest), parent=context)
 
 
-def test_a_wrong_command_line_is_noticed() -> None:
-    lcma = typer.main.get_command(app)
-    for wrong in (["lcma", "lunch", "x"], ["lcma", "launch", "x", "--rays", "auto"]):
-        with pytest.raises(Exception, match=r"no lunch|No such option"):
-            parse(lcma, wrong)
-
-
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.name)
 def test_scripts_are_bash(path: Path) -> None:
     subprocess.run(["bash", "-n", path], check=True)
@@ -204,11 +188,9 @@ def test_kuberays_autoscaler_reads_the_cluster() -> None:
 
 def test_the_sweep_is_a_rayjob_that_takes_its_cluster_down() -> None:
     assert MANIFESTS["RayJob/lcma-sweep"]["apiVersion"] == "ray.io/v1"
-    assert set(RAYJOB) <= RAYJOB_FIELDS
     assert RAYJOB["shutdownAfterJobFinishes"] is True
     assert RAYJOB["submissionMode"] == "K8sJobMode"
     cluster = RAYJOB["rayClusterSpec"]
-    assert set(cluster) <= RAYCLUSTER_FIELDS
     assert cluster["authOptions"] == {"mode": "token"}
     assert cluster["rayVersion"] == PINS["ray"]
     program, name = RAYJOB["entrypoint"].split()
@@ -291,16 +273,6 @@ def test_secrets_are_references_alone() -> None:
     for path, text in {**TEXTS, ROOT / "docs" / "cluster.md": PAGE}.items():
         assert not re.search(r"://[\w.]+:[^/@\s]+@", text), path
         assert not re.search(r"(?:PASSWORD|AUTH_TOKEN)=(?!\$)\S", text), path
-
-
-def test_every_variable_that_is_set_is_explained() -> None:
-    text = "\n".join(TEXTS.values())
-    names = set(re.findall(r"(?:export |ENV |ARG | )([A-Z][A-Z_]{3,})=", text))
-    names |= set(re.findall(r"\$\{([A-Z_]+):\?", text))
-    names |= {e["name"] for c, _ in containers().values() for e in c.get("env", [])}
-    names |= set(strict_yaml.parse(RAYJOB["runtimeEnvYAML"], "runtimeEnvYAML")["env_vars"])
-    assert {"RAY_AUTH_TOKEN_PATH", "LCMA_DB", "PGPASSWORD", "NVIDIA_DRIVER_CAPABILITIES"} <= names
-    assert sorted(name for name in names - {"PATH"} if name not in PAGE) == []
 
 
 def test_the_image_has_the_package_and_its_extras() -> None:

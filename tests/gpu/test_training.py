@@ -280,10 +280,3 @@ def test_trials_of_a_device_are_sampled_and_evaluated_there(
         ("swd", "samples"): 4,
     }
     assert rows(tmp_path, "select distinct device from attempts") == [[device.type]]
-
-
-def test_the_step_benchmark_runs(device: torch.device) -> None:
-    pytest.importorskip("normflows", reason="normflows is not installed")
-    command = ["-m", "benchmarks.step_time", "--quick", "--repeats", "2", "map-realnvp/", "glow/"]
-    told = python(ROOT, *command, "--device", device.type)
-    assert "second / first" in told

@@ -108,11 +108,6 @@ def test_ids_depend_on_the_content_of_the_file_that_is_used_alone(tmp_path: Path
     assert moved.spec.body == body
 
 
-def test_a_spec_without_plugins_has_the_body_that_it_always_had() -> None:
-    assert "plugin" not in spec.load("demo").body
-    assert "plugin" not in catalog.recipe("realnvp", "photos8", "tiny").body
-
-
 def test_a_rule_that_reads_maps_is_planned_like_a_word(tmp_path: Path) -> None:
     path = written(tmp_path, rule("return values > np.median(values)", ', reads="maps"'))
     (missing,) = expanded(path, factorization="columns").cells
@@ -174,11 +169,9 @@ WRONG_FILES = [
     ("import nothing_of_that_name", "line 1: ModuleNotFoundError: No module named"),
     ("x = 1\nraise RuntimeError('no\\nway')", "line 2: RuntimeError: no way"),
     ("def f(:\n", "line 1: SyntaxError"),
-    ("import sys; sys.exit(3)", "line 1: SystemExit: 3"),
     ("x = 1\n", "registers nothing: put @lcma.factorization"),
     (rule() + rule(), "the factorization 'columns' is registered by"),
     (rule().replace('"columns"', '"rows"'), "the factorization 'rows' is lcma's own"),
-    (rule().replace('"columns"', '"words"'), "the factorization 'words' is lcma's own"),
     (rule().replace('"columns"', '"hll"'), "'hll' reads as a word over L and H"),
     (rule().replace('"columns"', '"My Rule"'), "a factorization cannot be named 'My Rule'"),
     (rule(options=', reads="map"'), "a rule reads 'nothing', 'seed' or 'maps', not 'map'"),
@@ -238,13 +231,10 @@ def test_a_file_that_is_gone_registers_nothing(tmp_path: Path) -> None:
     assert factorizations.RULES["columns"].version == found.version
 
 
-def test_a_missing_file_and_a_name_of_two_files(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     said = r"cannot read the plug-in .*none.py: No such file.*; check `plugins`, or LCMA_PLUGINS"
     with pytest.raises(UserError, match=said):
         expanded(tmp_path / "none.py")
-    plugins.load_file(written(tmp_path, rule(), "a.py"))
-    with pytest.raises(UserError, match=r"b.py: .*'columns' is registered by .*a.py too"):
-        plugins.load_file(written(tmp_path, rule() + "# other\n", "b.py"))
 
 
 WRONG_RULES = [
@@ -321,14 +311,13 @@ def test_a_flow_that_cannot_be_built_is_refused_before_a_launch(
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("raised", ["RuntimeError('out')", "GeneratorExit('out')"])
-def test_an_architecture_that_raises_is_one_line(tmp_path: Path, raised: str) -> None:
-    check = f"Count = 1\n    def model_post_init(self, _): raise {raised}"
+def test_an_architecture_that_raises_is_one_line(tmp_path: Path) -> None:
+    check = "Count = 1\n    def model_post_init(self, _): raise GeneratorExit('out')"
     path = written(tmp_path, FLOW.replace("Count = 1", check))
     with pytest.raises(UserError) as caught:
         expanded(path, flow="own", factorization="rows")
-    name = raised.partition("(")[0]
-    assert f"`model.architecture`: the plug-in raised {name}: out" in str(caught.value)
+    said = "`model.architecture`: the plug-in raised GeneratorExit: out"
+    assert said in str(caught.value)
 
 
 def test_a_worker_loads_exactly_what_was_planned(tmp_path: Path) -> None:

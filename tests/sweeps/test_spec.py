@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lcma.sweeps import catalog, spec
+from lcma.sweeps import spec
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 
@@ -39,42 +39,32 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"budget": 110}, "`matrix.budget`: budget 110 is not on the grid of steps: use 100 or 150"),
     ({"budget": [100, -1]}, "`matrix.budget`: budget -1 is not on the grid of steps: use 0"),
     ({"budget": 500.5}, "`matrix.budget.0`: input should be a valid integer, not 500.5"),
-    ({"budget": "100"}, "`matrix.budget.0`: input should be a valid integer, not '100'"),
     ({"budget": True}, "`matrix.budget.0`: input should be a valid integer, not True"),
     ({"flow": []}, "`matrix.flow`: value should have at least 1 item"),
-    ({"seeds": 0}, "`seeds`: a number of seeds lies between 1 and 10000"),
     ({"seeds": 10_001}, "`seeds`: a number of seeds lies between 1 and 10000"),
     ({"seeds": [-1]}, "`seeds.0`: input should be greater than or equal to 0"),
     ({"seeds": []}, "`seeds`: value should have at least 1 item"),
     ({"seeds": [2**31]}, "`seeds.0`: input should be less than 2147483648"),
     ({"name": "../up"}, "`name`: string should match pattern"),
-    ({"name": "a b"}, "`name`: string should match pattern"),
     ({"resources": {"gpus": 2}}, "`resources.gpus`: input should be less than or equal to 1"),
     ({"resources": {"gpu": 1}}, "unknown key `resources.gpu`: did you mean 'gpus'?"),
     ({"resources": {"memory_gb": float("inf")}}, "`resources.memory_gb`: input should be a finit"),
-    ({"resources": {"hours": True}}, "`resources.hours`: input should be a valid number, not True"),
     ({"resources": {"hours": 0}}, "`resources.hours`: input should be greater than 0, not 0"),
-    ({"resources": {"max_device_hours": 0}}, "`resources.max_device_hours`: input should be grea"),
     ({"resources": {"parallel": 0}}, "`resources.parallel`: input should be greater than or equal"),
-    ({"resources": {"parallel": 1.0}}, "`resources.parallel`: input should be a valid integer"),
     ({"failures": {"oom": -1}}, "`failures.oom`: give a number of times from 0 to 1000, not -1"),
     ({"failures": {"oom": "always"}}, "`failures.oom`: give a number of times from 0 to 1000, no"),
     ({"failures": {"diverged": True}}, "`failures.diverged`: give a number of times from 0 to 10"),
-    ({"failures": {"timeout": "alway"}}, "`failures.timeout`: give a number of times from 0 to 1"),
     ({"failures": {"node_lost": 3}}, "`failures.node_lost`: it is `always`, not 3"),
-    ({"failures": {"preempted": None}}, "`failures.preempted`: it is `always`, not None"),
     ({"failures": {"ooom": 1}}, "unknown key `failures.ooom`: did you mean 'oom'?"),
     (
         {"exclude": [{"seed": 1}, {}]},
         "`exclude.1`: without a key it leaves out every cell: give flow",
     ),
-    ({"exclude": [{"flow": None}]}, "`exclude.0`: without a key it leaves out every cell"),
     ({"exclude": [{"flow": "glo"}]}, "`exclude.flow`: unknown flow 'glo'"),
     ({"exclude": [{"dataset": "mnist"}]}, "`exclude.dataset`: unknown data set 'mnist'"),
     ({"exclude": [{"factorization": "LXH"}]}, "`exclude.factorization`: unknown factorization"),
     ({"exclude": [{"budget": 110}]}, "`exclude.budget`: budget 110 is not on the grid of steps: u"),
     ({"exclude": [{"seed": -1}]}, "`exclude.0.seed.0`: input should be greater than or equal to 0"),
-    ({"exclude": [{"seed": True}]}, "`exclude.0.seed.0`: input should be a valid integer"),
     ({"exclude": [{"seeds": 1}]}, "unknown key `exclude.0.seeds`: did you mean 'seed'?"),
 ]
 
@@ -121,13 +111,6 @@ def test_overrides_of_the_command_line() -> None:
     assert two.matrix.factorization == ("low", "keep-ad-bc")
     with pytest.raises(UserError, match=r"command line: `matrix\.factorization`: .*'lowe'"):
         spec.with_overrides(plain, factorization="low,lowe")
-
-
-def test_every_flow_has_a_conventional_factorization_and_profiles() -> None:
-    for flow, conventional in catalog.flows().items():
-        assert conventional in ("checkerboard-even", "channel", "rows")
-        profiles = catalog.profiles(flow)
-        assert not profiles or {"paper", "small", "tiny"} <= set(profiles)
 
 
 @pytest.mark.parametrize(
