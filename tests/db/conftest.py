@@ -7,12 +7,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, LiteralString
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import psycopg
 import pytest
 import sqlalchemy as sa
 from numpy.typing import NDArray
@@ -36,6 +34,17 @@ ENVIRONMENT = db.Environment(
     cpu_capability="AVX512",
     packages='{"numpy":"2.0"}',
 )
+
+EVALUATOR = db.Evaluator(
+    owner="evaluator",
+    host="node2",
+    environment_id=ENVIRONMENT.id,
+    device="cpu",
+    threads=1,
+    started=1990.0,
+)
+
+WEIGHTS = db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64, place="here:/runs")
 
 DATA = db.DataSet(
     digest="d" * 64,
@@ -218,8 +227,10 @@ class World:
         lease: float = 60.0,
         cap: db.Cap | None = None,
         stack: str | None = None,
-        now: float = 1000.0,
+        now: float | None = 1000.0,
+        **more: Any,
     ) -> db.Claim | db.Job:
+        """Claim it at a time, or by the database's clock."""
         return self.store.claim(
             job_id,
             owner=owner,
@@ -232,9 +243,10 @@ class World:
             stack_id=stack,
             cap=cap,
             now=now,
+            **more,
         )
 
-    def win(self, job_id: str, *, owner: str = "me", now: float = 1000.0) -> db.Claim:
+    def win(self, job_id: str, *, owner: str = "me", now: float | None = 1000.0) -> db.Claim:
         claim = self.claim(job_id, owner=owner, now=now)
         assert isinstance(claim, db.Claim)
         return claim
@@ -251,11 +263,7 @@ class World:
             result=result(TRIALS[index].id, bits_per_dim),
             tables=[index_table(TRIALS[index].id, 1, HALF)],
             metrics=[db.Metric("train_bits_per_dim", step, 4.0) for step in range(10, 501, 10)],
-            artifacts=[
-                db.Artifact(
-                    kind="weights", path="a/b", bytes=12, digest="e" * 64, place="here:/runs"
-                )
-            ],
+            artifacts=[WEIGHTS],
             now=now,
         )
         return claim
@@ -270,17 +278,9 @@ class World:
         found = dataclasses.replace(
             found, protocol=protocol, measures=known + make_measures(**more), **own
         )
-        by = db.Evaluator(
-            owner="evaluator",
-            host="node2",
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            started=1990.0,
-        )
         cost = dataclasses.replace(COST, seconds=7.0, images_per_second=None)
         job_id = self.trials[index]
-        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": cost}
+        own = {"attempt_id": left_by(self.store, job_id), "by": EVALUATOR, "cost": cost}
         return self.store.add_evaluation(job_id, found, **own, now=2000.0)
 
     def verify(self, index: int) -> None:
@@ -355,105 +355,22 @@ class SqliteTemplates:
         return Path(shutil.copy(self.folder / f"{stage}.db", folder / f"store{self.copies}.db"))
 
 
-CATALOGS = " UNION ALL ".join(
-    f"SELECT '{name}', count(*), sum(xmin::text::bigint) FROM {name}"
-    for name in (
-        *("pg_attribute", "pg_class", "pg_constraint", "pg_db_role_setting", "pg_description"),
-        *("pg_index", "pg_namespace", "pg_proc", "pg_rewrite", "pg_statistic", "pg_trigger"),
-    )
-)
-"""A query whose answer changes with all in a database but its rows."""
-
-
-@dataclass(frozen=True)
-class Content:
-    """What is in a database on a server."""
-
-    catalogs: list[Any]
-    rows: dict[str, bytes]
-    sequences: list[Any]
-
-    @staticmethod
-    def read(connection: psycopg.Connection[Any]) -> "Content":
-        def fetch(query: LiteralString) -> list[Any]:
-            return connection.execute(query).fetchall()
-
-        def copy(table: str) -> bytes:
-            with connection.cursor().copy(f"COPY {table} TO STDOUT".encode()) as rows:
-                return b"".join(map(bytes, rows))
-
-        tables = fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return Content(
-            fetch(CATALOGS),
-            {name: copy(name) for (name,) in tables},
-            fetch(
-                "SELECT schemaname || '.' || sequencename, coalesce(last_value, start_value),"
-                " last_value IS NOT NULL FROM pg_sequences ORDER BY 1"
-            ),
-        )
-
-    def put_back(self, connection: psycopg.Connection[Any]) -> bool:
-        """Undo changes of rows; return whether nothing else has changed."""
-        now = Content.read(connection)
-        if now.catalogs != self.catalogs:
-            return False
-        cursor = connection.cursor()
-        cursor.execute("SET session_replication_role = replica")  # no foreign key, no trigger
-        for table in (name for name, rows in self.rows.items() if rows != now.rows[name]):
-            cursor.execute(f"DELETE FROM {table}".encode())
-            with cursor.copy(f"COPY {table} FROM STDIN".encode()) as rows:
-                rows.write(self.rows[table])
-        for sequence in self.sequences:
-            cursor.execute("SELECT setval(%s::regclass, %s, %s)", sequence)
-        return True
-
-
 class PostgresTemplates:
-    """The same on a server. To make a database is expensive: those given back are lent anew."""
+    """The same on a server."""
 
     def __init__(self, server: Any) -> None:
         self.server = server
         self.names = {"empty": server.make()}
-        self._given_back: dict[str, list[str]] = {}
-        self._stages: dict[str, str] = {}
         db.connect(server.url(self.names["empty"]))
         for stage, make in (("planned", plan), ("filled", fill)):
             self.names[stage] = server.make(self.names["empty"])
             make(db.connect(server.url(self.names[stage]))).store.close()
-        self._content = {stage: self._read(name) for stage, name in self.names.items()}
 
     def copy(self, stage: Stage) -> str:
         return str(self.server.make(self.names[stage]))
 
-    def lend(self, stage: Stage) -> str:
-        """Like `copy`, of databases that are given back."""
-        free = self._given_back.setdefault(stage, [])
-        name = free.pop() if free else self.copy(stage)
-        self._stages[name] = stage
-        return name
-
-    def give_back(self, name: str) -> None:
-        stage = self._stages[name]
-        self.server.value(
-            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
-            f"WHERE datname = '{name}'"
-        )
-        with self._connect(name) as connection:
-            clean = self._content[stage].put_back(connection)
-        if clean:
-            self._given_back[stage].append(name)
-        else:
-            self.server.drop(name)
-
-    def _connect(self, name: str) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.server.url(name, drivername="postgresql"))
-
-    def _read(self, name: str) -> Content:
-        with self._connect(name) as connection:
-            return Content.read(connection)
-
     def close(self) -> None:
-        for name in (*self.names.values(), *chain(*self._given_back.values())):
+        for name in self.names.values():
             self.server.drop(name)
 
 
@@ -476,6 +393,14 @@ def current_postgres_url(postgres_templates: PostgresTemplates) -> Iterator[str]
     """An empty database at the current schema on the server, its URL."""
     name = postgres_templates.copy("empty")
     yield str(postgres_templates.server.url(name))
+    postgres_templates.server.drop(name)
+
+
+@pytest.fixture
+def filled_name(postgres_templates: PostgresTemplates) -> Iterator[str]:
+    """A database like `filled` on the server, its name."""
+    name = postgres_templates.copy("filled")
+    yield name
     postgres_templates.server.drop(name)
 
 
@@ -514,12 +439,12 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
     made: list[str] = []
 
     def make(stage: Stage) -> str:
-        made.append(templates.lend(stage))
+        made.append(templates.copy(stage))
         return str(templates.server.url(made[-1]))
 
     yield make
     for name in made:
-        templates.give_back(name)
+        templates.server.drop(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -576,9 +501,7 @@ def sites(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Sites]":
     found.drop()
 
 
-@pytest.fixture(
-    params=[(one, other) for one in ENGINES for other in ENGINES], ids=lambda p: "-into-".join(p)
-)
+@pytest.fixture(params=[ENGINES, ENGINES[::-1]], ids="-into-".join)
 def engines(request: pytest.FixtureRequest) -> "tuple[Engine, Engine]":
     """The engine of the source of a merge, and that of its target."""
     pair: tuple[Engine, Engine] = request.param

@@ -9,6 +9,7 @@ from lcma import db
 from tests.db.conftest import (
     DATA,
     ENVIRONMENT,
+    EVALUATOR,
     HALF,
     STATISTICS,
     contribution_map,
@@ -24,14 +25,15 @@ FAR = 4e9
 GPU = dataclasses.replace(ENVIRONMENT, device="some GPU", driver="550.54")
 FACES = dataclasses.replace(DATA, digest="f" * 64, name="celeba64", variant="float")
 
+TOTAL = '{"score":"total"}'
 SHAPES: tuple[tuple[str, int | None, str | None], ...] = (
     ("channel", None, None),
     ("random", None, None),
     ("LLL", 100, None),
     ("LLL", 200, None),
-    ("LLL", 200, '{"score":"total"}'),
+    ("LLL", 200, TOTAL),
     ("HHH", 100, None),
-    ("HHH", 100, '{"score":"total"}'),
+    ("HHH", 100, TOTAL),
     ("HHH", 200, None),
 )
 """Factorization, budget and options of the trials on DATA, each with seeds 0, 1 and 2."""
@@ -168,9 +170,12 @@ class Crowd:
         )
         tables = []
         if trial.budget is not None:
+            kept = np.ones_like(HALF)
             for split in (1, 2):
                 numbers = dataclasses.replace(STATISTICS, mask_share=self.number(0.0, 1.0))
-                kept = HALF ^ (self.random.random(HALF.shape) < 0.1)
+                order = self.random.permutation(np.flatnonzero(kept))
+                kept = np.zeros_like(HALF)
+                kept.flat[order[: len(order) // 2]] = True
                 tables.append(index_table(trial.id, split, kept, statistics=numbers))
         self.end(job, "done", result=found, tables=tables, last_step=500, **more)
 
@@ -184,14 +189,7 @@ class Crowd:
     def evaluate(self, trial: db.TrialRow) -> None:
         self.now += 1.0
         found = dataclasses.replace(result(trial.id, self.number(3.0, 4.0)), protocol="published")
-        by = db.Evaluator(
-            owner="evaluator",
-            host="node2",
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            started=self.now - 1.0,
-        )
+        by = dataclasses.replace(EVALUATOR, started=self.now - 1.0)
         job_id = JOBS[trial.id].id
         own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": self.cost()}
         assert self.store.add_evaluation(job_id, found, **own, now=self.now)
@@ -214,15 +212,8 @@ def fill(store: db.Store) -> None:
             dataclasses.replace(contribution_map(split, budget), pretraining_id=f"p{seed}")
             for split in (1, 2)
         ]
-        kept = (
-            []
-            if budget == 200
-            else [
-                db.Artifact(
-                    kind="checkpoint", path="c", bytes=5, digest="a" * 64, place="node1:/runs"
-                )
-            ]
-        )
+        saved: dict[str, Any] = {"kind": "checkpoint", "path": "c", "bytes": 5, "digest": "a" * 64}
+        kept = [] if budget == 200 else [db.Artifact(**saved, place="node1:/runs")]
         ended = {"first_step": first_step + 9, "last_step": budget, "costs_gpu": seed == 0}
         crowd.end(job, "done", maps=maps, artifacts=kept, **ended)
     accidents = {
@@ -238,7 +229,7 @@ def fill(store: db.Store) -> None:
             crowd.claim(job, until=FAR)
         elif key == ("HHH", 200, None, 0):
             crowd.claim(job)  # and its lease is over
-        elif key == ("LLL", 200, '{"score":"total"}', 0):
+        elif key == ("LLL", 200, TOTAL, 0):
             crowd.end(job, "cancelled", "stopped by hand")
         elif key[1] != 200 or key[3] != 2:
             if trial.factorization == "channel":

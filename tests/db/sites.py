@@ -16,7 +16,7 @@ from lcma.db.integrity import check_integrity
 from lcma.db.merging import MergeReport, merge
 from lcma.harness.report.board import board_as_json
 from lcma.harness.results.board import read_board
-from tests.db.conftest import COST, DATA, HALF, TRIALS, Engine, World, index_table, result
+from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, Engine, World, index_table, result
 
 
 @dataclass
@@ -32,12 +32,12 @@ class Sites:
             files = self.request.getfixturevalue("sqlite_templates")
             return World(db.connect(str(files.copy(stage, self.folder)), create=False))
         templates = self.request.getfixturevalue("postgres_templates")
-        self.made.append(templates.lend(stage))
+        self.made.append(templates.copy(stage))
         return World(db.connect(templates.server.url(self.made[-1]), create=False))
 
     def drop(self) -> None:
         for name in self.made:
-            self.request.getfixturevalue("postgres_templates").give_back(name)
+            self.request.getfixturevalue("postgres_templates").server.drop(name)
         self.made.clear()
 
 
@@ -166,8 +166,7 @@ class Launches:
             made["result"] = result(trial_id, 3.0 + number / 7)
             kept = np.random.default_rng(number).permutation(HALF.ravel()).reshape(HALF.shape)
             made["tables"] = [index_table(trial_id, 1, kept)]
-            weights = {"kind": "weights", "path": f"{place}/{number}", "bytes": 12}
-            made["artifacts"] = [db.Artifact(**weights, digest="e" * 64, place="x:/runs")]
+            made["artifacts"] = [dataclasses.replace(WEIGHTS, path=f"{place}/{number}")]
         cost = dataclasses.replace(COST, seconds=float(number))
         assert world.store.finish(claim, outcome, last_step=100, cost=cost, now=now, **made)
 
@@ -202,8 +201,6 @@ def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) 
         made = {"metrics": points, "tables": [index_table(own.id, 1, HALF)]}
         if outcome == "done":
             made["result"] = result(own.id, 3.0 + world.trials.index(job) / 7)
-            made["artifacts"] = [
-                db.Artifact(kind="weights", path="a/b", bytes=12, digest="e" * 64, place="x:/runs")
-            ]
+            made["artifacts"] = [WEIGHTS]
     assert world.store.finish(claim, outcome, last_step=100, cost=COST, now=now + 1, **made)  # type: ignore[arg-type]
     return True

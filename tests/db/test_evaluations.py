@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from lcma import db
+from tests.db.conftest import TRIALS
 from tests.db.measuring import make_measures
 
 BOUND = {"bound_draws": 10, "bound_images": 100, "bound_bits_per_dim": 3.2, "bound_gain": 0.05}
@@ -13,8 +14,7 @@ SERIES = {"series_terms": 20, "series_bias": 1e-4, "series_bias_standard_error":
 
 
 def stored(world: Any, index: int, protocol: str) -> db.Result:
-    trial = world.result_of(index)
-    found = world.store.result(trial, "d" * 64, protocol)
+    found = world.store.result(TRIALS[index].id, "d" * 64, protocol)
     assert isinstance(found, db.Result)
     return found
 
@@ -22,8 +22,6 @@ def stored(world: Any, index: int, protocol: str) -> db.Result:
 @pytest.fixture
 def world(filled: Any) -> Any:
     """A filled store, whose trials 0, 2 and 3 are done."""
-    ids = ("channel-0-None", "channel-1-None", "LLL-0-100", "HHH-0-100")
-    object.__setattr__(filled, "result_of", ids.__getitem__)
     return filled
 
 
@@ -105,14 +103,7 @@ def test_only_what_is_done_can_be_evaluated(world: Any) -> None:
     found = world.result("LLL-0-100")
     by = db.Evaluator(owner="x", host="x", environment_id="x", device="cpu", threads=1, started=0.0)
     cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-    with pytest.raises(ValueError, match="not of a trial"):
-        world.store.add_evaluation(world.trials[3], found, attempt_id=1, by=by, cost=cost)
-    with pytest.raises(LookupError):
-        world.store.add_evaluation("nowhere", found, attempt_id=1, by=by, cost=cost)
+    for job_id, error in ((world.trials[3], ValueError), ("nowhere", LookupError)):
+        with pytest.raises(error):
+            world.store.add_evaluation(job_id, found, attempt_id=1, by=by, cost=cost)
     assert world.dump() == before
-
-
-@pytest.mark.parametrize("name", ["bound_gain", "bits_per_dim", "series_bias"])
-def test_what_is_beside_a_result_is_finite(name: str, world: Any) -> None:
-    with pytest.raises(ValueError, match=name):
-        world.evaluate(2, **{name: float("nan")})

@@ -112,7 +112,9 @@ def test_maps_are_arrays_with_what_they_are_of(crowd: db.Store) -> None:
         assert (item.flow, item.dataset, item.variant) == ("realnvp", "photos16", "u8")
         assert (item.nms, item.recipe_id, item.budget) == ("squeezed", "without", 100)
         assert item.values.dtype == np.float32
-        values = np.random.default_rng(item.split).normal(size=(3, 16, 16))
-        np.testing.assert_array_equal(item.values, values.astype(np.float32))
+        values = np.random.default_rng(item.split).normal(size=(3, 16, 16)).astype(np.float32)
+        np.testing.assert_array_equal(item.values, values)
+        np.testing.assert_array_equal(item.standard_errors, np.abs(values))
+        assert (item.images, item.sum_error) == (1000, 0.0)
     assert len(crowd.maps()) == 10
     assert crowd.maps(flow="glow") == []

@@ -5,69 +5,62 @@ from typing import Any, cast
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
-from lcma.db import leases
 from lcma.db.integrity import check_integrity
-from lcma.db.schema import jobs
 from tests.db.conftest import HALF, index_table
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
 
-def outcomes(world: Any, job_id: str) -> list[str | None]:
-    found = world.store.attempts(job_id=job_id)["outcome"]
-    return [None if pd.isna(outcome) else outcome for outcome in found]
-
-
-def test_a_claim_starts_an_attempt(world: Any) -> None:
-    claim = world.win(world.trials[0])
-    assert claim == db.Claim(world.trials[0], 1, 1, 0, "me")
-    job = world.job(claim.job_id)
-    assert (job.state, job.token, job.attempt_id) == ("running", 1, 1)
-    assert (job.owner, job.host, job.pid, job.lease_until) == ("me", "node1", 17, 1060.0)
-    (attempt,) = world.store.attempts().to_dict("records")
-    assert attempt["started"] == 1000.0
-    assert pd.isna(attempt["ended"])
-    assert outcomes(world, claim.job_id) == [None]
-
-
 def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> None:
     first = world.win(world.trials[0])
+    assert first == db.Claim(world.trials[0], 1, 1, 0, "me")
     held = world.claim(world.trials[0], owner="other", now=1059.9)
-    assert isinstance(held, db.Job)
-    assert (held.state, held.owner, held.token) == ("running", "me", 1)
+    assert held == world.job(first.job_id)
+    assert (held.state, held.token, held.attempt_id) == ("running", 1, 1)
+    assert (held.owner, held.host, held.pid, held.lease_until) == ("me", "node1", 17, 1060.0)
     assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
     assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
     second = world.claim(world.trials[0], owner="other", now=1110.0)
     assert second == db.Claim(world.trials[0], 2, 2, 40, "other")
     (lost, running) = world.store.attempts().to_dict("records")
-    assert (lost["outcome"], lost["ended"], lost["last_step"]) == ("node_lost", 1110.0, 40)
-    assert (pd.isna(running["outcome"]), running["first_step"]) == (True, 40)
+    assert (lost["outcome"], lost["started"], lost["ended"]) == ("node_lost", 1000.0, 1110.0)
+    assert (lost["last_step"], running["first_step"]) == (40, 40)
+    assert pd.isna(running["outcome"])
+    assert pd.isna(running["ended"])
 
 
-def test_a_worker_whose_lease_was_taken_changes_nothing(world: Any) -> None:
-    late = world.win(world.trials[0])
+def test_a_claim_that_is_not_good_changes_nothing(world: Any) -> None:
+    taken = world.win(world.trials[0])
     world.win(world.trials[0], owner="other", now=2000.0)
-    before = world.job(world.trials[0])
-    assert not world.store.heartbeat(late, step=77, lease_seconds=60, now=2001.0)
-    assert not world.store.add_metrics(late, [db.Metric("loss", 1, 1.0)])
+    # A launch owns all that its workers claim: the token tells them apart.
+    former = world.win(world.segments[0], now=1000.0)
+    good = world.win(world.segments[0], now=1060.0)
+    assert (former.owner, former.token, good.token) == (good.owner, 1, 2)
+    # The file was removed and the sweep planned again: same job, same token, another launch.
+    today = world.win(world.trials[1], owner="the launch of today")
+    alien = db.Claim(today.job_id, today.attempt_id, today.token, 0, "a launch of last week")
+    before = world.dump()
+    loss = [db.Metric("loss", 1, 1.0)]
+    for late in (taken, former, alien):
+        assert not world.store.heartbeat(late, step=77, lease_seconds=60, metrics=loss, now=1061.0)
+        assert not world.store.add_metrics(late, loss)
+        assert not world.store.finish(late, "oom", last_step=77, cost=COST, now=1061.0)
     assert not world.store.finish(
-        late,
+        taken,
         "done",
         last_step=500,
         cost=COST,
         result=world.result("channel-0-None"),
-        metrics=[db.Metric("loss", 1, 1.0)],
+        metrics=loss,
         artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x", place="h:/r")],
         now=2001.0,
     )
-    assert world.job(world.trials[0]) == before
-    assert len(world.store.results()) == 0
-    assert world.store.metrics(world.trials[0], "loss") == []
-    assert world.store.artifacts(world.trials[0]) == []
-    assert outcomes(world, world.trials[0]) == ["node_lost", None]
+    assert world.dump() == before
+    assert world.store.finish(today, "oom", last_step=3, cost=COST)
+    assert not world.store.finish(alien, "oom", last_step=77, cost=COST)
+    assert world.store.heartbeat(good, step=7, lease_seconds=60.0, now=1061.0)
 
 
 def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:
@@ -88,7 +81,6 @@ def test_a_segment_waits_for_no_dead_holder_and_no_longer_segment(world: Any) ->
     world.win(long)
     world.win(short, owner="other")
     assert isinstance(world.claim(long, owner="third", now=1059.9), db.Job)
-    assert outcomes(world, long) == [None]
     assert world.win(long, owner="third", now=1060.0).token == 2
     assert world.job(short).owner == "other"
 
@@ -107,34 +99,32 @@ def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: An
     assert world.win(world.segments[0]).token == 1
 
 
-def test_an_expired_lease_that_nobody_took_can_be_renewed(world: Any) -> None:
-    claim = world.win(world.trials[0])
-    assert world.store.heartbeat(claim, step=5, lease_seconds=60, now=5000.0)
-    assert world.job(world.trials[0]).lease_until == 5060.0
+def test_a_lease_that_was_over_is_renewed_by_the_same_token_if_nobody_came(world: Any) -> None:
+    claim = world.win(world.trials[0], now=1000.0)
+    points = [db.Metric("loss", 10, 4.0)]
+    assert world.store.heartbeat(claim, step=10, lease_seconds=60, metrics=points, now=9000.0)
+    assert world.job(claim.job_id).lease_until == 9060.0
+    assert world.store.metrics(claim.job_id, "loss") == points
+    assert isinstance(world.claim(claim.job_id, owner="other", now=9059.0), db.Job)
+    assert isinstance(world.claim(claim.job_id, owner="other", now=9060.0), db.Claim)
 
 
 def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> None:
     claims = [world.claim(job_id, stack="s") for job_id in world.trials[:3]]
     world.store.finish(claims[1], "cancelled", last_step=3, cost=COST, now=1001.0)
     beats = [
-        db.Heartbeat(
-            claim=claim,
-            step=step,
-            lease_seconds=60.0,
-            message=f"at {step}",
-            metrics=[db.Metric("train_bits_per_dim", step, 4.0)],
-        )
+        db.Heartbeat(claim=claim, step=step, lease_seconds=60.0, message=f"at {step}", metrics=own)
         for step, claim in enumerate(claims, start=10)
+        for own in ([db.Metric("loss", step, 4.0)],)
     ]
-    good = [claims[0], claims[2]]
     alive = world.store.heartbeats(beats, now=1050.0)
-    assert alive == {claim.job_id: "" for claim in good}
+    assert alive == {claim.job_id: "" for claim in (claims[0], claims[2])}
     assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
     attempts = world.store.attempts()
     assert attempts["stack_id"].tolist() == ["s"] * 3
     assert attempts["last_step"].tolist() == [10, 3, 12]
     assert attempts["message"].tolist() == ["at 10", "", "at 12"]
-    curves = [world.store.metrics(claim.job_id, "train_bits_per_dim") for claim in claims]
+    curves = [world.store.metrics(claim.job_id, "loss") for claim in claims]
     assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
 
 
@@ -189,25 +179,15 @@ def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.
     assert isinstance(again, db.Claim) == (state == "pending")
 
 
-def test_the_cases_above_are_all_outcomes() -> None:
-    marks = test_every_outcome_has_its_state.pytestmark
-    assert {case[0] for case in marks[0].args[1]} == set(db.OUTCOMES)
-
-
 def test_finishing_twice_is_harmless(world: Any) -> None:
     claim = world.finish_trial(0)
     before = world.job(claim.job_id)
-    again = {
-        "last_step": 500,
-        "cost": COST,
-        "result": world.result("channel-0-None"),
-        "now": 3000.0,
-    }
-    assert world.store.finish(claim, "done", **again)
+    again = {"last_step": 500, "cost": COST, "result": world.result("channel-0-None")}
+    assert world.store.finish(claim, "done", **again, now=3000.0)
     assert not world.store.finish(claim, "diverged", last_step=1, cost=COST)
     assert not world.store.heartbeat(claim, step=1, lease_seconds=60)
     assert world.job(claim.job_id) == before
-    assert outcomes(world, claim.job_id) == ["done"]
+    assert list(world.store.attempts()["outcome"]) == ["done"]
     assert len(world.store.results()) == 1
 
 
@@ -248,16 +228,16 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
         tables=[index_table("channel-0-None", 1, ~HALF)],
         now=1600.0,
     )
+    shown = world.store.view("table_statistics", trial_id="channel-0-None")
+    assert len(shown) == 1, "of the current attempt"
+    assert len(world.store.sql("SELECT * FROM index_tables")) == 2
     frame = world.store.results()
     assert list(frame.bits_per_dim) == [3.25]
     assert list(frame.result_id) != [old]
     (row,) = world.store.sql("SELECT * FROM supersedes").to_dict("records")
     assert (row["attempt_id"], row["superseded_id"]) == (claim.attempt_id, first.attempt_id)
-    assert (row["requested_by"], row["why"], row["time"]) == (
-        "ann@here",
-        "a fault is mended",
-        1500.0,
-    )
+    asked = {"requested_by": "ann@here", "why": "a fault is mended", "time": 1500.0}
+    assert asked.items() <= row.items()
     assert list(world.store.leaderboard(measure="bits_per_dim")["mean"]) == [3.25]
     assert len(world.store.sql("SELECT * FROM results")) == 2
     assert world.store.metrics(first.job_id, "train_bits_per_dim") == []
@@ -281,59 +261,27 @@ def test_only_what_is_done_is_run_anew(world: Any) -> None:
     world.finish_trial(1)
     before = {job: world.job(job).state for job in (*world.trials, *world.segments)}
     assert world.store.rerun([*before, "unknown"], by="me") == 1
+    with pytest.raises(LookupError, match="no job unknown"):
+        world.claim("unknown")
     after = {job: world.job(job).state for job in before}
     assert after == before | {world.trials[1]: "pending"}
 
 
-def test_a_result_or_map_of_another_job_is_refused(world: Any) -> None:
-    trial = world.win(world.trials[0])
-    with pytest.raises(ValueError, match="without a result"):
-        world.store.finish(trial, "done", last_step=500, cost=COST)
-    with pytest.raises(ValueError, match="not of the trial"):
-        world.store.finish(trial, "done", last_step=5, cost=COST, result=world.result("LLL-0-100"))
+def test_a_result_a_map_or_a_table_of_another_job_is_refused(world: Any) -> None:
     world.finish_segment(0)
+    trial, later = world.win(world.trials[0]), world.win(world.segments[1])
+    before = world.dump()
     maps = world.store.maps(pretraining_id="p", budget=100)
-    later = world.win(world.segments[1])
-    with pytest.raises(ValueError, match="not of the pretraining"):
-        world.store.finish(later, "done", last_step=200, cost=COST, maps=maps)
-    assert world.job(world.trials[0]).state == "running"
-    assert world.job(world.segments[1]).state == "running"
-
-
-def test_release_gives_up_only_what_the_owner_runs(world: Any) -> None:
-    mine = [world.win(job) for job in world.trials[:2]]
-    world.win(world.trials[2], owner="other")
-    world.finish_segment(0)
-    assert world.store.release("me", now=1020.0) == 2
-    assert [world.job(job).state for job in world.trials] == [
-        "pending",
-        "pending",
-        "running",
-        "pending",
-    ]
-    assert world.job(world.segments[0]).state == "done"
-    assert outcomes(world, world.trials[0]) == ["cancelled"]
-    assert not world.store.heartbeat(mine[0], step=9, lease_seconds=60, now=1021.0)
-    assert world.store.release("me") == 0
-    assert world.win(world.trials[0], now=1022.0).token == 2
-
-
-def test_failed_and_diverged_jobs_wait_for_a_retry(world: Any) -> None:
-    for job, outcome in zip(world.trials[:3], ("oom", "diverged", "preempted"), strict=True):
-        world.store.finish(world.win(job), outcome, last_step=30, cost=COST)
-    world.finish_segment(0)
-    assert isinstance(world.claim(world.trials[0]), db.Job)
-    assert isinstance(world.claim(world.trials[1]), db.Job)
-    ids = [*world.trials, *world.segments, "unknown"]
-    assert world.store.retry(ids) == 2
-    assert world.store.retry(ids) == 0
-    assert world.job(world.segments[0]).state == "done"
-    assert world.win(world.trials[0]) == db.Claim(world.trials[0], 5, 2, 30, "me")
-
-
-def test_an_unknown_job_cannot_be_claimed(world: Any) -> None:
-    with pytest.raises(LookupError, match="no job x"):
-        world.claim("x")
+    own, tables = world.result("channel-0-None"), [index_table("LLL-0-100", 1, HALF)]
+    for claim, made, said in (
+        (trial, {}, "without a result"),
+        (trial, {"result": world.result("LLL-0-100")}, "not of the trial"),
+        (trial, {"result": own, "tables": tables}, "not of the trial"),
+        (later, {"maps": maps}, "not of the pretraining"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            world.store.finish(claim, "done", last_step=500, cost=COST, **made)
+    assert world.dump() == before
 
 
 def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
@@ -361,28 +309,9 @@ def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
     assert world.job(claim.job_id).state == "running"
     assert world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
     assert not world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
-    assert outcomes(world, claim.job_id) == ["node_lost"]
+    assert list(world.store.attempts()["outcome"]) == ["node_lost"]
     assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
     assert world.win(claim.job_id, owner="other", now=1002.0).token == 2
-
-
-def test_a_lease_is_over_at_one_moment_everywhere(world: Any) -> None:
-    claim = world.claim(world.trials[0], lease=10.0)
-    job = world.job(claim.job_id)
-    (running,) = world.store.running_jobs()
-    facts = world.store.job_facts([claim.job_id])[claim.job_id]
-    for now, held in ((1009.9, True), (1010.0, False), (1010.1, False)):
-        assert {leases.is_held(one.lease_until, now) for one in (job, running, facts)} == {held}
-        assert leases.is_over(1010.0, now) != held
-        assert (leases.seconds_left(1010.0, now) > 0) == held
-        query = sa.select(jobs.c.id).where(leases.is_held(jobs.c.lease_until, now))
-        over = sa.select(jobs.c.id).where(leases.is_over(jobs.c.lease_until, now))
-        with world.store.database.reader().connect() as connection:
-            assert bool(connection.execute(query).all()) == held
-            assert bool(connection.execute(over).all()) != held
-    assert not leases.is_held(world.job(world.trials[1]).lease_until, 0.0)
-    assert isinstance(world.claim(claim.job_id, now=1009.9), db.Job)
-    assert isinstance(world.claim(claim.job_id, now=1010.0), db.Claim)
 
 
 def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:

@@ -1,5 +1,6 @@
 """Optuna's studies in the same database: neither of the two minds the other."""
 
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -46,15 +47,11 @@ def studies(url: str) -> dict[str, Any]:
     return {name: (made[name], rows[name]) for name in OPTUNA_TABLES}
 
 
-def test_the_tables_that_optuna_makes_are_known(new_place: str) -> None:
-    tune(new_place)
-    assert objects(new_place).keys() == OPTUNA_TABLES
-    assert not OPTUNA_TABLES & {*metadata.tables, *views.tables}
-
-
 @pytest.mark.slow_on("postgresql")
 def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> None:
     tune(new_place)
+    assert objects(new_place).keys() == OPTUNA_TABLES
+    assert not OPTUNA_TABLES & {*metadata.tables, *views.tables}
     before = studies(new_place)
     assert not db.exists(new_place)
     with pytest.raises(UserError, match="no results at"):
@@ -68,30 +65,27 @@ def test_a_study_that_was_there_first_is_no_foreign_database(new_place: str) -> 
 
 
 @pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_an_upgrade_leaves_a_study_alone(filled_url: str) -> None:
+def test_an_upgrade_leaves_a_study_alone(filled_path: Path) -> None:
     """Also with a loose end: Optuna has SQLite hold no references, and may leave some behind."""
-    tune(filled_url)
-    if filled_url.startswith("sqlite"):
-        execute(filled_url, "DELETE FROM trials WHERE trial_id = 1")
-    make_older(filled_url)
-    before, results = studies(filled_url), db.connect(filled_url).results()
-    assert len(results) == 3
-    assert studies(filled_url) == before
-    assert is_current(filled_url)
-    assert check_integrity(db.locate(filled_url)).findings == ()
-    tune(filled_url)
-    assert "COMPLETE" in states(filled_url)
+    url = f"sqlite:///{filled_path}"
+    tune(url)
+    execute(url, "DELETE FROM trials WHERE trial_id = 1")
+    make_older(url)
+    before = studies(url)
+    assert len(db.connect(url).results()) == 3
+    assert studies(url) == before
+    assert is_current(url)
+    assert check_integrity(db.locate(url)).findings == ()
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("alien", ["CREATE TABLE mine (x INTEGER)", "DROP TABLE version_info"])
 def test_tables_like_optunas_do_not_open_another_programs_database(
-    new_place: str, alien: str
+    tmp_path: Path, alien: str
 ) -> None:
-    tune(new_place)
-    execute(new_place, alien)
-    before = objects(new_place)
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    tune(url)
+    execute(url, alien)
+    before = objects(url)
     with pytest.raises(UserError, match="another program"):
-        db.connect(new_place)
-    assert objects(new_place) == before
+        db.connect(url)
+    assert objects(url) == before

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.schema import sweeps
-from tests.db.conftest import Stage
 
 
 def sweep(name: str) -> db.Registration:
@@ -78,23 +75,3 @@ def test_a_file_that_was_put_in_the_place_of_another_is_the_one_that_is_written(
     other.rename(path)
     store.register(sweep("there"))
     assert [found.id for found in store.sweeps()] == ["there"]
-
-
-def test_a_statement_is_compiled_once_for_all_databases_of_an_engine(
-    new_store: Callable[[Stage], db.Store],
-) -> None:
-    one, other = new_store("planned"), new_store("planned")
-    other.register(sweep("b"))
-
-    column = f"count_{time.monotonic_ns()}"  # a statement that nobody has compiled before
-
-    def count(engine: sa.Engine, name: str) -> tuple[str, int]:
-        asked = sa.select(sa.func.count().label(column)).where(sweeps.c.name == name)
-        with engine.connect() as connection:
-            result = connection.execute(asked)
-            return result.context.cache_hit.name, result.scalar_one()
-
-    first, second = one.database, other.database
-    assert count(first.reader(), "b") == ("CACHE_MISS", 0)
-    assert count(second.reader(), "b") == ("CACHE_HIT", 1)
-    assert count(second.writer(), "demo") == ("CACHE_HIT", 1)

@@ -13,7 +13,7 @@ from lcma.db import publishing
 from lcma.db.integrity import check_integrity
 from lcma.db.schema import attempts, launches, metadata, supersedes, verifications
 from lcma.sweeps.errors import UserError
-from tests.db import worked
+from tests.db import crowd
 from tests.db.conftest import (
     COST,
     DATA,
@@ -22,12 +22,12 @@ from tests.db.conftest import (
     TRIALS,
     Engine,
     World,
+    contribution_map,
     index_table,
     result,
     trial,
 )
 from tests.db.sites import Sites, agreed, board, known, merged
-from tests.db.worked import RANDOM, RULED, WAITING, Work, job_of, segment
 
 SECRETS: dict[sa.Column[Any], str] = {
     attempts.c.owner: "canary-owner:17:ab",
@@ -61,10 +61,9 @@ def opened(path: Path) -> World:
     return World(db.connect(str(path), create=False))
 
 
-@pytest.fixture(params=ENGINES)
-def world(sites: Sites, request: pytest.FixtureRequest) -> World:
-    """Done and failed trials on each engine, one of them run anew, a job that runs, a launch."""
-    made = sites.new(request.param, "filled")
+def make_world(sites: Sites, engine: Engine) -> World:
+    """Done and failed trials, one of them run anew, a job that runs, a launch."""
+    made = sites.new(engine, "filled")
     store = made.store
     assert made.evaluate(0)
     assert store.rerun([made.trials[2]], by="ann", why="a doubt", now=1100.0)
@@ -74,6 +73,11 @@ def world(sites: Sites, request: pytest.FixtureRequest) -> World:
     made.verify(0)
     store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
     return made
+
+
+@pytest.fixture
+def world(sites: Sites) -> World:
+    return make_world(sites, "sqlite")
 
 
 def test_nothing_that_says_who_and_where_is_in_the_bytes(world: World, tmp_path: Path) -> None:
@@ -89,8 +93,11 @@ def test_nothing_that_says_who_and_where_is_in_the_bytes(world: World, tmp_path:
     assert list(tmp_path.glob("out.db*")) == [tmp_path / "out.db"]
 
 
-@pytest.mark.slow_on("postgresql")
-def test_what_is_published_is_sound_and_has_all_that_ended(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_published_is_sound_and_has_all_that_ended(
+    sites: Sites, engine: Engine, tmp_path: Path
+) -> None:
+    world = make_world(sites, engine)
     published = publish(world, tmp_path / "out.db")
     found = opened(tmp_path / "out.db")
     assert check_integrity(found.store.database).findings == ()
@@ -110,7 +117,6 @@ def test_what_is_published_is_sound_and_has_all_that_ended(world: World, tmp_pat
     assert world.segments[1] not in here["jobs"]  # it runs, and no trial reads its maps
 
 
-@pytest.mark.slow_on("postgresql")
 def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: Path) -> None:
     publish(world, tmp_path / "out.db")
     before = world.dump()
@@ -119,13 +125,11 @@ def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: 
     assert world.dump() == before
 
 
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("into", ENGINES)
 def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
-    world: World, sites: Sites, into: Engine, tmp_path: Path
+    world: World, sites: Sites, tmp_path: Path
 ) -> None:
     publish(world, tmp_path / "out.db")
-    elsewhere = sites.new(into)
+    elsewhere = sites.new("sqlite")
     report = merged(opened(tmp_path / "out.db"), elsewhere)
     assert (report.differences, report.left) == ((), ())
     assert board(elsewhere) == board(world)
@@ -137,7 +141,6 @@ def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
     assert agreed(elsewhere)["measures"] == agreed(world)["measures"]
 
 
-@pytest.mark.slow_on("postgresql")
 def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
     for name in ("one.db", "two.db"):
         publish(world, tmp_path / name)
@@ -146,7 +149,6 @@ def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> 
         assert (tmp_path / name).read_bytes() == (tmp_path / "one.db").read_bytes(), name
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: Path) -> None:
     published = publish(world, tmp_path / "one.db", where={"factorization": ("LLL",)})
     assert published.trials == {"done": 1}
@@ -163,7 +165,6 @@ def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: P
     assert len(found.dump()["results"]) == 3  # one of LLL is superseded
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: Path) -> None:
     other = db.Sweep(id="other", name="secret plans", spec="{}")
     member = db.SweepMember("other", TRIALS[0].id, "conventional")
@@ -175,53 +176,44 @@ def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("selection", "said"),
+    ("where", "said"),
     [
-        ({"where": {"flow": "glow"}}, "no trial of .* that is selected has ended"),
-        ({"where": {"bits_per_dim": 3.5}}, "a selection to publish has no column 'bits_per_dim'"),
+        ({"flow": "glow"}, "no trial of .* that is selected has ended"),
+        ({"bits_per_dim": 3.5}, "a selection to publish has no column 'bits_per_dim'"),
     ],
 )
 def test_a_selection_that_cannot_be_is_refused(
-    sites: Sites, selection: dict[str, Any], said: str, tmp_path: Path
+    world: World, where: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    world = sites.new("sqlite", "filled")
     with pytest.raises(UserError, match=said):
-        publish(world, tmp_path / "out.db", **selection)
+        publish(world, tmp_path / "out.db", where=where)
     assert not (tmp_path / "out.db").exists()
 
 
+@pytest.mark.integration
 def test_lost_work_is_published_and_what_has_not_ended_is_not(tmp_path: Path) -> None:
-    """With every state, outcome and score; maps that no trial read are left out."""
-    store = db.connect(str(tmp_path / "worked.db"))
-    Work(store).do()
+    """Also a trial that its pretraining kept from running; maps that no trial read are left out."""
+    store = db.connect(str(tmp_path / "crowd.db"))
+    crowd.fill(store)
     world = World(store)
+    unread = dataclasses.replace(crowd.PRETRAININGS[0], id="unread", nms="flat")
+    job = db.PlannedJob.of_pretraining("unread", DATA.digest, budget=100)
+    store.register(db.Registration(pretrainings=(unread,), jobs=(job,)))
+    maps = [dataclasses.replace(contribution_map(n), pretraining_id="unread") for n in (1, 2)]
+    assert store.finish(world.win(job.id), "done", last_step=100, cost=COST, maps=maps)
     published = publish(world, tmp_path / "out.db")
     here, there = known(opened(tmp_path / "out.db")), known(world)
-    unfinished = {RULED.id, WAITING.id, RANDOM[3].id}
-    ended = {job_of(one).id for one in worked.TRIALS if one.id not in unfinished}
-    read = {segment(0, budget).id for budget in (100, 200)}
-    assert here["jobs"] == {job: there["jobs"][job] for job in ended | read}
+    keys = (("random", None, None, 2), ("HHH", 200, None, 0), ("LLL", 200, crowd.TOTAL, 0))
+    unfinished = {crowd.TRIALS[key].id for key in keys} | {crowd.OF_FACES[3].id}
+    ended = {own.id for trial_id, own in crowd.JOBS.items() if trial_id not in unfinished}
+    read = {own.id for own in crowd.SEGMENTS.values()}
+    assert here["jobs"] == {one: there["jobs"][one] for one in ended | read}
+    assert set(here["jobs"].values()) == {"done", "failed", "diverged", "pending"}
     assert published.unfinished == len(unfinished)
-    assert {row["score"] for row in here["contribution_maps"]} == {"cumulative"}
-    assert len(here["sweep_trials"]) == 5  # but for the one that waits
+    assert {row["pretraining_id"] for row in here["contribution_maps"]} == {"p0", "p1", "p2"}
 
 
-def test_a_trial_that_its_pretraining_kept_from_running_is_published(
-    sites: Sites, tmp_path: Path
-) -> None:
-    world = sites.new("sqlite", "planned")
-    world.finish_trial(0)
-    lost = world.win(world.segments[0])
-    world.store.finish(lost, "diverged", last_step=3, cost=COST, now=1020.0)
-    published = publish(world, tmp_path / "out.db")
-    assert published.trials == {"done": 1, "pending": 2}
-    assert published.unfinished == 1
-    found = opened(tmp_path / "out.db")
-    assert found.job(world.segments[0]).state == "diverged"
-
-
-@pytest.mark.slow_on("[59]", "[62]", "[500]")
-@pytest.mark.parametrize("points", [59, 60, 61, 62, 500])
+@pytest.mark.parametrize("points", [60, 61])
 def test_a_curve_has_at_most_sixty_points_with_both_ends(
     sites: Sites, points: int, tmp_path: Path
 ) -> None:

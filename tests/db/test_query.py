@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,12 @@ def test_a_query_gives_columns_and_rows(filled: Any) -> None:
     assert not found.truncated
 
 
-@pytest.mark.parametrize(
-    ("limit", "rows", "truncated"),
-    [(0, 0, True), (2, 2, True), (3, 3, False), (9, 3, False), (None, 3, False)],
-)
-def test_the_limit_tells_what_it_cut(
-    filled: Any, limit: int | None, rows: int, truncated: bool
-) -> None:
-    found = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
-    assert (len(found.rows), found.truncated) == (rows, truncated)
+def test_the_limit_tells_what_it_cut(filled: Any) -> None:
+    """Also where it is more than a driver can count."""
+    many = [(limit, 3, False) for limit in (3, 9, None, 2**31 - 2, 2**31 - 1, 2**31, 2**80)]
+    for limit, rows, truncated in [(0, 0, True), (2, 2, True), *many]:
+        found = run_sql(filled.store.url, "SELECT * FROM results", limit=limit)
+        assert (len(found.rows), found.truncated) == (rows, truncated), limit
 
 
 BOTH = (
@@ -72,25 +68,23 @@ def engine_of(world: Any) -> str:
     return str(world.store.url.split(":")[0].split("+")[0])
 
 
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        ("SELECT * FROM result", "did you mean 'results'?"),
-        ("SELECT * FROM trial_result", "did you mean 'trial_results'?"),
-        ("SELECT bits_per_dims FROM trial_results", "did you mean 'bits_per_dim'?"),
-        ("SELECT r.factorisation FROM trial_results AS r", "did you mean 'factorization'?"),
-        (
-            "SELECT STEPS FROM trial_measures",
-            "it is a column of trial_results, seed_statistics, leaderboard and 3 more",
-        ),
-        ("SELECT * FROM xyzzy", "`lcma sql --schema` lists views, tables and columns"),
-        ("SELECT FROM WHERE", "check its SQL"),
-    ],
-)
-def test_a_name_that_is_not_there_comes_with_the_nearest(filled: Any, sql: str, said: str) -> None:
-    with pytest.raises(UserError) as caught:
-        run_sql(filled.store.url, sql)
-    assert str(caught.value).endswith(said)
+NOT_THERE = {
+    "SELECT * FROM result": "did you mean 'results'?",
+    "SELECT * FROM trial_result": "did you mean 'trial_results'?",
+    "SELECT bits_per_dims FROM trial_results": "did you mean 'bits_per_dim'?",
+    "SELECT r.factorisation FROM trial_results AS r": "did you mean 'factorization'?",
+    "SELECT STEPS FROM trial_measures": "it is a column of trial_results, seed_statistics, "
+    "leaderboard and 3 more",
+    "SELECT * FROM xyzzy": "`lcma sql --schema` lists views, tables and columns",
+    "SELECT FROM WHERE": "check its SQL",
+}
+
+
+def test_a_name_that_is_not_there_comes_with_the_nearest(filled: Any) -> None:
+    for sql, said in NOT_THERE.items():
+        with pytest.raises(UserError) as caught:
+            run_sql(filled.store.url, sql)
+        assert str(caught.value).endswith(said), sql
 
 
 def test_what_reads_is_allowed(filled: Any) -> None:
@@ -104,15 +98,11 @@ def test_both_engines_give_the_same_values(filled: Any) -> None:
         "min(factorization), max(bits_per_dim) > 100, sum(peak_memory) FROM trial_results"
     )
     (row,) = run_sql(filled.store.url, sql).rows
-    assert row == (3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30)
-    assert [type(value) for value in row] == [
-        *(int, int, float, int, type(None), float, str, int, int)
-    ]
+    assert repr(row) == repr((3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30))
     ordered = "SELECT factorization FROM trial_results ORDER BY factorization"
     assert run_sql(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
-    (blob,) = run_sql(
-        filled.store.url, 'SELECT "values" FROM contribution_maps WHERE split = 1'
-    ).rows
+    of_map = 'SELECT "values" FROM contribution_maps WHERE split = 1'
+    (blob,) = run_sql(filled.store.url, of_map).rows
     assert blob == (filled.contribution_map(1).values.tobytes(),)
 
 
@@ -185,22 +175,23 @@ def test_all_else_is_refused_in_one_line(filled: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "new.db").exists()
 
 
+LONG = {  # one call, of seconds in which SQLite does not look at a clock
+    "sqlite": "SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')",
+    "postgresql": "SELECT pg_sleep(20)",
+}
+
+
 def test_a_query_without_end_is_stopped(filled: Any) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-    start = time.monotonic()
-    for sql in (endless + "SELECT max(i) FROM n", endless + "SELECT i FROM n WHERE i < 0"):
+    waits = endless + "SELECT i FROM n WHERE i < 0"
+    for sql in (endless + "SELECT max(i) FROM n", waits, LONG[engine_of(filled)]):
         with pytest.raises(UserError, match=r"took longer than 0\.2 s"):
             run_sql(filled.store.url, sql, timeout=0.2)
-    assert time.monotonic() - start < 5
     found = run_sql(filled.store.url, endless + "SELECT i FROM n", limit=5)
     assert (len(found.rows), found.truncated) == (5, True)
     assert run_sql(filled.store.url, "SELECT 1", timeout=float("inf")).rows == ((1,),)
 
 
-LONG = {
-    "sqlite": "SELECT instr(zeroblob(1000000), zeroblob(500000) || x'01')",
-    "postgresql": "SELECT pg_sleep(20)",
-}
 MANY = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 900) "
     "SELECT zeroblob(200000) FROM n",
@@ -208,24 +199,17 @@ MANY = {
 }
 
 
-def test_one_call_that_takes_long_is_stopped_in_time(filled: Any) -> None:
-    """It takes seconds, in which SQLite does not look at a clock."""
-    with pytest.raises(UserError, match=r"took longer than 0\.1 s"):
-        run_sql(filled.store.url, LONG[engine_of(filled)], timeout=0.1)
-
-
-@pytest.mark.parametrize(("limit", "rows"), [(1000, 6), (6, 6), (5, 5), (None, 900)])
-def test_bytes_are_limited_as_rows_are(
-    filled: Any, monkeypatch: pytest.MonkeyPatch, limit: int | None, rows: int
-) -> None:
+def test_bytes_are_limited_as_rows_are(filled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lcma.db.engine.MOST_BYTES", 2**20)
-    found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
-    assert (len(found.rows), found.truncated) == (rows, limit is not None)
+    for limit, rows in ((1000, 6), (6, 6), (5, 5), (None, 900)):
+        found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
+        assert (len(found.rows), found.truncated) == (rows, limit is not None)
 
 
 WIDE = r"""
 import re, sys
 from pathlib import Path
+from lcma import db
 from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
 
@@ -292,21 +276,6 @@ def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:
     for timeout in (0.0, -1.0, float("nan")):
         with pytest.raises(UserError, match=r"time limit of .* makes no sense"):
             run_sql(filled.store.url, "SELECT 1", timeout=timeout)
-
-
-@pytest.mark.parametrize("limit", [2**31 - 2, 2**31 - 1, 2**31, 2**80])
-def test_a_limit_may_be_more_than_a_driver_can_count(filled: Any, limit: int) -> None:
-    found = run_sql(filled.store.url, "SELECT id FROM results", limit=limit)
-    assert (len(found.rows), found.truncated) == (3, False)
-
-
-def test_a_query_sees_what_others_have_just_written(filled: Any) -> None:
-    count = "SELECT count(*) FROM metrics JOIN curves ON id = curve_id WHERE name = 'loss'"
-    assert run_sql(filled.store.url, count).rows == ((0,),)
-    filled.store.release("me")
-    claim = filled.win(filled.segments[1])
-    filled.store.add_metrics(claim, [db.Metric("loss", 1, 1.0)])
-    assert run_sql(filled.store.url, count).rows == ((1,),)
 
 
 def test_a_value_of_another_type_is_refused_in_one_line(filled_path: Path) -> None:

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.sweeps.errors import UserError
-from tests.db.conftest import World
 from tests.harness.report.frames import cells_of
 
 WHERE: dict[str, dict[str, Any]] = {
@@ -52,12 +50,6 @@ def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> No
     assert found == crowd.cells(**where)
 
 
-def test_where_all_were_made_in_one_way(filled: World) -> None:
-    found = filled.store.cells()
-    assert alike(found) == alike(cells_of(filled.store.results()))
-    assert len({cell.makings for cell in found}) == 1
-
-
 def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:
     several = [cell.makings for cell in crowd.cells() if len(cell.makings) > 1]
     assert several
@@ -78,10 +70,3 @@ def test_short_waits_are_not_told(crowd: db.Store) -> None:
     told = [cell.data_wait for cell in crowd.cells(waits_over=half) if cell.data_wait is not None]
     assert sorted(told) == sorted(wait for wait in waits if wait > half)
     assert told
-
-
-def test_an_unknown_column_or_a_value_of_another_kind_is_refused(crowd: db.Store) -> None:
-    with pytest.raises(UserError, match="trial_results has no column 'colour'"):
-        crowd.cells(colour="red")
-    with pytest.raises(UserError, match="'seed' of trial_results is a whole number"):
-        crowd.cells(seed="first")

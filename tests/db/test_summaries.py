@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import statistics
-import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -17,14 +16,11 @@ from lcma import db
 from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.integrity import check_integrity
 from lcma.sweeps import measures
-from tests.db.conftest import COST, DATA, ENVIRONMENT, World, recipe, result, trial
-from tests.db.measuring import change, left_by, make_result
-from tests.db.test_races import claim_now
+from tests.db.conftest import COST, DATA, EVALUATOR, World, result, trial
+from tests.db.measuring import change, left_by
 from tests.processes import race
 
 SEEDS = 4
-NAMES = ("seeds", "mean", "squared_deviations", "least", "greatest")
-NAMES += ("deviation", "standard_error")
 MEASURES = ("bits_per_dim", "holdout_bits_per_dim")
 
 AWKWARD = [(3.1, 1 / 3), (3.3000000000000003, 1e-9), (2.9999999999999996, 1e9), (3.1, 0.1)]
@@ -43,10 +39,6 @@ def by_measure(url: str) -> list[dict[str, Any]]:
     return [found[name] for name in MEASURES]
 
 
-def bits(cell: dict[str, Any]) -> dict[str, bytes]:
-    return {name: struct.pack("<d", cell[name]) for name in NAMES}
-
-
 def exactly(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sum of squared deviations, each rounded once where the definition says so."""
     mean = float(sum(map(Fraction, values), Fraction(0))) / len(values)
@@ -57,20 +49,13 @@ def exactly(values: Sequence[float]) -> tuple[float, float]:
 class Seeds:
     """A cell's trials in a store, to be finished and evaluated in some order."""
 
-    def __init__(self, store: db.Store) -> None:
+    def __init__(self, store: db.Store, seeds: int = SEEDS) -> None:
         self.store = store
-        self.trials = [trial("rows", seed) for seed in range(SEEDS)]
-        self.jobs = [db.PlannedJob.of_trial(t.id, DATA.digest, steps=500) for t in self.trials]
-        store.register(
-            db.Registration(
-                recipes=(recipe("with", 3),),
-                data_sets=(DATA,),
-                trials=tuple(self.trials),
-                jobs=tuple(self.jobs),
-            ),
-            now=900.0,
+        self.trials = tuple(trial("rows", seed) for seed in range(seeds))
+        self.jobs = tuple(
+            db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in self.trials
         )
-        store.add_environment(ENVIRONMENT, now=900.0)
+        store.register(db.Registration(trials=self.trials, jobs=self.jobs))
 
     def result(self, seed: int, protocol: str) -> db.Result:
         test, holdout = AWKWARD[seed]
@@ -83,17 +68,9 @@ class Seeds:
         assert self.store.finish(claim, "done", last_step=500, cost=COST, result=done, now=1010.0)
 
     def evaluate(self, seed: int) -> None:
-        by = db.Evaluator(
-            owner="me",
-            host="h",
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            started=1.0,
-        )
         found = self.result(seed, "published")
         job_id = self.jobs[seed].id
-        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": COST}
+        own = {"attempt_id": left_by(self.store, job_id), "by": EVALUATOR, "cost": COST}
         self.store.add_evaluation(job_id, found, **own, now=2000.0)
 
     def both(self, order: Sequence[int]) -> None:
@@ -112,7 +89,7 @@ def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
 ) -> None:
     left = []
     for order in ((0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)):
-        store = new_store("empty")
+        store = new_store("planned")
         Seeds(store).both(order)
         left.append(cells(store.url))
         assert not check_integrity(db.locate(store.url)).findings
@@ -129,7 +106,7 @@ def test_cells_are_what_any_order_of_finishing_and_evaluating_leaves(
 
 
 def test_every_step_of_the_way_is_summed_up(new_store: Callable[[str], db.Store]) -> None:
-    store = new_store("empty")
+    store = new_store("planned")
     seeds = Seeds(store)
     for count, seed in enumerate((2, 0, 3, 1), start=1):
         seeds.finish(seed)
@@ -139,19 +116,6 @@ def test_every_step_of_the_way_is_summed_up(new_store: Callable[[str], db.Store]
         assert (cell["mean"], cell["squared_deviations"]) == exactly(known)
 
 
-def test_both_engines_keep_the_same_bits(
-    sqlite_templates: Any, postgres_templates: Any, tmp_path: Any
-) -> None:
-    name = postgres_templates.copy("empty")
-    path = sqlite_templates.copy("empty", tmp_path)
-    left = []
-    for url in (f"sqlite:///{path}", postgres_templates.server.url(name)):
-        Seeds(db.connect(url, create=False)).both((1, 3, 0, 2))
-        left.append([(cell["id"], bits(cell)) for cell in cells(url)])
-    postgres_templates.server.drop(name)
-    assert left[0] == left[1]
-
-
 finite = st.floats(min_value=-1e6, max_value=1e6)
 
 
@@ -159,7 +123,7 @@ finite = st.floats(min_value=-1e6, max_value=1e6)
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_numbers_do_not_depend_on_the_order(values: list[float], random: Any) -> None:
     one, other = (compute_sums(some) for some in (values, random.sample(values, len(values))))
-    assert bits(one) == bits(other)
+    assert one == other
     mean, deviations = exactly(values)
     assert (one["mean"], one["squared_deviations"]) == (mean, deviations)
     assert deviations >= 0.0
@@ -175,36 +139,23 @@ def test_one_seed_has_no_deviation() -> None:
 @pytest.mark.slow_on("sqlite")
 def test_eight_processes_that_finish_seeds_of_one_cell_at_once_lose_none(world: Any) -> None:
     seeds = 24
-    trials = tuple(trial("rows", seed) for seed in range(seeds))
-    jobs = tuple(db.PlannedJob.of_trial(t.id, DATA.digest, steps=1) for t in trials)
-    world.store.register(db.Registration(trials=trials, jobs=jobs))
+    own = Seeds(world.store, seeds)
 
     def work(index: int) -> None:
         for number in range(index, seeds, 8):
-            claim = claim_now(world, jobs[number].id, str(index))
-            own = make_result(
-                trial_id=trials[number].id,
-                data_digest=DATA.digest,
-                protocol="plain",
-                protocol_body="{}",
-                precision="float32",
-                step=1,
-                bits_per_dim=3 + 0.1 * number,
-                standard_error=0.1,
-                images=1,
+            claim = world.win(own.jobs[number].id, owner=str(index), now=None)
+            found = change(
+                result(own.trials[number].id, 3 + 0.1 * number),
                 holdout_bits_per_dim=1 / (number + 3),
-                holdout_standard_error=0.1,
-                log_det=0.0,
-                log_prior=0.0,
             )
-            assert world.store.finish(claim, "done", last_step=1, cost=COST, result=own)
+            assert world.store.finish(claim, "done", last_step=1, cost=COST, result=found)
 
     race(8, work)
     test = [3 + 0.1 * number for number in range(seeds)]
     holdout = [1 / (number + 3) for number in range(seeds)]
-    for cell, own in zip(by_measure(world.store.url), (test, holdout), strict=True):
-        assert (cell["seeds"], cell["least"], cell["greatest"]) == (seeds, min(own), max(own))
-        assert (cell["mean"], cell["squared_deviations"]) == exactly(own)
+    for cell, known in zip(by_measure(world.store.url), (test, holdout), strict=True):
+        assert (cell["seeds"], cell["least"], cell["greatest"]) == (seeds, min(known), max(known))
+        assert (cell["mean"], cell["squared_deviations"]) == exactly(known)
 
 
 @pytest.mark.parametrize("name", SHARED)

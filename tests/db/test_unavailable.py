@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import COST
+from tests.db.conftest import COST, SEGMENTS, TRIAL_JOBS, World
 
 
 def raised(action: Callable[[], object]) -> UserError:
@@ -21,13 +21,6 @@ def raised(action: Callable[[], object]) -> UserError:
         action()
     assert "\n" not in str(caught.value)
     return caught.value
-
-
-@pytest.fixture
-def filled_name(postgres_templates: Any) -> Iterator[str]:
-    name = postgres_templates.copy("filled")
-    yield name
-    postgres_templates.server.drop(name)
 
 
 def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
@@ -71,20 +64,12 @@ def test_a_server_that_lets_nobody_in_may_let_them_in_later(
     assert isinstance(raised(lambda: db.connect(nowhere)), db.Unavailable)
 
 
-def test_a_server_that_cannot_be_written_for_now(postgres: Any, filled_name: str) -> None:
-    """As a standby is until it takes over."""
-    postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
-    store = db.connect(postgres.url(filled_name), create=False)
-    assert isinstance(raised(lambda: store.release("me")), db.Unavailable)
-
-
 def test_connections_cut_at_any_moment_lose_and_double_nothing(
     postgres: Any, filled_name: str
 ) -> None:
     """Each call is tried until it is answered, while the server cuts whoever is there."""
     store = db.connect(postgres.url(filled_name))
-    job_id = store.trained_trials(["channel-1-None"])[0].job_id
-    (environment,) = store.attempts().environment_id.unique()
+    job_id = TRIAL_JOBS[1].id
     store.retry([job_id])
     ended = threading.Event()
 
@@ -103,17 +88,7 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
             except db.Unavailable:
                 cuts += 1
 
-    claimed = store.claim(
-        job_id,
-        owner="me",
-        host="node1",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=600.0,
-    )
-    assert isinstance(claimed, db.Claim)
+    claimed = World(store).win(job_id, now=None)
     cuts = 0
     cutter = threading.Thread(target=cut)
     cutter.start()
@@ -142,19 +117,9 @@ def test_a_lease_is_not_taken_before_one_has_passed_since_the_server_s_start(
     store = db.connect(postgres.url(filled_name))
     since = float(postgres.value("SELECT extract(epoch FROM pg_postmaster_start_time())"))
     age = store.now() - since
-    job_id = next(r.job_id for r in store.running_jobs())
-    (environment,) = store.attempts().environment_id.unique()
     # The job's own lease was over long ago.
-    found = store.claim(
-        job_id,
-        owner="another launch",
-        host="node2",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=age + 60.0 if uptime else age / 2,
-    )
+    lease = age + 60.0 if uptime else age / 2
+    found = World(store).claim(SEGMENTS[1].id, owner="another launch", lease=lease, now=None)
     assert isinstance(found, db.Job if uptime else db.Claim)
 
 
@@ -186,20 +151,10 @@ def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     """The holder may have waited as well, and renews its lease first."""
     store = filled.store
     running = next(iter(store.running_jobs()))
-    (environment,) = store.attempts().environment_id.unique()
 
-    def claim() -> db.Claim | db.Job:
-        return store.claim(
-            running.job_id,
-            owner="another launch",
-            host="node2",
-            pid=1,
-            environment_id=environment,
-            device="cpu",
-            threads=1,
-            lease_seconds=0.4,
-            expired=running.lease_until,
-        )
+    def claim() -> Any:
+        own = {"owner": "another launch", "lease": 0.4, "expired": running.lease_until}
+        return filled.claim(running.job_id, **own, now=None)
 
     with locked(store, 1.0):
         found = claim()
@@ -208,33 +163,3 @@ def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     deadline = time.monotonic() + 30
     while not isinstance(claim(), db.Claim):
         assert time.monotonic() < deadline
-
-
-def test_a_lease_that_was_over_is_renewed_by_the_same_token_if_nobody_came(world: Any) -> None:
-    claim = world.win(world.trials[0], now=1000.0)
-    points = [db.Metric("loss", 10, 4.0)]
-    assert world.store.heartbeat(
-        claim, step=10, lease_seconds=60, first_step=5, metrics=points, now=9000.0
-    )
-    assert world.job(claim.job_id).lease_until == 9060.0
-    assert world.store.metrics(claim.job_id, "loss") == points
-    assert isinstance(world.claim(claim.job_id, owner="other", now=9059.0), db.Job)
-    assert isinstance(world.claim(claim.job_id, owner="other", now=9060.0), db.Claim)
-    assert not world.store.heartbeat(
-        claim, step=11, lease_seconds=60, metrics=[db.Metric("loss", 11, 1.0)], now=9061.0
-    )
-    assert world.store.metrics(claim.job_id, "loss") == points
-
-
-def test_a_claim_on_another_database_at_the_same_place_is_not_good(world: Any) -> None:
-    """The file was removed and the sweep planned again: same job, same token, another launch."""
-    claim = world.win(world.trials[0], owner="the launch of today")
-    before = world.dump()
-    former = db.Claim(claim.job_id, claim.attempt_id, claim.token, 0, "a launch of last week")
-    assert not world.store.heartbeat(former, step=77, lease_seconds=60)
-    assert not world.store.add_metrics(former, [db.Metric("loss", 1, 1.0)])
-    assert not world.store.finish(former, "oom", last_step=77, cost=COST)
-    assert world.store.finish(claim, "oom", last_step=3, first_step=2, cost=COST)
-    assert not world.store.finish(former, "oom", last_step=77, cost=COST)
-    assert world.store.attempts().first_step.tolist() == [2]
-    assert before != world.dump()
