@@ -1,12 +1,9 @@
 """The board's statistics, against scipy and values worked out by hand."""
 
-import csv
 import io
 import json
-import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,16 +13,13 @@ from scipy import stats
 from lcma import models
 from lcma.db import Bar
 from lcma.harness.report.board import (
-    board_as_json,
     board_as_markdown,
-    board_table,
     list_lines_below,
     render_board,
     summarize_group,
 )
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
-from lcma.harness.tables import table_as_csv
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.report import synthetic
@@ -43,38 +37,9 @@ def shown(board, width=80, **more):
     return console.file.getvalue()
 
 
-def board_as_csv(board):
-    return table_as_csv(board_table(board))
-
-
 def frame(rows):
     """Rows of trial_results; each gives factorization, seed, bits and what differs."""
-    base = {
-        "flow": "realnvp",
-        "profile": "tiny",
-        "dataset": "photos16",
-        "variant": "u8",
-        "data_digest": "d" * 64,
-        "budget": None,
-        "protocol": "plain",
-        "precision": "float32",
-        "standard_error": 0.01,
-        "images": 100,
-        "clusters": None,
-        "splits": 3,
-        "size": 16,
-        "steps": 250,
-        "threads": 1,
-        "device": "cpu",
-        "cpu_capability": "AVX2",
-        "torch": "2.6",
-        "code_version": "0.1",
-        "dirty": None,
-        "map_options": None,
-        "recipe_id": "r",
-    }
-    full = [base | row | {"result_id": f"{i:04d}"} for i, row in enumerate(rows)]
-    return pd.DataFrame(full)
+    return [synthetic.BASE | one | {"result_id": f"{i:04d}"} for i, one in enumerate(rows)]
 
 
 def row(factorization, seed, bits, **more):
@@ -100,59 +65,32 @@ def test_rows_share_a_letter_where_no_test_tells_them_apart() -> None:
     assert not found["channel", None].told_apart
 
 
-def test_means_and_deviations(filled):
-    rows = rows_of(read_board(filled.store))
-    channel = rows["channel", None]
+def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
+    (group,) = read_board(filled.store).groups
+    assert [one.factorization for one in group.rows] == ["channel", "checkerboard-even", "random"]
+    channel, even, random = group.rows
+    assert (even.conventional, even.difference, group.reference) == (True, None, even.factorization)
     values = [4.00, 4.32, 4.05, 3.97]
     assert (channel.n, channel.seeds) == (4, (0, 1, 2, 3))
-    assert channel.mean == pytest.approx(np.mean(values), abs=1e-12)
-    assert channel.deviation == pytest.approx(np.std(values, ddof=1), abs=1e-12)
-
-
-def test_paired_differences_agree_with_scipy(filled):
-    rows = rows_of(read_board(filled.store))
-    found = rows["channel", None].difference
-    differences = np.array([-0.10, 0.02, -0.20, -0.03])
-    expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
-    assert found.n == 4
-    assert found.mean == pytest.approx(differences.mean(), abs=1e-12)
-    assert found.standard_error == pytest.approx(stats.sem(differences), abs=1e-12)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_only_common_seeds_are_paired(filled):
-    found = rows_of(read_board(filled.store))["random", None].difference
+    assert (channel.mean, channel.deviation) == pytest.approx(
+        (np.mean(values), np.std(values, ddof=1))
+    )
+    expected = stats.ttest_1samp([-0.10, 0.02, -0.20, -0.03], 0.0).confidence_interval(0.95)
+    found = channel.difference
+    assert (found.n, found.low, found.high) == pytest.approx((4, expected.low, expected.high))
     # Seeds 0 and 1: +0.40 and +0.30; t(1, 0.975) = 12.7062.
-    assert found.n == 2
-    assert found.mean == pytest.approx(0.35)
-    assert found.standard_error == pytest.approx(0.05)
-    assert found.high - found.mean == pytest.approx(12.7062 * 0.05, rel=1e-5)
+    found = random.difference
+    assert (found.n, found.mean, found.half_width) == pytest.approx(
+        (2, 0.35, 12.7062 * 0.05), rel=1e-5
+    )
 
 
-def test_one_pair_has_no_interval():
-    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.5)]))
+@pytest.mark.parametrize(("seed", "difference"), [(0, PairedTest(1, 0.5)), (1, None)])
+def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, difference):
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", seed, 4.5)]))
     found = rows_of(board)["channel", None]
-    assert found.deviation is None
-    assert found.difference == PairedTest(1, 0.5)
-
-
-def test_no_common_seed_no_difference():
-    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 1, 4.5)]))
-    assert rows_of(board)["channel", None].difference is None
-    assert any("different seeds" in note for note in board.groups[0].notes)
-
-
-def test_the_conventional_row_is_marked_and_has_no_difference(filled):
-    (group,) = read_board(filled.store).groups
-    assert [r.factorization for r in group.rows if r.conventional] == ["checkerboard-even"]
-    assert group.reference == "checkerboard-even"
-    assert rows_of(read_board(filled.store))["checkerboard-even", None].difference is None
-    assert "checkerboard-even *" in shown(read_board(filled.store))
-
-
-def test_best_first(filled):
-    (group,) = read_board(filled.store).groups
-    assert [r.factorization for r in group.rows] == ["channel", "checkerboard-even", "random"]
+    assert (found.deviation, found.difference) == (None, difference)
+    assert any("different seeds" in note for note in board.groups[0].notes) == bool(seed)
 
 
 def test_words_have_names_and_budgets_apart():
@@ -178,14 +116,6 @@ def test_words_have_names_and_budgets_apart():
     assert "low (LLL)" in shown(board)
 
 
-def test_options_are_shown_in_words():
-    plugged = row("ring", 0, 4.0, map_options='{"rule":"sha256:7da6b41d8c8c"}')
-    scored = row("LLL", 0, 3.9, budget=100, map_options='{"score":"normalized"}')
-    text = shown(board_of(frame([plugged, scored])))
-    assert "ring rule 7da6b41d8c8c" in text
-    assert "low (LLL) score normalized" in text
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -203,14 +133,6 @@ def test_rows_that_differ_are_never_ranked_together(change):
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 3.0, **change)]))
     assert [len(group.rows) for group in board.groups] == [1, 1]
     assert all(r.difference is None for group in board.groups for r in group.rows)
-
-
-def test_another_digest_is_another_group_in_the_database(filled):
-    filled.data("e" * 64)
-    filled.results({"channel": {0: 1.0}}, digest="e" * 64)
-    board = read_board(filled.store)
-    assert {(g.data_digest[0], len(g.rows)) for g in board.groups} == {("d", 3), ("e", 1)}
-    assert shown(board).count("photos16 (u8)") == 2
 
 
 def test_two_results_of_one_seed_are_refused():
@@ -254,18 +176,6 @@ def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
             for name in ("none", conventional)
         )
         assert 2.8 < none / split < 4.3, flow
-
-
-def test_one_cluster_gives_no_standard_error():
-    (group,) = board_of(frame([row("channel", 0, 4.0, standard_error=None)])).groups
-    assert group.standard_error is None
-    assert "without a standard error" in group.notes[0]
-
-
-def test_six_seeds_are_enough():
-    rows = [row("channel", seed, 4.0 + seed) for seed in range(6)]
-    rows += [row("checkerboard-even", seed, 4.0) for seed in range(6)]
-    assert not any("Fewer" in note for note in board_of(frame(rows)).groups[0].notes)
 
 
 @pytest.mark.parametrize(
@@ -320,17 +230,8 @@ def test_filters_keep_the_conventional_row(filled):
         filter_board(read_board(filled.store), ["rows"])
     with pytest.raises(UserError, match="unknown factorization"):
         filter_board(read_board(filled.store), ["rowz"])
-
-
-def test_low_is_a_filter():
     board = board_of(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
     assert set(rows_of(filter_board(board, ["low"]))) == {("LLL", 10)}
-    assert set(rows_of(filter_board(board, ["LLL"]))) == {("LLL", 10)}
-
-
-def test_other_columns_than_results_have_are_refused(filled):
-    with pytest.raises(UserError, match="no column"):
-        read_board(filled.store, flw="realnvp")
 
 
 def test_sets_that_most_images_and_seeds_decide_are_first():
@@ -345,41 +246,22 @@ def test_sets_that_most_images_and_seeds_decide_are_first():
     assert [(group.dataset, group.steps) for group in made.groups] == order
 
 
-def test_of_a_flow_on_a_set_the_tables_with_most_seeds_are_first():
-    def results(recipe, seeds, **more):
-        return [row("LLL", seed, 4.0, recipe_id=recipe * 64, **more) for seed in range(seeds)]
-
-    # By profile and recipe the one of a single seed would be first.
-    found = [*results("a", 1, profile="small"), *results("b", 6), *results("c", 3)]
-    made = board_of(frame(found))
-    assert [group.recipe_id[0] for group in made.groups] == ["b", "c", "a"]
-
-
 def test_a_row_of_a_short_board_is_one_line_beside_printed_numbers_and_options():
-    ours = {"dataset": "cifar10", "variant": "u8", "size": 32}
-    options = {"map_options": '{"rule":"sha256:e66e43f1396c"}'}
+    ours = {"dataset": "cifar10", "size": 32}
     rows = [row("checkerboard-even", seed, 4.0 + seed, **ours) for seed in range(6)]
     rows += [row("LLL", seed, 4.1 + seed, budget=1000, **ours) for seed in range(6)]
     lines = shown(board_of(frame(rows)), notes=False).splitlines()
-    assert any(line.startswith("checkerboard-even *") and "3.49" in line for line in lines)
+    assert max(map(len, lines)) <= 80
     assert "pairs" not in lines[2]
     (own, *_) = (line for line in lines if line.startswith("low (LLL)"))
     assert len(own.split()) == 10, "rule (2), budget, n, mean, sd, difference, ±, rank, printed"
-    plugged = [row("checkerboard-even", seed, 4.0 + seed) for seed in range(2)]
-    plugged += [row("alternate", seed, 4.1 + seed, **options) for seed in range(2)]
-    text = shown(board_of(frame(plugged)), notes=False)
+    plugged = [row("checkerboard-even", 0, 4.0)]
+    plugged += [
+        row("alternate", seed, 4.1, map_options='{"rule":"sha256:e66e43f1396c"}') for seed in (0, 1)
+    ]
+    text = shown(board_of(frame(plugged)), 100, notes=False)
     assert "alternate rule e66e43f1396c" in text
-
-
-def test_a_board_has_pairs_where_they_are_fewer_than_seeds():
-    rows = [row("checkerboard-even", seed, 4.0 + seed) for seed in range(2)]
-    rows += [row("LLL", seed, 4.1 + seed, budget=1000) for seed in range(3)]
-    assert "pairs" in shown(board_of(frame(rows)), notes=False).splitlines()[2]
-
-
-def test_counts_in_notes_are_written_as_in_headings():
-    (group,) = board_of(frame([row("LLL", 0, 4.0, images=10_000)])).groups
-    assert group.notes[0].startswith("10,000 test images;")
+    assert "pairs" in text.splitlines()[2], "which are fewer than seeds"
 
 
 NAMES = ("checkerboard-even", "channel", "LLL")
@@ -394,71 +276,7 @@ def test_the_order_of_rows_changes_nothing(data):
         for seed in data.draw(st.sets(st.integers(0, 4), max_size=4))
     ]
     rows += [row("channel", 0, 3.0, protocol="published")]
-    table = frame(rows)
-    shuffled = table.iloc[data.draw(st.permutations(range(len(table))))].reset_index(drop=True)
-    assert board_of(table) == board_of(shuffled)
-    assert board_as_csv(board_of(table)) == board_as_csv(board_of(shuffled))
-
-
-@given(st.dictionaries(st.integers(0, 9), st.floats(1, 9), min_size=2), st.floats(-1, 1))
-def test_a_constant_shift_is_found_exactly(bits, shift):
-    rows = [row("checkerboard-even", seed, value) for seed, value in bits.items()]
-    rows += [row("channel", seed, value + shift) for seed, value in bits.items()]
-    found = rows_of(board_of(frame(rows)))["channel", None].difference
-    assert math.isclose(found.mean, shift, abs_tol=1e-9)
-    assert found.standard_error < 1e-9
-
-
-def test_it_fits_eighty_columns(filled):
-    filled.maps()
-    filled.finish(filled.plan("LL", 0, budget=100), 4.0)
-    text = shown(read_board(filled.store), 80)
-    assert max(map(len, text.splitlines())) <= 80
-    line = next(line for line in text.splitlines() if line.startswith("checkerboard-even *"))
-    assert line.split()[2:5] == ["-", "4", "4.1625"]
-
-
-def test_empty():
-    board = board_of(frame([]))
-    assert board.groups == ()
-    assert "No results yet" in shown(board)
-    assert "No results yet" in board_as_markdown(board)
-    assert len(board_as_csv(board).splitlines()) == 1
-
-
-def test_json_and_csv_hold_the_same_numbers(filled):
-    board = read_board(filled.store)
-    group = json.loads(board_as_json(board))["groups"][0]
-    lines = list(csv.DictReader(io.StringIO(board_as_csv(board))))
-    assert [line["factorization"] for line in lines] == [r["factorization"] for r in group["rows"]]
-    for line, found in zip(lines, group["rows"], strict=True):
-        assert float(line["mean"]) == found["mean"]
-        assert int(line["conventional"]) == found["conventional"]
-        if found["difference"] is None:
-            assert line["difference"] == ""
-        else:
-            assert float(line["difference"]) == found["difference"]["mean"]
-            assert float(line["low"]) == found["difference"]["low"]
-
-
-def test_markdown_is_a_table(filled):
-    text = board_as_markdown(read_board(filled.store))
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 3
-    assert len({line.count("|") for line in lines}) == 1
-    assert lines[2].startswith("| channel | - | 4 | 4.0850 |")
-
-
-def test_hostile_names_are_harmless():
-    name = "[red]x[/] \x1b[31m | \u202e `a`\nb"
-    board = board_of(frame([row(name, 0, 4.0, profile=name, device=name)]))
-    for text in (shown(board, 200), board_as_markdown(board), board_as_csv(board)):
-        assert "\x1b" not in text
-        assert "\u202e" not in text
-        assert "\\x1b" in text
-    assert "[red]x[/]" in shown(board, 200)
-    (line,) = [x for x in board_as_markdown(board).splitlines() if x.startswith("| \\[red")]
-    assert line.replace("\\|", "").count("|") == 10
+    assert board_of(frame(rows)) == board_of(data.draw(st.permutations(frame(rows))))
 
 
 def bar(name, bits, detail="how"):
@@ -492,27 +310,9 @@ def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
     assert "† undertrained" in text
     assert text.index("channel †") < text.index("[gaussian]") < text.index("rows †")
     assert "No bar full-gaussian: too few" in text
-
-
-def test_without_bars_nothing_is_said_to_be_cleared():
-    board = board_of(three())
-    assert {r.cleared for r in rows_of(board).values()} == {None}
-    assert "†" not in shown(board)
-    assert "launch again to measure them" in " ".join(shown(board).split())
-
-
-def test_bars_are_in_every_form_of_the_board():
-    board = board_of(three(), bars=BARS)
-    lines = list(csv.DictReader(io.StringIO(board_as_csv(board))))
-    assert [line["label"] for line in lines if line["label"].startswith("bar")] == [
-        "bar: gaussian",
-        "bar: webp",
-        "bar: full-gaussian",
-    ]
-    assert [line["cleared"] for line in lines[:3]] == ["1", "0", "0"]
-    assert "\\[webp\\] |" in board_as_markdown(board)
-    (group,) = json.loads(board_as_json(board))["groups"]
-    assert [b["name"] for b in group["bars"]] == ["gaussian", "webp", "full-gaussian"]
+    without = board_of(three())
+    assert {r.cleared for r in rows_of(without).values()} == {None}
+    assert "launch again to measure them" in " ".join(shown(without).split())
 
 
 def test_printed_numbers_stand_beside_their_cells():
@@ -528,14 +328,12 @@ def test_printed_numbers_stand_beside_their_cells():
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
     assert "| printed |" in board_as_markdown(board)
-    console = Console(width=80, file=io.StringIO())
-    console.print(render_board(board, notes=False))
-    (line,) = [one for one in console.file.getvalue().splitlines() if "checkerboard-even" in one]
-    assert line.split()[:2] == ["checkerboard-even", "*"]
-    assert line.split()[-1] == "3.49"
-    lines = shown(board, 80).splitlines()
+    lines = shown(board, notes=False).splitlines()
     assert max(map(len, lines)) <= 80
-    assert "3.6000" in next(line for line in lines if line.startswith("checkerboard")), "not cut"
+    (line,) = (one.split() for one in lines if one.startswith("checkerboard"))
+    assert (line[:2], line[4], line[-1]) == (["checkerboard-even", "*"], "3.6000", "3.49"), (
+        "not cut"
+    )
     assert "| printed |" not in board_as_markdown(board_of(three()))
 
 
@@ -543,7 +341,6 @@ def test_groups_say_in_what_their_recipes_differ():
     recipes = {
         "a": '{"model":{"masks":"odd-first","width":8},"training":{"steps":250}}',
         "b": '{"model":{"masks":"even-first","width":8},"training":{"steps":250}}',
-        "c": '{"model":{"width":16}}',
     }
     rows = [row("channel", 0, 4.0, recipe_id=name) for name in "ab"]
     board = board_of(frame(rows), recipes=recipes)
@@ -557,10 +354,9 @@ def test_groups_say_in_what_their_recipes_differ():
     lengths = {"a": '{"training":{"steps":1}}', "b": '{"training":{"steps":2}}'}
     longer = board_of(frame(rows), recipes=lengths)
     assert {g.settings for g in longer.groups} == {""}, "the title says the steps anyway"
-    elsewhere = board_of(
-        frame([rows[0], row("channel", 0, 4.0, recipe_id="c", flow="glow")]), recipes=recipes
-    )
-    assert {g.settings for g in elsewhere.groups} == {""}, "another flow is no variation"
+    for other in ({"flow": "glow"}, {"dataset": "photos32"}):
+        elsewhere = board_of(frame([rows[0], rows[1] | other]), recipes=recipes)
+        assert {g.settings for g in elsewhere.groups} == {""}, "no variation of one table"
     broken = board_of(frame(rows), recipes={"a": "[", "b": "[]"})
     assert {g.settings for g in broken.groups} == {""}
 
@@ -581,17 +377,12 @@ def test_differences_can_be_taken_from_any_row():
     assert found["checkerboard-odd", None].difference is None
     text = " ".join(shown(board).split())
     assert "* checkerboard-odd. Differences from it" in text
+    absent = board_of(frame(rows), against="random")
+    assert {one.difference for one in rows_of(absent).values()} == {None}
+    assert "* random: no results of it here" in shown(absent)
     by_word = board_of(frame(rows), against="low")
     assert by_word.groups[0].reference == "low (LLL)"
     assert rows_of(by_word)["checkerboard-odd", None].difference.mean == pytest.approx(0.1)
-
-
-def test_a_reference_without_results_leaves_no_differences():
-    board = board_of(three(), against="random")
-    assert {r.difference for r in rows_of(board).values()} == {None}
-    assert "* random: no results of it here" in shown(board)
-    impossible = board_of(three(), against="LL")
-    assert impossible.groups[0].reference is None
 
 
 def test_a_reference_that_stands_for_several_rows_is_refused():
@@ -642,17 +433,12 @@ def seeded(name, mean, seeds=7, turn=1):
 
 def test_rows_that_no_test_tells_apart_share_a_rank():
     rows = seeded("channel", 4.0) + seeded("rows", 4.001, turn=2)
-    rows += seeded("checkerboard-even", 4.5, turn=3) + seeded("random", 3.0, seeds=5)
+    rows += seeded("checkerboard-even", 4.5, turn=3)
     found = rows_of(board_of(frame(rows)))
-    assert {name: r.rank for (name, _), r in found.items()} == {
-        "channel": 1,
-        "rows": 1,
-        "checkerboard-even": 3,
-        "random": None,
-    }, "five seeds show nothing"
+    assert [one.rank for one in found.values()] == [1, 1, 3]
 
 
-@pytest.mark.parametrize("seeds", [1, 3, 5, 6])
+@pytest.mark.parametrize("seeds", [1, 5, 6])
 def test_a_rank_takes_six_seeds_in_common_with_another_row(seeds):
     rows = seeded("channel", 4.0, seeds) + seeded("rows", 4.5, seeds, turn=2)
     rows += [one | {"seed": one["seed"] + 100} for one in seeded("random", 3.0)]
@@ -683,9 +469,6 @@ def test_every_cell_and_difference_has_its_tests():
         stats.sem(found["rows", None].values),
     )
     assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
-    (line,) = [x for x in csv.DictReader(io.StringIO(board_as_csv(board))) if x["label"] == "rows"]
-    assert float(line["holm_p"]) == difference.holm_p
-    assert (float(line["mean_low"]), line["rank"]) == (found["rows", None].low, "3")
 
 
 def test_what_is_kept_apart_is_told_with_the_reason():
