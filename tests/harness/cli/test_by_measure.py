@@ -77,6 +77,8 @@ def judged(lcma: Any, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
 def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction) -> None:
+    (group,) = json.loads(lcma("board", "--by", name, "--json")[1])["groups"]
+    assert [row["factorization"] for row in group["rows"]][0::6] == ["LL", "HH"], "best first"
     found = judged(lcma, "--by", name)
     facts = {key: found["all"][key] for key in ("measure", "unit", "direction")}
     assert facts == {"measure": name, "unit": "levels", "direction": direction}
@@ -175,20 +177,6 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undra
     assert "bits/dim" not in said.lower()
 
 
-@pytest.mark.integration
-def test_curves_end_in_a_measure(world, lcma, undrawn) -> None:
-    (found,) = json.loads(lcma("curves", "--by", "shine", "--json")[1])
-    assert (found["measure"], found["unit"], found["direction"]) == ("shine", "levels", "higher")
-    end = found["ends"]["high (HH), budget 1000"]
-    expected = [-brightness("HH", seed, 1000) - 1 for seed in SEEDS]
-    assert (end["n"], end["mean"]) == (6, pytest.approx(sum(expected) / 6))
-    assert end["low"] < end["mean"] < end["high"]
-    code, out, _ = lcma("curves", "--by", "shine")
-    assert code == 0
-    assert f"{end['mean']:.4f} ± {end['high'] - end['mean']:.4f}" in " ".join(out.split())
-    assert "ends" not in json.loads(lcma("curves", "--json")[1])[0]
-
-
 def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma, undrawn) -> None:
     """As `kid` has that of its extractor; where several have it, that of the most trials."""
     (tmp_path / "shine.py").write_text(SHINE, encoding="utf-8")
@@ -210,7 +198,8 @@ def test_curves_end_in_a_measure_by_one_protocol(tmp_path: Path, lcma, undrawn) 
     assert (chart["protocol"], end["n"], end["mean"]) == ("many", 4, 3.5)
     said = " ".join(lcma(*options)[1].split())
     assert "shine of trained trials by protocol many, in levels" in said
-    assert "3.5000 ± " in said
+    assert f"{end['mean']:.4f} ± {end['high'] - end['mean']:.4f}" in said
+    assert "ends" not in json.loads(lcma("curves", "--db", found.url, "--json")[1])[0]
 
 
 @pytest.mark.integration
@@ -238,7 +227,6 @@ def test_effects_and_site_name_the_measure(world, lcma, monkeypatch) -> None:
         (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
         (("board", "--against", "low@1e3"), "give NAME@BUDGET in steps"),
         (("board", "--against", "low@dead"), "no results of low@dead here; there are low@"),
-        (("curves", "--by", "colour"), "cannot be ranked by 'colour'"),
         (("verdicts", "--margin", "0.1"), "fixed before the results"),
         (("verdicts", "--by", "shine", "--margin", "-1"), "--margin -1"),
         (("budgets", "--by", "bound_bits_per_dim"), "has bound_bits_per_dim"),

@@ -175,16 +175,6 @@ def test_the_schema_is_told_to_datasette(
     assert list(in_tmp.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"), [("result", "did you mean 'results'?"), ("xyzzy", "there are trial_results")]
-)
-def test_an_unknown_table_ends_in_one_line(lcma: Typed, typed: str, said: str) -> None:
-    code, out, err = lcma("sql", "--schema", typed)
-    assert (code, out) == (2, "")
-    assert said in err
-    assert len(err.splitlines()) == 1
-
-
 @pytest.fixture
 def sites(url: str, in_tmp: Path) -> tuple[str, str]:
     """A filled SQLite file, and a database on each engine with another number for a trial and

@@ -78,14 +78,6 @@ def test_what_seeds_show_and_how_many_a_difference_needs(history: History) -> No
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_plan_in_python_has_the_same(history: History) -> None:
-    history.add_results(WORDS, spread_bits)
-    (one,) = lcma.plan(WORDS, history.store, data=history.place.data).power
-    (shown,) = list_power(history)
-    assert (one.spread, one.needed) == (shown["spread"], shown["needed"])
-
-
-@pytest.mark.slow_on("postgresql")
 def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History) -> None:
     """Of another length, where there are none of this one; few seeds tell too little."""
     history.add_results(WORDS, spread_bits)

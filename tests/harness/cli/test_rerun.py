@@ -121,15 +121,6 @@ def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typ
     assert f"1 job stays as it is, not done: 1 running; with the former maps: {command}" in out
 
 
-def test_programs_are_told_jobs_and_commands(done: World, typed: Typed) -> None:
-    found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
-    assert set(found["jobs"]) == {*done.segments, done.trials[2]}
-    assert (found["more"], found["put_back"]) == ([done.trials[2]], 3)
-    assert found["next"][0] == "lcma launch demo  # with the options that it had"
-    found = json.loads(typed("rerun", "p", "--yes", "--json")[1])
-    assert found == {"jobs": [], "more": [], "put_back": 0, "next": []}
-
-
 @pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -259,24 +250,6 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
     lost.damage(f"UPDATE flow_trials SET budget = 200 WHERE id = '{TRIALS[3].id}'")
     assert typed("rerun", "--failed", TRIALS[3].id)[0] == 0
     assert states(lost) == ["failed", "diverged", "pending"]
-
-
-def test_programs_are_told_what_failed(lost: World, typed: Typed) -> None:
-    diverged = ("--failed", "--class", "diverged", "--json")
-    found = json.loads(typed("rerun", *diverged, "--sweep", "demo")[1])
-    command = "lcma launch demo  # with the options that it had"
-    assert found == {"jobs": [lost.trials[0]], "more": [], "put_back": 1, "next": [command]}
-    nothing = {"jobs": [], "more": [], "put_back": 0, "next": []}
-    assert json.loads(typed("rerun", *diverged)[1]) == nothing
-
-
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("arguments", [["--class", "timeout"], ["--sweep", "s", "--class", "oom"]])
-def test_nothing_that_failed_is_one_line(lost: World, typed: Typed, arguments: list[str]) -> None:
-    before = lost.dump()
-    said = "nothing to run again: no such job has failed or diverged\n"
-    assert typed("rerun", "--failed", *arguments) == (0, said, "")
-    assert lost.dump() == before
 
 
 @pytest.mark.slow_on("postgresql")

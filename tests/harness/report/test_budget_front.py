@@ -18,14 +18,6 @@ def test_on_the_front_is_what_nothing_beats(points) -> None:
     assert pareto_front(points) == [not any(beats(b, a) for b in points) for a in points]
 
 
-@given(POINTS)
-def test_everything_off_the_front_is_beaten_by_something_on_it(points) -> None:
-    on = [p for p, is_on in zip(points, pareto_front(points), strict=True) if is_on]
-    off = [p for p, is_on in zip(points, pareto_front(points), strict=True) if not is_on]
-    assert all(any(beats(b, a) for b in on) for a in off)
-    assert bool(on) == bool(points)
-
-
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=10))
 def test_the_knee_lies_furthest_below_the_line_between_the_ends(points) -> None:
     found = find_knee(points)

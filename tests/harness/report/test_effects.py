@@ -7,7 +7,6 @@ import math
 import shlex
 from dataclasses import replace
 
-import hypothesis
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +19,7 @@ from lcma.harness.results.board import read_board
 from lcma.harness.results.effects import Incomplete, compute_effects
 from lcma.harness.text import to_json
 from lcma.sweeps import catalog, factorizations, settings
+from tests.harness.report import synthetic
 from tests.harness.report.frames import board_of
 
 BITS = st.floats(1, 9)
@@ -37,33 +37,10 @@ def recipe_of(splits, masks="odd-first"):
 
 def board(rows, splits, recipe=None):
     """A board of rows (factorization, seed, bits/dim, what differs)."""
-    base = {
-        "flow": "realnvp",
-        "profile": "tiny",
-        "dataset": "photos16",
-        "variant": "u8",
-        "data_digest": "d" * 64,
-        "recipe_id": "r" * 20,
-        "budget": 100,
-        "map_options": None,
-        "protocol": "plain",
-        "precision": "float32",
-        "standard_error": 0.01,
-        "images": 100,
-        "clusters": None,
-        "splits": splits,
-        "size": 16,
-        "steps": 250,
-        "threads": 1,
-        "device": "cpu",
-        "cpu_capability": "AVX2",
-        "torch": "2.6",
-        "code_version": "0.1",
-        "dirty": None,
-    }
     numbered = [
-        base
-        | {"factorization": name, "seed": seed, "bits_per_dim": bits, "result_id": f"{i:05}"}
+        synthetic.BASE
+        | {"budget": 100, "splits": splits, "result_id": f"{i:05}"}
+        | {"factorization": name, "seed": seed, "bits_per_dim": bits}
         | more
         for i, (name, seed, bits, more) in enumerate(rows)
     ]
@@ -155,11 +132,7 @@ def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
         by_seed = bits[:, low].mean(1) - bits[:, ~low].mean(1)
         assert effect.test.mean == pytest.approx(by_seed.mean(), abs=1e-12)
         if len(bits) == 1:
-            assert (effect.test.standard_error, effect.test.low, effect.test.high) == (
-                None,
-                None,
-                None,
-            )
+            assert effect.test.standard_error is effect.test.low is effect.test.high is None
             continue
         assert effect.test.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
         half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
@@ -203,7 +176,14 @@ def test_an_additive_model_gives_its_effects_and_no_interaction():
     )
     assert {e.test.mean for e in found.interactions} == {0.0}
     assert found.interactions_share == 0.0
-    assert "0.0 % is left to interactions" in shown([found])
+    text = shown([found])
+    assert "0.0 % is left to interactions" in text
+    assert "Fewer than" not in text
+    (read,) = json.loads(to_json(effects_as_dict([found])))["effects"]
+    assert (read["seeds"], read["budget"], read["interactions_share"]) == ([*range(6)], 100, 0.0)
+    assert [(e["splits"], e["mean"], e["share"]) for e in read["main"]] == [
+        (list(e.splits), e.test.mean, e.share) for e in found.main
+    ]
 
 
 @pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (1, 2, 3)])
@@ -213,19 +193,11 @@ def test_a_planted_interaction_is_found_at_its_splits(where):
     assert {e.splits: e.test.mean for e in found.interactions if e.test.mean} == {where: -0.5}
     assert [e.test.mean for e in found.main] == [0.0, 0.5, 0.0]
     assert found.interactions_share == 0.5
+    assert "Fewer than 6 seeds decide nothing" in shown([found])
     named = " and ".join(map(str, where))
     assert f"50.0 % is left to interactions; the largest, of splits {named}: -0.5000" in one_line(
         shown([found])
     )
-
-
-def test_the_interaction_of_two_is_half_the_change_of_one_effect():
-    bits = {"LL": 1.0, "HL": 3.0, "LH": 10.0, "HH": 7.0}
-    found = one_of([(word, 0, value, {}) for word, value in bits.items()], 2)
-    (pair,) = found.interactions
-    effect_where_the_second_is = {k: bits["L" + k] - bits["H" + k] for k in "LH"}
-    change = effect_where_the_second_is["L"] - effect_where_the_second_is["H"]
-    assert pair.test.mean == change / 2 == -2.5
 
 
 def test_one_split_has_an_effect_and_no_interaction():
@@ -242,40 +214,6 @@ def test_equal_words_have_no_shares():
     assert {(e.test.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
     assert found.interactions_share is None
     assert "nothing to share" in shown([found])
-
-
-@hypothesis.settings(max_examples=30)
-@given(st.data())
-def test_the_order_of_rows_changes_nothing(data):
-    bits = data.draw(tables(most_splits=3))
-    rows = factorial(bits)
-    rows = [row for row in rows if data.draw(st.integers(0, 9)) > 0]  # a few are missing
-    rows += factorial(bits[:1], budget=500)
-    rows += [("channel", 0, 4.0, {"budget": None})]
-    shuffled = data.draw(st.permutations(rows))
-    splits = splits_of(bits)
-    assert compute_effects(board(rows, splits)) == compute_effects(board(shuffled, splits))
-
-
-@given(st.data())
-def test_words_of_seeds_that_lack_any_change_no_effect(data):
-    bits = data.draw(tables(most_splits=3))
-    rows = factorial(bits)
-    splits = len(rows[0][0])
-    words = data.draw(st.sets(st.sampled_from(factorizations.words(splits)), min_size=1))
-    full = one_of(rows, splits)
-    found = one_of(rows + [(w, 50, data.draw(BITS), {}) for w in words], splits)
-    if len(words) == 2**splits:
-        assert found.seeds == (*full.seeds, 50)
-        return
-    assert (found.seeds, found.main, found.interactions) == (
-        full.seeds,
-        full.main,
-        full.interactions,
-    )
-    (lacking,) = found.incomplete
-    assert lacking.seed == 50
-    assert set(lacking.missing) == set(factorizations.words(splits)) - words
 
 
 def test_left_out_seeds_are_named():
@@ -299,47 +237,22 @@ def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
     assert "Effect:" not in text
 
 
-def test_what_to_type_has_the_map_options():
-    rows = [("LL", 0, 4.0, {"map_options": '{"score":"total"}'})]
-    found = one_of(rows, 2, recipe_of(2))
-    (command,) = [note for note in found.notes if note.startswith("Next: ")]
-    assert shlex.split(command)[-6::2] == ["--set"] * 3
-    assert settings.parse(shlex.split(command)[-5::2]) == {
-        "model": {"splits": 2},
-        "training": {"steps": 250},
-        "maps": {"score": "total"},
-    }
-
-
 def test_what_to_type_fills_the_table_that_it_stands_below():
     """It has every setting of the recipe that its profile has not, and the flow."""
-    found = one_of([("LL", 0, 4.0, {})], 2, recipe_of(2, "even-first"))
+    options = {"map_options": '{"score":"total"}'}
+    found = one_of([("LL", 0, 4.0, options)], 2, recipe_of(2, "even-first"))
     words = shlex.split(found.notes[-1])
-    changed = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    changed = settings.parse(
+        words[place + 1] for place, word in enumerate(words) if word == "--set"
+    )
+    assert changed.pop("maps") == {"score": "total"}
     options = dict(zip(words[4::2], words[5::2], strict=True))
-    flow, dataset, profile = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
-    typed = catalog.recipe(flow, dataset, profile, settings.parse(changed))
-    assert typed.id == recipe_of(2, "even-first").id
-    assert typed.id != recipe_of(2).id
-
-
-def test_of_a_recipe_that_no_profile_has_no_launch_is_offered():
-    found = one_of([("LL", 0, 4.0, {})], 2)
-    assert found.notes[-1] == "Next: all words of a recipe that no profile here has."
-
-
-def test_no_common_seed_is_no_factorial_though_every_word_is_there():
-    rows = [(word, k, 4.0, {}) for k, word in enumerate(factorizations.words(2))]
-    found = one_of(rows, 2)
-    assert found.main == ()
-    assert [one.seed for one in found.incomplete] == [0, 1, 2, 3]
-    assert "seed 0 has the most, 1 of 4, missing HL, LH, LL." in one_line(shown([found]))
-
-
-def test_a_handful_of_missing_words_is_named_and_the_others_counted():
-    found = one_of([("LLLL", 0, 4.0, {})], 4)
-    assert len(found.incomplete[0].missing) == 15
-    assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in one_line(shown([found]))
+    named = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
+    assert catalog.recipe(*named, changed).id == recipe_of(2, "even-first").id
+    unknown = one_of([("LLLL", 0, 4.0, {})], 4)
+    assert unknown.notes[-1] == "Next: all words of a recipe that no profile here has."
+    text = one_line(shown([unknown]))
+    assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in text
 
 
 def test_diverged_words_are_missing_and_told(filler):
@@ -393,18 +306,6 @@ def test_groups_budgets_and_map_options_stay_apart():
     assert "budget 1000" in text
 
 
-def test_words_of_another_length_are_no_part_of_it():
-    found = one_of([*factorial(planted({(1,): 0.5}, 2)), ("LLL", 0, 1.0, {})], 2)
-    assert [e.test.mean for e in found.main] == [0.5, 0.0]
-    assert found.incomplete == ()
-
-
-def test_few_seeds_decide_nothing():
-    five, six = (one_of(factorial(planted({(1,): 0.5}, 2, seeds=n)), 2) for n in (5, 6))
-    assert "Fewer than 6 seeds decide nothing" in shown([five])
-    assert "Fewer than" not in shown([six])
-
-
 @given(tables(), st.sampled_from(["tiny", "small", "paper"]))
 def test_every_number_is_shown_in_eighty_columns(bits, profile):
     splits = splits_of(bits)
@@ -418,40 +319,9 @@ def test_every_number_is_shown_in_eighty_columns(bits, profile):
         error = "-" if effect.test.standard_error is None else f"{effect.test.standard_error:.4f}"
         share = "-" if effect.share is None else f"{100 * effect.share:.1f} %"
         mean = f"{effect.test.mean:+z.4f}".replace("+0.0000", "0.0000")
-        assert line.split() == [
-            *(str(effect.splits[0]), mean, half, error, str(len(bits))),
-            *share.split(),
-        ]
+        shown_as = [str(effect.splits[0]), mean, half, error, str(len(bits))]
+        assert line.split() == [*shown_as, *share.split()]
     assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)
-
-
-def test_wide_numbers_are_not_cut():
-    bits = planted({(1,): 2.0**70}, 2, seeds=2)
-    bits[0] *= 3  # the interval and the standard error are wide too
-    found = one_of(factorial(bits), 2)
-    text = shown([found])
-    assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
-    assert f"{2**71}.0000" in shown([found], 120)
-    assert sum(map(str.isdigit, text)) == sum(map(str.isdigit, shown([found], 120)))
-
-
-@given(tables())
-def test_json_holds_the_numbers_in_full(bits):
-    found = compute_effects(board(factorial(bits), splits_of(bits)))
-    read = json.loads(to_json(effects_as_dict(found)))
-    assert set(read) == {"effects"}
-    for one, of_json in zip(found, read["effects"], strict=True):
-        assert tuple(of_json["seeds"]) == one.seeds
-        assert of_json["budget"] == 100
-        assert of_json["interactions_share"] == one.interactions_share
-        for name in ("main", "interactions"):
-            for effect, of_effect in zip(getattr(one, name), of_json[name], strict=True):
-                assert tuple(of_effect.pop("splits")) == effect.splits
-                assert of_effect.pop("share") == effect.share
-                assert set(of_effect) == {"mean", "standard_error", "low", "high"}
-                for key, value in of_effect.items():
-                    assert value == getattr(effect.test, key)
 
 
 def test_nothing_to_show():
@@ -459,13 +329,3 @@ def test_nothing_to_show():
         assert compute_effects(empty) == ()
         assert "lcma launch words" in shown(())
         assert effects_as_dict(()) == {"effects": []}
-
-
-def test_hostile_names_are_harmless():
-    name = "[red]x[/] \x1b[31m \u202e\nb"
-    rows = factorial(planted({(1,): 0.5}, 2), dataset=name, profile=name, map_options=name)
-    for found in (compute_effects(board(rows, 2)), compute_effects(board(rows[:2], 2))):
-        text = shown(found, 200)
-        assert "\x1b" not in text
-        assert "\u202e" not in text
-        assert "[red]x[/] \\x1b" in text

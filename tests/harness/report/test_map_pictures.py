@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from PIL import Image
 
 from lcma.db import MapStatistics
 from lcma.harness.report.figures import AREA_COLOURS
@@ -96,25 +95,11 @@ def test_a_table_alike_in_all_channels_is_drawn_once(tmp_path):
     assert "low, R = G = B" in svg.texts(path)
 
 
-@pytest.mark.slow_on("-1]", "-2]")
-@pytest.mark.parametrize("count", [1, 2, 8])
-@pytest.mark.parametrize("shape", [(3, 8, 8), (3, 64, 64), (1, 28, 28)])
-def test_a_png_of_many_budgets_fits_on_a_screen(tmp_path, count, shape):
-    with Image.open(draw_maps(columns(count, shape), "t", "b", tmp_path / "m.png")) as image:
-        assert image.format == "PNG"
-        assert image.width < 2600
-
-
 @pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
 @pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "日本", ""])
 def test_any_title_can_be_drawn(tmp_path, title):
     flat = MapColumn(title, [contribution(np.zeros(SHAPE), errors=np.nan)])
     assert svg.words(draw(tmp_path, [flat], title, title)) == (printable(title), printable(title))
-
-
-def test_the_same_pictures_are_the_same_bytes(tmp_path):
-    one, two = (draw_maps(columns(2), "t", "b", tmp_path / f"{k}.png") for k in (1, 2))
-    assert one.read_bytes() == two.read_bytes()
 
 
 def test_what_cannot_be_drawn(tmp_path):
@@ -136,12 +121,6 @@ def history(shape, looks, seed=0):
         kept.append(kept[-1].copy())
         kept[-1][look % shape[0]] = ~kept[-1][look % shape[0]]
     return SplitHistory([10 * look for look in range(looks + 1)], np.array(kept))
-
-
-@pytest.mark.parametrize("form", ["svg", "png", "pdf"])
-def test_a_history_is_written_in_every_format(tmp_path, form):
-    path = draw_history([history((3, 8, 8), 2)], "title", tmp_path / f"h.{form}")
-    assert path.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,7 +1,6 @@
 """Stored maps in numbers, and the tables that they lead to."""
 
 import dataclasses
-import json
 import re
 import statistics
 
@@ -102,18 +101,6 @@ def test_ties_are_counted_among_the_dimensions_still_there(filler, read):
     assert two.low.statistics.tied == two.high.statistics.tied == pytest.approx(0.5)
 
 
-def test_unknown_errors_are_none(filler, read):
-    filler.maps(
-        change=lambda made: dataclasses.replace(
-            made, standard_errors=np.full_like(made.values, np.nan)
-        )
-    )
-    reader, find = read()
-    one, _ = reader.summarize(find("p0"))
-    assert (one.largest_standard_error, one.statistics.standard_error) == (None, None)
-    assert one.statistics.rank_gap > 0
-
-
 def other_values(seed):
     def change(made):
         values = np.random.default_rng([seed, made.split]).normal(size=SHAPE)
@@ -149,20 +136,11 @@ def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler
     assert (alone.low.iou_other_seeds, alone.low.iou_other_budgets) == (None, None)
 
 
-def test_equal_maps_of_two_seeds_overlap_whole(filler, read):
-    for seed in (0, 1):
-        filler.maps(seed, change=other_values(3))
-    reader, find = read()
-    assert [s.high.iou_other_seeds for s in reader.summarize(find("p0"))] == [1.0, 1.0]
-
-
 @pytest.mark.parametrize(
     ("form", "score", "words"),
     [
         ("squeezed", "cumulative", {"low", "high"}),
         ("self", "cumulative", {"low"}),
-        ("data", "variance-low", {"low", "high"}),
-        ("data", "precision-low", {"low"}),
         ("data", "detail-high", {"high"}),
     ],
 )
@@ -238,14 +216,6 @@ def test_maps_that_do_not_go_together(filler, read):
             require_fit(wrong, "p0@100")
 
 
-def test_a_seed_with_fewer_splits_does_not_go_with_the_others(filler, read):
-    filler.maps(0)
-    filler.maps(1, splits=1)
-    reader, find = read()
-    with pytest.raises(UserError, match="p1@100 do not go together"):
-        reader.summarize(find("p0"))
-
-
 def test_budgets_stand_side_by_side_in_one_picture(filler):
     for budget in (500, 100):
         filler.maps(0, budget, scores=("cumulative", "total"))
@@ -271,19 +241,6 @@ def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
         assert expected != compare_maps(
             squeezed, maps, "flat" if form == "squeezed" else "squeezed"
         )
-
-
-@pytest.mark.slow
-def test_of_many_budgets_some_are_not_drawn(filler):
-    for budget in range(100, 1100, 100):
-        filler.maps(0, budget)
-    sets = list_map_sets(filler.store)
-    sheets = draw_maps(filler.store, sets, PictureTarget(filler.folder / "out"))
-    drawn = [s.set.key.budget for s in sheets if s.in_picture]
-    assert len(sheets) == 10
-    assert len(drawn) == 8
-    assert {100, 1000} <= set(drawn)
-    assert len({s.maps for s in sheets}) == 1
 
 
 @given(st.integers(1, 60), st.integers(2, 9))
@@ -316,13 +273,3 @@ def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
     assert len(set(found)) == 5
     assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
     assert find_sweep(filler.store, "demo").id == "s1"
-
-
-def test_a_sweep_is_drawn_by_the_score_that_it_reads(filler):
-    filler.maps(seed=0, scores=("cumulative", "total"))
-    options = json.dumps({"score": "total"})
-    filler.weights("LL", 0, budget=100, sweep="s1", map_options=options)
-    place = Place(filler.url, filler.runs, filler.folder)
-    found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
-    assert [path.name.split("-")[0] for path in found] == ["maps", "tables", "samples"]
-    assert all("total" in path.name for path in found[:2])

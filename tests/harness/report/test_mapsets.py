@@ -41,19 +41,6 @@ def test_short_ids_name_pretraining_budget_and_an_unusual_score(several):
     assert len(set(ids(several))) == len(several) == 6
 
 
-def test_options_say_score_form_and_unusual_masks(several):
-    assert {one.of_pretraining for one in several} == {
-        "realnvp on photos16, seed 0",
-        "realnvp on photos16, seed 1",
-    }
-    assert {one.options for one in several} == {
-        "cumulative score, squeezed NMS",
-        "total score, squeezed NMS",
-        "cumulative score, flat NMS",
-        "cumulative score, squeezed NMS, masks even-first",
-    }
-
-
 def test_data_is_named_where_a_pretraining_was_on_several(filler):
     filler.data(OTHER_DATA)
     filler.maps(0, 100)

@@ -159,20 +159,6 @@ def test_rows_that_are_not_told_apart_form_the_largest_sets_and_no_others(seed: 
     assert statistics.find_alike(apart, len(largest) - 1 if largest else 0) == []
 
 
-def test_who_is_beaten_by_whom() -> None:
-    rng = np.random.default_rng(2)
-    seeds = range(8)
-    base = {s: rng.normal(4, 0.1) for s in seeds}
-    near = {s: base[s] + rng.normal(0, 0.01) for s in seeds}
-    far = {s: base[s] + 0.5 + rng.normal(0, 0.01) for s in seeds}
-    few = {s: base[s] + 5.0 for s in range(5)}
-    assert beaten([far, base, near, few], 6) == [[1, 2], [], [], []]
-    assert beaten([far, base, near, few], 5)[3] == [0, 1, 2]
-    assert beaten([], 6) == []
-    assert beaten([{}, {}], 6) == [[], []]
-    assert beaten([base], 6) == [[]]
-
-
 def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
     """Against scipy, pair by pair, over their common seeds."""
     rng = np.random.default_rng(3)

@@ -82,14 +82,6 @@ def test_tables_alike_in_all_channels_are_drawn_once(tmp_path):
     assert "for each split: R = G = B" in svg.texts(path)
 
 
-def test_a_known_cell_of_the_checkerboard(tmp_path):
-    # The even checkerboard keeps the upper left of each window, and lets the upper right leave.
-    named = [("checkerboard-even", make_tables("checkerboard-even", (3, 4, 4), 1))]
-    (image,) = svg.images(pictures.draw_tables(named, (3, 4, 4), tmp_path / "t.svg"))
-    assert tuple(image[0, 0]) == rgb("#3B3B3B")
-    assert tuple(image[0, 1]) == rgb("#E69F00")
-
-
 def test_fates_of_rows():
     # Rows: the upper row of each window leaves. Of rows 1, 3 at split 2, row 1 is the upper one.
     found = pictures.find_exit_splits(make_tables("rows", (1, 4, 4), 2), (1, 4, 4))
@@ -113,15 +105,6 @@ def test_any_title_can_be_drawn(tmp_path, title):
     assert svg.texts(path)[0] == svg.words(path)[0] == printable(title)
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_the_same_pictures_are_the_same_bytes(tmp_path, form):
-    named = [("t", words("L"))]
-    one, two = (
-        pictures.draw_tables(named, (3, 8, 8), tmp_path / f"{k}.{form}").read_bytes() for k in "12"
-    )
-    assert one == two
-
-
 @given(
     st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 5), st.integers(1, 4), st.randoms()
 )
@@ -138,17 +121,6 @@ def test_sample_grids_hold_every_image(tmp_path_factory, count, channels, column
         top, left = 2 + row * (4 * scale + 2), 2 + column * (6 * scale + 2)
         found = grid[top : top + 4 * scale : scale, left : left + 6 * scale : scale]
         assert (found == np.broadcast_to(image.transpose(1, 2, 0), (4, 6, 3))).all()
-
-
-def test_an_svg_of_samples_holds_them_and_says_what_they_are(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, size=(3, 3, 4, 4), dtype=np.uint8)
-    picture, raster = (
-        pictures.sample_grid(images, tmp_path / f"g.{form}", 2, 3, "Of <mine>")
-        for form in ("svg", "png")
-    )
-    (grid,) = svg.images(picture)
-    assert (grid == pixels(raster)).all()
-    assert svg.words(picture) == ("Of <mine>", "3 images in rows of 2")
 
 
 @pytest.mark.parametrize("line", ["low, seed 0", "a line that is wider than the grid " * 3])
@@ -184,11 +156,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         assert str(path) in str(caught.value)
     assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_picture_replaces_the_former_one_whole(tmp_path):
-    path = tmp_path / "g.png"
-    path.write_bytes(b"old")
-    assert pictures.sample_grid(np.zeros((1, 3, 4, 4), dtype=np.uint8), path) == path
-    assert pixels(path).shape == (4 * 4 + 4, 4 * 4 + 4, 3)
-    assert [p.name for p in tmp_path.iterdir()] == ["g.png"]

@@ -59,6 +59,8 @@ def test_the_board_shows_the_controls_beside_the_rows() -> None:
     assert "Controls of swd on 500 images: other real images 30.0000 ± 2.5000; " in text
     assert "fails" not in text
     assert "overflowed" not in text
+    text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
+    assert "12 of 3,000 samples overflowed" in text
 
 
 @pytest.mark.parametrize(
@@ -81,11 +83,6 @@ def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) ->
     text = shown(controls(**changed))
     assert "! swd fails its controls on this data set" in text
     assert said in text
-
-
-def test_the_board_counts_samples_that_overflowed() -> None:
-    text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
-    assert "12 of 3,000 samples overflowed" in text
 
 
 def test_a_measure_that_fails_a_control_is_marked() -> None:

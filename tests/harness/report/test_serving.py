@@ -152,46 +152,6 @@ def test_the_first_page_shows_what_runs_with_its_rate_and_log(filler) -> None:
     assert "Running now" not in (exported.file("index.html") or b"").decode()
 
 
-def test_results_are_read_again_only_once_a_job_has_moved(filled, impatient) -> None:
-    where = find_place(filled.url, filled.runs, filled.folder / "data")
-
-    def make() -> Site:
-        return Site(filled.store, where, SiteOptions(samples=False, live=True))
-
-    with Server(make, 0, print) as server:
-        first = server.file("index.html")
-        filled.results({"rows": {0: 3.875}})
-        second = server.file("index.html")
-        assert server.file("index.html") is second, "the same answer, compressed once"
-        assert first is not None
-        assert second is not None
-        assert b"3.8750" not in first.content
-        assert b"3.8750" in second.content
-
-
-def test_what_comes_of_results_is_kept_until_a_job_moves_and_a_minute_at_most(
-    filled, impatient, monkeypatch
-) -> None:
-    where = find_place(filled.url, filled.runs, filled.folder / "data")
-    made: list[Site] = []
-
-    def make() -> Site:
-        made.append(Site(filled.store, where, SiteOptions(samples=False, live=True)))
-        return made[-1]
-
-    with Server(make, 0, print) as server:
-        for _ in range(2):
-            server.file("index.html")
-        first, second = made[-2:]
-        assert second._leaderboard is first._leaderboard
-        filled.results({"rows": {0: 3.875}})
-        server.file("index.html")
-        assert made[-1]._leaderboard is not second._leaderboard
-        monkeypatch.setattr("lcma.harness.report.site.pages.KEPT_SECONDS", 0.0)
-        server.file("index.html")
-        assert made[-1]._leaderboard is not made[-2]._leaderboard
-
-
 class Slow(Site):
     """A site that says what it makes, and makes a page only once it may."""
 
@@ -275,14 +235,6 @@ def test_a_page_that_could_not_be_made_is_tried_again(filled, slow) -> None:
     assert b"Verdicts" in server.file("verdicts.html").content
 
 
-def test_files_are_kept_only_up_to_their_size(slow, monkeypatch) -> None:
-    server, sites = slow
-    monkeypatch.setattr(serving, "KEPT_BYTES", 0)
-    first = server.file("about.html")
-    assert server.file("about.html") == first
-    assert sites.made == ["about.html"] * 2
-
-
 def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
     """They connect before the first is answered."""
     host = waiting.url.removeprefix("http://").rstrip("/")
@@ -301,36 +253,17 @@ def test_two_hundred_clients_at_once_are_all_answered(waiting) -> None:
     assert len({answer.split(b"\r\n\r\n", 1)[1] for answer in answers}) == 1
 
 
-@pytest.mark.integration
-def test_what_stands_beside_a_page_is_there_without_asking_for_the_page(filler) -> None:
-    worlds.fill(filler)
-    where = find_place(filler.url, filler.runs, filler.folder / "data")
-    site = Site(filler.store, where, SiteOptions(samples=False, live=True))
-    maps = site.file(next(path for path in site.pages if path.startswith("maps/")))
-    assert maps is not None
-    picture = re.findall(r'src="../(images/[^"]+)"', maps.decode())[0]
-    new = Site(filler.store, where, SiteOptions(samples=False, live=True))
-    content = new.file(picture)
-    assert content is not None
-    assert content.startswith(b"\x89PNG")
-    assert b"lcmaCharts" in (new.file("data/budgets.js") or b"")
+def test_nothing_but_reading_under_our_own_name_is_answered(server) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        assert ask(server, method, "/")[0].status == 501
+    for host in ("evil.example", "evil.example:80", "", "127.0.0.1.evil.example"):
+        answer, content = ask(server, "GET", "/", host)
+        assert answer.status == 421, host
+        assert b"Leaderboard" not in content
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_nothing_but_reading_is_answered(server, method: str) -> None:
-    assert ask(server, method, "/")[0].status == 501
-
-
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example"])
-def test_a_name_of_others_that_leads_here_is_refused(server, host: str) -> None:
-    answer, content = ask(server, "GET", "/", host)
-    assert answer.status == 421
-    assert b"Leaderboard" not in content
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_no_path_leads_out_of_the_site(server) -> None:
+    for path in (
         "/../lcma.db",
         "/%2e%2e/lcma.db",
         "/assets/../../lcma.db",
@@ -342,31 +275,21 @@ def test_a_name_of_others_that_leads_here_is_refused(server, host: str) -> None:
         "/data/%00.js",
         "/index-%C2%B2.html",
         f"/index-{'9' * 5000}.html",
-    ],
-    ids=lambda path: path[:30],
-)
-def test_no_path_leads_out_of_the_site(server, path: str) -> None:
-    assert ask(server, "GET", path)[0].status == 404
-
-
-def test_a_path_that_is_no_text_is_refused(server) -> None:
+    ):
+        assert ask(server, "GET", path)[0].status == 404, path
     assert ask(server, "GET", "/%ff")[0].status == 400
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
-def test_another_address_is_refused_with_the_reason(filled, capsys, host: str) -> None:
-    with pytest.raises(SystemExit) as end:
-        cli.main(["serve", "--host", host])
-    assert end.value.code == 2
-    said = capsys.readouterr().err
-    assert "127.0.0.1 alone" in said
-    assert "ssh -L" in said
-
-
-def test_a_port_that_is_taken_is_said(server, filled, capsys) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["serve", "--port", str(server.server_address[1])])
-    assert "give another --port" in capsys.readouterr().err
+def test_another_address_and_a_port_that_is_taken_are_refused(server, capsys) -> None:
+    taken = str(server.server_address[1])
+    for option, value, said in (
+        *(("--host", host, "127.0.0.1 alone") for host in ("0.0.0.0", "::", "example.org")),
+        ("--port", taken, "give another --port"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["serve", option, value])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.integration
