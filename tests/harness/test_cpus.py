@@ -33,6 +33,7 @@ print(count_slots(Resources(), 1), count_slots(Resources(cpus=0.5), 1))
 
 
 V2 = {"proc/self/cgroup": "0::/slurm/job_7/step_batch\n"}
+CPU, PERIOD = "sys/fs/cgroup/cpu,cpuacct", ("period", "100000\n")
 V1 = {"proc/self/cgroup": "9:name=systemd:/\n4:cpuset:/\n3:cpu,cpuacct:/docker/7\n0::/\n"}
 
 
@@ -40,28 +41,13 @@ V1 = {"proc/self/cgroup": "9:name=systemd:/\n4:cpuset:/\n3:cpu,cpuacct:/docker/7
     ("files", "cpus"),
     [
         ({}, OWN),
-        (V2, OWN),
         (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "max 100000\n"}, OWN),
         (V2 | {"sys/fs/cgroup/slurm/job_7/step_batch/cpu.max": "150000 100000\n"}, 1),
         (V2 | {"sys/fs/cgroup/slurm/job_7/cpu.max": "100000 100000\n"}, 1),  # a parent's
         (V2 | {"sys/fs/cgroup/cpu.max": "20000 100000\n"}, 1),  # the host's path, in a container
         (V2 | {"sys/fs/cgroup/cpu.max": "99900000 100000\n"}, OWN),
-        (
-            V1
-            | {
-                "sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu,cpuacct/docker/7/cpu.cfs_period_us": "100000\n",
-            },
-            OWN,
-        ),
-        (
-            V1
-            | {
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "50000\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "50000\n",
-            },
-            1,
-        ),
+        (V1 | {f"{CPU}/docker/7/cpu.cfs_{k}_us": v for k, v in (("quota", "-1"), PERIOD)}, OWN),
+        (V1 | {f"{CPU}/cpu.cfs_{k}_us": v for k, v in (("quota", "100000"), PERIOD)}, 1),
     ],
 )
 def test_quotas_of_control_groups_are_kept(

@@ -5,18 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from lcma.db import overlap
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     compute_mask_share,
     compute_table_statistics,
     expected_mask_share,
-    hash_table,
     lay_out_map,
     make_kept_masks,
 )
@@ -133,11 +131,6 @@ def test_the_checkerboards_are_themselves() -> None:
             assert (split.tied, split.agreement, split.mask_share) == (None, None, None)
 
 
-def test_rows_lie_half_on_each_phase() -> None:
-    for split in of("rows"):
-        assert (split.iou_even, split.iou_odd, split.purity) == (1 / 3, 1 / 3, 1.0)
-
-
 def test_a_lattice_that_differs_by_channel_is_pure_in_each_channel_alone() -> None:
     values = np.zeros(SHAPE)
     values[0, ::2] = 1  # rows, columns and diagonal: three patterns
@@ -147,17 +140,6 @@ def test_a_lattice_that_differs_by_channel_is_pure_in_each_channel_alone() -> No
     assert first.purity == pytest.approx(1 / 3)
     assert first.channel_purity == 1.0
     assert first.mask_share == pytest.approx(1)
-
-
-@given(st.integers(0, 2**16))
-@settings(max_examples=20)
-def test_letters_mirror_each_other(seed: int) -> None:
-    """What L keeps, H lets go: overlaps with the phases change places, purity stays."""
-    maps = [noise(seed), noise(seed + 1)]
-    low, high = of("LL", maps)[0], of("HL", maps)[0]
-    assert (low.iou_even, low.iou_odd) == (high.iou_odd, high.iou_even)
-    assert (low.purity, low.channel_purity) == (high.purity, high.channel_purity)
-    assert 1 / 6 <= low.purity <= low.channel_purity <= 1
 
 
 def test_agreement_of_halves_is_the_overlap_of_their_own_tables() -> None:
@@ -198,20 +180,3 @@ def test_kept_masks_are_what_the_flow_keeps(name: str) -> None:
     assert not (masks[1] & ~masks[0]).any(), "what is there later was there before"
     for mask, ids in zip(masks, surviving_ids(found, SHAPE)[1:], strict=True):
         assert set(np.flatnonzero(mask)) == set(ids.ravel())
-
-
-def test_overlap() -> None:
-    one, other = np.array([True, True, False]), np.array([True, False, True])
-    assert overlap(one, other) == pytest.approx(1 / 3)
-    assert overlap(one, one) == 1.0
-    assert overlap(one, ~one) == 0.0
-    assert overlap(one & ~one, one & ~one) == 1.0
-
-
-def test_the_digest_of_a_table_is_that_of_its_permutation() -> None:
-    found = [
-        make_tables(name, SHAPE, 1, maps=[noise(1)])[0] for name in ("L", "H", "rows", "channel")
-    ]
-    digests = [hash_table(table) for table in found]
-    assert len(set(digests)) == 4
-    assert digests == [hash_table(table) for table in found]

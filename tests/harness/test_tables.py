@@ -24,15 +24,6 @@ def shown(rows: list[tuple[str, float, str]], width: int) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
-def test_a_line_is_broken_between_words() -> None:
-    rows = [("conventional (checkerboard-even)", 4.8790, "3.49 (LCMA, Table 1), 3.49 (LCMA)")]
-    lines = shown(rows, 50)
-    assert [line.split("  ")[0].strip() for line in lines[2:]] == [
-        "conventional",
-        "(checkerboard-even)",
-    ]
-
-
 @given(st.lists(st.tuples(TEXT, st.sampled_from([4.879, 13.5]), TEXT), min_size=1, max_size=4))
 def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
     rows: list[tuple[str, float, str]],

@@ -10,44 +10,44 @@ from lcma.harness.version import read_code_version, read_commit
 ROOT = Path(__file__).parents[2]
 
 
+def git(folder: Path, *arguments: str) -> str:
+    own = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(
+        [*own, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path) -> str:
+    """A repository with a commit; what it is called."""
+    folder.mkdir(exist_ok=True)
+    git(folder, "init")
+    git(folder, "commit", "--allow-empty", "-m", folder.name)
+    return git(folder, "rev-parse", "--short=12", "HEAD")
+
+
 def test_a_checkout_of_another_user_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def git(*arguments: str) -> str:
-        own = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
-        done = subprocess.run(
-            [*own, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    git("init")
-    git("commit", "--allow-empty", "-m", "first")
-    commit = git("rev-parse", "--short=12", "HEAD")
+    own = commit(tmp_path)
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        git("rev-parse", "HEAD")
+        git(tmp_path, "rev-parse", "HEAD")
     assert "dubious ownership" in refused.value.stderr
-    assert read_commit(tmp_path) == commit
+    assert read_commit(tmp_path) == own
 
 
 def test_a_repository_of_the_environment_does_not_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Git names its own to a hook and to what a rebase executes."""
-    commits = {}
-    for name in ("ours", "other"):
-        own = ["git", "-C", name, "-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "init", name], cwd=tmp_path, check=True, capture_output=True)
-        for words in (["commit", "--allow-empty", "-m", name], ["rev-parse", "HEAD"]):
-            done = subprocess.run([*own, *words], cwd=tmp_path, check=True, capture_output=True)
-        commits[name] = done.stdout.decode()[:12]
-    assert read_commit(tmp_path / "ours") == commits["ours"] != commits["other"]
-    words = ["git", "rev-parse", "--local-env-vars"]
-    named = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+    ours, other = commit(tmp_path / "ours"), commit(tmp_path / "other")
+    assert read_commit(tmp_path / "ours") == ours != other
+    named = git(tmp_path, "rev-parse", "--local-env-vars").split()
     assert "GIT_INDEX_FILE" in named
     for name in named:
         monkeypatch.setenv(name, str(tmp_path / "other" / ".git"))
-        assert read_commit(tmp_path / "ours") == commits["ours"], name
+        assert read_commit(tmp_path / "ours") == ours, name
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout")

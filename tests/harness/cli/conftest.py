@@ -50,6 +50,22 @@ def lcma(capsys: Any, in_tmp: Path) -> Typed:
     return run
 
 
+def refused(outcome: tuple[int, str, str], *said: str) -> None:
+    """One line on stderr that says it, nothing on stdout, code 2."""
+    code, out, err = outcome
+    assert (code, out, err.count("\n")) == (2, "", 1), outcome
+    assert err.startswith("lcma: ")
+    for part in said:
+        assert part in err
+
+
+def output_of(outcome: tuple[int, str, str]) -> str:
+    """The stdout of a command that went well and had nothing to remark."""
+    code, out, err = outcome
+    assert (code, err) == (0, ""), outcome
+    return out
+
+
 @pytest.fixture
 def typed(lcma: Typed, planned: World, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """The same on the planned database."""

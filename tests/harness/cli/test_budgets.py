@@ -1,18 +1,18 @@
 """`lcma budgets` on a database of each engine whose budget curve is known."""
 
-import dataclasses
 import json
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 
 from lcma.harness.report import budget_pictures
+from tests.db.conftest import COST
+from tests.harness.cli.conftest import output_of, refused
 from tests.harness.report import svg
-from tests.harness.report.conftest import COST, ENVIRONMENT, RECIPE, STEPS, Filler
+from tests.harness.report.conftest import RECIPE, STEPS, Filler
 
 BUDGETS = (0, 30, 100, 300, 1000)
 SEEDS = range(6)
@@ -59,8 +59,7 @@ def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow_on("postgresql")
 def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
-    code, out, err = lcma("budgets", "--factorization", "low")
-    assert (code, err) == (0, "")
+    out = output_of(lcma("budgets", "--factorization", "low"))
     said = " ".join(out.split())
     assert "photos16 (u8), realnvp, tiny: low (LL)" in said
     assert "100 steps are enough: from there on no budget is worse than 1000 steps by more" in said
@@ -72,28 +71,6 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
     assert picture.name in said
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert max(len(line) for line in out.splitlines() if ".png" not in line) <= 80
-
-
-def test_seconds_of_two_kinds_of_device_are_not_compared(
-    lcma: Any, in_tmp: Path, undrawn: None
-) -> None:
-    found = Filler(in_tmp)
-    found.data()
-    for seed, budget in product(range(2), (0, 10)):
-        found.maps(seed, budget)
-        found.finish(found.plan("LL", seed, budget=budget), curve(budget, seed))
-    other = found.store.add_environment(dataclasses.replace(ENVIRONMENT, device="another CPU"))
-
-    def unit() -> str:
-        (read,) = json.loads(lcma("budgets", "--json", "--db", found.url)[1])
-        return str(read["cost"])
-
-    assert unit() == "seconds"
-    with sa.create_engine(found.url).begin() as connection:
-        last = "id = (SELECT max(id) FROM attempts)"
-        connection.execute(sa.text(f"UPDATE attempts SET environment_id = '{other}' WHERE {last}"))
-    assert unit() == "images"
-    assert "2 kinds of device" in " ".join(lcma("budgets", "--db", found.url)[1].split())
 
 
 @pytest.mark.slow_on("postgresql")
@@ -177,10 +154,7 @@ def test_mistakes_are_one_line(
     lcma: Any, known: str, in_tmp: Path, monkeypatch: Any, arguments: list[str], said: str
 ) -> None:
     monkeypatch.setenv("LCMA_DB", known)
-    code, out, err = lcma("budgets", *arguments)
-    assert (code, out) == (2, "")
-    assert said in err
-    assert len(err.splitlines()) == 1
+    refused(lcma("budgets", *arguments), said)
     assert list(in_tmp.iterdir()) == []
 
 
@@ -197,31 +171,13 @@ def test_without_results_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
     assert not (in_tmp / "lcma-pictures").exists()
 
 
-def test_hostile_names_and_missing_maps_are_harmless(lcma: Any, in_tmp: Path) -> None:
-    found = Filler(in_tmp)
-    name = "[red]$x_1$\x1b[31m\u202e"
-    found.data(digest="e" * 64, name=name)
-    for seed in (0, 1):
-        for budget in (0, 10, 30):
-            job = found.plan("LL", seed, budget=budget, dataset=name, digest="e" * 64)
-            found.finish(job, 4.0 + seed)
-    code, out, err = lcma("budgets")
-    assert (code, err) == (0, "")
-    assert "[red]$x_1$\\x1b[31m\\u202e" in out
-    assert "\x1b" not in out
-    assert "No budget below 30 steps is shown to be enough" in " ".join(out.split())
-    (picture,) = (in_tmp / "lcma-pictures").iterdir()
-    assert picture.suffix == ".png"
-
-
 @pytest.mark.integration
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
     known: str, lcma: Any, undrawn: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.cli.budgets.MOST", 1)
     monkeypatch.setenv("LCMA_DB", known)
-    code, out, err = lcma("budgets")
-    assert (code, err) == (0, "")
+    out = output_of(lcma("budgets"))
     assert "Left out: 1 curve of a single budget." in out
     assert ("low (LL)" in out, "high (HH)" in out) == (True, False)
     assert "high (HH)" in lcma("budgets", "--factorization", "high")[1], "the only ones there are"

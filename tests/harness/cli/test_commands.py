@@ -16,7 +16,7 @@ from lcma.harness.terminal import user_name
 from lcma.harness.watch.commands import format_command
 from lcma.sweeps.options import LaunchOptions, Overrides
 from tests.db.conftest import TRIALS, Stage, World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, output_of
 
 SECRET = "postgresql://me:canary@host/x?options=-csearch_path%3Da"
 SHOWN = "postgresql://me@host/x?options=-csearch_path%3Da"
@@ -57,8 +57,7 @@ def test_a_command_to_go_on_with_names_the_places_that_were_given(
     lcma: Typed, new_url: Callable[[Stage], str], typed: list[str], in_tmp: Path
 ) -> None:
     url = new_url("filled")
-    code, out, err = lcma(*typed, "--db", url)
-    assert (code, err) == (0, "")
+    out = output_of(lcma(*typed, "--db", url))
     commands = read_commands(out)
     for words in commands:
         require_valid(words)
@@ -123,26 +122,17 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
         assert words[2:7] == ["my sweep.yaml", "--seeds", "0,1", "--set", "maps.score=total"]
 
 
-@pytest.mark.parametrize(
-    ("given", "repeated"),
-    [
-        ([], []),
-        (["--no-pictures"], ["--no-pictures"]),
-        (["--pictures", "my pictures"], ["--pictures", "my pictures"]),
-    ],
-    ids=["neither", "none", "elsewhere"],
-)
 def test_a_stopped_launch_goes_on_with_the_pictures_that_were_asked_for(
-    monkeypatch: pytest.MonkeyPatch, lcma: Typed, given: list[str], repeated: list[str]
+    monkeypatch: pytest.MonkeyPatch, lcma: Typed
 ) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise LaunchInterrupted(15, 0)
 
     monkeypatch.setattr("lcma.harness.cli.launching.launch_sweep", stopped)
-    code, out, _ = lcma("launch", "demo", "--local", *given)
-    assert code == 143
-    (words,) = read_commands(out)
-    assert words == ["lcma", "launch", "demo", "--local", *repeated]
+    for given in ([], ["--no-pictures"], ["--pictures", "my pictures"]):
+        code, out, _ = lcma("launch", "demo", "--local", *given)
+        assert code == 143
+        assert read_commands(out) == [["lcma", "launch", "demo", "--local", *given]]
 
 
 def test_a_command_names_the_plugins_that_its_shell_does_not(

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from tests.db.conftest import TRIALS, World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, output_of
 
 
 def differences(typed: Typed, one: str, other: str) -> dict[str, list[Any]]:
-    code, out, err = typed("diff", one, other, "--json")
-    assert (code, err) == (0, "")
+    out = output_of(typed("diff", one, other, "--json"))
     return {name: rest for name, *rest in json.loads(out)["rows"]}
 
 
@@ -31,14 +30,3 @@ def test_what_differs_is_listed_and_nothing_else(planned: World, typed: Typed) -
     shown = typed("diff", channel, low)[1]
     assert shown.startswith("A: realnvp on photos16, channel, seed 0")
     assert "equal" in shown
-
-
-@pytest.mark.slow_on("postgresql")
-def test_settings_are_named_one_by_one_and_a_trial_without_result_has_none(
-    planned: World, typed: Typed
-) -> None:
-    planned.finish_trial(0, bits_per_dim=3.5)
-    found = differences(typed, TRIALS[0].id, TRIALS[1].id)
-    assert found["seed"] == ["0", "1", None]
-    assert found["bits_per_dim"] == [3.5, None, None]
-    assert found["code_version"][1] is None, "where it ran is not known"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, refused
 
 
 @pytest.mark.slow_on("postgresql")
@@ -27,9 +27,7 @@ def test_what_is_dropped_is_said_before_and_after(planned: World, typed: Typed) 
 @pytest.mark.slow_on("postgresql")
 def test_the_name_goes_with_the_last_trial(planned: World, typed: Typed) -> None:
     assert typed("forget", "demo")[1].endswith(" of demo, and its name\n")
-    code, out, err = typed("forget", "demo")
-    assert (code, out) == (2, "")
-    assert "the database has no sweep yet" in err
+    refused(typed("forget", "demo"), "the database has no sweep yet")
 
 
 @pytest.mark.slow_on("postgresql")
@@ -37,7 +35,5 @@ def test_it_is_refused_while_a_launch_holds_jobs(planned: World, typed: Typed) -
     planned.store.begin_launch("me", "s")
     planned.win(planned.trials[0])
     before = planned.dump()
-    code, out, err = typed("forget", "demo")
-    assert (code, out) == (2, "")
-    assert "has 1 running job: end it first with `lcma stop demo`" in err
+    refused(typed("forget", "demo"), "has 1 running job: end it first with `lcma stop demo`")
     assert planned.dump() == before

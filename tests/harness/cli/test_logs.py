@@ -9,7 +9,7 @@ import pytest
 
 from lcma.harness.watch.logs import find_new_lines
 from tests.db.conftest import COST, TRIALS, World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, output_of, refused
 
 TRIAL = TRIALS[1].id
 
@@ -23,8 +23,7 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
     second = planned.win(planned.trials[1], owner="other", now=1040.0)
     said = {"message": "out of memory", "log": "line one\n  two\x1b[2J"}
     planned.store.finish(second, "oom", last_step=7, cost=COST, now=1050.0, **said)
-    code, out, err = typed("logs", TRIAL[:9])
-    assert (code, err) == (0, "")
+    out = output_of(typed("logs", TRIAL[:9]))
     assert out.splitlines() == [
         "attempt 2: train realnvp photos16 channel seed 1: oom",
         "  on node1, cpu, by other",
@@ -65,28 +64,14 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_pretraining_is_told_by_its_last_segment(planned: World, typed: Typed) -> None:
-    planned.finish_segment(0)
-    planned.finish_segment(1)
-    _, out, _ = typed("logs", "p")
-    assert out.startswith("attempt 1: pretrain realnvp photos16 to 200 seed 0: done\n")
-    assert typed("logs", "p", "--all")[1].count("pretrain realnvp") == 2
-
-
-@pytest.mark.slow_on("postgresql")
 def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed) -> None:
-    code, out, err = typed("logs", TRIAL)
-    assert (code, err) == (0, "")
+    out = output_of(typed("logs", TRIAL))
     assert out.startswith("no attempt yet at train realnvp photos16 channel seed 1")
     assert typed("logs", TRIAL, "--json") == (0, "[]\n", "")
     before = planned.dump()
     for start, said in (("xyz", "no trial, pretraining or job starts with"), ("", "''")):
-        code, out, err = typed("logs", start)
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert said in err
-    code, out, err = typed("logs", "channel")
-    assert (code, out) == (2, "")
-    assert "2 trials, pretrainings and jobs start with 'channel'" in err
+        refused(typed("logs", start), said)
+    refused(typed("logs", "channel"), "2 trials, pretrainings and jobs start with 'channel'")
     assert planned.dump() == before
 
 

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from statsmodels.stats.power import TTestPower
 
-import lcma
 from lcma.harness import shards
 from lcma.harness.report.power import summarize_power
 from lcma.harness.results.power import Power, pool_pairs

@@ -71,15 +71,6 @@ def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(
     assert text.getvalue().strip() == f"0/1 jobs; {title}"
 
 
-def test_lines_come_at_intervals(planned: World) -> None:
-    text = io.StringIO()
-    run_trial(planned, 0, 250)
-    with Bars(Console(file=text, width=200)) as bars:
-        for _ in range(3):
-            bars.update(0, 5, planned.store.running_jobs())
-    assert text.getvalue().strip() == ""
-
-
 def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
     planned: World,
 ) -> None:

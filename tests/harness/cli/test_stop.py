@@ -14,7 +14,7 @@ from lcma import db
 from lcma.harness.watch import stop
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, output_of
 
 LONG = """
 name: long
@@ -50,8 +50,7 @@ def held(planned: World) -> db.Claim:
 def test_what_no_launch_lets_go_is_taken(
     planned: World, held: db.Claim, typed: Typed, arguments: list[str]
 ) -> None:
-    code, out, err = typed("stop", *arguments)
-    assert (code, err) == (0, "")
+    out = output_of(typed("stop", *arguments))
     of = "all sweeps" if arguments == ["--all"] else "the sweep demo"
     assert out.startswith(f"stopped {of}: 1 job was taken from workers")
     assert ("Go on with: lcma launch demo" in out) == (arguments != ["--all"])
@@ -184,8 +183,7 @@ def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) 
 def test_one_trial_is_stopped_and_the_launch_is_not(
     planned: World, held: db.Claim, typed: Typed, now: list[str]
 ) -> None:
-    code, out, err = typed("stop", held.job_id[:9], *now)
-    assert (code, err) == (0, "")
+    out = output_of(typed("stop", held.job_id[:9], *now))
     assert re.match(r"stopped train realnvp .* seed 0: 1 job was taken from workers", out)
     assert "Go on with: lcma launch demo" in out
     job = planned.job(held.job_id)

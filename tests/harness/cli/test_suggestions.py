@@ -6,27 +6,22 @@ from pathlib import Path
 import pytest
 
 from tests.db.conftest import SqliteTemplates
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, refused
 
 NAMES = [
     (["board", "--by", "bits_per_dims"], "bits_per_dim"),
     (["board", "--sweep", "demos"], "demo"),
-    (["board", "--flow", "realnpv"], "realnvp"),
     (["board", "--dataset", "photo16"], "photos16"),
     (["board", "--factorization", "chanel"], "channel"),
     (["curves", "demos"], "demo"),
     (["maps", "--flow", "realnpv"], "realnvp"),
-    (["stop", "demos"], "demo"),
     (["rerun", "--failed", "--class", "oomm"], "oom"),
-    (["status", "--sweep", "demos"], "demo"),
     (["sql", "--schema", "trial_result"], "trial_results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),
-    (["export", "results", "--group-by", "flows"], "flow"),
     (["export", "results", "--group-by", "flow", "--stat", "means"], "mean"),
     (["rerun", "--where", "factorizations=low"], "factorization"),
     (["plan", "dmeo"], "demo"),
     (["board", "--db", "refrence"], "reference"),
-    (["sql", "select 1", "--db", "References"], "reference"),
     (["plan", "demo", "--dataset", "photo16"], "photos16"),
     (["plan", "demo", "--profile", "tinny"], "tiny"),
     (["plan", "demo", "--set", "training.stepz=5"], "steps"),
@@ -39,10 +34,7 @@ def test_the_nearest_name_is_offered(
     lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path, typed: list[str], near: str
 ) -> None:
     sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
-    code, out, err = lcma(*typed)
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert f"did you mean '{near}'?" in err
+    refused(lcma(*typed), f"did you mean '{near}'?")
 
 
 def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_some(
@@ -55,9 +47,7 @@ def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_
         ("chekerboard-evn", "did you mean 'checkerb"),
         ("variance-low", "no results of variance-low here; there are "),
     ):
-        code, out, err = lcma("board", "--against", against)
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert hint in err
+        refused(lcma("board", "--against", against), hint)
     assert (
         "no results with --against columns: there are HHH, LLL,"
         in lcma("board", "--against", "columns")[2]
@@ -68,9 +58,7 @@ def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
     lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path
 ) -> None:
     sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
-    code, out, err = lcma("export", "results", "--where", "sweep=demo")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "a sweep is chosen by --sweep NAME" in err
+    refused(lcma("export", "results", "--where", "sweep=demo"), "a sweep is chosen by --sweep NAME")
     lines = {
         what: [len(lcma("export", what, *more)[1].splitlines()) for more in ((), SWEEP)]
         for what in ("results", "board", "verdicts")
@@ -92,16 +80,11 @@ def test_the_sweep_file_of_a_name_is_offered(lcma: Typed, in_tmp: Path, command:
     for name in ("mysweep.yaml", "other.yml", "demo.yaml"):
         (in_tmp / name).write_text("name: x\n")
     for name, near in (("mysweep", "mysweep.yaml"), ("./other", "other.yml")):
-        code, out, err = lcma(*command, name)
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert f"did you mean '{near}'?" in err
+        refused(lcma(*command, name), f"did you mean '{near}'?")
     for name, hint in (
-        ("nofile.yaml", "there is no file nofile.yaml: the shipped sweeps are beyond, datasets"),
-        ("mysweeps.yaml", "there is no file mysweeps.yaml: did you mean 'mysweep.yaml'?"),
-        ("wrods.yml", "there is no file wrods.yml: did you mean 'words'?"),
-        ("nowhere/x.yaml", "there is no file nowhere/x.yaml: the shipped sweeps are"),
+        ("nofile.yaml", ": the shipped sweeps are beyond, datasets"),
+        ("mysweeps.yaml", ": did you mean 'mysweep.yaml'?"),
+        ("wrods.yml", ": did you mean 'words'?"),
     ):
-        code, out, err = lcma(*command, name)
-        assert (code, out, err.count("\n")) == (2, "", 1)
-        assert hint in err
+        refused(lcma(*command, name), f"there is no file {name}{hint}")
     assert lcma("plan", "demo")[0] == 0

@@ -131,16 +131,6 @@ def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_long_curve_is_whole(planned: World, tmp_path: Path) -> None:
-    steps = range(1, 10_011)
-    train(planned, planned.trials[0], *steps)
-    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials):
-        pass
-    (found,) = read(tmp_path / "tb").values()
-    assert found == {"train_bits_per_dim": as_read(*steps)}
-
-
-@pytest.mark.slow_on("postgresql")
 def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_path: Path) -> None:
     """It says so once, and the curves are there once nothing hinders them."""
     display = Silent()

@@ -11,7 +11,7 @@ from lcma import db
 from lcma.db.merging import merge
 from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
-from tests.harness.cli.conftest import Typed
+from tests.harness.cli.conftest import Typed, output_of
 
 
 @pytest.mark.slow_on("postgresql")
@@ -24,8 +24,7 @@ def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
         sweeps=(db.Sweep(id="s2", name="late\x1b", spec="{}"),), members=members
     )
     planned.store.register(later, now=2000.0)
-    code, out, err = typed("why", "channel-0")
-    assert (code, err) == (0, "")
+    out = output_of(typed("why", "channel-0"))
     job = TRIALS[0].id[:8]
     assert out.splitlines() == [
         f"train realnvp photos16 channel seed 0 ({job}): done",
@@ -54,9 +53,7 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     """Not started, then running, then silent, then failed: told through the chain."""
 
     def told(start: str) -> str:
-        code, out, err = typed("why", start)
-        assert (code, err) == (0, "")
-        return out
+        return output_of(typed("why", start))
 
     segment = "p"
     out = told("LLL")

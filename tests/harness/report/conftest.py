@@ -17,19 +17,10 @@ from lcma.harness.results.map_statistics import compute_map_statistics
 from lcma.models import Flow, build
 from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
+from tests.db.conftest import COST, ENVIRONMENT
 from tests.db.measuring import make_result
+from tests.harness.report.maps import contribution
 
-COST = db.Cost(seconds=60.0, cpu_seconds=50.0, images_per_second=1000.0, peak_memory=2**30)
-ENVIRONMENT = db.Environment(
-    code_version="0.1.0",
-    dirty=None,
-    python="3.11",
-    torch="2.6.0",
-    platform="Linux",
-    device="some CPU",
-    cpu_capability="AVX512",
-    packages="{}",
-)
 RECIPE: Recipe = catalog.recipe(
     "realnvp",
     "photos16",
@@ -45,31 +36,26 @@ BITS = {
 """Bits/dim by factorization and seed: the paired difference of `channel` is known below."""
 
 
-def claim(store: db.Store, job: db.PlannedJob, *, host: str = "node1", now: float) -> db.Claim:
-    """A claim of a job, which nobody else holds."""
-    found = store.claim(
-        job.id,
-        owner="me",
-        host=host,
-        pid=17,
-        environment_id=ENVIRONMENT.id,
-        device="cpu",
-        threads=1,
-        lease_seconds=60.0,
-        now=now,
-    )
-    assert isinstance(found, db.Claim)
-    return found
-
-
 class Filler:
     """Short ways to put things into a database, by default at ``folder``/lcma.db."""
 
     model = RECIPE.model
 
     def claim(self, job: db.PlannedJob, *, host: str = "node1", now: float) -> db.Claim:
-        """See `claim`."""
-        return claim(self.store, job, host=host, now=now)
+        """A claim of a job, which nobody else holds."""
+        found = self.store.claim(
+            job.id,
+            owner="me",
+            host=host,
+            pid=17,
+            environment_id=ENVIRONMENT.id,
+            device="cpu",
+            threads=1,
+            lease_seconds=60.0,
+            now=now,
+        )
+        assert isinstance(found, db.Claim)
+        return found
 
     def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
@@ -294,22 +280,8 @@ def contribution_map(
     """A random map of a 3 x 16 x 16 image, the same at all budgets."""
     more = [len(score)] if score != "cumulative" else []
     values = np.random.default_rng([split, seed, *more]).normal(size=(3, 16, 16))
-    values = values.astype(np.float32)
-    errors = np.full_like(values, 0.125)
-    return db.ContributionMap(
-        pretraining_id=f"p{seed}",
-        data_digest="d" * 64,
-        budget=budget,
-        split=split,
-        score=score,
-        values=values,
-        standard_errors=errors,
-        halves=np.stack([values, values]),
-        statistics=compute_map_statistics(values, errors, split, "squeezed"),
-        images=1000,
-        mean_log_det=float(values.sum(dtype=np.float64)),
-        clusters=5,
-    )
+    made = contribution(values, split, 0.125)
+    return dataclasses.replace(made, budget=budget, score=score, images=1000, clusters=5)
 
 
 def measured(item: db.ContributionMap, nms: str = "squeezed") -> db.ContributionMap:
@@ -368,24 +340,3 @@ def any_filler(request: pytest.FixtureRequest, in_tmp: Path) -> Filler:
     found = Filler(in_tmp, url)
     found.data()
     return found
-
-
-@pytest.fixture(scope="session")
-def large_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A database of more results than are read seed by seed, and its site: URL and folder.
-
-    Here that is more than 3,000, so that its 1,200 cells need no more than three seeds.
-    """
-    from benchmarks import many_trials
-    from lcma.harness.place import find_place
-    from lcma.harness.report.site import pages, write_site
-
-    folder = tmp_path_factory.mktemp("large")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(many_trials, "SEEDS", 3)
-        patch.setattr(pages, "LARGE", 3000)
-        url = many_trials.make_database(folder, 3600)
-        store = db.connect(url)
-        write_site(store, find_place(url, folder / "runs", folder), folder / "site")
-    store.close()
-    return url, folder / "site"

@@ -2,7 +2,8 @@
 
 from lcma import db
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
-from tests.harness.report.conftest import COST, STEPS, Filler
+from tests.db.conftest import COST
+from tests.harness.report.conftest import STEPS, Filler
 
 HOSTILE = (
     "<script>window.hit=1</script>\"'><img src=x onerror=window.hit=1>{{7*7}}\x1b]0;\x07\u202e"

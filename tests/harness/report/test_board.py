@@ -5,8 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
@@ -262,21 +260,6 @@ def test_a_row_of_a_short_board_is_one_line_beside_printed_numbers_and_options()
     text = shown(board_of(frame(plugged)), 100, notes=False)
     assert "alternate rule e66e43f1396c" in text
     assert "pairs" in text.splitlines()[2], "which are fewer than seeds"
-
-
-NAMES = ("checkerboard-even", "channel", "LLL")
-
-
-@settings(max_examples=30)
-@given(st.data())
-def test_the_order_of_rows_changes_nothing(data):
-    rows = [
-        row(name, seed, data.draw(st.floats(1, 9)), budget=10 if name == "LLL" else None)
-        for name in NAMES
-        for seed in data.draw(st.sets(st.integers(0, 4), max_size=4))
-    ]
-    rows += [row("channel", 0, 3.0, protocol="published")]
-    assert board_of(frame(rows)) == board_of(data.draw(st.permutations(frame(rows))))
 
 
 def bar(name, bits, detail="how"):

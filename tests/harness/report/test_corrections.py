@@ -23,12 +23,6 @@ def measured(filler):
     return make
 
 
-def test_nothing_is_said_where_nothing_was_measured(filler, measured):
-    measured({}, {})
-    assert "draws" not in notes(filler)
-    assert "terms" not in notes(filler)
-
-
 @pytest.mark.parametrize(
     ("gains", "told"),
     [

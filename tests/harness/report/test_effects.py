@@ -282,30 +282,6 @@ def test_diverged_words_are_missing_and_told(filler):
     assert typed(*map(shlex.quote, changed), budget=200) in second
 
 
-def test_groups_budgets_and_map_options_stay_apart():
-    bits = planted({(1,): 0.5}, 2)
-    options = '{"score":"total"}'
-    rows = [
-        *factorial(bits, budget=1000),
-        *factorial(-bits + 9),
-        *factorial(bits * 2, map_options=options),
-        *factorial(bits * 3, recipe_id="s" * 20),
-        *((name, 0, 4.0, {"budget": None}) for name in ("checkerboard-even", "random", "none")),
-    ]
-    found = compute_effects(board(rows, 2))
-    assert [
-        (e.group.recipe_id[0], e.budget, e.map_options, e.main[0].test.mean) for e in found
-    ] == [
-        ("r", 100, None, -0.5),
-        ("r", 100, options, 1.0),
-        ("r", 1000, None, 0.5),
-        ("s", 100, None, 1.5),
-    ]
-    text = one_line(shown(found))
-    assert "maps score total" in text
-    assert "budget 1000" in text
-
-
 @given(tables(), st.sampled_from(["tiny", "small", "paper"]))
 def test_every_number_is_shown_in_eighty_columns(bits, profile):
     splits = splits_of(bits)

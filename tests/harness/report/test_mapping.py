@@ -1,7 +1,6 @@
 """Stored maps in numbers, and the tables that they lead to."""
 
 import dataclasses
-import re
 import statistics
 
 import numpy as np
@@ -11,11 +10,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lcma import db
-from lcma.harness.place import Place, find_place
+from lcma.harness.place import Place
 from lcma.harness.report.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
 from lcma.harness.report.maps import maps_as_records, render_comparison, render_maps
 from lcma.harness.report.pictures import find_exit_splits
-from lcma.harness.report.site import Site, SiteOptions
 from lcma.harness.report.targets import PictureTarget
 from lcma.harness.results.lookup import find_sweep
 from lcma.harness.results.map_statistics import compute_table_statistics
@@ -47,18 +45,6 @@ def read(filler):
     return now
 
 
-def test_numbers_of_maps(filler, read):
-    stored = filler.maps(seed=1)
-    reader, find = read()
-    one, two = reader.summarize(find("p1@100"))
-    assert (one.split, one.images, one.clusters, one.largest_standard_error) == (1, 1000, 5, 0.125)
-    assert one.mean_log_det == stored[0].mean_log_det
-    assert one.sum_error < 1e-9
-    assert one.statistics == stored[0].statistics
-    assert one.statistics.standard_error == pytest.approx(0.125)
-    assert (two.split, two.statistics) == (2, stored[1].statistics)
-
-
 @pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
 def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, name):
     stored = filler.maps()
@@ -85,20 +71,6 @@ def test_halves_that_are_not_known_leave_agreement_open(filler, read):
     )
     reader, find = read()
     assert [s.low.statistics.agreement for s in reader.summarize(find("p0"))] == [None, None]
-
-
-def test_ties_are_counted_among_the_dimensions_still_there(filler, read):
-    def tie(made):
-        values = made.values.copy()
-        if made.split == 2:
-            values[:, :, 8:] = 1.0  # the right half of the image, whatever is left of it
-        return dataclasses.replace(made, values=values)
-
-    filler.maps(change=tie)
-    reader, find = read()
-    one, two = reader.summarize(find("p0"))
-    assert (one.low.statistics.tied, one.statistics.tied) == (0.0, 0.0)
-    assert two.low.statistics.tied == two.high.statistics.tied == pytest.approx(0.5)
 
 
 def other_values(seed):
@@ -166,33 +138,6 @@ def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, wor
     assert row.split().count("-") == 2 - len(words)
 
 
-@pytest.mark.parametrize("of_data", [False, True])
-def test_maps_of_the_data_are_no_log_determinants(filler, of_data):
-    form, score = ("data", "precision-low") if of_data else ("squeezed", "cumulative")
-    for seed in (0, 1):
-        filler.maps(seed, nms=form, scores=(score,))
-    pair, target = list_map_sets(filler.store), PictureTarget(filler.folder / "out", "svg")
-    sheet, compared = (
-        draw_maps(filler.store, pair[:1], target)[0],
-        draw_comparison(filler.store, *pair, target),
-    )
-    with (console := Console(width=80)).capture() as captured:
-        console.print(render_maps([sheet]), render_comparison(compared))
-    where = find_place(filler.url, filler.runs, filler.folder / "data")
-    site = Site(filler.store, where, SiteOptions(samples=False, database=False))
-    (page,) = [name for name in site.pages if name.startswith("maps/") and "s0" in name]
-    shown = [
-        " ".join(svg.texts(sheet.maps)),
-        " ".join(svg.texts(compared.picture)),
-        captured.get(),
-        site.page(page).decode(),
-    ]
-    for one in shown:
-        assert ("squared pixel values" in one) == of_data
-        assert ("nats" in one) != of_data
-        assert not (of_data and re.search("log-det|Contribution|contribution map", one))
-
-
 def test_every_table_is_there(filler):
     stored = filler.maps()
     named = dict(make_all_tables(stored, seed=0))
@@ -214,6 +159,10 @@ def test_maps_that_do_not_go_together(filler, read):
     for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
         with pytest.raises(UserError, match="maps of p0@100 do not go together"):
             require_fit(wrong, "p0@100")
+    filler.maps(1, splits=1)
+    reader, find = read()
+    with pytest.raises(UserError, match="p1@100 do not go together"):
+        reader.summarize(find("p0"))
 
 
 def test_budgets_stand_side_by_side_in_one_picture(filler):

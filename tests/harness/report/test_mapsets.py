@@ -36,11 +36,6 @@ def several(filler):
     return list_map_sets(filler.store)
 
 
-def test_short_ids_name_pretraining_budget_and_an_unusual_score(several):
-    assert ids(several)[:3] == ["p0@100", "p0@100:total", "p0@1000"]
-    assert len(set(ids(several))) == len(several) == 6
-
-
 def test_data_is_named_where_a_pretraining_was_on_several(filler):
     filler.data(OTHER_DATA)
     filler.maps(0, 100)

@@ -75,19 +75,6 @@ def test_table_pictures_show_the_tables(tmp_path, shape):
     assert svg.words(path)[0] == svg.texts(path)[0] == "Tables & <more>"
 
 
-def test_tables_alike_in_all_channels_are_drawn_once(tmp_path):
-    named = [("rows", make_tables("rows", (3, 8, 8), 2))]
-    path = pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg")
-    assert len(svg.images(path)) == 2
-    assert "for each split: R = G = B" in svg.texts(path)
-
-
-def test_fates_of_rows():
-    # Rows: the upper row of each window leaves. Of rows 1, 3 at split 2, row 1 is the upper one.
-    found = pictures.find_exit_splits(make_tables("rows", (1, 4, 4), 2), (1, 4, 4))
-    assert found[0, :, 0].tolist() == [1, 2, 1, 0]
-
-
 @given(st.text("LH", min_size=1, max_size=3))
 def test_half_of_what_is_there_leaves_at_each_split(word):
     found = pictures.find_exit_splits(words(*word), (3, 8, 8))

@@ -16,9 +16,10 @@ from lcma.harness.run.weights import load_flow
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import COST, ENVIRONMENT
 from tests.db.measuring import left_by
 from tests.harness.report import svg
-from tests.harness.report.conftest import COST, ENVIRONMENT, STEPS
+from tests.harness.report.conftest import STEPS
 
 
 @pytest.fixture
@@ -64,6 +65,8 @@ def test_weights_that_are_damaged_or_missing_are_named(filler, place):
     path.unlink()
     with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
         load_flow(filler.store, place, trial_id(path))
+    with pytest.raises(UserError, match="no trial nonsense"):
+        load_flow(filler.store, place, "nonsense")
 
 
 def test_the_seed_fixes_the_images(filler):

@@ -184,7 +184,7 @@ def slow(filled, impatient) -> Iterator[tuple[Server, type[Slow]]]:
 LISTS = ("index.html", "verdicts.html", "budgets.html", "coverage.html", "trials.html", "sql.html")
 
 
-def test_a_page_is_made_once_until_something_is_written(filled, slow) -> None:
+def test_a_page_is_made_once_until_something_is_written(filled, slow, monkeypatch) -> None:
     server, sites = slow
     first = [server.file(path) for path in LISTS]
     assert [server.file(path) for path in LISTS] == first
@@ -195,6 +195,10 @@ def test_a_page_is_made_once_until_something_is_written(filled, slow) -> None:
     assert b"3.8750" in second["index.html"].content
     assert b"3.8750" in second["trials.html"].content
     assert b"another" in second["coverage.html"].content
+    monkeypatch.setattr(serving, "KEPT_BYTES", 0)
+    for _ in range(2):
+        server.file("about.html")
+    assert sites.made[-2:] == ["about.html"] * 2, "files are kept up to their size"
 
 
 def test_what_a_running_job_reports_is_shown_though_it_is_no_event(filled, slow) -> None:
