@@ -158,19 +158,6 @@ def test_mistakes_are_one_line(
     assert list(in_tmp.iterdir()) == []
 
 
-def test_without_results_it_says_what_to_type(lcma: Any, in_tmp: Path) -> None:
-    found = Filler(in_tmp)
-    found.data()
-    code, _, err = lcma("budgets")
-    assert code == 2
-    assert "no results yet" in err
-    found.finish(found.plan("checkerboard-even", 0), 4.0)
-    code, _, err = lcma("budgets")
-    assert code == 2
-    assert "lcma launch" in err
-    assert not (in_tmp / "lcma-pictures").exists()
-
-
 @pytest.mark.integration
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
     known: str, lcma: Any, undrawn: None, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,6 @@ import numpy as np
 from lcma.db import Bar
 from lcma.harness.results.board import Board
 from lcma.harness.results.lookup import DataFacts
-from lcma.sweeps import catalog
 from lcma.sweeps.recipe import Recipe
 from tests.harness.report.frames import board_of
 
@@ -72,12 +71,6 @@ def board(
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
     facts = {d: DataFacts(d, "some", files) for d in digests}
     return board_of(numbered, facts, bars=bars, **more)
-
-
-def trained_for(steps: int, more: Mapping[str, Any] | None = None) -> Recipe:
-    """RealNVP's tiny recipe with so many training steps, and other settings."""
-    settings = {"training": {"steps": steps}, **(more or {})}
-    return catalog.recipe("realnvp", "cifar10-16", "tiny", settings)
 
 
 def bodies(*recipes: Recipe) -> dict[str, str]:

@@ -115,8 +115,8 @@ def one_line(text):
 
 
 @st.composite
-def tables(draw, most_splits=4):
-    splits, seeds = draw(st.integers(1, most_splits)), draw(st.integers(1, 7))
+def tables(draw):
+    splits, seeds = draw(st.integers(1, 4)), draw(st.integers(1, 7))
     values = draw(st.lists(BITS, min_size=seeds * 2**splits, max_size=seeds * 2**splits))
     return np.array(values).reshape(seeds, 2**splits)
 

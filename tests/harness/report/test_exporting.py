@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -353,23 +352,6 @@ def test_parquet_has_types_also_where_nothing_is_known():
     schema = pq.read_table(io.BytesIO(table_as_parquet(found))).schema
     types = [str(field.type) for field in schema]
     assert types == ["int64", "double", "string", "double", "string", "binary"]
-
-
-def test_latex_tables_alone_are_those_of_the_document(filled):
-    def cut(source):
-        return re.findall(r"\\begin{table}.*?\\end{table}", source, re.S)
-
-    for name, query in QUERIES.items():
-        whole, alone = (
-            make_export(filled.store, query, form).decode()
-            for form in (ExportFormat.latex, ExportFormat.latex_tables)
-        )
-        assert cut(alone) == cut(whole) != [], name
-        rest = re.sub(r"\\begin{table}.*?\\end{table}", "", alone, flags=re.S)
-        assert all(line.startswith("% ") for line in rest.splitlines() if line), rest
-        assert set(re.findall(r"\\usepackage.*", rest)) == set(re.findall(r"\\usepackage.*", whole))
-    none = read_board(filled.store, flow="none")
-    assert board_as_latex(none, whole=False).endswith("% No results yet.\n")
 
 
 def test_latex_compiles(filled, tmp_path):

@@ -16,7 +16,7 @@ from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 from tests.harness.report.conftest import RECIPE
 
-VERBS = ("board", "verdicts", "budgets", "maps", "samples", "sql", "export", "status")
+VERBS = ("board", "verdicts", "budgets", "curves", "maps", "samples", "sql", "export", "status")
 
 
 @pytest.fixture(scope="session")
