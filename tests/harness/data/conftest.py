@@ -14,15 +14,6 @@ from tests.hostile.layouts import BATCHES, copy_layout, write_layouts
 
 
 @pytest.fixture(scope="session")
-def official_subset() -> Path:
-    """The folder of the real CIFAR-10 subset."""
-    folder = Path(__file__).parents[4] / "shared" / "data" / "cifar10"
-    if not folder.is_dir():
-        pytest.skip("the real CIFAR-10 subset is not beside the repository (../shared/data)")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of each layout, synthetic: copy it before changing it."""
     folder = tmp_path_factory.mktemp("layouts")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcma.harness.data import PARTS, load, prepare
+from lcma.harness.data import load, prepare
 from lcma.harness.data.cifar10 import OFFICIAL_MD5
 
 Refused = Callable[[Path, Callable[[], object]], str]
@@ -23,19 +23,6 @@ def in_order(folder: Path) -> np.ndarray:
     inner = folder / "cifar-10-batches-py"
     data = [pickle.loads((inner / f"data_batch_{k}").read_bytes())[b"data"] for k in range(1, 6)]
     return np.concatenate(data).reshape(-1, 3, 32, 32)
-
-
-def test_real_subset(official_subset: Path, tmp_path: Path) -> None:
-    prepared = prepare("cifar10", tmp_path, source=official_subset)
-    manifest = prepared.manifest
-    assert dict(manifest.counts.items()) == {"train": 5400, "holdout": 600, "test": 1500}
-    assert manifest.shape == (3, 32, 32)
-    assert manifest.groups is None
-    assert manifest.source.verdict == "subset or other (1 of 7 files match)"
-    first = prepared.part("train").images[0]
-    assert first[0, 0, :5].tolist() == [59, 43, 50, 68, 98]
-    assert prepared.part("train").groups is None
-    prepared.verify()
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -57,20 +44,6 @@ def test_batches_may_differ_in_length_and_order_in_memory(
     rewrite(batches, "data_batch_2", data=columns.astype(np.uint8, order="F"), labels=[0] * 4)
     images = prepare("cifar10", tmp_path / "root", source=batches).part("train").images
     np.testing.assert_array_equal(images[12], columns[0].reshape(3, 32, 32))
-
-
-def test_filtered_set_is_the_mean_of_windows(batches: Path, tmp_path: Path) -> None:
-    full = prepare("cifar10", tmp_path, source=batches)
-    half = prepare("cifar10-16", tmp_path, source=batches)
-    quarter = prepare("cifar10-8", tmp_path, source=batches)
-    for part in PARTS:
-        images = full.part(part).images
-        means = images.reshape(-1, 3, 16, 2, 16, 2).mean(axis=(3, 5))
-        np.testing.assert_array_equal(half.part(part).images, np.round(means))
-        means = images.reshape(-1, 3, 8, 4, 8, 4).mean(axis=(3, 5))
-        np.testing.assert_array_equal(quarter.part(part).images, np.round(means))
-    assert "box-filtered by 2" in half.manifest.preprocessing
-    assert half.manifest.source == full.manifest.source
 
 
 def test_md5s_are_those_of_torchvision() -> None:
@@ -102,9 +75,7 @@ def test_verdict_is_official_only_if_every_file_matches(
     ("fields", "says"),
     [
         ({"data": None}, "no array under 'data'"),
-        ({"data": [1, 2]}, "no array under 'data'"),
         ({"data": np.zeros((13, 3072), np.int64)}, "dtype i8, not u1"),
-        ({"data": np.zeros((13, 3072), np.float32)}, "dtype f4, not u1"),
         ({"data": np.zeros((13, 3071), np.uint8)}, "shape (13, 3071), not (N, 3072)"),
         ({"data": np.zeros((13, 32, 32, 3), np.uint8)}, "shape (13, 32, 32, 3)"),
         ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "shape (0, 3072)"),
@@ -112,7 +83,6 @@ def test_verdict_is_official_only_if_every_file_matches(
         ({"labels": None}, "no list under 'labels'"),
         ({"labels": [0] * 12}, "12 labels for 13 images"),
         ({"labels": [10] * 13}, "integers 0..9"),
-        ({"labels": ["cat"] * 13}, "integers 0..9"),
     ],
 )
 def test_wrong_content_is_refused(
@@ -152,16 +122,6 @@ def test_oversized_files_are_refused_unread(
     assert "1099511627776 bytes" in message
 
 
-@pytest.mark.parametrize("name", ["data_batch_5", "test_batch"])
-def test_missing_batches_are_refused(
-    batches: Path, tmp_path: Path, refused: Refused, name: str
-) -> None:
-    (batches / "cifar-10-batches-py" / name).unlink()
-    root = tmp_path / "root"
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
-    assert f"lacks {name}" in message
-
-
 def test_wrong_paths_are_refused(batches: Path, tmp_path: Path, refused: Refused) -> None:
     root = tmp_path / "root"
     absent = tmp_path / "absent"
@@ -169,6 +129,8 @@ def test_wrong_paths_are_refused(batches: Path, tmp_path: Path, refused: Refused
     assert "does not exist" in refused(root, lambda: prepare("cifar10", root, source=absent))
     assert "is a file" in refused(root, lambda: prepare("cifar10", root, source=file))
     assert "--from PATH" in refused(root, lambda: prepare("cifar10", root))
+    file.unlink()
+    assert "lacks test_batch" in refused(root, lambda: prepare("cifar10", root, source=batches))
 
 
 def test_too_few_images_to_hold_out(

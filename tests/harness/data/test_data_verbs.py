@@ -209,7 +209,6 @@ def test_what_a_library_prints_of_a_damaged_image_is_not_shown(
     ("name", "files"),
     [
         ("cifar10", ("data_batch_1 to 5", "test_batch", "cifar-10-python.tar.gz", "or --download")),
-        ("cifar10-16", ("cifar-10-batches-py", "or --download")),
         ("imagenet32", ("train_data_batch_1.npz to 10", "val_data.npz", "cannot be fetched")),
         ("imagenet64-png", ("train_64x64", "valid_64x64", "cannot be fetched with --download")),
         ("celeba64", ("img_align_celeba", "list_eval_partition.txt", "cannot be fetched")),

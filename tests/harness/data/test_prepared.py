@@ -37,15 +37,6 @@ def test_parts_are_read_only_memory_maps(photos8: Prepared) -> None:
         np.testing.assert_array_equal(again, part.images)
 
 
-def test_manifest_is_frozen_and_reads_by_part(photos8: Prepared) -> None:
-    manifest = photos8.manifest
-    with pytest.raises(ValueError, match="frozen"):
-        manifest.name = "other"  # type: ignore[misc]
-    assert [part for part, _ in manifest.counts.items()] == list(PARTS)
-    assert manifest.counts["holdout"] == manifest.counts.holdout
-    assert Manifest.model_validate_json(manifest.model_dump_json()) == manifest
-
-
 def test_digest_must_belong_to_the_parts(photos8: Prepared) -> None:
     fields = photos8.manifest.model_dump()
     fields["counts"] = ByPart[int](train=1, holdout=1, test=1)
@@ -78,14 +69,15 @@ def test_a_flipped_byte_is_found_and_named(copy: Prepared, refused: Refused, fil
     assert message.startswith(f"{path} is damaged")
 
 
-@pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("kept", [0, 5, 127, -1])
-def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str, kept: int) -> None:
+@pytest.mark.parametrize("file", ["test.npy", "train_groups.npy"])
+def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str) -> None:
     path = copy.folder / file
-    path.write_bytes(path.read_bytes()[:kept])
-    message = refused(copy.root, lambda: load("photos8", copy.root))
-    assert message.startswith(f"{path} is damaged")
-    assert "lcma data prepare photos8" in message
+    whole = path.read_bytes()
+    for kept in (0, 5, 127, -1):
+        path.write_bytes(whole[:kept])
+        message = refused(copy.root, lambda: load("photos8", copy.root))
+        assert message.startswith(f"{path} is damaged")
+        assert "lcma data prepare photos8" in message
 
 
 @pytest.mark.parametrize("header", [b"{'descr': (", b"[" * 90, b'"""', b"9**9**9", b"\0"])

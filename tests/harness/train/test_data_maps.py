@@ -13,7 +13,7 @@ from lcma.harness.train.data_maps import measure_data
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import DATA_RULES
-from tests.harness.data.test_bars import SHRINKAGES, stored
+from tests.harness.data.test_bars import stored
 
 SHAPE, SPLITS = (2, 4, 4), 2
 
@@ -114,24 +114,6 @@ def test_halves_are_the_maps_of_alternating_images(prepared: Any, tmp_path: Path
             for one, (values, _) in zip(own[rule], naive_maps(rule, rows, 0.0), strict=True):
                 flat = one.measured.halves[half].ravel()
                 assert all(flat[d] == pytest.approx(v, rel=1e-5) for d, v in values.items())
-
-
-def test_the_shrinkage_is_that_of_the_bar(prepared: Any) -> None:
-    """Of all shares the one with the fewest nats on the holdout part, by explicit inverses."""
-    rows = np.array(prepared.part("train").images).reshape(-1, 32).astype(np.float64)
-    held = np.array(prepared.part("holdout").images).reshape(-1, 32) - rows.mean(0)
-    covariance = np.cov(rows.T, bias=True)
-
-    def nats(share: float) -> float:
-        shrunk = covariance + (1 / 12 + share * covariance.diagonal().mean()) * np.eye(32)
-        inverse = np.linalg.inv(shrunk)
-        squares = np.einsum("ni,ij,nj->n", held, inverse, held).mean()
-        noise = np.trace(inverse) / 12
-        return float(np.linalg.slogdet(shrunk)[1] + squares + noise)
-
-    share = min(SHRINKAGES, key=nats)
-    found = choose_shrinkage(prepared, rows.mean(0), covariance)
-    assert found == pytest.approx(1 / 12 + share * covariance.diagonal().mean(), rel=1e-12)
 
 
 def test_fewer_images_than_dimensions_will_do(tmp_path: Path) -> None:
