@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lcma.models import Flow, SplitTable
+from lcma.models import Flow
 from lcma.models.factorization import make_tables
-from lcma.models.layers import Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.layers import Dequantize, Layer, PassAll, Squeeze, Unsqueeze
 from lcma.models.priors import StandardNormal
 from lcma.models.split import Split
 
@@ -95,38 +95,3 @@ def test_a_map_read_back_by_a_word(scales: tuple[Tensor, Tensor, Tensor]) -> Non
     flat = values.ravel()
     kept, left = flat[low.kept].reshape(2, 2, 2, 2), flat[low.left].reshape(2, 2, 2, 2)
     assert (kept.min(0) > left.max(0)).all(), "rank before colour in the channels of a half"
-
-
-def test_permuting_the_colours_of_images_permutes_the_map() -> None:
-    """Of a flow that treats colours alike: a logit contributes by each entry's own value."""
-    flow = Flow([Logit(), PassAll(), Scaling(torch.zeros(12, 2, 2))], StandardNormal(), (3, 4, 4))
-    flow.double().eval()
-    x = torch.from_numpy(np.random.RandomState(4).uniform(size=(6, 3, 4, 4)))
-    order = [2, 0, 1]
-    plain = flow.contributions(x, scored=False)
-    moved = flow.contributions(x[:, order], scored=False)
-    assert torch.allclose(moved.at_splits[0], plain.at_splits[0][:, order], atol=1e-12)
-    assert not torch.allclose(moved.at_splits[0], plain.at_splits[0], atol=1e-3)
-    alpha = 0.05
-    t = alpha + (1 - 2 * alpha) * x
-    assert torch.allclose(plain.total, (0.9 / (t * (1 - t))).log(), atol=1e-12)
-    assert torch.equal(flow.contributions(x).total, torch.zeros_like(x)), "not scored"
-
-
-def test_the_gradient_of_a_split_is_its_inverse_permutation() -> None:
-    (table,) = make_tables("random", SHAPE, 1, seed=2)
-    split = Split(table, StandardNormal())
-    x = drawn(5, 3, *SHAPE).requires_grad_()
-    weights = drawn(6, 3, 32)
-    kept, left = split.cut(x)
-    outputs = torch.cat([kept.flatten(1), left.flatten(1)], 1)
-    (gradient,) = torch.autograd.grad(outputs, x, weights)
-    expected = torch.zeros(3, 32, dtype=torch.float64)
-    expected[:, torch.from_numpy(table.permutation)] = weights
-    assert torch.equal(gradient.flatten(1), expected)
-    assert torch.equal(split.join(kept, left), x)
-
-
-def test_a_table_knows_its_input_shape() -> None:
-    (table,) = make_tables("rows", SHAPE, 1)
-    assert SplitTable(table.kept, table.left).input_shape == SHAPE

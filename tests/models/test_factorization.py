@@ -127,15 +127,6 @@ def test_a_pattern_keeps_its_two_positions_of_every_window(name: str) -> None:
         assert same(found[split], naive_table(shape, lambda c, R, Q, stay=stay: stay))
 
 
-@pytest.mark.parametrize(
-    ("name", "alike"),
-    [("keep-ad", "checkerboard-even"), ("keep-bc", "checkerboard-odd"), ("keep-cd", "rows")],
-)
-def test_a_pattern_that_has_a_name_is_that_table(name: str, alike: str) -> None:
-    for one, other in zip(make_tables(name, SHAPE, 3), make_tables(alike, SHAPE, 3), strict=True):
-        assert np.array_equal(one.permutation, other.permutation)
-
-
 @given(st.data())
 @settings(max_examples=30, deadline=None)
 def test_low_global_factors_out_the_low_half_of_all_dimensions(data: st.DataObject) -> None:
@@ -184,13 +175,6 @@ def test_random_lattice_draws_each_of_the_216_choices_at_every_split() -> None:
     assert drawn == [set(LATTICES)] * 2
 
 
-def test_random_lattice_splits_draw_for_themselves() -> None:
-    found = [make_tables("random-lattice", GRID, 3, seed=seed) for seed in range(30)]
-    pairs = [[lattice_pairs(table, 3) for table in tables] for tables in found]
-    assert len({str(p) for p in pairs}) == 30
-    assert any(first != second for first, second, _ in pairs)
-
-
 @pytest.mark.parametrize("order", ["raster", "rank"])
 def test_low_lattice_keeps_what_low_keeps_most_often_for_all_216_choices(order: Any) -> None:
     """Each window prefers a pair of its own, and only the commonest one of a colour counts."""
@@ -217,22 +201,6 @@ def test_low_lattice_takes_the_first_pair_of_a_tie() -> None:
     values = np.array([[[2.0, 2.0, 1.0, 1.0], [1.0, 1.0, 2.0, 2.0]]])
     (table,) = make_tables("low-lattice", (1, 2, 4), 1, maps=[values])
     assert lattice_pairs(table, 1) == ["ab"]
-
-
-def test_low_tied_is_low_where_the_colours_agree_for_all_216_choices() -> None:
-    """Two windows and one map: the colours' own preferences are outvoted by their mean."""
-    for pairs in LATTICES:
-        values = np.zeros((3, 2, 4))
-        for c, pair in enumerate(pairs):
-            for p in pair:
-                values[(c, *window(0, 0)[POSITIONS[p]])] = 1
-            for p in pairs[0]:
-                values[(c, *window(0, 1)[POSITIONS[p]])] = c
-        (table,) = make_tables("low-tied", (3, 2, 4), 1, maps=[values])
-        votes = {p: sum(p in pair for pair in pairs) for p in "abcd"}
-        most = sorted("abcd", key=lambda p: (-votes[p], p))[:2]
-        stays = {0: [POSITIONS[p] for p in most], 1: [POSITIONS[p] for p in pairs[0]]}
-        assert same(table, naive_table((3, 2, 4), lambda c, R, Q, stays=stays: stays[Q]))
 
 
 @given(st.data())
@@ -322,18 +290,6 @@ def leaving(found: Sequence[SplitTable], shape: Shape) -> list[set[int]]:
     return [*gone, set(ids[-1].ravel().tolist())]
 
 
-def test_conventional_realnvp_has_a_closed_form() -> None:
-    """A pixel leaves at the first scale at which its coarse row plus column is odd."""
-    shape, splits = (3, 16, 16), 3
-    C, H, W = shape
-    expected: list[set[int]] = [set() for _ in range(splits + 1)]
-    for c, r, q in itertools.product(range(C), range(H), range(W)):
-        scale = next((i for i in range(splits) if ((r >> i) + (q >> i)) % 2), splits)
-        expected[scale].add(c * H * W + r * W + q)
-    assert leaving(make_tables("checkerboard-even", shape, splits), shape) == expected
-    assert [len(s) for s in expected] == [384, 192, 96, 96]
-
-
 @pytest.mark.parametrize(
     "name",
     [n for n in (*FIXED, "LHL", "HHL", "keep-ad-bc-cd", *MAP_RULES, "detail-low") if n != "none"],
@@ -393,19 +349,6 @@ def test_random_local_takes_two_of_every_window_and_colour() -> None:
         for c, R, Q in itertools.product(range(3), range(16), range(16))
     }
     assert sizes == {0, 1, 2, 3, 4}, "random knows no windows"
-
-
-@pytest.mark.parametrize("order", [(2, 0, 1), (1, 0, 2)])
-@pytest.mark.parametrize("word", ["LL", "HL"])
-def test_permuting_colours_permutes_the_tables(word: str, order: tuple[int, ...]) -> None:
-    shape = (3, 8, 8)
-    maps = np.random.RandomState(2).randint(0, 4, (2, *shape)).astype(float)
-    ids = surviving_ids(make_tables(word, shape, 2, maps=list(maps)), shape)
-    moved = surviving_ids(make_tables(word, shape, 2, maps=list(maps[:, order])), shape)
-    for plain, other in zip(ids[1:], moved[1:], strict=True):
-        renamed = np.array(order)[other // 64] * 64 + other % 64  # to ids before the permutation
-        expected = plain.reshape(-1, 3, *plain.shape[1:])[:, order].reshape(plain.shape)
-        assert np.array_equal(renamed, expected)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

@@ -90,52 +90,6 @@ def test_a_coupling_starts_as_one_scale_for_all() -> None:
     assert torch.allclose(contribution[:, 3:], torch.full_like(x[:, 3:], np.log(scale)))
 
 
-def test_the_inner_actnorms_start_from_data() -> None:
-    layer = GlowCoupling(6, width=5).double()
-    x = 2 + 3 * drawn(23, 32, 6, 4, 4)
-    layer.initialize(x)
-    hidden = layer.net.first(x[:, :3]).detach()
-    for out in (hidden, layer.net.middle(hidden.relu()).detach()):
-        assert torch.allclose(out.mean((0, 2, 3)), torch.zeros(5).double(), atol=1e-9)
-        assert torch.allclose(out.var((0, 2, 3), correction=0), torch.ones(5).double(), atol=1e-3)
-
-
-def test_permuted_channels() -> None:
-    """Of what is changed: the same coupling with its outputs in the new order permutes its map."""
-    layer, other, order = coupling(), coupling(), [2, 0, 1]
-    rows = [2 * c + k for c in order for k in (0, 1)]
-    other.load_state_dict(layer.state_dict())
-    with torch.no_grad():
-        for parameter in other.net.last.parameters():
-            parameter.copy_(parameter[rows])
-        x = drawn(24, 2, 6, 4, 4)
-        moved = torch.cat([x[:, :3], x[:, 3:][:, order]], 1)
-        (y, given), (z, found) = layer(x), other(moved)
-    assert torch.allclose(z[:, 3:], y[:, 3:][:, order], rtol=0, atol=1e-12)
-    assert torch.allclose(found[:, 3:], given[:, 3:][:, order], rtol=0, atol=1e-12)
-
-
-def test_an_independent_library_agrees_on_a_coupling() -> None:
-    """Theirs divides by the scale and then shifts, so that ours is its inverse with -shift."""
-    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
-    layer = coupling()
-
-    def negated(given: Tensor) -> Tensor:
-        h = layer.net(given).clone()
-        h[:, 0::2] *= -1
-        return h
-
-    net = torch.nn.Module()
-    net.forward = negated  # type: ignore[method-assign]
-    theirs = normflows.flows.affine.coupling.AffineCoupling(net, scale_map="sigmoid")
-    x = drawn(25, 3, 6, 4, 4)
-    with torch.no_grad():
-        (first, second), log_det = theirs.inverse([x[:, :3], x[:, 3:]])
-        y, contribution = layer(x)
-    assert torch.allclose(y, torch.cat([first, second], 1), rtol=0, atol=1e-12)
-    assert torch.allclose(contribution.flatten(1).sum(1), log_det, rtol=0, atol=1e-10)
-
-
 def test_there_is_no_flat_glow() -> None:
     model = catalog.recipe("glow", "photos8", "tiny", CENTERED).model
     with pytest.raises(ImpossibleError, match="glow has no flat form"):

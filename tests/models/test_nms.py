@@ -8,8 +8,7 @@ import torch
 
 from lcma import models
 from lcma.models.coupling import CheckerboardCoupling
-from lcma.models.factorization import SplitTable, make_tables, table_from_map
-from lcma.models.layers import PassFlat
+from lcma.models.factorization import table_from_map
 from lcma.sweeps.recipe import Model
 from tests.models.conftest import CONFIGURATIONS, Case, perturb
 from tests.models.test_contributions import dense_jacobian, latents_of, log_det_error
@@ -36,6 +35,11 @@ def test_maps_of_both_forms_are_log_determinants(form: str) -> None:
     with torch.no_grad():
         found = flow.contributions(CASE.images(1), CASE.noise())
     assert len(found.at_splits) == MODEL.splits
+    assert torch.equal(
+        flow.decode(flow.encode(CASE.images(), CASE.noise())), CASE.images().double()
+    )
+    if form == "flat":
+        assert flow.latent_shapes == [torch.Size(flow.shape)]
     for at_split, end in zip([*found.at_splits, found.total], [*ends, len(layers)], strict=True):
         jacobian = dense_jacobian(partial(latents_of, layers[2:end]), x)
         assert log_det_error(at_split, jacobian) < 1e-9
@@ -64,19 +68,6 @@ def test_a_map_of_additive_couplings_is_one_pattern_for_all_windows_and_images(n
         same = torch.allclose(values, pattern.expand_as(values), rtol=0, atol=1e-12)
         assert same == (name in ADDITIVE), split
         assert float(pattern.std()) > 1e-3, "and it is not flat: LCMA still ranks something"
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_encoding_and_back(form: str) -> None:
-    flow = flow_of(form)
-    images = CASE.images()
-    assert torch.equal(flow.decode(flow.encode(images, CASE.noise())), images.double())
-
-
-def test_flat_stays_at_the_size_of_the_image() -> None:
-    flow = flow_of("flat")
-    assert flow.latent_shapes == [torch.Size(flow.shape)]
-    assert sum(isinstance(layer, PassFlat) for layer in flow.layers) == MODEL.splits
 
 
 def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
@@ -144,14 +135,3 @@ def test_ranks_decide_the_order_inside_a_half_and_nothing_else() -> None:
         assert (flat[first] > flat[second]).all()
         assert np.array_equal(np.sort(np.stack([first, second]), axis=0).reshape(4, 2, 2), raster)
     assert not np.array_equal(by_raster.kept, by_rank.kept)
-
-
-def test_every_table_of_a_word_can_be_in_the_order_of_ranks() -> None:
-    maps = [np.random.RandomState(s).normal(size=(1, 8, 8)) for s in (1, 2)]
-
-    def words(order: str) -> list[SplitTable]:
-        return make_tables("LH", (1, 8, 8), 2, maps=maps, order=order)
-
-    kept = [{order: frozenset(words(order)[0].kept.ravel()) for order in ("raster", "rank")}]
-    assert kept[0]["raster"] == kept[0]["rank"]
-    assert not np.array_equal(words("raster")[0].permutation, words("rank")[0].permutation)

@@ -168,18 +168,6 @@ def test_the_series_with_every_probe_is_the_log_determinant(block: ResidualBlock
     assert 1e-6 < abs(float(few - found)) < block.truncation_bound(DIMENSIONS, 3)
 
 
-def test_more_terms_with_the_same_probes_change_no_more_than_the_bound(
-    block: ResidualBlock,
-) -> None:
-    x, found = images(4), []
-    for terms in (5, 10):
-        block.eval_terms = terms
-        with torch.no_grad():
-            found.append(block(x, torch.Generator().manual_seed(0))[1].flatten(1).sum(1))
-    gap = float((found[1] - found[0]).abs().max())
-    assert 0 < gap < DIMENSIONS * sum(block.net.lipschitz**k / k for k in range(6, 11))
-
-
 def test_several_probes_are_averaged(block: ResidualBlock) -> None:
     x, generator = images(3), torch.Generator()
     with torch.no_grad():
@@ -251,17 +239,6 @@ def test_the_gradient_in_training_is_that_of_the_log_determinant(
     assert largest_difference(short, expected) > 1e-5, "a truncated series would be seen"
 
 
-def test_neumann_is_the_gradient_of_one_term_more(block: ResidualBlock) -> None:
-    block.train()
-    x = images().requires_grad_()
-    block.estimator = replace(block.estimator, neumann=False)
-    expected = gradients(exact_terms(block, x, [1.0] * 4), block, x)
-    block.estimator = replace(block.estimator, neumann=True)
-    assert largest_difference(gradients(exact_terms(block, x, [1.0] * 3), block, x), expected) < (
-        1e-11
-    )
-
-
 def test_roulette_and_neumann_have_no_bias_together(block: ResidualBlock) -> None:
     """The mean over every probe and the Poisson number of terms, for value and gradient."""
     block.train().estimator = replace(RESIDUAL_FLOW)
@@ -278,14 +255,13 @@ def test_roulette_and_neumann_have_no_bias_together(block: ResidualBlock) -> Non
     assert largest_difference(total, expected) < 1e-6
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_memory_saving_form_has_the_same_gradients(block: ResidualBlock, seed: int) -> None:
+def test_the_memory_saving_form_has_the_same_gradients(block: ResidualBlock) -> None:
     """With the block's own draws, in an objective to which y belongs too."""
     block.train().estimator = replace(RESIDUAL_FLOW)
     x, found = images(4).requires_grad_(), []
     for memory_saving in (True, False):
         block.memory_saving = memory_saving
-        y, contribution = block(x, torch.Generator().manual_seed(seed))
+        y, contribution = block(x, torch.Generator().manual_seed(0))
         objective = (y.square().flatten(1).sum(1) + contribution.flatten(1).sum(1)).mean()
         found.append([objective.detach(), *gradients(objective, block, x)])
     assert largest_difference(*found) < 1e-12
@@ -383,31 +359,6 @@ def test_the_inverse_ends_where_float32_ends(block: ResidualBlock) -> None:
         y, _ = block(x)
     assert float((block.inverse(y) - x).abs().max()) < 1e-4
     assert block.last_iterations < 500
-
-
-def test_saved_and_resumed_it_has_the_same_bits(block: ResidualBlock) -> None:
-    name = next(n for n, make in BLOCKS.items() if same_kind(make(), block))
-    block.before_step()
-    other = BLOCKS[name]().double().eval()
-    other.load_state_dict(block.state_dict())
-    for each in (block, other):
-        with torch.no_grad():
-            for parameter in each.parameters():
-                parameter.mul_(1.02)
-        each.before_step()
-        each.before_evaluation()
-    x = images(2)
-    for one, two in zip(
-        block(x, torch.Generator().manual_seed(0)),
-        other(x, torch.Generator().manual_seed(0)),
-        strict=True,
-    ):
-        assert torch.equal(one, two)
-
-
-def same_kind(one: ResidualBlock, other: ResidualBlock) -> bool:
-    shapes = [{k: v.shape for k, v in b.state_dict().items()} for b in (one, other)]
-    return shapes[0] == shapes[1] and one.net.first == other.net.first
 
 
 def test_a_fresh_block_is_ready_after_its_first_batch() -> None:

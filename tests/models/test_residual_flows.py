@@ -1,20 +1,18 @@
-"""i-ResNet and Residual Flow as whole models, and one block against normflows."""
+"""i-ResNet and Residual Flow as whole models."""
 
-import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lcma.models import Flow, build
-from lcma.models.lipschitz import NormedConv, NormedLinear, PowerIteration
+from lcma.models.lipschitz import NormedConv, NormedLinear
 from lcma.models.norm import ChannelNorm
 from lcma.models.resflow import DimensionNorm
-from lcma.models.residual import Activation, Estimator, FlatNet, ResidualBlock, conv_net
+from lcma.models.residual import Activation, ResidualBlock, conv_net
 from lcma.models.split import Split
 from lcma.sweeps.recipe import Model
 
@@ -103,31 +101,6 @@ def test_the_exact_series_sums_to_the_dense_log_determinant(
     assert blocks > 1e-2
 
 
-@pytest.mark.slow_on("[Residual Flow]", "[i-ResNet]")
-def test_evaluation_is_within_four_standard_errors_of_the_log_determinant(chosen: Model) -> None:
-    """The flow's own scalar and map, over many draws of the probes."""
-    flow = lively(chosen, "random")
-    torch.manual_seed(0)
-    images, count = torch.randint(0, 256, (1, 1, 8, 8)), 1500
-    x = flow.layers[1](flow.layers[0](images, torch.Generator().manual_seed(3))[0])[0]
-
-    def flat(t: Tensor) -> Tensor:
-        return latents(flow, t.view_as(x))[0]
-
-    jacobian = torch.autograd.functional.jacobian(flat, x.flatten(), vectorize=True)
-    expected = float(torch.linalg.slogdet(jacobian).logabsdet)
-    copies, drawn = x.expand(count, -1, -1, -1), torch.zeros(count, dtype=torch.float64)
-    with torch.no_grad():
-        rest = Flow(list(flow.layers)[2:], flow.prior, (1, 8, 8))
-        drawn = rest.contributions(copies, torch.Generator().manual_seed(5)).total.flatten(1).sum(1)
-        few, draws = copies[:100], (torch.Generator().manual_seed(5) for _ in range(2))
-        likelihood, mapped = rest(few, next(draws)), rest.contributions(few, next(draws)).total
-    assert torch.allclose(likelihood.log_det, mapped.flatten(1).sum(1), atol=1e-9)
-    error = float(drawn.std()) / math.sqrt(count)
-    assert 0 < error < 0.02 * abs(expected)
-    assert abs(float(drawn.mean()) - expected) < 4 * error
-
-
 def test_layers_follow_the_published_order() -> None:
     def names(model: Model) -> list[str]:
         return [type(layer).__name__ for layer in build(model, "rows", seed=0).layers]
@@ -200,69 +173,3 @@ def test_the_norm_of_dimensions_starts_each_at_mean_zero_and_variance_one() -> N
     expected = -x.var(0, correction=0).log() / 2
     assert torch.allclose(contribution[0], expected, atol=1e-6)
     assert torch.allclose(norm.inverse(y), x, atol=1e-12)
-
-
-def _pair(normflows: Any, **options: Any) -> tuple[ResidualBlock, Any]:
-    """One of our fully connected blocks, and theirs with the same weights, on 8 dimensions."""
-    torch.manual_seed(0)
-    widths = (8, 6, 8)
-    theirs = normflows.nets.LipschitzMLP(list(widths), lipschitz_const=0.9, init_zeros=False)
-    maps = [NormedLinear(a, b, 0.9) for a, b in itertools.pairwise(widths)]
-    net = FlatNet(maps, "lipswish")
-    block = ResidualBlock(net, Estimator(4), PowerIteration(3000)).double()
-    theirs = theirs.double()
-    linear = [module for module in theirs.net if hasattr(module, "compute_weight")]
-    with torch.no_grad():
-        for ours, other in zip(maps, linear, strict=True):
-            other.weight.mul_(4)
-            other.compute_weight(update=True, n_iterations=3000)
-            ours.weight.copy_(other.weight)
-            ours.bias.copy_(other.bias)
-    block.before_step()
-    return block, normflows.flows.Residual(theirs, reverse=False, **options).double()
-
-
-def _images() -> Tensor:
-    return torch.randn(3, 8, 1, 1, dtype=torch.float64, requires_grad=True)
-
-
-def test_normflows_finds_the_same_log_determinant() -> None:
-    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
-    block, theirs = _pair(normflows, reduce_memory=False, exact_trace=True, n_power_series=60)
-    x = _images()
-    y, log_det = theirs(x.flatten(1))
-    for k in range(len(x)):  # they divide by sigma in float32
-        copies = x[k : k + 1].expand(8, -1, -1, -1)
-        probes = math.sqrt(8) * torch.eye(8, dtype=torch.float64).view(8, 8, 1, 1)
-        mapped, contribution = block.estimate(copies, [probes], [1.0] * 60)
-        assert float(contribution.detach().sum() / 8) == pytest.approx(
-            float(log_det[k].detach()), abs=1e-7
-        )
-        assert torch.allclose(mapped[0].flatten(), y[k], atol=1e-7)
-    assert float(log_det.detach().abs().min()) > 1e-3
-
-
-def test_normflows_has_the_same_neumann_gradient_for_the_same_probe() -> None:
-    normflows = pytest.importorskip("normflows", reason="normflows is not installed")
-    block, theirs = _pair(normflows, reduce_memory=True, n_power_series=4)
-    x = _images()
-
-    def gradients(y: Tensor, log_det: Tensor, net: nn.Module) -> list[Tensor]:
-        weights = [p for p in net.parameters() if p.dim() == 2]
-        objective = (y.square().flatten(1).sum(1) + log_det).mean()
-        return list(torch.autograd.grad(objective, [x, *weights]))
-
-    torch.manual_seed(7)
-    y, log_det = theirs(x.flatten(1))
-    expected = gradients(y, log_det, theirs)
-    torch.manual_seed(7)
-    probe = torch.randn_like(x.flatten(1)).view_as(x)
-    mapped, contribution = block.estimate(x, [probe], [1.0] * 4)
-    found = gradients(mapped, contribution.flatten(1).sum(1), block)
-    _check_equal(found, expected)
-
-
-def _check_equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
-    for one, other in zip(found, expected, strict=True):
-        assert float(other.abs().max()) > 1e-3
-        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
