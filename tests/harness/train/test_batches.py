@@ -35,19 +35,6 @@ def test_every_epoch_is_a_permutation(count: int, batch: int, seed: int) -> None
         assert sorted(order[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
-@given(counts, batches, seeds, st.lists(st.integers(0, 30), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
-def test_a_step_depends_on_seed_and_step_alone(
-    count: int, batch: int, seed: int, asked: list[int]
-) -> None:
-    one = BatchOrder(count, batch, seed)
-    for step in asked:  # in any order, and again
-        fresh = BatchOrder(count, batch, seed).indices(step)
-        assert np.array_equal(one.indices(step), fresh)
-        assert np.array_equal(one.indices(step), fresh)
-        assert fresh.shape == (batch,)
-
-
 @given(counts, batches, batches, seeds)
 @settings(max_examples=30, deadline=None)
 def test_the_batch_size_only_cuts_one_order(count: int, a: int, b: int, seed: int) -> None:
@@ -104,14 +91,6 @@ def test_a_feed_gives_the_batches_of_its_order_from_any_step(
 def test_a_part_stays_on_a_gpu_only_where_it_leaves_room_for_the_flow() -> None:
     assert fits_on_device(10, free=20)
     assert not fits_on_device(11, free=20)
-
-
-@given(seeds, st.text(max_size=8), st.lists(st.integers(0, 10**6), max_size=3))
-def test_derived_seeds_fit_every_generator(seed: int, purpose: str, counters: list[int]) -> None:
-    found = derive_seed(seed, purpose, *counters)
-    assert 0 <= found < 2**63
-    assert found == derive_seed(seed, purpose, *counters)
-    torch.Generator().manual_seed(found)
 
 
 def test_every_purpose_and_counter_has_its_own_seed() -> None:

@@ -103,6 +103,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Prepared) -> None:
     """And what leaves a net, every layer and the likelihood is float32."""
     trainer = made(flow, prepared, autocast="bfloat16")
+    assert trainer.repeated is None
     trainer.start()
     inside = {id(m) for net in nets(trainer.flow) for m in net.modules()} - {
         id(net) for net in nets(trainer.flow)
@@ -117,6 +118,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
     for module in trainer.flow.modules():
         module.register_forward_hook(look)
     trainer._one_step()
+    assert {gradient.dtype for gradient in gradients(trainer).values()} == {torch.float32}
     assert torch.bfloat16 in found[True]
     assert found[False] == {torch.float32}
     found[True].clear()
@@ -124,30 +126,9 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
     assert found[True] == {torch.float32}
 
 
-@pytest.mark.slow_on("'compile': True")
-@pytest.mark.parametrize("fast", FAST, ids=str)
-@pytest.mark.parametrize("flow", FLOWS)
-def test_every_parameter_has_had_a_gradient_after_two_steps(
-    flow: str, fast: dict[str, object], prepared: data.Prepared
-) -> None:
-    trainer, plain = made(flow, prepared, **fast), made(flow, prepared)
-    assert trainer.repeated is None
-    assert plain.repeated is not None
-    had: tuple[set[str], set[str]] = (set(), set())
-    for names, one in zip(had, (trainer, plain), strict=True):
-        one.start()
-        for _ in range(2):
-            one._one_step()
-            grads = gradients(one)
-            assert all(g.dtype == torch.float32 for g in grads.values())
-            names |= {name for name, g in grads.items() if bool(g.any())}
-    assert had[0] == had[1]
-    assert had[0]
-
-
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> None:
-    """Inverse of forward in float32, and the same bits as a flow that knows no bfloat16."""
+    """The same bits as those of a flow that knows no bfloat16."""
     trainer = made(flow, prepared, autocast="bfloat16")
     trainer.start()
     for _ in range(3):
@@ -157,20 +138,6 @@ def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> 
     images = Images(prepared.part("test").images[:50], CPU)
     bits = [evaluate(f, images, PLAIN).bits_per_dim.value for f in (trainer.flow, other)]
     assert bits[0] == bits[1]
-    flow_ = trainer.flow.eval()
-    x = torch.from_numpy(prepared.part("test").images[:8].copy())
-    with torch.no_grad():
-        z, _ = flow_.layers[0](x, torch.Generator().manual_seed(0))
-        for layer in list(flow_.layers)[1:]:
-            if not hasattr(layer, "cut"):
-                y, _ = layer(z, None)
-                torch.testing.assert_close(layer.inverse(y), z, rtol=1e-4, atol=1e-4)
-                z = y
-            else:
-                z, _ = layer.cut(z)
-        # Noise within rounding of the next level comes back as that: not what is asked here.
-        z = flow_.encode(x, torch.Generator().manual_seed(0))
-        assert torch.equal(flow_.decode(z), x)
 
 
 def loss_after_three_steps(trainer: Trainer) -> float:
@@ -185,14 +152,6 @@ def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepa
     found = loss_after_three_steps(made(flow, prepared, autocast="bfloat16"))
     assert found != plain
     assert found == pytest.approx(plain, rel=0.01)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("flow", FLOWS)
-def test_compilation_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepared) -> None:
-    plain = loss_after_three_steps(made(flow, prepared))
-    found = loss_after_three_steps(made(flow, prepared, compile=True))
-    assert found == pytest.approx(plain, rel=1e-4)
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -220,19 +179,3 @@ def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> N
     torch.testing.assert_close(gradients(trainer), gradients(plain), rtol=1e-3, atol=1e-5)
     evaluate(trainer.flow, trainer.images, PLAIN)
     assert runs == len(nets(trainer.flow))
-
-
-def test_a_launch_on_cpus_refuses_to_compile_and_changes_nothing(
-    in_tmp: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from lcma.harness.cli.main import main
-
-    asked = ["launch", "demo", "--local", "--gpus", "0", "--set", "optimization.compile=true"]
-    asked += ["--set", "optimization.stacked=false"]
-    with pytest.raises(SystemExit) as caught:
-        main(asked)
-    assert caught.value.code == 2
-    told = capsys.readouterr().err
-    assert len(told.splitlines()) == 1
-    assert "`optimization.compile: true` is for GPUs" in told
-    assert list(in_tmp.iterdir()) == []

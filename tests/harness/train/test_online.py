@@ -370,14 +370,6 @@ def test_the_history_has_the_shares_of_the_curves_and_ends_with_the_tables(alone
     assert all(np.array_equal(a, b) for a, b in zip(last, now, strict=True))
 
 
-def test_each_member_of_a_stack_has_a_history_of_its_own(
-    company: dict[int, Trainer],
-) -> None:
-    whole = [history_file(company[seed]) for seed in (0, 1, 2)]
-    assert len(set(whole)) == 3
-    assert all(read_history(one)[0].steps[:2] == [0, 10] for one in whole)
-
-
 def test_after_a_checkpoint_without_a_history_it_begins_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -409,21 +401,16 @@ STEPS = torch.tensor([0, 10])
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b"no safetensors",
         {},
-        {"steps_1": STEPS},
         {"steps_1": STEPS, "kept_2": BITS},
         {"steps_1": STEPS.float(), "kept_1": BITS},
         {"steps_1": STEPS.flip(0), "kept_1": BITS},
         {"steps_1": STEPS[:1], "kept_1": BITS},
-        {"steps_1": STEPS[:0], "kept_1": BITS[:0]},
         {"steps_1": torch.tensor(0), "kept_1": BITS},
         {"steps_1": STEPS, "kept_1": torch.tensor(0)},
         {"steps_1": STEPS, "kept_1": BITS.float()},
-        {"steps_1": STEPS, "kept_1": BITS.to(torch.bfloat16)},
         {"steps_1": STEPS, "kept_1": BITS[..., 0].contiguous()},
-        {"steps_1": STEPS, "kept_1": BITS[:, :, :7].contiguous()},
         {"steps_1": STEPS, "kept_1": BITS.repeat(1, 1, 2, 1)},
     ],
 )

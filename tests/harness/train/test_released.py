@@ -198,16 +198,6 @@ def test_realnvp_starts_as_released() -> None:
     assert scales == {(CheckerboardCoupling, 0.0), (ChannelCoupling, 1.0)}
 
 
-def test_a_recipe_that_says_nothing_starts_as_before() -> None:
-    model = catalog.recipe("realnvp", "photos8", "tiny").model
-    for one in build(model, "random", seed=0).modules():
-        if isinstance(one, NormalizedConv):
-            bound = 1 / math.sqrt(one.direction[0].numel())
-            assert float(one.direction.detach().abs().max()) <= bound
-            assert one.bias is not None
-            assert one.bias.detach().any()
-
-
 def test_glow_starts_as_released() -> None:
     """`conv2d`: N(0, .05); `conv2d_zeros` and `prior`: zeros, with a border and a gain."""
     flow = small_paper("glow", width=32, steps=1)

@@ -341,16 +341,6 @@ def test_a_member_is_evaluated_as_it_stands_while_the_stack_goes_on(tmp_path: Pa
         assert bits == later
 
 
-@pytest.mark.slow
-def test_the_time_of_steps_is_shared(tmp_path: Path) -> None:
-    members = company(tmp_path, recipe(), range(3))
-    train(members, 20)
-    timers = [one.trainer.waiting for one in members]
-    assert len({(t.total, t.waited, t.steps) for t in timers}) == 1
-    assert timers[0].steps == 20
-    assert 0 < timers[0].waited < timers[0].total
-
-
 def test_where_bits_differ_fours_are_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,14 +21,10 @@ class Slow:
         return self.images.gather(self.order.indices(step))
 
 
-def test_nothing_is_known_before_the_first_step() -> None:
+def test_a_step_that_has_not_ended_is_not_counted() -> None:
     waiting = WaitTimer(torch.device("cpu"))
     waiting.settle()
     assert waiting.share is None
-
-
-def test_a_step_that_has_not_ended_is_not_counted() -> None:
-    waiting = WaitTimer(torch.device("cpu"))
     waiting.mark()
     waiting.mark()
     waiting.settle()
