@@ -141,14 +141,12 @@ def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
 
 
-def load_measure(name: str, folder: Path, broken: int = -1) -> None:
-    """Load a plug-in's measure, the width of images, that raises an error for one seed."""
+def load_measure(name: str, folder: Path) -> None:
+    """Load a plug-in's measure, the width of images."""
     (folder / "measure.py").write_text(
         "import lcma\n\n"
         f"@lcma.measure({name!r}, unit='pixels', direction='lower', meaning='their width')\n"
         "def width(flow, images, seed):\n"
-        f"    if seed == {broken}:\n"
-        "        raise ValueError('not with this seed')\n"
         "    return float(images.shape[-1])\n"
     )
     plugins.load_file(folder / "measure.py")
