@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import re
 import shutil
 import socket
@@ -34,7 +33,7 @@ from lcma.sweeps import docs
 from lcma.sweeps import spec as specs
 from tests.harness.conftest import SMALL, few_photos, merged
 from tests.hostile import layouts
-from tests.hostile.layouts import copy_layout, mangle, mangle_file
+from tests.hostile.layouts import code_pickle, copy_layout, mangle, mangle_file
 from tests.hostile.rooms import Case, Room
 
 HERE = Path(__file__).parent
@@ -181,16 +180,6 @@ def make_socket(path: Path) -> None:
         os.chdir(before)
 
 
-def code_pickle(ran: Path) -> bytes:
-    """Return a pickle that makes the file `ran` where it is loaded."""
-
-    class Planted:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return os.system, (f"touch {ran}",)
-
-    return pickle.dumps({b"data": Planted(), b"labels": [1]}, 2)
-
-
 # What is typed
 
 
@@ -246,12 +235,12 @@ def reading(random: Random, templates: Templates, variables: dict[str, str]) -> 
     return Case(command_of(name, templates, *more), variables, SECRETS, (0, 1, 2))
 
 
-@maker(-(-len(OPTIONS) // 2))
+@maker(-(-len(OPTIONS) // 3))
 def options(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """Options and arguments of every command, and any words between them."""
     variables = templates.fill(room)
     copy_layout(templates.sources, "images", room.here)
-    name, one = random.choice(OPTIONS[2 * number : 2 * number + 2])
+    name, one = random.choice(OPTIONS[3 * number : 3 * number + 3])
     places = ("lcma.db", "images", "data", "out/x.png", "../forbidden/x.db")
     value = random.choice((*TEXTS, *places * 2))
     if one.param_type_name == "argument":
@@ -267,7 +256,7 @@ def options(number: int, random: Random, room: Room, templates: Templates) -> Ca
     return Case(command, variables, codes=(0, 1, 2))
 
 
-@maker(18)
+@maker(19)
 def environment(number: int, random: Random, room: Room, templates: Templates) -> Case:
     """Variables of the environment."""
     variables = templates.fill(room)
@@ -368,29 +357,6 @@ def change_key(tree: dict[str, Any], path: Sequence[str], value: Any) -> dict[st
     for key in reversed(path):
         value = {key: value}
     return merged(tree, value)
-
-
-@maker(20)
-def prepared(number: int, random: Random, room: Room, templates: Templates) -> Case:
-    """A prepared set."""
-    variables = templates.fill(room)
-    folder = room.here / "data" / "photos8"
-    path = random.choice(sorted(folder.iterdir()))
-    if number % 5 == 0:
-        make_special(random, path, room.forbidden)
-    elif number % 5 == 1:
-        folder.rename(folder.with_name(random.choice((EVIL, "cats", "é", "digits"))))
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(change_tree(random, json.loads(path.read_text()))))
-    elif number % 5 == 2:
-        swaps = ((b"'|u1'", b"'|O8'"), (b"'<i4'", b"'|O4'"), (b"False", b"True "))
-        path.write_bytes(path.read_bytes().replace(*random.choice(swaps)))
-    else:
-        mangle_file(random, path)
-    name = random.choice(("list", "show", "verify", "prepare"))
-    more = [] if name == "list" else ["photos8"]
-    command = random.choice((["data", name, *more], ["plan", "small.yaml"], ["doctor"]))
-    return Case(command, variables, codes=(0, 1, 2))
 
 
 @maker(24)

@@ -1,6 +1,7 @@
 """Synthetic sources of every official layout, of a person's own images, and accidents of bytes."""
 
 import io
+import os
 import pickle
 import shutil
 import tarfile
@@ -121,3 +122,13 @@ def add_to_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> None:
         for info, raw in (*(pair for pair in content if pair[0].name not in added), *members):
             info.size = len(raw)
             new.addfile(info, io.BytesIO(raw))
+
+
+def code_pickle(ran: Path) -> bytes:
+    """Return a pickle that makes the file `ran` where it is loaded."""
+
+    class Planted:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, (f"touch {ran}",)
+
+    return pickle.dumps({b"data": Planted(), b"labels": [1]}, 2)

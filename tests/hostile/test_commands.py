@@ -5,7 +5,6 @@ folder is touched, and no secret is shown.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.cases import MAKERS, Templates, make
-from tests.hostile.layouts import LAYOUTS, copy_layout
 from tests.hostile.rooms import Case, Room
 
 FEW = 2
@@ -47,24 +45,8 @@ def test_what_cases_change_is_valid(tmp_path: Path, templates: Templates) -> Non
     assert room.run(Case(["plan", "small.yaml", "--data", "data"], codes=(0,))) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_layouts_that_cases_change_are_valid(
-    layout: str, tmp_path: Path, templates: Templates
-) -> None:
-    room, (name, where) = Room(tmp_path / "room"), LAYOUTS[layout]
-    copy_layout(templates.sources, layout, room.here)
-    more = ["--size", "8"] if name == "cats" else []
-    case = Case(["data", "prepare", name, "--from", where, "--to", "d", *more], codes=(0,))
-    assert room.run(case) == []
-
-
 def write_outside() -> None:
     Path("../forbidden/file").write_text("changed")
-
-
-def write_elsewhere() -> None:
-    Path("../../elsewhere").write_text("written")
 
 
 def refuse_and_write() -> None:
@@ -72,17 +54,11 @@ def refuse_and_write() -> None:
     raise SystemExit(2)
 
 
-def keep_secret_in_file() -> None:
-    Path("log").write_text("password")
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (write_outside, "changed what is outside"),
-        (write_elsewhere, "touched"),
         (refuse_and_write, "refused, and changed: left"),
-        (keep_secret_in_file, "the secret password"),
         (lambda: print("a password"), "the secret password"),
         (lambda: print("\x1b[31m"), "raw characters"),
         (lambda: print(Path("../forbidden/file").read_text()), "showed what is outside"),
@@ -90,7 +66,6 @@ def keep_secret_in_file() -> None:
         (lambda: subprocess.run(["true"]), "started a program"),
         (lambda: time.sleep(100), "a hang"),
         (lambda: 1 / 0, "a traceback (ZeroDivisionError: division by zero)"),
-        (lambda: sys.exit(5), "exit code 5"),
     ],
 )
 def test_what_must_not_be_is_noticed(

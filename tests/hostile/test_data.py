@@ -1,7 +1,6 @@
 """Data sets that are damaged or hostile: one line, nothing run, nothing written outside."""
 
 import io
-import os
 import pickle
 import struct
 import tarfile
@@ -16,7 +15,7 @@ from PIL import Image
 
 from lcma.harness.data import Prepared, SourceOptions, prepare
 from lcma.harness.data.safe_pickle import HoldsCodeError, MalformedError, loads
-from tests.hostile.layouts import NPZ, add_to_tar, copy_layout, rewrite_zip
+from tests.hostile.layouts import NPZ, add_to_tar, code_pickle, copy_layout, rewrite_zip
 
 Refused = Callable[[Path, Callable[[], object]], str]
 Change = Callable[[Path], None]
@@ -65,88 +64,40 @@ def with_array(key: str, array: object, header: str | None = None) -> Change:
     return lambda path: rewrite_zip(path, {f"{key}.npy": npy(array, header)}, zipfile.ZIP_DEFLATED)
 
 
-def without(key: str) -> Change:
-    def change(path: Path) -> None:
-        with np.load(path) as arrays:
-            np.savez(path, **{name: arrays[name] for name in arrays if name != key})
-
-    return change
-
-
 IMAGES = np.random.default_rng(0).integers(0, 256, (25, 3072), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        pytest.param(with_array("data", np.array([print])), "object of shape (1,)", id="objects"),
-        pytest.param(cut, "cut short or no zip file", id="truncated"),
-        pytest.param(flip, "is damaged", id="a flipped bit"),
-        pytest.param(
-            with_array("data", np.zeros((9_000, 3072), np.uint8)),
-            "which no images do",
-            id="bomb by ratio",
-        ),
-        pytest.param(lzma, "neither stored nor deflated", id="another packing"),
-        pytest.param(
-            with_array("data", IMAGES, "(9**9, 3072)"),
-            "malformed node",
-            id="a header that computes",
-        ),
-        pytest.param(
-            with_array("data", IMAGES, "(999999999, 3072)"),
-            "uint8 of shape (999999999, 3072)",
-            id="bomb by shape",
-        ),
-        pytest.param(
-            with_array("data", IMAGES, "(-25, 3072)"),
-            "a shape that no array has",
-            id="a shape beyond words",
-        ),
-        pytest.param(
-            with_array("data", IMAGES, "(26, 3072)"), "(25,) for 26 images", id="a row too few"
-        ),
-        pytest.param(
-            with_array("data", IMAGES, "(24, 3072)"), "(25,) for 24 images", id="a row too many"
-        ),
-        pytest.param(data_twice, "is damaged", id="data twice"),
-        pytest.param(without("labels"), "has no array 'labels'", id="no labels"),
-        pytest.param(without("data"), "has no array 'data'", id="no data"),
-        pytest.param(
-            with_array("labels", np.zeros(25, int)), "other values than 1..1000", id="label 0"
-        ),
-        pytest.param(with_array("labels", [1] * 24), "(24,) for 25 images", id="few labels"),
-        pytest.param(
-            with_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)", id="float"
-        ),
-        pytest.param(with_array("data", IMAGES.copy(order="F")), "column by column", id="columns"),
-        pytest.param(with_array("data", IMAGES[:0]), "shape (0, 3072)", id="empty"),
-        pytest.param(
-            with_array("data", np.resize(IMAGES, (25, 12288))),
-            "lcma data prepare imagenet64",
-            id="64",
-        ),
-        pytest.param(lambda p: p.unlink(), "lacks train_data_batch_4.npz", id="missing"),
-    ],
-)
-def test_broken_npz_is_refused(
-    tmp_path: Path, npz: Path, refused: Refused, change: Change, says: str
-) -> None:
+BROKEN: dict[str, tuple[Change, str]] = {
+    "objects": (with_array("data", np.array([print])), "object of shape (1,)"),
+    "a flipped bit": (flip, "is damaged"),
+    "bomb by ratio": (with_array("data", np.zeros((9000, 3072), np.uint8)), "which no images do"),
+    "another packing": (lzma, "neither stored nor deflated"),
+    "a header that computes": (with_array("data", IMAGES, "(9**9, 3072)"), "malformed node"),
+    "bomb by shape": (
+        with_array("data", IMAGES, "(999999999, 3072)"),
+        "uint8 of shape (999999999, 3072)",
+    ),
+    "a negative shape": (with_array("data", IMAGES, "(-25, 3072)"), "a shape that no array has"),
+    "a row too few": (with_array("data", IMAGES, "(26, 3072)"), "(25,) for 26 images"),
+    "a row too many": (with_array("data", IMAGES, "(24, 3072)"), "(25,) for 24 images"),
+    "data twice": (data_twice, "is damaged"),
+    "no labels": (lambda path: np.savez(path, data=IMAGES), "has no array 'labels'"),
+    "label 0": (with_array("labels", np.zeros(25, int)), "other values than 1..1000"),
+    "float": (with_array("data", IMAGES.astype(np.float32)), "float32 of shape (25, 3072)"),
+    "columns": (with_array("data", IMAGES.copy(order="F")), "column by column"),
+    "64": (with_array("data", np.resize(IMAGES, (25, 12288))), "lcma data prepare imagenet64"),
+    "missing": (lambda path: path.unlink(), "lacks train_data_batch_4.npz"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_npz_is_refused(tmp_path: Path, npz: Path, refused: Refused, case: str) -> None:
+    change, says = BROKEN[case]
     change(npz / NPZ[3])
     root = tmp_path / "root"
     message = refused(root, lambda: prepare("imagenet32", root, source=npz))
     assert says in message
     assert "train_data_batch_4.npz" in message
-
-
-def test_a_member_that_leads_out_of_an_archive_is_nothing_but_a_name(
-    tmp_path: Path, npz: Path
-) -> None:
-    before = prepare("imagenet32", tmp_path / "before", source=npz).manifest
-    with_member("../../evil.npy")(npz / NPZ[3])
-    after = prepare("imagenet32", tmp_path / "root", source=npz).manifest
-    assert after.digest == before.digest
-    assert not list(tmp_path.parent.rglob("evil.npy"))
 
 
 # Images
@@ -195,19 +146,22 @@ BAD = {
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image of a known"),
 }
 WHERE = {
-    "celeba64": ("celeba64", "img_align_celeba/000002.jpg"),
-    "imagenet32-png": ("imagenet32-png", "train_32x32/000003.png"),
-    "cats": ("images", "0.png"),
+    "cats": ("images", "0.png", 59),
+    "celeba64": ("celeba64", "img_align_celeba/000002.jpg", 19),
+    "imagenet32-png": ("imagenet32-png", "train_32x32/000003.png", 66),
 }
+"""Of each set of image files its layout, one of its files, and how many are left without it."""
 
 
-@pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize("name", WHERE)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*(("cats", kind) for kind in BAD), ("celeba64", "half"), ("imagenet32-png", "broken link")],
+)
 def test_a_bad_image_is_named_or_left_out(
     tmp_path: Path, sources: Path, refused: Refused, name: str, kind: str
 ) -> None:
     raw, says = BAD[kind]
-    layout, victim = WHERE[name]
+    layout, victim, total = WHERE[name]
     source = copy_layout(sources, layout, tmp_path)
     (source / victim).unlink()
     if raw is None:
@@ -226,7 +180,6 @@ def test_a_bad_image_is_named_or_left_out(
     assert raw is None or "--skip-bad" in message
     manifest = call(True).manifest
     assert [Path(victim).name] == [Path(one).name for one in manifest.skipped]
-    total = {"celeba64": 19, "imagenet32-png": 66, "cats": 59}[name]
     assert sum(n for _, n in manifest.counts.items()) == total
 
 
@@ -234,20 +187,13 @@ def test_a_bad_image_is_named_or_left_out(
 def test_an_image_of_another_size_is_named(
     tmp_path: Path, sources: Path, refused: Refused, name: str
 ) -> None:
-    layout, victim = WHERE[name]
+    layout, victim, _ = WHERE[name]
     source, root = copy_layout(sources, layout, tmp_path), tmp_path / "root"
     Image.new("RGB", (31, 32)).save(source / victim)
     assert "31x32" in refused(root, lambda: prepare(name, root, source=source))
 
 
 # CelebA
-
-
-def link(path: Path) -> None:
-    info = zipfile.ZipInfo("img_align_celeba/000099.jpg")
-    info.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(info, "/etc/passwd")
 
 
 def twice(path: Path) -> None:
@@ -258,8 +204,6 @@ def twice(path: Path) -> None:
     ("change", "says"),
     [
         (with_member("img_align_celeba/../../000099.jpg"), "has no line for 1 image"),
-        (with_member("/000099.jpg"), "has no line for 1 image"),
-        (link, "has no line for 1 image"),
         (with_member("img_align_celeba/000099.jpg", bytes(2**24)), "which no images do"),
         (lzma, "neither stored nor deflated"),
         (twice, "as 'img_align_celeba/000001.jpg' and 'other/000001.jpg'"),
@@ -274,44 +218,33 @@ def test_hostile_zip_files_are_refused(
     assert says in refused(root, lambda: prepare("celeba64", root, source=source))
 
 
-@pytest.fixture
-def celeba(sources: Path, tmp_path: Path) -> Path:
-    return copy_layout(sources, "celeba64", tmp_path)
-
-
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("change", "says"),
     [
-        (None, "is missing, and with it which image is in which part"),
-        ("999999.jpg 0\n", "lacks 1 image that list_eval_partition.txt names"),
-        ("../../etc/passwd 0\n", "line 21 is not the name of an image"),
-        ("000001.jpg 3\n", "line 21 is not the name of an image"),
-        ("000001.jpg 0\n", "line 21 names 000001.jpg again"),
+        (lambda lines: None, "is missing, and with it which image is in which part"),
+        (lambda lines: [*lines, "999999.jpg 0"], "lacks 1 image that list_eval_partition.txt"),
+        (lambda lines: [*lines, "../../etc/passwd 0"], "line 21 is not the name of an image"),
+        (lambda lines: [*lines, "000001.jpg 3"], "line 21 is not the name of an image"),
+        (lambda lines: [*lines, "000001.jpg 0"], "line 21 names 000001.jpg again"),
+        (lambda lines: lines[:-1], "has no line for 1 image "),
+        (lambda lines: [f"{one[:-1]}0" for one in lines], "names no images for validation, test"),
     ],
 )
 def test_a_wrong_partition_is_refused(
-    tmp_path: Path, celeba: Path, refused: Refused, lines: str | None, says: str
+    tmp_path: Path,
+    sources: Path,
+    refused: Refused,
+    change: Callable[[list[str]], list[str] | None],
+    says: str,
 ) -> None:
-    listed = celeba / "list_eval_partition.txt"
+    source, root = copy_layout(sources, "celeba64", tmp_path), tmp_path / "root"
+    listed = source / "list_eval_partition.txt"
+    lines = change(listed.read_text().splitlines())
     if lines is None:
         listed.unlink()
     else:
-        listed.write_text(listed.read_text() + lines)
-    root = tmp_path / "root"
-    assert says in refused(root, lambda: prepare("celeba64", root, source=celeba))
-
-
-def test_images_without_a_part_and_parts_without_images_are_refused(
-    tmp_path: Path, celeba: Path, refused: Refused
-) -> None:
-    listed, root = celeba / "list_eval_partition.txt", tmp_path / "root"
-    lines = listed.read_text().splitlines()
-    listed.write_text("\n".join(lines[:-1]))
-    message = refused(root, lambda: prepare("celeba64", root, source=celeba))
-    assert "has no line for 1 image " in message
-    listed.write_text("\n".join(line[:-1] + "0" for line in lines))
-    message = refused(root, lambda: prepare("celeba64", root, source=celeba))
-    assert "names no images for validation, test" in message
+        listed.write_text("\n".join(lines))
+    assert says in refused(root, lambda: prepare("celeba64", root, source=source))
 
 
 # Archives of CIFAR-10
@@ -328,11 +261,10 @@ def member(name: str, link: str = "", size: int = 0) -> tuple[tarfile.TarInfo, b
     return info, bytes(size)
 
 
-@pytest.mark.parametrize(("name", "link"), [("../evil", ""), ("/evil", ""), ("evil", "/etc")])
 def test_what_leads_out_of_an_archive_is_not_followed(
-    tmp_path: Path, sources: Path, packed: Path, name: str, link: str
+    tmp_path: Path, sources: Path, packed: Path
 ) -> None:
-    add_to_tar(packed, member(name, link))
+    add_to_tar(packed, member("../evil"), member("/evil"), member("evil", "/etc"))
     folder = prepare("cifar10", tmp_path / "a", source=sources / "cifar10")
     assert prepare("cifar10", tmp_path / "b", source=packed).manifest == folder.manifest
     assert not list(tmp_path.parent.rglob("evil"))
@@ -377,87 +309,55 @@ def test_hostile_archives_are_refused(
 # Pickles
 
 
-class Hostile:
-    def __init__(self, command: str) -> None:
-        self.command = command
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (self.command,)
-
-
 def test_code_is_not_run(batches: Path, tmp_path: Path, refused: Refused) -> None:
     marker, root = tmp_path / "marker", tmp_path / "root"
     path = batches / "cifar-10-batches-py" / "data_batch_3"
-    path.write_bytes(pickle.dumps({b"data": Hostile(f"touch '{marker}'")}, 2))
+    path.write_bytes(code_pickle(marker))
     message = refused(root, lambda: prepare("cifar10", root, source=batches))
     assert "holds code (posix.system)" in message
     assert str(path) in message
     assert not marker.exists()
     pickle.loads(path.read_bytes())
     assert marker.exists(), "the pickle must be able to do harm, or this shows nothing"
+    huge_memo = hostile(b"}r" + struct.pack("<I", 2**32 - 1))
+    huge_array = hostile(b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR")
+    for raw in (pickle.dumps([]), huge_memo, huge_array):
+        path.write_bytes(raw)
+        assert str(path) in refused(root, lambda: prepare("cifar10", root, source=batches))
 
 
 def hostile(body: bytes) -> bytes:
     return b"\x80\x02" + body + b"."
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        pytest.param(hostile(b"cbuiltins\neval\n(S'1'\ntR"), id="builtin"),
-        pytest.param(hostile(b"cnumpy\nload\n(S'/etc/passwd'\ntR"), id="another name of numpy"),
-        pytest.param(hostile(b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b"), id="changing a name"),
-        pytest.param(hostile(b"}r" + struct.pack("<I", 2**32 - 1)), id="huge memo"),
-        pytest.param(hostile(b"\x8e" + struct.pack("<Q", 2**40)), id="huge bytes"),
-        pytest.param(hostile(b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR"), id="huge array"),
-        pytest.param(b"not a pickle", id="text"),
-        pytest.param(hostile(b"]"), id="a list"),
-        pytest.param(hostile(b"0"), id="empty stack"),
-        pytest.param(hostile(b"})" + b"\x85" * 2_000 + b"K\x01s"), id="deep key"),
-        pytest.param(hostile(b"})" + b"\x85" * 300_000 + b"K\x01s"), id="deeper key"),
-        pytest.param(hostile(b"(" + b")" + b"\x85" * 300_000 + b"K\x01d"), id="deep first key"),
-        pytest.param(hostile(b"}()" + b"\x85" * 300_000 + b"K\x01u"), id="deep key of several"),
-        pytest.param(hostile(b"})" + b"2\x86" * 60 + b"K\x01s"), id="key that doubles"),
-        pytest.param(hostile(b"\x8f()" + b"\x85" * 300_000 + b"\x90"), id="deep member of a set"),
-        pytest.param(
-            hostile(b"\x96" + struct.pack("<Q", 1) + b"aq\x00\x98h\x00(K\x01e"), id="held buffer"
-        ),
-    ],
-)
-def test_strange_pickles_are_refused(
-    batches: Path, tmp_path: Path, refused: Refused, raw: bytes
-) -> None:
-    path = batches / "cifar-10-batches-py" / "data_batch_2"
-    path.write_bytes(raw)
-    root = tmp_path / "root"
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
-    assert str(path) in message
+DEEP = b"\x85" * 300_000
+STRANGE: dict[str, tuple[bytes, str]] = {
+    "builtin": (b"cbuiltins\neval\n(S'1'\ntR", "builtins.eval"),
+    "another name of numpy": (b"cnumpy\nload\n(S'/etc/passwd'\ntR", "numpy.load"),
+    "changing a name": (b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b0})", ""),
+    "huge bytes": (b"\x8e" + struct.pack("<Q", 2**40), ""),
+    "huge bytearray": (b"\x96" + struct.pack("<Q", 2**40), "bytearray8"),
+    "text as arguments": (b"cnumpy\nndarray\nU\x05aaaaaR", "arguments that no array has"),
+    "many arguments": (b"cnumpy\nndarray\n(" + b"N" * 9 + b"tR", "arguments that no array has"),
+    "empty stack": (b"0", ""),
+    "deep key": (b"})" + b"\x85" * 2_000 + b"K\x01s", ""),
+    "deeper key": (b"})" + DEEP + b"K\x01s", ""),
+    "deep first key": (b"()" + DEEP + b"K\x01d", ""),
+    "deep key of several": (b"}()" + DEEP + b"K\x01u", ""),
+    "key that doubles": (b"})" + b"2\x86" * 60 + b"K\x01s", ""),
+    "deep member of a set": (b"\x8f()" + DEEP + b"\x90", ""),
+    "held buffer": (b"\x96" + struct.pack("<Q", 1) + b"aq\x00\x98h\x00(K\x01e", ""),
+}
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        (b"cbuiltins\neval\n(S'1'\ntR", "builtins.eval"),
-        (b"cnumpy\nload\n(S'/etc/passwd'\ntR", "numpy.load"),
-        (b"\x96" + struct.pack("<Q", 2**40), "bytearray8"),
-        (b"N0" * 60, "more operations than a batch has"),
-        (b"cnumpy\nndarray\nU\x05aaaaaR", "arguments that no array has"),
-        (b"cnumpy\nndarray\n(" + b"N" * 9 + b"tR", "arguments that no array has"),
-    ],
-)
-def test_a_pickle_is_refused_for_what_it_would_do(
-    monkeypatch: pytest.MonkeyPatch, body: bytes, says: str
-) -> None:
-    monkeypatch.setattr("lcma.harness.data.safe_pickle._MOST_OPERATIONS", 100)
-    with pytest.raises((HoldsCodeError, MalformedError), match=says):
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_pickle_is_refused_for_what_it_would_do(case: str) -> None:
+    body, says = STRANGE[case]
+    with pytest.raises((HoldsCodeError, MalformedError), match=says or None):
         loads(hostile(body))
 
 
-def test_a_pickle_cannot_change_what_it_names(
-    batches: Path, tmp_path: Path, refused: Refused
-) -> None:
-    path = batches / "cifar-10-batches-py" / "data_batch_2"
-    change_then_drop = b"cnumpy\nndarray\nN}S'x'\nK\x01s\x86b0"
-    path.write_bytes(b"\x80\x02" + change_then_drop + path.read_bytes()[2:])
-    root = tmp_path / "root"
-    assert str(path) in refused(root, lambda: prepare("cifar10", root, source=batches))
+def test_a_pickle_has_few_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lcma.harness.data.safe_pickle._MOST_OPERATIONS", 100)
+    with pytest.raises(MalformedError, match="more operations than a batch has"):
+        loads(hostile(b"N0" * 60))

@@ -14,10 +14,8 @@ import pytest
 from lcma import db
 from lcma.db.publishing import compact
 from lcma.db.query import run_sql
-from lcma.db.schema.base import VERSION_TABLE
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import World
 from tests.db.inspecting import make_older
 from tests.processes import FORK, apart
 
@@ -51,28 +49,16 @@ def foreign(path: Path, *statements: str) -> None:
         connection.commit()
 
 
-def text_file(path: Path) -> None:
-    path.write_text("bits per dim: 3.5\n" * 100)
+def fill(content: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(content) and None
 
 
-def short_file(path: Path) -> None:
-    path.write_bytes(b"SQL")
+def other_program(*statements: str) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        path.unlink()
+        foreign(path, *statements)
 
-
-def header_only(path: Path) -> None:
-    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 200)
-
-
-def other_program(path: Path) -> None:
-    foreign(path, "CREATE TABLE trials (id INTEGER)", "INSERT INTO trials VALUES (1)")
-
-
-def other_program_in_wal_mode(path: Path) -> None:
-    foreign(path, "PRAGMA journal_mode=WAL", "CREATE TABLE trials (id INTEGER)")
-
-
-def other_application(path: Path) -> None:
-    foreign(path, "PRAGMA application_id=7")
+    return make
 
 
 def truncated(path: Path) -> None:
@@ -98,65 +84,39 @@ def fifo_beside(path: Path) -> None:
     os.mkfifo(path.with_name(path.name + "-wal"))
 
 
-@pytest.mark.parametrize("opener", OPENERS)
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (text_file, "not a SQLite database"),
-        (short_file, "not a SQLite database"),
-        (header_only, "not a SQLite database"),
-        (other_program, "another program"),
-        (other_program_in_wal_mode, "another program"),
-        (other_application, "another program"),
-        (truncated, "damaged"),
-        (schema_that_is_no_text, "damaged"),
-        (folder, "not a file"),
-        (fifo_beside, "-wal is not a file"),
-    ],
-)
-def test_a_file_that_is_no_database_of_ours_is_left_alone(
-    path: Path, spoil: Callable[[Path], None], words: str, opener: str
-) -> None:
-    if spoil in (other_program, other_program_in_wal_mode, other_application):
-        path.unlink()
+SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "text": (fill(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
+    "short": (fill(b"SQL"), "not a SQLite database"),
+    "header only": (fill(b"SQLite format 3\0" + b"\xff" * 200), "not a SQLite database"),
+    "other tables": (other_program("CREATE TABLE trials (id INTEGER)"), "another program"),
+    "other, in WAL mode": (
+        other_program("PRAGMA journal_mode=WAL", "CREATE TABLE trials (id INTEGER)"),
+        "another program",
+    ),
+    "other application": (other_program("PRAGMA application_id=7"), "another program"),
+    "truncated": (truncated, "damaged"),
+    "schema that is no text": (schema_that_is_no_text, "damaged"),
+    "folder": (folder, "not a file"),
+    "fifo beside": (fifo_beside, "-wal is not a file"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_file_that_is_no_database_of_ours_is_left_alone(path: Path, case: str) -> None:
+    spoil, words = SPOILED[case]
     spoil(path)
     before = listing(path.parent)
-    refused(lambda: OPENERS[opener](str(path)), str(path), words)
+    for opener in OPENERS.values():
+        refused(lambda opener=opener: opener(str(path)), str(path), words)
     assert listing(path.parent) == before
 
 
-def test_a_log_that_is_removed_meanwhile_is_no_obstacle(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By whoever closes the database, between two looks at it."""
-    log = path.with_name(f"{path.name}-wal")
-    log.touch()
-    look = Path.is_file
-
-    def is_file(self: Path) -> bool:
-        if self == log:
-            log.unlink(missing_ok=True)
-        return look(self)
-
-    monkeypatch.setattr(Path, "is_file", is_file)
-    db.connect(str(path), create=False).close()
-
-
-@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET version_num = '0005'"])
-def test_a_database_of_no_known_schema_is_refused(
-    new_world: Callable[[], World], change: str
-) -> None:
-    world = new_world()
-    world.damage(change.format(VERSION_TABLE))
-    before = world.dump()
-    for opener in OPENERS.values():
-        refused(lambda opener=opener: opener(world.store.url), "schema")
-    assert world.dump() == before
-
-
-def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+def test_damage_inside_is_found_when_it_is_read(filled_path: Path, mode: str) -> None:
+    """Or, by whoever would bring a file to WAL mode, at once."""
     path = filled_path
     with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         pages = connection.execute(
             "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('results', 'flow_trials')"
@@ -171,41 +131,30 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     assert listing(path.parent) == before
 
 
-@pytest.mark.parametrize("opener", ["connect", "connect without creating", "query"])
-def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path, opener: str) -> None:
-    missing = tmp_path / "no" / "results.db"
-    refused(lambda: OPENERS[opener](str(missing)), str(missing), "make it first")
-    assert list(tmp_path.iterdir()) == []
+def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
+    path, missing = tmp_path / "results.db", tmp_path / "no" / "results.db"
+    for opener in OPENERS.values():
+        refused(lambda opener=opener: opener(str(missing)), str(missing), "make it first")
+    for empty in (False, True):
+        if empty:
+            path.touch()
+        before = listing(tmp_path)
+        for name in ("connect without creating", "query"):
+            refused(lambda name=name: OPENERS[name](str(path)), str(path), "lcma launch demo")
+        assert listing(tmp_path) == before
+    assert db.connect(str(path)).sweeps() == [], "an empty file becomes a database"
 
 
-@pytest.mark.parametrize("opener", ["connect without creating", "query"])
-@pytest.mark.parametrize("empty", [False, True])
-def test_without_creating_a_missing_database_is_refused(
-    tmp_path: Path, opener: str, empty: bool
-) -> None:
-    path = tmp_path / "results.db"
-    if empty:
-        path.touch()
-    before = listing(tmp_path)
-    refused(lambda: OPENERS[opener](str(path)), str(path), "lcma launch demo")
-    assert listing(tmp_path) == before
-
-
-def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
-    path = tmp_path / "results.db"
-    path.touch()
-    assert db.connect(str(path)).sweeps() == []
-
-
-@pytest.mark.parametrize("name", ["a b.db", "50%.db", "what?.db", "ü#.sqlite", "a&mode=ro.db"])
-def test_odd_names_are_just_names(tmp_path: Path, monkeypatch: Any, name: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    store = db.connect(name)
-    monkeypatch.chdir("/")
-    store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
-    assert len(store.sweeps()) == 1
-    store.close()
-    assert [file.name for file in tmp_path.iterdir()] == [name]
+def test_odd_names_are_just_names(tmp_path: Path, monkeypatch: Any) -> None:
+    names = {"a b.db", "50%.db", "what?.db", "ü#.sqlite", "a&mode=ro.db"}
+    for name in names:
+        monkeypatch.chdir(tmp_path)
+        store = db.connect(name)
+        monkeypatch.chdir("/")
+        store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
+        assert len(store.sweeps()) == 1
+        store.close()
+    assert {file.name for file in tmp_path.iterdir()} == names
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -271,6 +220,9 @@ def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
     OPENERS[opener](str(filled_path))
     assert not journal.exists()
     assert contents(filled_path) == before
+    journal.write_text("not a journal\n" * 100)  # a stray file of its name does no harm
+    OPENERS[opener](str(filled_path))
+    assert contents(filled_path) == before
 
 
 def test_a_database_that_was_half_made_is_made(tmp_path: Path) -> None:
@@ -287,14 +239,6 @@ def test_a_journal_on_a_read_only_medium_is_not_passed_over(
 ) -> None:
     path = read_only(filled_path, leave_journal(filled_path, *CHANGE))
     refused(lambda: OPENERS[opener](str(path)), str(path), "-journal, both, to a writable")
-
-
-@pytest.mark.parametrize("opener", OPENERS)
-def test_a_stray_file_named_like_a_journal_does_no_harm(filled_path: Path, opener: str) -> None:
-    before = contents(filled_path)
-    filled_path.with_name(f"{filled_path.name}-journal").write_text("not a journal\n" * 100)
-    OPENERS[opener](str(filled_path))
-    assert contents(filled_path) == before
 
 
 def on_full_disk(url: str, room: int, opened: bool = True) -> str:
@@ -331,14 +275,12 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> Non
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert on_full_disk(url, resource.RLIM_INFINITY) == "stored"
     assert len(db.connect(url).sweeps()) == 2001
-
-
-def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "results.db"
-    said = on_full_disk(f"sqlite:///{path}", 8192, opened=False)
-    assert len(said.splitlines()) == 1
-    assert "make room on its disk" in said
-    assert db.connect(str(path)).sweeps() == []
+    new = path.with_name("new.db")
+    for room in (0, 8192):  # full from the start
+        said = on_full_disk(f"sqlite:///{new}", room, opened=False)
+        assert "make room on its disk" in said
+        assert not new.exists()
+    assert db.connect(str(new)).sweeps() == []
 
 
 def test_a_database_that_stays_locked(path: Path, monkeypatch: Any) -> None:
@@ -358,9 +300,7 @@ MOUNTS = """\
 """
 
 
-@pytest.mark.parametrize(
-    "kind", ["nfs", "nfs4", "cifs", "smb3", "fuse.sshfs", "lustre", "gpfs", "beegfs", "9p", "ceph"]
-)
+@pytest.mark.parametrize("kind", ["nfs4", "smb3", "fuse.sshfs"])
 def test_a_file_on_a_network_file_system_is_refused(
     filled_path: Path, tmp_path: Path, monkeypatch: Any, kind: str
 ) -> None:
@@ -387,7 +327,6 @@ def test_a_file_on_a_network_file_system_is_refused(
     assert len(db.connect(str(inside)).results()) == 3
 
 
-@pytest.mark.parametrize("opener", OPENERS)
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -402,7 +341,7 @@ def test_a_file_on_a_network_file_system_is_refused(
 )
 @pytest.mark.parametrize("older", [False, True])
 def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
-    filled_path: Path, statement: str, said: str, opener: str, older: bool
+    filled_path: Path, statement: str, said: str, older: bool
 ) -> None:
     """Also before its views are brought to the current version."""
     path = filled_path
@@ -410,5 +349,6 @@ def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
         make_older(f"sqlite:///{path}")
     foreign(path, "PRAGMA legacy_alter_table=ON", "DROP VIEW leaderboard", statement)
     before = listing(path.parent)
-    refused(lambda: OPENERS[opener](str(path)), str(path), said, "go back to a copy")
+    for opener in OPENERS.values():
+        refused(lambda opener=opener: opener(str(path)), str(path), said, "go back to a copy")
     assert listing(path.parent) == before

@@ -28,12 +28,11 @@ from tests.hostile.cases import (
     change_key,
     change_sql,
     change_tree,
-    code_pickle,
     list_keys,
     make_special,
     make_url,
 )
-from tests.hostile.layouts import LAYOUTS, copy_layout, mangle, mangle_file
+from tests.hostile.layouts import LAYOUTS, code_pickle, copy_layout, mangle, mangle_file
 
 many = settings(max_examples=200, deadline=None)
 few = settings(

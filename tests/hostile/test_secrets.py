@@ -1,7 +1,5 @@
 """Passwords and tokens of URLs: none is taken where `ps` and Ray see it, none is printed."""
 
-from pathlib import Path
-
 import pytest
 
 from lcma import db
@@ -20,12 +18,9 @@ SERVER = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
         ("launch", "demo", f"--db={SERVER}"),
         ("tune", "missing.yaml", "--db", SERVER.replace("ql:", "ql+psycopg:")),
         ("db", "merge", SERVER.replace("ql:", ":")),
-        ("db", "merge", "x.db", "--db", SERVER),
-        ("db", "backup", "--db", SERVER),
         ("sql", "select 1", "--db", f"postgresql://127.0.0.1:1/x?sslmode=allow&password={SECRET}"),
         ("status", "--db", f"postgresql://127.0.0.1:1/x?sslpassword={SECRET}"),
         ("status", "--db", f"postgresql://me:p@{SECRET}/w:rd@127.0.0.1:1/x"),
-        ("status", "--db", f"postgresql://me:p/{SECRET}@127.0.0.1:1/x"),
         ("status", "--db", f"mysql://me:{SECRET}@host/x"),
         ("status", "--db", f"postgresql://127.0.0.1:1/x?Password={SECRET}"),
         ("db", "merge", SERVER.upper().replace(SECRET.upper(), SECRET)),
@@ -51,6 +46,7 @@ def test_a_password_in_the_url_of_a_database_is_refused(
         "postgresql://me@127.0.0.1:1/x",
         "postgresql://me:@127.0.0.1:1/x?sslmode=disable",
         "postgresql://127.0.0.1:1/x?user=me%40there",
+        "sqlite:////nowhere/127.0.0.1:1/a:b@c/x.db",
     ],
 )
 def test_a_url_without_a_password_is_taken(lcma: Typed, url: str) -> None:
@@ -58,12 +54,6 @@ def test_a_url_without_a_password_is_taken(lcma: Typed, url: str) -> None:
     assert code == 2
     assert "127.0.0.1:1" in err
     assert "LCMA_DB" not in err
-
-
-def test_the_path_of_a_file_is_no_password(lcma: Typed, tmp_path: Path) -> None:
-    code, _, err = lcma("status", "--db", f"sqlite:///{tmp_path}/a:b@c/x.db")
-    assert code == 2
-    assert "password" not in err
 
 
 def test_a_password_in_a_variable_is_taken_and_not_printed(
@@ -100,21 +90,14 @@ def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, .
     ("url", "words"),
     [
         ("results.txt", "'results.txt' is not a database"),
-        ("", "'' is not a database"),
         ("mysql://h/x", "mysql://h/x is not supported"),
-        ("postgresql+asyncpg://me:secret@h/x", "postgresql+asyncpg://h/x is not supported"),
         ("sqlite://", "does not name a file"),
-        ("sqlite:///:memory:", "does not name a file"),
         ("sqlite://me:secret@h/x.db", "does not name a file"),
         ("sqlite:///x.db?mode=ro", "does not name a file"),
         ("://secret", "cannot read the database URL"),
         ("mysql://me:secret@h:port/x", "cannot read the database URL"),
         ("postgresql://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("mysql://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("sqlite://me:p@secret@h/x", "write an @ in user or password as %40"),
-        ("mysql:///me:secret@h/x", "cannot read the database URL"),
         ("postgresql:///me:secret@h/x", "cannot read the database URL"),
-        ("postgresql:/me:secret@h/x", "cannot read the database URL"),
         ("me:secret@h/x", "cannot read the database URL"),
     ],
 )
