@@ -227,7 +227,8 @@ def _require_intact(connection: sqlite3.Connection, path: Path) -> None:
     # Once in a file's life: the mode is in the file, which is left as it is where it is damaged.
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise UserError(f"the database {path} is damaged: {found}; go back to a copy of it")
+        why = _one_line(found)
+        raise UserError(f"the database {path} is damaged: {why}; go back to a copy of it")
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:

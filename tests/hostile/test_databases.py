@@ -111,23 +111,33 @@ def test_a_file_that_is_no_database_of_ours_is_left_alone(path: Path, case: str)
     assert listing(path.parent) == before
 
 
-@pytest.mark.parametrize("mode", ["wal", "delete"])
-def test_damage_inside_is_found_when_it_is_read(filled_path: Path, mode: str) -> None:
-    """Or, by whoever would bring a file to WAL mode, at once."""
-    path = filled_path
+def overwrite(path: Path, mode: str, tables: str, most: int) -> None:
+    """Overwrite the beginnings of the tables' pages in a file that is in a mode."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
         (size,) = connection.execute("PRAGMA page_size").fetchone()
-        pages = connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE tbl_name IN ('results', 'flow_trials')"
-        ).fetchall()
+        query = f"SELECT rootpage FROM sqlite_master WHERE tbl_name IN ({tables})"
+        pages = connection.execute(query).fetchall()
     content = bytearray(path.read_bytes())
     for (page,) in pages:
-        content[(page - 1) * size : page * size] = b"\xff" * size
+        content[(page - 1) * size : (page - 1) * size + min(most, size)] = b"\xff" * min(most, size)
     path.write_bytes(content)
+
+
+def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
+    path = filled_path
+    overwrite(path, "wal", "'results', 'flow_trials'", 2**20)
     before = listing(path.parent)
     refused(lambda: db.connect(str(path)).results(), str(path), "damaged")
     refused(lambda: run_sql(str(path), "SELECT * FROM results"), str(path), "damaged")
+    assert listing(path.parent) == before
+
+
+def test_a_damaged_database_is_not_brought_to_wal_mode(filled_path: Path) -> None:
+    path = filled_path
+    overwrite(path, "delete", "'results'", 200)
+    before = listing(path.parent)
+    refused(lambda: db.connect(str(path)).release("me"), str(path), "damaged")
     assert listing(path.parent) == before
 
 
