@@ -92,7 +92,7 @@ class _Round:
         while True:
             launch, self.terminated = self.sweep.launch(armed=True), False
             before = self.kills()
-            while (code := launch.process.poll()) is None:
+            while (code := launch.poll()) is None:
                 self.give_orders(launch)
                 time.sleep(0.1)
                 assert time.monotonic() < last + DEADLINE, self.sweep.said()
@@ -132,7 +132,7 @@ class _Round:
                 self.given[target] = clock
         if any("release" in target for target in self.given) and self.is_busy(launch):
             if not self.terminated:  # so that it puts its jobs back
-                launch.send(signal.SIGTERM)
+                launch.send_signal(signal.SIGTERM)
             self.terminated = True
 
     def allowed(self) -> int:
@@ -154,7 +154,7 @@ class _Round:
         """Kill the launch or a node, or take the database away, from this process."""
         self.sweep.orders.note(target)
         if target == "driver":
-            launch.send(signal.SIGKILL)
+            launch.send_signal(signal.SIGKILL)
             launch.wait()
         elif target == "node":
             assert self.sweep.machines is not None

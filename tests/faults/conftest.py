@@ -1,7 +1,6 @@
 """Sweeps to cut, on each engine, on this machine and on Ray, and what one leaves that is left
 alone."""
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,7 @@ from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import new_place
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
-from tests.faults.sweeps import SWEEP, Database, Sweep
+from tests.faults.sweeps import SWEEP, Sweep
 from tests.harness.conftest import (
     bucket,
     current_postgres_url,
@@ -29,7 +28,9 @@ from tests.harness.conftest import (
     sqlite_templates,
 )
 from tests.harness.run.conftest import (
+    File,
     OnServer,
+    at_step,
     database,
     one_trial,
     photos_root,
@@ -40,20 +41,6 @@ from tests.harness.run.conftest import (
 )
 from tests.harness.run.machines import Machines
 from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once, tuning
-
-
-class LockedFile:
-    """A SQLite file that another process may lock for writers."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.url = path, f"sqlite:///{path}"
-
-    def off(self) -> None:
-        self._other = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-        self._other.execute("BEGIN EXCLUSIVE")
-
-    def on(self) -> None:
-        self._other.close()
 
 
 class MovedFile:
@@ -70,15 +57,13 @@ class MovedFile:
 
 
 @pytest.fixture
-def make_database(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Callable[[str], Database]]:
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
     """Makes an empty database of an engine."""
     numbers, names = count(), list[str]()
 
-    def make(engine: str) -> Database:
+    def make(engine: str) -> Any:
         if engine == "sqlite":
-            return LockedFile(tmp_path / f"{next(numbers)}.db")
+            return File(tmp_path / f"{next(numbers)}.db")
         postgres = request.getfixturevalue("postgres")
         names.append(postgres.make())
         return OnServer(postgres, postgres.url(names[-1]))
@@ -93,7 +78,7 @@ def new_sweep(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     photos_root: Path,
-    make_database: Callable[[str], Database],
+    make_database: Callable[[str], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Sweep]]:
     """Makes a sweep, changed as said, in an empty database, on this machine or on so many nodes of
@@ -104,8 +89,9 @@ def new_sweep(
         change: dict[str, Any] | None = None,
         *,
         engine: str = "sqlite",
-        database: Database | None = None,
+        database: Any = None,
         runs: Path | str | None = None,
+        spools: Path | None = None,
         nodes: int = 0,
         cpus: int = 1,
         armed: bool = False,
@@ -115,6 +101,8 @@ def new_sweep(
         body = merged(SWEEP, change or {})
         one = Sweep(folder, database or make_database(engine), photos_root, body=body, runs=runs)
         made.append(one)
+        if spools is not None:
+            (folder / "spools").symlink_to(spools)
         if nodes:
             one.machines = request.getfixturevalue("cluster")
             one.machines.clear()

@@ -6,7 +6,8 @@ A moment is a side of a kill point, or of any call that is passed as one.
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,18 +36,17 @@ class Outages:
     """Stops a server at each of the moments, the n-th time that it comes, and has it started a
     little later."""
 
-    def __init__(self, server: Server, at: Mapping[Moment, int]) -> None:
-        self.server, self.left = server, dict(at)
+    def __init__(self, server: Server, at: Iterable[tuple[str, When, int]]) -> None:
+        self.server, self.left, self._seen = server, set(at), Counter[Moment]()
         self._back = threading.Thread()
         self._lock = threading.Lock()
 
     def __call__(self, name: str, when: When) -> None:
         with self._lock:
-            left = self.left.get((name, when), 0) - 1
-            if left > 0:
-                self.left[name, when] = left
-            if left == 0:
-                del self.left[name, when]
+            self._seen[name, when] += 1
+            this = (name, when, self._seen[name, when])
+            if this in self.left:
+                self.left.remove(this)
                 self.wait()
                 self.server.off()
                 self._back = threading.Timer(AWAY_SECONDS, self.server.on)

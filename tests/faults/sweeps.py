@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
@@ -17,9 +17,12 @@ from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.faults.armed import Orders
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import DEADLINE, HOOK, SLOW_STEPS, Machines, until
+from tests.harness.run.machines import HOOK, SLOW_STEPS, Machines, until
 
 ROOT = Path(__file__).parents[2]
+
+Launch = subprocess.Popen[bytes]
+"""A launch in a process of its own."""
 
 LEASE = 3.0
 """Length of leases: short, so that the jobs of a dead launch are soon free."""
@@ -54,36 +57,13 @@ WHOLE = merged(
 five trainings, three of which wait for one; and the same in stacks."""
 
 
-class Database(Protocol):
-    """A database that can be taken away."""
-
-    url: str
-
-    def off(self) -> None: ...
-
-    def on(self) -> None: ...
-
-
-class Launch:
-    """A launch in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process, self.pid = process, process.pid
-
-    def send(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def wait(self) -> int:
-        return self.process.wait(DEADLINE)
-
-
 class Sweep:
     """A sweep in a folder and a database of its own, on this machine or on ``machines`` of Ray."""
 
     def __init__(
         self,
         folder: Path,
-        database: Database,
+        database: Any,
         data: Path,
         *,
         body: dict[str, Any] = SWEEP,
@@ -95,7 +75,7 @@ class Sweep:
         self.runs = runs or folder / "runs"
         self.orders = Orders(folder / "orders")
         (folder / "sweep.yaml").write_text(yaml.safe_dump(body))
-        self._log, self._launches = folder / "launches.log", list[subprocess.Popen[bytes]]()
+        self._log, self._launches = folder / "launches.log", list[Launch]()
 
     @property
     def store(self) -> db.Store:
@@ -128,7 +108,7 @@ class Sweep:
                 stderr=log,
             )
         self._launches.append(process)
-        return Launch(process)
+        return process
 
     def finish(self, **options: Any) -> None:
         """Launch, and wait until all of it is done."""

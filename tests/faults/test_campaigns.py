@@ -1,6 +1,7 @@
 """A sweep whose processes are killed at each point of the code is one left alone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,11 @@ def test_hundreds_of_kills_at_every_point_change_nothing(new_sweep: Make, alone:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_kills_with_a_server_change_nothing(new_sweep: Make, alone: Callable) -> None:
-    targets = make_targets(40, 0)
-    run_campaign(lambda: new_sweep(WHOLE, engine="postgresql"), alone(WHOLE), targets)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.xdist_group("ray")
-def test_kills_on_a_cluster_change_nothing(new_sweep: Make, alone: Callable) -> None:
-    """Of its nodes too."""
-    targets = make_targets(40, 1, nodes=True)
-    run_campaign(lambda: new_sweep(WHOLE, nodes=3, armed=True), alone(WHOLE), targets)
+@pytest.mark.parametrize(
+    "where", [{"engine": "postgresql"}, {"nodes": 3, "armed": True}], ids=["server", "cluster"]
+)
+def test_kills_change_nothing(new_sweep: Make, alone: Callable, where: dict[str, Any]) -> None:
+    """With a server, and on a cluster, of nodes too."""
+    targets = make_targets(40, len(where), nodes="nodes" in where)
+    run_campaign(lambda: new_sweep(WHOLE, **where), alone(WHOLE), targets)

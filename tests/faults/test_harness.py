@@ -5,15 +5,13 @@ import signal
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
-from lcma.harness import kill_points
-from lcma.harness.kill_points import kill_point
 from tests.db.conftest import fill
 from tests.faults.armed import Orders, arm
 from tests.faults.contents import compare_rows, find_faults, read_rows
-from tests.faults.moments import hooked, in_child
+from tests.faults.moments import in_child
+from tests.harness.run.conftest import execute
 
 
 @pytest.mark.slow_on("postgresql-before")
@@ -36,20 +34,6 @@ def test_a_process_dies_on_its_side_of_a_commit(
     assert orders.carried_out() == {f"register.{when}": 1}
 
 
-def test_a_point_that_raises_is_passed_on_one_side_and_without_a_hook_on_none() -> None:
-    passed: list[tuple[str, str]] = []
-    with hooked(lambda name, when: passed.append((name, when))):
-        with kill_point("weights"):
-            passed.append(("in", "it"))
-        with pytest.raises(OSError), kill_point("checkpoint"):
-            raise OSError
-    with kill_point("weights"):
-        pass
-    assert kill_points.hook is None
-    before, within, after = ("weights", "before"), ("in", "it"), ("weights", "after")
-    assert passed == [before, within, after, ("checkpoint", "before")]
-
-
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
     """A database with something of everything."""
@@ -61,7 +45,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
     [
         ("UPDATE measures SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
         ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
-        ("UPDATE metrics SET value = 4.5 WHERE step = 100 AND curve_id = 1", "curves"),
         ("UPDATE contribution_maps SET images = 7 WHERE split = 1", "{'images': 7}"),
         ("UPDATE attempts SET outcome = 'timeout' WHERE outcome = 'oom'", "ended as timeout"),
         (
@@ -75,7 +58,6 @@ def test_a_difference_is_named(filled: db.Store, tmp_path: Path, damage: str, sa
     other = db.connect(str(db.locate(filled.url).backup(tmp_path / "other.db")))
     wanted, faults = read_rows(filled), find_faults(filled)  # its jobs are not all done
     assert compare_rows(wanted, read_rows(other)) == []
-    with sa.create_engine(other.url, poolclass=sa.NullPool).begin() as connection:
-        assert connection.execute(sa.text(damage)).rowcount >= 1
+    assert execute(other, damage) >= 1
     found = compare_rows(wanted, read_rows(other)) + find_faults(other)
     assert any(said in line for line in found if line not in faults)

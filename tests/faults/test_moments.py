@@ -39,12 +39,12 @@ Type = Callable[..., int]
 
 CHANGE = merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
 
-KILLS: list[tuple[str, When, int]] = [
-    *((name, when, 2) for name in TUNER for when in ("before", "after")),
-    ("checkpoint", "after", 4),
-    ("spool-end", "before", 5),
+KILLS: list[Moment] = [
+    *((name, when) for name in TUNER for when in ("before", "after")),
+    ("checkpoint", "after"),
+    ("spool-end", "before"),
 ]
-"""Moments at which a study is killed, each the n-th time that it comes."""
+"""Moments at which a study is killed."""
 
 CALLS: Mapping[str, tuple[Any, str]] = {
     "open": (Study, "_study_of"),
@@ -54,7 +54,6 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "turn": (BudgetStudy, "_take"),
     "claim": (Store, "claim"),
     "finish": (Store, "finish"),
-    "failures": (Store, "failures"),
     "plan": (sweep, "update_plan"),
     "board": (launching, "read_board"),
     "outcome": (tune_command, "read_outcome"),
@@ -63,21 +62,16 @@ CALLS: Mapping[str, tuple[Any, str]] = {
 """What is done at the database that is no kill point: a turn ends after a trial was taken, and the
 outcome is read in several transactions."""
 
-OF_TUNER: Mapping[str, Mapping[Moment, int]] = {
-    "open": {("open", "before"): 1, ("open", "after"): 1},
-    "register": {("register", "before"): 1, ("begin", "before"): 1},
-    **{name: {(name, "before"): 2} for name in TUNER},
-    "turn": {("turn", "after"): 2},
-    "enqueue": {("register", "before"): 2, ("submit", "before"): 3},
-    "outcome": {("outcome", "before"): 1, ("read", "after"): 1},
-}
-OF_WORKER: Mapping[str, Mapping[Moment, int]] = {
-    "claim": {("claim", "before"): 2, ("claim", "after"): 4},
-    "finish": {("spool-end", "after"): 2, ("finish", "after"): 4},
-}
-OF_LAUNCH: Mapping[Moment, int] = {
-    (name, "before"): 1 for name in ("register", "begin", "retry", "plan", "board")
-}
+OF_STUDY: list[tuple[str, When, int]] = [
+    *(("open", "before", 1), ("open", "after", 1), ("register", "before", 1)),
+    *(("begin", "before", 1), *((name, "before", 2) for name in TUNER)),
+    *(("turn", "after", 2), ("register", "before", 2), ("submit", "before", 3)),
+    *(("claim", "before", 2), ("claim", "after", 4), ("spool-end", "after", 2)),
+    *(("finish", "after", 4), ("outcome", "before", 1), ("read", "after", 1)),
+]
+OF_LAUNCH: list[tuple[str, When, int]] = [
+    (name, "before", 1) for name in ("register", "begin", "retry", "plan", "board")
+]
 """Moments at which the server is stopped, each the n-th time that it comes."""
 
 
@@ -148,94 +142,49 @@ def assert_alike(disturbed: Tuning, wanted: Tuning) -> None:
     assert ended.is_unique
 
 
-@pytest.mark.parametrize(
-    ("name", "when", "times"), [pytest.param(*one, id="-".join(one[:2])) for one in KILLS]
-)
-def test_a_study_is_killed(
-    tuning: Make, undisturbed: Tuning, name: str, when: When, times: int
-) -> None:
-    killed = tuning(CHANGE)
-    assert in_child(killed.run, Death(name, when, times)) == signal.SIGKILL
-    assert in_child(killed.run) == 0
-    assert_alike(killed, undisturbed)
-
-
 def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: Tuning) -> None:
     killed = on_each(CHANGE)
-    died = 0
-    for name, when, _ in KILLS:
-        died += in_child(killed.run, Death(name, when)) == signal.SIGKILL
-    assert died >= 10
+    ended = [in_child(killed.run, Death(*moment)) for moment in KILLS]
+    assert ended.count(signal.SIGKILL) >= 10
     assert in_child(killed.run) == 0
     assert_alike(killed, undisturbed)
 
 
-@pytest.mark.parametrize("at", [*OF_TUNER, *OF_WORKER])
-def test_the_server_of_a_study_is_stopped(
+def test_the_server_of_a_study_is_stopped_again_and_again(
     type_command: Type,
     server: Server,
     url: str,
     place: Place,
     undisturbed: Tuning,
     monkeypatch: pytest.MonkeyPatch,
-    at: str,
 ) -> None:
-    if at in OF_WORKER:  # jobs are done in this process, whose moments can be seen
-        monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
-    outages = Outages(server, {**OF_TUNER, **OF_WORKER}[at])
+    """Its jobs are done in this process, whose moments can be seen."""
+    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
+    outages = Outages(server, OF_STUDY)
     assert type_command(outages, content(CHANGE), "tune", url) == 0
-    assert outages.left == {}
+    assert outages.left == set()
     stopped = make(replace(place, db=url), CHANGE)
     assert_alike(stopped, undisturbed)
-    assert order(stopped) == order(undisturbed)
-    assert attempts(stopped) == attempts(undisturbed)
-
-
-def order(tuned: Tuning) -> list[int]:
-    """The numbers of the trials as they ended."""
-    return [t.number for t in sorted(tuned.study.trials, key=lambda t: t.datetime_complete)]
-
-
-def attempts(tuned: Tuning) -> list[Any]:
     columns = ["job_id", "token", "outcome", "first_step", "last_step"]
-    return tuned.store.attempts()[columns].sort_values(["job_id", "token"]).values.tolist()
-
-
-def test_why_a_trial_failed_is_waited_for(
-    type_command: Type,
-    server: Server,
-    url: str,
-    place: Place,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of one whose training was lost in an earlier launch, so that only the database knows."""
-    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
-    change = {
-        "recipe": {"optimization": {"learning_rate": 1e30, "clip": None}},
-        "tune": {"trials": 2},
-    }
-    assert type_command(Outages(server, {}), content(change), "tune", url) == 1
-    more = merged(change, {"tune": {"trials": 3}})
-    outages = Outages(server, {("failures", "before"): 1})
-    assert type_command(outages, content(more), "tune", url) == 1
-    assert outages.left == {}
-    failed = make(replace(place, db=url), more).study.trials
-    assert [t.state.name for t in failed] == ["FAIL"] * 3
-    assert all("the loss was not finite" in t.user_attrs["reason"] for t in failed)
+    orders, attempts = [], []
+    for tuned in (stopped, undisturbed):
+        ended = sorted(tuned.study.trials, key=lambda t: t.datetime_complete)
+        orders.append([trial.number for trial in ended])
+        rows = tuned.store.attempts()[columns].sort_values(["job_id", "token"])
+        attempts.append(rows.values.tolist())
+    assert orders[0] == orders[1]
+    assert attempts[0] == attempts[1]
 
 
 def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
     type_command: Type, server: Server, url: str, photos_root: Path, capsys: Any
 ) -> None:
     more = ("--retry", "--no-pictures", "--data", str(photos_root))
-    assert type_command(Outages(server, {}), SMALL, "launch", "alone.db", *more) == 0
+    assert type_command(Outages(server, []), SMALL, "launch", "alone.db", *more) == 0
     outages = Outages(server, OF_LAUNCH)
     assert type_command(outages, SMALL, "launch", url, *more) == 0
-    assert outages.left == {}
+    assert outages.left == set()
     assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
-    assert bits(url) == bits("sqlite:///alone.db")
-
-
-def bits(url: str) -> list[tuple[Any, ...]]:
     query = "select trial_id, bits_per_dim, holdout_bits_per_dim from trial_results order by 1"
-    return list(db.connect(url).database.query(query, limit=None, timeout=10).rows)
+    left, alone = (db.connect(at).sql(query) for at in (url, "sqlite:///alone.db"))
+    assert left.equals(alone)

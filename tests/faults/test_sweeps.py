@@ -26,16 +26,20 @@ ONE = {"matrix": {"factorization": "conventional"}}
 FORMS = {"sqlite": None, "postgresql-stacks": STACKED}
 """The engine, and a change of the sweep."""
 
+
+def end_driver(number: int) -> Cut:
+    return lambda one, launch: one.job() and launch.send_signal(number)
+
+
 CUTS: dict[str, Cut] = {
     "a worker is killed": lambda one, _: os.kill(one.job().pid, signal.SIGKILL),
-    "a worker is told to end": lambda one, _: os.kill(one.job().pid, signal.SIGTERM),
     "a worker stands still": lambda one, _: stop(one.job().pid),
     "a pretraining is killed": lambda one, _: os.kill(one.job("pretraining").pid, signal.SIGKILL),
     "the database is away": lambda one, _: one.job() and away(one.database),
     "the driver stands still": lambda one, launch: one.job() and stop(launch.pid),
-    "the driver is killed": lambda one, launch: one.job() and launch.send(signal.SIGKILL),
-    "the driver is told to end": lambda one, launch: one.job() and launch.send(signal.SIGTERM),
-    "the driver is interrupted": lambda one, launch: one.job() and launch.send(signal.SIGINT),
+    "the driver is killed": end_driver(signal.SIGKILL),
+    "the driver is told to end": end_driver(signal.SIGTERM),
+    "the driver is interrupted": end_driver(signal.SIGINT),
 }
 ON_RAY: dict[str, Cut] = {
     **{name: CUTS[name] for name in ("a worker is killed", "a worker stands still")},
@@ -133,66 +137,56 @@ def test_signals_at_random_moments(new_sweep: Make, equal: Equal, local: bool) -
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
         launch = one.launch(local=local)
         time.sleep(moments.uniform(4, 20))
-        launch.send(number)
+        launch.send_signal(number)
         launch.wait()
     one.finish(local=local)
     equal(one, STACKED)
 
 
-@on_ray
-def test_a_server_that_is_stopped_and_started_costs_nothing(
-    new_sweep: Make, equal: Equal, server: Any, nodes: int
-) -> None:
-    one = new_sweep(database=server, nodes=nodes)
-    launch = one.launch()
-    one.job()
-    away(server)
-    assert launch.wait() == 0, one.said()
-    assert set(one.outcomes()) == {"done"}
-    equal(one)
-
-
-@pytest.mark.slow
-def test_a_database_that_is_moved_and_put_back(
-    new_sweep: Make, equal: Equal, tmp_path: Path
-) -> None:
-    """It may end the launch, which then goes on."""
-    one = new_sweep(database=MovedFile(tmp_path / "lcma.db"))
-    launch = one.launch()
-    one.job()
-    away(one.database)
-    if launch.wait() != 0:
-        one.finish()
-    equal(one)
-
-
-@pytest.mark.slow
-def test_a_place_of_checkpoints_that_is_away_costs_nothing(
-    new_sweep: Make, equal: Equal, bucket: Any
-) -> None:
-    one = new_sweep(runs=bucket.runs)
-    launch = one.launch()
-    one.job()
-    away(bucket)
-    assert launch.wait() == 0, one.said()
-    assert set(one.outcomes()) == {"done"}
-    equal(one)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", ["database", "checkpoints", "spools"])
-def test_a_full_disk_costs_nothing(
-    new_sweep: Make, equal: Equal, small_disk: Path, what: str
-) -> None:
-    file = MovedFile(small_disk / "lcma.db") if what == "database" else None
-    one = new_sweep(database=file, runs=small_disk / "runs" if what == "checkpoints" else None)
-    if what == "spools":
-        (one.folder / "spools").symlink_to(small_disk)
-    launch = one.launch()
-    one.job()
-    filler = fill(small_disk)
+def fill_for_a_while(disk: Path) -> None:
+    filler = fill(disk)
     time.sleep(4 * LEASE)  # as long as it takes a launch to see that no lease is renewed
     filler.unlink()
-    assert launch.wait() == 0, one.said()
-    assert ("make room on its disk" in one.said()) == (what == "database")
+
+
+OUTAGES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], Callable[[Any], None]]] = {
+    "a server": ("server", lambda one: {"database": one}, away),
+    "a server of a cluster": ("server", lambda one: {"database": one, "nodes": 2}, away),
+    "a file": ("moved_file", lambda one: {"database": one}, away),
+    "a place of checkpoints": ("bucket", lambda one: {"runs": one.runs}, away),
+    "a disk of the database": (
+        "small_disk",
+        lambda disk: {"database": MovedFile(disk / "lcma.db")},
+        fill_for_a_while,
+    ),
+    "a disk of checkpoints": ("small_disk", lambda disk: {"runs": disk / "r"}, fill_for_a_while),
+    "a disk of spools": ("small_disk", lambda disk: {"spools": disk}, fill_for_a_while),
+}
+"""What is away or full for a while: a fixture, what of the sweep is there, and how it is cut."""
+
+
+@pytest.fixture
+def moved_file(tmp_path: Path) -> MovedFile:
+    return MovedFile(tmp_path / "lcma.db")
+
+
+@pytest.mark.slow_on("file", "place", "disk", "cluster")
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("what", OUTAGES)
+def test_what_is_away_for_a_while_costs_nothing(
+    new_sweep: Make, equal: Equal, request: pytest.FixtureRequest, what: str
+) -> None:
+    fixture, place, cut = OUTAGES[what]
+    lent = request.getfixturevalue(fixture)
+    one = new_sweep(**place(lent))
+    launch = one.launch()
+    one.job()
+    cut(lent)
+    ended = launch.wait()
+    if what == "a file" and ended:  # which may end the launch, that then goes on
+        one.finish()
+    else:
+        assert ended == 0, one.said()
+        assert set(one.outcomes()) == {"done"}
+    assert ("make room on its disk" in one.said()) == (what == "a disk of the database")
     equal(one)

@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.integrity import check_integrity
-from lcma.harness import kill_points
 from lcma.harness.place import Place
 from lcma.harness.run import worker
 from lcma.harness.run.driver import Launch
-from lcma.harness.run.work import Report, Work
-from lcma.harness.train.trainer import Trainer
-from tests.harness.run.conftest import Inline, Told, fill, register_one
+from tests.faults.contents import compare_rows, find_faults, read_rows
+from tests.faults.moments import hooked
+from tests.harness.run.conftest import (
+    Inline,
+    Killed,
+    Told,
+    claim_elsewhere,
+    execute,
+    fill,
+    register_one,
+    run_killed,
+)
 from tests.harness.run.machines import until
-from tests.harness.run.test_waiting import claim_elsewhere
-
-SAME = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id", "step"]
-
-
-class Killed(SystemExit):
-    """Takes a worker away in the middle of something."""
 
 
 def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
@@ -38,7 +37,7 @@ def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
 @pytest.fixture(scope="module")
 def undisturbed(
     photos_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[db.Store, str], None]:
+) -> Callable[[db.Store], None]:
     """Asserts that a training left what it leaves where nothing happens."""
     folder = tmp_path_factory.mktemp("undisturbed")
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
@@ -46,48 +45,20 @@ def undisturbed(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCMA_SPOOL", str(folder / "spools"))
         assert worker.run_work(node.work).ending == "done"
+    rows = read_rows(store)
 
-    def check(other: db.Store, job_id: str) -> None:
-        assert job_id == node.work.job_id
-        assert other.results()[SAME].equals(store.results()[SAME])
-        assert curves(other, job_id) == curves(store, job_id)
-        assert [len(curve) for curve in curves(other, job_id)] == [2, 2]
-        assert other.job(job_id).state == "done"
+    def check(other: db.Store) -> None:
+        assert compare_rows(rows, read_rows(other)) == []
+        assert find_faults(other) == []
 
     return check
 
 
-@pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], None]]], None]:
-    """Has things happen before steps of a training."""
-    step = Trainer._one_step
-
-    def plan(events: dict[int, Callable[[], None]]) -> None:
-        def stepping(self: Trainer) -> Any:
-            events.get(self.step, lambda: None)()
-            return step(self)
-
-        monkeypatch.setattr(Trainer, "_one_step", stepping)
-
-    return plan
-
-
-def killed() -> None:
-    raise Killed
-
-
-def run_killed(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a body whose process dies when `Killed` is raised: it says nothing any more."""
-    with monkeypatch.context() as patch:
-        patch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        with pytest.raises(Killed):
-            worker.run_work(work)
-
-
-def end_leases(url: str, now: float) -> None:
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        ended = sa.text("UPDATE jobs SET lease_until = :ended WHERE state = 'running'")
-        assert connection.execute(ended, {"ended": now - 1.0}).rowcount == 1
+def note_steps(at_step: Any) -> list[int]:
+    """Return the steps that trainings make from now on, as they make them."""
+    steps: list[int] = []
+    at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+    return steps
 
 
 @pytest.mark.integration
@@ -105,7 +76,7 @@ def test_a_training_outlives_its_lease_without_the_database(
     else:
         at_step({5: database.off, 19: back.start})
     assert worker.run_work(node.work).ending == "done"
-    undisturbed(store, node.work.job_id)
+    undisturbed(store)
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
     assert (attempt["first_step"], attempt["last_step"]) == (0, 20)
@@ -120,21 +91,21 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
 ) -> None:
     """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
     store, node = one_trial(database.url, lease=600.0)
-    at_step({5: database.off, 12: killed})
-    run_killed(node.work, monkeypatch)
+    at_step({5: database.off})
+    run_killed(node.work, 12)
     database.on()
     assert curves(store, node.work.job_id) == [[], []]
-    steps: list[int] = []
-    at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+    steps = note_steps(at_step)
     if elsewhere:
         monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "another host"))
     assert worker.run_work(node.work).ending == "elsewhere"
-    end_leases(database.url, store.now())
+    ended = f"UPDATE jobs SET lease_until = {store.now() - 1.0} WHERE state = 'running'"
+    assert execute(store, ended) == 1
     # For a lease from its return on a server leaves the job to whoever had it.
     short = replace(node.work, lease_seconds=1.0)
     until(lambda: worker.run_work(short).ending == "done")
     assert steps == list(range(10, 20))
-    undisturbed(store, node.work.job_id)
+    undisturbed(store)
     assert len(list(spools.iterdir())) == elsewhere
 
 
@@ -154,31 +125,28 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
         until(lambda: all(curves(store, node.work.job_id)))
         if how != "set back while it trains":
             raise Killed
-        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-            assert connection.execute(sa.text("DELETE FROM metrics")).rowcount == 2
+        assert execute(store, "DELETE FROM metrics") == 2
 
     at_step({12: acknowledged})
     if how == "set back while it trains":
         assert worker.run_work(node.work).ending == "done"
     else:
-        run_killed(node.work, monkeypatch)
+        run_killed(node.work)
         store.close()
         for file in tmp_path.glob("old.db*"):
             file.unlink()
         if how == "put back":
             copy.rename(tmp_path / "old.db")
         store, node = one_trial(url, lease=30.0) if how == "removed" else (store, node)
-        steps: list[int] = []
-        at_step({step: (lambda step=step: steps.append(step)) for step in range(20)})
+        steps = note_steps(at_step)
         assert worker.run_work(node.work).ending == "done"
         assert steps == list(range(10, 20))
-    undisturbed(store, node.work.job_id)
-    assert check_integrity(store.database).findings == ()
+    undisturbed(store)
 
 
 @pytest.mark.slow
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
-    registered, spools, at_step, monkeypatch
+    registered, spools, monkeypatch
 ) -> None:
     """A longer budget is killed; a shorter one goes on from its checkpoint, and the longer from
     that one's."""
@@ -188,10 +156,8 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     with monkeypatch.context() as patch:
         beat = "lcma.harness.run.lease.HeartbeatThread._beat"
         patch.setattr(beat, lambda self, leases: None)  # cut off
-        at_step({12: killed})
-        run_killed(long, monkeypatch)
+        run_killed(long, 12)
     shutil.rmtree(spools)
-    at_step({})
     assert store.metrics(long.job_id, "train_bits_per_dim") == []
     assert worker.run_work(short).ending == "done"
     time.sleep(0.5)
@@ -200,49 +166,47 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     assert steps == [[15], [10, 20, 30]]
 
 
-def run_until_it_has_ended(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a body that dies when its ending is in its spool."""
-    with monkeypatch.context() as patch:
-        patch.setattr(kill_points, "hook", _dies_once_it_has_ended)
-        with pytest.raises(Killed):
-            worker.run_work(work)
-
-
-def _dies_once_it_has_ended(moment: str, when: str) -> None:
+def die_once_it_has_ended(moment: str, when: str) -> None:
     if (moment, when) == ("spool-end", "after"):
         raise Killed
+
+
+@pytest.fixture
+def ended_away(database, one_trial, at_step) -> tuple[db.Store, Any]:
+    """A training that has come to its end while the database was away, and whose worker died when
+    the ending was in its spool."""
+    store, node = one_trial(database.url)
+    at_step({5: database.off})
+    with hooked(die_once_it_has_ended), pytest.raises(Killed):
+        worker.run_work(node.work)
+    database.on()
+    assert store.job(node.work.job_id).state == "running"
+    return store, node
 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
-    database, one_trial, undisturbed, at_step, spools, monkeypatch
+    ended_away, undisturbed, at_step, spools
 ) -> None:
-    store, node = one_trial(database.url)
-    at_step({5: database.off})
-    run_until_it_has_ended(node.work, monkeypatch)
-    database.on()
-    assert store.job(node.work.job_id).state == "running"
-    at_step(dict.fromkeys(range(20), killed))  # nothing is trained again
-    display = Told()
+    store, node = ended_away
+    steps, display = note_steps(at_step), Told()
     ended = Launch(store, [node], Inline(), display).run()
     assert [report.ending for report in ended.reports.values()] == ["done"]
+    assert steps == [], "nothing is trained again"
     (attempt,) = store.attempts().to_dict("records")
     assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 20)
     assert display.notes == []
     assert list(spools.iterdir()) == []
-    undisturbed(store, node.work.job_id)
+    undisturbed(store)
 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
-    database, one_trial, undisturbed, at_step, spools, monkeypatch
+    ended_away, undisturbed, spools
 ) -> None:
-    store, node = one_trial(database.url)
-    at_step({5: database.off})
-    run_until_it_has_ended(node.work, monkeypatch)
-    database.on()
+    store, node = ended_away
     (file,) = spools.iterdir()
     held = file.with_name("held back")
     file.rename(held)
@@ -255,7 +219,7 @@ def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
     assert "dropped the 'done' that attempt 1 at job" in report.notes[0]
     assert dump(store) == before
     assert list(spools.iterdir()) == []
-    undisturbed(store, node.work.job_id)
+    undisturbed(store)
 
 
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
@@ -266,7 +230,8 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
 
     def taken_away() -> None:
         database.on()
-        claim_elsewhere(store, node.work.job_id, after="a launch")
+        store.release("a launch")
+        claim_elsewhere(store, node.work.job_id)
         before.append(dump(store))
 
     at_step({5: database.off, 19: taken_away})
@@ -279,24 +244,7 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
 
 def dump(store: db.Store) -> list[Any]:
     tables = ("jobs", "attempts", "results", "metrics", "artifacts")
-    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
-        return [sorted(map(str, connection.execute(sa.text(f"SELECT * FROM {t}")))) for t in tables]
-
-
-@pytest.mark.integration
-def test_a_database_whose_disk_is_full_at_the_end_is_waited_for(
-    small_disk, one_trial, undisturbed, at_step
-) -> None:
-    store, node = one_trial(f"sqlite:///{small_disk / 'lcma.db'}")
-
-    def full() -> None:
-        filler = fill(small_disk)
-        threading.Timer(1.0, filler.unlink).start()
-
-    at_step({19: full})
-    assert worker.run_work(node.work).ending == "done"
-    undisturbed(store, node.work.job_id)
-    assert store.attempts().message.tolist() == [""]
+    return [sorted(map(str, store.sql(f"SELECT * FROM {t}").values.tolist())) for t in tables]
 
 
 @pytest.mark.integration
@@ -331,7 +279,7 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         assert word in message
         assert f"{runs}" in message
         assert "(No space left on device): make room there" in message
-    undisturbed(store, work.job_id)
+    undisturbed(store)
 
 
 @pytest.mark.integration

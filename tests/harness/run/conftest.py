@@ -1,5 +1,6 @@
-"""Databases that can be taken away for a while."""
+"""Databases that can be taken away for a while, workers that die, and other launches."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -7,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +18,18 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.harness.cli import main as cli
+from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import run_work
+from lcma.harness.run.worker import _RunningAttempt, run_work
+from lcma.harness.train.trainer import Trainer
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import HOOK, SLOW_STEPS
+from tests.harness.run.machines import HOOK, SLOW_STEPS, until
 
 
 class File:
@@ -76,8 +81,8 @@ class Told:
     """A display that only remembers."""
 
     def __init__(self) -> None:
-        self.whys: set[str] = set()
         self.notes: list[str] = []
+        self.ended: dict[str, Report] = {}
         self.pause = 0.0
 
     def update(self, ended: int, total: int, running: Any) -> None:
@@ -85,10 +90,10 @@ class Told:
         self.pause = 0.0
 
     def job_ended(self, title: str, report: Report) -> None:
-        pass
+        self.ended[title] = report
 
     def unreachable(self, since: float, why: str) -> None:
-        self.whys.add(why)
+        pass
 
     def note(self, line: str) -> None:
         self.notes.append(line)
@@ -112,6 +117,105 @@ class Inline(Executor):
 
     def close(self, *, kill: bool) -> None:
         pass
+
+
+class Killed(SystemExit):
+    """Takes a worker away in the middle of something."""
+
+
+def run_killed(work: Work, step: int | None = None) -> None:
+    """Run a body whose process dies before a step, or where `Killed` is raised: it says nothing
+    any more."""
+    one_step = Trainer._one_step
+
+    def dying(trainer: Trainer) -> Any:
+        if trainer.step == step:
+            raise Killed
+        return one_step(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(Trainer, "_one_step", dying)
+        with pytest.raises(Killed):
+            run_work(work)
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], Any]]], None]:
+    """Has things happen before steps of a training."""
+    step = Trainer._one_step
+
+    def plan(events: dict[int, Callable[[], Any]]) -> None:
+        def stepping(self: Trainer) -> Any:
+            events.get(self.step, lambda: None)()
+            return step(self)
+
+        monkeypatch.setattr(Trainer, "_one_step", stepping)
+
+    return plan
+
+
+def claim_elsewhere(
+    store: db.Store, job_id: str, owner: str = "another launch", lease: float = 60.0, **more: Any
+) -> Any:
+    """Claim a job by a worker on another host."""
+    return store.claim(
+        job_id,
+        owner=owner,
+        host="elsewhere",
+        pid=1,
+        environment_id=store.add_environment(read_environment("cpu")),
+        device="cpu",
+        threads=1,
+        lease_seconds=lease,
+        **more,
+    )
+
+
+def end(store: db.Store, claim: Any, outcome: Any = "diverged", last_step: int = 1) -> None:
+    """End a claimed job."""
+    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
+    assert store.finish(claim, outcome, last_step=last_step, cost=cost)
+
+
+def execute(store: db.Store, statement: str) -> int:
+    """Change a database behind the back of its store; return how many rows."""
+    with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as connection:
+        return connection.execute(sa.text(statement)).rowcount
+
+
+def place_in(folder: Path, data: Path) -> Place:
+    """A place in a folder, beside prepared data."""
+    return Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", data)
+
+
+def run_at_once(*calls: Callable[[], Any]) -> None:
+    """Call all in threads of their own, and wait for them."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        for called in [pool.submit(call) for call in calls]:
+            called.result()
+
+
+def typed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Run a command; return its exit code and what it prints on stdout and stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(one) for one in arguments])
+    found = capsys.readouterr()
+    return int(ended.value.code or 0), found.out, found.err
+
+
+def register(
+    place: Place,
+    change: dict[str, Any] | None = None,
+    owner: str = "a launch",
+    base: dict[str, Any] = SMALL,
+) -> tuple[db.Store, list[Node]]:
+    """Register the small sweep, changed as said; return its store and task graph."""
+    store = db.connect(place.db)
+    spec = specs.check(merged(base, change or {}), "test", Path(place.runs).parent)
+    plan = make_plan(spec, place, store)
+    register_plan(plan, place, store)
+    return store, make_nodes(plan, place, owner=owner, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -179,14 +283,68 @@ def register_one(
     every = watch or steps // 2
     training = {"steps": steps, "ema": 0.9, "select": "best", "holdout_every": every}
     change = {"matrix": {"factorization": "conventional"}, "recipe": {"training": training}}
-    spec = specs.check(merged(SMALL, change), "test")
-    store = db.connect(place.db)
-    plan = make_plan(spec, place, store)
-    register_plan(plan, place, store)
-    (node,) = make_nodes(plan, place, owner="a launch", device="cpu")
+    store, (node,) = register(place, change)
     pause = 0.0 if steps == 20 else None
     work = replace(node.work, lease_seconds=lease, checkpoint_seconds=pause)
     return store, replace(node, work=work)
+
+
+TELLING = """
+import json, os, time
+from pathlib import Path
+import numpy as np
+from lcma.sweeps.plugins import factorization
+
+BEGAN = {{}}
+
+@factorization("{name}", reads="seed")
+def rule(shape, split, seed, values):
+    import torch
+
+    began = BEGAN.setdefault(seed, time.monotonic())
+    for seconds in ({seconds}, 0.0):
+        told = {{
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+            "folder": os.getcwd(),
+            "environment": dict(os.environ),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "threads": torch.get_num_threads(),
+            "drawn": np.random.random(),
+            "began": began,
+            "ended": time.monotonic(),
+        }}
+        path = Path({folder!r}) / f"{{seed}}.json"
+        path.with_suffix(".tmp").write_text(json.dumps(told))
+        path.with_suffix(".tmp").rename(path)
+        time.sleep(seconds)
+    stays = np.zeros(shape, dtype=bool)
+    stays[:, :, 1::2] = True
+    return stays
+"""
+
+
+@pytest.fixture
+def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Node]]]:
+    """Registers trainings of as many seeds by a rule whose process tells what it has, before and
+    after it sleeps; by seed, in `told`. It is called more than once."""
+
+    def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Node]]:
+        told, rule = tmp_path / "told", tmp_path / "rule.py"
+        told.mkdir()
+        name = f"telling-{tmp_path.name[-12:].replace('_', '-')}"
+        rule.write_text(TELLING.format(name=name, folder=str(told), seconds=seconds))
+        change = {"matrix": {"factorization": name}, "seeds": seeds, "plugins": str(rule)}
+        return register(place, change)
+
+    return make
+
+
+def told(folder: Path, seed: int) -> Any:
+    """What the process of a seed said, as soon as it did."""
+    path = folder / "told" / f"{seed}.json"
+    until(path.exists)
+    return json.loads(path.read_text())
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """A Ray cluster of several nodes on this machine, any of which may be lost."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,8 +38,9 @@ class Machines:
         gpus: int = 0,
         address: str | None = None,
         environment: dict[str, str] | None = None,
+        **more: Any,
     ) -> Any:
-        more = {} if address is None else {"node_ip_address": address}
+        more |= {} if address is None else {"node_ip_address": address}
         node = self._cluster.add_node(
             wait=False, num_cpus=cpus, num_gpus=gpus, env_vars=environment or {}, **more
         )
@@ -177,3 +180,11 @@ def until(condition: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
     return found
+
+
+DIE = f"{__name__}:die:"
+"""For `HOOK`: workers that die before they claim anything."""
+
+
+def die(argument: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

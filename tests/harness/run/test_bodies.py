@@ -18,14 +18,13 @@ from lcma.harness.results.map_statistics import (
     hash_table,
     make_kept_masks,
 )
-from lcma.harness.run import worker
-from lcma.harness.run.artifacts import Writer
 from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import _RunningAttempt, run_work
+from lcma.harness.run.worker import run_work
 from lcma.harness.train import recorder
-from lcma.harness.train.trainer import Trainer
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.run.conftest import execute, run_killed
 
 
 def run_all(nodes) -> dict[str, Report]:
@@ -66,15 +65,9 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     assert [m.split for m in maps] == [1]
     assert maps[0].values.shape == (3, 8, 8)
     assert maps[0].sum_error < 1e-6
-
-
-def test_running_again_is_free_and_changes_nothing(registered) -> None:
-    store, nodes = registered({"matrix": {"factorization": "low"}})
-    run_all(nodes)
-    before = (store.results(), store.attempts())
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert store.results().equals(before[0])
-    assert store.attempts().equals(before[1])
+    (bars,) = store.bars().values()
+    assert [bar.name for bar in bars] == ["full-gaussian", "gaussian", "png", "webp"]
+    assert all(bar.bits_per_dim is not None for bar in bars)
 
 
 def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
@@ -103,61 +96,15 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
     _copy_plan(place.db, undisturbed.place.db)
     assert run_work(undisturbed).ending == "done"
 
-    class Killed(SystemExit):
-        pass
-
-    step = Trainer._one_step
-
-    for stop_at in (9, 10, 19):
-
-        def dying(self, stop_at=stop_at):
-            if self.step == stop_at:
-                raise Killed
-            return step(self)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Trainer, "_one_step", dying)
-            patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-            with pytest.raises(Killed):
-                run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0))
+    for step in (9, 10, 19):
+        run_killed(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0), step)
         assert run_work(work).ending == "elsewhere"
         time.sleep(1.0)
     assert run_work(work).ending == "done"
 
     other = db.connect(undisturbed.place.db)
-    a, b = store.results(), other.results()
-    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
-    assert a[same].equals(b[same])
-    measures = [
-        [
-            m
-            for m in one.result(work.trial.id, work.job.data_digest, "plain").measures
-            if "swd" in m.name
-        ]
-        for one in (store, other)
-    ]
-    assert measures[0] == measures[1] != []
-    for name in ("train_bits_per_dim", "holdout_bits_per_dim"):
-        assert store.metrics(work.job_id, name) == other.metrics(work.job_id, name) != []
+    assert compare_rows(read_rows(other), read_rows(store)) == []
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 0, 10, 10]
-
-
-def test_killed_after_its_last_step_a_trial_is_not_trained_again(registered, monkeypatch) -> None:
-    store, nodes = registered({"matrix": {"factorization": "conventional"}})
-    (work,) = (node.work for node in nodes)
-
-    def killed(*_: object, **__: object) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patch:
-        patch.setattr(worker, "measure_flow", killed)
-        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        with pytest.raises(SystemExit):
-            run_work(dataclasses.replace(work, lease_seconds=0.5))
-    time.sleep(0.5)
-    assert run_work(work).ending == "done"
-    attempts = store.attempts()
-    assert list(attempts.first_step) == [0, 20]
 
 
 def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
@@ -193,30 +140,17 @@ def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(regi
     assert maps[0].digest != maps[1].digest
 
 
-def test_divergence_is_an_outcome_with_step_and_last_value(registered) -> None:
-    change = {"recipe": {"optimization": {"learning_rate": 1e30, "warmup": 0, "clip": None}}}
-    store, nodes = registered(change)
-    report = run_work(trial_nodes(nodes)[0].work)
-    assert report.ending == "diverged"
-    attempt = store.attempts().iloc[0]
-    assert attempt.outcome == "diverged"
-    assert "not finite at step 2; last finite value: " in attempt.message
-    assert len(store.results()) == 0
-
-
-def test_a_model_that_breaks_in_its_last_step_has_diverged(registered) -> None:
-    """No loss was looked at after it: the evaluation finds it."""
-    change = {
-        "recipe": {
-            "training": {"steps": 1},
-            "optimization": {"learning_rate": 1e30, "warmup": 0, "clip": None},
-        }
-    }
-    store, nodes = registered(change)
+@pytest.mark.parametrize("steps", [1, 20], ids=["in its last step", "on the way"])
+def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps: int) -> None:
+    """No loss is looked at after the last step: the evaluation finds it."""
+    optimization = {"learning_rate": 1e30, "warmup": 0, "clip": None}
+    recipe = {"training": {"steps": steps}, "optimization": optimization}
+    store, nodes = registered({"recipe": recipe})
     assert run_work(trial_nodes(nodes)[0].work).ending == "diverged"
     message = store.attempts().message[0]
-    assert "not finite at step 1; last finite value: " in message
+    assert f"not finite at step {min(steps, 2)}; last finite value: " in message
     assert "\n" not in message
+    assert len(store.results()) == 0
 
 
 def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
@@ -231,17 +165,10 @@ def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     assert attempts.first_step[long.job_id] == 0
 
 
-def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, monkeypatch) -> None:
+def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, at_step) -> None:
     store, nodes = registered()
-    work: Work = trial_nodes(nodes)[0].work
-    step = Trainer._one_step
-
-    def taken_away(self):
-        if self.step == 5:
-            store.release(work.owner)
-        return step(self)
-
-    monkeypatch.setattr(Trainer, "_one_step", taken_away)
+    work = trial_nodes(nodes)[0].work
+    at_step({5: lambda: store.release(work.owner)})
     assert run_work(work).ending == "stopped"
     assert len(store.results()) == 0
     assert store.job(work.job_id).state == "pending"
@@ -260,19 +187,8 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
     assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
     assert "LCMA_DATA" in message
     assert f"lcma data prepare photos8 --to {root}" in message
-
-
-def test_a_missing_set_of_a_persons_own_is_named_too(tmp_path) -> None:
     with pytest.raises(UserError, match=r"faces is missing on host .*prepare faces --from PATH"):
-        open_images("faces", tmp_path, "0" * 64)
-
-
-def test_other_images_than_planned_are_refused(registered) -> None:
-    """Whole and well made, but another content than the job's."""
-    _, nodes = registered()
-    work = trial_nodes(nodes)[0].work
-    with pytest.raises(UserError, match=r"holds other images .* launch the sweep again"):
-        open_images(work.set_name, work.place.data, "0" * 64)
+        open_images("faces", root, "0" * 64)
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["new to the host", "hashed before"])
@@ -293,18 +209,6 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
     assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
     assert attempt.last_step == 0
     assert not work.place.runs.exists()
-
-
-def test_the_weights_left_behind_are_those_that_were_evaluated(registered) -> None:
-    store, nodes = registered()
-    work = trial_nodes(nodes)[0].work
-    run_work(work)
-    (artifact,) = store.artifacts(work.job_id)
-    path = work.place.runs / artifact.path
-    weights = safetensors.torch.load_file(path)
-    split = next(k for k in weights if k.endswith(".index"))
-    assert sorted(weights[split].tolist()) == list(range(3 * 8 * 8))
-    assert [p.name for p in path.parent.iterdir()] == [Writer.of(1, work.owner).weights]
 
 
 MAP_OPTIONS = [
@@ -355,46 +259,15 @@ def test_every_map_option_is_carried_out(registered) -> None:
     assert len({row.digest for (_, split), row in stored.items() if split == 2}) == len(MAP_OPTIONS)
 
 
-@pytest.mark.slow
-def test_every_score_is_stored_with_its_statistics(registered) -> None:
-    matrix = {"factorization": "low", "recipe": [{}, {"maps": {"nms": "flat"}}]}
-    store, nodes = registered({"matrix": matrix})
-    run_all(nodes)
-    found = rows(store, "SELECT * FROM map_statistics")
-    assert {(row.nms, row.score) for row in found} == {
-        (form, score)
-        for form in ("squeezed", "flat")
-        for score in ("cumulative", "normalized", "total")
-    }
-    for row in found:
-        assert 0 < row.mask_share <= 1
-        assert row.mask_share_by_chance == 1 / 16
-        assert row.error_to_gap == row.standard_error / row.rank_gap
-        assert row.sum_error < 1e-6
-    tables = rows(store, "SELECT * FROM table_statistics WHERE factorization = 'L'")
-    assert tables
-    for row in tables:
-        assert 0 < row.agreement <= 1
-        assert 0 <= row.iou_even + row.iou_odd <= 1 + 1e-9
-
-
 def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
     """Such a database has the maps of one score alone."""
     matrix = {"factorization": ["low"], "recipe": [{"maps": {"score": "total"}}]}
     store, nodes = registered({"matrix": matrix})
     run_all(nodes[:1])
-    with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as connection:
-        connection.execute(sa.text("DELETE FROM contribution_maps WHERE score = 'total'"))
+    execute(store, "DELETE FROM contribution_maps WHERE score = 'total'")
     report = run_work(nodes[1].work)
     assert report.ending == "failed"
     assert "has no maps by the score total at budget 10: launch into a new" in report.message
-
-
-def test_bars_are_registered_with_the_plan(registered) -> None:
-    store, _ = registered()
-    (bars,) = store.bars().values()
-    assert [bar.name for bar in bars] == ["full-gaussian", "gaussian", "png", "webp"]
-    assert all(bar.bits_per_dim is not None for bar in bars)
 
 
 def rows(store, sql: str):

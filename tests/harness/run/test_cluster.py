@@ -1,5 +1,9 @@
 """What a Ray cluster cannot do is said in one line, and where there is none too."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.cluster import RayExecutor
 from lcma.harness.run.preflight import Preflight, require_machines
 from lcma.harness.run.workers import Workers
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
-from tests.harness.run.machines import Machines
+from tests.harness.conftest import SMALL
+from tests.harness.run.conftest import typed
+from tests.harness.run.machines import DEADLINE, Machines, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
 
@@ -27,10 +32,9 @@ def test_a_cluster_of_several_hosts_refuses_a_file(
 ) -> None:
     """Nothing is made before it is refused."""
     command = ["launch", "demo", "--dataset", "photos8", "--ray", cluster.address]
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*command, "--db", "lcma.db", "--data", str(photos_root)])
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    code, _, err = typed(capsys, *command, "--db", "lcma.db", "--data", photos_root)
+    assert code == 2
+    (line,) = err.splitlines()
     assert "the cluster has 2 hosts" in line
     assert "give --db postgresql://USER@HOST/DATABASE" in line
     assert list(in_tmp.iterdir()) == []
@@ -45,16 +49,14 @@ def test_nodes_that_do_not_come_end_a_launch_that_waits_for_them(
 ) -> None:
     """Nothing is made before."""
     monkeypatch.setattr("lcma.harness.run.cluster.WAIT_NODES_SECONDS", 0.0)
-    command = ["launch", "demo", "--dataset", "photos8", "--data", str(photos_root)]
+    command = ["launch", "demo", "--dataset", "photos8", "--db", "lcma.db", "--data", photos_root]
     for address, said in (
         (["--ray", cluster.address], "has 2 nodes after 0 minutes, and not the 3 of --wait-nodes"),
         ([], "--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too"),
     ):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([*command, "--db", "lcma.db", "--wait-nodes", "3", *address])
-        assert ended.value.code == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert said in line
+        code, _, err = typed(capsys, *command, "--wait-nodes", "3", *address)
+        assert (code, len(err.splitlines())) == (2, 1)
+        assert said in err
     assert list(in_tmp.iterdir()) == []
 
 
@@ -161,6 +163,46 @@ def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_
         machines.close()
 
 
+def report_node_group(cpus: float, gpus: float, most: int) -> None:
+    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
+    import ray._raylet
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental import internal_kv
+
+    group = NodeGroupConfig(name="workers", max_count=most)
+    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
+    internal_kv._internal_kv_put(
+        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
+        ClusterConfig(node_group_configs=[group]).SerializeToString(),
+        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_launch_on_a_cluster_without_nodes_waits_for_one_that_an_autoscaler_could_add(
+    in_tmp: Path, photos_root: Path
+) -> None:
+    (in_tmp / "zero.yaml").write_text(json.dumps(SMALL))
+    machines, said = Machines(), in_tmp / "said"
+    command = [sys.executable, "-m", "lcma", "launch", "zero.yaml", "--no-pictures", "--gpus", "0"]
+    command += ["--ray", machines.address, "--data", str(photos_root)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "300"}
+    waits = "a trial asks for 1 CPU, and no node has that (the nearest has 0 CPU, 0 GPU): waiting"
+    executor = RayExecutor(Resources(), machines.address)
+    try:
+        report_node_group(1, 0, most=2)
+        executor.close(kill=True)
+        with said.open("w") as out:
+            launch = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
+        until(lambda: launch.poll() is not None or waits in said.read_text())
+        assert launch.poll() is None, said.read_text()
+        machines.add()
+        assert launch.wait(DEADLINE) == 0, said.read_text()
+    finally:
+        machines.close()
+
+
 @pytest.fixture(scope="module")
 def executor(cluster: Any) -> Iterator[RayExecutor]:
     """One for the tests below, whose start costs most. Tests that make one of their own come before
@@ -176,21 +218,6 @@ def test_a_request_that_no_node_can_meet_is_named_with_numbers(
     monkeypatch.setattr(executor, "resources", Resources(gpus=1.0))
     with pytest.raises(UserError, match=r"asks for 1 CPU, 1 GPU.*the nearest has 1 CPU, 0 GPU"):
         executor.check(threads=1)
-
-
-def report_node_group(cpus: float, gpus: float, most: int) -> None:
-    """Tell Ray, as some providers' autoscalers do, what nodes could be added."""
-    import ray._raylet
-    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
-    from ray.experimental import internal_kv
-
-    group = NodeGroupConfig(name="workers", max_count=most)
-    group.resources.update({"CPU": int(cpus), "GPU": int(gpus)})
-    internal_kv._internal_kv_put(
-        ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY,
-        ClusterConfig(node_group_configs=[group]).SerializeToString(),
-        namespace=ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE,
-    )
 
 
 def test_what_an_autoscaler_could_add_counts_as_there(

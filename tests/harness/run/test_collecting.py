@@ -16,20 +16,16 @@ import torch
 
 from lcma import db
 from lcma.harness import storage
-from lcma.harness.cli import main as cli
-from lcma.harness.environment import read_environment
 from lcma.harness.run.artifacts import Writer, run_name
 from lcma.harness.run.garbage import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.weights import load_trained
-from lcma.harness.run.work import Report, Work
+from lcma.harness.run.work import Work
 from lcma.harness.run.worker import _RunningAttempt, run_work
 from lcma.harness.train.checkpoint import CheckpointFolder
-from lcma.harness.train.trainer import Trainer
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
-from tests.harness.conftest import SMALL, LocalStore, merged
+from tests.harness.conftest import LocalStore
+from tests.harness.run.conftest import claim_elsewhere, end, register, run_killed, typed
 
 
 class Site:
@@ -42,10 +38,7 @@ class Site:
 
     def plan(self, change: dict[str, Any] | None = None) -> dict[str, Work]:
         """Register a sweep; its work by kind, factorization and budget, as `trial L 10`."""
-        spec = specs.check(merged(SMALL, change or {}), "test")
-        plan = make_plan(spec, self.place, self.store)
-        register_plan(plan, self.place, self.store)
-        nodes = make_nodes(plan, self.place, owner="a launch", device="cpu")
+        _, nodes = register(self.place, change)
         return {self.named(n.work): n.work for n in nodes}
 
     @staticmethod
@@ -79,37 +72,13 @@ class Site:
             names.append(".".join(p for p in name.split(".") if len(p) != 16))
         return names
 
-    def claim(self, work: Work, owner: str = "ghost") -> db.Claim:
-        found = self.store.claim(
-            work.job_id,
-            owner=owner,
-            host="elsewhere",
-            pid=1,
-            environment_id=self.store.add_environment(read_environment("cpu")),
-            device="cpu",
-            threads=1,
-            lease_seconds=600.0,
-        )
-        assert isinstance(found, db.Claim)
-        return found
-
-    def fail(self, work: Work) -> None:
-        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-        self.store.finish(self.claim(work), "code_error", last_step=10, cost=cost)
+    def claim(self, work: Work) -> db.Claim:
+        return claim_elsewhere(self.store, work.job_id, "ghost")
 
     def collect(self, **asked: Any) -> list[str]:
-        """Collect; what went, with its folder's first characters."""
+        """Collect; what went."""
         found = find_garbage(self.store, self.files.runs, GarbageFilter(**asked))
         return sorted(w.what for w in remove_garbage(self.store, self.files.runs, found))
-
-
-def typed(capsys: Any, *arguments: str) -> str:
-    """What a command that ends well prints."""
-    with pytest.raises(SystemExit) as end:
-        cli.main(arguments)
-    printed = capsys.readouterr()
-    assert end.value.code == 0, printed.err
-    return str(printed.out)
 
 
 @pytest.fixture(params=["sqlite-local", "postgresql-bucket"])
@@ -137,7 +106,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     site.store.release("ghost")
     assert run_work(done).ending == "done"
     held = site.claim(running)
-    site.fail(failed)
+    end(site.store, site.claim(failed), "code_error", last_step=10)
     for work in (done, running, failed, pending):
         for step in (10, 20):
             site.folder(work).save(step, {"step": step})
@@ -154,9 +123,9 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     two = ["step-000000010.pt", "step-000000020.pt"]
     left = {w: site.names(w) for w in works.values()}
     where = ["--db", site.store.url, "--runs", str(site.files.runs)]
-    young = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json", "--older", "1"))
+    young = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json", "--older", "1")[1])
     assert young["removed"] == [], "all of it was written within a day"
-    would = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json"))
+    would = json.loads(typed(capsys, "clean", *where, "--dry-run", "--json")[1])
     assert {w: site.names(w) for w in works.values()} == left
     assert {one["what"]: one["files"] for one in would["removed"]} == {
         "checkpoints": 2,
@@ -165,7 +134,8 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
         "unnamed": 1,
     }
     assert would["unknown"] == {"files": 1, "bytes": 5}
-    said = typed(capsys, "clean", *where)
+    code, said, _ = typed(capsys, "clean", *where)
+    assert code == 0
     for line in (
         r"checkpoints of trials that are done +2 ",
         r"checkpoints of pretrainings that are done +1 ",
@@ -183,7 +153,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     assert site.names(failed) == site.names(pending) == two
     assert site.names(works["segment 20"]) == ["step-000000020.kept.pt"]
     assert len(stranger.files()) == len(probe.files()) == 1
-    assert "freed 0 B" in typed(capsys, "clean", *where)
+    assert "freed 0 B" in typed(capsys, "clean", *where)[1]
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
@@ -238,19 +208,6 @@ def test_a_worker_that_starts_meanwhile_keeps_what_it_writes(site) -> None:
     found = find_garbage(site.store, site.files.runs, GarbageFilter(), starts_again)
     assert found.waste == ()
     assert len(site.names(work)) == 4
-
-
-def test_weights_that_are_named_meanwhile_stay(site) -> None:
-    works = site.plan({"matrix": {"factorization": "conventional"}})
-    (work,) = works.values()
-    site.claim(work)
-    site.store.release("ghost")
-    found = find_garbage(
-        site.store, site.files.runs, GarbageFilter(), lambda: run_work(work) and None
-    )
-    assert found.waste == ()
-    assert site.collect() == []
-    load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
 
 
 def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatch) -> None:
@@ -322,34 +279,15 @@ def _owner(site: Site, works: dict[str, Work]) -> db.Job:
     return next(o for o in site.store.file_owners() if o.id == works["segment 20"].job_id)
 
 
-class Killed(SystemExit):
-    """Takes a worker away."""
-
-
 @pytest.mark.slow
-def test_collecting_all_the_while_costs_a_training_nothing(site, monkeypatch) -> None:
+def test_collecting_all_the_while_costs_a_training_nothing(site, at_step) -> None:
     """Also where its worker dies, and another one goes on."""
-    works = site.plan({"matrix": {"factorization": "conventional"}})
-    (work,) = works.values()
-    step = Trainer._one_step
-    die_at = 15
-
-    def stepping(self: Trainer) -> Any:
-        site.collect(lost=True, weights=True)
-        if self.step == die_at:
-            raise Killed
-        return step(self)
-
+    (work,) = site.plan({"matrix": {"factorization": "conventional"}}).values()
+    at_step(dict.fromkeys(range(20), lambda: site.collect(lost=True, weights=True)))
     first = dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.5)
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", stepping)
-        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        with pytest.raises(Killed):
-            run_work(first)
+    run_killed(first, 15)
     site.collect(lost=True)
     time.sleep(0.6)
-    die_at = -1
-    monkeypatch.setattr(Trainer, "_one_step", stepping)
     assert run_work(first).ending == "done"
     assert site.store.attempts().sort_values("token").first_step.tolist() == [0, 10]
 
@@ -391,10 +329,7 @@ def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:
     site = Site(place.db, bucket, place)
     site.plan()
     bucket.off("no route to it")
-    with pytest.raises(SystemExit) as end:
-        cli.main(["clean", "--db", place.db, "--runs", str(bucket.runs)])
-    assert end.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "cannot read bucket://runs/of/mine" in line
-    bucket.on()
-    assert "freed 0 B" in typed(capsys, "clean", "--db", place.db, "--runs", str(bucket.runs))
+    where = ("--db", place.db, "--runs", bucket.runs)
+    code, _, err = typed(capsys, "clean", *where)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "cannot read bucket://runs/of/mine" in err

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import EndedJobs, Launch
 from lcma.harness.run.executor import Finished, Lost
 from lcma.harness.run.work import Report, Work
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 
 
 class Fragile(Inline):
@@ -31,17 +30,8 @@ class Fragile(Inline):
         return [Finished(work.job_id, None, "it died", self.lost)]
 
     def claim(self, work: Work) -> db.Claim:
-        claim = self.store.claim(
-            work.job_id,
-            owner=work.owner,
-            host="elsewhere",
-            pid=1,
-            environment_id=self.store.add_environment(read_environment("cpu")),
-            device="cpu",
-            threads=1,
-            lease_seconds=work.lease_seconds,
-            expired=work.expired,
-        )
+        lease, expired = work.lease_seconds, work.expired
+        claim = claim_elsewhere(self.store, work.job_id, work.owner, lease, expired=expired)
         assert isinstance(claim, db.Claim)
         return claim
 
@@ -58,8 +48,7 @@ class Resumed(Fragile):
             self.going = self.claim(self.works[0])
             self.store.heartbeat(self.going, step=12, first_step=2, lease_seconds=600.0)
             return []
-        cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-        self.store.finish(self.going, "diverged", last_step=12, cost=cost)
+        end(self.store, self.going, last_step=12)
         return [Finished(self.going.job_id, Report(self.going.job_id, "diverged"))]
 
 

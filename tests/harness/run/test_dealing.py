@@ -1,9 +1,9 @@
 """Which jobs are given to a worker as one stack, when, and what becomes of those that are lost."""
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness.environment import read_environment
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Executor, Finished, Lost
 from lcma.harness.run.plan import Node
 from lcma.harness.run.stacks import MOST, Candidate, deal, find_shapes
-from lcma.harness.run.work import Report, Work
+from lcma.harness.run.work import Report, Terms, Work
 from tests.harness.conftest import merged
-from tests.harness.run.conftest import Told
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
@@ -91,12 +90,13 @@ def test_who_can_share_a_stack(
     assert sorted(Counter(shapes.values()).values()) == sizes
 
 
-class Slots(Executor):
+class Slots(Inline):
     """Tasks that end at the next look; stacks of more than ``fits`` are lost with ``how``."""
 
     def __init__(
         self, slots: int | None, fits: int = MOST, how: Lost | str = "crowded", poison: int = -1
     ) -> None:
+        super().__init__()
         self.slots, self.fits, self.how, self.poison = slots, fits, how, poison
         self.tasks: list[Sequence[Work]] = []
         self.given: list[list[str]] = []
@@ -105,9 +105,6 @@ class Slots(Executor):
     @property
     def sizes(self) -> list[int]:
         return list(map(len, self.given))
-
-    def hosts(self) -> list[str]:
-        return ["here"]
 
     def free_slots(self, work: Work) -> int | None:
         return None if self.slots is None else self.slots - len(self.tasks)
@@ -127,9 +124,6 @@ class Slots(Executor):
         if self.how == "crowded":
             return Finished(work.job_id, Report(work.job_id, "crowded", "memory ran out"))
         return Finished(work.job_id, None, "it died", self.how)
-
-    def close(self, *, kill: bool) -> None:
-        pass
 
 
 @pytest.fixture
@@ -201,11 +195,39 @@ def test_a_stack_that_waits_for_a_slot_lets_nothing_less_valuable_wait_before_it
     assert executor.crowds == [1, *range(1, 17)]
 
 
-def test_unstacked_trials_are_submitted_ahead_as_ever(trials: Any) -> None:
-    executor = Slots(1)
-    run(*trials(80, recipe={"optimization": {"stacked": False}}), executor)
-    assert executor.sizes == [1] * 80
-    assert max(executor.crowds) == launches.WINDOW
+def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any) -> None:
+    """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
+    monkeypatch.setattr(launches, "WINDOW", 2)
+    few = {"factorization": ["conventional", "low", "high"], "budget": [10, 15]}
+    store, nodes = registered({"matrix": few, "seeds": 2})
+    kept = [n for n in nodes if "budget 15" not in n.work.title and "L" not in n.work.title]
+    kept += [n for n in nodes if n.work.title.endswith("L budget 15 seed 1")]
+    executor = Slots(None)
+    run(store, kept, executor)
+    assert [title for (title,) in executor.given] == [
+        "pretrain to 10 seed 1",
+        "pretrain to 10 seed 0",
+        "pretrain to 15 seed 1",
+        "pretrain to 15 seed 0",
+        "train H budget 10 seed 0",
+        "train H budget 10 seed 1",
+        "train L budget 15 seed 1",
+        "train checkerboard-even seed 0",
+        "train checkerboard-even seed 1",
+    ]
+
+
+def test_chains_that_wait_keep_no_others_from_being_handed_out(
+    registered: Registered, monkeypatch: Any
+) -> None:
+    """At most as many tasks wait for a slot as for another one."""
+    monkeypatch.setattr(launches, "WINDOW", 2)
+    few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
+    store, nodes = registered({"matrix": few, "seeds": 2})
+    executor = Slots(None)
+    run(store, nodes, executor)
+    assert max(executor.crowds) == 4
+    assert len(executor.given) == len(nodes) == 2 * (3 + 3 + 1)
 
 
 @pytest.mark.parametrize("how", ["crowded", "process", "memory", "error"])
@@ -266,28 +288,15 @@ def test_the_cap_counts_stacks(trials: Any) -> None:
 def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> None:
     store, nodes = trials(6)
     (sweep,) = store.sweeps()
-    environment = store.add_environment(read_environment("cpu"))
     claims = [
-        store.claim(
-            node.work.job_id,
-            owner="another launch",
-            host="elsewhere",
-            pid=1,
-            environment_id=environment,
-            device="cpu",
-            threads=1,
-            stack_id="theirs",
-            lease_seconds=600.0,
-        )
+        claim_elsewhere(store, node.work.job_id, lease=600.0, stack_id="theirs")
         for node in nodes[:3]
     ]
 
     class Until(Slots):
         def wait(self, seconds: float) -> list[Finished]:
             while claims:
-                claim = claims.pop()
-                cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-                assert store.finish(claim, "diverged", last_step=1, cost=cost)
+                end(store, claims.pop())
             return super().wait(seconds)
 
     executor = Until(4)
@@ -297,15 +306,7 @@ def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> N
 
 def test_what_needs_more_memory_is_another_stack(trials: Any) -> None:
     store, nodes = trials(6)
-    larger = [
-        dataclasses.replace(
-            node,
-            work=dataclasses.replace(
-                node.work, terms=dataclasses.replace(node.work.terms, memory_gb=2.0)
-            ),
-        )
-        for node in nodes[4:]
-    ]
+    larger = [replace(n, work=replace(n.work, terms=Terms(memory_gb=2.0))) for n in nodes[4:]]
     executor = Slots(1)
     run(store, [*nodes[:4], *larger], executor)
     assert executor.sizes == [4, 2]
@@ -340,23 +341,15 @@ class Starting(Slots):
         return [] if self.looks < 4 else super().wait(seconds)
 
 
-def test_so_many_full_stacks_wait_for_machines(
-    trials: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("slots", "seeds", "crowds"), [(1, 60, [1, 2, 3, 1, 1]), (5, 84, [1, 2, 3, 4, 5] * 2)]
+)
+def test_so_many_stacks_wait_for_machines(
+    trials: Any, monkeypatch: pytest.MonkeyPatch, slots: int, seeds: int, crowds: list[int]
 ) -> None:
+    """Before any of them has begun: as many as fill the window, or more slots than that."""
     monkeypatch.setattr(launches, "WINDOW", 3)
-    executor = Starting(1)
-    run(*trials(60), executor)
-    assert executor.sizes == [12] * 5
-    assert max(executor.crowds) == launches.WINDOW
-
-
-def test_more_slots_than_stacks_may_wait_are_filled_and_no_more(
-    trials: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before any of them has begun."""
-
-    monkeypatch.setattr(launches, "WINDOW", 3)
-    executor = Starting(5)
-    run(*trials(84), executor)
-    assert executor.crowds == [1, 2, 3, 4, 5] * 2
-    assert sum(executor.sizes) == 84
+    executor = Starting(slots)
+    run(*trials(seeds), executor)
+    assert executor.crowds == crowds
+    assert sum(executor.sizes) == seeds

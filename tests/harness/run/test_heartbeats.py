@@ -1,7 +1,6 @@
 """How often a worker extends its leases, and what a refused heartbeat changes."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +10,8 @@ from lcma import db
 from lcma.harness.run.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
 from lcma.harness.run.spool import Spool
 from lcma.harness.run.work import LEASE_SECONDS
-from tests.harness.run.test_waiting import claim_elsewhere
+from tests.harness.run.conftest import claim_elsewhere
+from tests.harness.run.machines import until
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0, peak_memory=2**20)
 
@@ -28,28 +28,11 @@ def beating(store: db.Store, claim: db.Claim, seconds: float) -> Iterator[Lease]
         yield lease
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_three_heartbeats_fit_a_lease_and_points_arrive_within_ten_seconds() -> None:
-    pauses = [draw_pause(BEAT_SECONDS) for _ in range(2000)]
-    assert 3 * max(pauses) < LEASE_SECONDS
-    assert max(pauses) < 10
+def test_workers_spread_and_have_a_few_heartbeats_within_a_lease_refused_ones_too() -> None:
+    pauses = sorted(draw_pause(BEAT_SECONDS) for _ in range(2000))
+    assert 3 * pauses[-1] < LEASE_SECONDS
+    assert pauses[-1] - pauses[0] > 0.4 * BEAT_SECONDS
     assert sum(pauses) / len(pauses) == pytest.approx(BEAT_SECONDS, rel=0.05)
-
-
-def test_workers_that_start_together_spread_over_half_an_interval_at_once() -> None:
-    first = sorted(draw_pause(BEAT_SECONDS) for _ in range(300))
-    assert first[-1] - first[0] > 0.4 * BEAT_SECONDS
-    most_in_a_second = max(sum(one <= other < one + 1 for other in first) for one in first)
-    assert most_in_a_second < 150
-
-
-def test_a_refused_heartbeat_is_tried_again_long_before_the_lease_ends() -> None:
     assert max(draw_pause(BEAT_SECONDS, refused=True) for _ in range(500)) < LEASE_SECONDS / 10
 
 
@@ -70,8 +53,8 @@ def test_refused_heartbeats_are_no_news_while_the_lease_holds(
     monkeypatch.setattr(store, "heartbeats", refuse_at_first)
     with beating(store, claim, 30.0) as lease:
         lease.metric("train_bits_per_dim", 10, 4.5)
-        wait_until(lambda: bool(store.metrics(claim.job_id, "train_bits_per_dim")))
-        wait_until(lambda: lease.pending() == ())
+        until(lambda: bool(store.metrics(claim.job_id, "train_bits_per_dim")))
+        until(lambda: lease.pending() == ())
     assert not refusals
     assert not lease.lost
     assert "unreachable" not in caplog.text
@@ -88,5 +71,5 @@ def test_no_connection_is_kept_between_heartbeats(
     query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
     with beating(store, claim, 30.0) as lease:
         lease.metric("train_bits_per_dim", 10, 4.5)
-        wait_until(lambda: lease.pending() == ())
-        wait_until(lambda: postgres.value(query) == "0")
+        until(lambda: lease.pending() == ())
+        until(lambda: postgres.value(query) == "0")

@@ -16,7 +16,7 @@ from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.preflight import Answer, Preflight, answer_question
 from lcma.harness.run.work import Report
 from lcma.sweeps.errors import UserError
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere
 from tests.harness.run.test_crashes import Fragile
 
 BAD, GOOD = "bad (10.0.0.1)", "good (10.0.0.2)"
@@ -160,7 +160,7 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
                 return super().wait(seconds)
             self.lost, (work,) = True, self.works
             self.works = []
-            Fragile(store, "node", []).claim(replace(work, lease_seconds=0.1))
+            claim_elsewhere(store, work.job_id, work.owner, 0.1)
             return [Finished(work.job_id, None, "gone (10.0.0.3)", "node")]
 
     executor, told = LosesFirst(fail_task), Told()
@@ -171,18 +171,60 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
     assert name_aside(BAD, WHY[fail_task]) in told.notes
 
 
-def test_a_host_that_joins_and_cannot_is_named_once(
-    trial: tuple[db.Store, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def made(trial: tuple[db.Store, Any]) -> tuple[TwoHosts, Told, Hosts]:
+    executor, told = TwoHosts(fail_task), Told()
+    return executor, told, make_hosts(executor, told, trial[1].work.place)
+
+
+def test_a_host_that_joins_and_cannot_is_named_once(made: Any, monkeypatch: Any) -> None:
     """Also where it comes back as another node of the same name."""
     monkeypatch.setattr(hosts_module, "CHECK_SECONDS", 0.0)
-    executor, told = TwoHosts(fail_task), Told()
-    hosts = make_hosts(executor, told, trial[1].work.place)
+    executor, told, hosts = made
     for _ in range(2):
         executor.answers = [Answer("late", problem="it has no psycopg")]
         hosts.refresh()
     assert executor.aside == {"late"}
     assert told.notes == [name_aside("late", "it has no psycopg")]
+
+
+def test_a_host_that_reaches_no_database_for_now_is_asked_again(made: Any, place: Place) -> None:
+    """A database that starts again costs no host."""
+    executor, told, hosts = made
+    gone = replace(place, db="postgresql://localhost:1/none")
+    answer = answer_question(Preflight(gone, {}, any_code=True).question, BAD)
+    executor.answers = [answer, answer]
+    hosts.refresh()
+    assert executor.aside == set()
+    said = f"host {BAD} gets no trials for now, and is asked again: {answer.problem}"
+    assert told.notes == [said]
+
+
+def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(made: Any) -> None:
+    executor, told, hosts = made
+    hosts.note_steps(GOOD, "recipe")
+    assert [hosts.excuse(BAD, "job", "recipe", "why") for _ in range(3)] == [True, True, False]
+    assert told.notes == []
+    assert [hosts.excuse(BAD, f"{i}", "recipe", "why") for i in range(3)] == [True] * 3
+    assert executor.aside == {BAD}
+
+
+def test_a_host_comes_back_for_what_it_was_blamed_for_alone(made: Any) -> None:
+    executor, _, hosts = made
+    hosts.blame(BAD, "a job", "its device failed")
+    hosts.acquit("another job")
+    assert executor.aside == {BAD}
+    hosts.acquit("a job")
+    assert executor.aside == set()
+
+
+def test_a_row_of_failures_ends_with_a_step(made: Any) -> None:
+    executor, _, hosts = made
+    hosts.note_steps(GOOD, "recipe")
+    assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
+    hosts.note_steps(BAD, "recipe")
+    assert hosts.excuse(BAD, "c", "recipe", "why")
+    assert executor.aside == set()
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -206,58 +248,9 @@ def test_what_fails_after_the_claim_counts_as_it_did(
     assert not any("gets no more trials" in note for note in told.notes)
 
 
-def test_a_host_that_reaches_no_database_for_now_is_asked_again(
-    trial: tuple[db.Store, Any], tmp_path: Path
-) -> None:
-    """A database that starts again costs no host."""
-    node = trial[1]
-    executor, told = TwoHosts(fail_task), Told()
-    hosts = make_hosts(executor, told, node.work.place)
-    gone = Place("postgresql://localhost:1/none", node.work.place.runs, tmp_path)
-    answer = answer_question(Preflight(gone, {}, any_code=True).question, BAD)
-    executor.answers = [answer, answer]
-    hosts.refresh()
-    assert executor.aside == set()
-    assert told.notes == [
-        f"host {BAD} gets no trials for now, and is asked again: {answer.problem}"
-    ]
-
-
-def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(
-    trial: tuple[db.Store, Any],
-) -> None:
-    executor, told = TwoHosts(fail_task), Told()
-    hosts = make_hosts(executor, told, trial[1].work.place)
-    hosts.note_steps(GOOD, "recipe")
-    assert [hosts.excuse(BAD, "job", "recipe", "why") for _ in range(3)] == [True, True, False]
-    assert told.notes == []
-    assert [hosts.excuse(BAD, f"{i}", "recipe", "why") for i in range(3)] == [True] * 3
-    assert executor.aside == {BAD}
-
-
 def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
     store, node = trial
     sweep = store.sweeps()[0].id
     launch = Launch(store, [node], Inline(), Told(), LaunchRecord(sweep, 0))
     store.forget([sweep])
     assert len(launch.run().with_ending("cancelled")) == 1
-
-
-def test_a_host_comes_back_for_what_it_was_blamed_for_alone(trial: tuple[db.Store, Any]) -> None:
-    executor = TwoHosts(fail_task)
-    hosts = make_hosts(executor, Told(), trial[1].work.place)
-    hosts.blame(BAD, "a job", "its device failed")
-    hosts.acquit("another job")
-    assert executor.aside == {BAD}
-    hosts.acquit("a job")
-    assert executor.aside == set()
-
-
-def test_a_row_of_failures_ends_with_a_step(trial: tuple[db.Store, Any]) -> None:
-    executor = TwoHosts(fail_task)
-    hosts = make_hosts(executor, Told(), trial[1].work.place)
-    hosts.note_steps(GOOD, "recipe")
-    assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
-    hosts.note_steps(BAD, "recipe")
-    assert hosts.excuse(BAD, "c", "recipe", "why")
-    assert executor.aside == set()

@@ -14,49 +14,20 @@ import pytest
 
 from lcma import db
 from lcma.db.store import Store
-from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Executor
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.measuring import make_measurement, measure_trials
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.work import Report
 from lcma.harness.run.worker import run_work
-from lcma.sweeps import spec as specs
 from lcma.sweeps.spec import Resources
-from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import Told, register, typed
 from tests.harness.run.machines import HOOK, SLOW_STEPS
-
-
-class Silent:
-    """A display that only remembers."""
-
-    def __init__(self) -> None:
-        self.titles: list[tuple[str, str]] = []
-        self.seen_running: set[str] = set()
-        self.why_away: set[str] = set()
-        self.notes: list[str] = []
-
-    def update(self, ended, total, running) -> None:
-        self.seen_running |= {r.job_id for r in running}
-
-    def job_ended(self, title: str, report: Report) -> None:
-        self.titles.append((title, report.ending))
-
-    def unreachable(self, since: float, why: str) -> None:
-        self.why_away.add(why)
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
 
 
 @pytest.fixture(
     scope="module",
-    params=[
-        "local",
-        pytest.param("ray", marks=pytest.mark.xdist_group("ray")),
-    ],
+    params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))],
 )
 def executor(request) -> Iterator[Executor]:
     """One for all tests of the module, since its processes take seconds to start."""
@@ -81,34 +52,6 @@ def ray_executor(cluster: Any) -> Iterator[Any]:
     made.close(kill=True)
 
 
-class _OneSlot(Executor):
-    """One slot of an executor, and the sizes of its tasks."""
-
-    def __init__(self, whole: Executor) -> None:
-        self.whole = whole
-        self.sizes: list[int] = []
-        self._busy = 0
-
-    def hosts(self) -> list[str]:
-        return self.whole.hosts()
-
-    def submit(self, works, after) -> None:
-        self.whole.submit(works, after)
-        self.sizes.append(len(works))
-        self._busy += len(works)
-
-    def wait(self, seconds: float):
-        finished = self.whole.wait(seconds)
-        self._busy -= len(finished)
-        return finished
-
-    def free_slots(self, work) -> int:
-        return 0 if self._busy else 1
-
-    def close(self, *, kill: bool) -> None:
-        pass
-
-
 def with_long_leases(nodes):
     return [
         dataclasses.replace(n, work=dataclasses.replace(n.work, lease_seconds=600.0)) for n in nodes
@@ -120,13 +63,13 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     registered, executor
 ) -> None:
     store, nodes = registered({"matrix": {"budget": [0, 10]}})
-    ended = Launch(store, nodes, executor, Silent()).run()
+    ended = Launch(store, nodes, executor, Told()).run()
     assert len(ended.with_ending("done")) == len(nodes) == 5
     assert not getattr(executor, "_refs", None), "Ray would keep every report of a long launch"
     attempts = store.attempts()
     assert len(attempts) == 5
     assert len(store.results()) == 3
-    again = Launch(store, nodes, executor, Silent()).run()
+    again = Launch(store, nodes, executor, Told()).run()
     assert len(again.with_ending("done")) == 5
     assert store.attempts().equals(attempts)
 
@@ -137,7 +80,7 @@ def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> No
     recipe = {"optimization": {"stacked": True}, "training": {"steps": 4}}
     store, nodes = registered({"seeds": 3, "recipe": recipe})
     assert {executor.free_slots(node.work) for node in nodes} == {2}
-    ended = Launch(store, nodes, executor, Silent()).run()
+    ended = Launch(store, nodes, executor, Told()).run()
     assert len(ended.with_ending("done")) == len(nodes) == 9
     assert store.attempts().outcome.tolist() == ["done"] * 9
 
@@ -155,27 +98,6 @@ def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_the_stack_of_a_killed_worker_is_run_again_in_halves(registered, executor) -> None:
-    """SIGKILL in the middle of a training of four seeds."""
-    recipe = {"optimization": {"stacked": True}, "training": {"steps": 800}}
-    matrix = {"factorization": "conventional"}
-    store, nodes = registered({"matrix": matrix, "recipe": recipe, "seeds": 4})
-
-    killer = threading.Thread(target=_kill_one, args=[store])
-    killer.start()
-    display = Silent()
-    slot = _OneSlot(executor)
-    ended = Launch(store, with_long_leases(nodes), slot, display).run()
-    killer.join()
-    assert len(ended.with_ending("done")) == 4
-    assert len(store.results()) == 4
-    assert slot.sizes == [4, 2, 2]
-    (note,) = [note for note in display.notes if "its worker died" in note]
-    assert note.endswith("they are run again in stacks of at most 2")
-
-
 @pytest.mark.slow_on("ray")
 def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     """SIGKILL in the middle of a training: another goes on, long before the lease is over."""
@@ -189,7 +111,7 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     command_lines: list[str] = []
     killer = threading.Thread(target=_kill_one, args=[store, command_lines])
     killer.start()
-    ended = Launch(store, nodes, executor, Silent()).run()
+    ended = Launch(store, nodes, executor, Told()).run()
     killer.join()
     assert len(ended.with_ending("done")) == 1
     outcomes = store.attempts().sort_values("token").outcome.tolist()
@@ -205,62 +127,32 @@ def test_failures_block_what_needs_them_and_nothing_else(registered, executor) -
     """A pretraining that diverges; the trial without a map does not care."""
     store, nodes = registered({"matrix": {"budget": 20}})
     nodes = [_diverging(n) if n.work.pretraining is not None else n for n in nodes]
-    display = Silent()
-    ended = Launch(store, nodes, executor, display).run()
-    assert sorted(ending for _, ending in display.titles) == ["blocked", "diverged", "done"]
-    assert len(ended.with_ending("blocked")) == 1
+    display = Told()
+    Launch(store, nodes, executor, display).run()
+    endings = sorted(report.ending for report in display.ended.values())
+    assert endings == ["blocked", "diverged", "done"]
 
 
 def _diverging(node):
     pretraining = node.work.pretraining
-    optimization = pretraining.recipe.optimization.model_copy(
-        update={"learning_rate": 1e30, "warmup": 0, "clip": None}
-    )
-    recipe = pretraining.recipe.model_copy(update={"optimization": optimization})
+    recipe = pretraining.recipe
+    wild = {"learning_rate": 1e30, "warmup": 0, "clip": None}
+    optimization = recipe.optimization.model_copy(update=wild)
+    recipe = recipe.model_copy(update={"optimization": optimization})
     changed = dataclasses.replace(pretraining, recipe=recipe)
     return dataclasses.replace(node, work=dataclasses.replace(node.work, pretraining=changed))
-
-
-@pytest.mark.integration
-def test_what_another_launch_holds_is_waited_for(registered) -> None:
-    """Two launches of one sweep at once: every job is run once."""
-    store, nodes = registered()
-    other = [
-        dataclasses.replace(n, work=dataclasses.replace(n.work, owner="other launch"))
-        for n in nodes
-    ]
-    executors = LocalExecutor(1), LocalExecutor(1)
-    launches = [
-        Launch(store, part, one, Silent())
-        for part, one in zip((nodes, other), executors, strict=True)
-    ]
-    threads = [threading.Thread(target=launch.run) for launch in launches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for one in executors:
-        one.close(kill=True)
-    assert [len(launch.ended.with_ending("done")) for launch in launches] == [len(nodes)] * 2
-    assert len(store.attempts()) == len(nodes)
 
 
 @pytest.fixture
 def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
     """Three trained trials in a database of the server."""
     place = Place(current_postgres_url, tmp_path / "runs", photos_root)
-    spec = merged(
-        SMALL,
-        {
-            "matrix": {"factorization": "conventional"},
-            "recipe": {"training": {"steps": 2}},
-            "seeds": 3,
-        },
+    matrix = {"factorization": "conventional"}
+    store, nodes = register(
+        place, {"matrix": matrix, "recipe": {"training": {"steps": 2}}, "seeds": 3}
     )
-    with db.connect(place.db) as store:
-        plan = make_plan(specs.check(spec, "test"), place, None)
-        register_plan(plan, place, store)
-        for node in make_nodes(plan, place, owner="trainer", device="cpu"):
+    with store:
+        for node in nodes:
             assert run_work(node.work).ending == "done"
     return place
 
@@ -289,10 +181,7 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
 
     def measure(*more: str) -> tuple[int, str, str]:
         places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["measure", "swd", "--samples=40", "--json", *more, *places])
-        found = capsys.readouterr()
-        return int(ended.value.code or 0), found.out, found.err
+        return typed(capsys, "measure", "swd", "--samples=40", "--json", *more, *places)
 
     with db.connect(trained.db) as store:
         here = make_measurement("swd", samples=40)

@@ -1,7 +1,5 @@
 """Limits of a launch: it ends in good order, and what it has done is gone on with."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,15 +14,13 @@ from lcma.harness.run import limits
 from lcma.harness.run.driver import Launch, LaunchRecord
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.limits import LimitReachedError, Limits
-from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_works
 from lcma.harness.train import trainer
 from lcma.harness.train.stack import Stack
-from lcma.sweeps import spec as specs
-from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Told
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.conftest import merged
+from tests.harness.run.conftest import Told, register
 
 SECONDS = 0.2
 """A limit that the trainings of `sleepy_steps` reach on the way."""
@@ -76,29 +72,20 @@ def launch(
     change: dict[str, Any],
     limit: Limits,
     owner: str,
-    make: Callable[[], Executor] = OneThread,
     display: Any = None,
 ) -> db.Store:
     """Launch a small sweep of trainings with 40 steps; return its store."""
     base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
-    spec = specs.check(merged(merged(SMALL, base), change), "test")
-    store = db.connect(place.db)
-    plan = make_plan(spec, place, store)
-    sweep_id = register_plan(plan, place, store)
-    record = LaunchRecord(sweep_id, store.begin_launch(owner, sweep_id), None, limit)
-    nodes = make_nodes(plan, place, owner=owner, device="cpu")
+    store, nodes = register(place, merged(base, change), owner)
+    (sweep,) = store.sweeps()
+    record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
     nodes = [replace(n, work=replace(n.work, lease_seconds=0.4)) for n in nodes]
-    executor = make()
+    executor = OneThread()
     try:
         Launch(store, nodes, executor, display or Told(), record).run()
     finally:
         executor.close(kill=True)
     return store
-
-
-def results(store: db.Store) -> list[Any]:
-    names = ["trial_id", "bits_per_dim", "holdout_bits_per_dim"]
-    return store.results()[names].sort_values("trial_id").to_dict("records")
 
 
 @pytest.mark.integration
@@ -135,7 +122,8 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     after = store.attempts()
     assert sorted(after[after.owner == "third"].first_step) == sorted(before.last_step)
     other = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
-    assert results(store) == results(launch(other, change, Limits(), "undisturbed"))
+    undisturbed = launch(other, change, Limits(), "undisturbed")
+    assert compare_rows(read_rows(undisturbed), read_rows(store)) == []
 
 
 @pytest.mark.usefixtures("sleepy_steps", "spools")
@@ -155,16 +143,12 @@ class Stopper(Told):
     def __init__(self, store: db.Store) -> None:
         super().__init__()
         self.store, self.stopped = store, ""
-        self.ended: list[str] = []
 
     def update(self, ended: int, total: int, running: Any) -> None:
         for job in running:
             if job.step and not self.stopped:
                 assert self.store.stop_jobs([job.job_id], by="ann@here") == 1
                 self.stopped = job.job_id
-
-    def job_ended(self, title: str, report: Report) -> None:
-        self.ended.append(report.ending)
 
 
 @pytest.mark.integration
@@ -173,7 +157,7 @@ def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> Non
     """It keeps its checkpoint, and the launch goes on with the others."""
     display = Stopper(db.connect(place.db))
     store = launch(place, {"seeds": 2}, Limits(), "first", display=display)
-    assert sorted(display.ended) == ["cancelled", "done"]
+    assert sorted(one.ending for one in display.ended.values()) == ["cancelled", "done"]
     (stopped,) = (one for one in store.job_attempts([display.stopped]))
     assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
     assert 0 < stopped.last_step < 40
@@ -182,35 +166,3 @@ def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> Non
     launch(place, {"seeds": 2}, Limits(), "second")
     _, again = store.job_attempts([display.stopped])
     assert (again.outcome, again.first_step) == ("done", stopped.last_step)
-
-
-class Killer(Told):
-    """A display that kills the first worker which has made a step."""
-
-    killed = 0
-
-    def update(self, ended: int, total: int, running: Any) -> None:
-        for job in running:
-            if job.step and not self.killed:
-                pid = self.store.job(job.job_id).pid
-                os.kill(pid, signal.SIGKILL)
-                self.killed = pid
-
-    def __init__(self, store: db.Store) -> None:
-        super().__init__()
-        self.store = store
-
-
-@pytest.mark.slow
-def test_the_hours_of_a_killed_worker_count(place: Place, spools: Any) -> None:
-    killer = Killer(db.connect(place.db))
-    change = {"recipe": {"training": {"steps": 100_000}}}
-    limit = Limits(device_hours=8 / 3600)
-    with pytest.raises(LimitReachedError):
-        launch(place, change, limit, "o", lambda: LocalExecutor(1), killer)
-    attempts = killer.store.attempts()
-    lost = attempts[attempts.outcome == "node_lost"]
-    assert len(lost) == 1
-    assert lost.seconds.iloc[0] > 0
-    assert set(attempts.outcome) == {"node_lost", "cancelled"}
-    assert killer.store.device_hours(owner="o") == pytest.approx(attempts.seconds.sum() / 3600)

@@ -1,13 +1,11 @@
 """Workers of this machine: whose copies they are, and with whom they end."""
 
 import importlib.util
-import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,37 +13,11 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
-from lcma.sweeps import spec as specs
-from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Told
-
-RULE = """
-import json, os, time
-from pathlib import Path
-from lcma.sweeps.plugins import factorization
-
-@factorization("{name}", reads="seed")
-def rule(shape, split, seed, values):
-    import numpy as np
-    told = {{
-        "pid": os.getpid(),
-        "parent": os.getppid(),
-        "folder": os.getcwd(),
-        "environment": dict(os.environ),
-        "drawn": np.random.random(),
-    }}
-    path = Path({folder!r}) / f"{{seed}}.json"
-    path.with_suffix(".tmp").write_text(json.dumps(told))
-    path.with_suffix(".tmp").rename(path)
-    time.sleep({seconds})
-    mask = np.zeros(shape, bool)
-    mask[:, : shape[1] // 2] = True
-    return mask
-"""
+from lcma.harness.run.plan import Node
+from tests.harness.run.conftest import Told, told
+from tests.harness.run.machines import until
 
 DRIVER = """
 import pickle, sys
@@ -64,45 +36,10 @@ raise ImportError("another program's module")
 """
 
 
-@pytest.fixture
-def telling(place: Place, tmp_path: Path) -> Callable[..., tuple[db.Store, list[Node]]]:
-    """Trainings of as many seeds by a rule that says where it is; by seed, in `told`."""
-
-    def make(seeds: int, seconds: float = 0.0) -> tuple[db.Store, list[Node]]:
-        told = tmp_path / "told"
-        told.mkdir(exist_ok=True)
-        rule = tmp_path / "rule.py"
-        name = f"where-{tmp_path.name[-8:].replace('_', '-')}"
-        rule.write_text(RULE.format(name=name, folder=str(told), seconds=seconds))
-        change = {"matrix": {"factorization": name}, "seeds": seeds, "plugins": str(rule)}
-        spec = specs.check(merged(SMALL, change), "test", tmp_path)
-        store = db.connect(place.db)
-        plan = make_plan(spec, place, store)
-        register_plan(plan, place, store)
-        return store, make_nodes(plan, place, owner="a launch", device="cpu")
-
-    return make
-
-
-def told(folder: Path, seed: int) -> dict[str, Any]:
-    """What the worker of a seed said, as soon as it did."""
-    path = folder / "told" / f"{seed}.json"
-    wait_until(path.exists)
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
-
-
 def environment(found: Mapping[str, str]) -> dict[str, str]:
     """Less what PyTorch and a training set for themselves."""
     own = "CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_CACHE_DIR"
     return {name: value for name, value in found.items() if name not in own}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def run(store: db.Store, nodes: list[Node], executor: LocalExecutor) -> None:
@@ -187,7 +124,7 @@ def test_nothing_outlives_a_killed_driver_and_no_module_of_its_folder_is_taken(
     process.kill()
     process.wait()
     assert found["parent"] != process.pid
-    wait_until(lambda: not any(_lives(found[name]) for name in ("pid", "parent")))
+    until(lambda: not any(_lives(found[name]) for name in ("pid", "parent")))
     assert not list(here.glob("*.imported"))
 
 

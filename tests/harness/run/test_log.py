@@ -1,6 +1,5 @@
 """What an attempt says while it runs is kept with it, whatever becomes of it."""
 
-import dataclasses
 import logging
 import warnings
 
@@ -8,13 +7,14 @@ import pytest
 
 from lcma.harness.run.log import LONGEST, Log, logger
 from lcma.harness.run.worker import run_work
-from lcma.harness.train.trainer import Trainer
 
 
 def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     store, nodes = registered()
-    run_work(nodes[0].work)
-    (log,) = store.attempts().log
+    for node in nodes[:2]:
+        run_work(node.work)
+    log, other = store.attempts().log
+    assert nodes[0].work.title not in other, "it has one of its own"
     lines = log.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
         f"attempt 1 at {nodes[0].work.title}",
@@ -26,21 +26,19 @@ def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
 
 
 def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
-    registered, monkeypatch: pytest.MonkeyPatch
+    registered, at_step
 ) -> None:
     store, nodes = registered()
-    step = Trainer._one_step
 
-    def noisy(self):
-        if self.step == 3:
-            warnings.warn("the loss looks odd", stacklevel=1)
-            logging.getLogger("somebody").warning("a library's warning")
-            logging.getLogger("somebody").info("a library's chatter")
-        if self.step == 7:
-            raise RuntimeError("it broke here")
-        return step(self)
+    def warn() -> None:
+        warnings.warn("the loss looks odd", stacklevel=1)
+        logging.getLogger("somebody").warning("a library's warning")
+        logging.getLogger("somebody").info("a library's chatter")
 
-    monkeypatch.setattr(Trainer, "_one_step", noisy)
+    def crash() -> None:
+        raise RuntimeError("it broke here")
+
+    at_step({3: warn, 7: crash})
     assert run_work(nodes[0].work).ending == "failed"
     (log,) = store.attempts().log
     assert "the loss looks odd" in log
@@ -48,15 +46,6 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
     assert "chatter" not in log
     assert log.endswith("RuntimeError: it broke here")
     assert "Traceback" in log
-
-
-def test_the_next_attempt_in_a_process_has_a_log_of_its_own(registered) -> None:
-    store, nodes = registered()
-    for node in nodes[:2]:
-        run_work(dataclasses.replace(node.work))
-    first, second = store.attempts().log
-    assert nodes[0].work.title in first
-    assert nodes[0].work.title not in second
 
 
 @pytest.mark.parametrize("longer", [-1, 0, 1, LONGEST])

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
 from lcma.db import locate
@@ -21,87 +20,40 @@ from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
 from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import execute, typed
 
 SHORT = merged(SMALL, {"recipe": {"training": {"steps": 10}}})
 ROOT = Path(__file__).parents[3]
 
 PAGE = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
 BRIGHT = PAGE.split("```python\n")[1].split("```")[0]
-BROKEN = """
+FAILING = {
+    "broken": ("raise ValueError('no such thing')", "ValueError: no such thing (/"),
+    "gone": ("raise SystemExit(3)", "SystemExit: 3"),
+    "unknown": ("images.zero_(); return float('nan')", "nan, which is not finite"),
+    "silent": ("raise Silent", "Silent: <exception str() failed>"),
+    "three": ("return 1.0, 2.0, 3.0", "ValueError: too many values to unpack"),
+    "many": ("return images.float().mean((1, 2, 3))", "Error: "),
+    "fatal": ("raise BaseException('worse')", "BaseException: worse"),
+    "unsure": ("return 1.0, float('inf')", "it returned (1.0, inf), which is not finite"),
+    "huge": ("return 10.0 ** 200", " is 1e+200: a measure must be finite, at most 1e+150"),
+}
+"""Measures by what they do, and why they are not taken."""
+
+MEASURE = """
+@lcma.measure("{0}", unit="levels", direction="lower", meaning="nothing")
+def {0}(flow, images, seed):
+    {1}
+"""
+SILENT = """
 import lcma
-
-@lcma.measure("broken", unit="levels", direction="lower", meaning="nothing")
-def broken(flow, images, seed):
-    raise ValueError("there is no such thing")
-
-
-@lcma.measure("gone", unit="levels", direction="lower", meaning="nothing")
-def gone(flow, images, seed):
-    raise SystemExit(3)
-
-
-@lcma.measure("unknown", unit="levels", direction="lower", meaning="nothing")
-def unknown(flow, images, seed):
-    images.zero_()
-    return float("nan")
-
 
 class Silent(Exception):
     def __str__(self):
         raise RuntimeError("no text either")
-
-
-@lcma.measure("silent", unit="levels", direction="lower", meaning="nothing")
-def silent(flow, images, seed):
-    raise Silent
-
-
-@lcma.measure("three", unit="levels", direction="lower", meaning="nothing")
-def three(flow, images, seed):
-    return 1.0, 2.0, 3.0
-
-
-@lcma.measure("many", unit="levels", direction="lower", meaning="nothing")
-def many(flow, images, seed):
-    return images.float().mean((1, 2, 3))
-
-
-@lcma.measure("fatal", unit="levels", direction="lower", meaning="nothing")
-def fatal(flow, images, seed):
-    raise BaseException("worse")
-
-
-@lcma.measure("unsure", unit="levels", direction="lower", meaning="nothing")
-def unsure(flow, images, seed):
-    return 1.0, float("inf")
-
-
-@lcma.measure("huge", unit="levels", direction="lower", meaning="nothing")
-def huge(flow, images, seed):
-    return 10.0 ** 200
 """
-PICKY = """
-import lcma
-
-@lcma.measure("picky", unit="levels", direction="lower", meaning="nothing")
-def picky(flow, images, seed):
-    if seed == 0:
-        raise ValueError("not with seed 0")
-    return 1.0
-"""
-
-
-MISSING = {
-    "broken": "ValueError: there is no such thing (/",
-    "gone": "SystemExit: 3",
-    "silent": "Silent: <exception str() failed>",
-    "three": "ValueError: too many values to unpack",
-    "unknown": "ValueError: it returned nan, which is not finite",
-    "many": "Error: ",
-    "fatal": "BaseException: worse",
-    "unsure": "ValueError: it returned (1.0, inf), which is not finite",
-    "huge": " is 1e+200: a measure must be finite, at most 1e+150",
-}
+BROKEN = SILENT + "".join(MEASURE.format(name, body) for name, (body, _) in FAILING.items())
+PICKY = "import lcma\n" + MEASURE.format("picky", "return {1: 1.0}[seed]")
 HIGHER = BRIGHT.replace('"lower"', '"higher"')
 
 
@@ -109,13 +61,6 @@ HIGHER = BRIGHT.replace('"lower"', '"higher"')
 def _unloaded():
     yield
     plugins.unload()
-
-
-def typed(capsys, *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(one) for one in arguments])
-    found = capsys.readouterr()
-    return int(ended.value.code or 0), found.out, found.err
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +75,9 @@ def launched(tmp_path_factory: pytest.TempPathFactory, few_photos_root: Path) ->
     (folder / "sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
     where = [f"--{n}={folder / f}" for n, f in (("db", "lcma.db"), ("runs", "runs"))]
     path = str(folder / "sweep.yaml")
+    command = ["launch", path, "--local", "--no-pictures", *where, f"--data={few_photos_root}"]
     with pytest.raises(SystemExit) as ended:
-        cli.main(["launch", path, "--local", "--no-pictures", *where, f"--data={few_photos_root}"])
+        cli.main(command)
     assert not ended.value.code
     plugins.unload()
     return folder
@@ -171,27 +117,22 @@ def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, directio
     assert code == 0
     assert name in out
     assert "bits/dim" not in out
-
-
-def test_the_site_ranks_by_it(where) -> None:
-    """The command that writes it is tested with other results, in tests/harness/cli."""
     place = find_place(where.removeprefix("--db="), None, None)
-    options = SiteOptions(measure="shine", samples=False)
-    page = Site(db.connect(place.db, create=False), place, options).page("index.html")
-    assert b"ranked by shine, higher is better" in page
+    page = Site(store, place, SiteOptions(measure=name, samples=False)).page("index.html")
+    assert f"ranked by {name}, {direction} is better".encode() in page
 
 
 def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
-    assert store.view("trial_measures", measure=list(MISSING)).empty
+    assert store.view("trial_measures", measure=list(FAILING)).empty
     messages = set(store.attempts()["message"])
-    for name, why in MISSING.items():
+    for name, (_, why) in FAILING.items():
         text = f"the measure {name} was not taken: "
         assert any(text in message and why in message for message in messages)
     code, out, _ = typed(capsys, "why", store.results().trial_id[0], where)
     assert code == 0
-    for name, why in MISSING.items():
+    for name, (_, why) in FAILING.items():
         assert f"\n  the measure {name} was not taken: " in out
         assert f"\n  the measure holdout_{name} was not taken: " in out
         assert why in out
@@ -255,23 +196,18 @@ def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     plugins.load_file(path)
     tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
     assert (tune.tuned, tune.sign) == ("holdout_brightness", -1)
-    with pytest.raises(ValueError, match="no measure 'colour'"):
-        Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "colour"})
     by_samples = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd"})
     assert (by_samples.tuned, by_samples.sign) == ("holdout_swd", 1)
-    with pytest.raises(ValueError, match="kid is not taken when a training ends: tune by swd"):
-        Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "kid"})
-    with pytest.raises(ValueError, match="no values of swd_null are better"):
-        Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd_null"})
-    for name in ("swd", "bits_per_dim", "brightness"):
-        said = f"by holdout_{name} already, give {name}: its column `test` is of the test part"
+    already = "by holdout_brightness already, give brightness: its column `test` is of the test"
+    for change, said in (
+        ({"measure": "colour"}, "no measure 'colour'"),
+        ({"measure": "kid"}, "kid is not taken when a training ends: tune by swd"),
+        ({"measure": "swd_null"}, "no values of swd_null are better"),
+        ({"measure": "holdout_brightness"}, already),
+        ({"measure": "brightness", "stop": {"rungs": [10]}}, "only bits/dim are known"),
+    ):
         with pytest.raises(ValueError, match=said):
-            Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": f"holdout_{name}"})
-    stop = {"rungs": [10]}
-    with pytest.raises(ValueError, match="only bits/dim are known"):
-        Tune.model_validate(
-            {"budget": {"low": 0, "high": 10}, "measure": "brightness", "stop": stop}
-        )
+            Tune.model_validate({"budget": {"low": 0, "high": 10}, **change})
 
 
 def test_the_page_lists_every_measure() -> None:
@@ -291,9 +227,8 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
     assert "brightness" in json.loads(out)["uncompared"]
     plugins.load_file(launched / "lower.py")
     copy_database(launched, Path("changed.db"))
-    with sa.create_engine("sqlite:///changed.db").begin() as connection:
-        change = "UPDATE measures SET value = value + 3 WHERE name = 'brightness'"
-        connection.execute(sa.text(change))
+    change = "UPDATE measures SET value = value + 3 WHERE name = 'brightness'"
+    execute(db.connect("changed.db"), change)
     code, out, err = typed(capsys, *asked, "--db=changed.db")
     assert (code, err) == (0, "")
     lines = {" ".join(line.split()[::3]) for line in out.splitlines()}
@@ -354,28 +289,10 @@ def test_trials_from_before_a_measure_have_it_from_their_weights(
     assert (code, "from before" in out) == (0, False)
 
 
-def test_of_trials_from_before_some_have_weights_and_some_have_none(
-    later: tuple[str, Path], few_photos_root: Path, capsys
-) -> None:
-    url, path = later
-    one = db.connect(url).results(seed=0).trial_id[0]
-    gone = (
-        "DELETE FROM artifacts WHERE kind = 'weights' AND attempt_id IN (SELECT attempts.id "
-        "FROM attempts JOIN jobs ON jobs.id = job_id WHERE trial_id = :trial)"
-    )
-    with sa.create_engine(f"sqlite:///{url}").begin() as connection:
-        connection.execute(sa.text(gone), {"trial": one})
-    code, out, err = typed(capsys, "plan", path, f"--db={url}", f"--data={few_photos_root}")
-    assert (code, err) == (0, "")
-    assert "2 trials from before lack later. Take it of the weights that were kept with" in out
-    assert "1 trial of them left no weights. A launch after this trains anew" in out
-    assert f"lcma rerun {one[:8]} --db" in out
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["broken"], ": ValueError: there is no such thing (/"),
+        (["broken"], ": ValueError: no such thing (/"),
         (["gone"], "the measure gone cannot be taken of trial "),
         (["broken", "--samples", "40"], "draws its samples itself: leave --samples out"),
         (["broken", "--weights", "x"], "draws its samples itself: leave --weights out"),
@@ -406,7 +323,7 @@ def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
         assert (code, len(out.splitlines()), len(err.splitlines())) == (1, 2, 1)
         assert out.count("(there already)") == already
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
-        assert "ValueError: not with seed 0 (/" in err
+        assert "KeyError: 0 (/" in err
     assert {*db.connect(url).view("trial_measures", measure="picky").seed} == {1}
 
 
@@ -426,9 +343,7 @@ def test_a_database_that_is_away_is_asked_once(
     assert err.splitlines()[-1] == "lcma: the database is away"
 
 
-@pytest.mark.parametrize(
-    "called", ["lcma.harness.storage.local.open_regular", "os.scandir"], ids=["file", "folder"]
-)
+@pytest.mark.parametrize("called", ["lcma.harness.storage.local.open_regular", "os.scandir"])
 def test_a_place_that_is_unreachable_is_asked_once(
     launched: Path, where, capsys, few_photos_root: Path, monkeypatch, called: str
 ) -> None:
@@ -457,10 +372,19 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
 ) -> None:
     """By the command that plan and launch print, and no other trial is."""
     (url, path), data = later, f"--data={few_photos_root}"
-    with sa.create_engine(f"sqlite:///{url}").begin() as connection:
-        connection.execute(sa.text("DELETE FROM artifacts WHERE kind = 'weights'"))
     launch = ["launch", path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
     before = db.connect(url).results(seed=0).set_index("trial_id")
+    one = (
+        "SELECT attempts.id FROM attempts JOIN jobs ON jobs.id = job_id "
+        f"WHERE trial_id = '{before.index[0]}'"
+    )
+    gone = "DELETE FROM artifacts WHERE kind = 'weights'"
+    execute(db.connect(url), f"{gone} AND attempt_id IN ({one})")
+    _, out, _ = typed(capsys, "plan", path, f"--db={url}", data)
+    assert "2 trials from before lack later. Take it of the weights that were kept with" in out
+    assert "1 trial of them left no weights. A launch after this trains anew" in out
+    assert f"lcma rerun {before.index[0][:8]} --db" in out
+    execute(db.connect(url), gone)
     said = "2 trials from before lack later. A launch after this trains anew"
     for command in (["plan", path], launch):
         code, out, err = typed(capsys, *command, f"--db={url}", data)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,11 +16,16 @@ import yaml
 
 from lcma import db
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import QUIET, RAY, head_by_hand, node_by_hand
+from tests.harness.run.machines import head_by_hand, node_by_hand, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 SECRET = "canary"
+
+
+def without_token(home: Path) -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
+    return environment | {"HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
@@ -29,8 +33,7 @@ def launch(in_tmp: Path, few_photos_root: Path, postgres: Any) -> Iterator["subp
     """A launch that starts Ray, on a database with a password, as someone without a token."""
     (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
     name = postgres.make()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
-    environment |= {"HOME": str(in_tmp), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = without_token(in_tmp)
     command = [sys.executable, "-m", "lcma", "launch", "small.yaml", "--no-pictures"]
     command += ["--data", str(few_photos_root), "--set", "training.steps=100000"]
     with postgres.role("lcma_launches", SECRET) as user:
@@ -52,16 +55,16 @@ def children(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def wait_for(process: "subprocess.Popen[str]", name: str) -> list[psutil.Process]:
-    until = time.monotonic() + 120
-    while True:
+    def look() -> list[psutil.Process]:
+        assert process.poll() is None, process.communicate()
         found = children(process)
         for one in found:
             with suppress(psutil.NoSuchProcess):
                 if name in " ".join(one.cmdline()):
                     return found
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
+        return []
+
+    return until(look, 120)
 
 
 def test_only_this_user_on_this_machine_reaches_it_and_no_password_is_told(
@@ -128,14 +131,11 @@ def test_a_lost_part_of_it_ends_the_launch_in_one_line(
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("by_hand", [False, True], ids=["nothing said", "as on the page"])
 def test_a_head_that_is_started_after_a_launch_takes_its_workers(
-    in_tmp: Path, few_photos_root: Path, by_hand: bool
+    in_tmp: Path, few_photos_root: Path
 ) -> None:
-    """Whether the shells say nothing of tokens, as a newcomer does, or what the page says, which
-    a Ray needs too whose heads ask for a token by themselves."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_AUTH")}
-    environment |= {"HOME": str(in_tmp), "PYTHONPATH": os.pathsep.join(sys.path)}
+    """Though the shells say nothing of tokens."""
+    environment = without_token(in_tmp)
 
     def launch(name: str, steps: int, *more: str) -> None:
         body = merged(SMALL, {"name": name, "recipe": {"training": {"steps": steps}}})
@@ -147,10 +147,6 @@ def test_a_head_that_is_started_after_a_launch_takes_its_workers(
 
     launch("before", 10)
     assert not list(in_tmp.rglob("auth_token"))
-    if by_hand:
-        token = in_tmp / ".ray" / "auth_token"
-        subprocess.run([*RAY, "get-auth-token", "--generate"], env=environment, **QUIET)
-        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     with head_by_hand(environment, 0) as address, node_by_hand(address, environment, 1):
         launch("after", 20, "--ray", address)
     assert set(db.connect(f"sqlite:///{in_tmp / 'lcma.db'}").attempts().outcome) == {"done"}

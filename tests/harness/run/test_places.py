@@ -1,10 +1,7 @@
 """Runs whose checkpoints and weights lie on a disk, or in an object store that may be away."""
 
 import dataclasses
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,16 +9,14 @@ import pytest
 
 from lcma import db
 from lcma.harness import storage
-from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
 from lcma.harness.run import worker
 from lcma.harness.run.artifacts import run_name
 from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.weights import load_trained, require_weights
-from lcma.harness.run.work import Report
-from lcma.harness.train.trainer import Trainer
 from lcma.sweeps.errors import UserError
-from tests.harness.run.conftest import fill
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.run.conftest import Killed, run_killed, typed
 
 WATCHED = {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}
 
@@ -44,10 +39,6 @@ def at(node, runs):
 
 def trial(nodes):
     return next(n.work for n in nodes if n.work.trial is not None)
-
-
-def chain(nodes):
-    return [n.work for n in nodes if n.work.pretraining is not None]
 
 
 def left(files, work) -> list[str]:
@@ -75,10 +66,6 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
         require_weights(store, work.place, one)
 
 
-class Killed(SystemExit):
-    """Takes a node away."""
-
-
 @pytest.mark.integration
 @pytest.mark.slow_on("local")
 def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatch) -> None:
@@ -91,13 +78,6 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
         work, place=dataclasses.replace(work.place, db=other, runs=tmp_path / "other")
     )
     assert worker.run_work(alone).ending == "done"
-    step = Trainer._one_step
-
-    def dying(self):
-        if self.step == 15:
-            raise Killed
-        return step(self)
-
     for node in ("first", "second"):
         own = tmp_path / node
         own.mkdir()
@@ -105,22 +85,14 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
             for name in ("TMPDIR", "LCMA_SPOOL", "LCMA_CACHE"):
                 patch.setenv(name, str(own))
             if node == "first":
-                patch.setattr(Trainer, "_one_step", dying)
-                patch.setattr(
-                    worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped")
-                )
-                with pytest.raises(Killed):
-                    worker.run_work(work)
+                run_killed(work, 15)
             else:
                 time.sleep(0.6)
                 assert worker.run_work(work).ending == "done"
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
-    same = ["bits_per_dim", "standard_error", "holdout_bits_per_dim", "log_det", "trial_id"]
-    assert store.results()[same].equals(db.connect(other).results()[same])
+    assert compare_rows(read_rows(db.connect(other)), read_rows(store)) == []
     assert store.attempts().sort_values("token").first_step.tolist() == [0, 10]
-    (ours,), (theirs,) = store.artifacts(work.job_id), db.connect(other).artifacts(work.job_id)
-    assert ours.digest == theirs.digest
 
 
 @pytest.mark.integration
@@ -144,9 +116,7 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(kind, "put", dying)
-        patch.setattr(worker._RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        with pytest.raises(Killed):
-            worker.run_work(work)
+        run_killed(work)
     assert store.artifacts(work.job_id) == []
     time.sleep(0.4)
     assert worker.run_work(work).ending == "done"
@@ -159,26 +129,16 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
 
 
 @pytest.mark.integration
-def test_a_store_that_is_away_for_a_while_stops_no_training(
-    bucket, registered, monkeypatch
-) -> None:
+def test_a_store_that_is_away_for_a_while_stops_no_training(bucket, registered, at_step) -> None:
     """Checkpoints on the way are left out, which is told once; the next one is tried."""
     store, nodes = registered({"matrix": {"factorization": "conventional"}, "recipe": LONG})
     work = dataclasses.replace(at(nodes[0], bucket.runs).work, checkpoint_seconds=0.0)
     seen = []
-    step = Trainer._one_step
 
-    def stepping(self):
-        if self.step == 5:
-            bucket.off("cannot reach it")
-        if self.step == 45:
-            seen.append([f.name for f in bucket.behind.rglob("*.pt")])
-            bucket.on()
-        if self.step == 59:
-            seen.append([f.name[:14] for f in bucket.behind.rglob("*.pt")])
-        return step(self)
+    def look() -> None:
+        seen.append([f.name[:14] for f in bucket.behind.rglob("*.pt")])
 
-    monkeypatch.setattr(Trainer, "_one_step", stepping)
+    at_step({5: bucket.off, 45: lambda: (look(), bucket.on()), 59: look})
     assert worker.run_work(work).ending == "done"
     assert seen == [[], ["step-000000050"]]
     (attempt,) = store.attempts().to_dict("records")
@@ -194,60 +154,24 @@ LONG = {"training": {"steps": 60}}
 
 
 def test_weights_are_waited_for_and_then_given_up_in_one_line(
-    bucket, registered, monkeypatch
+    bucket, registered, monkeypatch, at_step
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
     monkeypatch.setattr(worker, "STORE_SECONDS", 0.5)
-    step = Trainer._one_step
-
-    def stepping(self):
-        if self.step == 5:
-            bucket.off("cannot reach it")
-        return step(self)
-
-    monkeypatch.setattr(Trainer, "_one_step", stepping)
+    at_step({5: bucket.off})
     report = worker.run_work(work)
     assert report.ending == "failed"
     assert "cannot write bucket://runs/of/mine/" in report.message.splitlines()[-1]
     assert "Traceback" not in report.message
     assert store.artifacts(work.job_id) == []
-    bucket.on()
-    monkeypatch.undo()
-    assert store.retry([work.job_id]) == 1
-
-
-def test_weights_are_there_when_the_store_comes_back_in_time(
-    bucket, registered, monkeypatch
-) -> None:
-    store, nodes = registered({"matrix": {"factorization": "conventional"}})
-    work = at(nodes[0], bucket.runs).work
-    put = worker._RunningAttempt._wait_for_storage
-
-    def waiting(self, action, lease):
-        """Back after the first try."""
-        if self.trainer is not None and self.trainer.step == 20:
-            bucket.off("cannot reach it")
-
-            def tried():
-                try:
-                    return action()
-                finally:
-                    (bucket.root / "away").unlink(missing_ok=True)
-
-            return put(self, tried, lease)
-        return put(self, action, lease)
-
-    monkeypatch.setattr(worker._RunningAttempt, "_wait_for_storage", waiting)
-    assert worker.run_work(work).ending == "done"
-    assert len(store.artifacts(work.job_id)) == 1
 
 
 def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
     bucket, registered, monkeypatch
 ) -> None:
     store, nodes = registered()
-    work = at(trial_node(nodes), bucket.runs).work
+    work = at(nodes[-1], bucket.runs).work
     monkeypatch.setattr(worker, "START_SECONDS", 0.3)
     bucket.off("no route to it")
     report = worker.run_work(work)
@@ -258,49 +182,19 @@ def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
     assert len(store.attempts()) == 0
 
 
-def trial_node(nodes):
-    return next(n for n in nodes if n.work.trial is not None)
-
-
 @pytest.mark.integration
-def test_a_full_disk_stops_no_training_and_ends_in_one_line(
-    small_disk, registered, monkeypatch
+def test_a_snapshot_that_cannot_be_written_costs_no_map(
+    bucket, registered, monkeypatch, at_step
 ) -> None:
-    store, nodes = registered({"matrix": {"factorization": "conventional"}})
-    work = dataclasses.replace(at(nodes[0], small_disk / "runs").work, checkpoint_seconds=0.0)
-    monkeypatch.setattr(worker, "STORE_SECONDS", 0.5)
-    filler = fill(small_disk)
-    report = worker.run_work(work)
-    assert report.ending == "failed"
-    line = report.message.splitlines()[-1]
-    assert f"cannot write in {small_disk}/runs/" in line
-    assert "No space left on device" in line
-    assert "make room" in line
-    assert store.attempts().last_step.tolist() == [20]
-    filler.unlink()
-    store.retry([work.job_id])
-    assert worker.run_work(work).ending == "done"
-    assert sorted(p.suffix for p in (small_disk / "runs").rglob("*.*")) == [".safetensors"]
-
-
-@pytest.mark.integration
-def test_a_snapshot_that_cannot_be_written_costs_no_map(bucket, registered, monkeypatch) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (at(n, bucket.runs).work for n in nodes if n.work.pretraining is not None)
     monkeypatch.setattr(worker, "STORE_SECONDS", 0.3)
-    step = Trainer._one_step
-
-    def stepping(self):
-        if self.step == 9 and not (bucket.root / "away").exists():
-            bucket.off("gone")
-        return step(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", stepping)
-        assert worker.run_work(short).ending == "done"
+    at_step({9: bucket.off})
+    assert worker.run_work(short).ending == "done"
     assert "checkpoints were not written" in store.attempts().message[0]
     assert store.maps(pretraining_id=short.pretraining.id, budget=10, score="cumulative")
     bucket.on()
+    at_step({})
     assert worker.run_work(long).ending == "done"
     assert store.attempts().first_step.tolist() == [0, 0]
 
@@ -319,15 +213,10 @@ def test_a_place_that_cannot_be_used_is_refused_before_anything_is_changed(
 ) -> None:
     monkeypatch.setenv("LCMA_RUNS", url)
     before = sorted(in_tmp.rglob("*"))
-    with pytest.raises(SystemExit) as end:
-        cli.main(
-            [
-                *("launch", "demo", "--local", "--dataset", "photos8"),
-                *("--db", "lcma.db", "--data", str(photos_root)),
-            ]
-        )
-    assert end.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+    places = ("--db", "lcma.db", "--data", photos_root)
+    code, _, err = typed(capsys, "launch", "demo", "--local", "--dataset", "photos8", *places)
+    assert code == 2
+    (line,) = err.splitlines()
     assert re.search(said, line), line
     assert "geheim" not in line
     assert sorted(in_tmp.rglob("*")) == before
@@ -352,10 +241,7 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
     told.append(str(caught.value))
     monkeypatch.setenv("LCMA_RUNS", SECRET)
     for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):
-        with pytest.raises(SystemExit):
-            cli.main([*verb, "--db", store.url])
-        printed = capsys.readouterr()
-        told += [printed.out, printed.err]
+        told += typed(capsys, *verb, "--db", store.url)[1:]
     told.append(Path(store.url.removeprefix("sqlite:///")).read_bytes().decode("latin-1"))
     for text in told:
         assert "heim" not in text
@@ -365,9 +251,8 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
 
 def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> None:
     def said() -> str:
-        with pytest.raises(SystemExit):
-            cli.main(["doctor", "--runs", str(bucket.runs)])
-        return next(line for line in capsys.readouterr().out.splitlines() if " runs: " in line)
+        _, out, _ = typed(capsys, "doctor", "--runs", bucket.runs)
+        return next(line for line in out.splitlines() if " runs: " in line)
 
     assert "good  runs: bucket://runs/of/mine can be written and read" in said()
     assert [p for p in bucket.root.rglob("*") if p.is_file()] == [], (
@@ -380,29 +265,3 @@ def test_doctor_says_whether_a_store_can_be_written(bucket, in_tmp, capsys) -> N
 def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
     assert find_place(None, f"file://{tmp_path}/runs", None).runs == tmp_path / "runs"
     assert storage.open_folder(find_place(None, "memory://a/b", None).runs).name == "memory://a/b"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # six commands, each of which imports PyTorch
-def test_a_sweep_in_an_object_store_is_launched_read_and_collected(
-    bucket, in_tmp, photos_root
-) -> None:
-    """The verbs themselves, with worker processes of their own."""
-    where = ["--db", "lcma.db", "--data", str(photos_root), "--runs", str(bucket.runs)]
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lcma", *arguments],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"COLUMNS": "200"},
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    sweep = ["demo", "--dataset", "photos8", "--seeds", "1", "--set", "training.steps=20"]
-    run("launch", *sweep, "--budget", "10", "--local", *where, "--no-pictures")
-    assert {p.suffix for p in bucket.behind.rglob("*.*")} == {".pt", ".safetensors"}
-    run("samples", *where[:2], *where[4:], "--count", "4")
-    assert "there already" not in run("measure", "--protocol", "published", *where)
-    assert "freed 0 B" in run("clean", *where[:2], *where[4:])

@@ -6,7 +6,6 @@ import pytest
 
 from lcma import db
 from lcma.db.merging import merge
-from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan, require_valid
 from lcma.harness.run.worker import run_work
@@ -15,27 +14,11 @@ from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.known_sets import DataSetFacts
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 
 
 def statuses(plan) -> list[str]:
     return [c.status for c in plan.cells]
-
-
-def claimed(store: db.Store, job_id: str, *, host: str, seconds: float) -> db.Claim:
-    """A claim by some worker."""
-    claim = store.claim(
-        job_id,
-        owner="o",
-        host=host,
-        pid=1,
-        environment_id=store.add_environment(read_environment("cpu")),
-        device="cpu",
-        threads=1,
-        lease_seconds=seconds,
-    )
-    assert isinstance(claim, db.Claim)
-    return claim
 
 
 @pytest.fixture
@@ -57,41 +40,29 @@ def test_a_batch_of_more_images_than_there_are_is_refused(small_sweep, place) ->
         make_plan(specs.check(small_sweep, "test"), place, None)
 
 
-def test_done_work_is_there_and_the_rest_is_new(spec, place, registered) -> None:
+def test_work_is_new_running_and_there_and_new_again_when_its_worker_died(
+    spec, place, registered
+) -> None:
     store, nodes = registered()
     conventional = next(n.work for n in nodes if n.work.trial and n.after is None)
+    claim_elsewhere(store, conventional.job_id, "one")
+    planned = make_plan(spec, place, store).cells[0]
+    assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
+    store.release("one")
+    claim_elsewhere(store, conventional.job_id, "two", lease=0.0)
+    assert statuses(make_plan(spec, place, store)) == ["new", "new"]
+    store.release("two")
     run_work(conventional)
     plan = make_plan(spec, place, store)
     assert statuses(plan) == ["there", "new"]
     assert (plan.trainings_left, plan.pretrainings_left) == (1, 1)
-
-
-def test_a_planned_recipe_knows_what_is_conventional_on_it(registered) -> None:
-    store, _ = registered()
     assert set(store.conventional_factorizations().values()) == {"checkerboard-even"}
-
-
-def test_a_claimed_trial_is_running_where_it_runs(spec, place, registered) -> None:
-    store, nodes = registered()
-    job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
-    claimed(store, job, host="elsewhere", seconds=60)
-    planned = make_plan(spec, place, store).cells[0]
-    assert (planned.status, planned.note) == ("running", "on elsewhere, step 0 of 20")
-
-
-def test_a_trial_whose_worker_died_is_new_again(spec, place, registered) -> None:
-    store, nodes = registered()
-    job = next(n.work.job_id for n in nodes if n.work.trial and n.after is None)
-    claimed(store, job, host="h", seconds=0.0)
-    assert make_plan(spec, place, store).cells[0].status == "new"
 
 
 def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:
     store, nodes = registered()
     pretraining = next(n.work for n in nodes if n.work.pretraining)
-    claim = claimed(store, pretraining.job_id, host="h", seconds=60)
-    cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
-    store.finish(claim, "diverged", last_step=1, cost=cost)
+    end(store, claim_elsewhere(store, pretraining.job_id))
     plan = make_plan(spec, place, store)
     assert [c.status for c in plan.cells] == ["new", "blocked"]
     assert plan.cells[1].note == "its pretraining diverged; launch with --retry"
@@ -104,9 +75,7 @@ def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
     change = {"matrix": {"factorization": "low", "budget": [10, 20, 30]}}
     store, nodes = registered(change)
     segments = [n.work for n in nodes if n.work.pretraining]
-    cost = db.Cost(seconds=0.0, cpu_seconds=0.0)
-    claim = claimed(store, segments[0].job_id, host="h", seconds=60)
-    store.finish(claim, "oom", last_step=0, cost=cost)
+    end(store, claim_elsewhere(store, segments[0].job_id), "oom")
     spec = specs.check(merged(SMALL, change), "test")
     plan = make_plan(spec, place, store)
     assert statuses(plan) == ["blocked"] * 3
@@ -136,9 +105,6 @@ def test_invalid_cells_need_permission(small_sweep, place) -> None:
     with pytest.raises(UserError, match=r"LLH.*3 letters.*1 splits.*--skip-invalid"):
         require_valid(plan, skip_invalid=False)
     require_valid(plan, skip_invalid=True)
-
-
-def test_a_sweep_without_any_valid_cell_is_refused(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["LLH"]
     plan = make_plan(specs.check(small_sweep, "test"), place, None)
     with pytest.raises(UserError, match="no cell can be run"):

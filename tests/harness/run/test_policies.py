@@ -1,7 +1,6 @@
 """Launches and failures: what is run again by itself, how often, with what, and who may end it."""
 
 import dataclasses
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,36 +11,24 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db.query import run_sql
-from lcma.harness.environment import read_environment
 from lcma.harness.run.driver import Launch, LaunchRecord, LaunchStoppedError
-from lcma.harness.run.executor import Executor, Finished
+from lcma.harness.run.executor import Finished
 from lcma.harness.run.plan import Node
 from lcma.harness.run.work import Terms, Work, make_policy
 from lcma.harness.run.worker import Report, run_work
 from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Killed, Told, claim_elsewhere, end, run_at_once
 
 
-def with_terms(node: Node, *, gpus: float = 0.0, **more: Any) -> Node:
-    return dataclasses.replace(
-        node, work=dataclasses.replace(node.work, gpus=gpus, terms=Terms(**more))
-    )
+def with_terms(node: Node, *, gpus: float = 0.0, owner: str = "a launch", **more: Any) -> Node:
+    work = dataclasses.replace(node.work, gpus=gpus, owner=owner, terms=Terms(**more))
+    return dataclasses.replace(node, work=work)
 
 
 def claim(store: db.Store, work: Work) -> db.Claim | db.Job:
-    return store.claim(
-        work.job_id,
-        owner=work.owner,
-        host="elsewhere",
-        pid=1,
-        environment_id=store.add_environment(read_environment("cpu")),
-        device="cpu",
-        threads=1,
-        lease_seconds=work.lease_seconds,
-        cap=work.terms.cap,
-        expired=work.expired,
-    )
+    more = {"cap": work.terms.cap, "expired": work.expired}
+    return claim_elsewhere(store, work.job_id, work.owner, work.lease_seconds, **more)
 
 
 class Small(Inline):
@@ -97,13 +84,24 @@ def test_an_oom_is_retried_alone_on_a_full_gpu(one_trial: Any, tmp_path: Path) -
     assert told.notes == [f"{node.work.title} is run again: CUDA out of memory"]
 
 
-def test_an_oom_on_a_full_gpu_is_the_end(one_trial: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("gpus", "why"),
+    [
+        (1.0, "given up: it had a full GPU already"),
+        (0.5, "given up: after it ran out of memory no node has 1 GPU"),
+    ],
+)
+def test_an_oom_that_no_more_memory_can_be_had_for_is_the_end(
+    one_trial: Any, tmp_path: Path, gpus: float, why: str
+) -> None:
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executor = Small(store, lambda work: False, killed=False)
-    ended = Launch(store, [with_terms(node, gpus=1.0)], executor, Told()).run()
-    assert [report.message for report in ended.with_ending("failed")] == ["CUDA out of memory"]
+    executor.lacks = lambda work: "no node has 1 GPU" if work.gpus == 1 and gpus < 1 else None
+    ended = Launch(store, [with_terms(node, gpus=gpus)], executor, Told()).run()
+    (report,) = ended.with_ending("failed")
+    assert report.message == ("CUDA out of memory" if gpus == 1 else why)
     (failure,) = store.failures()
-    assert failure.decision == "given up: it had a full GPU already"
+    assert (failure.outcome, failure.decision) == ("oom", why)
     assert len(executor.had) == 1
 
 
@@ -123,25 +121,6 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     assert first.message == "its node ran out of memory and killed it"
 
 
-def test_a_retry_that_no_node_can_run_is_given_up_with_the_reason(
-    one_trial: Any, tmp_path: Path
-) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
-    executor = Small(store, lambda work: False, killed=False)
-    executor.lacks = lambda work: "no node has 1 GPU" if work.gpus == 1 else None
-    ended = Launch(store, [with_terms(node, gpus=0.5)], executor, Told()).run()
-    (report,) = ended.with_ending("failed")
-    why = "given up: after it ran out of memory no node has 1 GPU"
-    assert report.message == why
-    (failure,) = store.failures()
-    assert (failure.outcome, failure.decision) == ("oom", why)
-    assert len(executor.had) == 1
-
-
-class KilledError(Exception):
-    """The driver is gone."""
-
-
 class Doomed(Small):
     """A driver that is killed at its next look at its tasks, before it or after it."""
 
@@ -152,10 +131,10 @@ class Doomed(Small):
     def wait(self, seconds: float) -> list[Finished]:
         step = self.steps.pop(0) if self.steps else "go on"
         if step == "before":
-            raise KilledError
+            raise Killed
         finished = super().wait(seconds)
         if step == "after":
-            raise KilledError
+            raise Killed
         return finished
 
 
@@ -173,7 +152,7 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
         try:
             Launch(store, [with_terms(node, gpus=0.5)], executor, Told()).run()
             break
-        except KilledError:
+        except Killed:
             continue
         finally:
             had += executor.had
@@ -188,19 +167,11 @@ def test_two_launches_at_once_retry_an_oom_once(
     monkeypatch.setattr("lcma.harness.run.driver.AGAIN_SECONDS", 0.05)
     store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
     executors = [Small(store, lambda work: False, killed=False) for _ in range(2)]
-    nodes = [
-        dataclasses.replace(node, work=dataclasses.replace(node.work, owner=owner))
-        for owner in ("one", "two")
-    ]
     launches = [
-        Launch(store, [with_terms(own, gpus=0.5)], executor, Told())
-        for own, executor in zip(nodes, executors, strict=True)
+        Launch(store, [with_terms(node, gpus=0.5, owner=owner)], executor, Told())
+        for owner, executor in zip(("one", "two"), executors, strict=True)
     ]
-    threads = [threading.Thread(target=launch.run) for launch in launches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(*(launch.run for launch in launches))
     assert outcomes(store) == ["oom", "oom"]
     assert [len(launch.ended.with_ending("failed")) for launch in launches] == [1, 1]
 
@@ -240,16 +211,13 @@ def test_as_many_timeouts_as_the_policy_allows(
     assert outcomes(store) == expected, "a launch retries nothing that a policy gave up"
 
 
-class Holding(Executor):
+class Holding(Inline):
     """Tasks that hold their claims until there are no more to start; then they are done."""
 
     def __init__(self, store: db.Store) -> None:
+        super().__init__()
         self.store = store
-        self.works: list[Work] = []
         self.claims: list[tuple[Work, db.Claim]] = []
-
-    def hosts(self) -> list[str]:
-        return ["here"]
 
     def submit(self, works: Sequence[Work], after: str | None) -> None:
         assert after is None, "what waits in the executor would start unasked"
@@ -259,8 +227,7 @@ class Holding(Executor):
         ended = []
         if not self.works and self.claims:
             work, got = self.claims.pop(0)
-            cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-            assert self.store.finish(got, "diverged", last_step=1, cost=cost)
+            end(self.store, got)
             ended.append(Finished(work.job_id, Report(work.job_id, "diverged")))
         for work in self.works:
             got = claim(self.store, work)
@@ -271,18 +238,10 @@ class Holding(Executor):
         self.works = []
         return ended
 
-    def close(self, *, kill: bool) -> None:
-        pass
-
-
-def events(store: db.Store) -> list[str]:
-    rows = run_sql(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows
-    return [event for (event,) in rows]
-
 
 def most_at_once(store: db.Store) -> int:
     running = most = 0
-    for event in events(store):
+    for (event,) in run_sql(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows:
         running += {"claim": 1, "diverged": -1}.get(event, 0)
         most = max(most, running)
     return most
@@ -297,71 +256,28 @@ def test_a_cap_holds_over_all_launches_of_a_sweep(
     cap = db.Cap(sweep.id, 2)
     launches = []
     for owner in ("one", "two"):
-        own = [
-            dataclasses.replace(
-                node, work=dataclasses.replace(node.work, owner=owner, terms=Terms(cap=cap))
-            )
-            for node in nodes
-        ]
+        own = [with_terms(node, owner=owner, cap=cap) for node in nodes]
         record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
         launches.append(Launch(store, own, Holding(store), Told(), record))
-    threads = [threading.Thread(target=launch.run) for launch in launches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(*(launch.run for launch in launches))
     assert most_at_once(store) == 2
     assert all(len(launch.ended.reports) == len(nodes) for launch in launches)
-
-
-def test_what_orphans_of_a_killed_driver_hold_counts_against_the_cap(registered: Any) -> None:
-    store, nodes = registered({"seeds": 3, "matrix": {"factorization": "conventional"}})
-    (sweep,) = store.sweeps()
-    orphan = dataclasses.replace(nodes[0].work, owner="killed", lease_seconds=1.0)
-    assert isinstance(claim(store, orphan), db.Claim)
-
-    class Watched(Holding):
-        def wait(self, seconds: float) -> list[Finished]:
-            held = {running.job_id for running in store.running_jobs()}
-            assert len(held | {work.job_id for work in self.works}) <= 2
-            return super().wait(seconds)
-
-    record = LaunchRecord(sweep.id, store.begin_launch("next", sweep.id), 2)
-    ended = Launch(store, nodes, Watched(store), Told(), record).run()
-    assert len(ended.with_ending("diverged")) == 3
-
-
-def launched(store: db.Store, node: Node, owner: str) -> Launch:
-    (sweep,) = store.sweeps()
-    own = dataclasses.replace(
-        node, work=dataclasses.replace(node.work, owner=owner, lease_seconds=600.0)
-    )
-    return Launch(
-        store, [own], Inline(), Told(), LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id))
-    )
 
 
 def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_path: Path) -> None:
     store, node = one_trial(f"sqlite:///{tmp_path / 'stop.db'}")
     (sweep,) = store.sweeps()
-    first = launched(store, node, "first")
+
+    def begin(owner: str) -> Launch:
+        record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id))
+        return Launch(store, [node], Inline(), Told(), record)
+
+    first = begin("first")
     done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
     assert done == Stopped(held=0, taken=0)
     with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
         first.run()
-    assert len(launched(store, node, "later").run().with_ending("done")) == 1
-
-
-def test_what_a_dead_launch_holds_is_taken_from_it(one_trial: Any, tmp_path: Path) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'stop.db'}", lease=600.0)
-    (sweep,) = store.sweeps()
-    store.begin_launch(node.work.owner, sweep.id)
-    got = claim(store, node.work)
-    assert isinstance(got, db.Claim)
-    done = stop_sweeps(store, [sweep], by="me@here", seconds=0.5)
-    assert done == Stopped(held=1, taken=1)
-    assert not store.heartbeat(got, step=3, lease_seconds=600.0)
-    assert outcomes(store) == ["cancelled"]
+    assert len(begin("later").run().with_ending("done")) == 1
 
 
 def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(

@@ -2,15 +2,12 @@
 
 import dataclasses
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from lcma import db
 from lcma.harness import storage
 from lcma.harness.run.preflight import (
     Answer,
@@ -20,7 +17,6 @@ from lcma.harness.run.preflight import (
     require_machines,
 )
 from lcma.sweeps.errors import UserError
-from tests.harness.bucket import VARIABLE
 
 HOST = socket.gethostname()
 
@@ -151,40 +147,3 @@ def test_one_good_host_is_enough_unless_every_one_is_needed(place, tmp_path) -> 
         require_machines(preflight, ask, every=True)
     preflight.close()
     assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("ray")
-def test_nodes_with_a_place_of_their_own_alone_end_a_launch_in_one_line(
-    bucket, tmp_path: Path, photos_root: Path, postgres_url: str
-) -> None:
-    """A real node, whose view of the store differs; nothing is changed."""
-    from ray.cluster_utils import Cluster
-
-    other = tmp_path / "another store"
-    (other / "objects" / "runs").mkdir(parents=True)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        cluster.add_node(num_cpus=1, env_vars={VARIABLE: str(other)})
-        here = tmp_path / "here"
-        here.mkdir()
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "lcma"),
-                *("launch", "demo", "--dataset", "photos8", "--ray", cluster.address),
-                *("--db", postgres_url, "--data", str(photos_root), "--runs", str(bucket.runs)),
-            ],
-            cwd=here,
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        cluster.shutdown()
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"lcma: host {HOST} (")  # with its address
-    assert ") does not see what the launch wrote in bucket://runs/of/mine, which is" in line
-    assert "give --runs (LCMA_RUNS) a folder that all hosts see" in line
-    assert list(here.iterdir()) == []
-    assert not any(p.is_file() for p in (*bucket.root.rglob("*"), *other.rglob("*")))
-    assert not db.exists(postgres_url)

@@ -4,13 +4,13 @@ import dataclasses
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
@@ -18,11 +18,8 @@ from torch import Tensor
 from lcma import db
 from lcma.db.results import BOUND, bound_extent
 from lcma.harness import data
-from lcma.harness.cli import main as cli
-from lcma.harness.place import Place
 from lcma.harness.run.evaluation import make_result, measure_flow, take_plugin_measures
 from lcma.harness.run.measuring import LikelihoodMeasurement, find_measurable
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.weights import load_flow, load_trained
@@ -31,11 +28,10 @@ from lcma.harness.train.evaluate import evaluation_mode
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED, TIMES, PluginMeasure
-from tests.db.measuring import left_by
 from tests.harness.conftest import few_photos
+from tests.harness.run.conftest import execute, place_in, register, typed
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4, "channel_couplings": 1, "last_couplings": 1},
@@ -64,7 +60,7 @@ def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
             return made[flow]
         folder = tmp_path_factory.mktemp(flow)
         root = photos_root if flow == "realnvp" else few_photos_root
-        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
+        place = place_in(folder, root)
         spec = {
             "name": "small",
             "matrix": {"flow": flow, "dataset": "photos8", "factorization": ["conventional"]},
@@ -74,9 +70,7 @@ def trained_once(tmp_path_factory, photos_root: Path, few_photos_root: Path):
                 "training": {"steps": 10},
             },
         }
-        plan = make_plan(specs.check(spec, "test"), place, None)
-        register_plan(plan, place, db.connect(place.db))
-        node = make_nodes(plan, place, owner="trainer", device="cpu")[0]
+        node = register(place, owner="trainer", base=spec)[1][0]
         assert run_work(node.work).ending == "done"
         made[flow] = folder, root
         return made[flow]
@@ -91,7 +85,7 @@ def trained(trained_once, tmp_path: Path):
     def copy(flow: str = "realnvp") -> SimpleNamespace:
         once, root = trained_once(flow)
         folder = Path(shutil.copytree(once, tmp_path / "copy"))
-        place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", root)
+        place = place_in(folder, root)
         store = db.connect(place.db)
         trial_id = store.results().trial_id[0]
         (one,) = store.trained_trials([trial_id])
@@ -102,10 +96,6 @@ def trained(trained_once, tmp_path: Path):
         def stored(name: str) -> db.Result | None:
             return store.result(trial_id, one.data_digest, name)
 
-        def change(statement: str) -> None:
-            with sa.create_engine(place.db).begin() as connection:
-                connection.execute(sa.text(statement))
-
         (weights,) = place.runs.rglob("weights.*.safetensors")
         return SimpleNamespace(
             store=store,
@@ -113,7 +103,7 @@ def trained(trained_once, tmp_path: Path):
             one=one,
             again=again,
             stored=stored,
-            change=change,
+            change=partial(execute, store),
             weights=weights,
         )
 
@@ -139,23 +129,16 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     assert all(stored.value(name) > 0 for name in TIMES)
     of_samples = measure_swd(flow_again, prepared, seed=here.one.seed, device=torch.device("cpu"))
     assert {one.name: one for one in of_samples} == {n: stored.measure(n) for n in OF_SWD}
-    assert (
-        make_result(
-            measure_flow(flow_again, prepared, PLAIN, torch.device("cpu")),
-            here.one.trial_id,
-            here.one.data_digest,
-            PLAIN,
-            step=stored.step,
-        )
-        == found
-    )  # the flow is as it was
 
 
 @pytest.mark.integration
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     here = trained()
     before, job = here.store.results(), here.store.job(here.one.job_id)
-    found = here.again("published")
+    seen: list[tuple[int, int]] = []
+    found = here.again("published", progress=lambda *counts: seen.append(counts))
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1] > 0
     assert found.new
     assert found.result == here.stored("published")
     plain = here.stored("plain")
@@ -178,9 +161,8 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     assert dataclasses.replace(here.store.job(job.id), token=job.token) == job
 
 
-@pytest.mark.parametrize("name", ["plain", "published"])
-def test_what_is_there_is_served_without_weights_or_data(trained, name: str) -> None:
-    here = trained()
+def test_what_is_there_is_served_without_weights_or_data(trained) -> None:
+    here, name = trained(), "published"
     first = here.again(name)
     attempts = here.store.attempts()
     here.weights.unlink()
@@ -262,104 +244,56 @@ def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> 
     assert without(more.result, *BOUND) == without(before, *BOUND)
 
 
-@pytest.mark.slow
-def test_progress_ends_with_all_images(trained) -> None:
-    for flow in ("realnvp", "iresnet"):
-        here = trained(flow)
-        seen: list[tuple[int, int]] = []
-        here.again("published", progress=lambda done, total, to=seen: to.append((done, total)))
-        assert seen[-1][0] == seen[-1][1] > 0
-        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-        seen.clear()
-        here.again(
-            "plain", draws=11, progress=lambda done, total, to=seen: to.append((done, total))
-        )
-        assert seen[-1][0] == seen[-1][1] > 0
-        shutil.rmtree(here.place.runs.parent)
-
-
-def refused(here: SimpleNamespace, said: str, name: str = "published") -> None:
-    before = here.store.results(), here.store.attempts()
-    with pytest.raises(UserError, match=said) as error:
-        here.again(name)
-    assert "\n" not in str(error.value)
-    assert here.one.trial_id in str(error.value)
-    assert here.store.results().equals(before[0])
-    assert here.store.attempts().equals(before[1])
-
-
-def test_missing_weights_name_the_trial_and_the_remedy(trained) -> None:
-    here = trained()
+def lose(here: SimpleNamespace) -> None:
     here.weights.unlink()
-    with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
-        find_measurable(
-            here.store, here.place, [here.one], LikelihoodMeasurement("published", None)
-        )
-    refused(here, "No such file.*--runs, or train .* again")
 
 
-def test_damaged_weights_are_refused(trained) -> None:
-    here = trained()
+def damage(here: SimpleNamespace) -> None:
     content = bytearray(here.weights.read_bytes())
     content[-1] ^= 1
     here.weights.write_bytes(content)
-    refused(here, "damaged .sha256 differs")
 
 
-def test_weights_that_have_no_likelihood_are_refused(trained) -> None:
-    here = trained()
+def spoil(here: SimpleNamespace) -> None:
+    """Have weights that give no likelihood."""
     content = load(here.weights.read_bytes())
     name = next(k for k, v in content.items() if v.is_floating_point() and v.dim())
     broken = save(content | {name: torch.full_like(content[name], float("nan"))})
     here.weights.write_bytes(broken)
     here.change(f"UPDATE artifacts SET digest = '{hashlib.sha256(broken).hexdigest()}'")
-    refused(here, "no finite bits/dim")
 
 
-def test_another_value_that_came_meanwhile_is_one_line(trained) -> None:
+def swap(here: SimpleNamespace) -> None:
+    """Have other images than those of the training."""
+    here.one = dataclasses.replace(here.one, data_digest="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lose, "No such file.*--runs, or train .* again"),
+        (damage, "damaged .sha256 differs"),
+        (spoil, "no finite bits/dim"),
+        (swap, "holds other images.*--data"),
+    ],
+)
+def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str) -> None:
     here = trained()
-    plain = here.stored("plain")
-    assert plain is not None
-    by = db.Evaluator(
-        owner="other",
-        host="there",
-        environment_id=here.store.attempts()["environment_id"][0],
-        device="cpu",
-        threads=1,
-        started=0.0,
-    )
-
-    def meanwhile(done: int, total: int) -> None:
-        if here.stored("published") is None:
-            measures = (db.Measure("bits_per_dim", 9.0),)
-            other = dataclasses.replace(plain, protocol="published", measures=measures)
-            cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-            left = left_by(here.store, here.one.job_id)
-            here.store.add_evaluation(here.one.job_id, other, attempt_id=left, by=by, cost=cost)
-
-    with pytest.raises(UserError, match=r"gave two values; what is stored stays") as error:
-        here.again("published", progress=meanwhile)
+    before = here.store.results(), here.store.attempts()
+    change(here)
+    with pytest.raises(UserError, match=said) as error:
+        reevaluate(here.store, here.place, here.one, "published", owner="x")
     assert "\n" not in str(error.value)
-    kept = here.stored("published")
-    assert kept is not None
-    assert kept.value("bits_per_dim") == 9.0
-
-
-def test_other_images_than_those_of_the_training_are_refused(trained) -> None:
-    here = trained()
-    other = dataclasses.replace(here.one, data_digest="0" * 64)
-    with pytest.raises(UserError, match=r"holds other images.*--data"):
-        reevaluate(here.store, here.place, other, "published", owner="x")
+    assert here.one.trial_id in str(error.value)
+    if change is lose:
+        asked = LikelihoodMeasurement("published", None)
+        with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
+            find_measurable(here.store, here.place, [here.one], asked)
+    assert here.store.results().equals(before[0])
+    assert here.store.attempts().equals(before[1])
 
 
 # Measures of samples
-
-
-def typed(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(one) for one in arguments])
-    found = capsys.readouterr()
-    return int(ended.value.code or 0), found.out, found.err
 
 
 @pytest.fixture
@@ -393,18 +327,12 @@ def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measure
     assert (code, group["measure"], group["protocol"]) == (0, "swd", "plain")
     assert [row["mean"] for row in group["rows"]] == [plain.value("swd")]
     assert any(note.startswith("Controls of swd on 201 images: ") for note in group["notes"])
-
-
-def test_a_measure_asked_for_again_is_served(measured) -> None:
     before = measured.store.attempts()
-    code, out, err = measured.measure("swd", "--flow=realnvp")
-    assert (code, err) == (0, "")
-    assert "(there already)" in out
     measured.weights.unlink()  # none are needed
     code, out, _ = measured.measure("swd", "--json")
     (row,) = json.loads(out)
     assert (code, row["new"]) == (0, False)
-    assert row["measures"]["swd"]["value"] == measured.stored("plain").value("swd")
+    assert row["measures"]["swd"]["value"] == plain.value("swd")
     assert measured.store.attempts().equals(before)
 
 
@@ -440,14 +368,12 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
         (["fid"], "fid by inception-v3 needs your own file of its weights"),
         (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
         (["swd", "--gpus=0.5"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
-        (["swd", "--any-code"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
         (["swd", "--where=trial_id=0000"], "no results with --where trial_id=0000"),
-        (["swd", "--where=colour=red"], "no such column of trial_results"),
-        (["swd", "--flow=glow"], "no results with --flow glow"),
-        (["swd", "--sweep=other"], "no sweep "),
+        (["swd", "--samples=30"], "left no weights"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(measured, arguments, why: str) -> None:
+    measured.change("DELETE FROM artifacts")
     before = measured.store.attempts(), measured.stored("plain")
     code, out, err = measured.measure(*arguments)
     assert (code, out) == (2, "")
@@ -455,14 +381,6 @@ def test_what_cannot_be_measured_is_one_line(measured, arguments, why: str) -> N
     assert err.count("\n") == 1
     assert measured.store.attempts().equals(before[0])
     assert measured.stored("plain") == before[1]
-
-
-def test_trials_without_weights_are_one_line(measured) -> None:
-    measured.change("DELETE FROM artifacts")
-    code, out, err = measured.measure("swd", "--samples=30")
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert "left no weights" in err
 
 
 @pytest.mark.integration

@@ -11,8 +11,7 @@ from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Finished
 from lcma.harness.run.work import Report
-from tests.harness.run.conftest import Inline, Told
-from tests.harness.run.test_waiting import claim_elsewhere
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 
 SLICE = 2
 
@@ -29,8 +28,7 @@ class Elsewhere(Inline):
         works, self.works = self.works, []
         for job_id in {work.job_id for work in works} - self.ended:
             claim = claim_elsewhere(self.store, job_id, lease=60.0)
-            cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-            assert self.store.finish(claim, "diverged", last_step=1, cost=cost)
+            end(self.store, claim)
             self.ended.add(job_id)
         return [Finished(work.job_id, Report(work.job_id, "elsewhere")) for work in works]
 

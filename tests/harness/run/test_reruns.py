@@ -8,24 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
-from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.harness.place import Place
 from lcma.harness.run import weights
 from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.measuring import make_measurement, measure_trial
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.plan import make_plan
 from lcma.harness.run.reevaluation import reevaluate
 from lcma.harness.run.weights import load_trained
-from lcma.harness.run.work import Report, Work
-from lcma.harness.run.worker import _RunningAttempt, run_work
-from lcma.harness.train.trainer import Trainer
+from lcma.harness.run.work import Work
+from lcma.harness.run.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import Stage
 from tests.harness.conftest import SMALL, merged
+from tests.harness.run.conftest import (
+    claim_elsewhere,
+    end,
+    execute,
+    place_in,
+    register,
+    run_killed,
+)
 
 BUDGETS = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 20]}}
 
@@ -34,10 +39,8 @@ class Runs:
     """A small sweep in a database of one engine."""
 
     def __init__(self, place: Place, change: dict[str, Any] = BUDGETS) -> None:
-        self.place, self.store = place, db.connect(place.db)
-        plan = make_plan(specs.check(merged(SMALL, change), "test"), place, self.store)
-        register_plan(plan, place, self.store)
-        self.nodes = make_nodes(plan, place, owner="a launch", device="cpu")
+        self.place = place
+        self.store, self.nodes = register(place, change)
         self.works: dict[str, Work] = {}
         for node in self.nodes:
             trial, job = node.work.trial, node.work.job
@@ -54,7 +57,6 @@ class Runs:
 
     def bits(self, name: str) -> float:
         trial = self.works[name].trial
-        assert trial is not None
         (bits,) = self.store.results(trial_id=trial.id).bits_per_dim
         return float(bits)
 
@@ -68,16 +70,12 @@ class Runs:
             for folder in sorted(self.place.runs.iterdir())
         }
 
-    def change(self, statement: str) -> None:
-        with sa.create_engine(self.store.url).begin() as connection:
-            connection.execute(sa.text(statement))
-
 
 @pytest.fixture(scope="module")
 def done_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Path:
     """A folder with the sweep, all of it done once."""
     folder = tmp_path_factory.mktemp("done")
-    runs = Runs(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root))
+    runs = Runs(place_in(folder, photos_root))
     assert runs.run() == ["done"] * 5
     runs.store.close()
     return folder
@@ -123,7 +121,6 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
 
 def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
     trial = runs.works["trial None"].trial
-    assert trial is not None
     runs.rerun("trial None")
     (one,) = runs.store.trained_trials([trial.id])
     load_trained(runs.store, runs.place, one)
@@ -139,9 +136,8 @@ def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = runs.works["trial None"].trial
-    assert trial is not None
     runs.rerun("trial None")
-    claim = _claim(runs, "trial None")
+    claim = claim_elsewhere(runs.store, runs.works["trial None"].job_id)
     (one,) = runs.store.trained_trials([trial.id])
     with pytest.raises(UserError, match="is being run anew"):
         reevaluate(runs.store, runs.place, one, "published", owner="me")
@@ -156,7 +152,6 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
 ) -> None:
     """Neither the result of the rerun nor the former one gets a number of other weights."""
     trial = runs.works["trial None"].trial
-    assert trial is not None
     (one,) = runs.store.trained_trials([trial.id])
     load = weights.load_trained
 
@@ -180,22 +175,6 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
         assert measure().new
 
 
-def _claim(runs: Runs, name: str, owner: str = "ghost") -> db.Claim:
-    (environment_id,) = set(runs.store.attempts().environment_id)
-    found = runs.store.claim(
-        runs.works[name].job_id,
-        owner=owner,
-        host="elsewhere",
-        pid=1,
-        environment_id=environment_id,
-        device="cpu",
-        threads=1,
-        lease_seconds=60.0,
-    )
-    assert isinstance(found, db.Claim)
-    return found
-
-
 @pytest.mark.integration
 @pytest.mark.slow_on("postgresql")
 def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> None:
@@ -207,33 +186,18 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
     names = [name for name in runs.folders() if name.count("-") == 2]
     assert len(names) == 3, "two trials and a pretraining"
     pretraining = runs.works["segment 10"].pretraining
-    assert pretraining is not None
     (again,) = (name for name in names if name.startswith(pretraining.id))
     assert runs.folders()[again] == ["step-000000020.kept.pt"]
 
 
-@pytest.mark.slow
-def test_a_longer_budget_goes_on_from_the_rerun(runs: Runs, place: Place) -> None:
-    runs.rerun("segment 10", "segment 20")
-    runs.run()
-    pretraining = runs.works["segment 10"].pretraining
-    assert pretraining is not None
-    (old,) = (n for n in runs.folders() if n.startswith(pretraining.id) and n.count("-") == 1)
-    shutil.rmtree(place.runs / old)
-    more = Runs(place, merged(BUDGETS, {"matrix": {"budget": [10, 20, 30]}}))
-    assert run_work(more.works["segment 30"]).ending == "done"
-    (attempt,) = more.store.job_attempts([more.works["segment 30"].job_id])
-    assert (attempt.first_step, attempt.last_step) == (20, 30)
-
-
 @pytest.mark.integration
 def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
-    place: Place, spools: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, spools: Path
 ) -> None:
     runs = Runs(place)
     segment, trial = runs.works["segment 10"], runs.works["trial 10"]
     assert run_work(segment).ending == "done"
-    _die_at(monkeypatch, 15, trial)
+    die_at(15, trial)
     runs.rerun("segment 10")
     runs.store.mark_lost(trial.job_id, owner=trial.owner, token=1)
     assert run_work(segment).ending == run_work(trial).ending == "done"
@@ -241,31 +205,15 @@ def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
     assert [one.first_step for one in attempts] == [0, 0]
 
 
-def _die_at(monkeypatch: pytest.MonkeyPatch, step: int, work: Work) -> None:
-    class Killed(SystemExit):
-        pass
-
-    one_step = Trainer._one_step
-
-    def dying(self: Trainer) -> Any:
-        if self.step == step:
-            raise Killed
-        return one_step(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_one_step", dying)
-        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
-        with pytest.raises(Killed):
-            run_work(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.3))
+def die_at(step: int, work: Work) -> None:
+    run_killed(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=0.3), step)
 
 
-def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(runs: Runs) -> None:
     first = runs.bits("trial None")
-    runs.change("UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
+    execute(runs.store, "UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
     runs.rerun("trial None")
-    _die_at(monkeypatch, 15, runs.works["trial None"])
+    die_at(15, runs.works["trial None"])
     time.sleep(0.3)
     assert run_work(runs.works["trial None"]).ending == "done"
     attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
@@ -307,8 +255,7 @@ def test_a_plan_and_a_board_keep_what_is_current(runs: Runs) -> None:
     assert status == "new"
     assert note.startswith("to be run anew, its result of 2")
     assert note.endswith(" stays until then")
-    cost = db.Cost(seconds=1.0, cpu_seconds=1.0)
-    runs.store.finish(_claim(runs, "trial None"), "code_error", last_step=3, cost=cost)
+    end(runs.store, claim_elsewhere(runs.store, runs.works["trial None"].job_id), "code_error")
     ((status, note),) = noted()
     assert status == "failed"
     assert note.endswith(" stays; launch with --retry to run it again")

@@ -1,7 +1,6 @@
 """One pretraining for all launches that need it, whatever budgets each of them asks for."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +9,12 @@ import pandas as pd
 import pytest
 
 from lcma import db
-from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
+from tests.harness.run.machines import until
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 
@@ -44,13 +43,6 @@ def pretraining_steps(store: db.Store, *ids: str) -> list[tuple[int, int]]:
     return list(zip(attempts.first_step, attempts.last_step, strict=True))
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("second", [[30], [20, 30]], ids=str)
 @pytest.mark.usefixtures("slow_steps")
@@ -69,7 +61,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     threads = [threading.Thread(target=launch.run) for launch in launches]
     (shortest,) = budgets(one).values()
     threads[0].start()
-    wait_until(lambda: store.job(shortest).state == "running")
+    until(lambda: store.job(shortest).state == "running")
     threads[1].start()
     for thread in threads:
         thread.join()
@@ -88,18 +80,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [10, 20]}})
     jobs = budgets(nodes)
     longer = [replace(n, after=None) for n in nodes if n.work.job_id == jobs[20]]
-    environment_id = store.add_environment(read_environment("cpu"))
-    claim = store.claim(
-        jobs[10],
-        owner="another launch",
-        host="elsewhere",
-        pid=1,
-        environment_id=environment_id,
-        device="cpu",
-        threads=1,
-        lease_seconds=60.0,
-    )
-    assert isinstance(claim, db.Claim)
+    claim = claim_elsewhere(store, jobs[10])
     executor = Inline()
     submitted: list[int] = []
 
@@ -107,9 +88,7 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
         def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
             submitted.append(len(executor.works))
             if len(submitted) == 2:
-                store.finish(
-                    claim, "preempted", last_step=5, cost=db.Cost(seconds=1.0, cpu_seconds=1.0)
-                )
+                end(store, claim, "preempted", last_step=5)
 
     ended = Launch(store, longer, executor, Looking()).run()
     assert submitted == [0, 0, 1, 0]

@@ -14,12 +14,10 @@ from lcma.harness.run.driver import EndedJobs, Launch, LaunchRecord
 from lcma.harness.run.executor import Finished
 from lcma.harness.run.hosts import Hosts
 from lcma.harness.run.local import LocalExecutor
-from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan, require_valid
+from lcma.harness.run.plan import Node
 from lcma.harness.run.preflight import Preflight
-from lcma.harness.run.work import Report
 from lcma.harness.run.worker import run_work
-from lcma.sweeps import spec as specs
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.run.conftest import Inline, Told, register
 
 FLOW = """
 import builtins
@@ -105,13 +103,6 @@ class Cluster(Inline):
 
 
 class Shown(Told):
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended: dict[str, Report] = {}
-
-    def job_ended(self, title: str, report: Report) -> None:
-        self.ended[title] = report
-
     @property
     def aside(self) -> dict[str, str]:
         """Why hosts are set aside at the end, by their names."""
@@ -133,12 +124,7 @@ def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[
         plugin.write_text(FLOW.format(name=name))
         matrix = {"flow": name, "dataset": "photos8", "factorization": "channel"}
         body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": seeds}
-        spec = specs.check(body | {"plugins": str(plugin)}, "test", tmp_path)
-        store = db.connect(place.db)
-        plan = make_plan(spec, place, store)
-        require_valid(plan, skip_invalid=False)
-        register_plan(plan, place, store)
-        return store, make_nodes(plan, place, owner="a launch", device="cpu")
+        return register(place, base=body | {"plugins": str(plugin)})
 
     return make
 
@@ -175,23 +161,11 @@ def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "RuntimeError: CUDA error: no kernel image is available for execution on the device",
-        "RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
-        "RuntimeError: NCCL error in: ProcessGroupNCCL.cpp:1, unhandled cuda error",
-    ],
-)
-def test_whatever_a_device_says_is_not_counted(sweep: Any, text: str, monkeypatch: Any) -> None:
-    store, (node,) = sweep(1)
-    monkeypatch.setenv("SICK", text)
-    assert run_work(node.work).ending == "device_failed"
-    assert store.job(node.work.job_id).state == "pending"
-
-
-@pytest.mark.parametrize(
     ("text", "outcome"),
     [
+        ("RuntimeError: CUDA error: no kernel image is available for execution", "node_lost"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "node_lost"),
+        ("RuntimeError: NCCL error in: A.cpp:1, unhandled cuda error", "node_lost"),
         ("AcceleratorError: CUDA error: device-side assert triggered", "code_error"),
         ("AcceleratorError: CUDA error: an illegal memory access was encountered", "code_error"),
         ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", "code_error"),
@@ -200,13 +174,15 @@ def test_whatever_a_device_says_is_not_counted(sweep: Any, text: str, monkeypatc
         ("RuntimeError: it is wrong", "code_error"),
     ],
 )
-def test_what_the_code_did_and_a_lack_of_memory_count_as_before(
+def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
     sweep: Any, text: str, outcome: str, monkeypatch: Any
 ) -> None:
     store, (node,) = sweep(1)
     monkeypatch.setenv("SICK", text)
-    assert run_work(node.work).ending == "failed"
+    ending, lost = run_work(node.work).ending, outcome == "node_lost"
+    assert ending == ("device_failed" if lost else "failed")
     assert list(store.attempts().outcome) == [outcome]
+    assert (store.job(node.work.job_id).state == "pending") == lost
 
 
 def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
@@ -216,13 +192,17 @@ def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, laun
     assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
 
 
-def test_trials_that_fail_on_every_device_keep_no_other_from_running(
-    sweep: Any, launch: Any
+@pytest.mark.parametrize(
+    ("why", "seeds"), [(ECC, [0, 1, 2, 3]), (NO_COMPILER, [0, 2, 4])], ids=["device", "first step"]
+)
+def test_trials_that_fail_wherever_they_run_are_given_up_alone(
+    sweep: Any, launch: Any, why: str, seeds: list[int]
 ) -> None:
-    store, nodes = sweep(6)
-    ended, _ = launch(store, nodes, {W1: ECC, W2: ECC}, seeds=[0, 1, 2, 3])
-    assert len(ended.with_ending("done")) == 2
-    assert len(ended.with_ending("failed")) == 4
+    store, nodes = sweep(9)
+    ended, shown = launch(store, nodes, {W1: why, W2: why}, seeds=seeds)
+    assert len(ended.with_ending("failed")) == len(seeds)
+    assert len(ended.with_ending("done")) == 9 - len(seeds)
+    assert why == ECC or shown.aside == {}
 
 
 def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
@@ -277,15 +257,6 @@ def test_first_steps_that_fail_everywhere_are_the_recipes(
     assert {report.host for report in shown.ended.values()} == set(hosts)
     assert shown.aside == {}
     assert len(store.attempts()) == 7, "the first ran again"
-
-
-def test_trials_that_fail_wherever_they_run_are_their_own_fault(sweep: Any, launch: Any) -> None:
-    """Three that failed in a row where other trials of the recipe ended."""
-    store, nodes = sweep(9)
-    ended, shown = launch(store, nodes, {W1: NO_COMPILER, W2: NO_COMPILER}, seeds=[0, 2, 4])
-    assert len(ended.with_ending("failed")) == 3
-    assert len(ended.with_ending("done")) == 6
-    assert shown.aside == {}
 
 
 def test_here_a_process_whose_device_failed_gets_no_more_work(

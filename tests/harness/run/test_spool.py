@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,9 +21,9 @@ from lcma.harness.run.spool import (
     find_left_spools,
     pack_record,
     read_spool,
-    unpack_records,
 )
-from tests.db.measuring import make_result
+from tests.db.conftest import contribution_map, index_table
+from tests.db.conftest import result as make_result
 from tests.harness.run.conftest import fill
 
 CLAIM = db.Claim("j" * 64, 7, 3, 40, "a launch")
@@ -35,85 +34,26 @@ POINTS = [
 ]
 
 
-def ending(outcome: Any = "done", **more: Any) -> Ending:
+def ending() -> Ending:
     """One with everything that an ending can have, odd values too."""
-    values = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
-    errors = values.copy()
-    errors[0, 0, 0] = np.nan
-    given_map = db.ContributionMap(
-        pretraining_id="p",
-        data_digest="d",
-        budget=10,
-        split=1,
-        score="cumulative",
-        values=values[:, ::-1],
-        standard_errors=errors,
-        halves=np.stack([values, values]),
-        images=100,
-        mean_log_det=float(np.float64(1) / 3),
-        statistics=db.MapStatistics(
-            mask_share=None,
-            mask_share_by_chance=0.0625,
-            standard_error=np.float64(0.1),
-            rank_gap=0.2,
-            error_to_gap=0.5,
-            unresolved=0.0,
-            tied=1.0,
-        ),
+    odd = contribution_map(split=1)
+    odd = dataclasses.replace(
+        odd, values=odd.values[:, ::-1], mean_log_det=float(np.float64(1) / 3)
     )
-    table = db.IndexTable(
-        trial_id="t",
-        data_digest="d",
-        split=1,
-        kept=np.arange(48).reshape(3, 4, 4) % 2 == 0,
-        digest="e",
-        statistics=db.TableStatistics(
-            iou_even=0.1,
-            iou_odd=0.2,
-            purity=0.3,
-            channel_purity=0.4,
-            mask_share=None,
-            mask_share_by_chance=None,
-            tied=None,
-            agreement=None,
-        ),
-    )
-    result = make_result(
-        trial_id="t",
-        data_digest="d",
-        protocol="plain",
-        protocol_body="{}",
-        precision="float32",
-        step=20,
-        bits_per_dim=0.1 + 0.2,
-        standard_error=None,
-        images=100,
-        holdout_bits_per_dim=3.6,
-        holdout_standard_error=0.02,
-        log_det=-100.0,
-        log_prior=-700.0,
-    )
+    odd.standard_errors[0, 0, 0] = np.nan
     return Ending(
-        outcome=outcome,
+        outcome="done",
         message="an odd \0 message \udc80\nof two lines",
         log="first line\nlast \udc80 line",
         first_step=10,
         last_step=20,
         cost=db.Cost(seconds=1.5, cpu_seconds=1.25, peak_memory=2**40),
-        result=result,
-        maps=(given_map,),
-        tables=(table,),
+        result=make_result("t", 0.1 + 0.2),
+        maps=(odd,),
+        tables=(index_table("t", 1, np.arange(48).reshape(3, 4, 4) % 2 == 0),),
         artifacts=(db.Artifact(kind="weights", path="a/b", bytes=12, digest="e", place="h:/r"),),
         metrics=tuple(POINTS),
-        **more,
     )
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of this host's spools, a new one."""
-    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
-    return tmp_path / "spools"
 
 
 @pytest.fixture
@@ -121,9 +61,10 @@ def store(tmp_path: Path) -> db.Store:
     return db.Store(db.locate(str(tmp_path / "results.db")))
 
 
-def test_an_ending_comes_back_to_the_bit() -> None:
-    given, (content,) = ending(), unpack_records(pack_record(ending()))
-    found = Ending.read(content)
+def test_an_ending_comes_back_to_the_bit(whole: bytes) -> None:
+    read = read_spool(whole)
+    assert len(read.metrics) == len(POINTS)
+    given, found = ending(), read.ending
     assert pack_record(found) == pack_record(given)
     assert found.message == given.message
     assert found.result == given.result
@@ -134,12 +75,12 @@ def test_an_ending_comes_back_to_the_bit() -> None:
     assert [str(m.value) for m in found.metrics] == [str(m.value) for m in POINTS]
 
 
-def written(store: db.Store, folder: Path) -> bytes:
+def written(store: db.Store, spools: Path) -> bytes:
     with Spool(store, CLAIM) as made:
         for at in range(0, len(POINTS), 2):
             made.metrics(POINTS[at : at + 2])
         made.end(ending())
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
         return file.read_bytes()
 
 
@@ -170,7 +111,6 @@ def test_a_file_cut_at_any_byte_holds_all_that_was_whole(
     assert [str(point) for point in found.metrics] == told[: len(found.metrics)]
     assert len(found.metrics) % 2 == 0
     more = read_spool(whole[: cut + 1])
-    assert more is not None
     assert len(more.metrics) >= len(found.metrics)
 
 
@@ -183,47 +123,33 @@ def test_a_flipped_bit_ends_what_is_believed(whole: bytes, at: int, bit: int) ->
     assert found is None or found.ending is None
 
 
-def test_a_whole_file_holds_everything(whole: bytes) -> None:
-    found = read_spool(whole)
-    assert found is not None
-    assert len(found.metrics) == len(POINTS)
-    assert found.ending is not None
-    assert pack_record(found.ending) == pack_record(ending())
-
-
-def test_what_is_acknowledged_is_cut_off(store: db.Store, folder: Path) -> None:
+def test_what_is_acknowledged_is_cut_off(store: db.Store, spools: Path) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:2])
         made.acknowledge()
         made.metrics(POINTS[4:5])
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
         found = read_spool(file.read_bytes())
-        assert found is not None
         assert list(found.metrics) == POINTS[4:5]
         made.end(ending())
         made.acknowledge()  # of a heartbeat that was on its way: the ending stays
         found = read_spool(file.read_bytes())
-        assert found is not None
         assert found.ending is not None
         made.discard()
-    assert list(folder.iterdir()) == []
+    assert list(spools.iterdir()) == []
 
 
 def test_a_spool_is_left_when_its_writer_is_gone_and_not_before(
-    store: db.Store, folder: Path
+    store: db.Store, spools: Path
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
-        assert list(find_left_spools()) == []
-        assert _found_by_another_process() == 0
+        assert _count() == 0
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.apply(_count) == 0
     ((_, found),) = find_left_spools()
     assert (found.place, found.claim) == (store.name, CLAIM)
     assert list(found.metrics) == POINTS[:1]
-
-
-def _found_by_another_process() -> int:
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(_count)
 
 
 def _count() -> int:
@@ -231,10 +157,10 @@ def _count() -> int:
 
 
 def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
-    store: db.Store, folder: Path
+    store: db.Store, spools: Path
 ) -> None:
     with Spool(store, CLAIM):
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
         raw = file.read_bytes()
     for cut in (0, 5, len(MAGIC), len(raw) - 1):
         file.write_bytes(raw[:cut])
@@ -243,31 +169,31 @@ def test_one_that_died_before_it_said_whose_it_is_leaves_nothing(
 
 
 def test_files_of_another_version_another_host_and_of_others_are_left_alone(
-    store: db.Store, folder: Path
+    store: db.Store, spools: Path
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.end(ending())
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
         raw = file.read_bytes()
     file.write_bytes(raw.replace(b"spool 1", b"spool 2"))
     other = file.with_name(file.name.replace(".spool", "-other.spool"))
     other.write_bytes(b"lcma spool 2\nframed in another way")
     file.with_name("elsewhere-1-1-1.spool").write_bytes(raw)
     file.with_name("notes.txt").write_bytes(raw)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path.name: path.read_bytes() for path in spools.iterdir()}
     assert list(find_left_spools()) == []
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in spools.iterdir()} == before
 
 
 @pytest.mark.parametrize(
     "text", [b"[" * 100000, b"[1]", b"{", b"\xff", b"9" * 5000, b'{"ending": [], "metrics": [1]}']
 )
 def test_a_record_that_is_none_ends_what_is_believed(
-    store: db.Store, folder: Path, text: bytes
+    store: db.Store, spools: Path, text: bytes
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
     record = len(text).to_bytes(4, "little") + text
     frame = len(record).to_bytes(4, "little") + zlib.crc32(record).to_bytes(4, "little")
     whole = file.read_bytes()
@@ -277,11 +203,11 @@ def test_a_record_that_is_none_ends_what_is_believed(
 
 
 def test_no_link_and_no_file_of_another_user_is_believed(
-    store: db.Store, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: db.Store, spools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
     assert len(list(find_left_spools())) == 1
     with monkeypatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
@@ -293,15 +219,15 @@ def test_no_link_and_no_file_of_another_user_is_believed(
 
 
 def test_what_is_for_another_database_waits_for_it(
-    store: db.Store, folder: Path, tmp_path: Path
+    store: db.Store, spools: Path, tmp_path: Path
 ) -> None:
     with Spool(store, CLAIM) as made:
         made.metrics(POINTS[:1])
     said: list[str] = []
     deliver_leftovers(db.connect(str(tmp_path / "other.db")), said.append)
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(spools.iterdir())) == 1
     deliver_leftovers(db.connect(store.url), said.append)
-    assert list(folder.iterdir()) == []
+    assert list(spools.iterdir()) == []
     assert said == [], "points without an ending are measured again"
 
 
@@ -335,15 +261,14 @@ def test_what_a_full_disk_tore_hides_nothing_behind_it(
         made.metrics(POINTS[:1])
         made.end(ending())
         found = read_spool(file.read_bytes())
-    assert found is not None
     assert list(found.metrics) == POINTS[:1]
     assert found.ending is not None
 
 
-def test_no_password_is_written(folder: Path, tmp_path: Path) -> None:
+def test_no_password_is_written(spools: Path, tmp_path: Path) -> None:
     url = "postgresql://me:s3cret@host/lcma?sslpassword=s3cret&options=-csearch_path%3Dours"
     with Spool(db.Store(db.locate(url)), CLAIM):
-        (file,) = folder.iterdir()
+        (file,) = spools.iterdir()
         raw = file.read_bytes()
     assert b"s3cret" not in raw
     assert b"search_path=ours" in raw, "another schema is another place"

@@ -1,23 +1,21 @@
 """Stacks: attempts that one process trains as one, each with its own claim, log, cost and end."""
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 import torch
 
 from lcma import db
 from lcma.harness.data.verified import open_images
 from lcma.harness.place import Place
 from lcma.harness.run import worker
-from lcma.harness.run.evaluation import SharedClock, Stopwatch, measure_flow
+from lcma.harness.run.evaluation import SharedClock, measure_flow
 from lcma.harness.run.log import Log, logger
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.spool import deliver_leftovers
 from lcma.harness.run.verification import verify
@@ -26,10 +24,11 @@ from lcma.harness.run.work import Terms, Work
 from lcma.harness.run.worker import run_work, run_works
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Stack
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
-from tests.db.conftest import SqliteTemplates
-from tests.harness.conftest import SMALL, merged
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.conftest import merged
+from tests.harness.run.conftest import claim_elsewhere, place_in, register
+from tests.harness.run.machines import until
 
 Works = list[Work]
 Stacked = Callable[..., tuple[db.Store, Works]]
@@ -37,31 +36,21 @@ SHORT = {"training": {"steps": 10}}
 """For what needs no second look at the losses."""
 
 
-def register(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.Store, Works]:
+def make_works(place: Place, *, trials: bool = True, **change: Any) -> tuple[db.Store, Works]:
     """Register a stacked sweep; return its store and trials, or segments."""
     base = {
         "matrix": {"factorization": ["checkerboard-even", "channel", "rows"]},
         "recipe": {"optimization": {"stacked": True}, "training": {"ema": 0.9}},
     }
-    spec = specs.check(merged(merged(SMALL, base), change), "test", place.runs.parent)
-    store = db.connect(place.db)
-    plan = make_plan(spec, place, store)
-    register_plan(plan, place, store)
-    nodes = make_nodes(plan, place, owner="a launch", device="cpu")
+    store, nodes = register(place, merged(base, change))
     works = [node.work for node in nodes if (node.work.trial is not None) == trials]
     return store, [replace(work, checkpoint_seconds=0.0) for work in works]
 
 
 @pytest.fixture
-def stacked(place: Place, spools: Path, sqlite_templates: SqliteTemplates) -> Stacked:
+def stacked(place: Place, spools: Path) -> Stacked:
     """Registers such a sweep in a new database."""
-
-    def make(url: str = "", **change: Any) -> tuple[db.Store, Works]:
-        if url.startswith("sqlite"):
-            sqlite_templates.copy("empty", place.runs.parent).rename(sa.make_url(url).database)
-        return register(replace(place, db=url or place.db), **change)
-
-    return make
+    return partial(make_works, place)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +59,7 @@ def undisturbed(
 ) -> tuple[db.Store, Works]:
     """Such a sweep that one stack has trained."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
-    store, works = register(place)
+    store, works = make_works(place_in(folder, photos_root))
     assert endings(run_works(works)) == ["done"] * 3
     return store, works
 
@@ -94,28 +82,6 @@ def at_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[Stac
         step(stack)
 
     monkeypatch.setattr(Stack, "step", stepping)
-
-
-@pytest.mark.slow
-def test_members_end_with_the_bits_of_any_other_stack(
-    stacked: Stacked, undisturbed: tuple[db.Store, Works]
-) -> None:
-    """Of all at once, and of one and two in another database; the curves too."""
-    store, works = stacked()
-    assert endings(run_works(works[1:])) == ["done"] * 2
-    assert endings(run_works(works[:1])) == ["done"]
-    found = []
-    for at, alone in ((undisturbed[0], 0), (store, 1)):
-        measures = ["trial_id", "bits_per_dim", "standard_error", "holdout_bits_per_dim"]
-        results = at.results()[measures].sort_values("trial_id").to_dict("records")
-        curves = [at.metrics(work.job_id, "train_bits_per_dim") for work in works]
-        found.append((results, curves))
-        stacks = at.attempts().stack_id
-        assert stacks.nunique() == 1, "one for each stack of several"
-        assert stacks.isna().sum() == alone
-    assert found[0] == found[1]
-    assert len({row["bits_per_dim"] for row in found[0][0]}) == 3
-    assert [[point.step for point in curve] for curve in found[0][1]] == [[10, 20]] * 3
 
 
 def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: Stacked) -> None:
@@ -158,25 +124,17 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
         train(members, *args)
 
     monkeypatch.setattr(worker, "train_stack", noting)
-    assert endings(run_works([replace(works[1], rung=10)])) == ["pruned"]
+    pruned = replace(works[1], rung=10)
+    assert endings(run_works([pruned, works[2]])) == ["pruned", "done"]
+    assert endings(run_works([pruned])) == ["pruned"]
     assert endings(run_works(works)) == ["done"] * 3
-    assert sizes == [(0, 1), (0, 2), (10, 1)]
-    assert store.attempts().first_step.tolist() == [0, 0, 10, 0]
-    keys = ["trial_id", "bits_per_dim"]
-    ordered = [s.results()[keys].sort_values("trial_id") for s in (store, undisturbed[0])]
-    assert ordered[0].values.tolist() == ordered[1].values.tolist()
-
-
-@pytest.mark.integration
-def test_rungs_end_members_and_others_go_on(stacked: Stacked) -> None:
-    store, works = stacked()
-    assert endings(run_works([replace(works[0], rung=10), *works[1:]])) == [
-        "pruned",
-        "done",
-        "done",
-    ]
-    assert store.job(works[0].job_id).step == 10
-    assert endings(run_works([replace(works[0], rung=10)])) == ["pruned"]
+    assert sizes == [(0, 2), (0, 1), (10, 1)]
+    assert sorted(store.attempts().first_step) == [0, 0, 0, 10]
+    assert store.attempts().stack_id.count() == 2, "of the only stack of several"
+    assert undisturbed[0].attempts().stack_id.nunique() == 1
+    assert compare_rows(read_rows(undisturbed[0]), read_rows(store)) == []
+    points = store.metrics(works[1].job_id, "train_bits_per_dim")
+    assert [point.step for point in points] == [10, 20]
 
 
 @pytest.mark.integration
@@ -203,87 +161,28 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     store, works = stacked(recipe=SHORT)
     works[2] = replace(works[2], owner="another launch")
 
+    threads: list[worker.HeartbeatThread] = []
+    start = worker.HeartbeatThread.__enter__
+    noting = lambda self: threads.append(self) or start(self)  # noqa: E731
+    monkeypatch.setattr(worker.HeartbeatThread, "__enter__", noting)
+
     def take_away(stack: Stack) -> None:
         store.release("another launch")
-        deadline = threading.Event()
-        while len(worker_leases()) > 2:
-            deadline.wait(0.01)
+        until(lambda: len(threads[0]._leases) == 2)
 
-    def worker_leases() -> list[Any]:
-        (thread,) = heartbeats
-        return thread._leases
-
-    heartbeats: list[Any] = []
-    started = worker.HeartbeatThread.__enter__
-    monkeypatch.setattr(
-        worker.HeartbeatThread,
-        "__enter__",
-        lambda self: heartbeats.append(self) or started(self),
-    )
     at_step(monkeypatch, 5, take_away)
     assert endings(run_works(works)) == ["done", "done", "stopped"]
-    assert len(heartbeats) == 1, "one thread extends all leases"
+    assert len(threads) == 1, "one thread extends all leases"
     assert store.job(works[2].job_id).state == "pending"
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_a_stack_trains_on_while_its_database_is_unreachable(
-    stacked: Stacked, database: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.02)
-    store, works = stacked(url=database.url)
-    gone, back = threading.Event(), threading.Event()
-    handler = logging.Handler()
-    handler.emit = lambda record: (gone if "unreachable" in record.msg else back).set()
-
-    def take_away(stack: Stack) -> None:
-        logger.addHandler(handler)  # before it can be reported
-        database.off()
-        assert gone.wait(30)
-
-    def bring_back(stack: Stack) -> None:
-        database.on()
-        assert back.wait(30)
-        logger.removeHandler(handler)
-
-    at_step(monkeypatch, 5, take_away)
-    at_step(monkeypatch, 15, bring_back)
-    assert endings(run_works(works)) == ["done"] * 3
-    for work in works:
-        points = store.metrics(work.job_id, "train_bits_per_dim")
-        assert [point.step for point in points] == [10, 20]
-    for log in store.attempts().log:  # on a busy machine a heartbeat may be late once more
-        assert 1 <= log.count("the database is unreachable") == log.count("the database is back")
 
 
 @pytest.mark.integration
 def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
     store, works = stacked(recipe=SHORT)
     assert run_work(works[0]).ending == "done"
-    environment = store.attempts().environment_id[0]
-    claim = store.claim(
-        works[1].job_id,
-        owner="another",
-        host="elsewhere",
-        pid=1,
-        environment_id=environment,
-        device="cpu",
-        threads=1,
-        lease_seconds=600.0,
-    )
-    assert isinstance(claim, db.Claim)
+    assert isinstance(claim_elsewhere(store, works[1].job_id), db.Claim)
     assert endings(run_works(works)) == ["done", "elsewhere", "done"]
     assert len(store.attempts()) == 3
-
-
-@pytest.mark.integration
-def test_a_cap_counts_a_stack_once(stacked: Stacked) -> None:
-    store, works = stacked(recipe=SHORT)
-    cap = db.Cap(store.sweeps()[0].id, 1)
-    capped = [replace(work, terms=replace(work.terms, cap=cap)) for work in works]
-    assert endings(run_works(capped)) == ["done"] * 3
-    assert store.attempts().stack_id.nunique() == 1
 
 
 BAD_RULE = """
@@ -351,56 +250,39 @@ def test_logs_that_overlap_end_in_any_order() -> None:
     assert "first" not in second.text
 
 
-def test_out_of_memory_in_a_stack_counts_against_nobody(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "ending", "outcome", "said"),
+    [
+        (torch.OutOfMemoryError("none left"), "crowded", "crowded", "ran out in a stack of 3: "),
+        (IndexError("a bug"), "crowded", "crowded", "IndexError: a bug"),
+        (
+            torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nHelp"),
+            "device_failed",
+            "node_lost",
+            "its device failed: AcceleratorError: CUDA error: uncorrectable ECC error encountered",
+        ),
+    ],
+    ids=["memory", "crash", "device"],
+)
+def test_what_ends_a_stack_counts_alone_only(
+    stacked: Stacked, monkeypatch: pytest.MonkeyPatch, error: Exception, ending: str, outcome, said
 ) -> None:
-    store, works = stacked(recipe=SHORT)
-
-    def starve(stack: Stack) -> None:
-        raise torch.OutOfMemoryError("no memory left")
-
-    at_step(monkeypatch, 3, starve)
-    reports = run_works(works)
-    assert endings(reports) == ["crowded"] * 3
-    assert "memory ran out in a stack of 3: " in reports[0].message
-    assert outcomes(store) == ["crowded"] * 3
-    assert [store.job(work.job_id).state for work in works] == ["pending"] * 3
-    assert "crowded: memory ran out" in store.attempts().log[0]
-    assert run_work(works[0]).ending == "failed"
-    assert outcomes(store)[3:] == ["oom"], "alone it is the trial's"
-
-
-def test_a_crash_of_a_stack_counts_alone_only(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, works = stacked(recipe=SHORT)
-
-    def crash(stack: Stack) -> None:
-        raise IndexError("a bug")
-
-    at_step(monkeypatch, 3, crash)
-    assert endings(run_works(works[:2])) == ["crowded"] * 2
-    assert "IndexError: a bug" in store.attempts().message[0]
-    assert run_work(works[2]).ending == "failed"
-    assert outcomes(store) == ["crowded", "crowded", "code_error"]
-
-
-def test_a_device_that_fails_in_a_stack_counts_against_nobody(
-    stacked: Stacked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A smaller stack would not do there."""
     store, works = stacked(recipe=SHORT)
 
     def fail(stack: Stack) -> None:
-        raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nHelp")
+        raise error
 
     at_step(monkeypatch, 3, fail)
     reports = run_works(works)
-    assert endings(reports) == ["device_failed"] * 3
-    said = "its device failed: AcceleratorError: CUDA error: uncorrectable ECC error encountered"
-    assert reports[0].message.splitlines()[-1] == said
-    assert outcomes(store) == ["node_lost"] * 3
+    assert endings(reports) == [ending] * 3
+    assert said in reports[0].message.splitlines()[-1]
+    assert outcomes(store) == [outcome] * 3
     assert [store.job(work.job_id).state for work in works] == ["pending"] * 3
+    if ending == "crowded":
+        assert f"crowded: {store.attempts().message[0].splitlines()[0]}" in store.attempts().log[0]
+        assert run_work(works[0]).ending == "failed"
+        alone = "oom" if isinstance(error, torch.OutOfMemoryError) else "code_error"
+        assert outcomes(store)[3:] == [alone]
 
 
 def test_memory_that_runs_out_in_company_counts_against_nobody(
@@ -461,43 +343,7 @@ def test_an_interrupt_without_the_database_leaves_all_endings_in_the_spool(
     assert outcomes(store) == ["cancelled"] * 2
 
 
-@pytest.mark.slow
-def test_a_limit_of_hours_ends_members_with_a_checkpoint(
-    stacked: Stacked,
-) -> None:
-    store, works = stacked()
-    over = replace(works[0], terms=Terms(hours=1e-9))
-    assert endings(run_works([over, *works[1:]])) == ["failed", "done", "done"]
-    attempt = store.attempts().set_index("job_id").loc[over.job_id]
-    assert (attempt.outcome, attempt.last_step) == ("timeout", 10)
-
-
-def test_time_is_shared_by_those_at_work() -> None:
-    wall, cpu = [100.0], [10.0]
-
-    def pass_time(seconds: float) -> None:
-        wall[0] += seconds
-        cpu[0] += 2 * seconds
-
-    clock = SharedClock(lambda: wall[0], lambda: cpu[0])
-    first, second = (Stopwatch("cpu", clock=clock) for _ in range(2))
-    pass_time(1.0)  # of nobody
-    clock.run(first)
-    pass_time(2.0)
-    clock.run(first, second)
-    pass_time(3.0)
-    assert (first.seconds, second.seconds) == (3.5, 1.5)
-    pass_time(1.0)
-    clock.run(second)
-    pass_time(4.0)
-    clock.run()
-    pass_time(5.0)
-    costs = first.cost(), second.cost()
-    assert [cost.seconds for cost in costs] == [4.0, 6.0]
-    assert [cost.cpu_seconds for cost in costs] == [8.0, 12.0]
-
-
-@pytest.mark.slow
+@pytest.mark.integration
 def test_the_costs_of_members_add_up_to_their_process(
     stacked: Stacked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -520,6 +366,7 @@ def test_the_costs_of_members_add_up_to_their_process(
     works[0] = replace(works[0], terms=Terms(hours=1e-9))  # until the first look at the losses
     assert endings(run_works(works)) == ["failed", "done", "done"]
     attempts = store.attempts()
+    assert attempts[["outcome", "last_step"]].values.tolist()[0] == ["timeout", 10]
     assert attempts.seconds.tolist() == attempts.cpu_seconds.tolist() == [20.0, 55.0, 55.0]
     assert attempts.seconds.sum() == now[0]
     assert attempts.images_per_second.tolist() == [8 * 10 / 20.0, *[8 * 20 / 50.0] * 2]
