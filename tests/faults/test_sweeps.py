@@ -131,15 +131,15 @@ def test_a_worker_that_is_told_to_end_leaves_a_checkpoint(new_sweep: Make, equal
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize("local", [True, False], ids=["local", "ray of its own"])
-def test_signals_at_random_moments(new_sweep: Make, equal: Equal, local: bool) -> None:
+def test_signals_at_random_moments(new_sweep: Make, equal: Equal) -> None:
+    """To launches with a Ray of their own."""
     one, moments = new_sweep(STACKED), Random(0)
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
-        launch = one.launch(local=local)
+        launch = one.launch(local=False)
         time.sleep(moments.uniform(4, 20))
         launch.send_signal(number)
         launch.wait()
-    one.finish(local=local)
+    one.finish(local=False)
     equal(one, STACKED)
 
 

@@ -280,36 +280,3 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         assert f"{runs}" in message
         assert "(No space left on device): make room there" in message
     undisturbed(store)
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.slow_on("from the start")
-@pytest.mark.parametrize("early", [True, False], ids=["from the start", "in the middle"])
-def test_a_full_disk_below_the_spool_stops_no_training_and_is_told(
-    small_disk, database, one_trial, at_step, monkeypatch, early: bool
-) -> None:
-    """While the database is away, too: memory holds what neither takes."""
-    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
-    store, node = one_trial(database.url, steps=60, watch=10)
-    monkeypatch.setenv("LCMA_SPOOL", str(small_disk))
-
-    def away() -> None:
-        database.off()
-        fill(small_disk)
-
-    def back() -> None:
-        time.sleep(0.5)  # for heartbeats that can write points nowhere
-        database.on()
-
-    if early:
-        fill(small_disk)
-    at_step({5: database.off if early else away, 59: back})
-    assert worker.run_work(node.work).ending == "done"
-    points = [[m.step for m in curve] for curve in curves(store, node.work.job_id)]
-    assert points == [list(range(10, 61, 10))] * 2
-    (message,) = store.attempts().message
-    assert "\n" not in message
-    assert str(small_disk) in message
-    assert "No space left on device" in message
-    assert "LCMA_SPOOL" in message
