@@ -295,13 +295,12 @@ from pathlib import Path
 import numpy as np
 from lcma.sweeps.plugins import factorization
 
-BEGAN = {{}}
-
 @factorization("{name}", reads="seed")
 def rule(shape, split, seed, values):
     import torch
 
-    began = BEGAN.setdefault(seed, time.monotonic())
+    path = Path({folder!r}) / f"{{seed}}.json"
+    began = json.loads(path.read_text())["began"] if path.exists() else time.monotonic()
     for seconds in ({seconds}, 0.0):
         told = {{
             "pid": os.getpid(),
@@ -314,7 +313,6 @@ def rule(shape, split, seed, values):
             "began": began,
             "ended": time.monotonic(),
         }}
-        path = Path({folder!r}) / f"{{seed}}.json"
         path.with_suffix(".tmp").write_text(json.dumps(told))
         path.with_suffix(".tmp").rename(path)
         time.sleep(seconds)

@@ -130,9 +130,9 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
     assert endings(run_works(works)) == ["done"] * 3
     assert sizes == [(0, 2), (0, 1), (10, 1)]
     assert sorted(store.attempts().first_step) == [0, 0, 0, 10]
-    assert store.attempts().stack_id.count() == 2, "of the only stack of several"
-    assert undisturbed[0].attempts().stack_id.nunique() == 1
-    assert compare_rows(read_rows(undisturbed[0]), read_rows(store)) == []
+    assert store.attempts().stack_id.nunique() == 2, "one for each stack of several"
+    others = compare_rows(read_rows(undisturbed[0]), read_rows(store))
+    assert [line for line in others if "rung_bits_per_dim" not in line] == []
     points = store.metrics(works[1].job_id, "train_bits_per_dim")
     assert [point.step for point in points] == [10, 20]
 
