@@ -137,7 +137,7 @@ def paginate_groups(
         rows = group.rows
         while rows:
             fits = len(rows) + AROUND <= room
-            splits = len(rows) + AROUND > most and room >= most // 2
+            splits = len(rows) + AROUND > most and room > max(most // 2 - 1, AROUND)
             if found[-1] and not fits and not splits:
                 found.append([])
                 room = most

@@ -241,6 +241,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["status"], "lcma launch demo"),
         (["why", "x"], "lcma launch demo"),
         (["rerun", "--failed"], "lcma launch demo"),
+        (["launch", "demo", "--gpus", "1"], "this machine has none"),
         (["board"], "lcma launch demo"),
         (["measure", "--protocol", "published"], "lcma launch demo"),
         (["measure"], "nothing says what to measure: swd, kid, fid, or --protocol published"),

@@ -4,7 +4,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lcma.harness.report.site.boards import AROUND, paginate_groups
@@ -14,6 +14,7 @@ lines = st.integers(2 * AROUND, 90)
 
 
 @given(sizes, lines)
+@example([1, 10], 17)
 def test_pages_have_every_row_once_in_order_and_no_more_lines_than_fit(
     sizes: list[int], lines: int
 ) -> None:

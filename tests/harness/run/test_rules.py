@@ -115,6 +115,21 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
     assert frame.map_options.isna().all()
 
 
+def test_a_stored_map_of_the_data_is_read_rather_than_measured_again(
+    registered: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine's LAPACK might rank near-ties otherwise."""
+    store, nodes = registered(sweep_of("precision-low", matrix={"budget": []}))
+    assert run_work(nodes[0].work).ending == "done"
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(worker, "measure_data", refuse)
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert len(store.results()) == 1
+
+
 # Self
 
 
