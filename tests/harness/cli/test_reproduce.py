@@ -35,18 +35,19 @@ def store(
 def test_what_comes_out_is_said_and_stored(
     store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, then with a difference within and above the tolerance."""
+    """To the bit, then with a difference above and within the tolerance."""
     trial = str(store.results().trial_id[0])
     out = output_of(lcma("reproduce", trial[:8]))
-    assert out.endswith("all measures are equal to the last bit\n")
+    assert "\nall measures are equal to the last bit\n" in out
     with sa.create_engine(store.url).begin() as connection:
         change = "UPDATE measures SET value = value + 0.13 WHERE name = 'bits_per_dim'"
         connection.execute(sa.text(change))
         connection.execute(sa.text("UPDATE environments SET torch = '1.0', device = 'abacus'"))
     code, out, err = lcma("reproduce", trial[:8])
     assert (code, err) == (1, "")
-    said = "the largest difference is 0.13 bits/dim, above the tolerance of 0.0001\n"
-    assert out.endswith(said)
+    said = ", difference -0.13; 0 other seeds, too few for a spread\n"
+    assert f"{said}outside the tolerance of 0.0001 bits/dim\n" in out
+    assert "the largest difference is that of bits_per_dim: 0.13 bits/dim\n" in out
     assert "torch: 1.0 then, 2." in out
     assert f"device: abacus then, {platform.machine()}" in out, "and its maker, where known"
     with monkeypatch.context() as patched:
@@ -64,6 +65,26 @@ def test_what_comes_out_is_said_and_stored(
     assert list(rows.largest_difference) == pytest.approx([0.0, 0.13, 0.13])
 
 
+def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
+    place: Place, lcma: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = train(place, seeds=(0, 1))
+    bad = str(store.results(seed=1).trial_id[0])
+    with sa.create_engine(store.url).begin() as connection:
+        change = "UPDATE measures SET value = value + 1e-9 WHERE name = 'bits_per_dim' AND seed = 1"
+        connection.execute(sa.text(change))
+    for variable, value in (("LCMA_DB", place.db), ("LCMA_DATA", place.data)):
+        monkeypatch.setenv(variable, str(value))
+    code, out, _ = lcma("reproduce", "--sample", "2")
+    assert code == 1
+    assert out.endswith("1 of 2 came out again, 1 of them to the last bit\n")
+    code, out, _ = lcma("reproduce", "--sample", "2", "--json")
+    assert code == 1
+    found = {one["trial"]["trial_id"]: one["verified"] for one in json.loads(out)}
+    assert (found.pop(bad), [*found.values()]) == (False, [True])
+    assert output_of(lcma("reproduce", "--seed", "0"))
+
+
 def test_a_database_that_cannot_be_written_is_no_reason_not_to_report(
     store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +95,7 @@ def test_a_database_that_cannot_be_written_is_no_reason_not_to_report(
     trial = str(store.results().trial_id[0])
     code, out, err = lcma("reproduce", trial)
     assert code == 0
-    assert out.endswith("all measures are equal to the last bit\n")
+    assert "\nall measures are equal to the last bit\n" in out
     assert err == "lcma: this verification could not be stored: the disk is full\n"
 
 

@@ -88,6 +88,30 @@ def _dump(store: db.Store) -> dict[str, list[Any]]:
     return {name: store.sql(f"SELECT * FROM {name}").to_dict("records") for name in tables}
 
 
+def _add_seed(trained: SimpleNamespace, seed: int, bits: float) -> None:
+    """Add a result with these bits/dim, and all else as the trial has it."""
+    new = dict.fromkeys(
+        ("id", "trial_id", "attempt_id", "uid", "token", "result_id", "digest"), f"'{seed}'"
+    )
+    for table, only in (
+        ("flow_trials", ""),
+        ("attempts", "WHERE id IN (SELECT attempt_id FROM results)"),
+        ("results", ""),
+        ("measures", "WHERE name = 'bits_per_dim'"),
+    ):
+        columns = list(trained.store.sql(f"SELECT * FROM {table} LIMIT 0"))
+        its = new | {"seed": str(seed), "value": str(bits)}
+        values = ", ".join(its.get(column, column) for column in columns)
+        into = f"INSERT INTO {table} ({', '.join(columns)})"
+        trained.change(f"{into} SELECT {values} FROM {table} {only} LIMIT 1")
+
+
+def _render(verified: Verified) -> str:
+    console = Console(width=200, file=io.StringIO())
+    console.print(render_verification(verified))
+    return console.file.getvalue()
+
+
 @pytest.mark.integration
 @pytest.mark.usefixtures("shared")
 def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
@@ -122,6 +146,7 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
     found = verified.verification
     assert (found.equal, verified.good) == (False, False)
     assert found.largest_difference == pytest.approx(0.5)
+    assert verified.largest.name == "holdout_bits_per_dim"
     unequal = {one.name for one in verified.comparisons if not one.equal}
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
 
@@ -144,13 +169,10 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
     assert verified.other_tables == (1,)
     assert verified.made == verified.made_again
     assert verified.maps_made["device"] == "abacus" != verified.maps_made_again["device"]
-    console = Console(width=100, file=io.StringIO())
-    console.print(render_verification(verified))
-    text = console.file.getvalue()
+    text = _render(verified)
     assert "index tables differ at split 1, so this is another model: its maps did not" in text
     alone = replace(verified, trial=replace(verified.trial, pretraining_id=None))
-    console.print(render_verification(alone))
-    assert "so this is another model\n" in console.file.getvalue(), "as of online, without maps"
+    assert "so this is another model\n" in _render(alone), "as of online, without maps"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
     found = verification_as_dict(verified)
@@ -166,11 +188,65 @@ def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_n
     assert verified.verification.equal
     assert verified.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
     trained.change("UPDATE measures SET value = value + 9 WHERE name = 'log_det'")
-    found = trained.again().verification
+    verified = trained.again()
+    found = verified.verification
     (row,) = trained.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
     bits = 9 / (row["channels"] * row["height"] * row["width"] * math.log(2))
     assert found.largest_difference == pytest.approx(bits)
     assert not found.equal
+    line = f"the largest difference is that of log_det: 9 nats per image, {bits:.2g} bits/dim"
+    assert line in _render(verified)
+    assert verification_as_dict(verified)["largest_difference_of"] == "log_det"
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize(
+    ("moved", "others", "elsewhere", "outcome", "good"),
+    [
+        (0.0, (0.03, 0.0, -0.03), True, "equal to the last bit", True),
+        (0.05, (0.03, 0.0, -0.03), True, "within the spread of seeds", True),
+        (-0.05, (0.03, 0.0, -0.03), True, "within the spread of seeds", True),
+        (0.07, (0.03, 0.0, -0.03), True, "outside the spread of seeds", False),
+        (0.05, (0.03, -0.03), True, "outside the tolerance of 0.01 bits/dim", False),
+        (0.005, (0.03, -0.03), True, "within the tolerance of 0.01 bits/dim", True),
+        (
+            1e-9,
+            (0.03, 0.0, -0.03),
+            False,
+            "not equal, though processor, PyTorch and threads are the same",
+            False,
+        ),
+    ],
+)
+def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
+    trained: SimpleNamespace,
+    moved: float,
+    others: tuple[float, ...],
+    elsewhere: bool,
+    outcome: str,
+    good: bool,
+) -> None:
+    """By two standard deviations, here 0.06, of three other seeds or more."""
+    before = trained.store.results().bits_per_dim[0]
+    trained.change(f"UPDATE measures SET value = value - {moved} WHERE name = 'bits_per_dim'")
+    for seed, away in enumerate(others, start=70):
+        _add_seed(trained, seed, before + away)
+    if elsewhere:
+        trained.change("UPDATE environments SET device = 'abacus'")
+    verified = trained.again(tolerance=0.01)
+    assert (verified.outcome, verified.good) == (outcome, good)
+    assert verified.same_environment is not elsewhere
+    spread = "standard deviation 0.0300" if len(others) == 3 else "too few for a spread"
+    lines = _render(verified).splitlines()
+    assert lines[1] == (
+        f"bits/dim of the test part: {before - moved:.6f} then, {before:.6f} now, "
+        f"difference {moved:+.2g}; {len(others)} other seeds, {spread}"
+    )
+    assert lines[2].endswith(outcome)
+    found = verification_as_dict(verified)
+    assert (found["outcome"], found["verified"]) == (outcome, good)
+    assert (found["other_seeds"], found["same_environment"]) == (len(others), not elsewhere)
+    assert found["spread"] == (pytest.approx(0.03) if len(others) == 3 else None)
 
 
 @pytest.mark.parametrize(
