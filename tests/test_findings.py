@@ -1,8 +1,9 @@
-"""Numbers in the documentation are those of the reference database."""
+"""Numbers, words of verdicts and pictures in the documentation are those of the reference."""
 
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,106 +11,131 @@ import pytest
 from docs import findings
 from lcma import connect, db
 from lcma.harness.report.meanings import MEANINGS
-from lcma.harness.report.verdicts import list_decisions, next_command
+from lcma.harness.report.verdicts import next_command
 from lcma.harness.results.verdicts import read_verdicts
+from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
+from tests.test_markdown import render_on_github
 
 ROOT = Path(__file__).parents[1]
 
+LISTED = strict_yaml.parse((ROOT / findings.LIST).read_text(), findings.LIST)
+
 PAGE = """# Title
 
-The mean is <!-- mean of=low flow=realnvp -->9<!-- end -->
-of <!-- sql SELECT count(*) FROM trial_results -->0<!-- end --> results, against
-a number: <!-- n of=conventional --><!-- end -->, rank <!-- n of=HHH -->x<!-- end -->,
-of <!-- pairs of=low from=conventional -->x<!-- end --> pair,
-and <!-- difference of=low from=conventional places=2 -->0<!-- end --> bits/dim. 3.25 is typed.
+By `low` there are -0.20
+bits/dim (a tie: *supported*), of 7
+results. So 7 is typed, -0.20 too.
+"""
 
-<!-- sql SELECT factorization, bits_per_dim FROM trial_results ORDER BY 1 -->
-what was there
-<!-- end -->
+PIECES: dict[str, Any] = {
+    "`low` there are {} bits/dim (a tie: *{}*), of": [
+        "difference of=low from=conventional flow=realnvp places=2",
+        "verdict low-conventional dataset=photos16",
+    ],
+    "of {} results.": "sql SELECT count(*) FROM trial_results",
+}
 
-<!-- board dataset=photos16 --><!-- end -->
+MADE = """# Title
 
-<!-- picture board flow=realnvp -->
-
-![The board](images/board.svg)
-
-<!-- end -->
+By `low` there are -0.25
+bits/dim (a tie: *undecided*), of 3
+results. So 7 is typed, -0.20 too.
 """
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
+def results(tmp_path_factory: pytest.TempPathFactory) -> findings.Results:
     """Three results of three factorizations, one seed each."""
-    return fill(db.connect(str(tmp_path_factory.mktemp("found") / "small.db"))).store
+    filled = fill(db.connect(str(tmp_path_factory.mktemp("found") / "small.db")))
+    return findings.Results(filled.store)
 
 
-def test_what_is_marked_is_made_and_the_rest_stays(store: db.Store, tmp_path: Path) -> None:
-    made = findings.make_page(PAGE, tmp_path, store)
-    plain = re.sub("<!--[^\n]*?-->", "", made)
-    assert "The mean is 3.250\nof 3 results" in plain
-    assert "a number: 1, rank 1,\nof 1 pair," in plain
-    assert "and -0.25 bits/dim. 3.25 is typed." in plain
-    assert "| HHH | 3.75 |\n| LLL | 3.25 |\n| channel | 3.5 |" in plain
-    assert "| low (LLL)" in plain
-    recipe = store.sql("SELECT recipe_id FROM trial_results").recipe_id[0][:8]
-    text = f"at <!-- mean of=low recipe={recipe} -->9<!-- end -->"
-    assert "3.250" in findings.make_page(text, tmp_path, store)
-    assert "what was there" not in made
-    assert findings.make_page(made, tmp_path, store) == made
-    picture = (tmp_path / "images" / "board.svg").read_text()
-    assert picture.startswith("<svg")
-    assert "3.2500" in picture
-    findings.make_page(PAGE, tmp_path, store)
-    assert (tmp_path / "images" / "board.svg").read_text() == picture
+def find_places(text: str, pieces: dict[str, Any], results: findings.Results) -> Any:
+    """Return what is made in a page."""
+    return findings.find_places("a.md", text, pieces, results)
+
+
+def test_what_is_listed_is_made_and_the_rest_stays(results: findings.Results) -> None:
+    assert findings.make_page(PAGE, find_places(PAGE, PIECES, results)) == MADE
+    assert findings.make_page(MADE, find_places(MADE, PIECES, results)) == MADE
+    broken = MADE.replace("there are -0.25\nbits/dim", "there\nare -0.25 bits/dim")
+    assert findings.make_page(broken, find_places(broken, PIECES, results)) == broken
+
+
+def test_a_wrong_number_and_a_wrong_word_are_found(results: findings.Results) -> None:
+    found = findings.list_differences(PAGE, find_places(PAGE, PIECES, results), exact=False)
+    number, word, count = found
+    assert "`low` there are {}" in number
+    assert number.endswith(" has -0.20, and it is -0.25")
+    assert word.endswith(" has supported, and it is undecided")
+    assert count == "'of {} results.' has 7, and it is 3"
+    assert not findings.list_differences(MADE, find_places(MADE, PIECES, results), exact=True)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("there are none of these results.", "a.md: 'of {} results.' is there 0 times"),
+        ("of seven results.", "a.md: 'of {} results.' is there 0 times"),
+        ("of 3 results. And of 3 results.", "a.md: 'of {} results.' is there 2 times"),
+    ],
+)
+def test_a_piece_that_is_not_there_once_is_named(
+    results: findings.Results, page: str, said: str
+) -> None:
+    pieces = {"of {} results.": PIECES["of {} results."]}
+    with pytest.raises(UserError, match=re.escape(said)):
+        find_places(page, pieces, results)
+    with pytest.raises(UserError, match=re.escape("'of {} or {}' has 2 {}, not 1")):
+        find_places("of 3 or 4", {"of {} or {}": ["sql SELECT 3"]}, results)
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("mean of=low flow=glow", "no row of low"),
-        ("mean of=low recipe=0123abcd", "no row of low"),
-        ("mean of=nonsense", "nonsense"),
-        ("mean flow=realnvp", "give one of="),
-        ("mean of=low color=red", "no such column"),
-        ("mean low", "'low' is not KEY=VALUE"),
-        ("deviation of=low", "no such number of one seed"),
+        ("difference of=low from=conventional flow=glow", "0 tables with low"),
+        ("difference of=low from=conventional recipe=0123abcd", "0 tables with low"),
+        ("difference of=nonsense from=low", "nonsense"),
+        ("difference of=low", "from"),
+        ("difference of=low from=conventional color=red", "tables have no color"),
+        ("difference of=low from=high step=7", "no seed has both"),
+        ("verdict nonsense", "0 verdicts"),
         ("sql DELETE FROM results", "only SELECT"),
-        ("picture board", "name its file"),
+        ("nonsense of=low", "there are difference"),
     ],
 )
-def test_what_cannot_be_made_is_named(
-    store: db.Store, tmp_path: Path, asked: str, said: str
-) -> None:
-    with pytest.raises(UserError, match=re.escape(f"<!-- {asked}")) as refused:
-        findings.make_page(f"a <!-- {asked} -->1<!-- end -->", tmp_path, store)
+def test_what_cannot_be_made_is_named(results: findings.Results, asked: str, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(asked)) as refused:
+        findings.make_value(asked, results)
     assert said in str(refused.value)
 
 
-def test_a_claim_without_any_results_is_a_decision_not_measured(
-    store: db.Store, tmp_path: Path
-) -> None:
-    made = findings.make_page("\n<!-- decisions --><!-- end -->", tmp_path, store)
-    time = "| low costs no training time (section 3.4) | time | - | - | not measured |"
-    assert [line for line in made.splitlines() if "| time |" in line] == [time]
+def test_verdicts_with_a_word_are_counted(results: findings.Results) -> None:
+    asked = "count low-conventional undecided flow=realnvp"
+    assert findings.make_value(asked, results) == "1 of 1"
+    assert (
+        findings.make_value(asked.replace("undecided", "smaller-than-printed"), results) == "0 of 1"
+    )
 
 
 @pytest.mark.parametrize(
     ("other", "alike"),
     [
-        ("low: 3.250 ± 0.012, n = 6", True),
-        ("low: 3.251 ± 0.012, n = 6", True),  # another order of summation rounds otherwise
-        ("low: 3.253 ± 0.012, n = 6", False),
-        ("low: -3.250 ± 0.012, n = 6", False),
-        ("high: 3.250 ± 0.012, n = 6", False),
-        ("low: 3.250 ± 0.012, n = 6, 7", False),
+        ("3.250 ± 0.012", True),
+        ("3.251 ± 0.012", True),  # another order of summation rounds otherwise
+        ("3.253 ± 0.012", False),
+        ("-3.250 ± 0.012", False),
+        ("undecided", False),
+        ("3.250", False),
     ],
 )
-def test_pages_are_alike_where_their_numbers_are(other: str, alike: bool) -> None:
-    page = "low: 3.250 ± 0.012, n = 6"
-    assert findings.is_alike(page, other, exact=False) is alike
-    assert findings.is_alike(page, other, exact=True) is (page == other)
+def test_values_are_alike_where_their_numbers_are(other: str, alike: bool) -> None:
+    value = "3.250 ± 0.012"
+    assert findings.is_alike(other, value, exact=False) is alike
+    assert findings.is_alike(other, value, exact=True) is (value == other)
+    assert not findings.is_alike("27 of 28", "28 of 28", exact=False)
 
 
 @pytest.mark.integration
@@ -119,25 +145,61 @@ def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
         "WHERE split = 1 AND protocol = 'plain' AND factorization = 'LLL' AND budget = 1000 "
         "AND map_options IS NULL AND recipe_id LIKE 'aef05e23%' AND dataset = 'cifar10-16'"
     )
+    of = "flow=realnvp dataset=cifar10-16 recipe=18dc53af"
     with connect("reference") as store:
-        asked = "lattices flow=realnvp dataset=cifar10-16"
-        made = findings.make_page(f"\n<!-- {asked} --><!-- end -->", ROOT, store)
+        made = [
+            findings.make_value(f"lattice of={pair} {of}", findings.Results(store))
+            for pair in ("red:ab", "blue:cd")
+        ]
         tables = store.sql(query)["kept"]
     kept = np.array([np.unpackbits(np.frombuffer(table, np.uint8)) for table in tables])
     rows = kept.reshape(-1, 3, 8, 2, 8, 2).all(axis=5).mean(axis=(2, 4))  # seed, colour, row
-    red, blue = (rows[:, 0, 0] > 0.5).sum(), (rows[:, 2, 1] > 0.5).sum()
-    (row,) = [line for line in made.splitlines() if line.startswith("| realnvp | cifar10-16")]
-    assert f"| {len(tables)} | top row {red}, " in row
-    assert f"| bottom row {blue} |" in row
+    counts = [int((rows[:, 0, 0] > 0.5).sum()), int((rows[:, 2, 1] > 0.5).sum())]
+    assert made == [f"{count} of {len(tables)}" for count in counts]
 
 
-def test_a_page_with_other_numbers_is_named(store: db.Store, tmp_path: Path) -> None:
-    for number, name in enumerate(findings.PAGES):
-        page = tmp_path / name
-        page.parent.mkdir(exist_ok=True)
-        found = "3.250" if number else "3.350"
-        page.write_text(f"at <!-- mean of=low flow=realnvp -->{found}<!-- end -->")
-    assert findings.find_differences(tmp_path, store, exact=False) == [findings.PAGES[0]]
+@pytest.mark.integration
+def test_curves_end_near_what_was_evaluated_on_the_training_part() -> None:
+    of = "of=low from=high flow=realnvp dataset=cifar10-16 recipe=aef05e23"
+    with connect("reference") as store:
+        results = findings.Results(store)
+        asked = (f"difference {of} step=1200", f"difference {of} by=train_bits_per_dim")
+        ends = [findings.make_value(one, results).split() for one in asked]
+    assert [float(one[0]) for one in ends] == pytest.approx([float(ends[1][0])] * 2, abs=0.004)
+
+
+@pytest.mark.integration
+def test_pictures_of_the_reference_are_the_same_bytes_again(tmp_path: Path) -> None:
+    with connect("reference") as store:
+        results = findings.Results(store)
+        for name in ("layout-ranking", "settings"):
+            (drawn,) = [what for what in LISTED["pictures"].values() if what.startswith(name)]
+            paths = [tmp_path / f"{name}-{k}.svg" for k in range(2)]
+            for path in paths:
+                findings.draw(drawn, results, path)
+            assert paths[0].read_bytes() == paths[1].read_bytes()
+            assert "Residual Flow, CIFAR-10" in paths[0].read_text()
+
+
+def test_pages_show_pictures_that_are_there_and_all_that_are() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    shown = set()
+    for page in pages:
+        text = page.read_text()
+        for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)|```\{image\} (\S+)", text):
+            shown.add((page.parent / "".join(name)).resolve())
+    images = {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
+    assert {path for path in shown if path.parent.name == "images"} == images
+    assert {(ROOT / name).resolve() for name in LISTED["pictures"]} <= images
+
+
+@pytest.mark.parametrize("name", [name for name in LISTED if name != "pictures"])
+def test_a_page_with_made_numbers_is_free_of_marks_for_them(name: str) -> None:
+    page = render_on_github((ROOT / name).read_text())
+    assert "<!--" not in page
+    sources = re.findall(r'<img src="([^"]+)" alt="[^"]{20,}"', page)
+    assert len(sources) == page.count("<img") > 0
+    assert all(((ROOT / name).parent / source).is_file() for source in sources)
 
 
 def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:
@@ -146,12 +208,7 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     (one,) = [one for one in found if one.claim.key == "low-random-local"]
     where = ["--db", "own results.db"]
     launch, measure = next_command(one, where).split(" && ")
-    assert launch.startswith("lcma launch flows --seeds ")
-    first, last = map(int, launch.split()[4].split("-"))
-    assert one.n + last - first + 1 == one.seeds
-    with connect("reference") as store:
-        there = store.results(flow="resflow")["seed"]
-    assert first == there.max() + 1, "what is there and lacks the measure has no weights"
+    assert launch.startswith(f"lcma launch rules --seeds {one.next.seeds} --flow resflow ")
     assert launch.endswith(" --db 'own results.db'")
     assert measure == "lcma measure kid --samples 500 --db 'own results.db'", "as all of its kind"
 
@@ -170,15 +227,3 @@ def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
     assert max(map(abs, found)) < 0.65
     assert abs(statistics.median(found)) < 0.2
     assert "hardly do" in MEANINGS["difference"][1]
-    assert "between -0.6 and +0.6" in (ROOT / "docs" / "verdicts.md").read_text()
-
-
-def test_a_claim_whose_words_differ_between_models_is_named_in_short() -> None:
-    with connect("reference") as store:
-        found = list_decisions(read_verdicts(store))
-    texts = {row[1]: row[0] for row in found.rows}
-    pattern = "no regular pattern that was tried beats {} by more than 0.024 bits/dim"
-    assert texts["low-patterns"] == pattern.format("low")
-    assert texts["conventional-patterns"] == pattern.format("conventional")
-    assert texts["first-split"] == "the first letter of a word matters, and more than any other"
-    assert texts["low-conventional"] == "low gives fewer bits/dim than conventional"
