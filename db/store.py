@@ -90,6 +90,7 @@ from lcma.db.records import (
     StoredMap,
     Sweep,
     SweepMember,
+    TrialEffort,
     Verification,
     Waiting,
     row_of,
@@ -1018,13 +1019,24 @@ class Store:
                 found.setdefault((key[0], key[1], key[2]), {})[name] = one
         return found
 
-    def highest_seeds(self) -> dict[tuple[str, str, str], int]:
-        """Return the highest seed that has a result, by flow, data set and variant."""
-        keys = (trials.c.flow, trials.c.dataset, trials.c.variant)
-        query = sa.select(*keys, sa.func.max(trials.c.seed)).group_by(*keys)
-        query = query.where(trials.c.id.in_(sa.select(results.c.trial_id)))
+    def trial_efforts(self, recipe_ids: Collection[str]) -> list[TrialEffort]:
+        """Return when each trial of some recipes that was attempted began, and what it took."""
+        facts = (
+            *(trials.c.recipe_id, jobs.c.data_digest, trials.c.factorization, trials.c.budget),
+            *(trials.c.map_options, trials.c.seed),
+        )
+        query = (
+            sa.select(*facts, sa.func.min(attempts.c.started), sa.func.sum(attempts.c.cpu_seconds))
+            .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+            .join(trials, trials.c.id == jobs.c.trial_id)
+            .group_by(*facts)
+        )
         with self._reader.connect() as connection:
-            return {(row[0], row[1], row[2]): row[3] for row in connection.execute(query)}
+            return [
+                TrialEffort(*row)
+                for some in chunks(list(recipe_ids))
+                for row in connection.execute(query.where(trials.c.recipe_id.in_(some)))
+            ]
 
     def cells(
         self,

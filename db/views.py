@@ -381,7 +381,7 @@ LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
         "position",
         Integer,
         "place by mean among the cells of the recipe that can be compared, from 1. It says nothing "
-        "of whether a test tells cells apart, as a board's rank does",
+        "of whether a test tells cells apart",
     ),
     *said("factorization"),
     budget(),

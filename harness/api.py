@@ -264,7 +264,6 @@ def verdicts(
     *,
     by: str = BITS_PER_DIM,
     sweep: str | None = None,
-    margin: float | None = None,
     **where: Where | tuple[Where, ...],
 ) -> "VerdictsView":
     """Judge the claims of the paper, and ours, on the results that are there.
@@ -276,8 +275,6 @@ def verdicts(
         store: The database or its URL; by default as in `connect`.
         by: The measure that claims are about.
         sweep: The name or id of a sweep; by default all results.
-        margin: By how much a difference may pass zero where a claim is that it does not matter,
-            in the unit of ``by``.
         **where: By column of the view `trial_results` (flow, dataset, profile, ...) the value, or a
             tuple of values, that it may have.
 
@@ -291,13 +288,10 @@ def verdicts(
     from lcma.harness.results.verdicts import read_verdicts
 
     _require_values(**where)
-    _require_margin(margin)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     require_results(opened, sweep_id, where, "{name}=")
-    return VerdictsView(
-        read_verdicts(opened, measure=by, margin=margin, sweep_id=sweep_id, **where)
-    )
+    return VerdictsView(read_verdicts(opened, measure=by, sweep_id=sweep_id, **where))
 
 
 def budgets(

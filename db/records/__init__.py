@@ -42,6 +42,7 @@ from lcma.db.records.joined import (
     Rates,
     Rerun,
     SeededCell,
+    TrialEffort,
     Waiting,
 )
 from lcma.db.records.plan import (
@@ -134,6 +135,7 @@ __all__ = [
     "Sweep",
     "SweepMember",
     "TableStatistics",
+    "TrialEffort",
     "TrialRow",
     "Verification",
     "Waiting",

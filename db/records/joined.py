@@ -167,7 +167,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class LostTrials:
-    """Number of trials of one cell of the matrix that ended as `state`: diverged or failed.
+    """Number of trials of one cell and seed that ended as `state`: diverged or failed.
 
     Their last attempts ended with this `outcome`.
     """
@@ -182,8 +182,26 @@ class LostTrials:
     factorization: str
     budget: int | None
     map_options: str | None
+    seed: int
     outcome: str | None = None
     trials: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEffort:
+    """When the first attempt at a trial began, Unix seconds UTC, and the CPU seconds of all.
+
+    The seconds are None where no attempt has a report.
+    """
+
+    recipe_id: str
+    data_digest: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    seed: int
+    started: float
+    cpu_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

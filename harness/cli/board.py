@@ -1,5 +1,6 @@
 """`lcma board`: factorizations ranked by bits per dimension."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,14 @@ from lcma.harness.cli.options import (
 from lcma.harness.text import format_count, printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 
 
 def board(
+    table: Annotated[
+        int | None,
+        typer.Argument(metavar="[NUMBER]", min=1, help="Show this table of the overview"),
+    ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
     dataset: Datasets = None,
@@ -55,18 +60,20 @@ def board(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Rank factorizations by bits/dim or another measure, with differences paired by seed.
+    """Compare factorizations by bits/dim or another measure, paired by seed.
 
-    Results that cannot be compared stand in tables of their own.
+    Of several settings show a line for each: low less the flow's own rule. A table
+    has what can be compared, the rule that others are compared with on top.
     """
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.board import board_as_json, render_board, render_contents
+    from lcma.harness.report.board import board_as_json, render_board, render_overview
     from lcma.harness.report.effects import effects_as_dict, render_effects
     from lcma.harness.report.targets import require_picture
-    from lcma.harness.results.board import filter_board, read_board, read_contents
+    from lcma.harness.results.board import filter_board, read_board
+    from lcma.harness.results.claims import name_group
     from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import require_results
     from lcma.harness.terminal import Console
@@ -88,11 +95,6 @@ def board(
         if str(error).endswith("?") and not known:
             raise
         require_results(store, sweep_id, {"factorization": rule}, option="--against ")
-    if not (sweep or factorization or picture or compared or json or effects):
-        tables = read_contents(store, filters, by)
-        if tables is not None:
-            Console().print(render_contents(tables))
-            return
     found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
     if not found.groups:
         require_results(store, sweep_id, filters)
@@ -103,6 +105,10 @@ def board(
         else:
             Console().print(render_effects(letters))
         return
+    if table is not None:
+        if table > len(found.groups):
+            raise UserError(f"there is no table {table}: there are {len(found.groups)} here")
+        found = replace(found, groups=found.groups[table - 1 : table], apart=())
     if factorization:
         found = filter_board(found, factorization)
     if picture is not None:
@@ -114,7 +120,12 @@ def board(
         print(board_as_json(found))
         return
     console = Console()
-    console.print(render_board(found, notes=notes))
+    if len(found.groups) > 1 and not (factorization or compared or notes):
+        holdout = read_board(store, measure=HOLDOUT, sweep_id=sweep_id, **filters).groups
+        shown = render_overview(found, {name_group(group): group for group in holdout})
+    else:
+        shown = render_board(found, notes=notes)
+    console.print(shown)
     if picture is not None:
         console.print(Text(printable(str(picture))), soft_wrap=True)
     if not found.groups:

@@ -16,53 +16,47 @@ from lcma.harness.cli.options import (
     Where,
     choose_rows,
 )
-from lcma.sweeps.errors import UserError
+from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def verdicts(
+    claim: Annotated[
+        str | None, typer.Argument(metavar="[CLAIM]", help="Show the verdicts on this claim")
+    ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
     dataset: Datasets = None,
     seed: Seeds = None,
     where: Where = None,
     by: By = BITS_PER_DIM,
-    margin: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="With --by: a difference that does not matter, in the measure's unit",
-        ),
-    ] = None,
-    notes: Annotated[
-        bool, typer.Option("--notes", help="Say each claim in words, and why it is judged so")
-    ] = False,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Judge each claim: supported, refuted or undecided at this n and scale.
+    """Judge what the paper says of a choice, and what we say, by one rule.
 
-    Print a line for each, by one rule, with effect, interval and n, and the
-    launches that would decide what is open.
+    Without a claim, count the verdicts on each. With one, show every verdict on it
+    with effect, interval and n, and the launches that would decide what is open.
     """
     from lcma.db import connect
     from lcma.harness.data import know_own
     from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
+    from lcma.harness.results.claims import CLAIMS
     from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.terminal import Console
-    from lcma.harness.text import to_json
+    from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import format_command
 
-    if margin is not None and not 0 < margin < float("inf"):
-        raise UserError(f"--margin {margin:g} is no margin: give a number above 0")
+    if claim is not None and claim not in CLAIMS:
+        raise UserError(f"no claim {printable(claim)!r}: {suggest(claim, CLAIMS, 'there are')}")
     place = find_place(db, None, None)
     know_own(place.data)
     store = connect(place.db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     require_results(store, sweep_id, filters)
-    found = read_verdicts(store, measure=by, margin=margin, sweep_id=sweep_id, **filters)
+    found = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
     if json:
         print(to_json(verdicts_as_dict(found)))
         return
@@ -70,5 +64,5 @@ def verdicts(
     after = None
     if is_published_database(named := name_database(db)):  # which no launch writes
         options, after = [], format_command("db", "merge", named)
-    shown = render_verdicts(found, notes=notes, options=options, after=after)
+    shown = render_verdicts(found, claim, options=options, after=after)
     Console().print(shown, crop=False)

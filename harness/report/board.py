@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -10,21 +11,20 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.db import Bar, QueryResult
-from lcma.harness.report.meanings import RANK
+from lcma.db import QueryResult
 from lcma.harness.results.board import (
     ENOUGH,
     Board,
     BoardRow,
     Group,
-    factorization_label,
     name_measure,
     name_unit,
 )
+from lcma.harness.results.claims import name_group, order_cells
+from lcma.harness.results.statistics import PairedTest
 from lcma.harness.tables import (
     Table,
     TableColumn,
-    drop_column,
     flag_as_stored,
     make_table,
     render_table,
@@ -43,8 +43,7 @@ COLUMNS: tuple[TableColumn, ...] = (
     TableColumn("sd", kind="number", places=4),
     TableColumn("difference", kind="number", places=4, sign=True),
     TableColumn("± 95 %", kind="number", places=4),
-    TableColumn("pairs", kind="number"),
-    TableColumn("rank", kind="number"),
+    TableColumn("than *"),
 )
 """What people read of a row, beside printed numbers where there are any."""
 
@@ -61,19 +60,24 @@ def render_board(board: Board, *, notes: bool = True) -> RenderableType:
         table = group_table(group, sources=notes)
         if not notes:
             table = replace(table, notes=(_describe_marks(group),))
-            if all(row.difference is None or row.difference.n == row.n for row in group.rows):
-                table = drop_column(table, "pairs")  # it would say the same as n
         parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _ending(board)))
 
 
 def _describe_marks(group: Group) -> str:
-    marks = ["* compared with"]
-    marks += ["[..] bars"] if group.bars else []
+    marks = [*_bar_line(group), "* compared with", "neither: not told apart from it"]
     marks += ["† misses a bar"] if any(row.cleared is False for row in group.rows) else []
     marks += ["! fails its controls"] if fails_controls(group) else []
     marks += ["printed: in a paper"] if any(row.published for row in group.rows) else []
     return ", ".join(marks)
+
+
+def _bar_line(group: Group) -> list[str]:
+    """Return what rows have to be below."""
+    bars = [one for one in group.bars if one.bits_per_dim is not None]
+    bars.sort(key=lambda one: one.bits_per_dim or 0.0)
+    names = (f"{printable(one.name)} {format_number(one.bits_per_dim or 0.0, 3)}" for one in bars)
+    return [f"bars: {', '.join(names)}"] if bars else []
 
 
 def fails_controls(group: Group) -> bool:
@@ -155,7 +159,7 @@ def judge_low(group: Group) -> tuple[str, str] | None:
         says = f"{rule} is {short} than"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
-    if group.images is not None and _has_few_images(group):
+    if group.images is not None and has_few_images(group):
         few = f", on {format_count(group.images, 'test image')} alone"
     return short, (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
@@ -177,7 +181,7 @@ def sum_up_low(board: Board) -> str | None:
     parts = []
     for short in ("better", "worse", "not told apart", "too few seeds"):
         if groups := [group for name, group in judged if name == short]:
-            few = sum(map(_has_few_images, groups))
+            few = sum(map(has_few_images, groups))
             note = f" ({few} on fewer than {FEW_IMAGES:,} test images)" if few else ""
             parts.append(f"{short} in {len(groups)}{note}")
     measure = judged[0][1].measure
@@ -185,7 +189,8 @@ def sum_up_low(board: Board) -> str | None:
     return f"against the usual rule{by}, in {len(judged)} settings: {', '.join(parts)}."
 
 
-def _has_few_images(group: Group) -> bool:
+def has_few_images(group: Group) -> bool:
+    """Return whether a group has fewer than `FEW_IMAGES` test images."""
     # Of a measure of samples the number is of samples.
     own = group.measure == BITS_PER_DIM
     return own and group.images is not None and group.images < FEW_IMAGES
@@ -201,23 +206,25 @@ def board_as_markdown(board: Board) -> str:
 def board_as_latex(board: Board, *, whole: bool = True) -> str:
     """Return a document with a table for each group, or else the tables alone.
 
-    Rows of rank 1 are bold where any row has another rank, so that a test says what is best. A
-    caption says where the measure fails its controls.
+    The best row is bold, with those that are not told apart from it by their pair alone, where any
+    row is. A caption says so, and where the measure fails its controls.
     """
-    tables = [group_table(group) for group in board.groups]
     tables = [
-        replace(
-            table, under=f"{table.under}; ! {group.measure} fails its controls on this data set"
-        )
-        if fails_controls(group)
-        else table
-        for table, group in zip(tables, board.groups, strict=True)
+        replace(table, under=f"{table.under}{_caption(table, group)}")
+        for group in board.groups
+        for table in [group_table(group)]
     ]
     return tables_as_latex(tables, _ending(board), whole=whole)
 
 
+def _caption(table: Table, group: Group) -> str:
+    bold = "; bold: the best mean, and what its pair alone does not tell from it"
+    fails = f"; ! {group.measure} fails its controls on this data set"
+    return f"{bold if table.bold else ''}{fails if fails_controls(group) else ''}"
+
+
 def group_table(group: Group, *, sources: bool = True) -> Table:
-    """Return a group as people read it, with the bars among the rows by bits/dim.
+    """Return a group as people read it: the reference, then the others by their differences.
 
     Beside a printed number stands where it is printed, unless there are to be no ``sources``.
     """
@@ -227,11 +234,9 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
     )
     if any(row.published for row in group.rows):
         columns += (TableColumn("published", "printed", right=True),)
-    bars = [bar for bar in group.bars if bar.bits_per_dim is not None]
-    lines: list[Bar | BoardRow] = [*bars, *group.rows]
-    lines.sort(key=lambda one: _place(one, group.direction))
-    ranks = {row.rank for row in group.rows if row.rank is not None}
-    best = [i for i, one in enumerate(lines) if isinstance(one, BoardRow) and one.rank == 1]
+    lines = sorted(group.rows, key=lambda row: _place(row, group.direction))
+    near = [i for i, one in enumerate(lines) if one.near_best]
+    told = any(row.n >= ENOUGH and not row.near_best for row in group.rows)
     title, under = format_titles(group)
     return Table(
         columns=columns,
@@ -239,8 +244,8 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
         title=title,
         under=under,
         notes=tuple(list_lines_below(group)),
-        styles={(i, j): _style(one) for i, one in enumerate(lines) for j in range(len(columns))},
-        bold=frozenset((i, j) for i in best for j in (0, 3) if len(ranks) > 1),
+        styles={(0, j): "bold" for j in range(len(columns)) if lines and lines[0].reference},
+        bold=frozenset((i, j) for i in near for j in (0, 3) if told),
     )
 
 
@@ -252,22 +257,14 @@ def describe_direction(board: Board) -> str:
     return f"ranked by {name_measure(first.measure)}, {first.direction} is better."
 
 
-def _place(line: Bar | BoardRow, direction: str | None) -> float:
-    value = line.bits_per_dim if isinstance(line, Bar) else line.mean
+def _place(row: BoardRow, direction: str | None) -> tuple[bool, bool, float]:
+    value = row.mean if row.difference is None else row.difference.mean
     if value is None:
-        return math.inf
-    return -value if direction == "higher" else value
+        value = math.inf
+    return not row.reference, row.difference is None, -value if direction == "higher" else value
 
 
-def _style(line: Bar | BoardRow) -> str:
-    if isinstance(line, Bar):
-        return "dim italic"
-    return "bold" if line.reference else ""
-
-
-def _show_line(line: Bar | BoardRow, sources: bool) -> tuple[Any, ...]:
-    if isinstance(line, Bar):
-        return (f"[{line.name}]", None, None, line.bits_per_dim, *[None] * len(COLUMNS[3:]))
+def _show_line(line: BoardRow, sources: bool) -> tuple[Any, ...]:
     name = line.label + (" *" if line.reference else "")
     name += " †" if line.cleared is False else ""
     name += "" if line.options_label is None else f" {line.options_label}"
@@ -275,15 +272,18 @@ def _show_line(line: Bar | BoardRow, sources: bool) -> tuple[Any, ...]:
     return (
         name,
         line.budget,
-        line.n,
+        line.n if found is None else found.n,
         line.mean,
         line.deviation,
         None if found is None else found.mean,
         None if found is None else found.half_width,
-        None if found is None else found.n,
-        line.rank,
+        " ".join([*([_than(line)] if _than(line) else []), *["best"] * line.best]) or None,
         _format_published(line, sources) or None,
     )
+
+
+def _than(row: BoardRow) -> str:
+    return "neither" if row.than_reference == "not told apart" else row.than_reference or ""
 
 
 def board_as_json(board: Board) -> str:
@@ -324,7 +324,8 @@ _ROW = (
     "reference",
     "low",
     "high",
-    "rank",
+    "than_reference",
+    "best",
 )
 _TEST = {
     "mean": "mean",
@@ -371,7 +372,8 @@ _ROW_IN_FULL = {
     "detectable": "difference.detectable",
     "mean_low": "low",
     "mean_high": "high",
-    "rank": "rank",
+    "than_reference": "than_reference",
+    "best": "best",
 }
 """Columns of a row in full, and where they stand in it."""
 
@@ -442,14 +444,9 @@ def list_lines_below(group: Group) -> list[str]:
             f"by seed; {'above' if group.direction == 'higher' else 'below'} 0: "
             f"better than {printable(group.reference)}. ± 95 %: half of the t-interval."
         )
-    ranks = (
-        f"Rank: {RANK}"
-        if any(row.rank is not None for row in group.rows)
-        else f"No ranks: tests need {ENOUGH} seeds of two rows."
-    )
     return [
         first,
-        ranks,
+        *(f"{line[0].upper()}{line[1:]}." for line in _bar_line(group)),
         *group.notes,
         "Made with " + "; ".join(map(printable, group.made_with)) + ".",
     ]
@@ -471,32 +468,77 @@ def describe_lost(board: Board) -> list[str]:
     ]
 
 
-# The short form of a board with too many tables to read
+# The short form of a board of several tables
 
-CONTENTS = (
-    TableColumn("data set"),
-    TableColumn("flow"),
-    TableColumn("profile"),
+OVERVIEW = (
+    TableColumn("", kind="number"),
+    TableColumn("setting"),
     TableColumn("steps", kind="number"),
-    TableColumn("recipe"),
-    TableColumn("best mean"),
+    TableColumn("own", kind="number", places=3),
     TableColumn("n", kind="number"),
-    TableColumn("mean", kind="number", places=4),
+    TableColumn("low - own ± 95 %", right=True),
+    TableColumn("-     0     +"),
+    TableColumn("low is"),
 )
 
+BAR = 13
+"""Characters of a text interval, with the zero in the middle."""
 
-def render_contents(rows: list[dict[str, Any]]) -> RenderableType:
-    """Return a line for each table, for a terminal."""
-    lines = []
-    for row in rows:
-        best = factorization_label(row["factorization"])
-        best += "" if row["budget"] is None else f" @{row['budget']}"
-        dataset = f"{row['dataset']} ({row['variant']})"
-        recipe = (row["profile"], row["steps"], short_id(row["recipe_id"]))
-        lines.append((dataset, row["flow"], *recipe, best, row["n"], row["mean"]))
-    hint = (
-        f"{len(rows)} tables are too many to show at once: this is a line for each, with the "
-        "best mean in it, which is no test. --flow, --dataset, --sweep or --where choose; "
-        "`lcma export` has them all."
-    )
-    return Lines(render_table(Table(CONTENTS, tuple(lines))), Text(hint))
+
+def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableType:
+    """Return a line for each group: its own rule, and the paper's less it, for a terminal.
+
+    ``low`` is that of the best budget by the holdout part, as for verdicts.
+    """
+    found = [
+        (group, order_cells(group, holdout.get(name_group(group)))[0].low) for group in board.groups
+    ]
+    differences = [low.difference for _, low in found if low is not None and low.difference]
+    ends = [abs(end) for one in differences for end in (one.low, one.high) if end is not None]
+    widest = max(ends, default=0.0) or 1.0
+    rows = []
+    for number, (group, low) in enumerate(found, 1):
+        own = next((row.mean for row in group.rows if row.reference), None)
+        line: tuple[Any, ...] = (number, _name_setting(group), group.steps, own)
+        if low is not None and (difference := low.difference) is not None:
+            half = difference.half_width
+            mean = format_number(difference.mean, 3, sign=True)
+            line += (
+                difference.n,
+                mean if half is None else f"{mean} ± {format_number(half, 3)}",
+                _draw_interval(difference, widest),
+                f"{_than(low)}{' †' if has_few_images(group) else ''}",
+            )
+        rows.append(line + (None,) * (len(OVERVIEW) - len(line)))
+    parts: list[RenderableType] = []
+    if (tally := sum_up_low(board)) is not None:
+        parts += [Text(f"low {tally}"), Text()]
+    parts.append(render_table(Table(OVERVIEW, tuple(rows)), compact=True))
+    if differences:
+        notes = [f"from {-widest:.2g} over 0 to {widest:+.2g}", "neither: not told apart"]
+        if any(has_few_images(group) for group, low in found if low is not None):
+            notes.append(f"† on fewer than {FEW_IMAGES:,} test images")
+        parts.append(Text("; ".join(notes)))
+    parts.append(Text("`lcma board NUMBER` shows one table, `lcma board --notes` all of them."))
+    return Lines(*parts, *map(Text, describe_lost(board)))
+
+
+def _name_setting(group: Group) -> str:
+    settings = f" {short_settings(group)}" if group.settings else ""
+    return printable(f"{group.set_name} {group.flow}{settings}")
+
+
+def _draw_interval(difference: PairedTest, widest: float) -> str:
+    """Return a line of characters: `-` for the interval, `o` for the mean and `|` for zero."""
+    middle = BAR // 2
+
+    def at(value: float) -> int:
+        return middle + round(middle * max(-1.0, min(1.0, value / widest)))
+
+    cells = [" "] * BAR
+    if difference.low is not None and difference.high is not None:
+        for k in range(at(difference.low), at(difference.high) + 1):
+            cells[k] = "-"
+    cells[middle] = "|"
+    cells[at(difference.mean)] = "o"
+    return "".join(cells)

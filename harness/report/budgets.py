@@ -27,10 +27,8 @@ from lcma.harness.tables import (
     flag_as_stored,
     make_table,
     render_table,
-    table_as_markdown,
 )
 from lcma.harness.text import (
-    escape_markdown,
     format_duration,
     format_number,
     printable,
@@ -71,18 +69,6 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
         ]
         parts += [*(Text(note, style="dim") for note in [*_legend(curve), *curve.notes]), Text()]
     return Lines(*parts)
-
-
-def budgets_as_markdown(curves: Sequence[BudgetCurve]) -> str:
-    """Return the curves as GitHub tables, each with what it says above and its notes below."""
-    parts = []
-    for curve in curves:
-        parts.append(f"**{escape_markdown(curve_title(curve.key))}**\n\n")
-        parts += [f"- {escape_markdown(printable(line))}\n" for line in list_sentences(curve)]
-        parts += [f"\n{table_as_markdown(table)}" for table in list_tables(curve)]
-        notes = [*_legend(curve), *curve.notes]
-        parts += ["\n", *(f"- {escape_markdown(printable(note))}\n" for note in notes)]
-    return "".join(parts)
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def draw_forest(board: Board, path: Path) -> Path:
     """Draw the differences of each group from its reference row, all on one scale.
 
     A small dot is a seed, the line the 95 % t-interval, the large mark the mean: filled where the
-    test by which rows are ranked tells the row from the one that it is compared with.
+    interval of six seeds or more tells the row from the one that it is compared with.
 
     Raises:
         UserError: No group has a row to compare with another, or the file cannot be written.
@@ -70,8 +70,8 @@ def draw_forest(board: Board, path: Path) -> Path:
             add_text(axes, -0.36, y, name_row(row), 10, transform=left)
             add_text(axes, 1.04, y, _words(found), 10, transform=left)
             top += _ROW
-    marks = "Small dots: seeds. Lines: 95 % intervals. Filled: told from zero by the paired t-test"
-    marks += f" after Holm's correction over all pairs of rows, at {ENOUGH} seeds or more."
+    marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
+    marks += f"{ENOUGH} seeds or more is without zero."
     add_text(axes, -0.36, height + 62, marks, 9, color=_GREY, transform=left)
     first = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
@@ -108,7 +108,7 @@ def seed_differences(group: Group, row: BoardRow) -> Mapping[int, float]:
 def _draw_row(
     axes: Any, y: float, row: BoardRow, seeds: Mapping[int, float], direction: str | None
 ) -> None:
-    found, clear = row.difference, row.told_apart
+    found, clear = row.difference, row.than_reference in ("better", "worse")
     assert found is not None
     worse = (found.mean > 0) == (direction != "higher")
     colour = (VERMILION if worse else BLUE) if clear else INK

@@ -6,11 +6,6 @@ from lcma.harness.results.board import ENOUGH
 from lcma.harness.text import printable
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
 
-RANK = (
-    "one more than the rows that are significantly better (paired t, 5 %, Holm over all "
-    f"pairs, {ENOUGH} common seeds at least); rows of one rank are not told apart."
-)
-
 MEANINGS: Mapping[str, tuple[str, str]] = {
     "budget": (
         "budget",
@@ -27,24 +22,28 @@ MEANINGS: Mapping[str, tuple[str, str]] = {
     ),
     "interval": (
         "± 95 %",
-        "Half of the 95 % t-interval of the mean difference. An interval without zero is no test "
-        "yet where many rows are compared: Holm's correction and the rank allow for that.",
+        "Half of the 95 % t-interval of the mean difference. Of many rows some have an interval "
+        "without zero by chance: `lcma verdicts` allows for that.",
     ),
     "plot": (
         "plot of differences",
         "The band is the 95 % t-interval of the difference, the dots are single seeds, the thick "
         "line is their mean, the dashed line is zero.",
     ),
-    "rank": (
-        "rank",
-        f"{RANK[0].upper()}{RANK[1:]} Without rank: fewer seeds. Rows that share a letter are told "
-        "apart by no such test; a row without one is told from all others.",
+    "than": (
+        "than *",
+        "Better or worse than the row marked *, by the 95 % interval of the difference; or not "
+        f"told apart from it. Nothing with fewer than {ENOUGH} pairs. It is of this pair alone: "
+        "`lcma verdicts` judges claims on several.",
     ),
     "paper": (
         "paper",
         "What papers printed for such a row, in bits/dim. Their training is longer.",
     ),
-    "n": ("n", f"Seeds with a result. Nothing is decided with fewer than {ENOUGH}."),
+    "n": (
+        "n",
+        f"Seeds with a result. Nothing is decided with fewer than {ENOUGH}.",
+    ),
     "sd": ("sd", "Sample standard deviation of the results over seeds."),
     "p": (
         "p",

@@ -46,10 +46,10 @@ class VerdictsView:
         self.verdicts = verdicts
 
     def __len__(self) -> int:
-        return len(self.verdicts.verdicts) + len(self.verdicts.apart)
+        return len(self.verdicts.all)
 
     def __repr__(self) -> str:
-        decisions = [one.decision for one in (*self.verdicts.verdicts, *self.verdicts.apart)]
+        decisions = [one.decision for one in self.verdicts.all]
         counts = (f"{decisions.count(name)} {name}" for name in sorted(set(decisions)))
         return f"<{format_count(len(self), 'verdict')}: {', '.join(counts)}: .to_pandas()>"
 

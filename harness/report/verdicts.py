@@ -1,10 +1,8 @@
-"""Verdicts for a terminal, as JSON, rows and Markdown: a sentence each, with its numbers."""
+"""Verdicts for a terminal, as JSON, rows and Markdown: counts by claim, and a sentence for each."""
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 from rich.console import Group as Lines
@@ -12,33 +10,46 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.report.board import describe_lost, fails_controls, short_settings, sum_up_low
-from lcma.harness.results.board import ENOUGH, list_settings
-from lcma.harness.results.statistics import MOST_SEEDS
-from lcma.harness.results.verdicts import (
+from lcma.harness.report.board import (
+    describe_lost,
+    fails_controls,
+    has_few_images,
+    short_settings,
+    sum_up_low,
+)
+from lcma.harness.results.board import BITS, list_settings
+from lcma.harness.results.claims import (
     CLAIMS,
-    EQUAL,
     OF_BITS_PER_DIM,
-    OF_PATTERNS,
     SCALE,
-    WITHIN,
     Cells,
+    format_text,
+    list_budgets,
+)
+from lcma.harness.results.verdicts import (
+    DECISIONS,
+    LOOK_LEVEL,
     Verdict,
     Verdicts,
-    describe_better,
-    list_budgets,
-    name_rule,
+    describe_reach,
 )
 from lcma.harness.tables import Table, TableColumn, flag_as_stored, make_table, render_table
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
 
-STYLES = {"supported": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
+STYLES = {
+    "supported": "bold green",
+    "equal": "bold green",
+    "opposite": "bold red",
+    "not equal": "bold red",
+    "smaller than printed": "bold magenta",
+    "undecided": "bold yellow",
+}
 
 COLUMNS = (
     TableColumn("verdict"),
-    TableColumn("claim, of"),
-    TableColumn("effect ± 95 %", right=True),
+    TableColumn("of"),
+    TableColumn("effect ± 98.5 %", right=True),
     TableColumn("n", kind="number"),
     TableColumn("p", right=True),
 )
@@ -65,91 +76,120 @@ APART = (
 )
 
 RULE = (
-    "Effect: mean over seeds of the difference that the claim says to be below zero. p: paired t, "
-    "after Holm's correction. docs/verdicts.md states the rule."
+    "Contrast: mean over seeds of the difference that the claim says to be below zero, or its "
+    "margin, with the interval of a look at 6, 12, 24 or 48 seeds. p: that any look so far shows "
+    "as little without an effect, after Holm's correction. docs/verdicts.md states the rule."
 )
 
 RULE_IN_FULL = (
-    "The effect is the mean over seeds of the difference that the claim says to be below zero, p "
-    "that of a paired t-test after Holm's correction. Supported: the 95 % interval of every "
-    "difference is below zero, and sign-flip test and corrected t-test agree at 5 %. Refuted: the "
-    "interval of a difference is above zero, or so close to it that it does not matter. Undecided: "
-    "anything else, and fewer than six seeds always. `docs/verdicts.md` has the details."
+    "A claim is judged on its first 6, 12, 24 or 48 seeds, the most that all its rows have. "
+    "*Supported*: the whole interval of the effect is below zero, and the p of all looks so far is "
+    "at most 5 % after Holm's correction. *Opposite*: all of it is above zero. *Smaller than "
+    "printed*: it contains zero, and not the gain that the paper prints. *Undecided*: anything "
+    "else. The interval is of 98.5 %, which makes four looks together 95 %. `docs/verdicts.md` has "
+    "the details."
 )
 """The rule for those who have a site alone."""
 
 
 def render_verdicts(
-    results: Verdicts, *, notes: bool = True, options: Sequence[str] = (), after: str | None = None
+    results: Verdicts,
+    claim: str | None = None,
+    *,
+    options: Sequence[str] = (),
+    after: str | None = None,
 ) -> RenderableType:
-    """Return a line for each verdict, then with ``notes`` a sentence for each, for a terminal.
+    """Return counts by claim for a terminal, or all verdicts on one claim, each with a sentence.
 
     Args:
         results: The verdicts.
-        notes: Whether there are sentences.
+        claim: The key of one claim.
         options: What to add to each launch that would decide a claim, such as the database.
         after: A command that comes before any launch, if there is one.
     """
-    parts: list[RenderableType] = []
-    if (tally := sum_up_low(results.board)) is not None:
-        parts += [Text(f"low {tally}"), Text()]
-    for heading, verdicts in _sections(results):
-        sets = dict.fromkeys(c.group.set_name for one in verdicts for c in one.claim.members)
-        title = f"{heading} ({next(iter(sets))})" if len(sets) == 1 else heading
-        table = render_table(_table(verdicts), compact=True)
-        parts += [Text(printable(title), style="bold"), table, Text()]
-        for one in verdicts if notes else ():
-            parts.append(
-                Text(f"{one.decision}: ", style=STYLES[one.decision]) + verdict_sentence(one)
-            )
-            command = next_command(one, options)
-            if command:
+    if claim is None:
+        return Lines(*_count_by_claim(results))
+    parts: list[RenderableType] = [Text(claim_text(results, claim), style="bold")]
+    named = dict(zip(results.all, _name_all(results.all), strict=True))
+    open_ = False
+    for some in (results.verdicts, results.apart):
+        chosen = [one for one in some if one.claim.key == claim]
+        if not chosen:
+            continue
+        if some is results.apart:
+            parts += [Text(), Text(describe_apart(results))]
+        rows = [
+            (one.decision, _mark(named[one], one), _format_effect(one), one.n, _round_p(one.holm_p))
+            for one in chosen
+        ]
+        styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
+        table = Table(COLUMNS, tuple(rows), styles=styles)
+        parts += [Text(), render_table(table, compact=True), Text()]
+        for one in chosen:
+            says = Text(f"{one.decision}: ", style=STYLES[one.decision]) + describe_decision(one)
+            parts.append(says)
+            if command := next_command(one, options):
+                open_ = True
                 parts.append(_show_command(command))
-        if notes:
-            parts.append(Text())
-    parts += map(Text, _ending(results)) if notes else _summarize(results, options, after)
-    return Lines(*parts)
+    if len(parts) == 1:
+        parts.append(Text(f"No results that bear on it yet: lcma launch {CLAIMS[claim].launch}"))
+    if after and open_:
+        parts += [Text("Before any of these launches:"), _show_command(after)]
+    return Lines(*parts, Text(), Text(RULE))
+
+
+def _count_by_claim(results: Verdicts) -> Iterator[RenderableType]:
+    if (tally := sum_up_low(results.board)) is not None:
+        yield Text(f"low {tally}\n")
+    if not results.all:
+        yield Text("No results that bear on a claim yet.")
+    for key, some in _by_claim(results):
+        yield Text(f"{claim_text(results, key)} ({key})")
+        counts = Counter(one.decision for one in some)
+        line = Text("  ")
+        for decision in (one for one in DECISIONS if counts[one]):
+            line += Text(", " if len(line) > 2 else "")
+            line += Text(f"{decision} {counts[decision]}", style=STYLES[decision])
+            line += Text(_say_few_images([one for one in some if one.decision == decision]))
+        fresh = sum(one.confirmatory for one in some)
+        yield line + Text(f"; confirmatory: {fresh} of {len(some)}" if fresh else "")
+    if results.all:
+        yield Text("\n`lcma verdicts CLAIM` shows those on one claim, with what would decide them.")
+        exploratory = sum(not one.confirmatory for one in results.all)
+        yield Text(
+            f"{exploratory} of {format_count(len(results.all), 'verdict')} are exploratory: "
+            "rows behind them are older than the claim."
+        )
+    reachable = [one.next for one in results.all if one.next is not None]
+    if reachable:
+        hours = sum(one.hours or 0.0 for one in reachable)
+        yield Text(
+            f"{format_count(len(reachable), 'open verdict')} could be decided by one look more, at "
+            f"most {sum(one.trainings for one in reachable)} trainings or {hours:.0f} core-hours "
+            "together."
+        )
+    yield from map(Text, describe_lost(results.board))
+    if results.unmeasured:
+        yield Text(f"Without any results here: {', '.join(results.unmeasured)}.")
+    if results.not_judged:
+        yield Text(f"Judged by bits/dim alone: {', '.join(results.not_judged)}.")
+
+
+def _say_few_images(verdicts: Sequence[Verdict]) -> str:
+    groups = [cells.group for one in verdicts for cells in one.claim.members]
+    few = [group.images or 0 for group in groups if has_few_images(group)]
+    return f" ({min(few)} test images)" if few and len(few) == len(groups) else ""
+
+
+def _by_claim(results: Verdicts) -> Iterator[tuple[str, list[Verdict]]]:
+    for key in CLAIMS:
+        if some := [one for one in results.all if one.claim.key == key]:
+            yield key, some
 
 
 def _show_command(command: str) -> Text:
     # In one line however narrow the terminal is, so that it can be pasted.
     return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
-
-
-def _summarize(results: Verdicts, options: Sequence[str], after: str | None) -> Iterator[Text]:
-    verdicts = (*results.verdicts, *results.apart)
-    if not verdicts:
-        yield Text("No results that bear on a claim yet.")
-    else:
-        yield Text(
-            "Effect: the difference that the claim says to be below zero. p: of a paired t-test in "
-            "its favour, after Holm's correction."
-        )
-    if within := sorted({one.claim.key for one in verdicts} & WITHIN):
-        *others, last = within
-        names = f"{', '.join(others)} and {last}" if others else last
-        yield Text(
-            f"Of {names} it is less a margin of {EQUAL} bits/dim: below zero says that nothing is "
-            "better by more than that."
-        )
-    if any(map(_fails_controls, verdicts)):
-        yield Text("!: the measure fails a control there; `lcma board --notes` says which.")
-    open_: dict[str, dict[str, None]] = {}  # the claims that each launch decides
-    for one in verdicts:
-        for command in _list_launches(one, options) if one.seeds is not None else ():
-            open_.setdefault(command, {})[one.claim.key] = None
-    if open_:
-        rough = any(one.is_rough for one in verdicts)
-        few = f" (at least {ENOUGH} seeds; a rough number where fewer tell the spread)"
-        yield Text(f"What would decide the others{few if rough else ''}:")
-    if after and open_:
-        yield _show_command(after)
-    for claims, commands in groupby(open_, key=lambda command: ", ".join(open_[command])):
-        yield Text(f"{printable(claims)}:")
-        yield from map(_show_command, commands)
-    yield from map(Text, describe_lost(results.board))
-    if results.unmeasured:
-        yield Text(f"{format_count(len(results.unmeasured), 'claim')} without any results here.")
 
 
 def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
@@ -168,52 +208,106 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
     }
 
 
+def _as_dict(one: Verdict) -> dict[str, Any]:
+    of_claim, several = one.claim, len(one.claim.members) > 1
+    claim = {
+        "key": of_claim.key,
+        "source": of_claim.source,
+        "text": of_claim.text,
+        "scale": of_claim.cells.facts,
+        "comparisons": [
+            {
+                "name": c.name,
+                "limit": c.limit,
+                "first": c.first,
+                "seeds": list(c.by_seed),
+                "differences": list(c.by_seed.values()),
+            }
+            for c in of_claim.comparisons
+        ],
+        "unit": of_claim.unit,
+        "printed": of_claim.printed,
+        "family": of_claim.family,
+        "part": None if of_claim.part is None else of_claim.part.name,
+        "transfer": of_claim.transfer,
+        "cleared": of_claim.cleared,
+        "lost": of_claim.lost,
+        "worst": [list(one) for one in of_claim.worst],
+        "members": [cells.facts for cells in of_claim.members] if several else [],
+    }
+    test = {} if one.test is None else {name: getattr(one.test, name) for name in TEST_NUMBERS}
+    reach = None if one.next is None else {name: getattr(one.next, name) for name in _REACH}
+    return {
+        "decision": one.decision,
+        "sentence": verdict_sentence(one),
+        "why": one.why,
+        "confirmatory": one.confirmatory,
+        "comparison": one.comparison.name,
+        "n": one.n,
+        "level": LOOK_LEVEL,
+        "test": test or None,
+        "p": one.p,
+        "holm_p": one.holm_p,
+        "family_size": one.family_size,
+        "on_published": one.on_published,
+        "would_decide": reach,
+        "next": next_command(one),
+        "claim": claim,
+    }
+
+
+_REACH = ("seeds", "first", "trainings", "hours")
+
+
 def verdict_table(results: Verdicts) -> Table:
     """Return a row for each verdict, including those apart."""
-    own = ("decision", "claim", "source", "text", "cleared", "on_published", "unit", "comparison")
-    rest = ("t_p_of_claim", "holm_p", "family_size", "printed", "lost", "why", "next")
-    of_measure = (results.kind.name, results.kind.direction)
+    own = ("decision", "claim", "source", "text", "confirmatory", "cleared", "on_published", "unit")
+    rest = ("limit", "p", "holm_p", "family_size", "printed", "lost", "why", "next")
     rows = []
-    for one in (*results.verdicts, *results.apart):
-        claim = one.claim
+    for one in results.all:
+        claim, test = one.claim, one.test
         rows.append(
             (
                 one.decision,
                 claim.key,
                 claim.source,
                 claim.text,
+                flag_as_stored(one.confirmatory),
                 flag_as_stored(claim.cleared),
                 flag_as_stored(one.on_published),
                 claim.unit,
                 one.comparison.name,
                 *map(flag_as_stored, claim.cells.facts.values()),
-                *(
-                    None if one.comparison.test is None else getattr(one.comparison.test, name)
-                    for name in TEST_NUMBERS
-                ),
-                one.t_p,
+                *(None if test is None else getattr(test, name) for name in TEST_NUMBERS),
+                one.comparison.limit,
+                one.p,
                 one.holm_p,
                 one.family_size,
                 claim.printed,
                 claim.lost,
                 one.why,
                 next_command(one),
-                *of_measure,
+                results.kind.name,
+                results.kind.direction,
             )
         )
-    names = (*own, *SCALE, *TEST_NUMBERS, *rest, "measure", "direction")
+    names = (*own, "comparison", *SCALE, *TEST_NUMBERS, *rest, "measure", "direction")
     return make_table(QueryResult(names, tuple(rows), truncated=False), "Verdicts")
 
 
 def verdicts_as_markdown(results: Verdicts) -> str:
     """Return a section with a list of those that clear the bars, and of those apart."""
     lines: list[str] = []
-    for heading, verdicts in _sections(results):
+    for heading, verdicts in (
+        ("Verdicts", results.verdicts),
+        (describe_apart(results), results.apart),
+    ):
+        if not verdicts:
+            continue
         lines += [f"### {escape_markdown(heading)}", ""]
         for one in verdicts:
             lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
-            command = next_command(one)
-            if command:
+            if command := next_command(one):
                 lines.append(f"  Next: {escape_markdown(command)}")
         lines.append("")
     lines += [escape_markdown(line) for line in _ending(results)]
@@ -223,50 +317,22 @@ def verdicts_as_markdown(results: Verdicts) -> str:
 def summarize_verdicts(results: Verdicts) -> Table:
     """Return a row for each verdict for people: the claim in words, and the number it is about."""
     columns = (
-        TableColumn("claim"),
-        TableColumn("name"),
-        TableColumn("of"),
-        TableColumn("verdict"),
-        TableColumn("effect ± 95 %", right=True),
+        *map(TableColumn, ("claim", "name", "of", "verdict")),
+        TableColumn("effect ± 98.5 %", right=True),
         TableColumn("n", kind="number"),
-        TableColumn("about how many seeds would decide", kind="number"),
+        TableColumn("what would decide it"),
     )
-    verdicts = (*results.verdicts, *results.apart)
     rows = [
-        (one.claim.text, one.claim.key, name, one.decision, _format_effect(one), one.n, one.seeds)
-        for one, name in zip(verdicts, _name_all(verdicts), strict=True)
-    ]
-    return Table(columns, tuple(rows))
-
-
-def list_decisions(results: Verdicts) -> Table:
-    """Return a row for each claim: of which models each decision is, with its effect and n.
-
-    Claims without any results come last, as not measured.
-    """
-    verdicts = (*results.verdicts, *results.apart)
-    entries: dict[str, dict[str, list[str]]] = {}
-    texts: dict[str, str] = {}
-    for one, name in zip(verdicts, _name_all(verdicts), strict=True):
-        key = one.claim.key
-        # What stands in brackets at its end is of these models alone, as `of` is.
-        text = re.sub(r" \([^()]*\)$", "", one.claim.text)
-        if texts.setdefault(key, text) != text and key in CLAIMS:
-            texts[key] = claim_text(results, key)
-        entry = f"{name} {_format_effect(one)} (n {one.n}"
-        if one.seeds is not None:
-            entry += f", about {one.seeds} would decide"
-        if key in OF_PATTERNS:
-            entry += f", {format_count(len(one.claim.comparisons), 'pattern')}"
-        decided = entries.setdefault(key, {decision: [] for decision in STYLES})
-        decided[one.decision].append(f"{entry})")
-    columns = tuple(map(TableColumn, ("claim", "name", *STYLES)))
-    rows = [
-        (text, key, *("; ".join(entries[key][decision]) or None for decision in STYLES))
-        for key, text in texts.items()
-    ]
-    rows += [
-        (claim_text(results, key), key, None, None, "not measured") for key in results.unmeasured
+        (
+            one.claim.text,
+            one.claim.key,
+            name,
+            one.decision,
+            _format_effect(one),
+            one.n,
+            describe_reach(one) if one.decision == "undecided" else None,
+        )
+        for one, name in zip(results.all, _name_all(results.all), strict=True)
     ]
     return Table(columns, tuple(rows))
 
@@ -278,34 +344,32 @@ def verdict_sentence(one: Verdict) -> str:
 
 def describe_decision(one: Verdict) -> str:
     """Return of which models a verdict is, by which numbers, and why it is decided so."""
-    claim, test = one.claim, one.comparison.test
-    text = f"{_scale(one)}. {one.comparison.name}: "
+    claim, test, limit = one.claim, one.test, one.comparison.limit
+    text = f"{'; '.join(map(_describe_cells, claim.members))}. {one.comparison.name}: "
     if test is None:
-        text += "no seed has both sides"
+        text += "no seed has all rows"
     else:
         places = _choose_places(one)
         text += f"{format_number(test.mean, places, sign=True)}"
         if test.deviation and test.low is not None and test.high is not None:
             ends = (format_number(end, places, sign=True) for end in (test.low, test.high))
             text += f" [{', '.join(ends)}]"
-        text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
+        text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}"
+        first = one.comparison.first
+        text += f", n = {one.n}" if first == 0 else f", n = {one.n} from seed {first} on"
         if test.sign_flip_p is not None:
             text += f", sign-flip p {_round_p(test.sign_flip_p)}"
-        if test.deviation:
-            text += (
-                f", smallest effect that {one.n} seeds show with 80 % power: "
-                f"{format_number(test.detectable, places)}"
-            )
+    against = "zero" if limit == 0 else f"{limit:g}"
     parts = len(claim.comparisons)
-    if parts > 1:
-        text += f"; {claim.parts_below_zero} of its {parts} parts have a mean below zero"
-    text += f"; {one.why}."
-    if one.is_rough:
-        needed = f"more than {MOST_SEEDS:,}" if one.seeds is None else f"about {one.seeds}"
-        text += (
-            f" At least {ENOUGH} are needed; by the spread of these {one.n}, a rough estimate, "
-            f"{needed} would decide."
-        )
+    if parts > 1 and not claim.claim.equal:
+        text += f" (the worst of {parts})"
+    text += f"; against {against}: {one.why}."
+    text += f" {'Confirmatory' if one.confirmatory else 'Exploratory'}."
+    if claim.worst:
+        lost = ", ".join(f"{printable(rule)} seed {seed}" for rule, seed in claim.worst)
+        text += f" Diverged, so the worst of its row: {lost}."
+    if one.decision == "undecided":
+        text += f" What would decide it: {describe_reach(one)}."
     if _fails_controls(one):
         text += f" {printable(claim.cells.group.measure)} fails a control there."
     if claim.printed is not None:
@@ -320,51 +384,42 @@ def describe_decision(one: Verdict) -> str:
 
 def _choose_places(one: Verdict) -> int:
     """Return the decimals of a verdict's numbers: four, or fewer where its spread hides them."""
-    test = one.comparison.test
-    spread = 0.0 if test is None else test.half_width or 0.0
+    spread = 0.0 if one.test is None else one.test.half_width or 0.0
     return 4 if spread < 1 else 2 if spread < 10 else 1
 
 
 def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
-    """Return what would decide an undecided claim, None for a decided one.
+    """Return the launches that would decide a claim, None for a decided one or out of reach.
 
-    Launches ask for the models that the claim is about and no others, so that the seeds which are
-    there count. ``options`` are added to each.
+    They ask for the models that the claim is about and no others, so that the seeds which are there
+    count. ``options`` are added to each.
     """
-    if one.decision != "undecided":
+    if one.next is None or not one.next.trainings:
         return None
-    return " && ".join(_list_launches(one, options))
-
-
-def _list_launches(one: Verdict, options: Sequence[str]) -> list[str]:
-    claim, group = one.claim, one.claim.cells.group
-    if one.decision != "undecided":
-        return []
-    if one.seeds is None:
-        return ["no sweep that anybody runs: the effect is too small beside its spread"]
+    group = one.claim.cells.group
     if group.measure not in {kind.name for kind in SHIPPED}:
-        return [f"{one.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"]
-    found = [_launch_words(one, cells) for cells in claim.members]
+        return f"{one.next.seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
+    found = [_launch_words(one, cells) for cells in one.claim.members]
     if not all(found):
-        return [f"{one.seeds} seeds of a recipe that no profile here has"]
-    launches = (shlex.join(["lcma", "launch", *words, *options]) for words in found)
+        return f"{one.next.seeds} seeds of a recipe that no profile here has"
+    launches = [shlex.join(["lcma", "launch", *words, *options]) for words in found]
     # What no training takes is measured after it, of the sweep launched last.
     name = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
     sampling = [] if group.samples is None else ["--samples", str(group.samples)]
     words = ["lcma", "measure", name, *sampling, *options]
     then = [shlex.join(words)] if group.measure in BY_REQUEST else []
-    return [" && ".join([launch, *then]) for launch in dict.fromkeys(launches)]
+    return " && ".join(dict.fromkeys([*launches, *then]))
 
 
 def _launch_words(one: Verdict, cells: Cells) -> list[str]:
-    claim, group, budget = one.claim, cells.group, cells.budget
+    claim, group, budget, reach = one.claim, cells.group, cells.budget, one.next
     overrides = group.overrides
-    if overrides is None:
+    if overrides is None or reach is None:
         return []
-    words = [claim.sweep, "--seeds", _choose_seeds(one), "--flow", group.flow]
-    there = set(map(name_rule, cells.rows.values()))
-    rules = [name for name in claim.rules if name in there] or claim.rules
-    words += ["--factorization", ",".join(rules)] if rules else []
+    seeds = f"{reach.first}-{reach.first + reach.seeds - 1}" if reach.first else str(reach.seeds)
+    sweep = claim.claim.launch.split()[0]
+    words = [sweep, "--seeds", seeds, "--flow", group.flow]
+    words += ["--factorization", ",".join(claim.rules)] if claim.rules else []
     words += ["--profile", group.profile.split(", ")[0], *claim.sets]
     if "--dataset" not in claim.sets:
         words += ["--dataset", group.set_name]
@@ -372,64 +427,6 @@ def _launch_words(one: Verdict, cells: Cells) -> list[str]:
         words += ["--budget", str(budget)]
     words += list_settings(overrides)
     return list(map(printable, words))
-
-
-def _choose_seeds(one: Verdict) -> str:
-    """Return the seeds to launch; new ones where those without the measure may have no weights."""
-    first = one.claim.untrained
-    if first is None or one.seeds is None:
-        return str(one.seeds)
-    last = first + max(one.seeds - one.n, 1) - 1
-    return f"{first}-{last}"
-
-
-def _as_dict(one: Verdict) -> dict[str, Any]:
-    of_claim, several = one.claim, len(one.claim.members) > 1
-    claim = {
-        "key": of_claim.key,
-        "source": of_claim.source,
-        "text": of_claim.text,
-        "scale": of_claim.cells.facts,
-        "comparisons": [
-            {"name": c.name, "seeds": list(c.by_seed), "differences": list(c.by_seed.values())}
-            for c in of_claim.comparisons
-        ],
-        "unit": of_claim.unit,
-        "margin": of_claim.margin,
-        "printed": of_claim.printed,
-        "family": of_claim.family,
-        "cleared": of_claim.cleared,
-        "lost": of_claim.lost,
-        "sweep": of_claim.sweep,
-        "sets": of_claim.sets,
-        "members": [cells.facts for cells in of_claim.members] if several else [],
-    }
-    return {
-        "decision": one.decision,
-        "sentence": verdict_sentence(one),
-        "why": one.why,
-        "comparison": one.comparison.name,
-        "n": one.n,
-        "test": _test_numbers(one) or None,
-        "t_p": one.t_p,
-        "holm_p": one.holm_p,
-        "family_size": one.family_size,
-        "on_published": one.on_published,
-        "next": next_command(one),
-        "claim": claim,
-    }
-
-
-def _test_numbers(one: Verdict) -> dict[str, Any]:
-    test = one.comparison.test
-    return {} if test is None else {name: getattr(test, name) for name in TEST_NUMBERS}
-
-
-def _sections(results: Verdicts) -> Iterator[tuple[str, Sequence[Verdict]]]:
-    if results.verdicts:
-        yield "Verdicts", results.verdicts
-    if results.apart:
-        yield describe_apart(results), results.apart
 
 
 def describe_apart(results: Verdicts) -> str:
@@ -443,16 +440,15 @@ def describe_apart(results: Verdicts) -> str:
     )
 
 
-def _scale(one: Verdict) -> str:
-    return "; ".join(map(_describe_cells, one.claim.members))
-
-
 def _describe_cells(cells: Cells) -> str:
     group = cells.group
     text = (
         f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-        f"{printable(group.profile)}, {group.steps} steps, {format_count(group.splits, 'split')}"
+        f"{printable(group.profile)}, {group.size}x{group.size} pixels, {group.steps} steps, "
+        f"{format_count(group.splits, 'split')}"
     )
+    if group.images is not None and group.measure == BITS_PER_DIM:
+        text += f", {format_count(group.images, 'test image')}"
     if cells.budget is not None:
         text += f", budget {cells.budget}"
     if group.protocol != "plain":
@@ -460,24 +456,8 @@ def _describe_cells(cells: Cells) -> str:
     return f"{text} (recipe {short_id(group.recipe_id)})"
 
 
-def _table(verdicts: Sequence[Verdict]) -> Table:
-    # Several verdicts on one claim stand below its name, so that each fits in a line.
-    numbers = Counter(one.claim.key for one in verdicts)
-    rows: list[tuple[Any, ...]] = []
-    styles, former = {}, None
-    for one, name in zip(verdicts, _name_all(verdicts), strict=True):
-        key = one.claim.key
-        if numbers[key] == 1:
-            name = f"{key}, {name}"
-        else:
-            if key != former:
-                rows.append(("", key, "", "", ""))
-            name = f"  {name}"
-        name += " !" if _fails_controls(one) else ""
-        former = key
-        styles[len(rows), 0] = STYLES[one.decision]
-        rows.append((one.decision, name, _format_effect(one), one.n, _format_p(one)))
-    return Table(COLUMNS, tuple(rows), styles=styles)
+def _mark(name: str, one: Verdict) -> str:
+    return f"{name}{' !' if _fails_controls(one) else ''}{'' if one.confirmatory else ' ~'}"
 
 
 def _fails_controls(one: Verdict) -> bool:
@@ -485,20 +465,13 @@ def _fails_controls(one: Verdict) -> bool:
 
 
 def _format_effect(one: Verdict) -> str | None:
-    test = one.comparison.test
+    test = one.test
     if test is None:
         return None
     mean, half = format_number(test.mean, 3, sign=True), test.half_width
     if test.deviation == 0:
         return mean + EVERY_SEED
     return mean if half is None else f"{mean} ± {format_number(half, 3)}"
-
-
-def _format_p(one: Verdict) -> str | None:
-    """Return the claim's p, which is in its favour: a refuted one has none."""
-    if one.decision == "refuted":
-        return None
-    return _round_p(one.holm_p)
 
 
 def _round_p(p: float) -> str:
@@ -510,7 +483,7 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
 
     Models of one flow and set are told apart by their length, where there are several, and those of
     one length by what their recipes differ in; so is the pretraining that it is of, where `low` has
-    several. A mean over several says over how many.
+    several.
     """
     several = len({cells.group.set_name for one in verdicts for cells in one.claim.members}) > 1
     named = [_name_cells(one, several_sets=several) for one in verdicts]
@@ -518,19 +491,16 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
     lengths = Counter(
         (one.claim.key, name, one.claim.cells.group.profile, one.claim.cells.group.steps)
         for one, name in zip(verdicts, named, strict=True)
-        if len(one.claim.members) == 1
     )
 
     def tell_apart(one: Verdict, name: str) -> str:
         group, more = one.claim.cells.group, ""
-        if alike[one.claim.key, name] > 1 and len(one.claim.members) > 1:
-            return f"{name} {len(one.claim.members)} recipes"
         if alike[one.claim.key, name] > 1:
             more = f" {group.profile} {group.steps}"
         if lengths[one.claim.key, name, group.profile, group.steps] > 1 and group.settings:
             more += f" {short_settings(group)}"
         budget = one.claim.cells.budget
-        if budget is not None and len(one.claim.members) == 1 and len(list_budgets(group)) > 1:
+        if budget is not None and len(list_budgets(group)) > 1:
             more += f" @{budget}"
         return name + more
 
@@ -539,22 +509,16 @@ def _name_all(verdicts: Sequence[Verdict]) -> list[str]:
 
 def _name_cells(one: Verdict, *, several_sets: bool) -> str:
     groups = [cells.group for cells in one.claim.members]
-    flows = dict.fromkeys(group.flow for group in groups)
+    name = " + ".join(dict.fromkeys(group.flow for group in groups))
     sets = dict.fromkeys(group.set_name for group in groups)
-    name = " + ".join(flows) if len(flows) < 3 else f"{len(flows)} flows"
-    if not several_sets:
-        return name
-    return f"{name} {' + '.join(sets) if len(sets) < 3 else f'{len(sets)} sets'}"
+    return f"{name} {' + '.join(sets)}" if several_sets else name
 
 
 def _ending(results: Verdicts) -> Iterator[str]:
-    if results.verdicts or results.apart:
-        yield RULE
-    else:
-        yield "No results that bear on a claim yet."
+    yield RULE if results.all else "No results that bear on a claim yet."
     yield from describe_lost(results.board)
     for key in results.unmeasured:
-        yield f"No results yet: {claim_text(results, key)}. lcma launch {CLAIMS[key][1]}"
+        yield f"No results yet: {claim_text(results, key)}. lcma launch {CLAIMS[key].launch}"
     for key in results.not_judged:
         yield (
             f"Not by {printable(results.kind.name)}: {claim_text(results, key)}, since "
@@ -564,5 +528,7 @@ def _ending(results: Verdicts) -> Iterator[str]:
 
 def claim_text(results: Verdicts, key: str) -> str:
     """Return a claim in short."""
-    better = describe_better(results.kind.name, results.kind.direction)
-    return CLAIMS[key][0].format(better=better)
+    kind = results.kind
+    if key in OF_BITS_PER_DIM:
+        kind = BITS
+    return format_text(CLAIMS[key], kind.name, kind.direction)

@@ -7,25 +7,32 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from lcma.harness.results.board import name_unit
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.verification import Verified
 from lcma.harness.tables import Table, TableColumn, render_table
-from lcma.harness.text import printable
+from lcma.harness.text import format_count, printable
 
 
 def render_verification(verified: Verified) -> Group:
-    """Return the measures of both trainings, in what their environments differ, and the verdict."""
+    """Return what came out, the other measures, and in what the environments differ."""
     columns = (
         TableColumn("measure"),
+        TableColumn("unit"),
         *(TableColumn(name, kind="number", places=6) for name in ("stored", "again")),
         TableColumn("difference", right=True),
     )
     rows = []
     for one in verified.comparisons:
-        difference = "equal" if one.equal else f"{one.difference:.2g}"
-        rows.append((one.name, one.stored.value, one.again.value, difference))
+        if one is not verified.bits_per_dim:
+            difference = "equal" if one.equal else f"{one.difference:+.2g}"
+            rows.append(
+                (one.name, name_unit(one.unit), one.stored.value, one.again.value, difference)
+            )
     table = render_table(Table(columns, tuple(rows)))
-    parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial))), table]
+    parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial)))]
+    parts += [Text(printable(line), style="bold") for line in describe_outcome(verified)]
+    parts.append(table)
     if verified.uncompared:
         names = ", ".join(verified.uncompared)
         parts.append(Text(printable(f"not compared, since only one has them: {names}")))
@@ -35,7 +42,7 @@ def render_verification(verified: Verified) -> Group:
         why = "" if verified.trial.pretraining_id is None else ": its maps did not come out again"
         parts.append(Text(f"{line}{why}"))
     parts += [Text(line) for line in _describe_environments(verified)]
-    return Group(*parts, Text(describe_verdict(verified), style="bold"))
+    return Group(*parts)
 
 
 def _describe_environments(verified: Verified) -> Iterator[str]:
@@ -52,22 +59,21 @@ def _or_none(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def describe_verdict(verified: Verified) -> str:
-    """Return in one line whether the numbers came out again."""
-    found = verified.verification
-    if found.equal:
-        compared = "all compared measures" if verified.uncompared else "all measures"
-        return f"{compared} are equal to the last bit"
-    side = "within" if verified.good else "above"
-    line = (
-        f"the largest difference is {found.largest_difference:.2g} bits/dim, {side} the tolerance "
-        f"of {found.tolerance:g}"
+def describe_outcome(verified: Verified) -> Iterator[str]:
+    """Yield bits/dim then and now, whether the numbers came out again, and what differs most."""
+    found, bits, spread = verified.verification, verified.bits_per_dim, verified.spread
+    seeds = format_count(len(verified.other_seeds), "other seed")
+    beside = "too few for a spread" if spread is None else f"standard deviation {spread:.4f}"
+    yield (
+        f"bits/dim of the test part: {bits.stored.value:.6f} then, {bits.again.value:.6f} now, "
+        f"difference {bits.difference:+.2g}; {seeds}, {beside}"
     )
-    others = [
-        f"{printable(one.name)} by {one.difference:.2g} {printable(one.unit)}"
-        for one in verified.other_units
-    ]
-    return f"{line}; differs too, in another unit: {', '.join(others)}" if others else line
+    whose = "all compared measures are " if verified.uncompared else "all measures are "
+    yield f"{whose if found.equal else ''}{verified.outcome}"
+    if found.largest_difference:
+        one, most = verified.largest, f"{found.largest_difference:.2g} bits/dim"
+        own = "" if one.unit == bits.unit else f"{abs(one.difference):.2g} {one.unit}, "
+        yield f"the largest difference is that of {one.name}: {own}{most}"
 
 
 def verification_as_dict(verified: Verified) -> dict[str, Any]:
@@ -76,11 +82,18 @@ def verification_as_dict(verified: Verified) -> dict[str, Any]:
         "trial": trial_as_dict(verified.trial),
         **asdict(verified.verification),
         "verified": verified.good,
+        "outcome": verified.outcome,
+        "same_environment": verified.same_environment,
+        "other_seeds": len(verified.other_seeds),
+        "spread": verified.spread,
+        "largest_difference_of": verified.largest.name if verified.largest.difference else None,
         "measures": [
             {
                 "name": one.name,
+                "unit": one.unit,
                 "stored": one.stored.value,
                 "again": one.again.value,
+                "difference": one.difference,
                 "equal": one.equal,
             }
             for one in verified.comparisons

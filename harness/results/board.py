@@ -1,7 +1,7 @@
 """The board: which factorization gives the fewest bits/dim, among results that can be compared.
 
 `read_board` computes it from a database, `make_board` from cells, and `filter_board` selects rows.
-Its numbers are means over seeds, differences paired by seed, tests of them and ranks. Notes say
+Its numbers are means over seeds, differences paired by seed and tests of them. Notes say
 what to keep in mind of each group: precision, bars, seeds, losses, comparability.
 """
 
@@ -12,12 +12,9 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, groupby
+from itertools import groupby
 from operator import attrgetter
-from string import ascii_lowercase
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
 from lcma.harness.results.lookup import (
@@ -32,8 +29,6 @@ from lcma.harness.results.statistics import (
     PairedTest,
     adjust_holm,
     compare_by_seed,
-    find_alike,
-    find_better,
     summarize,
 )
 from lcma.harness.text import format_number, printable
@@ -75,23 +70,26 @@ ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 """The value that a column must have, or several of which one is enough."""
 
 
+Told = Literal["better", "not told apart", "worse"]
+"""What the interval of a difference says."""
+
+
 @dataclass(frozen=True)
 class BoardRow:
     """One factorization at one budget.
 
     ``by_seed`` are the measure's values; ``mean`` is None where no seed has a result.
     ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
-    t-interval of the mean, None for fewer than two seeds. ``rank`` is one more than the number of
-    rows of the group that are better by test: paired t, 5 %, after Holm's correction over all pairs
-    of rows with enough common seeds. Rows that no test tells apart share it; None where there are
-    too few seeds for a test.
+    t-interval of the mean, None for fewer than two seeds. ``diverged_seeds`` are those that
+    diverged and have no result.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
     ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
-    corrected over the group's differences. ``told_apart`` says whether the test that ranks go by
-    tells the row from the reference. ``alike`` has a letter for each largest set of rows with a
-    rank that no such test tells apart and that the row is in; '' where it is told from all, and
-    where there would be too many letters.
+    corrected over the group's differences. ``than_reference`` says by the interval of the
+    difference whether the row is better or worse than the reference, None where fewer than six
+    pairs tell. ``best`` marks the best mean of the rows with six seeds or more, or of all where
+    none has as many; ``near_best`` it and the rows whose interval of the difference from it, of
+    six pairs or more, contains zero.
     """
 
     factorization: str
@@ -104,14 +102,15 @@ class BoardRow:
     low: float | None
     high: float | None
     difference: PairedTest | None
-    rank: int | None
     diverged: int
     failed: int
     published: tuple[Number, ...]
     cleared: bool | None
     reference: bool
-    told_apart: bool = False
-    alike: str = ""
+    diverged_seeds: tuple[int, ...] = ()
+    than_reference: Told | None = None
+    best: bool = False
+    near_best: bool = False
 
     @property
     def label(self) -> str:
@@ -498,11 +497,6 @@ def _make_group(
         bars = ()
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     sign = -1 if kind.direction == "higher" else 1
-    signed = [{seed: sign * one for seed, one in own.items()} for own in by_seed.values()]
-    better = find_better(signed, ENOUGH)
-    apart = dict(zip(by_seed, better | better.T, strict=True))
-    at = {cell: place for place, cell in enumerate(by_seed)}
-    testable = _find_testable(by_seed)
     differences = _compare_with_reference(by_seed, reference)
     rows = [
         _make_row(
@@ -510,16 +504,15 @@ def _make_group(
             bits,
             lost_of.get(cell, ()),
             difference=differences.get(cell),
-            rank=1 + beaten if cell in testable else None,
             lowest_bar=lowest,
             conventional=cell[0] == conventional,
             reference=cell == reference,
-            told_apart=reference is not None and bool(apart[cell][at[reference]]),
+            than_reference=_tell(differences.get(cell), sign),
             published=()
             if kind.name != BITS_PER_DIM
             else _find_published(first.flow, first.dataset, first.variant, cell[0], first.splits),
         )
-        for (cell, bits), beaten in zip(by_seed.items(), better.sum(axis=1).tolist(), strict=True)
+        for cell, bits in by_seed.items()
     ]
     rows.sort(
         key=lambda r: (
@@ -529,13 +522,9 @@ def _make_group(
             r.map_options or "",
         )
     )
-    ranked = [at[_cell_key(row)] for row in rows if row.rank is not None]
-    sets = find_alike((better | better.T)[np.ix_(ranked, ranked)], len(ascii_lowercase))
-    letters = defaultdict[int, str](str)
-    for letter, places in zip(ascii_lowercase, sets, strict=False):
-        for place in places:
-            letters[ranked[place]] += letter
-    rows = [replace(row, alike=letters[at[_cell_key(row)]]) for row in rows]
+    best = next((row for row in rows if row.n >= ENOUGH), rows[0])
+    if best.n:
+        rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
     group = Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
@@ -560,15 +549,17 @@ def _make_group(
     return replace(group, notes=tuple(notes))
 
 
-def _find_testable(by_seed: Mapping[CellKey, Mapping[int, float]]) -> set[CellKey]:
-    """Return the rows with enough seeds in common with another one."""
-    enough = {cell: bits.keys() for cell, bits in by_seed.items() if len(bits) >= ENOUGH}
-    return {
-        cell
-        for pair in combinations(enough, 2)
-        if len(enough[pair[0]] & enough[pair[1]]) >= ENOUGH
-        for cell in pair
-    }
+def _tell(difference: PairedTest | None, sign: int) -> Told | None:
+    if difference is None or difference.n < ENOUGH:
+        return None
+    if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
+        return "not told apart"
+    return "better" if sign * difference.mean < 0 else "worse"
+
+
+def _is_near(row: BoardRow, best: BoardRow) -> bool:
+    found = compare_by_seed(row.by_seed, best.by_seed)
+    return row is best or _tell(found, 1) == "not told apart"
 
 
 def _refuse_repeated(cell: SeededCell) -> None:
@@ -602,7 +593,6 @@ def _make_row(
     by_seed: Mapping[int, float],
     lost: Sequence[LostTrials],
     *,
-    rank: int | None,
     lowest_bar: float | None,
     **more: Any,
 ) -> BoardRow:
@@ -618,9 +608,11 @@ def _make_row(
         deviation=None if found is None else found.deviation,
         low=None if found is None else found.low,
         high=None if found is None else found.high,
-        rank=rank,
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
+        diverged_seeds=tuple(
+            sorted({one.seed for one in lost if one.state == "diverged"} - by_seed.keys())
+        ),
         cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
         **more,
     )
@@ -930,22 +922,3 @@ def _series_notes(results: Sequence[Beside]) -> list[str]:
         f"Bits/dim at {terms} terms of the series less those at {2 * terms}, by the same probes: "
         f"{bias:+.5f}{within} in the trial with the most."
     ]
-
-
-# The short form of a long board: the cell of the lowest mean of each table
-
-MOST_TABLES = 20
-"""Number of tables above which the board is a list of them."""
-
-
-def read_contents(
-    store: Store, where: Mapping[str, str], measure: str = BITS_PER_DIM
-) -> list[dict[str, Any]] | None:
-    """Return the cell of the best mean of each table, from the view `leaderboard`.
-
-    ``where`` names columns of that view. Returns None where the tables are few enough to be shown.
-    """
-    found = store.view_rows("leaderboard", position=1, measure=measure, **where)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-    tables = {(row["recipe_id"], row["comparable"]): row for row in reversed(rows)}
-    return list(reversed(tables.values())) if len(tables) > MOST_TABLES else None

@@ -33,12 +33,14 @@ from lcma.harness.results.statistics import (
     half_width,
     seeds_needed,
 )
-from lcma.harness.results.verdicts import default_margin
 from lcma.harness.text import format_count, printable
 from lcma.models import make_tables
 from lcma.sweeps import catalog, factorizations, known_sets
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
+
+MARGIN = 0.01
+"""Bits/dim below which a budget is as good as the longest."""
 
 CostUnit = Literal["seconds", "images"]
 
@@ -281,7 +283,7 @@ def read_budget_curves(
             whole database.
         factorization: Only this one, or these, under any of their names.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
-            unit; by default that of verdicts, which only measures in bits/dim have.
+            unit; by default `MARGIN` in bits/dim, and none in others.
         cost: Unit that the Pareto front is over.
         where: Columns of `trial_results`: flow, dataset, profile.
 
@@ -289,7 +291,8 @@ def read_budget_curves(
         UserError: No result meets these options, or has the measure; it names those there are.
     """
     kind = find_ranked_measure(store, measure)
-    margin = default_margin(kind) if margin is None else margin
+    if margin is None and kind.unit == BITS.unit:
+        margin = MARGIN
     records = frame_records(store.results(sweep_id=sweep_id, **where))
     if not records and not store.has_results(sweep_id=sweep_id):
         of = "the sweep" if sweep_id is not None else "the database"

@@ -5,10 +5,10 @@ Student's t is scipy's (`scipy.special`). The tests are equal to those of
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import combinations, islice
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,6 @@ MOST_EXACT = 16
 
 ROUNDING = 1e-12
 """By how much differences that are all equal may differ."""
-
-MOST_ALIKE = 300
-"""Rows above which sets of rows that are not told apart are not looked for."""
 
 FAR = 9.5
 """Standard deviations beyond which nothing is counted."""
@@ -58,8 +55,8 @@ class PairedTest:
     ``t_p`` is the two-sided p of the paired t-test, ``sign_flip_p`` that of the exact permutation
     test over the signs of the differences, at least 2 / 2^n. ``detectable`` is the smallest true
     difference that so many pairs with this deviation would have shown with a power of 80 % (paired
-    t, 5 %, two-sided). ``holm_p`` is ``t_p`` after Holm's correction over a family of differences,
-    None where the test stands alone.
+    t, two-sided, at the level of the interval). ``holm_p`` is ``t_p`` after Holm's correction over
+    a family of differences, None where the test stands alone.
     """
 
     n: int
@@ -114,10 +111,19 @@ def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> Pai
     return paired_test(list(subtract_by_seed(one, other).values()))
 
 
-def paired_test(differences: Sequence[float]) -> PairedTest | None:
-    """Return the tests of differences against zero, None where there are none.
+def find_side(differences: Sequence[float], limit: float) -> tuple[bool, float]:
+    """Return whether two differences or more are below a limit on average, and the two-sided p."""
+    found = summarize(differences)
+    p = _t_p_values(found.mean - limit, found.deviation or 0.0, found.n)
+    return found.mean < limit, float(p)
 
-    Raises ValueError for a number that is not finite.
+
+def paired_test(
+    differences: Sequence[float], level: float = LEVEL, limit: float = 0.0
+) -> PairedTest | None:
+    """Return the tests of differences against a limit, None where there are none.
+
+    The interval is of confidence 1 - ``level``. Raises ValueError for a number that is not finite.
     """
     if not len(differences):
         return None
@@ -127,7 +133,7 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
     if found.deviation is None:
         return PairedTest(found.n, found.mean)
     deviation = 0.0 if found.deviation <= ROUNDING else found.deviation
-    half = half_width(deviation, found.n)
+    half = half_width(deviation, found.n, level)
     return PairedTest(
         n=found.n,
         mean=found.mean,
@@ -135,9 +141,9 @@ def paired_test(differences: Sequence[float]) -> PairedTest | None:
         standard_error=deviation / math.sqrt(found.n),
         low=found.mean - half,
         high=found.mean + half,
-        t_p=float(_t_p_values(found.mean, deviation, found.n)),
-        sign_flip_p=_sign_flip(np.asarray(differences, dtype=np.float64)),
-        detectable=find_detectable(found.n, deviation),
+        t_p=float(_t_p_values(found.mean - limit, deviation, found.n)),
+        sign_flip_p=_sign_flip(np.asarray(differences, dtype=np.float64) - limit),
+        detectable=find_detectable(found.n, deviation, level),
     )
 
 
@@ -156,58 +162,6 @@ def compare_all_by_seed(
     for pair, holm_p in zip(enough, corrected, strict=True):
         found[pair] = replace(found[pair], holm_p=holm_p)
     return found
-
-
-def find_better(table: Sequence[Mapping[int, float]], least: int) -> NDArray[np.bool_]:
-    """Return for sets of values by seed where [i, j] set j is below set i by test.
-
-    All pairs are compared by paired t at 5 %, two-sided, after Holm's correction over all of them.
-    Pairs with fewer than ``least`` common seeds show nothing and do not count.
-    """
-    seeds = sorted(set().union(*table))
-    values = np.array([[row.get(seed, math.nan) for seed in seeds] for row in table], dtype=float)
-    values = values.reshape(len(table), len(seeds))
-    ones, others = np.triu_indices(len(table), 1)
-    differences = values[ones] - values[others]
-    there = np.isfinite(differences)
-    n = there.sum(axis=1)
-    enough = n >= max(least, 2)
-    ones, others, n = ones[enough], others[enough], n[enough]
-    there, differences = there[enough], np.where(there, differences, 0.0)[enough]
-    means = differences.sum(axis=1) / n
-    squares = np.where(there, differences - means[:, None], 0.0) ** 2
-    p = _t_p_values(means, np.sqrt(squares.sum(axis=1) / (n - 1)), n)
-    shown = np.array(adjust_holm(p)) <= LEVEL
-    found = np.zeros((len(table), len(table)), dtype=np.bool_)
-    found[ones, others] = shown & (means > 0)
-    found[others, ones] = shown & (means < 0)
-    return found
-
-
-def find_alike(apart: NDArray[np.bool_], most: int) -> list[list[int]]:
-    """Return the largest sets of two rows or more none of which is told apart from another.
-
-    ``apart[i, j]`` says whether i and j are. A row can be in several sets. They come in the order
-    of their rows; none where there are more than ``most`` sets, or `MOST_ALIKE` rows.
-    """
-    if len(apart) > MOST_ALIKE:
-        return []
-    near = [set(np.flatnonzero(~row).tolist()) - {i} for i, row in enumerate(apart)]
-
-    def grow(chosen: list[int], possible: set[int], done: set[int]) -> Iterator[list[int]]:
-        # Bron and Kerbosch: what neighbours the pivot is reached through it.
-        if not possible and not done and len(chosen) > 1:
-            yield sorted(chosen)
-        if not possible:
-            return
-        pivot = max(possible | done, key=lambda one: (len(near[one] & possible), -one))
-        for one in sorted(possible - near[pivot]):
-            yield from grow([*chosen, one], possible & near[one], done & near[one])
-            possible = possible - {one}
-            done = done | {one}
-
-    found = list(islice(grow([], set(range(len(near))), set()), most + 1))
-    return sorted(found) if len(found) <= most else []
 
 
 def _t_p_values(
@@ -234,15 +188,15 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     return [float(one) for one in adjusted]
 
 
-def find_detectable(n: int, deviation: float) -> float:
+def find_detectable(n: int, deviation: float, level: float = LEVEL) -> float:
     """Return the smallest true difference that n pairs show with a power of 80 %.
 
     ``deviation`` is that of the differences; n is at least 2.
     """
-    return _detectable_at(n) * deviation
+    return _detectable_at(n, level) * deviation
 
 
-def seeds_needed(effect: float, deviation: float) -> int | None:
+def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
     """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
 
     ``deviation`` is that of the differences, in the effect's unit. Returns None above `MOST_SEEDS`.
@@ -252,7 +206,7 @@ def seeds_needed(effect: float, deviation: float) -> int | None:
     size = abs(effect) / deviation
 
     def shows(n: int) -> bool:
-        return n > 1 and _power(size, n) >= POWER
+        return n > 1 and _power(size, n, level) >= POWER
 
     low, high = 1, 2  # of these the first does not show it
     while not shows(high):
@@ -271,7 +225,7 @@ def _sign_flip(differences: NDArray[np.float64]) -> float:
     return float(np.mean(far >= far[0] - ROUNDING * np.abs(differences).sum()))
 
 
-@lru_cache(2)
+@lru_cache(4)
 def _signs(n: int) -> NDArray[np.float64]:
     """Return rows of n signs, the first all +.
 
@@ -286,12 +240,12 @@ def _signs(n: int) -> NDArray[np.float64]:
     return np.where(minus, -1.0, 1.0)
 
 
-def _power(effect: float, n: int) -> float:
+def _power(effect: float, n: int, level: float) -> float:
     """Return the power of the paired t-test, the mass of the non-central t beyond both ends.
 
     ``effect`` is in standard deviations of the n differences.
     """
-    shift, edge = effect * math.sqrt(n), t_quantile(n - 1)
+    shift, edge = effect * math.sqrt(n), t_quantile(n - 1, level)
     return _mass_beyond(edge, n - 1, shift) + _mass_beyond(edge, n - 1, -shift)
 
 
@@ -321,10 +275,10 @@ def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @cache
-def _detectable_at(n: int) -> float:
+def _detectable_at(n: int, level: float) -> float:
     from scipy.optimize import brentq
 
     most = 1.0
-    while _power(most, n) < POWER:
+    while _power(most, n, level) < POWER:
         most *= 2.0
-    return float(brentq(lambda effect: _power(effect, n) - POWER, 0.0, most, xtol=1e-12))
+    return float(brentq(lambda effect: _power(effect, n, level) - POWER, 0.0, most, xtol=1e-12))

@@ -1,7 +1,6 @@
 """The leaderboard: how groups are cut into pages, and where intervals of differences lie."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -53,12 +52,6 @@ class BoardPart:
     rows: tuple[BoardRow, ...]
     singly: bool
     start: int = 0
-
-    @cached_property
-    def shared_ranks(self) -> frozenset[int | None]:
-        """Ranks that several rows of the group have."""
-        counts = Counter(row.rank for row in self.group.rows)
-        return frozenset(rank for rank, count in counts.items() if count > 1)
 
     @cached_property
     def compared(self) -> bool:

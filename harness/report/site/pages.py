@@ -122,7 +122,7 @@ CURVE_POINTS = 100
 FEW = 3
 """Most budget curves that stand on one page, without a page for each."""
 
-COLUMNS = ("budget", "value", "difference", "interval", "plot", "rank", "paper", "n", "sd")
+COLUMNS = ("budget", "value", "difference", "interval", "plot", "than", "paper", "n", "sd")
 """Columns of the leaderboard beside that of names; a reader chooses among them."""
 
 Make = Callable[[str], bytes]
@@ -546,7 +546,8 @@ class Site:
         if self._large:
             return self._render("verdicts.html", path, large=True)
         from lcma.harness.report import verdicts
-        from lcma.harness.results.verdicts import CLAIMS
+        from lcma.harness.results.claims import CLAIMS
+        from lcma.harness.results.verdicts import DECISIONS
 
         return self._render(
             "verdicts.html",
@@ -556,6 +557,7 @@ class Site:
             words=verdicts,
             links=self._link_verdict,
             claims=CLAIMS,
+            decisions=DECISIONS,
             by_claim=lambda some: [
                 list(of) for _, of in groupby(some, key=lambda one: one.claim.key)
             ],

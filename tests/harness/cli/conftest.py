@@ -104,12 +104,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve_pictures, "draw_charts", unwritten)
 
 
-def train(place: Place) -> db.Store:
-    """A database with one trained trial."""
+def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:
+    """A database with one trained trial for each seed."""
     opened = db.connect(place.db)
-    change = {"matrix": {"factorization": ["conventional"]}}
+    change = {"matrix": {"factorization": ["conventional"]}, "seeds": list(seeds)}
     plan = make_plan(specs.check(merged(SMALL, change), "test"), place, opened)
     register_plan(plan, place, opened)
-    (node,) = make_nodes(plan, place, owner="trainer", device="cpu")
-    assert run_work(node.work).ending == "done"
+    for node in make_nodes(plan, place, owner="trainer", device="cpu"):
+        assert run_work(node.work).ending == "done"
     return opened

@@ -53,19 +53,6 @@ def test_the_colour_says_which_side_of_zero_an_interval_is_on(tmp_path):
         assert colours(path) == colour, name
 
 
-def test_a_row_is_filled_by_the_test_that_ranks_it_not_by_its_interval(tmp_path):
-    rows = [row("checkerboard-even", seed, 4.0) for seed in range(6)]
-    for k, name in enumerate(("channel", "rows", "random-local", "random", "checkerboard-odd")):
-        rows += [row(name, s, 4.0 + 0.01 * k + (-0.03, 0.03)[s % 2] * (s + k)) for s in range(6)]
-    wobble = [-0.2 - 0.14 * (-1) ** seed for seed in range(6)]
-    rows += [row("keep-ab-ab-ab", seed, 4.0 + wobble[seed]) for seed in range(6)]
-    board = board_of(frame(rows))
-    found = next(r for r in board.groups[0].rows if r.factorization == "keep-ab-ab-ab")
-    assert found.difference.high < 0
-    assert not found.told_apart
-    assert colours(draw_forest(board, tmp_path / "forest.svg")) == set()
-
-
 @pytest.mark.parametrize("ending", ["svg", "png"])
 def test_the_same_board_gives_the_same_bytes(tmp_path, ending):
     board = compared(3, channel=-0.2)

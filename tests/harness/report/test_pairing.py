@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import math
-from itertools import combinations
 
 import numpy as np
 import pytest
@@ -135,90 +134,6 @@ def test_the_power_has_a_value_where_that_of_scipy_has_none() -> None:
     for n in (1449, 9999):
         normal = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / math.sqrt(n)
         assert statistics.find_detectable(n, 1.0) == pytest.approx(normal, rel=1e-3)
-
-
-def beaten(table: list[dict[int, float]], least: int) -> list[list[int]]:
-    """For each row those that are below it by test."""
-    return [list(np.flatnonzero(row)) for row in statistics.find_better(table, least)]
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_rows_that_are_not_told_apart_form_the_largest_sets_and_no_others(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    size = int(rng.integers(0, 8))
-    apart = np.triu(rng.random((size, size)) < 0.4, 1)
-    apart |= apart.T
-    alike = {
-        chosen
-        for count in range(2, size + 1)
-        for chosen in combinations(range(size), count)
-        if not apart[np.ix_(chosen, chosen)].any()
-    }
-    largest = [one for one in alike if not any(set(one) < set(other) for other in alike)]
-    assert statistics.find_alike(apart, 100) == sorted(map(list, largest))
-    assert statistics.find_alike(apart, len(largest) - 1 if largest else 0) == []
-
-
-def test_pairs_with_seeds_of_their_own_are_corrected_together() -> None:
-    """Against scipy, pair by pair, over their common seeds."""
-    rng = np.random.default_rng(3)
-    values = [
-        {int(s): rng.normal(0.12 * k, 0.1) for s in rng.permutation(12)[: 8 + k]} for k in range(4)
-    ]
-    p, pairs = [], []
-    for i, j in itertools.combinations(range(4), 2):
-        common = sorted(values[i].keys() & values[j].keys())
-        a, b = ([values[k][s] for s in common] for k in (i, j))
-        p.append(stats.ttest_rel(a, b).pvalue)
-        pairs.append((i, j) if np.mean(a) > np.mean(b) else (j, i))
-    rejected = multipletests(p, method="holm", alpha=0.05)[0]
-    expected = {pair for pair, no in zip(pairs, rejected, strict=True) if no}
-    assert {(i, j) for i, row in enumerate(beaten(values, 2)) for j in row} == expected
-    assert expected
-
-
-@given(
-    st.lists(
-        st.dictionaries(
-            st.integers(0, 7),
-            st.one_of(
-                st.integers(-40, 40).map(lambda k: 3 + k / 8),
-                st.floats(3.999, 4.001),
-                st.sampled_from([1e-12, 4.0, 4.0 + 1e-12, 1e6]),
-            ),
-            max_size=8,
-        ),
-        max_size=7,
-    )
-)
-def test_no_pair_that_differs_by_test_is_passed_over(table: list[dict[int, float]]) -> None:
-    """Against the tests of all pairs, one by one."""
-    pairs = list(itertools.combinations(range(len(table)), 2))
-    tests = [
-        statistics.paired_test(list(statistics.subtract_by_seed(table[i], table[j]).values()))
-        for i, j in pairs
-    ]
-    enough = [(pair, t) for pair, t in zip(pairs, tests, strict=True) if t and t.n >= 3]
-    expected: list[list[int]] = [[] for _ in table]
-    for ((i, j), test), p in zip(
-        enough, statistics.adjust_holm([t.t_p for _, t in enough]), strict=True
-    ):
-        if p <= 0.05:
-            worse, better = (i, j) if test.mean > 0 else (j, i)
-            expected[worse].append(better)
-    assert beaten(table, 3) == [sorted(better) for better in expected]
-
-
-@pytest.mark.parametrize("n", [2, 6, 30])
-@pytest.mark.parametrize(("times", "differs"), [(1 - 1e-7, False), (1 + 1e-7, True)])
-def test_a_pair_right_at_the_quantile_is_tested(n: int, times: float, differs: bool) -> None:
-    spread = np.random.default_rng(n).normal(0, 0.01, size=n)
-    spread -= spread.mean()
-    error = np.std(spread, ddof=1) / math.sqrt(n)
-    shift = times * stats.t.ppf(0.975, n - 1) * error
-    low = dict.fromkeys(range(n), 4.0)
-    high = {seed: 4.0 + shift + value for seed, value in enumerate(spread)}
-    assert beaten([low, high], 2) == [[], [0] if differs else []]
 
 
 def test_all_pairs_are_tested_as_each_alone_and_corrected_together() -> None:

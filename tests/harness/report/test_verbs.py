@@ -44,7 +44,7 @@ def lcma(app):
 
 def test_board(lcma, filled):
     text = lcma("board")
-    assert text.index("channel") < text.index("checkerboard-even *") < text.index("random ")
+    assert text.index("checkerboard-even *") < text.index("channel") < text.index("random ")
     assert "random" not in lcma("board", "--factorization", "channel")
     group = json.loads(lcma("board", "--json"))["groups"][0]
     assert group["rows"][0]["mean"] == pytest.approx(4.085)
@@ -359,33 +359,42 @@ def test_verdicts(lcma, filled):
     bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
     filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
     lines = lcma("verdicts", "--flow", "realnvp").splitlines()
-    assert all(len(line) <= 80 for line in lines if not line.startswith("  lcma launch"))
-    (line,) = [line for line in lines if " low-conventional, " in line]
-    assert line.split()[:3] == ["undecided", "low-conventional,", "realnvp"]
-    typed = lcma("verdicts", "--flow", "realnvp", "--db", "lcma.db").splitlines()
-    launches = [line for line in typed if line.startswith("  lcma launch")]
+    said = "low gives fewer bits/dim than the flow's own rule (low-conventional)"
+    assert lines[lines.index(said) + 1] == "  undecided 1 (100 test images)"
+    typed = lcma("verdicts", "low-conventional", "--flow", "realnvp", "--db", "lcma.db")
+    launches = [line for line in typed.splitlines() if line.startswith("  lcma launch")]
     assert launches
     assert all(line.endswith(f" --db {Path('lcma.db').absolute()}") for line in launches)
-    text = " ".join(lcma("verdicts", "--flow", "realnvp", "--notes").split())
-    assert "undecided: low gives fewer bits/dim than conventional (checkerboard-even)" in text
+    with pytest.raises(UserError, match=r"no claim 'low-own'.*low-"):
+        lcma("verdicts", "low-own")
     found = json.loads(lcma("verdicts", "--json", "--where", "profile=tiny"))
     assert found["verdicts"] == [], "no bars are known"
     (one,) = [v for v in found["apart"] if v["claim"]["key"] == "low-conventional"]
     assert (one["decision"], one["n"]) == ("undecided", 4)
 
 
-def test_a_board_of_many_tables_is_a_list_of_them(lcma, filled):
+def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
     for number in range(20):
         digest = f"{number:064x}"
         filled.data(digest, f"set{number}")
         filled.results(
             {"channel": {0: 3.0}, "rows": {0: 3.5}}, digest=digest, dataset=f"set{number}"
         )
-    text = " ".join(lcma("board").split())
-    assert "21 tables are too many" in text
-    assert "channel 1 3.0000" in text
-    assert text.count("rows") == 0, "the lowest mean of each"
-    assert "No ranks:" in lcma("board", "--notes", "--dataset", "set7")
+    bits = {seed: 4.0 + 0.1 * seed for seed in range(6)}
+    more = {"digest": "e" * 64, "dataset": "faces"}
+    filled.data("e" * 64, "faces")
+    filled.results({"checkerboard-even": bits}, **more)
+    filled.results({"LL": {s: b - 0.2 + s % 2 / 50 for s, b in bits.items()}}, budget=100, **more)
+    lines = lcma("board").splitlines()
+    (faces,) = [line.split() for line in lines if " faces realnvp" in line]
+    assert faces[3:9] == ["1200", "4.250", "6", "-0.190", "±", "0.011"]
+    assert faces[-2:] == ["better", "†"]
+    assert sum(" realnvp " in line for line in lines) == 22
+    table = lcma("board", faces[0])
+    assert "low (LL)" in table
+    assert table.count("factorization") == 1
+    with pytest.raises(UserError, match="there is no table 23: there are 22"):
+        lcma("board", "23")
     text = lcma("board", "--picture", "many.svg")
     assert "\nmany.svg\n" in text
     assert "channel" in svg.texts(Path("many.svg"))
