@@ -14,7 +14,7 @@ from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
 from lcma.harness.report.board import render_board, summarize_group
-from lcma.harness.report.power import summarize_power
+from lcma.harness.report.power import advise
 from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.power import compute_power
@@ -138,10 +138,14 @@ def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -
         options: LaunchOptions = {**command.options, "seeds": f"{seeds}"}
         return replace(command, options=options).again
 
-    power = compute_power(plan.expansion.cells, list_histories(store))
-    sentence = summarize_power(power, again)
-    if sentence is not None:
-        yield sentence
+    advice = advise(
+        compute_power(plan.expansion.cells, list_histories(store)),
+        again,
+        undertrained=sum(row.cleared is False for group in board.groups for row in group.rows),
+        images=min((one.images for one in board.groups if one.images), default=None),
+    )
+    if advice is not None:
+        yield advice
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from lcma.db import Store
 from lcma.harness import data
 from lcma.harness.place import Place, is_published_database, name_database
-from lcma.harness.report.power import make_power_table
+from lcma.harness.report.power import describe_power
 from lcma.harness.results.power import Power, compute_power
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import (
@@ -32,12 +32,11 @@ from lcma.harness.run.prediction import Prediction, predict_hours
 from lcma.harness.run.rehearsal import rehearse_plugins
 from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
 from lcma.harness.run.workers import check_compilable, count_slots, max_threads
-from lcma.harness.tables import render_table
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
-from lcma.harness.watch.predictions import describe_limits, describe_prediction
+from lcma.harness.watch.predictions import describe_limits, describe_time
 from lcma.sweeps import catalog, plugins, published
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -100,24 +99,7 @@ def show_plan(
         keys = canonical_json(unused.model_dump(exclude_none=True))
         line = f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys."
         console.print(escape(line), highlight=False, soft_wrap=True)
-    if plan.pretrainings:
-        console.print(_pretrainings(plan))
-    alone, trainings = plan.expansion.unshared
-    shared = len(plan.pretrainings)
-    console.print(
-        f"Shared: {_trainings(shared, len(plan.expansion.trials), ' and ')}; "
-        f"each cell alone would take {alone} and {trainings}."
-    )
-    prepare, following = _commands_to_prepare(plan, where, data)
-    if prepare:
-        line = (
-            "Nothing stored can be matched to images that are not prepared here, so what is "
-            f"called new may be there. First `{'`, `'.join(prepare)}`."
-        )
-        console.print(escape(line), soft_wrap=True, highlight=False)
     own = _name_own(db)
-    if power:
-        console.print(Lines(render_table(make_power_table(power)), Text()))
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:
@@ -133,33 +115,56 @@ def show_plan(
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
     print_unmeasured(console, plan, store, own)
+    console.print(_count_trainings(plan), highlight=False, soft_wrap=True)
     if not left and not pretrain and not can_tune:
         console.print("[green]Nothing is left to do.[/]")
-        print_commands(console, [format_command("board", db=db)])
+        _print_labelled(console, "Next", format_command("board", db=db), style="bold")
         return
-    console.print(f"Left to do: {_trainings(pretrain, left, ', ')}.")
-    for line in _describe_stacks(plan):
-        console.print(line, soft_wrap=True)
-    if plan.spec.gpus:  # whether there is one here only PyTorch knows, which takes seconds to load
-        line = (
-            f"A trial takes {plan.spec.gpus:g} GPU. Where PyTorch finds none, a launch is refused "
-            "without --gpus 0 or --ray ADDRESS."
-        )
-        console.print(line, soft_wrap=True, highlight=False)
-    console.print(escape(describe_prediction(predicted)), soft_wrap=True, highlight=False)
     limits = Limits(sweep_device_hours=plan.spec.resources.max_device_hours)
     for line in describe_limits(limits, predicted):
         console.print(line, soft_wrap=True, highlight=False)
+    slots = None
+    if not plan.spec.gpus and plan.expansion.trials:
+        slots = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    _print_labelled(console, "Time", describe_time(predicted, slots))
+    if said := describe_power(power):
+        _print_labelled(console, "Power", said)
     skip = ["--skip-invalid"] if plan.invalid else []
     if can_tune:
         words, skip = ["tune", spec, *typed], []
-    if own != db and prepare:
-        following = [*prepare, format_command("plan", spec, *typed, db=db, data=data)]
+    following = _commands_to_prepare(plan, where, data)
+    if own != db and following:
+        following.append(format_command("plan", spec, *typed, db=db, data=data))
     else:
         if own != db:
             following.append(format_command("db", "merge", name_database(db), db=own))
         following.append(format_command(*words, *skip, db=own, data=data))
-    print_commands(console, following)
+    _print_labelled(console, "Next", " && ".join(following), style="bold")
+
+
+def _print_labelled(console: Console, label: str, text: str, style: str = "") -> None:
+    console.print(Text(f"{label:<8}").append(text, style=style), soft_wrap=True)
+
+
+def _count_trainings(plan: Plan) -> str:
+    """Return a line: the trainings by status, and the pretrainings that they share."""
+    counted = {k: n for k, n in plan.count().items() if k not in ("same", "invalid")}
+    total = sum(counted.values())
+    said = ", ".join(f"{n:,} {status}" for status, n in counted.items())
+    said = f"all {next(iter(counted))}" if len(counted) == 1 and total > 1 else said
+    line = f"{format_count(total, 'training')} ({said})"
+    shared = [one.trials for one in plan.pretrainings]
+    if not shared:
+        return line
+    line += f" + {format_count(len(shared), 'pretraining')}"
+    if plan.pretrainings_left < len(shared):
+        line += f" ({plan.pretrainings_left:,} left)"
+    alone, _ = plan.expansion.unshared
+    if alone == len(shared):
+        return line
+    least, most = min(shared), max(shared)
+    trials = format_count(most, "trial") if least == most else f"{least} to {most} trials"
+    return f"{line} shared by {trials} each ({alone:,} without sharing)"
 
 
 def print_unmeasured(
@@ -183,18 +188,16 @@ def print_unmeasured(
         print_commands(console, [again], f"{line} A launch after this trains anew")
 
 
-def _commands_to_prepare(
-    plan: Plan, where: Place, data_root: Path | None
-) -> tuple[list[str], list[str]]:
-    """Return the commands that prepare the plan's data sets that are not, and those among them that
-    no launch runs by itself."""
+def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
+    """Return the commands that prepare those of the plan's data sets that are not."""
     needing_path = {known.name for known in data.names(where.data) if known.needs_path}
-    every, by_hand = list[str](), list[str]()
-    for name in plan.unprepared:
-        path = ["--from", "PATH"] if name in needing_path else []
-        every.append(format_command("data", "prepare", name, *path, data=data_root))
-        by_hand += every[-1:] if path else []
-    return every, by_hand
+    return [
+        format_command(
+            *("data", "prepare", name, *(["--from", "PATH"] if name in needing_path else [])),
+            data=data_root,
+        )
+        for name in plan.unprepared
+    ]
 
 
 def _name_own(db: str | None) -> str | None:
@@ -278,24 +281,6 @@ def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
     ]
 
 
-def _describe_stacks(plan: Plan) -> Iterator[str]:
-    """Yield a line for each flow and data set of which something is left to train in stacks."""
-    groups: dict[tuple[str, str], dict[str, list[int]]] = {}
-    here = False
-    for shape, jobs, stacks in _plan_stacks(plan):
-        here = stacks is not None
-        noun = "training" if shape.kind == "trial" else "pretraining segment"
-        sums = groups.setdefault((shape.flow, shape.set_name), {}).setdefault(noun, [0, 0])
-        sums[:] = sums[0] + jobs, sums[1] + (stacks or 0)
-    for (flow, dataset), parts in groups.items():
-        texts = [
-            format_count(jobs, noun) + (f" in about {stacks:,}" if here else "")
-            for noun, (jobs, stacks) in parts.items()
-        ]
-        where = " on this machine" if here else ""
-        yield f"Stacks of {flow} on {dataset}: {', '.join(texts)}{where}, at most {MOST} in one."
-
-
 def _cells(plan: Plan) -> RenderableType:
     """Return a table for each flow, data set and variation of the recipe; a row joins the seeds."""
     spec = plan.spec
@@ -325,11 +310,12 @@ def _cells(plan: Plan) -> RenderableType:
 def _section(members: list[PlannedCell]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     paper = any(_published(planned) for planned in members)
-    table.add_column("  factorization", overflow="fold")
+    table.add_column("  factorization", no_wrap=True)
     for name in ("budget", "seeds"):
         table.add_column(name, justify="right")
-    for name in ("status", *(("published",) if paper else ())):
-        table.add_column(name, overflow="fold")
+    table.add_column("status", overflow="fold")
+    if paper:
+        table.add_column("published", no_wrap=True)
     groups: dict[tuple[Any, ...], list[PlannedCell]] = {}
     for planned in members:
         key = (planned.cell.factorization, planned.cell.budget, planned.status, planned.note)
@@ -338,7 +324,8 @@ def _section(members: list[PlannedCell]) -> Table:
         trial = alike[0].cell.trial
         canonical = trial.factorization if trial else factorization
         shown = factorization if canonical == factorization else f"{factorization} ({canonical})"
-        text = f"[{_STYLE.get(status, 'red')}]{status}[/]" + (f": {escape(note)}" if note else "")
+        why = f": {escape(note)}" if note and status != "same" else ""  # beside it is its name
+        text = f"[{_STYLE.get(status, 'red')}]{status}[/]{why}"
         row = [f"  {shown}", "-" if budget is None else str(budget)]
         row += [_span([m.cell.seed for m in alike]), text]
         row += [_links(_published(alike[0]))] if paper else []
@@ -366,26 +353,4 @@ def _published(planned: PlannedCell) -> list[published.Number]:
 
 
 def _links(numbers: Iterable[published.Number]) -> str:
-    return ", ".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in numbers)
-
-
-def _trainings(pretrainings: int, trainings: int, between: str) -> str:
-    counts = format_count(pretrainings, "pretraining"), format_count(trainings, "training")
-    return between.join(counts)
-
-
-def _pretrainings(plan: Plan) -> RenderableType:
-    """Return a table of the shared pretrainings; a row joins the seeds that are alike."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("flow", "data set", "seeds", "budgets (maps there)", "each serves"):
-        table.add_column(name, overflow="fold")
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for p in plan.pretrainings:
-        pretraining = p.pretraining
-        budgets = ", ".join(f"{b} (there)" if b in p.there else str(b) for b in p.budgets)
-        alike = replace(pretraining, seed=0).id
-        key = (alike, pretraining.recipe.model.flow, pretraining.dataset, budgets, p.trials)
-        groups.setdefault(key, []).append(pretraining.seed)
-    for (_, flow, dataset, budgets, trials), seeds in groups.items():
-        table.add_row(flow, dataset, _span(seeds), budgets, format_count(trials, "trial"))
-    return Lines(Text("Shared pretrainings"), table, Text())
+    return "\n".join(f"{n.bits_per_dim:.2f} ({n.where})" for n in numbers)

@@ -1,64 +1,69 @@
-"""What the seeds of a plan could show: a table for a terminal, and a sentence."""
+"""What the seeds of a plan could show, in a sentence, and what would show more."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from lcma.harness.results.board import ENOUGH
-from lcma.harness.results.power import DIFFERENCES, Power
-from lcma.harness.results.statistics import LEVEL, MOST_SEEDS, POWER
-from lcma.harness.tables import Table, TableColumn
+from lcma.harness.results.power import Power
+from lcma.harness.results.statistics import find_detectable
 from lcma.harness.text import format_count
 
+FEW_IMAGES = 100
+"""Test images below which a set has few."""
 
-def make_power_table(powers: Sequence[Power]) -> Table:
-    """Return a table with a row for each flow, data set and overlay of a plan."""
-    names = [f"{one.flow} on {one.dataset}{one.overlay and f', {one.overlay}'}" for one in powers]
-    return Table(
-        title="What its seeds could show of the difference of two rules",
-        columns=(
-            TableColumn("flow and data set"),
-            TableColumn("seeds", kind="number"),
-            TableColumn("show", kind="number", places=3),
-            TableColumn("spread", kind="number", places=3),
-            *(TableColumn(f"{one}", right=True) for one in DIFFERENCES),
-        ),
-        rows=tuple(
-            (name, one.seeds, one.detectable, one.spread, *_describe_needed(one))
-            for name, one in zip(names, powers, strict=True)
-        ),
-        notes=(
-            *(f"Spread of {name}: {one.source}." for name, one in zip(names, powers, strict=True)),
-            f"show: the smallest true difference in bits/dim that the planned seeds show with a "
-            f"probability of {POWER:.0%} (paired t-test at {LEVEL:.0%}, two-sided, without Holm's "
-            f"correction); nothing with fewer than {ENOUGH}. spread: standard deviation of the "
-            f"difference over seeds, in the nearest results. {', '.join(map(str, DIFFERENCES))}: "
-            f"how many seeds such a difference needs.",
-        ),
-    )
+MOST_ADVISED = 48
+"""Most seeds that are advised; of more it is said that they are more."""
 
 
-def _describe_needed(one: Power) -> Iterator[str | None]:
-    for size in DIFFERENCES:
-        needed = one.needed.get(f"{size}")
-        more = None if one.spread is None else f"> {MOST_SEEDS:,}"
-        yield more if needed is None else f"{needed:,}"
+def describe_power(powers: Sequence[Power]) -> str | None:
+    """Return what the planned seeds show of a difference of two rules, and what a smaller takes.
 
-
-def summarize_power(powers: Sequence[Power], again: Callable[[int], str]) -> str | None:
-    """Return a sentence: what the seeds of the first row show, and how many would show more.
-
-    ``again`` gives the launch of so many seeds. None where no spread is known.
+    Of several flows and data sets it has the ends. None where no two rules are planned.
     """
+    if not powers:
+        return None
+    spreads = sorted(one.spread for one in powers if one.spread is not None)
+    if not spreads:
+        return "not known: no results of the same flow tell how far seeds spread"
+    seeds = min(one.seeds for one in powers)
+    smallest = [f"{find_detectable(max(seeds, ENOUGH), one):.2g}" for one in spreads]
+    shown = f"{' to '.join(dict.fromkeys((smallest[0], smallest[-1])))} bits/dim"
+    said = f"{format_count(seeds, 'seed')} show{'s' if seeds == 1 else ''} {shown}"
+    if seeds < ENOUGH:
+        decide = "decides" if seeds == 1 else "decide"
+        said = f"{format_count(seeds, 'seed')} {decide} nothing; {ENOUGH} show {shown}"
+    size, needed = "0.01", [one.needed["0.01"] for one in powers if one.needed]
+    most = [n for n in needed if n is None or n > max(seeds, ENOUGH)]
+    if not most:
+        return said
+    takes = max(MOST_ADVISED + 1 if n is None else n for n in most)
+    count = f"more than {MOST_ADVISED}" if takes > MOST_ADVISED else f"about {takes}"
+    return f"{said}; {size} takes {count}"
+
+
+def advise(
+    powers: Sequence[Power], again: Callable[[int], str], *, undertrained: int, images: int | None
+) -> str | None:
+    """Return what would decide more: a longer training, more images, or more seeds.
+
+    Args:
+        powers: What the seeds show; the first whose spread is known counts.
+        again: Returns the launch of so many seeds.
+        undertrained: Rows that lose to a bar.
+        images: Test images of the set with the fewest, None where it is not known.
+    """
+    if undertrained:
+        rows = "1 row loses" if undertrained == 1 else f"{undertrained} rows lose"
+        return f"{rows} to a bar: train longer, or on more images, before more seeds."
+    if images is not None and images < FEW_IMAGES:
+        return f"{images} test images are few, and all rests on them: take more images."
     one = next((one for one in powers if one.spread is not None), None)
     if one is None:
         return None
-    verb = "decides" if one.seeds == 1 else "decide"
-    shown = f"{verb} nothing"
-    if one.detectable is not None:
-        shown = f"show a difference of {one.detectable:.2g} bits/dim or more"
-    said = f"{one.flow} on {one.dataset}: {format_count(one.seeds, 'seed')} {shown}"
-    more = {size: n for size, n in one.needed.items() if n is not None and n > one.seeds}
+    more = {size: n for size, n in one.needed.items() if n is None or n > one.seeds}
+    said = f"{one.flow} on {one.dataset}: {describe_power([one])}."
     if not more:
-        return f"{said}."
+        return said
     size, seeds = more.popitem()
-    spread = f"at a spread of {one.spread:.2g} ({one.source})"
-    return f"{said}; for {size} bits/dim {seeds} would do (80 % power), {spread}: `{again(seeds)}`"
+    if seeds is None or seeds > MOST_ADVISED:
+        return said
+    return f"{said} For {size} bits/dim: `{again(seeds)}`"

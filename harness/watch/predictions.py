@@ -1,27 +1,36 @@
-"""Predicted device hours, and limits of them, in text."""
+"""The predicted time of what is left, and limits of it, in text."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from lcma.harness.cpus import count_cpus
 from lcma.harness.run.limits import Limits
 from lcma.harness.run.plan import REFERENCE
-from lcma.harness.run.prediction import PredictedPart, Prediction
-from lcma.harness.text import format_count, format_duration, printable
+from lcma.harness.run.prediction import Prediction
+from lcma.harness.text import format_duration, printable
 
 
-def describe_prediction(predicted: Prediction) -> str:
-    """Return a line: the device hours of what is left, by which attempts, and what is not known."""
+def describe_time(predicted: Prediction, slots: int | None = None) -> str:
+    """Return how long what is left takes, by whose jobs, and what is not known.
+
+    ``slots`` is how many jobs the cores of this machine run at once, None where others run them.
+    """
     said, hours = list[str](), predicted.hours
     if hours is not None:
+        jobs = sum(part.jobs for part in predicted.parts)
         expected, low, high = (
-            format_duration(3600 * one) for one in (hours.expected, hours.low, hours.high)
+            format_duration(3600 * one / min(slots or 1, jobs))
+            for one in (hours.expected, hours.low, hours.high)
         )
-        said.append(f"{expected} ({low} to {high}), from {_name_attempts(predicted)}")
+        how = "of one GPU" if predicted.share else "if one job runs at a time"
+        if slots is not None:
+            cores = count_cpus()
+            how = "on this core" if cores == 1 else f"on these {cores} cores"
+        said.append(f"about {expected} {how} ({low} to {high}), from {_name_attempts(predicted)}")
     if predicted.unknown:
         device = "GPU" if predicted.share else "CPU"
-        unknown = f"not known for {_name_parts(predicted.unknown)}"
-        said.append(f"{unknown}: no job of this shape has run on a {device}")
-    return printable(f"Predicted device hours of what is left: {'; '.join(said) or 'none'}")
+        flows = ", ".join(dict.fromkeys(part.flow for part in predicted.unknown))
+        said.append(f"not known for {flows}: no job of this shape has run on a {device}")
+    return printable("; ".join(said) or "nothing is left to train")
 
 
 def describe_limits(limits: Limits, predicted: Prediction | None) -> Iterator[str]:
@@ -49,20 +58,8 @@ def _name_attempts(predicted: Prediction) -> str:
     said = []
     for source in dict.fromkeys(part.source for part in known):
         of = [part for part in known if part.source == source]
-        least, most = min(part.attempts for part in of), max(part.attempts for part in of)
-        number = f"{most}" if least == most else f"{least}-{most}"
-        attempts = f"{number} attempt{'' if most == 1 else 's'}" + " of each kind" * (len(of) > 1)
+        flows = ", ".join(dict.fromkeys(part.flow for part in of))
         devices = ", ".join(sorted({device for part in of for device in part.devices}))
-        on = "of the reference, on other machines" if source == REFERENCE else f"on {devices}"
-        said.append(f"{attempts} {on}")
+        on = "in the reference, on other machines" if source == REFERENCE else f"on {devices}"
+        said.append(f"{flows} {on}")
     return " and ".join(said)
-
-
-def _name_parts(parts: Iterable[PredictedPart]) -> str:
-    jobs = defaultdict[str, Counter[str]](Counter)
-    for part in parts:
-        jobs[f"{part.flow} on {part.dataset}"][part.what] += part.jobs
-    return ", ".join(
-        f"{where} ({', '.join(format_count(n, what) for what, n in sorted(counts.items()))})"
-        for where, counts in jobs.items()
-    )

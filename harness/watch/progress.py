@@ -25,7 +25,7 @@ from lcma.harness.run.prediction import Prediction
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import LINE_SECONDS, Console
 from lcma.harness.text import format_duration
-from lcma.harness.watch.predictions import describe_limits, describe_prediction
+from lcma.harness.watch.predictions import describe_limits, describe_time
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
@@ -185,7 +185,8 @@ class Bars:
         self.console.print(f"{escape(plan.spec.name)}: {plan.summary}", highlight=False)
         if predicted is not None:
             self._time_left = TimeLeft(predicted)
-            for line in (describe_prediction(predicted), *describe_limits(limits, predicted)):
+            time_line = f"Time    {describe_time(predicted)}"
+            for line in (time_line, *describe_limits(limits, predicted)):
                 self.console.print(escape(line), highlight=False, soft_wrap=True)
 
     def job_ended(self, title: str, report: Report) -> None:

@@ -130,8 +130,9 @@ def test_a_plan_takes_overrides_and_says_how_to_launch_them(capsys, in_tmp: Path
     ]
     code, out, _ = run(capsys, "plan", "demo", *overrides)
     assert code == 0
-    command = " ".join(out.split()).split("Next: ")[1]
-    assert command == " ".join(["lcma launch demo", *overrides])
+    command = out.split("\nNext    ")[1]
+    prepare = "lcma data prepare photos8 && "
+    assert command == prepare + " ".join(["lcma launch demo", *overrides]) + "\n"
 
 
 def test_a_plan_says_which_exclusions_leave_nothing_out(capsys, in_tmp: Path) -> None:
@@ -150,16 +151,8 @@ def test_a_plan_says_which_exclusions_leave_nothing_out(capsys, in_tmp: Path) ->
 def test_a_plan_of_what_is_not_there_yet_says_why(capsys, in_tmp: Path) -> None:
     """A set that only a person can prepare is named, with the command."""
     out = output_of(run(capsys, "plan", "table3"))
-    assert "Next: lcma data prepare celeba64-float --from PATH" in out
+    assert "Next    lcma data prepare celeba64-float --from PATH && lcma launch table3\n" in out
     assert list(in_tmp.iterdir()) == []
-
-
-def test_a_plan_says_what_gpus_its_launch_needs(capsys, in_tmp: Path) -> None:
-    """Those are refused where there are none, which planning does not look for."""
-    _, out, _ = run(capsys, "plan", "demo", "--profile", "small")
-    assert "A trial takes 1 GPU. Where PyTorch finds none, a launch is refused without " in out
-    _, out, _ = run(capsys, "plan", "demo")
-    assert "GPU" not in out
 
 
 @pytest.mark.parametrize(
@@ -289,11 +282,6 @@ def test_the_plan_says_what_runs_in_stacks(
         ("pretraining", 10, 2),
         ("trial", 60, 5),
     ]
-    _, out, _ = run(capsys, *asked)
-    assert (
-        "Stacks of realnvp on photos16: 10 pretraining segments in about 2, 60 trainings in "
-        "about 5 on this machine, at most 12 in one." in " ".join(out.split())
-    )
 
 
 LAUNCHED = pytest.mark.xdist_group("launched")
@@ -344,7 +332,7 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(capsys, launched: P
 def test_a_launch_says_what_was_compared_and_what_would_decide_it(
     capsys, launched: Place, in_tmp: Path
 ) -> None:
-    """The numbers are the board's, and the launch that it names plans what is missing alone."""
+    """The numbers are the board's. Of rows that lose to a bar more seeds decide nothing."""
     out = (folder_of(launched) / "out.txt").read_text()
     (group,) = json.loads(run(capsys, "board", "--db", launched.db, "--json")[1])["groups"]
     rows = {row["label"]: row for row in group["rows"]}
@@ -353,22 +341,15 @@ def test_a_launch_says_what_was_compared_and_what_would_decide_it(
         for words in (
             "Compared: ",
             "Differences from checkerboard-even, in bits/dim",
-            "(80 % power)",
+            " to a bar",
         )
     )
     assert compared.startswith("Compared: 3 rules of realnvp on photos8, 10 steps, 2 seeds each; ")
     assert compared.endswith("3 rows undertrained, above a bar.")
     for name in ("low (LL)", "random-local"):
         assert f"{rows[name]['difference']['mean']:+.3f} ± " in less
-    assert "2 seeds decide nothing" in decides
-    command = decides.rpartition("`lcma ")[2].rstrip("`").split()
-    assert command[:2] == ["launch", "small.yaml"]
-    seeds = int(command[command.index("--seeds") + 1])
-    assert seeds >= 6
-    (in_tmp / "small.yaml").write_text((folder_of(launched) / "small.yaml").read_text())
-    arguments = ["plan", "small.yaml", "--seeds", str(seeds), "--db", launched.db]
-    found = json.loads(run(capsys, *arguments, "--data", launched.data, "--json")[1])
-    assert found["left"]["trainings"] == 3 * (seeds - 2)
+    assert decides == "3 rows lose to a bar: train longer, or on more images, before more seeds."
+    assert "--seeds" not in out
 
 
 @LAUNCHED
@@ -577,14 +558,13 @@ def rows(capsys, place: Place, query: str) -> list[list[object]]:
 def test_a_plan_of_a_study_says_what_tune_searches(capsys, in_tmp: Path, sweep, said) -> None:
     out = output_of(run(capsys, "plan", sweep))
     assert said in out
-    assert f"Next: lcma tune {sweep}\n" in out
+    assert re.search(rf"\nNext    lcma data prepare \S+ && lcma tune {sweep}\n", out)
     assert (
-        f"Next: lcma launch {sweep} --budget 10\n"
-        in run(capsys, "plan", sweep, "--budget", "10")[1]
+        f"&& lcma launch {sweep} --budget 10\n" in run(capsys, "plan", sweep, "--budget", "10")[1]
     )
     several = {"flow": ["realnvp", "glow"], "dataset": "photos8", "factorization": "conventional"}
     body = {"name": "x", "matrix": several, "seeds": 1, "tune": {"budget": {"low": 10, "high": 20}}}
     (in_tmp / "x.yaml").write_text(json.dumps(body))
     out = output_of(run(capsys, "plan", "x.yaml"))
     assert "`lcma tune` searches nothing: x.yaml: `matrix.flow`: a study tunes one" in out
-    assert "Next: lcma launch x.yaml\n" in out
+    assert "Next    lcma data prepare photos8 && lcma launch x.yaml\n" in out

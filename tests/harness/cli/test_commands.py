@@ -23,11 +23,12 @@ SHOWN = "postgresql://me@host/x?options=-csearch_path%3Da"
 
 
 def read_commands(out: str) -> list[list[str]]:
-    """The commands behind the last word with a colon, as a shell takes them apart."""
-    lines = out.splitlines()
+    """The commands behind the last word with a colon, or "Next", as a shell takes them apart."""
+    lines = out.replace("\nNext    ", "\nNext: ").splitlines()
     first = max(n for n, line in enumerate(lines) if ": lcma " in line)
     lines[first] = lines[first].split(": ", 1)[1]
-    return [shlex.split(line, comments=True) for line in lines[first:]]
+    typed = [one for line in lines[first:] for one in line.split(" && ")]
+    return [shlex.split(one, comments=True) for one in typed]
 
 
 def require_valid(words: list[str]) -> None:

@@ -11,7 +11,7 @@ import yaml
 from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
-from lcma.harness.report.power import summarize_power
+from lcma.harness.report.power import advise, describe_power
 from lcma.harness.results.power import Power, pool_pairs
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
@@ -71,9 +71,8 @@ def test_what_seeds_show_and_how_many_a_difference_needs(history: History) -> No
     assert list(found["needed"]) == ["0.01", "0.02", "0.05"]
     (few,) = list_power(history, "--seeds", "5")
     assert few["detectable"] is None, "fewer than six decide nothing"
-    shown = ["realnvp", "on", "photos8", "7", f"{found['detectable']:.3f}", f"{spread:.3f}"]
-    shown += map(str, found["needed"].values())
-    assert shown in [line.split() for line in history.text().splitlines()]
+    said = f"7 seeds show {found['detectable']:.2g} bits/dim; 0.01 takes more than 48"
+    assert f"\nPower   {said}\n" in history.text()
 
 
 @pytest.mark.slow_on("postgresql")
@@ -94,7 +93,8 @@ def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History)
     Path("small.yaml").write_text(yaml.safe_dump({"name": "other", "matrix": glow}))
     (other,) = list_power(history, "--profile", "tiny")
     assert (other["spread"], other["needed"]) == (None, {})
-    assert "Spread of glow on photos8: no results of this flow." in history.text()
+    said = "not known: no results of the same flow tell how far seeds spread"
+    assert f"\nPower   {said}\n" in history.text()
 
 
 @pytest.mark.slow_on("postgresql")
@@ -103,7 +103,7 @@ def test_where_one_rule_is_planned_nothing_is_compared(history: History) -> None
         yaml.safe_dump(merged(WORDS, {"matrix": {"factorization": "conventional"}}))
     )
     assert list_power(history) == []
-    assert "could show" not in history.text()
+    assert "\nPower" not in history.text()
 
 
 @pytest.mark.integration
@@ -119,29 +119,41 @@ def test_a_first_plan_has_its_spread_from_the_reference(
     assert found["source"].startswith("here, "), "the nearest is the own one"
 
 
+def make_power(seeds: int, spread: float, *needed: int | None) -> Power:
+    counts = dict(zip(("0.01", "0.02", "0.05"), needed, strict=True))
+    return Power("realnvp", "photos8", "", seeds, spread, "here", None, counts)
+
+
+def test_many_flows_and_many_seeds_are_said_by_their_ends() -> None:
+    few, many = make_power(6, 0.021, 37, 11, 6), make_power(6, 0.03, 73, 20, None)
+    unknown = Power("glow", "photos8", "", 6)
+    assert describe_power([few]) == "6 seeds show 0.03 bits/dim; 0.01 takes about 37"
+    said = "6 seeds show 0.03 to 0.043 bits/dim; 0.01 takes more than 48"
+    assert describe_power([unknown, few, many]) == said
+    assert describe_power([make_power(8, 0.0001, 6, 6, 6)]) == "8 seeds show 0.00012 bits/dim"
+    said = "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"
+    assert describe_power([make_power(2, 0.021, 37, 11, 6)]) == said
+
+
 @pytest.mark.parametrize(
-    ("seeds", "detectable", "needed", "said"),
+    ("needed", "undertrained", "images", "said"),
     [
-        (
-            1,
-            None,
-            (73, 20, 6),
-            "1 seed decides nothing; for 0.05 bits/dim 6 would do (80 % power), "
-            "at a spread of 0.03 (here): `6`",
-        ),
-        (6, 0.043, (73, 20, 6), "6 seeds show a difference of 0.043 bits/dim or more; for 0.02 "),
-        (2, None, (None, None, None), "2 seeds decide nothing."),
-        (8, 0.00012, (6, 6, 6), "8 seeds show a difference of 0.00012 bits/dim or more."),
+        ((37, 11, 6), 0, 100, " takes about 37. For 0.05 bits/dim: `6`"),
+        ((None, None, 2356), 0, None, " takes more than 48."),
+        ((6, 6, 6), 1, 8, "1 row loses to a bar: train longer, or on more images, before"),
+        ((6, 6, 6), 0, 8, "8 test images are few, and all rests on them: take more images."),
     ],
 )
-def test_a_launch_ends_with_what_its_seeds_can_show(
-    seeds: int, detectable: float | None, needed: tuple[int | None, ...], said: str
+def test_a_launch_ends_with_what_would_decide_more(
+    needed: tuple[int | None, ...], undertrained: int, images: int | None, said: str
 ) -> None:
-    counts = dict(zip(("0.01", "0.02", "0.05"), needed, strict=True))
-    unknown = Power("glow", "photos8", "", seeds)
-    assert summarize_power([unknown], str) is None
-    known = Power("realnvp", "photos8", "", seeds, 0.03, "here", detectable, counts)
-    assert f"realnvp on photos8: {said}" in str(summarize_power([unknown, known], str))
+    """A number of seeds that nobody trains is no advice."""
+    unknown, known = Power("glow", "photos8", "", 2), make_power(2, 0.021, *needed)
+    advice = advise([unknown, known], str, undertrained=undertrained, images=images)
+    assert advice is not None
+    assert said in advice
+    assert "2356" not in advice
+    assert advise([unknown], str, undertrained=0, images=None) is None
 
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)
@@ -151,17 +163,15 @@ def test_no_launch_into_a_published_database_is_offered(
     monkeypatch.setattr(shards, "FOLDER", SHIPPED)
     file = in_tmp / "small.yaml"
     text = history.text("--db", "reference")
-    assert f"Next: lcma db merge reference\n      lcma launch {file}\n" in text
+    assert f"\nNext    lcma db merge reference && lcma launch {file}\n" in text
     monkeypatch.setenv("LCMA_DB", "reference")
     own = in_tmp / "lcma.db"
     text = history.text()
-    assert f"lcma db merge reference --db {own}\n      lcma launch {file} --db {own}" in text
+    assert f"lcma db merge reference --db {own} && lcma launch {file} --db {own}\n" in text
     monkeypatch.setenv("LCMA_DATA", str(in_tmp / "elsewhere"))
     text = history.text("--db", "reference")
     prepare = "lcma data prepare photos8"
-    said = "Nothing stored can be matched to images that are not prepared here, so what is called "
-    assert f"{said}new may be there. First `{prepare}`." in text
-    assert f"Next: {prepare}\n      lcma plan {file} --db reference\n" in text
+    assert f"\nNext    {prepare} && lcma plan {file} --db reference\n" in text
 
 
 def test_the_spread_is_known_as_well_as_its_rows_and_seeds() -> None:
