@@ -151,6 +151,9 @@ if TYPE_CHECKING:
 RECENT = 3600.0
 """Seconds over which the rates of a sweep are taken."""
 
+LOG_END = 100
+"""Characters of the end of a log that tell what an attempt does."""
+
 LATEST = 5000
 """Events that are looked at for what happened recently."""
 
@@ -1515,12 +1518,14 @@ class Store:
 
         Those whose lease is over are among them; see `JobFacts.is_held`.
         """
+        end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
         more = {
             "pid": jobs.c.pid,
             "first_step": attempts.c.first_step,
             "message": attempts.c.message,
             "stack_id": attempts.c.stack_id,
             "bits_per_dim": attempts.c.bits_per_dim,
+            "log_end": sa.case((jobs.c.step == jobs.c.steps, end)),
         }
         with self._reader.connect() as connection:
             return _select_facts(

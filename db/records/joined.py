@@ -18,8 +18,9 @@ class JobFacts:
     default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
     `decision` why it is not run again without a person; of `Store.running_jobs` the `pid` of the
     worker, the `first_step` and the last training `bits_per_dim` of its attempt, the stack in which
-    it runs with others, and as `message` what it cannot do at present, '' where there is nothing;
-    of `Store.trained_trials` whether `weights` were kept.
+    it runs with others, as `message` what it cannot do at present, '' where there is nothing, and
+    the `log_end`, the last of its log, once its steps are made; of `Store.trained_trials` whether
+    `weights` were kept.
     """
 
     job_id: str
@@ -54,6 +55,7 @@ class JobFacts:
     first_step: int | None = None
     stack_id: str | None = None
     bits_per_dim: float | None = None
+    log_end: str | None = None
     weights: bool = False
 
     @property

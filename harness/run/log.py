@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -11,8 +11,29 @@ from typing import Self
 LONGEST = 64 * 1024
 """Characters kept of a log, the last ones."""
 
+SHARE_SECONDS, LEAST_SHARE = 10.0, 0.02
+"""Time, and share of the images, that pass before another line says how many are done."""
+
+EVALUATING, MAPPING, SAMPLING = "evaluating", "making its map", "measuring its samples"
+"""What an attempt does whose steps are made, as its log says."""
+
 logger = logging.getLogger("lcma")
 """The logger to which an attempt writes."""
+
+
+def make_share_log(what: str) -> Callable[[int, int], None]:
+    """Return a function that is told how many more images are done, of how many, and logs it."""
+    done, logged, since = 0, 0, time.monotonic()
+
+    def seen(count: int, total: int) -> None:
+        nonlocal done, logged, since
+        done += count
+        now = time.monotonic()
+        if now - since >= SHARE_SECONDS and done - logged >= LEAST_SHARE * total:
+            logged, since = done, now
+            logger.info("%s, %d of %d images", what, done, total)
+
+    return seen
 
 
 _open: list["Log"] = []

@@ -41,6 +41,8 @@ from lcma.harness.run.artifacts import Writer, run_name, tidy_files
 from lcma.harness.run.evaluation import (
     SharedClock,
     Stopwatch,
+    count_beside_images,
+    count_part_images,
     describe_failure,
     free_memory,
     make_result,
@@ -51,7 +53,7 @@ from lcma.harness.run.evaluation import (
     take_plugin_measures,
 )
 from lcma.harness.run.lease import HeartbeatThread, Lease
-from lcma.harness.run.log import Log, logger
+from lcma.harness.run.log import EVALUATING, MAPPING, SAMPLING, Log, logger, make_share_log
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.preemption import is_noticed
 from lcma.harness.run.sample_quality import measure_swd
@@ -489,7 +491,7 @@ class _RunningAttempt:
         )
         yield from self._train(trainer, budget, lease)
         groups = prepared.part("train").groups
-        measured = measure_maps(trainer.flow, trainer.images, groups)
+        measured = measure_maps(trainer.flow, trainer.images, groups, seen=make_share_log(MAPPING))
         self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
         maps = tuple(
             _make_map(
@@ -553,7 +555,10 @@ class _RunningAttempt:
                 trainer.start()
                 lease.started_at(0, {})
             groups = prepared.part("train").groups
-            measured = measure_maps(trainer.flow, trainer.images, groups, [options.conv1x1])
+            measured = measure_maps(
+                *(trainer.flow, trainer.images, groups, [options.conv1x1]),
+                make_share_log(MAPPING),
+            )
             self._require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
             score = options.stored_score
             chosen = next((m for m in measured if (m.split, m.score) == (split, score)), None)
@@ -609,7 +614,11 @@ class _RunningAttempt:
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
             step = trainer.best["step"]
-        measured = measure_flow(flow, prepared, PLAIN, self._device)
+        share, total = make_share_log(EVALUATING), count_part_images(prepared, PLAIN)
+        total += count_beside_images(flow, prepared, PLAIN)
+        measured = measure_flow(
+            flow, prepared, PLAIN, self._device, None, lambda count: share(count, total)
+        )
         self._require_finite(*measured.values)
         if lease.lost:
             raise StoppedError
@@ -824,6 +833,7 @@ class _RunningAttempt:
         self, flow: models.Flow, prepared: data.Prepared, seed: int
     ) -> tuple[db.Measure, ...]:
         """Measure samples; where that fails the training is not lost, and a note says why."""
+        logger.info(SAMPLING)
         try:
             return measure_swd(flow, prepared, seed=seed, device=self._device)
         # Memory may run out, and files of the set may be gone.

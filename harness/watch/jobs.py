@@ -1,10 +1,12 @@
 """Names, leases and progress of jobs, as every command about running jobs prints them."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from lcma.db import JobFacts, Rerun, Store, leases
 from lcma.harness.results.lookup import find_jobs, job_title
+from lcma.harness.run.log import EVALUATING, MAPPING, SAMPLING
 from lcma.harness.text import format_duration, format_time, printable, short_id
 from lcma.sweeps.errors import UserError
 
@@ -20,6 +22,9 @@ LOST = (
     "decision",
 )
 """What programs get of any job, of one that runs, and of one that failed or diverged."""
+
+
+_SINCE = re.compile(rf": ((?:{EVALUATING}|{MAPPING}|{SAMPLING})(?:, \d+ of \d+ images)?)$")
 
 
 def find_named_jobs(store: Store, start: str | None) -> tuple[list[JobFacts], str]:
@@ -72,6 +77,14 @@ def name_failed_job(job: JobFacts) -> str:
     return f"{name_experiment(job)}{budget} seed {job.seed}"
 
 
+def describe_step(job: JobFacts) -> str:
+    """Return the step of a running job, or what it does since all are made, as its log says."""
+    if job.step < job.steps:
+        return f"step {job.step}/{job.steps}"
+    found = _SINCE.search(job.log_end or "")
+    return found[1] if found else EVALUATING if job.kind == "trial" else MAPPING
+
+
 def describe_progress(job: JobFacts, now: float) -> str:
     """Return step, host and lease of a running job, in one line."""
     left = lease_left(job, now)
@@ -82,7 +95,7 @@ def describe_progress(job: JobFacts, now: float) -> str:
         lease = f"lease by a clock that is ahead: taken over once it stands still for {seconds}"
     else:
         lease = f"lease {format_duration(left)} left"
-    return printable(f"step {job.step}/{job.steps}{on_host(job.host)}, {lease}")
+    return printable(f"{describe_step(job)}{on_host(job.host)}, {lease}")
 
 
 def on_host(host: str | None) -> str:

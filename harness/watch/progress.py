@@ -25,10 +25,17 @@ from lcma.harness.run.prediction import Prediction
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import LINE_SECONDS, Console
 from lcma.harness.text import format_duration
+from lcma.harness.watch.jobs import describe_step
 from lcma.harness.watch.predictions import describe_limits, describe_time
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 
+
+SILENT_SECONDS = 300.0
+"""Longest pause between lines about what runs, off a terminal."""
+
+NEWS = 20
+"""Parts of a job's steps of which each is news."""
 
 NAMED = 2
 """Running jobs that such a line names."""
@@ -90,7 +97,8 @@ class TimeLeft:
 class Bars:
     """A bar for the sweep and one for each running job, with lines about what happens above.
 
-    Off a terminal there is a line about what runs every `LINE_SECONDS` in place of bars.
+    Off a terminal there is a line about what runs in place of bars, after `LINE_SECONDS` or more
+    where it has something new to say, and after `SILENT_SECONDS` in any case.
     """
 
     def __init__(self, console: Console) -> None:
@@ -110,6 +118,8 @@ class Bars:
         self._updated = False
         self._time_left: TimeLeft | None = None
         self._next_line = time.monotonic() + LINE_SECONDS
+        self._news: tuple[object, ...] = ()
+        self._silent_until = 0.0
         self._ended_before: int | None = None
 
     def __enter__(self) -> Self:
@@ -141,18 +151,28 @@ class Bars:
         for job in running:
             if job.job_id not in self._bars:
                 self._bars[job.job_id] = self.progress.add_task(_name_bar(job), unit="steps")
-            unit = ", ".join(["steps", *_describe_bits(job)])
+            does = "steps" if job.step < job.steps else describe_step(job)
+            unit = ", ".join([does, *_describe_bits(job)])
             self.progress.update(
                 self._bars[job.job_id], completed=job.step, total=job.steps, unit=unit
             )
         if running and not self.console.is_terminal and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_SECONDS
-            named = [_describe_running(job) for job in running[:NAMED]]
-            named += [f"{len(running) - NAMED} more run"] if len(running) > NAMED else []
-            jobs = ", ".join([f"{ended}/{total} jobs", *left])
-            self.note("; ".join([jobs, *named]))
+            self._print_running(ended, total, running, left)
         for job_id in set(self._bars) - {job.job_id for job in running}:
             self.progress.remove_task(self._bars.pop(job_id))
+
+    def _print_running(
+        self, ended: int, total: int, running: Sequence[JobFacts], left: Sequence[str]
+    ) -> None:
+        now = time.monotonic()
+        news = ended, total, len(running), *map(_find_news, running[:NAMED])
+        if news == self._news and now < self._silent_until:
+            return
+        self._news, self._silent_until = news, now + SILENT_SECONDS
+        self._next_line = now + LINE_SECONDS
+        named = [_describe_running(job) for job in running[:NAMED]]
+        named += [f"{len(running) - NAMED} more run"] if len(running) > NAMED else []
+        self.note("; ".join([", ".join([f"{ended}/{total} jobs", *left]), *named]))
 
     def _describe_left(self, ended: int, running: Sequence[JobFacts]) -> list[str]:
         if self._time_left is None:
@@ -203,10 +223,13 @@ class Bars:
 
 
 def _describe_running(job: JobFacts) -> str:
-    step = f"step {job.step}/{job.steps}"
-    if job.step == job.steps:
-        step = "evaluating" if job.kind == "trial" else "making its map"
-    return ", ".join([job_title(job), step, *_describe_bits(job)])
+    return ", ".join([job_title(job), describe_step(job), *_describe_bits(job)])
+
+
+def _find_news(job: JobFacts) -> tuple[object, ...]:
+    # What changes where a line has something new to say of a job.
+    share = describe_step(job) if job.step == job.steps else NEWS * job.step // job.steps
+    return job.job_id, share, None if job.bits_per_dim is None else round(job.bits_per_dim, 2)
 
 
 def _describe_bits(job: JobFacts) -> list[str]:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.run import log
 from lcma.harness.run.prediction import Hours, PredictedPart, Prediction
 from lcma.harness.run.work import Report
 from lcma.harness.terminal import Console
 from lcma.harness.watch import progress
+from lcma.harness.watch.jobs import describe_progress
 from lcma.harness.watch.progress import Bars, TimeLeft
 from tests.db.conftest import World
 
@@ -32,6 +34,7 @@ def run_trial(planned: World, index: int, step: int, **news: Any) -> None:
 def test_a_line_says_how_many_what_runs_and_what_is_left(
     planned: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """None repeats the one before."""
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     text = io.StringIO()
     run_trial(planned, 0, 250, bits_per_dim=3.4567)
@@ -39,6 +42,7 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
         bars.update(0, 5, [])
         assert text.getvalue() == "", "nothing runs"
         running = planned.store.running_jobs()
+        bars.update(1, 5, running)
         bars.update(1, 5, running)
         bars.update(1, 5, running * 5)
     title = "train realnvp photos16 channel seed 0, step 250/500, 3.457 bits/dim"
@@ -56,6 +60,46 @@ def test_all_that_a_job_notes_is_printed_and_the_last_line_of_a_traceback() -> N
         "    done  train a: no sharpness: Error; no holdout: Error",
         "  failed  train b: ValueError: wrong",
     ]
+
+
+def test_only_news_and_long_silence_make_a_line(
+    planned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    claim = planned.win(planned.trials[0])
+    text = io.StringIO()
+    with Bars(Console(file=text, width=200)) as bars:
+        for step, bits in ((250, 3.456), (252, 3.4561), (275, 3.456), (276, 3.466)):
+            planned.store.heartbeat(claim, step=step, lease_seconds=60.0, bits_per_dim=bits)
+            bars.update(0, 1, planned.store.running_jobs())
+        assert [line.split(", ")[1] for line in text.getvalue().splitlines()] == [
+            *("step 250/500", "step 275/500", "step 276/500")
+        ]
+        now += progress.SILENT_SECONDS
+        bars.update(0, 1, planned.store.running_jobs())
+        assert len(text.getvalue().splitlines()) == 4
+
+
+def test_a_job_whose_steps_are_made_says_how_many_images_are_done(
+    planned: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its log ends, which heartbeats bring."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
+    text = io.StringIO()
+    with log.Log() as kept:
+        seen = log.make_share_log(log.EVALUATING)
+        for _ in range(3):
+            seen(100, 10_000)
+    assert len(kept.text.splitlines()) == 1, "not of each percent"
+    run_trial(planned, 0, 500, log=f"{'x' * 200}\n{kept.text}")
+    (job,) = planned.store.running_jobs()
+    assert describe_progress(job, job.updated).startswith("evaluating, 200 of 10000 images on ")
+    with Bars(Console(file=text, width=200)) as bars:
+        bars.update(0, 1, [job])
+    assert ", evaluating, 200 of 10000 images\n" in text.getvalue()
 
 
 def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(

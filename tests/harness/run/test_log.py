@@ -1,10 +1,12 @@
 """What an attempt says while it runs is kept with it, whatever becomes of it."""
 
 import logging
+import re
 import warnings
 
 import pytest
 
+from lcma.harness.run import log
 from lcma.harness.run.log import LONGEST, Log, logger
 from lcma.harness.run.worker import run_work
 
@@ -13,9 +15,9 @@ def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     store, nodes = registered()
     for node in nodes[:2]:
         run_work(node.work)
-    log, other = store.attempts().log
+    text, other = store.attempts().log
     assert nodes[0].work.title not in other, "it has one of its own"
-    lines = log.splitlines()
+    lines = text.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
         f"attempt 1 at {nodes[0].work.title}",
         "trains from step 0 to 10 on cpu",
@@ -23,6 +25,21 @@ def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     ]
     assert lines[0][10] == "T"
     assert lines[0].split()[0].endswith("Z")
+
+
+def test_maps_and_evaluations_tell_how_many_images_are_done(
+    registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
+    store, nodes = registered()
+    for node in nodes:
+        run_work(node.work)
+    for kind, what in (("pretraining", "making its map"), ("trial", "evaluating")):
+        of_kind = zip(nodes, store.attempts().log, strict=True)
+        lines = next(text for node, text in of_kind if node.work.job.kind == kind)
+        found = re.findall(rf"INFO lcma: {what}, (\d+) of (\d+) images$", lines, re.MULTILINE)
+        assert len(found) > 1
+        assert found[-1][0] == found[-1][1], "all are counted"
 
 
 def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
@@ -40,12 +57,12 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
 
     at_step({3: warn, 7: crash})
     assert run_work(nodes[0].work).ending == "failed"
-    (log,) = store.attempts().log
-    assert "the loss looks odd" in log
-    assert log.count("a library's warning") == 1
-    assert "chatter" not in log
-    assert log.endswith("RuntimeError: it broke here")
-    assert "Traceback" in log
+    (text,) = store.attempts().log
+    assert "the loss looks odd" in text
+    assert text.count("a library's warning") == 1
+    assert "chatter" not in text
+    assert text.endswith("RuntimeError: it broke here")
+    assert "Traceback" in text
 
 
 @pytest.mark.parametrize("longer", [-1, 0, 1, LONGEST])
