@@ -1559,23 +1559,32 @@ class Store:
         found = [Waiting(facts, counted[job_id]) for job_id, facts in segments.items()]
         return sorted(found, key=lambda waiting: -waiting.trials)
 
-    def rates(self, sweep_id: str, *, now: float | None = None) -> Rates:
-        """Return how fast a sweep went in the last hour."""
+    def rates(self, sweep_id: str | None = None, *, now: float | None = None) -> Rates:
+        """Return how fast a sweep went in the last hour, None for all jobs, and what is left."""
+        own = sa.true() if sweep_id is None else in_sweep(sweep_id)
+        reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
+        left = (  # segments of a pretraining go on from one another
+            sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
+            .where(jobs.c.state.in_(("pending", "running", "done")), own)
+            .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
+            .subquery()
+        )
         latest = sa.select(events).order_by(events.c.id.desc()).limit(LATEST).subquery()
         with self._reader.connect() as connection:
             clock = self._clock(connection, now)
             happened = connection.execute(
                 sa.select(latest.c.time, latest.c.event, jobs.c.kind)
                 .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
-                .where(latest.c.time > clock - RECENT, in_sweep(sweep_id))
+                .where(latest.c.time > clock - RECENT, own)
             ).all()
             held = leases.is_held(jobs.c.lease_until, clock)
             steps = attempts.c.last_step, attempts.c.first_step
             running = connection.execute(
                 sa.select(*steps, attempts.c.started, jobs.c.updated)
                 .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
-                .where(jobs.c.state == "running", held, in_sweep(sweep_id))
+                .where(jobs.c.state == "running", held, own)
             ).all()
+            steps_left = connection.execute(sa.select(sa.func.sum(left.c.steps))).scalar()
         return Rates(
             trials=sum((event, kind) == ("done", "trial") for _, event, kind in happened),
             seconds=clock - min((time for time, _, _ in happened), default=clock),
@@ -1584,6 +1593,7 @@ class Store:
                 for last, first, started, updated in running
                 if updated > started
             ),
+            steps_left=int(steps_left or 0),
         )
 
     def job_attempts(self, job_ids: Sequence[str]) -> list[Attempt]:

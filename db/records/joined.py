@@ -146,16 +146,23 @@ class Rates:
         trials: Trials done in the last `seconds`.
         seconds: An hour, or the time since work began in it.
         steps_per_second: Training steps over all attempts that run, each since it started.
+        steps_left: Training steps that are not made, without those of lost jobs.
     """
 
     trials: int
     seconds: float
     steps_per_second: float
+    steps_left: int = 0
 
     @property
     def trials_per_hour(self) -> float:
         """How many trials would be done in an hour as fast as this."""
         return 3600.0 * self.trials / max(self.seconds, SHORTEST)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the steps that are left take as fast as this; None while none is made."""
+        return self.steps_left / self.steps_per_second if self.steps_per_second else None
 
 
 @dataclass(frozen=True, slots=True)

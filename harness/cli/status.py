@@ -57,4 +57,4 @@ def status(
         if json:
             print(to_json(database_status_as_dict(of_all)))
         else:
-            print_status(render_database_status(of_all, limit), Console())
+            print_status(render_database_status(of_all, limit, db=db), Console())

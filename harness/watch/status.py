@@ -33,6 +33,7 @@ from lcma.harness.watch.jobs import (
     RUNNING,
     describe_progress,
     describe_rerun,
+    describe_step,
     job_as_dict,
     lease_is_over,
     lease_left,
@@ -45,7 +46,23 @@ MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""
 
 MOST_LINES = 5
-"""Most lines about what waits, and about leases that are over, on a screen."""
+"""Most lines about what runs, what waits, and leases that are over, on a screen."""
+
+MOST_RUNNING = 20
+"""Most lines about what runs where no height is given."""
+
+BAR = 15
+"""Characters of a bar of progress."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the jobs of a sweep are, or of the whole database, and where they run."""
+
+    name: str
+    counts: JobCounts
+    rates: Rates
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,12 +71,17 @@ class DatabaseStatus:
 
     now: float
     counts: JobCounts
+    progress: tuple[Progress, ...]
+    """Of each sweep that is under way, or else of the one launched last."""
+    former: dict[str, tuple[str, int]]
+    """By the id of a sweep that another of its name has followed, the name and how many trials
+    wait that nobody has begun."""
     running: tuple[JobFacts, ...]
     failures: tuple[JobFacts, ...]
     data_waits: tuple[DataWait, ...]
     stopping: tuple[Stopping, ...]
     sweep_names: dict[str, str]
-    """Names of the sweeps by id; empty if none was asked to stop."""
+    """Names of the sweeps by id."""
     reruns: dict[str, Rerun]
     """The jobs that are to be run anew and are not done, by id."""
 
@@ -67,31 +89,66 @@ class DatabaseStatus:
 def read_database_status(store: Store) -> DatabaseStatus:
     """Read the state of all jobs."""
     counts, running, failures = store.job_counts(), store.running_jobs(), store.failures()
-    data_waits, stopping = store.data_waits(), store.open_stop_requests()
+    data_waits, stopping, sweeps = store.data_waits(), store.open_stop_requests(), store.sweeps()
+    names = {sweep.id: sweep.name for sweep in sweeps}
+    last = {sweep.name: sweep.id for sweep in sweeps}
+    former, shown = dict[str, tuple[str, int]](), list[Sweep | None]()
+    for sweep in sweeps:
+        states, newest = store.job_counts(sweep.id).by_state, last[sweep.name]
+        if states["running"] or (states["pending"] and newest == sweep.id):
+            shown.append(sweep)
+        elif states["pending"]:
+            own = sorted({*store.job_ids(sweep.id)} - {*store.job_ids(newest)})
+            waiting = [one for one in store.jobs(own).values() if one.trial_id and not one.token]
+            former |= {sweep.id: (sweep.name, len(waiting))} if waiting else {}
     return DatabaseStatus(
         now=store.now(),
         counts=counts,
+        progress=tuple(
+            read_progress(store, one, running) for one in shown or sweeps[-1:] or [None]
+        ),
+        former=former,
         running=tuple(running),
         failures=tuple(failures),
         data_waits=tuple(data_waits),
         stopping=tuple(stopping),
-        sweep_names={sweep.id: sweep.name for sweep in store.sweeps()} if stopping else {},
+        sweep_names=names,
         reruns=store.reruns(),
     )
 
 
-def render_database_status(status: DatabaseStatus, limit: int) -> Group:
-    """Return counts, stop requests, running jobs, the first ``limit`` failures, waits for data."""
-    parts: list[RenderableType] = [_render_counts(status.counts)]
+def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> Progress:
+    """Read how far a sweep is, None for all jobs; ``running`` are all jobs that run."""
+    sweep_id = None if sweep is None else sweep.id
+    own = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
+    hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in own)
+    name = "jobs" if sweep is None else sweep.name
+    return Progress(name, store.job_counts(sweep_id), store.rates(sweep_id), tuple(hosts))
+
+
+def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None = None) -> Group:
+    """Return progress, running jobs, stop requests, the first ``limit`` failures, long waits.
+
+    ``db`` is the database as it was given, for the commands.
+    """
+    parts: list[RenderableType] = [_render_progress(one) for one in status.progress]
+    if status.running:
+        parts += _render_running(status.running, MOST_RUNNING)
+        stale = (job for job in status.running if lease_is_over(job, status.now))
+        parts += [Text(_describe_stale(job, status.now), style="red") for job in stale]
+        troubled = (job for job in status.running if job.message)
+        parts += [Text(_describe_problem(job), style="red") for job in troubled]
+    for former, (name, waits) in status.former.items():
+        trials = "1 trial waits" if waits == 1 else f"{waits} trials wait"
+        drop = format_command("forget", short_id(former), db=db)
+        parts.append(
+            Text(printable(f"older: {trials} of a former {name}: `{drop}` drops what nobody began"))
+        )
     parts += [Text(line) for line in _describe_reruns(status.reruns)]
     for one in status.stopping:
         sweep_id = one.request.sweep_id
         what = "all sweeps" if sweep_id is None else f"the sweep {status.sweep_names[sweep_id]}"
         parts.append(Text(_describe_stopping(what, one, status.now), style="bold"))
-    if status.running:
-        parts += [Text(), _render_running(status.running, status.now)]
-        troubled = (job for job in status.running if job.message)
-        parts += [Text(_describe_problem(job), style="red") for job in troubled]
     if status.failures:
         parts += [
             Text(),
@@ -99,8 +156,9 @@ def render_database_status(status: DatabaseStatus, limit: int) -> Group:
         ]
         if len(status.failures) > limit:
             parts.append(Text(f"and {len(status.failures) - limit} more: --limit N shows them"))
-    if status.data_waits:
-        parts += [Text(), *map(_render_data_wait, status.data_waits)]
+    long = [wait for wait in status.data_waits if wait.mean > LONG_WAIT]
+    if long:
+        parts += [Text(), *map(_render_data_wait, long)]
     return Group(*parts)
 
 
@@ -127,9 +185,9 @@ class SweepStatus:
     name: str
     """What a command finds the sweep by: its name, or its id where a newer one has the name."""
     now: float
-    counts: JobCounts
+    progress: Progress
     cells: tuple[CellState, ...]
-    rates: Rates
+    running: tuple[JobFacts, ...]
     waiting: tuple[Waiting, ...]
     stale: tuple[JobFacts, ...]
     """Running jobs whose lease is over."""
@@ -148,7 +206,7 @@ class SweepStatus:
     @property
     def lost(self) -> int:
         """Return how many trials and segments failed or diverged."""
-        states = self.counts.by_state
+        states = self.progress.counts.by_state
         return states["failed"] + states["diverged"]
 
 
@@ -161,9 +219,9 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
         sweep=sweep,
         name=sweep.name if is_found else short_id(sweep.id),
         now=now,
-        counts=store.job_counts(sweep.id),
+        progress=read_progress(store, sweep, running),
         cells=tuple(store.cell_states(sweep.id)),
-        rates=store.rates(sweep.id),
+        running=tuple(running),
         waiting=tuple(store.awaited_segments(sweep.id)),
         stale=tuple(job for job in running if lease_is_over(job, now)),
         troubled=tuple(job for job in running if job.message),
@@ -175,7 +233,7 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
 def render_sweep_status(
     status: SweepStatus, height: int | None = None, *, db: str | None = None
 ) -> Group:
-    """Return counts, rates, cells, what waits for what, and leases that are over.
+    """Return progress, what runs, cells, what waits for what, and leases that are over.
 
     With a ``height`` there are no more lines than that, and cells that are done are left out first.
     ``db`` is the database as it was given, for the commands.
@@ -187,22 +245,21 @@ def render_sweep_status(
     stale += _shorten([_describe_problem(job) for job in status.troubled], most)
     end = _describe_end(status, db)
     reruns = _describe_reruns(status.reruns)
-    name = f"sweep {printable(status.sweep.name)} ({short_id(status.sweep.id)})"
-    # 13: title, counts, rates, headings and the blank lines between them.
-    room = None if height is None else height - 13 - len(waiting + stale + reruns + end)
+    runs = _render_running(status.running, most or MOST_RUNNING) if status.running else []
+    # 11: progress, headings, the lines that count the rest, and the blank lines between them.
+    lines = len(waiting + stale + reruns + end) + min(len(status.running), MOST_LINES)
+    room = None if height is None else height - 11 - lines
     parts: list[RenderableType] = [
-        Text(name, style="bold"),
-        _render_counts(status.counts),
-        Text(),
-        _render_rates(status.rates),
+        _render_progress(status.progress),
+        *runs,
         Text(),
         *_render_cells(status.cells, room),
     ]
     if waiting or stale or reruns or end:
         parts.append(Text())
-    for lines, style in ((waiting, ""), (stale, "red"), (reruns, ""), (end, "bold")):
-        for line in lines:
-            if wraps or lines is end:  # a command is not cut
+    for some, style in ((waiting, ""), (stale, "red"), (reruns, ""), (end, "bold")):
+        for line in some:
+            if wraps or some is end:  # a command is not cut
                 parts.append(Text(line, style=style))
             else:
                 parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
@@ -211,11 +268,12 @@ def render_sweep_status(
 
 def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
     """Return the state of a sweep as JSON values."""
-    rates = asdict(status.rates) | {"trials_per_hour": status.rates.trials_per_hour}
+    of = status.progress.rates
+    rates = asdict(of) | {"trials_per_hour": of.trials_per_hour}
     return {
         "sweep": {"id": status.sweep.id, "name": status.sweep.name},
         "ended": status.ended,
-        "jobs": asdict(status.counts),
+        "jobs": asdict(status.progress.counts),
         "cells": [asdict(cell) for cell in status.cells],
         "rates": rates,
         "waiting": [job_as_dict(one.segment) | {"trials": one.trials} for one in status.waiting],
@@ -268,39 +326,48 @@ def watch_sweep(
             time.sleep(interval)
 
 
-def _render_counts(counts: JobCounts) -> RenderableType:
-    by_kind = asdict(counts)
-    states = (*by_kind["trial"], "total")
-    columns = (
-        TableColumn("jobs", cut=True),
-        *(TableColumn(state, kind="number") for state in states),
-    )
-    rows = ((kind, *of.values(), sum(of.values())) for kind, of in by_kind.items())
-    return render_table(Table(columns, tuple(rows)))
+def _render_progress(of: Progress) -> Text:
+    states, total = of.counts.by_state, sum(of.counts.by_state.values())
+    done, lost, running = states["done"], states["failed"] + states["diverged"], states["running"]
+    filled = BAR * done // max(total, 1)
+    said = [f"{lost} lost"] if lost else []
+    if running:
+        left = of.rates.seconds_left
+        said += [f"about {format_duration(left)} left"] if left and left >= 1 else []
+        where = of.hosts[0] if len(of.hosts) == 1 else format_count(len(of.hosts), "host")
+        speed = f"{of.rates.steps_per_second:.2g} steps/s " if left else ""
+        said.append(f"{speed}on {where}")
+    elif states["pending"]:
+        said.append("nothing runs")
+    bar = f"{'#' * filled}{'-' * (BAR - filled)}"
+    line = f"{of.name}   {done}/{format_count(total, 'job')}  {bar}  {', '.join(said)}"
+    return Text(printable(line.rstrip()), style="bold")
 
 
-def _render_running(running: Sequence[JobFacts], now: float) -> RenderableType:
-    stacked = any(job.stack_id is not None for job in running)
+def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableType]:
+    hosts = len({job.host for job in running}) > 1
+    subjects = {(job.flow, job.dataset) for job in running}
+    heading = f"runs, {' '.join(subjects.pop())}" if len(subjects) == 1 else ""
     columns = (
-        TableColumn("running", cut=True),  # a job takes one line, as a cell does
-        TableColumn("id"),
-        *(TableColumn(name, kind="number") for name in ("budget", "seed")),
+        TableColumn(heading or "runs", cut=True),  # a job takes one line, as a cell does
         TableColumn("step", right=True),
-        TableColumn("on", cut=True),
-        *map(TableColumn, ("lease", "stack") if stacked else ("lease",)),
+        TableColumn("bits/dim", kind="number", places=2),
+        TableColumn("id"),
+        *([TableColumn("on", cut=True)] if hosts else []),
     )
-    rows, styles = [], {}
-    for i, job in enumerate(running):
-        left = lease_left(job, now)
-        lease = f"{left:.0f} s left"
-        if lease_is_over(job, now):
-            lease = f"over since {-left:.0f} s"
-            styles[i, 6] = "red"
-        row = [name_experiment(job), short_id(job.subject), job.budget, job.seed]
-        row += [f"{job.step}/{job.steps}", job.host, lease]
-        row += [job.stack_id and short_id(job.stack_id)] if stacked else []
-        rows.append(tuple(row))
-    return render_table(Table(columns, tuple(rows), styles=styles), compact=True)
+    rows = []
+    for job in running[:most]:
+        budget = "" if job.budget is None else f" @{job.budget}"
+        what = "pretrain" if job.kind == "pretraining" else job.factorization
+        name = f"{what}{budget} seed {job.seed}"
+        name = name if heading else f"{job.flow} {job.dataset} {name}"
+        step = f"{job.step}/{job.steps}" if job.step < job.steps else describe_step(job)
+        row = (name, step, job.bits_per_dim, short_id(job.subject))
+        rows.append((*row, job.host) if hosts else row)
+    parts: list[RenderableType] = [render_table(Table(columns, tuple(rows)), compact=True)]
+    if len(running) > most:
+        parts.append(Text(f"and {len(running) - most} more run", style="dim"))
+    return parts
 
 
 def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
@@ -387,15 +454,6 @@ def _name_cell(cell: CellState, *, subject: bool, recipe: bool, data: bool) -> s
     if data:
         words.append(f"(data {cell.data_digest[:6]})" if cell.data_digest else "(no data)")
     return " ".join(words)
-
-
-def _render_rates(rates: Rates) -> Text:
-    if not rates.seconds:
-        return Text("nothing happened in the last hour")
-    trials = "trial" if rates.trials == 1 else "trials"
-    done = f"{rates.trials} {trials} done in the last {format_duration(rates.seconds)}"
-    per_hour = f" ({rates.trials_per_hour:.3g} per hour)" if rates.trials else ""
-    return Text(f"{done}{per_hour}; {rates.steps_per_second:.3g} steps/s by what runs now")
 
 
 def _describe_waiting(one: Waiting, now: float) -> str:

@@ -11,6 +11,10 @@ def test_rates_count_the_last_hour_or_what_there_was_of_it(world: World) -> None
     rates = world.store.rates("s", now=1900.0)
     assert (rates.trials, rates.seconds, rates.steps_per_second) == (1, 900.0, 2.0)
     assert rates.trials_per_hour == 4.0
+    assert (rates.steps_left, rates.seconds_left) == (60 + 500, 280.0)
+    assert world.store.rates(now=1900.0).steps_left == 160 + 500 * (len(world.trials) - 1), (
+        "of all sweeps"
+    )
     assert world.store.rates("s", now=1030.0).trials_per_hour == 60.0
     late = world.store.rates("s", now=9000.0)
     assert (late.trials, late.trials_per_hour, late.steps_per_second) == (0, 0.0, 0.0)

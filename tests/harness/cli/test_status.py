@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import shlex
 import struct
 import subprocess
@@ -41,14 +42,15 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
 ) -> None:
     planned.finish_trial(0, now=time.time())
     claim = planned.win(planned.segments[0], now=time.time() - 20)
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
     out = output_of(typed("status", "--sweep", "demo"))
     segment = "p"
     rows = {tuple(line.split()[:6]) for line in out.splitlines()}
-    assert ("pretraining", "0", "1", "0", "0", "0") in rows  # not the one to 200
+    said = r"demo   1/3 jobs  #{5}-{10}  about \d+ \w+ left, [\d.]+ steps/s on node1"
+    assert re.fullmatch(said, out.splitlines()[0]), "without the segment to 200"
+    assert ("pretrain", "@100", "seed", "0", "40/100", "4.32") in rows
     assert ("channel", "1/1", "-", "-", "-") in rows
     assert ("low", "100", "0/1", "-", "1", "-") in rows
-    assert "1 trial done in the last" in out
     said = f"1 trial waits for pretrain realnvp photos16 to 100 seed 0 ({segment}): step 40/100 on"
     assert said in out
     assert "lease over" not in out
@@ -64,18 +66,29 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     }
 
 
-def test_what_runs_in_a_stack_names_it(planned: World, typed: Typed) -> None:
+def test_all_that_is_under_way_is_told_with_what_is_left_of_former_sweeps(
+    planned: World, typed: Typed
+) -> None:
     planned.claim(planned.trials[0], now=time.time())
-    assert "stack" not in typed("status")[1]
     planned.claim(planned.segments[0], stack="0123456789abcdef", now=time.time())
+    add_newer_namesake(planned)
     _, out, _ = typed("status")
-    (header,) = (line for line in out.splitlines() if line.startswith("running"))
-    assert header.split()[-1] == "stack"
-    assert len([line for line in out.splitlines() if "0123" in line]) == 1
-    below = out[out.index(header) :].splitlines()[2:4]
-    assert [line.split()[0] for line in below] == ["realnvp", "realnvp"], "a line for each job"
+    first, header, _, *below = out.splitlines()
+    assert first == "demo   0/3 jobs  ---------------  on node1"
+    assert header.split() == ["runs,", "realnvp", "photos16", "step", "bits/dim", "id"]
+    rows = [line.split() for line in below[:2]]
+    assert rows == [
+        ["channel", "seed", "0", "0/500", "-", "channel-"],
+        ["pretrain", "@100", "seed", "0", "0/100", "-", "p"],
+    ]
     running = json.loads(typed("status", "--json")[1])["running"]
     assert {job["stack_id"] for job in running} == {None, "0123456789abcdef"}
+    planned.store.release("me")
+    _, out, _ = typed("status")
+    assert out.splitlines() == [
+        "demo   0/0 jobs  ---------------",
+        "older: 1 trial waits of a former demo: `lcma forget s` drops what nobody began",
+    ]
 
 
 @pytest.mark.integration
@@ -83,14 +96,13 @@ def test_what_runs_in_a_stack_names_it(planned: World, typed: Typed) -> None:
 def test_a_sweep_is_watched_until_all_is_done(planned: World, typed: Typed) -> None:
     with watching(stdout=subprocess.PIPE) as watch:
         assert watch.stdout is not None
-        assert watch.stdout.readline() == "sweep demo (s)\n"
+        assert watch.stdout.readline() == "demo   0/3 jobs  ---------------  nothing runs\n"
         planned.finish_trial(0)
         planned.finish_segment(0)
         planned.finish_trial(2)
         out = watch.communicate()[0]
     assert watch.returncode == 0
     assert out.splitlines()[-1] == "all done: lcma board"
-    assert out.count("sweep demo (s)") >= 1
 
 
 @pytest.mark.slow_on("postgresql")
@@ -114,12 +126,12 @@ def test_a_watch_ends_where_only_a_retry_goes_on(planned: World, typed: Typed) -
 @pytest.mark.slow_on("postgresql")
 def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: Typed) -> None:
     outer, inner = pty.openpty()
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 16, 80, 0, 0))
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 14, 80, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     with watching(stdout=inner, stderr=inner, env=environment | {"TERM": "xterm"}) as watch:
         os.close(inner)
         seen = b""
-        while seen.count(b"sweep demo") < 3:
+        while seen.count(b"jobs  ") < 3:
             seen += os.read(outer, 4096)
         assert b"more cells" in seen
         for finish in (planned.finish_trial, planned.finish_segment):
@@ -133,7 +145,7 @@ def test_on_a_terminal_the_screen_is_refreshed_in_place(planned: World, typed: T
     assert b"\x1b[1A" in seen
     assert seen.rstrip().endswith((b"lcma board", b"\x1b[?25h"))
     first = seen.split(b"\x1b[1A")[0]
-    assert first.count(b"\n") < 16
+    assert first.count(b"\n") < 14
 
 
 @pytest.mark.slow_on("postgresql")

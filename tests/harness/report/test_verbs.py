@@ -285,9 +285,7 @@ def test_status(lcma, filler):
     claimed = filler.claim(running, host="node7", now=time.time())
     assert filler.store.heartbeat(claimed, step=40, lease_seconds=60.0)
     text = lcma("status")
-    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
-    assert lines["pretraining"] == ["0", "0", "1", "0", "0", "1"]
-    assert lines["trial"] == ["0", "1", "0", "1", "1", "3"]
+    assert text.startswith("jobs   1/4 jobs  ###------------  2 lost, ")
     assert "40/" in text
     assert "node7" in text
     assert "rows seed 0: ValueError: bad" in text
@@ -316,16 +314,17 @@ def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
 
 
 def test_status_says_how_long_trainings_waited_for_images(lcma, filler):
-    assert "waiting for images" not in lcma("status")
-    for seed, share in enumerate((0.01, 0.03, None)):
+    for seed, share in enumerate((0.01, 0.04, None)):
         job = filler.plan("channel", seed)
         mine = filler.claim(job, now=3.0)
         cost = db.Cost(seconds=1.0, cpu_seconds=1.0, data_wait=share)
+        if seed == 1:
+            assert "waiting for images" not in lcma("status"), "1 % is no news"
         assert filler.store.finish(mine, "diverged", last_step=7, cost=cost, now=4.0)
-    said = "photos16 (u8) on cpu: 2.00% of a step, at most 3.00% (2 attempts)"
+    said = "photos16 (u8) on cpu: 2.50% of a step, at most 4.00% (2 attempts)"
     assert said in lcma("status")
     (wait,) = json.loads(lcma("status", "--json"))["data_waits"]
-    assert (wait["mean"], wait["largest"], wait["attempts"]) == (0.02, 0.03, 2)
+    assert (wait["mean"], wait["largest"], wait["attempts"]) == (0.025, 0.04, 2)
 
 
 def test_hostile_text_is_harmless(lcma, filler):
