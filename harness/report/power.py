@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
+from lcma.harness.report.data_sets import FEW
 from lcma.harness.results.board import ENOUGH
 from lcma.harness.results.power import Power
 from lcma.harness.results.statistics import find_detectable
 from lcma.harness.text import format_count
-
-FEW_IMAGES = 100
-"""Test images below which a set has few."""
 
 MOST_ADVISED = 48
 """Most seeds that are advised; of more it is said that they are more."""
@@ -54,7 +52,7 @@ def advise(
     if undertrained:
         rows = "1 row loses" if undertrained == 1 else f"{undertrained} rows lose"
         return f"{rows} to a bar: train longer, or on more images, before more seeds."
-    if images is not None and images < FEW_IMAGES:
+    if images is not None and images < FEW:
         return f"{images} test images are few, and all rests on them: take more images."
     one = next((one for one in powers if one.spread is not None), None)
     if one is None:

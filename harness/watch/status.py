@@ -23,7 +23,7 @@ from lcma.db import (
     Unavailable,
     Waiting,
 )
-from lcma.harness.results.lookup import LONG_WAIT, find_sweep, job_title, label_options
+from lcma.harness.results.lookup import LONG_WAIT, find_sweep, label_options
 from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
@@ -31,7 +31,6 @@ from lcma.harness.watch.commands import format_command
 from lcma.harness.watch.jobs import (
     LOST,
     RUNNING,
-    describe_progress,
     describe_rerun,
     describe_step,
     job_as_dict,
@@ -134,10 +133,8 @@ def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None
     parts: list[RenderableType] = [_render_progress(one) for one in status.progress]
     if status.running:
         parts += _render_running(status.running, MOST_RUNNING)
-        stale = (job for job in status.running if lease_is_over(job, status.now))
-        parts += [Text(_describe_stale(job, status.now), style="red") for job in stale]
-        troubled = (job for job in status.running if job.message)
-        parts += [Text(_describe_problem(job), style="red") for job in troubled]
+        troubles = _describe_troubles(status.running, status.now)
+        parts += [Text(line, style="red") for line in troubles]
     for former, (name, waits) in status.former.items():
         trials = "1 trial waits" if waits == 1 else f"{waits} trials wait"
         drop = format_command("forget", short_id(former), db=db)
@@ -189,10 +186,6 @@ class SweepStatus:
     cells: tuple[CellState, ...]
     running: tuple[JobFacts, ...]
     waiting: tuple[Waiting, ...]
-    stale: tuple[JobFacts, ...]
-    """Running jobs whose lease is over."""
-    troubled: tuple[JobFacts, ...]
-    """Running jobs that cannot do something at present, such as write checkpoints."""
     stop: Stopping | None
     """A request to stop that is newer than all launches of the sweep, and what they hold."""
     reruns: dict[str, Rerun]
@@ -223,8 +216,6 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
         cells=tuple(store.cell_states(sweep.id)),
         running=tuple(running),
         waiting=tuple(store.awaited_segments(sweep.id)),
-        stale=tuple(job for job in running if lease_is_over(job, now)),
-        troubled=tuple(job for job in running if job.message),
         stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
         reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
     )
@@ -233,21 +224,19 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
 def render_sweep_status(
     status: SweepStatus, height: int | None = None, *, db: str | None = None
 ) -> Group:
-    """Return progress, what runs, cells, what waits for what, and leases that are over.
+    """Return progress, what runs, cells, and leases that are over.
 
     With a ``height`` there are no more lines than that, and cells that are done are left out first.
     ``db`` is the database as it was given, for the commands.
     """
     wraps = height is None
     most = None if wraps else MOST_LINES
-    waiting = _shorten([_describe_waiting(one, status.now) for one in status.waiting], most)
-    stale = _shorten([_describe_stale(job, status.now) for job in status.stale], most)
-    stale += _shorten([_describe_problem(job) for job in status.troubled], most)
+    troubles = _shorten(_describe_troubles(status.running, status.now), most)
     end = _describe_end(status, db)
     reruns = _describe_reruns(status.reruns)
     runs = _render_running(status.running, most or MOST_RUNNING) if status.running else []
     # 11: progress, headings, the lines that count the rest, and the blank lines between them.
-    lines = len(waiting + stale + reruns + end) + min(len(status.running), MOST_LINES)
+    lines = len(troubles + reruns + end) + min(len(status.running), MOST_LINES)
     room = None if height is None else height - 11 - lines
     parts: list[RenderableType] = [
         _render_progress(status.progress),
@@ -255,9 +244,9 @@ def render_sweep_status(
         Text(),
         *_render_cells(status.cells, room),
     ]
-    if waiting or stale or reruns or end:
+    if troubles or reruns or end:
         parts.append(Text())
-    for some, style in ((waiting, ""), (stale, "red"), (reruns, ""), (end, "bold")):
+    for some, style in ((troubles, "red"), (reruns, ""), (end, "bold")):
         for line in some:
             if wraps or some is end:  # a command is not cut
                 parts.append(Text(line, style=style))
@@ -281,9 +270,12 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "reruns": [asdict(one) for one in status.reruns.values()],
         "stale": [
             job_as_dict(job, RUNNING) | {"overdue": -lease_left(job, status.now)}
-            for job in status.stale
+            for job in status.running
+            if lease_is_over(job, status.now)
         ],
-        "troubled": [job_as_dict(job, (*RUNNING, "message")) for job in status.troubled],
+        "troubled": [
+            job_as_dict(job, (*RUNNING, "message")) for job in status.running if job.message
+        ],
     }
 
 
@@ -345,7 +337,6 @@ def _render_progress(of: Progress) -> Text:
 
 
 def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableType]:
-    hosts = len({job.host for job in running}) > 1
     subjects = {(job.flow, job.dataset) for job in running}
     heading = f"runs, {' '.join(subjects.pop())}" if len(subjects) == 1 else ""
     columns = (
@@ -353,7 +344,6 @@ def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableTy
         TableColumn("step", right=True),
         TableColumn("bits/dim", kind="number", places=2),
         TableColumn("id"),
-        *([TableColumn("on", cut=True)] if hosts else []),
     )
     rows = []
     for job in running[:most]:
@@ -362,8 +352,7 @@ def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableTy
         name = f"{what}{budget} seed {job.seed}"
         name = name if heading else f"{job.flow} {job.dataset} {name}"
         step = f"{job.step}/{job.steps}" if job.step < job.steps else describe_step(job)
-        row = (name, step, job.bits_per_dim, short_id(job.subject))
-        rows.append((*row, job.host) if hosts else row)
+        rows.append((name, step, job.bits_per_dim, short_id(job.subject)))
     parts: list[RenderableType] = [render_table(Table(columns, tuple(rows)), compact=True)]
     if len(running) > most:
         parts.append(Text(f"and {len(running) - most} more run", style="dim"))
@@ -456,25 +445,21 @@ def _name_cell(cell: CellState, *, subject: bool, recipe: bool, data: bool) -> s
     return " ".join(words)
 
 
-def _describe_waiting(one: Waiting, now: float) -> str:
-    segment = one.segment
-    trials = "1 trial waits" if one.trials == 1 else f"{one.trials} trials wait"
-    if segment.state == "running":
-        how = describe_progress(segment, now)
-    else:
-        how = printable(segment.state)
-    return f"{trials} for {job_title(segment)} ({short_id(segment.subject)}): {how}"
+def _describe_troubles(running: Sequence[JobFacts], now: float) -> list[str]:
+    """Return lines about leases that are over, and about what jobs cannot do at present."""
+    return [
+        *(
+            _name_running(job, f"lease over since {format_duration(-lease_left(job, now))}")
+            for job in running
+            if lease_is_over(job, now)
+        ),
+        *(_name_running(job, job.message) for job in running if job.message),
+    ]
 
 
-def _describe_stale(job: JobFacts, now: float) -> str:
-    late = format_duration(-lease_left(job, now))
+def _name_running(job: JobFacts, said: str) -> str:
     name = f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
-    return printable(f"lease over since {late}: {name}{on_host(job.host)}")
-
-
-def _describe_problem(job: JobFacts) -> str:
-    name = f"{name_experiment(job)} seed {job.seed} ({short_id(job.subject)})"
-    return printable(f"{name}{on_host(job.host)}: {job.message or 'no message'}")
+    return printable(f"{name}{on_host(job.host)}: {said}")
 
 
 def _describe_stopping(what: str, one: Stopping, now: float) -> str:
