@@ -20,7 +20,7 @@ from lcma.harness.results.budgets import (
     worse_interval,
 )
 from lcma.harness.results.lookup import label_options
-from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.statistics import MOST_ADVISED, PairedTest
 from lcma.harness.tables import (
     Table,
     TableColumn,
@@ -222,7 +222,8 @@ def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:
         text += f", and fewer than {ENOUGH} seeds decide nothing"
     if test.detectable is None or (test.n >= ENOUGH and test.detectable <= found.margin):
         return f"{text}."
-    needed = "more seeds than anybody runs" if found.seeds is None else f"{found.seeds} seeds"
+    many = found.seeds is None or found.seeds > MOST_ADVISED
+    needed = f"{f'more than {MOST_ADVISED}' if many else found.seeds} seeds"
     return (
         f"{text}. At this spread {test.n} seeds can show a margin of "
         f"{format_number(test.detectable)}; {found.margin:g} takes {needed}."

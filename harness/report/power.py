@@ -5,11 +5,8 @@ from collections.abc import Callable, Sequence
 from lcma.harness.report.data_sets import FEW
 from lcma.harness.results.board import ENOUGH
 from lcma.harness.results.power import Power
-from lcma.harness.results.statistics import find_detectable
+from lcma.harness.results.statistics import MOST_ADVISED, find_detectable
 from lcma.harness.text import format_count
-
-MOST_ADVISED = 48
-"""Most seeds that are advised; of more it is said that they are more."""
 
 
 def describe_power(powers: Sequence[Power]) -> str | None:

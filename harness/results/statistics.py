@@ -29,6 +29,9 @@ ROUNDING = 1e-12
 FAR = 9.5
 """Standard deviations beyond which nothing is counted."""
 
+MOST_ADVISED = 48
+"""Most seeds that are advised; of more it is said that they are more."""
+
 MOST_SEEDS = 10_000
 """Seeds above which no number is given."""
 

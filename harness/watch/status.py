@@ -55,7 +55,7 @@ BAR = 15
 
 
 @dataclass(frozen=True)
-class Progress:
+class SweepProgress:
     """How far the jobs of a sweep are, or of the whole database, and where they run."""
 
     name: str
@@ -70,7 +70,7 @@ class DatabaseStatus:
 
     now: float
     counts: JobCounts
-    progress: tuple[Progress, ...]
+    progress: tuple[SweepProgress, ...]
     """Of each sweep that is under way, or else of the one launched last."""
     former: dict[str, tuple[str, int]]
     """By the id of a sweep that another of its name has followed, the name and how many trials
@@ -116,13 +116,13 @@ def read_database_status(store: Store) -> DatabaseStatus:
     )
 
 
-def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> Progress:
+def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> SweepProgress:
     """Read how far a sweep is, None for all jobs; ``running`` are all jobs that run."""
     sweep_id = None if sweep is None else sweep.id
     own = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
     hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in own)
     name = "jobs" if sweep is None else sweep.name
-    return Progress(name, store.job_counts(sweep_id), store.rates(sweep_id), tuple(hosts))
+    return SweepProgress(name, store.job_counts(sweep_id), store.rates(sweep_id), tuple(hosts))
 
 
 def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None = None) -> Group:
@@ -182,7 +182,7 @@ class SweepStatus:
     name: str
     """What a command finds the sweep by: its name, or its id where a newer one has the name."""
     now: float
-    progress: Progress
+    progress: SweepProgress
     cells: tuple[CellState, ...]
     running: tuple[JobFacts, ...]
     waiting: tuple[Waiting, ...]
@@ -318,7 +318,7 @@ def watch_sweep(
             time.sleep(interval)
 
 
-def _render_progress(of: Progress) -> Text:
+def _render_progress(of: SweepProgress) -> Text:
     states, total = of.counts.by_state, sum(of.counts.by_state.values())
     done, lost, running = states["done"], states["failed"] + states["diverged"], states["running"]
     filled = BAR * done // max(total, 1)

@@ -169,12 +169,12 @@ def test_what_n_cannot_show_is_said_with_the_seeds_that_could() -> None:
     found = find_smallest_budget(train(error=0.02), MARGIN)
     assert "No budget below 1000 steps is shown to be enough within 0.01 bits/dim: 300" in said
     assert "bits/dim (n = 6). At this spread 6 seeds can show a margin of 0.0" in said
-    assert f"; 0.01 takes {found.seeds} seeds." in said
+    assert f"; 0.01 takes {found.seeds} seeds." in said, "48 or fewer"
     few = say(train(seeds=3), conventional=[3.0] * 3)
     assert "(n = 3), and fewer than 6 seeds decide nothing" in few
     assert "; 0.01 takes 6 seeds." in few
     assert "not yet (fewer than 6 seeds) told apart from conventional" in few
-    assert "more seeds than anybody runs" in say(train(error=9.0))
+    assert "; 0.01 takes more than 48 seeds." in say(train(error=9.0))
     alone = say({100: {0: 3.0}, 1000: {0: 3.1}})
     assert "(n = 1), and fewer than 6 seeds decide nothing." in alone
     assert "have no seed in common" in say({100: {0: 3.0}, 1000: {1: 3.1}})
