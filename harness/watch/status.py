@@ -44,11 +44,8 @@ from lcma.harness.watch.jobs import (
 MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""
 
-MOST_LINES = 5
-"""Most lines about what runs, what waits, and leases that are over, on a screen."""
-
 MOST_RUNNING = 20
-"""Most lines about what runs where no height is given."""
+"""Most lines about what runs."""
 
 BAR = 15
 """Characters of a bar of progress."""
@@ -132,9 +129,7 @@ def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None
     """
     parts: list[RenderableType] = [_render_progress(one) for one in status.progress]
     if status.running:
-        parts += _render_running(status.running, MOST_RUNNING)
-        troubles = _describe_troubles(status.running, status.now)
-        parts += [Text(line, style="red") for line in troubles]
+        parts += _render_running(status.running, status.now)
     for former, (name, waits) in status.former.items():
         trials = "1 trial waits" if waits == 1 else f"{waits} trials wait"
         drop = format_command("forget", short_id(former), db=db)
@@ -221,37 +216,18 @@ def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     )
 
 
-def render_sweep_status(
-    status: SweepStatus, height: int | None = None, *, db: str | None = None
-) -> Group:
-    """Return progress, what runs, cells, and leases that are over.
+def render_sweep_status(status: SweepStatus, *, db: str | None = None) -> Group:
+    """Return progress, what runs, leases that are over, and cells, those that are done at last.
 
-    With a ``height`` there are no more lines than that, and cells that are done are left out first.
     ``db`` is the database as it was given, for the commands.
     """
-    wraps = height is None
-    most = None if wraps else MOST_LINES
-    troubles = _shorten(_describe_troubles(status.running, status.now), most)
-    end = _describe_end(status, db)
-    reruns = _describe_reruns(status.reruns)
-    runs = _render_running(status.running, most or MOST_RUNNING) if status.running else []
-    # 11: progress, headings, the lines that count the rest, and the blank lines between them.
-    lines = len(troubles + reruns + end) + min(len(status.running), MOST_LINES)
-    room = None if height is None else height - 11 - lines
-    parts: list[RenderableType] = [
-        _render_progress(status.progress),
-        *runs,
-        Text(),
-        *_render_cells(status.cells, room),
-    ]
-    if troubles or reruns or end:
-        parts.append(Text())
-    for some, style in ((troubles, "red"), (reruns, ""), (end, "bold")):
-        for line in some:
-            if wraps or some is end:  # a command is not cut
-                parts.append(Text(line, style=style))
-            else:
-                parts.append(Text(line, style=style, no_wrap=True, overflow="ellipsis"))
+    parts: list[RenderableType] = [_render_progress(status.progress)]
+    if status.running:
+        parts += _render_running(status.running, status.now)
+    parts += [Text(line) for line in _describe_reruns(status.reruns)]
+    parts += [Text(), _render_cells(status.cells)]
+    if end := _describe_end(status, db):
+        parts += [Text(), *(Text(line, style="bold") for line in end)]
     return Group(*parts)
 
 
@@ -290,8 +266,8 @@ def watch_sweep(
 ) -> None:
     """Show a sweep every ``interval`` seconds until it has ended.
 
-    A terminal is redrawn in place; elsewhere one status follows the other. While the database is
-    unreachable, the last status is shown with the reason.
+    A terminal is redrawn in place, as far as it has room; elsewhere one status follows the other.
+    While the database is unreachable, the last status is shown with the reason.
     """
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     with ExitStack() as stack:
@@ -302,11 +278,10 @@ def watch_sweep(
             ended = False
             try:
                 status = read_sweep_status(store, sweep)
-                height = None if live is None else console.height
-                shown = last = render_sweep_status(status, height, db=db)
+                shown = last = render_sweep_status(status, db=db)
                 ended = status.ended
             except Unavailable as error:
-                shown = Group(*last.renderables, Text(printable(error), style="yellow"))
+                shown = Group(Text(printable(error), style="yellow"), *last.renderables)
             if live is not None:
                 live.update(shown, refresh=True)
             else:
@@ -336,7 +311,7 @@ def _render_progress(of: SweepProgress) -> Text:
     return Text(printable(line.rstrip()), style="bold")
 
 
-def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableType]:
+def _render_running(running: Sequence[JobFacts], now: float) -> list[RenderableType]:
     subjects = {(job.flow, job.dataset) for job in running}
     heading = f"runs, {' '.join(subjects.pop())}" if len(subjects) == 1 else ""
     columns = (
@@ -346,7 +321,7 @@ def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableTy
         TableColumn("id"),
     )
     rows = []
-    for job in running[:most]:
+    for job in running[:MOST_RUNNING]:
         budget = "" if job.budget is None else f" @{job.budget}"
         what = "pretrain" if job.kind == "pretraining" else job.factorization
         name = f"{what}{budget} seed {job.seed}"
@@ -354,9 +329,9 @@ def _render_running(running: Sequence[JobFacts], most: int) -> list[RenderableTy
         step = f"{job.step}/{job.steps}" if job.step < job.steps else describe_step(job)
         rows.append((name, step, job.bits_per_dim, short_id(job.subject)))
     parts: list[RenderableType] = [render_table(Table(columns, tuple(rows)), compact=True)]
-    if len(running) > most:
-        parts.append(Text(f"and {len(running) - most} more run", style="dim"))
-    return parts
+    if len(running) > MOST_RUNNING:
+        parts.append(Text(f"and {len(running) - MOST_RUNNING} more run", style="dim"))
+    return [*parts, *(Text(one, style="red") for one in _describe_troubles(running, now))]
 
 
 def _describe_reruns(reruns: Mapping[str, Rerun]) -> list[str]:
@@ -398,25 +373,21 @@ def _render_data_wait(wait: DataWait) -> Text:
     return Text(printable(line), style="yellow" if wait.largest > LONG_WAIT else "")
 
 
-def _render_cells(cells: Sequence[CellState], room: int | None) -> list[RenderableType]:
+def _render_cells(cells: Sequence[CellState]) -> RenderableType:
     several_recipes = len({cell.recipe_id for cell in cells}) > 1
     subjects = {(cell.flow, cell.dataset) for cell in cells}
     several_contents = len({(cell.dataset, cell.data_digest) for cell in cells}) > len(
         {cell.dataset for cell in cells}
     )
     heading = " ".join(subjects.pop()) if len(subjects) == 1 else ""
-    # A cell takes one line, so that a height has room for so many.
     columns = (
         TableColumn(heading or "cell", cut=True),
         TableColumn("done", right=True),
         *(TableColumn(name, kind="number") for name in ("runs", "waits", "lost")),
         TableColumn("why", cut=True),
     )
-    shown = list(cells)
-    if room is not None and len(cells) > room:
-        shown = sorted(cells, key=lambda cell: cell.done == cell.planned)[: max(room - 1, 1)]
     rows, styles = [], {}
-    for i, cell in enumerate(shown):
+    for i, cell in enumerate(sorted(cells, key=lambda cell: cell.done == cell.planned)):
         lost = cell.diverged + cell.failed
         if cell.done == cell.planned:
             styles[i, 1] = "green"
@@ -425,10 +396,7 @@ def _render_cells(cells: Sequence[CellState], room: int | None) -> list[Renderab
         name = _name_cell(cell, subject=not heading, recipe=several_recipes, data=several_contents)
         numbers = (cell.running or None, cell.pending + cell.blocked or None, lost or None)
         rows.append((name, f"{cell.done}/{cell.planned}", *numbers, cell.why or ""))
-    table = render_table(Table(columns, tuple(rows), styles=styles))
-    if len(shown) == len(cells):
-        return [table]
-    return [table, Text(f"and {format_count(len(cells) - len(shown), 'more cell')}", style="dim")]
+    return render_table(Table(columns, tuple(rows), styles=styles))
 
 
 def _name_cell(cell: CellState, *, subject: bool, recipe: bool, data: bool) -> str:
@@ -481,9 +449,3 @@ def _describe_end(status: SweepStatus, db: str | None) -> list[str]:
         command = format_command("rerun", "--failed", "--sweep", status.name, db=db)
         return [f"ended; {lost} lost: {command}"]
     return [f"all done: {format_command('board', db=db)}"]
-
-
-def _shorten(lines: list[str], most: int | None) -> list[str]:
-    if most is None or len(lines) <= most:
-        return lines
-    return [*lines[: most - 1], f"and {len(lines) - most + 1} more"]
