@@ -76,7 +76,7 @@ APART = (
 )
 
 RULE = (
-    "Contrast: mean over seeds of the difference that the claim says to be below zero, or its "
+    "Effect: mean over seeds of the difference that the claim says to be below zero, or its "
     "margin, with the interval of a look at 6, 12, 24 or 48 seeds. p: that any look so far shows "
     "as little without an effect, after Holm's correction. docs/verdicts.md states the rule."
 )
