@@ -137,7 +137,7 @@ def measure_site(site: Site, size: Size, folder: Path) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", _WATCH, sys.executable, "-m", "lcma", "export"]
         command += ["--format", "html", "--no-samples", "--out", f"{out}/site", "--db", url]
-        printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own command
+        printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
     code, seconds, cpu, mebibytes = json.loads(printed)
     if code:
         raise RuntimeError(f"the site of {size.trials} trials: exit code {code}")

@@ -255,7 +255,7 @@ def _in_processes(run: Run, flow: str, profile: str, models: int) -> float:
         command = [sys.executable, "-m", "benchmarks.gpu_half_hour", "--one-of-many", side]
         with told.open("w") as errors:
             children = [
-                subprocess.Popen(  # noqa: S603 - our own command
+                subprocess.Popen(
                     command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=_here()
                 )
                 for _ in range(models)
@@ -549,7 +549,7 @@ def _python(*arguments: str, seconds: float, folder: str | Path = ROOT, **variab
     command, environment = [sys.executable, *arguments], _here(PYTHONUNBUFFERED="1", **variables)
     # Not pipes: what it started may keep them open when it is gone.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)  # noqa: S603 - our own command
+        child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
         code: int | None = None
         try:
             code = child.wait(max(30.0, seconds))

@@ -100,7 +100,7 @@ def _run(site: Site, side: str, processes: int, seconds: float) -> Run:
         command = [sys.executable, "-m", "benchmarks.lifecycles", side, url]
         command += ["--processes", str(processes), "--seconds", str(seconds)]
         command += ["--trials", str(trials)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{side} with {processes} processes failed:\n{done.stderr[-3000:]}")
     return Run(**json.loads(done.stdout.splitlines()[-1]))

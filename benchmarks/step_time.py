@@ -108,7 +108,7 @@ def _measure_apart(name: str, side: str, given: argparse.Namespace) -> dict[str,
     command = [sys.executable, "-m", "benchmarks.step_time", name, "--memory-of", side]
     command += ["--device", given.device, "--threads", str(given.threads)]
     command += ["--repeats", "2", "--quick"] if given.quick else ["--repeats", "5"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the memory of {name} {side} was not measured:\n{done.stderr}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

@@ -9,7 +9,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -111,20 +111,6 @@ def make_table(result: QueryResult, title: str = "") -> Table:
         title=title,
         missing="",
         truncated=result.truncated,
-    )
-
-
-def drop_column(table: Table, name: str) -> Table:
-    """Return a table without the column of a name."""
-    (gone,) = (j for j, column in enumerate(table.columns) if column.name == name)
-    kept = [j for j in range(len(table.columns)) if j != gone]
-    place = {j: new for new, j in enumerate(kept)}
-    return replace(
-        table,
-        columns=tuple(table.columns[j] for j in kept),
-        rows=tuple(tuple(row[j] for j in kept) for row in table.rows),
-        styles={(i, place[j]): style for (i, j), style in table.styles.items() if j != gone},
-        bold=frozenset((i, place[j]) for i, j in table.bold if j != gone),
     )
 
 

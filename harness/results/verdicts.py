@@ -75,7 +75,7 @@ REPEATED: Mapping[float, tuple[float, ...]] = {
 }
 """How much likelier it is without an effect that some of 2, 3 or 4 looks shows a p than one look
 does, by that p: of 40 million simulated campaigns of normal differences (standard errors
-of 2 % at the first, of .1 % from 0.003 on)."""
+of some 1 % at the first, below 0.3 % from 0.003 on)."""
 
 MOST_HOURS = 100.0
 """Core-hours above which what would decide a claim is out of reach."""

@@ -19,7 +19,7 @@ import matplotlib.font_manager  # noqa: F401 - starts a program when it is impor
 import pandas as pd  # noqa: F401 - else each case would import it, as planning
 
 from lcma.harness.cli import main as cli
-from lcma.harness.cli import planning  # noqa: F401
+from lcma.harness.cli import planning  # noqa: F401 - else each case would import it
 
 SECONDS, CPU_SECONDS, BYTES = 20, 20, 3 * 2**30
 """Limits of a case: of waiting without computing, of computing, and of memory."""

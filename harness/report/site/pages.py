@@ -595,7 +595,8 @@ class Site:
         members = dict.fromkeys(_group_key(cells.group) for cells in one.claim.members)
         found = [self._tables[key] for key in members if key in self._tables]
         rows = one.comparison.rows
-        if len(members) == len(found) == 1 and rows and (pair := found[0].link_rows(*rows)):
+        one_pair = len(members) == len(found) == 1 and len(rows) == 2
+        if one_pair and (pair := found[0].link_rows(*rows)):
             return [(pair, "Both rows side by side"), (found[0].board, "their table")]
         return [(table.board, table.title) for table in found]
 

@@ -72,7 +72,11 @@ def test_every_table_and_figure_has_its_page(filler: Filler, tmp_path) -> None:
     filler.results({"LL": low}, budget=100, dataset="cifar10-16")
     filler.results({"checkerboard-even": even}, dataset="celeba64-16")
     filler.results({"LL": {s: b - 0.2 for s, b in even.items()}}, budget=100, dataset="celeba64-16")
+    more = {"checkerboard-odd": {s: b + 0.1 for s, b in even.items()}}
+    filler.results(more, dataset="celeba64-16")
+    filler.results({"HH": {s: b + 0.3 for s, b in even.items()}}, budget=100, dataset="celeba64-16")
     files = export(filler, tmp_path / "site")
+    assert "the layout that maps choose costs" in files["verdicts.html"].decode(), "of four rows"
     own, others = files["paper/table2.html"].decode().split("Ours on other data sets")
     assert "+0.205 ±" in own
     assert "-0.200 ±" in others

@@ -465,8 +465,8 @@ def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler, monkeypa
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
     where = find_place(filler.url, filler.runs, filler.folder / "data")
-    make = lambda: Site(filler.store, where, SiteOptions(samples=False, live=True))  # noqa: E731
-    with Server(make, 0, print) as server:
+    live = SiteOptions(samples=False, live=True)
+    with Server(lambda: Site(filler.store, where, live), 0, print) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         watched = visit(root=server.url.rstrip("/"))

@@ -163,7 +163,11 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
 
     threads: list[worker.HeartbeatThread] = []
     start = worker.HeartbeatThread.__enter__
-    noting = lambda self: threads.append(self) or start(self)  # noqa: E731
+
+    def noting(self: worker.HeartbeatThread) -> worker.HeartbeatThread:
+        threads.append(self)
+        return start(self)
+
     monkeypatch.setattr(worker.HeartbeatThread, "__enter__", noting)
 
     def take_away(stack: Stack) -> None:
