@@ -83,9 +83,9 @@ RULE = (
 
 RULE_IN_FULL = (
     "A claim is judged on its first 6, 12, 24 or 48 seeds, the most that all its rows have. "
-    "*Supported*: the whole interval of the effect is below zero, and the p of all looks so far is "
-    "at most 5 % after Holm's correction. *Opposite*: all of it is above zero. *Smaller than "
-    "printed*: it contains zero, and not the gain that the paper prints. *Undecided*: anything "
+    "Supported: the whole interval of the effect is below zero, and the p of all looks so far is "
+    "at most 5 % after Holm's correction. Opposite: all of it is above zero. Smaller than "
+    "printed: it contains zero, and not the gain that the paper prints. Undecided: anything "
     "else. The interval is of 98.5 %, which makes four looks together 95 %. `docs/verdicts.md` has "
     "the details."
 )

@@ -76,7 +76,9 @@ def test_every_table_and_figure_has_its_page(filler: Filler, tmp_path) -> None:
     filler.results(more, dataset="celeba64-16")
     filler.results({"HH": {s: b + 0.3 for s, b in even.items()}}, budget=100, dataset="celeba64-16")
     files = export(filler, tmp_path / "site")
-    assert "the layout that maps choose costs" in files["verdicts.html"].decode(), "of four rows"
+    judged = files["verdicts.html"].decode()
+    assert "the layout that maps choose costs" in judged, "of four rows"
+    assert "*Supported*" not in judged, "no marks of Markdown"
     own, others = files["paper/table2.html"].decode().split("Ours on other data sets")
     assert "+0.205 ±" in own
     assert "-0.200 ±" in others
