@@ -259,7 +259,7 @@ WHERE bits.name = 'bits_per_dim'
     optional(
         "series_bias",
         Double,
-        "bits per dimension less those at twice as many terms with the same probes, on the first "
+        "bits per dimension minus those at twice as many terms with the same probes, on the first "
         "200 test images; null without a series, and where roulette leaves no bias",
     ),
     optional(
@@ -388,7 +388,7 @@ LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
     map_options(),
     *moments(),
     optional("half_width", Double, "half of the 95 % t-interval of the mean; null for one seed"),
-    required("from_best", Double, "mean less the best mean there, in the measure's unit"),
+    required("from_best", Double, "mean minus the best mean there, in the measure's unit"),
     optional(
         "conventional",
         Text,
@@ -397,7 +397,7 @@ LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
     optional(
         "from_conventional",
         Double,
-        "mean less that of the conventional factorization there, in the measure's unit; null "
+        "mean minus that of the conventional factorization there, in the measure's unit; null "
         "without one. Seeds are not paired: see pairs",
     ),
     *sizes(),

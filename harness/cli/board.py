@@ -62,7 +62,7 @@ def board(
 ) -> None:
     """Compare factorizations by bits/dim or another measure, paired by seed.
 
-    Of several settings show a line for each: low less the flow's own rule. A table
+    Of several settings show a line for each: low minus the flow's own rule. A table
     has what can be compared, the rule that others are compared with on top.
     """
     from rich.text import Text

@@ -486,7 +486,7 @@ BAR = 13
 
 
 def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableType:
-    """Return a line for each group: its own rule, and the paper's less it, for a terminal.
+    """Return a line for each group: its own rule, and the paper's minus it, for a terminal.
 
     ``low`` is that of the best budget by the holdout part, as for verdicts.
     """

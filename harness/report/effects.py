@@ -32,10 +32,10 @@ def _describe_convention(group: Group) -> str:
         side = "above" if group.direction == "higher" else "below"
         better = f"in {name_unit(group.unit)}, {side} 0: {group.direction}, which is better,"
     return (
-        f"Effect: {name_measure(group.measure)} of the words with L at the split less those with H "
-        f"there, by seed; {better} when the low contributions are factored out there. ± 95 %: half "
-        "of the t-interval over seeds, not corrected for the number of effects. Share: of the sum "
-        "of squares among the word means, noise included."
+        f"Effect: {name_measure(group.measure)} of the words with L at the split minus those with "
+        f"H there, by seed; {better} when the low contributions are factored out there. ± 95 %: "
+        "half of the t-interval over seeds, not corrected for the number of effects. Share: of the "
+        "sum of squares among the word means, noise included."
     )
 
 
@@ -144,7 +144,7 @@ def _left_to_interactions(one: Effects) -> Iterator[str]:
         yield (
             f"{_percent(one.interactions_share)} is left to interactions; the largest, of splits "
             f"{' and '.join(map(str, largest.splits))}: {format_number(mean, sign=True)}"
-            f"{interval} (even less odd number of H there)."
+            f"{interval} (even minus odd number of H there)."
         )
 
 

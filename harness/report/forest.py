@@ -139,7 +139,7 @@ def _below(group: Group) -> str:
     mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
     profile = f"{printable(group.profile)}, {group.steps} steps"
     settings = f"; {printable(group.settings)}" if group.settings else ""
-    return f"{profile}{settings}; less {reference.label}{mean}"
+    return f"{profile}{settings}; minus {reference.label}{mean}"
 
 
 def _words(found: PairedTest) -> str:

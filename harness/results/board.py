@@ -919,6 +919,6 @@ def _series_notes(results: Sequence[Beside]) -> list[str]:
     terms, error = worst.series_terms or 0, worst.series_bias_standard_error
     within = "" if error is None else f" \u00b1 {error:.5f}"
     return [
-        f"Bits/dim at {terms} terms of the series less those at {2 * terms}, by the same probes: "
+        f"Bits/dim at {terms} terms of the series minus those at {2 * terms}, by the same probes: "
         f"{bias:+.5f}{within} in the trial with the most."
     ]

@@ -600,7 +600,7 @@ def _of_faces(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
         seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
         by_seed = {seed: first.by_seed[seed] - second.by_seed[seed] for seed in seeds}
         names = [printable(cells.group.set_name) for cells in members]
-        comparison = SeededContrast(f"{first.name} on {names[0]} less on {names[1]}", by_seed)
+        comparison = SeededContrast(f"{first.name} on {names[0]} minus on {names[1]}", by_seed)
         rows = [row for cells in members for rule in effect.weights if (row := cells.find(rule))]
         sets = ("--dataset", ",".join(cells.group.set_name for cells in members))
         texts = _texts(claim, members[0])

@@ -43,5 +43,5 @@ def test_the_largest_bias_of_the_series_is_shown(filler, measured):
         {"series_terms": 20},
     )
     said = notes(filler)
-    assert "at 20 terms of the series less those at 40" in said
+    assert "at 20 terms of the series minus those at 40" in said
     assert "-0.00030 in the trial" in said

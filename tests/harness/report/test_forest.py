@@ -37,7 +37,7 @@ def test_each_row_has_its_difference_interval_and_n(tmp_path):
         at = texts.index(label)
         assert texts[at + 1] == f"{found.mean:+.3f} ± {found.half_width:.3f}, n = 6"
     assert texts.index("channel") < texts.index("random-local"), "best first"
-    assert "less checkerboard-even (6.500)" in " ".join(texts)
+    assert "minus checkerboard-even (6.500)" in " ".join(texts)
     _, about = svg.words(path)
     assert "channel -0.200 ± 0.001" in about
 
