@@ -141,7 +141,6 @@ def draw_comparison(
     drawn = map_pictures.draw_comparison(
         MapColumn(one.id, maps, one.letters[0]),
         MapColumn(other.id, others, other.letters[0]),
-        numbers,
         ("A: " + _describe_set(one), "B: " + _describe_set(other)),
         target.path(f"compare-{file_name(one.id, other.id)}"),
     )
@@ -466,7 +465,7 @@ def _name_picture(kind: str, one: JobFacts, *options: str) -> str:
 
 
 def _describe_set(one: MapSet) -> str:
-    return f"{one.id}, {one.of_pretraining}, budget {one.key.budget}; {one.options}"
+    return f"{one.id}, {one.heading}"
 
 
 def _draw_overview(
@@ -474,14 +473,15 @@ def _draw_overview(
 ) -> Path:
     first = shown[0]
     budgets = [one.key.budget for one in series if one not in shown]
-    left_out = f"; not drawn: {', '.join(map(str, budgets))}" if budgets else ""
-    below = f"{' '.join(one.id for one in shown)}{left_out}"
+    left_out = f"; budgets not drawn: {', '.join(map(str, budgets))}" if budgets else ""
     name = _file_name(first, with_budget=len(series) == 1)
-    what = "Contribution maps" if first.unit == NATS else "Maps"
+    what, means = "Maps", "what dimensions are ranked by before each split"
+    if first.unit == NATS:
+        what, means = "Contribution maps", "what dimensions add to the log-determinant"
     return map_pictures.draw_maps(
         [MapColumn(f"budget {one.key.budget}", reader.maps(one), one.letters[0]) for one in shown],
-        f"{what}: {first.of_pretraining}; {first.options}",
-        below,
+        f"{what}: {first.heading}",
+        [f"{means}{left_out}"],
         target.path(f"maps-{name}"),
     )
 
@@ -492,7 +492,7 @@ def _draw_tables(reader: MapReader, one: MapSet, target: PictureTarget) -> Path:
         make_all_tables(maps, one.key.seed, one.letters),
         image_shape(maps),
         target.path(f"tables-{_file_name(one, with_budget=True)}"),
-        f"Index tables: {one.of_pretraining}, budget {one.key.budget}; {one.options}",
+        f"Index tables: {one.heading}, budget {one.key.budget}",
     )
 
 

@@ -22,9 +22,7 @@ from lcma.harness.report.pictures import (
     find_exit_splits,
 )
 from lcma.harness.results.maps import (
-    NATS,
     WORDS,
-    SplitComparison,
     choose_evenly,
     find_unit,
     image_shape,
@@ -72,14 +70,14 @@ class MapColumn:
         return WORDS[self.letter]
 
 
-def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) -> Path:
+def draw_maps(columns: Sequence[MapColumn], title: str, below: Sequence[str], path: Path) -> Path:
     """Draw maps side by side, a row for each split, and what their word leaves out up to it.
 
     In full, all channels of a map and their mean, and beside them those of the table; where there
     are more columns the mean alone, and the table's channels on top of each other. The colours of a
-    row share one scale, in their unit. ``below`` stands under the title. All columns have one shape
-    and number of splits, else UserError, as where it cannot be written; ValueError for no maps or
-    more columns than `MOST`.
+    row share one scale, in their unit. The lines of ``below`` stand under the title. All columns
+    have one shape and number of splits, else UserError, as where it cannot be written; ValueError
+    for no maps or more columns than `MOST`.
     """
     if not columns or not columns[0].maps or len(columns) > MOST:
         raise ValueError(f"{len(columns)} columns cannot be drawn")
@@ -95,7 +93,7 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
     small = max(1, round(52 / max(sides)))
     scale = max(1, _SIDE[len(columns)] // max(sides)) if in_full else small * max(2, len(names))
     if len(names) > 1 and not in_full:
-        below += f"; {columns[0].word}: {', '.join(names)} from the top"
+        below = [*below, f"{columns[0].word}: {', '.join(names)} from the top"]
     rows = []
     for split in range(1, splits + 1):
         maps = [column.maps[split - 1] for column in columns]
@@ -107,29 +105,26 @@ def draw_maps(columns: Sequence[MapColumn], title: str, below: str, path: Path) 
             of_map[0] = replace(
                 of_map[0],
                 heading=column.heading if split == 1 else "",
-                caption=tuple(filter(None, [_caption(maps[k], in_full=len(columns) == 1)])),
                 gap=_BETWEEN if k else BAR,
                 colours=None if k else colours,
                 unit=find_unit(maps[k].score),
             )
             tables = colour_exits(exits[k], split, splits)
             if in_full:
-                word = column.word
-                titles = [f"{word}, {name}" for name in names] if channels > 1 else [word]
-                titled = zip(tables, titles, strict=True)
-                of_table = [Panel(rgb, scale, words) for rgb, words in titled]
-                of_table[0] = replace(of_table[0], gap=12)
+                titles = names if channels > 1 else [column.word]
+                of_table = [Panel(rgb, scale, n) for rgb, n in zip(tables, titles, strict=True)]
+                heading = f"what {column.word} keeps" if split == 1 else ""
+                of_table[0] = replace(of_table[0], heading=heading, gap=_BETWEEN)
             else:
                 of_table = [Panel(_stack(tables), scale // len(names), column.word)]
             panels += [*of_map, *of_table]
         rows.append(Row(panels, f"split {split}"))
-    return draw_grid(path, rows, title, [below], exit_legend(splits))
+    return draw_grid(path, rows, title, below, exit_legend(splits))
 
 
 def draw_comparison(
     one: MapColumn,
     other: MapColumn,
-    numbers: Sequence[SplitComparison],
     titles: tuple[str, str],
     path: Path,
 ) -> Path:
@@ -147,14 +142,12 @@ def draw_comparison(
     units = {find_unit(column.maps[0].score) for column in pair}
     unit = units.pop() if len(units) == 1 else ""
     rows = []
-    for split, compared in enumerate(numbers, start=1):
+    for split in range(1, splits + 1):
         a, b = (_mean(column.maps[split - 1]) for column in pair)
         shared, diverging = _share_colours([a, b]), _centre_colours(a - b)
         difference = _colour(diverging, a - b)
         panels = [
-            Panel(
-                _colour(shared, a), scale, "A", "", (_compare(compared, unit),), BAR, shared, unit
-            ),
+            Panel(_colour(shared, a), scale, "A", gap=BAR, colours=shared, unit=unit),
             Panel(_colour(shared, b), scale, "B"),
             Panel(difference, scale, "A - B", gap=BAR + _BETWEEN, colours=diverging, unit=unit),
         ]
@@ -254,40 +247,3 @@ def _stack(channels: Rgb) -> Rgb:
     """Return channels (C, H, W, 3) on top of each other, with a white line between."""
     apart = np.pad(channels, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=255)
     return apart.reshape(-1, *channels.shape[2:])[:-1]
-
-
-def _caption(item: ContributionMap, *, in_full: bool) -> str:
-    numbers = item.statistics
-    share = ""
-    if numbers is not None and numbers.mask_share is not None:
-        share = f"mask share {numbers.mask_share:.2f}"
-        if in_full:
-            share += f" (by chance {numbers.mask_share_by_chance:.2f})"
-    if not in_full:
-        return share
-    said = [f"{item.images} images"]
-    if item.clusters is not None:
-        said[0] += f" in {item.clusters} clusters"
-    if find_unit(item.score) == NATS:
-        errors = item.standard_errors[np.isfinite(item.standard_errors)]
-        largest = f"{errors.max():.2g}" if errors.size else "unknown"
-        said += [
-            f"log-det {item.mean_log_det:.2f} nats",
-            f"largest standard error {largest}",
-            f"sum error {item.sum_error:.1g}",
-        ]
-    return ", ".join([*said, *filter(None, [share])])
-
-
-def _compare(numbers: SplitComparison, unit: str) -> str:
-    def shown(value: float | None, form: str = ".2f") -> str:
-        return "unknown" if value is None else f"{value:{form}}"
-
-    return (
-        f"difference: largest {shown(numbers.largest_difference, '.3g')}, "
-        f"rms {shown(numbers.rms_difference, '.3g')}{unit and ' ' + unit}; "
-        f"rank correlation {shown(numbers.rank_correlation)}, "
-        f"in windows {shown(numbers.rank_correlation_in_windows)}; "
-        f"IoU of what stays: low {shown(numbers.iou_low)}, high {shown(numbers.iou_high)} "
-        f"(by chance {numbers.iou_by_chance:.2f})"
-    )

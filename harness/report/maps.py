@@ -179,9 +179,7 @@ def _in_unit(sets: Iterable[MapSet]) -> str:
 
 
 def _heading(one: MapSet) -> Text:
-    usual = one.key.nms == "squeezed" and one.masks in (None, "odd-first")
-    options = "" if usual else f"; {one.options.split(', ', 1)[1]}"
-    return Text.assemble((printable(one.id), "bold"), "  ", printable(one.of_pretraining + options))
+    return Text.assemble((printable(one.id), "bold"), "  ", printable(one.heading))
 
 
 def _map_row(split: SplitSummary) -> Numbers:

@@ -111,7 +111,11 @@ def exit_legend(splits: int) -> list[tuple[str, str]]:
 
 def channel_names(channels: int) -> tuple[str, ...]:
     """Return what channels are called in a picture."""
-    return ("R", "G", "B") if channels == 3 else tuple(f"channel {c}" for c in range(channels))
+    return (
+        ("red", "green", "blue")
+        if channels == 3
+        else tuple(f"channel {c}" for c in range(channels))
+    )
 
 
 def channels_differ(exits: NDArray[np.int64]) -> bool:

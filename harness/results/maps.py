@@ -93,6 +93,13 @@ class MapSet:
         return ", ".join([f"{self.key.score} score", named, *masks])
 
     @property
+    def heading(self) -> str:
+        """Flow, data set, seed and those options that are not the usual ones."""
+        usual = (f"{USUAL} score", "squeezed NMS")
+        unusual = [one for one in self.options.split(", ") if one not in usual]
+        return "; ".join([self.of_pretraining, *unusual])
+
+    @property
     def letters(self) -> str:
         """Letters of the words whose tables the maps make.
 

@@ -337,7 +337,7 @@ function besides(title, one, other, has, picture, nothing) {
 }
 
 function splits(trial, { table: own, name }) {
-  const channels = own.channels === 3 ? ["R", "G", "B"] : [...Array(own.channels).keys()].map((k) => `channel ${k}`);
+  const channels = own.channels === 3 ? ["red", "green", "blue"] : [...Array(own.channels).keys()].map((k) => `channel ${k}`);
   const page = trial.maps.replace(/^images\//, "maps/").replace(/-b\d+$/, ".html");
   const more = make("p", { class: "quiet" }, make("a", { href: page }, `Index tables and numbers of the maps of ${name}`));
   return make("div", {}, make("div", { class: "panels" }, ...[...Array(own.splits).keys()].map((k) => make("figure", {},
