@@ -20,19 +20,17 @@ taken by seed. KEY is a fact of a table of the board, such as `flow`, `dataset`,
 `steps`, or `recipe`, how its id begins; or `by`, the measure, or `places`, digits behind the point.
 
 Its section `pictures` says what is drawn: `settings`, `layout-ranking KEY=VALUE ...` or
-`maps KEY=VALUE ...`.
+`maps seed=SEED KEY=VALUE ...`, the map at the first split.
 """
 
 import argparse
 import math
 import os
 import re
-import shutil
 import statistics
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
@@ -40,20 +38,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from lcma import connect
-from lcma.db import Store
+from lcma.db import ContributionMap, Store
 from lcma.db.query import run_query
 from lcma.harness.files import write_file
 from lcma.harness.report import figures
 from lcma.harness.report.board import FEW_IMAGES, short_settings
 from lcma.harness.report.figures import BLUE, INK, VERMILION
-from lcma.harness.report.gallery import draw_maps
-from lcma.harness.report.targets import PictureTarget, require_picture
+from lcma.harness.report.map_pictures import MapColumn, draw_maps
+from lcma.harness.report.targets import require_picture
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_printed, name_group, order_cells
-from lcma.harness.results.maps import USUAL, filter_map_sets, list_map_sets
+from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
 from lcma.harness.terminal import print_error, print_line
@@ -219,31 +216,26 @@ def _list_decisions(claim: str, words: Words, results: Results) -> list[str]:
 
 def _make_lattice(words: Words, results: Results) -> str:
     colour, _, pair = words["of"].partition(":")
-    maps = _list_maps(words, results.store)
-    kept = [_find_kept_pair(one[("red", "green", "blue").index(colour)]) for one in maps]
+    channel = ("red", "green", "blue").index(colour)
+    kept = [_find_kept_pairs(one)[channel] for _, one in _list_maps(words, results.store)]
     return f"{kept.count(pair)} of {len(kept)}"
 
 
-def _list_maps(words: Words, store: Store) -> Iterator[NDArray[Any]]:
-    """Yield the windows (C, H/2, W/2, 4) of the first map of each seed."""
-    filters = {name: (value,) for name, value in words.items() if name not in {"of", "recipe"}}
+def _list_maps(words: Words, store: Store) -> list[tuple[int, ContributionMap]]:
+    """Return each seed with its map at the first split."""
+    named = {name: (words[name],) for name in words.keys() - {"of", "recipe", "seed"}}
     usual: dict[str, Any] = {"budget": (USUAL_BUDGET,), "score": (USUAL,), "nms": ("squeezed",)}
-    found = {
-        (one.key.pretraining_id, one.key.data_digest)
-        for one in filter_map_sets(list_map_sets(store), usual | filters)
-        if one.key.recipe_id.startswith(words["recipe"])
-    }
-    ids = sorted({pretraining for pretraining, _ in found})
-    for item in store.maps(split=1, budget=USUAL_BUDGET, score=USUAL, pretraining_id=ids):
-        if (item.pretraining_id, item.data_digest) in found:
-            yield windows(item.values)
+    found = filter_map_sets(list_map_sets(store), usual | named)
+    sets = [one for one in found if one.key.recipe_id.startswith(words["recipe"])]
+    reader = MapReader(store, sets)
+    return [(one.key.seed, reader.maps(one)[0]) for one in sets]
 
 
-def _find_kept_pair(values: NDArray[Any]) -> str:
-    """Return the pair that `low` keeps in most windows (H/2, W/2, 4) of a channel."""
-    highest = np.sort(np.argsort(-values, axis=-1, kind="stable")[..., :2], axis=-1)
-    names = ["".join("abcd"[k] for k in pair) for pair in highest.reshape(-1, 2)]
-    return Counter(names).most_common(1)[0][0]
+def _find_kept_pairs(one: ContributionMap) -> list[str]:
+    """Return for each channel the pair that `low` keeps in most windows."""
+    highest = np.sort(np.argsort(-windows(one.values), axis=-1, kind="stable")[..., :2], axis=-1)
+    names = np.array([*"abcd"])[highest].reshape(len(highest), -1, 2)
+    return [Counter(map("".join, of)).most_common(1)[0][0] for of in names]
 
 
 KINDS: Mapping[str, Callable[[Words, Results], str]] = {
@@ -419,7 +411,7 @@ def _draw_layout_ranking(words: Words, results: Results, path: Path) -> None:
 
 
 def _draw_settings(_: Words, results: Results, path: Path) -> None:
-    """Draw `low` less the own rule in every setting, as `lcma board` lists them."""
+    """Draw `low` minus the own rule in every setting, as `lcma board` lists them."""
     holdout = {name_group(group): group for group in results.groups(HOLDOUT)}
     cells = [order_cells(one, holdout.get(name_group(one)))[0] for one in results.groups()]
     rows = [(one.group, one.low, one.low and one.low.difference) for one in cells]
@@ -438,11 +430,11 @@ def _draw_settings(_: Words, results: Results, path: Path) -> None:
         drawing.write(-62, y, f"{group.steps}{masks}", color=GREY)
         few = " †" if (group.images or FEW_IMAGES) < FEW_IMAGES else ""
         drawing.write(257, y, f"{_format(test, {})}, n {test.n}{few}")
-    title = "low less the flow's own rule, in every setting"
+    title = "low minus the flow's own rule, in every setting"
     drawing.write(-290, drawing.height + 34, title, 10, weight="bold")
     drawing.write(-62, drawing.height + 12, "steps", color=GREY)
     below = (
-        "Dot and line: mean over seeds and its 95 % interval; left of zero low is better.",
+        "Dot and line: mean over n seeds and its 95 % interval; left of zero low is better.",
         "Diamond: the gain that the paper prints for the flow and the set, of its own models.",
         f"† on fewer than {FEW_IMAGES:,} test images",
     )
@@ -470,14 +462,18 @@ def _name_models(group: Group) -> str:
 
 
 def _draw_maps(words: Words, results: Results, path: Path) -> None:
-    filters: dict[str, Any] = {"score": (USUAL,), "recipe_id": (words["recipe"],)}
-    for name in words.keys() - {"recipe"}:
-        filters[name] = (int(words[name]) if name in ("seed", "budget") else words[name],)
-    sets = filter_map_sets(list_map_sets(results.store), filters)
-    with tempfile.TemporaryDirectory() as folder:
-        draw_maps(results.store, sets, PictureTarget(Path(folder), require_picture(path)))
-        (file,) = Path(folder).glob("maps-*")
-        shutil.copyfile(file, path)
+    """Draw the map of a seed, and say how many seeds are like it."""
+    maps = dict(_list_maps(words, results.store))
+    kept = {seed: _find_kept_pairs(one) for seed, one in maps.items()}
+    seed = int(words["seed"])
+    alike = list(kept.values()).count(kept[seed])
+    models = f"{NAMES[words['flow']]} on {SETS[words['dataset']]}"
+    title = f"{models}: contribution of each pixel to the log-determinant"
+    below = [
+        f"Seed {seed}, after {USUAL_BUDGET} steps of pretraining; "
+        f"in most windows of 2x2 low keeps the same in {alike} of {len(kept)} seeds",
+    ]
+    draw_maps([MapColumn("contribution", [maps[seed]])], title, below, path)
 
 
 PICTURES: Mapping[str, Callable[[Words, Results, Path], None]] = {
