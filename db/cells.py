@@ -371,16 +371,11 @@ def _made(connection: sa.Connection, chosen: _ChosenValues) -> dict[str, _Made]:
     known = {row.id: row._mapping for row in connection.execute(sa.select(environments))}
 
     @cache
-    def making(environment: str, threads: int, device: str) -> Making:
+    def making(environment: str, threads: int) -> Making:
         made = {name: known[environment][name] for name in _MADE}
-        return Making(**made, threads=threads, on_gpu=device.startswith("cuda"))
+        return Making(**made, threads=threads)
 
-    of = (
-        measures.c.cell_id,
-        attempts.c.environment_id,
-        attempts.c.threads,
-        attempts.c.device,
-    )
+    of = (measures.c.cell_id, attempts.c.environment_id, attempts.c.threads)
     numbers = (
         sa.func.max(measures.c.standard_error),
         sa.func.min(measures.c.images),
@@ -388,15 +383,13 @@ def _made(connection: sa.Connection, chosen: _ChosenValues) -> dict[str, _Made]:
     )
     query = chosen.of(*of, *numbers).join(attempts, attempts.c.id == measures.c.attempt_id)
     found: dict[str, _Made] = {}
-    for cell_id, environment, threads, device, *own in _rows(
-        connection, query.group_by(*of).order_by(*of)
-    ):
+    for cell_id, environment, threads, *own in _rows(connection, query.group_by(*of).order_by(*of)):
         error, images, clusters, makings = found.get(cell_id, (None, None, None, ()))
         found[cell_id] = (
             _end(max, error, own[0]),
             _end(min, images, own[1]),
             _end(min, clusters, own[2]),
-            (*makings, making(environment, threads, device)),
+            (*makings, making(environment, threads)),
         )
     return found
 

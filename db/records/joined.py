@@ -200,7 +200,8 @@ class LostTrials:
 class TrialEffort:
     """When the first attempt at a trial began, Unix seconds UTC, and the CPU seconds of all.
 
-    The seconds are None where no attempt has a report.
+    The seconds are None where no attempt has a report, and those of the pretraining behind it, up
+    to the budget, where there is none.
     """
 
     recipe_id: str
@@ -211,6 +212,7 @@ class TrialEffort:
     seed: int
     started: float
     cpu_seconds: float | None
+    pretraining_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +321,6 @@ class Making:
     device: str
     cpu_capability: str
     threads: int
-    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from lcma.harness.cli.options import (
 from lcma.harness.text import format_count, printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def board(
@@ -72,8 +72,7 @@ def board(
     from lcma.harness.report.board import board_as_json, render_board, render_overview
     from lcma.harness.report.effects import effects_as_dict, render_effects
     from lcma.harness.report.targets import require_picture
-    from lcma.harness.results.board import filter_board, read_board
-    from lcma.harness.results.claims import name_group
+    from lcma.harness.results.board import filter_board, read_board, read_holdout
     from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import require_results
     from lcma.harness.terminal import Console
@@ -121,8 +120,7 @@ def board(
         return
     console = Console()
     if len(found.groups) > 1 and not (factorization or compared or notes):
-        holdout = read_board(store, measure=HOLDOUT, sweep_id=sweep_id, **filters).groups
-        shown = render_overview(found, {name_group(group): group for group in holdout})
+        shown = render_overview(found, read_holdout(store, sweep_id=sweep_id, **filters))
     else:
         shown = render_board(found, notes=notes)
     console.print(shown)

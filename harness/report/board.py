@@ -20,7 +20,7 @@ from lcma.harness.results.board import (
     name_measure,
     name_unit,
 )
-from lcma.harness.results.claims import name_group, order_cells
+from lcma.harness.results.claims import order_cells
 from lcma.harness.results.statistics import PairedTest
 from lcma.harness.tables import (
     Table,
@@ -32,7 +32,6 @@ from lcma.harness.tables import (
     tables_as_latex,
 )
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
-from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.measures import BITS_PER_DIM
 
 COLUMNS: tuple[TableColumn, ...] = (
@@ -131,32 +130,21 @@ def short_settings(group: Group) -> str:
     return re.sub(r"(?:\w+\.)+(?=\w+=)", "", group.settings)
 
 
-def judge_low(group: Group) -> tuple[str, str] | None:
+def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | None:
     """Return how the paper's rule does in a group, in short and in a sentence.
 
-    None where it has no difference. Of several budgets the longest pretraining counts.
+    None where it has no difference. It is of the budget that verdicts take, by `read_holdout`.
     """
-    rows = [r for r in group.rows if is_word(r.factorization) and set(r.factorization) == {"L"}]
-    rows = [r for r in rows if r.difference is not None and r.difference.half_width is not None]
-    if group.reference is None or not rows:
+    row = order_cells(group, holdout)[0].low
+    if row is None or (found := row.difference) is None or found.half_width is None:
         return None
-    row = max(rows, key=lambda r: (r.map_options is None, r.budget or 0))
-    found = row.difference
-    assert found is not None
-    low, high = found.low or 0.0, found.high or 0.0
     rule = "low"
     if row.budget is not None:
         rule += f" (after {format_count(row.budget, 'pretraining step')})"
-    if found.n < ENOUGH:
-        short = "too few seeds"
+    short = row.than_reference or "too few seeds"
+    says = f"{rule} is {short} {'from' if short == 'not told apart' else 'than'}"
+    if row.than_reference is None:
         says = f"{format_count(found.n, 'seed')} cannot tell {rule} ({ENOUGH} are the least) from"
-    elif low <= 0 <= high:
-        short = "not told apart"
-        says = f"{rule} is not told apart from"
-    else:
-        better = (found.mean > 0) == (group.direction == "higher")
-        short = "better" if better else "worse"
-        says = f"{rule} is {short} than"
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
     if group.images is not None and has_few_images(group):
@@ -164,18 +152,18 @@ def judge_low(group: Group) -> tuple[str, str] | None:
     return short, (
         f"With {printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps, "
         f"{settings}{says} "
-        f"{printable(group.reference)}, {format_number(found.mean, 3, sign=True)} ± "
+        f"{printable(group.reference or '')}, {format_number(found.mean, 3, sign=True)} ± "
         f"{format_number(found.half_width, 3)} {name_unit(group.unit)} over "
         f"{format_count(found.n, 'seed')}{few}."
     )
 
 
-def sum_up_low(board: Board) -> str | None:
+def sum_up_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
     """Return in how many groups the paper's rule is better, worse or neither.
 
     None where fewer than two say anything of it.
     """
-    judged = [(found[0], one) for one in board.groups if (found := judge_low(one)) is not None]
+    judged = [(found[0], one) for one in board.groups if (found := judge_low(one, holdout))]
     if len(judged) < 2:
         return None
     parts = []
@@ -490,16 +478,14 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
 
     ``low`` is that of the best budget by the holdout part, as for verdicts.
     """
-    found = [
-        (group, order_cells(group, holdout.get(name_group(group)))[0].low) for group in board.groups
-    ]
+    found = [(group, order_cells(group, holdout)[0].low) for group in board.groups]
     differences = [low.difference for _, low in found if low is not None and low.difference]
     ends = [abs(end) for one in differences for end in (one.low, one.high) if end is not None]
     widest = max(ends, default=0.0) or 1.0
     rows = []
     for number, (group, low) in enumerate(found, 1):
         own = next((row.mean for row in group.rows if row.reference), None)
-        line: tuple[Any, ...] = (number, _name_setting(group), group.steps, own)
+        line: tuple[Any, ...] = (number, name_setting(group), group.steps, own)
         if low is not None and (difference := low.difference) is not None:
             half = difference.half_width
             mean = format_number(difference.mean, 3, sign=True)
@@ -511,7 +497,7 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
             )
         rows.append(line + (None,) * (len(OVERVIEW) - len(line)))
     parts: list[RenderableType] = []
-    if (tally := sum_up_low(board)) is not None:
+    if (tally := sum_up_low(board, holdout)) is not None:
         parts += [Text(f"low {tally}"), Text()]
     parts.append(render_table(Table(OVERVIEW, tuple(rows)), compact=True))
     if differences:
@@ -523,7 +509,8 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
     return Lines(*parts, *map(Text, describe_lost(board)))
 
 
-def _name_setting(group: Group) -> str:
+def name_setting(group: Group) -> str:
+    """Return data set and flow of a group, with the settings that tell it from others."""
     settings = f" {short_settings(group)}" if group.settings else ""
     return printable(f"{group.set_name} {group.flow}{settings}")
 

@@ -21,7 +21,6 @@ from lcma.harness.results.lookup import (
     LONG_WAIT,
     DataFacts,
     label_options,
-    name_pretraining,
     parse_object,
     read_data_facts,
 )
@@ -37,6 +36,7 @@ from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     CONTROLS,
+    HOLDOUT,
     OF_SAMPLES,
     ORDERS,
     MeasureKind,
@@ -144,11 +144,11 @@ class Group:
 
     ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
     better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
-    known. ``on_gpus`` if all results were made on GPUs. ``reference`` is the label of the row that
-    differences are from, None where it has no results; ``against`` is the name under which it was
-    requested. ``settings`` are those of the recipe in which other groups of the same flow, data set
-    and profile differ. ``whole`` says whether the images are known to be those of a whole set.
-    ``recipe`` and ``protocol_body`` are their JSON where known.
+    known. ``reference`` is the label of the row that differences are from, None where it has no
+    results; ``against`` is the name under which it was requested. ``settings`` are those of the
+    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
+    whether the images are known to be those of a whole set. ``recipe`` and ``protocol_body`` are
+    their JSON where known.
     """
 
     dataset: str
@@ -173,12 +173,16 @@ class Group:
     settings: str = ""
     against: str = "conventional"
     whole: bool = False
-    on_gpus: bool = False
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     recipe: str | None = field(default=None, repr=False)
     protocol_body: str | None = field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other groups, by whatever measure."""
+        return " ".join(getattr(self, name) for name in COMPARABLE)
 
     @property
     def samples(self) -> int | None:
@@ -190,11 +194,6 @@ class Group:
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
         return find_overrides(self.flow, self.set_name, self.profile, self.recipe)
-
-    @property
-    def recipe_of_pretraining(self) -> str:
-        """What its pretrainings depend on of the recipe, as JSON; the recipe's id where unknown."""
-        return name_pretraining(self.recipe_id, parse_object(self.recipe or "{}"))
 
     @property
     def set_name(self) -> str:
@@ -311,6 +310,17 @@ def read_board(
         names = ", ".join(there) or "none with a budget"
         raise UserError(f"no results of {printable(against)} here; there are {printable(names)}")
     return found
+
+
+def read_holdout(store: Store, **where: Any) -> dict[str, Group]:
+    """Return the tables by bits/dim on the holdout part, which choose budgets, by their keys.
+
+    ``where`` is as for `read_board`.
+    """
+    if HOLDOUT not in store.measure_kinds():
+        return {}
+    found = read_board(store, measure=HOLDOUT, **where)
+    return {group.key: group for group in found.groups}
 
 
 def find_ranked_measure(store: Store, name: str) -> MeasureKind:
@@ -534,7 +544,6 @@ def _make_group(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
         ),
         made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
-        on_gpus=all(one.on_gpu for cell in cells for one in cell.makings),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),

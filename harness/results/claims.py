@@ -5,21 +5,15 @@ it says to be below a limit. docs/verdicts.md states how it is judged.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lcma.harness.results.board import (
-    COMPARABLE,
-    ENOUGH,
-    Board,
-    BoardRow,
-    Group,
-    name_unit,
-)
+from lcma.harness.results.board import COMPARABLE, ENOUGH, Board, BoardRow, Group, name_unit
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
@@ -36,33 +30,42 @@ WRITTEN = 1_796_000_400.0
 SCALE = (*COMPARABLE, "profile", "size", "splits", "steps", "settings", "budget", "whole")
 """What tells the models of one claim from those of another."""
 
+BUDGETS = ("longest", "shortest")
+"""What a claim is between that compares budgets of `low`."""
 
-@dataclass(frozen=True)
-class Contrast:
-    """A weighted sum of rules, which the claim says to be below ``limit``."""
-
-    name: str
-    weights: Mapping[str, float] = field(hash=False)
-    limit: float = 0.0
+Contrasts = Mapping[str, Mapping[str, float]]
+"""Weighted sums of rules by name: the weights by rule."""
 
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A statement that all its effects are below their limits.
+    """A statement that all its effects are below a limit.
 
-    ``text`` may have a place for `describe_better`. ``source`` is the paper's table, or "ours".
-    ``equal`` says that the effects are one difference in both directions. ``launch`` trains what it
-    needs. ``maker`` makes effects that depend on a table.
+    ``text`` may have places for what `format_text` knows. ``source`` is the paper's table, or
+    "ours". ``launch`` trains what it needs. Claims of a ``family`` share Holm's correction.
+    ``effects`` are those that depend on no table, and ``effects_of_samples`` those by measures of
+    samples where they are others. ``between`` are two data sets or `BUDGETS`: each effect is then
+    that on the first less that on the second. ``limit`` is zero, or a margin in bits/dim, and
+    ``equal`` says that the effects are one difference in both directions.
     """
 
     key: str
-    source: str
     text: str
     launch: str
-    effects: tuple[Contrast, ...] = ()
+    source: str = "ours"
     family: str = ""
-    maker: str = "rows"
+    effects: Contrasts = field(default_factory=dict, hash=False)
+    effects_of_samples: Contrasts = field(default_factory=dict, hash=False)
+    between: tuple[str, ...] = ()
+    limit: float = 0.0
     equal: bool = False
+
+    def list_effects(self, cells: "Cells") -> Contrasts:
+        """Return its effects on some cells."""
+        if self.key in _EXPANSIONS:
+            return _EXPANSIONS[self.key](cells)
+        of_samples = self.effects_of_samples if cells.group.measure in OF_SAMPLES else {}
+        return of_samples or self.effects
 
 
 @dataclass(frozen=True)
@@ -77,41 +80,28 @@ class Part:
     seeds: int
     budget: int = 1000
 
-    def holds(self, group: Group) -> bool:
-        """Return whether it is about the models of a group."""
-        return group.recipe_id.startswith(self.recipe) and group.set_name in self.sets
+    def holds(self, claim: ClaimRow, groups: Sequence[Group]) -> bool:
+        """Return whether it has a claim of the models of some groups."""
+        return claim.key in self.claims and all(
+            group.recipe_id.startswith(self.recipe) and group.set_name in self.sets
+            for group in groups
+        )
 
 
-def less(one: str, other: str, limit: float = 0.0) -> Contrast:
-    """Return the difference of two rules."""
-    return Contrast(f"{one} - {other}", {one: 1.0, other: -1.0}, limit)
-
-
-def _steps(*names: str) -> tuple[Contrast, ...]:
-    return tuple(itertools.starmap(less, itertools.pairwise(names)))
-
-
-def _read_effect(written: str | Mapping[str, Mapping[str, float]], limit: float) -> Contrast:
-    if isinstance(written, str):
-        one, other = written.split(" less ")
-        return less(one, other, limit)
-    ((name, weights),) = written.items()
-    return Contrast(name, dict(weights), limit)
+def chain(*rules: str) -> Contrasts:
+    """Return the difference of each rule from the next."""
+    pairs = itertools.pairwise(rules)
+    return {f"{one} - {other}": {one: 1.0, other: -1.0} for one, other in pairs}
 
 
 def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:
-    within = row.get("within", False)
-    effects = [_read_effect(one, EQUAL if within else 0.0) for one in row.get("effects", ())]
-    return ClaimRow(
-        key=key,
-        source=row.get("source", "ours"),
-        text=row["text"].replace("{equal}", str(EQUAL)),
-        launch=row["launch"],
-        effects=tuple(effects),
-        family=row.get("family", ""),
-        maker=row.get("maker", "rows"),
-        equal=within,
-    )
+    found = {name: value for name, value in row.items() if name != "margin"}
+    for name in {"effects", "effects_of_samples"} & row.keys():
+        if isinstance(row[name], list):
+            chains = (chain(*one.split(" less ")) for one in row[name])
+            found[name] = {name: weights for one in chains for name, weights in one.items()}
+    found["between"] = tuple(row.get("between", ()))
+    return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **found)
 
 
 _WRITTEN_DOWN = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
@@ -124,15 +114,6 @@ CLAIMS = {key: _read_claim(key, row) for key, row in _WRITTEN_DOWN["claims"].ite
 
 PLAN = tuple(Part(name, **row) for name, row in _WRITTEN_DOWN["plan"].items())
 """The parts of the plan whose data sets are there."""
-
-OF_BITS_PER_DIM = {
-    "time": "it is of the time of a step by itself",
-    "one-pattern": "it is of maps",
-    **dict.fromkeys(
-        ("self-low", "low-patterns", "conventional-patterns"), "its margin is in bits/dim"
-    ),
-}
-"""Claims that are judged with those by bits/dim alone, and why."""
 
 
 # The rows of a table that claims are about
@@ -152,13 +133,8 @@ class Cells:
     @property
     def facts(self) -> dict[str, Any]:
         """The models that these rows are of: all that tells them from other cells."""
-        group = {name: getattr(self.group, name) for name in SCALE if name != "budget"}
-        return {name: group.get(name, self.budget) for name in SCALE}
-
-    @property
-    def conventional(self) -> BoardRow | None:
-        """The flow's own factorization, where it has results."""
-        return next((row for row in self.rows.values() if row.conventional), None)
+        of = {"budget": self.budget}
+        return {name: of.get(name, getattr(self.group, name, None)) for name in SCALE}
 
     @property
     def low(self) -> BoardRow | None:
@@ -166,16 +142,10 @@ class Cells:
         row = self.rows.get("L" * self.group.splits)
         return None if row is None or row.conventional else row
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All 2^splits words in the order of Table 4, from the best to the worst."""
-        splits = self.group.splits
-        return tuple(reversed(factorizations.words(splits))) if splits else ()
-
     def find(self, rule: str) -> BoardRow | None:
         """Return the row of a rule by its name in a spec, where it has results."""
         if rule == "conventional":
-            return self.conventional
+            return next((row for row in self.rows.values() if row.conventional), None)
         if rule == "low":
             return self.low
         splits = self.group.splits
@@ -209,22 +179,20 @@ def list_budgets(group: Group) -> list[int]:
     )
 
 
-def order_cells(group: Group, holdout: Group | None) -> list[Cells]:
+def order_cells(group: Group, holdout: Mapping[str, Group]) -> list[Cells]:
     """Return the rows under each budget of `low`, the best by the holdout part first.
 
     The best has the least mean of `low` over the first six seeds; budgets without them follow, the
-    longest first.
+    longest first. ``holdout`` is as `read_holdout` has it.
     """
-    means: dict[int, float] = {}
-    for row in () if holdout is None else _usual_rows(holdout):
-        first = [row.by_seed.get(seed) for seed in range(ENOUGH)]
-        if row.factorization == "L" * group.splits and row.budget is not None:
-            known = [value for value in first if value is not None]
-            if len(known) == ENOUGH:
-                means[row.budget] = sum(known) / ENOUGH
+    means: dict[int | None, float] = {}
+    same = holdout.get(group.key)
+    for row in () if same is None else _usual_rows(same):
+        first = [row.by_seed[seed] for seed in range(ENOUGH) if seed in row.by_seed]
+        if row.factorization == "L" * group.splits and len(first) == ENOUGH:
+            means[row.budget] = sum(first) / ENOUGH
     return sorted(
-        list_cells(group),
-        key=lambda one: (one.budget not in means, means.get(one.budget or 0, 0.0)),
+        list_cells(group), key=lambda one: (one.budget not in means, means.get(one.budget, 0.0))
     )
 
 
@@ -234,15 +202,17 @@ def _usual_rows(group: Group) -> list[BoardRow]:
 
 def name_rule(row: BoardRow) -> str:
     """Return a row's factorization by a name that a spec has for flows of any number of splits."""
-    letters = set(row.factorization)
-    if row.conventional or letters not in ({"L"}, {"H"}):
-        return "conventional" if row.conventional else row.factorization
-    return "low" if letters == {"L"} else "high"
+    if row.conventional:
+        return "conventional"
+    return {"L": "low", "H": "high"}.get("".join(set(row.factorization)), row.factorization)
 
 
-def describe_better(measure: str, direction: str | None) -> str:
-    """Return what is better by a measure, such as 'fewer bits/dim'."""
-    return "fewer bits/dim" if measure == BITS_PER_DIM else f"{direction} {printable(measure)}"
+def is_form_of(group: Group, set_name: str) -> bool:
+    """Return whether a group's images are those of a set, in whatever variant and size."""
+    facts = known_sets.known()
+    own = facts.get(group.set_name)
+    whole = facts.get((own and own.filtered_from) or group.set_name)
+    return group.set_name == set_name or (whole is not None and whole.dataset == set_name)
 
 
 # What a claim says of the rows that are there
@@ -250,9 +220,9 @@ def describe_better(measure: str, direction: str | None) -> str:
 
 @dataclass(frozen=True)
 class SeededContrast:
-    """Effects by seed, which the claim says to be below ``limit`` on average.
+    """An effect by seed of some rows, which the claim says to be below ``limit`` on average.
 
-    ``first`` is the first of the seeds that count. ``rows`` are those of one group that it is of.
+    ``first`` is the first of the seeds that count.
     """
 
     name: str
@@ -264,49 +234,88 @@ class SeededContrast:
     @property
     def look(self) -> int:
         """The number of seeds of the last look that it has, 0 before the first."""
-        return max((n for n in LOOKS if self.has(n)), default=0)
-
-    def has(self, n: int) -> bool:
-        """Return whether it has its first n seeds."""
-        return all(self.first + k in self.by_seed for k in range(n))
+        there = itertools.takewhile(self.by_seed.__contains__, itertools.count(self.first))
+        seeds = sum(1 for _ in there)
+        return max((n for n in LOOKS if n <= seeds), default=0)
 
 
 @dataclass(frozen=True)
 class TestedClaim:
     """A claim on some cells, with its effects by seed.
 
-    ``printed`` is the effect by the paper's numbers for this flow and set. ``transfer`` says that
-    the paper has the claim of other images. ``cleared`` says whether all the models clear the bars
-    of the data set, None where no bars are known. ``lost`` counts trials of these cells that
-    diverged or failed. ``worst`` are (rule, seed) of those that count as the worst of their row.
-    ``rules`` are the factorizations that it is about, by the names of a spec. ``part`` is the part
-    of a plan that it belongs to. ``members`` are the cells of a claim over several data sets, of
-    which ``cells`` are the first; else these alone. ``behind`` is a budget of `low` that has more
-    seeds than the one that is judged.
+    ``members`` are the cells that it is about, two where it is between these. ``part`` is the part
+    of a plan that it belongs to. ``behind`` is a budget of `low` that has been trained to a later
+    look than the one that is judged.
     """
 
     claim: ClaimRow
-    text: str
-    source: str
-    cells: Cells
     members: tuple[Cells, ...]
     comparisons: tuple[SeededContrast, ...]
-    unit: str
-    printed: float | None = None
-    transfer: bool = True
-    cleared: bool | None = None
-    lost: int = 0
-    worst: tuple[tuple[str, int], ...] = ()
-    rules: tuple[str, ...] = ()
-    rows: tuple[BoardRow, ...] = field(default=(), repr=False, compare=False)
     part: Part | None = None
-    sets: tuple[str, ...] = ()
     behind: int | None = None
 
     @property
     def key(self) -> str:
         """The claim's key."""
         return self.claim.key
+
+    @property
+    def cells(self) -> Cells:
+        """The first of its members."""
+        return self.members[0]
+
+    @property
+    def look(self) -> int:
+        """The number of seeds of the last look that all its effects have, 0 before the first."""
+        return min(one.look for one in self.comparisons)
+
+    @cached_property
+    def rows(self) -> tuple[tuple[Cells, BoardRow], ...]:
+        """Its rows, each with the cells that it is of."""
+        rows = {id(row): row for one in self.comparisons for row in one.rows}
+        return tuple(
+            (cells, row)
+            for row in rows.values()
+            for cells in self.members
+            if cells.rows.get(row.factorization) is row
+        )
+
+    @property
+    def cleared(self) -> bool | None:
+        """Whether all its models clear the bars of the data set, None where no bars are known."""
+        cleared = {row.cleared for _, row in self.rows}
+        return False if False in cleared else None if None in cleared else True
+
+    @property
+    def lost(self) -> int:
+        """Number of trials of its rows that diverged or failed."""
+        return sum(row.diverged + row.failed for _, row in self.rows)
+
+    @property
+    def unit(self) -> str:
+        """The unit of its effects."""
+        return name_unit(self.cells.group.unit)
+
+    @property
+    def text(self) -> str:
+        """What it says, by the measure."""
+        return format_text(self.claim, self.cells.group.measure, self.cells.group.direction)
+
+    @property
+    def source(self) -> str:
+        """The paper's table, our transfer of it to other images or another flow, or "ours"."""
+        group, source = self.cells.group, self.claim.source
+        if group.measure != BITS_PER_DIM or source == "ours":
+            return "ours"
+        own = group.whole and published.find(group.flow, group.set_name, ["low"])
+        return source if own else f"our transfer of {source}"
+
+    @property
+    def printed(self) -> float | None:
+        """The effect by the paper's numbers for this flow and set."""
+        of_bits = self.cells.group.measure == BITS_PER_DIM
+        is_printed = of_bits and self.key == "low-conventional"
+        return find_printed(self.cells.group) if is_printed else None
 
     @property
     def written(self) -> float:
@@ -318,154 +327,113 @@ class TestedClaim:
         """With which claims it shares Holm's correction."""
         if self.part is not None:
             return f"part {self.part.name}"
-        return self.claim.family and f"{self.claim.family} {_name_models(self.cells)}"
+        return self.claim.family and f"{self.claim.family} {self.cells.group.key}"
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What claims are made of: the board by a measure, and what else bears on them.
-
-    ``holdout`` is the board by bits/dim on the holdout part, ``timed`` has groups by the time of a
-    step, ``shares`` the share of one pattern in the first maps, by seed, of recipe, data and
-    budget.
-    """
-
-    board: Board
-    holdout: Mapping[str, Group] = field(default_factory=dict)
-    timed: Sequence[Group] = ()
-    shares: Mapping[tuple[str, str, int | None], Mapping[int, float]] = field(default_factory=dict)
-
-
-def make_claims(sources: Sources) -> list[TestedClaim]:
+def make_claims(board: Board, holdout: Mapping[str, Group]) -> list[TestedClaim]:
     """Return every claim on everything that bears on it, in the order of `CLAIMS`."""
     found: list[TestedClaim] = []
     for claim in CLAIMS.values():
-        of_claim = list(_MAKERS[claim.maker](claim, sources))
+        of_claim = [
+            _choose(choices)
+            for groups in _list_groups(claim, board.groups)
+            if (choices := _list_choices(claim, groups, holdout))
+        ]
         found += sorted(of_claim, key=lambda one: str(tuple(one.cells.facts.values())))
     return found
 
 
-def find_part(claim: ClaimRow, group: Group) -> Part | None:
-    """Return the part of the plan that has the claim of these models."""
-    return next((one for one in PLAN if claim.key in one.claims and one.holds(group)), None)
+def _list_groups(claim: ClaimRow, groups: Sequence[Group]) -> list[tuple[Group, ...]]:
+    """Return the groups that a claim is about together: one, or two of one recipe."""
+    if claim.between in ((), BUDGETS):
+        return [(one,) for one in groups if one.measure == BITS_PER_DIM or not claim.limit]
+    ones, others = ([one for one in groups if is_form_of(one, name)] for name in claim.between)
+    alike = ("flow", "recipe_id", "profile", "protocol", "precision")
+    return [
+        (one, other)
+        for one, other in itertools.product(ones, others)
+        if all(getattr(one, name) == getattr(other, name) for name in alike)
+    ]
 
 
-def _of_rows(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    return _of_groups(claim, sources, lambda cells: claim.effects)
+def _list_choices(
+    claim: ClaimRow, groups: Sequence[Group], holdout: Mapping[str, Group]
+) -> list[TestedClaim]:
+    """Return the claim on each choice of a budget under which all rows share a seed.
 
-
-def _of_groups(
-    claim: ClaimRow, sources: Sources, list_effects: Callable[[Cells], Sequence[Contrast]]
-) -> Iterator[TestedClaim]:
-    """Yield the claim on each group that has rows for all its effects.
-
-    It is of the best budget of `low` by the holdout part under which all of them have results, or
-    of the budget that a plan names.
+    The best by the holdout part comes first. Budgets that a plan or the claim names are no choice.
     """
-    for group in sources.board.groups:
-        if group.measure != BITS_PER_DIM and claim.key in OF_BITS_PER_DIM:
-            continue
-        part = find_part(claim, group)
-        ordered = order_cells(group, sources.holdout.get(name_group(group)))
-        if part is not None:
-            ordered = [select_cells(group, part.budget)]
-        usable = [
-            (cells, effects)
-            for cells in ordered
-            if (effects := list_effects(cells))
-            and all(cells.find(rule) for one in effects for rule in one.weights)
-        ]
-        if not usable:
-            continue
-        made = [
-            (cells, [make_comparison(cells, one, part) for one in effects])
-            for cells, effects in usable
-        ]
-        cells, comparisons = made[0]
-        rules = dict.fromkeys(rule for one in usable[0][1] for rule in one.weights)
-        rows = [row for rule in rules if (row := cells.find(rule)) is not None]
-        ahead = max(made, key=lambda one: min(c.look for c in one[1]))
-        is_behind = min(c.look for c in ahead[1]) > min(c.look for c in comparisons)
-        behind = ahead[0].budget if is_behind else None
-        yield make_tested(
-            claim, cells, rows, comparisons, part=part, behind=behind, **_texts(claim, cells)
-        )
-
-
-def make_comparison(cells: Cells, effect: Contrast, part: Part | None = None) -> SeededContrast:
-    """Return an effect by seed, below its limit where the first rows are better."""
-    weights, name = dict(effect.weights), effect.name
-    if cells.group.direction == "higher":
-        weights = {rule: -weight for rule, weight in weights.items()}
-        name = " - ".join(reversed(name.split(" - "))) if len(weights) == 2 else f"-({name})"
-    rows = {rule: row for rule in weights if (row := cells.find(rule)) is not None}
-    values = {rule: _fill(row, cells.group) for rule, row in rows.items()}
-    seeds = sorted(set.intersection(*(set(found) for found in values.values())))
-    if part is not None:
-        seeds = [seed for seed in seeds if seed >= part.first]
-    by_seed = {
-        seed: sum(weight * values[rule][seed] for rule, weight in weights.items()) for seed in seeds
-    }
-    first = 0 if part is None else part.first
-    return SeededContrast(name, by_seed, effect.limit, first, tuple(rows.values()))
-
-
-def _fill(row: BoardRow, group: Group) -> dict[int, float]:
-    """Return a row's values, of a seed that diverged the worst of them."""
-    worst = (min if group.direction == "higher" else max)(row.values)
-    return dict(row.by_seed) | dict.fromkeys(row.diverged_seeds, worst)
-
-
-def make_tested(
-    claim: ClaimRow,
-    cells: Cells,
-    rows: Sequence[BoardRow],
-    comparisons: Iterable[SeededContrast],
-    **more: Any,
-) -> TestedClaim:
-    """Return a claim on these rows of a group."""
-    cleared = {row.cleared for row in rows}
-    return TestedClaim(
-        claim=claim,
-        cells=cells,
-        comparisons=tuple(comparisons),
-        cleared=False if False in cleared else None if None in cleared else True,
-        lost=sum(row.diverged + row.failed for row in rows),
-        worst=tuple((row.label, seed) for row in rows for seed in row.diverged_seeds),
-        rules=tuple(dict.fromkeys(map(name_rule, rows))),
-        rows=tuple(rows),
-        **(
-            {"members": (cells,), "unit": name_unit(cells.group.unit), "source": claim.source}
-            | {"text": claim.text}
-            | more
-        ),
-    )
-
-
-def _texts(claim: ClaimRow, cells: Cells) -> dict[str, Any]:
-    """Return text and source of a claim on some cells, and what the paper prints."""
-    group = cells.group
-    text = format_text(claim, group.measure, group.direction)
-    if group.measure != BITS_PER_DIM:
-        return {"text": text, "source": "ours"}
-    if not claim.source.startswith("LCMA"):
-        return {"text": text}
-    own = published.find(group.flow, group.set_name, ["low"])
-    transfer = not (group.whole and own)
-    source = f"our transfer of {claim.source}" if transfer else claim.source
-    found: dict[str, Any] = {"text": text, "source": source, "transfer": transfer}
-    if claim.key == "low-conventional":
-        found["printed"] = find_printed(group)
+    part = next((one for one in PLAN if one.holds(claim, groups)), None)
+    choices: Iterable[tuple[Cells, ...]]
+    if claim.between == BUDGETS:
+        budgets = list_budgets(groups[0])
+        ends = [(budgets[-1], budgets[0])] if len(budgets) > 1 else []
+        choices = [tuple(select_cells(groups[0], budget) for budget in end) for end in ends]
+    elif part is not None:
+        choices = [tuple(select_cells(group, part.budget) for group in groups)]
+    else:
+        choices = itertools.product(*(order_cells(group, holdout) for group in groups))
+        choices = (some for some in choices if len({cells.budget for cells in some}) == 1)
+    found = []
+    for members in choices:
+        effects = claim.list_effects(members[0])
+        rules = {rule for weights in effects.values() for rule in weights}
+        if effects and all(cells.find(rule) for cells in members for rule in rules):
+            seeded = [
+                _add_up(claim, name, weights, members, part) for name, weights in effects.items()
+            ]
+            if all(one.by_seed for one in seeded):
+                found.append(TestedClaim(claim, members, tuple(seeded), part))
     return found
 
 
+def _choose(choices: Sequence[TestedClaim]) -> TestedClaim:
+    ahead = max(choices, key=lambda one: one.look)
+    behind = ahead.cells.budget if ahead.look > choices[0].look else None
+    return replace(choices[0], behind=behind)
+
+
+def _add_up(
+    claim: ClaimRow,
+    name: str,
+    weights: Mapping[str, float],
+    members: Sequence[Cells],
+    part: Part | None,
+) -> SeededContrast:
+    """Return an effect by seed, below its limit where the first rows are better."""
+    higher = members[0].group.direction == "higher"
+    terms: list[tuple[float, BoardRow, Mapping[int, float]]] = []
+    for sign, cells in zip((-1, 1) if higher else (1, -1), members, strict=False):
+        for rule, weight in weights.items():
+            row = cells.find(rule)
+            assert row is not None
+            worst = (min if higher else max)(row.values)
+            values = {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)}
+            terms.append((sign * weight, row, values))
+    first = 0 if part is None else part.first
+    seeds = sorted(set.intersection(*(set(values) for _, _, values in terms)))
+    by_seed = {
+        seed: sum(weight * values[seed] for weight, _, values in terms)
+        for seed in seeds
+        if seed >= first
+    }
+    if higher:
+        ends = name.split(" - ")
+        name = f"{ends[1]} - {ends[0]}" if len(ends) == 2 else f"-({name})"
+    if claim.between == BUDGETS:
+        name += " after {} steps minus after {} steps".format(*(one.budget for one in members))
+    elif claim.between:
+        name += " on {} minus on {}".format(*(printable(one.group.set_name) for one in members))
+    return SeededContrast(name, by_seed, claim.limit, first, tuple(row for _, row, _ in terms))
+
+
 def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
-    """Return what a claim says by a measure."""
-    better = describe_better(measure, direction)
-    rises = "bits/dim rise"
-    if measure != BITS_PER_DIM:
+    """Return what a claim says by a measure; one with a margin is of bits/dim."""
+    better, rises = "fewer bits/dim", "bits/dim rise"
+    if measure != BITS_PER_DIM and not claim.limit:
+        better = f"{direction} {printable(measure)}"
         rises = f"{printable(measure)} {'falls' if direction == 'higher' else 'rises'}"
-    return claim.text.format(better=better, rises=rises)
+    return claim.text.format(better=better, rises=rises, equal=EQUAL)
 
 
 def find_printed(group: Group) -> float | None:
@@ -481,199 +449,44 @@ def find_printed(group: Group) -> float | None:
     return None
 
 
-def is_form_of(group: Group, set_name: str) -> bool:
-    """Return whether a group's images are those of a set, in whatever variant and size."""
-    facts = known_sets.known()
-    own = facts.get(group.set_name)
-    whole = facts.get((own and own.filtered_from) or group.set_name)
-    return whole is not None and whole.dataset == set_name
+# Effects that depend on the rules of a table
 
 
-# The makers: effects that depend on what a table has
+def _order_words(cells: Cells) -> Contrasts:
+    """Return each word less the next in the order of Table 4, from the best to the worst."""
+    splits = cells.group.splits
+    return chain(*factorizations.words(splits)[::-1]) if splits > 1 else {}
 
 
-def _of_table3(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    def effects(cells: Cells) -> Sequence[Contrast]:
-        if not cells.group.splits:
-            return ()
-        if cells.group.measure in OF_SAMPLES:  # its samples, as the paper describes them
-            return _steps("low", "conventional", "high", "random")
-        return _steps("low", "conventional", "random", "high")
-
-    return _of_groups(claim, sources, effects)
-
-
-def _of_table4(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    return _of_groups(
-        claim, sources, lambda cells: _steps(*cells.words) if cells.group.splits > 1 else ()
+def _compare_letters(cells: Cells) -> Contrasts:
+    """Return the main effect of the first letter of words, and it less that of every other."""
+    splits = cells.group.splits
+    if splits < 2:
+        return {}
+    words = factorizations.words(splits)[::-1]
+    first, *others = (
+        {word: (1 if word[k] == "L" else -1) * 2 / len(words) for word in words}
+        for k in range(splits)
     )
+    return {"effect of L at split 1": first} | {
+        f"effect at split 1 - at split {k}": {word: first[word] - one[word] for word in words}
+        for k, one in enumerate(others, start=2)
+    }
 
 
-def _of_letters(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim by the main effects of the letters of words."""
-
-    def effects(cells: Cells) -> Sequence[Contrast]:
-        words, splits = cells.words, cells.group.splits
-        if splits < 2:
-            return ()
-        main = [
-            {word: (1 if word[k] == "L" else -1) * 2 / len(words) for word in words}
-            for k in range(splits)
-        ]
-        more = [
-            Contrast(
-                f"effect at split 1 - at split {k}",
-                {word: main[0][word] - one[word] for word in words if main[0][word] != one[word]},
-            )
-            for k, one in enumerate(main[1:], start=2)
-        ]
-        return [Contrast("effect of L at split 1", main[0]), *more]
-
-    return _of_groups(claim, sources, effects)
+def _compare_with_patterns(rule: str, cells: Cells) -> Contrasts:
+    """Return a rule less each pattern that is there, so that none is chosen by its own result."""
+    names = [name for name in cells.rows if factorizations.pattern_pair(name, 0) is not None]
+    if not any(map(factorizations.is_pattern, names)):
+        return {}
+    own = cells.find(rule)
+    pairs = [chain(rule, name) for name in names if cells.rows[name] is not own]
+    return {name: weights for one in pairs for name, weights in one.items()}
 
 
-def _of_patterns(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim on all patterns that are there, so that none is chosen by its own result."""
-    rule = claim.key.removesuffix("-patterns")
-
-    def effects(cells: Cells) -> Sequence[Contrast]:
-        if not any(factorizations.is_pattern(name) for name in cells.rows):
-            return ()
-        own = cells.find(rule)
-        return [
-            less(rule, name, EQUAL)
-            for name, row in cells.rows.items()
-            if factorizations.pattern_pair(name, 0) is not None and row is not own
-        ]
-
-    return _of_groups(claim, sources, effects)
-
-
-def _of_budgets(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim that `low` is better by its longest budget than by its shortest."""
-    for group in sources.board.groups:
-        budgets = list_budgets(group)
-        if len(budgets) < 2:
-            continue
-        short, long = (select_cells(group, budget) for budget in (budgets[0], budgets[-1]))
-        rows = [row for one in (long, short) if (row := one.low) is not None]
-        if len(rows) < 2:
-            continue
-        signs = (-1, 1) if group.direction == "higher" else (1, -1)
-        values = [_fill(row, group) for row in rows]
-        seeds = sorted(values[0].keys() & values[1].keys())
-        by_seed = {s: signs[0] * values[0][s] + signs[1] * values[1][s] for s in seeds}
-        name = f"low after {budgets[-1]} - after {budgets[0]} pretraining steps"
-        texts = _texts(claim, long) | {
-            "text": f"low gives {describe_better(group.measure, group.direction)} after "
-            f"{budgets[-1]} pretraining steps than after {budgets[0]}"
-        }
-        comparison = SeededContrast(name, by_seed, rows=tuple(rows))
-        sets = ("--budget", f"{budgets[0]},{budgets[-1]}")
-        yield make_tested(claim, long, rows, [comparison], sets=sets, **texts)
-
-
-def _of_faces(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim that an effect is smaller on faces than on CIFAR-10, by the same recipe."""
-    (effect,) = claim.effects
-    faces, others = (
-        [group for group in sources.board.groups if is_form_of(group, name)]
-        for name in ("celeba64", "cifar10")
-    )
-    for pair in itertools.product(faces, others):
-        alike = ("flow", "recipe_id", "profile", "protocol", "precision")
-        if len({tuple(getattr(group, name) for name in alike) for group in pair}) > 1:
-            continue
-        ordered = [order_cells(one, sources.holdout.get(name_group(one))) for one in pair]
-        members = next(
-            (
-                both
-                for both in itertools.product(*ordered)
-                if both[0].budget == both[1].budget
-                and all(cells.find(rule) for rule in effect.weights for cells in both)
-            ),
-            None,
-        )
-        if members is None:
-            continue
-        first, second = (make_comparison(cells, effect) for cells in members)
-        seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
-        by_seed = {seed: first.by_seed[seed] - second.by_seed[seed] for seed in seeds}
-        names = [printable(cells.group.set_name) for cells in members]
-        comparison = SeededContrast(f"{first.name} on {names[0]} minus on {names[1]}", by_seed)
-        rows = [row for cells in members for rule in effect.weights if (row := cells.find(rule))]
-        sets = ("--dataset", ",".join(cells.group.set_name for cells in members))
-        texts = _texts(claim, members[0])
-        yield make_tested(
-            claim, members[0], rows, [comparison], members=members, sets=sets, **texts
-        )
-
-
-SLOWER = 2.0
-"""Percent of a training step that are no cost: timings of equal code differ by as much."""
-
-
-def _of_time(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim on each group with steps that were timed, of the longest such budget."""
-    by_models = {_name_models(select_cells(one, None)): one for one in sources.timed}
-    for group in sources.board.groups:
-        if (same := by_models.get(_name_models(select_cells(group, None)))) is None:
-            continue
-        for cells in list_cells(group):
-            timed = select_cells(same, cells.budget)
-            pair = [row for row in (timed.low, timed.conventional) if row is not None]
-            if len(pair) < 2 or cells.low is None or cells.conventional is None:
-                continue
-            low, own = (row.by_seed for row in pair)
-            by_seed = {s: 100 * (low[s] / own[s] - 1) for s in sorted(low.keys() & own.keys())}
-            if not by_seed:
-                continue
-            comparison = SeededContrast("low / own rule - 1", by_seed, SLOWER)
-            rows = (cells.low, cells.conventional)
-            yield make_tested(claim, cells, rows, [comparison], unit="% of a step")
-            break
-
-
-def _of_maps(claim: ClaimRow, sources: Sources) -> Iterator[TestedClaim]:
-    """Yield the claim on each pretraining from which `low` has tables with their statistics.
-
-    Of the trainings that read its maps it is of the shortest under the longest budget.
-    """
-    readers: dict[tuple[str, str], list[Cells]] = {}
-    for group in sources.board.groups:
-        for cells in list_cells(group):
-            key = (group.recipe_id, group.data_digest, cells.budget)
-            if cells.low is not None and sources.shares.get(key):
-                pretraining = (group.recipe_of_pretraining, group.data_digest)
-                readers.setdefault(pretraining, []).append(cells)
-    for found in readers.values():
-        cells = min(found, key=lambda one: (-(one.budget or 0), one.group.steps))
-        group, low = cells.group, cells.low
-        shares = sources.shares[group.recipe_id, group.data_digest, cells.budget]
-        by_seed = {seed: 1 - share for seed, share in sorted(shares.items())}
-        comparison = SeededContrast("share that differs between windows", by_seed, 0.5)
-        rows = () if low is None else (low,)
-        yield make_tested(claim, cells, rows, [comparison], unit="of the variance")
-
-
-_MAKERS: dict[str, Callable[[ClaimRow, Sources], Iterator[TestedClaim]]] = {
-    "rows": _of_rows,
-    "table3": _of_table3,
-    "table4": _of_table4,
-    "letters": _of_letters,
-    "patterns": _of_patterns,
-    "budgets": _of_budgets,
-    "faces": _of_faces,
-    "time": _of_time,
-    "maps": _of_maps,
+_EXPANSIONS: Mapping[str, Callable[[Cells], Contrasts]] = {
+    "table4-order": _order_words,
+    "first-split": _compare_letters,
+    "low-patterns": partial(_compare_with_patterns, "low"),
+    "conventional-patterns": partial(_compare_with_patterns, "conventional"),
 }
-
-
-def _name_models(cells: Cells) -> str:
-    """Return what tells cells from others, but for the budget."""
-    return str(tuple(value for name, value in cells.facts.items() if name != "budget"))
-
-
-def name_group(group: Group) -> str:
-    """Return what tells a group from others, by whatever measure."""
-    return str(tuple(getattr(group, name) for name in COMPARABLE))

@@ -206,7 +206,7 @@ ITEMS = (
         "figure1",
         "Figure 1",
         "Maps of contributions, pooled over windows, decide what is factored out at each split.",
-        claims=("one-pattern", "low-random-local", "low-random-lattice", "layout", "ranking"),
+        claims=("low-random-local", "low-random-lattice", "layout", "ranking"),
         launch="rules",
     ),
     PaperItem(
@@ -264,9 +264,7 @@ def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
     for group in board.groups:
         if group.protocol != "plain" or item.flow not in (None, group.flow):
             continue
-        under = [
-            (cells, [_find_row(cells, rule) for rule in item.rules]) for cells in list_cells(group)
-        ]
+        under = [(cells, list(map(cells.find, item.rules))) for cells in list_cells(group)]
         cells, ours = max(under, key=lambda one: sum(row is not None for row in one[1]))
         if sum(row is not None for row in ours) < 2:
             continue
@@ -281,13 +279,6 @@ def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
             rows.append(ScaledRow(rule, number, gap, row, paired))
         found.append(ScaledTable(cells, printed_of, tuple(rows)))
     return found
-
-
-def _find_row(cells: Cells, rule: str) -> BoardRow | None:
-    splits = cells.group.splits
-    if rule == "conventional":
-        return cells.conventional
-    return cells.rows.get({"low": "L" * splits, "high": "H" * splits}.get(rule, rule))
 
 
 def _find_printed(item: PaperItem, group: Group) -> tuple[str | None, dict[str, float]]:

@@ -5,10 +5,10 @@ interval of a look, at a level that makes 5 % of all looks together.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -21,18 +21,9 @@ from lcma.harness.results.board import (
     Group,
     find_ranked_measure,
     read_board,
+    read_holdout,
 )
-from lcma.harness.results.claims import (
-    CLAIMS,
-    LOOKS,
-    OF_BITS_PER_DIM,
-    SeededContrast,
-    Sources,
-    TestedClaim,
-    make_claims,
-    name_group,
-)
-from lcma.harness.results.lookup import parse_object
+from lcma.harness.results.claims import CLAIMS, LOOKS, SeededContrast, TestedClaim, make_claims
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
@@ -43,14 +34,7 @@ from lcma.harness.results.statistics import (
     seeds_needed,
 )
 from lcma.harness.text import format_count
-from lcma.sweeps import factorizations
-from lcma.sweeps.measures import (
-    BITS_PER_DIM,
-    CPU_SECONDS_PER_STEP,
-    HOLDOUT,
-    TIMES,
-    MeasureKind,
-)
+from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
 
 LOOK_LEVEL = 0.0152
 """Two-sided level of each look: four looks together have 5 % (`tests/harness/results`)."""
@@ -81,17 +65,10 @@ MOST_HOURS = 100.0
 """Core-hours above which what would decide a claim is out of reach."""
 
 Decision = Literal[
-    "supported", "opposite", "smaller than printed", "undecided", "equal", "not equal"
+    "supported", "equal", "smaller than printed", "opposite", "not equal", "undecided"
 ]
 
-DECISIONS: tuple[Decision, ...] = (
-    "supported",
-    "equal",
-    "smaller than printed",
-    "opposite",
-    "not equal",
-    "undecided",
-)
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
 """Every decision, in the order in which they are counted."""
 
 
@@ -99,42 +76,33 @@ DECISIONS: tuple[Decision, ...] = (
 class Seen:
     """A comparison as its last look shows it.
 
-    ``test`` has the interval of the look's level; None without seeds. ``below`` and ``above`` are
-    repeated p: how likely any look so far shows as little as the least p seen without an effect, of
-    differences below the limit, and of those above it.
+    ``test`` has the interval of the look's level. ``below`` and ``above`` are repeated p: how
+    likely any look so far shows as little as the least p seen without an effect, of differences
+    below the limit, and of those above it.
     """
 
     comparison: SeededContrast
-    test: PairedTest | None
+    test: PairedTest
     below: float
     above: float
 
     @property
-    def n(self) -> int:
-        """Number of seeds that count."""
-        return 0 if self.test is None else self.test.n
-
-    @property
     def upper_end(self) -> float:
         """Upper end of the interval less the limit, infinity where there is none."""
-        limit = self.comparison.limit
-        return math.inf if self.test is None or self.test.high is None else self.test.high - limit
+        return math.inf if self.test.high is None else self.test.high - self.comparison.limit
 
     def is_above(self, level: float) -> bool:
         """Return whether the interval of another level is wholly above the limit."""
-        test = self.test
-        if test is None or test.deviation is None:
+        mean, n, deviation = self.test.mean, self.test.n, self.test.deviation
+        if deviation is None:
             return False
-        half = half_width(test.deviation, test.n, level)
-        return test.mean - half > self.comparison.limit
+        return mean - half_width(deviation, n, level) > self.comparison.limit
 
     @property
     def flips_agree(self) -> bool:
         """Whether the sign-flip test shows it too, where it can: from the second look on."""
-        if self.n < LOOKS[1]:
-            return True
-        p = None if self.test is None else self.test.sign_flip_p
-        return p is not None and p <= LOOK_LEVEL
+        p = self.test.sign_flip_p
+        return self.test.n < LOOKS[1] or (p is not None and p <= LOOK_LEVEL)
 
 
 def look_at(comparison: SeededContrast, look: int | None = None) -> Seen:
@@ -152,9 +120,11 @@ def look_at(comparison: SeededContrast, look: int | None = None) -> Seen:
     for n in looks:
         side, p = find_side(values[:n], limit)
         least[side] = min(least[side], p)
+    test = paired_test(values, LOOK_LEVEL, limit)
+    assert test is not None, "claims have seeds"
     return Seen(
         comparison,
-        paired_test(values, LOOK_LEVEL, limit),
+        test,
         below=repeat_p(least[True], len(looks)),
         above=repeat_p(least[False], len(looks)),
     )
@@ -172,7 +142,10 @@ def repeat_p(p: float, looks: int) -> float:
 
 @dataclass(frozen=True)
 class NextLook:
-    """What would decide a claim: the next look that could, its trainings and their core-hours."""
+    """What would decide a claim: the next look that could, its trainings and their core-hours.
+
+    The hours are with the pretrainings that the trainings need.
+    """
 
     seeds: int
     first: int
@@ -206,14 +179,14 @@ class Verdict:
         return self.seen.comparison
 
     @property
-    def test(self) -> PairedTest | None:
+    def test(self) -> PairedTest:
         """Its test."""
         return self.seen.test
 
     @property
     def n(self) -> int:
         """Number of seeds that count."""
-        return self.seen.n
+        return self.seen.test.n
 
     @property
     def on_published(self) -> bool:
@@ -225,40 +198,49 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All verdicts of a database by one measure, ``kind``.
-
-    ``verdicts`` are of models that clear the bars, ``apart`` of those that do not, or where no bars
-    are known, as for any measure but bits/dim. ``unmeasured`` are keys of claims without any
-    results, ``not_judged`` of those that are none by this measure.
-    """
+    """All verdicts of a database by one measure, ``kind``."""
 
     board: Board
-    verdicts: tuple[Verdict, ...]
-    apart: tuple[Verdict, ...]
-    unmeasured: tuple[str, ...]
-    not_judged: tuple[str, ...] = ()
+    all: tuple[Verdict, ...]
     kind: MeasureKind = BITS
 
     @cached_property
-    def all(self) -> tuple[Verdict, ...]:
-        """All of them."""
-        return (*self.verdicts, *self.apart)
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Those of models that clear the bars."""
+        return tuple(one for one in self.all if one.claim.cleared)
 
+    @cached_property
+    def apart(self) -> tuple[Verdict, ...]:
+        """Those of models that do not, or where no bars are known, as for other measures."""
+        return tuple(one for one in self.all if not one.claim.cleared)
 
-RowKey = tuple[str, str, str, int | None, str | None]
-"""Recipe, data digest, factorization, budget and options of the map of a row."""
+    @property
+    def not_judged(self) -> tuple[str, ...]:
+        """Keys of the claims that are none by this measure: their margin is in bits/dim."""
+        by_bits = self.kind.name == BITS_PER_DIM
+        return tuple(key for key, claim in CLAIMS.items() if claim.limit and not by_bits)
 
-Efforts = Mapping[RowKey, Mapping[int, TrialEffort]]
-"""When the trainings behind a row began and what they took, by seed."""
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Keys of the other claims without any results."""
+        there = {*self.not_judged, *(one.claim.key for one in self.all)}
+        return tuple(key for key in CLAIMS if key not in there)
 
 
 def read_verdicts(
-    store: Store, *, measure: str = BITS_PER_DIM, sweep_id: str | None = None, **where: Any
+    store: Store,
+    holdout: Mapping[str, Group] | None = None,
+    /,
+    *,
+    measure: str = BITS_PER_DIM,
+    sweep_id: str | None = None,
+    **where: Any,
 ) -> Verdicts:
     """Return the verdicts on the results in a database, of one sweep or of all.
 
     Args:
         store: The database.
+        holdout: What `read_holdout` returns of the same results, where it is known.
         measure: What claims of order are judged by.
         sweep_id: Only this sweep's trials.
         where: Columns of `trial_results`, as for `board.read_board`.
@@ -268,88 +250,32 @@ def read_verdicts(
     """
     kind = find_ranked_measure(store, measure)
     board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
-    known = store.measure_kinds()
-    holdout = (
-        read_board(store, measure=HOLDOUT, sweep_id=sweep_id, **where).groups
-        if HOLDOUT in known
-        else ()
-    )
-    sources = Sources(board, {name_group(group): group for group in holdout})
-    if measure == BITS_PER_DIM:
-        # On CPUs the clock also counts what else the machine does.
-        timed = [
-            group
-            for name in sorted(TIMES & known.keys())
-            for group in read_board(store, measure=name, sweep_id=sweep_id, **where).groups
-            if group.on_gpus or name == CPU_SECONDS_PER_STEP
-        ]
-        sources = replace(
-            sources, timed=_drop_stacked(timed, store), shares=_read_pattern_shares(store)
-        )
-    efforts: dict[RowKey, dict[int, TrialEffort]] = {}
-    for one in store.trial_efforts(sorted({group.recipe_id for group in board.groups})):
-        key = (one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options)
-        efforts.setdefault(key, {})[one.seed] = one
-    return make_verdicts(sources, kind=kind, efforts=efforts)
-
-
-def _drop_stacked(timed: Sequence[Group], store: Store) -> list[Group]:
-    """Drop recipes that train in stacks: members share one time, so their seeds are no repeats."""
-    bodies = store.recipe_bodies(sorted({group.recipe_id for group in timed}))
-    stacked = {i for i, body in bodies.items() if _is_stacked(parse_object(body))}
-    return [group for group in timed if group.recipe_id not in stacked]
-
-
-def _is_stacked(recipe: Mapping[str, Any]) -> bool:
-    optimization = recipe.get("optimization")
-    return isinstance(optimization, dict) and bool(optimization.get("stacked"))
-
-
-def _read_pattern_shares(store: Store) -> dict[tuple[str, str, int | None], dict[int, float]]:
-    found: dict[tuple[str, str, int | None], dict[int, float]] = {}
-    for row in store.view("table_statistics", split=1).to_dict("records"):
-        word, share = str(row["factorization"]), row["mask_share"]
-        if not factorizations.is_word(word) or set(word) != {"L"} or share != share:
-            continue
-        if row["map_options"] is not None and row["map_options"] == row["map_options"]:
-            continue
-        key = (str(row["recipe_id"]), str(row["data_digest"]), int(row["budget"]))
-        found.setdefault(key, {})[int(row["seed"])] = float(share)
-    return found
-
-
-def make_verdicts(
-    sources: Sources, *, kind: MeasureKind = BITS, efforts: Efforts | None = None
-) -> Verdicts:
-    """Return the verdicts on a board and what else bears on claims.
-
-    ``kind`` is the measure, ``efforts`` the trainings behind the rows.
-    """
-    by_bits = kind.name == BITS_PER_DIM
-    claims = make_claims(sources)
-    found = decide_claims(claims, efforts or {})
-    there = {one.key for one in claims}
-    return Verdicts(
-        board=sources.board,
-        verdicts=tuple(one for one in found if one.claim.cleared),
-        apart=tuple(one for one in found if not one.claim.cleared),
-        unmeasured=tuple(
-            key for key in CLAIMS if key not in there and (by_bits or key not in OF_BITS_PER_DIM)
-        ),
-        not_judged=() if by_bits else tuple(OF_BITS_PER_DIM),
-        kind=kind,
-    )
+    if holdout is None:
+        holdout = read_holdout(store, sweep_id=sweep_id, **where)
+    efforts = store.trial_efforts(sorted({group.recipe_id for group in board.groups}))
+    return make_verdicts(board, holdout, kind=kind, efforts=efforts)
 
 
 # The rule
 
 
-def decide_claims(claims: Sequence[TestedClaim], efforts: Efforts) -> tuple[Verdict, ...]:
-    """Return the verdicts, in the order of the claims."""
-    seen = [
-        [look_at(one, min(c.look for c in claim.comparisons)) for one in claim.comparisons]
-        for claim in claims
-    ]
+def make_verdicts(
+    board: Board,
+    holdout: Mapping[str, Group] | None = None,
+    *,
+    kind: MeasureKind = BITS,
+    efforts: Iterable[TrialEffort] = (),
+) -> Verdicts:
+    """Return the verdicts on a board by a measure, in the order of the claims.
+
+    ``holdout`` is what `read_holdout` returns, ``efforts`` the trainings behind the rows.
+    """
+    spent: _Spent = {}
+    for one in efforts:
+        key = (one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options)
+        spent.setdefault(key, {})[one.seed] = one
+    claims = make_claims(board, holdout or {})
+    seen = [[look_at(one, claim.look) for one in claim.comparisons] for claim in claims]
     below = [max(one.below for one in some) for some in seen]
     above = [min(1.0, len(some) * min(one.above for one in some)) for some in seen]
     families: dict[str, list[int]] = {}
@@ -370,10 +296,10 @@ def decide_claims(claims: Sequence[TestedClaim], efforts: Efforts) -> tuple[Verd
                 p=above[index] if against else below[index],
                 holm_p=holm_above if against else holm_below,
                 family_size=len(members),
-                confirmatory=_is_confirmatory(claim, some, efforts),
-                next=_find_next(claim, shown, efforts) if decision == "undecided" else None,
+                confirmatory=_is_confirmatory(claim, some, spent),
+                next=_find_next(claim, shown, spent) if decision == "undecided" else None,
             )
-    return tuple(found[index] for index in range(len(claims)))
+    return Verdicts(board, tuple(found[index] for index in range(len(claims))), kind)
 
 
 def _decide(
@@ -401,52 +327,40 @@ def _decide(
         why = "the whole interval is above it"
         shown = max(reversed_, key=lambda one: one.upper_end)
         return ("not equal" if claim.claim.equal else "opposite"), why, shown
-    low = math.inf if worst.test is None or worst.test.low is None else worst.test.low
-    if low <= worst.comparison.limit:
+    low = worst.test.low
+    if low is not None and low <= worst.comparison.limit:
         if claim.printed is not None and low > claim.printed:
             return "smaller than printed", f"the interval excludes {claim.printed:+.2f}", worst
         return "undecided", "the interval contains it", worst
     return "undecided", f"Holm's correction over {size} claims leaves it open", worst
 
 
-def _keys(claim: TestedClaim) -> Iterator[tuple[RowKey, BoardRow]]:
-    """Yield the rows of a claim with their keys."""
-    for cells in claim.members:
-        group = cells.group
-        for row in claim.rows:
-            if any(row is one for one in group.rows):
-                yield (
-                    (
-                        group.recipe_id,
-                        group.data_digest,
-                        row.factorization,
-                        row.budget,
-                        row.map_options,
-                    ),
-                    row,
-                )
+_Spent = dict[tuple[str, str, str, int | None, str | None], dict[int, TrialEffort]]
 
 
-def _is_confirmatory(claim: TestedClaim, seen: Sequence[Seen], efforts: Efforts) -> bool:
-    seeds = {
-        seed for one in seen for seed in range(one.comparison.first, one.comparison.first + one.n)
-    }
+def _find_efforts(spent: _Spent, group: Group, row: BoardRow) -> Mapping[int, TrialEffort]:
+    """Return the trainings behind a row by seed."""
+    key = (group.recipe_id, group.data_digest, row.factorization, row.budget, row.map_options)
+    return spent.get(key, {})
+
+
+def _is_confirmatory(claim: TestedClaim, seen: Sequence[Seen], spent: _Spent) -> bool:
+    seeds = {one.comparison.first + k for one in seen for k in range(one.test.n)}
     starts = [
         effort.started
-        for key, _ in _keys(claim)
-        for seed, effort in efforts.get(key, {}).items()
+        for cells, row in claim.rows
+        for seed, effort in _find_efforts(spent, cells.group, row).items()
         if seed in seeds
     ]
     return bool(starts) and min(starts) > claim.written
 
 
-def _find_next(claim: TestedClaim, seen: Seen, efforts: Efforts) -> NextLook | None:
+def _find_next(claim: TestedClaim, seen: Seen, spent: _Spent) -> NextLook | None:
     """Return the next look that could decide; None where it is out of reach."""
-    look, first = min(one.look for one in claim.comparisons), seen.comparison.first
-    needed = look + 1
-    if look and claim.behind is None and (test := seen.test) is not None and test.deviation:
-        effect = test.mean - seen.comparison.limit
-        found = seeds_needed(effect, test.deviation, LOOK_LEVEL) if effect else None
+    first, needed = seen.comparison.first, claim.look + 1
+    if claim.look and claim.behind is None and seen.test.deviation:
+        effect = seen.test.mean - seen.comparison.limit
+        found = seeds_needed(effect, seen.test.deviation, LOOK_LEVEL) if effect else None
         if found is None:
             return None
         needed = max(found, needed)
@@ -454,29 +368,53 @@ def _find_next(claim: TestedClaim, seen: Seen, efforts: Efforts) -> NextLook | N
     following = next((n for n in LOOKS if needed <= n <= most), None)
     if following is None:
         return None
-    seconds: list[float] = []
-    trainings = 0
-    for key, row in _keys(claim):
-        trainings += sum(
-            seed not in row.by_seed and seed not in row.diverged_seeds
-            for seed in range(first, first + following)
-        )
-        seconds += [one.cpu_seconds for one in efforts.get(key, {}).values() if one.cpu_seconds]
-    hours = trainings * sum(seconds) / len(seconds) / 3600 if seconds else None
+    trainings, hours = _count_missing(claim, range(first, first + following), spent)
     if hours is not None and hours > MOST_HOURS:
         return None
     return NextLook(following, first, trainings, hours)
 
 
+def _count_missing(
+    claim: TestedClaim, seeds: Iterable[int], spent: _Spent
+) -> tuple[int, float | None]:
+    """Return how many trainings lack, and their core-hours with the pretrainings that lack.
+
+    A pretraining is there where any row of its table and budget has the seed.
+    """
+    trainings, seconds = 0, []
+    pretrainings: set[tuple[str, int, int]] = set()
+    pretraining_seconds: dict[int, list[float]] = {}
+    for cells, row in claim.rows:
+        lacking = {*seeds} - {*row.by_seed, *row.diverged_seeds}
+        trainings += len(lacking)
+        known = _find_efforts(spent, cells.group, row).values()
+        seconds += [one.cpu_seconds for one in known if one.cpu_seconds]
+        if row.budget is not None:
+            alike = [one for one in cells.group.rows if one.budget == row.budget]
+            lacking -= {seed for one in alike for seed in one.by_seed}
+            pretrainings |= {(cells.group.key, row.budget, seed) for seed in lacking}
+            pretraining_seconds.setdefault(row.budget, []).extend(
+                one.pretraining_cpu_seconds for one in known if one.pretraining_cpu_seconds
+            )
+    if not seconds:
+        return trainings, None
+    means = {budget: sum(some) / len(some) for budget, some in pretraining_seconds.items() if some}
+    total = trainings * sum(seconds) / len(seconds)
+    return trainings, (total + sum(means.get(budget, 0.0) for _, budget, _ in pretrainings)) / 3600
+
+
 def describe_reach(verdict: Verdict) -> str:
     """Return what would decide an undecided claim: a look, its trainings and hours, or nothing."""
-    if verdict.next is None:
+    found = verdict.next
+    if found is None:
         return (
             f"out of reach: more than {LOOKS[-1]} seeds at this spread, or than "
             f"{MOST_HOURS:.0f} core-hours"
         )
-    found = verdict.next
     if not found.trainings:
         return f"{found.seeds} seeds, which are there but lack the measure: `lcma rerun` takes it"
-    text = f"{found.seeds} seeds: {format_count(found.trainings, 'training')} more"
+    # What Holm's correction asks for beyond the interval is not reckoned.
+    excludes = verdict.seen.upper_end < 0 or verdict.seen.is_above(LOOK_LEVEL)
+    text = f"{'at least ' * excludes}{found.seeds} seeds: "
+    text += f"{format_count(found.trainings, 'training')} more"
     return text if found.hours is None else f"{text}, about {found.hours:.1f} core-hours"

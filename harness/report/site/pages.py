@@ -63,6 +63,7 @@ from lcma.harness.results.board import (
     BoardRow,
     Group,
     read_board,
+    read_holdout,
 )
 from lcma.harness.results.curves import (
     MOST_LINES,
@@ -365,6 +366,10 @@ class Site:
         return read_board(self._store, measure=chosen.measure, sweep_id=chosen.sweep_id)
 
     @_of_results
+    def _holdout(self) -> dict[str, Group]:
+        return read_holdout(self._store, sweep_id=self._options.sweep_id)
+
+    @_of_results
     def _board_pages(self) -> list[list[BoardPart]]:
         return paginate_groups(self._leaderboard.groups, singly=not self._large)
 
@@ -474,7 +479,7 @@ class Site:
             **_pager(path, self._board_pages, 1),
             query=queries.board_query(self._options.sweep_id),
             answers=self._answers,
-            tally=board.sum_up_low(self._leaderboard),
+            tally=board.sum_up_low(self._leaderboard, self._holdout),
             extent=self._extent,
         )
 
@@ -497,7 +502,7 @@ class Site:
             (place, _numbered("index", number), *judged)
             for number, page in enumerate(self._board_pages)
             for place, part in enumerate(page, start=1)
-            if not part.start and (judged := judge_low(part.group)) is not None
+            if not part.start and (judged := judge_low(part.group, self._holdout))
         ]
 
     @cached_property
@@ -568,10 +573,10 @@ class Site:
         """Return verdicts by bits/dim, by what ranks the leaderboard and by what samples have."""
         from lcma.harness.results.verdicts import read_verdicts
 
-        known = self._store.measure_kinds()
+        known, sweep_id = self._store.measure_kinds(), self._options.sweep_id
         measures = (self._options.measure, BITS_PER_DIM, *OF_SAMPLES)
         return {
-            name: read_verdicts(self._store, measure=name, sweep_id=self._options.sweep_id)
+            name: read_verdicts(self._store, self._holdout, measure=name, sweep_id=sweep_id)
             for name in dict.fromkeys(measures)
             if name in known
         }

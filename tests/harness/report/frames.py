@@ -25,8 +25,7 @@ def board_of(rows: pd.DataFrame | Iterable[dict[str, Any]], *more: Any, **option
 
 
 def _making(record: dict[str, Any]) -> Making:
-    names = [f.name for f in fields(Making) if f.name != "on_gpu"]
-    return Making(**_only(record, names), on_gpu=record.get("driver") is not None)
+    return Making(**_only(record, [f.name for f in fields(Making)]))
 
 
 def cells_of(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> list[SeededCell]:

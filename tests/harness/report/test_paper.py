@@ -5,7 +5,6 @@ import re
 import pytest
 
 from lcma.harness.report.site import SiteOptions
-from lcma.harness.results.claims import Sources
 from lcma.harness.results.paper import ITEMS, scale_table
 from lcma.harness.results.verdicts import make_verdicts
 from lcma.sweeps.factorizations import words
@@ -106,7 +105,7 @@ def test_every_form_of_a_set_counts_as_it() -> None:
             data_digest="e" * 64,
         ),
     ]
-    verdicts = make_verdicts(Sources(board(found))).verdicts
+    verdicts = make_verdicts(board(found)).verdicts
     own, others = BY_KEY["table3"].split_by_data(verdicts)
     assert {one.claim.cells.group.set_name for one in own} == {"celeba64-16-float"}
     own, others = BY_KEY["table2"].split_by_data(verdicts)

@@ -12,7 +12,6 @@ from lcma.db import Measure
 from lcma.harness.report.board import board_as_json, board_as_latex, render_board
 from lcma.harness.report.verdicts import render_verdicts
 from lcma.harness.results.board import Board
-from lcma.harness.results.claims import Sources
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.sweeps.measures import CONTROLS, find_measure
 from tests.harness.report.synthetic import DIGEST, board, noisy, rows
@@ -22,7 +21,7 @@ SWD = find_measure("swd")
 
 def judged(looks) -> Verdicts:
     found = rows(noisy(looks, 6, 0.02, np.random.default_rng(0)))
-    return make_verdicts(Sources(board(found, None, kind=SWD)), kind=SWD)
+    return make_verdicts(board(found, None, kind=SWD), kind=SWD)
 
 
 def decisions(found: Verdicts) -> dict[str, str]:
@@ -87,10 +86,10 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
     failing = replace(group, notes=("! swd fails its controls on this data set",))
     for groups, marked in (((group,), False), ((failing,), True)):
         console = Console(width=80, file=io.StringIO())
-        of = make_verdicts(Sources(replace(made, groups=groups)), kind=SWD)
+        of = make_verdicts(replace(made, groups=groups), kind=SWD)
         console.print(render_verdicts(of, "low-conventional"))
         text = " ".join(console.file.getvalue().split())
-        assert ("realnvp ! ~" in text) is marked
+        assert ("photos16 realnvp 250 ! ~" in text) is marked
         assert ("swd fails a control there." in text) is marked
 
 

@@ -368,7 +368,7 @@ def test_verdicts(lcma, filled):
         lcma("verdicts", "low-own")
     found = json.loads(lcma("verdicts", "--json", "--where", "profile=tiny"))
     assert found["verdicts"] == [], "no bars are known"
-    (one,) = [v for v in found["apart"] if v["claim"]["key"] == "low-conventional"]
+    (one,) = [v for v in found["apart"] if v["claim"] == "low-conventional"]
     assert (one["decision"], one["n"]) == ("undecided", 4)
 
 
