@@ -119,10 +119,11 @@ def board(
         print(board_as_json(found))
         return
     console = Console()
+    holdout = read_holdout(store, sweep_id=sweep_id, **filters)
     if len(found.groups) > 1 and not (factorization or compared or notes):
-        shown = render_overview(found, read_holdout(store, sweep_id=sweep_id, **filters))
+        shown = render_overview(found, holdout)
     else:
-        shown = render_board(found, notes=notes)
+        shown = render_board(found, notes=notes, holdout=holdout)
     console.print(shown)
     if picture is not None:
         console.print(Text(printable(str(picture))), soft_wrap=True)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -21,7 +22,7 @@ from lcma.harness.results.board import (
     name_unit,
 )
 from lcma.harness.results.claims import order_cells
-from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.statistics import PairedTest, t_quantile
 from lcma.harness.tables import (
     Table,
     TableColumn,
@@ -47,18 +48,28 @@ COLUMNS: tuple[TableColumn, ...] = (
 """What people read of a row, beside printed numbers where there are any."""
 
 
+NARROWER = 0.9
+"""Part of a paired interval below which an unpaired one is shown beside it."""
+
 FEW_IMAGES = 1000
 """Test images below which a sentence on a group says how many they are."""
 
 
-def render_board(board: Board, *, notes: bool = True) -> RenderableType:
+def render_board(
+    board: Board, *, notes: bool = True, holdout: Mapping[str, Group] | None = None
+) -> RenderableType:
     """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
-    legend in their place."""
+    legend in their place.
+
+    With what `read_holdout` returns it says where pairs of `low` and its reference are no gain.
+    """
     parts: list[RenderableType] = []
     for group in board.groups:
         table = group_table(group, sources=notes)
         if not notes:
             table = replace(table, notes=(_describe_marks(group),))
+        if holdout is not None and (line := _say_unpaired(group, holdout)):
+            table = replace(table, notes=(*table.notes, line))
         parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _ending(board)))
 
@@ -69,6 +80,26 @@ def _describe_marks(group: Group) -> str:
     marks += ["! fails its controls"] if fails_controls(group) else []
     marks += ["printed: in a paper"] if any(row.published for row in group.rows) else []
     return ", ".join(marks)
+
+
+def _say_unpaired(group: Group, holdout: Mapping[str, Group]) -> str | None:
+    """Return what `low` less the reference is unpaired, where its interval is narrower by that."""
+    low = order_cells(group, holdout)[0].low
+    own = next((row for row in group.rows if row.reference), None)
+    if low is None or own is None or (paired := low.difference) is None or paired.n < ENOUGH:
+        return None
+    seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
+    samples = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
+    spread = sum(map(statistics.variance, samples))
+    half = t_quantile(2 * paired.n - 2) * math.sqrt(spread / paired.n)
+    if half >= NARROWER * (paired.half_width or 0.0):
+        return None
+    correlation = statistics.correlation(*samples)
+    return (
+        f"Unpaired, {name_row(low)} - {name_row(own)} is {format_number(paired.mean, 3, sign=True)}"
+        f" ± {format_number(half, 3)}: over seeds these rows do not go together (correlation "
+        f"{format_number(correlation, 2, sign=True)})."
+    )
 
 
 def _bar_line(group: Group) -> list[str]:

@@ -63,6 +63,24 @@ def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
     )
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_pairs_do_not_go_together_the_unpaired_interval_stands_below(sign):
+    low = (4.1, 4.3, 4.2, 4.5, 4.4, 4.6)
+    own = [4.0 + sign * (value - np.mean(low)) / 2 for value in low]
+    values = {"LLL": low, "checkerboard-even": own}
+    board = board_of(
+        frame(
+            row(name, seed, bits, budget=100 if name == "LLL" else None)
+            for name, some in values.items()
+            for seed, bits in enumerate(some)
+        )
+    )
+    half = stats.ttest_ind(low, own).confidence_interval(0.95).high - 0.35
+    line = f"Unpaired, low (LLL) @100 - checkerboard-even is +0.350 ± {half:.3f}: over seeds"
+    assert (line in shown(board, 200, holdout={})) == (sign < 0)
+    assert ("together (correlation -1.00)." in shown(board, 200, holdout={})) == (sign < 0)
+
+
 @pytest.mark.parametrize(("seed", "difference"), [(0, PairedTest(1, 0.5)), (1, None)])
 def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, difference):
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", seed, 4.5)]))
