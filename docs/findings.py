@@ -49,7 +49,7 @@ from lcma.harness.report.figures import BLUE, INK, VERMILION
 from lcma.harness.report.map_pictures import MapColumn, draw_maps
 from lcma.harness.report.targets import require_picture
 from lcma.harness.results.board import BoardRow, Group, read_board
-from lcma.harness.results.claims import find_printed, order_cells
+from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
@@ -413,9 +413,8 @@ def _draw_layout_ranking(words: Words, results: Results, path: Path) -> None:
 def _draw_settings(_: Words, results: Results, path: Path) -> None:
     """Draw `low` minus the own rule in every setting, as `lcma board` lists them."""
     holdout = {group.key: group for group in results.groups(HOLDOUT)}
-    cells = [order_cells(one, holdout)[0] for one in results.groups()]
-    rows = [(one.group, one.low, one.low and one.low.difference) for one in cells]
-    found = [(group, low, test) for group, low, test in rows if low and test]
+    lows = [(group, find_low(group, holdout)) for group in results.groups()]
+    found = [(group, low, low.difference) for group, low in lows if low and low.difference]
     drawing = Drawing(245, 24 * len(found))
     axes = drawing.add_axes(0, 245)
     _list_rows(axes, len(found))

@@ -82,6 +82,18 @@ def set_name(dataset: str, variant: str) -> str:
     return dataset if variant in PLAIN else f"{dataset}-{variant}"
 
 
+def find_whole(name: str) -> str:
+    """Return the set of which one is a box-filtered form, or else the set itself."""
+    facts = known().get(name)
+    return (facts and facts.filtered_from) or name
+
+
+def find_family(name: str) -> str:
+    """Return what a set has in common with its variants and box-filtered forms: their data."""
+    whole = find_whole(name)
+    return known()[whole].dataset if whole in known() else whole
+
+
 @cache
 def _shipped() -> Mapping[str, DataSetFacts]:
     text = (files("lcma.sweeps") / "datasets.yaml").read_text()

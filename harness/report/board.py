@@ -21,7 +21,7 @@ from lcma.harness.results.board import (
     name_measure,
     name_unit,
 )
-from lcma.harness.results.claims import order_cells
+from lcma.harness.results.claims import find_low
 from lcma.harness.results.statistics import PairedTest, t_quantile
 from lcma.harness.tables import (
     Table,
@@ -84,7 +84,7 @@ def _describe_marks(group: Group) -> str:
 
 def _say_unpaired(group: Group, holdout: Mapping[str, Group]) -> str | None:
     """Return what `low` less the reference is unpaired, where its interval is narrower by that."""
-    low = order_cells(group, holdout)[0].low
+    low = find_low(group, holdout)
     own = next((row for row in group.rows if row.reference), None)
     if low is None or own is None or (paired := low.difference) is None or paired.n < ENOUGH:
         return None
@@ -166,7 +166,7 @@ def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | N
 
     None where it has no difference. It is of the budget that verdicts take, by `read_holdout`.
     """
-    row = order_cells(group, holdout)[0].low
+    row = find_low(group, holdout)
     if row is None or (found := row.difference) is None or found.half_width is None:
         return None
     rule = "low"
@@ -509,7 +509,7 @@ def render_overview(board: Board, holdout: Mapping[str, Group]) -> RenderableTyp
 
     ``low`` is that of the best budget by the holdout part, as for verdicts.
     """
-    found = [(group, order_cells(group, holdout)[0].low) for group in board.groups]
+    found = [(group, find_low(group, holdout)) for group in board.groups]
     differences = [low.difference for _, low in found if low is not None and low.difference]
     ends = [abs(end) for one in differences for end in (one.low, one.high) if end is not None]
     widest = max(ends, default=0.0) or 1.0

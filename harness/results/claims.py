@@ -136,26 +136,16 @@ class Cells:
         of = {"budget": self.budget}
         return {name: of.get(name, getattr(self.group, name, None)) for name in SCALE}
 
-    @property
-    def low(self) -> BoardRow | None:
-        """`low`, where it has results and is not the conventional one."""
-        row = self.rows.get("L" * self.group.splits)
-        return None if row is None or row.conventional else row
-
     def find(self, rule: str) -> BoardRow | None:
-        """Return the row of a rule by its name in a spec, where it has results."""
+        """Return the row of a rule by its name in a spec, where it has results.
+
+        That is none for `low` or `high` where it is the conventional one.
+        """
         if rule == "conventional":
             return next((row for row in self.rows.values() if row.conventional), None)
-        if rule == "low":
-            return self.low
-        splits = self.group.splits
-        return self.rows.get("H" * splits if rule == "high" and splits else rule)
-
-
-def list_cells(group: Group) -> list[Cells]:
-    """Return the rows under each budget of `low`, the longest first."""
-    budgets: list[int | None] = [*list_budgets(group)]
-    return [select_cells(group, budget) for budget in reversed(budgets or [None])]
+        words = {"low": "L" * self.group.splits, "high": "H" * self.group.splits}
+        row = self.rows.get(words.get(rule, rule))
+        return None if rule in words and row is not None and row.conventional else row
 
 
 def select_cells(group: Group, budget: int | None) -> Cells:
@@ -191,9 +181,14 @@ def order_cells(group: Group, holdout: Mapping[str, Group]) -> list[Cells]:
         first = [row.by_seed[seed] for seed in range(ENOUGH) if seed in row.by_seed]
         if row.factorization == "L" * group.splits and len(first) == ENOUGH:
             means[row.budget] = sum(first) / ENOUGH
-    return sorted(
-        list_cells(group), key=lambda one: (one.budget not in means, means.get(one.budget, 0.0))
-    )
+    budgets: list[int | None] = [*reversed(list_budgets(group))] or [None]
+    budgets.sort(key=lambda one: (one not in means, means.get(one, 0.0)))
+    return [select_cells(group, budget) for budget in budgets]
+
+
+def find_low(group: Group, holdout: Mapping[str, Group]) -> BoardRow | None:
+    """Return `low` at the budget that `order_cells` puts first, where it has results."""
+    return order_cells(group, holdout)[0].find("low")
 
 
 def _usual_rows(group: Group) -> list[BoardRow]:
@@ -209,10 +204,7 @@ def name_rule(row: BoardRow) -> str:
 
 def is_form_of(group: Group, set_name: str) -> bool:
     """Return whether a group's images are those of a set, in whatever variant and size."""
-    facts = known_sets.known()
-    own = facts.get(group.set_name)
-    whole = facts.get((own and own.filtered_from) or group.set_name)
-    return group.set_name == set_name or (whole is not None and whole.dataset == set_name)
+    return set_name in (group.set_name, known_sets.find_family(group.set_name))
 
 
 # What a claim says of the rows that are there
@@ -316,11 +308,6 @@ class TestedClaim:
         of_bits = self.cells.group.measure == BITS_PER_DIM
         is_printed = of_bits and self.key == "low-conventional"
         return find_printed(self.cells.group) if is_printed else None
-
-    @property
-    def written(self) -> float:
-        """When it was written, Unix seconds."""
-        return WRITTEN if self.part is None else PLANNED
 
     @property
     def family(self) -> str:
@@ -438,10 +425,9 @@ def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
 
 def find_printed(group: Group) -> float | None:
     """Return what the paper prints as low less conventional for the flow and the whole set."""
-    facts = known_sets.known()
-    whole = (facts.get(group.set_name) and facts[group.set_name].filtered_from) or group.set_name
-    family = facts[whole].dataset if whole in facts else whole
-    for name in (whole, *(key for key, one in facts.items() if one.dataset == family)):
+    family = known_sets.find_family(group.set_name)
+    variants = (name for name, one in known_sets.known().items() if one.dataset == family)
+    for name in (known_sets.find_whole(group.set_name), *variants):
         found = [published.find(group.flow, name, [rule]) for rule in ("low", "conventional")]
         for low, own in itertools.product(*found):
             if low.where == own.where:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
-from lcma.harness.results.claims import Cells, is_form_of, list_cells
+from lcma.harness.results.claims import Cells, is_form_of, order_cells
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import Verdict
 from lcma.sweeps import known_sets, published
@@ -264,7 +264,7 @@ def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
     for group in board.groups:
         if group.protocol != "plain" or item.flow not in (None, group.flow):
             continue
-        under = [(cells, list(map(cells.find, item.rules))) for cells in list_cells(group)]
+        under = [(cells, list(map(cells.find, item.rules))) for cells in order_cells(group, {})]
         cells, ours = max(under, key=lambda one: sum(row is not None for row in one[1]))
         if sum(row is not None for row in ours) < 2:
             continue
@@ -283,20 +283,13 @@ def scale_table(board: Board, item: PaperItem) -> list[ScaledTable]:
 
 def _find_printed(item: PaperItem, group: Group) -> tuple[str | None, dict[str, float]]:
     """Return the subject of the printed numbers nearest to a group, and these numbers by rule."""
-    facts = known_sets.known().get(group.set_name)
-    whole_set = (facts and facts.filtered_from) or group.set_name
     numbers = [n for n in published.numbers() if (n.source, n.table) == (SOURCE, item.table)]
     if item.key == "table1":  # a variant stands beside the one that was printed
-        family = _find_family(whole_set)
-        numbers = [n for n in numbers if _find_family(n.dataset) == family]
+        family = known_sets.find_family(group.set_name)
+        numbers = [n for n in numbers if known_sets.find_family(n.dataset) == family]
     elif item.flow is None:
         numbers = [n for n in numbers if n.flow == group.flow]
     if not numbers:
         return None, {}
     of = f"{numbers[0].flow} on {numbers[0].dataset}"
     return of, {n.factorization: n.bits_per_dim for n in numbers}
-
-
-def _find_family(set_name: str) -> str:
-    facts = known_sets.known().get(set_name)
-    return set_name if facts is None else facts.dataset

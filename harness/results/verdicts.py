@@ -5,9 +5,11 @@ interval of a look, at a level that makes 5 % of all looks together.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import fmean
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,7 +25,15 @@ from lcma.harness.results.board import (
     read_board,
     read_holdout,
 )
-from lcma.harness.results.claims import CLAIMS, LOOKS, SeededContrast, TestedClaim, make_claims
+from lcma.harness.results.claims import (
+    CLAIMS,
+    LOOKS,
+    PLANNED,
+    WRITTEN,
+    SeededContrast,
+    TestedClaim,
+    make_claims,
+)
 from lcma.harness.results.statistics import (
     LEVEL,
     PairedTest,
@@ -352,7 +362,7 @@ def _is_confirmatory(claim: TestedClaim, seen: Sequence[Seen], spent: _Spent) ->
         for seed, effort in _find_efforts(spent, cells.group, row).items()
         if seed in seeds
     ]
-    return bool(starts) and min(starts) > claim.written
+    return bool(starts) and min(starts) > (WRITTEN if claim.part is None else PLANNED)
 
 
 def _find_next(claim: TestedClaim, seen: Seen, spent: _Spent) -> NextLook | None:
@@ -381,26 +391,22 @@ def _count_missing(
 
     A pretraining is there where any row of its table and budget has the seed.
     """
-    trainings, seconds = 0, []
-    pretrainings: set[tuple[str, int, int]] = set()
-    pretraining_seconds: dict[int, list[float]] = {}
+    # By the budget of a pretraining, None for a training: known seconds, and what lacks.
+    seconds: defaultdict[int | None, list[float]] = defaultdict(list)
+    lacking: set[tuple[int | None, str, int]] = set()
     for cells, row in claim.rows:
-        lacking = {*seeds} - {*row.by_seed, *row.diverged_seeds}
-        trainings += len(lacking)
-        known = _find_efforts(spent, cells.group, row).values()
-        seconds += [one.cpu_seconds for one in known if one.cpu_seconds]
-        if row.budget is not None:
-            alike = [one for one in cells.group.rows if one.budget == row.budget]
-            lacking -= {seed for one in alike for seed in one.by_seed}
-            pretrainings |= {(cells.group.key, row.budget, seed) for seed in lacking}
-            pretraining_seconds.setdefault(row.budget, []).extend(
-                one.pretraining_cpu_seconds for one in known if one.pretraining_cpu_seconds
-            )
-    if not seconds:
+        group, budget, known = cells.group, row.budget, _find_efforts(spent, cells.group, row)
+        missing = {*seeds} - {*row.by_seed, *row.diverged_seeds}
+        seconds[None] += [one.cpu_seconds for one in known.values() if one.cpu_seconds]
+        lacking |= {(None, f"{group.key} {row.factorization} {budget}", seed) for seed in missing}
+        if budget is not None:
+            there = {seed for one in group.rows if one.budget == budget for seed in one.by_seed}
+            seconds[budget] += [one.pretraining_cpu_seconds or 0.0 for one in known.values()]
+            lacking |= {(budget, group.key, seed) for seed in missing - there}
+    trainings = sum(what is None for what, _, _ in lacking)
+    if not seconds[None]:
         return trainings, None
-    means = {budget: sum(some) / len(some) for budget, some in pretraining_seconds.items() if some}
-    total = trainings * sum(seconds) / len(seconds)
-    return trainings, (total + sum(means.get(budget, 0.0) for _, budget, _ in pretrainings)) / 3600
+    return trainings, sum(fmean(seconds[what] or [0.0]) for what, _, _ in lacking) / 3600
 
 
 def describe_reach(verdict: Verdict) -> str:
