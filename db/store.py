@@ -1028,21 +1028,14 @@ class Store:
             *(trials.c.recipe_id, jobs.c.data_digest, trials.c.factorization, trials.c.budget),
             *(trials.c.map_options, trials.c.seed),
         )
-        segments, tries = jobs.alias(), attempts.alias()
-        pretraining = (
-            sa.select(sa.func.sum(tries.c.cpu_seconds))
-            .join_from(tries, segments, segments.c.id == tries.c.job_id)
-            .where(segments.c.pretraining_id == trials.c.pretraining_id)
-            .where(segments.c.data_digest == jobs.c.data_digest)
-            .where(segments.c.budget <= trials.c.budget)
-            .scalar_subquery()
-        )
+        costs = views.tables["costs"]
         own = sa.func.min(attempts.c.started), sa.func.sum(attempts.c.cpu_seconds)
         query = (
-            sa.select(*facts, *own, pretraining)
+            sa.select(*facts, *own, costs.c.pretraining_cpu_seconds)
             .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
             .join(trials, trials.c.id == jobs.c.trial_id)
-            .group_by(*facts, trials.c.pretraining_id)
+            .join(costs, costs.c.job_id == jobs.c.id)
+            .group_by(*facts, costs.c.pretraining_cpu_seconds)
         )
         with self._reader.connect() as connection:
             return [

@@ -83,7 +83,7 @@ def _describe_marks(group: Group) -> str:
 
 
 def _say_unpaired(group: Group, holdout: Mapping[str, Group]) -> str | None:
-    """Return what `low` less the reference is unpaired, where its interval is narrower by that."""
+    """Return what `low` minus the reference is unpaired, where its interval is narrower by that."""
     low = find_low(group, holdout)
     own = next((row for row in group.rows if row.reference), None)
     if low is None or own is None or (paired := low.difference) is None or paired.n < ENOUGH:

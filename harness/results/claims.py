@@ -45,7 +45,7 @@ class ClaimRow:
     "ours". ``launch`` trains what it needs. Claims of a ``family`` share Holm's correction.
     ``effects`` are those that depend on no table, and ``effects_of_samples`` those by measures of
     samples where they are others. ``between`` are two data sets or `BUDGETS`: each effect is then
-    that on the first less that on the second. ``limit`` is zero, or a margin in bits/dim, and
+    that on the first minus that on the second. ``limit`` is zero, or a margin in bits/dim, and
     ``equal`` says that the effects are one difference in both directions.
     """
 
@@ -98,7 +98,7 @@ def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:
     found = {name: value for name, value in row.items() if name != "margin"}
     for name in {"effects", "effects_of_samples"} & row.keys():
         if isinstance(row[name], list):
-            chains = (chain(*one.split(" less ")) for one in row[name])
+            chains = (chain(*one.split(" - ")) for one in row[name])
             found[name] = {name: weights for one in chains for name, weights in one.items()}
     found["between"] = tuple(row.get("between", ()))
     return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **found)
@@ -424,7 +424,7 @@ def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
 
 
 def find_printed(group: Group) -> float | None:
-    """Return what the paper prints as low less conventional for the flow and the whole set."""
+    """Return what the paper prints as low minus conventional for the flow and the whole set."""
     family = known_sets.find_family(group.set_name)
     variants = (name for name, one in known_sets.known().items() if one.dataset == family)
     for name in (known_sets.find_whole(group.set_name), *variants):
@@ -439,13 +439,13 @@ def find_printed(group: Group) -> float | None:
 
 
 def _order_words(cells: Cells) -> Contrasts:
-    """Return each word less the next in the order of Table 4, from the best to the worst."""
+    """Return each word minus the next in the order of Table 4, from the best to the worst."""
     splits = cells.group.splits
     return chain(*factorizations.words(splits)[::-1]) if splits > 1 else {}
 
 
 def _compare_letters(cells: Cells) -> Contrasts:
-    """Return the main effect of the first letter of words, and it less that of every other."""
+    """Return the main effect of the first letter of words, and it minus that of every other."""
     splits = cells.group.splits
     if splits < 2:
         return {}
@@ -461,7 +461,7 @@ def _compare_letters(cells: Cells) -> Contrasts:
 
 
 def _compare_with_patterns(rule: str, cells: Cells) -> Contrasts:
-    """Return a rule less each pattern that is there, so that none is chosen by its own result."""
+    """Return a rule minus each pattern that is there, so that none is chosen by its own result."""
     names = [name for name in cells.rows if factorizations.pattern_pair(name, 0) is not None]
     if not any(map(factorizations.is_pattern, names)):
         return {}

@@ -98,7 +98,7 @@ class Seen:
 
     @property
     def upper_end(self) -> float:
-        """Upper end of the interval less the limit, infinity where there is none."""
+        """Upper end of the interval minus the limit, infinity where there is none."""
         return math.inf if self.test.high is None else self.test.high - self.comparison.limit
 
     def is_above(self, level: float) -> bool:
@@ -401,7 +401,8 @@ def _count_missing(
         lacking |= {(None, f"{group.key} {row.factorization} {budget}", seed) for seed in missing}
         if budget is not None:
             there = {seed for one in group.rows if one.budget == budget for seed in one.by_seed}
-            seconds[budget] += [one.pretraining_cpu_seconds or 0.0 for one in known.values()]
+            before = (one.pretraining_cpu_seconds for one in known.values())
+            seconds[budget] += [one for one in before if one is not None]
             lacking |= {(budget, group.key, seed) for seed in missing - there}
     trainings = sum(what is None for what, _, _ in lacking)
     if not seconds[None]:

@@ -371,6 +371,19 @@ def test_costs_count_every_attempt_and_the_whole_pretraining(full: Told) -> None
     assert any(row["total_gpu_seconds"] is not None for row in rows.values())
 
 
+def test_efforts_have_the_pretraining_of_the_costs(full: Told) -> None:
+    facts = ("recipe_id", "data_digest", "factorization", "budget", "map_options", "seed")
+    rows = keyed([row for row in full.view("costs") if row["attempts"]], *facts)
+    recipes = [row["id"] for row in full.tables["recipes"]]
+    efforts = full.store.trial_efforts(recipes)
+    found = {tuple(getattr(one, name) for name in facts): one for one in efforts}
+    assert found.keys() == rows.keys()
+    shared = {key: row["pretraining_cpu_seconds"] for key, row in rows.items()}
+    own = {key: one.pretraining_cpu_seconds for key, one in found.items()}
+    assert own == pytest.approx(shared, rel=1e-6)
+    assert any(shared.values())
+
+
 def test_snapshots_are_the_segments_of_pretrainings(full: Told) -> None:
     rows = keyed(full.view("snapshots"), "pretraining_id", "budget")
     segments = [job for job in full.tables["jobs"] if job["kind"] == "pretraining"]
