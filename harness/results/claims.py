@@ -99,7 +99,7 @@ def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:
     for name in {"effects", "effects_of_samples"} & row.keys():
         if isinstance(row[name], list):
             chains = (chain(*one.split(" - ")) for one in row[name])
-            found[name] = {name: weights for one in chains for name, weights in one.items()}
+            found[name] = {effect: weights for one in chains for effect, weights in one.items()}
     found["between"] = tuple(row.get("between", ()))
     return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **found)
 
@@ -321,11 +321,12 @@ def make_claims(board: Board, holdout: Mapping[str, Group]) -> list[TestedClaim]
     """Return every claim on everything that bears on it, in the order of `CLAIMS`."""
     found: list[TestedClaim] = []
     for claim in CLAIMS.values():
-        of_claim = [
-            _choose(choices)
-            for groups in _list_groups(claim, board.groups)
-            if (choices := _list_choices(claim, groups, holdout))
-        ]
+        of_claim = []
+        for groups in _list_groups(claim, board.groups):
+            if choices := _list_choices(claim, groups, holdout):
+                first, ahead = choices[0], max(choices, key=lambda one: one.look)
+                behind = ahead.cells.budget if ahead.look > first.look else None
+                of_claim.append(replace(first, behind=behind))
         found += sorted(of_claim, key=lambda one: str(tuple(one.cells.facts.values())))
     return found
 
@@ -372,12 +373,6 @@ def _list_choices(
             if all(one.by_seed for one in seeded):
                 found.append(TestedClaim(claim, members, tuple(seeded), part))
     return found
-
-
-def _choose(choices: Sequence[TestedClaim]) -> TestedClaim:
-    ahead = max(choices, key=lambda one: one.look)
-    behind = ahead.cells.budget if ahead.look > choices[0].look else None
-    return replace(choices[0], behind=behind)
 
 
 def _add_up(
