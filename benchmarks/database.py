@@ -25,7 +25,7 @@ from benchmarks.lifecycles import compare_lifecycles
 from benchmarks.many_trials import make_database
 from benchmarks.places import Site, default_folder, sites
 from lcma import db
-from lcma.db.merging import merge
+from lcma.db.merge import merge
 from lcma.harness.environment import read_environment
 
 

@@ -379,7 +379,7 @@ MAP_QUERY = """
 SELECT split, budget, images, round(mask_share, 3) AS "share of the lattice",
        round(mask_share_by_chance, 3) AS "by chance", round(standard_error, 4) AS "standard error",
        round(rank_gap, 4) AS "gap of ranks", round(unresolved, 3) AS unresolved
-FROM map_statistics WHERE score = 'cumulative' ORDER BY split
+FROM contribution_maps WHERE score = 'cumulative' ORDER BY split
 """
 
 

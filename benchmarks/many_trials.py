@@ -19,9 +19,8 @@ import sqlalchemy as sa
 from benchmarks.trackers import ENVIRONMENT
 from lcma import db
 from lcma.db import schema
-from lcma.db.cells import OF_TRIAL, compute_sums, encode_cell
 from lcma.db.migrate import current_version
-from lcma.db.results import hash_measure, hash_protocol, hash_result
+from lcma.db.results import hash_measure, hash_protocol
 from lcma.db.sqlite import open_writer
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
@@ -126,18 +125,7 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
     yield schema.attempts, (_attempt(job) for job in jobs if job["attempt_id"] is not None)
     done = [pair for pair in zip(trials, jobs, strict=False) if pair[1]["state"] == "done"]
     values = np.random.default_rng(0).normal(3.5, 0.1, size=len(done)).tolist()
-    cells: dict[str, Row] = {}
-    of_cell: dict[str, list[float]] = {}
-    for (trial, job), value in zip(done, values, strict=True):
-        for name in RANKED:
-            own = {name: trial[name] for name in OF_TRIAL}
-            cell = encode_cell(own, _own(job) | {"measure": name})
-            cells.setdefault(cell["id"], cell)
-            of_cell.setdefault(cell["id"], []).append(value)
-            job[name] = cell["id"]
-    yield schema.cells, [row | compute_sums(of_cell[key]) for key, row in cells.items()]
     yield schema.protocols, [PROTOCOL | {"id": PROTOCOL_ID}]
-    yield schema.results, (_result(trial, job) for trial, job in done)
     yield (
         schema.measures,
         (
@@ -148,28 +136,12 @@ def _tables(recipes: int, named: Named) -> Iterator[tuple[sa.Table, Iterable[Row
     )
 
 
-def _own(job: Row) -> Row:
-    return {"data_digest": job["data_digest"], "protocol": "plain", "precision": "float32"}
-
-
-def _result(trial: Row, job: Row) -> Row:
-    return {
-        "id": hash_result(trial["id"], job["data_digest"], _uid(job)),
-        "trial_id": trial["id"],
-        "data_digest": job["data_digest"],
-        "attempt_id": job["attempt_id"],
-        "step": STEPS,
-        "created": 2.0,
-    }
-
-
 def _measures(trial: Row, job: Row, value: float) -> Iterator[Row]:
     shared = {
-        "result_id": hash_result(trial["id"], job["data_digest"], _uid(job)),
+        "attempt_id": job["attempt_id"],
         "protocol": "plain",
         "protocol_id": PROTOCOL_ID,
-        "attempt_id": job["attempt_id"],
-        "seed": trial["seed"],
+        "measured_by": job["attempt_id"],
         "created": 2.0,
         "standard_error": 0.01,
         "images": 10000,
@@ -177,12 +149,8 @@ def _measures(trial: Row, job: Row, value: float) -> Iterator[Row]:
     }
     numbers = dict.fromkeys(RANKED, value) | {"log_det": -100.0, "log_prior": -700.0}
     for name, number in numbers.items():
-        row = shared | {"name": name, "value": number, "cell_id": job.get(name)}
+        row = shared | {"name": name, "value": number}
         yield row | {"digest": hash_measure(row)}
-
-
-def _uid(job: Row) -> str:
-    return f"attempt {job['attempt_id']}"
 
 
 def _trials(number: int, flow: str, dataset: str, named: Named) -> Iterator[Row]:
@@ -227,14 +195,15 @@ def _data_set(name: str, digest: str) -> Row:
 
 
 def _job(planned: db.PlannedJob, state: str, attempt: int | None) -> Row:
+    attempt_id = None if attempt is None else _hash("attempt", attempt)
     return {
         "id": planned.id,
         **asdict(planned),
         "state": state,
         "step": 0 if state == "pending" else planned.steps,
         "token": 0 if attempt is None else 1,
-        "attempt_id": attempt,
-        "done_attempt_id": attempt if state == "done" else None,
+        "attempt_id": attempt_id,
+        "done_attempt_id": attempt_id if state == "done" else None,
         **dict.fromkeys(("owner", "host", "pid", "lease_until", "stopped_by")),
         "updated": 2.0,
     }
@@ -246,7 +215,6 @@ def _attempt(job: Row) -> Row:
         **dict.fromkeys(schema.attempts.c.keys()),
         "id": job["attempt_id"],
         "job_id": job["id"],
-        "uid": _uid(job),
         "token": 1,
         "owner": "benchmark",
         "host": "here",
@@ -265,6 +233,7 @@ def _attempt(job: Row) -> Row:
         "images_per_second": 1000.0,
         "peak_memory": 2**30,
         "data_wait": 0.01,
+        "evaluated_step": STEPS if done and job["kind"] == "trial" else None,
     }
 
 

@@ -210,18 +210,15 @@ class Ours(Tracker):
     def stored(self) -> Stored:
         whole = self.count(
             "SELECT count(*) FROM jobs WHERE state = 'done' AND token = 1 "
-            "AND (SELECT count(*) FROM results WHERE results.trial_id = jobs.trial_id) = 1 "
+            "AND (SELECT count(*) FROM attempts WHERE attempts.id = jobs.done_attempt_id "
+            "AND attempts.evaluated_step IS NOT NULL) = 1 "
             "AND (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) = 1 "
             "AND (SELECT count(*) FROM events WHERE events.job_id = jobs.id) = 2 "
-            "AND (SELECT count(*) FROM curves JOIN metrics ON metrics.curve_id = curves.id "
-            "JOIN attempts ON attempts.id = curves.attempt_id "
+            "AND (SELECT count(*) FROM metrics JOIN attempts ON attempts.id = metrics.attempt_id "
             f"WHERE attempts.job_id = jobs.id) = {POINTS}"
         )
         begun = self.count("SELECT count(*) FROM attempts")
-        summed = self.count(
-            "SELECT coalesce(sum(seeds), 0) FROM cells WHERE measure = 'bits_per_dim'"
-        )
-        return Stored(whole, max(begun - whole, abs(summed - whole)))
+        return Stored(whole, begun - whole)
 
 
 class MLflow(Tracker):

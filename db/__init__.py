@@ -19,6 +19,7 @@ from lcma.db.records import (
     ContributionMap,
     Cost,
     Curve,
+    CurveKey,
     DataSet,
     DataWait,
     Environment,
@@ -61,7 +62,6 @@ from lcma.db.records import (
     TableStatistics,
     TrialEffort,
     TrialRow,
-    Verification,
     Waiting,
 )
 from lcma.db.store import Store, connect, exists
@@ -82,6 +82,7 @@ __all__ = [
     "ContributionMap",
     "Cost",
     "Curve",
+    "CurveKey",
     "DataSet",
     "DataWait",
     "Database",
@@ -128,7 +129,6 @@ __all__ = [
     "TrialEffort",
     "TrialRow",
     "Unavailable",
-    "Verification",
     "Waiting",
     "connect",
     "exists",

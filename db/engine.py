@@ -28,9 +28,9 @@ Values = Mapping[str, Any]
 class Found:
     """A place for a database: `exists` says whether tables are there, `revision` which schema.
 
-    ``relations`` are the columns of `table NAME`, and the SQL of `view NAME` and `trigger NAME`. Of
-    a server, which has an owner and writes SQL in its own way, they are the columns of views too,
-    and no triggers.
+    ``relations`` are the SQL of `table NAME`, `view NAME` and `trigger NAME`. Of a server, which
+    has an owner and writes SQL in its own way, they are the columns of tables and views, and no
+    triggers.
     """
 
     exists: bool

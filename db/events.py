@@ -17,7 +17,7 @@ def add_event(
     now: float,
     *,
     job_id: str | None = None,
-    attempt_id: int | None = None,
+    attempt_id: str | None = None,
     owner: str | None = None,
     detail: str = "",
     sweep_id: str | None = None,

@@ -23,7 +23,7 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(np.logical_and(one, other).sum() / union) if union else 1.0
 
 
-def encode_table(item: IndexTable, attempt_id: int) -> dict[str, Any]:
+def encode_table(item: IndexTable, attempt_id: str) -> dict[str, Any]:
     """Return the row of `index_tables`."""
     channels, height, width = item.kept.shape
     return {

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma.db import migrate
-from lcma.db.cells import SHARED, compute_sums, encode_cell
 from lcma.db.curves import PUBLISHED_POINTS
 from lcma.db.engine import Database
 from lcma.db.maps import decode_map, find_map_damage
@@ -19,29 +18,15 @@ from lcma.db.results import (
     find_artifact_damage,
     find_measure_damage,
     hash_protocol,
-    hash_result,
-    hash_verification,
 )
 from lcma.db.schema import (
     artifacts,
-    attempts,
-    cells,
     contribution_maps,
-    curves,
     data_sets,
-    events,
     index_tables,
-    jobs,
-    measure_kinds,
     measures,
     metadata,
-    metrics,
-    pretrainings,
     protocols,
-    results,
-    supersedes,
-    trials,
-    verifications,
 )
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
@@ -83,287 +68,142 @@ class IntegrityReport:
 
 # States that no run of the state machine leaves behind, as queries that find them
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A state that cannot be.
-
-    `query` gives the primary key of each row of `table` that is in it, then what `problem` has to
-    name.
-    """
-
-    table: sa.Table
-    query: sa.Select[Any]
-    problem: str
-
-
-@cache
-def list_rules() -> tuple[Rule, ...]:
-    """Return every rule: references first, then the states of jobs, then where things come from."""
-    states = (*_references(), *_states(), *_attempts())
-    return (*states, *_origins(), *_curves())
-
-
-def _keys(table: sa.Table) -> list[sa.Column[Any]]:
-    return list(table.primary_key.columns)
-
-
-def _references() -> Iterator[Rule]:
-    columns = [
-        (column, key.column)
-        for table in metadata.sorted_tables
-        for column in table.columns
-        for key in column.foreign_keys
-    ]
-    # Attempts refer to jobs, so that a constraint the other way would be a circle; and events and
-    # points are to be added without a look at attempt and curve.
-    more = [(table.c.attempt_id, attempts.c.id) for table in (jobs, events)]
-    more.append((jobs.c.done_attempt_id, attempts.c.id))
-    more.append((measures.c.name, measure_kinds.c.name))
-    more.append((metrics.c.curve_id, curves.c.id))
-    for column, target in (*columns, *more):
-        other = target.table.alias("other")
-        missing = ~sa.exists().where(other.c[target.name] == column)
-        query = sa.select(*_keys(column.table), column.label("referred"))
-        yield Rule(
-            column.table,
-            query.where(column.is_not(None), missing).order_by(*_keys(column.table)),
-            f"its {column.name} {{}} is not in {target.table.name}",
-        )
-
-
-def _states() -> Iterator[Rule]:
-    def of_jobs(problem: str, *where: sa.ColumnElement[bool]) -> Rule:
-        return Rule(jobs, sa.select(jobs.c.id).where(*where).order_by(jobs.c.id), problem)
-
-    result = sa.exists().where(results.c.attempt_id == jobs.c.done_attempt_id)
-    maps = sa.exists().where(contribution_maps.c.attempt_id == jobs.c.done_attempt_id)
-    done, running = jobs.c.state == "done", jobs.c.state == "running"
-    holder = (jobs.c.owner, jobs.c.host, jobs.c.pid, jobs.c.lease_until)
-    yield of_jobs("it is done without a result", done, jobs.c.kind == "trial", ~result)
-    yield of_jobs("it is done without maps", done, jobs.c.kind == "pretraining", ~maps)
-    yield of_jobs(
-        "it is running without an owner, host, process or lease",
-        running,
-        sa.or_(*(column.is_(None) for column in holder)),
-    )
-    yield of_jobs("it is running without an attempt", running, jobs.c.attempt_id.is_(None))
-    yield of_jobs(
-        "it is not running, but has an owner, host, process or lease",
-        ~running,
-        sa.or_(*(column.is_not(None) for column in holder)),
-    )
-    number = (
-        sa.select(sa.func.count())
-        .select_from(attempts)
-        .where(attempts.c.job_id == jobs.c.id)
-        .scalar_subquery()
-    )
-    yield Rule(
-        jobs,
-        sa.select(jobs.c.id, jobs.c.token, number)
-        .where(jobs.c.token != number)
-        .order_by(jobs.c.id),
-        "its token is {}, but it has had {} attempts",
-    )
-
-
-def _attempts() -> Iterator[Rule]:
-    joined = sa.select(jobs.c.id, attempts.c.id).join(attempts, attempts.c.id == jobs.c.attempt_id)
-    yield Rule(
-        jobs,
-        joined.where(attempts.c.job_id != jobs.c.id).order_by(jobs.c.id),
+RULES: Sequence[tuple[str, str, str]] = (
+    (
+        "jobs",
+        "it is done without a result",
+        "SELECT id FROM jobs WHERE state = 'done' AND kind = 'trial'"
+        " AND done_attempt_id IN (SELECT id FROM attempts WHERE evaluated_step IS NULL)",
+    ),
+    (
+        "jobs",
+        "it is done without maps",
+        "SELECT id FROM jobs WHERE state = 'done' AND kind = 'pretraining'"
+        " AND done_attempt_id NOT IN (SELECT attempt_id FROM contribution_maps)",
+    ),
+    (
+        "jobs",
+        "it has had attempts, and its token is 0",
+        "SELECT id FROM jobs WHERE token = 0 AND id IN (SELECT job_id FROM attempts)",
+    ),
+    (
+        "jobs",
         "its attempt {} is at another job",
-    )
-    yield Rule(
-        jobs,
-        joined.where(jobs.c.state == "running", attempts.c.ended.is_not(None)).order_by(jobs.c.id),
+        "SELECT jobs.id, a.id FROM jobs JOIN attempts AS a ON a.id = jobs.attempt_id"
+        " WHERE a.job_id <> jobs.id",
+    ),
+    (
+        "jobs",
         "it is running, but its attempt {} has ended",
-    )
-    done = sa.select(jobs.c.id, attempts.c.id).join(
-        attempts, attempts.c.id == jobs.c.done_attempt_id
-    )
-    differs = (
-        attempts.c.job_id != jobs.c.id,
-        attempts.c.outcome.is_distinct_from("done"),
-        attempts.c.protocol.is_not(None),
-    )
-    yield Rule(
-        jobs,
-        done.where(sa.or_(*differs)).order_by(jobs.c.id),
+        "SELECT jobs.id, a.id FROM jobs JOIN attempts AS a ON a.id = jobs.attempt_id"
+        " WHERE jobs.state = 'running' AND a.ended IS NOT NULL",
+    ),
+    (
+        "jobs",
         "its current attempt {} is at another job, was not done, or is an evaluation",
-    )
-    one, replaced = attempts.alias("one"), attempts.alias("replaced")
-    yield Rule(
-        supersedes,
-        sa.select(*_keys(supersedes), one.c.job_id, replaced.c.job_id)
-        .join(one, one.c.id == supersedes.c.attempt_id)
-        .join(replaced, replaced.c.id == supersedes.c.superseded_id)
-        .where(one.c.job_id != replaced.c.job_id)
-        .order_by(*_keys(supersedes)),
-        "it joins attempts of two jobs, {} and {}",
-    )
-    # As `choose_current` chooses it.
-    now, other = attempts.alias("now"), attempts.alias("other")
-    older = sa.exists().where(supersedes.c.superseded_id == other.c.id)
-    first = sa.or_(
-        now.c.id.is_(None),
-        other.c.ended < now.c.ended,
-        sa.and_(other.c.ended == now.c.ended, other.c.uid < now.c.uid),
-        sa.exists().where(supersedes.c.superseded_id == now.c.id),
-    )
-    candidates = (other.c.outcome == "done", other.c.protocol.is_(None), ~older)
-    yield Rule(
-        jobs,
-        sa.select(jobs.c.id, sa.func.min(other.c.id))
-        .join_from(jobs, other, other.c.job_id == jobs.c.id)
-        .outerjoin(now, now.c.id == jobs.c.done_attempt_id)
-        .where(*candidates, first)
-        .group_by(jobs.c.id)
-        .order_by(jobs.c.id),
+        "SELECT jobs.id, a.id FROM jobs JOIN attempts AS a ON a.id = jobs.done_attempt_id"
+        " WHERE a.job_id <> jobs.id OR coalesce(a.outcome, '') <> 'done' OR a.protocol IS NOT NULL",
+    ),
+    (  # as `choose_current` chooses it
+        "jobs",
         "its current attempt is not the one that the rule chooses, such as {}",
-    )
-    held = sa.exists().where(jobs.c.attempt_id == attempts.c.id, jobs.c.state == "running")
-    yield Rule(
-        attempts,
-        sa.select(attempts.c.id, attempts.c.job_id)
-        .where(attempts.c.ended.is_(None), ~held)
-        .order_by(attempts.c.id),
+        """
+SELECT jobs.id, min(other.id) FROM jobs
+JOIN attempts AS other ON other.job_id = jobs.id
+LEFT JOIN attempts AS now ON now.id = jobs.done_attempt_id
+WHERE other.outcome = 'done' AND other.protocol IS NULL AND NOT EXISTS (
+    SELECT 1 FROM attempts AS newer WHERE newer.replaces = other.id AND newer.outcome = 'done')
+AND (now.id IS NULL
+    OR EXISTS (
+        SELECT 1 FROM attempts AS newer WHERE newer.replaces = now.id AND newer.outcome = 'done')
+    OR (other.replaces IS NOT NULL AND now.replaces IS NULL)
+    OR ((other.replaces IS NULL) = (now.replaces IS NULL)
+        AND (other.ended < now.ended OR (other.ended = now.ended AND other.id < now.id))))
+GROUP BY jobs.id""",
+    ),
+    (
+        "attempts",
         "it has not ended, but job {} does not run under it",
-    )
-
-
-def _origins() -> Iterator[Rule]:
-    # A row was made by an attempt at the job that is about the same.
-    for table, names in (
-        (results, ("trial_id", "data_digest")),
-        (index_tables, ("trial_id", "data_digest")),
-        (contribution_maps, ("pretraining_id", "data_digest", "budget")),
-    ):
-        differs = (jobs.c[name].is_distinct_from(table.c[name]) for name in names)
-        query = (
-            sa.select(*_keys(table), attempts.c.id.label("attempt"), jobs.c.id.label("job"))
-            .join(attempts, attempts.c.id == table.c.attempt_id)
-            .join(jobs, jobs.c.id == attempts.c.job_id)
+        "SELECT a.id, a.job_id FROM attempts AS a WHERE a.ended IS NULL AND NOT EXISTS ("
+        "SELECT 1 FROM jobs WHERE jobs.attempt_id = a.id AND jobs.state = 'running')",
+    ),
+    *(
+        (
+            "attempts",
+            f"it {name} attempt {{}} at another job",
+            f"SELECT a.id, other.id FROM attempts AS a JOIN attempts AS other"  # noqa: S608
+            f" ON other.id = a.{name} WHERE other.job_id <> a.job_id",
         )
-        yield Rule(
+        for name in ("continues", "replaces")
+    ),
+    *(
+        (
             table,
-            query.where(sa.or_(*differs)).order_by(*_keys(table)),
-            f"its attempt {{}} was at job {{}}, of another {' or '.join(names)}",
+            f"its attempt {{}} was at job {{}}, of another {what} or data_digest",
+            f"SELECT {keys}, jobs.id FROM {table} AS made"  # noqa: S608
+            " JOIN attempts AS a ON a.id = made.attempt_id JOIN jobs ON jobs.id = a.job_id"
+            f" WHERE coalesce(jobs.{what}, '') <> made.{what}"
+            f" OR jobs.data_digest <> made.data_digest{more}",
         )
-    of_protocol = (
-        sa.select(*_keys(measures), protocols.c.name)
-        .join(protocols, protocols.c.id == measures.c.protocol_id)
-        .where(protocols.c.name != measures.c.protocol)
-        .order_by(*_keys(measures))
-    )
-    yield Rule(measures, of_protocol, "its exact protocol is one of the name {}")
-    measured, trained = attempts.alias("measured"), attempts.alias("trained")
-    yield Rule(
-        measures,
-        sa.select(*_keys(measures), measured.c.job_id)
-        .join_from(measures, measured, measured.c.id == measures.c.attempt_id)
-        .join(results, results.c.id == measures.c.result_id)
-        .join(trained, trained.c.id == results.c.attempt_id)
-        .where(measured.c.job_id != trained.c.job_id)
-        .order_by(*_keys(measures)),
-        "its attempt was at job {}, and its result is of another",
-    )
-    shared = [cells.c[name].is_distinct_from(trials.c[name]) for name in SHARED if name in trials.c]
-    own = (
-        cells.c.data_digest != results.c.data_digest,
-        cells.c.protocol != measures.c.protocol,
-        cells.c.precision != protocols.c.precision,
-        cells.c.measure != measures.c.name,
-    )
-    of_trial = (
-        sa.select(*_keys(measures), results.c.trial_id)
-        .join_from(measures, results, results.c.id == measures.c.result_id)
-        .join(trials, trials.c.id == results.c.trial_id)
-        .join(protocols, protocols.c.id == measures.c.protocol_id)
-        .outerjoin(cells, cells.c.id == measures.c.cell_id)
-        .order_by(*_keys(measures))
-    )
-    in_cell = measures.c.cell_id.is_not(None)
-    yield Rule(
-        measures,
-        of_trial.where(
-            sa.or_(measures.c.seed != trials.c.seed, sa.and_(in_cell, sa.or_(*shared, *own)))
-        ),
-        "its seed or cell is not that of trial {}",
-    )
-    current = sa.exists().where(jobs.c.done_attempt_id == results.c.attempt_id)
-    ranked = sa.exists().where(
-        measure_kinds.c.name == measures.c.name, measure_kinds.c.direction.is_not(None)
-    )
-    yield Rule(
-        measures,
-        of_trial.where(in_cell != sa.and_(current, ranked)),
-        "it is in a cell though it is not ranked or not current, or the other way round, of trial "
-        "{}",
-    )
-
-
-def _curves() -> Iterator[Rule]:
-    # Of the loss there is a point for each window of steps that was trained here: of a trial from
-    # the first one on, of a pretraining from where its attempts began, in any of its segments. The
-    # last point comes with the end of an attempt, so that no curve lacks all of them. A published
-    # attempt, which names no host, has fewer, and the last of these may end no window.
-    points = sa.func.count(metrics.c.step.distinct())
-    of_loss = curves.c.name == TRAIN_CURVE
-    ends_window = metrics.c.step % LOG_EVERY == 0
-
-    def is_short(windows: sa.ColumnElement[int], host: sa.ColumnElement[str]) -> Any:
-        few = sa.and_(host == "", points >= PUBLISHED_POINTS - 1)
-        return sa.and_(points < windows, ~few)
-
-    windows = jobs.c.steps // LOG_EVERY
-    yield Rule(
-        jobs,
-        sa.select(jobs.c.id, points, windows)
-        .join_from(jobs, curves, curves.c.attempt_id == jobs.c.done_attempt_id)
-        .join(attempts, attempts.c.id == curves.c.attempt_id)
-        .join(metrics, metrics.c.curve_id == curves.c.id)
-        .where(jobs.c.kind == "trial", of_loss, ends_window)
-        .group_by(jobs.c.id, jobs.c.steps, attempts.c.host)
-        .having(is_short(windows, attempts.c.host))
-        .order_by(jobs.c.id),
+        for table, what, keys, more in (
+            ("index_tables", "trial_id", "made.attempt_id, made.split, a.id", ""),
+            (
+                "contribution_maps",
+                "pretraining_id",
+                "made.attempt_id, made.split, made.score, a.id",
+                " OR jobs.budget <> made.budget",
+            ),
+        )
+    ),
+    (
+        "measurements",
+        "its exact protocol is one of the name {}",
+        "SELECT m.attempt_id, m.protocol, m.name, p.name FROM measurements AS m"
+        " JOIN protocols AS p ON p.id = m.protocol_id WHERE p.name <> m.protocol",
+    ),
+    (
+        "measurements",
+        "it was measured by an attempt at job {}, and trained by one at another",
+        "SELECT m.attempt_id, m.protocol, m.name, a.job_id FROM measurements AS m"
+        " JOIN attempts AS a ON a.id = m.measured_by JOIN attempts AS trained"
+        " ON trained.id = m.attempt_id WHERE a.job_id <> trained.job_id",
+    ),
+    # There is a point of the loss for each window of steps, and the last point comes with the end
+    # of an attempt. A published one, which names no host, has fewer.
+    (
+        "jobs",
         f"its {TRAIN_CURVE} has {{}} points of {{}}",
-    )
-    own = (jobs.c.pretraining_id, jobs.c.data_digest)
-    done = jobs.c.done_attempt_id.is_not(None)
-    trained = (
-        sa.select(
-            *own,
-            sa.func.min(attempts.c.first_step).label("began"),
-            sa.func.max(sa.case((done, jobs.c.steps))).label("until"),
-            sa.func.min(attempts.c.host).label("host"),  # empty if any is published
+        f"""
+SELECT jobs.id, count(*), jobs.steps / {LOG_EVERY} FROM jobs
+JOIN metrics ON metrics.attempt_id = jobs.done_attempt_id
+JOIN attempts AS a ON a.id = jobs.done_attempt_id
+WHERE jobs.kind = 'trial' AND metrics.name = '{TRAIN_CURVE}' AND metrics.step % {LOG_EVERY} = 0
+GROUP BY jobs.id, jobs.steps, a.host
+HAVING count(*) < jobs.steps / {LOG_EVERY}
+    AND NOT (a.host = '' AND count(*) >= {PUBLISHED_POINTS - 1})""",  # noqa: S608
+    ),
+    # References that are no constraints: attempts refer to jobs, so that one the other way would be
+    # a circle; and events and points are to be added without a look at attempt and job.
+    *(
+        (
+            table,
+            f"its {column} {{}} is not in {other}",
+            f"SELECT {keys}, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608
+            f" AND {column} NOT IN (SELECT {key} FROM {other})",
         )
-        .join(attempts, attempts.c.job_id == jobs.c.id)
-        .where(jobs.c.kind == "pretraining")
-        .group_by(*own)
-        .subquery()
-        .c
-    )
-    windows = trained.until // LOG_EVERY - trained.began // LOG_EVERY
-    yield Rule(
-        pretrainings,
-        sa.select(trained.pretraining_id, points, windows)
-        .join(
-            jobs,
-            sa.and_(*(column == trained[column.name] for column in own)),
+        for table, column, keys, other, key in (
+            ("jobs", "attempt_id", "id", "attempts", "id"),
+            ("jobs", "done_attempt_id", "id", "attempts", "id"),
+            ("attempts", "continues", "id", "attempts", "id"),
+            ("attempts", "replaces", "id", "attempts", "id"),
+            ("events", "attempt_id", "id", "attempts", "id"),
+            ("metrics", "attempt_id", "attempt_id, name, step", "attempts", "id"),
+            ("measurements", "name", "attempt_id, protocol, name", "measure_kinds", "name"),
         )
-        .join(curves, curves.c.attempt_id == jobs.c.done_attempt_id)
-        .join(metrics, metrics.c.curve_id == curves.c.id)
-        .join(pretrainings, pretrainings.c.id == trained.pretraining_id)
-        # The windows of each part of one that goes split by split begin with the part.
-        .where(of_loss, sa.or_(ends_window, pretrainings.c.nms == "self"))
-        .where(metrics.c.step > trained.began, metrics.c.step <= trained.until)
-        .group_by(*trained)
-        .having(is_short(windows, trained.host))
-        .order_by(trained.pretraining_id, trained.data_digest),
-        f"its {TRAIN_CURVE} has {{}} points of {{}}",
-    )
+    ),
+)
+"""A table, what is wrong with a row of it, and the query that gives the primary keys of such rows,
+each followed by what the problem names."""
 
 
 # Checking everything
@@ -411,6 +251,10 @@ STORED_AS: Sequence[tuple[type[sa.types.TypeEngine[Any]], str]] = (
 """SQLite's storage classes for the types of columns; it stores any value in any of them."""
 
 
+def _keys(table: sa.Table) -> list[sa.Column[Any]]:
+    return list(table.primary_key.columns)
+
+
 class RowChecks:
     """The checks of rows on one connection.
 
@@ -432,14 +276,15 @@ class RowChecks:
         for table in metadata.sorted_tables:
             if table not in without and self.connection.dialect.name == "sqlite":
                 yield table, self._misplaced(table)
-        for rule in list_rules():
-            if rule.table not in without:
-                yield rule.table, self._broken(rule)
+        for name, problem, query in RULES:
+            table = metadata.tables[name]
+            if table not in without:
+                yield table, self._broken(table, problem, query)
         for table, check in CHECKS.items():
             if table not in without:
                 yield table, check(_TypedRows(self, table))
 
-    def all(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def all(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
         rows = self.connection.execute(query).all()
         if not self.one_state:
             self.connection.rollback()
@@ -461,11 +306,11 @@ class RowChecks:
                     problem = f"its {column.name} is {kind}, not {' or '.join(classes)}"
                     yield Finding(table.name, _name(row[: len(keys)]), problem)
 
-    def _broken(self, rule: Rule) -> Iterator[Finding]:
-        self.progress(f"states of {rule.table.name}", 0, None)
-        keys = len(rule.table.primary_key.columns)
-        for row in self.all(rule.query):
-            yield Finding(rule.table.name, _name(row[:keys]), rule.problem.format(*row[keys:]))
+    def _broken(self, table: sa.Table, problem: str, query: str) -> Iterator[Finding]:
+        self.progress(f"states of {table.name}", 0, None)
+        keys = len(table.primary_key.columns)
+        for row in self.all(sa.text(query.replace(":", "\\:"))):
+            yield Finding(table.name, _name(row[:keys]), problem.format(*row[keys:]))
 
 
 @cache  # to make these is most of the work of checking a small database
@@ -594,15 +439,6 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
     return None
 
 
-def _check_results(rows: _TypedRows) -> Iterator[Finding]:
-    query = sa.select(attempts.c.id, attempts.c.uid)
-    uids = {row.id: row.uid for row in rows.inspection.all(query)}
-    for name, row in rows:
-        own = row["trial_id"], row["data_digest"], uids.get(row["attempt_id"], "")
-        if hash_result(*own) != row["id"]:
-            yield rows.finding(name, "its trial, data and attempt do not match its id, their hash")
-
-
 def _check_measures(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         damage = find_measure_damage(row)
@@ -617,33 +453,9 @@ def _check_artifacts(rows: _TypedRows) -> Iterator[Finding]:
             yield rows.finding(name, damage)
 
 
-def _check_cells(rows: _TypedRows) -> Iterator[Finding]:
-    typed = rows.inspection.is_typed(measures)
-    for name, row in rows:
-        query = sa.select(measures.c.value).where(measures.c.cell_id == row["id"], typed)
-        found = [value for (value,) in rows.inspection.all(query)]
-        if not found:
-            yield rows.finding(name, "there is nothing in it")
-            continue
-        wrong = [what for what, value in compute_sums(found).items() if row[what] != value]
-        if wrong:
-            yield rows.finding(name, f"its {', '.join(wrong)} do not follow from its numbers")
-        own = {what: row[what] for what in SHARED}
-        if encode_cell(row, own)["id"] != row["id"]:
-            yield rows.finding(name, "its columns do not match its id, the hash of them")
-
-
 def _check_protocols(rows: _TypedRows) -> Iterator[Finding]:
     for name, row in rows:
         if hash_protocol(row) != row["id"]:
-            yield rows.finding(name, "its columns do not match its id, the hash of them")
-
-
-def _check_verifications(rows: _TypedRows) -> Iterator[Finding]:
-    for name, row in rows:
-        if not math.isfinite(row["largest_difference"] + row["tolerance"] + row["time"]):
-            yield rows.finding(name, "one of its numbers is not finite")
-        elif row["id"] not in (hash_verification(row), hash_verification(row, named=True)):
             yield rows.finding(name, "its columns do not match its id, the hash of them")
 
 
@@ -660,11 +472,8 @@ def _name(key: Any) -> str:
 CHECKS: Mapping[sa.Table, Callable[[_TypedRows], Iterator[Finding]]] = {
     contribution_maps: _check_maps,
     index_tables: _check_tables,
-    results: _check_results,
     measures: _check_measures,
     artifacts: _check_artifacts,
-    cells: _check_cells,
     protocols: _check_protocols,
-    verifications: _check_verifications,
 }
 """The tables that are read in full, and what their rows are checked for."""

@@ -29,10 +29,10 @@ from lcma.db.records import (
 from lcma.db.schema import (
     artifacts,
     attempts,
-    curves,
     events,
     jobs,
     launches,
+    metrics,
     sweep_trials,
     trials,
 )
@@ -187,13 +187,20 @@ _PROGRESS = Statement(
 _ENDING = Statement(
     lambda _: sa.select(launches.c.ending).where(launches.c.owner == sa.bindparam("owner"))
 )
+_FORMER = Statement(
+    lambda _: sa.select(attempts.c.outcome, attempts.c.replaces).where(
+        attempts.c.id == sa.bindparam("attempt")
+    )
+)
 _BEGIN = Statement(
-    lambda _: sa.insert(attempts).returning(attempts.c.id),
+    lambda _: sa.insert(attempts),
     columns=(
         *(
-            "uid",
+            "id",
             "job_id",
             "token",
+            "continues",
+            "replaces",
             "owner",
             "host",
             "environment_id",
@@ -261,7 +268,27 @@ def move_job(
         owner=by or moved.owner or job.owner,
         detail=detail,
     )
+    if job.state == "running" and state != "done" and _was_done_meanwhile(connection, job):
+        return _accept(connection, moved, now)
     return moved
+
+
+def _was_done_meanwhile(connection: sa.Connection, job: Job) -> bool:
+    # Whether a merge brought a result while an attempt ran that is no rerun.
+    if job.done_attempt_id is None:
+        return False
+    found = _FORMER.first(connection, {"attempt": job.attempt_id})
+    return found is not None and found[1] is None
+
+
+def _accept(connection: sa.Connection, job: Job, now: float) -> Job:
+    # Take a job for done whose result came from elsewhere.
+    done = {"state": "done", "step": job.steps, "attempt_id": job.done_attempt_id}
+    accepted = replace(job, **done)  # type: ignore[arg-type]
+    was = {"job": job.id, "old_state": job.state, "old_token": job.token}
+    _MOVE.run(connection, was | {name: getattr(accepted, name) for name in CHANGED})
+    add_event(connection, "merge", now, job_id=job.id, attempt_id=job.done_attempt_id)
+    return accepted
 
 
 def end_attempt(
@@ -360,10 +387,15 @@ def claim_job(
     if job.state != "pending":
         return job
     token = job.token + 1
+    attempt_id = hash_attempt(job_id, owner, host, token, now)
+    # One that begins anew, after a rerun was asked for, leaves what the job has.
+    continues = job.attempt_id if _is_unfinished(connection, job.attempt_id) else None
     attempt = {
-        "uid": hash_attempt(job_id, owner, host, token, now),
+        "id": attempt_id,
         "job_id": job_id,
         "token": token,
+        "continues": continues,
+        "replaces": job.done_attempt_id,
         "owner": owner,
         "host": host,
         "environment_id": environment_id,
@@ -377,9 +409,11 @@ def claim_job(
         "first_step": job.step,
         "last_step": job.step,
     }
-    ((attempt_id,),) = _BEGIN.all(connection, attempt)
-    if job.attempt_id is not None:
-        _take_over(connection, job.attempt_id, attempt_id)
+    _BEGIN.run(connection, attempt)
+    if continues is not None:
+        for table in (metrics, artifacts):
+            own = sa.update(table).where(table.c.attempt_id == continues)
+            connection.execute(own.values(attempt_id=attempt_id))
     move_job(
         connection,
         job,
@@ -408,7 +442,7 @@ def _is_ending(connection: sa.Connection, owner: str) -> bool:
 
 
 def hash_attempt(job_id: str, owner: str, host: str, token: int, started: float) -> str:
-    """Return the `uid` of an attempt, by which it is known again in other databases."""
+    """Return the id of an attempt, by which it is known in every database."""
     return content_hash("attempt", [job_id, owner, host, token, started])[:20]
 
 
@@ -426,15 +460,11 @@ def _read_rerun(connection: sa.Connection, job: Job) -> str:
     return f"{round(1000 * max(times)):x}" if times else ""
 
 
-def _take_over(connection: sa.Connection, former: int, attempt_id: int) -> None:
-    # An attempt goes on with what an unfinished one left, so curves and files go over to it. One
-    # that begins anew, after a rerun was asked for, leaves what the job has.
-    outcome = connection.execute(sa.select(attempts.c.outcome).where(attempts.c.id == former))
-    if outcome.scalar_one() == "done":
-        return
-    for table in (curves, artifacts):
-        own = sa.update(table).where(table.c.attempt_id == former)
-        connection.execute(own.values(attempt_id=attempt_id))
+def _is_unfinished(connection: sa.Connection, attempt_id: str | None) -> bool:
+    if attempt_id is None:
+        return False
+    ((outcome, _),) = _FORMER.all(connection, {"attempt": attempt_id})
+    return bool(outcome != "done")
 
 
 def _shorter_until(connection: sa.Connection, job: Job, now: float) -> float | None:

@@ -24,7 +24,7 @@ DTYPE = "<f4"
 """How the entries of a map are stored."""
 
 
-def encode_map(item: ContributionMap, attempt_id: int) -> dict[str, Any]:
+def encode_map(item: ContributionMap, attempt_id: str) -> dict[str, Any]:
     """Return the row of `contribution_maps`."""
     channels, height, width = item.values.shape
     return {
@@ -38,13 +38,13 @@ def encode_map(item: ContributionMap, attempt_id: int) -> dict[str, Any]:
         "width": width,
         "dtype": DTYPE,
         "values": raw_bytes(item.values),
-        "standard_errors": raw_bytes(item.standard_errors),
+        "standard_errors": _raw(item.standard_errors),
         "digest": item.digest,
         "images": item.images,
         "mean_log_det": item.mean_log_det,
         "sum_error": item.sum_error,
         "clusters": item.clusters,
-        "halves": raw_bytes(item.halves),
+        "halves": _raw(item.halves),
         **asdict(item.statistics),
         "attempt_id": attempt_id,
     }
@@ -71,8 +71,8 @@ def decode_stored_map(row: Mapping[str, Any]) -> StoredMap:
     damage = find_map_damage(row)
     if damage is not None:
         raise UserError(
-            f"row {row['id']} of contribution_maps is damaged: {damage}; "
-            "go back to a copy of the database"
+            f"the map of attempt {row['attempt_id']} before split {row['split']} by "
+            f"{row['score']} is damaged: {damage}; go back to a copy of the database"
         )
     return StoredMap(**_map_fields(row), **{name: row[name] for name in MAP_FACTS})
 
@@ -92,16 +92,24 @@ def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     def array(name: str, *copies: int) -> NDArray[np.float32]:
         return np.frombuffer(row[name], dtype=DTYPE).reshape(*copies, *shape).astype(np.float32)
 
+    def thinned(name: str, *copies: int) -> NDArray[np.float32] | None:
+        return None if row[name] is None else array(name, *copies)
+
     plain = ("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det")
     return {
         **{name: row[name] for name in (*plain, "clusters")},
         "values": array("values"),
-        "standard_errors": array("standard_errors"),
-        "halves": array("halves", 2),
+        "standard_errors": thinned("standard_errors"),
+        "halves": thinned("halves", 2),
         "statistics": MapStatistics(**{one.name: row[one.name] for one in fields(MapStatistics)}),
     }
 
 
 def _fill(row: Mapping[str, Any], size: int) -> bool:
-    lengths = {len(row["values"]), len(row["standard_errors"])}
-    return lengths == {size} and len(row["halves"]) == 2 * size
+    expected = {"values": size, "standard_errors": size, "halves": 2 * size}
+    found = {name: row[name] for name in expected if name == "values" or row[name] is not None}
+    return all(len(held) == expected[name] for name, held in found.items())
+
+
+def _raw(array: NDArray[np.float32] | None) -> bytes | None:
+    return None if array is None else raw_bytes(array)

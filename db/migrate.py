@@ -23,13 +23,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db import leases
 from lcma.db.engine import Database, Found
-from lcma.db.reference import (
-    write_dictionary,
-    write_measure_kinds,
-    write_quantiles,
-    write_references,
-)
-from lcma.db.schema import REVISION, VERSION_TABLE, dictionary, jobs, metadata
+from lcma.db.reference import write_comments, write_measure_kinds, write_quantiles
+from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata
 from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
@@ -37,8 +32,19 @@ from lcma.sweeps.measures import SHIPPED
 if TYPE_CHECKING:
     from alembic.config import Config
 
-OLDER = frozenset({"0001-d87c89b3"})
-"""Revisions, with the digest of their tables, that the migrations bring to the current one."""
+OLDER = frozenset({"0001-d87c89b3", "0002-0c0cfb25"})
+"""Revisions of files, with the digest of their tables, that the migrations bring to this one:
+those of published results, and of what is being trained for them."""
+
+LAST_READER = "65bc00dc"
+"""The last commit that reads databases of an older schema, on a server too."""
+
+OLDER_VIEWS = (
+    *("drift", "lost_time", "result_revisions", "stale_leases", "sweep_costs", "sweep_results"),
+    *("table_statistics", "map_statistics", "snapshots", "against_paper", "budget_curve"),
+    *("leaderboard", "seed_statistics", "trial_measures", "trial_results"),
+)
+"""Views that there are no more, in an order in which they can be dropped."""
 
 _one_at_a_time = threading.Lock()
 """Alembic keeps its running environment in module globals."""
@@ -116,16 +122,17 @@ def require_current(database: Database, found: Found) -> None:
 def require_known(database: Database, found: Found, *, of_views: bool = True) -> None:
     """Raise UserError for a version that this code can neither read nor upgrade, or for relations
     that are not those of the version; `of_views` says whether views count."""
-    if found.revision is not None and found.revision.rpartition("-")[0] not in (
-        _tables_version(),
-        *OLDER,
-    ):
-        raise UserError(
-            f"{database.name} has schema {found.revision}, which this version of lcma does not "
-            f"know (it has {current_version()}): use the version that made it, or a newer one"
-        )
     if found.revision is not None:
-        _require_tables(database, found.relations or {})
+        of_tables = found.revision.rpartition("-")[0]
+        older = of_tables in OLDER and database.engine == "SQLite"
+        if not older and of_tables != _tables_version():
+            raise UserError(
+                f"{database.name} has schema {found.revision}, which this version of lcma does not "
+                f"know (it has {current_version()}): use the version that made it, or commit "
+                f"{LAST_READER}, the last that reads the schemas before 0003"
+            )
+        definitions = {} if older else _table_definitions(database.engine)
+        _require_tables(database, found.relations or {}, definitions)
     for name in find_other_views(database, found) if of_views else ():
         raise UserError(
             f"{database.name} has another view {name} than its schema {found.revision}, or none: "
@@ -133,16 +140,19 @@ def require_known(database: Database, found: Found, *, of_views: bool = True) ->
         )
 
 
-def _require_tables(database: Database, relations: Mapping[str, str]) -> None:
+def _require_tables(
+    database: Database, relations: Mapping[str, str], definitions: Mapping[str, str]
+) -> None:
     # What a file says of its schema is no proof, and a trigger runs what it likes.
     remedy = "go back to a copy of it"
-    for table in _tables():
-        if relations.get(f"table {table.name}") != " ".join(table.columns.keys()):
+    for name, definition in definitions.items():
+        if _squeeze(relations.get(f"table {name}", "")) != definition:
             raise UserError(
-                f"{database.name} has another table {table.name} than its schema "
+                f"{database.name} has another table {name} than its schema "
                 f"{current_version()}: {remedy}"
             )
-    taken = {f"{kind} {view}" for kind in ("table", "materialized view") for view in views.tables}
+    kinds = ("table", "materialized view") if definitions else ()
+    taken = {f"{kind} {view}" for kind in kinds for view in views.tables}
     for name in relations:
         if name.startswith("trigger ") or name in taken:
             raise UserError(f"{database.name} has a {name}, which lcma did not make: {remedy}")
@@ -158,6 +168,17 @@ def find_other_views(database: Database, found: Found) -> tuple[str, ...]:
         for name, definition in definitions.items()
         if _squeeze(relations.get(f"view {name}", "")) != definition
     )
+
+
+@cache
+def _table_definitions(engine: str) -> dict[str, str]:
+    if engine != "SQLite":
+        return {table.name: " ".join(table.columns.keys()) for table in _tables()}
+    dialect = sqlite.dialect()
+    return {
+        table.name: _squeeze(str(CreateTable(table).compile(dialect=dialect)))
+        for table in _tables()
+    }
 
 
 @cache
@@ -205,8 +226,7 @@ def upgrade(database: Database, *, force: bool = False, anew: bool = False) -> U
                 connection.exec_driver_sql(
                     f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
                 )
-            write_dictionary(connection)
-            write_references(connection)
+            write_comments(connection)
             write_measure_kinds(connection, SHIPPED)
             write_quantiles(connection)
             _write_version(connection, current_version())
@@ -218,14 +238,10 @@ def upgrade(database: Database, *, force: bool = False, anew: bool = False) -> U
 
 
 def _drop_views(connection: sa.Connection) -> None:
-    # Those of the older version, as its dictionary lists them. Later ones refer to earlier ones.
-    relation, kind = dictionary.c.relation, dictionary.c.type
-    listed = sa.select(relation).where(dictionary.c.position == 0, kind == "view")
-    there = set(connection.execute(listed).scalars()) | views.tables.keys()
-    known = list(views.tables)
-    for name in (*sorted(there - views.tables.keys()), *reversed(known)):
-        quoted = connection.dialect.identifier_preparer.quote(name)
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {quoted}")
+    there = set(sa.inspect(connection).get_view_names())
+    for name in (*OLDER_VIEWS, *reversed(views.tables)):  # later ones refer to earlier ones
+        if name in there:
+            connection.exec_driver_sql(f"DROP VIEW {name}")
 
 
 def _require_idle(database: Database, connection: sa.Connection, *, force: bool) -> None:

@@ -2,16 +2,16 @@
 
 A published database is a file of SQLite like any other one: it can be read, checked and merged. It
 has the results of the selection, all attempts at them and the launches, and what they depend on.
-Users, hosts, arguments, messages, logs, places and files are left out, and so are the history and
-all maps that no trial of it read. Launches have other names, which are the same each time, so that
-to merge it into the database that it is from changes nothing.
+Columns that the schema marks as private are blank: users, hosts, arguments, messages and logs. Left
+out are files and their places, the history, and all maps that no trial of it read. To merge it into
+the database that it is from changes nothing.
 """
 
 import json
 import sqlite3
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,9 @@ from pydantic import ValidationError
 from lcma.db import migrate
 from lcma.db.curves import PUBLISHED_POINTS
 from lcma.db.engine import Database
-from lcma.db.filters import Where, build_conditions, chunks
+from lcma.db.filters import Where, build_conditions
 from lcma.db.integrity import ReportFunction, check_integrity
-from lcma.db.merging import merge
-from lcma.db.merging.plans import publish_owner
-from lcma.db.results import hash_verification
+from lcma.db.merge import merge
 from lcma.db.schema import (
     artifacts,
     attempts,
@@ -45,11 +43,9 @@ from lcma.db.schema import (
     pretrainings,
     protocols,
     recipes,
-    supersedes,
     sweep_trials,
     sweeps,
     trials,
-    verifications,
 )
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
@@ -273,14 +269,13 @@ def _drop_maps(
     connection: sa.Connection, read: frozenset[tuple[str, str, int, str | None]]
 ) -> None:
     table = contribution_maps
+    keys = ("attempt_id", "split", "score")
     names = ("pretraining_id", "data_digest", "budget", "score")
-    unread = [
-        number
-        for number, *key in connection.execute(sa.select(table.c.id, *(table.c[n] for n in names)))
-        if not {(*key,), (*key[:-1], None)} & read
-    ]
-    for some in chunks(unread):
-        connection.execute(sa.delete(table).where(table.c.id.in_(some)))
+    for row in connection.execute(sa.select(*(table.c[name] for name in {*keys, *names}))).all():
+        of = tuple(row._mapping[name] for name in names)
+        if not {of, (*of[:-1], None)} & read:
+            same = (table.c[name] == row._mapping[name] for name in keys)
+            connection.execute(sa.delete(table).where(*same))
 
 
 def _drop_unused(connection: sa.Connection) -> None:
@@ -299,32 +294,18 @@ def _drop_unused(connection: sa.Connection) -> None:
 
 
 def _blank(connection: sa.Connection) -> None:
-    _rename(connection, attempts.c.owner, publish_owner)
-    _rename(connection, launches.c.owner, publish_owner)
-    connection.execute(sa.update(attempts).values(host="", message="", log=None, devices=None))
-    connection.execute(
-        sa.update(launches).values(launched_by="", host="", arguments="", ending=None)
-    )
-    connection.execute(sa.update(supersedes).values(requested_by="", why=""))
-    _rename(connection, data_sets.c.manifest, _blank_manifest)
+    for table in metadata.sorted_tables:
+        private = [column for column in table.columns if column.info.get("private")]
+        blank = {column.name: None if column.nullable else "" for column in private}
+        if blank:
+            connection.execute(sa.update(table).values(blank))
+    manifests = connection.execute(sa.select(data_sets.c.digest, data_sets.c.manifest)).all()
+    rows = [{"own": digest, "manifest": _blank_manifest(text)} for digest, text in manifests]
+    connection.execute(sa.update(data_sets).where(data_sets.c.digest == sa.bindparam("own")), rows)
     # When it was merged for this is no part of it.
     ended = sa.select(sa.func.max(attempts.c.ended)).where(attempts.c.job_id == jobs.c.id)
-    connection.execute(
-        sa.update(jobs).values(updated=sa.func.coalesce(ended.scalar_subquery(), 0.0))
-    )
-    for one in connection.execute(sa.select(verifications)).all():
-        row = dict(one._mapping)
-        own = sa.update(verifications).where(verifications.c.id == row["id"])
-        connection.execute(own.values(id=hash_verification(row), verified_by=""))
-
-
-def _rename(
-    connection: sa.Connection, column: sa.Column[str], change: Callable[[str], str]
-) -> None:
-    for (text,) in connection.execute(sa.select(column).distinct()).all():
-        connection.execute(
-            sa.update(column.table).where(column == text).values({column: change(text)})
-        )
+    updated = sa.func.coalesce(ended.scalar_subquery(), 0.0)
+    connection.execute(sa.update(jobs).values(updated=updated))
 
 
 def _blank_manifest(text: str) -> str:
@@ -342,15 +323,16 @@ def _blank_manifest(text: str) -> str:
 
 def _thin_curves(connection: sa.Connection) -> None:
     # Leaves points evenly, the first and the last among them.
-    place = sa.func.row_number().over(partition_by=metrics.c.curve_id, order_by=metrics.c.step) - 1
-    number = sa.func.count().over(partition_by=metrics.c.curve_id)
-    columns = (metrics.c.curve_id, metrics.c.step, place.label("place"), number.label("number"))
+    curve = metrics.c.attempt_id, metrics.c.name
+    place = sa.func.row_number().over(partition_by=curve, order_by=metrics.c.step) - 1
+    number = sa.func.count().over(partition_by=curve)
+    columns = (*curve, metrics.c.step, place.label("place"), number.label("number"))
     own, gaps = sa.select(*columns).subquery().c, PUBLISHED_POINTS - 1
     mark, before = (n * gaps // (own.number - 1) for n in (own.place, own.place - 1))
-    gone = sa.select(own.curve_id, own.step).where(
+    gone = sa.select(own.attempt_id, own.name, own.step).where(
         own.number > PUBLISHED_POINTS, own.place > 0, mark == before
     )
-    key = sa.tuple_(metrics.c.curve_id, metrics.c.step)
+    key = sa.tuple_(*curve, metrics.c.step)
     connection.execute(sa.delete(metrics).where(key.in_(gone)))
 
 

@@ -1,20 +1,16 @@
-"""Reference data in a database: the meaning of its columns, and the numbers that papers print.
+"""What a database is given with its schema: what measures are, quantiles, and comments.
 
-Both come from the package, and are written into the database when its schema is made or upgraded,
-and the printed numbers again when a sweep is registered.
+All come from the package, and are written when the schema is made or upgraded.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.inserts import append_rows, insert_missing, insert_or_replace
-from lcma.db.records import content_hash
+from lcma.db.inserts import append_rows, insert_or_replace
 from lcma.db.relations import Relation, find_relations
-from lcma.db.schema import dictionary, measure_kinds, reference_results, t_quantiles
-from lcma.sweeps import published
+from lcma.db.schema import measure_kinds, t_quantiles
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import MeasureKind
 
@@ -22,26 +18,14 @@ MOST_FREEDOM = 1000
 """The degrees of freedom up to which `t_quantiles` goes."""
 
 
-def write_dictionary(connection: sa.Connection) -> None:
-    """Write the meaning of every view, table and column into `dictionary`.
-
-    On PostgreSQL it is written into comments too.
-    """
-    found = find_relations()
-    connection.execute(sa.delete(dictionary))
-    connection.execute(sa.insert(dictionary), [row for one in found for row in _rows(one)])
+def write_comments(connection: sa.Connection) -> None:
+    """Write the meaning of every view, table and column into PostgreSQL's comments."""
     if connection.dialect.name == "postgresql":
-        comments = ";\n".join(line for one in found for line in _comments(connection, one))
+        comments = ";\n".join(
+            line for one in find_relations() for line in _comments(connection, one)
+        )
         # One round trip: without parameters the server takes several statements at once.
         connection.exec_driver_sql(comments, execution_options={"no_parameters": True})
-
-
-def write_references(connection: sa.Connection) -> None:
-    """Add the printed numbers that are missing, delete those that the package has no more."""
-    rows = list(_references())
-    ids = [row["id"] for row in rows]
-    connection.execute(sa.delete(reference_results).where(reference_results.c.id.not_in(ids)))
-    insert_missing(connection, reference_results, rows)
 
 
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
@@ -79,28 +63,6 @@ def write_quantiles(connection: sa.Connection) -> None:
     if connection.execute(sa.select(t_quantiles.c.freedom).limit(1)).first() is None:
         rows = enumerate(stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist(), start=1)
         append_rows(connection, t_quantiles, ("freedom", "quantile"), rows)
-
-
-def _references() -> Iterator[dict[str, Any]]:
-    for number in published.numbers():
-        row = {
-            "source": number.source,
-            "source_table": number.table,
-            "flow": number.flow,
-            "dataset": number.dataset,
-            "factorization": number.factorization,
-            "bits_per_dim": number.bits_per_dim,
-            "part": number.split,
-        }
-        yield {"id": content_hash("reference", row), **row, "note": number.note}
-
-
-def _rows(one: Relation) -> Iterator[dict[str, Any]]:
-    head = {"relation": one.name, "position": 0, "column": ""}
-    yield {**head, "type": one.kind, "meaning": one.meaning}
-    for position, column in enumerate(one.columns, start=1):
-        place = {"relation": one.name, "position": position, "column": column.name}
-        yield {**place, "type": column.type, "meaning": column.meaning}
 
 
 def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:

@@ -336,10 +336,8 @@ def _has_magic(path: Path) -> bool:
 
 def _read_relations(connection: sqlite3.Connection) -> dict[str, str]:
     rows = connection.execute(
-        "SELECT 'table ' || m.name, group_concat(c.name, ' ') FROM sqlite_master AS m"
-        " JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' GROUP BY m.name"
-        " UNION ALL SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
-        " WHERE type IN ('view', 'trigger')"
+        "SELECT type || ' ' || name, ifnull(sql, '') FROM sqlite_master"
+        " WHERE type IN ('table', 'view', 'trigger')"
     )
     return dict(rows.fetchall())
 
@@ -509,7 +507,7 @@ def _run_query(
         cursor = connection.execute(sql)
         rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
     except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
-        if denied:
+        if denied or "because it is a view" in str(error):
             raise UserError(
                 f"the query does more than read {path.name} ({_one_line(error)}): "
                 "only SELECT is allowed here"
@@ -635,6 +633,10 @@ class SqliteDatabase(Database):
                 for (found,) in connection.execute("PRAGMA integrity_check"):
                     if found != "ok":
                         yield " ".join(found.split())
+                for table, row, other, _ in connection.execute("PRAGMA foreign_key_check"):
+                    if table not in OPTUNA_TABLES:
+                        where = "a row" if row is None else f"row {row}"
+                        yield f"{where} of {table} refers to a missing row of {other}"
         except sqlite3.Error as error:
             if self.is_damage(error):
                 yield str(explain(self.path, error))

@@ -11,10 +11,7 @@ import sqlalchemy as sa
 
 from lcma.db import leases, migrate, schema
 from lcma.db.cells import (
-    BitsKey,
-    BitsRows,
     has_any_result,
-    read_bits_by_seed,
     read_cells,
     read_values,
 )
@@ -58,6 +55,7 @@ from lcma.db.records import (
     ContributionMap,
     Cost,
     Curve,
+    CurveKey,
     DataWait,
     Environment,
     Evaluator,
@@ -91,7 +89,6 @@ from lcma.db.records import (
     Sweep,
     SweepMember,
     TrialEffort,
-    Verification,
     Waiting,
     row_of,
 )
@@ -99,24 +96,20 @@ from lcma.db.reference import (
     read_measure_kinds,
     require_same_measures,
     write_measure_kinds,
-    write_references,
 )
 from lcma.db.results import (
+    choose_current,
     delete_measures,
     find_additions,
-    hash_verification,
     insert_measures,
     insert_result,
     read_result,
-    supersede,
 )
 from lcma.db.schema import (
     artifacts,
     attempts,
     bars,
-    cells,
     contribution_maps,
-    curves,
     data_sets,
     environments,
     events,
@@ -128,11 +121,9 @@ from lcma.db.schema import (
     pretrainings,
     protocols,
     recipes,
-    results,
     sweep_trials,
     sweeps,
     trials,
-    verifications,
 )
 from lcma.db.views import coverage, failures, views
 from lcma.sweeps.errors import UserError, suggest
@@ -164,7 +155,7 @@ def connect(url: str, *, create: bool = True) -> "Store":
     Example:
         >>> from lcma.db import connect
         >>> store = connect("results.db")
-        >>> board = store.leaderboard(dataset="cifar10", protocol="plain")
+        >>> board = store.view("board", dataset="cifar10")
 
     Args:
         url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
@@ -256,7 +247,7 @@ class Store:
 
         Example:
             >>> means = store.sql(
-            ...     "SELECT factorization, avg(bits_per_dim) FROM trial_results GROUP BY 1"
+            ...     "SELECT factorization, avg(bits_per_dim) FROM results GROUP BY 1"
             ... )
 
         Args:
@@ -312,7 +303,6 @@ class Store:
             insert_missing(connection, trials, [asdict(t) for t in plan.trials])
             insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
             insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
-            write_references(connection)
             write_measure_kinds(connection, list_measures())  # those of plug-ins too
             for sweep in new:
                 count = len(plan.jobs) if plan.planned is None else plan.planned
@@ -697,10 +687,8 @@ class Store:
         """
         if not rows:
             return []
-        query = (
-            sa.select(curves.c.name, metrics.c.step, metrics.c.value)
-            .join(metrics, metrics.c.curve_id == curves.c.id)
-            .where(curves.c.attempt_id == claim.attempt_id)
+        query = sa.select(metrics.c.name, metrics.c.step, metrics.c.value).where(
+            metrics.c.attempt_id == claim.attempt_id
         )
         with self._reader.connect() as connection:
             stored = set(map(tuple, connection.execute(query)))
@@ -773,12 +761,8 @@ class Store:
             columns: dict[str, Any] = {}
             if outcome == "done":
                 columns["done_attempt_id"] = claim.attempt_id
-                left = set[str]()
-                if job.done_attempt_id is not None:
-                    left = supersede(connection, job, claim.attempt_id)
                 if result is not None:
-                    # Late, since trials of the same cell wait for each other from here on.
-                    insert_result(connection, result, claim.attempt_id, clock, left=left)
+                    insert_result(connection, result, claim.attempt_id, clock)
             report = {
                 "message": escape_text(message),
                 "log": None if log is None else escape_text(log),
@@ -796,6 +780,11 @@ class Store:
                 step=last_step,
                 **columns,
             )
+            if outcome == "done" and job.done_attempt_id is not None:
+                # It was done before, or a merge brought a result while this attempt ran.
+                current = choose_current(connection, [job.id])[job.id]
+                update = sa.update(jobs).where(jobs.c.id == job.id)
+                connection.execute(update.values(done_attempt_id=current))
             if longest_only and outcome == "done" and job.kind == "pretraining":
                 _forget_shorter(connection, job)
             return ended is not None
@@ -805,7 +794,7 @@ class Store:
         job_id: str,
         result: Result,
         *,
-        attempt_id: int,
+        attempt_id: str,
         by: Evaluator,
         cost: Cost,
         now: float | None = None,
@@ -858,10 +847,10 @@ class Store:
             write_measure_kinds(connection, kinds)  # the database may be older than they are
             token = job.token + 1
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(token=token))
-            evaluation_id: int = connection.execute(
-                sa.insert(attempts)
-                .values(
-                    uid=hash_attempt(job_id, by.owner, by.host, token, by.started),
+            evaluation_id = hash_attempt(job_id, by.owner, by.host, token, by.started)
+            connection.execute(
+                sa.insert(attempts).values(
+                    id=evaluation_id,
                     job_id=job_id,
                     token=token,
                     protocol=result.protocol,
@@ -873,8 +862,7 @@ class Store:
                     **asdict(by),
                     **asdict(cost),
                 )
-                .returning(attempts.c.id)
-            ).scalar_one()
+            )
             add_event(
                 connection,
                 "evaluate",
@@ -884,30 +872,9 @@ class Store:
                 owner=by.owner,
                 detail=result.protocol,
             )
-            (result_id,) = connection.execute(
-                sa.select(results.c.id).where(results.c.attempt_id == job.done_attempt_id)
-            ).one()
-            delete_measures(connection, result_id, result)
-            insert_measures(connection, result_id, result, evaluation_id, clock)
+            delete_measures(connection, attempt_id, result)
+            insert_measures(connection, attempt_id, result, evaluation_id, clock)
             return True
-
-    def add_verification(self, verification: Verification, *, now: float | None = None) -> None:
-        """Store how a result compares with that of a second training.
-
-        Args:
-            verification: The comparison. Its environment is stored; see `add_environment`.
-
-        Raises:
-            LookupError: There is no such result.
-        """
-        with self._writer.begin() as connection:
-            known = sa.select(results.c.id).where(results.c.id == verification.result_id)
-            if connection.execute(known).first() is None:
-                raise LookupError(f"no result {verification.result_id}")
-            row = row_of(verification) | {"equal": int(verification.equal)}
-            row["time"] = self._clock(connection, now)
-            row["id"] = hash_verification(row)
-            insert_missing(connection, verifications, [row])
 
     # ---------------------------------------------------------------------------------------------
     # Reading results
@@ -917,7 +884,7 @@ class Store:
         """Return rows of a view, always in the same order.
 
         Example:
-            >>> curve = store.view("budget_curve", factorization="LLL", map_options=None)
+            >>> curve = store.view("budgets", rule="low", flow="realnvp")
 
         Args:
             name: The view; `lcma sql --schema` lists them with their columns.
@@ -944,8 +911,8 @@ class Store:
     def result_rows(
         self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
     ) -> QueryResult:
-        """Return rows of `trial_results` as the database has them, chosen as in `results`."""
-        return self._read_rows(_select_view("trial_results", where, sweep_id))
+        """Return rows of `results` as the database has them, chosen as in `results`."""
+        return self._read_rows(_select_view("results", where, sweep_id))
 
     def _read_rows(self, query: sa.Select[Any]) -> QueryResult:
         with self._reader.connect() as connection:
@@ -955,14 +922,14 @@ class Store:
     def results(
         self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
     ) -> "pd.DataFrame":
-        """Return rows of the view `trial_results`, of one sweep's trials or of all.
+        """Return rows of the view `results`, of one sweep's trials or of all.
 
         Args:
             sweep_id: The sweep; None for all trials.
             **where: As in `view`.
         """
         with self._reader.connect() as connection:
-            return _read_view(connection, "trial_results", where, sweep_id)
+            return _read_view(connection, "results", where, sweep_id)
 
     def has_results(
         self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
@@ -979,7 +946,7 @@ class Store:
             sweep_id: The sweep whose trials count; None for all.
 
         Raises:
-            UserError: The view `trial_results` has no such column.
+            UserError: The view `results` has no such column.
         """
         with self._reader.connect() as connection:
             return read_values(connection, name, sweep_id)
@@ -1004,12 +971,11 @@ class Store:
         names = [overflow, *name_controls(measure)]
         each = (measures.c.value, measures.c.standard_error, measures.c.images)
         sums = [sa.func.sum(column) for column in (measures.c.value, measures.c.images)]
-        keys = (trials.c.recipe_id, results.c.data_digest, measures.c.protocol)
+        keys = (trials.c.recipe_id, jobs.c.data_digest, measures.c.protocol)
         query = (
             sa.select(*keys, measures.c.name, *map(sa.func.min, each), *sums)
-            .join_from(measures, results, results.c.id == measures.c.result_id)
-            .join(jobs, jobs.c.done_attempt_id == results.c.attempt_id)
-            .join(trials, trials.c.id == results.c.trial_id)
+            .join_from(measures, jobs, jobs.c.done_attempt_id == measures.c.attempt_id)
+            .join(trials, trials.c.id == jobs.c.trial_id)
             .where(measures.c.name.in_(names))
             .group_by(*keys, measures.c.name)
         )
@@ -1044,6 +1010,22 @@ class Store:
                 for row in connection.execute(query.where(trials.c.recipe_id.in_(some)))
             ]
 
+    def segment_costs(self, pretraining_ids: Collection[str]) -> list[dict[str, Any]]:
+        """Return what each segment of pretrainings took, CPU and GPU seconds of all attempts."""
+        own = (jobs.c.pretraining_id, jobs.c.data_digest, jobs.c.budget)
+        sums = (sa.func.sum(attempts.c[n]).label(n) for n in ("cpu_seconds", "gpu_seconds"))
+        query = (
+            sa.select(*own, *sums)
+            .join_from(jobs, attempts, attempts.c.job_id == jobs.c.id, isouter=True)
+            .group_by(*own)
+        )
+        with self._reader.connect() as connection:
+            return [
+                dict(row._mapping)
+                for some in chunks(sorted(pretraining_ids))
+                for row in connection.execute(query.where(jobs.c.pretraining_id.in_(some)))
+            ]
+
     def cells(
         self,
         *,
@@ -1052,7 +1034,7 @@ class Store:
         waits_over: float = 0.0,
         **where: Scalar | Collection[Scalar],
     ) -> list[SeededCell]:
-        """Return the cells of current results, with the value of every seed.
+        """Return all current results that differ in the seed alone, with the value of every seed.
 
         Args:
             measure: The measure whose values they have.
@@ -1064,31 +1046,10 @@ class Store:
         with self._reader.connect() as connection:
             return read_cells(connection, where, sweep_id, waits_over, measure)
 
-    def bits_by_seed(self, recipe_ids: Collection[str]) -> dict[BitsKey, BitsRows]:
-        """Return the bits/dim of current results by seed, without those with map options.
-
-        They are by the protocol `plain`, and of these recipes. The keys are recipe, its profile,
-        data set, variant, data digest and precision; below them factorization and budget.
-        """
-        with self._reader.connect() as connection:
-            return read_bits_by_seed(connection, recipe_ids)
-
-    def leaderboard(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
-        """Return rows of the view `leaderboard`; see `view`."""
-        return self.view("leaderboard", **where)
-
-    def pairs(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
-        """Return rows of the view `pairs`; see `view`."""
-        return self.view("pairs", **where)
-
-    def coverage(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
-        """Return rows of the view `coverage`; see `view`."""
-        return self.view("coverage", **where)
-
     def attempts(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
         """Return rows of the table `attempts`, chosen as in `view`."""
         chosen = build_conditions("attempts", dict(attempts.c), where)
-        query = sa.select(attempts).where(*chosen).order_by(attempts.c.id)
+        query = sa.select(attempts).where(*chosen).order_by(attempts.c.started, attempts.c.id)
         with self._reader.connect() as connection:
             return _read_frame(connection, query)
 
@@ -1240,27 +1201,21 @@ class Store:
             *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
             *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
         )
-        # Of a job the last attempt: with the job's state as a condition, SQLite would go through
-        # all that are done. Trials are found by their cells and results, which have indices for it.
-        done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
         of_trials = (
             sa.select(
                 sa.literal("trial").label("kind"),
-                *(cells.c.recipe_id, cells.c.factorization),
+                *(trials.c.recipe_id, trials.c.factorization),
                 sa.null().label("nms"),
                 *attempt,
             )
-            .join_from(cells, measures, measures.c.cell_id == cells.c.id)
-            .join(results, results.c.id == measures.c.result_id)
-            .join(attempts, attempts.c.id == results.c.attempt_id)
+            .join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
+            .join(attempts, attempts.c.id == jobs.c.done_attempt_id)
             .join(environments, environments.c.id == attempts.c.environment_id)
-            .join(data_sets, data_sets.c.digest == cells.c.data_digest)
-            .where(
-                cells.c.measure == BITS_PER_DIM,
-                cells.c.protocol == "plain",
-                *done,
-            )
+            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
         )
+        # Of a segment the last attempt: with the job's state as a condition, SQLite would go
+        # through all that are done.
+        done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
         of_segments = (
             sa.select(
                 sa.literal("pretraining").label("kind"),
@@ -1280,7 +1235,7 @@ class Store:
                 JobDuration(**row._mapping)
                 for some in chunks(sorted(recipe_ids))
                 for query in (
-                    of_trials.where(cells.c.recipe_id.in_(some)),
+                    of_trials.where(trials.c.recipe_id.in_(some)),
                     of_segments.where(pretrainings.c.recipe_id.in_(some)),
                 )
                 for row in connection.execute(query)
@@ -1293,7 +1248,7 @@ class Store:
             sweep_id: Return those of this sweep, its pretrainings too.
             job_ids: Return those of these jobs.
         """
-        has_curve = sa.exists().where(curves.c.attempt_id == _shown_attempt())
+        has_curve = sa.exists().where(metrics.c.attempt_id == _shown_attempt())
         asked = [] if sweep_id is None else [in_sweep(sweep_id)]
         asked += [jobs.c.id.in_(some) for some in chunks(sorted(job_ids))]
         with self._reader.connect() as connection:
@@ -1308,9 +1263,8 @@ class Store:
         """Return one curve of a job by step; NaN stands for a value that is no number."""
         query = (
             sa.select(metrics.c.step, metrics.c.value)
-            .join(curves, curves.c.id == metrics.c.curve_id)
-            .join(jobs, curves.c.attempt_id == _shown_attempt())
-            .where(jobs.c.id == job_id, curves.c.name == name)
+            .join(jobs, metrics.c.attempt_id == _shown_attempt())
+            .where(jobs.c.id == job_id, metrics.c.name == name)
             .order_by(metrics.c.step)
         )
         with self._reader.connect() as connection:
@@ -1323,10 +1277,9 @@ class Store:
         """Return the curves of jobs that have any point, by job and name."""
         last = sa.func.max(metrics.c.step)
         query = (
-            sa.select(curves.c.id, jobs.c.id, curves.c.name, sa.func.count(), last)
-            .join_from(curves, jobs, curves.c.attempt_id == _shown_attempt())
-            .join(metrics, metrics.c.curve_id == curves.c.id)
-            .group_by(curves.c.id, jobs.c.id, curves.c.name)
+            sa.select(metrics.c.attempt_id, jobs.c.id, metrics.c.name, sa.func.count(), last)
+            .join_from(metrics, jobs, metrics.c.attempt_id == _shown_attempt())
+            .group_by(metrics.c.attempt_id, jobs.c.id, metrics.c.name)
         )
         with self._reader.connect() as connection:
             found = [
@@ -1337,12 +1290,12 @@ class Store:
         return sorted(found, key=lambda curve: (curve.job_id, curve.name))
 
     def curve_points(
-        self, curve_id: int, *, after: int, until: int, most: int = 10_000
+        self, curve: Curve, *, after: int, until: int, most: int = 10_000
     ) -> list[tuple[int, float]]:
         """Return the first points of a curve in a range of steps.
 
         Args:
-            curve_id: The curve.
+            curve: The curve.
             after: The step after which the range begins.
             until: The last step of the range.
             most: How many points to return at most.
@@ -1352,7 +1305,8 @@ class Store:
         """
         query = (
             sa.select(metrics.c.step, metrics.c.value)
-            .where(metrics.c.curve_id == curve_id, metrics.c.step > after, metrics.c.step <= until)
+            .where(metrics.c.attempt_id == curve.attempt_id, metrics.c.name == curve.name)
+            .where(metrics.c.step > after, metrics.c.step <= until)
             .order_by(metrics.c.step)
             .limit(most)
         )
@@ -1363,36 +1317,40 @@ class Store:
             ]
 
     def thinned_curves(
-        self, curve_ids: Sequence[int], every: int
-    ) -> dict[int, list[tuple[int, float]]]:
+        self, curves: Sequence[Curve], every: int
+    ) -> dict[CurveKey, list[tuple[int, float]]]:
         """Return every so-many-th point of curves, from the first on, and the last.
 
         Args:
-            curve_ids: The curves.
+            curves: The curves.
             every: 1 for all points, 2 for each second one, and so on.
 
         Returns:
             By curve, step and value of each point, NaN for a value that is no number.
         """
-        found: dict[int, list[tuple[int, float]]] = {}
-        place = sa.func.row_number().over(partition_by=metrics.c.curve_id, order_by=metrics.c.step)
-        last = sa.func.max(metrics.c.step).over(partition_by=metrics.c.curve_id)
+        found: dict[CurveKey, list[tuple[int, float]]] = {}
+        own = metrics.c.attempt_id, metrics.c.name
+        place = sa.func.row_number().over(partition_by=own, order_by=metrics.c.step)
+        last = sa.func.max(metrics.c.step).over(partition_by=own)
+        wanted = {curve.key for curve in curves}
         with self._reader.connect() as connection:
-            for some in chunks(sorted(curve_ids)):
+            for some in chunks(sorted({curve.attempt_id for curve in curves})):
                 point = (
                     sa.select(metrics, (place - 1).label("place"), last.label("last"))
-                    .where(metrics.c.curve_id.in_(some))
+                    .where(metrics.c.attempt_id.in_(some))
+                    .where(metrics.c.name.in_(sorted({name for _, name in wanted})))
                     .subquery()
                     .c
                 )
                 rows = connection.execute(
-                    sa.select(point.curve_id, point.step, point.value)
+                    sa.select(point.attempt_id, point.name, point.step, point.value)
                     .where(sa.or_(point.place % every == 0, point.step == point.last))
-                    .order_by(point.curve_id, point.step)
+                    .order_by(point.attempt_id, point.name, point.step)
                 )
-                for curve_id, step, value in rows:
-                    point_value = math.nan if value is None else value
-                    found.setdefault(curve_id, []).append((step, point_value))
+                for attempt_id, name, step, value in rows:
+                    if (attempt_id, name) in wanted:
+                        point_value = math.nan if value is None else value
+                        found.setdefault((attempt_id, name), []).append((step, point_value))
         return found
 
     # ---------------------------------------------------------------------------------------------
@@ -1534,7 +1492,7 @@ class Store:
             return _select_facts(
                 connection,
                 sa.and_(jobs.c.state == "running", attempts.c.id == jobs.c.attempt_id),
-                order=[jobs.c.attempt_id],
+                order=[attempts.c.started, attempts.c.id],
                 **more,
             )
 
@@ -1608,7 +1566,7 @@ class Store:
                 for some in chunks(sorted(job_ids))
                 for row in connection.execute(query.where(attempts.c.job_id.in_(some)))
             ]
-        return sorted(found, key=lambda attempt: attempt.id)
+        return sorted(found, key=lambda attempt: (attempt.started, attempt.token, attempt.id))
 
     def environment_of(self, job_id: str) -> dict[str, Any] | None:
         """Return versions, hardware and threads of the attempt that did a job, by column.
@@ -1625,7 +1583,7 @@ class Store:
             row = connection.execute(query).one_or_none()
         return None if row is None else dict(row._mapping)
 
-    def attempt_log(self, attempt_id: int) -> str | None:
+    def attempt_log(self, attempt_id: str) -> str | None:
         """Return the log of an attempt, while it runs up to a heartbeat; None before the first."""
         query = sa.select(attempts.c.log).where(attempts.c.id == attempt_id)
         with self._reader.connect() as connection:
@@ -2057,7 +2015,7 @@ def _is_full(connection: sa.Connection, cap: Cap, stack_id: str | None, now: flo
     held = leases.is_held(jobs.c.lease_until, now)
     credible = leases.is_credible(jobs.c.lease_until, jobs.c.updated, now)
     running = jobs.c.state == "running", held, credible, in_sweep(cap.sweep_id)
-    one = sa.func.coalesce(attempts.c.stack_id, attempts.c.uid)
+    one = sa.func.coalesce(attempts.c.stack_id, attempts.c.id)
     query = (
         sa.select(sa.func.count(one.distinct()))
         .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
@@ -2127,7 +2085,7 @@ def _forget_shorter(connection: sa.Connection, job: Job) -> None:
     )
 
 
-def _shown_attempt() -> sa.ColumnElement[int | None]:
+def _shown_attempt() -> sa.ColumnElement[str | None]:
     # The attempt whose curves stand for a job: the one whose result is current, else the last.
     return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 

@@ -3,7 +3,8 @@
 They are made anew whenever a database is made or upgraded (`lcma.db.migrate`), so this module is
 the one place to change a view. Every row of a view is the same on both engines, to the last bit: a
 sum over several rows is taken over whole numbers (of microseconds, of 1e-12), whose order does not
-matter. What engines write differently stands in braces, see `render_views`.
+matter. What engines write differently stands in braces, see `render_views`. SQLite goes through the
+tables on either side of a CROSS JOIN in this order, where it would choose a worse one.
 """
 
 from collections.abc import Iterator
@@ -44,16 +45,15 @@ SUBJECT = {
     "dataset": "name of the data set",
     "variant": "variant of the data set",
     "profile": "profile of the recipe",
-    "factorization": "canonical name of the factorization",
+    "factorization": "canonical name of the factorization, such as 'LLL'",
+    "rule": "the factorization as it is asked for: 'low' for a word of L alone, 'high' for one of "
+    "H alone, else as `factorization`",
     "protocol": "name of the evaluation protocol",
     "precision": "number format of the evaluation",
     "measure": "what is measured (measure_kinds.name), such as 'bits_per_dim'",
     "nms": "the flow without splits: 'squeezed' or 'flat'; or 'self' or 'data', see pretrainings",
     "data_digest": "content hash of the exact data set",
-    "comparable": "hash of data set, variant, content, protocol, precision and measure: numbers "
-    "that differ in it are not to be ranked together",
     "recipe_id": "the recipe",
-    "cell_id": "what the results are seeds of (cells.id)",
 }
 """What columns that several views have mean."""
 
@@ -87,48 +87,26 @@ def sizes() -> list[Column[Any]]:
     ]
 
 
-def moments() -> list[Column[Any]]:
-    """Return the columns of a cell's numbers over seeds."""
-    return [
-        required("n", Integer, "number of seeds"),
-        required("mean", Double, "mean over seeds, in the measure's unit"),
-        required("squared_deviations", Double, "sum over seeds of squared deviations from mean"),
-    ]
+CURRENT = """jobs
+    JOIN flow_trials ON flow_trials.id = jobs.trial_id
+    JOIN recipes ON recipes.id = flow_trials.recipe_id"""
+"""Jobs of trials, which have a result where they have a `done_attempt_id`."""
 
+OF_ROW = """flow_trials
+        JOIN jobs ON jobs.trial_id = flow_trials.id AND jobs.done_attempt_id IS NOT NULL
+            AND jobs.data_digest = board.data_digest AND flow_trials.recipe_id = board.recipe_id
+            AND flow_trials.dataset = board.dataset AND flow_trials.variant = board.variant
+            AND flow_trials.flow = board.flow AND flow_trials.factorization = board.factorization
+            AND flow_trials.budget = board.budget
+            AND coalesce(flow_trials.map_options, '') = coalesce(board.map_options, '')"""
+"""The results behind a row of `board`."""
 
-NEAR = """FROM cells AS near
-        WHERE near.recipe_id = cells.recipe_id AND near.comparable = cells.comparable"""
+TOLD_BY = """each.dataset, each.flow, each.factorization, each.budget, each.map_options,
+        each.conventional, each.variant, each.profile, each.size, each.splits, each.steps,
+        each.precision, each.data_digest, each.recipe_id"""
+"""What the seeds of a row of `board` have in common."""
 
-# For each cell on an index: the first fifty of a data set and flow cost no more than fifty. A
-# measure of which more is better is ranked the other way round.
-RANK_BY_COUNTING = {
-    "position": f"""CASE WHEN measure_kinds.direction = 'higher'
-        THEN (SELECT count(*) + 1 {NEAR} AND near.mean > cells.mean)
-        ELSE (SELECT count(*) + 1 {NEAR} AND near.mean < cells.mean) END""",
-    "best": f"""CASE WHEN measure_kinds.direction = 'higher'
-        THEN (SELECT max(near.mean) {NEAR}) ELSE (SELECT min(near.mean) {NEAR}) END""",
-    "usual": f"""(SELECT CASE WHEN measure_kinds.direction = 'higher' THEN max(near.mean)
-        ELSE min(near.mean) END {NEAR} AND near.factorization = recipes.conventional)""",
-    "window": "",
-}
-
-_BETTER = "CASE WHEN measure_kinds.direction = 'higher' THEN -1 ELSE 1 END"
-
-# What can be asked for stands in the partition too, though recipe and `comparable` imply it: a
-# WHERE on it then holds for what is ranked, and not only for what comes out.
-RANK_BY_WINDOW = {
-    "position": "rank() OVER near",
-    "best": f"{_BETTER} * min({_BETTER} * cells.mean) OVER near",
-    "usual": f"{_BETTER} * min(CASE WHEN cells.factorization = recipes.conventional "
-    f"THEN {_BETTER} * cells.mean END) OVER near",
-    "window": f"""WINDOW near AS (
-    PARTITION BY cells.recipe_id, cells.comparable, cells.data_digest, cells.flow, cells.dataset,
-        cells.variant, cells.protocol, cells.precision, cells.measure
-    ORDER BY {_BETTER} * cells.mean ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-)""",
-}
-
-BESIDE = """LEFT JOIN measures AS {alias} ON {alias}.result_id = bits.result_id
+BESIDE = """LEFT JOIN measurements AS {alias} ON {alias}.attempt_id = bits.attempt_id
     AND {alias}.protocol = bits.protocol AND {alias}.name = '{name}'"""
 
 BESIDES = {
@@ -143,7 +121,7 @@ BESIDES = {
     "bias": "series_bias",
     "step": "seconds_per_step",
 }
-"""The measures that stand beside bits per dimension in `trial_results`."""
+"""The measures that stand beside bits per dimension in `results`."""
 
 OWN = """(SELECT {sum} FROM attempts AS a
         WHERE a.job_id = {job} AND a.protocol IS NULL) AS {kind}"""
@@ -174,20 +152,242 @@ from, and so on; null where one is missing. Other segments of it, which began an
 budget, are none of its."""
 
 
-trial_results = view(
-    "trial_results",
+board = view(
+    "board",
+    """
+SELECT
+    one.dataset, one.flow, {rule_of_one} AS rule, one.factorization, one.budget,
+    CASE WHEN one.factorization = one.conventional THEN one.seeds ELSE one.pairs END AS n,
+    one.low + one.span * one.sum / one.seeds AS mean,
+    CASE WHEN one.seeds > 1 THEN one.span
+        * sqrt((one.squares - one.sum * one.sum / one.seeds) / (one.seeds - 1)) END AS deviation,
+    CASE WHEN one.factorization <> one.conventional
+        THEN one.less_low + one.less_span * one.less_sum / one.pairs END AS difference,
+    CASE WHEN one.factorization <> one.conventional AND one.pairs > 1
+        THEN t_quantiles.quantile * one.less_span
+            * sqrt((one.less_squares - one.less_sum * one.less_sum / one.pairs) / (one.pairs - 1))
+            / sqrt(one.pairs) END AS half_width,
+    one.conventional, one.variant, one.profile, one.size, one.splits, one.steps, one.map_options,
+    one.precision, one.data_digest, one.recipe_id
+FROM (
+    SELECT
+        each.*, row_number() OVER of_row AS place, count(*) OVER of_row AS seeds,
+        {sum} AS sum, {squares} AS squares, count(each.less) OVER of_row AS pairs,
+        {less_sum} AS less_sum, {less_squares} AS less_squares
+    FROM (
+        SELECT
+            each.*, min(each.value) OVER of_row AS low,
+            max(each.value) OVER of_row - min(each.value) OVER of_row AS span,
+            min(each.less) OVER of_row AS less_low,
+            max(each.less) OVER of_row - min(each.less) OVER of_row AS less_span
+        FROM (
+            SELECT
+                flow_trials.dataset, flow_trials.flow, flow_trials.factorization,
+                flow_trials.budget, flow_trials.map_options, recipes.conventional,
+                flow_trials.variant, recipes.profile, recipes.size, recipes.splits, recipes.steps,
+                protocols.precision, jobs.data_digest, flow_trials.recipe_id, measurements.value,
+                CASE WHEN usual_protocol.id IS NOT NULL THEN measurements.value - their.value END
+                    AS less
+            FROM {current}
+            CROSS JOIN measurements
+            CROSS JOIN protocols
+            LEFT JOIN flow_trials AS usual
+              ON usual.recipe_id = flow_trials.recipe_id AND usual.seed = flow_trials.seed
+             AND usual.factorization = recipes.conventional AND usual.budget IS NULL
+             AND usual.map_options IS NULL
+             AND usual.dataset = flow_trials.dataset AND usual.variant = flow_trials.variant
+            LEFT JOIN jobs AS usual_job
+              ON usual_job.trial_id = usual.id AND usual_job.data_digest = jobs.data_digest
+            LEFT JOIN measurements AS their ON their.attempt_id = usual_job.done_attempt_id
+                AND their.protocol = 'plain' AND their.name = 'bits_per_dim'
+            LEFT JOIN protocols AS usual_protocol
+              ON usual_protocol.id = their.protocol_id
+             AND usual_protocol.precision = protocols.precision
+            WHERE measurements.attempt_id = jobs.done_attempt_id AND measurements.protocol = 'plain'
+              AND measurements.name = 'bits_per_dim' AND protocols.id = measurements.protocol_id
+              AND (flow_trials.map_options IS NULL
+                OR (flow_trials.map_options LIKE '{{"rule":%'
+                  AND flow_trials.map_options NOT LIKE '%,%'))
+        ) AS each
+        WINDOW of_row AS (PARTITION BY {told_by})
+    ) AS each
+    WINDOW of_row AS (PARTITION BY {told_by})
+) AS one
+LEFT JOIN t_quantiles ON t_quantiles.freedom = one.pairs - 1
+WHERE one.place = 1
+""",
+    *said("dataset", "flow", "rule", "factorization"),
+    budget(),
+    required(
+        "n",
+        Integer,
+        "seeds that the row has in common with the flow's own rule; of the own rule its seeds",
+    ),
+    required("mean", Double, "bits per dimension on the test part, mean over all seeds of the row"),
+    optional("deviation", Double, "sample standard deviation over them, null for one seed"),
+    optional(
+        "difference",
+        Double,
+        "bits per dimension minus those of the own rule, mean over the n seeds that both have; "
+        "null for the own rule and without such seeds",
+    ),
+    optional(
+        "half_width",
+        Double,
+        "half of the 95 % t-interval of the difference; null with it, and for one seed",
+    ),
+    optional("conventional", Text, "the flow's own rule, null for a flow that was not known"),
+    *said("variant", "profile"),
+    *(sizes()[place] for place in (1, 0, 2)),
+    optional("map_options", Text, "version of a plug-in's rule, as JSON; null for all others"),
+    *said("precision", "data_digest", "recipe_id"),
+    comment="What `lcma board` shows: bits per dimension of each rule and budget, beside the own "
+    "rule of the flow on the same recipe, data and seeds; by 'plain', without options of maps.",
+    order=(
+        *("dataset", "variant", "flow", "profile", "recipe_id", "data_digest", "precision"),
+        *("factorization", "budget", "map_options"),
+    ),
+)
+
+pairs = view(
+    "pairs",
+    """
+SELECT
+    flow_trials.dataset, flow_trials.variant, flow_trials.flow, recipes.profile, own.protocol,
+    own_protocol.precision, own.name AS measure, flow_trials.seed, {rule} AS rule,
+    flow_trials.factorization, flow_trials.budget, flow_trials.map_options, own.value,
+    {other_rule} AS other_rule, other.factorization AS other_factorization,
+    other.budget AS other_budget, other.map_options AS other_map_options,
+    their.value AS other_value, own.value - their.value AS difference, recipes.splits, recipes.size,
+    recipes.steps, jobs.data_digest, flow_trials.recipe_id, jobs.trial_id,
+    other.id AS other_trial_id, jobs.done_attempt_id AS attempt_id,
+    other_job.done_attempt_id AS other_attempt_id
+FROM {current}
+LEFT JOIN pretrainings ON pretrainings.id = flow_trials.pretraining_id
+CROSS JOIN measurements AS own
+CROSS JOIN measure_kinds
+CROSS JOIN protocols AS own_protocol
+CROSS JOIN flow_trials AS other
+LEFT JOIN pretrainings AS other_pretraining ON other_pretraining.id = other.pretraining_id
+CROSS JOIN jobs AS other_job
+CROSS JOIN measurements AS their
+CROSS JOIN protocols AS other_protocol
+WHERE own.attempt_id = jobs.done_attempt_id
+  AND measure_kinds.name = own.name AND measure_kinds.direction IS NOT NULL
+  AND own_protocol.id = own.protocol_id
+  AND other.recipe_id = flow_trials.recipe_id AND other.seed = flow_trials.seed
+  AND other.dataset = flow_trials.dataset AND other.variant = flow_trials.variant
+  AND other_job.trial_id = other.id AND other_job.data_digest = jobs.data_digest
+  AND their.attempt_id = other_job.done_attempt_id AND their.protocol = own.protocol
+  AND their.name = own.name
+  AND other_protocol.id = their.protocol_id AND other_protocol.precision = own_protocol.precision
+  AND CASE
+    WHEN other.factorization = flow_trials.factorization THEN other.budget <> flow_trials.budget
+        AND coalesce(other.map_options, '') = coalesce(flow_trials.map_options, '')
+    WHEN other.budget IS NULL OR flow_trials.budget IS NULL THEN 1 = 1
+    WHEN pretrainings.nms = 'data' OR other_pretraining.nms = 'data' THEN 1 = 1
+    ELSE other.budget = flow_trials.budget
+        AND coalesce(other.map_options, '') = coalesce(flow_trials.map_options, '')
+END
+""",
+    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
+    required("seed", Integer, "seed of both trials"),
+    *said("rule", "factorization"),
+    budget(),
+    map_options(),
+    required("value", Double, "the measure's value"),
+    required("other_rule", Text, "the other factorization as it is asked for"),
+    required("other_factorization", Text, "canonical name of the other factorization"),
+    optional("other_budget", Integer, "the other trial's budget, null where it uses no map"),
+    optional("other_map_options", Text, "the other trial's options of the map"),
+    required("other_value", Double, "the other trial's value"),
+    required("difference", Double, "value - other_value, negative where the other has more"),
+    *sizes(),
+    *said("data_digest", "recipe_id"),
+    required("trial_id", Text, "the trial"),
+    required("other_trial_id", Text, "the other trial"),
+    required("attempt_id", Text, "the attempt that trained it"),
+    required("other_attempt_id", Text, "the attempt that trained the other"),
+    comment="Numbers that differ in the factorization alone, paired by seed: one recipe, data set, "
+    "protocol, precision and measure; budget and options of the map too, where both use maps of a "
+    "pretraining. Also those of one factorization that differ in the budget alone. Each pair is "
+    "there both ways round.",
+    order=(
+        *("dataset", "variant", "flow", "profile", "protocol", "measure", "factorization"),
+        *(
+            "budget",
+            "other_factorization",
+            "other_budget",
+            "seed",
+            "attempt_id",
+            "other_attempt_id",
+        ),
+    ),
+)
+
+budgets = view(
+    "budgets",
+    """
+SELECT
+    board.dataset, board.flow, board.rule, board.factorization, board.budget, board.n, board.mean,
+    board.deviation, board.difference, board.half_width,
+    (SELECT CASE WHEN count(each.seconds) = count(*) THEN {mean_seconds} END FROM (
+        SELECT {chain_of_result} AS seconds FROM {of_row}) AS each) AS pretraining_seconds,
+    (SELECT {mean_mask_share} FROM {of_row_with_tables}) AS mask_share,
+    (SELECT {mean_mask_share_by_chance} FROM {of_row_with_tables}) AS mask_share_by_chance,
+    board.variant, board.profile, board.size, board.splits, board.steps, board.map_options,
+    board.precision, board.data_digest, board.recipe_id
+FROM board
+WHERE board.budget IS NOT NULL
+""",
+    *said("dataset", "flow", "rule", "factorization"),
+    required("budget", Integer, "pretraining steps behind the maps"),
+    required("n", Integer, "as in board"),
+    required("mean", Double, "as in board"),
+    optional("deviation", Double, "as in board"),
+    optional("difference", Double, "as in board"),
+    optional("half_width", Double, "as in board"),
+    optional(
+        "pretraining_seconds",
+        Double,
+        "wall-clock seconds of the pretraining up to the budget by itself, mean over seeds; null "
+        "when not known",
+    ),
+    optional(
+        "mask_share",
+        Double,
+        "share of the variance of the maps that the lattice explains, mean over seeds and splits "
+        "(index_tables.mask_share); null when not known",
+    ),
+    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
+    *said("variant", "profile"),
+    *(sizes()[place] for place in (1, 0, 2)),
+    optional("map_options", Text, "as in board"),
+    *said("precision", "data_digest", "recipe_id"),
+    comment="How much pretraining it takes: the rows of board that use maps, with what these took "
+    "and how much of a lattice they are.",
+    order=(
+        *("dataset", "variant", "flow", "profile", "recipe_id", "data_digest", "precision"),
+        *("factorization", "budget", "map_options"),
+    ),
+)
+
+results = view(
+    "results",
     """
 SELECT
     flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
-    results.data_digest, flow_trials.factorization, flow_trials.budget, flow_trials.seed,
-    bits.protocol, protocols.precision, bits.value AS bits_per_dim, bits.standard_error,
+    jobs.data_digest, {rule} AS rule, flow_trials.factorization, flow_trials.budget,
+    flow_trials.seed, bits.protocol, protocols.precision, bits.value AS bits_per_dim,
+    bits.standard_error,
     holdout.value AS holdout_bits_per_dim, holdout.standard_error AS holdout_standard_error,
     train.value AS train_bits_per_dim, log_det.value AS log_det, log_prior.value AS log_prior,
     bits.images, bits.clusters, CAST(draws.value AS BIGINT) AS bound_draws,
     bound.images AS bound_images, bound.value AS bound_bits_per_dim, gain.value AS bound_gain,
     CAST(terms.value AS BIGINT) AS series_terms, bias.value AS series_bias,
     bias.standard_error AS series_bias_standard_error, step.value AS seconds_per_step,
-    recipes.splits, recipes.size, results.step, recipes.steps, attempts.images_per_second,
+    recipes.splits, recipes.size, trained.evaluated_step AS step, recipes.steps,
+    attempts.images_per_second,
     (SELECT max(a.data_wait) FROM attempts AS a WHERE a.job_id = attempts.job_id
         AND a.protocol IS NULL) AS data_wait,
     (SELECT {seconds} FROM attempts AS a WHERE a.job_id = attempts.job_id
@@ -198,21 +398,21 @@ SELECT
     CASE WHEN attempts.protocol IS NOT NULL THEN attempts.seconds END AS evaluation_seconds,
     attempts.peak_memory, attempts.threads, environments.device, environments.cpu_capability,
     environments.driver, environments.torch, environments.code_version, environments.dirty,
-    results.created, flow_trials.map_options, cells.comparable, results.trial_id,
-    flow_trials.recipe_id, flow_trials.pretraining_id, attempts.environment_id, bits.cell_id,
-    results.id AS result_id
-FROM measures AS bits
-JOIN cells ON cells.id = bits.cell_id
-JOIN results ON results.id = bits.result_id
-JOIN protocols ON protocols.id = bits.protocol_id
-JOIN flow_trials ON flow_trials.id = results.trial_id
-JOIN recipes ON recipes.id = flow_trials.recipe_id
-JOIN attempts ON attempts.id = bits.attempt_id
-JOIN environments ON environments.id = attempts.environment_id
+    trained.ended AS created, flow_trials.map_options, jobs.trial_id, flow_trials.recipe_id,
+    flow_trials.pretraining_id, attempts.environment_id, jobs.done_attempt_id AS attempt_id
+FROM {current}
+CROSS JOIN measurements AS bits
+CROSS JOIN attempts AS trained
+CROSS JOIN protocols
+CROSS JOIN attempts
+CROSS JOIN environments
 {beside}
-WHERE bits.name = 'bits_per_dim'
+WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
+  AND bits.name = 'bits_per_dim'
+  AND protocols.id = bits.protocol_id AND attempts.id = bits.measured_by
+  AND environments.id = attempts.environment_id
 """,
-    *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
+    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
     budget(),
     required("seed", Integer, "seed of the trial"),
     *said("protocol", "precision"),
@@ -310,273 +510,58 @@ WHERE bits.name = 'bits_per_dim'
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("created", Double, "when the result was added, Unix seconds UTC"),
     map_options(),
-    *said("comparable"),
     required("trial_id", Text, "the trial"),
     *said("recipe_id"),
     optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
     required("environment_id", Text, "versions and hardware of that attempt"),
-    *said("cell_id"),
-    required("result_id", Text, "the result"),
-    comment="One readable row for each current result and protocol. See trial_measures for others.",
+    required("attempt_id", Text, "the attempt that trained it"),
+    comment="One readable row for each current result and protocol. See measures for others.",
     order=(
         *("dataset", "flow", "profile", "factorization", "budget", "seed", "protocol"),
-        "result_id",
+        "attempt_id",
     ),
 )
 
-seed_statistics = view(
-    "seed_statistics",
+measures = view(
+    "measures",
     """
 SELECT
-    cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    cells.measure, cells.factorization, cells.budget, cells.map_options, cells.seeds AS n,
-    cells.mean, cells.squared_deviations, cells.deviation, cells.standard_error,
-    t_quantiles.quantile * cells.standard_error AS half_width, cells.least, cells.greatest,
-    recipes.splits, recipes.size, recipes.steps, cells.data_digest, cells.recipe_id,
-    cells.comparable, cells.id AS cell_id
-FROM cells
-JOIN recipes ON recipes.id = cells.recipe_id
-LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
+    flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
+    jobs.data_digest, {rule} AS rule, flow_trials.factorization, flow_trials.budget,
+    flow_trials.map_options, flow_trials.seed, measurements.protocol, protocols.precision,
+    measurements.name AS measure, measurements.value, measurements.standard_error,
+    measurements.images, measurements.clusters, measure_kinds.unit, measure_kinds.direction,
+    recipes.splits, recipes.size, trained.evaluated_step AS step, recipes.steps,
+    measurements.created, jobs.trial_id, flow_trials.recipe_id, measurements.attempt_id
+FROM {current}
+CROSS JOIN measurements
+CROSS JOIN attempts AS trained
+CROSS JOIN measure_kinds
+CROSS JOIN protocols
+WHERE measurements.attempt_id = jobs.done_attempt_id AND trained.id = measurements.attempt_id
+  AND measure_kinds.name = measurements.name
+  AND protocols.id = measurements.protocol_id
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
-    *said("factorization"),
+    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
     budget(),
     map_options(),
-    *moments(),
-    optional("deviation", Double, "sample standard deviation over seeds, null for one seed"),
-    optional("standard_error", Double, "deviation / sqrt(n), null for one seed"),
-    optional(
-        "half_width",
-        Double,
-        "half of the 95 % t-interval of the mean: t_quantiles.quantile times standard_error; null "
-        "for one seed",
-    ),
-    required("least", Double, "the least value of a seed"),
-    required("greatest", Double, "the greatest value of a seed"),
-    *sizes(),
-    *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    comment="Measures over seeds: a row for each cell, which is all that numbers share but the "
-    "seed. For bits per dimension ask for measure = 'bits_per_dim'.",
-)
-
-leaderboard = view(
-    "leaderboard",
-    """
-SELECT
-    cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    cells.measure, {position} AS position, cells.factorization, cells.budget, cells.map_options,
-    cells.seeds AS n, cells.mean, cells.squared_deviations,
-    t_quantiles.quantile * cells.standard_error AS half_width, cells.mean - {best} AS from_best,
-    recipes.conventional, cells.mean - {usual} AS from_conventional, recipes.splits,
-    recipes.size, recipes.steps, cells.data_digest, cells.recipe_id, cells.comparable,
-    cells.id AS cell_id
-FROM cells
-JOIN recipes ON recipes.id = cells.recipe_id
-JOIN measure_kinds ON measure_kinds.name = cells.measure
-LEFT JOIN t_quantiles ON t_quantiles.freedom = cells.seeds - 1
-{window}
-""",
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
-    required(
-        "position",
-        Integer,
-        "place by mean among the cells of the recipe that can be compared, from 1. It says nothing "
-        "of whether a test tells cells apart",
-    ),
-    *said("factorization"),
-    budget(),
-    map_options(),
-    *moments(),
-    optional("half_width", Double, "half of the 95 % t-interval of the mean; null for one seed"),
-    required("from_best", Double, "mean minus the best mean there, in the measure's unit"),
-    optional(
-        "conventional",
-        Text,
-        "canonical name of the flow's conventional factorization, null for an unknown flow",
-    ),
-    optional(
-        "from_conventional",
-        Double,
-        "mean minus that of the conventional factorization there, in the measure's unit; null "
-        "without one. Seeds are not paired: see pairs",
-    ),
-    *sizes(),
-    *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    comment="Cells by mean within what can be compared and has one recipe. No WHERE changes a "
-    "position.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "protocol", "precision", "recipe_id"),
-        *("comparable", "position", "cell_id"),
-    ),
-)
-
-pairs = view(
-    "pairs",
-    """
-SELECT
-    one.dataset, one.variant, one.flow, one.profile, one.protocol, one.precision, one.measure,
-    own.seed, one.factorization, one.budget, one.map_options, own.value,
-    other.factorization AS other_factorization, other.budget AS other_budget,
-    other.map_options AS other_map_options, their.value AS other_value,
-    own.value - their.value AS difference, one.data_digest, one.recipe_id,
-    one.comparable, one.id AS cell_id, other.id AS other_cell_id, own_result.trial_id,
-    their_result.trial_id AS other_trial_id, own.result_id, their.result_id AS other_result_id
-FROM cells AS one
-JOIN cells AS other
-  ON other.comparable = one.comparable AND other.recipe_id = one.recipe_id
- AND other.factorization <> one.factorization
- AND (one.budget IS NULL OR other.budget IS NULL OR (other.budget = one.budget
-      AND coalesce(other.map_options, '') = coalesce(one.map_options, '')))
-JOIN measures AS own ON own.cell_id = one.id
-JOIN measures AS their ON their.cell_id = other.id AND their.seed = own.seed
-JOIN results AS own_result ON own_result.id = own.result_id
-JOIN results AS their_result ON their_result.id = their.result_id
-""",
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
-    required("seed", Integer, "seed of both trials"),
-    *said("factorization"),
-    budget(),
-    map_options(),
-    required("value", Double, "the measure's value"),
-    required("other_factorization", Text, "canonical name of the other factorization"),
-    optional("other_budget", Integer, "the other trial's budget, null where it uses no map"),
-    optional("other_map_options", Text, "the other trial's options of the map"),
-    required("other_value", Double, "the other trial's value"),
-    required(
-        "difference",
-        Double,
-        "value - other_value, negative where the other has more",
-    ),
-    *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    required("other_cell_id", Text, "cell of the other result"),
+    required("seed", Integer, "seed of the trial"),
+    *said("protocol", "precision", "measure"),
+    required("value", Double, "the value, in the unit"),
+    optional("standard_error", Double, "its standard error, null where there is none"),
+    optional("images", Integer, "images that it is over, null where it is over none"),
+    optional("clusters", Integer, "clusters behind the standard error, null for none"),
+    required("unit", Text, "the unit of the value"),
+    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
+    *sizes()[:2],
+    required("step", Integer, "training step of the evaluated weights"),
+    *sizes()[2:],
+    required("created", Double, "when the measure was added, Unix seconds UTC"),
     required("trial_id", Text, "the trial"),
-    required("other_trial_id", Text, "the other trial"),
-    required("result_id", Text, "the result"),
-    required("other_result_id", Text, "the other result"),
-    comment="Numbers that differ in the factorization alone, paired by seed: one recipe, data set, "
-    "protocol, precision and measure; budget and options of the map too, where both use maps. Each "
-    "pair is there both ways round.",
-    order=(
-        *(
-            "dataset",
-            "variant",
-            "flow",
-            "profile",
-            "protocol",
-            "measure",
-            "factorization",
-            "budget",
-        ),
-        *("other_factorization", "other_budget", "seed", "result_id", "other_result_id"),
-    ),
-)
-
-budget_curve = view(
-    "budget_curve",
-    """
-SELECT
-    cells.dataset, cells.variant, cells.flow, cells.profile, cells.protocol, cells.precision,
-    cells.measure, cells.factorization, cells.map_options, cells.budget, cells.seeds AS n,
-    cells.mean, cells.squared_deviations,
-    (SELECT CASE WHEN count(each.seconds) = count(*) THEN {mean_seconds} END FROM (
-        SELECT {chain_of_result} AS seconds FROM measures
-        JOIN results ON results.id = measures.result_id
-        JOIN flow_trials ON flow_trials.id = results.trial_id
-        WHERE measures.cell_id = cells.id) AS each) AS pretraining_seconds,
-    (SELECT {mean_mask_share} FROM measures
-        JOIN results ON results.id = measures.result_id
-        JOIN index_tables AS seen ON seen.attempt_id = results.attempt_id
-        WHERE measures.cell_id = cells.id) AS mask_share,
-    (SELECT {mean_mask_share_by_chance} FROM measures
-        JOIN results ON results.id = measures.result_id
-        JOIN index_tables AS seen ON seen.attempt_id = results.attempt_id
-        WHERE measures.cell_id = cells.id) AS mask_share_by_chance,
-    recipes.conventional, usual.seeds AS conventional_n, usual.mean AS conventional_mean,
-    usual.squared_deviations AS conventional_squared_deviations,
-    cells.mean - usual.mean AS from_conventional, cells.data_digest, cells.recipe_id,
-    cells.comparable, cells.id AS cell_id
-FROM cells
-JOIN recipes ON recipes.id = cells.recipe_id
-LEFT JOIN cells AS usual ON usual.id = (
-    SELECT near.id FROM cells AS near
-    WHERE near.comparable = cells.comparable AND near.recipe_id = cells.recipe_id
-      AND near.factorization = recipes.conventional
-    ORDER BY near.mean, near.id LIMIT 1
-)
-WHERE cells.budget IS NOT NULL
-""",
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
-    *said("factorization"),
-    map_options(),
-    required("budget", Integer, "pretraining steps behind the maps"),
-    *moments(),
-    optional(
-        "pretraining_seconds",
-        Double,
-        "wall-clock seconds of the pretraining up to the budget by itself, mean over seeds; null "
-        "when not known",
-    ),
-    optional(
-        "mask_share",
-        Double,
-        "share of the variance of the maps that the lattice explains, mean over seeds and splits "
-        "(index_tables.mask_share); null when not known",
-    ),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    optional(
-        "conventional",
-        Text,
-        "canonical name of the flow's conventional factorization, null for an unknown flow",
-    ),
-    optional("conventional_n", Integer, "its seeds on the same recipe, null without results"),
-    optional("conventional_mean", Double, "its mean there"),
-    optional("conventional_squared_deviations", Double, "its sum over seeds of squared deviations"),
-    optional("from_conventional", Double, "mean - conventional_mean"),
-    *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    comment="How much pretraining it takes: the cells that use maps by budget, beside the "
-    "conventional factorization on the same recipe.",
-)
-
-against_paper = view(
-    "against_paper",
-    """
-SELECT
-    cells.dataset, cells.variant, cells.flow, cells.profile,
-    CASE WHEN cells.profile = 'paper' THEN 1 ELSE 0 END AS paper_profile, cells.protocol,
-    cells.precision, cells.factorization, cells.budget, cells.map_options, cells.seeds AS n,
-    cells.mean, cells.squared_deviations, printed.factorization AS printed_as,
-    printed.bits_per_dim AS printed, cells.mean - printed.bits_per_dim AS difference,
-    printed.source, printed.source_table, printed.part, printed.note, cells.data_digest,
-    cells.recipe_id, cells.comparable, cells.id AS cell_id, printed.id AS reference_id
-FROM cells
-JOIN recipes ON recipes.id = cells.recipe_id
-JOIN reference_results AS printed
-  ON printed.flow = cells.flow AND cells.measure = 'bits_per_dim'
- AND printed.dataset = CASE WHEN cells.variant IN ('u8', 'npz') THEN cells.dataset
-        ELSE cells.dataset || '-' || cells.variant END
- AND (printed.factorization = cells.factorization
-      OR (printed.factorization = 'low' AND replace(cells.factorization, 'L', '') = '')
-      OR (printed.factorization = 'high' AND replace(cells.factorization, 'H', '') = '')
-      OR (printed.factorization = 'checkerboard' AND cells.factorization = 'checkerboard-even')
-      OR (printed.factorization = 'conventional' AND cells.factorization = recipes.conventional))
-""",
-    *said("dataset", "variant", "flow", "profile"),
-    required("paper_profile", Integer, "1 for the profile 'paper', else 0: another training"),
-    *said("protocol", "precision", "factorization"),
-    budget(),
-    map_options(),
-    *moments(),
-    required("printed_as", Text, "the factorization's name in the paper, such as 'low'"),
-    required("printed", Double, "bits per dimension as printed"),
-    required("difference", Double, "mean - printed, bits per dimension"),
-    required("source", Text, "the paper"),
-    required("source_table", Text, "number of its table"),
-    required("part", Text, "part of the data set, as far as the paper says: else 'unspecified'"),
-    required("note", Text, "what to keep in mind, may be empty"),
-    *said("data_digest", "recipe_id", "comparable", "cell_id"),
-    required("reference_id", Text, "the printed number (reference_results.id)"),
-    comment="Cells beside the numbers that papers print of the same flow, data set and "
-    "factorization, under any of its names.",
+    *said("recipe_id"),
+    required("attempt_id", Text, "the attempt that trained it"),
+    comment="Every measure of every current result, a row each.",
+    order=("dataset", "flow", "factorization", "seed", "attempt_id", "protocol", "measure"),
 )
 
 
@@ -598,7 +583,7 @@ coverage = view(
     """
 SELECT
     each.sweep, each.flow, each.dataset, each.variant, each.profile, each.asked,
-    each.factorization, each.budget, each.map_options, count(*) AS planned,
+    {rule_of_each} AS rule, each.factorization, each.budget, each.map_options, count(*) AS planned,
     sum(CASE WHEN each.state = 'done' THEN 1 ELSE 0 END) AS done,
     sum(CASE WHEN each.state = 'running' THEN 1 ELSE 0 END) AS running,
     sum(CASE WHEN each.state = 'pending' AND each.lost_at IS NULL THEN 1 ELSE 0 END) AS pending,
@@ -667,7 +652,7 @@ GROUP BY
     required("sweep", Text, "name of the sweep"),
     *said("flow", "dataset", "variant", "profile"),
     required("asked", Text, "the factorization's name as the sweep asked for it"),
-    *said("factorization"),
+    *said("rule", "factorization"),
     budget(),
     map_options(),
     *_counts(),
@@ -694,7 +679,8 @@ SELECT
     coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
     coalesce(flow_trials.variant, pretrainings.variant) AS variant,
     coalesce(flow_trials.profile, recipes.profile) AS profile,
-    flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
+    {rule} AS rule, flow_trials.factorization,
+    coalesce(flow_trials.budget, jobs.budget) AS budget,
     flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
     jobs.state, jobs.step, jobs.steps, attempts.outcome, attempts.message,
     attempts.owner, attempts.host, attempts.device, attempts.devices, attempts.stack_id,
@@ -712,7 +698,8 @@ WHERE jobs.state IN ('diverged', 'failed')
 """,
     required("kind", Text, "'pretraining' or 'trial'"),
     *said("flow", "dataset", "variant", "profile"),
-    optional("factorization", Text, "canonical name, null for a pretraining"),
+    optional("rule", Text, "the factorization as it is asked for, null for a pretraining"),
+    optional("factorization", Text, "its canonical name, null for a pretraining"),
     optional(
         "budget",
         Integer,
@@ -743,7 +730,7 @@ WHERE jobs.state IN ('diverged', 'failed')
     *said("data_digest", "recipe_id"),
     optional("trial_id", Text, "the trial, null for a pretraining"),
     optional("pretraining_id", Text, "the pretraining, null for a trial"),
-    optional("attempt_id", Integer, "the last attempt"),
+    optional("attempt_id", Text, "the last attempt"),
     required("job_id", Text, "the job"),
     comment="Jobs that diverged or failed, with their last attempt.",
 )
@@ -756,8 +743,8 @@ SELECT
 FROM (
     SELECT
         flow_trials.flow, flow_trials.dataset, flow_trials.variant, flow_trials.profile,
-        flow_trials.factorization, flow_trials.budget, flow_trials.map_options, flow_trials.seed,
-        jobs.state,
+        {rule} AS rule, flow_trials.factorization, flow_trials.budget, flow_trials.map_options,
+        flow_trials.seed, jobs.state,
         (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
             AND a.protocol IS NULL) AS attempts,
         (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
@@ -778,7 +765,7 @@ FROM (
     LEFT JOIN attempts AS last ON last.id = jobs.attempt_id
 ) AS spent
 """,
-    *said("flow", "dataset", "variant", "profile", "factorization"),
+    *said("flow", "dataset", "variant", "profile", "rule", "factorization"),
     budget(),
     map_options(),
     required("seed", Integer, "seed of the trial"),
@@ -816,106 +803,80 @@ FROM (
     order=("dataset", "variant", "flow", "profile", "factorization", "budget", "seed", "job_id"),
 )
 
-snapshots = view(
-    "snapshots",
+curves = view(
+    "curves",
     """
 SELECT
-    pretrainings.flow, pretrainings.dataset, pretrainings.variant, pretrainings.seed,
-    pretrainings.nms, jobs.budget, jobs.state, jobs.step,
-    (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id) AS attempts,
-    {own_sums},
-    {chain_of_segment} AS total_seconds,
-    (SELECT count(*) FROM contribution_maps AS map
-        WHERE map.attempt_id = jobs.done_attempt_id) AS maps,
-    kept.place, kept.path, kept.bytes, kept.digest, jobs.data_digest, pretrainings.recipe_id,
-    jobs.pretraining_id, jobs.id AS job_id
+    jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
+    coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
+    coalesce(flow_trials.variant, pretrainings.variant) AS variant, recipes.profile,
+    {rule} AS rule, flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
+    flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
+    metrics.name AS curve, metrics.step, metrics.value, recipes.splits, recipes.size, recipes.steps,
+    jobs.data_digest, recipes.id AS recipe_id, jobs.trial_id, jobs.pretraining_id,
+    jobs.id AS job_id
 FROM jobs
-JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-LEFT JOIN artifacts AS kept ON kept.kind = 'checkpoint'
-    AND kept.attempt_id = coalesce(jobs.done_attempt_id, jobs.attempt_id)
+JOIN metrics ON metrics.attempt_id = coalesce(jobs.done_attempt_id, jobs.attempt_id)
+LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
+LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
+JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
 """,
-    *said("flow", "dataset", "variant"),
-    required("seed", Integer, "seed of the pretraining"),
-    *said("nms"),
-    required("budget", Integer, "training step at which the segment ends"),
-    required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
-    required("step", Integer, "training step last reported"),
-    required("attempts", Integer, "attempts at the segment"),
-    optional("seconds", Double, "wall-clock seconds of the segment, lost attempts too"),
-    optional("cpu_seconds", Double, "CPU seconds of the segment"),
-    optional("gpu_seconds", Double, "GPU seconds of the segment, null on a CPU"),
+    required("kind", Text, "'pretraining' or 'trial'"),
+    *said("flow", "dataset", "variant", "profile"),
+    optional("rule", Text, "the factorization as it is asked for, null for a pretraining"),
+    optional("factorization", Text, "its canonical name, null for a pretraining"),
     optional(
-        "total_seconds",
-        Double,
-        "wall-clock seconds of the segments that led here, from the start; null where one is "
-        "missing",
+        "budget",
+        Integer,
+        "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
+        "pretraining's segment",
     ),
-    required("maps", Integer, "contribution maps taken at this budget"),
-    optional("place", Text, "where its checkpoint is, as HOST:FOLDER or URL; null if none is kept"),
-    optional("path", Text, "the checkpoint's path in that folder"),
-    optional("bytes", BigInteger, "the checkpoint's length in bytes"),
-    optional("digest", Text, "sha256 of the checkpoint"),
+    map_options(),
+    required("seed", Integer, "seed of the trial or pretraining"),
+    required("curve", Text, "what was measured, such as 'train_bits_per_dim'"),
+    required("step", Integer, "training step"),
+    optional("value", Double, "the value, null for one that is not a number"),
+    *sizes(),
     *said("data_digest", "recipe_id"),
-    required("pretraining_id", Text, "the pretraining"),
-    required("job_id", Text, "the segment's job"),
-    comment="Pretrainings, segment by segment: how far, how long, and what is there.",
-    order=("dataset", "variant", "flow", "seed", "nms", "pretraining_id", "budget", "job_id"),
+    optional("trial_id", Text, "the trial, null for a pretraining"),
+    optional("pretraining_id", Text, "the pretraining, null for a trial"),
+    required("job_id", Text, "the job"),
+    comment="Curves over training, a row for each point: of the current result of a trial, or of "
+    "its last attempt where it has none.",
+    order=(
+        *("dataset", "variant", "flow", "profile", "factorization", "budget", "seed", "job_id"),
+        *("curve", "step"),
+    ),
 )
 
-map_statistics = view(
-    "map_statistics",
+maps = view(
+    "maps",
     """
 SELECT
-    pretrainings.flow, pretrainings.dataset, pretrainings.variant, contribution_maps.data_digest,
-    pretrainings.seed, pretrainings.nms, contribution_maps.budget, contribution_maps.score,
-    contribution_maps.split, contribution_maps.mask_share, contribution_maps.mask_share_by_chance,
-    contribution_maps.standard_error, contribution_maps.rank_gap, contribution_maps.error_to_gap,
-    contribution_maps.unresolved, contribution_maps.tied, contribution_maps.mean_log_det,
-    contribution_maps.sum_error, contribution_maps.images, contribution_maps.clusters,
-    pretrainings.recipe_id, contribution_maps.pretraining_id, contribution_maps.digest
-FROM contribution_maps
-JOIN jobs ON jobs.done_attempt_id = contribution_maps.attempt_id
-JOIN pretrainings ON pretrainings.id = contribution_maps.pretraining_id
-""",
-    *said("flow", "dataset", "variant", "data_digest"),
-    required("seed", Integer, "seed of the pretraining"),
-    *said("nms"),
-    required("budget", Integer, "training step at which the map was taken"),
-    required("score", Text, "'cumulative', 'normalized' or 'total'"),
-    required("split", Integer, "split before which the map is taken, from 1"),
-    optional("mask_share", Double, "share of variance in windows that the lattice explains"),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    optional("standard_error", Double, "root mean square of the entries' standard errors, nats"),
-    optional("rank_gap", Double, "median gap between ranks two and three of a window, nats"),
-    optional("error_to_gap", Double, "standard_error / rank_gap"),
-    optional("unresolved", Double, "share of windows with a gap within two standard errors"),
-    optional("tied", Double, "share of windows in which ranks two and three are equal"),
-    required("mean_log_det", Double, "scalar that the map sums to, nats per image"),
-    required("sum_error", Double, "|sum of the map - mean_log_det| / sum of |map|"),
-    required("images", Integer, "number of images averaged over"),
-    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
-    required("recipe_id", Text, "recipe of the pretraining"),
-    required("pretraining_id", Text, "the pretraining"),
-    required("digest", Text, "sha256 of the map's values"),
-    comment="Contribution maps in numbers, without the arrays. See contribution_maps.",
-)
-
-table_statistics = view(
-    "table_statistics",
-    """
-SELECT
-    flow_trials.flow, flow_trials.profile, flow_trials.dataset, flow_trials.variant,
-    index_tables.data_digest, flow_trials.factorization, flow_trials.budget,
+    flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
+    index_tables.data_digest, {rule} AS rule, flow_trials.factorization, flow_trials.budget,
     flow_trials.map_options, flow_trials.seed, index_tables.split, index_tables.iou_even,
     index_tables.iou_odd, index_tables.purity, index_tables.channel_purity,
     index_tables.mask_share, index_tables.mask_share_by_chance, index_tables.tied,
-    index_tables.agreement,
-    flow_trials.recipe_id, index_tables.trial_id, index_tables.digest
+    index_tables.agreement, map.standard_error, map.rank_gap, map.error_to_gap, map.unresolved,
+    map.mean_log_det, map.sum_error, map.images, recipes.splits, recipes.size, recipes.steps,
+    flow_trials.recipe_id, flow_trials.pretraining_id, index_tables.trial_id, index_tables.digest,
+    map.digest AS map_digest
 FROM index_tables
 JOIN jobs ON jobs.done_attempt_id = index_tables.attempt_id
 JOIN flow_trials ON flow_trials.id = index_tables.trial_id
+JOIN recipes ON recipes.id = flow_trials.recipe_id
+LEFT JOIN pretrainings ON pretrainings.id = flow_trials.pretraining_id
+LEFT JOIN jobs AS segment
+  ON segment.pretraining_id = flow_trials.pretraining_id AND segment.budget = flow_trials.budget
+ AND segment.data_digest = index_tables.data_digest
+LEFT JOIN contribution_maps AS map
+  ON map.attempt_id = segment.done_attempt_id AND map.split = index_tables.split
+ AND map.score = CASE WHEN pretrainings.nms = 'data' THEN flow_trials.factorization
+        ELSE coalesce({options} ->> 'score', 'cumulative')
+            || coalesce('/' || nullif({options} ->> 'conv1x1', 'output'), '') END
 """,
-    *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
+    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
     budget(),
     map_options(),
     required("seed", Integer, "seed of the trial"),
@@ -924,54 +885,33 @@ JOIN flow_trials ON flow_trials.id = index_tables.trial_id
     required("iou_odd", Double, "overlap of what stays with checkerboard-odd; 1/3 by chance"),
     required("purity", Double, "share of windows with the most common pattern"),
     required("channel_purity", Double, "the same for each channel apart, averaged"),
-    optional("mask_share", Double, "share of the map's variance that the lattice explains"),
+    optional(
+        "mask_share",
+        Double,
+        "share of the map's variance in the windows of this split that the lattice explains",
+    ),
     optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
     optional("tied", Double, "share of windows in which ranks two and three are equal"),
     optional("agreement", Double, "overlap between the tables of two halves of the data"),
-    required("recipe_id", Text, "recipe of the trial"),
+    optional("standard_error", Double, "root mean square of the map's standard errors, nats"),
+    optional("rank_gap", Double, "median gap between ranks two and three of a window, nats"),
+    optional("error_to_gap", Double, "standard_error / rank_gap"),
+    optional("unresolved", Double, "share of windows with a gap within two standard errors"),
+    optional("mean_log_det", Double, "scalar that the map sums to, nats per image"),
+    optional("sum_error", Double, "|sum of the map - mean_log_det| / sum of |map|"),
+    optional("images", Integer, "number of images that the map is averaged over"),
+    *sizes(),
+    *said("recipe_id"),
+    optional("pretraining_id", Text, "pretraining of the map, null without one"),
     required("trial_id", Text, "the trial"),
     required("digest", Text, "sha256 of the split's permutation"),
-    comment="Index tables in numbers. See index_tables.",
-)
-
-
-trial_measures = view(
-    "trial_measures",
-    """
-SELECT
-    flow_trials.flow, recipes.profile, flow_trials.dataset, flow_trials.variant,
-    results.data_digest, flow_trials.factorization, flow_trials.budget, flow_trials.map_options,
-    flow_trials.seed, measures.protocol, protocols.precision, measures.name AS measure,
-    measures.value, measures.standard_error, measures.images, measures.clusters,
-    measure_kinds.unit, measure_kinds.direction, results.step, measures.created,
-    results.trial_id, flow_trials.recipe_id, measures.cell_id, measures.result_id
-FROM measures
-JOIN measure_kinds ON measure_kinds.name = measures.name
-JOIN protocols ON protocols.id = measures.protocol_id
-JOIN results ON results.id = measures.result_id
-JOIN jobs ON jobs.done_attempt_id = results.attempt_id
-JOIN flow_trials ON flow_trials.id = results.trial_id
-JOIN recipes ON recipes.id = flow_trials.recipe_id
-""",
-    *said("flow", "profile", "dataset", "variant", "data_digest", "factorization"),
-    budget(),
-    map_options(),
-    required("seed", Integer, "seed of the trial"),
-    *said("protocol", "precision", "measure"),
-    required("value", Double, "the value, in the unit"),
-    optional("standard_error", Double, "its standard error, null where there is none"),
-    optional("images", Integer, "images that it is over, null where it is over none"),
-    optional("clusters", Integer, "clusters behind the standard error, null for none"),
-    required("unit", Text, "the unit of the value"),
-    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
-    required("step", Integer, "training step of the evaluated weights"),
-    required("created", Double, "when the measure was added, Unix seconds UTC"),
-    required("trial_id", Text, "the trial"),
-    *said("recipe_id"),
-    optional("cell_id", Text, "what the value is a seed of; null for one that is not ranked"),
-    required("result_id", Text, "the result"),
-    comment="Every measure of every current result, a row each.",
-    order=("dataset", "flow", "factorization", "seed", "result_id", "protocol", "measure"),
+    optional("map_digest", Text, "sha256 of the map's values (contribution_maps.digest)"),
+    comment="What each split of a trained trial lets leave, in numbers, and the map that decided "
+    "it; null where none did. See index_tables and contribution_maps.",
+    order=(
+        *("dataset", "variant", "flow", "profile", "factorization", "budget", "map_options"),
+        *("seed", "trial_id", "data_digest", "split"),
+    ),
 )
 
 
@@ -983,17 +923,32 @@ def render_views(engine: str) -> Iterator[tuple[str, str]]:
 
 
 def _pieces(*, postgresql: bool) -> dict[str, str]:
-    def whole(value: str, parts: str) -> str:
-        # The sum of values in whole parts of one, as a float of that many parts.
-        if postgresql:
-            return f"CAST(sum(CAST(trunc({value} * {parts} + 0.5) AS bigint)) AS double precision)"
-        return f"CAST(sum(CAST({value} * {parts} + 0.5 AS BIGINT)) AS REAL)"
+    def whole(number: str) -> str:
+        # The number as a whole one: cut off, since engines round halves differently.
+        return f"CAST({f'trunc({number})' if postgresql else number} AS BIGINT)"
+
+    def summed(number: str, over: str = "") -> str:
+        real = "double precision" if postgresql else "REAL"
+        return f"CAST(sum({whole(number)}){over} AS {real})"
 
     def total(value: str) -> str:
-        return f"{whole(value, '1e6')} / 1e6"
+        return f"{summed(f'{value} * 1e6 + 0.5')} / 1e6"
 
     def mean(value: str) -> str:
-        return f"{whole(value, '1e12')} / 1e12 / count({value})"
+        return f"{summed(f'{value} * 1e12 + 0.5')} / 1e12 / count({value})"
+
+    def shares(of: str, value: str = "value", *, squared: bool = False) -> str:
+        # The sum of where values lie between the least and the greatest, 0 to 1, or of its squares.
+        place = f"((each.{value} - each.{of}low) / each.{of}span)"
+        place = f"{place} * {place}" if squared else place
+        known = f"CASE WHEN each.{of}span > 0 THEN {place} WHEN each.{of}span = 0 THEN 0.0 END"
+        return f"{summed(f'{known} * 1e15 + 0.5', ' OVER of_row')} / 1e15"
+
+    def rule(name: str) -> str:
+        return (
+            f"CASE WHEN replace({name}, 'L', '') = '' THEN 'low' "
+            f"WHEN replace({name}, 'H', '') = '' THEN 'high' ELSE {name} END"
+        )
 
     def ended(attempt: str) -> str:
         # Its outcome, and the last line of its message: of a traceback, what it was.
@@ -1005,6 +960,7 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
             f"substr({said}, length({before}) + 1) ELSE '' END, 'no attempt')"
         )
 
+    options = "flow_trials.map_options"
     kinds = ("seconds", "cpu_seconds", "gpu_seconds")
     sums = {kind: total(f"a.{kind}") for kind in kinds}
     own = [OWN.format(sum=sums[kind], kind=kind, job="jobs.id") for kind in kinds]
@@ -1015,15 +971,26 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
 
     return {
         **sums,
-        # A window has to see all cells of a data set and flow, which SQLite does more slowly.
-        **(RANK_BY_WINDOW if postgresql else RANK_BY_COUNTING),
+        "current": CURRENT,
+        "rule": rule("flow_trials.factorization"),
+        "rule_of_each": rule("each.factorization"),
+        "rule_of_one": rule("one.factorization"),
+        "other_rule": rule("other.factorization"),
+        "told_by": TOLD_BY,
+        "sum": shares(""),
+        "squares": shares("", squared=True),
+        "less_sum": shares("less_", "less"),
+        "less_squares": shares("less_", "less", squared=True),
+        "of_row": OF_ROW,
+        "of_row_with_tables": f"""{OF_ROW}
+        JOIN index_tables AS seen ON seen.attempt_id = jobs.done_attempt_id""",
+        "options": f"CAST({options} AS json)" if postgresql else options,
         "gpu": OWN.format(sum=sums["gpu_seconds"], kind="gpu_seconds", job="attempts.job_id"),
         "beside": "\n".join(
             BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
         ),
         "mean_seconds": f"{total('each.seconds')} / count(*)",
-        "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="results"),
-        "chain_of_segment": chain(sum=sums["seconds"], of="jobs", data="jobs"),
+        "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="jobs"),
         "both_totals": ", ".join(BOTH.format(kind=kind) for kind in kinds),
         "own_sums": ", ".join(own),
         "pretraining_sums": ", ".join(before),

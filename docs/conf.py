@@ -1,7 +1,12 @@
 """How Sphinx makes the documentation site of these pages (`make docs`)."""
 
+import re
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
+
+from lcma.db import docs
+from lcma.db.views import views
 
 project = "lcma"
 author = "The lcma developers"
@@ -21,11 +26,19 @@ html_title = "lcma"
 html_show_sourcelink = False
 html_show_copyright = False
 
+SCHEMA = "_generated/schema.md"
+docs.main([str(Path(__file__).parent / SCHEMA)])
+
 
 def setup(app: Any) -> None:
-    """Let links to the benchmarks' page lead to the page that includes it."""
+    """Let links lead to what is a page of the site alone: the benchmarks, views and tables."""
 
     def point_inside(app: Any, name: str, source: list[str]) -> None:
-        source[0] = source[0].replace("](../benchmarks/README.md", "](benchmarks.md")
+        text = source[0].replace("](../benchmarks/README.md", "](benchmarks.md")
+        if name == "database":
+            text = text.replace("`lcma sql --schema`", f"[`lcma sql --schema`]({SCHEMA})")
+            names = "|".join(views.tables)
+            text = re.sub(rf"(?m)^\| `({names})` \|", rf"| [`\1`]({SCHEMA}#\1) |", text)
+        source[0] = text
 
     app.connect("source-read", point_inside)

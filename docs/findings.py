@@ -21,6 +21,8 @@ taken by seed. KEY is a fact of a table of the board, such as `flow`, `dataset`,
 
 Its section `pictures` says what is drawn: `settings`, `layout-ranking KEY=VALUE ...` or
 `maps seed=SEED KEY=VALUE ...`, the map at the first split.
+
+Below each query of docs/database.md stands what it answers.
 """
 
 import argparse
@@ -62,6 +64,9 @@ from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 
 ROOT = Path(__file__).parents[1]
 LIST = "docs/findings.yaml"
+ANSWERED = "docs/database.md"
+QUERY = re.compile(r"```sql\n(.*?)```\n\n((?:\|[^\n]*\n)*)", re.DOTALL)
+"""A query of that page, with the table of its answer."""
 
 NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 VALUE = r"[-+]?\d+(?:\.\d+)?(?:\s+(?:±|of)\s+\d+(?:\.\d+)?)?"
@@ -77,11 +82,9 @@ OPTIONS = frozenset({"", "of", "from", "by", "places", "step"})
 """Words that are no facts of a table."""
 
 CURVES = """
-SELECT t.factorization, t.budget, t.seed, m.step, m.value FROM trial_results t
-JOIN jobs j ON j.trial_id = t.trial_id JOIN curves c ON c.attempt_id = j.attempt_id
-JOIN metrics m ON m.curve_id = c.id
-WHERE t.protocol = 'plain' AND t.map_options IS NULL AND c.name = 'train_bits_per_dim'
-AND t.recipe_id = '{0.recipe_id}' AND t.data_digest = '{0.data_digest}'
+SELECT factorization, budget, seed, step, value FROM curves
+WHERE map_options IS NULL AND curve = 'train_bits_per_dim' AND recipe_id = '{0.recipe_id}'
+AND data_digest = '{0.data_digest}' AND trial_id IN (SELECT trial_id FROM results)
 """
 
 Words = Mapping[str, str]
@@ -302,6 +305,26 @@ def find_places(name: str, text: str, pieces: Mapping[str, Any], results: Result
     return sorted(places, key=lambda place: -place[1].start)
 
 
+def find_answers(text: str, results: Results) -> list[Place]:
+    """Return the answers below the queries of a page, the last first."""
+    return [
+        (one[1].partition("\n")[0], slice(*one.span(2)), make_answer(one[1], results))
+        for one in reversed(list(QUERY.finditer(text)))
+    ]
+
+
+def make_answer(query: str, results: Results) -> str:
+    """Return what a query answers, as a table in Markdown."""
+    found = run_query(results.store.database, query, limit=None, timeout=30.0)
+    shown = [[_show(value) for value in row] for row in found.rows]
+    lines = [found.columns, ["---"] * len(found.columns), *shown]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _show(value: Any) -> str:
+    return format_number(value) if isinstance(value, float) else str("" if value is None else value)
+
+
 def make_page(text: str, places: Sequence[Place]) -> str:
     """Return a page with what is made in its places; a line break within a number stays."""
     for _, where, made in places:
@@ -312,7 +335,10 @@ def make_page(text: str, places: Sequence[Place]) -> str:
 
 def list_differences(text: str, places: Sequence[Place], *, exact: bool) -> list[str]:
     """Return what a page says otherwise than a database."""
-    there = [(piece, " ".join(text[where].split()), made) for piece, where, made in places]
+    there = [
+        (piece, *(" ".join(one.split()) for one in (text[where], made)))
+        for piece, where, made in places
+    ]
     wrong = [one for one in there if not is_alike(*one[1:], exact=exact)]
     return [f"'{piece}' has {text}, and it is {made}" for piece, text, made in reversed(wrong)]
 
@@ -470,7 +496,7 @@ def _draw_maps(words: Words, results: Results, path: Path) -> None:
     title = f"{models}: contribution of each pixel to the log-determinant"
     below = [
         f"Seed {seed}, after {USUAL_BUDGET} steps of pretraining; "
-        f"in most windows of 2x2 low keeps the same in {alike} of {len(kept)} seeds",
+        f"low keeps these rows of most windows of 2x2 in {alike} of {len(kept)} seeds",
     ]
     draw_maps([MapColumn("contribution", [maps[seed]])], title, below, path)
 
@@ -491,9 +517,10 @@ def main(arguments: list[str] | None = None) -> int:
         asked = strict_yaml.parse((ROOT / LIST).read_text(), LIST)
         pictures, differs = asked.pop("pictures"), False
         results = Results(connect("reference"))
-        for name, pieces in asked.items():
+        for name, pieces in {**asked, ANSWERED: {}}.items():
             text = (ROOT / name).read_text()
             places = find_places(name, text, pieces, results)
+            places += find_answers(text, results) if name == ANSWERED else []
             if not options.check:
                 (ROOT / name).write_text(make_page(text, places))
                 continue

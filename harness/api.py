@@ -44,7 +44,7 @@ def connect(url: str | os.PathLike[str] | None = None, *, write: bool = False) -
 
     Example:
         >>> with lcma.connect("lcma.db") as store:
-        ...     store.sql("SELECT factorization, bits_per_dim FROM trial_results")
+        ...     store.sql("SELECT factorization, bits_per_dim FROM results")
 
     Args:
         url: A path ending in .db or .sqlite, `sqlite:///PATH`,
@@ -166,7 +166,7 @@ def results(
     factorization: str | Collection[str] | None = None,
     **where: Where | tuple[Where, ...],
 ) -> "pd.DataFrame":
-    """Read the results, a row for each: the view `trial_results` as a data frame.
+    """Read the results, a row for each: the view `results` as a data frame.
 
     Example:
         >>> lcma.results("lcma.db", sweep="demo", factorization=["low", "conventional"])
@@ -175,11 +175,11 @@ def results(
         store: The database or its URL; by default as in `connect`.
         sweep: The name or id of a sweep; by default all results.
         factorization: Only these, under any of their names.
-        **where: By column of the view `trial_results` (flow, dataset, seed, protocol, ...) the
+        **where: By column of the view `results` (flow, dataset, seed, protocol, ...) the
             value, or a tuple of values, that it may have.
 
     Returns:
-        The results, in the order of the view; docs/database.md has its columns.
+        The results, in the order of the view; `lcma sql --schema results` has its columns.
 
     Raises:
         UserError: For an unknown sweep, column or factorization, and for a value that no result
@@ -234,7 +234,7 @@ def board(
         against: The factorization that differences are from, such as ``low@1000`` where it has
             several budgets.
         factorization: Only these, under any of their names.
-        **where: By column of the view `trial_results` (flow, dataset, profile, protocol, ...) the
+        **where: By column of the view `results` (flow, dataset, profile, protocol, ...) the
             value, or a tuple of values, that it may have.
 
     Returns:
@@ -275,7 +275,7 @@ def verdicts(
         store: The database or its URL; by default as in `connect`.
         by: The measure that claims are about.
         sweep: The name or id of a sweep; by default all results.
-        **where: By column of the view `trial_results` (flow, dataset, profile, ...) the value, or a
+        **where: By column of the view `results` (flow, dataset, profile, ...) the value, or a
             tuple of values, that it may have.
 
     Returns:
@@ -317,7 +317,7 @@ def budgets(
         margin: By how much a budget that is enough may be worse than the longest, in the unit of
             ``by``; 0.01 bits/dim by default.
         cost: What the Pareto front is over: device seconds or training images.
-        **where: By column of the view `trial_results` (flow, dataset, profile, ...) the value, or a
+        **where: By column of the view `results` (flow, dataset, profile, ...) the value, or a
             tuple of values, that it may have.
 
     Returns:

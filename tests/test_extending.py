@@ -63,7 +63,7 @@ def test_the_page_runs_as_it_stands(folder: Path) -> None:
         outputs.append(done.stdout)
     assert f"Loaded plug-in {folder}/my_rules.py: factorization columns" in outputs[0]
     assert f"Loaded plug-in {folder}/my_flow.py: flow affine" in outputs[0]
-    query = "select flow, factorization, budget, bits_per_dim from trial_results"
+    query = "select flow, factorization, budget, bits_per_dim from results"
     database = db.connect(str(folder / "lcma.db"), create=False).database
     rows = database.query(query, limit=None, timeout=10).rows
     assert {tuple(row[:3]) for row in rows} == {

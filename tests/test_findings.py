@@ -34,7 +34,7 @@ PIECES: dict[str, Any] = {
         "difference of=low from=conventional flow=realnvp places=2",
         "verdict low-conventional dataset=photos16",
     ],
-    "of {} results.": "sql SELECT count(*) FROM trial_results",
+    "of {} results.": "sql SELECT count(*) FROM results",
 }
 
 MADE = """# Title
@@ -74,6 +74,21 @@ def test_a_wrong_number_and_a_wrong_word_are_found(results: findings.Results) ->
     assert not findings.list_differences(MADE, find_places(MADE, PIECES, results), exact=True)
 
 
+def test_an_answer_stands_below_its_query(results: findings.Results) -> None:
+    page = (
+        "How many?\n\n```sql\nSELECT count(*) AS n, NULL AS none, 0.25 AS x\nFROM results;\n```\n\n"
+    )
+    made = "| n | none | x |\n| --- | --- | --- |\n| 3 |  | 0.2500 |\n"
+    text = f"{page}| n |\n| --- |\n| 7 |\n\nMore.\n"
+    answers = findings.find_answers(text, results)
+    assert findings.make_page(text, answers) == f"{page}{made}\nMore.\n"
+    (wrong,) = findings.list_differences(text, answers, exact=False)
+    assert "SELECT count(*)" in wrong
+    right = f"{page}{made}\nMore.\n"
+    answers = findings.find_answers(right, results)
+    assert not findings.list_differences(right, answers, exact=True)
+
+
 @pytest.mark.parametrize(
     ("page", "said"),
     [
@@ -102,7 +117,7 @@ def test_a_piece_that_is_not_there_once_is_named(
         ("difference of=low from=conventional color=red", "tables have no color"),
         ("difference of=low from=high step=7", "no seed has both"),
         ("verdict nonsense", "0 verdicts"),
-        ("sql DELETE FROM results", "only SELECT"),
+        ("sql DELETE FROM attempts", "only SELECT"),
         ("nonsense of=low", "there are difference"),
     ],
 )
@@ -141,7 +156,7 @@ def test_values_are_alike_where_their_numbers_are(other: str, alike: bool) -> No
 @pytest.mark.integration
 def test_what_low_keeps_by_its_maps_is_what_its_tables_kept() -> None:
     query = (
-        "SELECT kept FROM index_tables JOIN trial_results USING (trial_id) "
+        "SELECT kept FROM index_tables JOIN results USING (trial_id) "
         "WHERE split = 1 AND protocol = 'plain' AND factorization = 'LLL' AND budget = 1000 "
         "AND map_options IS NULL AND recipe_id LIKE 'aef05e23%' AND dataset = 'cifar10-16'"
     )

@@ -19,7 +19,7 @@ ENTRY = re.findall(
 )
 SWEEP = BLOCKS["mine.yaml"]
 INSTALLED = re.sub(r"^plugins:.*\n", "", SWEEP, flags=re.M)
-QUERY = "select flow, factorization, bits_per_dim from trial_results order by 2"
+QUERY = "select flow, factorization, bits_per_dim from results order by 2"
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 

@@ -228,8 +228,8 @@ def test_a_store_opened_for_reading_changes_nothing(notebook: dict[str, Any]) ->
         with pytest.raises(lcma.UserError, match="write=True"):
             lcma.launch(notebook["sweep"], store, local=True)
         with pytest.raises(lcma.UserError):
-            store.sql("DELETE FROM results")
-        assert len(store.sql("SELECT * FROM trial_results", limit=3)) == 3
+            store.sql("DELETE FROM attempts")
+        assert len(store.sql("SELECT * FROM results", limit=3)) == 3
 
 
 def cells() -> list[dict[str, Any]]:

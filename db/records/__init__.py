@@ -23,7 +23,6 @@ from lcma.db.records.evidence import (
     Result,
     StoredMap,
     TableStatistics,
-    Verification,
     raw_bytes,
 )
 from lcma.db.records.joined import (
@@ -31,6 +30,7 @@ from lcma.db.records.joined import (
     Beside,
     CellState,
     Curve,
+    CurveKey,
     DataWait,
     JobDuration,
     JobFacts,
@@ -95,6 +95,7 @@ __all__ = [
     "ContributionMap",
     "Cost",
     "Curve",
+    "CurveKey",
     "DataSet",
     "DataWait",
     "Environment",
@@ -137,7 +138,6 @@ __all__ = [
     "TableStatistics",
     "TrialEffort",
     "TrialRow",
-    "Verification",
     "Waiting",
     "content_hash",
     "raw_bytes",

@@ -132,31 +132,6 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """Comparison of a result with that of a second training.
-
-    Attributes:
-        result_id: The result.
-        equal: Whether all measures came out equal to the last bit, but for times.
-        largest_difference: The largest difference of a measure in bits/dim.
-        tolerance: The difference up to which the result counts as verified, bits/dim.
-        environment_id: Versions and hardware of the second training.
-        device: Its device, such as 'cpu' or 'cuda:0'.
-        threads: Its number of CPU threads.
-        verified_by: Who verified.
-    """
-
-    result_id: str
-    equal: bool
-    largest_difference: float
-    tolerance: float
-    environment_id: str
-    device: str
-    threads: int
-    verified_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
     """Evaluator of kept weights: its owner, machine, and when it began (Unix seconds UTC)."""
 
@@ -193,7 +168,7 @@ class ContributionMap:
     image; `halves`, (2, C, H, W), are the values from two halves of the images. `split` counts
     from 1. `mean_log_det` is the scalar in nats per image that the map has to sum to, computed
     apart; `sum_error` is by how much it does not. Standard errors and halves may be NaN where there
-    is nothing to take them from.
+    is nothing to take them from; they are None in a published database.
 
     Raises:
         ValueError: An array has another shape or type, or a value is not finite.
@@ -205,27 +180,22 @@ class ContributionMap:
     split: int
     score: str
     values: NDArray[np.float32]
-    standard_errors: NDArray[np.float32]
+    standard_errors: NDArray[np.float32] | None
     images: int
     mean_log_det: float
-    halves: NDArray[np.float32]
+    halves: NDArray[np.float32] | None
     statistics: MapStatistics
     clusters: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("values", "standard_errors"):
-            array = getattr(self, name)
-            if array.dtype != np.float32 or array.ndim != 3:
-                found = f"{array.dtype} {array.shape}"
-                raise ValueError(f"{name} must be float32 of shape (C, H, W), not {found}")
+        shape = self.values.shape
+        _require_array("values", self.values, shape if len(shape) == 3 else "(C, H, W)")
         if not np.isfinite(self.values).all():
             raise ValueError("values must be finite")
-        if self.values.shape != self.standard_errors.shape:
-            raise ValueError("values and standard_errors differ in shape")
-        expected = (2, *self.values.shape)
-        halves = self.halves
-        if halves.dtype != np.float32 or halves.shape != expected:
-            raise ValueError(f"halves must be float32 of shape {expected}")
+        if self.standard_errors is not None:
+            _require_array("standard_errors", self.standard_errors, shape)
+        if self.halves is not None:
+            _require_array("halves", self.halves, (2, *shape))
         if not math.isfinite(self.mean_log_det):
             raise ValueError(f"mean_log_det is {self.mean_log_det}: it must be finite")
 
@@ -294,6 +264,12 @@ class IndexTable:
     def __post_init__(self) -> None:
         if self.kept.dtype != np.bool_ or self.kept.ndim != 3:
             raise ValueError(f"kept must be a mask of shape (C, H, W), not {self.kept.shape}")
+
+
+def _require_array(name: str, array: NDArray[np.float32], shape: "tuple[int, ...] | str") -> None:
+    if array.dtype != np.float32 or array.shape != shape:
+        found = f"{array.dtype} {array.shape}"
+        raise ValueError(f"{name} must be float32 of shape {shape}, not {found}")
 
 
 def raw_bytes(array: NDArray[np.float32]) -> bytes:

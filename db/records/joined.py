@@ -37,7 +37,7 @@ class JobFacts:
     step: int
     steps: int
     token: int
-    attempt_id: int | None
+    attempt_id: str | None
     owner: str | None
     host: str | None
     lease_until: float | None
@@ -78,7 +78,7 @@ class Attempt:
     stack in which it ran with others.
     """
 
-    id: int
+    id: str
     job_id: str
     token: int
     owner: str
@@ -300,20 +300,29 @@ class JobDuration:
     images_per_second: float | None
 
 
+CurveKey = tuple[str, str]
+"""The attempt of a curve, and its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """A curve of a job: how many points it has, and the step of the last."""
 
-    id: int
+    attempt_id: str
     job_id: str
     name: str
     points: int
     last_step: int
 
+    @property
+    def key(self) -> CurveKey:
+        """What tells it from other curves."""
+        return self.attempt_id, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """Versions and hardware with which results were made; names as in `trial_results`."""
+    """Versions and hardware with which results were made; names as in `results`."""
 
     code_version: str
     dirty: str | None
@@ -327,10 +336,10 @@ class Making:
 class Beside:
     """Measures beside a result's bits/dim: the bound of several draws, the bias of the series.
 
-    Names are as in `trial_results`; None stands for what was not measured.
+    Names are as in `results`; None stands for what was not measured.
     """
 
-    result_id: str
+    attempt_id: str
     bound_draws: int | None
     bound_gain: float | None
     series_terms: int | None

@@ -52,8 +52,8 @@ class Job:
     steps: int
     step: int
     token: int
-    attempt_id: int | None
-    done_attempt_id: int | None
+    attempt_id: str | None
+    done_attempt_id: str | None
     owner: str | None
     host: str | None
     pid: int | None
@@ -86,7 +86,7 @@ class Claim:
     """
 
     job_id: str
-    attempt_id: int
+    attempt_id: str
     token: int
     step: int
     owner: str

@@ -5,16 +5,12 @@ from lcma.db.schema.evidence import (
     artifacts,
     attempts,
     contribution_maps,
-    curves,
     events,
     index_tables,
     launches,
     measures,
     metrics,
     protocols,
-    results,
-    supersedes,
-    verifications,
 )
 from lcma.db.schema.plan import (
     bars,
@@ -27,7 +23,7 @@ from lcma.db.schema.plan import (
     sweeps,
     trials,
 )
-from lcma.db.schema.summary import cells, dictionary, measure_kinds, reference_results, t_quantiles
+from lcma.db.schema.summary import measure_kinds, t_quantiles
 
 __all__ = [
     "OPTUNA_TABLES",
@@ -36,11 +32,8 @@ __all__ = [
     "artifacts",
     "attempts",
     "bars",
-    "cells",
     "contribution_maps",
-    "curves",
     "data_sets",
-    "dictionary",
     "environments",
     "events",
     "index_tables",
@@ -53,12 +46,8 @@ __all__ = [
     "pretrainings",
     "protocols",
     "recipes",
-    "reference_results",
-    "results",
-    "supersedes",
     "sweep_trials",
     "sweeps",
     "t_quantiles",
     "trials",
-    "verifications",
 ]

@@ -28,7 +28,7 @@ OPTUNA_TABLES = frozenset(
 )
 """What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
 
-REVISION = "0002"
+REVISION = "0003"
 """The schema's revision."""
 
 
@@ -59,6 +59,28 @@ def optional(
 ) -> sa.Column[Any]:
     """Return a column that may be null; its comment says when."""
     return sa.Column(name, _type(kind), *more, nullable=True, comment=comment)
+
+
+def local(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
+) -> sa.Column[Any]:
+    """Return a column that may differ between two databases without making another row of it."""
+    info = {"local": True}
+    return sa.Column(name, _type(kind), nullable=nullable, comment=comment, info=info)
+
+
+def private(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
+) -> sa.Column[Any]:
+    """Return a local column that a published database has null, or empty where it cannot be."""
+    column = local(name, kind, comment, nullable=nullable)
+    column.info["private"] = True
+    return column
+
+
+def thinned(name: str, kind: type[sa.types.TypeEngine[Any]], comment: str) -> sa.Column[Any]:
+    """Return a column that a published database leaves out, for its size alone."""
+    return private(name, kind, f"{comment}; null where it was published", nullable=True)
 
 
 def key(

@@ -11,22 +11,41 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy import UniqueConstraint as Unique
 
 from lcma.db.records import EVENTS, MOVES, OUTCOMES
-from lcma.db.schema.base import index_where_known, key, metadata, one_of, optional, required
+from lcma.db.schema.base import (
+    index_where_known,
+    key,
+    local,
+    metadata,
+    one_of,
+    optional,
+    private,
+    required,
+    thinned,
+)
 
 _NULL = "null where it cannot be known"
 
 attempts = Table(
     "attempts",
     metadata,
-    key("id", Integer, "running number"),
+    key("id", Text, "content hash of job, owner, host, token and start"),
     required("job_id", Text, "the job", ForeignKey("jobs.id")),
-    required("uid", Text, "content hash of job, owner, host, first token and start"),
-    required("token", Integer, "which attempt at the job this is, from 1"),
+    required("token", Integer, "which claim of the job this was where it ran, from 1"),
+    optional(
+        "continues",
+        Text,
+        "attempt at the same job with whose curves and files it went on; null for none",
+    ),
+    optional(
+        "replaces",
+        Text,
+        "attempt at the same job that was current when a rerun of it was begun with this one, and "
+        "that it supersedes once it is done; null for none",
+    ),
     required("owner", Text, "launch that ran it"),
-    required("host", Text, "machine it ran on"),
+    private("host", Text, "machine it ran on"),
     required(
         "environment_id", Text, "versions and hardware it ran with", ForeignKey("environments.id")
     ),
@@ -35,7 +54,7 @@ attempts = Table(
     required("started", Double, "when it started, Unix seconds UTC"),
     optional("ended", Double, "when it ended, Unix seconds UTC, null while it runs"),
     optional("outcome", Text, f"how it ended: {', '.join(OUTCOMES)}; null while it runs"),
-    required("message", Text, "what went wrong in a line or more, empty when nothing did"),
+    private("message", Text, "what went wrong in a line or more, empty when nothing did"),
     required("first_step", Integer, "training step from which it went on"),
     required("last_step", Integer, "training step it reached"),
     optional(
@@ -73,15 +92,21 @@ attempts = Table(
         "without training; null for an attempt at the job itself",
     ),
     optional(
+        "evaluated_step",
+        Integer,
+        "training step of the weights that it left and that were measured; null without a result",
+    ),
+    optional(
         "data_wait",
         Double,
         "share of the time of its training steps that went on waiting for images, 0 to 1; null "
         "when it made no step",
     ),
-    optional(
+    private(
         "devices",
         Text,
         "devices granted to it, as the driver names them, with commas between; null on a CPU",
+        nullable=True,
     ),
     optional(
         "gpu_seconds",
@@ -100,17 +125,18 @@ attempts = Table(
         Double,
         "how long its lease was, seconds; null without a claim",
     ),
-    optional(
+    private(
         "log",
         Text,
         "what it had to say while it ran, the last of it; while it runs, and when it ended without "
         "a report, up to a heartbeat; null before the first",
+        nullable=True,
     ),
     one_of("outcome", OUTCOMES),
     CheckConstraint("(ended IS NULL) = (outcome IS NULL)", name="end"),
-    Unique("job_id", "token"),
-    Unique("uid"),
+    Index(None, "job_id"),
     Index(None, "owner"),
+    index_where_known("replaces"),
     Index(None, "environment_id"),
     comment="Executions of jobs, and evaluations of what they left, each ended by one outcome.",
 )
@@ -118,17 +144,17 @@ attempts = Table(
 contribution_maps = Table(
     "contribution_maps",
     metadata,
-    key("id", Integer, "running number"),
-    required("pretraining_id", Text, "the pretraining", ForeignKey("pretrainings.id")),
-    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
-    required("budget", Integer, "training step at which the map was taken"),
-    required("split", Integer, "split before which the map is taken, from 1"),
-    required(
+    key("attempt_id", Text, "attempt that made it", ForeignKey("attempts.id")),
+    key("split", Integer, "split before which the map is taken, from 1", autoincrement=False),
+    key(
         "score",
         Text,
         "'cumulative': log-det up to the split; 'normalized': less half the log variance of the "
         "dimension's value there; 'total': log-det of all layers; of the data: the rule's name",
     ),
+    required("pretraining_id", Text, "the pretraining", ForeignKey("pretrainings.id")),
+    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    required("budget", Integer, "training step at which the map was taken"),
     required("channels", Integer, "channels of the map"),
     required("height", Integer, "height of the map in pixels"),
     required("width", Integer, "width of the map in pixels"),
@@ -139,14 +165,13 @@ contribution_maps = Table(
         "mean score of each dimension, in nats but for the data; (C, H, W), C order; a keyword, to "
         "be quoted",
     ),
-    required("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
+    thinned("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),
     required("images", Integer, "number of images averaged over"),
     required("mean_log_det", Double, "scalar that the map sums to, nats per image, summed apart"),
     required("sum_error", Double, "|sum of values - mean_log_det| / sum of |values|"),
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
-    required("attempt_id", Integer, "attempt that made it", ForeignKey("attempts.id")),
-    required(
+    thinned(
         "halves",
         LargeBinary,
         "the map from two halves of the images (alternating ones, or alternating clusters), "
@@ -174,7 +199,6 @@ contribution_maps = Table(
         "share of windows in which ranks two and three are equal, so that raster order decides",
     ),
     CheckConstraint("split >= 1", name="split"),
-    Unique("attempt_id", "split", "score"),
     Index(None, "pretraining_id", "budget"),
     comment="Contribution maps: what each dimension adds to the log-det before a split. Windows "
     "are those of the flow without splits at that place.",
@@ -183,13 +207,7 @@ contribution_maps = Table(
 index_tables = Table(
     "index_tables",
     metadata,
-    key(
-        "attempt_id",
-        Integer,
-        "attempt that used it",
-        ForeignKey("attempts.id"),
-        autoincrement=False,
-    ),
+    key("attempt_id", Text, "attempt that used it", ForeignKey("attempts.id")),
     key("split", Integer, "the split, from 1", autoincrement=False),
     required("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
     required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
@@ -240,21 +258,6 @@ index_tables = Table(
     comment="Index tables of trained trials, split by split: what stays, and what it looks like.",
 )
 
-results = Table(
-    "results",
-    metadata,
-    key("id", Text, "content hash of trial, data and attempt"),
-    required("trial_id", Text, "the trial", ForeignKey("flow_trials.id")),
-    required("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
-    required("attempt_id", Integer, "attempt that trained it", ForeignKey("attempts.id")),
-    required("step", Integer, "training step of the evaluated weights"),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
-    Unique("attempt_id"),
-    Index(None, "trial_id", "data_digest"),
-    comment="Trained trials: what an attempt at a trial on one exact data set left. What was "
-    "measured of it is in measures.",
-)
-
 protocols = Table(
     "protocols",
     metadata,
@@ -262,13 +265,13 @@ protocols = Table(
     required("name", Text, "name of the evaluation protocol, such as 'plain'"),
     required("precision", Text, "number format of the evaluation, such as 'float32'"),
     required("body", Text, "the whole protocol as JSON"),
-    comment="Protocols by which results were measured.",
+    comment="Protocols by which trained trials were measured.",
 )
 
 measures = Table(
-    "measures",
+    "measurements",
     metadata,
-    key("result_id", Text, "the result", ForeignKey("results.id")),
+    key("attempt_id", Text, "attempt that trained what is measured", ForeignKey("attempts.id")),
     key("protocol", Text, "name of the protocol by which it was measured"),
     key("name", Text, "what is measured, such as 'bits_per_dim' (measure_kinds.name)"),
     required("value", Double, "the value, in the unit of measure_kinds"),
@@ -276,100 +279,39 @@ measures = Table(
     optional("images", Integer, "images that it is over, null where it is over none"),
     optional("clusters", Integer, "clusters behind the standard error, null for none"),
     required("protocol_id", Text, "the exact protocol", ForeignKey("protocols.id")),
-    required("attempt_id", Integer, "attempt that measured it", ForeignKey("attempts.id")),
-    required("seed", Integer, "seed of the trial"),
-    optional(
-        "cell_id",
-        Text,
-        "what it is a seed of; null for one that is not ranked, and where the result is not the "
-        "current one of its trial",
-        ForeignKey("cells.id"),
-    ),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
-    required("digest", Text, "content hash of result, protocol, name and the numbers"),
-    index_where_known("cell_id", "seed", "value"),
+    required("measured_by", Text, "attempt that measured it", ForeignKey("attempts.id")),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
+    required("digest", Text, "content hash of attempt, protocol, name and the numbers"),
     sqlite_with_rowid=False,
-    comment="Named numbers of results: bits per dimension and all else that is measured.",
-)
-
-curves = Table(
-    "curves",
-    metadata,
-    key("id", Integer, "running number"),
-    required(
-        "attempt_id",
-        Integer,
-        "the attempt; one that goes on with what another left takes over its curves",
-        ForeignKey("attempts.id"),
-    ),
-    required("name", Text, "what is measured, such as 'train_bits_per_dim'"),
-    Unique("attempt_id", "name"),
-    comment="What was measured while a job trained; the points are in metrics.",
+    comment="Named numbers of trained trials: bits per dimension and all else that is measured.",
 )
 
 metrics = Table(
     "metrics",
     metadata,
-    key("curve_id", Integer, "the curve (curves.id)", autoincrement=False),
+    key(
+        "attempt_id",
+        Text,
+        "the attempt (attempts.id); one that goes on with what another left takes over its points",
+    ),
+    key("name", Text, "what is measured, such as 'train_bits_per_dim'"),
     key("step", Integer, "training step", autoincrement=False),
     optional("value", Double, "the value, null for one that is not a number"),
     sqlite_with_rowid=False,
-    comment="Points of curves over training.",
-)
-
-supersedes = Table(
-    "supersedes",
-    metadata,
-    key("attempt_id", Integer, "the newer attempt", ForeignKey("attempts.id"), autoincrement=False),
-    key(
-        "superseded_id",
-        Integer,
-        "the older attempt at the same job, whose result or maps it replaces",
-        ForeignKey("attempts.id"),
-        autoincrement=False,
-    ),
-    required("requested_by", Text, "who asked for it, may be empty"),
-    required("time", Double, "when that was asked for, Unix seconds UTC"),
-    required("why", Text, "the reason given, may be empty"),
-    Index(None, "superseded_id"),
-    comment="Which attempts replace which by a rerun. What is current is superseded by nothing; of "
-    "several, the one that ended first.",
-)
-
-verifications = Table(
-    "verifications",
-    metadata,
-    key("id", Text, "content hash of the other columns but `verified_by`"),
-    required("result_id", Text, "the result", ForeignKey("results.id")),
-    required("equal", Integer, "1 where all measures came out equal to the last bit, 0 where not"),
-    required("largest_difference", Double, "largest difference of a measure in bits per dimension"),
-    required("tolerance", Double, "difference up to which the result counts as verified"),
-    required(
-        "environment_id",
-        Text,
-        "versions and hardware of the second training",
-        ForeignKey("environments.id"),
-    ),
-    required("device", Text, "device of the second training, such as 'cpu' or 'cuda:0'"),
-    required("threads", Integer, "number of its CPU threads"),
-    required("verified_by", Text, "who verified, may be empty"),
-    required("time", Double, "when, Unix seconds UTC"),
-    Index(None, "result_id"),
-    Index(None, "environment_id"),
-    comment="Results that were trained again, to see whether the same numbers come out.",
+    comment="Points of curves: what was measured while a job trained. A published database has "
+    "some of them.",
 )
 
 artifacts = Table(
     "artifacts",
     metadata,
-    key("id", Integer, "running number"),
-    required(
+    key(
         "attempt_id",
-        Integer,
+        Text,
         "the attempt; one that goes on with what another left takes over its files",
         ForeignKey("attempts.id"),
     ),
-    required("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
+    key("kind", Text, "what it is: 'checkpoint', 'weights', 'samples' and the like"),
     required("path", Text, "where it is, under the launch's storage folder"),
     required(
         "place",
@@ -378,8 +320,7 @@ artifacts = Table(
     ),
     required("bytes", BigInteger, "length in bytes"),
     required("digest", Text, "sha256 of the file"),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
-    Unique("attempt_id", "kind"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Files that jobs left, kept outside the database.",
 )
 
@@ -388,17 +329,18 @@ launches = Table(
     metadata,
     key("owner", Text, "the launch, as attempts name it (attempts.owner)"),
     required("sweep_id", Text, "the sweep, which has the spec", ForeignKey("sweeps.id")),
-    required("launched_by", Text, "who launched, may be empty"),
-    required("host", Text, "the machine that launched"),
-    required("arguments", Text, "what was typed, without the database and passwords, may be empty"),
+    private("launched_by", Text, "who launched, may be empty"),
+    private("host", Text, "the machine that launched"),
+    private("arguments", Text, "what was typed, without the database and passwords, may be empty"),
     required("code_version", Text, "version of the package, with the commit where it is known"),
     optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
     required("started", Double, "when it began, Unix seconds UTC"),
-    optional(
+    private(
         "ending",
         Text,
         "why it takes no more jobs and ends those that it has at their next checkpoint, such as a "
         "limit of device hours; null before that",
+        nullable=True,
     ),
     Index(None, "sweep_id"),
     comment="Launches of sweeps and studies: who launched what, with which code.",
@@ -418,7 +360,7 @@ events = Table(
         "('set_aside') or taken back ('take_back')",
     ),
     optional("job_id", Text, "the job, null where it is about none", ForeignKey("jobs.id")),
-    optional("attempt_id", Integer, "the attempt, null where it is about none"),
+    optional("attempt_id", Text, "the attempt, null where it is about none"),
     optional("owner", Text, "launch or person, null where it is not known"),
     required(
         "detail",

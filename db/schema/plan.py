@@ -4,14 +4,14 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, Integer, Tabl
 from sqlalchemy import UniqueConstraint as Unique
 
 from lcma.db.records import KINDS, STATES
-from lcma.db.schema.base import index_where_known, key, metadata, one_of, optional, required
+from lcma.db.schema.base import index_where_known, key, local, metadata, one_of, optional, required
 
 recipes = Table(
     "recipes",
     metadata,
     key("id", Text, "content hash of the recipe"),
     required("flow", Text, "name of the flow, such as 'realnvp'"),
-    required("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
+    local("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
     required("splits", Integer, "number of splits, 0 for a flow with none"),
     required("size", Integer, "height and width of the images in pixels"),
     required("steps", Integer, "length of the training in optimizer steps, 0 for such a part"),
@@ -30,7 +30,7 @@ data_sets = Table(
     "data_sets",
     metadata,
     key("digest", Text, "content hash of all pixels, whatever file they came from"),
-    required("name", Text, "name of the data set, such as 'cifar10'"),
+    local("name", Text, "name of the data set, such as 'cifar10'"),
     required("variant", Text, "variant of the pixels, such as 'u8'"),
     required("height", Integer, "height of an image in pixels"),
     required("width", Integer, "width of an image in pixels"),
@@ -38,8 +38,8 @@ data_sets = Table(
     required("train", Integer, "number of images to train on"),
     required("holdout", Integer, "number of images held out of training, for choices"),
     required("test", Integer, "number of images to report on"),
-    required("manifest", Text, "manifest of the prepared set as JSON"),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
+    local("manifest", Text, "manifest of the prepared set as JSON"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Prepared data sets, each known by its exact content.",
 )
 
@@ -57,7 +57,7 @@ environments = Table(
     required("packages", Text, "versions of the other packages as JSON"),
     optional("driver", Text, "version of the GPU's driver, null on a CPU"),
     required("flags", Text, "settings that may change the last bits or the speed as JSON"),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Where code ran: versions and hardware.",
 )
 
@@ -67,7 +67,7 @@ sweeps = Table(
     key("id", Text, "content hash of the spec"),
     required("name", Text, "name of the sweep"),
     required("spec", Text, "what was asked for, as canonical JSON"),
-    required("created", Double, "when the row was added, Unix seconds UTC"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
     comment="Sweeps that were planned.",
 )
 
@@ -97,7 +97,7 @@ trials = Table(
     key("id", Text, "content hash of exactly what defines the trial"),
     required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
     required("flow", Text, "name of the flow"),
-    required("profile", Text, "profile of the recipe"),
+    local("profile", Text, "profile of the recipe"),
     required("dataset", Text, "name of the data set"),
     required("variant", Text, "variant of the data set"),
     required("factorization", Text, "canonical name of the factorization, such as 'LLL'"),
@@ -117,7 +117,7 @@ trials = Table(
     ),
     CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
     Index(None, "dataset", "flow", "factorization"),
-    Index(None, "recipe_id"),
+    Index(None, "recipe_id", "seed", "factorization"),
     Index(None, "pretraining_id", "budget"),
     comment="Trials: a recipe on a data set with one factorization and one seed.",
 )
@@ -127,10 +127,15 @@ bars = Table(
     metadata,
     key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
     key("name", Text, "'gaussian', 'full-gaussian', 'png' or 'webp'"),
-    optional("bits_per_dim", Double, "bits per dimension on the test part, null if left out"),
-    optional("standard_error", Double, "standard error over images or clusters"),
+    local(
+        "bits_per_dim",
+        Double,
+        "bits per dimension on the test part, null if left out",
+        nullable=True,
+    ),
+    local("standard_error", Double, "standard error over images or clusters", nullable=True),
     required("images", Integer, "number of test images"),
-    required("detail", Text, "what was done, or why it is left out"),
+    local("detail", Text, "what was done, or why it is left out"),
     comment="What any model has to beat on a data set: simple densities and lossless codecs.",
 )
 
@@ -166,12 +171,10 @@ jobs = Table(
         Integer,
         "number of attempts so far; a claim's writes count under its own token only",
     ),
-    optional(
-        "attempt_id", Integer, "its latest claim's attempt (attempts.id), null before the first"
-    ),
+    optional("attempt_id", Text, "its latest claim's attempt (attempts.id), null before the first"),
     optional(
         "done_attempt_id",
-        Integer,
+        Text,
         "attempt whose result, or maps, are current (attempts.id); null before one is done",
     ),
     optional("owner", Text, "launch that holds the job, null unless running"),
@@ -192,7 +195,14 @@ jobs = Table(
         "(kind = 'trial' AND trial_id IS NOT NULL AND pretraining_id IS NULL AND budget IS NULL)",
         name="subject",
     ),
-    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint(
+        "(state = 'running' AND owner IS NOT NULL AND host IS NOT NULL AND pid IS NOT NULL"
+        " AND lease_until IS NOT NULL AND attempt_id IS NOT NULL) OR "
+        "(state <> 'running' AND owner IS NULL AND host IS NULL AND pid IS NULL"
+        " AND lease_until IS NULL)",
+        name="holder",
+    ),
+    CheckConstraint("state <> 'done' OR done_attempt_id IS NOT NULL", name="done"),
     Unique("pretraining_id", "budget", "data_digest"),
     Unique("trial_id", "data_digest"),
     Index(None, "state"),

@@ -9,10 +9,7 @@ from lcma.harness.cli.options import Json, OwnDb
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.db.merging import MergeReport
-
-MOST_LINES = 50
-"""Most conflicts, and most jobs left behind, that are printed one by one."""
+    from lcma.db.merge import MergeReport
 
 
 def merge(
@@ -28,12 +25,12 @@ def merge(
 ) -> None:
     """Copy what another database has and this one has not. Nothing here is overwritten.
 
-    The other one is not changed. Merging again adds nothing. Exit code 1 if both
-    have something that differs: it stays as it is here, and is listed.
+    The other one is not changed. Merging again adds nothing.
     """
     from dataclasses import asdict, replace
 
-    from lcma.db import locate, merging
+    from lcma.db import locate
+    from lcma.db.merge import merge as merge_databases
     from lcma.harness.place import find_place, is_published_database
     from lcma.harness.terminal import reporting_progress
     from lcma.harness.text import to_json
@@ -44,15 +41,13 @@ def merge(
         raise UserError(f"there are no results at {named}: give a database to merge from")
     theirs = locate(named)
     with reporting_progress() as progress:
-        report = merging.merge(theirs, ours, dry_run=dry_run, progress=progress)
+        report = merge_databases(theirs, ours, dry_run=dry_run, progress=progress)
     if is_published_database(source):  # not the unpacked copy in the cache
         report = replace(report, source=source)
     if json:
         print(to_json(asdict(report)))
     else:
         _print_report(report)
-    if report.differences:
-        raise typer.Exit(1)
 
 
 def _print_report(report: "MergeReport") -> None:
@@ -62,24 +57,19 @@ def _print_report(report: "MergeReport") -> None:
     from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import format_count
 
-    numbers = ("new", "completed", "equal", "conflicting", "left")
+    numbers = ("new", "filled", "equal")
     columns = (TableColumn("table"), *(TableColumn(name, kind="number") for name in numbers))
     counted = {name: tuple(asdict(counts).values()) for name, counts in report.tables.items()}
     lines = tuple((name, *counts) for name, counts in counted.items() if any(counts))
     Console().print(render_table(Table(columns, lines)))
     if report.changed:
-        rows = sum(counts.new + counts.completed for counts in report.tables.values())
+        rows = sum(counts.new + counts.filled for counts in report.tables.values())
         came = "would come" if report.dry_run else "came"
         print_line(f"{format_count(rows, 'row')} {came} from {report.source} to {report.target}")
     else:
         print_line(f"nothing in {report.source} is new to {report.target}")
-    for word, found in (("conflict", report.differences), ("left", report.left)):
-        for one in found[:MOST_LINES]:
-            print_line(f"{word}: {one}")
-        if len(found) > MOST_LINES:
-            print(f"{word}: {len(found) - MOST_LINES} more, which --json names")
     if report.studies:
         stay, them = ("stays", "it") if report.studies == 1 else ("stay", "them")
         print(f"{report.studies} of Optuna's studies {stay} there; trials made for {them} travel")
-    if report.tables["artifacts"].new:
+    if "artifacts" in report.tables and report.tables["artifacts"].new:
         print("files stay where they are: copy the other site's runs folder into yours for them")

@@ -44,7 +44,7 @@ def export(
     by: By = BITS_PER_DIM,
     group_by: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMNS", help="Sum results up by these columns of trial_results"),
+        typer.Option(metavar="COLUMNS", help="Sum results up by these columns of results"),
     ] = None,
     stat: Annotated[
         list[str] | None,

@@ -94,7 +94,7 @@ Where = Annotated[
     typer.Option(
         "--where",
         metavar="KEY=VALUE",
-        help="Only this value of a column of trial_results; repeatable",
+        help="Only this value of a column of results; repeatable",
     ),
 ]
 By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="What rows are compared by")]

@@ -49,19 +49,18 @@ def reproduce(
 
     On the same processor, PyTorch and threads the bits must be equal, elsewhere
     bits/dim may differ by two standard deviations over the row's other seeds. The
-    exit code is 1 where not. The result and its job stay as they are. What came out
-    is stored in the table verifications, unless the database is the reference.
+    exit code is 1 where not. Nothing is stored.
     """
     from functools import partial
 
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.place import find_place, is_published_database, name_database
+    from lcma.harness.place import find_place
     from lcma.harness.report.verification import render_verification, verification_as_dict
-    from lcma.harness.run.verification import choose_reproducible, store_verification, verify
-    from lcma.harness.terminal import Console, print_line, reporting_progress, user_name
-    from lcma.harness.text import printable, short_id, to_json
+    from lcma.harness.run.verification import choose_reproducible, verify
+    from lcma.harness.terminal import Console, print_line, reporting_progress
+    from lcma.harness.text import short_id, to_json
 
     chooses = sweep or flow or dataset or factorization or seed or where or sample is not None
     if (trial is None) != bool(chooses):
@@ -87,25 +86,10 @@ def reproduce(
                 place,
                 one,
                 tolerance=tolerance,
-                user=user_name(),
                 progress=partial(report, steps),
             )
-            refused = None
-            try:
-                if is_published_database(name_database(db)):
-                    raise UserError(
-                        "a published database is never written; `lcma db merge "
-                        f"{name_database(db)}` brings its results into yours"
-                    )
-                store_verification(store, verified)
-            except UserError as error:
-                refused = printable(error)
             found.append(verified)
-            content.append(verification_as_dict(verified) | {"stored": refused is None})
-            if refused is not None and len(found) == 1:
-                errors.print(
-                    Text(f"lcma: this verification could not be stored: {refused}"), soft_wrap=True
-                )
+            content.append(verification_as_dict(verified))
             if not json:
                 for part in render_verification(verified).renderables:
                     console.print(part, soft_wrap=isinstance(part, Text))

@@ -49,7 +49,7 @@ def rerun(
         typer.Option("--with-pretraining", help="Run the pretrainings of the trials anew too"),
     ] = False,
     why: Annotated[
-        str, typer.Option(metavar="TEXT", help="The reason, stored beside the new results")
+        str, typer.Option(metavar="TEXT", help="The reason, kept in the history with who asked")
     ] = "",
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask where more is run anew than was named")

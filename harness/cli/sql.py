@@ -22,7 +22,7 @@ _SYNONYM = re.compile(
 STORED = (
     "Factorizations are stored by one name: low and high by their letters (LL, LLL; HH, HHH), "
     "conventional by the pattern that it is; these are listed by: "
-    "select distinct factorization from trial_results"
+    "select distinct factorization from results"
 )
 
 
@@ -56,9 +56,9 @@ def sql(
 
     Without a query, read it from stdin: lcma sql < query.sql.
 
-    trial_results has a row for each result, --schema describes it and the other
-    views and tables. Bytes are shown by their length in a table, in hexadecimal digits
-    elsewhere.
+    board has what lcma board prints, results a row for each result; --schema
+    describes all views and tables. Bytes are shown by their length in a table, in
+    hexadecimal digits elsewhere.
     """
     from lcma.db.query import run_sql
     from lcma.harness.place import find_place

@@ -237,7 +237,7 @@ def _name(curve: BudgetCurve) -> str:
     key = curve.key
     return file_name(
         *("budgets", key.flow, key.dataset, key.variant, key.profile, key.factorization),
-        *(key.protocol, key.recipe_id[:8], key.comparable[:8]),
+        *(key.protocol, key.recipe_id[:8], key.data_digest[:8], key.precision),
         *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),
         *(() if key.map_options is None else (key.map_options,)),
     )

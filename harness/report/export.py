@@ -66,7 +66,7 @@ LATEX = (ExportFormat.latex, ExportFormat.latex_tables)
 class ExportQuery:
     """Selection of an export.
 
-    ``where`` are KEY=VALUE of columns of `trial_results`. ``factorizations`` are those of the
+    ``where`` are KEY=VALUE of columns of `results`. ``factorizations`` are those of the
     board's rows, beside what they are compared with; of results the only ones. ``group_by`` are
     columns to sum results up by, with these ``statistics``. ``paper`` is the number of a table of
     the paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is

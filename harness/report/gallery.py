@@ -323,9 +323,7 @@ def _read_qualities(
     most samples. One that they do not share is left out.
     """
     keys = [(one.subject, one.data_digest) for one in trials]
-    rows = store.view(
-        "trial_measures", trial_id=[key[0] for key in keys], measure=list(_MEASURE_LINES)
-    )
+    rows = store.view("measures", trial_id=[key[0] for key in keys], measure=list(_MEASURE_LINES))
     found: dict[str, defaultdict[tuple[str, str], dict[tuple[str, str], float]]]
     found = {name: defaultdict(dict) for name in _MEASURE_LINES}
     counts = defaultdict[tuple[str, str], set[int]](set)

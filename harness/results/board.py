@@ -64,7 +64,7 @@ ENOUGH = 6
 """Seeds below which no difference counts as shown."""
 
 ColumnValue = str | int | float | None
-"""Value of a column of `trial_results`."""
+"""Value of a column of `results`."""
 
 ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
 """The value that a column must have, or several of which one is enough."""
@@ -263,7 +263,7 @@ def read_board(
         against: The factorization that differences are from; NAME@BUDGET, such as ``low@1000``,
             where it has several budgets, and NAME@VERSION, the beginning of its digest, where a
             plug-in's rule has several.
-        where: Columns of `trial_results`, each with the value or values it may have. Lost trials
+        where: Columns of `results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
     Raises:
@@ -769,7 +769,7 @@ PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 
 def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCell]) -> list[str]:
     """Return the notes below a group's table, one line each."""
-    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("result_id"))
+    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("attempt_id"))
     of_bits = group.measure == BITS_PER_DIM
     notes = [
         _precision_note(group),

@@ -61,7 +61,6 @@ class CurveKey:
     steps: int
     data_digest: str
     recipe_id: str
-    comparable: str
 
 
 @dataclass(frozen=True)
@@ -258,10 +257,13 @@ def _seeds_to_show(margin: float, test: PairedTest | None) -> int | None:
 
 Record = Mapping[str, Any]
 
-_VALUE_KEY = ("result_id", "protocol")
-"""Columns that tell the results of a measure apart, as rows of `trial_results`."""
+_VALUE_KEY = ("attempt_id", "protocol")
+"""Columns that tell the results of a measure apart, as rows of `results`."""
 
 _KEY = tuple(one.name for one in fields(CurveKey) if one.name != "label")
+
+_BASE = ("dataset", "variant", "data_digest", "recipe_id", "protocol", "precision")
+"""Columns that a curve and the conventional results beside it have in common."""
 
 
 def read_budget_curves(
@@ -285,7 +287,7 @@ def read_budget_curves(
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default `MARGIN` in bits/dim, and none in others.
         cost: Unit that the Pareto front is over.
-        where: Columns of `trial_results`: flow, dataset, profile.
+        where: Columns of `results`: flow, dataset, profile.
 
     Raises:
         UserError: No result meets these options, or has the measure; it names those there are.
@@ -358,7 +360,7 @@ class _CurveReader:
         held_out = HELD_OUT + kind.name
         self._chosen_by = held_out if held_out in store.measure_kinds() else kind.name
         names = [kind.name, self._chosen_by]
-        found = store.view_rows("trial_measures", measure=names, recipe_id=recipes)
+        found = store.view_rows("measures", measure=names, recipe_id=recipes)
         at = [found.columns.index(name) for name in (*_VALUE_KEY, "measure", "value")]
         self._values: dict[tuple[Any, ...], float] = {
             tuple(row[i] for i in at[:-1]): row[at[-1]] for row in found.rows
@@ -383,7 +385,7 @@ class _CurveReader:
         alone = frame_records(store.view("costs", recipe_id=recipes, factorization=names))
         self._costs = {(c["trial_id"], c["data_digest"]): c for c in (*alone, *uses)}
         self._uses = [cost for cost in uses if cost["state"] == "done"]
-        self._segments = frame_records(store.view("snapshots", pretraining_id=sorted(own)))
+        self._segments = store.segment_costs(sorted(own))
         self._map_keys = [key for key in store.map_keys() if key.pretraining_id in own]
 
     def _choice(self, record: Record) -> float:
@@ -401,7 +403,7 @@ class _CurveReader:
             record
             for record in self._others
             if record["factorization"] == self._conventional[key.recipe_id]
-            and (record["recipe_id"], record["comparable"]) == (key.recipe_id, key.comparable)
+            and all(record[name] == getattr(key, name) for name in _BASE)
         ]
         by_budget: dict[int, list[SeedResult]] = defaultdict(list)
         conventional: list[SeedResult] = []

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from lcma.db import Curve, JobFacts, Store
+from lcma.db import Curve, CurveKey, JobFacts, Store
 from lcma.harness.results.board import factorization_label, find_ranked_measure
 from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs
@@ -485,7 +485,7 @@ def _read_panels(
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
         every = max(1, math.ceil(max(curve.points for curve in own.values()) / most_points))
-        points = store.thinned_curves([curve.id for curve in own.values()], every)
+        points = store.thinned_curves(list(own.values()), every)
         lines = []
         for key, seeds in part.lines.items():
             found = [
@@ -533,10 +533,10 @@ def _seed_curve(
     seed: SeedKey,
     jobs: Sequence[JobFacts],
     curves: Sequence[Curve],
-    points: Mapping[int, Sequence[tuple[int, float]]],
+    points: Mapping[CurveKey, Sequence[tuple[int, float]]],
 ) -> SeedCurve:
     """Return the curve of a trial, or of the segments of a pretraining one after the other."""
-    at = {step: value for curve in curves for step, value in points.get(curve.id, [])}
+    at = {step: value for curve in curves for step, value in points.get(curve.key, [])}
     unfinished = [job.state for job in jobs if job.state != "done"]
     return SeedCurve(
         seed=seed[0],
@@ -572,7 +572,7 @@ def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> tuple[str, 
     """
     trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
     found = store.view_rows(
-        "trial_measures", measure=kind.name, data_digest=part.key.data_digest, trial_id=trials
+        "measures", measure=kind.name, data_digest=part.key.data_digest, trial_id=trials
     )
     by_protocol: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for row in found.rows:

@@ -1,4 +1,4 @@
-"""Filters of rows: values of columns of `trial_results`, bound as parameters and never as SQL."""
+"""Filters of rows: values of columns of `results`, bound as parameters and never as SQL."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from lcma.sweeps.errors import UserError, suggest
 
 Value = str | int | float | None
 Filters = Mapping[str, Any]
-"""By column of `trial_results` a tuple of values that a row may have."""
+"""By column of `results` a tuple of values that a row may have."""
 
 NULL = "null"
 
@@ -44,7 +44,7 @@ def parse_filters(
     Raises:
         UserError: A column is unknown, or cannot have such a value.
     """
-    columns = views.tables["trial_results"].c
+    columns = views.tables["results"].c
     pairs = [
         (name, str(one), f"{name_option(name)}{one}")
         for name, of in options.items()
@@ -60,10 +60,10 @@ def parse_filters(
     found: dict[str, tuple[Value, ...]] = {}
     for name, text, given in pairs:
         if name not in columns:
-            hint = suggest(name, columns.keys(), "`lcma sql --schema trial_results` describes")
+            hint = suggest(name, columns.keys(), "`lcma sql --schema results` describes")
             if name == "sweep":
                 hint = "a sweep is chosen by --sweep NAME, where the command has that option"
-            raise UserError(f"--where {printable(name)!r}: no such column of trial_results: {hint}")
+            raise UserError(f"--where {printable(name)!r}: no such column of results: {hint}")
         value = _value(name, text, columns[name].type.python_type, given)
         values = _name_as_stored(value, given) if name == "factorization" and value else (value,)
         found[name] = (*found.get(name, ()), *values)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 COMPARABLE = ("dataset", "variant", "data_digest", "protocol", "precision", "recipe_id")
 """Results that differ in one of these are never summed up together."""
 
+OF_CELL = ["factorization", "budget", "map_options"]
+"""In what else they may differ beside the seed."""
+
 STATISTICS = ("n", "mean", "std", "low", "high", "min", "median", "max")
 """Statistics of bits/dim: `std` is of the sample, (low, high) the 95 % t-interval."""
 
@@ -29,7 +32,7 @@ OF_SEEDS = frozenset({"std", "low", "high"})
 def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[str]) -> QueryResult:
     """Return a row for each combination of values of ``by`` and `COMPARABLE`.
 
-    ``frame`` has rows of `trial_results`. A statistic that one result alone does not have is None.
+    ``frame`` has rows of `results`. A statistic that one result alone does not have is None.
     Raises UserError for an unknown column or statistic, and where results that differ in more than
     their seed would have an interval together.
     """
@@ -58,14 +61,12 @@ def group_rows(frame: "pd.DataFrame", by: Sequence[str], statistics: Sequence[st
 
 
 def _require_seeds_alone(groups: "Sequence[pd.DataFrame]", by: Sequence[str]) -> None:
-    mixed = [group for group in groups if group["cell_id"].nunique() > 1]
+    mixed = [group for group in groups if len(group.value_counts(OF_CELL, dropna=False)) > 1]
     if not mixed:
         return
     differ = [
-        name
-        for name in ("factorization", "budget", "map_options")
-        if any(group[name].nunique(dropna=False) > 1 for group in mixed)
-    ] or ["cell_id"]
+        name for name in OF_CELL if any(group[name].nunique(dropna=False) > 1 for group in mixed)
+    ]
     raise UserError(
         f"--group-by {','.join(by)}: deviation and interval are over seeds, and results that "
         f"would be summed up differ in {' and '.join(differ)} too: give "

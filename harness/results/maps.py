@@ -127,8 +127,8 @@ class WordTable:
 class SplitSummary:
     """One map in numbers, in its unit, and the tables that low and high make of it.
 
-    ``largest_standard_error`` is None where none is known, ``statistics`` for a map that was made
-    before there were any, ``low`` or ``high`` where the maps do not make its tables.
+    ``statistics`` is None for a map that was made before there were any, ``low`` or ``high`` where
+    the maps do not make its tables.
     """
 
     split: int
@@ -136,7 +136,6 @@ class SplitSummary:
     clusters: int | None
     mean_log_det: float
     sum_error: float
-    largest_standard_error: float | None
     statistics: MapStatistics | None
     low: WordTable | None
     high: WordTable | None
@@ -423,7 +422,6 @@ class MapReader:
         words = {letter: self._word(letter, one) for letter in one.letters}
         found = []
         for k, item in enumerate(maps):
-            errors = item.standard_errors[np.isfinite(item.standard_errors)]
             found.append(
                 SplitSummary(
                     split=item.split,
@@ -431,7 +429,6 @@ class MapReader:
                     clusters=item.clusters,
                     mean_log_det=item.mean_log_det,
                     sum_error=item.sum_error,
-                    largest_standard_error=float(errors.max()) if errors.size else None,
                     statistics=item.statistics,
                     low=words["L"][k] if "L" in words else None,
                     high=words["H"][k] if "H" in words else None,
@@ -446,7 +443,7 @@ class MapReader:
             make_word_tables(letter, maps),
             image_shape(maps),
             maps=[m.values for m in maps],
-            halves=[(m.halves[0], m.halves[1]) for m in maps],
+            halves=[(m.halves[0], m.halves[1]) for m in maps if m.halves is not None],
         )
         seeds = self._others(letter, one, self.other_seeds(one))
         budgets = self._others(letter, one, self.other_budgets(one))

@@ -55,7 +55,7 @@ def read_running(store: Store, sweep_id: str | None = None) -> Running:
     attempts = {one.id: one for one in store.job_attempts([job.job_id for job in jobs])}
     found = []
     for job in jobs:
-        attempt = attempts.get(job.attempt_id or 0)
+        attempt = attempts.get(job.attempt_id or "")
         rate = left = None
         if attempt is not None and job.step > attempt.first_step and job.updated > attempt.started:
             rate = (job.step - attempt.first_step) / (job.updated - attempt.started)
@@ -81,13 +81,11 @@ def _read_panel(store: Store, shown: tuple[RunningJob, ...]) -> CurvePanel | Non
         if curve.name == TRAIN_CURVE
     }
     most = max((curve.points for curve in curves.values()), default=0)
-    points = store.thinned_curves(
-        [curve.id for curve in curves.values()], max(1, -(-most // POINTS))
-    )
+    points = store.thinned_curves(list(curves.values()), max(1, -(-most // POINTS)))
     lines = []
     for one in shown:
         curve = curves.get(one.job.job_id)
-        own = () if curve is None else tuple(p for p in points[curve.id] if abs(p[1]) < LARGEST)
+        own = () if curve is None else tuple(p for p in points[curve.key] if abs(p[1]) < LARGEST)
         if curve is None or not own:
             continue
         job = one.job

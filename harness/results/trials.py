@@ -42,7 +42,7 @@ def choose_trials_with_results(
 ) -> list[JobFacts]:
     """Return the trial whose id starts with ``trial``, or all with a result that a sweep has.
 
-    ``filters`` are columns of `trial_results`, each with the values that a result may have; with
+    ``filters`` are columns of `results`, each with the values that a result may have; with
     them and no sweep trials of all sweeps count, else those of the one launched last. Raises
     UserError for a trial with one of the others, and where there are no such results.
     """
@@ -102,7 +102,7 @@ def _require_alone(sweep_id: str | None, filters: Filters) -> None:
 def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) -> list[JobFacts]:
     """Return the trials of `online` with a result, each once for every content of its data.
 
-    ``sweep_id`` is the sweep that has them, ``where`` are columns of `trial_results`.
+    ``sweep_id`` is the sweep that has them, ``where`` are columns of `results`.
     """
     rows = store.results(sweep_id=sweep_id, **{**where, "factorization": "online"})
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))

@@ -253,7 +253,7 @@ def read_verdicts(
         holdout: What `read_holdout` returns of the same results, where it is known.
         measure: What claims of order are judged by.
         sweep_id: Only this sweep's trials.
-        where: Columns of `trial_results`, as for `board.read_board`.
+        where: Columns of `results`, as for `board.read_board`.
 
     Raises:
         UserError: As for `board.read_board`.

@@ -10,9 +10,7 @@ difference and goes on. While the database is unreachable the driver waits and i
 """
 
 import math
-import os
 import secrets
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -127,8 +125,8 @@ class EndedJobs:
 
 
 def new_owner() -> str:
-    """Return a unique name for this launch, for the leases of its workers."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    """Return a unique name for this launch, which tells nobody where it runs."""
+    return f"launch-{secrets.token_hex(10)}"
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,7 @@ def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure
     if store is None or not keys:
         return lacked, []
     for one in plugin_measures():
-        rows = store.view("trial_measures", measure=[one.name])
+        rows = store.view("measures", measure=[one.name])
         missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
         if missing:
             lacked.append(one)

@@ -81,7 +81,7 @@ def reevaluate(
     return store_evaluation(store, one, result, attempt_id, by, stopwatch)
 
 
-def read_attempt(store: Store, one: JobFacts) -> int:
+def read_attempt(store: Store, one: JobFacts) -> str:
     """Return the attempt that left the weights which a trial has now.
 
     Raises UserError if the trial has none, or is being run anew.
@@ -112,7 +112,7 @@ def store_evaluation(
     store: Store,
     one: JobFacts,
     result: db.Result,
-    attempt_id: int,
+    attempt_id: str,
     by: db.Evaluator,
     stopwatch: Stopwatch,
 ) -> Reevaluated:

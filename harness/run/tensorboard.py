@@ -99,7 +99,7 @@ class _EventFile:
     def __init__(self, folder: Path) -> None:
         self._folder, self._path = folder, folder
         self._points: int | None = None
-        self._last_steps: dict[int, int] = {}
+        self._last_steps: dict[str, int] = {}
 
     def update(self, curves: Sequence[Curve], store: Store) -> None:
         """Append what is new. Raises OSError and UserError."""
@@ -127,12 +127,12 @@ class _EventFile:
         points, self._points = self._points or 0, None  # until all are written
         with self._path.open("ab") as file:
             for curve in curves:
-                last = self._last_steps.get(curve.id, -1)
-                while found := store.curve_points(curve.id, after=last, until=curve.last_step):
+                last = self._last_steps.get(curve.name, -1)
+                while found := store.curve_points(curve, after=last, until=curve.last_step):
                     for last, value in found:
                         file.write(_frame(step=last, summary=scalar(curve.name, value)))
                     points += len(found)
-                self._last_steps[curve.id] = last
+                self._last_steps[curve.name] = last
         self._points = points
 
 

@@ -19,7 +19,6 @@ from lcma import db
 from lcma.db import JobFacts, Measure, PlannedJob, Store
 from lcma.db.results import BOUND
 from lcma.harness import data
-from lcma.harness.environment import read_environment
 from lcma.harness.place import Place
 from lcma.harness.results.filters import Filters
 from lcma.harness.results.lookup import (
@@ -46,13 +45,13 @@ from lcma.sweeps.recipe import MapOptions
 from lcma.sweeps.spec import Keep
 
 ENVIRONMENT = ("code_version", "dirty", "torch", "device", "cpu_capability", "driver", "threads")
-"""Columns of `trial_results` that say with what a result was made."""
+"""Columns of `results` that say with what a result was made."""
 
 SAME_BITS = ("torch", "device", "cpu_capability", "driver", "threads")
 """Those of them that must be the same where equal bits are due."""
 
 ROW = ("dataset", "variant", "recipe_id", "factorization", "budget", "map_options")
-"""Columns of `trial_results` that results have in common which differ by their seeds alone."""
+"""Columns of `results` that results have in common which differ by their seeds alone."""
 
 POLL_SECONDS = 0.5
 
@@ -95,6 +94,22 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Verification:
+    """How two trainings compare.
+
+    ``equal`` says whether all measures came out equal to the last bit, except times;
+    ``largest_difference`` is the largest of a measure in bits/dim, and ``tolerance`` what counts as
+    good. ``device`` and ``threads`` are those of the second training.
+    """
+
+    equal: bool
+    largest_difference: float
+    tolerance: float
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class Verified:
     """A trial and its second training.
 
@@ -106,8 +121,7 @@ class Verified:
     """
 
     trial: JobFacts
-    verification: db.Verification
-    environment: db.Environment
+    verification: Verification
     comparisons: tuple[Comparison, ...]
     largest: Comparison
     uncompared: tuple[str, ...]
@@ -160,7 +174,6 @@ def verify(
     start: str,
     *,
     tolerance: float,
-    user: str,
     progress: ProgressFunction = lambda done, total: None,
 ) -> Verified:
     """Train a trial again and compare; nothing is stored.
@@ -170,7 +183,6 @@ def verify(
         place: Where the data are.
         start: The first characters of the trial's id.
         tolerance: The largest difference in bits/dim that is good where too few seeds are stored.
-        user: Who verifies.
         progress: Called while it trains.
 
     Raises:
@@ -202,21 +214,16 @@ def verify(
     beside = store.results(protocol=PLAIN.name, data_digest=one.data_digest, **alike)
     threads = trial.recipe.optimization.threads
     settle_device(device, threads)
-    environment = read_environment(device)
-    verification = db.Verification(
-        result_id=row["result_id"],
+    verification = Verification(
         equal=all(one.equal for one in comparisons),
         largest_difference=in_bits[largest],
         tolerance=tolerance,
-        environment_id=environment.id,
         device=device,
         threads=threads,
-        verified_by=user,
     )
     return Verified(
         trial=one,
         verification=verification,
-        environment=environment,
         comparisons=comparisons,
         largest=largest,
         uncompared=uncompared,
@@ -265,12 +272,6 @@ def choose_reproducible(
     return chosen
 
 
-def store_verification(store: Store, verified: Verified) -> None:
-    """Store what came out. Raises UserError if the database cannot be written."""
-    store.add_environment(verified.environment)
-    store.add_verification(verified.verification)
-
-
 def _find_result(
     store: Store, place: Place, trial_id: str
 ) -> tuple[JobFacts, dict[str, Any], data.Prepared]:
@@ -288,7 +289,7 @@ def _find_result(
 
 def _read_tables(store: Store, one: JobFacts) -> dict[int, str]:
     """Return the digest of each index table by its split."""
-    frame = store.view("table_statistics", trial_id=one.subject, data_digest=one.data_digest)
+    frame = store.view("maps", trial_id=one.subject, data_digest=one.data_digest)
     return {int(row["split"]): str(row["digest"]) for row in frame_records(frame)}
 
 

@@ -943,7 +943,7 @@ def _make_index_tables(
         found = models.make_tables(
             trial.factorization, shape, model.splits, seed=trial.seed, maps=values, order=order
         )
-    halves = [(m.halves[0], m.halves[1]) for m in from_maps]
+    halves = [(m.halves[0], m.halves[1]) for m in from_maps if m.halves is not None]
     statistics = compute_table_statistics(
         trial.factorization, found, shape, maps=values, halves=halves, order=order
     )

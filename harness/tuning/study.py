@@ -5,6 +5,7 @@ rungs, how they ended, and which tuner holds them. A tuner that dies leaves tria
 next one takes them up where they are.
 """
 
+import os
 import socket
 import threading
 import warnings
@@ -392,11 +393,11 @@ class BudgetStudy(Study):
         held = trial.user_attrs.get(TUNER)
         if held is None or held["owner"] == self.owner or held["until"] < self.store.now():
             return True
-        host, pid, *_ = held["owner"].rsplit(":", 2)
-        return host == socket.gethostname() and not is_alive(int(pid))
+        return held["host"] == socket.gethostname() and not is_alive(held["pid"])
 
     def _hold(self, trial: optuna.Trial, seconds: float = HOLD_SECONDS) -> None:
         held = {"owner": self.owner, "until": self.store.now() + seconds}
+        held |= {"host": socket.gethostname(), "pid": os.getpid()}
         self.storage.set_trial_user_attr(trial._trial_id, TUNER, held)
 
     def _hold_on(self) -> None:

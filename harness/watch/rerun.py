@@ -47,7 +47,7 @@ def choose_reruns(
     Args:
         store: The database.
         starts: First characters of the ids of trials, pretrainings or jobs; any if empty.
-        where: Columns of `trial_results`, each with the values that a result may have.
+        where: Columns of `results`, each with the values that a result may have.
         sweep_id: The sweep whose results count; any if None.
         with_pretraining: Run the pretrainings of the trials anew too.
 
@@ -164,7 +164,7 @@ def choose_lost_jobs(
         store: The database.
         ids: First characters of the ids of trials, pretrainings or jobs; any if empty. A trial
             means the segments of the pretraining that its maps need too.
-        filters: Columns of `trial_results`, each with the values that a job may have.
+        filters: Columns of `results`, each with the values that a job may have.
         sweep_id: The sweep that a job belongs to; any if None.
         classes: Outcomes of the last attempt, of which a job has one; any if empty.
 

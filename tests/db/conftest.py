@@ -269,7 +269,13 @@ class World:
         return claim
 
     def evaluate(
-        self, index: int, protocol: str = "published", *, bits_per_dim: float = 3.25, **more: Any
+        self,
+        index: int,
+        protocol: str = "published",
+        *,
+        bits_per_dim: float = 3.25,
+        owner: str = EVALUATOR.owner,
+        **more: Any,
     ) -> bool:
         """Add an evaluation of a trial that is done."""
         own = {name: more.pop(name) for name in OF_RESULT if name in more}
@@ -280,23 +286,9 @@ class World:
         )
         cost = dataclasses.replace(COST, seconds=7.0, images_per_second=None)
         job_id = self.trials[index]
-        own = {"attempt_id": left_by(self.store, job_id), "by": EVALUATOR, "cost": cost}
+        by = dataclasses.replace(EVALUATOR, owner=owner)
+        own = {"attempt_id": left_by(self.store, job_id), "by": by, "cost": cost}
         return self.store.add_evaluation(job_id, found, **own, now=2000.0)
-
-    def verify(self, index: int) -> None:
-        """Add how a trial compares with a second training."""
-        (result_id,) = self.store.results(trial_id=TRIALS[index].id, protocol="plain")["result_id"]
-        verification = db.Verification(
-            result_id=result_id,
-            equal=True,
-            largest_difference=0,
-            tolerance=1e-4,
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            verified_by="ann",
-        )
-        self.store.add_verification(verification, now=3000)
 
     def finish_segment(self, index: int = 0) -> db.Claim:
         claim = self.win(self.segments[index])

@@ -56,10 +56,9 @@ def make_older(url: str) -> str:
     version = migrate.current_version()[:-8] + "0" * 8
     execute(
         url,
-        "DROP VIEW leaderboard",
+        "DROP VIEW maps",
         "DROP VIEW failures",
-        "CREATE VIEW leaderboard AS SELECT 1 AS one",
-        "DELETE FROM dictionary WHERE relation = 'leaderboard'",
+        "CREATE VIEW maps AS SELECT 1 AS one",
         f"UPDATE {VERSION_TABLE} SET version_num = '{version}'",
     )
     return version

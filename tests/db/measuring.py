@@ -9,7 +9,7 @@ OF_RESULT = ("trial_id", "data_digest", "step", "protocol", "protocol_body", "pr
 
 
 def make_result(**columns: Any) -> db.Result:
-    """A result from columns of `trial_results`."""
+    """A result from columns of `results`."""
     own = {name: columns.pop(name) for name in OF_RESULT}
     return db.Result(**own, measures=make_measures(**columns))
 

@@ -1,6 +1,7 @@
 """Databases of two sites on any two engines, work on them, and what is known in the end."""
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ import sqlalchemy as sa
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from lcma.db.merging import MergeReport, merge
+from lcma.db.merge import MergeReport, merge
+from lcma.db.publishing import publish
+from lcma.db.schema import metadata
 from lcma.harness.report.board import board_as_json
 from lcma.harness.results.board import read_board
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, Engine, World, index_table, result
 
 
@@ -50,36 +54,19 @@ def merged(source: World, target: World, **options: Any) -> MergeReport:
 
 
 def known(world: World) -> dict[str, Any]:
-    """All that is known, attempts by `uid`, without numbers that count rows and without history."""
+    """All that is known, without history and without where jobs stand that run."""
     dump = world.dump()
-    uids = {row.id: row.uid for row in dump["attempts"]}
-    curves = {row.id: (uids[row.attempt_id], row.name) for row in dump["curves"]}
 
-    def rows(table: str, *without: str) -> list[dict[str, Any]]:
-        found = []
-        for row in dump[table]:
-            own = {k: v for k, v in row._mapping.items() if k not in without}
-            for name in ("attempt_id", "superseded_id"):
-                if name in own:
-                    own[name] = uids[own[name]]
-            found.append(own)
+    def rows(table: str) -> list[dict[str, Any]]:
+        local = [column.name for column in metadata.tables[table].columns if column.info]
+        found = ({k: v for k, v in row._mapping.items() if k not in local} for row in dump[table])
         return sorted(found, key=repr)
 
-    plain = ("recipes", "flow_trials", "sweep_trials", "cells", "protocols")
+    evidence = metadata.tables.keys() - {"jobs", "events", "t_quantiles"}
     return {
-        **{name: rows(name) for name in plain},
+        **{name: rows(name) for name in evidence},
         "jobs": {row.id: row.state for row in dump["jobs"]},
-        "current": {row.id: uids.get(row.done_attempt_id) for row in dump["jobs"]},
-        "results": rows("results", "created"),
-        "measures": rows("measures", "created"),
-        "contribution_maps": rows("contribution_maps", "id", "created"),
-        "index_tables": rows("index_tables", "created"),
-        "supersedes": rows("supersedes"),
-        "launches": rows("launches"),
-        "verifications": rows("verifications"),
-        "attempts": rows("attempts", "id", "token"),
-        "artifacts": rows("artifacts", "id", "created"),
-        "metrics": sorted((*curves[row.curve_id], row.step, row.value) for row in dump["metrics"]),
+        "current": {row.id: row.done_attempt_id for row in dump["jobs"]},
     }
 
 
@@ -93,7 +80,9 @@ def agreed(world: World) -> dict[str, Any]:
 
 def board(world: World) -> str:
     """The board by each measure that it can be by, as bytes would show it."""
-    names = sorted({cell["measure"] for cell in known(world)["cells"]})
+    ranked = "SELECT DISTINCT m.name FROM measurements m JOIN measure_kinds k ON k.name = m.name"
+    found = world.store.sql(f"{ranked} WHERE k.direction IS NOT NULL ORDER BY 1")
+    names = found["name"].tolist()
     return "".join(board_as_json(read_board(world.store, measure=name)) for name in names)
 
 
@@ -137,6 +126,8 @@ class Launches:
                     merge(source.store.database, target.store.database)
         elif what == "evaluate":
             self._evaluate(*step)
+        elif what == "publish":
+            self._publish(*step)
         else:
             place, index, outcome, now = step
             world = self.worlds[place]
@@ -169,6 +160,18 @@ class Launches:
             made["artifacts"] = [dataclasses.replace(WEIGHTS, path=f"{place}/{number}")]
         cost = dataclasses.replace(COST, seconds=float(number))
         assert world.store.finish(claim, outcome, last_step=100, cost=cost, now=now, **made)
+
+    def _publish(self, place: int, into: int) -> None:
+        source, target = self.worlds[place].store.database, self.worlds[into].store.database
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "out.db")
+            try:
+                publish(source, out)
+            except UserError as error:
+                assert "has ended" in str(error)  # noqa: PT017 - only this one may come
+                return
+            changed = merge(db.locate(str(out)), target).changed
+            assert not (place == into and changed)
 
     def _evaluate(self, place: int, index: int, draws: int) -> None:
         world = self.worlds[place]

@@ -42,13 +42,13 @@ def next_split(where: str) -> str:
 
 
 MAP, TABLE = "UPDATE contribution_maps SET", "UPDATE index_tables SET"
-RESULT, MEASURE = "UPDATE results SET", "UPDATE measures SET"
+MEASURE = "UPDATE measurements SET"
 JOB, ATTEMPT = "UPDATE jobs SET", "UPDATE attempts SET"
-CELL = "UPDATE cells SET"
-CHANNEL = "WHERE factorization = 'channel' AND measure = 'bits_per_dim'"
 BITS = "WHERE name = 'bits_per_dim' AND value = 3.5"
 ONE = "WHERE trial_id = 'channel-0-None'"
 LOW = "WHERE trial_id = 'LLL-0-100'"
+LOST = "(SELECT id FROM attempts WHERE outcome = 'oom')"
+DONE = f"(SELECT done_attempt_id FROM jobs {ONE})"
 
 FAULTS: dict[str, tuple[str, str, str]] = {
     "a short map": (f'{MAP} "values" = substr("values", 1, 100) WHERE split = 1', "maps", "fill"),
@@ -58,110 +58,95 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "another sum": (f"{MAP} mean_log_det = mean_log_det + 1 WHERE split = 1", "maps", "sum"),
     "another sum error": (f"{MAP} sum_error = 0.125 WHERE split = 1", "maps", "says 0.125"),
     "another shape": (f"{MAP} height = 8, width = 32 WHERE split = 1", "maps", "its images are"),
-    "a map of another job": (f"{MAP} attempt_id = 2 WHERE split = 1", "maps", "of another pretr"),
+    "a map of another job": (
+        f"{MAP} attempt_id = {DONE} WHERE split = 1",
+        "maps",
+        "of another pretr",
+    ),
     "a short table": (f"{TABLE} kept = substr(kept, 1, 95) {ONE}", "index_tables", "do not fill"),
     "all kept": (f"{TABLE} kept = :full {ONE}", "index_tables", "768 of 768"),
     "what had left": (next_split("trial_id = 'LLL-0-100'"), "index_tables", "had left before"),
     "a split left out": (f"{TABLE} split = 2 {ONE}", "index_tables", "none of split 1"),
     "a table's shape": (f"{TABLE} height = 8, width = 32 {ONE}", "index_tables", "its images are"),
-    "a table of another": (f"{TABLE} attempt_id = 5 {ONE}", "index_tables", "of another trial_id"),
-    "a changed result": (f"{MEASURE} value = 1.5 {BITS}", "measures", "digest"),
+    "a table of another": (
+        f"{TABLE} attempt_id = {LOST} {ONE}",
+        "index_tables",
+        "of another trial_id",
+    ),
+    "a changed result": (f"{MEASURE} value = 1.5 {BITS}", "measurements", "digest"),
     "a path that leads out": (
-        "UPDATE artifacts SET path = 'a/../../b' WHERE id = 2",
+        f"UPDATE artifacts SET path = 'a/../../b' WHERE kind = 'weights' AND attempt_id = {DONE}",
         "artifacts",
         "leads out of the folder",
     ),
-    "an endless value": (f"{MEASURE} value = :infinite {BITS}", "measures", "no finite number"),
-    "an unknown attempt": (f"{RESULT} attempt_id = 99 {ONE}", "results", "99 is not in attempts"),
-    "a result of another": (f"{RESULT} attempt_id = 5 {ONE}", "results", "of another trial_id"),
-    "another trial": (f"{RESULT} trial_id = 'x' {ONE}", "results", "do not match its id"),
-    "nothing current": (f"{JOB} done_attempt_id = NULL {ONE}", "jobs", "that the rule chooses"),
-    "another current": (f"{JOB} done_attempt_id = 5 {ONE}", "jobs", "at another job, was not"),
-    "no result": (f"DELETE FROM results {LOW}", "jobs", "done without a result"),
+    "an endless value": (f"{MEASURE} value = :infinite {BITS}", "measurements", "no finite number"),
+    "nothing current": (
+        f"{JOB} state = 'pending', done_attempt_id = NULL {ONE}",
+        "jobs",
+        "that the rule chooses",
+    ),
+    "another current": (f"{JOB} done_attempt_id = {LOST} {ONE}", "jobs", "at another job, was not"),
+    "no result": (
+        f"{ATTEMPT} evaluated_step = NULL WHERE id = {DONE}",
+        "jobs",
+        "done without a result",
+    ),
     "no maps": (
-        f"{JOB} state = 'done', owner = NULL, host = NULL, pid = NULL, lease_until = NULL "
-        "WHERE state = 'running'",
+        f"{JOB} state = 'done', owner = NULL, host = NULL, pid = NULL, lease_until = NULL, "
+        "done_attempt_id = attempt_id WHERE state = 'running'",
         "jobs",
         "done without maps",
     ),
-    "no owner": (f"{JOB} owner = NULL WHERE state = 'running'", "jobs", "running without an owner"),
-    "an owner": (f"{JOB} owner = 'me' WHERE state = 'failed'", "jobs", "not running, but has an"),
-    "no attempt": (
-        f"{JOB} attempt_id = NULL WHERE state = 'running'",
+    "a lost attempt": (f"{JOB} attempt_id = 'x' WHERE state = 'failed'", "jobs", "x is not in"),
+    "another's attempt": (
+        f"{JOB} attempt_id = {DONE} WHERE state = 'failed'",
         "jobs",
-        "without an attempt",
+        "at another job",
     ),
-    "a lost attempt": (f"{JOB} attempt_id = 99 WHERE state = 'failed'", "jobs", "99 is not in"),
-    "another's attempt": (f"{JOB} attempt_id = 2 WHERE state = 'failed'", "jobs", "at another job"),
-    "another token": (f"{JOB} token = 7 WHERE state = 'running'", "jobs", "7, but it has had 1"),
+    "no token": (f"{JOB} token = 0 WHERE state = 'failed'", "jobs", "and its token is 0"),
     "an ended attempt": (
         f"{ATTEMPT} ended = 1.0, outcome = 'oom' WHERE ended IS NULL",
         "jobs",
-        "its attempt 6 has ended",
+        "it is running, but its attempt",
     ),
     "an endless attempt": (
-        f"{ATTEMPT} ended = NULL, outcome = NULL WHERE id = 2",
+        f"{ATTEMPT} ended = NULL, outcome = NULL WHERE id = {DONE}",
         "attempts",
         "has not ended",
     ),
     "a gap": (
-        "DELETE FROM metrics WHERE step = 250 AND curve_id = (SELECT max(id) FROM curves)",
+        f"DELETE FROM metrics WHERE step = 250 AND attempt_id = {DONE}",
         "jobs",
         "its train_bits_per_dim has 49 points of 50",
     ),
-    "a gap of a pretraining": (
-        "DELETE FROM metrics WHERE step = 10 AND curve_id = (SELECT min(id) FROM curves)",
-        "pretrainings",
-        "its train_bits_per_dim has 9 points of 10",
-    ),
     "a stray curve": (
-        "INSERT INTO metrics (curve_id, step, value) VALUES (99, 1, 1.0)",
+        "INSERT INTO metrics (attempt_id, name, step, value) VALUES ('x', 'loss', 1, 1.0)",
         "metrics",
-        "99 is not in curves",
+        "x is not in attempts",
     ),
     "a stray event": (
-        "INSERT INTO events (time, event, attempt_id, detail) VALUES (1.0, 'done', 99, '')",
+        "INSERT INTO events (time, event, attempt_id, detail) VALUES (1.0, 'done', 'x', '')",
         "events",
-        "99 is not in attempts",
+        "x is not in attempts",
     ),
-    "another mean": (f"{CELL} mean = 3.0 {CHANNEL}", "cells", "mean do not follow"),
-    "a cell's data": (f"{CELL} variant = 'float' {CHANNEL}", "cells", "do not match its id"),
-    "a result's cell": (
-        f"{MEASURE} cell_id = (SELECT id FROM cells WHERE factorization = 'LLL' "
-        f"AND measure = 'bits_per_dim') {BITS}",
-        "measures",
-        "its seed or cell is not that of trial channel-0-None",
-    ),
-    "an empty cell": (f"{MEASURE} cell_id = NULL {BITS}", "cells", "there is nothing in it"),
-    "a value in no cell": (f"{MEASURE} cell_id = NULL {BITS}", "measures", "not ranked or not"),
-    "a measure's seed": (f"{MEASURE} seed = 9 {BITS}", "measures", "its seed or cell"),
     "another protocol": (
         f"{MEASURE} protocol = 'published' {BITS}",
-        "measures",
+        "measurements",
         "its exact protocol is one of the name plain",
     ),
     "a protocol's body": ("UPDATE protocols SET body = '[]'", "protocols", "do not match its id"),
-    "a verification": (
-        "INSERT INTO verifications (id, result_id, equal, largest_difference, tolerance, "
-        "environment_id, device, threads, verified_by, time) "
-        "SELECT 'x', results.id, 1, 0.0, 0.0001, environments.id, 'cpu', 1, 'ann', 1.0 "
-        f"FROM results JOIN environments ON 1 = 1 {ONE}",
-        "verifications",
-        "do not match its id",
-    ),
     "superseded by another's": (
-        "INSERT INTO supersedes (attempt_id, superseded_id, requested_by, time, why) "
-        "VALUES (2, 5, '', 1.0, '')",
-        "supersedes",
-        "it joins attempts of two jobs",
+        f"{ATTEMPT} replaces = {DONE} WHERE outcome = 'oom'",
+        "attempts",
+        "at another job",
     ),
     "a measure of another's attempt": (
-        f"{MEASURE} attempt_id = 5 {BITS}",
-        "measures",
-        "its attempt was at job",
+        f"{MEASURE} measured_by = {LOST} {BITS}",
+        "measurements",
+        "it was measured by an attempt at job",
     ),
     "an evaluation current": (
-        f"{ATTEMPT} protocol = 'plain' WHERE id = 2",
+        f"{ATTEMPT} protocol = 'plain' WHERE id = {DONE}",
         "jobs",
         "or is an evaluation",
     ),
@@ -170,7 +155,6 @@ FAULTS: dict[str, tuple[str, str, str]] = {
 
 def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert filled.evaluate(2)
-    filled.verify(0)
     kept = np.packbits(SECOND).tobytes()
     plant(filled.store.url, next_split("trial_id = 'LLL-0-100'"), kept=kept)
     before = filled.dump()
@@ -179,12 +163,9 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
     assert report.read == {
         "contribution_maps": 2,
         "index_tables": 4,
-        "results": 3,
-        "measures": 16,
+        "measurements": 16,
         "artifacts": 3,
-        "cells": 8,
         "protocols": 2,
-        "verifications": 1,
     }
     assert filled.dump() == before
 
@@ -192,18 +173,6 @@ def test_nothing_is_found_in_a_sound_database(filled: Any) -> None:
 def test_a_zero_below_zero_is_a_zero(world: Any) -> None:
     """SQLite keeps no sign of a zero, and digests cover what is kept."""
     world.finish_trial(0, bits_per_dim=-0.0)
-    (result_id,) = world.store.results()["result_id"]
-    by = {"environment_id": world.store.attempts()["environment_id"][0], "verified_by": "ann"}
-    zero = db.Verification(
-        result_id=result_id,
-        equal=True,
-        largest_difference=-0.0,
-        tolerance=-0.0,
-        device="cpu",
-        threads=1,
-        **by,
-    )
-    world.store.add_verification(zero, now=3000)
     assert findings(world.store.url) == []
 
 
@@ -226,12 +195,11 @@ def test_every_fault_is_found_and_named(sqlite_templates: Any, tmp_path: Path) -
 
 WRONG = {
     "protocols": {"body": b"{}"},
-    "results": {"step": "many", "attempt_id": b"1"},
-    "measures": {"value": "low", "digest": b"x", "seed": 0.5, "cell_id": b"x"},
+    "attempts": {"evaluated_step": "many", "owner": b"1"},
+    "measurements": {"value": "low", "digest": b"x"},
     "contribution_maps": {"channels": b"3", "values": "text", "mean_log_det": "low"},
     "index_tables": {"split": "first", "kept": "text"},
     "artifacts": {"path": b"a"},
-    "cells": {"mean": "low"},
     "jobs": {"steps": "many"},
     "data_sets": {"height": b"16"},
     "metrics": {"value": "low"},
@@ -295,16 +263,35 @@ def test_a_broken_constraint_is_found_by_sqlite(filled_path: Path) -> None:
         connection.execute("UPDATE jobs SET lease_until = NULL WHERE state = 'running'")
         connection.commit()
     before = filled_path.read_bytes()
-    whole, lease = findings(str(filled_path))
+    (whole,) = findings(str(filled_path))
     assert (whole.table, whole.problem) == (None, "CHECK constraint failed in jobs")
-    assert "running without an owner, host, process or lease" in lease.problem
     assert filled_path.read_bytes() == before
+
+
+def test_a_missing_row_is_found_by_sqlite(filled_path: Path) -> None:
+    with closing(sqlite3.connect(filled_path)) as connection:
+        connection.execute(f"{MAP} pretraining_id = 'x' WHERE split = 1")
+        connection.commit()
+    problems = [found.problem for found in findings(str(filled_path))]
+    assert any("of contribution_maps refers to a missing row of pretr" in one for one in problems)
+
+
+def test_a_table_without_our_constraints_is_refused(filled_path: Path) -> None:
+    with closing(sqlite3.connect(filled_path)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'state <> ''done'' OR ', '') "
+            "WHERE name = 'jobs'"
+        )
+        connection.commit()
+    with pytest.raises(UserError, match="another table jobs than its schema"):
+        db.connect(str(filled_path))
 
 
 def test_a_damaged_page_of_a_file_is_found(filled_path: Path) -> None:
     with closing(sqlite3.connect(filled_path)) as connection:
         (page,) = connection.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'results'"
+            "SELECT rootpage FROM sqlite_master WHERE name = 'index_tables'"
         ).fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
     with filled_path.open("r+b") as file:
@@ -312,7 +299,7 @@ def test_a_damaged_page_of_a_file_is_found(filled_path: Path) -> None:
         file.write(b"\xff" * size)
     found = findings(str(filled_path))
     assert found[0].table is None
-    assert {"results"} <= {finding.table for finding in found}
+    assert {"index_tables"} <= {finding.table for finding in found}
     assert all("\n" not in str(finding) for finding in found)
 
 

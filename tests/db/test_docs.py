@@ -1,67 +1,73 @@
-"""docs/database.md says what the schema says, and its examples run."""
+"""docs/database.md has the right answers, and the page of columns has all that the schema has."""
 
 import doctest
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lcma import db
+from docs import findings
+from lcma import connect, db
 from lcma.db import docs, store
 from lcma.db.query import run_sql
+from lcma.db.relations import find_relations
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "database.md"
-EXAMPLES, PYTHON = (
-    re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for language in ("sql", "python")
+DOCUMENT = Path(__file__).parents[2] / findings.ANSWERED
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+QUERIES, PYTHON = (
+    re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL) for language in ("sql", "python")
 )
-EXAMPLES = [sql for sql in EXAMPLES if not sql.startswith("CREATE ROLE")]
 
 
-def test_the_reference_is_up_to_date() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    _, _, reference = text.partition(docs.BEGIN)
-    assert reference.strip() == docs.render().strip(), (
-        f"run: python -m lcma.db.docs {DOCUMENT.name}"
-    )
+def test_the_page_of_columns_has_every_view_table_and_column(tmp_path: Path) -> None:
+    page = tmp_path / "made" / "schema.md"
+    assert docs.main([str(page)]) == 0
+    parts = page.read_text(encoding="utf-8").split("\n### ")[1:]
+    assert [part.split("\n", 1)[0] for part in parts] == [one.name for one in find_relations()]
+    for part, one in zip(parts, find_relations(), strict=True):
+        assert one.meaning in part
+        rows = [line for line in part.splitlines() if line.startswith("| `")]
+        assert len(rows) == len(one.columns)
+        for row, column in zip(rows, one.columns, strict=True):
+            assert row.startswith(f"| `{column.name}` | {column.type} | ")
+            assert column.meaning.replace("|", "\\|") in row
 
 
-def test_rendering_replaces_only_the_reference(tmp_path: Path) -> None:
-    copy = Path(shutil.copy(DOCUMENT, tmp_path))
-    copy.write_text(copy.read_text(encoding="utf-8") + "\nan old line\n", encoding="utf-8")
-    assert docs.main([str(copy)]) == 0
-    assert copy.read_text(encoding="utf-8") == DOCUMENT.read_text(encoding="utf-8")
-    copy.write_text("text")
-    assert docs.main([str(copy)]) == 2
-    assert copy.read_text() == "text"
+def test_the_page_of_columns_needs_a_place(capsys: Any) -> None:
+    assert docs.main([]) == 2
+    assert "PATH" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("sql", EXAMPLES)
-def test_the_examples_find_something(crowded_url: str, sql: str) -> None:
-    assert run_sql(crowded_url, sql).rows
+def test_every_view_is_in_the_table_of_views() -> None:
+    listed = TEXT.partition("## Views")[2].partition("##")[0]
+    named = re.findall(r"^\| `(\w+)` \|", listed, flags=re.MULTILINE)
+    assert set(named) == {one.name for one in find_relations() if one.kind == "view"}
 
 
-def test_the_paired_difference_of_the_examples_is_right(filled: Any) -> None:
-    (sql,) = [sql for sql in EXAMPLES if "'HHH'" in sql]
-    assert run_sql(filled.store.url, sql).rows == (("realnvp", "photos16", 100, 0, -0.5),)
+@pytest.mark.parametrize("sql", QUERIES)
+def test_the_queries_run_on_both_engines(crowded_url: str, sql: str) -> None:
+    assert run_sql(crowded_url, sql).columns
+
+
+def test_the_answers_are_those_of_the_reference() -> None:
+    with connect("reference") as reference:
+        answers = findings.find_answers(TEXT, findings.Results(reference))
+    assert len(answers) == len(QUERIES) == 10
+    assert not findings.list_differences(TEXT, answers, exact=True), "run `make findings`"
 
 
 def test_the_python_of_the_page_runs(crowded_url: str, capsys: Any) -> None:
-    """Block after block, as it stands but for the place of the database."""
+    """As it stands but for the place of the database."""
+    (block,) = PYTHON
     names: dict[str, Any] = {}
-    for block in PYTHON:
-        exec(block.replace('"lcma.db"', repr(crowded_url)), names)
+    exec(block.replace('"lcma.db"', repr(crowded_url)), names)
     board = names["board"]
-    assert list(board["position"]) == [1, 2, 3, 4, 5, 6]
+    assert len(board) == 4
     assert board["mean"].is_monotonic_increasing
-    assert list(names["curve"]["budget"]) == [100, 200]
-    assert (names["deviation"] > 0).all()
     assert set(names["missing"]["asked"]) == {"HHH", "high", "low", "random"}
-    assert set(names["statistics"]["size"]) == {1, 2, 3}
-    assert [item.seed for item in names["maps"]] == [0, 1]
-    assert names["over_seeds"].shape == (2, 3, 16, 16)
+    assert "done" in set(names["hours"]["outcome"])
+    assert [one.seed for one in names["maps"]] == [0, 1]
     assert "its pretraining diverged" in capsys.readouterr().out
 
 

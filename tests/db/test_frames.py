@@ -37,11 +37,8 @@ def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store,
             assert values == [row[where] for row in rows.rows]
 
 
-def test_short_names_are_views(crowd: db.Store) -> None:
-    for name in ("leaderboard", "pairs", "coverage"):
-        frame = getattr(crowd, name)(flow="realnvp")
-        assert frame.equals(crowd.view(name, flow="realnvp"))
-    assert crowd.results(seed=1).equals(crowd.view("trial_results", seed=1))
+def test_results_are_a_view_of_one_sweep_or_of_all(crowd: db.Store) -> None:
+    assert crowd.results(seed=1).equals(crowd.view("results", seed=1))
     assert set(crowd.results(sweep_id="s2")["dataset"]) == {"celeba64"}
 
 
@@ -49,10 +46,10 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
     everything = crowd.results()
 
     def found(**where: Any) -> list[str]:
-        return list(crowd.results(**where)["result_id"])
+        return list(crowd.results(**where)["attempt_id"])
 
     def expected(chosen: "pd.Series[bool]") -> list[str]:
-        return list(everything[chosen]["result_id"])
+        return list(everything[chosen]["attempt_id"])
 
     budget, seed = everything["budget"], everything["seed"]
     assert found(budget=100) == expected(budget == 100) != []
@@ -62,37 +59,37 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
     for several in ([0, 2], (0, 2), {0, 2}, np.array([0, 2]), pd.Series([0, 2])):
         assert found(seed=several) == expected(seed.isin([0, 2]))
     assert found(seed=np.int64(1), budget=pd.NA) == expected((seed == 1) & budget.isna()) != []
-    assert found(budget=budget.unique()) == list(everything["result_id"])
+    assert found(budget=budget.unique()) == list(everything["attempt_id"])
     least = everything["bits_per_dim"].min()
     assert len(found(bits_per_dim=np.float64(least))) == 1
     assert found(bits_per_dim=3) == []
     assert found(seed=[0, 2**31, -(2**62)]) == expected(seed == 0)
     assert crowd.maps(budget=2**31) == []
-    assert len(crowd.attempts(id=2**62)) == 0
-    assert found(train_bits_per_dim=float("nan")) == list(everything["result_id"])
+    assert len(crowd.attempts(id="x")) == 0
+    assert found(train_bits_per_dim=float("nan")) == list(everything["attempt_id"])
 
 
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        (lambda s: s.view("board"), ["no view 'board'", "did you mean 'leaderboard'?"]),
-        (lambda s: s.view("results"), ["no view 'results'"]),
-        (lambda s: s.leaderboard(colour="red"), ["leaderboard has no column 'colour'", "mean"]),
+        (lambda s: s.view("bord"), ["no view 'bord'", "did you mean 'board'?"]),
+        (lambda s: s.view("attempts"), ["no view 'attempts'"]),
+        (lambda s: s.view("board", colour="red"), ["board has no column 'colour'", "mean"]),
         (lambda s: s.maps(colour="red"), ["contribution_maps has no column 'colour'", "split"]),
         (lambda s: s.maps(values=b""), ["no column 'values'"]),
         (lambda s: s.attempts(colour="red"), ["attempts has no column 'colour'", "outcome"]),
         (
             lambda s: s.results(budget="100"),
-            ["'budget' of trial_results is a whole number", "'100'"],
+            ["'budget' of results is a whole number", "'100'"],
         ),
         (lambda s: s.results(budget=100.0), ["is a whole number"]),
         (lambda s: s.results(seed=True), ["is a whole number", "True"]),
-        (lambda s: s.results(flow=3), ["'flow' of trial_results is text", "3"]),
-        (lambda s: s.pairs(difference=["0.5"]), ["is a number"]),
+        (lambda s: s.results(flow=3), ["'flow' of results is text", "3"]),
+        (lambda s: s.view("pairs", difference=["0.5"]), ["is a number"]),
         (lambda s: s.results(seed=range(40_000)), ["40000 values", "at most 30000"]),
         (lambda s: s.results(flow="a\0"), ["'flow'"]),
         (lambda s: s.results(seed=2**80), ["'seed'"]),
-        (lambda s: s.results(flow=b"glow"), ["'flow' of trial_results is text", "b'glow'"]),
+        (lambda s: s.results(flow=b"glow"), ["'flow' of results is text", "b'glow'"]),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(crowd: db.Store, ask: Any, words: list[str]) -> None:

@@ -15,15 +15,16 @@ COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory
 
 def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> None:
     first = world.win(world.trials[0])
-    assert first == db.Claim(world.trials[0], 1, 1, 0, "me")
+    assert first == db.Claim(world.trials[0], first.attempt_id, 1, 0, "me")
     held = world.claim(world.trials[0], owner="other", now=1059.9)
     assert held == world.job(first.job_id)
-    assert (held.state, held.token, held.attempt_id) == ("running", 1, 1)
+    assert (held.state, held.token, held.attempt_id) == ("running", 1, first.attempt_id)
     assert (held.owner, held.host, held.pid, held.lease_until) == ("me", "node1", 17, 1060.0)
     assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
     assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
     second = world.claim(world.trials[0], owner="other", now=1110.0)
-    assert second == db.Claim(world.trials[0], 2, 2, 40, "other")
+    assert second == db.Claim(world.trials[0], second.attempt_id, 2, 40, "other")
+    assert second.attempt_id != first.attempt_id
     (lost, running) = world.store.attempts().to_dict("records")
     assert (lost["outcome"], lost["started"], lost["ended"]) == ("node_lost", 1000.0, 1110.0)
     assert (lost["last_step"], running["first_step"]) == (40, 40)
@@ -120,7 +121,7 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
     alive = world.store.heartbeats(beats, now=1050.0)
     assert alive == {claim.job_id: "" for claim in (claims[0], claims[2])}
     assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
-    attempts = world.store.attempts()
+    attempts = world.store.attempts().set_index("id").loc[[one.attempt_id for one in claims]]
     assert attempts["stack_id"].tolist() == ["s"] * 3
     assert attempts["last_step"].tolist() == [10, 3, 12]
     assert attempts["message"].tolist() == ["at 10", "", "at 12"]
@@ -214,7 +215,7 @@ def test_a_rerun_of_a_segment_supersedes_its_maps(world: Any) -> None:
 
 def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     first = world.finish_trial(0, bits_per_dim=3.5)
-    (old,) = world.store.results().result_id
+    (old,) = world.store.results().attempt_id
     claim = rerun(world, first.job_id)
     assert claim.rerun
     assert list(world.store.results().bits_per_dim) == [3.5], "current until the new one is there"
@@ -228,18 +229,20 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
         tables=[index_table("channel-0-None", 1, ~HALF)],
         now=1600.0,
     )
-    shown = world.store.view("table_statistics", trial_id="channel-0-None")
+    shown = world.store.view("maps", trial_id="channel-0-None")
     assert len(shown) == 1, "of the current attempt"
     assert len(world.store.sql("SELECT * FROM index_tables")) == 2
     frame = world.store.results()
     assert list(frame.bits_per_dim) == [3.25]
-    assert list(frame.result_id) != [old]
-    (row,) = world.store.sql("SELECT * FROM supersedes").to_dict("records")
-    assert (row["attempt_id"], row["superseded_id"]) == (claim.attempt_id, first.attempt_id)
-    asked = {"requested_by": "ann@here", "why": "a fault is mended", "time": 1500.0}
+    assert list(frame.attempt_id) != [old]
+    replaced = world.store.attempts().set_index("id")["replaces"].dropna()
+    assert replaced.to_dict() == {claim.attempt_id: first.attempt_id}
+    (row,) = world.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
+    asked = {"owner": "ann@here", "detail": "a fault is mended", "time": 1500.0}
     assert asked.items() <= row.items()
-    assert list(world.store.leaderboard(measure="bits_per_dim")["mean"]) == [3.25]
-    assert len(world.store.sql("SELECT * FROM results")) == 2
+    assert list(world.store.view("board")["mean"]) == [3.25]
+    measured = world.store.sql("SELECT DISTINCT attempt_id FROM measurements")
+    assert len(measured) == 2
     assert world.store.metrics(first.job_id, "train_bits_per_dim") == []
     assert check_integrity(world.store.database).findings == ()
 
@@ -249,7 +252,6 @@ def test_a_rerun_that_fails_leaves_the_old_result_current(world: Any) -> None:
     assert world.store.finish(claim, "code_error", last_step=7, cost=COST, message="no")
     assert world.job(claim.job_id).state == "failed"
     assert list(world.store.results().bits_per_dim) == [3.5]
-    assert len(world.store.sql("SELECT * FROM supersedes")) == 0
     assert check_integrity(world.store.database).findings == ()
     assert world.store.retry([claim.job_id]) == 1
     again = world.win(claim.job_id, now=1700.0)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from lcma import db
-from lcma.db.merging import Counts, Difference, merge
+from lcma.db.integrity import check_integrity
+from lcma.db.merge import Counts, merge
 from lcma.db.query import run_sql
+from lcma.sweeps.errors import UserError
 from tests.db.conftest import (
     COST,
     DATA,
@@ -34,7 +36,6 @@ def test_what_one_site_has_comes_over_whole_and_once(
 ) -> None:
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1], "empty")
     assert source.evaluate(0)
-    source.verify(0)
     source.store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
     source.store.retry([source.trials[1]], now=1030.0)
     again = source.claim(source.trials[1], stack="one", now=1030.0)
@@ -43,24 +44,22 @@ def test_what_one_site_has_comes_over_whole_and_once(
     untouched = source.dump()
     report = merged(source, target)
     assert report.changed
-    assert report.differences == report.left == ()
     assert report.tables["jobs"] == Counts(new=6)
-    assert report.tables["attempts"] == Counts(new=7, left=1)
-    assert report.tables["results"] == Counts(new=3)
-    assert report.tables["measures"] == Counts(new=4 * 4)
-    assert report.tables["verifications"] == report.tables["launches"] == Counts(new=1)
+    assert report.tables["attempts"] == Counts(new=7)
+    assert report.tables["measurements"] == Counts(new=12)
+    assert report.tables["launches"] == Counts(new=1)
     here, there = known(target), known(source)
     assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
     there["attempts"] = [row for row in there["attempts"] if row["ended"] is not None]
     assert here == there
     (event,) = [row for row in target.dump()["events"] if row.event == "merge"]
     assert event.detail.startswith(f"from {source.store.name}: 2 recipes, 1 data_sets, ")
-    found = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM trial_results")
+    found = run_sql(target.store.url, "SELECT max(evaluation_seconds) FROM results")
     assert found.rows == ((7.0,),)
     before = target.dump()
     again = merged(source, target)
     assert not again.changed
-    assert again.tables["results"] == Counts(equal=3)
+    assert again.tables["measurements"] == Counts(equal=12)
     assert target.dump() == before
     assert not merged(target, source).changed
     assert source.dump() == untouched
@@ -72,7 +71,7 @@ def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_i
     """SQLite holds a NUL, and took one as it was before endings were made safe."""
     source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
     source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
-    assert merged(source, target).left == ()
+    merged(source, target)
     (lost,) = target.store.failures()
     assert lost.message == "a\\x00b"
     assert not merged(source, target).changed
@@ -86,10 +85,11 @@ STEP = st.one_of(
     st.tuples(st.just("rerun"), SITE, JOB, OUTCOME, NOW),
     st.tuples(st.just("evaluate"), SITE, TRIAL, st.integers(1, 3)),
     st.tuples(st.just("merge"), SITE, SITE, st.none() | st.integers(1, 20)),
+    st.tuples(st.just("publish"), SITE, SITE),
 )
 """What happens at sites: an attempt at a job ends so, or is left running; a job that is done is run
 anew; a result is evaluated with so many draws; one is merged into another, and the merge is killed
-at so many commits."""
+at so many commits; what one publishes is merged into another, or into itself."""
 
 TWICE = [
     *[("work", site, job, "done", 1003 - site) for site in (0, 1) for job in (0, 2, 3)],
@@ -156,7 +156,7 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
 
 @pytest.mark.integration
 @BETWEEN_ENGINES
-def test_of_work_done_twice_the_first_is_current_and_other_numbers_are_named(
+def test_of_work_done_twice_the_first_is_current(
     sites: Sites, engines: tuple[Engine, Engine]
 ) -> None:
     source, target = (sites.new(engine) for engine in engines)
@@ -166,57 +166,48 @@ def test_of_work_done_twice_the_first_is_current_and_other_numbers_are_named(
         assert world.store.finish(claim, "done", last_step=500, cost=COST, now=now + 1, **own)
     source.finish_trial(1, bits_per_dim=4.0)
     report = merged(source, target)
-    (difference,) = report.differences
-    key = {"job": source.trials[0], "protocol": "plain", "name": "bits_per_dim"}
-    assert difference == Difference("measures", key, "value", 3.25, 3.5)
-    assert report.left == ()
-    assert report.tables["results"] == Counts(new=2)
+    assert report.tables["measurements"] == Counts(new=8)
     shown = target.store.results().set_index("trial_id")["bits_per_dim"].to_dict()
     assert shown == {TRIALS[0].id: 3.25, TRIALS[1].id: 4.0}
-    assert target.job(target.trials[0]).token == 2
     after = target.dump()
     assert not merged(source, target).changed
     assert target.dump() == after
     merged(target, source)
-    for name in ("results", "measures", "cells", "current"):
+    for name in ("measurements", "current"):
         assert known(source)[name] == known(target)[name]
 
 
-def test_another_map_stays_and_what_hangs_on_another_recipe_is_left(
-    sites: Sites,
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE recipes SET body = '[]' WHERE id = 'with'", "recipes id with: its body"),
+        ("UPDATE attempts SET last_step = 7 WHERE outcome = 'oom'", "its last_step is 7 there"),
+        ("UPDATE index_tables SET purity = 0.5 WHERE trial_id = 'LLL-0-100'", "its purity is 0.5"),
+    ],
+)
+def test_a_row_that_differs_is_named_and_nothing_is_merged(
+    sites: Sites, statement: str, named: str
 ) -> None:
-    source, target = sites.new("sqlite"), sites.new("sqlite")
-    for world, shift, owner, now in ((source, 1.0, "there", 1000.0), (target, 0.0, "here", 900.0)):
-        claim = world.win(world.segments[0], owner=owner, now=now)
-        maps = [world.contribution_map(split, shift=shift) for split in (1, 2)]
-        world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps, now=now + 10)
-    source.finish_trial(0)
-    source.damage("UPDATE recipes SET body = '[]' WHERE id = 'with'")
+    source, target = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
+    work(source, source.trials[1], "done", "there", now=2000.0)
+    source.store.retry([source.trials[1]])
+    work(source, source.trials[1], "done", "there", now=2000.0)
+    source.damage(statement)
     before = target.dump()
-    report = merged(source, target)
-    assert [(one.table, one.column) for one in report.differences] == [
-        ("recipes", "body"),
-        ("contribution_maps", "digest"),
-        ("contribution_maps", "digest"),
-    ]
-    reasons = {one.job_id: one.reason for one in report.left}
-    assert reasons[source.trials[0]] == "flow_trials channel-0-None is another one here"
-    assert target.dump()["results"] == before["results"] == []
-    digests = {row.digest for row in before["contribution_maps"]}
-    assert {m.digest for m in target.store.maps(pretraining_id="p", budget=100)} == digests
-    assert report.tables["flow_trials"] == Counts(left=4)
+    for dry_run in (True, False):
+        with pytest.raises(UserError, match=f"two rows of .*{named}.*nothing was merged"):
+            merge(source.store.database, target.store.database, dry_run=dry_run)
+    assert target.dump() == before
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_recipe_by_two_names_has_the_first_of_the_alphabet(sites: Sites, swapped: bool) -> None:
+def test_of_two_names_of_a_recipe_the_longer_one_stays(sites: Sites, swapped: bool) -> None:
     one, other = sites.new("sqlite", "filled"), sites.new("sqlite", "filled")
-    for table in ("recipes", "flow_trials", "cells"):
-        execute(other.store.url, f"UPDATE {table} SET profile = 'mine'")
+    for table in ("recipes", "flow_trials"):
+        execute(other.store.url, f"UPDATE {table} SET profile = 'our tiny'")
     source, target = (other, one) if swapped else (one, other)
-    report = merged(source, target)
-    assert report.differences == ()
-    for view in ("trial_results", "leaderboard"):
-        assert set(target.store.view(view)["profile"]) == {"mine"}
+    merged(source, target)
+    assert set(target.store.results()["profile"]) == {"our tiny"}
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -239,31 +230,33 @@ def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: 
     assert not merged(source, target).changed
 
 
-def test_a_running_job_waits_and_a_retry_is_not_undone(
-    sites: Sites,
-) -> None:
+def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: Sites) -> None:
     source, target = sites.new("sqlite"), sites.new("sqlite")
-    work(source, source.trials[0], "done", "there")
+    for trial in (source.trials[0], source.trials[2]):
+        work(source, trial, "done", "there")
     work(source, source.trials[1], "oom", "there")
-    held = target.win(target.trials[0])
+    held, other = (target.win(target.trials[n], owner="here") for n in (0, 2))
     report = merged(source, target)
-    (left,) = report.left
-    assert (left.job_id, left.subject) == (source.trials[0], "trial channel-0-None")
-    assert "running here" in left.reason
-    assert report.tables["jobs"] == Counts(completed=1, equal=4, left=1)
+    assert report.tables["measurements"] == Counts(new=8)
     assert target.job(held.job_id).token == held.token
+    assert target.job(held.job_id).state == "running"
     assert [one.message for one in target.store.failures()] == [""]
     assert target.store.retry([target.trials[1]]) == 1
     assert not merged(source, target).changed
     assert target.job(target.trials[1]).state == "pending"
-    assert target.store.finish(held, "preempted", last_step=7, cost=COST, now=1020.0)
-    assert merged(source, target).tables["results"] == Counts(new=1)
-    done = target.job(held.job_id)
-    assert (done.state, done.step, done.token) == ("done", 500, 2)
-    assert not target.store.finish(held, "done", last_step=500, cost=COST, result=result("x"))
-    points = target.store.metrics(held.job_id, "loss")
-    assert points == source.store.metrics(held.job_id, "loss")
-    assert [one.place for one in target.store.artifacts(held.job_id)] == ["here:/runs"]
+    # It came first; and who is put back has nothing left to do.
+    own = {"result": result(TRIALS[0].id, 9.0), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
+    assert target.store.finish(held, "done", last_step=500, cost=COST, now=1020.0, **own)
+    assert target.store.finish(other, "preempted", last_step=7, cost=COST, now=1020.0)
+    for claim in (held, other):
+        done = target.job(claim.job_id)
+        assert (done.state, done.step) == ("done", 500)
+        current = source.job(claim.job_id).done_attempt_id
+        assert done.done_attempt_id == current
+        assert not target.store.finish(claim, "oom", last_step=500, cost=COST)
+        points = target.store.metrics(claim.job_id, "loss")
+        assert points == source.store.metrics(claim.job_id, "loss")
+    assert check_integrity(target.store.database).findings == ()
 
 
 def test_what_a_later_attempt_took_over_is_there_once(sites: Sites) -> None:
@@ -287,21 +280,20 @@ def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:
     assert [_last_attempt(other, index) for index in (0, 1)] == first
 
 
-def _last_attempt(world: World, index: int) -> str:
-    uids = {row.id: row.uid for row in world.dump()["attempts"]}
-    attempt_id = world.job(world.trials[index]).attempt_id
-    assert attempt_id is not None
-    return uids[attempt_id]
+def _last_attempt(world: World, index: int) -> str | None:
+    return world.job(world.trials[index]).attempt_id
 
 
 def test_a_wider_bound_is_taken_without_its_gain_where_it_has_none(sites: Sites) -> None:
     source, target = sites.new("sqlite"), sites.new("sqlite")
-    for world, draws in ((source, 20), (target, 10)):
-        work(world, world.trials[0], "done", "same")
+    work(source, source.trials[0], "done", "there")
+    merged(source, target)
+    for world, draws, owner in ((source, 20, "there"), (target, 10, "here")):
         bound = {"bound_draws": draws, "bound_images": 50, "bound_bits_per_dim": 3.0 - draws}
-        world.evaluate(0, "plain", bits_per_dim=3.0, step=500, **bound)
-    assert not merged(source, target).differences
+        world.evaluate(0, "plain", bits_per_dim=3.0, step=500, owner=owner, **bound)
+    merged(source, target)
     found = target.store.result(TRIALS[0].id, DATA.digest, "plain")
+    assert found is not None
     assert (found.value("bound_draws"), found.value("bound_bits_per_dim")) == (20, -17.0)
 
 
@@ -312,15 +304,12 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(
     source, target = sites.new(engines[0], "filled"), sites.new(engines[1])
     work(target, target.trials[0], "oom", "here")
     target.win(target.trials[3], owner="here")
-    source.verify(0)
-    source.verify(3)
     before = target.dump()
     told = merge(source.store.database, target.store.database, dry_run=True)
     assert target.dump() == before
     done = merged(source, target)
     assert told.dry_run
-    assert done.tables["verifications"] == Counts(new=1, left=1)
-    assert (told.tables, told.left, told.differences) == (done.tables, done.left, done.differences)
+    assert told.tables == done.tables
 
 
 @BETWEEN_ENGINES
@@ -338,13 +327,12 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
             claims.append(target.win(target.trials[0]))
 
     report = merged(source, target, progress=progress)
-    assert report.tables["results"] == Counts(left=1)
-    assert [one.job_id for one in report.left] == [source.trials[0]]
+    assert report.tables["measurements"] == Counts(new=4)
     own = {"result": result(TRIALS[0].id, 3.0)}
     assert target.store.finish(claims[0], "done", last_step=100, cost=COST, now=1020.0, **own)
     report = merged(source, target)
-    assert report.tables["results"] == Counts(new=2)
-    assert report.tables["index_tables"] == Counts(new=2)
+    assert report.tables["measurements"] == Counts(new=4, equal=4)
+    assert report.tables["index_tables"] == Counts(new=1, equal=1)
     assert len(target.store.results()) == 2
 
 
@@ -357,5 +345,5 @@ def test_studies_stay_behind_and_their_trials_travel(sites: Sites) -> None:
     )
     report = merged(source, target)
     assert report.studies == 2
-    assert report.tables["results"] == Counts(new=3)
+    assert report.tables["measurements"] == Counts(new=12)
     assert "studies" not in objects(target.store.url)

@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.db import merge as merging
 from lcma.db.integrity import check_integrity
-from lcma.db.merging import Counts, merge, merger
+from lcma.db.merge import Counts, merge
 from lcma.harness.run.outages import wait_out
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import (
@@ -63,17 +64,17 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     for world in (source, target):
         world.store.register(db.Registration(trials=tuple(trials), jobs=tuple(jobs)))
     finish(source, "there", range(24))
-    monkeypatch.setattr(merger, "TRIALS", 5)
+    monkeypatch.setattr(merging, "TRIALS", 5)
     with ThreadPoolExecutor(6) as threads:
         working = [threads.submit(finish, target, str(k), range(k, 24, 4)) for k in range(4)]
         databases = source.store.database, target.store.database
-        merging = [threads.submit(merge, *databases) for _ in range(2)]
-    for one in working + merging:
+        merges = [threads.submit(merge, *databases) for _ in range(2)]
+    for one in working + merges:
         one.result()
     merged(source, target)
     merged(target, source)
     here, there = known(target), known(source)
-    for name in ("results", "index_tables", "cells", "jobs", "metrics"):
+    for name in ("measurements", "index_tables", "jobs", "metrics"):
         assert here[name] == there[name]
     assert len(target.store.results()) == 24
     assert not merged(source, target).changed
@@ -88,7 +89,7 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER fail_once BEFORE INSERT ON results FOR EACH ROW EXECUTE FUNCTION fail_once();
+CREATE TRIGGER fail_once BEFORE INSERT ON measurements FOR EACH ROW EXECUTE FUNCTION fail_once();
 """
 
 
@@ -97,12 +98,12 @@ def test_a_part_that_lost_against_a_worker_is_tried_again(sites: Sites) -> None:
     with target.store.database.writer().begin() as connection:
         connection.exec_driver_sql(DEADLOCK)
     report = merge(source.store.database, target.store.database)
-    assert report.tables["results"] == Counts(new=3)
-    assert report.tables["attempts"] == Counts(new=5, left=1)
+    assert report.tables["measurements"] == Counts(new=12)
+    assert report.tables["attempts"] == Counts(new=5)
     here, there = known(target), known(source)
-    assert here["results"] == there["results"]
+    assert here["measurements"] == there["measurements"]
     (event,) = (row for row in target.dump()["events"] if row.event == "merge")
-    assert "3 results" in event.detail
+    assert "12 measurements" in event.detail
 
 
 @pytest.mark.integration
@@ -114,8 +115,8 @@ def test_a_merge_killed_at_any_commit_leaves_a_sound_part_and_is_completed(
     launches.take(1, "rerun", 0, 0, "done", 1500)
     launches.take(2, "rerun", 0, 2, "done", 1500)
     launches.take(3, "evaluate", 0, 0, 1)
-    monkeypatch.setattr(merger, "TRIALS", 2)
-    monkeypatch.setattr(merger, "SEGMENTS", 1)
+    monkeypatch.setattr(merging, "TRIALS", 2)
+    monkeypatch.setattr(merging, "SEGMENTS", 1)
     left: list[Any] = []
     ended = False
     while not ended:
@@ -225,7 +226,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "newer": (statement("UPDATE lcma_alembic_version SET version_num = '0999'"), "does not know"),
     "older": (lambda path: make_older(f"sqlite:///{path}"), "lcma db upgrade"),
     "unsound": (
-        statement("UPDATE jobs SET token = 7 WHERE trial_id = 'channel-0-None'"),
+        statement("UPDATE jobs SET token = 0 WHERE trial_id = 'channel-0-None'"),
         "lcma db check",
     ),
     "bytes for a body": (
@@ -233,8 +234,8 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "its body is blob, not text",
     ),
     "another number": (
-        statement("UPDATE measures SET value = 1.5 WHERE name = 'log_det' AND seed = 0 LIMIT 1"),
-        "the numbers of log_det do not match their digest",
+        statement("UPDATE measurements SET value = 1.5 WHERE value = 3.5"),
+        "do not match their digest",
     ),
 }
 """As test_checking.py has them all."""
@@ -291,4 +292,4 @@ def test_a_target_whose_disk_fills_up_stays_sound(
     assert "merge again to go on" in message
     assert check_integrity(target.store.database).findings == ()
     merged(source, target)
-    assert known(target)["results"] == known(source)["results"]
+    assert known(target)["measurements"] == known(source)["measurements"]

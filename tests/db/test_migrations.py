@@ -1,6 +1,9 @@
 """From nothing to the current schema, and from older versions, on each engine."""
 
+import lzma
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,12 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import migrate
 from lcma.db.integrity import check_integrity
-from lcma.db.schema import VERSION_TABLE, metadata
+from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError
-from tests.db.inspecting import contents, execute, is_current, make_older, objects
+from tests.db.inspecting import execute, is_current, make_older, objects
+
+FIRST = "first.sqlite.xz"
 
 READING: dict[str, Callable[[str], object]] = {
     "connect": lambda url: db.connect(url, create=False),
@@ -42,8 +47,6 @@ def test_views_are_made_anew_and_rows_stay(filled_url: str) -> None:
     assert objects(filled_url) == before
     assert is_current(filled_url)
     assert db.connect(filled_url, create=False).results().equals(rows)
-    told = execute(filled_url, "SELECT count(*) FROM dictionary WHERE relation = 'leaderboard'")
-    assert told == [(1 + len(views.tables["leaderboard"].columns),)]
 
 
 @pytest.mark.parametrize("name", READING)
@@ -56,23 +59,49 @@ def test_what_reads_does_not_upgrade(filled_url: str, name: str) -> None:
     assert db.locate(filled_url).identify().revision == version
 
 
-def test_overlaps_of_the_first_revision_are_dropped_and_all_else_stays(filled_url: str) -> None:
-    rows = {name: of for name, of in contents(filled_url).items() if name != "dictionary"}
-    execute(
-        filled_url,
-        "CREATE TABLE table_overlaps (trial_id TEXT REFERENCES flow_trials (id))",
-        "INSERT INTO table_overlaps SELECT id FROM flow_trials",
-        "CREATE VIEW lost_time AS SELECT * FROM table_overlaps",
-        "INSERT INTO dictionary SELECT 'lost_time', position, \"column\", type, meaning"
-        " FROM dictionary WHERE relation = 'failures'",
-        f"UPDATE {VERSION_TABLE} SET version_num = '0001-d87c89b3-f7098259'",
+@pytest.fixture
+def first_path(tmp_path: Path) -> Path:
+    """A database as the first revision made it, from commit bb1fc166."""
+    path = tmp_path / "first.sqlite"
+    path.write_bytes(lzma.decompress(Path(__file__).with_name("data").joinpath(FIRST).read_bytes()))
+    return path
+
+
+def test_one_of_the_first_revision_keeps_all_that_it_says(first_path: Path) -> None:
+    with closing(sqlite3.connect(first_path)) as old:
+        old.row_factory = sqlite3.Row
+
+        def read(query: str) -> list[dict[str, Any]]:
+            return [dict(row) for row in old.execute(query)]
+
+        bits = read("SELECT trial_id, protocol, bits_per_dim FROM trial_results ORDER BY 1, 2")
+        uids = read("SELECT uid AS id, token, outcome, last_step FROM attempts ORDER BY uid")
+        points = read(
+            "SELECT uid AS attempt_id, name, step, value FROM metrics JOIN curves"
+            " ON curves.id = curve_id JOIN attempts ON attempts.id = attempt_id ORDER BY 1, 2, 3"
+        )
+        (replaced,) = read(
+            "SELECT new.uid AS id, old.uid AS replaces FROM supersedes JOIN attempts AS new"
+            " ON new.id = attempt_id JOIN attempts AS old ON old.id = superseded_id"
+        )
+    store = db.connect(str(first_path))
+    assert (
+        store.sql("SELECT trial_id, protocol, bits_per_dim FROM results ORDER BY 1, 2").to_dict(
+            "records"
+        )
+        == bits
     )
-    db.connect(filled_url)
-    assert is_current(filled_url)
-    assert objects(filled_url).keys() == {*metadata.tables, *views.tables}
-    after = contents(filled_url)
-    assert {name: after[name] for name in rows} == rows
-    assert check_integrity(db.locate(filled_url)).findings == ()
+    found = "SELECT id, token, outcome, last_step FROM attempts ORDER BY id"
+    assert store.sql(found).to_dict("records") == uids
+    found = "SELECT attempt_id, name, step, value FROM metrics ORDER BY 1, 2, 3"
+    assert store.sql(found).to_dict("records") == points
+    found = "SELECT id, replaces FROM attempts WHERE replaces IS NOT NULL"
+    assert store.sql(found).to_dict("records") == [replaced]
+    owners = store.sql("SELECT owner FROM attempts UNION SELECT owner FROM launches")["owner"]
+    assert owners.str.fullmatch("launch-[0-9a-f]{20}").all()
+    assert is_current(store.url)
+    assert objects(store.url).keys() == {*metadata.tables, *views.tables}
+    assert check_integrity(store.database).findings == ()
 
 
 def test_no_upgrade_under_a_live_lease(filled: Any) -> None:
@@ -125,4 +154,4 @@ def test_a_file_is_copied_before_its_upgrade(filled_path: Path) -> None:
         db.connect(url)
         copy = filled_path.with_name(f"{filled_path.stem}.schema-{version}{number}.db")
         assert db.locate(str(copy)).identify().revision == version
-        assert len(execute(f"sqlite:///{copy}", "SELECT id FROM results")) == 3
+        assert len(execute(f"sqlite:///{copy}", "SELECT trial_id FROM results")) == 3

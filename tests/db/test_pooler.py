@@ -52,7 +52,7 @@ def test_a_store_behind_a_pooler_is_like_any(pooler: Pooler, name: str) -> None:
     world = plan(db.connect(url))
     world.finish_segment(0)
     world.finish_trial(0)
-    found = run_sql(url, "SELECT factorization, bits_per_dim FROM trial_results")
+    found = run_sql(url, "SELECT factorization, bits_per_dim FROM results")
     assert found.rows == (("channel", 3.5),)
     with world.store.database.turn():
         assert world.store.job_counts().trial.done == 1

@@ -207,7 +207,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     copy = postgres.make(filled_name, strategy="FILE_COPY")
     oid = postgres.value(f"SELECT oid FROM pg_database WHERE datname = '{copy}'")
     with sa.create_engine(postgres.url(filled_name), poolclass=sa.NullPool).connect() as there:
-        where = sa.text("SELECT pg_relation_filepath('results')")
+        where = sa.text("SELECT pg_relation_filepath('measurements')")
         file = Path(postgres.value("SHOW data_directory"), there.execute(where).scalar_one())
     damaged = file.parent.with_name(oid) / file.name
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
@@ -263,7 +263,7 @@ def test_the_role_of_the_docs_reads_now_and_after_an_upgrade_and_does_nothing_el
         db.connect(url)  # upgrades
         store = db.connect(theirs, create=False)
         assert len(store.results()) == 3
-        assert run_sql(theirs, "SELECT count(*) FROM trial_results").rows == ((3,),)
+        assert run_sql(theirs, "SELECT count(*) FROM results").rows == ((3,),)
         refused(lambda: store.release("me"), "cannot")
         with sa.create_engine(url, poolclass=sa.NullPool).connect() as owner:
             pid = owner.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db import publishing
 from lcma.db.integrity import check_integrity
-from lcma.db.schema import attempts, launches, metadata, supersedes, verifications
+from lcma.db.schema import attempts, launches, metadata
 from lcma.sweeps.errors import UserError
 from tests.db import crowd
 from tests.db.conftest import (
@@ -30,19 +30,14 @@ from tests.db.conftest import (
 from tests.db.sites import Sites, agreed, board, known, merged
 
 SECRETS: dict[sa.Column[Any], str] = {
-    attempts.c.owner: "canary-owner:17:ab",
     attempts.c.host: "canary-host",
     attempts.c.message: "canary-message in /home/ann",
     attempts.c.log: "canary-log",
     attempts.c.devices: "canary-devices",
-    launches.c.owner: "canary-owner:17:ab",
     launches.c.launched_by: "canary-user",
     launches.c.host: "canary-launcher",
     launches.c.arguments: "canary-arguments --runs /home/ann",
     launches.c.ending: "canary-ending",
-    supersedes.c.requested_by: "canary-who",
-    supersedes.c.why: "canary-why",
-    verifications.c.verified_by: "canary-verifier",
     metadata.tables["artifacts"].c.path: "canary/path",
     metadata.tables["artifacts"].c.place: "canary:/place",
     metadata.tables["events"].c.owner: "canary-actor",
@@ -70,7 +65,6 @@ def make_world(sites: Sites, engine: Engine) -> World:
     claim = made.win(made.trials[2], now=1200.0)
     again = {"result": made.result(TRIALS[2].id, 3.125)}
     assert store.finish(claim, "done", last_step=500, cost=COST, now=1300.0, **again)
-    made.verify(0)
     store.begin_launch("me", "s", launched_by="ann", host="node1", now=900.0)
     return made
 
@@ -104,13 +98,13 @@ def test_what_is_published_is_sound_and_has_all_that_ended(
     assert published.trials == {"done": 3, "failed": 1}
     assert published.unfinished == 0
     assert published.sweeps == ["demo"]
-    assert published.rows["launches"] == published.rows["verifications"] == 1
+    assert published.rows["launches"] == 1
     assert board(found) == board(world)
     here, there = known(found), known(world)
-    for name in ("results", "measures", "cells", "contribution_maps", "index_tables"):
+    for name in ("measurements", "contribution_maps", "index_tables"):
         assert here[name] == there[name], name
     ended = [row for row in there["attempts"] if row["ended"] is not None]
-    for name in ("uid", "seconds", "outcome", "device", "last_step", "job_id"):
+    for name in ("id", "seconds", "outcome", "device", "last_step", "job_id"):
         assert sorted(str(row[name]) for row in here["attempts"]) == sorted(
             str(row[name]) for row in ended
         ), name
@@ -121,7 +115,7 @@ def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: 
     publish(world, tmp_path / "out.db")
     before = world.dump()
     report = merged(opened(tmp_path / "out.db"), world)
-    assert (report.changed, report.differences, report.left) == (False, (), ())
+    assert not report.changed
     assert world.dump() == before
 
 
@@ -130,15 +124,18 @@ def test_merged_elsewhere_it_gives_the_same_board_and_work_that_is_done(
 ) -> None:
     publish(world, tmp_path / "out.db")
     elsewhere = sites.new("sqlite")
-    report = merged(opened(tmp_path / "out.db"), elsewhere)
-    assert (report.differences, report.left) == ((), ())
+    merged(opened(tmp_path / "out.db"), elsewhere)
     assert board(elsewhere) == board(world)
     assert [elsewhere.job(job).state for job in world.trials] == ["done", "failed", "done", "done"]
     assert elsewhere.job(world.segments[0]).state == "done"
     assert not isinstance(elsewhere.claim(world.trials[0]), db.Claim)
-    # What it is from adds no result.
-    merged(world, elsewhere)
-    assert agreed(elsewhere)["measures"] == agreed(world)["measures"]
+    # What it is from adds what is left out, and no result.
+    report = merged(world, elsewhere)
+    assert not report.tables["measurements"].new
+    here, there = agreed(elsewhere), agreed(world)
+    for name in ("measurements", "metrics", "contribution_maps", "artifacts"):
+        assert here[name] == there[name], name
+    assert not merged(world, elsewhere).changed
 
 
 def test_the_same_content_gives_the_same_bytes(world: World, tmp_path: Path) -> None:
@@ -156,13 +153,12 @@ def test_a_selection_has_its_trials_and_what_they_need(world: World, tmp_path: P
     rows = {name: len(some) for name, some in found.dump().items()}
     assert (rows["jobs"], rows["flow_trials"], rows["pretrainings"]) == (2, 1, 1)
     assert rows["contribution_maps"] == 2
-    assert {cell.seeds for cell in found.dump()["cells"]} == {1}
     publish(world, tmp_path / "two.db", where={"seed": 0, "factorization": "channel"})
     rows = {name: len(some) for name, some in opened(tmp_path / "two.db").dump().items()}
     assert (rows["jobs"], rows["pretrainings"], rows["contribution_maps"]) == (1, 0, 0)
-    assert (rows["recipes"], rows["verifications"]) == (1, 1)
+    assert rows["recipes"] == 1
     merged(opened(tmp_path / "two.db"), found)
-    assert len(found.dump()["results"]) == 3  # one of LLL is superseded
+    assert len({row.attempt_id for row in found.dump()["measurements"]}) == 3  # LLL has two
 
 
 def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: Path) -> None:

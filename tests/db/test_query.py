@@ -21,7 +21,7 @@ from tests.db.inspecting import make_older
 def test_a_query_gives_columns_and_rows(filled: Any) -> None:
     found = run_sql(
         filled.store.url,
-        "SELECT factorization AS f, bits_per_dim FROM trial_results ORDER BY bits_per_dim",
+        "SELECT factorization AS f, bits_per_dim FROM results ORDER BY bits_per_dim",
     )
     assert found.columns == ("f", "bits_per_dim")
     assert found.rows == (("LLL", 3.25), ("channel", 3.5), ("HHH", 3.75))
@@ -70,11 +70,10 @@ def engine_of(world: Any) -> str:
 
 NOT_THERE = {
     "SELECT * FROM result": "did you mean 'results'?",
-    "SELECT * FROM trial_result": "did you mean 'trial_results'?",
-    "SELECT bits_per_dims FROM trial_results": "did you mean 'bits_per_dim'?",
-    "SELECT r.factorisation FROM trial_results AS r": "did you mean 'factorization'?",
-    "SELECT STEPS FROM trial_measures": "it is a column of trial_results, seed_statistics, "
-    "leaderboard and 3 more",
+    "SELECT * FROM measurement": "did you mean 'measurements'?",
+    "SELECT bits_per_dims FROM results": "did you mean 'bits_per_dim'?",
+    "SELECT r.factorisation FROM results AS r": "did you mean 'factorization'?",
+    "SELECT STEPS FROM costs": "it is a column of board, pairs, budgets and 7 more",
     "SELECT * FROM xyzzy": "`lcma sql --schema` lists views, tables and columns",
     "SELECT FROM WHERE": "check its SQL",
 }
@@ -95,11 +94,11 @@ def test_what_reads_is_allowed(filled: Any) -> None:
 def test_both_engines_give_the_same_values(filled: Any) -> None:
     sql = (
         "SELECT count(*), sum(seed), avg(bits_per_dim), max(seed) = 0, NULL, sum(images) / 2.0, "
-        "min(factorization), max(bits_per_dim) > 100, sum(peak_memory) FROM trial_results"
+        "min(factorization), max(bits_per_dim) > 100, sum(peak_memory) FROM results"
     )
     (row,) = run_sql(filled.store.url, sql).rows
     assert repr(row) == repr((3, 0, 3.5, 1, None, 150.0, "HHH", 0, 3 * 2**30))
-    ordered = "SELECT factorization FROM trial_results ORDER BY factorization"
+    ordered = "SELECT factorization FROM results ORDER BY factorization"
     assert run_sql(filled.store.url, ordered).rows == (("HHH",), ("LLL",), ("channel",))
     of_map = 'SELECT "values" FROM contribution_maps WHERE split = 1'
     (blob,) = run_sql(filled.store.url, of_map).rows
@@ -109,14 +108,14 @@ def test_both_engines_give_the_same_values(filled: Any) -> None:
 REFUSED = [
     ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
     ("UPDATE results SET step = 0", "only SELECT"),
-    ("UPDATE results SET step = 0 RETURNING id", "only SELECT"),
-    ("DELETE FROM results", "only SELECT"),
-    ("DROP TABLE results", "only SELECT"),
+    ("UPDATE attempts SET token = 0 RETURNING id", "only SELECT"),
+    ("DELETE FROM attempts", "only SELECT"),
+    ("DROP TABLE attempts", "only SELECT"),
     ("CREATE TABLE x (y INTEGER)", "only SELECT"),
     ("CREATE TEMP TABLE x (y INTEGER)", "only SELECT"),
     ("SAVEPOINT x", "only SELECT"),
     ("SELECT 1; SELECT 2", "one statement"),
-    ("SELECT 1; DELETE FROM results", "one statement"),
+    ("SELECT 1; DELETE FROM attempts", "one statement"),
     ("SELEC 1", "syntax error|only SELECT"),
     ("SELECT colour FROM results", "colour"),
     ("SELECT ?", "failed"),
@@ -124,7 +123,7 @@ REFUSED = [
     ("", "no SQL statement"),
     ("  ;", "no SQL statement"),
     ("-- nothing", "no SQL statement"),
-    ("SELECT 1\0; DELETE FROM results", "no SQL statement"),
+    ("SELECT 1\0; DELETE FROM attempts", "no SQL statement"),
 ]
 
 REFUSED_BY_SQLITE = [
@@ -142,16 +141,16 @@ REFUSED_BY_SQLITE = [
 ]
 
 REFUSED_BY_POSTGRES = [
-    ("WITH x AS (DELETE FROM results RETURNING id) SELECT * FROM x", "only SELECT"),
+    ("WITH x AS (DELETE FROM attempts RETURNING id) SELECT * FROM x", "only SELECT"),
     ("SELECT * INTO x FROM results", "INTO is not allowed"),
     ("SELECT * FROM results FOR UPDATE", "only SELECT"),
-    ("SELECT nextval('attempts_id_seq')", "only SELECT"),
-    ("COPY results TO '{folder}/new.db'", "only SELECT"),
+    ("SELECT nextval('events_id_seq')", "only SELECT"),
+    ("COPY attempts TO '{folder}/new.db'", "only SELECT"),
     ("COPY (SELECT 1) TO PROGRAM 'cat > {folder}/new.db'", "only SELECT"),
-    ("EXPLAIN ANALYZE DELETE FROM results", "only SELECT"),
-    ("EXPLAIN SELECT 1; COMMIT; DELETE FROM results", "one statement"),
-    ("SELECT 1; COMMIT; DELETE FROM results", "one statement"),
-    ("DO $$ BEGIN DELETE FROM results; END $$", "only SELECT"),
+    ("EXPLAIN ANALYZE DELETE FROM attempts", "only SELECT"),
+    ("EXPLAIN SELECT 1; COMMIT; DELETE FROM attempts", "one statement"),
+    ("SELECT 1; COMMIT; DELETE FROM attempts", "one statement"),
+    ("DO $$ BEGIN DELETE FROM attempts; END $$", "only SELECT"),
     ("SET default_transaction_read_only = off", "only SELECT"),
     ("SELECT set_config('transaction_read_only', 'off', false)", "failed|only SELECT"),
     ("COMMIT", "only SELECT"),
@@ -281,7 +280,7 @@ def test_limits_that_make_no_sense_are_refused(filled: Any) -> None:
 def test_a_value_of_another_type_is_refused_in_one_line(filled_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(filled_path)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
-        connection.execute("UPDATE measures SET images = 'x'")
+        connection.execute("UPDATE measurements SET images = 'x'")
         connection.commit()
     with pytest.raises(UserError, match=r"'x'.*`lcma db check`"):
         db.connect(str(filled_path), create=False).results()

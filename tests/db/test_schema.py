@@ -33,9 +33,11 @@ def test_every_table_and_column_has_a_meaning(table: sa.Table) -> None:
         "UPDATE attempts SET outcome = NULL",
         "UPDATE contribution_maps SET split = 0",
         "UPDATE contribution_maps SET split = 1",
-        "UPDATE measures SET value = NULL",
-        "UPDATE results SET attempt_id = 1",
-        "UPDATE attempts SET token = 1, job_id = (SELECT min(id) FROM jobs)",
+        "UPDATE measurements SET value = NULL",
+        "UPDATE jobs SET owner = NULL WHERE state = 'running'",
+        "UPDATE jobs SET owner = 'me' WHERE state = 'failed'",
+        "UPDATE jobs SET attempt_id = NULL WHERE state = 'running'",
+        "UPDATE jobs SET done_attempt_id = NULL WHERE state = 'done'",
     ],
 )
 def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str) -> None:
@@ -49,7 +51,6 @@ def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT * FROM results WHERE trial_id = 'x'",
         "SELECT * FROM flow_trials WHERE dataset = 'x' AND flow = 'y' AND factorization = 'z'",
         "SELECT * FROM flow_trials WHERE dataset = 'x'",
         "SELECT * FROM jobs WHERE state = 'running'",
@@ -57,36 +58,34 @@ def test_rows_that_contradict_themselves_are_refused(filled: Any, statement: str
         "SELECT * FROM jobs WHERE trial_id = 'x'",
         "SELECT * FROM attempts WHERE job_id = 'x'",
         "SELECT * FROM contribution_maps WHERE pretraining_id = 'x' AND data_digest = 'y'",
-        "SELECT * FROM metrics JOIN curves ON id = curve_id WHERE attempt_id = 1 AND name = 'y'",
-        "SELECT * FROM measures WHERE cell_id = 'x' AND seed = 1",
-        "SELECT * FROM cells WHERE dataset = 'x' AND flow = 'y' ORDER BY mean LIMIT 10",
+        "SELECT * FROM metrics WHERE attempt_id = 'x' AND name = 'y'",
         "SELECT * FROM events WHERE job_id = 'x'",
         "SELECT * FROM sweep_trials WHERE sweep_id = 'x'",
-        "SELECT * FROM trial_results WHERE trial_id = 'x'",
-        "SELECT * FROM results WHERE attempt_id = 1",
+        "SELECT * FROM results WHERE trial_id = 'x'",
+        "SELECT * FROM measurements WHERE attempt_id = 'x'",
         "SELECT * FROM attempts WHERE environment_id = 'x'",
         "SELECT * FROM attempts WHERE owner = 'x'",
         "SELECT * FROM sweep_trials WHERE trial_id = 'x'",
         "SELECT * FROM jobs WHERE data_digest = 'x'",
-        "SELECT * FROM results JOIN jobs ON done_attempt_id = results.attempt_id "
-        "WHERE results.id = 'x'",
         "SELECT * FROM events WHERE sweep_id = 'x'",
-        "SELECT * FROM cells JOIN measures ON cell_id = cells.id WHERE cells.id = 'x'",
-        "SELECT * FROM measures WHERE cell_id IN ('x', 'y')",
-        "SELECT * FROM supersedes WHERE superseded_id = 1",
-        "SELECT * FROM leaderboard WHERE dataset = 'x' AND flow = 'y' AND protocol = 'z' "
-        "ORDER BY mean LIMIT 50",
-        "SELECT * FROM seed_statistics WHERE dataset = 'x' AND flow = 'y'",
+        "SELECT * FROM attempts WHERE replaces = 'x'",
+        "SELECT * FROM board WHERE dataset = 'x' AND flow = 'y' ORDER BY mean LIMIT 50",
+        "SELECT * FROM board WHERE recipe_id = 'x'",
+        "SELECT * FROM measures WHERE dataset = 'x' AND flow = 'y' AND measure = 'z'",
+        "SELECT * FROM pairs WHERE recipe_id = 'x' AND measure = 'y'",
         "SELECT * FROM pairs WHERE dataset = 'x' AND flow = 'y' AND factorization = 'LLL'",
         "SELECT * FROM coverage WHERE sweep_id = 's'",
         "SELECT * FROM costs WHERE trial_id = 'x'",
         "SELECT * FROM failures",
-        "SELECT * FROM snapshots WHERE pretraining_id = 'x'",
-        "SELECT * FROM budget_curve WHERE dataset = 'x' AND flow = 'y'",
+        "SELECT * FROM budgets WHERE dataset = 'x' AND flow = 'y'",
+        "SELECT * FROM maps WHERE dataset = 'x' AND flow = 'y'",
+        "SELECT * FROM curves WHERE trial_id = 'x'",
     ],
 )
 def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:
     with sa.create_engine(f"sqlite:///{path}").connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all()
     scanned = {row[3].split()[1] for row in plan if row[3].startswith("SCAN")}
-    assert scanned <= {"coverage", "each", "link"}, scanned  # what a view itself has put together
+    # What a view itself has put together.
+    scanned = {name for name in scanned if not name.startswith("(subquery")}
+    assert scanned <= {"coverage", "each", "link", "one"}, scanned

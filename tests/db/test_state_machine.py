@@ -209,9 +209,11 @@ def test_no_order_of_events_breaks_the_state_machine(
             dump = self.world.dump()
             for job_id, model in self.models.items():
                 rows = [row for row in dump["attempts"] if row.job_id == job_id]
+                rows.sort(key=lambda row: row.token)
                 assert [row.token for row in rows] == list(range(1, model.token + 1))
                 assert [row.outcome for row in rows] == model.outcomes
-            assert len(dump["results"]) == self.models[self.ids[0]].results <= 1
+            left = [row for row in dump["attempts"] if row.evaluated_step is not None]
+            assert len(left) == self.models[self.ids[0]].results <= 1
             assert len(dump["contribution_maps"]) == self.models[self.ids[1]].results <= 1
             assert check_integrity(self.world.store.database).findings == ()
 

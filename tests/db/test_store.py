@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
 
@@ -72,7 +73,9 @@ def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
 )
 def test_a_damaged_map_is_refused_by_name(filled: Any, damage: str, word: str) -> None:
     filled.damage(f"UPDATE contribution_maps SET {damage} WHERE split = 2")
-    with pytest.raises(UserError, match=rf"row 1 of contribution_maps is damaged.*{word}"):
+    with pytest.raises(
+        UserError, match=rf"the map of attempt .* before split \d by cumulative is damaged.*{word}"
+    ):
         filled.store.maps(pretraining_id="p", budget=100)
 
 
@@ -125,18 +128,18 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     assert world.store.trainings(job_ids=world.trials) == []
     points = [db.Metric("loss", 10 * k, k or math.nan) for k in range(8)]
     assert world.store.add_metrics(claim, [*points, db.Metric("lr", 5, 0.5)])
-    curves = {curve.name: curve.id for curve in world.store.curves([claim.job_id])}
-    ids = list(curves.values())
+    curves = {curve.name: curve for curve in world.store.curves([claim.job_id])}
     loss, lr = curves["loss"], curves["lr"]
-    assert world.store.thinned_curves([loss], 1)[loss][1:] == [
+    assert world.store.thinned_curves([loss], 1)[loss.key][1:] == [
         (10 * k, float(k)) for k in range(1, 8)
     ]
-    thinned = world.store.thinned_curves([*ids, 999], 3)
-    assert set(thinned) == set(ids)
-    assert [step for step, _ in thinned[loss]] == [0, 30, 60, 70]
-    assert math.isnan(thinned[loss][0][1])
-    assert thinned[lr] == [(5, 0.5)]
-    assert [s for s, _ in world.store.thinned_curves([loss], 100)[loss]] == [0, 70]
+    none = dataclasses.replace(lr, name="none")
+    thinned = world.store.thinned_curves([loss, lr, none], 3)
+    assert set(thinned) == {loss.key, lr.key}
+    assert [step for step, _ in thinned[loss.key]] == [0, 30, 60, 70]
+    assert math.isnan(thinned[loss.key][0][1])
+    assert thinned[lr.key] == [(5, 0.5)]
+    assert [s for s, _ in world.store.thinned_curves([loss], 100)[loss.key]] == [0, 70]
 
 
 def test_a_training_is_known_by_what_it_is(world: Any) -> None:
@@ -305,6 +308,20 @@ def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
     with pytest.raises(UserError, match="no measure 'colour': choose among bits_per_dim"):
         world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
     assert world.dump() == before
+
+
+def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: Any) -> None:
+    """As by a worker of another sweep, which delivers what a dead one left."""
+    own = measures.PluginMeasure("odd", "levels", "higher", "nothing", lambda *_: 1.0)
+    measures.add(own)
+    try:
+        world.store.register(db.Registration())
+    finally:
+        measures.remove(own)
+    claim, found = world.win(world.trials[0]), world.result("channel-0-None")
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("odd", 2.0)))
+    assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    assert list(world.store.view("measures", measure="odd")["value"]) == [2.0]
 
 
 def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:

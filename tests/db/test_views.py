@@ -1,6 +1,7 @@
 """The views, held against plain Python over the rows of the tables, and one engine's against the
 other's."""
 
+import dataclasses
 import itertools
 import math
 import statistics
@@ -19,10 +20,7 @@ from lcma import db
 from lcma.db.relations import find_relations
 from lcma.db.schema import metadata
 from lcma.db.views import views
-from lcma.sweeps import published
-from tests.db import crowd
-from tests.db.conftest import COST, DATA, World, trial
-from tests.db.crowd import FACES, OF_FACES
+from tests.db.conftest import COST, DATA, PRETRAINING, World, result, trial
 from tests.db.inspecting import execute, is_current
 from tests.db.sites import work
 
@@ -122,118 +120,120 @@ def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], 
 
 def measured(full: Told, *names: str) -> list[Row]:
     """The measures of current results, with what their trial, result and protocol say."""
-    trials, results = full.by_id("flow_trials"), full.by_id("results")
-    protocols = full.by_id("protocols")
-    current = {job["done_attempt_id"] for job in full.tables["jobs"]}
+    trials, protocols = full.by_id("flow_trials"), full.by_id("protocols")
+    current = {job["done_attempt_id"]: job for job in full.tables["jobs"] if job["trial_id"]}
     return [
         {
-            **trials[results[row["result_id"]]["trial_id"]],
-            **results[row["result_id"]],
+            **trials[current[row["attempt_id"]]["trial_id"]],
+            "trial_id": current[row["attempt_id"]]["trial_id"],
+            "data_digest": current[row["attempt_id"]]["data_digest"],
             "precision": protocols[row["protocol_id"]]["precision"],
             "measure": row["name"],
             **row,
         }
-        for row in full.tables["measures"]
-        if row["name"] in names and results[row["result_id"]]["attempt_id"] in current
+        for row in full.tables["measurements"]
+        if row["name"] in names and row["attempt_id"] in current
     ]
 
 
-def test_seed_statistics_sum_up_the_measures_that_are_ranked(full: Told) -> None:
-    recipes = full.by_id("recipes")
-    own = (
-        *("flow", "profile", "dataset", "variant", "recipe_id", "factorization", "budget"),
-        *("map_options", "data_digest", "protocol", "precision", "measure"),
-    )
-    by_cell: dict[Any, list[Row]] = {}
-    for row in measured(full, "bits_per_dim", "holdout_bits_per_dim"):
-        by_cell.setdefault(tuple(row[name] for name in own), []).append(row)
-    found = keyed(full.view("seed_statistics"), *own)
-    assert found.keys() == by_cell.keys()
-    for key, results in by_cell.items():
-        row = found[key]
-        values = [r["value"] for r in results]
-        assert row["n"] == len(values)
-        assert (row["least"], row["greatest"]) == (min(values), max(values))
-        mean = math.fsum(values) / len(values)
-        assert row["mean"] == mean
-        expected = math.fsum((value - mean) ** 2 for value in values)
-        assert row["squared_deviations"] == expected
-        assert expected == pytest.approx(statistics.pvariance(values) * len(values))
-        if len(values) == 1:
-            assert row["deviation"] is row["standard_error"] is row["half_width"] is None
-        elif min(values) < max(values):
-            low, high = scipy.stats.t.interval(0.95, len(values) - 1, mean, scipy.stats.sem(values))
-            assert row["half_width"] == pytest.approx((high - low) / 2)
+OF_CELL = (
+    *("flow", "dataset", "variant", "recipe_id", "data_digest", "precision", "factorization"),
+    *("budget", "map_options"),
+)
+
+
+def by_cell(full: Told) -> dict[Any, dict[int, float]]:
+    """Bits/dim by seed of each cell without map options, by the protocol 'plain'."""
+    found: dict[Any, dict[int, float]] = {}
+    for row in measured(full, "bits_per_dim"):
+        if row["protocol"] == "plain" and row["map_options"] is None:
+            found.setdefault(tuple(row[name] for name in OF_CELL), {})[row["seed"]] = row["value"]
+    return found
+
+
+def close(value: float) -> Any:
+    return pytest.approx(value, abs=1e-12, rel=0)
+
+
+def test_the_board_has_each_rule_beside_the_flows_own(full: Told) -> None:
+    recipes, cells = full.by_id("recipes"), by_cell(full)
+    rows = keyed(full.view("board"), *OF_CELL)
+    assert rows.keys() == cells.keys()
+    for key, values in cells.items():
+        row = rows[key]
         recipe = recipes[row["recipe_id"]]
-        assert all(row[name] == recipe[name] for name in ("splits", "size", "steps"))
-        assert {r["cell_id"] for r in results} == {row["cell_id"]}
-    assert max(len(results) for results in by_cell.values()) == 3
+        told = ("profile", "splits", "size", "steps", "conventional")
+        assert [row[name] for name in told] == [recipe[name] for name in told]
+        assert row["mean"] == close(statistics.fmean(values.values()))
+        if len(values) > 1:
+            assert row["deviation"] == close(statistics.stdev(values.values()))
+        own = cells.get((*key[:6], "channel", None, None), {})
+        less = [values[seed] - own[seed] for seed in values.keys() & own.keys()]
+        if row["factorization"] == "channel":
+            assert row["n"] == len(values)
+            assert row["difference"] is row["half_width"] is None
+            continue
+        assert row["n"] == len(less)
+        assert row["difference"] == (close(statistics.fmean(less)) if less else None)
+        if len(less) > 1:
+            low, high = scipy.stats.t.interval(0.95, len(less) - 1, 0, scipy.stats.sem(less))
+            assert row["half_width"] == close((high - low) / 2)
+        else:
+            assert row["half_width"] is None
+    assert {row["n"] for row in rows.values()} == {1, 2, 3}
 
 
-def test_results_are_comparable_where_data_protocol_and_precision_agree(full: Told) -> None:
-    rows = full.view("trial_results")
-    for one, other in itertools.product(rows, rows):
-        same = ("dataset", "variant", "data_digest", "protocol", "precision")
-        alike = all(one[name] == other[name] for name in same)
-        assert (one["comparable"] == other["comparable"]) == alike
-    assert {row["protocol"] for row in rows} == {"plain", "published"}
+@pytest.mark.parametrize("values", [(3.5,), (3.5, 3.5), (-1e6, 2.0, 1e9), (1e-9, 3e-9, 1e-9)])
+def test_the_board_takes_numbers_of_any_size(new_world: Any, values: tuple[float, ...]) -> None:
+    store = new_world().store
+    trials = tuple(trial("rows", seed) for seed in range(len(values)))
+    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
+    store.register(db.Registration(trials=trials, jobs=jobs))
+    for one, job, value in zip(trials, jobs, values, strict=True):
+        claim, found = World(store).win(job.id), result(one.id, value)
+        assert store.finish(claim, "done", last_step=500, cost=COST, result=found, now=1010.0)
+    (row,) = store.view("board", rule="rows").to_dict("records")
+    assert row["mean"] == pytest.approx(statistics.fmean(values), rel=1e-14)
+    if len(values) > 1:
+        assert row["deviation"] == pytest.approx(statistics.stdev(values), rel=1e-14)
+    assert row["n"] == 0
+    assert row["difference"] != row["difference"]
 
 
-def test_the_leaderboard_ranks_within_what_can_be_compared(full: Told) -> None:
-    cells = full.view("seed_statistics")
-    rows = keyed(full.view("leaderboard"), "cell_id")
-    assert len(rows) == len(cells)
-    for cell in cells:
-        row = rows[cell["cell_id"],]
-        near = [
-            other
-            for other in cells
-            if (other["comparable"], other["recipe_id"]) == (cell["comparable"], cell["recipe_id"])
-        ]
-        usual = [other["mean"] for other in near if other["factorization"] == "channel"]
-        assert row["position"] == 1 + sum(other["mean"] < cell["mean"] for other in near)
-        assert row["from_best"] == cell["mean"] - min(other["mean"] for other in near)
-        assert row["conventional"] == "channel"
-        assert row["from_conventional"] == (cell["mean"] - usual[0] if usual else None)
-        assert all(row[name] == cell[name] for name in row.keys() & cell.keys())
-    assert max(row["position"] for row in rows.values()) == 6
-
-
-def test_equal_means_share_a_position_and_the_best_comes_first(world: Any) -> None:
-    for index, bits in ((0, 3.5), (2, 3.5), (3, 3.75)):
-        world.finish_trial(index, bits_per_dim=bits)
-    board = world.store.leaderboard(measure="bits_per_dim")
-    places = board.set_index("factorization")["position"].to_dict()
-    assert places == {"channel": 1, "LLL": 1, "HHH": 3}
-    # Whatever is asked for, a position is among all that can be compared.
-    few = world.store.leaderboard(measure="bits_per_dim", factorization="HHH")
-    assert list(few["position"]) == [3]
+def test_the_board_keeps_versions_of_a_plugins_rule_apart(world: World) -> None:
+    for index in (2, 3):
+        world.finish_trial(index)
+    rules = "CASE factorization WHEN 'LLL' THEN '1' ELSE '2' END"
     execute(
-        world.store.url, "UPDATE measure_kinds SET direction = 'higher' WHERE name = 'bits_per_dim'"
+        world.store.url,
+        f"UPDATE flow_trials SET map_options = '{{\"rule\":\"sha256:' || {rules} || '\"}}', "
+        "factorization = 'mine' WHERE budget IS NOT NULL",
     )
-    board = world.store.leaderboard(measure="bits_per_dim").set_index("factorization")
-    assert board["position"].to_dict() == {"HHH": 1, "channel": 2, "LLL": 2}
-    assert board["from_best"].to_dict() == {"HHH": 0.0, "channel": -0.25, "LLL": -0.25}
-    assert board["from_conventional"].to_dict() == {"HHH": 0.25, "channel": 0.0, "LLL": 0.0}
+    assert list(world.store.view("board", rule="mine")["n"]) == [0, 0]
 
 
-def test_pairs_differ_in_the_factorization_alone(full: Told) -> None:
+def is_paired(a: Row, b: Row) -> bool:
+    """Whether two trials differ in the factorization alone, or in the budget alone."""
+    if a["factorization"] == b["factorization"]:
+        names: tuple[str, ...] = ("map_options",)
+        differ = a["budget"] != b["budget"]
+    else:
+        without = None in (a["budget"], b["budget"])
+        names, differ = () if without else ("budget", "map_options"), True
+    return differ and all(a[name] == b[name] for name in ("seed", "recipe_id", *names))
+
+
+def test_pairs_differ_in_the_factorization_or_the_budget_alone(full: Told) -> None:
     trials = full.by_id("flow_trials")
     expected = {}
     for one, other in itertools.permutations(measured(full, "bits_per_dim"), 2):
         a, b = trials[one["trial_id"]], trials[other["trial_id"]]
-        maps = ("budget", "map_options")
-        if (
-            a["factorization"] != b["factorization"]
-            and a["seed"] == b["seed"]
-            and a["recipe_id"] == b["recipe_id"]
-            and all(one[n] == other[n] for n in ("data_digest", "protocol", "precision"))
-            and (None in (a["budget"], b["budget"]) or all(a[name] == b[name] for name in maps))
-        ):
-            key = (one["result_id"], other["result_id"], one["protocol"])
+        alike = all(one[n] == other[n] for n in ("data_digest", "protocol", "precision"))
+        if alike and is_paired(a, b):
+            key = (one["attempt_id"], other["attempt_id"], one["protocol"])
             expected[key] = (a, b, one, other)
     pairs = [row for row in full.view("pairs") if row["measure"] == "bits_per_dim"]
-    found = keyed(pairs, "result_id", "other_result_id", "protocol")
+    found = keyed(pairs, "attempt_id", "other_attempt_id", "protocol")
     assert found.keys() == expected.keys()
     for key, (a, b, one, other) in expected.items():
         row = found[key]
@@ -242,11 +242,39 @@ def test_pairs_differ_in_the_factorization_alone(full: Told) -> None:
         told = [row[f"other_{name}"] for name in ("factorization", "budget", "map_options")]
         assert told == [b["factorization"], b["budget"], b["map_options"]]
         assert [row[name] for name in ("seed", "trial_id")] == [a["seed"], a["id"]]
-        assert (row["cell_id"], row["other_cell_id"]) == (one["cell_id"], other["cell_id"])
     options = {(r["map_options"], r["other_map_options"]) for r in found.values()}
     assert options == {(None, None), ('{"score":"total"}', None), (None, '{"score":"total"}')}
-    words = {("channel", "LLL"), ("LLL", "channel")}
-    assert words <= {(r["factorization"], r["other_factorization"]) for r in found.values()}
+    rules = {(r["rule"], r["budget"], r["other_rule"], r["other_budget"]) for r in found.values()}
+    assert {("channel", None, "low", 100), ("low", 200, "low", 100)} <= rules
+    ranked = {row["name"] for row in full.tables["measure_kinds"] if row["direction"]}
+    assert {row["measure"] for row in full.view("pairs")} <= ranked
+
+
+def test_a_word_is_paired_with_a_rule_of_the_data(world: World) -> None:
+    """Whose budget of 0 is none that anybody chose."""
+    of_data = dataclasses.replace(PRETRAINING, id="of data", flow="data", nms="data")
+    rule = dataclasses.replace(trial("variance-low", 0, 0), pretraining_id="of data")
+    fresh = trial("HHL", 0, 0)
+    jobs = [db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in (rule, fresh)]
+    plan = db.Registration(pretrainings=(of_data,), trials=(rule, fresh), jobs=tuple(jobs))
+    world.store.register(plan)
+    for one, job in zip((rule, fresh), jobs, strict=True):
+        claim, found = world.win(job.id), result(one.id, 3.0)
+        assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
+    world.finish_trial(2, bits_per_dim=3.25)
+    pairs = world.store.view("pairs", rule="low", measure="bits_per_dim")
+    assert list(pairs["other_rule"]) == ["variance-low"]
+    assert list(pairs["difference"]) == [0.25]
+    assert len(world.store.view("pairs", rule="variance-low", other_rule=["low", "HHL"])) == 4
+
+
+@pytest.mark.parametrize("name", ["results", "measures", "costs", "maps", "coverage"])
+def test_low_and_high_are_found_by_these_names(full: Told, name: str) -> None:
+    rules = {(row["rule"], row["factorization"]) for row in full.view(name)}
+    assert {("low", "LLL"), ("high", "HHH")} <= rules
+    words = {"low", "high"}
+    assert all(rule == word for rule, word in rules if rule not in words)
+    assert rules <= {(r, w) for r, w in rules if r not in words} | {("low", "LLL"), ("high", "HHH")}
 
 
 def test_coverage_counts_every_trial_once(full: Told) -> None:
@@ -303,7 +331,7 @@ def test_coverage_says_why_one_thing_after_the_other(world: Any) -> None:
     """The word of the sweep waits for the first segment of its pretraining."""
 
     def why() -> Any:
-        (found,) = world.store.coverage(asked="low")["why"]
+        (found,) = world.store.view("coverage", asked="low")["why"]
         return found
 
     assert why() == "waits for its pretraining"
@@ -384,114 +412,67 @@ def test_efforts_have_the_pretraining_of_the_costs(full: Told) -> None:
     assert any(shared.values())
 
 
-def test_snapshots_are_the_segments_of_pretrainings(full: Told) -> None:
-    rows = keyed(full.view("snapshots"), "pretraining_id", "budget")
-    segments = [job for job in full.tables["jobs"] if job["kind"] == "pretraining"]
-    assert len(rows) == len(segments) == 6
-    for job in segments:
-        row = rows[job["pretraining_id"], job["budget"]]
-        own = full.attempts(job["id"])
-        assert (row["state"], row["step"], row["attempts"]) == (job["state"], job["step"], len(own))
-        assert row["seconds"] == total(a["seconds"] for a in own)
-        assert row["total_seconds"] == total(
-            a["seconds"]
-            for segment in full.chain(job["pretraining_id"], job["budget"])
-            for a in full.attempts(segment["id"])
-        )
-        maps = [
-            m
-            for m in full.tables["contribution_maps"]
-            if (m["pretraining_id"], m["budget"]) == (job["pretraining_id"], job["budget"])
+def test_budgets_are_the_rows_of_the_board_that_use_maps(full: Told) -> None:
+    board = keyed([row for row in full.view("board") if row["budget"] is not None], *OF_CELL)
+    rows = keyed(full.view("budgets"), *OF_CELL)
+    assert rows.keys() == board.keys()
+    for key, row in rows.items():
+        assert all(row[name] == board[key][name] for name in row.keys() & board[key].keys())
+        results = [
+            one
+            for one in measured(full, "bits_per_dim")
+            if one["protocol"] == "plain" and tuple(one[name] for name in OF_CELL) == key
         ]
-        assert row["maps"] == len(maps) == (2 if job["state"] == "done" else 0)
-        kept = ("node1:/runs", "c", 5, "a" * 64) if job["budget"] == 100 else (None,) * 4
-        assert tuple(row[name] for name in ("place", "path", "bytes", "digest")) == kept
-
-
-def test_the_budget_curve_stands_beside_the_conventional_row(full: Told) -> None:
-    cells = [row for row in full.view("seed_statistics") if row["budget"] is not None]
-    rows = keyed(full.view("budget_curve"), "cell_id")
-    assert len(rows) == len(cells)
-    trials = full.by_id("flow_trials")
-    for cell in cells:
-        row = rows[cell["cell_id"],]
-        assert all(row[name] == cell[name] for name in row.keys() & cell.keys())
-        results = [r for r in measured(full, cell["measure"]) if r["cell_id"] == cell["cell_id"]]
         seconds = [
             attempt["seconds"]
-            for result in results
-            for segment in full.chain(trials[result["trial_id"]]["pretraining_id"], row["budget"])
+            for one in results
+            for segment in full.chain(one["pretraining_id"], row["budget"])
             for attempt in full.attempts(segment["id"])
         ]
         spent = math.fsum(seconds) / len(results)
         assert row["pretraining_seconds"] == pytest.approx(spent, abs=1e-6 * len(seconds))
-        tables = [
-            table
-            for result in results
-            for table in full.tables["index_tables"]
-            if table["trial_id"] == result["trial_id"]
-        ]
+        of_trials = {one["trial_id"] for one in results}
+        tables = [one for one in full.tables["index_tables"] if one["trial_id"] in of_trials]
         for name in ("mask_share", "mask_share_by_chance"):
             mean = statistics.fmean(table[name] for table in tables)
             assert row[name] == pytest.approx(mean, abs=1e-11)
-        usual = [
-            other
-            for other in full.view("seed_statistics")
-            if (other["comparable"], other["recipe_id"], other["factorization"])
-            == (cell["comparable"], cell["recipe_id"], "channel")
+
+
+def test_maps_have_each_split_beside_the_map_that_it_read(full: Told) -> None:
+    rows = keyed(full.view("maps"), "trial_id", "split")
+    current = {job["done_attempt_id"] for job in full.tables["jobs"]}
+    tables = [one for one in full.tables["index_tables"] if one["attempt_id"] in current]
+    assert rows.keys() == {(one["trial_id"], one["split"]) for one in tables}
+    for table in tables:
+        row = rows[table["trial_id"], table["split"]]
+        assert all(row[name] == table[name] for name in ("purity", "mask_share", "digest"))
+        own = [
+            one
+            for one in full.tables["contribution_maps"]
+            if all(one[name] == row[name] for name in ("pretraining_id", "budget", "split"))
         ]
-        assert row["from_conventional"] == cell["mean"] - usual[0]["mean"]
-        assert row["conventional_n"] == usual[0]["n"]
-        assert row["conventional_squared_deviations"] == usual[0]["squared_deviations"]
+        total = row["map_options"] is not None  # of which none was taken
+        assert row["map_digest"] == (None if total else own[0]["digest"])
+        assert row["rank_gap"] == (None if total else own[0]["rank_gap"])
 
 
-def test_against_the_paper_stands_what_it_prints_of_the_same_thing(full: Told) -> None:
-    rows = full.view("against_paper")
+def test_curves_are_those_of_current_results(full: Told) -> None:
+    rows = full.view("curves")
+    done = {job["id"] for job in full.tables["jobs"] if job["state"] == "done"}
+    assert {row["job_id"] for row in rows} == {i for i in done if full.by_id("jobs")[i]["trial_id"]}
+    points = keyed(rows, "trial_id", "curve", "step")
+    steps = [step for trial, curve, step in points if trial == "photos16 LLL 100 None 0"]
+    assert sorted(steps) == list(range(10, 501, 10))
+    assert {row["value"] for row in rows} == {4.0}
+
+
+def test_comments_of_the_server_tell_every_view(both: dict[str, Told]) -> None:
     expected = {
-        ("channel", n.factorization, n.source, n.table, n.bits_per_dim)
-        for n in published.numbers()
-        if (n.flow, n.dataset, n.factorization) == ("realnvp", "celeba64-float", "conventional")
+        (view.name, column.name): column.meaning
+        for view in find_relations()
+        if view.kind == "view"
+        for column in view.columns
     }
-    names = ("factorization", "printed_as", "source", "source_table", "printed")
-    assert {tuple(row[name] for name in names) for row in rows} == expected
-    assert len(expected) == 2
-    for row in rows:
-        assert (row["dataset"], row["variant"], row["profile"]) == ("celeba64", "float", "paper")
-        assert row["paper_profile"] == 1
-        assert row["difference"] == row["mean"] - row["printed"]
-        assert row["n"] == 2
-
-
-@pytest.mark.parametrize(("factorization", "names"), [("LLL", {"low", "LLL"}), ("HHL", {"HHL"})])
-def test_a_word_stands_beside_every_name_of_it(
-    path: Path, factorization: str, names: set[str]
-) -> None:
-    store = db.connect(str(path), create=False)
-    crowd.fill(store)
-    trial = OF_FACES[3]
-    execute(
-        store.url,
-        f"UPDATE flow_trials SET factorization = '{factorization}' WHERE id = '{trial.id}'",
-    )
-    crowd.Crowd(store).done(trial)
-    rows = store.view("against_paper", factorization=factorization)
-    assert set(rows["printed_as"]) == names
-    of_bits = {"measure": "bits_per_dim", "data_digest": FACES.digest}
-    assert set(rows["cell_id"]) == set(
-        store.leaderboard(factorization=factorization, **of_bits)["cell_id"]
-    )
-
-
-def test_the_dictionary_and_comments_tell_every_view(both: dict[str, Told]) -> None:
-    expected = {
-        (relation.name, column.name): column.meaning
-        for relation in find_relations()
-        for column in relation.columns
-    }
-    for one in both.values():
-        rows = one.tables["dictionary"]
-        assert {(r["relation"], r["column"]): r["meaning"] for r in rows if r["column"]} == expected
-        assert is_current(one.store.url)
     url = both["postgresql"].store.url
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         comments = connection.exec_driver_sql(
@@ -500,11 +481,11 @@ def test_the_dictionary_and_comments_tell_every_view(both: dict[str, Told]) -> N
             "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
             "WHERE c.relkind = 'v' AND c.relnamespace = current_schema()::regnamespace"
         ).all()
-    of_views = {key: meaning for key, meaning in expected.items() if key[0] in views.tables}
-    assert {(view, column): said for view, column, said, _ in comments} == of_views
+    assert {(view, column): said for view, column, said, _ in comments} == expected
     assert {view: said for view, *_, said in comments} == {
         name: view.comment for name, view in views.tables.items()
     }
+    assert is_current(url)
 
 
 @pytest.mark.integration

@@ -13,37 +13,36 @@ from lcma.sweeps.measures import TIMES
 
 KEYS: Mapping[str, Sequence[str]] = {
     "jobs": ("id",),
-    "results": ("trial_id", "data_digest"),
     "measures": ("trial_id", "data_digest", "protocol", "name"),
     "contribution_maps": ("pretraining_id", "data_digest", "budget", "split", "score"),
     "index_tables": ("trial_id", "data_digest", "split"),
-    "curves": ("job_id", "name", "step"),
+    "metrics": ("job_id", "name", "step"),
     "artifacts": ("job_id", "kind"),
 }
 """The columns that identify a row of each table."""
 
-MADE_BY = {"id", "attempt_id", "created"}
+MADE_BY = {"id", "attempt_id", "measured_by", "created"}
 """Columns that say which attempt made a row, and when: equal rows may differ in them."""
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
 
 
 def _queries() -> Mapping[str, sa.Select[Any]]:
-    results, measures, attempts = schema.results.c, schema.measures, schema.attempts
-    curves, metrics, artifacts = schema.curves, schema.metrics, schema.artifacts
-    whole = {name: sa.select(schema.metadata.tables[name]) for name in KEYS}
+    jobs, measures, attempts = schema.jobs.c, schema.measures, schema.attempts
+    metrics, artifacts = schema.metrics, schema.artifacts
+    tables = schema.metadata.tables
+    whole = {name: sa.select(tables[name]) for name in KEYS if name in tables}
     of_measures = ("protocol", "name", "value", "standard_error", "images", "clusters")
     return whole | {
-        "jobs": sa.select(schema.jobs.c.id, schema.jobs.c.state),
-        "results": sa.select(results.trial_id, results.data_digest),
+        "jobs": sa.select(jobs.id, jobs.state),
         "measures": sa.select(
-            results.trial_id, results.data_digest, *(measures.c[name] for name in of_measures)
+            jobs.trial_id, jobs.data_digest, *(measures.c[name] for name in of_measures)
         )
-        .join_from(measures, schema.results, results.id == measures.c.result_id)
+        .join_from(measures, schema.jobs, jobs.done_attempt_id == measures.c.attempt_id)
         .where(measures.c.name.not_in(TIMES)),  # they differ from run to run
-        "curves": sa.select(attempts.c.job_id, curves.c.name, metrics.c.step, metrics.c.value)
-        .join_from(curves, metrics, curves.c.id == metrics.c.curve_id)
-        .join(attempts, attempts.c.id == curves.c.attempt_id),
+        "metrics": sa.select(
+            attempts.c.job_id, metrics.c.name, metrics.c.step, metrics.c.value
+        ).join_from(metrics, attempts, attempts.c.id == metrics.c.attempt_id),
         # Of checkpoints the content is equal, but not always the bytes.
         "artifacts": sa.select(attempts.c.job_id, artifacts.c.kind, artifacts.c.digest)
         .join_from(artifacts, attempts, attempts.c.id == artifacts.c.attempt_id)

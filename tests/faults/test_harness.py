@@ -43,7 +43,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> db.Store:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("UPDATE measures SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
+        ("UPDATE measurements SET value = value + 1e-12 WHERE name = 'log_det'", "log_det"),
         ("DELETE FROM index_tables WHERE trial_id = 'LLL-0-100'", "is missing"),
         ("UPDATE contribution_maps SET images = 7 WHERE split = 1", "{'images': 7}"),
         ("UPDATE attempts SET outcome = 'timeout' WHERE outcome = 'oom'", "ended as timeout"),

@@ -185,6 +185,6 @@ def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
     assert type_command(outages, SMALL, "launch", url, *more) == 0
     assert outages.left == set()
     assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
-    query = "select trial_id, bits_per_dim, holdout_bits_per_dim from trial_results order by 1"
+    query = "select trial_id, bits_per_dim, holdout_bits_per_dim from results order by 1"
     left, alone = (db.connect(at).sql(query) for at in (url, "sqlite:///alone.db"))
     assert left.equals(alone)

@@ -213,7 +213,10 @@ def leave_journal(path: Path, *statements: str) -> Path:
     return journal
 
 
-CHANGE = "UPDATE dictionary SET meaning = 'another'", "UPDATE measures SET value = value + 1"
+CHANGE = (
+    "UPDATE contribution_maps SET halves = zeroblob(50000)",
+    "UPDATE measurements SET value = value + 1",
+)
 MAKE = (
     "CREATE TABLE jobs (id)",
     "WITH n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
@@ -341,12 +344,12 @@ def test_a_file_on_a_network_file_system_is_refused(
     ("statement", "said"),
     [
         ("DROP TABLE protocols", "another table protocols"),
-        ("ALTER TABLE results RENAME COLUMN created TO made", "another table results"),
+        ("ALTER TABLE measurements RENAME COLUMN created TO made", "another table measurements"),
         (
-            "CREATE TRIGGER late AFTER INSERT ON jobs BEGIN DELETE FROM results; END",
+            "CREATE TRIGGER late AFTER INSERT ON jobs BEGIN DELETE FROM attempts; END",
             "has a trigger late",
         ),
-        ("CREATE TABLE leaderboard (x)", "has a table leaderboard"),
+        ("CREATE TABLE maps (x)", "has a table maps"),
     ],
 )
 @pytest.mark.parametrize("older", [False, True])
@@ -357,7 +360,7 @@ def test_a_file_is_refused_that_has_not_the_relations_of_its_schema(
     path = filled_path
     if older:
         make_older(f"sqlite:///{path}")
-    foreign(path, "PRAGMA legacy_alter_table=ON", "DROP VIEW leaderboard", statement)
+    foreign(path, "PRAGMA legacy_alter_table=ON", "DROP VIEW maps", statement)
     before = listing(path.parent)
     for opener in OPENERS.values():
         refused(lambda opener=opener: opener(str(path)), str(path), said, "go back to a copy")

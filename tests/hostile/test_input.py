@@ -115,7 +115,6 @@ HOSTILE = (
     "UPDATE sweeps SET name = 's' || ?",
     "UPDATE attempts SET message = 'm' || ?, log = 'l' || ?1 || char(10) || 'next'",
     "UPDATE flow_trials SET profile = 'p' || ?, factorization = 'f' || ?1",
-    "UPDATE cells SET profile = 'p' || ?, factorization = 'f' || ?1",
     "UPDATE data_sets SET name = 'd' || ?",
     "UPDATE artifacts SET path = 'a' || ? || '/b'",
 )
@@ -180,7 +179,7 @@ def test_an_artifacts_path_stays_below_the_runs(lcma: Typed, known: Path) -> Non
     paths = ("../../etc/passwd", "/etc/passwd", "a/../../b")
     damage(
         known,
-        *(f"UPDATE artifacts SET path = '{p}' WHERE id = {i + 1}" for i, p in enumerate(paths)),
+        *(f"UPDATE artifacts SET path = '{p}' WHERE rowid = {i + 1}" for i, p in enumerate(paths)),
     )
     refused(lcma("samples", "--db", "known.db"), "leads out of the folder of runs")
 
@@ -303,7 +302,7 @@ def test_an_upgrade_that_fails_leaves_no_copy(lcma: Typed, known: Path) -> None:
     damage(
         known,
         f"UPDATE {VERSION_TABLE} SET version_num = '{older}'",
-        "UPDATE results SET data_digest = 'none'",
+        "UPDATE index_tables SET data_digest = 'none'",
         "PRAGMA journal_mode=delete",
     )
     before = known.read_bytes()

@@ -291,7 +291,7 @@ class Site:
             "index": (self._board, lambda: len(self._board_pages)),
             "compare": (self._compare, lambda: _count(self._compared, LISTED)),
             "verdicts": (self._verdicts, one),
-            "paper": (self._paper, lambda: _count(self._printed.rows, LISTED)),
+            "paper": (self._paper, lambda: _count(self._printed, LISTED)),
             "coverage": (self._coverage, lambda: _count(self._sweeps, SWEEPS)),
             "trials": (self._trial_list, lambda: _count(self._trials, LISTED)),
             "maps": (self._map_list, lambda: _count(self._series, CARDS)),
@@ -592,8 +592,30 @@ class Site:
         )
 
     @_of_results
-    def _printed(self) -> queries.QueryRows:
-        return self._rows(queries.paper_query(self._options.sweep_id))
+    def _printed(self) -> list[dict[str, Any]]:
+        """Return the rows of bits/dim beside each number that papers print of the same."""
+        of_bits = self._options.measure == BITS_PER_DIM
+        board = (
+            self._leaderboard
+            if of_bits
+            else read_board(self._store, sweep_id=self._options.sweep_id)
+        )
+        found = [
+            {
+                **{name: getattr(group, name) for name in (*COMPARABLE, "profile", "steps")},
+                **{name: getattr(row, name) for name in ("factorization", "budget", "n", "mean")},
+                "paper_profile": group.profile == "paper",
+                "printed": number.bits_per_dim,
+                "difference": row.mean - number.bits_per_dim,
+                **{name: getattr(number, name) for name in ("source", "table", "note")},
+            }
+            for group in board.groups
+            for row in group.rows
+            for number in row.published
+            if row.mean is not None and row.map_options is None
+        ]
+        names = ("flow", "dataset", "variant", "profile", "table", "steps", "factorization")
+        return sorted(found, key=lambda one: (*(one[n] for n in names), one["budget"] or 0))
 
     def _link_verdict(self, one: "Verdict") -> list[tuple[str, str]]:
         """Return where the rows stand that a verdict is about, and what is there."""
@@ -610,9 +632,7 @@ class Site:
         return {_group_key(table.group): table for table in self._compared.values()}
 
     def _paper(self, path: str) -> bytes:
-        contents = {
-            (one["dataset"], one["variant"], one["data_digest"]) for one in self._printed.rows
-        }
+        contents = {(one["dataset"], one["variant"], one["data_digest"]) for one in self._printed}
         named = Counter(one[:2] for one in contents)
         return self._render(
             "paper.html",
@@ -621,12 +641,10 @@ class Site:
                 (item, page, *map(_count_decisions, self._verdicts_on(item)))
                 for item, page in zip(ITEMS, () if self._large else _PAPER_PAGES, strict=False)
             ],
-            rows=_take(self._printed.rows, path, LISTED),
-            truncated=self._printed.truncated,
+            rows=_take(self._printed, path, LISTED),
             facts=read_data_facts(self._store),
             several={name for name, count in named.items() if count > 1},
-            query=queries.paper_query(self._options.sweep_id),
-            **_pager(path, self._printed.rows, LISTED),
+            **_pager(path, self._printed, LISTED),
         )
 
     def _paper_item(self, path: str) -> bytes:
@@ -1042,11 +1060,7 @@ class Site:
             queries.protocols_query(),
             queries.data_sets_query(),
         ]
-        others = [
-            queries.board_query(sweep_id),
-            queries.cells_query(sweep_id),
-            queries.paper_query(sweep_id),
-        ]
+        others = [queries.board_query(sweep_id), queries.rules_query()]
         others += [queries.trials_query(sweep_id), queries.failures_query(sweep_id)]
         sweeps = self._store.sweeps()
         if sweeps:

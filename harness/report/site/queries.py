@@ -45,12 +45,12 @@ def board_query(sweep_id: str | None) -> SiteQuery:
     """Return the query for the single results that the leaderboard is made of."""
     return SiteQuery(
         "Leaderboard",
-        "Every result that the means, intervals and paired differences are made of. "
-        "Rows can be ranked together where `comparable` and `recipe_id` agree.",
-        "SELECT comparable, recipe_id, flow, dataset, variant, profile, protocol, precision,\n"
+        "Every result that the means, intervals and paired differences are made of.",
+        "SELECT recipe_id, flow, dataset, variant, profile, protocol, precision, rule,\n"
         "       factorization, budget, map_options, seed, bits_per_dim, trial_id\n"
-        f"FROM trial_results{_of(sweep_id)}\n"
-        "ORDER BY comparable, recipe_id, factorization, budget, map_options, seed",
+        f"FROM results{_of(sweep_id)}\n"
+        "ORDER BY recipe_id, dataset, variant, data_digest, protocol, precision, factorization,\n"
+        "         budget, map_options, seed",
     )
 
 
@@ -60,53 +60,25 @@ def extent_query(sweep_id: str | None) -> SiteQuery:
         "Extent",
         "How many results there are, and from when to when they were made.",
         # From the tables: the view joins ten more, for every result.
-        "SELECT count(*) AS results, min(r.created) AS first, max(r.created) AS last,\n"
+        "SELECT count(*) AS results, min(t.ended) AS first, max(t.ended) AS last,\n"
         "       count(DISTINCT e.code_version) AS versions, min(e.code_version) AS code_version\n"
-        "FROM measures AS m\n"
-        "JOIN results AS r ON r.id = m.result_id\n"
-        "     AND m.name = 'bits_per_dim' AND m.cell_id IS NOT NULL\n"
-        "JOIN attempts AS a ON a.id = m.attempt_id\n"
-        f"JOIN environments AS e ON e.id = a.environment_id{_of(sweep_id, 'r.trial_id')}",
+        "FROM measurements AS m\n"
+        "JOIN jobs AS j ON j.done_attempt_id = m.attempt_id AND m.name = 'bits_per_dim'\n"
+        "JOIN attempts AS t ON t.id = m.attempt_id\n"
+        "JOIN attempts AS a ON a.id = m.measured_by\n"
+        f"JOIN environments AS e ON e.id = a.environment_id{_of(sweep_id, 'j.trial_id')}",
     )
 
 
-def cells_query(sweep_id: str | None) -> SiteQuery:
-    """Return the query for means over seeds, ranked."""
-    ranked = "" if sweep_id is None else f"{_ranked(sweep_id)}\n"
+def rules_query() -> SiteQuery:
+    """Return the query for means over seeds beside the flow's own rule."""
     return SiteQuery(
-        "Ranks",
-        "Means over seeds, ranked within what can be compared. The sample variance is "
-        "squared_deviations / (n - 1).",
-        f"{ranked}SELECT dataset, variant, flow, profile, protocol, precision, steps, splits,\n"
-        "       recipe_id, data_digest, measure, comparable, position, factorization, budget,\n"
-        "       map_options, n, mean, squared_deviations, conventional, from_conventional,\n"
-        "       cell_id\n"
-        f"FROM {'ranked' if ranked else 'leaderboard'}\n"
-        "ORDER BY dataset, flow, profile, comparable, recipe_id, position, factorization, budget,\n"
-        "         map_options",
-    )
-
-
-def paper_query(sweep_id: str | None) -> SiteQuery:
-    """Return the query for cells beside printed numbers."""
-    seeds, joined, of = "", "", "against_paper"
-    if sweep_id is not None:
-        seeds, of = f"WITH {_own_seeds(sweep_id)}\n", "own"
-        joined = "\nJOIN own ON own.cell_id = against_paper.cell_id"
-    return SiteQuery(
-        "Against the paper",
-        "Means beside the numbers that papers print of the same flow, data set and "
-        "factorization, with the usual options of the map. `paper_profile` is 1 where the recipe "
-        "is the published one.",
-        f"{seeds}SELECT against_paper.flow, dataset, variant, against_paper.profile,\n"
-        "       paper_profile, protocol, precision, steps, factorization, printed_as, budget,\n"
-        f"       {of}.n, {of}.mean, {of}.squared_deviations, printed,\n"
-        f"       {of}.mean - printed AS difference, source, source_table, part, note,\n"
-        "       data_digest, recipe_id\n"
-        f"FROM against_paper{joined}\nJOIN recipes ON recipes.id = recipe_id\n"
-        "WHERE map_options IS NULL\n"
-        "ORDER BY against_paper.flow, dataset, variant, against_paper.profile, source_table,\n"
-        "         steps, factorization, budget, against_paper.cell_id",
+        "Rules",
+        "Means over all seeds of the database, and differences from the flow's own rule over the n "
+        "seeds that both have.",
+        "SELECT dataset, variant, flow, profile, steps, splits, rule, budget, n, mean, deviation,\n"
+        "       difference, half_width, recipe_id, data_digest\n"
+        "FROM board ORDER BY dataset, variant, flow, recipe_id, data_digest, mean",
     )
 
 
@@ -135,9 +107,8 @@ def trials_query(sweep_id: str | None) -> SiteQuery:
         "       m.standard_error\n"
         "FROM flow_trials AS t\n"
         "JOIN jobs AS j ON j.trial_id = t.id\n"
-        "LEFT JOIN results AS r ON r.attempt_id = j.done_attempt_id\n"
-        "LEFT JOIN measures AS m ON m.result_id = r.id AND m.name = 'bits_per_dim'\n"
-        f"     AND m.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
+        "LEFT JOIN measurements AS m ON m.attempt_id = j.done_attempt_id\n"
+        f"     AND m.name = 'bits_per_dim' AND m.protocol = 'plain'{_of(sweep_id, 't.id')}\n"
         "ORDER BY t.dataset, t.flow, t.recipe_id, t.factorization, t.budget, t.map_options,\n"
         "         t.seed, t.id, j.data_digest",
     )
@@ -174,8 +145,8 @@ def protocols_query() -> SiteQuery:
     return SiteQuery(
         "Protocols",
         "How trained models were evaluated, with the number of results.",
-        "SELECT p.name, p.precision, p.body, count(DISTINCT m.result_id) AS results\n"
-        "FROM protocols AS p JOIN measures AS m ON m.protocol_id = p.id\n"
+        "SELECT p.name, p.precision, p.body, count(DISTINCT m.attempt_id) AS results\n"
+        "FROM protocols AS p JOIN measurements AS m ON m.protocol_id = p.id\n"
         "GROUP BY p.name, p.precision, p.body ORDER BY p.name, p.precision, p.body",
     )
 
@@ -193,51 +164,39 @@ def data_sets_query() -> SiteQuery:
 EXAMPLES = (
     SiteQuery(
         "Which rule has the fewest bits per dimension?",
-        "The row with the best mean of each table of the leaderboard, with the seeds behind it and "
-        "its mean difference by seed from the conventional rule of its flow, as the leaderboard "
-        "has it.",
-        "SELECT flow, dataset, variant, steps, substr(recipe_id, 1, 8) AS recipe, factorization,\n"
-        "       budget, n, mean, half_width,\n"
-        "       (SELECT avg(pairs.difference) FROM pairs\n"
-        "        WHERE pairs.cell_id = leaderboard.cell_id\n"
-        "          AND pairs.other_factorization = leaderboard.conventional) AS difference\n"
-        "FROM leaderboard\n"
-        "WHERE position = 1 AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
-        "ORDER BY dataset, variant, flow, steps, recipe_id, comparable",
+        "The rules of each table of the leaderboard, the best mean first, with the difference from "
+        "the own rule of the flow over the n seeds that both have, ± half_width.",
+        "SELECT flow, dataset, variant, steps, substr(recipe_id, 1, 8) AS recipe, rule, budget,\n"
+        "       mean, n, difference, half_width\n"
+        "FROM board\n"
+        "ORDER BY dataset, variant, flow, steps, recipe_id, data_digest, mean",
     ),
     SiteQuery(
         "How far is each rule from the conventional one?",
         "The mean difference by seed, in each table of the leaderboard by itself: of one flow, "
         "data set and recipe. Negative where the rule is better.",
-        "SELECT pairs.flow, dataset, variant, recipes.steps, factorization, budget, map_options,\n"
-        "       count(*) AS n, avg(difference) AS difference\n"
-        "FROM pairs JOIN recipes ON recipes.id = recipe_id\n"
-        "WHERE other_factorization = recipes.conventional\n"
-        "  AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
-        "GROUP BY pairs.flow, dataset, variant, recipes.steps, recipe_id, comparable,\n"
-        "         factorization, budget, map_options\n"
-        "ORDER BY dataset, pairs.flow, recipe_id, comparable, difference",
+        "SELECT flow, dataset, variant, steps, rule, budget, n, difference, half_width\n"
+        "FROM board\n"
+        "WHERE factorization <> conventional\n"
+        "ORDER BY dataset, variant, flow, recipe_id, data_digest, difference",
     ),
     SiteQuery(
         "Low against high, seed by seed",
         "The paper's rule against its opposite on the same seed and weights; negative where low is "
         "better.",
-        "SELECT flow, dataset, budget, factorization, other_factorization, seed, difference\n"
+        "SELECT flow, dataset, steps, budget, seed, difference\n"
         "FROM pairs\n"
-        "WHERE factorization IN ('LL', 'LLL', 'LLLL', 'LLLLL')\n"
-        "  AND other_factorization = replace(factorization, 'L', 'H')\n"
+        "WHERE rule = 'low' AND other_rule = 'high' AND budget = other_budget\n"
         "  AND protocol = 'plain' AND measure = 'bits_per_dim'\n"
         "ORDER BY flow, dataset, recipe_id, budget, seed",
     ),
     SiteQuery(
         "How much pretraining is enough?",
-        "Bits per dimension of each word by the budget of its pretraining. `from_conventional` is "
-        "a difference of means, not paired by seed.",
-        "SELECT flow, dataset, substr(recipe_id, 1, 8) AS recipe, factorization, budget, n, mean,\n"
-        "       from_conventional, pretraining_seconds\n"
-        "FROM budget_curve\n"
-        "WHERE protocol = 'plain' AND measure = 'bits_per_dim'\n"
-        "ORDER BY flow, dataset, recipe_id, factorization, map_options, budget",
+        "Bits per dimension of each word by the budget of its pretraining.",
+        "SELECT flow, dataset, steps, substr(recipe_id, 1, 8) AS recipe, rule, budget, n, mean,\n"
+        "       difference, half_width, pretraining_seconds\n"
+        "FROM budgets\n"
+        "ORDER BY flow, dataset, recipe_id, factorization, budget",
     ),
     SiteQuery(
         "What did each rule cost?",
@@ -251,16 +210,12 @@ EXAMPLES = (
     SiteQuery(
         "Do longer trainings end lower?",
         "The mean of every rule over its number of training steps. Drawn.",
-        "SELECT recipes.steps, avg(bits_per_dim) AS bits_per_dim\n"
-        "FROM trial_results JOIN recipes ON recipes.id = recipe_id\n"
-        "WHERE protocol = 'plain'\n"
-        "GROUP BY recipes.steps, recipe_id, data_digest, factorization, budget\n"
-        "ORDER BY recipes.steps, bits_per_dim",
+        "SELECT steps, mean FROM board ORDER BY steps, mean",
     ),
     SiteQuery(
         "What is there besides bits per dimension?",
         "Every measure, with the number of results that have it.",
-        "SELECT measure, count(*) AS results\nFROM trial_measures\n"
+        "SELECT measure, count(*) AS results\nFROM measures\n"
         "GROUP BY measure\nORDER BY results DESC, measure",
     ),
 )
@@ -271,45 +226,6 @@ def _of(sweep_id: str | None, column: str = "trial_id") -> str:
     if sweep_id is None:
         return ""
     return f"\nWHERE {column} IN ({_members(sweep_id)})"
-
-
-def _own_seeds(sweep_id: str) -> str:
-    """Return the table `own` of a WITH: the cells of a sweep over its own seeds alone.
-
-    Those of the views are over all that the database has.
-    """
-    return (
-        "own AS (\n"
-        "    SELECT cell_id, count(*) AS n, avg(value) AS mean,\n"
-        "           sum((value - cell_mean) * (value - cell_mean)) AS squared_deviations\n"
-        "    FROM (SELECT cell_id, value, avg(value) OVER (PARTITION BY cell_id) AS cell_mean\n"
-        "          FROM trial_measures\n"
-        f"          WHERE trial_id IN ({_members(sweep_id)})) AS seeds\n"
-        "    WHERE cell_id IS NOT NULL GROUP BY cell_id\n"
-        ")"
-    )
-
-
-def _ranked(sweep_id: str) -> str:
-    """Return the WITH of `ranked`: the columns of `leaderboard`, of a sweep's own seeds."""
-    return (
-        f"WITH {_own_seeds(sweep_id)}, ranked AS (\n"
-        "    SELECT cell.dataset, cell.variant, cell.flow, cell.profile, cell.protocol,\n"
-        "           cell.precision, cell.steps, cell.splits, cell.recipe_id, cell.data_digest,\n"
-        "           cell.measure, cell.comparable, cell.factorization, cell.budget,\n"
-        "           cell.map_options, own.n, own.mean, own.squared_deviations, conventional,\n"
-        "           cell.cell_id, rank() OVER (near ORDER BY sign * own.mean) AS position,\n"
-        "           own.mean - sign * min(CASE WHEN cell.factorization = conventional\n"
-        "                                      THEN sign * own.mean END) OVER near\n"
-        "               AS from_conventional\n"
-        "    FROM seed_statistics AS cell\n"
-        "    JOIN own ON own.cell_id = cell.cell_id\n"
-        "    JOIN recipes ON recipes.id = cell.recipe_id\n"
-        "    JOIN (SELECT name, CASE WHEN direction = 'higher' THEN -1 ELSE 1 END AS sign\n"
-        "          FROM measure_kinds) AS kinds ON kinds.name = cell.measure\n"
-        "    WINDOW near AS (PARTITION BY comparable, cell.recipe_id)\n"
-        ")"
-    )
 
 
 def _lost(sweep_id: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from lcma.db import Artifact, Attempt, Curve, Store
+from lcma.db import Artifact, Attempt, Curve, CurveKey, Store
 from lcma.harness.files import file_name
 from lcma.harness.report.site.boards import TrialKey
 from lcma.harness.results.board import factorization_label
@@ -154,14 +154,14 @@ def _error(value: float | None) -> str:
 
 
 def _thin_curves(store: Store, curves: Sequence[Curve]) -> Iterator[tuple[str, ThinnedCurve]]:
-    alike = defaultdict[int, list[int]](list)
+    alike = defaultdict[int, list[Curve]](list)
     for curve in curves:
-        alike[max(1, math.ceil(curve.points / MOST_POINTS))].append(curve.id)
-    points: dict[int, list[tuple[int, float]]] = {}
-    for every, ids in alike.items():
-        points |= store.thinned_curves(ids, every)
+        alike[max(1, math.ceil(curve.points / MOST_POINTS))].append(curve)
+    points: dict[CurveKey, list[tuple[int, float]]] = {}
+    for every, some in alike.items():
+        points |= store.thinned_curves(some, every)
     for curve in curves:
-        finite = tuple((step, value) for step, value in points[curve.id] if math.isfinite(value))
+        finite = tuple((step, value) for step, value in points[curve.key] if math.isfinite(value))
         if finite:
             yield curve.job_id, ThinnedCurve(curve.name, finite, curve.points)
 

@@ -404,7 +404,7 @@ def test_kept_weights_are_evaluated_once_by_each_protocol(
     found = json.loads(out)
     assert {(f["protocol"], f["new"]) for f in found} == {("published", True)}
     assert len(found) == 6
-    query = "select trial_id, bits_per_dim from trial_results where protocol = '{}' order by 1"
+    query = "select trial_id, bits_per_dim from results where protocol = '{}' order by 1"
     place = Place(str(copy), launched.runs, launched.data)
     by_protocol = [rows(capsys, place, query.format(p)) for p in ("plain", "published")]
     assert by_protocol[0] == by_protocol[1], "the published protocol of RealNVP is plain's"
@@ -484,7 +484,7 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert grids[0].shape == (3 * (8 * scale + 2) + 2, 3 * (8 * scale + 2) + 2, 3)
     shown = grids[0][2 : 2 + 8 * scale : scale, 2 : 2 + 8 * scale : scale].transpose(2, 0, 1)
     assert (shown == test[0]).all()
-    query = "select trial_id, bits_per_dim from trial_results where protocol = 'plain'"
+    query = "select trial_id, bits_per_dim from results where protocol = 'plain'"
     bits = dict(rows(capsys, launched, query))
     words = svg.texts(Path(path))
     drawn = [float(line.removesuffix(" bits/dim")) for line in words if line.endswith("bits/dim")]

@@ -1,6 +1,7 @@
 """`lcma db` and `lcma sql --schema`, as they are typed."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -50,18 +51,17 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
 
 def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Typed, url: str) -> None:
     name = db.connect(url).name
-    cascade = "" if url.startswith("sqlite") else " CASCADE"
-    execute(url, f"DROP VIEW leaderboard{cascade}")
+    execute(url, "DROP VIEW failures")
     for command in ("board", "db check", "db init"):
         code, out, err = lcma(*command.split(), "--db", url)
         assert (code, out) == (2, "")
-        assert f"lcma: {name} has another view leaderboard than its schema" in err
+        assert f"lcma: {name} has another view failures than its schema" in err
         assert err.endswith("`lcma db upgrade` makes its views anew\n")
     code, out, _ = lcma("db", "upgrade", "--db", url)
     assert code == 0
-    assert out.startswith(f"made the views of {name} anew, for leaderboard")
+    assert out.startswith(f"made the views of {name} anew, for failures")
     assert lcma("db", "check", "--db", url)[0] == 0
-    assert execute(url, "SELECT count(*) FROM leaderboard") == [(0,)]
+    assert execute(url, "SELECT count(*) FROM failures") == [(0,)]
 
 
 def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
@@ -69,27 +69,29 @@ def test_faults_are_told_in_lines_and_in_json_and_by_the_exit_code(
 ) -> None:
     fill(db.connect("lcma.db"))
     code, out, err = lcma("db", "check")
-    rows = "2 of contribution_maps, 3 of index_tables, 3 of results, 12 of measures, "
-    rows += "3 of artifacts, 6 of cells, 1 of protocols, 0 of verifications"
+    rows = "2 of contribution_maps, 3 of index_tables, 12 of measurements, "
+    rows += "3 of artifacts, 1 of protocols"
     name = in_tmp / "lcma.db"
     assert (code, out, err) == (0, f"no fault found in {name}; rows read: {rows}\n", "")
     assert json.loads(lcma("db", "check", "--json")[1])["findings"] == []
     with closing(sqlite3.connect("lcma.db")) as connection:
-        connection.execute("UPDATE contribution_maps SET digest = ? WHERE id = 2", ("0" * 64,))
-        connection.execute("UPDATE attempts SET host = 'a', job_id = 'x\x1b[2J' WHERE id = 5")
+        connection.execute("UPDATE contribution_maps SET digest = ? WHERE split = 2", ("0" * 64,))
+        connection.execute("UPDATE attempts SET replaces = 'x\x1b[2J' WHERE outcome = 'oom'")
         connection.commit()
     code, out, err = lcma("db", "check")
     lines = out.splitlines()
     assert (code, err) == (1, "")
-    assert "contribution_maps 2: its values do not match their digest" in lines
-    assert r"attempts 5: its job_id x\x1b[2J is not in jobs" in lines
+    (damaged,) = [line for line in lines if "its values do not match their digest" in line]
+    assert re.fullmatch(r"contribution_maps [0-9a-f]{20}, 2, cumulative: its .*", damaged)
+    assert any(line.endswith(r"its replaces x\x1b[2J is not in attempts") for line in lines)
     assert lines[-1].startswith(f"{len(lines) - 1} faults found in {name}; ")
     code, out, err = lcma("db", "check", "--json")
     report = json.loads(out)
     assert (code, err, report["database"]) == (1, "", str(name))
     assert len(report["findings"]) == len(lines) - 1
-    damaged = {"table": "contribution_maps", "row": "2"}
-    assert damaged | {"problem": "its values do not match their digest"} in report["findings"]
+    row = damaged.removeprefix("contribution_maps ").partition(":")[0]
+    found = {"table": "contribution_maps", "row": row}
+    assert found | {"problem": "its values do not match their digest"} in report["findings"]
 
 
 def test_a_command_that_faults_of_the_database_stop_names_them(lcma: Typed, in_tmp: Path) -> None:
@@ -172,36 +174,29 @@ def sites(url: str, in_tmp: Path) -> tuple[str, str]:
     fill(db.connect(there))
     world = plan(db.connect(here))
     world.finish_trial(0, bits_per_dim=3.25, now=1005.0, owner="here")
-    world.win(world.trials[3])
+    world.win(world.trials[3], owner="here")
     return there, here
 
 
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
-def test_a_merge_is_told_with_its_conflicts(lcma: Typed, sites: tuple[str, str]) -> None:
+def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
     there, here = sites
     names = [db.locate(one).name for one in sites]
-    code, out, err = lcma("db", "merge", there, "--db", here, "--dry-run")
-    assert (code, err) == (1, "")
-    assert f"26 rows would come from {names[0]} to {names[1]}" in out.splitlines()
+    out = output_of(lcma("db", "merge", there, "--db", here, "--dry-run"))
+    (would,) = (line for line in out.splitlines() if " would come from " in line)
+    assert would.endswith(f" rows would come from {names[0]} to {names[1]}")
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
-    code, out, _ = lcma("db", "merge", there, "--db", here, "--dry-run", "--json")
-    report = json.loads(out)
-    assert (code, report["source"], report["target"]) == (1, *names)
-    assert (report["tables"]["results"]["new"], report["tables"]["results"]["left"]) == (2, 1)
-    (difference,) = report["differences"]
-    assert [difference[key] for key in ("column", "here", "there")] == ["value", 3.25, 3.5]
-    assert len(report["left"]) == 1
-    code, out, err = lcma("db", "merge", there, "--db", here)
-    assert (code, err) == (1, "")
-    lines = out.splitlines()
-    assert f"26 rows came from {names[0]} to {names[1]}" in lines
-    (conflict,) = (line for line in lines if line.startswith("conflict: "))
-    assert conflict.startswith("conflict: measures job ")
-    assert conflict.endswith("name bits_per_dim: value is 3.25 here and 3.5 there")
-    assert any(line.startswith("left: ") and "running here" in line for line in lines)
+    report = json.loads(output_of(lcma("db", "merge", there, "--db", here, "--dry-run", "--json")))
+    assert (report["source"], report["target"]) == (*names,)
+    assert report["tables"]["measurements"] == {"new": 12, "filled": 0, "equal": 0}
+    out = output_of(lcma("db", "merge", there, "--db", here))
+    assert would.replace("would come", "came") in out.splitlines()
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is not None
-    output_of(lcma("db", "merge", there, "--db", here))
+    out = output_of(lcma("db", "merge", there, "--db", here))
+    assert f"nothing in {names[0]} is new to {names[1]}" in out.splitlines()
+    execute(f"sqlite:///{there}", "UPDATE attempts SET last_step = 7 WHERE outcome = 'oom'")
+    refused(lcma("db", "merge", there, "--db", here), "its last_step is 7 there and 3 here")
 
 
 @pytest.mark.slow_on("postgresql")

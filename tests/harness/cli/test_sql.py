@@ -37,7 +37,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
 def test_a_query_may_end_with_a_semicolon_typed_or_read(
     lcma: Typed, url: str, typed: Callable[[bytes], None], end: str
 ) -> None:
-    query = f"SELECT factorization AS f\nFROM trial_results\nORDER BY 1 LIMIT 2{end}"
+    query = f"SELECT factorization AS f\nFROM results\nORDER BY 1 LIMIT 2{end}"
     expected = (0, "f\nHHH\nLLL\n", "")
     where = ("--db", url, "--format", "csv")
     assert lcma("sql", query, *where) == expected
@@ -55,7 +55,7 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
         (b"-- nothing\n", "there is no SQL statement to run"),
         (b"SELECT '\xff'", "stdin is no text"),
         ("SELECT 1".encode("utf-16"), "stdin is no text"),
-        (b"SELECT 1;\nDELETE FROM results;\n", "one statement"),
+        (b"SELECT 1;\nDELETE FROM attempts;\n", "one statement"),
     ],
 )
 def test_what_is_no_query_on_stdin(
@@ -75,7 +75,7 @@ def test_a_terminal_is_no_query(lcma: Typed, url: str, monkeypatch: pytest.Monke
     ("query", "said"),
     [
         ("INSERT INTO sweeps VALUES ('a', 'b', 'c', 1)", "only SELECT"),
-        ("SELECT 1; DROP VIEW trial_results", "one statement"),
+        ("SELECT 1; DROP VIEW results", "one statement"),
         ("SELECT colour FROM results", "colour"),
         (ENDLESS, "took longer than 0.2 s"),
     ],
@@ -93,7 +93,7 @@ def test_a_bad_query_is_one_line_and_the_database_as_before(
 def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:
     """On stdout the columns, however many; the rest on stderr, and nothing of it for programs."""
     for columns in ("*", "seed, factorization"):
-        query = f"SELECT {columns} FROM trial_results WHERE seed = 77"
+        query = f"SELECT {columns} FROM results WHERE seed = 77"
         code, out, err = lcma("sql", query, "--db", url)
         assert (code, err) == (0, "0 rows\n")
         names = out.splitlines()[0].split()
@@ -115,7 +115,7 @@ def test_no_rows_are_a_header_and_a_count(lcma: Typed, url: str) -> None:
     ],
 )
 def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Typed, url: str, condition: str) -> None:
-    query = f"SELECT * FROM trial_results t WHERE {condition}"
+    query = f"SELECT * FROM results t WHERE {condition}"
     code, out, err = lcma("sql", query, "--db", url)
     assert (code, out.count("\n")) == (0, 1)
     count, remark = err.splitlines()
@@ -133,5 +133,5 @@ def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Typed, url: str, condit
 def test_no_rows_for_another_reason_are_counted_alone(
     lcma: Typed, url: str, condition: str
 ) -> None:
-    query = f"SELECT * FROM trial_results WHERE {condition}"
+    query = f"SELECT * FROM results WHERE {condition}"
     assert lcma("sql", query, "--db", url)[2] == "0 rows\n"

@@ -16,7 +16,7 @@ NAMES = [
     (["curves", "demos"], "demo"),
     (["maps", "--flow", "realnpv"], "realnvp"),
     (["rerun", "--failed", "--class", "oomm"], "oom"),
-    (["sql", "--schema", "trial_result"], "trial_results"),
+    (["sql", "--schema", "trial_result"], "results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),
     (["export", "results", "--group-by", "flow", "--stat", "means"], "mean"),
     (["rerun", "--where", "factorizations=low"], "factorization"),

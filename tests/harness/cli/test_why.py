@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lcma import db
-from lcma.db.merging import merge
+from lcma.db.merge import merge
 from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
 from tests.harness.cli.conftest import Typed, output_of
@@ -118,12 +118,11 @@ def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
 ) -> None:
     other = plan(db.connect(f"sqlite:///{in_tmp / 'other.db'}"))
     for world, owner, outcome in ((planned, "me", "oom"), (other, "them", "preempted")):
-        world.finish_trial(0)
+        world.finish_trial(0, owner=owner)
         claim = world.win(world.trials[1], owner=owner)
         world.store.finish(claim, outcome, last_step=9, cost=COST, message=owner, now=1010.0)
     again = other.win(other.trials[1], owner="them", now=1100.0)
     other.store.finish(again, "preempted", last_step=9, cost=COST, now=1110.0)
-    other.damage("UPDATE attempts SET owner = 'them' WHERE outcome = 'done'")
     merge(other.store.database, planned.store.database)
     assert (
         "by attempt 1 on node1, at 1970-01-01 00:16:50 UTC, launch me\n"

@@ -1,4 +1,4 @@
-"""Boards of rows of the view `trial_results`, gathered into cells one by one."""
+"""Boards of rows of the view `results`, gathered into cells one by one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Results with a known truth, as rows of the view `trial_results`."""
+"""Results with a known truth, as rows of the view `results`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +66,7 @@ def board(
     **more: Any,
 ) -> Board:
     """The board of rows, with one bar and the same verdict on its files for every data set."""
-    numbered = [row | {"result_id": f"{i:05}"} for i, row in enumerate(found)]
+    numbered = [row | {"attempt_id": f"{i:05}"} for i, row in enumerate(found)]
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
     facts = {d: DataFacts(d, "some", files) for d in digests}

@@ -9,7 +9,7 @@ from rich.console import Console
 from scipy import stats
 
 from lcma import models
-from lcma.db import Bar
+from lcma.db import Bar, connect
 from lcma.harness.report.board import (
     board_as_markdown,
     render_board,
@@ -17,6 +17,7 @@ from lcma.harness.report.board import (
 )
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import PairedTest
+from lcma.harness.shards import open_reference
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.report import synthetic
@@ -35,8 +36,8 @@ def shown(board, width=80, **more):
 
 
 def frame(rows):
-    """Rows of trial_results; each gives factorization, seed, bits and what differs."""
-    return [synthetic.BASE | one | {"result_id": f"{i:04d}"} for i, one in enumerate(rows)]
+    """Rows of results; each gives factorization, seed, bits and what differs."""
+    return [synthetic.BASE | one | {"attempt_id": f"{i:04d}"} for i, one in enumerate(rows)]
 
 
 def row(factorization, seed, bits, **more):
@@ -487,3 +488,32 @@ def test_against_a_rule_is_against_it_without_options_of_its_map():
     assert found["LLL", None] is None
     assert found["checkerboard-even", None].mean == pytest.approx(1.0)
     assert found["LLL", swapped].mean == pytest.approx(-1.0)
+
+
+@pytest.mark.integration
+def test_the_view_board_is_the_board_of_the_reference():
+    store = connect(str(open_reference()), create=False)
+    view = store.view_rows("board")
+    of_group = ("dataset", "variant", "data_digest", "flow", "recipe_id", "precision")
+    of_row = ("factorization", "budget", "map_options")
+    found = {}
+    for values in view.rows:
+        one = dict(zip(view.columns, values, strict=True))
+        found[tuple(one[name] for name in (*of_group, *of_row))] = one
+    assert len(found) == len(view.rows) > 100
+    for group in read_board(store, protocol="plain", map_options=None).groups:
+        for row in group.rows:
+            if row.mean is None:
+                continue
+            key = [getattr(group, name) for name in of_group]
+            one = found.pop((*key, *(getattr(row, name) for name in of_row)))
+            close = {"abs": 1e-12, "rel": 0}
+            assert one["mean"] == pytest.approx(row.mean, **close)
+            assert one["deviation"] == (row.deviation and pytest.approx(row.deviation, **close))
+            less = row.difference
+            assert one["n"] == (row.n if row.reference else less.n if less else 0)
+            assert one["difference"] == (less and pytest.approx(less.mean, **close))
+            half = less and less.half_width
+            assert one["half_width"] == (half and pytest.approx(half, **close))
+            assert (one["conventional"] == one["factorization"]) == row.reference
+    assert found == {}

@@ -39,7 +39,7 @@ def board(rows, splits, recipe=None):
     """A board of rows (factorization, seed, bits/dim, what differs)."""
     numbered = [
         synthetic.BASE
-        | {"budget": 100, "splits": splits, "result_id": f"{i:05}"}
+        | {"budget": 100, "splits": splits, "attempt_id": f"{i:05}"}
         | {"factorization": name, "seed": seed, "bits_per_dim": bits}
         | more
         for i, (name, seed, bits, more) in enumerate(rows)

@@ -135,7 +135,7 @@ def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--where", "flw=x"], "no such column of trial_results: did you mean 'flow'?"),
+        (["--where", "flw=x"], "no such column of results: did you mean 'flow'?"),
         (["--where", "flow"], "give KEY=VALUE"),
         (["--where", "seed=one"], "seed is a whole number"),
         (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
@@ -164,9 +164,9 @@ def test_filters_are_values_and_never_sql(filled):
     strange = "x' OR 1=1; DROP TABLE flow_trials; --"
     with pytest.raises(UserError, match=r"no results with --flow x' OR 1=1; DROP"):
         make_export(filled.store, ExportQuery(where=(f"flow={strange}",)), ExportFormat.csv)
-    found = filled.store.view_rows("trial_results", **parse_filters([f"factorization={strange}"]))
+    found = filled.store.view_rows("results", **parse_filters([f"factorization={strange}"]))
     assert found.rows == ()
-    assert len(filled.store.view_rows("trial_results").rows) == 10
+    assert len(filled.store.view_rows("results").rows) == 10
     query = ExportQuery(ExportContent.results, where=("seed=0", "seed=1", "factorization=random"))
     assert len(make_export(filled.store, query, ExportFormat.csv).splitlines()) == 1 + 2
     query = ExportQuery(ExportContent.results, where=("budget=null",))
@@ -182,7 +182,7 @@ def test_sums_agree_with_pandas_and_scipy():
         for name, n in (("channel", 5), ("rows", 8), ("random", 1))
         for row in result_rows({name: {s: float(b) for s, b in enumerate(rng.normal(4, 1, n))}})
     ]
-    frame = pd.DataFrame(found).assign(cell_id=lambda rows: rows["factorization"])
+    frame = pd.DataFrame(found)
     summed = group_rows(frame, ["factorization"], STATISTICS)
     rows = [dict(zip(summed.columns, row, strict=True)) for row in summed.rows]
     by_name = {row["factorization"]: row for row in rows}
@@ -218,9 +218,7 @@ def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
     code, out, _ = run(capfdbinary, *asked, "--stat", "n,mean,max")
     assert (code, out.splitlines()[0][-11:]) == (0, b",n,mean,max")
     found = [
-        row | {"cell_id": str(budget)}
-        for budget in (50, 100)
-        for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
+        row for budget in (50, 100) for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
     ]
     frame = pd.DataFrame(found)
     with pytest.raises(

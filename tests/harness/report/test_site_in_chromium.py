@@ -292,7 +292,7 @@ def test_sql_runs_in_a_page_opened_from_a_file(visit, exported) -> None:
     watched = visit()
     page = watched.open("sql.html")
     assert not [url for url in watched.asked if "database" in url or "sqljs" in url]
-    sql = "SELECT factorization, count(*) FROM trial_results GROUP BY 1 ORDER BY 1"
+    sql = "SELECT factorization, count(*) FROM results GROUP BY 1 ORDER BY 1"
     ask(page, sql)
     rows = run_sql(str(exported / "data" / "results.sqlite"), sql).rows
     assert answered(page) == [printable(str(value)) for row in rows for value in row]
@@ -328,7 +328,7 @@ def test_a_query_that_does_not_end_is_stopped_by_hand_and_by_itself(visit) -> No
 MISTAKES = {
     "SELECT 1 FROM nope": "no such table: nope",
     "SELECT '<img src=x onerror=window.hit=1>": "unrecognized token",
-    "DELETE FROM results": "readonly",
+    "DELETE FROM attempts": "readonly",
     "SELECT 1; SELECT 2": "one statement at a time",
     "-- nothing": "no SQL statement",
 }

@@ -263,7 +263,7 @@ def test_samples_without_weights(lcma, filler):
 
 
 def test_sql_says_when_there_is_more(lcma, filled):
-    query = "SELECT seed FROM trial_results"
+    query = "SELECT seed FROM results"
     assert len(lcma("sql", query, "--format", "csv", "--limit", "2").splitlines()) == 3
     assert "--all" in lcma.stderr
     assert len(lcma("sql", query, "--format", "csv", "--limit", "2", "--all").splitlines()) == 11
@@ -343,8 +343,8 @@ def test_hostile_text_is_harmless(lcma, filler):
         *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
         *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
         *(["board", "--json"], ["status", "--json"], ["export", "results"]),
-        *(["sql", "SELECT * FROM trial_results"], ["sql", "SELECT dataset FROM trial_results"]),
-        ["sql", "SELECT dataset FROM trial_results", "--format", "csv"],
+        *(["sql", "SELECT * FROM results"], ["sql", "SELECT dataset FROM results"]),
+        ["sql", "SELECT dataset FROM results", "--format", "csv"],
     ):
         text = lcma(*arguments)
         assert all(c == "\n" or c.isprintable() for c in text), arguments

@@ -99,7 +99,7 @@ def where(launched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
 @pytest.mark.parametrize(("name", "direction"), [("brightness", "lower"), ("shine", "higher")])
 def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, direction) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
-    rows = store.view("trial_measures", measure=[name, f"holdout_{name}"])
+    rows = store.view("measures", measure=[name, f"holdout_{name}"])
     assert len(rows) == 2 * 4
     assert set(rows["unit"]) == {"levels"}
     assert (rows["standard_error"] > 0).all()
@@ -125,7 +125,7 @@ def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, directio
 def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
     assert len(store.results()) == 4
-    assert store.view("trial_measures", measure=list(FAILING)).empty
+    assert store.view("measures", measure=list(FAILING)).empty
     messages = set(store.attempts()["message"])
     for name, (_, why) in FAILING.items():
         text = f"the measure {name} was not taken: "
@@ -181,7 +181,7 @@ def test_a_study_tunes_by_it(capsys, tmp_path, few_photos_root, monkeypatch) -> 
     assert code == 0, err
     found = json.loads(out)
     store = db.connect("lcma.db", create=False)
-    rows = store.view("trial_measures", measure="holdout_brightness")
+    rows = store.view("measures", measure="holdout_brightness")
     values = {row.budget: row.value for row in rows.dropna(subset="budget").itertuples()}
     told = {row["budget"]: row["mean"] for row in found["rows"]}
     assert {budget: told[budget] for budget in values} == values
@@ -227,7 +227,7 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
     assert "brightness" in json.loads(out)["uncompared"]
     plugins.load_file(launched / "lower.py")
     copy_database(launched, Path("changed.db"))
-    change = "UPDATE measures SET value = value + 3 WHERE name = 'brightness'"
+    change = "UPDATE measurements SET value = value + 3 WHERE name = 'brightness'"
     execute(db.connect("changed.db"), change)
     code, out, err = typed(capsys, *asked, "--db=changed.db")
     assert (code, err) == (1, ""), "equal bits are due here, in whatever unit"
@@ -273,8 +273,8 @@ def test_trials_from_before_a_measure_have_it_from_their_weights(
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 5  # all of the recipe
     assert out.count("(there already)") == 1  # of the launch
-    rows = db.connect(url).view("trial_measures", measure=["later", "holdout_later"])
-    before = db.connect(url).view("trial_measures", measure=["brightness", "holdout_brightness"])
+    rows = db.connect(url).view("measures", measure=["later", "holdout_later"])
+    before = db.connect(url).view("measures", measure=["brightness", "holdout_brightness"])
     assert len(rows) == 2 * 5
     assert len(before) == 2 * 4
     columns = ["value", "standard_error", "images"]
@@ -322,7 +322,7 @@ def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
         assert out.count("(there already)") == already
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
         assert "KeyError: 0 (/" in err
-    assert {*db.connect(url).view("trial_measures", measure="picky").seed} == {1}
+    assert {*db.connect(url).view("measures", measure="picky").seed} == {1}
 
 
 def test_a_database_that_is_away_is_asked_once(
@@ -396,7 +396,7 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
     assert code == 0, err
     assert "from before" not in out
     store = db.connect(url)
-    assert len(store.view("trial_measures", measure=["later"])) == 3
+    assert len(store.view("measures", measure=["later"])) == 3
     after = store.results(seed=0).set_index("trial_id")
     assert (after.bits_per_dim[before.index] == before.bits_per_dim).all()
-    assert (after.result_id[before.index] != before.result_id).all()
+    assert (after.attempt_id[before.index] != before.attempt_id).all()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lcma import db
-from lcma.db.merging import merge
+from lcma.db.merge import merge
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan, require_valid
 from lcma.harness.run.worker import run_work
@@ -140,8 +140,7 @@ def test_two_training_lengths_share_a_pretraining_whoever_plans_or_merges_first(
         register_plan(plan, place, store)
         sites.append(store)
     source, target = sites[first], sites[1 - first]
-    report = merge(source.database, target.database)
-    assert (report.differences, report.left) == ((), ())
+    merge(source.database, target.database)
     counts = [
         target.sql(f"SELECT count(*) AS n FROM {table}").n[0]
         for table in ("pretrainings", "flow_trials", "recipes")

@@ -201,7 +201,7 @@ def test_a_residual_flow_has_its_series_and_a_bound_when_asked(trained, flow: st
     with_bound = here.stored("plain")
     assert with_bound.value("bound_draws") == 2
     assert without(with_bound, *BOUND) == plain
-    assert len(here.store.sql("SELECT * FROM results")) == 1
+    assert len(here.store.sql("SELECT DISTINCT attempt_id FROM measurements")) == 1
 
 
 @pytest.mark.integration
@@ -308,8 +308,7 @@ def measured(trained, capsys):
 
 def forget(here, names: str) -> None:
     """Take measures out of the database."""
-    here.change(f"DELETE FROM measures WHERE name LIKE '{names}'")
-    here.change(f"DELETE FROM cells WHERE measure LIKE '{names}'")
+    here.change(f"DELETE FROM measurements WHERE name LIKE '{names}'")
     here.change(f"DELETE FROM measure_kinds WHERE name LIKE '{names}'")
 
 

@@ -114,8 +114,8 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
     assert runs.folders()[old] == before[old]
     attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
     assert [(one.first_step, one.last_step) for one in attempts] == [(0, 20), (0, 20)]
-    (row,) = runs.store.sql("SELECT * FROM supersedes").to_dict("records")
-    assert (row["requested_by"], row["why"]) == ("ann@here", "old code")
+    (row,) = runs.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
+    assert (row["owner"], row["detail"]) == ("ann@here", "old code")
     assert check_integrity(runs.store.database).findings == ()
 
 
@@ -211,7 +211,7 @@ def die_at(step: int, work: Work) -> None:
 
 def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(runs: Runs) -> None:
     first = runs.bits("trial None")
-    execute(runs.store, "UPDATE measures SET value = value + 1 WHERE name = 'bits_per_dim'")
+    execute(runs.store, "UPDATE measurements SET value = value + 1 WHERE name = 'bits_per_dim'")
     runs.rerun("trial None")
     die_at(15, runs.works["trial None"])
     time.sleep(0.3)

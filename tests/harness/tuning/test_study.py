@@ -75,9 +75,9 @@ def test_a_study_pretrains_once_and_trains_each_budget_once(on_each: Make) -> No
     # Two seeds; one pretraining each, to the longest; baseline and each budget trained once.
     assert tuned.steps("pretraining") == 2 * POINTS[-1]
     assert tuned.steps("trial") == 2 * STEPS * (1 + 2)
-    snapshots = tuned.store.view("snapshots")
-    assert sorted(set(snapshots.budget)) == list(POINTS)
-    assert set(snapshots.state) == {"done"}
+    segments = tuned.store.sql("SELECT budget, state FROM jobs WHERE kind = 'pretraining'")
+    assert sorted(set(segments.budget)) == list(POINTS)
+    assert set(segments.state) == {"done"}
 
     tuned.changed({"seeds": 2, "tune": {"trials": 7}}).run()
     assert tuned.history()[:2] == history
@@ -304,7 +304,7 @@ def holdout_curves(tuned: Tuning) -> dict[str, list[tuple[int, float]]]:
     """Return the points on the holdout part's curve, of every training."""
     rows = tuned.store.database.query(
         "select jobs.trial_id, metrics.step, value from metrics "
-        "join curves on curves.id = curve_id join attempts on attempts.id = curves.attempt_id "
+        "join attempts on attempts.id = metrics.attempt_id "
         "join jobs on jobs.id = attempts.job_id where name = 'holdout_bits_per_dim' order by 1, 2",
         limit=None,
         timeout=10,

@@ -1,0 +1,642 @@
+"""Merging of what another site's database has into this one, and never over what is here.
+
+Evidence is a set that only grows: every row has a key made of what identifies it, in whatever
+database, so that to merge is to insert what is not there, table by table, and then to derive the
+states of jobs. Columns that the schema marks as local are no part of that: of two values the fuller
+one stays, so that the order of merges does not matter.
+"""
+
+import gc
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from lcma.db import migrate
+from lcma.db.engine import Database
+from lcma.db.errors import Unavailable
+from lcma.db.events import add_event
+from lcma.db.filters import chunks
+from lcma.db.inserts import append_mappings, escape_text, insert_missing, lock
+from lcma.db.integrity import ENGINE, ReportFunction, RowChecks
+from lcma.db.results import BOUND, choose_current
+from lcma.db.schema import (
+    artifacts,
+    attempts,
+    bars,
+    contribution_maps,
+    data_sets,
+    environments,
+    events,
+    index_tables,
+    jobs,
+    launches,
+    measure_kinds,
+    measures,
+    metrics,
+    pretrainings,
+    protocols,
+    recipes,
+    sweep_trials,
+    sweeps,
+    trials,
+)
+from lcma.sweeps.errors import UserError
+
+PLANS = (
+    *(recipes, data_sets, bars, environments, protocols, measure_kinds, sweeps, launches),
+    *(pretrainings, trials, sweep_trials),
+)
+"""Tables whose rows no attempt made; what a row refers to comes before it."""
+
+MADE = (contribution_maps, index_tables, measures, artifacts)
+"""Tables of what attempts made, besides points of curves."""
+
+ADDED_BY_WORKERS = (environments, launches, protocols, measure_kinds)
+"""Tables to which somebody may add a row that is being merged."""
+
+TRIALS, SEGMENTS = 500, 16
+"""Jobs merged in one transaction: trials, and segments of pretrainings with their maps."""
+
+ROWS = 2000
+"""Rows of other tables merged in one transaction."""
+
+PAUSES = (0.1, 0.3, 1.0, 3.0)
+"""Seconds before each new try at a part that the target did not take for now, as where it and a
+worker waited for each other's rows."""
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+Choice = Callable[[sa.Connection], Collection[str]]
+
+DERIVED = ("state", "step", "token", "attempt_id", "done_attempt_id")
+"""The columns of a job that follow from its attempts, unless it runs."""
+
+NEVER_RUN: Row = {"attempt_id": None, "done_attempt_id": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of rows: missing here, here with less than there, and here."""
+
+    new: int = 0
+    filled: int = 0
+    equal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """Outcome of a merge of `source` into `target`, which are names without passwords.
+
+    `tables` counts the rows of the source by table; `studies` are those of Optuna, which stay
+    there.
+    """
+
+    source: str
+    target: str
+    dry_run: bool
+    tables: Mapping[str, Counts]
+    studies: int
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was new."""
+        return any(counts.new or counts.filled for counts in self.tables.values())
+
+
+def merge(
+    source: Database,
+    target: Database,
+    *,
+    dry_run: bool = False,
+    choose: Choice | None = None,
+    progress: ReportFunction = lambda what, done, total: None,
+) -> MergeReport:
+    """Take over what `source` has and `target` has not.
+
+    All rows are compared before any is written. What is written comes in parts, each in a
+    transaction of its own that leaves the target sound, so that workers go on meanwhile, and what
+    was cut off is completed by merging again.
+
+    Args:
+        source: Where to read, in one state of it; it is not changed.
+        target: Where to write; made if it is missing.
+        dry_run: Write nothing.
+        choose: Given a connection to the source, returns the jobs to take by id; all plans come
+            over nonetheless.
+        progress: As in `check_integrity`.
+
+    Raises:
+        UserError: Both are one database, the source is missing, damaged, unsound, or of another
+            schema than this code's, the target is not ours or of a newer schema, or they have
+            different rows of one key; the target is as it was. Or the target fails on the way: what
+            has come over is whole, and merging again goes on.
+    """
+    _require_source(source)
+    found = target.identify()
+    migrate.require_known(target, found)
+    if source.identity() == target.identity():
+        raise UserError(
+            f"{source.name} and {target.name} are one database: give another one to merge from"
+        )
+    with _without_garbage_collection(), source.reader().connect() as connection:
+        _require_sound(source, connection, progress)
+        if not dry_run:
+            migrate.ensure(target)
+        elif found.revision != migrate.current_version():
+            raise UserError(
+                f"a dry run writes nothing, and {target.name} is not a database of schema "
+                f"{migrate.current_version()}: run `lcma db init` or `lcma db upgrade` before"
+            )
+        chosen = None if choose is None else frozenset(choose(connection))
+        merger = _Merge(source, connection, target, chosen, progress)
+        if found.exists:
+            merger.compare()
+        if not found.exists or (merger.parts and not dry_run):
+            merger.write()
+        return merger.report(dry_run=dry_run)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    # Rows come and go by the thousand, and none are in circles: looking for these took a sixth of
+    # the time.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _require_source(source: Database) -> None:
+    found = source.identify()
+    if not found.exists:
+        raise UserError(f"there are no results at {source.name}: give a database to merge from")
+    migrate.require_current(source, found)
+
+
+def _require_sound(source: Database, connection: sa.Connection, progress: ReportFunction) -> None:
+    progress(ENGINE, 0, None)
+    if any(source.faults()):
+        raise UserError(
+            f"nothing is taken from the database {source.name}, which is damaged, as `lcma db "
+            "check` shows; go back to a copy of it"
+        )
+    inspection = RowChecks(connection, progress, one_state=True)
+    for _, findings in inspection.find_faults(without=(events,)):
+        for finding in findings:
+            raise UserError(
+                f"nothing is taken from {source.name}, which has a fault: {finding}; "
+                "`lcma db check` lists all such faults: go back to a copy without them"
+            )
+
+
+# Rows of one key
+
+
+def _keys(table: sa.Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
+
+
+def _key(table: sa.Table, row: Row) -> Key:
+    return tuple(row[name] for name in _keys(table))
+
+
+def _read(
+    connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool], sizes: bool = False
+) -> list[Row]:
+    """Read rows in the order of their keys, with ``sizes`` those of bytes in place of the bytes."""
+    columns = [
+        sa.func.length(column).label(column.name)
+        if sizes and isinstance(column.type, sa.LargeBinary)
+        else column
+        for column in table.columns
+    ]
+    names = [column.name for column in table.columns]
+    query = sa.select(*columns).where(*where).order_by(*table.primary_key.columns)
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+
+
+@dataclass(slots=True)
+class _Gains:
+    """What the rows of one table would bring: rows, and by key columns of rows that are here."""
+
+    table: sa.Table
+    new: list[Row] = field(default_factory=list)
+    filled: dict[Key, Row] = field(default_factory=dict)
+    equal: int = 0
+
+    def write(self, connection: sa.Connection) -> None:
+        """Add the rows and fill the others."""
+        if self.table in ADDED_BY_WORKERS:
+            insert_missing(connection, self.table, self.new)
+        else:
+            append_mappings(connection, self.table, self.new)
+        for key, changes in self.filled.items():
+            held = zip(self.table.primary_key.columns, key, strict=True)
+            same = (column == value for column, value in held)
+            connection.execute(sa.update(self.table).where(*same).values(changes))
+
+
+class _Merge:
+    def __init__(
+        self,
+        source: Database,
+        connection: sa.Connection,
+        target: Database,
+        chosen: frozenset[str] | None,
+        progress: ReportFunction,
+    ) -> None:
+        self.source, self.connection, self.target = source, connection, target
+        self.chosen, self.progress = chosen, progress
+        self.counts: dict[str, Counter[str]] = {}
+        self.taken: Counter[str] = Counter()
+        self.parts: set[Key] | None = None
+        """The parts that bring something, None before that is known."""
+        self._reader: sa.Connection | None = None
+
+    def compare(self) -> None:
+        """Count what the target lacks, and find which parts of the source bring it."""
+        self.parts = set()
+        with self.target.reader().connect() as self._reader:
+            self._go_through()
+        self._reader = None
+
+    def write(self) -> None:
+        """Take over what the target lacks."""
+        try:
+            self._go_through()
+            if self.taken:
+                self._in_transaction(("events",), self._add_event)
+        except UserError as error:
+            if not self.taken:
+                raise
+            raise UserError(
+                f"{error}; before that came over, whole: {self._came()}; merge again to go on"
+            ) from error
+
+    def report(self, *, dry_run: bool) -> MergeReport:
+        """Return what was found and done."""
+        tables = {name: Counts(**counts) for name, counts in self.counts.items()}
+        studies = self._count_studies()
+        return MergeReport(self.source.name, self.target.name, dry_run, tables, studies)
+
+    def _go_through(self) -> None:
+        for table in PLANS:
+            self._merge_table(table)
+        self._merge_jobs()
+
+    def _came(self) -> str:
+        return ", ".join(f"{number} {name}" for name, number in self.taken.items())
+
+    def _add_event(self, connection: sa.Connection) -> list[_Gains]:
+        detail = f"from {self.source.name}: {self._came()}"
+        add_event(connection, "merge", self.target.clock(connection), detail=detail)
+        return []
+
+    def _count_studies(self) -> int:
+        if not sa.inspect(self.connection).has_table("studies"):
+            return 0
+        count = sa.select(sa.func.count()).select_from(sa.table("studies"))
+        return int(self.connection.execute(count).scalar_one())
+
+    # Transactions of the target
+
+    def _in_transaction(self, part: Key, work: Callable[[sa.Connection], Sequence[_Gains]]) -> None:
+        """Do a part, once more where the target did not take it for now, and count what it did."""
+        if self._reader is not None:
+            with self._translated():
+                found = work(self._reader)
+            self._count(found)
+            if any(one.new or one.filled for one in found):
+                self.parts = (self.parts or set()) | {part}
+            return
+        for pause in (*PAUSES, None):
+            try:
+                with self._transaction() as connection:
+                    found = work(connection)
+                break
+            except Unavailable:
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        if self.parts is None:
+            self._count(found)
+        for one in found:
+            if number := len(one.new) + len(one.filled):
+                self.taken[one.table.name] += number
+
+    def _is_needed(self, part: Key) -> bool:
+        return self._reader is not None or self.parts is None or part in self.parts
+
+    def _count(self, found: Sequence[_Gains]) -> None:
+        for one in found:
+            counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
+            counts["new"] += len(one.new)
+            counts["filled"] += len(one.filled)
+            counts["equal"] += one.equal
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with self.target.writer().begin() as connection, self._translated():
+            # Rows of plans are added by no one else meanwhile.
+            lock(connection, "register")
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            raise self._misfit(error.orig) from error
+        except sa.exc.DBAPIError:
+            raise
+        except (sa.exc.StatementError, TypeError, ValueError, ArithmeticError) as error:
+            # A SQLite file made without our constraints has values of any type.
+            raise self._misfit(error) from error
+        except Exception as error:
+            problem = self.target.explain(error)
+            if problem is None:
+                raise
+            kind = Unavailable if self.target.passes(error) else UserError
+            raise kind(problem) from error
+
+    def _misfit(self, error: object) -> UserError:
+        why = str(error).partition("\n")[0]
+        return UserError(
+            f"{self.source.name} has a row that cannot be in a database of ours: {why}; give one "
+            "that lcma has written"
+        )
+
+    # Plans
+
+    def _merge_table(self, table: sa.Table) -> None:
+        rows = _read(self.connection, table)
+        self.progress(table.name, 0, len(rows))
+        for start in range(0, len(rows), ROWS):
+            some = rows[start : start + ROWS]
+            if self._is_needed((table.name, start)):
+                self._in_transaction((table.name, start), partial(self._take_plans, table, some))
+            self.progress(table.name, start + len(some), len(rows))
+
+    def _take_plans(
+        self, table: sa.Table, rows: Sequence[Row], connection: sa.Connection
+    ) -> list[_Gains]:
+        first = next(iter(table.primary_key.columns))
+        here: list[Row] = []
+        for some in chunks(sorted({row[first.name] for row in rows})):
+            here += _read(connection, table, first.in_(some))
+        news = self._compare(table, rows, here)
+        if self._reader is None:
+            news.write(connection)
+        return [news]
+
+    def _compare(self, table: sa.Table, rows: Sequence[Row], here: Sequence[Row]) -> _Gains:
+        known = {_key(table, row): row for row in here}
+        news = _Gains(table)
+        for row in rows:
+            key = _key(table, row)
+            if key not in known:
+                news.new.append(row)
+            elif changes := self._fill(table, row, known[key]):
+                news.filled[key] = changes
+            else:
+                news.equal += 1
+        return news
+
+    def _fill(self, table: sa.Table, there: Row, here: Row) -> Row:
+        """Return the columns in which a row there is fuller than the one here of the same key."""
+        changes: Row = {}
+        for column in table.columns:
+            own, other = here[column.name], there[column.name]
+            if own == other or (isinstance(other, bytes) and own == len(other)):
+                continue
+            if not column.info.get("local"):
+                key = ", ".join(f"{name} {there[name]}" for name in _keys(table))
+                raise UserError(
+                    f"{self.source.name} and {self.target.name} have two rows of {table.name} "
+                    f"{key}: its {column.name} is {_shown(other)} there and {_shown(own)} here; "
+                    "nothing was merged. One of them was changed: go back to a copy of it"
+                )
+            if _is_fuller(other, own):
+                changes[column.name] = other
+        return changes
+
+    # Jobs and what their attempts made
+
+    def _merge_jobs(self) -> None:
+        ids = self._job_ids()
+        total, done = sum(map(len, ids)), 0
+        for of_kind, size in zip(ids, (SEGMENTS, TRIALS), strict=True):
+            for start in range(0, len(of_kind), size):
+                self.progress("jobs", done, total)
+                some = of_kind[start : start + size]
+                if self._is_needed(("jobs", some[0])):
+                    batch = _JobBatch(self.connection, some)
+                    self._in_transaction(("jobs", some[0]), partial(self._take_jobs, batch))
+                done += len(some)
+        self.progress("jobs", done, total)
+
+    def _job_ids(self) -> tuple[list[str], list[str]]:
+        # Segments by pretraining and budget, then trials.
+        segments = sa.select(jobs.c.id).where(jobs.c.kind == "pretraining")
+        of_trials = sa.select(jobs.c.id).where(jobs.c.kind == "trial").order_by(jobs.c.id)
+        order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
+        both = (
+            self.connection.execute(query).scalars().all()
+            for query in (segments.order_by(*order), of_trials)
+        )
+        first, second = (
+            [one for one in found if self.chosen is None or one in self.chosen] for found in both
+        )
+        return first, second
+
+    def _take_jobs(self, there: "_JobBatch", connection: sa.Connection) -> list[_Gains]:
+        query = sa.select(jobs).where(jobs.c.id.in_(there.ids)).order_by(jobs.c.id)
+        held = connection.execute(query if self._reader else query.with_for_update()).all()
+        here = {row.id: row for row in held}
+        now = self.target.clock(connection)
+        planned = [_plan(row, now) for row in there.jobs.values() if row["id"] not in here]
+        own = _read(connection, attempts, attempts.c.job_id.in_(there.ids))
+        run = {row["id"] for row in own if row["ended"] is None}  # it was put back from a copy
+        ended = [row for row in there.attempts if row["id"] not in run]
+        tried = self._compare(attempts, ended, own)
+        fresh = {row["id"] for row in tried.new}
+        known = [row["id"] for row in ended if row["id"] not in fresh]
+        continued = {row["continues"] for row in (*ended, *own)} - {None}
+        found = [_Gains(jobs, planned, equal=len(here)), tried]
+        for table in MADE:
+            taken = [
+                row
+                for row in there.made[table.name]
+                if row.get("measured_by", row["attempt_id"]) not in run
+                and not (table is artifacts and row["attempt_id"] in continued)
+            ]
+            if table is measures:
+                found.append(self._compare_measures(connection, taken))
+            else:
+                mine = _read(connection, table, table.c.attempt_id.in_(known), sizes=True)
+                found.append(self._compare(table, taken, mine))
+        found.append(there.find_points(connection, fresh - continued, set(known) - continued))
+        if self._reader is None and any(one.new or one.filled for one in found):
+            for one in found:
+                one.write(connection)
+            for table in (metrics, artifacts):
+                gone = table.c.attempt_id.in_(sorted(continued))
+                connection.execute(sa.delete(table).where(gone))
+            _derive_states(connection, there, here, fresh, now)
+        return found
+
+    def _compare_measures(self, connection: sa.Connection, rows: Sequence[Row]) -> _Gains:
+        """Compare measures, of which the better one stays.
+
+        Of two of one result by one name that is the one of the wider K-sample bound, else that of
+        the evaluation that came first.
+        """
+        mine: list[Row] = []
+        for some in chunks(sorted({row["attempt_id"] for row in rows})):
+            mine += _read(connection, measures, measures.c.attempt_id.in_(some))
+        own, extents = {_key(measures, row): row for row in mine}, _read_extents(mine)
+        other_extents, news = _read_extents(rows), _Gains(measures)
+        for row in rows:
+            key = _key(measures, row)
+            if key not in own:
+                news.new.append(row)
+            elif own[key]["measured_by"] == row["measured_by"]:
+                self._fill(measures, row, own[key])
+                news.equal += 1
+            elif _rank(row, other_extents) < _rank(own[key], extents):
+                news.filled[key] = {n: v for n, v in row.items() if n not in _keys(measures)}
+            else:
+                news.equal += 1
+        return news
+
+
+def _rank(row: Row, extents: Mapping[Key, tuple[float, int]]) -> tuple[Any, ...]:
+    """Return what sorts first of the measures that may stand for one."""
+    draws, images = extents.get(_bound(row), (0.0, 0)) if row["name"] in BOUND else (0.0, 0)
+    return -draws, -images, row["created"], row["measured_by"]
+
+
+def _bound(row: Row) -> Key:
+    return row["attempt_id"], row["protocol"]
+
+
+def _read_extents(rows: Sequence[Row]) -> dict[Key, tuple[float, int]]:
+    """Return draws and images of the K-sample bounds among measures."""
+    images = {_bound(row): row["images"] for row in rows if row["name"] == "bound_bits_per_dim"}
+    draws = {_bound(row): row["value"] for row in rows if row["name"] == "bound_draws"}
+    return {key: (draws[key], images[key] or 0) for key in draws.keys() & images.keys()}
+
+
+def _is_fuller(other: Any, own: Any) -> bool:
+    """Return whether one value of a local column takes the place of another."""
+    if own is None or other is None:
+        return own is None
+    if isinstance(own, str) and isinstance(other, str):
+        return (len(other), other) > (len(own), own)
+    return bool(other < own)
+
+
+def _shown(value: Any) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
+
+
+def _plan(job: Row, now: float) -> Row:
+    """Return the row of a job as a plan registers it."""
+    planned = ("id", "kind", "pretraining_id", "trial_id", "budget", "data_digest", "steps")
+    begun = {"state": "pending", "step": 0, "token": 0, "updated": now}
+    return {name: job[name] for name in planned} | begun
+
+
+class _JobBatch:
+    """Some jobs of the source, their attempts that have ended, and what these made."""
+
+    def __init__(self, connection: sa.Connection, ids: Sequence[str]) -> None:
+        self.connection, self.ids = connection, ids
+        self.jobs = {row["id"]: row for row in _read(connection, jobs, jobs.c.id.in_(ids))}
+        of_jobs = attempts.c.job_id.in_(ids), attempts.c.ended.is_not(None)
+        self.attempts = _read(connection, attempts, *of_jobs)
+        for row in self.attempts:
+            for name in ("message", "log"):  # a server takes no NUL
+                row[name] = row[name] and escape_text(row[name])
+        own = sa.select(attempts.c.id).where(*of_jobs)
+        self.made = {
+            table.name: _read(connection, table, table.c.attempt_id.in_(own)) for table in MADE
+        }
+
+    def find_points(
+        self, connection: sa.Connection, fresh: Collection[str], known: Collection[str]
+    ) -> "_Gains":
+        """Return the points that curves of a target lack, of old attempts and of fresh ones."""
+        ids = [*fresh, *known]
+        there, here = _count_points(self.connection, ids), _count_points(connection, ids)
+        wanted = {key[0] for key, number in there.items() if number > here.get(key, 0)}
+        news = _Gains(metrics, equal=sum(there.values()))
+        for some in chunks(sorted(wanted)):
+            of_attempts = metrics.c.attempt_id.in_(some)
+            mine = {_key(metrics, row) for row in _read(connection, metrics, of_attempts)}
+            rows = _read(self.connection, metrics, of_attempts)
+            news.new += [row for row in rows if _key(metrics, row) not in mine]
+        news.equal -= len(news.new)
+        return news
+
+
+def _count_points(connection: sa.Connection, attempt_ids: Sequence[str]) -> dict[Key, int]:
+    found: dict[Key, int] = {}
+    for some in chunks(sorted(attempt_ids)):
+        query = sa.select(metrics.c.attempt_id, metrics.c.name, sa.func.count())
+        query = query.where(metrics.c.attempt_id.in_(some))
+        rows = connection.execute(query.group_by(metrics.c.attempt_id, metrics.c.name))
+        found |= {(attempt_id, name): number for attempt_id, name, number in rows}
+    return found
+
+
+def _derive_states(
+    connection: sa.Connection,
+    there: _JobBatch,
+    here: Mapping[str, sa.Row[Any]],
+    fresh: Collection[str],
+    now: float,
+) -> None:
+    """Bring jobs to the states that follow from all their attempts.
+
+    ``here`` are those that were there before, as they were, and ``fresh`` the attempts that came.
+    """
+    current = choose_current(connection, there.ids)
+    own = _read(connection, attempts, attempts.c.job_id.in_(there.ids))
+    ends = {row["id"]: row["ended"] for row in own}
+    tried: dict[str, list[Row]] = {}
+    for row in own:
+        tried.setdefault(row["job_id"], []).append(row)
+    rows: list[Row] = []
+    for job_id, their in there.jobs.items():
+        before, done = here.get(job_id), current[job_id]
+        now_is = dict(before._mapping) if before is not None else _plan(their, now) | NEVER_RUN
+        job = {name: now_is[name] for name in DERIVED} | {"done_attempt_id": done}
+        if job["state"] != "running":
+            mine = tried.get(job_id, [])
+            job["token"] = max(job["token"], len(mine))
+            lost = their["state"] in ("failed", "diverged") and their["attempt_id"] in fresh
+            ended = ends.get(job["attempt_id"], 0.0)
+            if done is not None:
+                if now_is["done_attempt_id"] is None:
+                    job |= {"state": "done", "step": their["steps"], "attempt_id": done}
+            elif lost and (job["state"] == "pending" or ends[their["attempt_id"]] < ended):
+                job |= {name: their[name] for name in ("state", "step", "attempt_id")}
+            elif job["attempt_id"] is None:
+                claims = [row for row in mine if row["protocol"] is None]
+                latest = max(claims, key=lambda row: (row["ended"], row["id"]), default=None)
+                job["attempt_id"] = None if latest is None else latest["id"]
+        if any(job[name] != now_is[name] for name in DERIVED):
+            rows.append({"the_id": job_id, **job, "updated": now})
+    if rows:
+        update = sa.update(jobs).where(jobs.c.id == sa.bindparam("the_id"))
+        connection.execute(update, rows)
