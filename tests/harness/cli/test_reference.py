@@ -414,9 +414,7 @@ def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma:
     assert check_integrity(mine.store.database).findings == ()
 
 
-def test_a_sample_of_the_reference_is_trained_again(
-    of_trained: Path, lcma: Typed
-) -> None:
+def test_a_sample_of_the_reference_is_trained_again(of_trained: Path, lcma: Typed) -> None:
     refused(
         lcma("reproduce", "--sample", "2", "--db", "reference"), "has 1 trial with such a result"
     )
