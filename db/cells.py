@@ -130,12 +130,6 @@ def _find_repeated(seeds: tuple[int, ...]) -> int:
     return next(seed for place, seed in enumerate(seeds) if seed in seeds[:place])
 
 
-def has_any_result(connection: sa.Connection, where: Where, sweep_id: str | None) -> bool:
-    """Return whether any result matches."""
-    query = _select_values([measures.c.attempt_id], where, sweep_id, BITS_PER_DIM).limit(1)
-    return connection.execute(query).first() is not None
-
-
 def read_values(connection: sa.Connection, name: str, sweep_id: str | None) -> list[Any]:
     """Read the different values of a column of `results`, in order, null first."""
     list(build_conditions("results", _IN_VIEW, {name: []}))  # is there such a column?

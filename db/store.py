@@ -2,24 +2,23 @@
 
 import math
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import MISSING, asdict, fields, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import sqlalchemy as sa
 
 from lcma.db import leases, migrate, schema
 from lcma.db.cells import (
-    has_any_result,
     read_cells,
     read_values,
 )
 from lcma.db.curves import insert_metrics
-from lcma.db.engine import Database, QueryResult
+from lcma.db.engine import Database
 from lcma.db.errors import Conflict
 from lcma.db.events import add_event
-from lcma.db.filters import Scalar, Where, build_conditions, chunks
+from lcma.db.filters import Scalar, build_conditions, chunks
 from lcma.db.index_tables import encode_table
 from lcma.db.inserts import (
     escape_text,
@@ -28,7 +27,6 @@ from lcma.db.inserts import (
     lock,
 )
 from lcma.db.jobs import (
-    SINCE_RETRY,
     claim_job,
     decode_job,
     end_attempt,
@@ -46,17 +44,15 @@ from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map
 from lcma.db.places import locate
 from lcma.db.records import (
     KINDS,
+    STATES,
     Artifact,
     Attempt,
-    Bar,
     Cap,
-    CellState,
     Claim,
     ContributionMap,
     Cost,
     Curve,
     CurveKey,
-    DataWait,
     Environment,
     Evaluator,
     Forgotten,
@@ -64,37 +60,28 @@ from lcma.db.records import (
     IndexTable,
     Job,
     JobCounts,
-    JobDuration,
     JobFacts,
-    LostTrials,
-    MapKey,
-    MapUser,
-    Measure,
-    Membership,
+    Kind,
     Metric,
     News,
     Outcome,
     PlannedJob,
     Policy,
-    Rates,
+    RecipeRow,
     Registration,
     Rerun,
     Result,
     SeededCell,
-    Starved,
+    State,
     StateCounts,
-    Stopping,
     StopRequest,
     StoredMap,
     Sweep,
     SweepMember,
-    TrialEffort,
-    Waiting,
     row_of,
 )
 from lcma.db.reference import (
     read_measure_kinds,
-    require_same_measures,
     write_measure_kinds,
 )
 from lcma.db.results import (
@@ -116,37 +103,33 @@ from lcma.db.schema import (
     index_tables,
     jobs,
     launches,
-    measures,
     metrics,
     pretrainings,
-    protocols,
     recipes,
     sweep_trials,
     sweeps,
     trials,
 )
-from lcma.db.views import coverage, failures, views
+from lcma.db.views import views
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     MeasureKind,
     find_measure,
     list_measures,
-    name_controls,
-    name_overflow,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RECENT = 3600.0
-"""Seconds over which the rates of a sweep are taken."""
-
 LOG_END = 100
 """Characters of the end of a log that tell what an attempt does."""
 
-LATEST = 5000
-"""Events that are looked at for what happened recently."""
+OF_ATTEMPT = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")
+"""What `JobFacts` have from the last attempt."""
+
+Order = Literal["subject", "started", "updated"]
+"""In which order `Store.job_facts` returns jobs."""
 
 
 def connect(url: str, *, create: bool = True) -> "Store":
@@ -265,6 +248,27 @@ class Store:
         found = run_query(self.database, query, limit=limit, timeout=timeout)
         return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))
 
+    def rows(
+        self,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[Any] | None = None,
+        values: Collection[Any] = (),
+    ) -> list[Any]:
+        """Return the rows of a SELECT of tables of `lcma.db.schema`, or views of `lcma.db.views`.
+
+        Args:
+            query: The SELECT.
+            column: A column of which only these values count; thousands are asked for in parts,
+                which do not change the order of rows within each.
+            values: Those values.
+        """
+        with self._reader.connect() as connection:
+            if column is None:
+                return list(connection.execute(query).all())
+            parts = chunks(sorted(set(values)))
+            queries = (query.where(column.in_(some)) for some in parts)
+            return [row for one in queries for row in connection.execute(one)]
+
     def now(self) -> float:
         """Return the time by the database's clock, Unix seconds: the one by which leases end."""
         with self._reader.connect() as connection:
@@ -328,85 +332,36 @@ class Store:
         """
         launched = sa.select(sa.func.max(launches.c.started)).filter_by(sweep_id=sweeps.c.id)
         last = sa.func.coalesce(launched.scalar_subquery(), sweeps.c.created)
-        with self._reader.connect() as connection:
-            rows = connection.execute(sa.select(sweeps).order_by(last, sweeps.c.id))
-            return [Sweep(**row._mapping) for row in rows]
+        return [
+            Sweep(**row._mapping)
+            for row in self.rows(sa.select(sweeps).order_by(last, sweeps.c.id))
+        ]
 
-    def sweep_members(self, sweep_id: str) -> list[SweepMember]:
-        """Return the trials of a sweep, under the names of factorizations that it asked for."""
-        with self._reader.connect() as connection:
-            rows = connection.execute(
-                sa.select(sweep_trials)
-                .where(sweep_trials.c.sweep_id == sweep_id)
-                .order_by(sweep_trials.c.factorization, sweep_trials.c.trial_id)
+    def memberships(
+        self, trial_ids: Collection[str] = (), *, sweep_id: str | None = None
+    ) -> list[SweepMember]:
+        """Return the places of trials in sweeps, or all those in one sweep, oldest sweep first."""
+        query = (
+            sa.select(sweep_trials)
+            .join(sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
+            .order_by(
+                *(sweeps.c.created, sweeps.c.id),
+                *(sweep_trials.c.factorization, sweep_trials.c.trial_id),
             )
-            return [SweepMember(**row._mapping) for row in rows]
-
-    def memberships(self, trial_ids: Sequence[str]) -> list[Membership]:
-        """Return the sweeps that trials are in, oldest first."""
-        query = (
-            sa.select(sweep_trials.c.trial_id, sweep_trials.c.factorization, sweeps)
-            .join_from(sweep_trials, sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
-            .order_by(sweeps.c.created, sweeps.c.id, sweep_trials.c.factorization)
         )
-        found = []
-        with self._reader.connect() as connection:
-            for some in chunks(sorted(trial_ids)):
-                for row in connection.execute(query.where(sweep_trials.c.trial_id.in_(some))):
-                    own = {field.name: row._mapping[field.name] for field in fields(Sweep)}
-                    found.append(Membership(row.trial_id, Sweep(**own), row.factorization))
-        return found
+        if sweep_id is not None:
+            found = self.rows(query.where(sweep_trials.c.sweep_id == sweep_id))
+        else:
+            found = self.rows(query, sweep_trials.c.trial_id, trial_ids)
+        return [SweepMember(**row._mapping) for row in found]
 
-    def recipe_bodies(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the JSON of those of the recipes that are registered, by id."""
-        columns = recipes.c.id, recipes.c.body
-        found: dict[str, str] = {}
-        with self._reader.connect() as connection:
-            for some in chunks(ids):
-                rows = connection.execute(sa.select(*columns).where(recipes.c.id.in_(some)))
-                found |= {row.id: row.body for row in rows}
-        return found
-
-    def recipe_bodies_of_flows(self, flows: Collection[str]) -> dict[str, str]:
-        """Return the JSON of every registered recipe of these flows, by id."""
-        query = sa.select(recipes.c.id, recipes.c.body).where(recipes.c.flow.in_(sorted(flows)))
-        with self._reader.connect() as connection:
-            return {row.id: row.body for row in connection.execute(query)}
-
-    def protocol_bodies(self) -> dict[str, str]:
-        """Return the JSON of every protocol by its name."""
-        query = sa.select(protocols.c.name, protocols.c.body)
-        with self._reader.connect() as connection:
-            return {row.name: row.body for row in connection.execute(query)}
-
-    def conventional_factorizations(self) -> dict[str, str]:
-        """Return the canonical name of the conventional factorization, by recipe.
-
-        Recipes of flows for which it is not known are left out.
-        """
-        query = (
-            sa.select(recipes.c.id, recipes.c.conventional)
-            .where(recipes.c.conventional.is_not(None))
-            .order_by(recipes.c.id)
-        )
-        with self._reader.connect() as connection:
-            return {row.id: row.conventional for row in connection.execute(query)}
-
-    def data_manifests(self) -> dict[str, tuple[str, str]]:
-        """Return the name and the manifest, as JSON, of every data set by its digest."""
-        columns = data_sets.c.digest, data_sets.c.name, data_sets.c.manifest
-        with self._reader.connect() as connection:
-            rows = connection.execute(sa.select(*columns).order_by(data_sets.c.digest))
-            return {digest: (name, manifest) for digest, name, manifest in rows}
-
-    def bars(self) -> dict[str, list[Bar]]:
-        """Return the bars of every data set by its digest, also those that were left out."""
-        found: dict[str, list[Bar]] = {}
-        with self._reader.connect() as connection:
-            query = sa.select(bars).order_by(bars.c.data_digest, bars.c.name)
-            for row in connection.execute(query):
-                found.setdefault(row.data_digest, []).append(Bar(**row._mapping))
-        return found
+    def recipes(
+        self, ids: Collection[str] = (), *, flows: Collection[str] = ()
+    ) -> dict[str, RecipeRow]:
+        """Return those of the recipes that are registered, or all of some flows, by id."""
+        found = self.rows(sa.select(recipes), recipes.c.id, ids)
+        found += self.rows(sa.select(recipes), recipes.c.flow, flows)
+        return {row.id: RecipeRow(**row._mapping) for row in found}
 
     # ---------------------------------------------------------------------------------------------
     # Claiming and leases
@@ -443,7 +398,7 @@ class Store:
             environment_id: Versions and hardware; see `add_environment`.
             device: What it runs on, such as 'cpu' or 'cuda:0'.
             threads: Number of CPU threads.
-            lease_seconds: How long the claim holds unless `heartbeat` extends it.
+            lease_seconds: How long the claim holds unless `heartbeats` extend it.
             devices: The devices granted, as the driver names them; None on a CPU.
             stack_id: The stack of which it is to be a member; None for an attempt alone.
             cap: How many jobs of a sweep may run at once, a stack counted once; None for any
@@ -493,56 +448,13 @@ class Store:
                 back=back,
             )
 
-    def heartbeat(
-        self,
-        claim: Claim,
-        *,
-        step: int,
-        lease_seconds: float,
-        first_step: int | None = None,
-        message: str = "",
-        metrics: Sequence[Metric] = (),
-        cost: Cost | None = None,
-        bits_per_dim: float | None = None,
-        log: str | None = None,
-        now: float | None = None,
-    ) -> bool:
-        """Report the training step and extend the lease of a claim.
+    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> dict[str, str]:
+        """Report the steps and extend the leases of several claims in one transaction.
 
         A lease that was over is extended too, if nobody claimed the job since.
 
         Args:
-            claim: The right to work on the job.
-            step: The training step that is reached.
-            lease_seconds: How long from now on the claim holds.
-            first_step: Corrects the step from which the attempt went on.
-            message: What the attempt cannot do at present, such as write checkpoints.
-            metrics: Points of curves, stored as by `add_metrics`.
-            cost: What the attempt has taken so far.
-            bits_per_dim: Training bits per dimension, the last ones.
-            log: The last of what it printed, None for nothing new.
-
-        Returns:
-            False, with nothing changed, if the claim is no longer good: stop working.
-        """
-        beat = Heartbeat(
-            claim=claim,
-            step=step,
-            lease_seconds=lease_seconds,
-            first_step=first_step,
-            message=message,
-            metrics=metrics,
-            cost=cost,
-            bits_per_dim=bits_per_dim,
-            log=log,
-        )
-        return claim.job_id in self.heartbeats([beat], now=now)
-
-    def heartbeats(self, beats: Sequence[Heartbeat], *, now: float | None = None) -> dict[str, str]:
-        """Report the steps and extend the leases of several claims in one transaction.
-
-        Args:
-            beats: What `heartbeat` would be told of each claim, each of another job.
+            beats: The news of each claim, each of another job.
 
         Returns:
             The jobs whose claims are good, each with why its attempt shall end at its next
@@ -559,14 +471,33 @@ class Store:
         with self._writer.begin() as connection:
             self.database.rewrite(connection)
 
-    def release(self, owner: str, *, now: float | None = None) -> int:
-        """Put a launch's running jobs back to pending, their attempts cancelled.
+    def release(
+        self,
+        owner: str | None = None,
+        *,
+        sweep_id: str | None = None,
+        stopped: Collection[str] | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Put running jobs back to pending, their attempts cancelled; all where nothing is given.
+
+        Workers find their lease lost.
+
+        Args:
+            owner: Those of this launch.
+            sweep_id: Those that the launches of this sweep hold.
+            stopped: Those of these jobs that were stopped.
 
         Returns:
             How many jobs were put back.
         """
+        which = _launched_for(sweep_id)
+        if owner is not None:
+            which = sa.and_(which, jobs.c.owner == owner)
+        if stopped is not None:
+            which = sa.and_(which, jobs.c.id.in_(stopped), jobs.c.stopped_by.is_not(None))
         with self._writer.begin() as connection:
-            return release_jobs(connection, jobs.c.owner == owner, self._clock(connection, now))
+            return release_jobs(connection, which, self._clock(connection, now))
 
     def mark_lost(
         self,
@@ -678,22 +609,6 @@ class Store:
                 return False
             insert_metrics(connection, claim.attempt_id, rows)
             return True
-
-    def missing_metrics(self, claim: Claim, rows: Sequence[Metric]) -> list[Metric]:
-        """Return those of the points that the curves of the claim's attempt do not have.
-
-        A database that was put back from a copy, or lost its last transactions, lacks points that
-        it had acknowledged.
-        """
-        if not rows:
-            return []
-        query = sa.select(metrics.c.name, metrics.c.step, metrics.c.value).where(
-            metrics.c.attempt_id == claim.attempt_id
-        )
-        with self._reader.connect() as connection:
-            stored = set(map(tuple, connection.execute(query)))
-        plain = ((row.name, row.step, None if math.isnan(row.value) else row.value) for row in rows)
-        return [row for row, point in zip(rows, plain, strict=True) if point not in stored]
 
     def finish(
         self,
@@ -880,14 +795,17 @@ class Store:
     # Reading results
     # ---------------------------------------------------------------------------------------------
 
-    def view(self, name: str, /, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
-        """Return rows of a view, always in the same order.
+    def view(
+        self, name: str, /, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+    ) -> "pd.DataFrame":
+        """Return rows of a view or table, always in the same order.
 
         Example:
             >>> curve = store.view("budgets", rule="low", flow="realnvp")
 
         Args:
-            name: The view; `lcma sql --schema` lists them with their columns.
+            name: The view or table; `lcma sql --schema` lists them with their columns.
+            sweep_id: The sweep whose trials count; None for all.
             **where: By column the value, or the values, that it may have; None is null.
 
         Returns:
@@ -897,46 +815,8 @@ class Store:
         Raises:
             UserError: The view or a column is unknown, or a value is of another type.
         """
-        with self._reader.connect() as connection:
-            return _read_view(connection, name, where)
-
-    def view_rows(self, name: str, /, **where: Scalar | Collection[Scalar]) -> QueryResult:
-        """Return rows of a view as the database has them, chosen and ordered as by `view`.
-
-        Raises:
-            UserError: As `view` does.
-        """
-        return self._read_rows(_select_view(name, where))
-
-    def result_rows(
-        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
-    ) -> QueryResult:
-        """Return rows of `results` as the database has them, chosen as in `results`."""
-        return self._read_rows(_select_view("results", where, sweep_id))
-
-    def _read_rows(self, query: sa.Select[Any]) -> QueryResult:
-        with self._reader.connect() as connection:
-            found = connection.execute(query)
-            return QueryResult(tuple(found.keys()), tuple(map(tuple, found)), truncated=False)
-
-    def results(
-        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
-    ) -> "pd.DataFrame":
-        """Return rows of the view `results`, of one sweep's trials or of all.
-
-        Args:
-            sweep_id: The sweep; None for all trials.
-            **where: As in `view`.
-        """
-        with self._reader.connect() as connection:
-            return _read_view(connection, "results", where, sweep_id)
-
-    def has_results(
-        self, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
-    ) -> bool:
-        """Return whether there are results, chosen as in `results`."""
-        with self._reader.connect() as connection:
-            return has_any_result(connection, where, sweep_id)
+        query = select_view(name, sweep_id=sweep_id, **where)
+        return _make_frame(self.rows(query), query)
 
     def result_values(self, name: str, *, sweep_id: str | None = None) -> list[Any]:
         """Return the different values of a column of `results`, in order, null first.
@@ -955,76 +835,6 @@ class Store:
         """Return what measures are that the database knows, by name."""
         with self._reader.connect() as connection:
             return read_measure_kinds(connection)
-
-    def require_same_measures(self) -> None:
-        """Raise UserError where a measure that is registered here is another one there."""
-        require_same_measures(self.measure_kinds(), list_measures())
-
-    def beside_samples(self, measure: str) -> dict[tuple[str, str, str], dict[str, Measure]]:
-        """Return what current results have beside a measure of samples.
-
-        Returns:
-            By recipe, data digest and protocol the controls of the measure, and its overflow
-            summed over trials; under the names of these measures.
-        """
-        overflow = name_overflow(measure)
-        names = [overflow, *name_controls(measure)]
-        each = (measures.c.value, measures.c.standard_error, measures.c.images)
-        sums = [sa.func.sum(column) for column in (measures.c.value, measures.c.images)]
-        keys = (trials.c.recipe_id, jobs.c.data_digest, measures.c.protocol)
-        query = (
-            sa.select(*keys, measures.c.name, *map(sa.func.min, each), *sums)
-            .join_from(measures, jobs, jobs.c.done_attempt_id == measures.c.attempt_id)
-            .join(trials, trials.c.id == jobs.c.trial_id)
-            .where(measures.c.name.in_(names))
-            .group_by(*keys, measures.c.name)
-        )
-        found: dict[tuple[str, str, str], dict[str, Measure]] = {}
-        with self._reader.connect() as connection:
-            for *key, name, value, error, images, total, of in connection.execute(query):
-                one = Measure(name, value, error, images)
-                if name == overflow:
-                    one = Measure(name, total, None, of)
-                found.setdefault((key[0], key[1], key[2]), {})[name] = one
-        return found
-
-    def trial_efforts(self, recipe_ids: Collection[str]) -> list[TrialEffort]:
-        """Return when each trial of some recipes that was attempted began, and what it took."""
-        facts = (
-            *(trials.c.recipe_id, jobs.c.data_digest, trials.c.factorization, trials.c.budget),
-            *(trials.c.map_options, trials.c.seed),
-        )
-        costs = views.tables["costs"]
-        own = sa.func.min(attempts.c.started), sa.func.sum(attempts.c.cpu_seconds)
-        query = (
-            sa.select(*facts, *own, costs.c.pretraining_cpu_seconds)
-            .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
-            .join(trials, trials.c.id == jobs.c.trial_id)
-            .join(costs, costs.c.job_id == jobs.c.id)
-            .group_by(*facts, costs.c.pretraining_cpu_seconds)
-        )
-        with self._reader.connect() as connection:
-            return [
-                TrialEffort(*row)
-                for some in chunks(list(recipe_ids))
-                for row in connection.execute(query.where(trials.c.recipe_id.in_(some)))
-            ]
-
-    def segment_costs(self, pretraining_ids: Collection[str]) -> list[dict[str, Any]]:
-        """Return what each segment of pretrainings took, CPU and GPU seconds of all attempts."""
-        own = (jobs.c.pretraining_id, jobs.c.data_digest, jobs.c.budget)
-        sums = (sa.func.sum(attempts.c[n]).label(n) for n in ("cpu_seconds", "gpu_seconds"))
-        query = (
-            sa.select(*own, *sums)
-            .join_from(jobs, attempts, attempts.c.job_id == jobs.c.id, isouter=True)
-            .group_by(*own)
-        )
-        with self._reader.connect() as connection:
-            return [
-                dict(row._mapping)
-                for some in chunks(sorted(pretraining_ids))
-                for row in connection.execute(query.where(jobs.c.pretraining_id.in_(some)))
-            ]
 
     def cells(
         self,
@@ -1045,13 +855,6 @@ class Store:
         """
         with self._reader.connect() as connection:
             return read_cells(connection, where, sweep_id, waits_over, measure)
-
-    def attempts(self, **where: Scalar | Collection[Scalar]) -> "pd.DataFrame":
-        """Return rows of the table `attempts`, chosen as in `view`."""
-        chosen = build_conditions("attempts", dict(attempts.c), where)
-        query = sa.select(attempts).where(*chosen).order_by(attempts.c.started, attempts.c.id)
-        with self._reader.connect() as connection:
-            return _read_frame(connection, query)
 
     def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
         """Return the current result of a trial on one exact data set by a protocol.
@@ -1088,192 +891,9 @@ class Store:
             .where(*build_conditions("contribution_maps", columns, where))
             .order_by(*(columns[name] for name in MAP_ORDER))
         )
-        with self._reader.connect() as connection:
-            return [decode_stored_map(dict(row._mapping)) for row in connection.execute(query)]
+        return [decode_stored_map(dict(row._mapping)) for row in self.rows(query)]
 
-    def map_keys(self) -> list[MapKey]:
-        """Return every set of maps, without its splits, by data set, flow, seed and budget."""
-        maps, own = contribution_maps, pretrainings
-        query = (
-            sa.select(
-                *(maps.c[name] for name in ("pretraining_id", "data_digest", "budget", "score")),
-                *(own.c[name] for name in MAP_FACTS),
-            )
-            .distinct()
-            .join_from(maps, own, own.c.id == maps.c.pretraining_id)
-            .join(jobs, jobs.c.done_attempt_id == maps.c.attempt_id)
-            .order_by(
-                *(own.c.dataset, own.c.variant, maps.c.data_digest, own.c.flow, own.c.seed),
-                *(maps.c.budget, maps.c.score, maps.c.pretraining_id),
-            )
-        )
-        with self._reader.connect() as connection:
-            return [MapKey(**row._mapping) for row in connection.execute(query)]
-
-    def map_users(self) -> list[MapUser]:
-        """Return every trial that reads maps, also planned ones, by id."""
-        names = ("recipe_id", "pretraining_id", "factorization", "budget", "map_options")
-        query = (
-            sa.select(trials.c.id.label("trial_id"), *(trials.c[name] for name in names))
-            .where(trials.c.pretraining_id.is_not(None))
-            .order_by(trials.c.id)
-        )
-        with self._reader.connect() as connection:
-            return [MapUser(**row._mapping) for row in connection.execute(query)]
-
-    def find_trial_ids(self, prefix: str) -> list[str]:
-        """Return the ids of trials that start with a prefix."""
-        query = (
-            sa.select(trials.c.id)
-            .where(sa.func.substr(trials.c.id, 1, len(prefix)) == prefix)
-            .order_by(trials.c.id)
-        )
-        with self._reader.connect() as connection:
-            return list(connection.execute(query).scalars())
-
-    def trained_trials(self, trial_ids: Collection[str]) -> list[JobFacts]:
-        """Return the jobs of trials, by data set, flow, factorization, budget and seed.
-
-        Of several jobs of one trial, the latest comes first. `weights` tells whether they were
-        kept.
-        """
-        kept = sa.exists().where(
-            artifacts.c.attempt_id == jobs.c.done_attempt_id, artifacts.c.kind == "weights"
-        )
-        with self._reader.connect() as connection:
-            found = [
-                one
-                for some in chunks(sorted(trial_ids))
-                for one in _select_facts(connection, jobs.c.trial_id.in_(some), weights=kept)
-            ]
-        found.sort(
-            key=lambda one: (
-                *(one.dataset, one.flow, one.factorization_or_kind),
-                *(-1 if one.budget is None else one.budget, one.seed),
-                *(-one.updated, one.job_id),
-            )
-        )
-        return found
-
-    def lost_trials(self, sweep_id: str | None = None) -> list[LostTrials]:
-        """Return how many trials diverged or failed, by cell, of one sweep or of all.
-
-        Those that have a result, since a rerun of them failed, are left out.
-        """
-        columns = [failures.c[field.name] for field in fields(LostTrials) if field.name != "trials"]
-        query = (
-            sa.select(*columns, sa.func.count().label("trials"))
-            .join(jobs, jobs.c.id == failures.c.job_id)
-            .where(failures.c.kind == "trial", jobs.c.done_attempt_id.is_(None))
-            .group_by(*columns)
-        )
-        if sweep_id is not None:
-            members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-            query = query.where(failures.c.trial_id.in_(members))
-        with self._reader.connect() as connection:
-            return [LostTrials(*row) for row in connection.execute(query)]
-
-    def data_waits(self) -> list[DataWait]:
-        """Return how long attempts waited for images, by data set, variant and device."""
-        query = (
-            sa.select(
-                data_sets.c.name, data_sets.c.variant, attempts.c.device, attempts.c.data_wait
-            )
-            .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
-            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
-            .where(attempts.c.data_wait.is_not(None))
-        )
-        shares: dict[tuple[str, str, str], list[float]] = {}
-        with self._reader.connect() as connection:
-            for dataset, variant, device, share in connection.execute(query):
-                shares.setdefault((dataset, variant, device), []).append(share)
-        # Summed here and exactly, so that both engines give the same mean.
-        return [
-            DataWait(*group, attempts=len(of), mean=math.fsum(of) / len(of), largest=max(of))
-            for group, of in sorted(shares.items())
-        ]
-
-    def job_durations(self, recipe_ids: Collection[str]) -> list[JobDuration]:
-        """Return how long each job took that is done, with these recipes."""
-        attempt = (
-            environments.c.device,
-            (data_sets.c.train + data_sets.c.holdout + data_sets.c.test).label("images"),
-            *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
-            *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
-        )
-        of_trials = (
-            sa.select(
-                sa.literal("trial").label("kind"),
-                *(trials.c.recipe_id, trials.c.factorization),
-                sa.null().label("nms"),
-                *attempt,
-            )
-            .join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
-            .join(attempts, attempts.c.id == jobs.c.done_attempt_id)
-            .join(environments, environments.c.id == attempts.c.environment_id)
-            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
-        )
-        # Of a segment the last attempt: with the job's state as a condition, SQLite would go
-        # through all that are done.
-        done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
-        of_segments = (
-            sa.select(
-                sa.literal("pretraining").label("kind"),
-                pretrainings.c.recipe_id,
-                sa.null().label("factorization"),
-                pretrainings.c.nms,
-                *attempt,
-            )
-            .join_from(pretrainings, jobs, jobs.c.pretraining_id == pretrainings.c.id)
-            .join(attempts, attempts.c.id == jobs.c.attempt_id)
-            .join(environments, environments.c.id == attempts.c.environment_id)
-            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
-            .where(*done)
-        )
-        with self._reader.connect() as connection:
-            return [
-                JobDuration(**row._mapping)
-                for some in chunks(sorted(recipe_ids))
-                for query in (
-                    of_trials.where(trials.c.recipe_id.in_(some)),
-                    of_segments.where(pretrainings.c.recipe_id.in_(some)),
-                )
-                for row in connection.execute(query)
-            ]
-
-    def trainings(self, sweep_id: str | None = None, job_ids: Sequence[str] = ()) -> list[JobFacts]:
-        """Return the jobs that have curves, by id.
-
-        Args:
-            sweep_id: Return those of this sweep, its pretrainings too.
-            job_ids: Return those of these jobs.
-        """
-        has_curve = sa.exists().where(metrics.c.attempt_id == _shown_attempt())
-        asked = [] if sweep_id is None else [in_sweep(sweep_id)]
-        asked += [jobs.c.id.in_(some) for some in chunks(sorted(job_ids))]
-        with self._reader.connect() as connection:
-            by_id = {
-                one.job_id: one
-                for which in asked
-                for one in _select_facts(connection, sa.and_(has_curve, which))
-            }
-        return [by_id[job_id] for job_id in sorted(by_id)]
-
-    def metrics(self, job_id: str, name: str) -> list[Metric]:
-        """Return one curve of a job by step; NaN stands for a value that is no number."""
-        query = (
-            sa.select(metrics.c.step, metrics.c.value)
-            .join(jobs, metrics.c.attempt_id == _shown_attempt())
-            .where(jobs.c.id == job_id, metrics.c.name == name)
-            .order_by(metrics.c.step)
-        )
-        with self._reader.connect() as connection:
-            return [
-                Metric(name, step, math.nan if value is None else value)
-                for step, value in connection.execute(query)
-            ]
-
-    def curves(self, job_ids: Sequence[str]) -> list[Curve]:
+    def curves(self, job_ids: Collection[str]) -> list[Curve]:
         """Return the curves of jobs that have any point, by job and name."""
         last = sa.func.max(metrics.c.step)
         query = (
@@ -1281,325 +901,160 @@ class Store:
             .join_from(metrics, jobs, metrics.c.attempt_id == _shown_attempt())
             .group_by(metrics.c.attempt_id, jobs.c.id, metrics.c.name)
         )
-        with self._reader.connect() as connection:
-            found = [
-                Curve(*row)
-                for some in chunks(sorted(job_ids))
-                for row in connection.execute(query.where(jobs.c.id.in_(some)))
-            ]
+        found = [Curve(*row) for row in self.rows(query, jobs.c.id, job_ids)]
         return sorted(found, key=lambda curve: (curve.job_id, curve.name))
 
-    def curve_points(
-        self, curve: Curve, *, after: int, until: int, most: int = 10_000
-    ) -> list[tuple[int, float]]:
-        """Return the first points of a curve in a range of steps.
-
-        Args:
-            curve: The curve.
-            after: The step after which the range begins.
-            until: The last step of the range.
-            most: How many points to return at most.
-
-        Returns:
-            Step and value of each point, NaN for a value that is no number.
-        """
-        query = (
-            sa.select(metrics.c.step, metrics.c.value)
-            .where(metrics.c.attempt_id == curve.attempt_id, metrics.c.name == curve.name)
-            .where(metrics.c.step > after, metrics.c.step <= until)
-            .order_by(metrics.c.step)
-            .limit(most)
-        )
-        with self._reader.connect() as connection:
-            return [
-                (step, math.nan if value is None else value)
-                for step, value in connection.execute(query)
-            ]
-
-    def thinned_curves(
-        self, curves: Sequence[Curve], every: int
+    def points(
+        self, curves: Collection[CurveKey], *, every: int = 1, after: int = -1
     ) -> dict[CurveKey, list[tuple[int, float]]]:
-        """Return every so-many-th point of curves, from the first on, and the last.
+        """Return step and value of points of curves, NaN for a value that is no number.
 
         Args:
-            curves: The curves.
-            every: 1 for all points, 2 for each second one, and so on.
+            curves: The curves, each by its attempt and its name.
+            every: 1 for all points, 2 for each second one, and so on, from the first on; with the
+                last of each curve.
+            after: The step after which to begin.
 
         Returns:
-            By curve, step and value of each point, NaN for a value that is no number.
+            The points by curve; a curve that has none is left out.
         """
         found: dict[CurveKey, list[tuple[int, float]]] = {}
         own = metrics.c.attempt_id, metrics.c.name
         place = sa.func.row_number().over(partition_by=own, order_by=metrics.c.step)
         last = sa.func.max(metrics.c.step).over(partition_by=own)
-        wanted = {curve.key for curve in curves}
-        with self._reader.connect() as connection:
-            for some in chunks(sorted({curve.attempt_id for curve in curves})):
-                point = (
-                    sa.select(metrics, (place - 1).label("place"), last.label("last"))
-                    .where(metrics.c.attempt_id.in_(some))
-                    .where(metrics.c.name.in_(sorted({name for _, name in wanted})))
-                    .subquery()
-                    .c
-                )
-                rows = connection.execute(
-                    sa.select(point.attempt_id, point.name, point.step, point.value)
-                    .where(sa.or_(point.place % every == 0, point.step == point.last))
-                    .order_by(point.attempt_id, point.name, point.step)
-                )
-                for attempt_id, name, step, value in rows:
-                    if (attempt_id, name) in wanted:
-                        point_value = math.nan if value is None else value
-                        found.setdefault((attempt_id, name), []).append((step, point_value))
+        named = metrics.c.name.in_(sorted({name for _, name in curves}))
+        wanted = set(curves)
+        for some in chunks(sorted({attempt_id for attempt_id, _ in wanted})):
+            point = (
+                sa.select(metrics, (place - 1).label("place"), last.label("last"))
+                .where(metrics.c.attempt_id.in_(some), named, metrics.c.step > after)
+                .subquery()
+                .c
+            )
+            query = (
+                sa.select(point.attempt_id, point.name, point.step, point.value)
+                .where(sa.or_(point.place % every == 0, point.step == point.last))
+                .order_by(point.attempt_id, point.name, point.step)
+            )
+            for attempt_id, name, step, value in self.rows(query):
+                if (attempt_id, name) in wanted:
+                    shown = math.nan if value is None else value
+                    found.setdefault((attempt_id, name), []).append((step, shown))
         return found
 
     # ---------------------------------------------------------------------------------------------
     # Following jobs
     # ---------------------------------------------------------------------------------------------
 
-    def job(self, job_id: str) -> Job | None:
-        """Return a job as it stands, or None if it is not registered."""
-        return self.jobs([job_id]).get(job_id)
+    def jobs(self, ids: Collection[str] | None = None) -> dict[str, Job]:
+        """Return those of the jobs that are registered, by id; all for None."""
+        query = sa.select(jobs)
+        rows = self.rows(query) if ids is None else self.rows(query, jobs.c.id, ids)
+        return {row.id: decode_job(row) for row in rows}
 
-    def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
-        """Return those of the jobs that are registered, by id; thousands at once are fine."""
-        found: dict[str, Job] = {}
-        with self._reader.connect() as connection:
-            for some in chunks(ids):
-                rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(some)))
-                found |= {row.id: decode_job(row) for row in rows}
-        return found
+    def job_facts(
+        self,
+        ids: Collection[str] | None = None,
+        *,
+        prefix: str | None = None,
+        trial_ids: Collection[str] | None = None,
+        pretraining_ids: Collection[str] | None = None,
+        data_digest: str | None = None,
+        sweep_id: str | None = None,
+        kind: Kind | None = None,
+        states: Collection[State] = STATES,
+        with_curves: bool = False,
+        order: Order = "subject",
+        limit: int | None = None,
+    ) -> list[JobFacts]:
+        """Return jobs as they stand, with what they are: those that meet all that is given.
 
-    def job_facts(self, ids: Sequence[str]) -> dict[str, JobFacts]:
-        """Return those of the jobs that are registered, with what they are, by id."""
-        with self._reader.connect() as connection:
-            return _select_facts_by_id(connection, ids)
+        Example:
+            >>> running = store.job_facts(states=["running"], order="started")
 
-    def find_jobs(self, prefix: str) -> list[JobFacts]:
-        """Return the jobs whose id, or that of their trial or pretraining, starts with a prefix."""
-        ids = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
-        which = sa.or_(*(sa.func.substr(i, 1, len(prefix)) == prefix for i in ids))
-        with self._reader.connect() as connection:
-            return _select_facts(connection, which)
-
-    def latest_jobs(self, count: int) -> list[JobFacts]:
-        """Return the jobs of trials that changed last, the latest first."""
-        latest = jobs.c.updated.desc(), jobs.c.id
-        query = sa.select(jobs.c.id).where(jobs.c.kind == "trial").order_by(*latest)
-        with self._reader.connect() as connection:
-            ids = connection.execute(query.limit(count)).scalars().all()
-            return _select_facts(connection, jobs.c.id.in_(ids), order=latest)
-
-    def segments(self, pretraining_id: str, data_digest: str) -> list[JobFacts]:
-        """Return the segments of a pretraining on one exact data set, by budget."""
-        which = jobs.c.pretraining_id == pretraining_id, jobs.c.data_digest == data_digest
-        with self._reader.connect() as connection:
-            return _select_facts(connection, sa.and_(*which))
+        Args:
+            ids: Jobs of these ids; thousands are fine, as of the others.
+            prefix: Those whose id, or that of their trial or pretraining, starts so.
+            trial_ids: Those of these trials.
+            pretraining_ids: Segments of these pretrainings, and trials that read their maps; of
+                `ids` and these two one at most may be given.
+            data_digest: Those on this exact data set.
+            sweep_id: Those of this sweep, also the segments that its trials need.
+            kind: Trials or segments of pretrainings alone.
+            states: Those in one of these states.
+            with_curves: Those that have a curve.
+            order: "subject" is by data set, flow, factorization, budget and seed, of several jobs
+                of a trial the latest first; "started" has the oldest attempt first, "updated" what
+                changed last.
+            limit: At most so many, those that changed last; None for all.
+        """
+        which: list[sa.ColumnElement[bool]] = []
+        if set(states) != set(STATES):
+            which.append(jobs.c.state.in_(states))
+        if prefix is not None:
+            named = jobs.c.id, jobs.c.trial_id, jobs.c.pretraining_id
+            starts = (sa.func.substr(one, 1, len(prefix)) == prefix for one in named)
+            which.append(sa.or_(*starts))
+        which += [] if data_digest is None else [jobs.c.data_digest == data_digest]
+        which += [] if sweep_id is None else [in_sweep(sweep_id)]
+        which += [] if kind is None else [jobs.c.kind == kind]
+        if with_curves:
+            which.append(sa.exists().where(metrics.c.attempt_id == _shown_attempt()))
+        if limit is not None:
+            latest = sa.select(jobs.c.id).where(*which)
+            latest = latest.order_by(jobs.c.updated.desc(), jobs.c.id).limit(limit)
+            which = [jobs.c.id.in_(latest)]
+        origins = {"pretraining": jobs.c.pretraining_id, "trial": trials.c.pretraining_id}
+        asked = [(jobs.c.id, ids), (jobs.c.trial_id, trial_ids)]
+        asked += [(origins[one], pretraining_ids) for one in ([kind] if kind else KINDS)]
+        lists = [(column, values) for column, values in asked if values is not None]
+        query = _FACTS.where(*which)
+        rows = [row for of in lists for row in self.rows(query, *of)] if lists else self.rows(query)
+        return sorted((JobFacts(**row._mapping) for row in rows), key=_PLACES[order])
 
     def job_ids(self, sweep_id: str) -> list[str]:
         """Return the jobs of a sweep, also the segments that its trials need, by id."""
         query = sa.select(jobs.c.id).where(in_sweep(sweep_id)).order_by(jobs.c.id)
-        with self._reader.connect() as connection:
-            return list(connection.execute(query).scalars())
+        return [job_id for (job_id,) in self.rows(query)]
 
-    def jobs_by_sweep(self, job_ids: Sequence[str]) -> dict[str, set[str]]:
-        """Return which of the jobs each sweep has, by the sweep's id, oldest sweep first.
-
-        A sweep has the segments that its trials need, as in `job_ids`.
-        """
-        of_trial = jobs.c.trial_id == sweep_trials.c.trial_id
-        segments = sa.and_(
-            jobs.c.pretraining_id == trials.c.pretraining_id, jobs.c.budget <= trials.c.budget
-        )
-        columns = sweeps.c.created, sweep_trials.c.sweep_id, jobs.c.id
-        queries = (
-            sa.select(*columns).join_from(jobs, sweep_trials, of_trial),
-            sa.select(*columns)
-            .join_from(jobs, trials, segments)
-            .join(sweep_trials, sweep_trials.c.trial_id == trials.c.id),
-        )
-        with self._reader.connect() as connection:
-            found = {
-                tuple(row)
-                for query in queries
-                for some in chunks(sorted(job_ids))
-                for row in connection.execute(
-                    query.join(sweeps, sweeps.c.id == sweep_trials.c.sweep_id)
-                    .where(jobs.c.id.in_(some))
-                    .distinct()
-                )
-            }
-        by_sweep: dict[str, set[str]] = {}
-        for _, sweep_id, job_id in sorted(found):
-            by_sweep.setdefault(sweep_id, set()).add(job_id)
-        return by_sweep
-
-    def job_counts(self, sweep_id: str | None = None) -> JobCounts:
+    def job_counts(self, sweep_id: str | None = None, *, held: bool = False) -> JobCounts:
         """Return how many jobs are in each state, by kind.
 
         Args:
             sweep_id: The sweep; its pretraining jobs are the segments up to the budgets of its
                 trials. None for all jobs.
+            held: Count the running jobs that launches of the sweep hold, and no others.
         """
         query = sa.select(jobs.c.kind, jobs.c.state, sa.func.count().label("jobs"))
-        if sweep_id is not None:
+        if held:
+            query = query.where(jobs.c.state == "running", _launched_for(sweep_id))
+        elif sweep_id is not None:
             query = query.where(in_sweep(sweep_id))
-        with self._reader.connect() as connection:
-            rows = connection.execute(query.group_by(jobs.c.kind, jobs.c.state)).all()
+        rows = self.rows(query.group_by(jobs.c.kind, jobs.c.state))
         by_kind = {
             kind: StateCounts(**{row.state: row.jobs for row in rows if row.kind == kind})
             for kind in KINDS
         }
         return JobCounts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
 
-    def cell_states(self, sweep_id: str) -> list[CellState]:
-        """Return what each cell of a sweep has and lacks, by data set, flow and factorization."""
-        names = [field.name for field in fields(CellState)]
-        order = ("dataset", "flow", "asked", "budget", "recipe_id", "map_options", "data_digest")
-        query = (
-            sa.select(*(coverage.c[name] for name in names))
-            .where(coverage.c.sweep_id == sweep_id)
-            .order_by(*(coverage.c[name].asc().nulls_first() for name in order))
-        )
-        with self._reader.connect() as connection:
-            return [CellState(**row._mapping) for row in connection.execute(query)]
-
-    def latest_event(self) -> int:
-        """Return the number of the latest event, 0 for none: where it is the same, no job moved."""
-        with self._reader.connect() as connection:
-            return connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
-
     def last_change(self) -> object:
         """Return what is equal for as long as nobody writes to the database."""
         with self._reader.connect() as connection:
             return self.database.last_change(connection)
 
-    def running_jobs(self) -> list[JobFacts]:
-        """Return the running jobs with what they are and how far, oldest attempt first.
+    def attempts(
+        self, job_ids: Collection[str] | None = None, *, ids: Collection[str] = ()
+    ) -> list[Attempt]:
+        """Return all attempts at jobs with their logs, evaluations too, oldest first.
 
-        Those whose lease is over are among them; see `JobFacts.is_held`.
+        Args:
+            job_ids: The jobs.
+            ids: The attempts, in place of the jobs.
         """
-        end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
-        more = {
-            "pid": jobs.c.pid,
-            "first_step": attempts.c.first_step,
-            "message": attempts.c.message,
-            "stack_id": attempts.c.stack_id,
-            "bits_per_dim": attempts.c.bits_per_dim,
-            "log_end": sa.case((jobs.c.step == jobs.c.steps, end)),
-        }
-        with self._reader.connect() as connection:
-            return _select_facts(
-                connection,
-                sa.and_(jobs.c.state == "running", attempts.c.id == jobs.c.attempt_id),
-                order=[attempts.c.started, attempts.c.id],
-                **more,
-            )
-
-    def awaited_segments(self, sweep_id: str) -> list[Waiting]:
-        """Return the segments that pending trials of a sweep wait for, most awaited first."""
-        segment = jobs.alias("segment")
-        members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
-        query = (
-            sa.select(segment.c.id, sa.func.count())
-            .join_from(jobs, trials, trials.c.id == jobs.c.trial_id)
-            .join(
-                segment,
-                sa.and_(
-                    segment.c.pretraining_id == trials.c.pretraining_id,
-                    segment.c.budget == trials.c.budget,
-                    segment.c.data_digest == jobs.c.data_digest,
-                ),
-            )
-            .where(jobs.c.state == "pending", segment.c.state != "done", trials.c.id.in_(members))
-            .group_by(segment.c.id)
-        )
-        with self._reader.connect() as connection:
-            counted = {row[0]: row[1] for row in connection.execute(query)}
-            segments = _select_facts_by_id(connection, list(counted))
-        found = [Waiting(facts, counted[job_id]) for job_id, facts in segments.items()]
-        return sorted(found, key=lambda waiting: -waiting.trials)
-
-    def rates(self, sweep_id: str | None = None, *, now: float | None = None) -> Rates:
-        """Return how fast a sweep went in the last hour, None for all jobs, and what is left."""
-        own = sa.true() if sweep_id is None else in_sweep(sweep_id)
-        reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
-        left = (  # segments of a pretraining go on from one another
-            sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
-            .where(jobs.c.state.in_(("pending", "running", "done")), own)
-            .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
-            .subquery()
-        )
-        latest = sa.select(events).order_by(events.c.id.desc()).limit(LATEST).subquery()
-        with self._reader.connect() as connection:
-            clock = self._clock(connection, now)
-            happened = connection.execute(
-                sa.select(latest.c.time, latest.c.event, jobs.c.kind)
-                .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
-                .where(latest.c.time > clock - RECENT, own)
-            ).all()
-            held = leases.is_held(jobs.c.lease_until, clock)
-            steps = attempts.c.last_step, attempts.c.first_step
-            running = connection.execute(
-                sa.select(*steps, attempts.c.started, jobs.c.updated)
-                .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
-                .where(jobs.c.state == "running", held, own)
-            ).all()
-            steps_left = connection.execute(sa.select(sa.func.sum(left.c.steps))).scalar()
-        return Rates(
-            trials=sum((event, kind) == ("done", "trial") for _, event, kind in happened),
-            seconds=clock - min((time for time, _, _ in happened), default=clock),
-            steps_per_second=sum(
-                (last - first) / (updated - started)
-                for last, first, started, updated in running
-                if updated > started
-            ),
-            steps_left=int(steps_left or 0),
-        )
-
-    def job_attempts(self, job_ids: Sequence[str]) -> list[Attempt]:
-        """Return all attempts at jobs with their logs, evaluations too, oldest first."""
         query = sa.select(*(attempts.c[field.name] for field in fields(Attempt)))
-        with self._reader.connect() as connection:
-            found = [
-                Attempt(**row._mapping)
-                for some in chunks(sorted(job_ids))
-                for row in connection.execute(query.where(attempts.c.job_id.in_(some)))
-            ]
+        of = (attempts.c.id, ids) if job_ids is None else (attempts.c.job_id, job_ids)
+        found = [Attempt(**row._mapping) for row in self.rows(query, *of)]
         return sorted(found, key=lambda attempt: (attempt.started, attempt.token, attempt.id))
-
-    def environment_of(self, job_id: str) -> dict[str, Any] | None:
-        """Return versions, hardware and threads of the attempt that did a job, by column.
-
-        None while it is not done.
-        """
-        query = (
-            sa.select(environments, attempts.c.threads)
-            .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
-            .join(environments, environments.c.id == attempts.c.environment_id)
-            .where(jobs.c.id == job_id)
-        )
-        with self._reader.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else dict(row._mapping)
-
-    def attempt_log(self, attempt_id: str) -> str | None:
-        """Return the log of an attempt, while it runs up to a heartbeat; None before the first."""
-        query = sa.select(attempts.c.log).where(attempts.c.id == attempt_id)
-        with self._reader.connect() as connection:
-            found: str | None = connection.execute(query).scalar()
-            return found
-
-    def failures(self) -> list[JobFacts]:
-        """Return the jobs that failed or diverged with their last attempts, the latest first."""
-        names = ("host", "outcome", "message", "decision")
-        with self._reader.connect() as connection:
-            return _select_facts(
-                connection,
-                failures.c.job_id == jobs.c.id,
-                order=[failures.c.updated.desc(), failures.c.job_id],
-                **{name: failures.c[name] for name in names},
-            )
 
     def reruns(self) -> dict[str, Rerun]:
         """Return the reruns that were asked for and are not done, by the job's id."""
@@ -1619,42 +1074,7 @@ class Store:
             .join(asked, asked.c.id == last)
             .where(jobs.c.state != "done")
         )
-        with self._reader.connect() as connection:
-            return {row.id: Rerun(*row) for row in connection.execute(query)}
-
-    def decisions(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return what was decided about jobs after a failure: 'given up: policy oom: 1 used'.
-
-        Jobs about which nothing was decided, or to which something has happened since, are left
-        out.
-        """
-        found: dict[str, str] = {}
-        with self._reader.connect() as connection:
-            for some in chunks(sorted(job_ids)):
-                last = (
-                    sa.select(sa.func.max(events.c.id))
-                    .where(events.c.job_id.in_(some))
-                    .group_by(events.c.job_id)
-                )
-                query = sa.select(events.c.job_id, events.c.detail).where(events.c.id.in_(last))
-                found |= {job_id: detail for job_id, detail in connection.execute(query) if detail}
-        return found
-
-    def memory_failures(self, job_ids: Sequence[str]) -> dict[str, Starved]:
-        """Return those of the jobs that ran out of memory since a person last asked for a retry."""
-        reported = sa.func.count(attempts.c.cpu_seconds)
-        query = (
-            sa.select(events.c.job_id, reported, sa.func.count() - reported)
-            .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
-            .where(events.c.event == "oom", SINCE_RETRY)
-            .group_by(events.c.job_id)
-        )
-        found: dict[str, Starved] = {}
-        with self._reader.connect() as connection:
-            for some in chunks(sorted(job_ids)):
-                rows = connection.execute(query.where(events.c.job_id.in_(some)))
-                found |= {job_id: Starved(own, killed) for job_id, own, killed in rows}
-        return found
+        return {row.id: Rerun(*row) for row in self.rows(query)}
 
     def changed_jobs(self, after: int | None = None) -> News:
         """Return the number of the last event, and the jobs that events after one are about.
@@ -1745,57 +1165,36 @@ class Store:
             own = sa.select(launches.c.owner).where(launches.c.sweep_id == sweep_id)
             which = attempts.c.owner.in_(own)
         seconds = sa.func.coalesce(attempts.c.gpu_seconds, attempts.c.seconds)
-        with self._reader.connect() as connection:
-            total = connection.execute(sa.select(sa.func.sum(seconds)).where(which)).scalar()
+        ((total,),) = self.rows(sa.select(sa.func.sum(seconds)).where(which))
         return float(total or 0.0) / 3600
 
-    def launch_hours(self, owner: str) -> float:
-        """Return for how many hours by the wall a launch runs, 0 for one that is not known."""
-        query = sa.select(launches.c.started).where(launches.c.owner == owner)
-        with self._reader.connect() as connection:
-            started = connection.execute(query).scalar()
-            return 0.0 if started is None else (self._clock(connection, None) - started) / 3600
-
-    def last_arguments(self, sweep_id: str, *, launched_by: str, host: str) -> str:
-        """Return what a user typed on a host for the last launch of a sweep, '' if not known.
-
-        What others typed may have come with a merged database, and is nobody's to repeat here.
-        """
-        own = {"sweep_id": sweep_id, "launched_by": launched_by, "host": host}
-        newest = (
-            sa.select(launches.c.arguments).filter_by(**own).order_by(launches.c.started.desc())
-        )
-        with self._reader.connect() as connection:
-            return str(connection.execute(newest.limit(1)).scalar() or "")
-
     def request_stop(
-        self, sweep_ids: Sequence[str] | None, *, by: str, now: float | None = None
-    ) -> None:
-        """Ask launches to end; those that begin later are not concerned.
+        self,
+        sweep_ids: Collection[str] | None = None,
+        *,
+        by: str,
+        job_ids: Collection[str] | None = None,
+        now: float | None = None,
+    ) -> int:
+        """Ask launches to end, or not to run some jobs; those that begin later are not concerned.
+
+        Attempts end as cancelled, each at its next checkpoint.
 
         Args:
             sweep_ids: The sweeps whose launches are meant; None for all launches.
             by: Who asks.
-        """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            for sweep_id in [None] if sweep_ids is None else sweep_ids:
-                add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
-
-    def stop_jobs(self, job_ids: Sequence[str], *, by: str, now: float | None = None) -> int:
-        """Let no launch that has begun run these jobs, until a later one begins.
-
-        Attempts at them end as cancelled, each at its next checkpoint.
-
-        Args:
-            job_ids: The jobs. Those that have ended are left as they are.
-            by: Who asks.
+            job_ids: Stop these jobs alone, in place of launches. Those that have ended are left as
+                they are.
 
         Returns:
-            How many jobs are stopped.
+            How many jobs are stopped, 0 where launches are asked.
         """
         with self._writer.begin() as connection:
             clock = self._clock(connection, now)
+            if job_ids is None:
+                for sweep_id in [None] if sweep_ids is None else sweep_ids:
+                    add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
+                return 0
             which = jobs.c.id.in_(job_ids), jobs.c.state.in_(("pending", "running"))
             query = sa.select(jobs.c.id).where(*which).order_by(jobs.c.id).with_for_update()
             found = connection.execute(query).scalars().all()
@@ -1804,19 +1203,6 @@ class Store:
             for job_id in found:
                 add_event(connection, "stop", clock, job_id=job_id, owner=by)
             return len(found)
-
-    def release_stopped(self, job_ids: Sequence[str], *, now: float | None = None) -> int:
-        """Put those of the jobs that were stopped and still run back to pending.
-
-        The attempts end as cancelled. Workers find their lease lost.
-
-        Returns:
-            How many jobs were put back.
-        """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            which = jobs.c.id.in_(job_ids), jobs.c.stopped_by.is_not(None)
-            return release_jobs(connection, sa.and_(*which), clock)
 
     def stop_request(self, sweep_id: str, after: int | None = None) -> StopRequest | None:
         """Return the last request that the launches of a sweep end.
@@ -1829,65 +1215,26 @@ class Store:
         Returns:
             The request, or None if there is none.
         """
-        with self._reader.connect() as connection:
-            if after is None:
-                last = sa.select(sa.func.max(events.c.id)).where(
-                    events.c.event == "launch", events.c.sweep_id == sweep_id
-                )
-                after = connection.execute(last).scalar() or 0
-            row = connection.execute(
-                sa.select(events.c.id, events.c.time, events.c.owner, events.c.sweep_id)
-                .where(
-                    events.c.id > after,
-                    events.c.event == "stop",
-                    events.c.job_id.is_(None),
-                    sa.or_(events.c.sweep_id == sweep_id, events.c.sweep_id.is_(None)),
-                )
-                .order_by(events.c.id.desc())
-                .limit(1)
-            ).first()
-        return None if row is None else StopRequest(row[0], row[1], row[2] or "somebody", row[3])
-
-    def open_stop_requests(self) -> list[Stopping]:
-        """Return the requests to stop whose launches still hold jobs, oldest first.
-
-        Of several requests for one sweep, or for all, the last one is returned.
-        """
-        stop, launch = events.alias("stop"), events.alias("launch")
-        meant = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
+        since: Any = after
+        if after is None:
+            launch = events.alias("launch")
+            begun = launch.c.event == "launch", launch.c.sweep_id == sweep_id
+            since = sa.select(sa.func.coalesce(sa.func.max(launch.c.id), 0)).where(*begun)
+            since = since.scalar_subquery()
         query = (
-            sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
-            .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, meant))
-            .join(jobs, jobs.c.owner == launch.c.owner)
-            .where(stop.c.event == "stop", stop.c.job_id.is_(None))
-            .where(launch.c.event == "launch", jobs.c.state == "running")
-            .group_by(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id)
-            .order_by(stop.c.id)
+            sa.select(events.c.id, events.c.time, events.c.owner, events.c.sweep_id)
+            .where(
+                events.c.id > since,
+                events.c.event == "stop",
+                events.c.job_id.is_(None),
+                sa.or_(events.c.sweep_id == sweep_id, events.c.sweep_id.is_(None)),
+            )
+            .order_by(events.c.id.desc())
+            .limit(1)
         )
-        with self._reader.connect() as connection:
-            last = {
-                sweep_id: Stopping(StopRequest(event, time, by or "somebody", sweep_id), held)
-                for event, time, by, sweep_id, held in connection.execute(query)
-            }
-        return sorted(last.values(), key=lambda one: one.request.event)
-
-    def count_held_jobs(self, sweep_id: str | None = None) -> int:
-        """Return how many running jobs the launches of a sweep hold, or all launches."""
-        query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state == "running")
-        with self._reader.connect() as connection:
-            return connection.execute(query.where(_launched_for(sweep_id))).scalar_one()
-
-    def release_sweep(self, sweep_id: str | None, *, now: float | None = None) -> int:
-        """Put what the launches of a sweep hold, or all launches, back to pending.
-
-        The attempts end as cancelled. Workers find their lease lost.
-
-        Returns:
-            How many jobs were put back.
-        """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
-            return release_jobs(connection, _launched_for(sweep_id), clock)
+        found = self.rows(query)
+        requests = (StopRequest(event, at, by or "somebody", of) for event, at, by, of in found)
+        return next(requests, None)
 
     def forget(self, sweep_ids: Collection[str], *, dry_run: bool = False) -> Forgotten:
         """Delete what sweeps plan and nobody has begun, and a sweep without trials and launches.
@@ -1944,36 +1291,24 @@ class Store:
     # Artifacts: the files that jobs leave outside the database
     # ---------------------------------------------------------------------------------------------
 
-    def artifacts(self, job_id: str) -> list[Artifact]:
-        """Return the files that a job left, by kind."""
-        return self.job_artifacts([job_id]).get(job_id, [])
-
-    def job_artifacts(self, job_ids: Sequence[str]) -> dict[str, list[Artifact]]:
-        """Return the files that jobs left, by job, each by kind."""
+    def artifacts(self, job_ids: Collection[str] | None = None) -> dict[str, list[Artifact]]:
+        """Return the files that jobs left, by job, each by kind; for None those of all attempts."""
         names = [field.name for field in fields(Artifact)]
         query = (
-            sa.select(jobs.c.id, *(artifacts.c[name] for name in names))
-            .join(jobs, artifacts.c.attempt_id == _shown_attempt())
+            sa.select(attempts.c.job_id, *(artifacts.c[name] for name in names))
+            .join_from(artifacts, attempts, attempts.c.id == artifacts.c.attempt_id)
             .order_by(artifacts.c.kind)
         )
+        if job_ids is None:
+            rows = self.rows(query)
+        else:
+            query = query.join(jobs, attempts.c.id == _shown_attempt())
+            rows = self.rows(query, jobs.c.id, job_ids)
         found: dict[str, list[Artifact]] = {}
-        with self._reader.connect() as connection:
-            for some in chunks(sorted(job_ids)):
-                for job_id, *values in connection.execute(query.where(jobs.c.id.in_(some))):
-                    artifact = Artifact(**dict(zip(names, values, strict=True)))
-                    found.setdefault(job_id, []).append(artifact)
+        for job_id, *values in rows:
+            artifact = Artifact(**dict(zip(names, values, strict=True)))
+            found.setdefault(job_id, []).append(artifact)
         return found
-
-    def file_owners(self) -> list[Job]:
-        """Return every job, as the owner of files, by id."""
-        with self._reader.connect() as connection:
-            rows = connection.execute(sa.select(jobs).order_by(jobs.c.id))
-            return [decode_job(row) for row in rows]
-
-    def artifact_paths(self) -> set[str]:
-        """Return the paths of all files that jobs left."""
-        with self._reader.connect() as connection:
-            return set(connection.execute(sa.select(artifacts.c.path)).scalars())
 
     def forget_artifacts(self, paths: Sequence[str]) -> int:
         """Delete the rows of files that are about to be removed.
@@ -2090,25 +1425,19 @@ def _shown_attempt() -> sa.ColumnElement[str | None]:
     return sa.func.coalesce(jobs.c.done_attempt_id, jobs.c.attempt_id)
 
 
-def _select_facts(
-    connection: sa.Connection,
-    where: sa.ColumnElement[bool],
-    *,
-    order: Sequence[sa.ColumnElement[Any]] = (
-        *(jobs.c.kind, jobs.c.pretraining_id, jobs.c.budget, jobs.c.id),
-    ),
-    **more: sa.ColumnElement[Any],
-) -> list[JobFacts]:
-    """Return the jobs that match: by default pretrainings first, by budget.
-
-    ``more`` are columns in place of the usual ones, and of facts that have a default.
-    """
-    either = {
+def _select_facts() -> sa.Select[Any]:
+    # Jobs with what they work on and their last attempts, the columns of `JobFacts`.
+    subject = {
         name: sa.func.coalesce(trials.c[name], pretrainings.c[name])
         for name in ("flow", "dataset", "variant", "recipe_id", "seed")
     }
+    running, lost = jobs.c.state == "running", jobs.c.state.in_(("diverged", "failed"))
+    undone = jobs.c.state.in_(("pending", "diverged", "failed"))
+    last = sa.select(events.c.detail).where(events.c.job_id == jobs.c.id)
+    last = last.order_by(events.c.id.desc()).limit(1)
+    log_end = sa.func.substr(attempts.c.log, sa.func.length(attempts.c.log) - LOG_END)
     columns: dict[str, sa.ColumnElement[Any]] = {
-        **either,
+        **subject,
         "job_id": jobs.c.id,
         "budget": sa.func.coalesce(trials.c.budget, jobs.c.budget),
         "pretraining_id": sa.func.coalesce(trials.c.pretraining_id, jobs.c.pretraining_id),
@@ -2116,64 +1445,67 @@ def _select_facts(
         "map_options": trials.c.map_options,
         "nms": pretrainings.c.nms,
         "profile": recipes.c.profile,
-        **more,
+        "host": sa.case((lost, attempts.c.host), else_=jobs.c.host),
+        "decision": sa.case((undone, sa.func.nullif(last.scalar_subquery(), ""))),
+        "log_end": sa.case((sa.and_(running, jobs.c.step == jobs.c.steps), log_end)),
+        "weights": sa.exists().where(
+            artifacts.c.attempt_id == jobs.c.done_attempt_id, artifacts.c.kind == "weights"
+        ),
+        **{name: attempts.c[name] for name in OF_ATTEMPT},
     }
-    usual = [one.name for one in fields(JobFacts) if one.default is MISSING]
-    columns = {name: jobs.c[name] for name in usual if name not in columns} | columns
-    rows = connection.execute(
-        sa.select(*(column.label(name) for name, column in columns.items()))
+    names = [one.name for one in fields(JobFacts)]
+    columns |= {name: jobs.c[name] for name in names if name not in columns}
+    return (
+        sa.select(*(columns[name].label(name) for name in names))
         .outerjoin_from(jobs, trials, trials.c.id == jobs.c.trial_id)
         .outerjoin(pretrainings, pretrainings.c.id == jobs.c.pretraining_id)
-        .join(recipes, recipes.c.id == either["recipe_id"])
-        .where(where)
-        .order_by(*order)
+        .join(recipes, recipes.c.id == subject["recipe_id"])
+        .outerjoin(attempts, attempts.c.id == jobs.c.attempt_id)
     )
-    return [JobFacts(**row._mapping) for row in rows]
 
 
-def _select_facts_by_id(connection: sa.Connection, ids: Sequence[str]) -> dict[str, JobFacts]:
-    return {
-        facts.job_id: facts
-        for some in chunks(sorted(ids))
-        for facts in _select_facts(connection, jobs.c.id.in_(some))
-    }
+_FACTS = _select_facts()
+
+_PLACES: Mapping[Order, Callable[[JobFacts], Any]] = {
+    "subject": lambda one: (
+        *(one.dataset, one.flow, one.factorization_or_kind),
+        *(-1 if one.budget is None else one.budget, one.seed, -one.updated, one.job_id),
+    ),
+    "started": lambda one: (one.started or 0.0, one.attempt_id or ""),
+    "updated": lambda one: (-one.updated, one.job_id),
+}
 
 
-def _read_view(
-    connection: sa.Connection, name: str, where: Where, sweep_id: str | None = None
-) -> "pd.DataFrame":
-    return _read_frame(connection, _select_view(name, where, sweep_id))
-
-
-def _select_view(name: str, where: Where, sweep_id: str | None = None) -> sa.Select[Any]:
-    view = _find_view(name)
-    query = sa.select(view).where(*build_conditions(name, dict(view.c), where))
+def select_view(
+    name: str, /, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
+) -> sa.Select[Any]:
+    """Select rows of a view or table in their order, chosen as in `Store.view`."""
+    view = views.tables.get(name, schema.metadata.tables.get(name))
+    if view is None:
+        raise UserError(f"there is no view '{name}': {suggest(name, views.tables, 'choose among')}")
+    columns = {c.name: c for c in view.c if not isinstance(c.type, sa.LargeBinary)}
+    if sweep_id is not None and ("sweep_id" in columns or "trial_id" not in columns):
+        where, sweep_id = {**where, "sweep_id": sweep_id}, None
+    query = sa.select(view).where(*build_conditions(name, columns, where))
     if sweep_id is not None:
         members = sa.select(sweep_trials.c.trial_id).where(sweep_trials.c.sweep_id == sweep_id)
         query = query.where(view.c.trial_id.in_(members))
     return query.order_by(*_order_of(view))
 
 
-def _find_view(name: str) -> sa.Table:
-    if name not in views.tables:
-        hint = suggest(name, views.tables, "choose among")
-        raise UserError(f"there is no view '{name}': {hint}")
-    return views.tables[name]
-
-
 def _order_of(view: sa.Table) -> list[sa.ColumnElement[Any]]:
     # Where engines differ about nulls, they come first.
-    return [view.c[name].asc().nulls_first() for name in view.info.get("order", view.c.keys())]
+    keys = [column.name for column in view.primary_key] or view.c.keys()
+    return [view.c[name].asc().nulls_first() for name in view.info.get("order", keys)]
 
 
-def _read_frame(connection: sa.Connection, query: sa.Select[Any]) -> "pd.DataFrame":
+def _make_frame(rows: Sequence[sa.Row[Any]], query: sa.Select[Any]) -> "pd.DataFrame":
     import pandas as pd
 
-    rows = [tuple(row) for row in connection.execute(query)]
     columns = list(query.selected_columns)
-    frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+    frame = pd.DataFrame(map(tuple, rows), columns=[column.name for column in columns])
     # Given, since a column with nulls, or with no rows, would come out as another type.
-    types = {c.name: _dtype(c) for c in columns if not isinstance(c.type, sa.Text)}
+    types = {c.name: _dtype(c) for c in columns if isinstance(c.type, sa.Double | sa.Integer)}
     try:
         return frame.astype(types)
     except (TypeError, ValueError) as error:  # SQLite keeps text in a column of numbers

@@ -188,12 +188,12 @@ def results(
     _require_values(factorization=factorization, **where)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
-    found = opened.results(sweep_id=sweep_id, **where)
+    found = opened.view("results", sweep_id=sweep_id, **where)
     if found.empty:
         require_results(opened, sweep_id, where, "{name}=")
     if factorization is None or found.empty:
         return found
-    own = opened.conventional_factorizations()
+    recipes = opened.recipes(set(found["recipe_id"]))
     names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
     present = set(found["factorization"])
     # A plug-in's rule is known by its results, wherever the plug-in is now.
@@ -201,15 +201,17 @@ def results(
     chosen = [
         bool(
             requested
-            & factorizations.synonyms(name, conventional=own.get(recipe, ""), splits=splits)
+            & factorizations.synonyms(
+                name, conventional=recipes[recipe].conventional or "", splits=splits
+            )
         )
         for name, recipe, splits in zip(
             found["factorization"], found["recipe_id"], found["splits"], strict=True
         )
     ]
     if not any(chosen):
-        known = ", ".join(sorted(present))
-        raise UserError(f"no results of {', '.join(sorted(requested))} here: there are {known}")
+        there = ", ".join(sorted(present))
+        raise UserError(f"no results of {', '.join(sorted(requested))} here: there are {there}")
     return found[chosen].reset_index(drop=True)
 
 

@@ -318,3 +318,13 @@ def test_a_launch_that_loses_jobs_reports_them_and_its_command_fails(
         main(["launch", "hot.yaml", "--local", "--no-pictures", "--retry"])
     assert end.value.code == 1
     assert "1 job did not end well" in capsys.readouterr().out
+
+
+def test_a_store_has_at_most_45_methods_each_used_by_the_product() -> None:
+    root = Path(__file__).parents[1]
+    product = (path for room in ("harness", "benchmarks") for path in (root / room).rglob("*.py"))
+    texts = [path.read_text() for path in product]
+    names = [name for name in vars(lcma.Store) if not name.startswith("_")]
+    methods = [name for name in names if callable(getattr(lcma.Store, name))]
+    assert len(methods) <= 45
+    assert [name for name in methods if not any(f".{name}(" in text for text in texts)] == []

@@ -1,12 +1,8 @@
-"""Records that queries join from several tables: jobs with their subjects, cells, what was lost."""
+"""Records that are read from several tables: jobs with what they are, attempts, curves, cells."""
 
 from dataclasses import dataclass
 
-from lcma.db.records.plan import Sweep
 from lcma.db.records.work import Kind, State
-
-SHORTEST = 60.0
-"""Seconds from which on a number of trials makes a rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +10,13 @@ class JobFacts:
     """A job as it stands, with what it works on.
 
     `pretraining_id` is the pretraining that it is a segment of, or whose maps the trial reads up to
-    `budget`. `nms` is the form of a pretraining's flow. What a query does not ask for is as by
-    default: of `Store.failures` the `outcome` and `message` of the last attempt, on `host`, and the
-    `decision` why it is not run again without a person; of `Store.running_jobs` the `pid` of the
-    worker, the `first_step` and the last training `bits_per_dim` of its attempt, the stack in which
-    it runs with others, as `message` what it cannot do at present, '' where there is nothing, and
-    the `log_end`, the last of its log, once its steps are made; of `Store.trained_trials` whether
-    `weights` were kept.
+    `budget`. `nms` is the form of a pretraining's flow, `weights` whether the trained weights were
+    kept. Of the last attempt are when it `started`, its `first_step`, its `stack_id`, its last
+    training `bits_per_dim`, and its `outcome`; its `message` is what went wrong, or while it runs
+    what it cannot do at present. `host` and `pid` are where the job runs, of one that was lost
+    where its last attempt ran; `decision` says why a job that is not done is not run again without
+    a person, or that it is. `log_end` is the last of the log of a job that runs, once its steps are
+    made.
     """
 
     job_id: str
@@ -48,15 +44,17 @@ class JobFacts:
     map_options: str | None
     nms: str | None
     stopped_by: str | None
-    outcome: str | None = None
-    message: str | None = None
-    decision: str | None = None
-    pid: int | None = None
-    first_step: int | None = None
-    stack_id: str | None = None
-    bits_per_dim: float | None = None
-    log_end: str | None = None
-    weights: bool = False
+    done_attempt_id: str | None
+    pid: int | None
+    started: float | None
+    first_step: int | None
+    stack_id: str | None
+    outcome: str | None
+    message: str | None
+    decision: str | None
+    bits_per_dim: float | None
+    log_end: str | None
+    weights: bool
 
     @property
     def subject(self) -> str:
@@ -108,113 +106,6 @@ class Attempt:
         return self.gpu_seconds / self.seconds if self.gpu_seconds and self.seconds else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellState:
-    """State of a cell of a sweep: the trials that it has and lacks, as in the view `coverage`."""
-
-    flow: str
-    dataset: str
-    data_digest: str | None
-    asked: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    recipe_id: str
-    planned: int
-    done: int
-    running: int
-    pending: int
-    blocked: int
-    diverged: int
-    failed: int
-    why: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A segment that is not done, and how many pending trials read maps at its end."""
-
-    segment: JobFacts
-    trials: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rates:
-    """Speed of a sweep.
-
-    Attributes:
-        trials: Trials done in the last `seconds`.
-        seconds: An hour, or the time since work began in it.
-        steps_per_second: Training steps over all attempts that run, each since it started.
-        steps_left: Training steps that are not made, without those of lost jobs.
-    """
-
-    trials: int
-    seconds: float
-    steps_per_second: float
-    steps_left: int = 0
-
-    @property
-    def trials_per_hour(self) -> float:
-        """How many trials would be done in an hour as fast as this."""
-        return 3600.0 * self.trials / max(self.seconds, SHORTEST)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """How long the steps that are left take as fast as this; None while none is made."""
-        return self.steps_left / self.steps_per_second if self.steps_per_second else None
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """A sweep that a trial is in, and the factorization's name as the sweep asked for it."""
-
-    trial_id: str
-    sweep: Sweep
-    asked: str
-
-
-@dataclass(frozen=True)
-class LostTrials:
-    """Number of trials of one cell and seed that ended as `state`: diverged or failed.
-
-    Their last attempts ended with this `outcome`.
-    """
-
-    state: str
-    flow: str
-    profile: str
-    dataset: str
-    variant: str
-    data_digest: str
-    recipe_id: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    seed: int
-    outcome: str | None = None
-    trials: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class TrialEffort:
-    """When the first attempt at a trial began, Unix seconds UTC, and the CPU seconds of all.
-
-    The seconds are None where no attempt has a report, and those of the pretraining behind it, up
-    to the budget, where there is none.
-    """
-
-    recipe_id: str
-    data_digest: str
-    factorization: str
-    budget: int | None
-    map_options: str | None
-    seed: int
-    started: float
-    cpu_seconds: float | None
-    pretraining_cpu_seconds: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Rerun:
     """A job that was put back to be run anew, and is not done.
@@ -234,70 +125,6 @@ class Rerun:
     made: float
     by: str | None
     why: str
-
-
-@dataclass(frozen=True)
-class DataWait:
-    """The share of training steps that attempts on one set and kind of device waited for images.
-
-    `mean` is over attempts, `largest` the largest of them, 0 to 1.
-    """
-
-    dataset: str
-    variant: str
-    device: str
-    attempts: int
-    mean: float
-    largest: float
-
-
-@dataclass(frozen=True)
-class MapKey:
-    """The key of the maps of one pretraining at one budget, without the split."""
-
-    pretraining_id: str
-    data_digest: str
-    budget: int
-    score: str
-    flow: str
-    dataset: str
-    variant: str
-    seed: int
-    nms: str
-    recipe_id: str
-
-
-@dataclass(frozen=True)
-class MapUser:
-    """A trial that reads the maps of a pretraining at a budget, with its options as JSON."""
-
-    trial_id: str
-    recipe_id: str
-    pretraining_id: str
-    factorization: str
-    budget: int
-    map_options: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobDuration:
-    """The attempt by which a job was done, and how long it took on which device.
-
-    `factorization` is None for a pretraining, `nms` for a trial. `images` are those of its data
-    set. `gpu_seconds` is None on a CPU, `images_per_second` where it made no step.
-    """
-
-    kind: Kind
-    recipe_id: str
-    factorization: str | None
-    nms: str | None
-    device: str
-    images: int
-    first_step: int
-    last_step: int
-    seconds: float
-    gpu_seconds: float | None
-    images_per_second: float | None
 
 
 CurveKey = tuple[str, str]

@@ -40,17 +40,6 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Starved:
-    """Numbers of attempts at a job that ran out of memory since a person last requested a retry.
-
-    `told` reported it themselves; `killed` were killed by their node, which reported it.
-    """
-
-    told: int = 0
-    killed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Cap:
     """Limit of the jobs of a sweep that run at once, over all its launches."""
 
@@ -69,11 +58,3 @@ class StopRequest:
     time: float
     by: str
     sweep_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """A request to stop, and how many jobs its launches still hold."""
-
-    request: StopRequest
-    held: int

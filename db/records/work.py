@@ -95,7 +95,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """The news of a worker under a claim; see `Store.heartbeat` for what each means."""
+    """The news of a worker under a claim.
+
+    Attributes:
+        claim: The right to work on the job.
+        step: The training step that is reached.
+        lease_seconds: How long from now on the claim holds.
+        first_step: Corrects the step from which the attempt went on.
+        message: What the attempt cannot do at present, such as write checkpoints.
+        metrics: Points of curves, stored as by `Store.add_metrics`.
+        cost: What the attempt has taken so far.
+        bits_per_dim: Training bits per dimension, the last ones.
+        log: The last of what it printed, None for nothing new.
+    """
 
     claim: Claim
     step: int
@@ -130,6 +142,11 @@ class JobCounts:
 
     pretraining: StateCounts
     trial: StateCounts
+
+    @property
+    def total(self) -> int:
+        """The number of jobs of either kind in any state."""
+        return self.pretraining.total + self.trial.total
 
     @property
     def by_state(self) -> dict[str, int]:

@@ -139,6 +139,7 @@ attempts = Table(
     index_where_known("replaces"),
     Index(None, "environment_id"),
     comment="Executions of jobs, and evaluations of what they left, each ended by one outcome.",
+    info={"order": ("started", "id")},
 )
 
 contribution_maps = Table(

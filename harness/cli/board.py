@@ -74,7 +74,7 @@ def board(
     from lcma.harness.report.targets import require_picture
     from lcma.harness.results.board import filter_board, read_board, read_holdout
     from lcma.harness.results.effects import compute_effects
-    from lcma.harness.results.lookup import require_results
+    from lcma.harness.results.lookup import has_results, require_results
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -90,7 +90,7 @@ def board(
     try:
         factorizations.normalize(rule)
     except UserError as error:  # a plug-in's rule is known by its results
-        known = store.has_results(sweep_id=sweep_id, factorization=rule)
+        known = has_results(store, sweep_id, factorization=rule)
         if str(error).endswith("?") and not known:
             raise
         require_results(store, sweep_id, {"factorization": rule}, option="--against ")

@@ -34,7 +34,7 @@ def forget(
     store = connect(find_place(db, None, None, write=True).db, create=False)
     found = find_sweeps(store, sweep)
     ids = [one.id for one in found]
-    held = sum(store.count_held_jobs(one) for one in ids)
+    held = sum(store.job_counts(one, held=True).total for one in ids)
     if held:
         running = format_count(held, "running job")
         raise UserError(f"a launch of {sweep} has {running}: end it first with `lcma stop {sweep}`")

@@ -55,8 +55,8 @@ def logs(
                 console.print(Text(printable(line)), soft_wrap=True)
 
         shown = wait_for_attempt(store, list(jobs), Console(stderr=True), interval, show_line)
-        jobs = store.job_facts(list(jobs))
-    attempts = select_attempts(store.job_attempts(list(jobs)), jobs, every=all_)
+        jobs = {one.job_id: one for one in store.job_facts(jobs)}
+    attempts = select_attempts(store.attempts(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
         print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in attempts]))

@@ -99,6 +99,7 @@ def measure(
     from contextlib import AbstractContextManager, nullcontext
 
     from lcma.db import connect
+    from lcma.db.reference import require_same_measures
     from lcma.harness.place import find_place
     from lcma.harness.report.evaluations import evaluation_as_dict
     from lcma.harness.results.trials import choose_trials_with_results
@@ -111,6 +112,7 @@ def measure(
     )
     from lcma.harness.terminal import print_error, reporting_progress
     from lcma.harness.text import to_json
+    from lcma.sweeps.measures import list_measures
 
     if ray is None and (gpus is not None or any_code):
         raise UserError("--gpus and --any-code are of tasks on a cluster: give --ray ADDRESS too")
@@ -127,7 +129,7 @@ def measure(
     measurements = {name: make_measurement(name, **options[name]) for name in wanted}
     place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
-    store.require_same_measures()
+    require_same_measures(store.measure_kinds(), list_measures())
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from importlib.metadata import version
 from typing import Any
 
-from lcma.db import Store
+from lcma.db import QueryResult, Store, select_view
 from lcma.db.migrate import current_version
 from lcma.harness.report.board import (
     board_as_json,
@@ -122,10 +122,14 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         return _write(paper_table(found, in_full=not for_people), form)
     if query.group_by:
         statistics = query.statistics or DEFAULT_STATISTICS
-        summed = group_rows(store.results(sweep_id=sweep_id, **where), query.group_by, statistics)
+        summed = group_rows(
+            store.view("results", sweep_id=sweep_id, **where), query.group_by, statistics
+        )
         return _write(make_table(summed, f"Results by {', '.join(query.group_by)}"), form)
     if query.what is ExportContent.results:
-        rows = store.result_rows(sweep_id=sweep_id, **where)
+        select = select_view("results", sweep_id=sweep_id, **where)
+        names = tuple(select.selected_columns.keys())
+        rows = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
         return _write(make_table(rows, "Results"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what is ExportContent.verdicts:

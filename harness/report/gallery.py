@@ -160,7 +160,7 @@ def draw_histories(
     Raises UserError where a picture cannot be written.
     """
     sheets, problems = list[HistorySheet](), list[str]()
-    left = store.job_artifacts([one.job_id for one in trials])
+    left = store.artifacts([one.job_id for one in trials])
     for one in trials:
         if not any(artifact.kind == "tables" for artifact in left.get(one.job_id, [])):
             continue

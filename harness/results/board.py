@@ -16,12 +16,16 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal
 
-from lcma.db import Bar, Beside, LostTrials, Making, Measure, SeededCell, Store
+import sqlalchemy as sa
+
+from lcma.db import Bar, Beside, JobFacts, Making, Measure, SeededCell, Store, select_view
+from lcma.db.schema import protocols
 from lcma.harness.results.lookup import (
     LONG_WAIT,
     DataFacts,
     label_options,
     parse_object,
+    read_bars,
     read_data_facts,
 )
 from lcma.harness.results.statistics import (
@@ -42,6 +46,7 @@ from lcma.sweeps.measures import (
     MeasureKind,
     find_measure,
     name_control,
+    name_controls,
     name_overflow,
 )
 from lcma.sweeps.published import Number
@@ -284,18 +289,19 @@ def read_board(
         against = rule + at + which
     lost = [
         one
-        for one in store.lost_trials(sweep_id)
+        for one in list_lost_trials(store, sweep_id)
         if all(_matches(one, name, value) for name, value in where.items())
     ]
+    known = store.recipes({one.recipe_id for one in cells} | {one.recipe_id for one in lost})
     found = make_board(
         cells,
         read_data_facts(store),
         lost,
-        bars=store.bars(),
-        beside_samples=store.beside_samples(measure) if measure in OF_SAMPLES else None,
-        recipes=store.recipe_bodies(sorted({cell.recipe_id for cell in cells})),
-        protocols=store.protocol_bodies(),
-        conventional=store.conventional_factorizations(),
+        bars=read_bars(store),
+        beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
+        recipes={one.id: one.body for one in known.values()},
+        protocols=dict(store.rows(sa.select(protocols.c.name, protocols.c.body))),
+        conventional={one.id: one.conventional for one in known.values() if one.conventional},
         against=against,
         kind=kind,
     )
@@ -336,15 +342,46 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
     return known[name]
 
 
-def _matches(one: LostTrials, name: str, wanted: ColumnFilter) -> bool:
+def read_beside_samples(
+    store: Store, measure: str
+) -> dict[tuple[str, str, str], dict[str, Measure]]:
+    """Return what current results have beside a measure of samples.
+
+    By recipe, data digest and protocol these are the controls of the measure, and its overflow
+    summed over trials; under the names of these measures.
+    """
+    overflow = name_overflow(measure)
+    found: dict[tuple[str, str, str], dict[str, Measure]] = {}
+    query = select_view("measures", measure=[overflow, *name_controls(measure)])
+    for row in store.rows(query):
+        of = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
+        former = of.get(row.measure)
+        if row.measure == overflow:
+            total, images = (former.value, former.images or 0) if former else (0.0, 0)
+            of[overflow] = Measure(overflow, total + row.value, None, images + (row.images or 0))
+        elif former is None or row.value < former.value:
+            of[row.measure] = Measure(row.measure, row.value, row.standard_error, row.images)
+    return found
+
+
+def list_lost_trials(store: Store, sweep_id: str | None = None) -> list[JobFacts]:
+    """List the trials of a sweep, or of all, that diverged or failed and have no result.
+
+    One that has a result was lost when it was run anew.
+    """
+    found = store.job_facts(kind="trial", states=("diverged", "failed"), sweep_id=sweep_id)
+    return [one for one in found if one.done_attempt_id is None]
+
+
+def _matches(one: JobFacts, name: str, wanted: ColumnFilter) -> bool:
     several = wanted if isinstance(wanted, tuple) else (wanted,)
-    return not hasattr(one, name) or getattr(one, name) in several
+    return name not in OF_LOST or getattr(one, name) in several
 
 
 def make_board(
     cells: Sequence[SeededCell],
     facts: Mapping[str, DataFacts] | None = None,
-    lost: Sequence[LostTrials] = (),
+    lost: Sequence[JobFacts] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
     beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
@@ -358,13 +395,13 @@ def make_board(
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
     data digest, let notes say which data sets are subsets and which models are undertrained.
-    ``beside_samples``, as `Store.beside_samples` returns it, lets them say how far a measure of
+    ``beside_samples``, as `read_beside_samples` returns it, lets them say how far a measure of
     samples can be trusted. ``recipes`` are their JSON by id, ``protocols`` by name.
     ``conventional`` is, by recipe, the factorization that was run under that name, so that flows
     unknown here are covered too. ``kind`` is the measure that the cells have. Raises UserError
     where two results stand for one seed of one row, or several rows for the name ``against``.
     """
-    lost_of: defaultdict[tuple[str, ...], list[LostTrials]] = defaultdict(list)
+    lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
     for one in lost:
         lost_of[_lost_key(one)].append(one)
     comparable = attrgetter(*COMPARABLE)
@@ -407,9 +444,7 @@ def make_board(
         replace(group, protocol_body=(protocols or {}).get(group.protocol))
         for group in set_settings(groups, recipes or {})
     ]
-    outcomes: Counter[str] = Counter()
-    for one in lost:
-        outcomes[one.outcome or one.state] += one.trials
+    outcomes = Counter(one.outcome or one.state for one in lost)
     return Board(
         groups=tuple(groups),
         diverged=_count(lost, "diverged"),
@@ -474,13 +509,19 @@ CellKey = tuple[str, int | None, str | None]
 
 _cell_key = attrgetter("factorization", "budget", "map_options")
 
+OF_LOST = (
+    *("flow", "profile", "dataset", "variant", "data_digest", "recipe_id", "factorization"),
+    *("budget", "map_options", "seed"),
+)
+"""Columns of `trial_results` by which lost trials are chosen too."""
+
 _lost_key = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
 """Facts that lost trials share with the group that they belong to."""
 
 
 def _make_group(
     cells: Sequence[SeededCell],
-    lost: Sequence[LostTrials],
+    lost: Sequence[JobFacts],
     *,
     data: DataFacts | None,
     bars: tuple[Bar, ...],
@@ -494,7 +535,7 @@ def _make_group(
     ``own`` is the factorization that is conventional for the recipe.
     """
     first = cells[0]
-    lost_of: defaultdict[CellKey, list[LostTrials]] = defaultdict(list)
+    lost_of: defaultdict[CellKey, list[JobFacts]] = defaultdict(list)
     for one in lost:
         lost_of[_cell_key(one)].append(one)
     by_seed: dict[CellKey, Mapping[int, float]] = {key: {} for key in lost_of}
@@ -600,7 +641,7 @@ def _compare_with_reference(
 def _make_row(
     cell: CellKey,
     by_seed: Mapping[int, float],
-    lost: Sequence[LostTrials],
+    lost: Sequence[JobFacts],
     *,
     lowest_bar: float | None,
     **more: Any,
@@ -690,8 +731,8 @@ def _read_version(map_options: str | None) -> str:
     return str(rule).removeprefix("sha256:")
 
 
-def _count(lost: Sequence[LostTrials], state: str) -> int:
-    return sum(one.trials for one in lost if one.state == state)
+def _count(lost: Sequence[JobFacts], state: str) -> int:
+    return sum(one.state == state for one in lost)
 
 
 # Differences between groups: settings of their recipes, and what keeps them apart

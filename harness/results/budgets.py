@@ -11,7 +11,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from lcma.db import ContributionMap, Store, overlap
+import sqlalchemy as sa
+
+from lcma.db import ContributionMap, Store, overlap, select_view
+from lcma.db.schema import attempts, jobs
 from lcma.harness.results.board import (
     BITS,
     ENOUGH,
@@ -21,12 +24,19 @@ from lcma.harness.results.board import (
 )
 from lcma.harness.results.lookup import (
     frame_records,
+    has_results,
     parse_object,
     read_score,
     require_results,
 )
 from lcma.harness.results.map_statistics import make_kept_masks
-from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
+from lcma.harness.results.maps import (
+    image_shape,
+    iou_by_chance,
+    list_map_keys,
+    rank_correlation,
+    require_fit,
+)
 from lcma.harness.results.statistics import (
     PairedTest,
     compare_by_seed,
@@ -295,8 +305,8 @@ def read_budget_curves(
     kind = find_ranked_measure(store, measure)
     if margin is None and kind.unit == BITS.unit:
         margin = MARGIN
-    records = frame_records(store.results(sweep_id=sweep_id, **where))
-    if not records and not store.has_results(sweep_id=sweep_id):
+    records = frame_records(store.view("results", sweep_id=sweep_id, **where))
+    if not records and not has_results(store, sweep_id):
         of = "the sweep" if sweep_id is not None else "the database"
         raise UserError(
             f"{of} has no results yet: `lcma status` shows what is under way, "
@@ -360,33 +370,33 @@ class _CurveReader:
         held_out = HELD_OUT + kind.name
         self._chosen_by = held_out if held_out in store.measure_kinds() else kind.name
         names = [kind.name, self._chosen_by]
-        found = store.view_rows("measures", measure=names, recipe_id=recipes)
-        at = [found.columns.index(name) for name in (*_VALUE_KEY, "measure", "value")]
+        found = store.rows(select_view("measures", measure=names, recipe_id=recipes))
         self._values: dict[tuple[Any, ...], float] = {
-            tuple(row[i] for i in at[:-1]): row[at[-1]] for row in found.rows
+            (*(getattr(row, name) for name in _VALUE_KEY), row.measure): row.value for row in found
         }
         self.measured = [
             k for k in groups if any(math.isfinite(self._choice(r)) for r in groups[k])
         ]
         """Keys of the groups with a value."""
         groups = self._groups = {key: groups[key] for key in self.measured}
-        requested, shipped = store.conventional_factorizations(), catalog.flows()
+        known, shipped = store.recipes(recipes), catalog.flows()
         self._conventional = {
-            key.recipe_id: requested.get(key.recipe_id) or shipped.get(key.flow) for key in groups
+            key.recipe_id: known[key.recipe_id].conventional or shipped.get(key.flow)
+            for key in groups
         }
-        self._recipes = store.recipe_bodies(recipes)
+        self._recipes = {one.id: one.body for one in known.values()}
         self._batch = {i: _batch_size(body) for i, body in self._recipes.items()}
         names = sorted({name for name in self._conventional.values() if name is not None})
         self._others = frame_records(
-            store.results(recipe_id=recipes, factorization=names, budget=None)
+            store.view("results", recipe_id=recipes, factorization=names, budget=None)
         )
         own = {record["pretraining_id"] for some in groups.values() for record in some}
         uses = frame_records(store.view("costs", pretraining_id=sorted(own)))
         alone = frame_records(store.view("costs", recipe_id=recipes, factorization=names))
         self._costs = {(c["trial_id"], c["data_digest"]): c for c in (*alone, *uses)}
         self._uses = [cost for cost in uses if cost["state"] == "done"]
-        self._segments = store.segment_costs(sorted(own))
-        self._map_keys = [key for key in store.map_keys() if key.pretraining_id in own]
+        self._segments = _read_segment_costs(store, own)
+        self._map_keys = [key for key in list_map_keys(store) if key.pretraining_id in own]
 
     def _choice(self, record: Record) -> float:
         """Return the value that a result is chosen by, NaN where there is none."""
@@ -490,6 +500,19 @@ class _CurveReader:
                 require_fit(maps, f"{one.pretraining_id}@{one.budget}")
                 found[one.seed][one.budget] = [*maps]
         return found
+
+
+def _read_segment_costs(store: Store, pretraining_ids: Collection[str]) -> list[Record]:
+    """Return what each segment of pretrainings took, CPU and GPU seconds of all attempts."""
+    own = (jobs.c.pretraining_id, jobs.c.data_digest, jobs.c.budget)
+    sums = (sa.func.sum(attempts.c[name]).label(name) for name in ("cpu_seconds", "gpu_seconds"))
+    query = (
+        sa.select(*own, *sums)
+        .join_from(jobs, attempts, attempts.c.job_id == jobs.c.id, isouter=True)
+        .group_by(*own)
+    )
+    found = store.rows(query, jobs.c.pretraining_id, pretraining_ids)
+    return [dict(row._mapping) for row in found]
 
 
 def _device_seconds(cost: Record, prefix: str = "") -> float | None:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from lcma.db import Curve, CurveKey, JobFacts, Store
+from lcma.db import Curve, CurveKey, JobFacts, Store, select_view
 from lcma.harness.results.board import factorization_label, find_ranked_measure
 from lcma.harness.results.filters import Filters, filter_jobs
-from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs
+from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs, read_bars
 from lcma.harness.results.statistics import Summary, summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
@@ -231,11 +231,11 @@ def choose_trainings(
     for name in requested:
         jobs = _find_jobs(store, name) if names and name is not None else None
         if jobs is not None:
-            some = store.trainings(job_ids=jobs)
+            some = store.job_facts(jobs, with_curves=True)
             hint = f"`lcma logs {name}` says what was done"
         else:
             chosen = find_sweep(store, name)
-            some = store.trainings(sweep_id=chosen.id)
+            some = store.job_facts(sweep_id=chosen.id, with_curves=True)
             some = [one for one in some if pretrainings or one.kind != PRETRAINING]
             newest = "last launched " if name is None else ""
             name, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
@@ -301,9 +301,10 @@ def filter_trainings(
 
 def read_conventional(store: Store, trainings: Iterable[JobFacts]) -> dict[str, str]:
     """Return what was, or is by default, run as the conventional factorization of each recipe."""
-    recorded, shipped = store.conventional_factorizations(), catalog.flows()
+    flows, shipped = {one.recipe_id: one.flow for one in trainings}, catalog.flows()
     names = {
-        one.recipe_id: recorded.get(one.recipe_id) or shipped.get(one.flow) for one in trainings
+        one.id: one.conventional or shipped.get(flows[one.id])
+        for one in store.recipes(flows).values()
     }
     return {recipe: name for recipe, name in names.items() if name is not None}
 
@@ -398,7 +399,7 @@ def read_charts(
     for curve in known:
         if name in (None, curve.name):
             by_job[curve.job_id].append(curve)
-    bars = store.bars()
+    bars = read_bars(store)
     charts = []
     for part in parts:
         panels = _read_panels(store, part, by_job, most_points)
@@ -485,7 +486,7 @@ def _read_panels(
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
         every = max(1, math.ceil(max(curve.points for curve in own.values()) / most_points))
-        points = store.thinned_curves(list(own.values()), every)
+        points = store.points([curve.key for curve in own.values()], every=every)
         lines = []
         for key, seeds in part.lines.items():
             found = [
@@ -571,13 +572,12 @@ def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> tuple[str, 
     It is the first of a board: the usual one where any trial has it, else that of the most trials.
     """
     trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
-    found = store.view_rows(
+    query = select_view(
         "measures", measure=kind.name, data_digest=part.key.data_digest, trial_id=trials
     )
     by_protocol: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for row in found.rows:
-        one = dict(zip(found.columns, row, strict=True))
-        by_protocol[one["protocol"], one["precision"]][one["trial_id"]] = one["value"]
+    for row in store.rows(query):
+        by_protocol[row.protocol, row.precision][row.trial_id] = row.value
     if not by_protocol:
         return PLAIN, {}
     chosen = min(by_protocol, key=lambda p: (p[0] != PLAIN, -len(by_protocol[p]), p))

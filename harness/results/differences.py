@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import JobFacts, Store
-from lcma.harness.results.lookup import parse_object
+from lcma.harness.results.lookup import parse_object, read_environment_of
 from lcma.sweeps import settings
 
 IDENTITY = (
@@ -39,13 +39,13 @@ def compare_trials(
 ) -> tuple[list[TrialDifference], int]:
     """Return in what two trials differ, and how many measures of a protocol are equal."""
     pair = first, second
-    bodies = store.recipe_bodies([one.recipe_id for one in pair])
+    recipes = store.recipes([one.recipe_id for one in pair])
     results = [store.result(one.subject, one.data_digest, protocol) for one in pair]
     measures = [{m.name: m.value for m in one.measures} if one else {} for one in results]
     sides = (
         [{name: getattr(one, name) for name in IDENTITY} for one in pair],
-        [settings.flat(parse_object(bodies[one.recipe_id])) for one in pair],
-        [_flatten(store.environment_of(one.job_id) or {}) for one in pair],
+        [settings.flat(parse_object(recipes[one.recipe_id].body)) for one in pair],
+        [_flatten(read_environment_of(store, one.job_id)) for one in pair],
         measures,
     )
     found = [difference for one, other in sides for difference in _list_differing(one, other)]

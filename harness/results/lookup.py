@@ -6,7 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lcma.db import JobFacts, Store, Sweep
+import sqlalchemy as sa
+
+from lcma.db import Bar, JobFacts, Store, Sweep, select_view
+from lcma.db.schema import attempts, bars, data_sets, environments, jobs, trials
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
@@ -35,10 +38,27 @@ class DataFacts:
 
 def read_data_facts(store: Store) -> dict[str, DataFacts]:
     """Return what is known of every data set, by digest."""
-    return {
-        digest: DataFacts(digest, name, _read_verdict(manifest))
-        for digest, (name, manifest) in store.data_manifests().items()
-    }
+    found = store.rows(sa.select(data_sets.c.digest, data_sets.c.name, data_sets.c.manifest))
+    return {digest: DataFacts(digest, name, _read_verdict(text)) for digest, name, text in found}
+
+
+def read_bars(store: Store) -> dict[str, list[Bar]]:
+    """Return the bars of every data set by its digest, also those that were left out."""
+    found: dict[str, list[Bar]] = {}
+    for row in store.rows(sa.select(bars).order_by(bars.c.data_digest, bars.c.name)):
+        found.setdefault(row.data_digest, []).append(Bar(**row._mapping))
+    return found
+
+
+def read_environment_of(store: Store, job_id: str) -> dict[str, Any]:
+    """Return versions, hardware and threads of the attempt that did a job; empty until it is."""
+    query = (
+        sa.select(environments, attempts.c.threads)
+        .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
+        .join(environments, environments.c.id == attempts.c.environment_id)
+        .where(jobs.c.id == job_id)
+    )
+    return next((dict(row._mapping) for row in store.rows(query)), {})
 
 
 def read_score(factorization: str, map_options: str | None) -> str:
@@ -53,7 +73,9 @@ def find_trial_id(store: Store, start: str) -> str:
 
     Raises UserError where there is none, or where there are several.
     """
-    ids = store.find_trial_ids(start) if start.isprintable() else []
+    begins = sa.func.substr(trials.c.id, 1, len(start)) == start
+    found = store.rows(sa.select(trials.c.id).where(begins)) if start.isprintable() else []
+    ids: list[str] = [row.id for row in found]
     if start in ids:
         return start
     if len(ids) == 1:
@@ -71,7 +93,7 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
     A trial has one job for each content of its data set, a pretraining one for each budget. Raises
     UserError where there is none, or where several start so.
     """
-    found = store.find_jobs(start) if start and start.isprintable() else []
+    found = store.job_facts(prefix=start) if start and start.isprintable() else []
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
     if start not in ids and len(ids) > 1:
         raise UserError(
@@ -97,7 +119,7 @@ def means_jobs(store: Store, name: str) -> bool:
     sweeps = store.sweeps()
     if not name or any(name in (one.name, one.id) for one in sweeps):
         return False
-    found = name.isprintable() and bool(store.find_jobs(name))
+    found = name.isprintable() and bool(store.job_facts(prefix=name))
     if found and any(one.id.startswith(name) for one in sweeps):
         raise UserError(
             f"a sweep and a trial, pretraining or job start with {printable(name)!r}: give more "
@@ -215,6 +237,12 @@ def name_option(name: str) -> str:
     return f"--{name} " if name in OPTIONS else f"--where {name}="
 
 
+def has_results(store: Store, sweep_id: str | None = None, **where: Any) -> bool:
+    """Return whether there are results with these values, of one sweep or of all."""
+    found = select_view("results", sweep_id=sweep_id, **where)
+    return bool(store.rows(found.order_by(None).limit(1)))
+
+
 def require_results(
     store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str | None = None
 ) -> None:
@@ -224,7 +252,7 @@ def require_results(
     are, or says that none meets all columns at once. ``option`` is how a user gives a column, by
     default as `name_option` says.
     """
-    if not wanted or store.has_results(sweep_id=sweep_id, **wanted):
+    if not wanted or has_results(store, sweep_id, **wanted):
         return
     for name, wanted_value in wanted.items():
         several = isinstance(wanted_value, Collection) and not isinstance(wanted_value, str)

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from lcma.db import ContributionMap, MapKey, MapStatistics, Store, TableStatistics, overlap
+from lcma.db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
+from lcma.db.schema import contribution_maps, jobs, pretrainings
+from lcma.db.schema import trials as planned_trials
 from lcma.harness.results.filters import IDS, Filters
 from lcma.harness.results.lookup import name_option, name_pretraining, parse_object, read_score
 from lcma.harness.results.map_statistics import (
@@ -56,6 +59,22 @@ NATS, SQUARES = "nats", "squared pixel values"
 
 NamedTables = tuple[str, list[SplitTable]]
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class MapKey:
+    """The key of the maps of one pretraining at one budget, without the split."""
+
+    pretraining_id: str
+    data_digest: str
+    budget: int
+    score: str
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
 
 
 @dataclass(frozen=True)
@@ -171,14 +190,41 @@ def find_unit(score: str) -> str:
 # Finding sets
 
 
+def list_map_keys(store: Store) -> list[MapKey]:
+    """Return the keys of all sets, by data set, flow, seed, budget and score."""
+    maps, own = contribution_maps.c, pretrainings.c
+    query = (
+        sa.select(
+            *(maps.pretraining_id, maps.data_digest, maps.budget, maps.score),
+            *(own.flow, own.dataset, own.variant, own.seed, own.nms, own.recipe_id),
+        )
+        .distinct()
+        .join_from(contribution_maps, pretrainings, own.id == maps.pretraining_id)
+        .join(jobs, jobs.c.done_attempt_id == maps.attempt_id)
+        .order_by(
+            *(own.dataset, own.variant, maps.data_digest, own.flow, own.seed),
+            *(maps.budget, maps.score, maps.pretraining_id),
+        )
+    )
+    return [MapKey(*row) for row in store.rows(query)]
+
+
+def list_map_users(store: Store) -> list[Any]:
+    """Return the rows of all trials that read maps, also of planned ones, by id."""
+    own = planned_trials.c
+    return store.rows(
+        sa.select(planned_trials).where(own.pretraining_id.is_not(None)).order_by(own.id)
+    )
+
+
 def list_map_sets(store: Store) -> list[MapSet]:
     """Return every set, by data set, flow, seed, budget and score."""
-    keys = store.map_keys()
+    keys = list_map_keys(store)
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in store.map_users():
+    for use in list_map_users(store):
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
-    bodies = store.recipe_bodies(sorted({key.recipe_id for key in keys}))
-    recipes = {i: parse_object(body) for i, body in bodies.items()}
+    known = store.recipes({key.recipe_id for key in keys}).values()
+    recipes = {one.id: parse_object(one.body) for one in known}
     shown = _shortened({key.pretraining_id for key in keys})
     digests = _shortened({key.data_digest for key in keys})
     several = _on_several_data(keys)
@@ -271,8 +317,8 @@ def filter_used_sets(
         digests.setdefault(trial_id, set()).add(digest)
     wanted = {
         (use.pretraining_id, use.budget, read_score(use.factorization, use.map_options), digest)
-        for use in store.map_users()
-        for digest in digests.get(use.trial_id, ())
+        for use in list_map_users(store)
+        for digest in digests.get(use.id, ())
     }
     return [
         one
@@ -290,13 +336,13 @@ def choose_read_sets(
     """
     if sweep_id is None and not rules:
         return list(sets)
-    users = {one.trial_id: one.factorization for one in store.map_users()}
+    users = {one.id: one.factorization for one in list_map_users(store)}
     ids = set(users)
     if sweep_id is not None:
-        ids &= {member.trial_id for member in store.sweep_members(sweep_id)}
+        ids &= {member.trial_id for member in store.memberships(sweep_id=sweep_id)}
     if rules:
         ids = {one for one in ids if users[one] in rules}
-    trials = {(one.subject, one.data_digest) for one in store.trained_trials(ids)}
+    trials = {(one.subject, one.data_digest) for one in store.job_facts(trial_ids=ids)}
     found = filter_used_sets(sets, store, trials)
     if not found:
         raise UserError("no maps are read by such trials: leave --sweep or --factorization out")

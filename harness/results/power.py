@@ -114,15 +114,15 @@ def _find_nearest(trial: Trial, known: Iterable[_Spread]) -> _Spread | None:
 
 def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Spread]:
     """Yield the spreads that are known as well as by six seeds of two rules, or better."""
-    bodies = store.recipe_bodies_of_flows(set(flows))
+    recipes = store.recipes(flows=set(flows))
     tables: dict[tuple[str, ...], list[dict[int, float]]] = {}
-    for cell in store.cells(recipe_id=list(bodies), protocol="plain", map_options=None):
+    for cell in store.cells(recipe_id=list(recipes), protocol="plain", map_options=None):
         facts = (cell.recipe_id, cell.profile, cell.dataset, cell.variant)
         tables.setdefault((*facts, cell.data_digest, cell.precision), []).append(cell.values)
     for (recipe_id, profile, dataset, variant, *_), rows in tables.items():
         deviation, freedom = pool_pairs(rows)
         if freedom >= ENOUGH - 1:
-            body, of = json.loads(bodies[recipe_id]), set_name(dataset, variant)
+            body, of = json.loads(recipes[recipe_id].body), set_name(dataset, variant)
             seeds = len(set().union(*rows))
             steps = body["training"]["steps"]
             of_rows = f"{len(rows)} rows with {seeds} seeds"

@@ -48,11 +48,11 @@ class Running:
 
 def read_running(store: Store, sweep_id: str | None = None) -> Running:
     """Return what runs, of a sweep or at all."""
-    jobs = store.running_jobs()
+    jobs = store.job_facts(states=["running"], order="started")
     if sweep_id is not None:
         own = set(store.job_ids(sweep_id))
         jobs = [job for job in jobs if job.job_id in own]
-    attempts = {one.id: one for one in store.job_attempts([job.job_id for job in jobs])}
+    attempts = {one.id: one for one in store.attempts([job.job_id for job in jobs])}
     found = []
     for job in jobs:
         attempt = attempts.get(job.attempt_id or "")
@@ -81,7 +81,8 @@ def _read_panel(store: Store, shown: tuple[RunningJob, ...]) -> CurvePanel | Non
         if curve.name == TRAIN_CURVE
     }
     most = max((curve.points for curve in curves.values()), default=0)
-    points = store.thinned_curves(list(curves.values()), max(1, -(-most // POINTS)))
+    keys = [curve.key for curve in curves.values()]
+    points = store.points(keys, every=max(1, -(-most // POINTS)))
     lines = []
     for one in shown:
         curve = curves.get(one.job.job_id)

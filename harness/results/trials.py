@@ -48,14 +48,14 @@ def choose_trials_with_results(
     """
     if trial is not None:
         _require_alone(sweep_id, filters)
-        found = store.trained_trials([find_trial_id(store, trial)])
-        rows = store.results(trial_id=[one.subject for one in found])
+        found = store.job_facts(trial_ids=[find_trial_id(store, trial)])
+        rows = store.view("results", trial_id=[one.subject for one in found])
     else:
         if sweep_id is None and not filters:
             sweep_id = find_sweep(store, None).id
         require_results(store, sweep_id, filters)
-        rows = store.results(sweep_id=sweep_id, **filters)
-        found = store.trained_trials(sorted(set(rows.trial_id)))
+        rows = store.view("results", sweep_id=sweep_id, **filters)
+        found = store.job_facts(trial_ids=set(rows.trial_id))
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
     chosen = [one for one in found if (one.subject, one.data_digest) in keys]
     if not chosen:
@@ -76,7 +76,7 @@ def choose_drawn_trials(
     if trial is not None:
         _require_alone(sweep_id, filters)
         full = find_trial_id(store, trial)
-        known = store.trained_trials([full])
+        known = store.job_facts(trial_ids=[full])
         if not known:
             raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
         return ([one for one in known if one.weights] or known)[:1], ""
@@ -104,11 +104,12 @@ def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) 
 
     ``sweep_id`` is the sweep that has them, ``where`` are columns of `results`.
     """
-    rows = store.results(sweep_id=sweep_id, **{**where, "factorization": "online"})
+    chosen = {**where, "factorization": "online"}
+    rows = store.view("results", sweep_id=sweep_id, **chosen)
     keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
     return [
         one
-        for one in store.trained_trials({trial_id for trial_id, _ in keys})
+        for one in store.job_facts(trial_ids={trial_id for trial_id, _ in keys})
         if (one.subject, one.data_digest) in keys
     ]
 
@@ -116,7 +117,7 @@ def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) 
 def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:
     """Return, for each cell, the trial of the highest seed that has weights."""
     found: dict[Any, JobFacts] = {}
-    for one in store.trained_trials(trial_ids):
+    for one in store.job_facts(trial_ids=trial_ids):
         if one.weights:
             key = _cell_key(one)
             if key not in found or found[key].seed < one.seed:
@@ -132,7 +133,7 @@ _cell_key = attrgetter(
 
 
 def _read_members(store: Store, sweep_id: str) -> list[JobFacts]:
-    return store.trained_trials([member.trial_id for member in store.sweep_members(sweep_id)])
+    return store.job_facts(trial_ids={one.trial_id for one in store.memberships(sweep_id=sweep_id)})
 
 
 def _no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:

@@ -6,15 +6,18 @@ interval of a look, at a level that makes 5 % of all looks together.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, get_args
 
 import numpy as np
+import sqlalchemy as sa
 
-from lcma.db import Store, TrialEffort
+from lcma.db import Store
+from lcma.db.schema import attempts, jobs, trials
+from lcma.db.views import costs
 from lcma.harness.results.board import (
     BITS,
     ENOUGH,
@@ -237,6 +240,25 @@ class Verdicts:
         return tuple(key for key in CLAIMS if key not in there)
 
 
+@dataclass(frozen=True, slots=True)
+class TrialEffort:
+    """When the first attempt at a trial began, Unix seconds UTC, and the CPU seconds of all.
+
+    The seconds are None where no attempt has a report, and those of the pretraining behind it, up
+    to the budget, where there is none.
+    """
+
+    recipe_id: str
+    data_digest: str
+    factorization: str
+    budget: int | None
+    map_options: str | None
+    seed: int
+    started: float
+    cpu_seconds: float | None
+    pretraining_cpu_seconds: float | None = None
+
+
 def read_verdicts(
     store: Store,
     holdout: Mapping[str, Group] | None = None,
@@ -262,8 +284,25 @@ def read_verdicts(
     board = read_board(store, measure=measure, sweep_id=sweep_id, **where)
     if holdout is None:
         holdout = read_holdout(store, sweep_id=sweep_id, **where)
-    efforts = store.trial_efforts(sorted({group.recipe_id for group in board.groups}))
+    efforts = read_efforts(store, {group.recipe_id for group in board.groups})
     return make_verdicts(board, holdout, kind=kind, efforts=efforts)
+
+
+def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[TrialEffort]:
+    """Read when each trial of some recipes that was attempted began, and what it took."""
+    facts = (
+        *(trials.c.recipe_id, jobs.c.data_digest, trials.c.factorization, trials.c.budget),
+        *(trials.c.map_options, trials.c.seed),
+    )
+    own = sa.func.min(attempts.c.started), sa.func.sum(attempts.c.cpu_seconds)
+    query = (
+        sa.select(*facts, *own, costs.c.pretraining_cpu_seconds)
+        .join_from(attempts, jobs, jobs.c.id == attempts.c.job_id)
+        .join(trials, trials.c.id == jobs.c.trial_id)
+        .join(costs, costs.c.job_id == jobs.c.id)
+        .group_by(*facts, costs.c.pretraining_cpu_seconds)
+    )
+    return [TrialEffort(*row) for row in store.rows(query, trials.c.recipe_id, recipe_ids)]
 
 
 # The rule

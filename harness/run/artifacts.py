@@ -83,6 +83,7 @@ def tidy_files(store: Store, folder: CheckpointFolder, job: PlannedJob, keep: Ke
         folder.clear()
         return
     found = folder.list()  # before the segments are read: the last of concurrent jobs removes
-    segments = store.segments(job.pretraining_id, job.data_digest) if job.pretraining_id else []
+    of = [job.pretraining_id] if job.pretraining_id else []
+    segments = store.job_facts(pretraining_ids=of, data_digest=job.data_digest, kind="pretraining")
     if all(one.state == "done" for one in segments):
         folder.remove(find_superfluous_checkpoints(found, job.kind, keep))

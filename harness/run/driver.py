@@ -19,8 +19,12 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Protocol
 
-from lcma.db import Job, JobFacts, PlannedJob, Starved, StopRequest, Store, Unavailable
+import sqlalchemy as sa
+
+from lcma.db import Job, JobFacts, PlannedJob, StopRequest, Store, Unavailable
+from lcma.db.jobs import SINCE_RETRY
 from lcma.db.leases import LeaseWatch
+from lcma.db.schema import attempts, events
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.executor import Executor, Finished
 from lcma.harness.run.hosts import Hosts
@@ -33,6 +37,7 @@ from lcma.harness.run.work import (
     Need,
     Report,
     ReportEnding,
+    Starved,
     Work,
     grow_work,
     make_policy,
@@ -311,7 +316,8 @@ class Launch:
         if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
             self._unread, self._refreshed = self._order.job_ids(), began
         some = self._unread if self._first else self._unread[-SLICE:]
-        running = self.store.running_jobs()  # first: what ends after this is in changed_jobs
+        # First: what ends after this is in changed_jobs.
+        running = self.store.job_facts(states=["running"], order="started")
         news = self.store.changed_jobs(None if self._first else self._event - LOOK_BACK)
         jobs = news.jobs | self._read_reported_failures(news.jobs)
         if some:
@@ -889,7 +895,7 @@ class MemoryRetries:
 
         Those that are submitted already are not given up. Raises Unavailable, with nothing changed.
         """
-        found = self._store.memory_failures(list(job_ids)) if job_ids else {}
+        found = read_starved(self._store, job_ids) if job_ids else {}
         for job_id in job_ids:
             self._starved.pop(job_id, None)
         self._starved |= found
@@ -900,7 +906,7 @@ class MemoryRetries:
         original, more = self._nodes[job_id].work, self.work(job_id)
         if more == original or self._executor.lack(original) is not None:
             return  # a node that even the original work lacks may still come
-        lack, job = self._executor.lack(more), self._store.job(job_id)
+        lack, job = self._executor.lack(more), self._store.jobs([job_id]).get(job_id)
         if lack is None or job is None or job.state != "pending":
             return
         why = f"after it ran out of memory {lack}"
@@ -908,6 +914,19 @@ class MemoryRetries:
             self._give_up(job_id, f"{why}: only a host that is set aside has it")
         elif self._store.give_up(job_id, token=job.token, why=why):
             self._give_up(job_id, why)
+
+
+def read_starved(store: Store, job_ids: Collection[str]) -> dict[str, Starved]:
+    """Read which jobs ran out of memory since a person last asked for a retry, and how often."""
+    told = sa.func.count(attempts.c.cpu_seconds)
+    query = (
+        sa.select(events.c.job_id, told, sa.func.count() - told)
+        .join_from(events, attempts, attempts.c.id == events.c.attempt_id)
+        .where(events.c.event == "oom", SINCE_RETRY)
+        .group_by(events.c.job_id)
+    )
+    found = store.rows(query, events.c.job_id, job_ids)
+    return {job_id: Starved(own, killed) for job_id, own, killed in found}
 
 
 class Order:

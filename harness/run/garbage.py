@@ -117,7 +117,7 @@ def find_garbage(
             waste += _find_in_run(store, folder, there, owners, known, only)
     if any(one.what == "unnamed" for one in waste):
         # What an attempt names it may have named after `known` was read and before it had ended.
-        named = store.artifact_paths()
+        named = _read_paths(store)
         waste = [one for one in waste if one.what != "unnamed" or one.path not in named]
     before = None if only.older is None else time.time() - only.older * DAY
     return Survey(tuple(one for one in waste if _is_older(one.file, before)), tuple(unknown))
@@ -163,7 +163,7 @@ class _Known:
     @classmethod
     def read(cls, store: Store) -> "_Known":
         owners: dict[str, list[Job]] = {}
-        for one in store.file_owners():
+        for one in sorted(store.jobs().values(), key=lambda job: job.id):
             owners.setdefault(run_name(one), []).append(one)
         by_sweep = {sweep.id: _read_keep(sweep.spec) for sweep in store.sweeps()}
         keeps: dict[str, Keep] = {}
@@ -171,12 +171,17 @@ class _Known:
             for sweep_id, keep in by_sweep.items():
                 for job_id in store.job_ids(sweep_id):
                     keeps[job_id] = _union(keeps.get(job_id, keep), keep)
-        return cls(owners, frozenset(store.artifact_paths()), keeps)
+        return cls(owners, frozenset(_read_paths(store)), keeps)
 
     def keep(self, owners: Iterable[Job]) -> Keep:
         """Return the most that any sweep of these jobs keeps."""
         found = [self.keeps.get(one.id, Keep()) for one in owners]
         return functools.reduce(_union, found)
+
+
+def _read_paths(store: Store) -> set[str]:
+    """Return the paths of all files that jobs left."""
+    return {one.path for some in store.artifacts().values() for one in some}
 
 
 def _list_folders(runs: Path | str) -> dict[str, list[File]]:
@@ -216,7 +221,7 @@ def _find_in_run(
     if writers.keys() - named:
         ended = {
             Writer.of(attempt.token, attempt.owner)
-            for attempt in store.job_attempts([one.id for one in owners])
+            for attempt in store.attempts([one.id for one in owners])
             if attempt.ended is not None
         }
         found += (("unnamed", n) for n, w in writers.items() if n not in named and w in ended)
@@ -239,11 +244,14 @@ def _is_unused(store: Store, owner: Job | None) -> bool:
     if owner is None:
         return True
     if owner.pretraining_id is not None:
-        states = {one.state for one in store.segments(owner.pretraining_id, owner.data_digest)}
+        found = store.job_facts(
+            pretraining_ids=[owner.pretraining_id],
+            data_digest=owner.data_digest,
+            kind="pretraining",
+        )
     else:
-        job = store.job(owner.id)
-        states = set() if job is None else {job.state}
-    return states <= ENDED
+        found = store.job_facts([owner.id])
+    return {one.state for one in found} <= ENDED
 
 
 def _read_keep(spec: str) -> Keep:

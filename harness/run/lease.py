@@ -246,7 +246,7 @@ class Lease:
             lease_seconds=self.seconds,
             first_step=first_step,
             message=self._problem or self.spool.problem,
-            metrics=[*store.missing_metrics(self.claim, self._sent), *points],
+            metrics=[*find_missing(store, self.claim, self._sent), *points],
             cost=self._cost(),
             bits_per_dim=self._bits,
             log=None if log == self._log_sent else log,
@@ -266,3 +266,14 @@ class Lease:
 def _cut_log(text: str) -> str:
     """Return the last whole lines of a log."""
     return text if len(text) <= LOG_LENGTH else text[-LOG_LENGTH:].partition("\n")[2]
+
+
+def find_missing(store: Store, claim: Claim, points: Sequence[Metric]) -> list[Metric]:
+    """Return those of the points that the curves of the claim's attempt do not have.
+
+    A database that was put back from a copy, or lost its last transactions, lacks points that it
+    had acknowledged.
+    """
+    stored = store.points({(claim.attempt_id, one.name) for one in points})
+    known = {(name, step, repr(value)) for (_, name), of in stored.items() for step, value in of}
+    return [one for one in points if (one.name, one.step, repr(float(one.value))) not in known]

@@ -4,7 +4,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from lcma.db import Store, Unavailable
+from lcma.db.schema import launches
 
 LOOK_SECONDS = 2.0
 """Interval between two looks at the hours that are spent."""
@@ -74,7 +77,7 @@ class LimitWatch:
     def find_reached(self) -> str:
         """Return the limit that is reached, '' for none."""
         limits = self._limits
-        if limits.hours is not None and self._store.launch_hours(self._owner) >= limits.hours:
+        if limits.hours is not None and self._read_hours() >= limits.hours:
             return f"the launch ran for {limits.hours:g} h, as long as it may"
         if limits.device_hours is not None:
             spent = self._store.device_hours(owner=self._owner)
@@ -87,3 +90,8 @@ class LimitWatch:
                 allowed = "that `resources.max_device_hours` lets it take"
                 return f"the sweep has taken {spent:.3g} of {most} {allowed}"
         return ""
+
+    def _read_hours(self) -> float:
+        query = sa.select(launches.c.started).where(launches.c.owner == self._owner)
+        started: list[tuple[float]] = self._store.rows(query)
+        return sum((self._store.now() - since) / 3600 for (since,) in started)

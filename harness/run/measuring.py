@@ -8,13 +8,17 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 import torch
 
 from lcma import db
 from lcma.db import JobFacts, Store
+from lcma.db.reference import require_same_measures
+from lcma.db.schema import protocols
 from lcma.harness.data import Prepared
 from lcma.harness.data.verified import verify_once
 from lcma.harness.place import Place
+from lcma.harness.results.board import read_beside_samples
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.run import weights
 from lcma.harness.run.driver import new_owner
@@ -46,6 +50,7 @@ from lcma.sweeps.measures import (
     OF_SAMPLES,
     SWD,
     PluginMeasure,
+    list_measures,
     plugin_measures,
 )
 from lcma.sweeps.plugins import Plugin
@@ -236,9 +241,10 @@ def list_other_samples(
     """
     if isinstance(measurement, LikelihoodMeasurement) or not isinstance(measurement.judge, Judge):
         return []
-    bodies, own = store.protocol_bodies(), measurement.protocol
+    own = measurement.protocol
+    bodies = dict(store.rows(sa.select(protocols.c.name, protocols.c.body)))
     found = set()
-    for _, digest, name in store.beside_samples(measurement.judge.name):
+    for _, digest, name in read_beside_samples(store, measurement.judge.name):
         if digest in digests and name != own.name:
             plain = name == PLAIN.name
             other = SampleProtocol() if plain else SampleProtocol.model_validate_json(bodies[name])
@@ -428,7 +434,7 @@ def _measure_on_node(
     plugins.load(wanted)
     measurement = make_measurement(name, **options)
     with db.connect(place.db, create=False) as store:
-        store.require_same_measures()
+        require_same_measures(store.measure_kinds(), list_measures())
         try:
             measure_trial(store, place, one, measurement, owner=owner)
         except UserError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lcma import db
 from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
+from lcma.db.reference import require_same_measures
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
@@ -19,7 +20,7 @@ from lcma.sweeps import catalog, factorizations, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.measures import PluginMeasure, plugin_measures
+from lcma.sweeps.measures import PluginMeasure, list_measures, plugin_measures
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
 
@@ -202,7 +203,7 @@ def list_histories(store: Store | None) -> dict[str, Store]:
 def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
     """Plan a spec against a database; without one, everything is new."""
     if store is not None:
-        store.require_same_measures()
+        require_same_measures(store.measure_kinds(), list_measures())
     return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
 
 
@@ -313,7 +314,7 @@ def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure
         if missing:
             lacked.append(one)
             lacking |= {trial_id for trial_id, _ in missing}
-    facts = store.trained_trials(lacking)
+    facts = store.job_facts(trial_ids=lacking)
     return lacked, [one for one in facts if (one.trial_id, one.data_digest) in keys]
 
 

@@ -16,11 +16,13 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import sqlalchemy as sa
 
 from lcma.db import PlannedJob, Store
+from lcma.db.schema import attempts, data_sets, environments, jobs, pretrainings, trials
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.run.plan import Plan
 from lcma.sweeps.expansion import Pretraining, Trial
@@ -192,11 +194,11 @@ def _read_history(
     store: Store, flows: Collection[str], recipes: Collection[str], gpus: float
 ) -> Mapping[_Shape, list[_Timed]]:
     """Read what jobs with these parts of recipes took, on as many GPUs."""
-    bodies = store.recipe_bodies_of_flows(flows)
+    bodies = {one.id: one.body for one in store.recipes(flows=flows).values()}
     alike = {key: one for key, body in bodies.items() if (one := _describe_recipe(body)) in recipes}
     batches = {key: json.loads(bodies[key])["optimization"]["batch"] for key in alike}
     found: dict[_Shape, list[_Timed]] = defaultdict(list)
-    for job in store.job_durations(alike):
+    for job in _read_durations(store, alike):
         share = round((job.gpu_seconds or 0.0) / (job.seconds or 1.0), 3)
         if share != round(gpus, 3):
             continue
@@ -211,3 +213,39 @@ def _read_history(
         for key in (form, ""):
             found[alike[job.recipe_id], key].append(attempt)
     return found
+
+
+def _read_durations(store: Store, recipe_ids: Collection[str]) -> list[Any]:
+    """Read the attempts by which jobs of these recipes were done, and on which device."""
+    attempt = (
+        environments.c.device,
+        (data_sets.c.train + data_sets.c.holdout + data_sets.c.test).label("images"),
+        *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
+        *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
+    )
+    none = sa.null()
+    of_trials = sa.select(
+        *(trials.c.recipe_id, trials.c.factorization, none.label("nms"), *attempt)
+    ).join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
+    of_trials = of_trials.join(attempts, attempts.c.id == jobs.c.done_attempt_id)
+    # Of a segment the last attempt: with the job's state as a condition, SQLite would go
+    # through all that are done.
+    done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
+    of_segments = sa.select(
+        *(pretrainings.c.recipe_id, none.label("factorization"), pretrainings.c.nms, *attempt)
+    ).join_from(pretrainings, jobs, jobs.c.pretraining_id == pretrainings.c.id)
+    of_segments = of_segments.join(attempts, attempts.c.id == jobs.c.attempt_id).where(*done)
+    return [
+        row
+        for query, column in (
+            (of_trials, trials.c.recipe_id),
+            (of_segments, pretrainings.c.recipe_id),
+        )
+        for row in store.rows(
+            query.join(environments, environments.c.id == attempts.c.environment_id).join(
+                data_sets, data_sets.c.digest == jobs.c.data_digest
+            ),
+            column,
+            recipe_ids,
+        )
+    ]

@@ -86,7 +86,7 @@ def read_attempt(store: Store, one: JobFacts) -> str:
 
     Raises UserError if the trial has none, or is being run anew.
     """
-    job = store.job(one.job_id)
+    job = store.jobs([one.job_id]).get(one.job_id)
     if job is None or job.done_attempt_id is None:
         raise UserError(f"trial {one.trial_id} has no result yet: launch it first")
     if job.state == "running":
@@ -200,6 +200,6 @@ def choose_device(store: Store, one: JobFacts) -> Literal["cpu", "cuda"]:
 
 def was_on_gpu(store: Store, one: JobFacts) -> bool:
     """Return whether a trial was trained on a GPU."""
-    job, frame = store.job(one.job_id), store.attempts(job_id=one.job_id)
-    trained = frame[frame["id"] == (job and job.done_attempt_id)]
-    return len(trained) > 0 and str(trained["device"].iloc[-1]).startswith("cuda")
+    (job,) = store.job_facts([one.job_id])
+    trained = store.attempts(ids=[job.done_attempt_id or ""])
+    return any(attempt.device.startswith("cuda") for attempt in trained)

@@ -64,7 +64,7 @@ class Plotting:
         try:
             if not self._files:
                 facts = self._store.job_facts(self._job_ids)
-                self._files = {id: _EventFile(self._folder / _name(facts[id])) for id in facts}
+                self._files = {one.job_id: _EventFile(self._folder / _name(one)) for one in facts}
             curves = defaultdict[str, list[Curve]](list)
             for curve in self._store.curves(sorted(self._files.keys() & job_ids)):
                 curves[curve.job_id].append(curve)
@@ -128,10 +128,11 @@ class _EventFile:
         with self._path.open("ab") as file:
             for curve in curves:
                 last = self._last_steps.get(curve.name, -1)
-                while found := store.curve_points(curve, after=last, until=curve.last_step):
-                    for last, value in found:
-                        file.write(_frame(step=last, summary=scalar(curve.name, value)))
-                    points += len(found)
+                found = store.points([curve.key], after=last).get(curve.key, [])
+                for step, value in found:
+                    if step <= curve.last_step:  # points may have come since
+                        file.write(_frame(step=step, summary=scalar(curve.name, value)))
+                        points, last = points + 1, step
                 self._last_steps[curve.name] = last
         self._points = points
 

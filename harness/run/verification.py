@@ -25,6 +25,7 @@ from lcma.harness.results.lookup import (
     find_trial_id,
     frame_records,
     parse_object,
+    read_environment_of,
     require_results,
 )
 from lcma.harness.run.evaluation import settle_device
@@ -202,7 +203,7 @@ def verify(
         with db.connect(own.db) as again:
             _train(again, own, trial, prepared, device, progress)
             result = again.result(one.subject, one.data_digest, PLAIN.name)
-            (row_again,) = frame_records(again.results(protocol=PLAIN.name))
+            (row_again,) = frame_records(again.view("results", protocol=PLAIN.name))
             tables_again, maps_made_again = _read_tables(again, one), _read_maps_made(again, one)
     tables = _read_tables(store, one)
     assert result is not None
@@ -211,7 +212,8 @@ def verify(
     in_bits = {one: one.in_bits_per_dim(dimensions) or 0.0 for one in comparisons}
     largest = max(in_bits, key=in_bits.__getitem__)
     alike = {name: row[name] for name in ROW}
-    beside = store.results(protocol=PLAIN.name, data_digest=one.data_digest, **alike)
+    alike |= {"protocol": PLAIN.name, "data_digest": one.data_digest}
+    beside = store.view("results", **alike)
     threads = trial.recipe.optimization.threads
     settle_device(device, threads)
     verification = Verification(
@@ -254,7 +256,8 @@ def choose_reproducible(
     if number is not None and number < 1:
         raise UserError(f"--sample {number} makes no sense: give 1 or more trials")
     require_results(store, sweep_id, filters)
-    rows = store.results(sweep_id=sweep_id, **{**filters, "protocol": PLAIN.name})
+    chosen = {**filters, "protocol": PLAIN.name}
+    rows = store.view("results", sweep_id=sweep_id, **chosen)
     trials = sorted(set(rows.trial_id))
     if len(trials) < (number or 1):
         have = format_count(len(trials), "trial")
@@ -265,22 +268,22 @@ def choose_reproducible(
         )
     # By hashes, so that trials that are added leave the order of the others.
     trials.sort(key=lambda trial: content_id("sample", {"seed": seed, "trial": trial}))
-    chosen = trials[:number]
-    for trial in chosen:  # before the first one trains
+    trials = trials[:number]
+    for trial in trials:  # before the first one trains
         one, row, _ = _find_result(store, place, trial)
         _rebuild_trial(store, one, row)
-    return chosen
+    return trials
 
 
 def _find_result(
     store: Store, place: Place, trial_id: str
 ) -> tuple[JobFacts, dict[str, Any], data.Prepared]:
     """Return the trial's result by the protocol of trainings, of several that on the data here."""
-    rows = frame_records(store.results(trial_id=trial_id, protocol=PLAIN.name))
+    rows = frame_records(store.view("results", trial_id=trial_id, protocol=PLAIN.name))
     if not rows:
         raise UserError(f"trial {trial_id} has no result yet: `lcma why {trial_id[:8]}` says why")
     by_digest = {row["data_digest"]: row for row in rows}
-    trials = [o for o in store.trained_trials([trial_id]) if o.data_digest in by_digest]
+    trials = [o for o in store.job_facts(trial_ids=[trial_id]) if o.data_digest in by_digest]
     known = known_sets.set_name(trials[0].dataset, trials[0].variant)
     here = data.load(known, place.data).manifest.digest
     one = next((o for o in trials if o.data_digest == here), trials[0])
@@ -298,8 +301,8 @@ def _read_maps_made(store: Store, one: JobFacts) -> dict[str, Any]:
     if one.pretraining_id is None:
         return {}
     job = PlannedJob.of_pretraining(one.pretraining_id, one.data_digest, budget=one.budget or 0)
-    made = store.environment_of(job.id)
-    return {} if made is None else {name: made[name] for name in ENVIRONMENT}
+    made = read_environment_of(store, job.id)
+    return {name: made[name] for name in ENVIRONMENT if made}
 
 
 def _rebuild_trial(store: Store, one: JobFacts, row: Mapping[str, Any]) -> Trial:

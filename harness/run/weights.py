@@ -40,7 +40,7 @@ def load_flow(store: Store, place: Place, trial_id: str) -> tuple[Flow, Recipe]:
     If the trial was trained on several contents of its data set, the latest is loaded. Raises
     UserError for an unknown trial, one without weights, and weights that are missing or damaged.
     """
-    known = store.trained_trials([trial_id])
+    known = store.job_facts(trial_ids=[trial_id])
     if not known:
         raise UserError(
             f"no trial {printable(trial_id)} in {store.name}: `lcma sql` reads the table "
@@ -86,7 +86,8 @@ def load_recipe(store: Store, one: JobFacts) -> Recipe:
     """Load a trial's recipe, but for its map options. Raises UserError if it cannot be read."""
     plugins.load_installed()
     try:
-        return Recipe.model_validate_json(store.recipe_bodies([one.recipe_id])[one.recipe_id])
+        recipe = store.recipes([one.recipe_id])[one.recipe_id]
+        return Recipe.model_validate_json(recipe.body)
     except ValidationError:
         raise UserError(
             f"the recipe of trial {one.trial_id} cannot be read by this version: upgrade lcma, "
@@ -164,7 +165,8 @@ def _read_artifact(store: Store, place: Place, one: JobFacts, kind: str) -> tupl
 
 
 def _find_artifact(store: Store, one: JobFacts, kind: str) -> Artifact:
-    found = [a for a in store.artifacts(one.job_id) if a.kind == kind]
+    left = store.artifacts([one.job_id]).get(one.job_id, [])
+    found = [artifact for artifact in left if artifact.kind == kind]
     if not found:
         raise UserError(f"trial {one.trial_id} is {one.state} and left no {kind}: {_remedy(one)}")
     damage = find_artifact_damage(asdict(found[0]))

@@ -9,7 +9,7 @@ import pickle
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lcma.db import Cap, PlannedJob, Policy, Starved, State, Store
+from lcma.db import Cap, PlannedJob, Policy, State, Store
 from lcma.harness.place import Place
 from lcma.sweeps import plugins
 from lcma.sweeps.expansion import Pretraining, Trial
@@ -223,6 +223,17 @@ def make_policy(work: "Work", *, killed: bool = False) -> Policy:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Starved:
+    """Numbers of attempts at a job that ran out of memory since a person last requested a retry.
+
+    `told` reported it themselves; `killed` were killed by their node, which reported it.
+    """
+
+    told: int = 0
+    killed: int = 0
+
+
 def grow_work(work: "Work", starved: Starved) -> "Work":
     """Return the work with the memory that a job needs after it ran out: a full GPU instead of a
     share of one, and twice the host's memory for each time that its node killed it."""
@@ -239,5 +250,5 @@ class AtRungError(Exception):
 
 def rung_values(store: Store, job_id: str) -> dict[int, float]:
     """Return bits/dim on the holdout part by step, wherever it was evaluated."""
-    curves = (store.metrics(job_id, name) for name in (HOLDOUT, CURVE))
-    return {point.step: point.value for curve in curves for point in curve}
+    curves = [one.key for one in store.curves([job_id]) if one.name in (HOLDOUT, CURVE)]
+    return {step: value for points in store.points(curves).values() for step, value in points}

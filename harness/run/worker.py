@@ -52,7 +52,7 @@ from lcma.harness.run.evaluation import (
     settle_device,
     take_plugin_measures,
 )
-from lcma.harness.run.lease import HeartbeatThread, Lease
+from lcma.harness.run.lease import HeartbeatThread, Lease, find_missing
 from lcma.harness.run.log import EVALUATING, MAPPING, SAMPLING, Log, logger, make_share_log
 from lcma.harness.run.outages import wait_out
 from lcma.harness.run.preemption import is_noticed
@@ -246,7 +246,7 @@ class _AttemptGroup:
         def claim() -> tuple[db.Store, db.Claim | db.Job]:
             store = self._store = self._store or db.connect(work.place.db, create=False)
             deliver_leftovers(store, notes.append)
-            job = store.job(work.job_id) if waited else None
+            job = store.jobs([work.job_id]).get(work.job_id) if waited else None
             if job is not None and job.state == "running":
                 return store, job  # its holder may have waited for the database too, and goes on
             return store, store.claim(
@@ -326,7 +326,7 @@ def _describe_crowd(error: Exception, count: int) -> str:
 def _has_passed_rung(work: Work) -> bool:
     """Return whether the job is pending and was evaluated at its rung before."""
     store = db.connect(work.place.db, create=False)
-    job = store.job(work.job_id)
+    job = store.jobs([work.job_id]).get(work.job_id)
     pending = job is not None and job.state == "pending"
     return pending and work.rung in rung_values(store, work.job_id)
 
@@ -439,7 +439,7 @@ class _RunningAttempt:
         kept = spool.end(ending)
 
         def commit() -> Ending | None:
-            missing = self.store.missing_metrics(self.claim, lease.points())
+            missing = find_missing(self.store, self.claim, lease.points())
             return replace(kept, metrics=tuple(missing)).commit(self.store, self.claim)
 
         stored = wait_out(commit, seconds=seconds)

@@ -96,7 +96,7 @@ def explain_unmeasured(
             lacking.add(trial.id)
     if not lacking:
         return ""
-    facts = [one for one in store.trained_trials(lacking) if one.data_digest == digest]
+    facts = [one for one in store.job_facts(trial_ids=lacking) if one.data_digest == digest]
     line = f"{format_count(len(lacking), 'result')} without {tune.measure}"
     if tune.measure not in {SWD, *(one.name for one in plugin_measures())}:
         return line

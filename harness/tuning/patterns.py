@@ -14,7 +14,7 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from lcma.db import Store
+from lcma.db import State, Store
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.study import REASON, Study
@@ -221,21 +221,22 @@ class PatternTuner(Tuner):
         """Return the patterns of which a job is lost, each with the reason in a line."""
         works = [node.work for node in task.nodes]
         ids = {work.job_id: work.trial.factorization for work in works if work.trial}
-        jobs = wait_out(lambda: self.store.jobs(sorted(ids)))
-        lost = [one for one, job in jobs.items() if job.state in ("failed", "diverged")]
-        messages = {one.job_id: one.message for one in wait_out(self.store.failures)}
+        states: list[State] = ["diverged", "failed"]
+        lost = wait_out(lambda: self.store.job_facts(ids, states=states))
         return {
-            ids[one]: ": ".join(
-                filter(None, (jobs[one].state, *(messages.get(one) or "").splitlines()[-1:]))
+            ids[job.job_id]: ": ".join(
+                filter(None, (job.state, *(job.message or "").splitlines()[-1:]))
             )
-            for one in lost
+            for job in lost
         }
 
     def _find_trained(self, parts: Sequence[PatternRung]) -> list[PatternRung]:
         """Return the parts of which all trainings are there."""
         ids = {part: {trial.id for trial in self.target.parts[part].trials} for part in parts}
         wanted = sorted(set().union(*ids.values()))
-        found = wait_out(lambda: self.store.results(trial_id=wanted, data_digest=self.digest))
+        found = wait_out(
+            lambda: self.store.view("results", trial_id=wanted, data_digest=self.digest)
+        )
         return [part for part in parts if ids[part] <= set(found.trial_id)]
 
     def _is_lost(self, name: str) -> bool:

@@ -101,7 +101,8 @@ def _lost(store: db.Store, ended: list[Report]) -> TaskEnding | None:
     first = min(lost, key=lambda r: r.ending == "blocked")
     message = first.message
     if not message:
-        messages = {one.job_id: one.message for one in wait_out(store.failures)}
-        message = messages.get(first.job_id) or ""
+        states: list[db.State] = ["diverged", "failed"]
+        jobs = wait_out(lambda: store.job_facts([first.job_id], states=states))
+        message = next((job.message or "" for job in jobs), "")
     why = (message.strip().splitlines() or [""])[-1]
     return TaskEnding("failed", ": ".join(filter(None, (first.ending, why))))

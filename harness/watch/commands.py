@@ -2,12 +2,15 @@
 
 import os
 import shlex
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+import sqlalchemy as sa
 from rich.text import Text
 
 from lcma.db import JobFacts, Store, Sweep, locate
+from lcma.db.schema import launches
 from lcma.harness.place import REFERENCE
 from lcma.harness.results.lookup import parse_object
 from lcma.harness.terminal import Console, user_name
@@ -88,7 +91,7 @@ def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
     of its launch.
     """
     user, _, host = user_name().rpartition("@")
-    typed = _split(store.last_arguments(sweep.id, launched_by=user, host=host))
+    typed = _split(_read_last_arguments(store, sweep.id, user, host))
     if typed:
         return format_command(*typed, db=db)
     command = "tune" if parse_object(sweep.spec).get("tune") else "launch"
@@ -101,6 +104,13 @@ def relaunch_command(store: Store, sweep: Sweep, db: str | None) -> str:
         as_shipped = False
     comment = "" if as_shipped else "  # with the options that it had"
     return format_command(command, sweep.name, db=db) + comment
+
+
+def _read_last_arguments(store: Store, sweep_id: str, user: str, host: str) -> str:
+    # What others typed may have come with a merged database, and is nobody's to repeat here.
+    own = {"sweep_id": sweep_id, "launched_by": user, "host": host}
+    newest = sa.select(launches.c.arguments).filter_by(**own).order_by(launches.c.started.desc())
+    return next((str(row.arguments or "") for row in store.rows(newest.limit(1))), "")
 
 
 def _split(arguments: str) -> list[str]:
@@ -117,14 +127,35 @@ def relaunch_commands(store: Store, job_ids: Collection[str], db: str | None) ->
 
     A last line names a job that is in no sweep, if there is one.
     """
-    sweeps = {sweep.id: sweep for sweep in store.sweeps()}
     left = set(job_ids)
+    by_sweep = _group_by_sweep(store, left)
     commands = []
-    for sweep_id, members in reversed(store.jobs_by_sweep(sorted(left)).items()):
-        if left & members:
-            left -= members
-            commands.append(relaunch_command(store, sweeps[sweep_id], db))
+    for sweep in sorted(store.sweeps(), key=lambda one: (one.created or 0.0, one.id), reverse=True):
+        if left & by_sweep[sweep.id]:
+            left -= by_sweep[sweep.id]
+            commands.append(relaunch_command(store, sweep, db))
     if left:
         job = printable(min(left))[:8]
         commands.append(f"{format_command('launch', 'SWEEP', db=db)}  # one with job {job}")
     return commands
+
+
+def _group_by_sweep(store: Store, job_ids: Collection[str]) -> dict[str, set[str]]:
+    """Return which of the jobs each sweep has; it has the segments that its trials need."""
+    found = store.job_facts(job_ids)
+    segments = [one for one in found if one.kind == "pretraining"]
+    readers = store.job_facts(
+        pretraining_ids={one.pretraining_id or "" for one in segments}, kind="trial"
+    )
+    needed = {one.trial_id or "": {one.job_id} for one in found if one.kind == "trial"}
+    by_pretraining = defaultdict[str | None, list[JobFacts]](list)
+    for one in segments:
+        by_pretraining[one.pretraining_id].append(one)
+    for reader in readers:
+        for one in by_pretraining[reader.pretraining_id]:
+            if (one.budget or 0) <= (reader.budget or 0):
+                needed.setdefault(reader.trial_id or "", set()).add(one.job_id)
+    by_sweep = defaultdict[str, set[str]](set)
+    for member in store.memberships(needed):
+        by_sweep[member.sweep_id] |= needed[member.trial_id]
+    return by_sweep

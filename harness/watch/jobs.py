@@ -35,7 +35,7 @@ def find_named_jobs(store: Store, start: str | None) -> tuple[list[JobFacts], st
     """
     if start is not None:
         return find_jobs(store, start), ""
-    latest = store.latest_jobs(1)
+    latest = store.job_facts(kind="trial", limit=1)
     if not latest:
         raise UserError("there is no trial yet: launch a sweep with `lcma launch demo`")
     (job,) = latest

@@ -116,17 +116,18 @@ def wait_for_attempt(
         while True:
             try:
                 jobs, now = store.job_facts(job_ids), store.now()
-                running = [job for job in jobs.values() if job.state == "running"]
+                running = [job for job in jobs if job.state == "running"]
                 if watched is None and running:
                     watched = running[0].job_id, running[0].token
                 job = next((job for job in running if (job.job_id, job.token) == watched), None)
-                if _is_over(store, job, now) if watched else _all_ended(jobs.values()):
+                if _is_over(store, job, now) if watched else _all_ended(jobs):
                     return lines
-                log = job and job.attempt_id and store.attempt_log(job.attempt_id)
-                for new in find_new_lines((log or "").splitlines(), lines):
+                known = store.attempts(ids=[job.attempt_id or ""]) if job else []
+                log = next((one.log or "" for one in known), "")
+                for new in find_new_lines(log.splitlines(), lines):
                     lines.append(new)
                     show_line(new)
-                line = _progress_line(list(jobs.values()), job, now)
+                line = _progress_line(jobs, job, now)
                 # Off a terminal a line is printed for each step, not for each second of a lease.
                 key = line if job is None else f"{job_title(job)} {job.step}"
             except db.Unavailable as error:
@@ -203,7 +204,7 @@ def _is_over(store: Store, job: JobFacts | None, now: float) -> bool:
         return True
     if not lease_is_over(job, now):
         return False
-    lease = store.job_attempts([job.job_id])[-1].lease_seconds
+    lease = store.attempts([job.job_id])[-1].lease_seconds
     return leases.is_over(job.lease_until + (lease or 0.0), now)
 
 

@@ -1,12 +1,12 @@
 """Reruns: which jobs to run anew that are done, failed or diverged, and what depends on them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
 
-from lcma.db import FAILURES, JobFacts, Store
+from lcma.db import FAILURES, JobFacts, Kind, Store
 from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
 from lcma.harness.text import format_count, printable, short_id
@@ -59,9 +59,9 @@ def choose_reruns(
     found = {job.job_id: job for start in starts for job in find_jobs(store, start)}
     if where or sweep_id:
         require_results(store, sweep_id, where)
-        frame = store.results(sweep_id=sweep_id, **where)
+        frame = store.view("results", sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
-        jobs = found or _jobs_of_trials(store, [trial_id for trial_id, _ in keys])
+        jobs = found or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
         found = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
     named = {**found, **(_segments(store, found.values()) if with_pretraining else {})}
     segments = _segments(store, [job for job in named.values() if job.kind == "pretraining"])
@@ -74,29 +74,24 @@ def choose_reruns(
     )
 
 
-def _jobs_of_trials(store: Store, trial_ids: Collection[str]) -> dict[str, JobFacts]:
-    return store.job_facts([one.job_id for one in store.trained_trials(trial_ids)])
+def _by_id(jobs: Iterable[JobFacts]) -> dict[str, JobFacts]:
+    return {one.job_id: one for one in jobs}
 
 
 def _segments(store: Store, jobs: Iterable[JobFacts]) -> dict[str, JobFacts]:
     """Return all segments of the pretrainings that these jobs belong to, or read maps of."""
-    keys = {(one.pretraining_id, one.data_digest) for one in jobs}
-    return {
-        segment.job_id: segment
-        for pretraining_id, digest in sorted((i, d) for i, d in keys if i is not None)
-        for segment in store.segments(pretraining_id, digest)
-    }
+    return _read_alike(store, jobs, "pretraining")
 
 
 def _readers(store: Store, segments: Iterable[JobFacts]) -> Mapping[str, JobFacts]:
     """Return the jobs of the trials that read maps of these segments' pretrainings."""
-    keys = {(one.pretraining_id, one.data_digest) for one in segments}
-    if not keys:
-        return {}
-    wanted = {pretraining_id for pretraining_id, _ in keys}
-    users = [one.trial_id for one in store.map_users() if one.pretraining_id in wanted]
-    jobs = _jobs_of_trials(store, users)
-    return {i: job for i, job in jobs.items() if (job.pretraining_id, job.data_digest) in keys}
+    return _read_alike(store, segments, "trial")
+
+
+def _read_alike(store: Store, jobs: Iterable[JobFacts], kind: Kind) -> dict[str, JobFacts]:
+    keys = {(i, one.data_digest) for one in jobs if (i := one.pretraining_id) is not None}
+    found = store.job_facts(pretraining_ids={i for i, _ in keys}, kind=kind)
+    return _by_id(one for one in found if (one.pretraining_id, one.data_digest) in keys)
 
 
 def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool) -> Iterator[Text]:
@@ -180,9 +175,10 @@ def choose_lost_jobs(
         chosen.append(set(store.job_ids(sweep_id)))
     if ids:
         chosen.append({job_id for start in ids for job_id in _with_segments(store, start)})
+    lost = store.job_facts(states=("diverged", "failed"), order="updated")
     return [
         job
-        for job in filter_jobs(store.failures(), filters, "failed jobs")
+        for job in filter_jobs(lost, filters, "failed jobs")
         if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
     ]
 
@@ -218,7 +214,7 @@ def _with_segments(store: Store, start: str) -> set[str]:
         if job.kind == "trial" and job.pretraining_id is not None and job.budget is not None:
             found |= {
                 segment.job_id
-                for segment in store.segments(job.pretraining_id, job.data_digest)
+                for segment in _segments(store, [job]).values()
                 if segment.budget is not None and segment.budget <= job.budget
             }
     return found

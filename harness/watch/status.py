@@ -10,19 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from lcma.db import (
-    CellState,
-    DataWait,
-    JobCounts,
-    JobFacts,
-    Rates,
-    Rerun,
-    Stopping,
-    Store,
-    Sweep,
-    Unavailable,
-    Waiting,
-)
+from lcma.db import JobCounts, JobFacts, Rerun, Store, Sweep, Unavailable
 from lcma.harness.results.lookup import LONG_WAIT, find_sweep, label_options
 from lcma.harness.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
@@ -39,6 +27,17 @@ from lcma.harness.watch.jobs import (
     name_experiment,
     name_failed_job,
     on_host,
+)
+from lcma.harness.watch.queries import (
+    DataWait,
+    Rates,
+    Stopping,
+    Waiting,
+    list_awaited_segments,
+    list_cells,
+    list_data_waits,
+    list_stop_requests,
+    read_rates,
 )
 
 MESSAGE_LENGTH = 100
@@ -84,8 +83,10 @@ class DatabaseStatus:
 
 def read_database_status(store: Store) -> DatabaseStatus:
     """Read the state of all jobs."""
-    counts, running, failures = store.job_counts(), store.running_jobs(), store.failures()
-    data_waits, stopping, sweeps = store.data_waits(), store.open_stop_requests(), store.sweeps()
+    counts, running = store.job_counts(), store.job_facts(states=["running"], order="started")
+    failures = store.job_facts(states=("diverged", "failed"), order="updated")
+    data_waits, stopping = list_data_waits(store), list_stop_requests(store)
+    sweeps = store.sweeps()
     names = {sweep.id: sweep.name for sweep in sweeps}
     last = {sweep.name: sweep.id for sweep in sweeps}
     former, shown = dict[str, tuple[str, int]](), list[Sweep | None]()
@@ -119,7 +120,9 @@ def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]
     own = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
     hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in own)
     name = "jobs" if sweep is None else sweep.name
-    return SweepProgress(name, store.job_counts(sweep_id), store.rates(sweep_id), tuple(hosts))
+    return SweepProgress(
+        name, store.job_counts(sweep_id), read_rates(store, sweep_id), tuple(hosts)
+    )
 
 
 def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None = None) -> Group:
@@ -178,7 +181,7 @@ class SweepStatus:
     """What a command finds the sweep by: its name, or its id where a newer one has the name."""
     now: float
     progress: SweepProgress
-    cells: tuple[CellState, ...]
+    cells: tuple[Any, ...]
     running: tuple[JobFacts, ...]
     waiting: tuple[Waiting, ...]
     stop: Stopping | None
@@ -201,17 +204,19 @@ class SweepStatus:
 def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
     """Read the state of a sweep's jobs."""
     own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
-    running = [job for job in store.running_jobs() if job.job_id in own]
+    running = store.job_facts(states=["running"], order="started")
+    running = [job for job in running if job.job_id in own]
+    held = store.job_counts(sweep.id, held=True).total
     is_found = find_sweep(store, sweep.name).id == sweep.id
     return SweepStatus(
         sweep=sweep,
         name=sweep.name if is_found else short_id(sweep.id),
         now=now,
         progress=read_progress(store, sweep, running),
-        cells=tuple(store.cell_states(sweep.id)),
+        cells=tuple(list_cells(store, sweep.id)),
         running=tuple(running),
-        waiting=tuple(store.awaited_segments(sweep.id)),
-        stop=None if request is None else Stopping(request, store.count_held_jobs(sweep.id)),
+        waiting=tuple(list_awaited_segments(store, sweep.id)),
+        stop=None if request is None else Stopping(request, held),
         reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
     )
 
@@ -239,7 +244,7 @@ def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
         "sweep": {"id": status.sweep.id, "name": status.sweep.name},
         "ended": status.ended,
         "jobs": asdict(status.progress.counts),
-        "cells": [asdict(cell) for cell in status.cells],
+        "cells": [dict(cell._mapping) for cell in status.cells],
         "rates": rates,
         "waiting": [job_as_dict(one.segment) | {"trials": one.trials} for one in status.waiting],
         "stop": None if status.stop is None else asdict(status.stop.request),
@@ -373,7 +378,7 @@ def _render_data_wait(wait: DataWait) -> Text:
     return Text(printable(line), style="yellow" if wait.largest > LONG_WAIT else "")
 
 
-def _render_cells(cells: Sequence[CellState]) -> RenderableType:
+def _render_cells(cells: Sequence[Any]) -> RenderableType:
     several_recipes = len({cell.recipe_id for cell in cells}) > 1
     subjects = {(cell.flow, cell.dataset) for cell in cells}
     several_contents = len({(cell.dataset, cell.data_digest) for cell in cells}) > len(
@@ -399,7 +404,7 @@ def _render_cells(cells: Sequence[CellState]) -> RenderableType:
     return render_table(Table(columns, tuple(rows), styles=styles))
 
 
-def _name_cell(cell: CellState, *, subject: bool, recipe: bool, data: bool) -> str:
+def _name_cell(cell: Any, *, subject: bool, recipe: bool, data: bool) -> str:
     words = [cell.flow, cell.dataset] if subject else []
     words.append(cell.asked)
     if cell.budget is not None:

@@ -37,7 +37,7 @@ def stop_sweeps(
     each: list[str | None] = [None] if ids is None else list(ids)
 
     def count_held() -> int:
-        return sum(store.count_held_jobs(sweep_id) for sweep_id in each)
+        return sum(store.job_counts(sweep_id, held=True).total for sweep_id in each)
 
     held = count_held()
     store.request_stop(ids, by=by)
@@ -46,7 +46,7 @@ def stop_sweeps(
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         left = count_held()
-    taken = sum(store.release_sweep(sweep_id) for sweep_id in each) if left else 0
+    taken = sum(store.release(sweep_id=sweep_id) for sweep_id in each) if left else 0
     return Stopped(held, taken)
 
 
@@ -64,13 +64,13 @@ def stop_jobs(store: Store, job_ids: Sequence[str], *, by: str, seconds: float) 
         return sum(job.state == "running" for job in store.jobs(job_ids).values())
 
     held = count_running()
-    store.stop_jobs(job_ids, by=by)
+    store.request_stop(job_ids=job_ids, by=by)
     deadline = time.monotonic() + seconds
     left = held
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         left = count_running()
-    return Stopped(held, store.release_stopped(job_ids) if left else 0)
+    return Stopped(held, store.release(stopped=job_ids) if left else 0)
 
 
 def name_sweeps(sweeps: Sequence[Sweep] | None) -> str:

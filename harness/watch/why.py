@@ -51,15 +51,15 @@ def explain_job(store: Store, job: JobFacts, db: str | None = None) -> Explanati
     now = store.now()
     chain = [job, *_read_waits(store, job)]
     attempts: dict[str, list[Attempt]] = {one.job_id: [] for one in chain}
-    for attempt in store.job_attempts(list(attempts)):
+    for attempt in store.attempts(list(attempts)):
         attempts[attempt.job_id].append(attempt)
-    decisions, reruns = store.decisions(list(attempts)), store.reruns()
+    reruns = store.reruns()
     causes = []
     for depth, one in enumerate(chain):
         following = chain[depth + 1] if depth + 1 < len(chain) else None
-        rerun, decision = reruns.get(one.job_id), decisions.get(one.job_id)
+        rerun = reruns.get(one.job_id)
         lines = [] if rerun is None else [describe_rerun(rerun)]
-        lines += _explain_state(store, one, attempts[one.job_id], following, decision, now)
+        lines += _explain_state(store, one, attempts[one.job_id], following, now)
         causes.append(Cause(one, depth, tuple(map(printable, lines))))
     return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now, db)))
 
@@ -88,7 +88,10 @@ def _read_waits(store: Store, job: JobFacts) -> list[JobFacts]:
         return []
     last = job.budget if job.kind == "trial" else job.budget - 1
     chain: list[JobFacts] = []
-    for segment in reversed(store.segments(job.pretraining_id, job.data_digest)):
+    segments = store.job_facts(
+        pretraining_ids=[job.pretraining_id], data_digest=job.data_digest, kind="pretraining"
+    )
+    for segment in reversed(segments):
         if segment.budget is None or segment.budget > last:
             continue
         if segment.state == "done":
@@ -104,7 +107,6 @@ def _explain_state(
     job: JobFacts,
     attempts: Sequence[Attempt],
     following: JobFacts | None,
-    decision: str | None,
     now: float,
 ) -> Iterator[str]:
     own = [attempt for attempt in attempts if attempt.protocol is None]
@@ -117,9 +119,9 @@ def _explain_state(
     elif job.state == "running":
         yield from _explain_running(job, last, now)
     elif job.state == "pending":
-        yield from _explain_pending(job, last, following, decision)
+        yield from _explain_pending(job, last, following)
     else:
-        yield from _explain_lost(job, last, own, decision)
+        yield from _explain_lost(job, last, own)
 
 
 def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator[str]:
@@ -132,11 +134,12 @@ def _explain_done(store: Store, job: JobFacts, last: Attempt | None) -> Iterator
         yield line[:MESSAGE_LENGTH]
     if job.trial_id is None:
         return
+    sweeps = {one.id: one for one in store.sweeps()}
     for member in store.memberships([job.trial_id]):
-        created = member.sweep.created or 0.0
-        late = last.ended is not None and created > last.ended
+        sweep = sweeps[member.sweep_id]
+        late = last.ended is not None and (sweep.created or 0.0) > last.ended
         how = "served from what was there already" if late else "run for it"
-        yield f"in the sweep {member.sweep.name} as {member.asked}: {how}"
+        yield f"in the sweep {sweep.name} as {member.factorization}: {how}"
 
 
 def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterator[str]:
@@ -150,7 +153,7 @@ def _explain_running(job: JobFacts, last: Attempt | None, now: float) -> Iterato
 
 
 def _explain_pending(
-    job: JobFacts, last: Attempt | None, following: JobFacts | None, decision: str | None
+    job: JobFacts, last: Attempt | None, following: JobFacts | None
 ) -> Iterator[str]:
     if last is not None:
         attempt = f"attempt {last.token}{on_host(last.host)}"
@@ -158,8 +161,8 @@ def _explain_pending(
         if last.outcome == "node_lost" and last.message:
             yield last.message.strip().splitlines()[-1][:MESSAGE_LENGTH]
         yield from _explain_memory(last)
-        if decision is not None:
-            yield decision
+        if job.decision is not None:
+            yield job.decision
         yield f"the next goes on from its last checkpoint, step {job.step} was the last heard of"
     if job.stopped_by is not None:
         yield f"stopped by {job.stopped_by}: a launch that begins later runs it"
@@ -185,9 +188,7 @@ def _explain_memory(last: Attempt) -> Iterator[str]:
         yield f"its tensors took {took} of {last.devices}, where it held {share}"
 
 
-def _explain_lost(
-    job: JobFacts, last: Attempt | None, own: Sequence[Attempt], decision: str | None
-) -> Iterator[str]:
+def _explain_lost(job: JobFacts, last: Attempt | None, own: Sequence[Attempt]) -> Iterator[str]:
     if last is None:
         yield "by an attempt that this database does not have"
         return
@@ -201,8 +202,8 @@ def _explain_lost(
         f"{often} in {attempts}"
     )
     yield from _explain_memory(last)
-    if decision is not None:
-        yield decision
+    if job.decision is not None:
+        yield job.decision
 
 
 def _next_commands(
@@ -211,7 +212,7 @@ def _next_commands(
     if job.state == "done":
         yield format_command("logs", short_id(job.subject), db=db)
         if job.trial_id is not None and any(
-            t.weights for t in store.trained_trials([job.trial_id])
+            one.weights for one in store.job_facts(trial_ids=[job.trial_id])
         ):
             yield format_command("samples", short_id(job.trial_id), db=db)
         return

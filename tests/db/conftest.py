@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lcma import db
 from lcma.db.schema import metadata
 from tests.db.measuring import OF_RESULT, left_by, make_measures, make_result
+from tests.stores import read_job
 
 if TYPE_CHECKING:
     from tests.db.sites import Sites
@@ -301,7 +302,7 @@ class World:
         return claim
 
     def job(self, job_id: str) -> db.Job:
-        job = self.store.job(job_id)
+        job = read_job(self.store, job_id)
         assert job is not None
         return job
 

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from lcma import db
+from tests.stores import read_job
 
 OF_RESULT = ("trial_id", "data_digest", "step", "protocol", "protocol_body", "precision")
 
@@ -50,5 +51,5 @@ def change(result: db.Result, **values: float) -> db.Result:
 
 def left_by(store: db.Store, job_id: str) -> int:
     """The attempt that left the weights that a job has now; 0 if none did."""
-    job = store.job(job_id)
+    job = read_job(store, job_id)
     return (job and job.done_attempt_id) or 0

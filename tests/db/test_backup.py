@@ -63,7 +63,7 @@ def test_a_copy_made_while_others_write_is_of_one_state(filled_path: Path) -> No
     for n, copy in enumerate(copies):
         assert check_integrity(db.locate(str(copy))).findings == ()
         store = db.connect(str(copy), create=False)
-        assert len(store.results()) == 3
+        assert len(store.view("results")) == 3
         with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
             counts = [
                 connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one()
@@ -94,7 +94,7 @@ def test_a_copy_stands_beside_the_database_by_default(filled_path: Path) -> None
     assert copy.parent == filled_path.parent
     assert copy.name.startswith(f"{filled_path.stem}.backup-")
     assert stat.S_IMODE(copy.stat().st_mode) == stat.S_IMODE(filled_path.stat().st_mode)
-    assert len(db.connect(str(copy), create=False).results()) == 3
+    assert len(db.connect(str(copy), create=False).view("results")) == 3
 
 
 @pytest.mark.integration

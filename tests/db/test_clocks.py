@@ -17,6 +17,7 @@ import pytest
 from lcma import db
 from lcma.db.leases import LeaseWatch
 from tests.db.conftest import ENVIRONMENT, SEGMENTS, TRIAL_JOBS, SqliteTemplates
+from tests.stores import beat, list_running
 
 DAY = 86400.0
 TRIAL = TRIAL_JOBS[0].id
@@ -62,7 +63,7 @@ def test_a_wrong_clock_decides_nothing(opened: Opened, holder: float, taker: flo
         assert isinstance(claim(first, **who), db.Claim)
         assert isinstance(claim(second), db.Claim) == taken, who
         assert isinstance(claim(second, expired=1.0), db.Job), "it was renewed since"
-        (running,) = second.running_jobs()
+        (running,) = list_running(second)
         assert isinstance(claim(second, expired=running.lease_until), db.Claim)
         first.release("me")
 
@@ -91,7 +92,7 @@ def test_a_lease_is_over_once_it_was_seen_to_stand_still(opened: Opened) -> None
     watch = LeaseWatch(one_host=True, clock=lambda: now)
 
     def held() -> bool:
-        running = store.running_jobs()
+        running = list_running(store)
         watch.update(running)
         return watch.is_held(running[0], store.now())
 
@@ -100,7 +101,7 @@ def test_a_lease_is_over_once_it_was_seen_to_stand_still(opened: Opened) -> None
     for later, is_held in ((0, True), (29, True), (31, False)):
         now = 100.0 + later
         assert held() == is_held
-    assert ahead.heartbeat(mine, step=1, lease_seconds=30.0)
+    assert beat(ahead, mine, step=1, lease_seconds=30.0)
     assert held()
     now += 29.0
     assert held()
@@ -112,7 +113,7 @@ def test_a_lease_is_over_once_it_was_seen_to_stand_still(opened: Opened) -> None
 def test_a_server_s_clock_is_trusted(opened: Opened) -> None:
     store = opened(0.0)
     assert isinstance(claim(store, pid=os.getppid()), db.Claim)
-    (running,) = store.running_jobs()
+    (running,) = list_running(store)
     watch = LeaseWatch(one_host=False, clock=lambda: 0.0)
     watch.update([running])
     assert watch.is_held(running, running.lease_until - 1.0)

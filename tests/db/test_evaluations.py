@@ -54,7 +54,7 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
 
 def test_the_costs_of_training_and_evaluation_stand_apart(world: Any) -> None:
     world.evaluate(2)
-    frame = world.store.results(trial_id="LLL-0-100").set_index("protocol")
+    frame = world.store.view("results", trial_id="LLL-0-100").set_index("protocol")
     assert frame.seconds.tolist() == [60.0, 60.0]
     assert frame.cpu_seconds.tolist() == [50.0, 50.0]
     assert frame.evaluation_seconds["published"] == 7.0
@@ -74,7 +74,7 @@ def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
     plain = stored(world, 2, "plain")
     assert world.evaluate(2, "plain", **BOUND)
     assert world.evaluate(2, "plain", **SERIES)
-    (attempt_id,) = world.store.results(trial_id="LLL-0-100").attempt_id
+    (attempt_id,) = world.store.view("results", trial_id="LLL-0-100").attempt_id
     whole = {one.name: one for one in (*plain.measures, *make_measures(**BOUND, **SERIES))}
     assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
     assert not world.evaluate(2, "plain", **(BOUND | {"bound_draws": 9, "bound_images": 1000}))
@@ -82,7 +82,7 @@ def test_what_is_beside_a_result_may_come_later(world: Any) -> None:
     assert world.evaluate(2, "plain", **more)
     whole |= {one.name: one for one in make_measures(**more)}
     assert {one.name: one for one in stored(world, 2, "plain").measures} == whole
-    frame = world.store.results(trial_id="LLL-0-100")
+    frame = world.store.view("results", trial_id="LLL-0-100")
     assert frame.attempt_id.tolist() == [attempt_id]
     assert frame.images_per_second.tolist() == [1000.0], "the result is still the training's"
 

@@ -1,32 +1,37 @@
 """Work as it goes on: rates, waits and which sweep has what."""
 
+from typing import Any
+
 from lcma import db
-from tests.db.conftest import TRIALS, World
+from lcma.harness.watch.commands import relaunch_commands
+from lcma.harness.watch.queries import list_awaited_segments, read_rates
+from tests.db.conftest import COST, TRIALS, World
+from tests.stores import beat
 
 
 def test_rates_count_the_last_hour_or_what_there_was_of_it(world: World) -> None:
     world.finish_trial(0)  # claimed at 1000, done at 1010
     claim = world.win(world.segments[0], now=1000.0)
-    world.store.heartbeat(claim, step=40, lease_seconds=3000.0, now=1020.0)
-    rates = world.store.rates("s", now=1900.0)
+    beat(world.store, claim, step=40, lease_seconds=3000.0, now=1020.0)
+    rates = read_rates(world.store, "s", now=1900.0)
     assert (rates.trials, rates.seconds, rates.steps_per_second) == (1, 900.0, 2.0)
     assert rates.trials_per_hour == 4.0
     assert (rates.steps_left, rates.seconds_left) == (60 + 500, 280.0)
-    assert world.store.rates(now=1900.0).steps_left == 160 + 500 * (len(world.trials) - 1), (
+    assert read_rates(world.store, now=1900.0).steps_left == 160 + 500 * (len(world.trials) - 1), (
         "of all sweeps"
     )
-    assert world.store.rates("s", now=1030.0).trials_per_hour == 60.0
-    late = world.store.rates("s", now=9000.0)
+    assert read_rates(world.store, "s", now=1030.0).trials_per_hour == 60.0
+    late = read_rates(world.store, "s", now=9000.0)
     assert (late.trials, late.trials_per_hour, late.steps_per_second) == (0, 0.0, 0.0)
-    assert world.store.rates("other", now=1900.0).trials == 0
+    assert read_rates(world.store, "other", now=1900.0).trials == 0
 
 
 def test_segments_are_waited_for_until_they_are_done(world: World) -> None:
-    (waiting,) = world.store.awaited_segments("s")
+    (waiting,) = list_awaited_segments(world.store, "s")
     assert (waiting.segment.job_id, waiting.trials) == (world.segments[0], 1)
     assert waiting.segment.state == "pending"
     world.finish_segment(0)
-    assert world.store.awaited_segments("s") == []
+    assert list_awaited_segments(world.store, "s") == []
 
 
 def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: World) -> None:
@@ -36,18 +41,35 @@ def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: Worl
     own = {world.trials[0], world.trials[2], world.segments[0]}
     assert set(world.store.job_ids("s")) == own
     every = [*world.trials, *world.segments]
-    with_them = world.store.jobs_by_sweep(every)
-    assert list(with_them.items()) == [("s", own), ("a", {world.trials[1]})]
+    commands = relaunch_commands(world.store, every, None)
+    assert [one.split()[2] for one in commands] == ["later.yaml", "demo", "SWEEP"]
+
+
+def test_jobs_are_chosen_by_all_that_is_given(world: World) -> None:
+    def found(**which: Any) -> list[str]:
+        return [one.job_id for one in world.store.job_facts(**which)]
+
+    trained = world.trials[1]
+    claim = world.win(trained, now=2000.0)
+    assert found(pretraining_ids=["p"], kind="pretraining") == list(world.segments)
+    assert set(found(pretraining_ids=["p"])) == {*world.trials[2:], *world.segments}
+    assert found(pretraining_ids=["p"], data_digest="other") == found(trial_ids=[]) == []
+    assert found(kind="trial", limit=1) == found(states=["running"]) == [trained]
+    assert found(order="updated")[0] == trained
+    assert found(sweep_id="s", kind="pretraining") == [world.segments[0]]
+    world.store.finish(claim, "oom", last_step=1, cost=COST, message="too large", now=2001.0)
+    (lost,) = world.store.job_facts(states=["failed"])
+    assert (lost.outcome, lost.message, lost.host) == ("oom", "too large", "node1")
 
 
 def test_jobs_are_found_by_the_beginning_of_any_id(world: World) -> None:
     def found(start: str) -> list[str]:
-        return [one.job_id for one in world.store.find_jobs(start)]
+        return [one.job_id for one in world.store.job_facts(prefix=start)]
 
-    assert found("channel") == sorted(world.trials[:2])
+    assert found("channel") == list(world.trials[:2])
     assert found("p") == list(world.segments)
     assert found(world.trials[2][:10]) == [world.trials[2]]
-    (facts,) = world.store.find_jobs("LLL")
+    (facts,) = world.store.job_facts(prefix="LLL")
     assert (facts.pretraining_id, facts.budget, facts.subject) == ("p", 100, "LLL-0-100")
-    assert world.store.job_facts([facts.job_id, "none"]) == {facts.job_id: facts}
+    assert world.store.job_facts([facts.job_id, "none"]) == [facts]
     assert found("xyz") == []

@@ -30,7 +30,7 @@ def test_what_nobody_has_begun_goes_and_the_rest_stays(world: World) -> None:
     assert {world.trials[1], world.trials[2]} <= left, "begun, and planned by another sweep"
     assert world.segments[0] in left, "the other sweep's trial needs it"
     assert world.segments[1] not in left
-    assert {one.trial_id for one in world.store.sweep_members("edited")} == {TRIALS[1].id}
+    assert {one.trial_id for one in world.store.memberships(sweep_id="edited")} == {TRIALS[1].id}
     assert check_integrity(world.store.database).findings == ()
 
 
@@ -38,7 +38,7 @@ def test_a_sweep_of_which_nothing_is_left_goes_unless_it_was_launched(world: Wor
     add_sweep(world, "late", 1)
     world.store.begin_launch("me", "late")
     world.store.request_stop(["s"], by="me")
-    world.store.stop_jobs([world.trials[0]], by="me")
+    world.store.request_stop(job_ids=[world.trials[0]], by="me")
     gone = world.store.forget(["s", "late"])
     assert (gone.trials, gone.sweeps, gone.kept) == (3, 1, 0)
     assert [one.id for one in world.store.sweeps()] == ["late"], "a launch of it may be under way"

@@ -19,11 +19,11 @@ def crowd(crowded_url: str) -> db.Store:
 
 @pytest.mark.parametrize("name", views.tables)
 def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store, name: str) -> None:
-    frame, rows = crowd.view(name), crowd.view_rows(name)
+    frame, rows = crowd.view(name), crowd.rows(db.select_view(name))
     text = next(c.name for c in views.tables[name].c if isinstance(c.type, sa.Text))
     empty = crowd.view(name, **{text: "none"})
-    assert list(frame.columns) == list(rows.columns) == list(views.tables[name].c.keys())
-    assert len(frame) == len(rows.rows) > 0
+    assert list(frame.columns) == list(rows[0]._fields) == list(views.tables[name].c.keys())
+    assert len(frame) == len(rows) > 0
     assert len(empty) == 0
     for column in views.tables[name].c:
         expected = {sa.Text: "object", sa.Double: "float64"}.get(
@@ -33,20 +33,19 @@ def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store,
         assert dtypes <= ({"object", "str"} if expected == "object" else {expected})
         values = [None if pd.isna(value) else value for value in frame[column.name]]
         if column.name != "overdue":
-            where = list(rows.columns).index(column.name)
-            assert values == [row[where] for row in rows.rows]
+            assert values == [row._mapping[column.name] for row in rows]
 
 
 def test_results_are_a_view_of_one_sweep_or_of_all(crowd: db.Store) -> None:
-    assert crowd.results(seed=1).equals(crowd.view("results", seed=1))
-    assert set(crowd.results(sweep_id="s2")["dataset"]) == {"celeba64"}
+    assert crowd.view("results", seed=1).equals(crowd.view("results", seed=1))
+    assert set(crowd.view("results", sweep_id="s2")["dataset"]) == {"celeba64"}
 
 
 def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> None:
-    everything = crowd.results()
+    everything = crowd.view("results")
 
     def found(**where: Any) -> list[str]:
-        return list(crowd.results(**where)["attempt_id"])
+        return list(crowd.view("results", **where)["attempt_id"])
 
     def expected(chosen: "pd.Series[bool]") -> list[str]:
         return list(everything[chosen]["attempt_id"])
@@ -65,7 +64,7 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
     assert found(bits_per_dim=3) == []
     assert found(seed=[0, 2**31, -(2**62)]) == expected(seed == 0)
     assert crowd.maps(budget=2**31) == []
-    assert len(crowd.attempts(id="x")) == 0
+    assert len(crowd.view("attempts", id="x")) == 0
     assert found(train_bits_per_dim=float("nan")) == list(everything["attempt_id"])
 
 
@@ -73,23 +72,25 @@ def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> No
     ("ask", "words"),
     [
         (lambda s: s.view("bord"), ["no view 'bord'", "did you mean 'board'?"]),
-        (lambda s: s.view("attempts"), ["no view 'attempts'"]),
         (lambda s: s.view("board", colour="red"), ["board has no column 'colour'", "mean"]),
         (lambda s: s.maps(colour="red"), ["contribution_maps has no column 'colour'", "split"]),
         (lambda s: s.maps(values=b""), ["no column 'values'"]),
-        (lambda s: s.attempts(colour="red"), ["attempts has no column 'colour'", "outcome"]),
         (
-            lambda s: s.results(budget="100"),
+            lambda s: s.view("attempts", colour="red"),
+            ["attempts has no column 'colour'", "outcome"],
+        ),
+        (
+            lambda s: s.view("results", budget="100"),
             ["'budget' of results is a whole number", "'100'"],
         ),
-        (lambda s: s.results(budget=100.0), ["is a whole number"]),
-        (lambda s: s.results(seed=True), ["is a whole number", "True"]),
-        (lambda s: s.results(flow=3), ["'flow' of results is text", "3"]),
+        (lambda s: s.view("results", budget=100.0), ["is a whole number"]),
+        (lambda s: s.view("results", seed=True), ["is a whole number", "True"]),
+        (lambda s: s.view("results", flow=3), ["'flow' of results is text", "3"]),
         (lambda s: s.view("pairs", difference=["0.5"]), ["is a number"]),
-        (lambda s: s.results(seed=range(40_000)), ["40000 values", "at most 30000"]),
-        (lambda s: s.results(flow="a\0"), ["'flow'"]),
-        (lambda s: s.results(seed=2**80), ["'seed'"]),
-        (lambda s: s.results(flow=b"glow"), ["'flow' of results is text", "b'glow'"]),
+        (lambda s: s.view("results", seed=range(40_000)), ["40000 values", "at most 30000"]),
+        (lambda s: s.view("results", flow="a\0"), ["'flow'"]),
+        (lambda s: s.view("results", seed=2**80), ["'seed'"]),
+        (lambda s: s.view("results", flow=b"glow"), ["'flow' of results is text", "b'glow'"]),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(crowd: db.Store, ask: Any, words: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from lcma import db
 from lcma.db.integrity import check_integrity
 from tests.db.conftest import HALF, index_table
+from tests.stores import beat, list_running, read_curve
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
@@ -20,12 +21,12 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
     assert held == world.job(first.job_id)
     assert (held.state, held.token, held.attempt_id) == ("running", 1, first.attempt_id)
     assert (held.owner, held.host, held.pid, held.lease_until) == ("me", "node1", 17, 1060.0)
-    assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
+    assert beat(world.store, first, step=40, lease_seconds=60, now=1050.0)
     assert isinstance(world.claim(world.trials[0], owner="other", now=1109.9), db.Job)
     second = world.claim(world.trials[0], owner="other", now=1110.0)
     assert second == db.Claim(world.trials[0], second.attempt_id, 2, 40, "other")
     assert second.attempt_id != first.attempt_id
-    (lost, running) = world.store.attempts().to_dict("records")
+    (lost, running) = world.store.view("attempts").to_dict("records")
     assert (lost["outcome"], lost["started"], lost["ended"]) == ("node_lost", 1000.0, 1110.0)
     assert (lost["last_step"], running["first_step"]) == (40, 40)
     assert pd.isna(running["outcome"])
@@ -45,7 +46,7 @@ def test_a_claim_that_is_not_good_changes_nothing(world: Any) -> None:
     before = world.dump()
     loss = [db.Metric("loss", 1, 1.0)]
     for late in (taken, former, alien):
-        assert not world.store.heartbeat(late, step=77, lease_seconds=60, metrics=loss, now=1061.0)
+        assert not beat(world.store, late, step=77, lease_seconds=60, metrics=loss, now=1061.0)
         assert not world.store.add_metrics(late, loss)
         assert not world.store.finish(late, "oom", last_step=77, cost=COST, now=1061.0)
     assert not world.store.finish(
@@ -61,7 +62,7 @@ def test_a_claim_that_is_not_good_changes_nothing(world: Any) -> None:
     assert world.dump() == before
     assert world.store.finish(today, "oom", last_step=3, cost=COST)
     assert not world.store.finish(alien, "oom", last_step=77, cost=COST)
-    assert world.store.heartbeat(good, step=7, lease_seconds=60.0, now=1061.0)
+    assert beat(world.store, good, step=7, lease_seconds=60.0, now=1061.0)
 
 
 def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:
@@ -71,7 +72,7 @@ def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> Non
     waiting = world.claim(long, owner="other", now=1059.9)
     assert (waiting.id, waiting.state, waiting.owner) == (long, "pending", None)
     assert world.dump() == before
-    assert world.store.heartbeat(first, step=40, lease_seconds=60, now=1050.0)
+    assert beat(world.store, first, step=40, lease_seconds=60, now=1050.0)
     assert isinstance(world.claim(long, owner="other", now=1109.9), db.Job)
     assert world.store.finish(first, "diverged", last_step=70, cost=COST, now=1100.0)
     assert world.win(long, owner="other", now=1100.0).token == 1
@@ -103,9 +104,9 @@ def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: An
 def test_a_lease_that_was_over_is_renewed_by_the_same_token_if_nobody_came(world: Any) -> None:
     claim = world.win(world.trials[0], now=1000.0)
     points = [db.Metric("loss", 10, 4.0)]
-    assert world.store.heartbeat(claim, step=10, lease_seconds=60, metrics=points, now=9000.0)
+    assert beat(world.store, claim, step=10, lease_seconds=60, metrics=points, now=9000.0)
     assert world.job(claim.job_id).lease_until == 9060.0
-    assert world.store.metrics(claim.job_id, "loss") == points
+    assert read_curve(world.store, claim.job_id, "loss") == points
     assert isinstance(world.claim(claim.job_id, owner="other", now=9059.0), db.Job)
     assert isinstance(world.claim(claim.job_id, owner="other", now=9060.0), db.Claim)
 
@@ -121,11 +122,11 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
     alive = world.store.heartbeats(beats, now=1050.0)
     assert alive == {claim.job_id: "" for claim in (claims[0], claims[2])}
     assert [world.job(job_id).lease_until for job_id in world.trials[:3]] == [1110.0, None, 1110.0]
-    attempts = world.store.attempts().set_index("id").loc[[one.attempt_id for one in claims]]
+    attempts = world.store.view("attempts").set_index("id").loc[[one.attempt_id for one in claims]]
     assert attempts["stack_id"].tolist() == ["s"] * 3
     assert attempts["last_step"].tolist() == [10, 3, 12]
     assert attempts["message"].tolist() == ["at 10", "", "at 12"]
-    curves = [world.store.metrics(claim.job_id, "loss") for claim in claims]
+    curves = [read_curve(world.store, claim.job_id, "loss") for claim in claims]
     assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
 
 
@@ -135,19 +136,19 @@ def test_an_earlier_claim_of_the_same_launch_changes_nothing(world: Any) -> None
     good = world.win(world.segments[0], now=1060.0)
     assert (lost.owner, lost.token, good.token) == (good.owner, 1, 2)
     before = world.dump()
-    assert not world.store.heartbeat(lost, step=7, lease_seconds=60.0, now=1061.0)
+    assert not beat(world.store, lost, step=7, lease_seconds=60.0, now=1061.0)
     assert not world.store.add_metrics(lost, [db.Metric("loss", 7, 1.0)])
     assert not world.store.finish(lost, "oom", last_step=7, cost=COST, now=1061.0)
     assert world.dump() == before
-    assert world.store.heartbeat(good, step=7, lease_seconds=60.0, now=1061.0)
+    assert beat(world.store, good, step=7, lease_seconds=60.0, now=1061.0)
 
 
 def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     first = world.win(world.trials[0])
-    world.store.heartbeat(first, step=90, lease_seconds=60, now=1001.0)
+    beat(world.store, first, step=90, lease_seconds=60, now=1001.0)
     second = world.win(world.trials[0], now=2000.0)
-    world.store.heartbeat(second, step=50, first_step=50, lease_seconds=60, now=2001.0)
-    attempts = world.store.attempts()
+    beat(world.store, second, step=50, first_step=50, lease_seconds=60, now=2001.0)
+    attempts = world.store.view("attempts")
     assert list(attempts["first_step"]) == [0, 50]
     assert list(attempts["last_step"]) == [90, 50]
 
@@ -173,7 +174,7 @@ def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.
     job = world.job(claim.job_id)
     assert (job.state, job.step, job.token, job.updated) == (state, 70, 1, 1009.0)
     assert job.owner is job.host is job.pid is job.lease_until is None
-    (attempt,) = world.store.attempts().to_dict("records")
+    (attempt,) = world.store.view("attempts").to_dict("records")
     assert (attempt["outcome"], attempt["ended"], attempt["message"]) == (outcome, 1009.0, "why")
     assert (attempt["seconds"], attempt["cpu_seconds"], attempt["peak_memory"]) == (5.0, 4.0, 100)
     again = world.claim(claim.job_id, now=1010.0)
@@ -186,10 +187,10 @@ def test_finishing_twice_is_harmless(world: Any) -> None:
     again = {"last_step": 500, "cost": COST, "result": world.result("channel-0-None")}
     assert world.store.finish(claim, "done", **again, now=3000.0)
     assert not world.store.finish(claim, "diverged", last_step=1, cost=COST)
-    assert not world.store.heartbeat(claim, step=1, lease_seconds=60)
+    assert not beat(world.store, claim, step=1, lease_seconds=60)
     assert world.job(claim.job_id) == before
-    assert list(world.store.attempts()["outcome"]) == ["done"]
-    assert len(world.store.results()) == 1
+    assert list(world.store.view("attempts")["outcome"]) == ["done"]
+    assert len(world.store.view("results")) == 1
 
 
 def rerun(world: Any, job_id: str, now: float = 1500.0) -> db.Claim:
@@ -215,11 +216,13 @@ def test_a_rerun_of_a_segment_supersedes_its_maps(world: Any) -> None:
 
 def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     first = world.finish_trial(0, bits_per_dim=3.5)
-    (old,) = world.store.results().attempt_id
+    (old,) = world.store.view("results").attempt_id
     claim = rerun(world, first.job_id)
     assert claim.rerun
-    assert list(world.store.results().bits_per_dim) == [3.5], "current until the new one is there"
-    assert world.store.metrics(first.job_id, "train_bits_per_dim")
+    assert list(world.store.view("results").bits_per_dim) == [3.5], (
+        "current until the new one is there"
+    )
+    assert read_curve(world.store, first.job_id, "train_bits_per_dim")
     assert world.store.finish(
         claim,
         "done",
@@ -232,10 +235,10 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     shown = world.store.view("maps", trial_id="channel-0-None")
     assert len(shown) == 1, "of the current attempt"
     assert len(world.store.sql("SELECT * FROM index_tables")) == 2
-    frame = world.store.results()
+    frame = world.store.view("results")
     assert list(frame.bits_per_dim) == [3.25]
     assert list(frame.attempt_id) != [old]
-    replaced = world.store.attempts().set_index("id")["replaces"].dropna()
+    replaced = world.store.view("attempts").set_index("id")["replaces"].dropna()
     assert replaced.to_dict() == {claim.attempt_id: first.attempt_id}
     (row,) = world.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
     asked = {"owner": "ann@here", "detail": "a fault is mended", "time": 1500.0}
@@ -243,7 +246,7 @@ def test_a_rerun_of_a_trial_supersedes_its_result(world: Any) -> None:
     assert list(world.store.view("board")["mean"]) == [3.25]
     measured = world.store.sql("SELECT DISTINCT attempt_id FROM measurements")
     assert len(measured) == 2
-    assert world.store.metrics(first.job_id, "train_bits_per_dim") == []
+    assert read_curve(world.store, first.job_id, "train_bits_per_dim") == []
     assert check_integrity(world.store.database).findings == ()
 
 
@@ -251,7 +254,7 @@ def test_a_rerun_that_fails_leaves_the_old_result_current(world: Any) -> None:
     claim = rerun(world, world.finish_trial(0).job_id)
     assert world.store.finish(claim, "code_error", last_step=7, cost=COST, message="no")
     assert world.job(claim.job_id).state == "failed"
-    assert list(world.store.results().bits_per_dim) == [3.5]
+    assert list(world.store.view("results").bits_per_dim) == [3.5]
     assert check_integrity(world.store.database).findings == ()
     assert world.store.retry([claim.job_id]) == 1
     again = world.win(claim.job_id, now=1700.0)
@@ -297,7 +300,7 @@ def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
         world.trials[0]: "running",
     }
     assert news.last > start
-    world.store.heartbeat(claim, step=9, lease_seconds=60, now=1001.0)
+    beat(world.store, claim, step=9, lease_seconds=60, now=1001.0)
     assert world.store.changed_jobs(news.last) == db.News(news.last, {})
     assert world.store.changed_jobs(news.last - 1).jobs == {
         world.trials[0]: world.job(world.trials[0])
@@ -311,8 +314,8 @@ def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
     assert world.job(claim.job_id).state == "running"
     assert world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
     assert not world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
-    assert list(world.store.attempts()["outcome"]) == ["node_lost"]
-    assert not world.store.heartbeat(claim, step=9, lease_seconds=60, now=1002.0)
+    assert list(world.store.view("attempts")["outcome"]) == ["node_lost"]
+    assert not beat(world.store, claim, step=9, lease_seconds=60, now=1002.0)
     assert world.win(claim.job_id, owner="other", now=1002.0).token == 2
 
 
@@ -325,8 +328,8 @@ def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:
         owner = "too" if how == "running" else "me"
         claim = world.win(job_id, owner=owner)
         cost = db.Cost(seconds=seconds, cpu_seconds=1.0, gpu_seconds=seconds / 2)
-        world.store.heartbeat(claim, step=5, lease_seconds=60, cost=cost, now=1001.0)
-        world.store.heartbeat(claim, step=6, lease_seconds=60, now=1002.0)  # keeps what is known
+        beat(world.store, claim, step=5, lease_seconds=60, cost=cost, now=1001.0)
+        beat(world.store, claim, step=6, lease_seconds=60, now=1002.0)  # keeps what is known
         if how == "lost":
             assert world.store.mark_lost(job_id, owner=owner, token=claim.token, now=1003.0)
         elif how == "done":  # as on a CPU
@@ -355,14 +358,14 @@ def test_heartbeats_bring_log_bits_and_memory_and_no_news_change_nothing(world: 
     claim = world.win(world.trials[0])
     cost = db.Cost(seconds=3.0, cpu_seconds=2.0, mean_memory=700, gpu_utilization=0.5)
     news = {"cost": cost, "bits_per_dim": 3.5, "log": "a line\x00"}
-    assert world.store.heartbeat(claim, step=5, lease_seconds=60, now=1001.0, **news)
-    assert world.store.heartbeat(claim, step=6, lease_seconds=60, now=1002.0)
-    (attempt,) = world.store.job_attempts([claim.job_id])
+    assert beat(world.store, claim, step=5, lease_seconds=60, now=1001.0, **news)
+    assert beat(world.store, claim, step=6, lease_seconds=60, now=1002.0)
+    (attempt,) = world.store.attempts([claim.job_id])
     assert (attempt.seconds, attempt.mean_memory, attempt.gpu_utilization) == (3.0, 700, 0.5)
     assert attempt.cpu_seconds is None, "it has not reported"
     assert attempt.log.startswith("a line")
-    assert world.store.attempt_log(attempt.id) == attempt.log
-    (running,) = world.store.running_jobs()
+    assert world.store.attempts(ids=[attempt.id])[0].log == attempt.log
+    (running,) = list_running(world.store)
     assert running.bits_per_dim == 3.5
 
 
@@ -371,11 +374,11 @@ def test_a_job_that_is_stopped_is_claimed_once_a_later_launch_has_begun(world: A
     running, done, pending = world.trials[:3]
     claim = world.win(running)
     world.finish_trial(1)
-    assert world.store.stop_jobs([running, pending, done], by="ann@here") == 2
+    assert world.store.request_stop(job_ids=[running, pending, done], by="ann@here") == 2
     beat = db.Heartbeat(claim=claim, step=5, lease_seconds=60.0)
     assert world.store.heartbeats([beat], now=1001.0) == {running: "stopped by ann@here"}
     assert world.store.stop_request("s", after=0) is None, "of launches nobody asks it"
-    assert world.store.release_stopped([running, pending], now=1002.0) == 1
+    assert world.store.release(stopped=[running, pending], now=1002.0) == 1
     for job_id in (running, pending):
         found = world.claim(job_id, owner="too", now=1003.0)
         assert (found.state, found.stopped_by) == ("pending", "ann@here")

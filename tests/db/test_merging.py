@@ -11,6 +11,7 @@ from lcma import db
 from lcma.db.integrity import check_integrity
 from lcma.db.merge import Counts, merge
 from lcma.db.query import run_sql
+from lcma.harness.results.lookup import read_bars
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import (
     COST,
@@ -24,6 +25,7 @@ from tests.db.conftest import (
 )
 from tests.db.inspecting import execute, objects
 from tests.db.sites import Launches, Sites, agreed, board, known, merged, work
+from tests.stores import list_lost, read_curve
 
 BETWEEN_ENGINES = pytest.mark.slow_on("postgresql-into")
 """In a short run a file is merged into a server."""
@@ -72,7 +74,7 @@ def test_a_message_that_no_server_can_hold_comes_over_as_an_ending_would_store_i
     source, target = sites.new("sqlite", "filled"), sites.new("postgresql", "empty")
     source.damage("UPDATE attempts SET message = 'a' || char(0) || 'b' WHERE outcome = 'oom'")
     merged(source, target)
-    (lost,) = target.store.failures()
+    (lost,) = list_lost(target.store)
     assert lost.message == "a\\x00b"
     assert not merged(source, target).changed
 
@@ -167,7 +169,7 @@ def test_of_work_done_twice_the_first_is_current(
     source.finish_trial(1, bits_per_dim=4.0)
     report = merged(source, target)
     assert report.tables["measurements"] == Counts(new=8)
-    shown = target.store.results().set_index("trial_id")["bits_per_dim"].to_dict()
+    shown = target.store.view("results").set_index("trial_id")["bits_per_dim"].to_dict()
     assert shown == {TRIALS[0].id: 3.25, TRIALS[1].id: 4.0}
     after = target.dump()
     assert not merged(source, target).changed
@@ -207,7 +209,7 @@ def test_of_two_names_of_a_recipe_the_longer_one_stays(sites: Sites, swapped: bo
         execute(other.store.url, f"UPDATE {table} SET profile = 'our tiny'")
     source, target = (other, one) if swapped else (one, other)
     merged(source, target)
-    assert set(target.store.results()["profile"]) == {"our tiny"}
+    assert set(target.store.view("results")["profile"]) == {"our tiny"}
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -226,7 +228,7 @@ def test_a_bar_is_taken_from_the_site_that_had_its_codec(sites: Sites, swapped: 
     source, target = (other, one) if swapped else (one, other)
     report = merged(source, target)
     assert report.changed == swapped
-    assert [bar.bits_per_dim for bar in target.store.bars()[DATA.digest]] == [4.5]
+    assert [bar.bits_per_dim for bar in read_bars(target.store)[DATA.digest]] == [4.5]
     assert not merged(source, target).changed
 
 
@@ -240,7 +242,7 @@ def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: S
     assert report.tables["measurements"] == Counts(new=8)
     assert target.job(held.job_id).token == held.token
     assert target.job(held.job_id).state == "running"
-    assert [one.message for one in target.store.failures()] == [""]
+    assert [one.message for one in list_lost(target.store)] == [""]
     assert target.store.retry([target.trials[1]]) == 1
     assert not merged(source, target).changed
     assert target.job(target.trials[1]).state == "pending"
@@ -254,8 +256,8 @@ def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: S
         current = source.job(claim.job_id).done_attempt_id
         assert done.done_attempt_id == current
         assert not target.store.finish(claim, "oom", last_step=500, cost=COST)
-        points = target.store.metrics(claim.job_id, "loss")
-        assert points == source.store.metrics(claim.job_id, "loss")
+        points = read_curve(target.store, claim.job_id, "loss")
+        assert points == read_curve(source.store, claim.job_id, "loss")
     assert check_integrity(target.store.database).findings == ()
 
 
@@ -333,7 +335,7 @@ def test_the_source_is_read_in_one_state_while_workers_go_on(
     report = merged(source, target)
     assert report.tables["measurements"] == Counts(new=4, equal=4)
     assert report.tables["index_tables"] == Counts(new=1, equal=1)
-    assert len(target.store.results()) == 2
+    assert len(target.store.view("results")) == 2
 
 
 def test_studies_stay_behind_and_their_trials_travel(sites: Sites) -> None:

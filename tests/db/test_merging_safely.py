@@ -76,7 +76,7 @@ def test_workers_and_two_merges_do_not_get_into_each_other_s_way(
     here, there = known(target), known(source)
     for name in ("measurements", "index_tables", "jobs", "metrics"):
         assert here[name] == there[name]
-    assert len(target.store.results()) == 24
+    assert len(target.store.view("results")) == 24
     assert not merged(source, target).changed
 
 

@@ -39,14 +39,14 @@ def test_what_is_made_is_the_schema_of_the_code(empty_url: str) -> None:
 @pytest.mark.integration
 @pytest.mark.slow_on("sqlite")
 def test_views_are_made_anew_and_rows_stay(filled_url: str) -> None:
-    before, rows = objects(filled_url), db.connect(filled_url).results()
+    before, rows = objects(filled_url), db.connect(filled_url).view("results")
     version = make_older(filled_url)
     assert objects(filled_url) != before
     done = migrate.upgrade(db.locate(filled_url))
     assert (done.before, done.after) == (version, migrate.current_version())
     assert objects(filled_url) == before
     assert is_current(filled_url)
-    assert db.connect(filled_url, create=False).results().equals(rows)
+    assert db.connect(filled_url, create=False).view("results").equals(rows)
 
 
 @pytest.mark.parametrize("name", READING)

@@ -72,7 +72,7 @@ def test_an_upgrade_leaves_a_study_alone(filled_path: Path) -> None:
     execute(url, "DELETE FROM trials WHERE trial_id = 1")
     make_older(url)
     before = studies(url)
-    assert len(db.connect(url).results()) == 3
+    assert len(db.connect(url).view("results")) == 3
     assert studies(url) == before
     assert is_current(url)
     assert check_integrity(db.locate(url)).findings == ()

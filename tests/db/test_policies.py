@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.run.driver import read_starved
+from lcma.harness.run.work import Starved
+from lcma.harness.watch.queries import list_stop_requests
+from tests.stores import beat, list_lost
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, peak_memory=2**30)
 ONCE = db.Policy(oom=1, timeout=1, remedy="alone on a full GPU")
@@ -22,16 +26,17 @@ def fail(world: Any, outcome: db.Outcome, policy: db.Policy, *, log: str | None 
 
 
 def decision(world: Any) -> str | None:
-    return world.store.decisions([world.trials[0]]).get(world.trials[0])
+    (job,) = world.store.job_facts([world.trials[0]])
+    return job.decision
 
 
 def test_an_oom_is_followed_by_one_attempt_and_no_other(world: Any) -> None:
     assert fail(world, "oom", ONCE).state == "pending"
     assert decision(world) == "to be run again alone on a full GPU (policy oom: 1)"
-    assert world.store.failures() == []
+    assert list_lost(world.store) == []
     job = fail(world, "oom", ONCE)
     assert (job.state, job.token) == ("failed", 2)
-    (failure,) = world.store.failures()
+    (failure,) = list_lost(world.store)
     assert failure.decision == decision(world) == "given up: policy oom: 1 used"
 
 
@@ -55,9 +60,9 @@ def test_what_a_policy_says_is_done_and_told(
 def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None:
     for state in ("pending", "failed"):
         assert fail(world, "oom", ONCE).state == state
-    assert world.store.memory_failures(world.trials) == {world.trials[0]: db.Starved(told=2)}
+    assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(told=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
-    assert world.store.memory_failures(world.trials) == {}
+    assert read_starved(world.store, world.trials) == {}
     assert decision(world) is None
     for state in ("pending", "failed"):
         assert fail(world, "oom", ONCE).state == state
@@ -74,18 +79,18 @@ def test_a_process_that_its_node_killed_for_its_memory_ran_out_of_it(world: Any)
         policy=ONCE,
         now=1001.0,
     )
-    assert not world.store.heartbeat(claim, step=8, lease_seconds=60.0, now=1001.5)
+    assert not beat(world.store, claim, step=8, lease_seconds=60.0, now=1001.5)
     assert world.job(claim.job_id).state == "pending"
-    (attempt,) = world.store.job_attempts([claim.job_id])
+    (attempt,) = world.store.attempts([claim.job_id])
     assert (attempt.outcome, attempt.message, attempt.log) == ("oom", "its node killed it", None)
-    assert world.store.memory_failures([claim.job_id]) == {claim.job_id: db.Starved(killed=1)}
+    assert read_starved(world.store, [claim.job_id]) == {claim.job_id: Starved(killed=1)}
 
 
 def test_a_job_is_given_up_unless_somebody_took_it(world: Any) -> None:
     job = fail(world, "oom", ONCE)
     assert not world.store.give_up(job.id, token=job.token - 1, why="no node", now=2002.0)
     assert world.store.give_up(job.id, token=job.token, why="no node", now=2002.0)
-    (failure,) = world.store.failures()
+    (failure,) = list_lost(world.store)
     assert (failure.outcome, failure.decision) == ("oom", "given up: no node")
     assert not world.store.give_up(job.id, token=job.token, why="no node", now=2003.0)
     assert world.store.retry([job.id], now=2004.0) == 1
@@ -154,11 +159,11 @@ def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
     ours = world.win(world.trials[1], owner="ours")
     theirs = world.win(world.trials[0], owner="theirs")
     unknown = world.win(world.trials[2], owner="unknown")
-    assert [store.count_held_jobs(of) for of in ("s", "t", None)] == [2, 1, 3]
+    assert [store.job_counts(of, held=True).total for of in ("s", "t", None)] == [2, 1, 3]
     store.request_stop(["s"], by="me@here", now=1002.0)
-    assert [(one.request.sweep_id, one.held) for one in store.open_stop_requests()] == [("s", 1)]
-    assert store.release_sweep("s", now=1003.0) == 2
-    assert store.open_stop_requests() == []
+    assert [(one.request.sweep_id, one.held) for one in list_stop_requests(store)] == [("s", 1)]
+    assert store.release(sweep_id="s", now=1003.0) == 2
+    assert list_stop_requests(store) == []
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):
-        assert store.heartbeat(claim, step=1, lease_seconds=60.0, now=1004.0) == alive
-    assert store.release_sweep(None, now=1005.0) == 1
+        assert beat(store, claim, step=1, lease_seconds=60.0, now=1004.0) == alive
+    assert store.release(sweep_id=None, now=1005.0) == 1

@@ -15,6 +15,7 @@ from lcma.db.query import run_sql
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import TRIAL_JOBS, World
 from tests.db.inspecting import execute, make_older
+from tests.stores import beat
 
 SECRET = "s3cret/&word"
 
@@ -149,7 +150,7 @@ def test_an_empty_database_has_no_results(postgres_url: str) -> None:
 def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name: str) -> None:
     postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
     store = db.connect(postgres.url(filled_name), create=False)
-    assert len(store.results()) == 3
+    assert len(store.view("results")) == 3
     refused(lambda: store.release("me"), "read-only transaction", "primary server")
     with pytest.raises(db.Unavailable):  # a standby takes over in a while
         store.release("me")
@@ -169,7 +170,7 @@ def test_a_lost_connection_is_no_crash(postgres: Any, filled_name: str) -> None:
     cutter.start()
     refused(lambda: run_sql(store.url, "SELECT pg_sleep(20)"), "lost the database")
     cutter.join()
-    assert len(store.results()) == 3
+    assert len(store.view("results")) == 3
 
 
 def test_a_lock_that_is_kept_is_not_waited_for_for_ever(
@@ -212,7 +213,7 @@ def test_a_damaged_page_is_found(postgres: Any, filled_name: str) -> None:
     damaged = file.parent.with_name(oid) / file.name
     damaged.write_bytes(b"\xff" * damaged.stat().st_size)
     store = db.connect(postgres.url(copy))
-    refused(lambda: store.results(), "damaged")
+    refused(lambda: store.view("results"), "damaged")
     refused(lambda: run_sql(store.url, "SELECT * FROM results"), "damaged")
     assert len(store.sweeps()) == 1
     postgres.drop(copy)
@@ -238,7 +239,7 @@ def test_leases_are_kept_by_the_server_s_clock(
     assert second.owner == "behind"
     assert second.lease_until is not None
     assert 0 < second.lease_until - true < 1200
-    assert store.heartbeat(first, step=1, lease_seconds=600.0)
+    assert beat(store, first, step=1, lease_seconds=600.0)
 
 
 def test_the_role_of_the_docs_reads_now_and_after_an_upgrade_and_does_nothing_else(
@@ -262,7 +263,7 @@ def test_the_role_of_the_docs_reads_now_and_after_an_upgrade_and_does_nothing_el
         make_older(url)
         db.connect(url)  # upgrades
         store = db.connect(theirs, create=False)
-        assert len(store.results()) == 3
+        assert len(store.view("results")) == 3
         assert run_sql(theirs, "SELECT count(*) FROM results").rows == ((3,),)
         refused(lambda: store.release("me"), "cannot")
         with sa.create_engine(url, poolclass=sa.NullPool).connect() as owner:

@@ -28,6 +28,7 @@ from tests.db.conftest import (
     trial,
 )
 from tests.db.sites import Sites, agreed, board, known, merged
+from tests.stores import read_curve
 
 SECRETS: dict[sa.Column[Any], str] = {
     attempts.c.host: "canary-host",
@@ -225,7 +226,7 @@ def test_a_curve_has_at_most_sixty_points_with_both_ends(
     publish(world, tmp_path / "out.db")
     found = opened(tmp_path / "out.db").store
     for name in ("train_bits_per_dim", "loss"):
-        whole, thin = world.store.metrics(job, name), found.metrics(job, name)
+        whole, thin = read_curve(world.store, job, name), read_curve(found, job, name)
         assert len(thin) == min(points, 60)
         assert (thin[0], thin[-1]) == (whole[0], whole[-1])
         assert set(thin) <= set(whole)

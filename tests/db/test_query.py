@@ -283,4 +283,4 @@ def test_a_value_of_another_type_is_refused_in_one_line(filled_path: Path) -> No
         connection.execute("UPDATE measurements SET images = 'x'")
         connection.commit()
     with pytest.raises(UserError, match=r"'x'.*`lcma db check`"):
-        db.connect(str(filled_path), create=False).results()
+        db.connect(str(filled_path), create=False).view("results")

@@ -12,6 +12,7 @@ from lcma import db
 from tests.db.conftest import COST, result, trial
 from tests.db.inspecting import is_current, make_older
 from tests.processes import race
+from tests.stores import beat
 
 
 @pytest.mark.integration
@@ -80,14 +81,14 @@ def test_plans_that_share_rows_are_registered_at_once(store: Any) -> None:
 
 @pytest.mark.slow_on("sqlite")
 def test_4_processes_upgrade_one_database(filled_url: str) -> None:
-    before = db.connect(filled_url).results()
+    before = db.connect(filled_url).view("results")
     make_older(filled_url)
 
     def work(index: int) -> None:
-        assert len(db.connect(filled_url).trained_trials(["LLL-0-100"])) == 1
+        assert len(db.connect(filled_url).job_facts(trial_ids=["LLL-0-100"])) == 1
 
     race(4, work)
-    assert db.connect(filled_url).results().equals(before)
+    assert db.connect(filled_url).view("results").equals(before)
     if filled_url.startswith("sqlite"):
         folder = Path(filled_url.removeprefix("sqlite:///")).parent
         assert len(list(folder.glob("*.schema-*"))) == 1
@@ -107,13 +108,13 @@ def test_workers_do_twice_as_many_jobs_once_each(world: Any) -> None:
             claim = world.claim(jobs[number].id, owner=str(index), now=None)
             if isinstance(claim, db.Job):
                 continue
-            assert world.store.heartbeat(claim, step=1, lease_seconds=60)
+            assert beat(world.store, claim, step=1, lease_seconds=60)
             own = result(trials[number].id)
             assert world.store.finish(claim, "done", last_step=1, cost=COST, result=own)
 
     race(workers, work)
     assert {job.state for job in world.store.jobs([job.id for job in jobs]).values()} == {"done"}
-    assert len(world.store.results(factorization="rows")) == 2 * workers
-    attempts = world.store.attempts()
+    assert len(world.store.view("results", factorization="rows")) == 2 * workers
+    attempts = world.store.view("attempts")
     assert len(attempts) == 2 * workers
     assert set(attempts["token"]) == {1}

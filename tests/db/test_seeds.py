@@ -43,9 +43,9 @@ def alike(cells: list[db.SeededCell]) -> list[db.SeededCell]:
 def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> None:
     where = dict(WHERE[name])
     if "device" in where:
-        where["device"] = crowd.results()["device"].iloc[0]
+        where["device"] = crowd.view("results")["device"].iloc[0]
     found = crowd.cells(**where)
-    assert alike(found) == alike(cells_of(crowd.results(**where)))
+    assert alike(found) == alike(cells_of(crowd.view("results", **where)))
     assert bool(found) == (name not in ("no value", "what nothing has"))
     assert found == crowd.cells(**where)
 
@@ -59,7 +59,7 @@ def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:
 def test_of_one_sweep(crowd: db.Store) -> None:
     for sweep in crowd.sweeps():
         found = crowd.cells(sweep_id=sweep.id)
-        assert alike(found) == alike(cells_of(crowd.results(sweep_id=sweep.id)))
+        assert alike(found) == alike(cells_of(crowd.view("results", sweep_id=sweep.id)))
     assert crowd.cells(sweep_id="s2")
     assert crowd.cells(sweep_id="none") == []
 

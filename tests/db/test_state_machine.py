@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 
 from lcma import db
 from lcma.db.integrity import check_integrity
+from tests.stores import beat, read_curve
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0)
 BACK_TO_PENDING = {"pruned", "preempted", "node_lost", "cancelled", "crowded"}
@@ -106,8 +107,8 @@ def test_no_order_of_events_breaks_the_state_machine(
         @rule(claim=claims, step=st.integers(0, 99))
         def heartbeat(self, claim: db.Claim, step: int) -> None:
             valid = self.valid(claim)
-            assert valid == self.world.store.heartbeat(
-                claim, step=step, lease_seconds=LEASE, now=self.now
+            assert valid == beat(
+                self.world.store, claim, step=step, lease_seconds=LEASE, now=self.now
             )
             if valid:
                 model = self.models[claim.job_id]
@@ -115,10 +116,10 @@ def test_no_order_of_events_breaks_the_state_machine(
 
         @rule(claim=claims, value=st.integers(0, 9))
         def metrics(self, claim: db.Claim, value: int) -> None:
-            before = self.world.store.metrics(claim.job_id, "loss")
+            before = read_curve(self.world.store, claim.job_id, "loss")
             point = db.Metric("loss", claim.token, float(value))
             assert self.valid(claim) == self.world.store.add_metrics(claim, [point])
-            after = self.world.store.metrics(claim.job_id, "loss")
+            after = read_curve(self.world.store, claim.job_id, "loss")
             assert (point in after) if self.valid(claim) else (after == before)
 
         def end(self, claim: db.Claim, outcome: str, policy: db.Policy | None = None) -> None:

@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
+from lcma.harness.run.lease import find_missing
 from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
+from tests.stores import beat, list_files, list_paths, list_running, read_curve
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -41,7 +43,6 @@ def test_thousands_of_jobs_are_read_at_once(world: Any) -> None:
     ids = [*world.trials, *(f"unknown {i}" for i in range(40_000)), *world.segments]
     assert set(world.store.jobs(ids)) == {*world.trials, *world.segments}
     assert world.store.jobs([]) == {}
-    assert world.store.job("no such job") is None
     assert world.store.retry(ids) == 0
 
 
@@ -104,67 +105,66 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     assert world.store.add_metrics(claim, points)
     assert world.store.add_metrics(claim, [db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)])
     assert world.store.add_metrics(claim, [])
-    curve = world.store.metrics(claim.job_id, "loss")
+    curve = read_curve(world.store, claim.job_id, "loss")
     assert [(m.step, m.value) for m in curve if m.step != 2] == [(1, 7.0), (3, 0.1)]
     assert math.isnan(curve[1].value)
-    assert world.store.metrics(claim.job_id, "other") == []
+    assert read_curve(world.store, claim.job_id, "other") == []
 
 
 def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
     """Of the curve of the attempt itself: what a former one left stays shown during a rerun."""
     former = world.finish_trial(0)
-    assert world.store.missing_metrics(former, []) == []
+    assert find_missing(world.store, former, []) == []
     world.store.rerun([former.job_id], by="me", now=1020.0)
     claim = world.win(former.job_id, now=1030.0)
     points = [db.Metric("train_bits_per_dim", 10, 4.0), db.Metric("loss", 1, -0.1)]
     points += [db.Metric("loss", 2, math.nan), db.Metric("loss", 3, math.inf)]
-    assert world.store.missing_metrics(claim, points) == points
+    assert find_missing(world.store, claim, points) == points
     assert world.store.add_metrics(claim, [*points[:3], db.Metric("loss", 3, 1.0)])
-    assert world.store.missing_metrics(claim, points) == points[3:]
+    assert find_missing(world.store, claim, points) == points[3:]
 
 
 def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     claim = world.win(world.trials[0])
-    assert world.store.trainings(job_ids=world.trials) == []
+    assert world.store.job_facts(world.trials, with_curves=True) == []
     points = [db.Metric("loss", 10 * k, k or math.nan) for k in range(8)]
     assert world.store.add_metrics(claim, [*points, db.Metric("lr", 5, 0.5)])
     curves = {curve.name: curve for curve in world.store.curves([claim.job_id])}
     loss, lr = curves["loss"], curves["lr"]
-    assert world.store.thinned_curves([loss], 1)[loss.key][1:] == [
-        (10 * k, float(k)) for k in range(1, 8)
-    ]
-    none = dataclasses.replace(lr, name="none")
-    thinned = world.store.thinned_curves([loss, lr, none], 3)
+    whole = [(10 * k, float(k)) for k in range(1, 8)]
+    assert world.store.points([loss.key])[loss.key][1:] == whole
+    assert world.store.points([loss.key], after=30)[loss.key] == whole[3:]
+    thinned = world.store.points([loss.key, lr.key, (lr.attempt_id, "none")], every=3)
     assert set(thinned) == {loss.key, lr.key}
     assert [step for step, _ in thinned[loss.key]] == [0, 30, 60, 70]
     assert math.isnan(thinned[loss.key][0][1])
     assert thinned[lr.key] == [(5, 0.5)]
-    assert [s for s, _ in world.store.thinned_curves([loss], 100)[loss.key]] == [0, 70]
+    assert [step for step, _ in world.store.points([loss.key], every=100)[loss.key]] == [0, 70]
 
 
 def test_a_training_is_known_by_what_it_is(world: Any) -> None:
     segment, trial = world.win(world.segments[0]), world.win(world.trials[2])
     for claim in (segment, trial):
         assert world.store.add_metrics(claim, [db.Metric("loss", 1, 2.0)])
-    (own,) = world.store.trainings(job_ids=[*world.trials])
-    assert own == world.store.job_facts([trial.job_id])[trial.job_id]
+    (own,) = world.store.job_facts([*world.trials], with_curves=True)
+    assert [own] == world.store.job_facts([trial.job_id])
     assert (own.recipe_id, own.nms) == ("with", None)
-    (other,) = world.store.trainings(job_ids=[segment.job_id])
+    (other,) = world.store.job_facts([segment.job_id], with_curves=True)
     assert (other.kind, other.subject) == ("pretraining", world.pretraining.id)
     assert (other.factorization, other.nms) == (None, world.pretraining.nms)
-    in_sweep = {one.job_id for one in world.store.trainings(sweep_id="s")}
+    in_sweep = {one.job_id for one in world.store.job_facts(sweep_id="s", with_curves=True)}
     assert in_sweep == set(world.store.job_ids("s")) & {segment.job_id, trial.job_id}
-    assert segment.job_id in {one.job_id for one in world.store.trainings("s", [segment.job_id])}
+    assert world.store.job_facts([segment.job_id], sweep_id="s", with_curves=True) == [other]
 
 
 def test_the_latest_event_is_another_once_a_job_moves(world: Any) -> None:
-    before = world.store.latest_event()
-    assert world.store.latest_event() == before
+    before = world.store.changed_jobs().last
+    assert world.store.changed_jobs().last == before
     claim = world.win(world.trials[0])
-    claimed = world.store.latest_event()
+    claimed = world.store.changed_jobs().last
     assert claimed > before
     assert world.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
-    assert world.store.latest_event() == claimed
+    assert world.store.changed_jobs().last == claimed
 
 
 def test_the_last_change_is_another_once_anybody_has_written(world: Any) -> None:
@@ -198,8 +198,8 @@ def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     for artifacts in ([old, other], [new]):
         claim = world.win(world.trials[0])
         world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=artifacts)
-    assert world.store.artifacts(world.trials[0]) == [new, other]
-    assert world.store.job_artifacts(world.trials) == {world.trials[0]: [new, other]}
+    assert list_files(world.store, world.trials[0]) == [new, other]
+    assert world.store.artifacts(world.trials) == {world.trials[0]: [new, other]}
 
 
 @pytest.mark.parametrize("longest_only", [True, False])
@@ -217,9 +217,9 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
             claim, "done", last_step=1, cost=cost, artifacts=[kept], longest_only=longest_only
         )
         if job_id == order[0]:
-            assert world.store.artifact_paths() == {job_id}
+            assert list_paths(world.store) == {job_id}
     left = {longer} if longest_only else {shorter, longer}
-    assert world.store.artifact_paths() == left
+    assert list_paths(world.store) == left
 
 
 def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
@@ -229,29 +229,25 @@ def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
     ]
     claim, cost = world.win(world.trials[0]), db.Cost(seconds=1, cpu_seconds=1)
     world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=files)
-    assert world.store.artifact_paths() == {"run/samples", "run/weights"}
+    assert list_paths(world.store) == {"run/samples", "run/weights"}
     assert world.store.forget_artifacts(["run/weights", "run/other"]) == 1
     assert world.store.forget_artifacts([]) == 0
-    assert world.store.artifacts(world.trials[0]) == [files[0]]
-    owners = {one.id: one for one in world.store.file_owners()}
+    assert list_files(world.store, world.trials[0]) == [files[0]]
+    owners = {one.id: one for one in world.store.jobs().values()}
     assert owners.keys() == {*world.trials, *world.segments}
     assert owners[world.segments[1]] == world.job(world.segments[1])
 
 
 def test_running_says_what_runs_and_how_far(world: Any) -> None:
     trial = world.win(world.trials[2], owner="a")
-    segment = world.win(world.segments[1], owner="b")
-    world.store.heartbeat(trial, step=250, lease_seconds=60, now=1030.0)
-    both = world.store.running_jobs()
-    of_attempt = {"pid": 17, "first_step": 0, "message": ""}
-    assert both == [
-        dataclasses.replace(world.store.job_facts([one.job_id])[one.job_id], **of_attempt)
-        for one in (trial, segment)
-    ]
+    world.win(world.segments[1], owner="b")
+    beat(world.store, trial, step=250, lease_seconds=60, now=1030.0)
+    both = list_running(world.store)
     names = ("kind", "factorization", "budget", "step", "steps", "owner", "lease_until", "host")
+    names += ("pid", "started", "first_step", "message")
     assert [tuple(getattr(one, name) for name in names) for one in both] == [
-        ("trial", "LLL", 100, 250, 500, "a", 1090.0, "node1"),
-        ("pretraining", None, 200, 0, 200, "b", 1060.0, "node1"),
+        ("trial", "LLL", 100, 250, 500, "a", 1090.0, "node1", 17, 1000.0, 0, ""),
+        ("pretraining", None, 200, 0, 200, "b", 1060.0, "node1", 17, 1000.0, 0, ""),
     ]
 
 
@@ -274,7 +270,7 @@ def test_sweeps_and_their_members(world: Any) -> None:
         ("s", "demo", 900.0),
         ("a", "later", 901.0),
     ]
-    asked = [member.factorization for member in world.store.sweep_members("s")]
+    asked = [member.factorization for member in world.store.memberships(sweep_id="s")]
     assert asked == ["channel", "conventional", "low"]
 
 
@@ -282,10 +278,10 @@ def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
     lost = world.win(world.trials[0])
     world.store.finish(lost, "preempted", last_step=9, cost=db.Cost(seconds=40, cpu_seconds=4))
     world.finish_trial(0)
-    (row,) = world.store.results().to_dict("records")
+    (row,) = world.store.view("results").to_dict("records")
     assert (row["seconds"], row["cpu_seconds"], row["images_per_second"]) == (100, 54, 1000)
     assert (row["device"], row["threads"], row["code_version"]) == ("some CPU", 1, "0.1.0")
-    assert list(world.store.attempts(outcome="preempted")["last_step"]) == [9]
+    assert list(world.store.view("attempts", outcome="preempted")["last_step"]) == [9]
 
 
 @pytest.mark.parametrize("number", ["value", "standard_error"])
@@ -335,8 +331,8 @@ def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:
     # Some are there already, and one is given twice.
     again = [*points("a", 500, 1500, 3.0), db.Metric("a", 999, 4.0)]
     assert world.store.add_metrics(claim, again)
-    found = {metric.step: metric.value for metric in world.store.metrics(world.trials[0], "a")}
+    found = {metric.step: metric.value for metric in read_curve(world.store, world.trials[0], "a")}
     assert sorted(found) == list(range(2000))
     assert [found[step] for step in (499, 500, 998, 999, 1499)] == [1.0, 3.0, 3.0, 4.0, 3.0]
     assert math.isnan(found[1500])
-    assert world.store.metrics(world.trials[0], "b") == points("b", 0, 1000, 2.0)
+    assert read_curve(world.store, world.trials[0], "b") == points("b", 0, 1000, 2.0)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lcma import db
+from lcma.harness.results.lookup import read_bars
 from tests.db.conftest import COST, DATA, HALF, MAP_STATISTICS, contribution_map, index_table
 
 
@@ -24,7 +25,7 @@ def test_a_mask_must_be_one(kept: Any) -> None:
 
 
 def test_bars_by_data_set_and_bodies_by_recipe(world: Any) -> None:
-    assert world.store.bars() == {}
+    assert read_bars(world.store) == {}
     bars = tuple(
         db.Bar(
             data_digest=DATA.digest,
@@ -38,8 +39,9 @@ def test_bars_by_data_set_and_bodies_by_recipe(world: Any) -> None:
     )
     for _ in range(2):
         world.store.register(db.Registration(bars=bars))
-    assert world.store.bars() == {DATA.digest: [bars[1], bars[0]]}
-    assert world.store.recipe_bodies(["with", "unknown"]) == {"with": "{}"}
+    assert read_bars(world.store) == {DATA.digest: [bars[1], bars[0]]}
+    found = world.store.recipes(["with", "unknown"])
+    assert {one.id: one.body for one in found.values()} == {"with": "{}"}
 
 
 def test_maps_keep_their_halves_and_statistics(world: Any) -> None:

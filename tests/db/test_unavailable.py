@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, SEGMENTS, TRIAL_JOBS, World
+from tests.stores import beat, list_running, read_curve, read_job
 
 
 def raised(action: Callable[[], object]) -> UserError:
@@ -98,16 +99,16 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
             step += 1
             points = [db.Metric("loss", step, float(step))]
             assert insisting(
-                lambda: store.heartbeat(claimed, step=step, lease_seconds=600.0, metrics=points)  # noqa: B023
+                lambda: beat(store, claimed, step=step, lease_seconds=600.0, metrics=points)  # noqa: B023
             )
         assert insisting(lambda: store.finish(claimed, "oom", last_step=step, cost=COST))
     finally:
         ended.set()
         cutter.join()
     # The last cut may reach a session only now.
-    told = insisting(lambda: store.metrics(job_id, "loss"))
+    told = insisting(lambda: read_curve(store, job_id, "loss"))
     assert told == [db.Metric("loss", n, n) for n in range(1, step + 1)]
-    assert insisting(lambda: store.job(job_id)).state == "failed"
+    assert insisting(lambda: read_job(store, job_id)).state == "failed"
 
 
 @pytest.mark.parametrize("uptime", [True, False], ids=["just started", "long there"])
@@ -144,13 +145,13 @@ def test_a_file_that_is_gone_is_reported_so(filled_path: Path) -> None:
     store.close()
     filled_path.unlink()
     with pytest.raises(UserError, match=rf"the database {filled_path} is gone: put the file back"):
-        store.running_jobs()
+        list_running(store)
 
 
 def test_who_waited_for_the_database_takes_nobody_s_job(filled: Any) -> None:
     """The holder may have waited as well, and renews its lease first."""
     store = filled.store
-    running = next(iter(store.running_jobs()))
+    running = next(iter(list_running(store)))
 
     def claim() -> Any:
         own = {"owner": "another launch", "lease": 0.4, "expired": running.lease_until}

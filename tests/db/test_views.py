@@ -20,6 +20,7 @@ from lcma import db
 from lcma.db.relations import find_relations
 from lcma.db.schema import metadata
 from lcma.db.views import views
+from lcma.harness.results.verdicts import read_efforts
 from tests.db.conftest import COST, DATA, PRETRAINING, World, result, trial
 from tests.db.inspecting import execute, is_current
 from tests.db.sites import work
@@ -105,15 +106,12 @@ def keyed(rows: list[Row], *names: str) -> dict[Any, Row]:
 @pytest.mark.parametrize("name", views.tables)
 def test_both_engines_give_the_same_rows_to_the_last_bit(both: dict[str, Told], name: str) -> None:
     """With columns that are null and of the types as declared."""
-    left, right = (one.store.view_rows(name) for one in both.values())
-    assert left.columns == right.columns
-    assert left.rows == right.rows
-    assert left.rows
-    assert [list(map(type, row)) for row in left.rows] == [list(map(type, r)) for r in right.rows]
+    left, right = (one.store.rows(db.select_view(name)) for one in both.values())
+    assert [row._asdict() for row in left] == [row._asdict() for row in right]
+    assert left
+    assert [list(map(type, row)) for row in left] == [list(map(type, row)) for row in right]
     kinds = {sa.Text: str, sa.Integer: int, sa.BigInteger: int, sa.Double: float}
-    for column, values in zip(
-        views.tables[name].columns, zip(*left.rows, strict=True), strict=True
-    ):
+    for column, values in zip(views.tables[name].columns, zip(*left, strict=True), strict=True):
         assert column.nullable or None not in values, column.name
         assert {type(v) for v in values if v is not None} <= {kinds[type(column.type)]}, column.name
 
@@ -403,7 +401,7 @@ def test_efforts_have_the_pretraining_of_the_costs(full: Told) -> None:
     facts = ("recipe_id", "data_digest", "factorization", "budget", "map_options", "seed")
     rows = keyed([row for row in full.view("costs") if row["attempts"]], *facts)
     recipes = [row["id"] for row in full.tables["recipes"]]
-    efforts = full.store.trial_efforts(recipes)
+    efforts = read_efforts(full.store, recipes)
     found = {tuple(getattr(one, name) for name in facts): one for one in efforts}
     assert found.keys() == rows.keys()
     shared = {key: row["pretraining_cpu_seconds"] for key, row in rows.items()}

@@ -16,6 +16,7 @@ from lcma import db
 from tests.conftest import SITE
 from tests.harness.conftest import SMALL, few_photos, merged
 from tests.harness.run.machines import HOOK, SLOW_STEPS, until
+from tests.stores import list_running
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "deploy" / "slurm-array.sbatch"
@@ -79,7 +80,7 @@ def test_elements_share_a_sweep_and_one_that_is_preempted_goes_on(
     def running() -> Counter[str | None]:
         if not db.exists(postgres_url):
             return Counter()
-        return Counter(job.owner for job in db.connect(postgres_url).running_jobs())
+        return Counter(job.owner for job in list_running(db.connect(postgres_url)))
 
     def log() -> str:
         return (tmp_path / "log").read_text()
@@ -91,7 +92,7 @@ def test_elements_share_a_sweep_and_one_that_is_preempted_goes_on(
     assert "Stopped; 1 running job keeps its last checkpoint" in log()
     again = start(0, LCMA_DB=postgres_url, SLURM_RESTART_COUNT="1")
     assert (again.wait(300), second.wait(300)) == (0, 0), log()
-    attempts = db.connect(postgres_url).attempts()
+    attempts = db.connect(postgres_url).view("attempts")
     assert Counter(attempts.outcome) == {"done": 4, "cancelled": 1}
     assert not (tmp_path / "scontrol").exists()  # Slurm itself queues what it preempts
 

@@ -14,6 +14,7 @@ from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
 from tests.faults.points import POINTS, STEP
 from tests.faults.sweeps import Launch, Sweep, away
 from tests.harness.run.machines import DEADLINE
+from tests.stores import list_running
 
 STRIKES = ("driver", "node", "database")
 """Targets that a campaign strikes itself, at any moment: the others are orders to processes."""
@@ -146,7 +147,7 @@ class _Round:
     def is_busy(self, launch: Launch) -> bool:
         """Return whether a launch has running jobs."""
         with suppress(UserError):
-            owners = [job.owner or "" for job in self.sweep.store.running_jobs()]
+            owners = [job.owner or "" for job in list_running(self.sweep.store)]
             return any(f":{launch.pid}:" in owner for owner in owners)
         return False
 

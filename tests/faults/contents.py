@@ -68,7 +68,7 @@ def read_rows(store: db.Store) -> dict[str, Rows]:
 def find_faults(store: db.Store) -> list[str]:
     """Return what is wrong by itself with the database of a sweep that has ended: a job that is not
     done, or not by one attempt, an attempt that failed, and what `lcma db check` finds."""
-    attempts = store.attempts()
+    attempts = store.view("attempts")
     done = Counter(attempts.job_id[attempts.outcome == "done"])
     states = read_rows(store)["jobs"]
     faults = [

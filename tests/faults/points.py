@@ -25,8 +25,8 @@ FUNCTIONS = {
 left in a spool is delivered."""
 
 OF_OTHERS = {
-    *("add_evaluation", "add_verification", "forget_artifacts", "release_stopped", "release_sweep"),
-    *("request_stop", "rerun", "retry", "stop_jobs"),  # by other commands
+    *("add_evaluation", "add_verification", "forget_artifacts", "request_stop"),
+    *("rerun", "retry"),  # by other commands
     "add_metrics",  # by `deliver` alone
     "end_launch",  # at a limit of hours
     "give_up",  # where no node has the memory

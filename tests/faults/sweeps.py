@@ -18,6 +18,7 @@ from lcma.sweeps.errors import UserError
 from tests.faults.armed import Orders
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import HOOK, SLOW_STEPS, Machines, until
+from tests.stores import list_running, read_job
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,9 +120,9 @@ class Sweep:
 
         def found() -> db.Job | None:
             with suppress(UserError):  # there is no database yet
-                for one in self.store.running_jobs():
+                for one in list_running(self.store):
                     if one.kind == kind and one.step > beyond:
-                        job = self.store.job(one.job_id)
+                        job = read_job(self.store, one.job_id)
                         if job is not None and token in (None, job.token):
                             return job
             assert self._launches[-1].poll() is None, self.said()
@@ -136,7 +137,7 @@ class Sweep:
 
     def outcomes(self) -> list[str]:
         """Return how the attempts ended, in the order in which they began."""
-        return list(self.store.attempts().sort_values(["job_id", "token"]).outcome)
+        return list(self.store.view("attempts").sort_values(["job_id", "token"]).outcome)
 
     def said(self) -> str:
         """Return what its launches have printed."""

@@ -23,7 +23,7 @@ def test_a_worker_with_a_notice_leaves_a_checkpoint(new_sweep: Make, equal: Equa
     os.kill(one.job(token=1).pid, signal.SIGTERM)
     one.machines.drain(one.node(token=2))
     assert launch.wait() == 0, one.said()
-    attempts = one.store.attempts().sort_values("token")
+    attempts = one.store.view("attempts").sort_values("token")
     assert list(attempts.outcome) == ["preempted", "preempted", "done"]
     assert list(attempts.first_step)[1:] == list(attempts.last_step)[:2]
     equal(one, change)
@@ -36,7 +36,7 @@ def test_a_node_that_is_told_to_end_frees_its_jobs_at_once(new_sweep: Make, equa
     # Under such a lease a worker reports its steps too seldom to wait for one.
     kill_raylet(one.node(beyond=-1), signal.SIGTERM)
     assert launch.wait() == 0, one.said()
-    attempts = one.store.attempts().sort_values("token")
+    attempts = one.store.view("attempts").sort_values("token")
     assert list(attempts.outcome) == ["preempted", "done"]
     assert "its node was taken away" in attempts.message[0]
     assert "received SIGTERM" in attempts.message[0]

@@ -138,7 +138,7 @@ def assert_alike(disturbed: Tuning, wanted: Tuning) -> None:
     """The same trials with the same values, the same results, and nothing finished done twice."""
     assert disturbed.history() == wanted.history()
     assert disturbed.bits() == wanted.bits()
-    ended = disturbed.store.attempts(outcome="done").job_id
+    ended = disturbed.store.view("attempts", outcome="done").job_id
     assert ended.is_unique
 
 
@@ -170,7 +170,7 @@ def test_the_server_of_a_study_is_stopped_again_and_again(
     for tuned in (stopped, undisturbed):
         ended = sorted(tuned.study.trials, key=lambda t: t.datetime_complete)
         orders.append([trial.number for trial in ended])
-        rows = tuned.store.attempts()[columns].sort_values(["job_id", "token"])
+        rows = tuned.store.view("attempts")[columns].sort_values(["job_id", "token"])
         attempts.append(rows.values.tolist())
     assert orders[0] == orders[1]
     assert attempts[0] == attempts[1]

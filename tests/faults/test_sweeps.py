@@ -123,7 +123,7 @@ def test_a_worker_that_is_told_to_end_leaves_a_checkpoint(new_sweep: Make, equal
     launch = one.launch()
     os.kill(one.job().pid, signal.SIGTERM)
     assert launch.wait() == 0, one.said()
-    attempts = one.store.attempts().sort_values("token")
+    attempts = one.store.view("attempts").sort_values("token")
     assert list(attempts.outcome) == ["preempted", "done"]
     assert attempts.first_step[1] == attempts.last_step[0] > 0
     equal(one, ONE)

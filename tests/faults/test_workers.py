@@ -28,10 +28,11 @@ from tests.harness.run.conftest import (
     run_killed,
 )
 from tests.harness.run.machines import until
+from tests.stores import list_running, read_curve, read_job
 
 
 def curves(store: db.Store, job_id: str) -> list[list[db.Metric]]:
-    return [store.metrics(job_id, f"{part}_bits_per_dim") for part in ("train", "holdout")]
+    return [read_curve(store, job_id, f"{part}_bits_per_dim") for part in ("train", "holdout")]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_a_training_outlives_its_lease_without_the_database(
         at_step({5: database.off, 19: back.start})
     assert worker.run_work(node.work).ending == "done"
     undisturbed(store)
-    (attempt,) = store.attempts().to_dict("records")
+    (attempt,) = store.view("attempts").to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
     assert (attempt["first_step"], attempt["last_step"]) == (0, 20)
     assert list(spools.iterdir()) == []
@@ -158,11 +159,13 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
         patch.setattr(beat, lambda self, leases: None)  # cut off
         run_killed(long, 12)
     shutil.rmtree(spools)
-    assert store.metrics(long.job_id, "train_bits_per_dim") == []
+    assert read_curve(store, long.job_id, "train_bits_per_dim") == []
     assert worker.run_work(short).ending == "done"
     time.sleep(0.5)
     assert worker.run_work(long).ending == "done"
-    steps = [[m.step for m in store.metrics(w.job_id, "train_bits_per_dim")] for w in (short, long)]
+    steps = [
+        [m.step for m in read_curve(store, w.job_id, "train_bits_per_dim")] for w in (short, long)
+    ]
     assert steps == [[15], [10, 20, 30]]
 
 
@@ -180,7 +183,7 @@ def ended_away(database, one_trial, at_step) -> tuple[db.Store, Any]:
     with hooked(die_once_it_has_ended), pytest.raises(Killed):
         worker.run_work(node.work)
     database.on()
-    assert store.job(node.work.job_id).state == "running"
+    assert read_job(store, node.work.job_id).state == "running"
     return store, node
 
 
@@ -194,7 +197,7 @@ def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
     ended = Launch(store, [node], Inline(), display).run()
     assert [report.ending for report in ended.reports.values()] == ["done"]
     assert steps == [], "nothing is trained again"
-    (attempt,) = store.attempts().to_dict("records")
+    (attempt,) = store.view("attempts").to_dict("records")
     assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 20)
     assert display.notes == []
     assert list(spools.iterdir()) == []
@@ -238,7 +241,7 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
     report = worker.run_work(node.work)
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
     assert [dump(store)] == before
-    assert store.job(node.work.job_id).owner == "another launch"
+    assert read_job(store, node.work.job_id).owner == "another launch"
     assert list(spools.iterdir()) == []
 
 
@@ -263,10 +266,10 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
         fillers.append(fill(small_disk))
 
     def look() -> None:
-        seen.append(until(lambda: store.running_jobs()[0].message))
+        seen.append(until(lambda: list_running(store)[0].message))
 
     def wait_for_the_end() -> None:
-        while "waits for" not in (message := store.running_jobs()[0].message):
+        while "waits for" not in (message := list_running(store)[0].message):
             time.sleep(0.02)
         seen.append(message)
         fillers.pop().unlink()

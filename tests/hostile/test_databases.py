@@ -128,7 +128,7 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     path = filled_path
     overwrite(path, "wal", "'results', 'flow_trials'", 2**20)
     before = listing(path.parent)
-    refused(lambda: db.connect(str(path)).results(), str(path), "damaged")
+    refused(lambda: db.connect(str(path)).view("results"), str(path), "damaged")
     refused(lambda: run_sql(str(path), "SELECT * FROM results"), str(path), "damaged")
     assert listing(path.parent) == before
 
@@ -187,7 +187,7 @@ def test_a_compacted_database_on_a_read_only_medium_is_read(
     before = listing(path.parent)
     assert run_sql(str(path), "SELECT count(*) FROM results").rows == ((3,),)
     store = db.connect(str(path), create=False)
-    assert len(store.results()) == 3
+    assert len(store.view("results")) == 3
     refused(lambda: store.release("me"), str(path))
     refused(lambda: db.connect(str(path.with_name("new.db"))), "new.db")
     assert listing(path.parent) == before
@@ -335,9 +335,9 @@ def test_a_file_on_a_network_file_system_is_refused(
             refused(lambda: opener(str(path)), str(path), kind, "postgresql://")  # noqa: B023
     assert listing(tmp_path) == before
     for path in (filled_path, local):
-        assert len(db.connect(str(path)).results()) == 3
+        assert len(db.connect(str(path)).view("results")) == 3
     table.write_text(MOUNTS.format(folder=escaped, kind="fuse.ntfs"))
-    assert len(db.connect(str(inside)).results()) == 3
+    assert len(db.connect(str(inside)).view("results")) == 3
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_damaged_database_is_read_or_refused(
     else:
         mangle_file(random, path)
     before = path.read_bytes()
-    if taken_or_refused(lambda: db.connect(str(path), create=False).results()):
+    if taken_or_refused(lambda: db.connect(str(path), create=False).view("results")):
         assert path.read_bytes() == before
 
 

@@ -24,6 +24,7 @@ from lcma.harness.results.maps import (
     find_unit,
     image_shape,
     list_map_sets,
+    list_map_users,
     make_all_tables,
     make_word_tables,
     series_key,
@@ -121,11 +122,11 @@ def list_series(store: Store, sweep_id: str | None) -> list[MapSeries]:
     """
     sets = list_map_sets(store)
     if sweep_id is not None:
-        members = {member.trial_id for member in store.sweep_members(sweep_id)}
+        members = {member.trial_id for member in store.memberships(sweep_id=sweep_id)}
         uses = {
             (use.pretraining_id, read_score(use.factorization, use.map_options))
-            for use in store.map_users()
-            if use.trial_id in members
+            for use in list_map_users(store)
+            if use.id in members
         }
         sets = [s for s in sets if (s.key.pretraining_id, s.key.score) in uses]
     sets.sort(key=lambda one: (*series_key(one), one.key.budget))

@@ -196,7 +196,7 @@ class Site:
         self._charted = False
         # Before anything else is read, so that what is read is at least as new.
         self._last_change = store.last_change() if self._options.live else None
-        self._latest_event = store.latest_event() if self._options.live else 0
+        self._latest_event = store.changed_jobs().last if self._options.live else 0
         self._shared = _Shared()
 
     def is_same(self, former: "Site") -> bool:
@@ -814,7 +814,8 @@ class Site:
     def _trainings(self) -> Mapping[tuple[str, str], list[JobFacts]]:
         """Trials with curves, by the table that they are of."""
         found = defaultdict[tuple[str, str], list[JobFacts]](list)
-        for one in self._store.trainings(job_ids=[one["job_id"] for one in self._trials]):
+        ids = [one["job_id"] for one in self._trials]
+        for one in self._store.job_facts(ids, with_curves=True):
             found[one.data_digest, one.recipe_id].append(one)
         return found
 

@@ -87,22 +87,24 @@ def make_group_key(row: TrialFacts) -> tuple[str, str]:
 def read_trials(store: Store, trials: Sequence[TrialFacts]) -> list[TrialPage]:
     """Return what is known of trials, each on one exact data set."""
     ids, jobs = [one["trial_id"] for one in trials], [one["job_id"] for one in trials]
-    bodies = store.recipe_bodies(sorted({one["recipe_id"] for one in trials}))
+    recipes = store.recipes({one["recipe_id"] for one in trials})
+    names = {one.id: one.name for one in store.sweeps()}
     results, sweeps = defaultdict[Any, Any](list), defaultdict[Any, Any](list)
     curves, attempts = defaultdict[Any, Any](list), defaultdict[Any, Any](list)
-    for record in frame_records(store.results(trial_id=ids)):
+    for record in frame_records(store.view("results", trial_id=ids)):
         results[record["trial_id"], record["data_digest"]].append(record)
     for member in store.memberships(ids):
-        sweeps[member.trial_id].append(f"{member.sweep.name} as {member.asked}")
+        sweeps[member.trial_id].append(f"{names[member.sweep_id]} as {member.factorization}")
     for job_id, curve in _thin_curves(store, store.curves(jobs)):
         curves[job_id].append(curve)
-    for attempt in store.job_attempts(jobs):
+    for attempt in store.attempts(jobs):
         attempts[attempt.job_id].append(attempt)
-    artifacts = store.job_artifacts(jobs)
+    artifacts = store.artifacts(jobs)
     found = []
     for one in trials:
         own = results[one["trial_id"], one["data_digest"]]
-        body = bodies.get(one["recipe_id"], "")
+        recipe = recipes.get(one["recipe_id"])
+        body = recipe.body if recipe else ""
         found.append(
             TrialPage(
                 listed=one,
@@ -159,7 +161,7 @@ def _thin_curves(store: Store, curves: Sequence[Curve]) -> Iterator[tuple[str, T
         alike[max(1, math.ceil(curve.points / MOST_POINTS))].append(curve)
     points: dict[CurveKey, list[tuple[int, float]]] = {}
     for every, some in alike.items():
-        points |= store.thinned_curves(some, every)
+        points |= store.points([curve.key for curve in some], every=every)
     for curve in curves:
         finite = tuple((step, value) for step, value in points[curve.key] if math.isfinite(value))
         if finite:

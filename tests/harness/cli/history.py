@@ -16,6 +16,7 @@ from lcma.harness.run.plan import Node, Plan, make_nodes, make_plan, register_pl
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged
+from tests.stores import beat
 
 SWEEP = merged(SMALL, {"matrix": {"budget": [10, 20]}, "seeds": 3})
 """Nine trainings of 20 steps in batches of 8, and three pretrainings of two segments."""
@@ -85,7 +86,7 @@ class History:
         many for the rest; on a ``share`` of a GPU, or a CPU."""
         job = node.work.job
         claim = self.claim(node, on=ENVIRONMENT if share is None else GPU)
-        self.store.heartbeat(claim, step=start, lease_seconds=600.0, first_step=start)
+        beat(self.store, claim, step=start, lease_seconds=600.0, first_step=start)
         seconds = step * (job.steps - start) + rest
         cost = db.Cost(
             seconds=seconds,

@@ -10,6 +10,7 @@ import pytest
 from lcma.harness.watch.logs import find_new_lines
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.stores import beat
 
 TRIAL = TRIALS[1].id
 
@@ -48,7 +49,7 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
     planned: World, typed: Typed
 ) -> None:
     lost = planned.win(planned.trials[1], now=1000.0)
-    assert planned.store.heartbeat(lost, step=40, lease_seconds=60.0, now=1010.0)
+    assert beat(planned.store, lost, step=40, lease_seconds=60.0, now=1010.0)
     _, out, _ = typed("logs", TRIAL)
     assert "no report: at step 40 when last heard of" in out
     assert "its lease ended at 1970-01-01 00:17:50 UTC" in out
@@ -95,11 +96,11 @@ def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: 
     ) as following:
         assert following.stderr is not None
         assert "step 0/500 on node1, lease" in following.stderr.readline()
-        planned.store.heartbeat(claim, step=40, lease_seconds=60.0, log="one\ntwo")
+        beat(planned.store, claim, step=40, lease_seconds=60.0, log="one\ntwo")
         assert "step 40/500 on node1, lease" in following.stderr.readline()
         assert following.stdout is not None
         assert [following.stdout.readline() for _ in range(2)] == ["one\n", "two\n"]
-        planned.store.heartbeat(claim, step=40, lease_seconds=60.0, log="two\nthree")
+        beat(planned.store, claim, step=40, lease_seconds=60.0, log="two\nthree")
         assert following.stdout.readline() == "three\n"
         end = {"cost": COST, "log": "one\ntwo\nthree\nno room"}
         assert planned.store.finish(claim, "oom", last_step=41, **end)

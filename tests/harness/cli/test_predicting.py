@@ -18,6 +18,7 @@ from tests.db.conftest import ENVIRONMENT, result
 from tests.db.measuring import left_by
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
+from tests.stores import beat
 
 SHIPPED = shards.FOLDER
 
@@ -103,7 +104,7 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
     slow = db.Cost(seconds=9e9, cpu_seconds=1.0, images_per_second=1e-9)
     history.store.finish(history.claim(second), "oom", last_step=1, cost=slow)
-    history.store.heartbeat(history.claim(third), step=15, lease_seconds=600.0)
+    beat(history.store, history.claim(third), step=15, lease_seconds=600.0)
     job = first.work.job
     evaluated = dataclasses.replace(
         result(str(job.trial_id)), data_digest=job.data_digest, protocol="published"
@@ -177,4 +178,4 @@ def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     why = "the sweep has taken 0.00833 of 0.005 device hours that `resources.max_device_hours`"
     assert f"Ended in good order: {why} lets it take. What is left: 14 jobs.\n" in out
     assert f"Go on with: lcma {' '.join(launch)}\n" in out
-    assert len(history.store.attempts()) == 1
+    assert len(history.store.view("attempts")) == 1

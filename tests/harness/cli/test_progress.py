@@ -15,6 +15,7 @@ from lcma.harness.watch import progress
 from lcma.harness.watch.jobs import describe_progress
 from lcma.harness.watch.progress import Bars, TimeLeft
 from tests.db.conftest import World
+from tests.stores import beat, list_running
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
@@ -28,7 +29,7 @@ def predict(hours: float | None, share: float = 0.0, source: str = "here") -> Pr
 
 def run_trial(planned: World, index: int, step: int, **news: Any) -> None:
     claim = planned.win(planned.trials[index])
-    assert planned.store.heartbeat(claim, step=step, lease_seconds=60.0, **news)
+    assert beat(planned.store, claim, step=step, lease_seconds=60.0, **news)
 
 
 def test_a_line_says_how_many_what_runs_and_what_is_left(
@@ -41,7 +42,7 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
     with Bars(Console(file=text, width=200)) as bars:
         bars.update(0, 5, [])
         assert text.getvalue() == "", "nothing runs"
-        running = planned.store.running_jobs()
+        running = list_running(planned.store)
         bars.update(1, 5, running)
         bars.update(1, 5, running)
         bars.update(1, 5, running * 5)
@@ -72,13 +73,13 @@ def test_only_news_and_long_silence_make_a_line(
     text = io.StringIO()
     with Bars(Console(file=text, width=200)) as bars:
         for step, bits in ((250, 3.456), (252, 3.4561), (275, 3.456), (276, 3.466)):
-            planned.store.heartbeat(claim, step=step, lease_seconds=60.0, bits_per_dim=bits)
-            bars.update(0, 1, planned.store.running_jobs())
+            beat(planned.store, claim, step=step, lease_seconds=60.0, bits_per_dim=bits)
+            bars.update(0, 1, list_running(planned.store))
         assert [line.split(", ")[1] for line in text.getvalue().splitlines()] == [
             *("step 250/500", "step 275/500", "step 276/500")
         ]
         now += progress.SILENT_SECONDS
-        bars.update(0, 1, planned.store.running_jobs())
+        bars.update(0, 1, list_running(planned.store))
         assert len(text.getvalue().splitlines()) == 4
 
 
@@ -95,7 +96,7 @@ def test_a_job_whose_steps_are_made_says_how_many_images_are_done(
             seen(100, 10_000)
     assert len(kept.text.splitlines()) == 1, "not of each percent"
     run_trial(planned, 0, 500, log=f"{'x' * 200}\n{kept.text}")
-    (job,) = planned.store.running_jobs()
+    (job,) = list_running(planned.store)
     assert describe_progress(job, job.updated).startswith("evaluating, 200 of 10000 images on ")
     with Bars(Console(file=text, width=200)) as bars:
         bars.update(0, 1, [job])
@@ -110,7 +111,7 @@ def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(
     run_trial(planned, 0, 500, bits_per_dim=3.4567)
     with Bars(Console(file=text, width=200)) as bars:
         bars._time_left = TimeLeft(predict(1e-9))
-        bars.update(0, 1, planned.store.running_jobs())
+        bars.update(0, 1, list_running(planned.store))
     title = "train realnvp photos16 channel seed 0, evaluating, 3.457 bits/dim"
     assert text.getvalue().strip() == f"0/1 jobs; {title}"
 
@@ -122,7 +123,7 @@ def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
     left = TimeLeft(predict(1.0, share=0.5))
     assert left.seconds(0, []) is None
     run_trial(planned, 0, 250)
-    running = planned.store.running_jobs()
+    running = list_running(planned.store)
     left.update(running)
     assert left.seconds(0, running) == pytest.approx(0.75 * 7200)
     left.update([])
@@ -138,8 +139,9 @@ def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
     monkeypatch.setattr(time, "monotonic", lambda: now)
     left = TimeLeft(predict(hours, source="reference"))
     run_trial(planned, 0, 0)
-    left.update(planned.store.running_jobs())
-    planned.store.heartbeat(
+    left.update(list_running(planned.store))
+    beat(
+        planned.store,
         db.Claim(
             job_id=planned.trials[0],
             attempt_id=1,
@@ -150,7 +152,7 @@ def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
         step=250,
         lease_seconds=60.0,
     )
-    running = planned.store.running_jobs()
+    running = list_running(planned.store)
     now = 160.0
     left.update(running)
     assert left.seconds(0, running) == first

@@ -181,7 +181,7 @@ def test_the_reference_has_all_shards_and_is_made_once(
 
 def test_python_opens_it_for_reading_alone(made: Path) -> None:
     with package.connect("reference") as store:
-        assert len(store.results()) == 3
+        assert len(store.view("results")) == 3
         with pytest.raises(UserError, match="was opened for reading"):
             store.register(db.Registration())
     with pytest.raises(UserError, match="never written"):

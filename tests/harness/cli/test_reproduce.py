@@ -35,7 +35,7 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
     store: db.Store, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To the bit, then with a difference above and within the tolerance."""
-    trial = str(store.results().trial_id[0])
+    trial = str(store.view("results").trial_id[0])
     out = output_of(lcma("reproduce", trial[:8]))
     assert "\nall measures are equal to the last bit\n" in out
     with sa.create_engine(store.url).begin() as connection:
@@ -65,7 +65,7 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
     place: Place, lcma: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = train(place, seeds=(0, 1))
-    (row,) = store.results(seed=1).to_dict("records")
+    (row,) = store.view("results", seed=1).to_dict("records")
     bad = str(row["trial_id"])
     with sa.create_engine(store.url).begin() as connection:
         change = "UPDATE measurements SET value = value + 1e-9 WHERE name = 'bits_per_dim' "
@@ -100,12 +100,12 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
 def test_bad_input_is_one_line(
     store: db.Store, lcma: Typed, arguments: list[str], said: str
 ) -> None:
-    trial = str(store.results().trial_id[0])
+    trial = str(store.view("results").trial_id[0])
     refused(lcma("reproduce", *(trial if one == "TRIAL" else one for one in arguments)), said)
 
 
 def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> None:
-    trial = str(store.results().trial_id[0])
+    trial = str(store.view("results").trial_id[0])
     with sa.create_engine(store.url).begin() as connection:
         connection.execute(sa.text("DELETE FROM measurements"))
     refused(lcma("reproduce", trial), f"trial {trial} has no result yet")

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lcma import db
+from lcma.harness.results.board import list_lost_trials
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed, output_of, refused
 
@@ -59,7 +60,7 @@ def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
     assert "put back to pending\nNext: lcma launch" in out
     assert put_back(done) == {done.trials[number] for number in trials}
     assert {one.why for one in done.store.reruns().values()} == {"old code"}
-    assert len(done.store.results()) == 3, "what is there stays current"
+    assert len(done.store.view("results")) == 3, "what is there stays current"
 
 
 @pytest.mark.parametrize("arguments", [["p"], ["LLL", "--with-pretraining"]])
@@ -179,7 +180,7 @@ def test_status_and_why_say_what_is_run_anew(done: World, typed: Typed) -> None:
     out = said("status")
     assert "1 job failed when run anew; the former results stay" in out
     assert f"(run anew, {asked} stays)" in out
-    assert done.store.lost_trials() == []
+    assert list_lost_trials(done.store) == []
     assert isinstance(done.store.retry([job]), int)
     again = done.win(job, now=2002.0)
     assert isinstance(again, db.Claim)

@@ -21,6 +21,7 @@ from lcma.db.schema import sweeps
 from lcma.harness.results.lookup import find_sweep
 from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed, output_of, refused
+from tests.stores import beat
 
 COMMAND = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
 
@@ -42,7 +43,7 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
 ) -> None:
     planned.finish_trial(0, now=time.time())
     claim = planned.win(planned.segments[0], now=time.time() - 20)
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
+    beat(planned.store, claim, step=40, lease_seconds=60.0, bits_per_dim=4.321)
     out = output_of(typed("status", "--sweep", "demo"))
     rows = {tuple(line.split()[:6]) for line in out.splitlines()}
     said = r"demo   1/3 jobs  #{5}-{10}  about \d+ \w+ left, [\d.]+ steps/s on node1"
@@ -51,7 +52,7 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     assert ("channel", "1/1", "-", "-", "-") in rows
     assert ("low", "100", "0/1", "-", "1", "-") in rows
     assert "lease over" not in out
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=1000.0)
+    beat(planned.store, claim, step=40, lease_seconds=60.0, now=1000.0)
     out = typed("status", "--sweep", "s")[1]
     assert "realnvp photos16 pretraining seed 0 (p) on node1: lease over since " in out
     found = json.loads(typed("status", "--sweep", "demo", "--json")[1])

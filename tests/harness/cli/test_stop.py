@@ -15,6 +15,7 @@ from lcma.harness.watch import stop
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed, output_of
+from tests.stores import beat, list_running
 
 LONG = """
 name: long
@@ -55,7 +56,7 @@ def test_what_no_launch_lets_go_is_taken(
     assert out.startswith(f"stopped {of}: 1 job was taken from workers")
     assert ("Go on with: lcma launch demo" in out) == (arguments != ["--all"])
     assert planned.job(held.job_id).state == "pending"
-    assert not planned.store.heartbeat(held, step=1, lease_seconds=60.0)
+    assert not beat(planned.store, held, step=1, lease_seconds=60.0)
 
 
 @pytest.mark.slow_on("postgresql")
@@ -76,7 +77,7 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     launch = ["launch", "long.yaml", "--local", "--no-pictures", "--data", str(photos_root)]
     running = start(tmp_path, *launch, "--set", "training.steps=100000")
     store = None
-    while store is None or not store.running_jobs():
+    while store is None or not list_running(store):
         assert running.poll() is None, running.communicate()
         if db.exists(str(tmp_path / "lcma.db")):
             store = store or db.connect(str(tmp_path / "lcma.db"))
@@ -88,8 +89,8 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     assert re.search(
         r"Stopped by \S+@\S+; \d running jobs? keeps? (its|their) last checkpoint", out
     )
-    assert store.count_held_jobs() == 0
-    assert set(store.attempts().outcome) == {"cancelled"}
+    assert store.job_counts(held=True).total == 0
+    assert set(store.view("attempts").outcome) == {"cancelled"}
     again = start(tmp_path, *launch)
     out, err = again.communicate()
     assert (again.returncode, err) == (0, "")

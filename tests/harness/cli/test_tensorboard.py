@@ -11,6 +11,7 @@ from lcma import db
 from lcma.harness.run.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
+from tests.stores import list_running
 
 FOLDER = "realnvp-photos16"
 
@@ -109,7 +110,7 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
             files = set()
             for more in (0, 10):
                 store.add_metrics(claim, points("train_bits_per_dim", step + more))
-                display.update(0, 6, store.running_jobs())
+                display.update(0, 6, list_running(store))
                 files.add(event_file(tmp_path / "tb").stat().st_ino)
                 found = read(tmp_path / "tb")[run]["train_bits_per_dim"]
                 assert found[-1] == as_read(step + more)[0]
@@ -125,7 +126,7 @@ def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path
     with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials) as display:
         for step in (30, 20):
             planned.store.add_metrics(claim, points("train_bits_per_dim", step))
-            display.update(0, 6, planned.store.running_jobs())
+            display.update(0, 6, list_running(planned.store))
     (found,) = read(tmp_path / "tb").values()
     assert found == {"train_bits_per_dim": as_read(10, 20, 30)}
 
@@ -140,7 +141,7 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_pa
         obstacle.write_text("in the way")
         train(planned, planned.trials[0], 10)
         for _ in range(3):
-            shown.update(0, 1, planned.store.running_jobs())
+            shown.update(0, 1, list_running(planned.store))
         obstacle.unlink()
     (told,) = display.notes
     assert told.startswith("the curves for TensorBoard are not complete: ")

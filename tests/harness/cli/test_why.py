@@ -12,6 +12,7 @@ from lcma.db.merge import merge
 from lcma.sweeps import spec
 from tests.db.conftest import COST, TRIALS, World, plan
 from tests.harness.cli.conftest import Typed, output_of
+from tests.stores import beat
 
 
 @pytest.mark.slow_on("postgresql")
@@ -62,17 +63,17 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert "    not started: nothing is in its way" in out
     assert out.endswith("Next: lcma launch demo  # with the options that it had\n")
     claim = planned.win(planned.segments[0], now=time.time())
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0)
+    beat(planned.store, claim, step=40, lease_seconds=60.0)
     out = told("LLL")
     running = re.search(r"^    step 40/100 on node1, lease (\d+) s left$", out, re.MULTILINE)
     assert running is not None
     assert 0 < int(running[1]) <= 60
     assert out.endswith(f"Next: lcma logs {segment} -f\n")
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=time.time() + 86400.0)
+    beat(planned.store, claim, step=40, lease_seconds=60.0, now=time.time() + 86400.0)
     out = told("LLL")
     assert "lease by a clock that is ahead: taken over once it stands still for 60 s" in out
     assert "Next: lcma launch demo" in out
-    planned.store.heartbeat(claim, step=40, lease_seconds=60.0, now=1010.0)
+    beat(planned.store, claim, step=40, lease_seconds=60.0, now=1010.0)
     out = told("LLL")
     assert "lease over since" in out
     assert "the next launch that wants it takes it over" in out

@@ -9,7 +9,7 @@ from rich.console import Console
 from scipy import stats
 
 from lcma import models
-from lcma.db import Bar, connect
+from lcma.db import Bar, connect, select_view
 from lcma.harness.report.board import (
     board_as_markdown,
     render_board,
@@ -493,14 +493,13 @@ def test_against_a_rule_is_against_it_without_options_of_its_map():
 @pytest.mark.integration
 def test_the_view_board_is_the_board_of_the_reference():
     store = connect(str(open_reference()), create=False)
-    view = store.view_rows("board")
     of_group = ("dataset", "variant", "data_digest", "flow", "recipe_id", "precision")
     of_row = ("factorization", "budget", "map_options")
     found = {}
-    for values in view.rows:
-        one = dict(zip(view.columns, values, strict=True))
+    for row in store.rows(select_view("board")):
+        one = row._mapping
         found[tuple(one[name] for name in (*of_group, *of_row))] = one
-    assert len(found) == len(view.rows) > 100
+    assert len(found) == len(store.view("board")) > 100
     for group in read_board(store, protocol="plain", map_options=None).groups:
         for row in group.rows:
             if row.mean is None:

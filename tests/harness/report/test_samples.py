@@ -110,7 +110,7 @@ def test_manifests_that_are_none(filler):
 
 def measure(filler, path, protocol, **values):
     """Store measures of samples of a trial's weights by a protocol."""
-    (job,) = filler.store.trained_trials([trial_id(path)])
+    (job,) = filler.store.job_facts(trial_ids=[trial_id(path)])
     own = {"trial_id": job.subject, "data_digest": job.data_digest, "step": STEPS}
     found = db.Result(
         **own,
@@ -127,8 +127,8 @@ def measure(filler, path, protocol, **values):
 
 def captions(filler, place, width=FigureWidth.page) -> list[str]:
     """All that is written in a figure of the samples of all trials."""
-    ids = filler.store.results().trial_id
-    trials = [one for one in filler.store.trained_trials(ids) if one.weights]
+    ids = filler.store.view("results").trial_id
+    trials = [one for one in filler.store.job_facts(trial_ids=ids) if one.weights]
     target = PictureTarget(filler.folder / "out", PictureFormat.svg)
     drawn = draw_samples_together(
         filler.store, place, trials, target, width, sets=True, count=1, temperature=0.0
@@ -170,7 +170,7 @@ def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, plac
 
 
 def titles(filler, place, **how) -> list[list[str]]:
-    trials = filler.store.trained_trials(filler.store.results().trial_id)
+    trials = filler.store.job_facts(trial_ids=filler.store.view("results").trial_id)
     target = PictureTarget(filler.folder / "out", PictureFormat.svg)
     drawn = draw_samples_by_trial(filler.store, place, trials, target, **how)
     return [svg.texts(path) for _, path in drawn]

@@ -27,6 +27,7 @@ from lcma.harness.text import format_duration
 from lcma.sweeps.errors import UserError
 from tests.harness.report import site as worlds
 from tests.harness.report.conftest import STEPS
+from tests.stores import beat
 
 pytestmark = pytest.mark.xdist_group("site")  # whose process has the charts' scripts
 
@@ -131,7 +132,7 @@ def test_the_first_page_shows_what_runs_with_its_rate_and_log(filler) -> None:
     ]
     assert filler.store.add_metrics(mine, points)
     log = "\n".join([f"line {k}" for k in range(40)] + [worlds.HOSTILE])
-    filler.store.heartbeat(mine, step=100, lease_seconds=60.0, bits_per_dim=7.0, log=log, now=53.0)
+    beat(filler.store, mine, step=100, lease_seconds=60.0, bits_per_dim=7.0, log=log, now=53.0)
     where = find_place(filler.url, filler.runs, filler.folder / "data")
     site = Site(filler.store, where, SiteOptions(samples=False, live=True))
     text = (site.file("index.html") or b"").decode()
@@ -205,9 +206,9 @@ def test_what_a_running_job_reports_is_shown_though_it_is_no_event(filled, slow)
     server, _ = slow
     mine = filled.claim(filled.plan("channel", 77), now=3.0)
     verdicts, trials = server.file("verdicts.html"), server.file("trials.html")
-    event = filled.store.latest_event()
-    filled.store.heartbeat(mine, step=STEPS - 1, lease_seconds=60.0, now=9.0)
-    assert filled.store.latest_event() == event
+    event = filled.store.changed_jobs().last
+    beat(filled.store, mine, step=STEPS - 1, lease_seconds=60.0, now=9.0)
+    assert filled.store.changed_jobs().last == event
     assert f">{STEPS - 1}/{STEPS}<".encode() not in trials.content
     assert f">{STEPS - 1}/{STEPS}<".encode() in server.file("trials.html").content
     assert server.file("verdicts.html").content == verdicts.content

@@ -15,6 +15,7 @@ from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.harness.report import svg
 from tests.harness.report.conftest import RECIPE
+from tests.stores import beat
 
 VERBS = ("board", "verdicts", "budgets", "curves", "maps", "samples", "sql", "export", "status")
 
@@ -283,7 +284,7 @@ def test_status(lcma, filler):
     filler.fail(filler.plan("rows", 1), "diverged", "loss is NaN")
     running = filler.plan("LL", 0, budget=100)
     claimed = filler.claim(running, host="node7", now=time.time())
-    assert filler.store.heartbeat(claimed, step=40, lease_seconds=60.0)
+    assert beat(filler.store, claimed, step=40, lease_seconds=60.0)
     text = lcma("status")
     assert text.startswith("jobs   1/4 jobs  ###------------  2 lost, ")
     assert "40/" in text

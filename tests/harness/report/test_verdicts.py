@@ -3,6 +3,7 @@
 import io
 import json
 import shlex
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from scipy import special, stats
 
 from lcma import connect
-from lcma.db import LostTrials, TrialEffort
+from lcma.db import JobFacts
 from lcma.harness.cli import main as cli
 from lcma.harness.report.board import judge_low
 from lcma.harness.report.verdicts import (
@@ -24,6 +25,7 @@ from lcma.harness.results.claims import CLAIMS, LOOKS, PLAN, SeededContrast
 from lcma.harness.results.statistics import seeds_needed
 from lcma.harness.results.verdicts import (
     LOOK_LEVEL,
+    TrialEffort,
     look_at,
     make_verdicts,
     read_verdicts,
@@ -99,18 +101,9 @@ def test_all_effects_of_a_claim_are_judged_at_the_look_that_all_its_rows_have():
 def test_a_seed_that_diverged_counts_as_the_worst_of_its_row():
     bits = shifted(-0.1)
     del bits["LLL"][3]
-    lost = LostTrials(
-        state="diverged",
-        outcome="diverged",
-        factorization="LLL",
-        budget=100,
-        map_options=None,
-        seed=3,
-        **{
-            name: BASE[name]
-            for name in ("flow", "profile", "dataset", "variant", "data_digest", "recipe_id")
-        },
-    )
+    facts = {one.name: BASE.get(one.name) for one in fields(JobFacts)}
+    facts |= {"state": "diverged", "outcome": "diverged", "factorization": "LLL"}
+    lost = JobFacts(**{**facts, "budget": 100, "seed": 3})
     (one,) = make_verdicts(board(rows(bits), lost=[lost])).all
     assert one.decision == "undecided", "the worst of `low` is worse than its pair"
     assert one.comparison.by_seed[3] == pytest.approx(max(bits["LLL"].values()) - 4.3)

@@ -14,6 +14,7 @@ from lcma import db
 from tests.conftest import SITE as SITE_OF_TESTS
 from tests.harness.conftest import SMALL, merged
 from tests.harness.run.machines import DEADLINE, DIE, HOOK, Machines, until
+from tests.stores import list_running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 
@@ -89,7 +90,7 @@ class Started:
         return self.out.read_text()
 
     def runs(self) -> bool:
-        return db.exists(self.url) and bool(db.connect(self.url).running_jobs())
+        return db.exists(self.url) and bool(list_running(db.connect(self.url)))
 
     def wait_until_aside(
         self, launch: "subprocess.Popen[str]", addresses: Collection[str]
@@ -131,7 +132,7 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started, machines: Machin
     assert all(bad[address] in why for address, why in said.items()), said
     out = started.end(launch)
     assert launch.returncode == 0, out
-    attempts = db.connect(started.url).attempts()
+    attempts = db.connect(started.url).view("attempts")
     assert set(attempts.outcome) == {"done"}, out
     assert "times without" not in out
     assert all(out.count(f"({address}) gets no more trials") == 1 for address in bad), out
@@ -146,7 +147,7 @@ def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(
     why = "(a new launch tries it again): its worker died (WorkerCrashedError)"
     assert f"({bad}) gets no more trials of this launch {why}" in out
     assert f"({good}) gets no more trials" not in out
-    assert set(db.connect(started.url).attempts().outcome) == {"done"}, out
+    assert set(db.connect(started.url).view("attempts").outcome) == {"done"}, out
 
 
 def test_a_cluster_of_bad_nodes_alone_ends_a_launch_before_it_begins(started: Started) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from lcma import db, models
 from lcma.harness.data.verified import open_images
+from lcma.harness.results.lookup import read_bars
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     hash_table,
@@ -25,6 +26,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.run.conftest import execute, run_killed
+from tests.stores import list_files, read_job
 
 
 def run_all(nodes) -> dict[str, Report]:
@@ -54,18 +56,18 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     reports = run_all(nodes)
     assert len(recorded) == 3
     assert [r.ending for r in reports.values()] == ["done"] * 3
-    frame = store.results()
+    frame = store.view("results")
     assert sorted(frame.factorization) == ["L", "checkerboard-even"]
     assert np.isfinite(frame.bits_per_dim).all()
     assert (frame.step == 20).all()
     assert frame.data_wait.between(0, 1, inclusive="neither").all()
-    assert (store.attempts().data_wait > 0).all()
+    assert (store.view("attempts").data_wait > 0).all()
     pretraining = nodes[0].work
     maps = store.maps(pretraining_id=pretraining.pretraining.id, budget=10, score="cumulative")
     assert [m.split for m in maps] == [1]
     assert maps[0].values.shape == (3, 8, 8)
     assert maps[0].sum_error < 1e-6
-    (bars,) = store.bars().values()
+    (bars,) = read_bars(store).values()
     assert [bar.name for bar in bars] == ["full-gaussian", "gaussian", "png", "webp"]
     assert all(bar.bits_per_dim is not None for bar in bars)
 
@@ -75,7 +77,7 @@ def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
     waiting = next(n for n in nodes if n.after is not None)
     report = run_work(waiting.work, Report(waiting.after, "diverged"))
     assert report.ending == "blocked"
-    assert store.job(waiting.work.job_id).state == "pending"
+    assert read_job(store, waiting.work.job_id).state == "pending"
 
 
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
@@ -104,7 +106,7 @@ def test_killed_anywhere_and_run_again_gives_the_same_bits(
 
     other = db.connect(undisturbed.place.db)
     assert compare_rows(read_rows(other), read_rows(store)) == []
-    assert store.attempts().sort_values("token").first_step.tolist() == [0, 0, 10, 10]
+    assert store.view("attempts").sort_values("token").first_step.tolist() == [0, 0, 10, 10]
 
 
 def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
@@ -114,7 +116,7 @@ def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
     chain = [n for n in nodes if n.work.pretraining is not None]
     assert [n.work.job.budget for n in chain] == [0, 10, 20]
     run_all(chain)
-    attempts = store.attempts().set_index("job_id")
+    attempts = store.view("attempts").set_index("job_id")
     assert [attempts.first_step[n.work.job_id] for n in chain] == [0, 0, 10]
 
     alone_place = dataclasses.replace(
@@ -147,10 +149,10 @@ def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps: in
     recipe = {"training": {"steps": steps}, "optimization": optimization}
     store, nodes = registered({"recipe": recipe})
     assert run_work(trial_nodes(nodes)[0].work).ending == "diverged"
-    message = store.attempts().message[0]
+    message = store.view("attempts").message[0]
     assert f"not finite at step {min(steps, 2)}; last finite value: " in message
     assert "\n" not in message
-    assert len(store.results()) == 0
+    assert len(store.view("results")) == 0
 
 
 def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
@@ -160,7 +162,7 @@ def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
     (file,) = next(short.place.runs.iterdir()).glob("*.pt")
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert run_work(long).ending == "done"
-    attempts = store.attempts().set_index("job_id")
+    attempts = store.view("attempts").set_index("job_id")
     assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
     assert attempts.first_step[long.job_id] == 0
 
@@ -170,8 +172,8 @@ def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, at_step)
     work = trial_nodes(nodes)[0].work
     at_step({5: lambda: store.release(work.owner)})
     assert run_work(work).ending == "stopped"
-    assert len(store.results()) == 0
-    assert store.job(work.job_id).state == "pending"
+    assert len(store.view("results")) == 0
+    assert read_job(store, work.job_id).state == "pending"
 
 
 def moved(work: Work, root: Path) -> Work:
@@ -183,7 +185,7 @@ def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path)
     store, nodes = registered()
     root = tmp_path / "nowhere"
     assert run_work(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
-    message = store.attempts().message[0]
+    message = store.view("attempts").message[0]
     assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
     assert "LCMA_DATA" in message
     assert f"lcma data prepare photos8 --to {root}" in message
@@ -205,7 +207,7 @@ def test_a_damaged_set_stops_a_job_before_its_first_step(
     raw[-1] ^= 1
     path.write_bytes(raw)
     assert run_work(work).ending == "failed"
-    attempt = store.attempts().iloc[0]
+    attempt = store.view("attempts").iloc[0]
     assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
     assert attempt.last_step == 0
     assert not work.place.runs.exists()
@@ -227,7 +229,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
     store, nodes = registered(change)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
-    frame = store.results()
+    frame = store.view("results")
     told = [canonical_json(options) for options in MAP_OPTIONS if options]
     assert sorted(frame.map_options.dropna()) == sorted(told)
     stored = {
@@ -247,7 +249,7 @@ def test_every_map_option_is_carried_out(registered) -> None:
         found = models.make_tables(
             "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
         )
-        (artifact,) = store.artifacts(node.work.job_id)
+        (artifact,) = list_files(store, node.work.job_id)
         weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
         indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
         masks = make_kept_masks(found, (3, 8, 8))

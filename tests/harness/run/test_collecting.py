@@ -26,6 +26,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
 from tests.harness.conftest import LocalStore
 from tests.harness.run.conftest import claim_elsewhere, end, register, run_killed, typed
+from tests.stores import list_files
 
 
 class Site:
@@ -62,7 +63,9 @@ class Site:
 
     def on_record(self, *works: Work) -> list[str]:
         """The checkpoints that rows name, without digests; each is there as its row says."""
-        found = [a for w in works for a in self.store.artifacts(w.job_id) if a.kind == "checkpoint"]
+        found = [
+            a for w in works for a in list_files(self.store, w.job_id) if a.kind == "checkpoint"
+        ]
         names = []
         for one in found:
             folder, name = one.path.split("/")
@@ -157,11 +160,11 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
 
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
-    one = site.store.trained_trials([done.trial.id])[0]
+    one = site.store.job_facts(trial_ids=[done.trial.id])[0]
     load_trained(site.store, site.place, one)
     assert site.collect(weights=True) == ["named"]
-    assert site.store.artifacts(done.job_id) == []
-    assert not site.store.trained_trials([done.trial.id])[0].weights
+    assert list_files(site.store, done.job_id) == []
+    assert not site.store.job_facts(trial_ids=[done.trial.id])[0].weights
     assert site.collect(lost=True, weights=True) == []
     found = site.folder(pending).load(at_most=20, device=torch.device("cpu"))
     assert found == (20, {"step": 20})
@@ -215,7 +218,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
     works = site.plan({"matrix": {"factorization": "conventional"}})
     (work,) = works.values()
     written, go_on = threading.Event(), threading.Event()
-    take_swd, read_paths = _RunningAttempt._take_swd, db.Store.artifact_paths
+    take_swd, read_paths = _RunningAttempt._take_swd, db.Store.artifacts
 
     def wait(*given):
         written.set()
@@ -233,10 +236,10 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
             assert running.result().ending == "done"
             return found
 
-        patch.setattr(db.Store, "artifact_paths", read_before_it_ends)
+        patch.setattr(db.Store, "artifacts", read_before_it_ends)
         found = find_garbage(site.store, site.files.runs, GarbageFilter())
     assert found.waste == ()
-    load_trained(site.store, site.place, site.store.trained_trials([work.trial.id])[0])
+    load_trained(site.store, site.place, site.store.job_facts(trial_ids=[work.trial.id])[0])
 
 
 @pytest.mark.integration
@@ -260,7 +263,7 @@ def test_a_longer_budget_that_is_asked_for_meanwhile_finds_its_snapshots(site) -
     longer = site.plan({"matrix": {"factorization": "low", "budget": 30}})["segment 30"]
     assert remove_garbage(site.store, site.files.runs, found) == []
     assert run_work(longer).ending == "done"
-    attempts = site.store.attempts(job_id=longer.job_id)
+    attempts = site.store.view("attempts", job_id=longer.job_id)
     assert attempts.first_step.tolist() == [20]
 
 
@@ -276,7 +279,7 @@ def test_a_snapshot_that_is_collected_is_off_the_record(site) -> None:
 
 
 def _owner(site: Site, works: dict[str, Work]) -> db.Job:
-    return next(o for o in site.store.file_owners() if o.id == works["segment 20"].job_id)
+    return next(o for o in site.store.jobs().values() if o.id == works["segment 20"].job_id)
 
 
 @pytest.mark.slow
@@ -289,7 +292,7 @@ def test_collecting_all_the_while_costs_a_training_nothing(site, at_step) -> Non
     site.collect(lost=True)
     time.sleep(0.6)
     assert run_work(first).ending == "done"
-    assert site.store.attempts().sort_values("token").first_step.tolist() == [0, 10]
+    assert site.store.view("attempts").sort_values("token").first_step.tolist() == [0, 10]
 
 
 KEEPS: list[tuple[dict[str, Any], list[str], list[str], bool]] = [
@@ -317,12 +320,12 @@ def test_a_sweep_says_what_stays(
     trial = works["trial L 20"]
     assert [n for n in site.names(trial) if n[0] == "s"] == of_trial
     assert site.names(works["segment 20"]) == of_pretraining
-    assert len(site.store.artifacts(trial.job_id)) == weights
+    assert len(list_files(site.store, trial.job_id)) == weights
     assert site.on_record(works["segment 10"], works["segment 20"]) == of_pretraining
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            load_trained(site.store, place, site.store.trained_trials([trial.trial.id])[0])
+            load_trained(site.store, place, site.store.job_facts(trial_ids=[trial.trial.id])[0])
 
 
 def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:

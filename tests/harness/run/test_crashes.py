@@ -12,6 +12,7 @@ from lcma.harness.run.driver import EndedJobs, Launch
 from lcma.harness.run.executor import Finished, Lost
 from lcma.harness.run.work import Report, Work
 from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
+from tests.stores import beat
 
 
 class Fragile(Inline):
@@ -26,7 +27,7 @@ class Fragile(Inline):
             return super().wait(seconds)
         (work,), self.works = self.works, []
         step = self.steps.pop(0)
-        self.store.heartbeat(self.claim(work), step=step, lease_seconds=work.lease_seconds)
+        beat(self.store, self.claim(work), step=step, lease_seconds=work.lease_seconds)
         return [Finished(work.job_id, None, "it died", self.lost)]
 
     def claim(self, work: Work) -> db.Claim:
@@ -46,7 +47,7 @@ class Resumed(Fragile):
             return super().wait(seconds)
         if self.going is None:
             self.going = self.claim(self.works[0])
-            self.store.heartbeat(self.going, step=12, first_step=2, lease_seconds=600.0)
+            beat(self.store, self.going, step=12, first_step=2, lease_seconds=600.0)
             return []
         end(self.store, self.going, last_step=12)
         return [Finished(self.going.job_id, Report(self.going.job_id, "diverged"))]
@@ -68,7 +69,7 @@ def test_crashes_with_progress_in_between_do_not_count(run: Any) -> None:
     """Each process is known to be dead, so that no lease of ten minutes is waited for."""
     ended, store = run("process", [0, 0, 4, 2, 8, 8, 9], lease=600.0)
     assert len(ended.with_ending("done")) == 1
-    assert store.attempts().outcome.tolist() == ["node_lost"] * 7 + ["done"]
+    assert store.view("attempts").outcome.tolist() == ["node_lost"] * 7 + ["done"]
 
 
 def test_a_worker_that_died_is_named_with_its_job(one_trial: Any, tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_jobs_of_a_launch_that_was_killed_are_named_and_from_where_they_go_on(
     store, node = one_trial(f"sqlite:///{tmp_path / 'crashes.db'}", lease=1.0)
     display, executor = Told(), Resumed(store, "process", [])
     claim = executor.claim(replace(node.work, owner="a launch that was killed"))
-    store.heartbeat(claim, step=4, lease_seconds=1.0)
+    beat(store, claim, step=4, lease_seconds=1.0)
     Launch(store, [node], executor, display).run()
     assert display.notes == [
         "another launch holds 1 running job: if it was killed, what it held goes on here from the "
@@ -103,7 +104,7 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     ended, store = run("process", [3, 5, 4, 5, 9], lease=600.0)
     (report,) = ended.with_ending("failed")
     assert report.message == "it died, 3 times without getting beyond step 5"
-    assert store.attempts().outcome.tolist() == ["node_lost"] * 4
+    assert store.view("attempts").outcome.tolist() == ["node_lost"] * 4
     (job,) = store.jobs([report.job_id]).values()
     assert (job.state, job.owner) == ("pending", None)
 
@@ -112,7 +113,7 @@ def test_a_node_that_is_taken_away_frees_its_jobs_at_once_and_never_counts(run: 
     """Its processes end with it, so that no lease of ten minutes is waited for."""
     ended, store = run("taken", [0] * 4, lease=600.0)
     assert len(ended.with_ending("done")) == 1
-    attempts = store.attempts().sort_values("token")
+    attempts = store.view("attempts").sort_values("token")
     assert attempts.outcome.tolist() == ["preempted"] * 4 + ["done"]
     assert attempts.message.tolist()[0] == "its node was taken away, it died"
 
@@ -123,4 +124,4 @@ def test_to_be_lost_with_the_node_never_counts(run: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr("lcma.harness.run.driver.POLL_SECONDS", 0.05)
     ended, store = run("node", [0] * 4, lease=1.0)
     assert len(ended.with_ending("done")) == 1
-    assert store.attempts().outcome.tolist() == ["node_lost"] * 4 + ["done"]
+    assert store.view("attempts").outcome.tolist() == ["node_lost"] * 4 + ["done"]

@@ -104,6 +104,6 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     assert most_at_once([whole, *(one for one in said[:5] if one["gpus"] == whole["gpus"])]) <= 3
     on_gpus = [one["pid"] for one in said[:6]]
     assert len(set(on_gpus)) == 6, "a process would keep the GPU of its first task"
-    assert store.attempts().devices.isna().all()
+    assert store.view("attempts").devices.isna().all()
     with pytest.raises(UserError, match=r"`resources.gpus`: input should be less than or equal"):
         specs.check(merged(SMALL, {"resources": {"gpus": 1.5}}), "test")

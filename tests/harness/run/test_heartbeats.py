@@ -12,6 +12,7 @@ from lcma.harness.run.spool import Spool
 from lcma.harness.run.work import LEASE_SECONDS
 from tests.harness.run.conftest import claim_elsewhere
 from tests.harness.run.machines import until
+from tests.stores import read_curve
 
 COST = db.Cost(seconds=1.0, cpu_seconds=1.0, peak_memory=2**20)
 
@@ -53,7 +54,7 @@ def test_refused_heartbeats_are_no_news_while_the_lease_holds(
     monkeypatch.setattr(store, "heartbeats", refuse_at_first)
     with beating(store, claim, 30.0) as lease:
         lease.metric("train_bits_per_dim", 10, 4.5)
-        until(lambda: bool(store.metrics(claim.job_id, "train_bits_per_dim")))
+        until(lambda: bool(read_curve(store, claim.job_id, "train_bits_per_dim")))
         until(lambda: lease.pending() == ())
     assert not refusals
     assert not lease.lost

@@ -18,6 +18,7 @@ from lcma.harness.run.work import Report
 from lcma.sweeps.errors import UserError
 from tests.harness.run.conftest import Inline, Told, claim_elsewhere
 from tests.harness.run.test_crashes import Fragile
+from tests.stores import read_job
 
 BAD, GOOD = "bad (10.0.0.1)", "good (10.0.0.2)"
 
@@ -102,7 +103,7 @@ def test_a_host_that_fails_before_the_claim_gets_no_more(
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
     assert told.notes == [name_aside(BAD, WHY[end])]
-    assert list(store.attempts().outcome) == ["done"]
+    assert list(store.view("attempts").outcome) == ["done"]
 
 
 def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
@@ -123,8 +124,8 @@ def test_a_launch_without_a_host_ends_in_a_line_and_loses_no_trial(
         f"no host is left, 2 hosts set aside, the last {GOOD}: {WHY[fail_task]}; what is not done"
     )
     assert told.notes == [name_aside(BAD, WHY[fail_task]), name_aside(GOOD, WHY[fail_task])]
-    assert store.job(node.work.job_id).state == "pending"
-    assert len(store.attempts()) == 0
+    assert read_job(store, node.work.job_id).state == "pending"
+    assert len(store.view("attempts")) == 0
     ended = run(store, node, TwoHosts(fail_task), Told())  # a new launch tries them again
     assert len(ended.with_ending("done")) == 1
 
@@ -167,7 +168,7 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
     ended = run(store, node, executor, told)
     assert len(ended.with_ending("done")) == 1
     assert executor.failed == 1
-    assert store.attempts().outcome.tolist() == ["node_lost", "done"]
+    assert store.view("attempts").outcome.tolist() == ["node_lost", "done"]
     assert name_aside(BAD, WHY[fail_task]) in told.notes
 
 

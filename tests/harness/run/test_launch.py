@@ -23,6 +23,7 @@ from lcma.harness.run.worker import run_work
 from lcma.sweeps.spec import Resources
 from tests.harness.run.conftest import Told, register, typed
 from tests.harness.run.machines import HOOK, SLOW_STEPS
+from tests.stores import list_running
 
 
 @pytest.fixture(
@@ -66,12 +67,12 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     ended = Launch(store, nodes, executor, Told()).run()
     assert len(ended.with_ending("done")) == len(nodes) == 5
     assert not getattr(executor, "_refs", None), "Ray would keep every report of a long launch"
-    attempts = store.attempts()
+    attempts = store.view("attempts")
     assert len(attempts) == 5
-    assert len(store.results()) == 3
+    assert len(store.view("results")) == 3
     again = Launch(store, nodes, executor, Told()).run()
     assert len(again.with_ending("done")) == 5
-    assert store.attempts().equals(attempts)
+    assert store.view("attempts").equals(attempts)
 
 
 @pytest.mark.slow
@@ -82,14 +83,14 @@ def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> No
     assert {executor.free_slots(node.work) for node in nodes} == {2}
     ended = Launch(store, nodes, executor, Told()).run()
     assert len(ended.with_ending("done")) == len(nodes) == 9
-    assert store.attempts().outcome.tolist() == ["done"] * 9
+    assert store.view("attempts").outcome.tolist() == ["done"] * 9
 
 
 def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
     """SIGKILL to the first worker that trains, soon after it began."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for job in store.running_jobs():
+        for job in list_running(store):
             time.sleep(0.1)  # a heartbeat would tell its step when such a training is over
             if command_lines is not None:
                 command_lines.append(Path(f"/proc/{job.pid}/cmdline").read_text())
@@ -114,9 +115,9 @@ def test_a_killed_worker_costs_one_attempt(registered, executor) -> None:
     ended = Launch(store, nodes, executor, Told()).run()
     killer.join()
     assert len(ended.with_ending("done")) == 1
-    outcomes = store.attempts().sort_values("token").outcome.tolist()
+    outcomes = store.view("attempts").sort_values("token").outcome.tolist()
     assert outcomes == ["node_lost", "done"]
-    assert len(store.results()) == 1
+    assert len(store.view("results")) == 1
     if not isinstance(executor, LocalExecutor):  # Ray's dashboard shows the same name
         title = "train realnvp photos8 checkerboard-even seed 0"
         assert command_lines[0].startswith(f"ray::{title}")
@@ -185,7 +186,7 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
 
     with db.connect(trained.db) as store:
         here = make_measurement("swd", samples=40)
-        by_hand, other, damaged = store.trained_trials(sorted(store.results().trial_id))
+        by_hand, other, damaged = store.job_facts(trial_ids=sorted(store.view("results").trial_id))
         (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
         weights.write_bytes(b"damaged")
         (result,), _ = measure_trials(store, trained, [by_hand], here)
@@ -201,6 +202,6 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
             *_, last = err.splitlines()
             assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
             assert "are damaged (sha256 differs)" in last
-        attempts = store.attempts()
+        attempts = store.view("attempts")
         stored = attempts[attempts["protocol"] == here.protocol.name]
         assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))

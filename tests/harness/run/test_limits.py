@@ -21,6 +21,7 @@ from lcma.harness.train.stack import Stack
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged
 from tests.harness.run.conftest import Told, register
+from tests.stores import list_running
 
 SECONDS = 0.2
 """A limit that the trainings of `sleepy_steps` reach on the way."""
@@ -106,8 +107,8 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
         launch(place, change, Limits(**{limit: SECONDS / 3600}), "first")
     store = db.connect(place.db)
     assert ended.value.left == 1 + stacked
-    assert store.running_jobs() == []
-    before = store.attempts()
+    assert list_running(store) == []
+    before = store.view("attempts")
     assert set(before.outcome) == {"cancelled"}
     assert len(before) == 1 + stacked
     assert all(0 < step < 40 for step in before.last_step)
@@ -117,9 +118,9 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     if limit == "sweep_device_hours":
         with pytest.raises(LimitReachedError, match="max_device_hours"):
             launch(place, change, Limits(sweep_device_hours=SECONDS / 3600), "second")
-        assert len(store.attempts()) == len(before), "the launches share it"
+        assert len(store.view("attempts")) == len(before), "the launches share it"
     launch(place, change, Limits(**{limit: 1.0}), "third")
-    after = store.attempts()
+    after = store.view("attempts")
     assert sorted(after[after.owner == "third"].first_step) == sorted(before.last_step)
     other = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
     undisturbed = launch(other, change, Limits(), "undisturbed")
@@ -133,8 +134,8 @@ def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, l
         launch(place, {"seeds": 3}, Limits(**{limit: SECONDS / 3600}), "first")
     store = db.connect(place.db)
     assert ended.value.left == 3
-    assert len(store.attempts()) <= 1
-    assert store.running_jobs() == []
+    assert len(store.view("attempts")) <= 1
+    assert list_running(store) == []
 
 
 class Stopper(Told):
@@ -147,7 +148,7 @@ class Stopper(Told):
     def update(self, ended: int, total: int, running: Any) -> None:
         for job in running:
             if job.step and not self.stopped:
-                assert self.store.stop_jobs([job.job_id], by="ann@here") == 1
+                assert self.store.request_stop(job_ids=[job.job_id], by="ann@here") == 1
                 self.stopped = job.job_id
 
 
@@ -158,11 +159,11 @@ def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> Non
     display = Stopper(db.connect(place.db))
     store = launch(place, {"seeds": 2}, Limits(), "first", display=display)
     assert sorted(one.ending for one in display.ended.values()) == ["cancelled", "done"]
-    (stopped,) = (one for one in store.job_attempts([display.stopped]))
+    (stopped,) = (one for one in store.attempts([display.stopped]))
     assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
     assert 0 < stopped.last_step < 40
     assert stopped.mean_memory > 0
     assert stopped.peak_memory >= stopped.mean_memory
     launch(place, {"seeds": 2}, Limits(), "second")
-    _, again = store.job_attempts([display.stopped])
+    _, again = store.attempts([display.stopped])
     assert (again.outcome, again.first_step) == ("done", stopped.last_step)

@@ -15,7 +15,7 @@ def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
     store, nodes = registered()
     for node in nodes[:2]:
         run_work(node.work)
-    text, other = store.attempts().log
+    text, other = store.view("attempts").log
     assert nodes[0].work.title not in other, "it has one of its own"
     lines = text.splitlines()
     assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
@@ -35,7 +35,7 @@ def test_maps_and_evaluations_tell_how_many_images_are_done(
     for node in nodes:
         run_work(node.work)
     for kind, what in (("pretraining", "making its map"), ("trial", "evaluating")):
-        of_kind = zip(nodes, store.attempts().log, strict=True)
+        of_kind = zip(nodes, store.view("attempts").log, strict=True)
         lines = next(text for node, text in of_kind if node.work.job.kind == kind)
         found = re.findall(rf"INFO lcma: {what}, (\d+) of (\d+) images$", lines, re.MULTILINE)
         assert len(found) > 1
@@ -57,7 +57,7 @@ def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
 
     at_step({3: warn, 7: crash})
     assert run_work(nodes[0].work).ending == "failed"
-    (text,) = store.attempts().log
+    (text,) = store.view("attempts").log
     assert "the loss looks odd" in text
     assert text.count("a library's warning") == 1
     assert "chatter" not in text

@@ -124,13 +124,13 @@ def test_a_measure_in_one_file_is_taken_and_ranked(where, capsys, name, directio
 
 def test_a_measure_that_fails_costs_no_training(where, capsys) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
-    assert len(store.results()) == 4
+    assert len(store.view("results")) == 4
     assert store.view("measures", measure=list(FAILING)).empty
-    messages = set(store.attempts()["message"])
+    messages = set(store.view("attempts")["message"])
     for name, (_, why) in FAILING.items():
         text = f"the measure {name} was not taken: "
         assert any(text in message and why in message for message in messages)
-    code, out, _ = typed(capsys, "why", store.results().trial_id[0], where)
+    code, out, _ = typed(capsys, "why", store.view("results").trial_id[0], where)
     assert code == 0
     for name, (_, why) in FAILING.items():
         assert f"\n  the measure {name} was not taken: " in out
@@ -146,7 +146,7 @@ def test_a_launch_is_stored_with_what_was_typed(where) -> None:
     assert " --data " in row["arguments"]
     assert "--db" not in row["arguments"]
     assert (row["code_version"], row["host"]) == (read_code_version()[0], socket.gethostname())
-    assert set(store.attempts()["owner"]) == {row["owner"]}
+    assert set(store.view("attempts")["owner"]) == {row["owner"]}
 
 
 @pytest.mark.parametrize("name", ["colour", "log_det"])
@@ -220,7 +220,7 @@ def test_the_page_lists_every_measure() -> None:
 @pytest.mark.integration
 def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos_root) -> None:
     store = db.connect(where.removeprefix("--db="), create=False)
-    trial = store.results().trial_id[0]
+    trial = store.view("results").trial_id[0]
     asked = ("reproduce", trial, f"--data={few_photos_root}")
     code, out, err = typed(capsys, *asked, where, "--json")
     assert (code, err) == (0, "")
@@ -371,7 +371,7 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
     """By the command that plan and launch print, and no other trial is."""
     (url, path), data = later, f"--data={few_photos_root}"
     launch = ["launch", path, "--local", "--no-pictures", f"--runs={tmp_path / 'runs'}"]
-    before = db.connect(url).results(seed=0).set_index("trial_id")
+    before = db.connect(url).view("results", seed=0).set_index("trial_id")
     one = (
         "SELECT attempts.id FROM attempts JOIN jobs ON jobs.id = job_id "
         f"WHERE trial_id = '{before.index[0]}'"
@@ -397,6 +397,6 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
     assert "from before" not in out
     store = db.connect(url)
     assert len(store.view("measures", measure=["later"])) == 3
-    after = store.results(seed=0).set_index("trial_id")
+    after = store.view("results", seed=0).set_index("trial_id")
     assert (after.bits_per_dim[before.index] == before.bits_per_dim).all()
     assert (after.attempt_id[before.index] != before.attempt_id).all()

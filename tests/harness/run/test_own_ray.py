@@ -149,4 +149,4 @@ def test_a_head_that_is_started_after_a_launch_takes_its_workers(
     assert not list(in_tmp.rglob("auth_token"))
     with head_by_hand(environment, 0) as address, node_by_hand(address, environment, 1):
         launch("after", 20, "--ray", address)
-    assert set(db.connect(f"sqlite:///{in_tmp / 'lcma.db'}").attempts().outcome) == {"done"}
+    assert set(db.connect(f"sqlite:///{in_tmp / 'lcma.db'}").view("attempts").outcome) == {"done"}

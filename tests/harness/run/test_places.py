@@ -17,6 +17,7 @@ from lcma.harness.run.weights import load_trained, require_weights
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.run.conftest import Killed, run_killed, typed
+from tests.stores import list_files, read_job
 
 WATCHED = {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}
 
@@ -50,10 +51,10 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
     store, (node,) = runs({"matrix": {"factorization": "conventional"}})
     work = node.work
     assert worker.run_work(work).ending == "done"
-    (artifact,) = store.artifacts(work.job_id)
+    (artifact,) = list_files(store, work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
     assert files.leftovers() == []
-    one = store.trained_trials([work.trial.id])[0]
+    one = store.job_facts(trial_ids=[work.trial.id])[0]
     require_weights(store, work.place, one)
     flow, _ = load_trained(store, work.place, one)
     assert not flow.training
@@ -92,7 +93,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
     assert compare_rows(read_rows(db.connect(other)), read_rows(store)) == []
-    assert store.attempts().sort_values("token").first_step.tolist() == [0, 10]
+    assert store.view("attempts").sort_values("token").first_step.tolist() == [0, 10]
 
 
 @pytest.mark.integration
@@ -117,14 +118,14 @@ def test_killed_around_its_weights_a_trial_is_done_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(kind, "put", dying)
         run_killed(work)
-    assert store.artifacts(work.job_id) == []
+    assert list_files(store, work.job_id) == []
     time.sleep(0.4)
     assert worker.run_work(work).ending == "done"
-    assert store.attempts().sort_values("token").first_step.tolist() == [0, 20]
+    assert store.view("attempts").sort_values("token").first_step.tolist() == [0, 20]
     found = find_garbage(store, files.runs, GarbageFilter())
     gone = remove_garbage(store, files.runs, found)
     assert [one.what for one in gone] == (["unnamed"] if when == "after" else [])
-    (artifact,) = store.artifacts(work.job_id)
+    (artifact,) = list_files(store, work.job_id)
     assert left(files, work) == [artifact.path.split("/")[1]]
 
 
@@ -141,13 +142,13 @@ def test_a_store_that_is_away_for_a_while_stops_no_training(bucket, registered, 
     at_step({5: bucket.off, 45: lambda: (look(), bucket.on()), 59: look})
     assert worker.run_work(work).ending == "done"
     assert seen == [[], ["step-000000050"]]
-    (attempt,) = store.attempts().to_dict("records")
+    (attempt,) = store.view("attempts").to_dict("records")
     (line,) = attempt["message"].splitlines()
     assert line.startswith("checkpoints were not written: cannot ")
     assert "bucket://runs/of/mine" in line
-    (logged,) = store.job_attempts([work.job_id])
+    (logged,) = store.attempts([work.job_id])
     assert logged.log.count("checkpoints were not written") == 1
-    assert store.artifacts(work.job_id)
+    assert list_files(store, work.job_id)
 
 
 LONG = {"training": {"steps": 60}}
@@ -164,7 +165,7 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
     assert report.ending == "failed"
     assert "cannot write bucket://runs/of/mine/" in report.message.splitlines()[-1]
     assert "Traceback" not in report.message
-    assert store.artifacts(work.job_id) == []
+    assert list_files(store, work.job_id) == []
 
 
 def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
@@ -178,8 +179,8 @@ def test_a_host_that_cannot_read_the_checkpoints_begins_nothing(
     assert report.ending == "away"
     assert "cannot read bucket://runs/of/mine" in report.message
     assert "\n" not in report.message
-    assert store.job(work.job_id).state == "pending"
-    assert len(store.attempts()) == 0
+    assert read_job(store, work.job_id).state == "pending"
+    assert len(store.view("attempts")) == 0
 
 
 @pytest.mark.integration
@@ -191,12 +192,12 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(
     monkeypatch.setattr(worker, "STORE_SECONDS", 0.3)
     at_step({9: bucket.off})
     assert worker.run_work(short).ending == "done"
-    assert "checkpoints were not written" in store.attempts().message[0]
+    assert "checkpoints were not written" in store.view("attempts").message[0]
     assert store.maps(pretraining_id=short.pretraining.id, budget=10, score="cumulative")
     bucket.on()
     at_step({})
     assert worker.run_work(long).ending == "done"
-    assert store.attempts().first_step.tolist() == [0, 0]
+    assert store.view("attempts").first_step.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -231,13 +232,13 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
     (bucket.root / "objects" / "me:ge%40heim@runs").mkdir()
     work = at(nodes[0], SECRET).work
     assert worker.run_work(work).ending == "done"
-    (artifact,) = store.artifacts(work.job_id)
+    (artifact,) = list_files(store, work.job_id)
     assert artifact.place == "bucket://me@runs/of/mine"
     bucket.off(f"no answer from {SECRET} (ge@heim, schluessel)")
     place = find_place(store.url, SECRET, None)
     told = [repr(work), repr(place)]
     with pytest.raises(UserError) as caught:
-        load_trained(store, place, store.trained_trials([work.trial.id])[0])
+        load_trained(store, place, store.job_facts(trial_ids=[work.trial.id])[0])
     told.append(str(caught.value))
     monkeypatch.setenv("LCMA_RUNS", SECRET)
     for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):

@@ -56,7 +56,8 @@ def test_work_is_new_running_and_there_and_new_again_when_its_worker_died(
     plan = make_plan(spec, place, store)
     assert statuses(plan) == ["there", "new"]
     assert (plan.trainings_left, plan.pretrainings_left) == (1, 1)
-    assert set(store.conventional_factorizations().values()) == {"checkerboard-even"}
+    recipes = store.recipes([one.cell.trial.recipe.id for one in plan.cells]).values()
+    assert {one.conventional for one in recipes} == {"checkerboard-even"}
 
 
 def test_a_trial_behind_a_lost_pretraining_is_blocked(spec, place, registered) -> None:

@@ -19,6 +19,7 @@ from lcma.harness.run.worker import Report, run_work
 from lcma.harness.watch.stop import Stopped, stop_sweeps
 from lcma.sweeps.spec import Failures
 from tests.harness.run.conftest import Inline, Killed, Told, claim_elsewhere, end, run_at_once
+from tests.stores import list_lost, read_job
 
 
 def with_terms(node: Node, *, gpus: float = 0.0, owner: str = "a launch", **more: Any) -> Node:
@@ -70,7 +71,7 @@ class Small(Inline):
 
 
 def outcomes(store: db.Store) -> list[str]:
-    return list(store.attempts().sort_values("token").outcome)
+    return list(store.view("attempts").sort_values("token").outcome)
 
 
 @pytest.mark.integration
@@ -100,7 +101,7 @@ def test_an_oom_that_no_more_memory_can_be_had_for_is_the_end(
     ended = Launch(store, [with_terms(node, gpus=gpus)], executor, Told()).run()
     (report,) = ended.with_ending("failed")
     assert report.message == ("CUDA out of memory" if gpus == 1 else why)
-    (failure,) = store.failures()
+    (failure,) = list_lost(store)
     assert (failure.outcome, failure.decision) == ("oom", why)
     assert len(executor.had) == 1
 
@@ -117,7 +118,7 @@ def test_what_its_node_killed_for_its_memory_gets_twice_as_much(
     assert len(ended.with_ending("done")) == 1
     assert executor.had == [(0.0, gb) for gb in had]
     assert outcomes(store) == ["oom", "oom", "done"]
-    first = store.job_attempts([node.work.job_id])[0]
+    first = store.attempts([node.work.job_id])[0]
     assert first.message == "its node ran out of memory and killed it"
 
 
@@ -158,7 +159,7 @@ def test_however_often_drivers_are_killed_an_oom_gets_exactly_one_more_attempt(
             had += executor.had
     assert outcomes(store) == ["oom", "oom"]
     assert [gpus for gpus, _ in had] == [0.5, 1.0]
-    assert store.job(node.work.job_id).state == "failed"
+    assert read_job(store, node.work.job_id).state == "failed"
 
 
 def test_two_launches_at_once_retry_an_oom_once(
@@ -189,10 +190,12 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}")
     ended = Launch(store, [with_terms(node, hours=TOO_SHORT)], Inline(), Told()).run()
     assert len(ended.with_ending("done")) == 1
-    first, second = store.job_attempts([node.work.job_id])
+    first, second = store.attempts([node.work.job_id])
     assert (first.outcome, first.last_step, second.first_step) == ("timeout", 10, 10)
     assert first.message == "it took 1e-09 h, as long as `resources.hours` lets an attempt"
-    assert store.results().bits_per_dim.tolist() == alone.results().bits_per_dim.tolist()
+    assert (
+        store.view("results").bits_per_dim.tolist() == alone.view("results").bits_per_dim.tolist()
+    )
 
 
 @pytest.mark.integration

@@ -32,6 +32,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED, TIMES, PluginMeasure
 from tests.harness.conftest import few_photos
 from tests.harness.run.conftest import execute, place_in, register, typed
+from tests.stores import read_job
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4, "channel_couplings": 1, "last_couplings": 1},
@@ -87,8 +88,8 @@ def trained(trained_once, tmp_path: Path):
         folder = Path(shutil.copytree(once, tmp_path / "copy"))
         place = place_in(folder, root)
         store = db.connect(place.db)
-        trial_id = store.results().trial_id[0]
-        (one,) = store.trained_trials([trial_id])
+        trial_id = store.view("results").trial_id[0]
+        (one,) = store.job_facts(trial_ids=[trial_id])
 
         def again(name: str, **more: Any):
             return reevaluate(store, place, one, name, owner="evaluator", **more)
@@ -134,7 +135,7 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
 @pytest.mark.integration
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     here = trained()
-    before, job = here.store.results(), here.store.job(here.one.job_id)
+    before, job = here.store.view("results"), read_job(here.store, here.one.job_id)
     seen: list[tuple[int, int]] = []
     found = here.again("published", progress=lambda *counts: seen.append(counts))
     assert seen == sorted(seen)
@@ -146,32 +147,32 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     same = dataclasses.replace(without(plain, *BOUND, *TIMES, *OF_SWD), **own)
     assert found.result == same
 
-    after = here.store.results()
+    after = here.store.view("results")
     assert after[after.protocol == "plain"].reset_index(drop=True).equals(before)
     row = after[after.protocol == "published"].iloc[0]
     assert row.seconds == before.seconds[0]
     assert row.evaluation_seconds > 0
     assert np.isnan(before.evaluation_seconds[0])
-    attempts = here.store.attempts()
+    attempts = here.store.view("attempts")
     assert attempts.protocol.isna().tolist() == [True, False]
     last = attempts.iloc[-1]
     assert (last.protocol, last.outcome, last.owner) == ("published", "done", "evaluator")
     assert (last.token, last.first_step, last.last_step) == (2, 10, 10)
     assert last.started <= last.ended
-    assert dataclasses.replace(here.store.job(job.id), token=job.token) == job
+    assert dataclasses.replace(read_job(here.store, job.id), token=job.token) == job
 
 
 def test_what_is_there_is_served_without_weights_or_data(trained) -> None:
     here, name = trained(), "published"
     first = here.again(name)
-    attempts = here.store.attempts()
+    attempts = here.store.view("attempts")
     here.weights.unlink()
     place = dataclasses.replace(here.place, data=Path("/nowhere"))
     find_measurable(here.store, place, [here.one], LikelihoodMeasurement(name, None))
     again = reevaluate(here.store, place, here.one, name, owner="evaluator")
     assert again.result == first.result
     assert not again.new
-    assert here.store.attempts().equals(attempts)
+    assert here.store.view("attempts").equals(attempts)
 
 
 def test_a_coupling_flow_has_a_bound_from_its_training(trained) -> None:
@@ -279,7 +280,7 @@ def swap(here: SimpleNamespace) -> None:
 )
 def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str) -> None:
     here = trained()
-    before = here.store.results(), here.store.attempts()
+    before = here.store.view("results"), here.store.view("attempts")
     change(here)
     with pytest.raises(UserError, match=said) as error:
         reevaluate(here.store, here.place, here.one, "published", owner="x")
@@ -289,8 +290,8 @@ def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str)
         asked = LikelihoodMeasurement("published", None)
         with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
             find_measurable(here.store, here.place, [here.one], asked)
-    assert here.store.results().equals(before[0])
-    assert here.store.attempts().equals(before[1])
+    assert here.store.view("results").equals(before[0])
+    assert here.store.view("attempts").equals(before[1])
 
 
 # Measures of samples
@@ -326,13 +327,13 @@ def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measure
     assert (code, group["measure"], group["protocol"]) == (0, "swd", "plain")
     assert [row["mean"] for row in group["rows"]] == [plain.value("swd")]
     assert any(note.startswith("Controls of swd on 201 images: ") for note in group["notes"])
-    before = measured.store.attempts()
+    before = measured.store.view("attempts")
     measured.weights.unlink()  # none are needed
     code, out, _ = measured.measure("swd", "--json")
     (row,) = json.loads(out)
     assert (code, row["new"]) == (0, False)
     assert row["measures"]["swd"]["value"] == plain.value("swd")
-    assert measured.store.attempts().equals(before)
+    assert measured.store.view("attempts").equals(before)
 
 
 def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> None:
@@ -373,12 +374,12 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
 )
 def test_what_cannot_be_measured_is_one_line(measured, arguments, why: str) -> None:
     measured.change("DELETE FROM artifacts")
-    before = measured.store.attempts(), measured.stored("plain")
+    before = measured.store.view("attempts"), measured.stored("plain")
     code, out, err = measured.measure(*arguments)
     assert (code, out) == (2, "")
     assert why in err
     assert err.count("\n") == 1
-    assert measured.store.attempts().equals(before[0])
+    assert measured.store.view("attempts").equals(before[0])
     assert measured.stored("plain") == before[1]
 
 

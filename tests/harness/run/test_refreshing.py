@@ -10,7 +10,7 @@ from lcma.db.records import News
 from lcma.harness.run import driver as launches
 from lcma.harness.run.driver import Launch
 from lcma.harness.run.executor import Finished
-from lcma.harness.run.work import Report
+from lcma.harness.run.work import Report, Starved
 from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 
 SLICE = 2
@@ -39,21 +39,21 @@ def test_jobs_that_no_event_tells_of_are_read_in_slices_after_the_first_reading(
     monkeypatch.setattr(launches, "SLICE", SLICE)
     monkeypatch.setattr(launches, "REFRESH_SECONDS", 0.0)
     store, nodes = registered({"matrix": {"factorization": "conventional"}, "seeds": 7})
-    read, starved = store.jobs, store.memory_failures
+    read, starved = store.jobs, launches.read_starved
     sizes: dict[str, list[int]] = {"jobs": [], "starved": []}
 
     def count_jobs(ids: Sequence[str]) -> dict[str, db.Job]:
         sizes["jobs"].append(len(ids))
         return read(ids)
 
-    def count_starved(ids: Sequence[str]) -> dict[str, db.Starved]:
+    def count_starved(of: db.Store, ids: Sequence[str]) -> dict[str, Starved]:
         sizes["starved"].append(len(ids))
-        return starved(ids)
+        return starved(of, ids)
 
     last = store.changed_jobs().last
     monkeypatch.setattr(store, "changed_jobs", lambda after=None: News(last, {}))
     monkeypatch.setattr(store, "jobs", count_jobs)
-    monkeypatch.setattr(store, "memory_failures", count_starved)
+    monkeypatch.setattr(launches, "read_starved", count_starved)
     ended = Launch(store, nodes, Elsewhere(store), Told()).run()
     assert len(ended.with_ending("diverged")) == len(nodes) == 7
     for first, *others in sizes.values():

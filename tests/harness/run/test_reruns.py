@@ -11,6 +11,7 @@ import pytest
 
 from lcma.db.integrity import check_integrity
 from lcma.harness.place import Place
+from lcma.harness.results.board import list_lost_trials
 from lcma.harness.run import weights
 from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.harness.run.measuring import make_measurement, measure_trial
@@ -31,6 +32,7 @@ from tests.harness.run.conftest import (
     register,
     run_killed,
 )
+from tests.stores import beat, list_files
 
 BUDGETS = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 20]}}
 
@@ -57,7 +59,7 @@ class Runs:
 
     def bits(self, name: str) -> float:
         trial = self.works[name].trial
-        (bits,) = self.store.results(trial_id=trial.id).bits_per_dim
+        (bits,) = self.store.view("results", trial_id=trial.id).bits_per_dim
         return float(bits)
 
     def folders(self) -> dict[str, list[str]]:
@@ -112,7 +114,7 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
     (new,) = runs.folders().keys() - before.keys()
     old = new.rpartition("-")[0]
     assert runs.folders()[old] == before[old]
-    attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
+    attempts = runs.store.attempts([runs.works["trial None"].job_id])
     assert [(one.first_step, one.last_step) for one in attempts] == [(0, 20), (0, 20)]
     (row,) = runs.store.sql("SELECT * FROM events WHERE event = 'rerun'").to_dict("records")
     assert (row["owner"], row["detail"]) == ("ann@here", "old code")
@@ -122,12 +124,12 @@ def test_a_rerun_trains_from_scratch_in_a_folder_of_its_own(anywhere: Runs) -> N
 def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
     trial = runs.works["trial None"].trial
     runs.rerun("trial None")
-    (one,) = runs.store.trained_trials([trial.id])
+    (one,) = runs.store.job_facts(trial_ids=[trial.id])
     load_trained(runs.store, runs.place, one)
     assert reevaluate(runs.store, runs.place, one, "published", owner="me").new
     runs.run()
-    (one,) = runs.store.trained_trials([trial.id])
-    (kept,) = [a for a in runs.store.artifacts(one.job_id) if a.kind == "weights"]
+    (one,) = runs.store.job_facts(trial_ids=[trial.id])
+    (kept,) = [a for a in list_files(runs.store, one.job_id) if a.kind == "weights"]
     shutil.rmtree(runs.place.runs / kept.path.split("/")[0].rpartition("-")[0])
     load_trained(runs.store, runs.place, one)
 
@@ -138,13 +140,13 @@ def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     trial = runs.works["trial None"].trial
     runs.rerun("trial None")
     claim = claim_elsewhere(runs.store, runs.works["trial None"].job_id)
-    (one,) = runs.store.trained_trials([trial.id])
+    (one,) = runs.store.job_facts(trial_ids=[trial.id])
     with pytest.raises(UserError, match="is being run anew"):
         reevaluate(runs.store, runs.place, one, "published", owner="me")
     monkeypatch.setattr(weights, "load_data", None)  # it is refused before there is any work
     with pytest.raises(UserError, match="is being run anew"):
         measure_trial(runs.store, runs.place, one, make_measurement("swd", samples=40), owner="me")
-    assert runs.store.heartbeat(claim, step=1, lease_seconds=60.0)
+    assert beat(runs.store, claim, step=1, lease_seconds=60.0)
 
 
 def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
@@ -152,7 +154,7 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
 ) -> None:
     """Neither the result of the rerun nor the former one gets a number of other weights."""
     trial = runs.works["trial None"].trial
-    (one,) = runs.store.trained_trials([trial.id])
+    (one,) = runs.store.job_facts(trial_ids=[trial.id])
     load = weights.load_trained
 
     def run_anew(*given: Any) -> Any:
@@ -168,10 +170,10 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
     ):
         with monkeypatch.context() as patch:
             patch.setattr(weights, "load_trained", run_anew)
-            before = runs.store.attempts(job_id=one.job_id)
+            before = runs.store.view("attempts", job_id=one.job_id)
             with pytest.raises(UserError, match="was run anew meanwhile; what is stored stays"):
                 measure()
-        assert len(runs.store.attempts(job_id=one.job_id)) == len(before) + 1
+        assert len(runs.store.view("attempts", job_id=one.job_id)) == len(before) + 1
         assert measure().new
 
 
@@ -181,7 +183,7 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
     runs = anywhere
     runs.rerun("segment 10", "segment 20", "trial 10", "trial 20")
     assert runs.run() == ["done"] * 5
-    attempts = runs.store.job_attempts([runs.works["segment 20"].job_id])
+    attempts = runs.store.attempts([runs.works["segment 20"].job_id])
     assert [(one.first_step, one.last_step) for one in attempts] == [(10, 20), (10, 20)]
     names = [name for name in runs.folders() if name.count("-") == 2]
     assert len(names) == 3, "two trials and a pretraining"
@@ -201,7 +203,7 @@ def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
     runs.rerun("segment 10")
     runs.store.mark_lost(trial.job_id, owner=trial.owner, token=1)
     assert run_work(segment).ending == run_work(trial).ending == "done"
-    attempts = runs.store.job_attempts([trial.job_id])
+    attempts = runs.store.attempts([trial.job_id])
     assert [one.first_step for one in attempts] == [0, 0]
 
 
@@ -216,7 +218,7 @@ def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(runs: Runs) -> 
     die_at(15, runs.works["trial None"])
     time.sleep(0.3)
     assert run_work(runs.works["trial None"]).ending == "done"
-    attempts = runs.store.job_attempts([runs.works["trial None"].job_id])
+    attempts = runs.store.attempts([runs.works["trial None"].job_id])
     assert [one.first_step for one in attempts] == [0, 0, 10]
     assert runs.bits("trial None") == first
 
@@ -259,4 +261,4 @@ def test_a_plan_and_a_board_keep_what_is_current(runs: Runs) -> None:
     ((status, note),) = noted()
     assert status == "failed"
     assert note.endswith(" stays; launch with --retry to run it again")
-    assert runs.store.lost_trials() == []
+    assert list_lost_trials(runs.store) == []

@@ -40,6 +40,7 @@ from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import SMALL, merged
 from tests.harness.report import svg
 from tests.harness.run.conftest import Killed, place_in, register, run_killed, typed
+from tests.stores import list_files, read_curve, read_job
 
 Registered = Callable[..., tuple[db.Store, list[Node]]]
 SHAPE = (3, 8, 8)
@@ -109,7 +110,7 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
         word = "LL" if rule.endswith("low") else "HH"
         maps = read_maps(store, first, rule)
         assert same_masks(masks, models.make_tables(word, SHAPE, 2, maps=maps))
-    frame = store.results()
+    frame = store.view("results")
     assert sorted(set(frame.factorization)) == ["precision-high", "variance-low"]
     assert (frame.budget == 0).all()
     assert frame.map_options.isna().all()
@@ -127,7 +128,7 @@ def test_a_stored_map_of_the_data_is_read_rather_than_measured_again(
 
     monkeypatch.setattr(worker, "measure_data", refuse)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert len(store.results()) == 1
+    assert len(store.view("results")) == 1
 
 
 # Self
@@ -176,11 +177,11 @@ def test_self_finds_one_table_after_the_other(
     assert all(np.array_equal(a, b) for a, b in zip(maps, by_hand, strict=True))
     (kept,) = read_kept(store).values()
     assert same_masks(kept, models.make_tables("LL", SHAPE, 2, maps=maps))
-    curve = store.metrics(segment.work.job_id, "train_bits_per_dim")
+    curve = read_curve(store, segment.work.job_id, "train_bits_per_dim")
     assert [point.step for point in curve] == [10, 20]
-    (row,) = store.results().to_dict("records")
+    (row,) = store.view("results").to_dict("records")
     assert (row["factorization"], row["budget"], row["seed"]) == ("self", 20, 0)
-    job = store.job(segment.work.job_id)
+    job = read_job(store, segment.work.job_id)
     assert (job.step, job.steps) == (20, 20)
 
 
@@ -222,9 +223,9 @@ def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
     elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
     assert run_work(replace(work, place=elsewhere)).ending == "done"
     assert compare_rows(read_rows(db.connect(elsewhere.db)), read_rows(store)) == []
-    curve = store.metrics(work.job_id, "train_bits_per_dim")
+    curve = read_curve(store, work.job_id, "train_bits_per_dim")
     assert [point.step for point in curve] == [10, 15, 25, 30]
-    went_on = store.attempts().sort_values("token").first_step.tolist()
+    went_on = store.view("attempts").sort_values("token").first_step.tolist()
     assert went_on == [0, 10, 15, 25]
     assert check_integrity(store.database).findings == ()
 
@@ -308,13 +309,13 @@ def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]
     work = online["online"][0]
     store = db.connect(work.place.db)
     kept = read_kept(store)["online", 0]
-    (one,) = store.trained_trials([work.subject.id])
+    (one,) = store.job_facts(trial_ids=[work.subject.id])
     flow, _ = load_trained(store, work.place, one)
     found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
     assert same_masks(kept, found)
     assert not same_masks(kept, models.make_tables("checkerboard-even", SHAPE, 2))
     for split, looks in ((1, [10, 30]), (2, [20])):
-        changed = store.metrics(work.job_id, f"changed_windows_{split}")
+        changed = read_curve(store, work.job_id, f"changed_windows_{split}")
         assert [point.step for point in changed] == looks
     assert check_integrity(store.database).findings == ()
 
@@ -330,11 +331,11 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     store = db.connect(place.db)
     db_only = ["--db", place.db]
     at = [*db_only, "--runs", str(place.runs)]
-    trained = store.trained_trials(set(store.results(factorization="online").trial_id))
-    kept = {one.job_id: [a.kind for a in store.artifacts(one.job_id)] for one in trained}
+    trained = store.job_facts(trial_ids=set(store.view("results", factorization="online").trial_id))
+    kept = {one.job_id: [a.kind for a in list_files(store, one.job_id)] for one in trained}
     assert list(kept.values()) == [["tables", "weights"]] * 2
-    others = store.trained_trials(set(store.results(factorization="LL").trial_id))
-    assert {a.kind for one in others for a in store.artifacts(one.job_id)} == {"weights"}
+    others = store.job_facts(trial_ids=set(store.view("results", factorization="LL").trial_id))
+    assert {a.kind for one in others for a in list_files(store, one.job_id)} == {"weights"}
 
     out = str(tmp_path / "pictures")
     draw = "maps", "--out", out, "--format", "svg"  # which takes half as long as others
@@ -348,7 +349,7 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
         drawn = svg.images(Path(one["pictures"]["history"]))
         assert len(drawn) == sum(len(split["steps"]) for split in one["splits"])
         for split in one["splits"]:
-            curve = store.metrics(one["job_id"], f"changed_windows_{split['split']}")
+            curve = read_curve(store, one["job_id"], f"changed_windows_{split['split']}")
             changed = [(point.step, point.value) for point in curve if point.value]
             assert list(zip(split["steps"], split["shares"], strict=True)) == [(0, None), *changed]
     (sweep,) = store.sql("SELECT id FROM sweeps").id
@@ -371,7 +372,7 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     removed = json.loads(typed(capsys, "clean", "--json", "--weights", *at)[1])["removed"]
     assert [(one["what"], one["files"]) for one in removed] == [("named", 2 * 2 + len(others))]
     assert not [*place.runs.glob("*/tables.*")]
-    assert [store.artifacts(one.job_id) for one in trained] == [[], []]
+    assert [list_files(store, one.job_id) for one in trained] == [[], []]
     code, text, line = typed(capsys, *draw, *at)
     assert (code, "history-" in text, line) == (0, False, ""), "as in a published database"
 
@@ -397,7 +398,7 @@ def test_a_database_of_online_trials_alone_has_something_to_draw(
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:
     store, (node,) = registered(sweep_of("online", keep={"weights": False}))
     assert run_work(node.work).ending == "done"
-    assert store.artifacts(node.work.job_id) == []
+    assert list_files(store, node.work.job_id) == []
 
 
 @pytest.mark.integration

@@ -15,6 +15,7 @@ from lcma.harness.run.local import LocalExecutor
 from lcma.harness.run.plan import Node
 from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
 from tests.harness.run.machines import until
+from tests.stores import read_job
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 
@@ -39,7 +40,7 @@ def budgets(nodes: Sequence[Node]) -> dict[int, str]:
 
 def pretraining_steps(store: db.Store, *ids: str) -> list[tuple[int, int]]:
     """From where to where each attempt at these jobs trained."""
-    attempts: pd.DataFrame = store.attempts(job_id=ids).sort_values("id")
+    attempts: pd.DataFrame = store.view("attempts", job_id=ids).sort_values("id")
     return list(zip(attempts.first_step, attempts.last_step, strict=True))
 
 
@@ -61,7 +62,7 @@ def test_two_launches_at_once_train_one_chain(registered: Registered, second: li
     threads = [threading.Thread(target=launch.run) for launch in launches]
     (shortest,) = budgets(one).values()
     threads[0].start()
-    until(lambda: store.job(shortest).state == "running")
+    until(lambda: read_job(store, shortest).state == "running")
     threads[1].start()
     for thread in threads:
         thread.join()
@@ -93,4 +94,4 @@ def test_a_launch_hands_out_no_segment_that_it_would_not_get(registered: Registe
     ended = Launch(store, longer, executor, Looking()).run()
     assert submitted == [0, 0, 1, 0]
     assert len(ended.with_ending("done")) == 1
-    assert len(store.attempts(job_id=jobs[20])) == 1
+    assert len(store.view("attempts", job_id=jobs[20])) == 1

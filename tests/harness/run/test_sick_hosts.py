@@ -18,6 +18,7 @@ from lcma.harness.run.plan import Node
 from lcma.harness.run.preflight import Preflight
 from lcma.harness.run.worker import run_work
 from tests.harness.run.conftest import Inline, Told, register
+from tests.stores import read_job
 
 FLOW = """
 import builtins
@@ -154,7 +155,7 @@ def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any
     ended, shown = launch(store, nodes, {W2: ECC + ADVICE, W1: ""})
     assert len(ended.with_ending("done")) == 4
     assert shown.aside == {W2: f"its device failed: {ECC}"}
-    attempts = store.attempts()
+    attempts = store.view("attempts")
     assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
     (lost,) = attempts[attempts.outcome == "node_lost"].message
     assert lost.splitlines()[-1] == shown.aside[W2]
@@ -181,15 +182,15 @@ def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
     monkeypatch.setenv("SICK", text)
     ending, lost = run_work(node.work).ending, outcome == "node_lost"
     assert ending == ("device_failed" if lost else "failed")
-    assert list(store.attempts().outcome) == [outcome]
-    assert (store.job(node.work.job_id).state == "pending") == lost
+    assert list(store.view("attempts").outcome) == [outcome]
+    assert (read_job(store, node.work.job_id).state == "pending") == lost
 
 
 def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
     store, nodes = sweep(3)
     ended, _ = launch(store, nodes, {W2: ECC, W1: ECC})
     assert len(ended.with_ending("failed")) == 3
-    assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
+    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
 
 
 @pytest.mark.parametrize(
@@ -219,8 +220,8 @@ def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
     monkeypatch.setattr(Cluster, "wait", wait)
     with pytest.raises(KeyboardInterrupt):
         launch(store, nodes, {W2: NO_COMPILER, W1: ""})
-    assert list(store.attempts().outcome) == ["code_error"]
-    assert {store.job(node.work.job_id).state for node in nodes} == {"pending"}
+    assert list(store.view("attempts").outcome) == ["code_error"]
+    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
 
 
 def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launch: Any) -> None:
@@ -244,7 +245,7 @@ def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
     assert shown.aside[W2].startswith(
         f"3 trials in a row failed there at their first step, the last with {NO_COMPILER}"
     )
-    assert sorted(store.attempts().outcome) == ["code_error"] * 3 + ["done"] * 8
+    assert sorted(store.view("attempts").outcome) == ["code_error"] * 3 + ["done"] * 8
 
 
 @pytest.mark.parametrize("hosts", [(W1, W2), (W1, W2, W3)])
@@ -256,7 +257,7 @@ def test_first_steps_that_fail_everywhere_are_the_recipes(
     assert len(ended.with_ending("failed")) == 6
     assert {report.host for report in shown.ended.values()} == set(hosts)
     assert shown.aside == {}
-    assert len(store.attempts()) == 7, "the first ran again"
+    assert len(store.view("attempts")) == 7, "the first ran again"
 
 
 def test_here_a_process_whose_device_failed_gets_no_more_work(

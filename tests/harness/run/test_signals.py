@@ -68,7 +68,7 @@ def test_a_signal_in_a_callback_ends_a_launch_and_releases_its_jobs(
         run()
     assert (ended.value.number, ended.value.released) == (number, 1)
     assert display.rounds == 1, "it ends in the round in which the signal came"
-    assert list(store.attempts().outcome) == ["cancelled"]
+    assert list(store.view("attempts").outcome) == ["cancelled"]
     assert signal.getsignal(number) is before
 
 

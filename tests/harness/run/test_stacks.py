@@ -29,6 +29,7 @@ from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import merged
 from tests.harness.run.conftest import claim_elsewhere, place_in, register
 from tests.harness.run.machines import until
+from tests.stores import list_files, read_curve, read_job
 
 Works = list[Work]
 Stacked = Callable[..., tuple[db.Store, Works]]
@@ -65,7 +66,7 @@ def undisturbed(
 
 
 def outcomes(store: db.Store) -> list[str]:
-    return store.attempts().outcome.tolist()
+    return store.view("attempts").outcome.tolist()
 
 
 def endings(reports: list[worker.Report]) -> list[str]:
@@ -93,7 +94,7 @@ def test_pretrainings_make_a_stack_with_their_own_maps_and_snapshots(stacked: St
         for item in store.maps(pretraining_id=work.pretraining.id, score="cumulative")
     }
     assert len(digests) == 2
-    assert all(store.artifacts(work.job_id) for work in works)
+    assert all(list_files(store, work.job_id) for work in works)
 
 
 @pytest.mark.integration
@@ -106,7 +107,7 @@ def test_attempts_say_that_fours_are_run(stacked: Stacked, monkeypatch: pytest.M
     )
     assert endings(run_works(works)) == ["done"] * 5
     line = "a stack of 5 has other bits here than one of four: fours are run"
-    attempts = store.attempts()
+    attempts = store.view("attempts")
     assert attempts.message.tolist() == [line] * 5
     assert all(log.count(line) == 1 for log in attempts.log)
 
@@ -129,11 +130,11 @@ def test_members_that_stand_at_different_steps_are_trained_apart(
     assert endings(run_works([pruned])) == ["pruned"]
     assert endings(run_works(works)) == ["done"] * 3
     assert sizes == [(0, 2), (0, 1), (10, 1)]
-    assert sorted(store.attempts().first_step) == [0, 0, 0, 10]
-    assert store.attempts().stack_id.nunique() == 2, "one for each stack of several"
+    assert sorted(store.view("attempts").first_step) == [0, 0, 0, 10]
+    assert store.view("attempts").stack_id.nunique() == 2, "one for each stack of several"
     others = compare_rows(read_rows(undisturbed[0]), read_rows(store))
     assert [line for line in others if "rung_bits_per_dim" not in line] == []
-    points = store.metrics(works[1].job_id, "train_bits_per_dim")
+    points = read_curve(store, works[1].job_id, "train_bits_per_dim")
     assert [point.step for point in points] == [10, 20]
 
 
@@ -177,7 +178,7 @@ def test_a_member_whose_job_is_taken_away_leaves_the_others(
     at_step(monkeypatch, 5, take_away)
     assert endings(run_works(works)) == ["done", "done", "stopped"]
     assert len(threads) == 1, "one thread extends all leases"
-    assert store.job(works[2].job_id).state == "pending"
+    assert read_job(store, works[2].job_id).state == "pending"
 
 
 @pytest.mark.integration
@@ -186,7 +187,7 @@ def test_a_claim_that_fails_leaves_that_member_out(stacked: Stacked) -> None:
     assert run_work(works[0]).ending == "done"
     assert isinstance(claim_elsewhere(store, works[1].job_id), db.Claim)
     assert endings(run_works(works)) == ["done", "elsewhere", "done"]
-    assert len(store.attempts()) == 3
+    assert len(store.view("attempts")) == 3
 
 
 BAD_RULE = """
@@ -230,7 +231,7 @@ def test_each_has_the_log_of_its_own_doings(
 
     monkeypatch.setattr(worker.models, "build", building)
     run_works(works)
-    logs = store.attempts().set_index("job_id").log
+    logs = store.view("attempts").set_index("job_id").log
     for work in works:
         log = logs[work.job_id]
         assert log.count("attempt 1 at ") == log.count("builds ") == 1
@@ -281,9 +282,12 @@ def test_what_ends_a_stack_counts_alone_only(
     assert endings(reports) == [ending] * 3
     assert said in reports[0].message.splitlines()[-1]
     assert outcomes(store) == [outcome] * 3
-    assert [store.job(work.job_id).state for work in works] == ["pending"] * 3
+    assert [read_job(store, work.job_id).state for work in works] == ["pending"] * 3
     if ending == "crowded":
-        assert f"crowded: {store.attempts().message[0].splitlines()[0]}" in store.attempts().log[0]
+        assert (
+            f"crowded: {store.view('attempts').message[0].splitlines()[0]}"
+            in store.view("attempts").log[0]
+        )
         assert run_work(works[0]).ending == "failed"
         alone = "oom" if isinstance(error, torch.OutOfMemoryError) else "code_error"
         assert outcomes(store)[3:] == [alone]
@@ -314,10 +318,10 @@ def test_an_interrupt_cancels_all(stacked: Stacked, monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
     assert outcomes(store) == ["cancelled"] * 2
-    assert store.attempts().last_step.tolist() == [13] * 2
+    assert store.view("attempts").last_step.tolist() == [13] * 2
     monkeypatch.undo()
     assert endings(run_works(works)) == ["done"] * 2
-    assert store.attempts().first_step.tolist()[2:] == [10] * 2
+    assert store.view("attempts").first_step.tolist()[2:] == [10] * 2
 
 
 def test_an_interrupt_without_the_database_leaves_all_endings_in_the_spool(
@@ -340,7 +344,7 @@ def test_an_interrupt_without_the_database_leaves_all_endings_in_the_spool(
         run_works(works)
     first, second = tried
     assert 0 < second < first <= worker.LAST_SECONDS
-    assert store.attempts().outcome.isna().all()
+    assert store.view("attempts").outcome.isna().all()
     monkeypatch.undo()
     monkeypatch.setenv("LCMA_SPOOL", str(spools))
     deliver_leftovers(store, [].append)
@@ -369,7 +373,7 @@ def test_the_costs_of_members_add_up_to_their_process(
     monkeypatch.setattr(worker, "measure_flow", measuring)
     works[0] = replace(works[0], terms=Terms(hours=1e-9))  # until the first look at the losses
     assert endings(run_works(works)) == ["failed", "done", "done"]
-    attempts = store.attempts()
+    attempts = store.view("attempts")
     assert attempts[["outcome", "last_step"]].values.tolist()[0] == ["timeout", 10]
     assert attempts.seconds.tolist() == attempts.cpu_seconds.tolist() == [20.0, 55.0, 55.0]
     assert attempts.seconds.sum() == now[0]
@@ -379,7 +383,7 @@ def test_the_costs_of_members_add_up_to_their_process(
 def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
     store, works = undisturbed
     trial_id = works[1].trial.id
-    (one,) = store.trained_trials([trial_id])
+    (one,) = store.job_facts(trial_ids=[trial_id])
     flow, _ = load_trained(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
     measured = measure_flow(flow, prepared, PLAIN, torch.device("cpu"))

@@ -77,7 +77,7 @@ def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleName
     store = db.connect(place.db)
 
     def again(**more: Any) -> Verified:
-        trial_id = str(store.results().trial_id[0])
+        trial_id = str(store.view("results").trial_id[0])
         return verify(store, place, trial_id, **{"tolerance": 1e-4, **more})
 
     return SimpleNamespace(store=store, place=place, change=partial(execute, store), again=again)
@@ -224,7 +224,7 @@ def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
     good: bool,
 ) -> None:
     """By two standard deviations, here 0.06, of three other seeds or more."""
-    before = trained.store.results().bits_per_dim[0]
+    before = trained.store.view("results").bits_per_dim[0]
     trained.change(f"UPDATE measurements SET value = value - {moved} WHERE name = 'bits_per_dim'")
     for seed, away in enumerate(others, start=70):
         _add_seed(trained, seed, before + away)
@@ -271,7 +271,7 @@ def test_other_images_and_tolerances_are_refused(trained: SimpleNamespace, tmp_p
     with pytest.raises(UserError, match="--tolerance nan makes no sense"):
         trained.again(tolerance=float("nan"))
     trained.place = Place(trained.place.db, trained.place.runs, tmp_path / "nothing")
-    one = trained.store.results().trial_id[0]
+    one = trained.store.view("results").trial_id[0]
     with pytest.raises(UserError, match="photos8"):
         verify(trained.store, trained.place, one, tolerance=0.1)
 
@@ -284,7 +284,7 @@ def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: P
     content[-1] ^= 1
     (images / "train.npy").write_bytes(content)
     place = Place(trained.place.db, trained.place.runs, images.parent)
-    one = trained.store.results().trial_id[0]
+    one = trained.store.view("results").trial_id[0]
     with pytest.raises(UserError, match="could not be trained again") as refused:
         verify(trained.store, place, one, tolerance=0.1)
     assert "damaged" in str(refused.value)

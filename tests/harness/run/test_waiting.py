@@ -12,6 +12,7 @@ from lcma.harness.run.driver import Launch
 from lcma.harness.run.evaluation import settle_device
 from lcma.harness.watch.progress import Bars
 from tests.harness.run.conftest import Inline, Told, claim_elsewhere, end
+from tests.stores import beat, read_job
 
 
 def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, monkeypatch) -> None:
@@ -22,7 +23,7 @@ def test_a_host_that_never_reaches_the_database_says_so(database, one_trial, mon
     database.on()
     assert report.ending == "away"
     assert "\n" not in report.message
-    assert store.job(node.work.job_id).state == "pending"
+    assert read_job(store, node.work.job_id).state == "pending"
 
 
 def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial, tmp_path) -> None:
@@ -36,7 +37,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
 
     def holder() -> None:
         time.sleep(2.4)
-        renewed.append(store.heartbeat(claim, step=1, lease_seconds=60.0))
+        renewed.append(beat(store, claim, step=1, lease_seconds=60.0))
         end(store, claim)
 
     thread = threading.Thread(target=holder)
@@ -45,7 +46,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     thread.join()
     assert renewed == [True]
     assert [report.ending for report in ended.reports.values()] == ["diverged"]
-    assert len(store.attempts()) == 1
+    assert len(store.view("attempts")) == 1
 
 
 def test_a_launch_tells_once_that_the_database_is_away_and_once_that_it_is_back() -> None:

@@ -126,7 +126,7 @@ class Tuning:
 
     def bits(self) -> dict[str, float]:
         """Of every result, by trial."""
-        frame = self.store.results()
+        frame = self.store.view("results")
         return dict(zip(frame.trial_id, frame.bits_per_dim, strict=True))
 
 

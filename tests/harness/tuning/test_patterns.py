@@ -30,6 +30,7 @@ from tests.harness.tuning.conftest import (
     make,
     rendered,
 )
+from tests.stores import list_lost
 
 Make = Callable[..., Tuning]
 History = list[tuple[str, str, dict[int, float]]]
@@ -242,7 +243,7 @@ def test_a_search_trains_each_pattern_at_each_rung_as_a_sweep_would(trained: Tun
     assert [(rung.steps, rung.patterns) for rung in found.rungs] == [(2, 6), (4, 2)]
     assert tuned.steps("trial") == 6 * 2 + 2 * 4 + 4 * (found.rows[0].pattern not in CONVENTIONAL)
     assert found.seeds == (1000,)
-    results = tuned.store.results()
+    results = tuned.store.view("results")
     assert set(results.seed) == {1000}
     short = results[results.steps == 2].set_index("factorization").holdout_bits_per_dim
     assert {row.pattern: row.values[2] for row in found.rows} == dict(short)
@@ -296,7 +297,7 @@ def test_patterns_that_diverge_are_left_behind(tuning: Make) -> None:
     assert {row.state for row in found.rows} == {"FAIL"}
     assert {row.reason.partition(":")[0] for row in found.rows} == {"diverged"}
     assert found.best is None
-    tuned.store.retry([one.job_id for one in tuned.store.failures()])
+    tuned.store.retry([one.job_id for one in list_lost(tuned.store)])
     tuned.run()
     assert len(tuned.study.trials) == 4
 

@@ -39,6 +39,7 @@ from tests.harness.tuning.conftest import (
     make,
     rendered,
 )
+from tests.stores import list_lost, list_running
 
 Make = Callable[..., Tuning]
 
@@ -131,12 +132,12 @@ def test_a_failed_budget_is_asked_for_again_once_its_jobs_were_put_back(tuning: 
     reasons = {t.user_attrs["budget"]: t.user_attrs["reason"] for t in tuned.study.trials}
     assert "the loss was not finite at step" in reasons[0]
     assert "the loss was not finite at step" in reasons[15]  # of its pretraining
-    lost = tuned.store.failures()
+    lost = list_lost(tuned.store)
     zero = [one.job_id for one in lost if one.budget == 0]
     tuned.store.retry(zero)
     tuned.run()
     assert [row[1] for row in tuned.history()][len(POINTS) :] == [0]
-    tuned.store.retry([one.job_id for one in tuned.store.failures()])
+    tuned.store.retry([one.job_id for one in list_lost(tuned.store)])
     tuned.run()
     assert sorted(row[1] for row in tuned.history()[len(POINTS) + 1 :]) == list(POINTS)
     assert {row[2] for row in tuned.history()} == {"FAIL"}
@@ -179,7 +180,7 @@ def launched(tuned: Tuning, spec: specs.Spec) -> None:
 def test_the_value_is_of_the_holdout_part_and_the_cost_is_stand_alone(served: Make) -> None:
     tuned = served({"tune": {"cost_weight": 50.0}})
     tuned.run()
-    results = tuned.store.results()
+    results = tuned.store.view("results")
     for trial in tuned.study.trials:
         budget = trial.user_attrs["budget"]
         own = results[results.budget == budget]
@@ -268,7 +269,7 @@ def test_a_measure_without_a_holdout_part_is_called_what_it_is(served: Make) -> 
     assert "what is optimized, and not of the holdout part: on as many images of the train" in text
     assert "test is only reported" not in text
     assert " test " not in text.splitlines()[1], "no column of the same values"
-    results = tuned.store.results()
+    results = tuned.store.view("results")
     for trial in tuned.study.trials:
         own = results[results.budget == trial.user_attrs["budget"]]
         assert trial.value == own.train_bits_per_dim.mean()
@@ -422,14 +423,14 @@ def test_a_limit_ends_a_tuner_in_a_training_and_the_next_makes_the_same_study(
         said = "the launch ran for" if limit.hours else "the launch has taken"
         assert said in tuner.limited
         assert tuner.next_task() is None
-    assert tuned.store.running_jobs() == []
-    (attempt,) = tuned.store.attempts().itertuples()
+    assert list_running(tuned.store) == []
+    (attempt,) = tuned.store.view("attempts").itertuples()
     assert attempt.outcome == "cancelled"
     assert said in attempt.message
     assert 0 < attempt.last_step < 12
     again = tuned.run()
     assert again.limited is None
-    attempts = tuned.store.job_attempts([attempt.job_id])
+    attempts = tuned.store.attempts([attempt.job_id])
     assert [one.first_step for one in attempts] == [0, attempt.last_step]
     undisturbed = tuned.elsewhere()
     undisturbed.run()

@@ -25,6 +25,7 @@ from lcma.harness.tuning.outcome import dashboard_url
 from tests.harness.conftest import merged
 from tests.harness.run.conftest import Inline
 from tests.harness.tuning.conftest import POINTS, STOP, Tuning, content, make
+from tests.stores import list_running
 
 Typed = Callable[..., tuple[int, str, str]]
 LCMA = [sys.executable, "-m", "lcma"]
@@ -265,14 +266,14 @@ def test_at_a_limit_of_hours_the_code_is_4_and_the_next_goes_on(
     assert "Ended in good order: the launch " in printed
     assert f"Go on with: lcma tune tuned.yaml {' '.join(options)}\n" in printed
     tuned = tuned_in(folder, few_root, change)
-    assert tuned.store.running_jobs() == []
-    before = tuned.store.attempts()
+    assert list_running(tuned.store) == []
+    before = tuned.store.view("attempts")
     if limit == "--max-hours":  # it may be over before any worker has begun
         assert set(before.outcome) <= {"cancelled"}
         return
     assert set(before.outcome) == {"cancelled"}
     assert tune(change, *options)[0] == 4
-    after = tuned.store.attempts()
+    after = tuned.store.view("attempts")
     again = after[~after.id.isin(before.id)]
     assert len(again), "it has hours of its own"
     reached = before.groupby("job_id").last_step.max()
@@ -306,7 +307,7 @@ def test_a_tuner_that_was_stopped_ends_its_trainings_and_says_how_to_go_on(
 
     def stop() -> None:
         store = tuned.store
-        while not store.running_jobs():
+        while not list_running(store):
             time.sleep(0.1)
         store.request_stop(None, by="somebody")
 
@@ -317,8 +318,8 @@ def test_a_tuner_that_was_stopped_ends_its_trainings_and_says_how_to_go_on(
     assert code == 3
     assert "Stopped: asked to stop by somebody" in printed
     assert "Go on with: lcma tune tuned.yaml --local" in printed
-    assert tuned.store.running_jobs() == []
-    assert set(tuned.store.attempts().outcome) == {"cancelled"}
+    assert list_running(tuned.store) == []
+    assert set(tuned.store.view("attempts").outcome) == {"cancelled"}
 
 
 @pytest.mark.parametrize("hours", ["0", "nan"])

@@ -1,0 +1,42 @@
+"""One thing of a store, where the product reads or writes many at once."""
+
+from typing import Any
+
+from lcma import db
+
+
+def read_job(store: db.Store, job_id: str) -> db.Job:
+    """Read a job that is registered."""
+    return store.jobs([job_id])[job_id]
+
+
+def beat(store: db.Store, claim: db.Claim, *, now: float | None = None, **news: Any) -> bool:
+    """Report the news of one claim; return whether it is good."""
+    return claim.job_id in store.heartbeats([db.Heartbeat(claim=claim, **news)], now=now)
+
+
+def read_curve(store: db.Store, job_id: str, name: str) -> list[db.Metric]:
+    """Read a curve of a job by step."""
+    curves = [one.key for one in store.curves([job_id]) if one.name == name]
+    found = store.points(curves).values()
+    return [db.Metric(name, step, value) for points in found for step, value in points]
+
+
+def list_files(store: db.Store, job_id: str) -> list[db.Artifact]:
+    """List the files that a job left, by kind."""
+    return store.artifacts([job_id]).get(job_id, [])
+
+
+def list_paths(store: db.Store) -> set[str]:
+    """List the paths of all files that jobs left."""
+    return {one.path for some in store.artifacts().values() for one in some}
+
+
+def list_running(store: db.Store) -> list[db.JobFacts]:
+    """List the running jobs, oldest attempt first."""
+    return store.job_facts(states=["running"], order="started")
+
+
+def list_lost(store: db.Store) -> list[db.JobFacts]:
+    """List the jobs that failed or diverged, the latest first."""
+    return store.job_facts(states=["diverged", "failed"], order="updated")
