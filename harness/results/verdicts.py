@@ -446,7 +446,8 @@ def _count_missing(
     trainings = sum(what is None for what, _, _ in lacking)
     if not seconds[None]:
         return trainings, None
-    return trainings, sum(fmean(seconds[what] or [0.0]) for what, _, _ in lacking) / 3600
+    # A set has no order: an exact sum does not depend on it.
+    return trainings, math.fsum(fmean(seconds[what] or [0.0]) for what, _, _ in lacking) / 3600
 
 
 def describe_reach(verdict: Verdict) -> str:
