@@ -77,4 +77,4 @@ def test_the_examples_of_the_store_run(tmp_path: Path, monkeypatch: pytest.Monke
     runner = doctest.DocTestRunner()
     for example in doctest.DocTestFinder().find(store, "store", globs=known):
         runner.run(example)
-    assert runner.summarize() == doctest.TestResults(failed=0, attempted=6)
+    assert runner.summarize() == doctest.TestResults(failed=0, attempted=7)

@@ -25,7 +25,7 @@ FUNCTIONS = {
 left in a spool is delivered."""
 
 OF_OTHERS = {
-    *("add_evaluation", "add_verification", "forget_artifacts", "request_stop"),
+    *("add_evaluation", "forget_artifacts", "request_stop"),
     *("rerun", "retry"),  # by other commands
     "add_metrics",  # by `deliver` alone
     "end_launch",  # at a limit of hours
