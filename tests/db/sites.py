@@ -180,7 +180,8 @@ class Launches:
             return
         bits = done.value("bits_per_dim")
         bound = {"bound_draws": draws, "bound_images": 5, "bound_bits_per_dim": bits - draws / 7}
-        world.evaluate(index, bits_per_dim=bits - 1, bound_gain=draws / 7, **bound)
+        by = f"evaluator at {place}"
+        world.evaluate(index, bits_per_dim=bits - 1, owner=by, bound_gain=draws / 7, **bound)
 
 
 def work(world: World, job: str, outcome: str, owner: str, now: float = 1000.0) -> bool:

@@ -48,7 +48,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
     assert report.changed
     assert report.tables["jobs"] == Counts(new=6)
     assert report.tables["attempts"] == Counts(new=7)
-    assert report.tables["measurements"] == Counts(new=12)
+    assert report.tables["measurements"] == Counts(new=16)
     assert report.tables["launches"] == Counts(new=1)
     here, there = known(target), known(source)
     assert here.pop("jobs") == {**there.pop("jobs"), source.segments[1]: "pending"}
@@ -61,7 +61,7 @@ def test_what_one_site_has_comes_over_whole_and_once(
     before = target.dump()
     again = merged(source, target)
     assert not again.changed
-    assert again.tables["measurements"] == Counts(equal=12)
+    assert again.tables["measurements"] == Counts(equal=16)
     assert target.dump() == before
     assert not merged(target, source).changed
     assert source.dump() == untouched
@@ -347,5 +347,5 @@ def test_studies_stay_behind_and_their_trials_travel(sites: Sites) -> None:
     )
     report = merged(source, target)
     assert report.studies == 2
-    assert report.tables["measurements"] == Counts(new=12)
+    assert report.tables["measurements"] == Counts(new=16)
     assert "studies" not in objects(target.store.url)

@@ -410,7 +410,7 @@ def test_a_trial_of_these_rules_is_verified(
     recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 20}}
     store, nodes = registered(sweep_of(factorization, recipe=recipe))
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    verified = verify(store, place, nodes[-1].work.subject.id, tolerance=0.0, user="me")
+    verified = verify(store, place, nodes[-1].work.subject.id, tolerance=0.0)
     assert verified.verification.equal
 
 
