@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+import sqlalchemy as sa
+
+from lcma.db.schema import launches
 from lcma.harness.run.spool import deliver_leftovers
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
@@ -87,10 +90,15 @@ class _Round:
         self.given: dict[str, float] = {}
         self.begun, self.next_loose = 0, 0.0
         self.terminated = False
+        self.earlier: set[str] = set()
 
     def run(self) -> None:
         failures, last = 0, time.monotonic()
         while True:
+            with suppress(UserError):  # there is no database yet
+                self.earlier |= {
+                    owner for (owner,) in self.sweep.store.rows(sa.select(launches.c.owner))
+                }
             launch, self.terminated = self.sweep.launch(armed=True), False
             before = self.kills()
             while (code := launch.poll()) is None:
@@ -121,7 +129,7 @@ class _Round:
             if target in self.given:
                 continue
             if "." not in target:
-                if clock < self.next_loose or not self.is_busy(launch):
+                if clock < self.next_loose or not self.is_busy():
                     continue
                 self.next_loose = clock + self.chance.uniform(0.5, 4.0)
             self.left.remove(target)
@@ -131,7 +139,7 @@ class _Round:
             else:
                 self.sweep.orders.give(target)
                 self.given[target] = clock
-        if any("release" in target for target in self.given) and self.is_busy(launch):
+        if any("release" in target for target in self.given) and self.is_busy():
             if not self.terminated:  # so that it puts its jobs back
                 launch.send_signal(signal.SIGTERM)
             self.terminated = True
@@ -144,11 +152,10 @@ class _Round:
         done, whole = jobs.get("done", 0), sum(jobs.values()) or 1
         return math.ceil(self.number * (done + HEADSTART * whole) / whole)
 
-    def is_busy(self, launch: Launch) -> bool:
-        """Return whether a launch has running jobs."""
+    def is_busy(self) -> bool:
+        """Return whether the launch that was started last has running jobs."""
         with suppress(UserError):
-            owners = [job.owner or "" for job in list_running(self.sweep.store)]
-            return any(f":{launch.pid}:" in owner for owner in owners)
+            return any(job.owner not in self.earlier for job in list_running(self.sweep.store))
         return False
 
     def strike(self, target: str, launch: Launch) -> None:
