@@ -80,6 +80,11 @@ class Part:
     seeds: int
     budget: int = 1000
 
+    @property
+    def size(self) -> int:
+        """Number of its claims, each on each set, trained or not."""
+        return len(self.claims) * len(self.sets)
+
     def holds(self, claim: ClaimRow, groups: Sequence[Group]) -> bool:
         """Return whether it has a claim of the models of some groups."""
         return claim.key in self.claims and all(

@@ -332,10 +332,16 @@ def make_verdicts(
         families.setdefault(claim.family or f"alone {index}", []).append(index)
     found: dict[int, Verdict] = {}
     for members in families.values():
-        corrected = (adjust_holm([p[index] for index in members]) for p in (below, above))
-        for index, holm_below, holm_above in zip(members, *corrected, strict=True):
+        part = claims[members[0]].part
+        # Else the first claims of a plan to be trained would have an easier test than the last.
+        untrained = [1.0] * (0 if part is None else part.size - len(members))
+        size = len(members) + len(untrained)
+        corrected = (
+            adjust_holm([*(p[index] for index in members), *untrained]) for p in (below, above)
+        )
+        for index, holm_below, holm_above in zip(members, *corrected, strict=False):
             claim, some = claims[index], seen[index]
-            decision, why, shown = _decide(claim, some, holm_below, holm_above, len(members))
+            decision, why, shown = _decide(claim, some, holm_below, holm_above, size)
             against = decision in ("opposite", "not equal")
             found[index] = Verdict(
                 claim,
@@ -344,7 +350,7 @@ def make_verdicts(
                 shown,
                 p=above[index] if against else below[index],
                 holm_p=holm_above if against else holm_below,
-                family_size=len(members),
+                family_size=size,
                 confirmatory=_is_confirmatory(claim, some, spent),
                 next=_find_next(claim, shown, spent) if decision == "undecided" else None,
             )

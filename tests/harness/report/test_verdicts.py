@@ -308,6 +308,8 @@ def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     own = next(one for one in made.all if one.claim.key == "low-conventional")
     assert (own.n, own.comparison.first) == (24, 0)
     assert own.claim.family != one.claim.family
+    assert one.family_size == len(part.claims) == 4, "low-tied is not trained yet"
+    assert one.holm_p == pytest.approx(4 * one.p)
 
 
 def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
