@@ -347,5 +347,5 @@ def test_studies_stay_behind_and_their_trials_travel(sites: Sites) -> None:
     )
     report = merged(source, target)
     assert report.studies == 2
-    assert report.tables["measurements"] == Counts(new=16)
+    assert report.tables["measurements"] == Counts(new=12)
     assert "studies" not in objects(target.store.url)
