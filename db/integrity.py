@@ -131,7 +131,7 @@ GROUP BY jobs.id""",
         (
             "attempts",
             f"it {name} attempt {{}} at another job",
-            f"SELECT a.id, other.id FROM attempts AS a JOIN attempts AS other"  # noqa: S608
+            "SELECT a.id, other.id FROM attempts AS a JOIN attempts AS other"
             f" ON other.id = a.{name} WHERE other.job_id <> a.job_id",
         )
         for name in ("continues", "replaces")
@@ -140,7 +140,7 @@ GROUP BY jobs.id""",
         (
             table,
             f"its attempt {{}} was at job {{}}, of another {what} or data_digest",
-            f"SELECT {keys}, jobs.id FROM {table} AS made"  # noqa: S608
+            f"SELECT {keys}, jobs.id FROM {table} AS made"
             " JOIN attempts AS a ON a.id = made.attempt_id JOIN jobs ON jobs.id = a.job_id"
             f" WHERE coalesce(jobs.{what}, '') <> made.{what}"
             f" OR jobs.data_digest <> made.data_digest{more}",
@@ -180,7 +180,7 @@ JOIN attempts AS a ON a.id = jobs.done_attempt_id
 WHERE jobs.kind = 'trial' AND metrics.name = '{TRAIN_CURVE}' AND metrics.step % {LOG_EVERY} = 0
 GROUP BY jobs.id, jobs.steps, a.host
 HAVING count(*) < jobs.steps / {LOG_EVERY}
-    AND NOT (a.host = '' AND count(*) >= {PUBLISHED_POINTS - 1})""",  # noqa: S608
+    AND NOT (a.host = '' AND count(*) >= {PUBLISHED_POINTS - 1})""",
     ),
     # References that are no constraints: attempts refer to jobs, so that one the other way would be
     # a circle; and events and points are to be added without a look at attempt and job.
@@ -188,7 +188,7 @@ HAVING count(*) < jobs.steps / {LOG_EVERY}
         (
             table,
             f"its {column} {{}} is not in {other}",
-            f"SELECT {keys}, {column} FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608
+            f"SELECT {keys}, {column} FROM {table} WHERE {column} IS NOT NULL"
             f" AND {column} NOT IN (SELECT {key} FROM {other})",
         )
         for table, column, keys, other, key in (

@@ -283,8 +283,7 @@ def _was_done_meanwhile(connection: sa.Connection, job: Job) -> bool:
 
 def _accept(connection: sa.Connection, job: Job, now: float) -> Job:
     # Take a job for done whose result came from elsewhere.
-    done = {"state": "done", "step": job.steps, "attempt_id": job.done_attempt_id}
-    accepted = replace(job, **done)  # type: ignore[arg-type]
+    accepted = replace(job, state="done", step=job.steps, attempt_id=job.done_attempt_id)
     was = {"job": job.id, "old_state": job.state, "old_token": job.token}
     _MOVE.run(connection, was | {name: getattr(accepted, name) for name in CHANGED})
     add_event(connection, "merge", now, job_id=job.id, attempt_id=job.done_attempt_id)

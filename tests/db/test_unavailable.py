@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,8 @@ def test_connections_cut_at_any_moment_lose_and_double_nothing(
         while step < 10 or cuts < 5:
             step += 1
             points = [db.Metric("loss", step, float(step))]
-            assert insisting(
-                lambda: beat(store, claimed, step=step, lease_seconds=600.0, metrics=points)  # noqa: B023
-            )
+            news = {"step": step, "lease_seconds": 600.0, "metrics": points}
+            assert insisting(partial(beat, store, claimed, **news))
         assert insisting(lambda: store.finish(claimed, "oom", last_step=step, cost=COST))
     finally:
         ended.set()

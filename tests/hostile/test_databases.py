@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -332,7 +333,7 @@ def test_a_file_on_a_network_file_system_is_refused(
     before = listing(tmp_path)
     for opener in OPENERS.values():
         for path in (inside, inside.with_name("new.db"), folder / "below" / "new.db"):
-            refused(lambda: opener(str(path)), str(path), kind, "postgresql://")  # noqa: B023
+            refused(partial(opener, str(path)), str(path), kind, "postgresql://")
     assert listing(tmp_path) == before
     for path in (filled_path, local):
         assert len(db.connect(str(path)).view("results")) == 3

@@ -95,7 +95,7 @@ def _take_over(connection: sa.Connection, table: sa.Table, former: str, known: l
         if column.name in known or (table.name, column.name) in COLUMNS
     }
     into = ", ".join(map(quote, columns))
-    select = f"SELECT {', '.join(columns.values())} FROM old_{former} AS own"  # noqa: S608
+    select = f"SELECT {', '.join(columns.values())} FROM old_{former} AS own"  # noqa: S608 - these too
     connection.exec_driver_sql(
         f"INSERT INTO {quote(table.name)} ({into}) {select} {JOINS.get(table.name, '')}",
         execution_options={"no_parameters": True},
