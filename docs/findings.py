@@ -45,16 +45,16 @@ from lcma import connect
 from lcma.db import ContributionMap, Store
 from lcma.db.query import run_query
 from lcma.harness.files import write_file
-from lcma.harness.report import figures
-from lcma.harness.report.board import FEW_IMAGES, short_settings
-from lcma.harness.report.figures import BLUE, INK, VERMILION
-from lcma.harness.report.map_pictures import MapColumn, draw_maps
-from lcma.harness.report.targets import require_picture
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
+from lcma.harness.show import figures
+from lcma.harness.show.board import FEW_IMAGES, short_settings
+from lcma.harness.show.figures import BLUE, INK, VERMILION
+from lcma.harness.show.map_pictures import MapColumn, draw_maps
+from lcma.harness.show.targets import require_picture
 from lcma.harness.terminal import print_error, print_line
 from lcma.harness.text import format_number
 from lcma.models.factorization import windows

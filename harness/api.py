@@ -26,9 +26,9 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcma.harness.report.notebook import BoardView, BudgetsView, VerdictsView
     from lcma.harness.run.plan import Plan
     from lcma.harness.run.sweep import LaunchReport, Progress
+    from lcma.harness.show.notebook import BoardView, BudgetsView, VerdictsView
     from lcma.models import Flow
     from lcma.sweeps.recipe import Recipe
 
@@ -246,8 +246,8 @@ def board(
         UserError: For an unknown sweep, measure, column or factorization, and for a value that no
             result has.
     """
-    from lcma.harness.report.notebook import BoardView
     from lcma.harness.results.board import filter_board, read_board
+    from lcma.harness.show.notebook import BoardView
 
     _require_values(factorization=factorization, **where)
     opened = _open(store)
@@ -286,8 +286,8 @@ def verdicts(
     Raises:
         UserError: For an unknown sweep, measure or column, and for a value that no result has.
     """
-    from lcma.harness.report.notebook import VerdictsView
     from lcma.harness.results.verdicts import read_verdicts
+    from lcma.harness.show.notebook import VerdictsView
 
     _require_values(**where)
     opened = _open(store)
@@ -329,8 +329,8 @@ def budgets(
         UserError: For an unknown sweep, measure, column or factorization, and where no result
             used a pretraining.
     """
-    from lcma.harness.report.notebook import BudgetsView
     from lcma.harness.results.budgets import read_budget_curves
+    from lcma.harness.show.notebook import BudgetsView
 
     _require_values(**where)
     _require_margin(margin)

@@ -10,9 +10,9 @@ import pytest
 
 from docs import findings
 from lcma import connect, db
-from lcma.harness.report.meanings import MEANINGS
-from lcma.harness.report.verdicts import next_command
 from lcma.harness.results.verdicts import read_verdicts
+from lcma.harness.show.meanings import MEANINGS
+from lcma.harness.show.verdicts import next_command
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill

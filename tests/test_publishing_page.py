@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lcma.harness.cli import main as cli
-from lcma.harness.report.site import pages
+from lcma.harness.show.site import pages
 
 ROOT = Path(__file__).parents[1]
 SHARD = ROOT / "evidence" / "searches" / "002.sqlite.xz"

@@ -15,7 +15,7 @@ import pytest
 
 import lcma
 from lcma.harness.cli.main import main
-from lcma.harness.report import budget_pictures
+from lcma.harness.show import budget_pictures
 from tests.harness.conftest import few_photos_root
 
 __all__ = ["few_photos_root"]

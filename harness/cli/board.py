@@ -69,12 +69,12 @@ def board(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.board import board_as_json, render_board, render_overview
-    from lcma.harness.report.effects import effects_as_dict, render_effects
-    from lcma.harness.report.targets import require_picture
     from lcma.harness.results.board import filter_board, read_board, read_holdout
     from lcma.harness.results.effects import compute_effects
     from lcma.harness.results.lookup import has_results, require_results
+    from lcma.harness.show.board import board_as_json, render_board, render_overview
+    from lcma.harness.show.effects import effects_as_dict, render_effects
+    from lcma.harness.show.targets import require_picture
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -112,7 +112,7 @@ def board(
         found = filter_board(found, factorization)
     if picture is not None:
         # Matplotlib is an extra, and takes half a second.
-        from lcma.harness.report.forest import draw_forest
+        from lcma.harness.show.forest import draw_forest
 
         draw_forest(found, picture)
     if json:

@@ -45,7 +45,7 @@ def clean(
     from lcma.harness import storage
     from lcma.harness.place import find_place
     from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
-    from lcma.harness.tables import Table, TableColumn, render_table
+    from lcma.harness.show.tables import Table, TableColumn, render_table
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
 

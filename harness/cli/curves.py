@@ -64,9 +64,6 @@ def curves(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.curve_pictures import draw_charts
-    from lcma.harness.report.curves import curves_as_records, render_curves
-    from lcma.harness.report.targets import picture_target
     from lcma.harness.results.curves import (
         choose_trainings,
         filter_trainings,
@@ -74,6 +71,9 @@ def curves(
         read_conventional,
     )
     from lcma.harness.results.filters import parse_filters
+    from lcma.harness.show.curve_pictures import draw_charts
+    from lcma.harness.show.curves import curves_as_records, render_curves
+    from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 

@@ -16,12 +16,12 @@ def list_sets(
 ) -> None:
     """List the data sets that can be prepared, and those that are, with your own."""
     from lcma.harness.place import find_place
-    from lcma.harness.report.data_sets import (
+    from lcma.harness.show.data_sets import (
         describe_data_sets,
         read_data_sets,
         tabulate_prepared_sets,
     )
-    from lcma.harness.tables import render_table
+    from lcma.harness.show.tables import render_table
     from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import to_json
 

@@ -53,7 +53,7 @@ def merge(
 def _print_report(report: "MergeReport") -> None:
     from dataclasses import asdict
 
-    from lcma.harness.tables import Table, TableColumn, render_table
+    from lcma.harness.show.tables import Table, TableColumn, render_table
     from lcma.harness.terminal import Console, print_line
     from lcma.harness.text import format_count
 

@@ -16,10 +16,10 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.differences import make_difference_table
     from lcma.harness.results.differences import compare_trials
     from lcma.harness.results.trials import choose_drawn_trials
-    from lcma.harness.tables import render_table, table_as_json
+    from lcma.harness.show.differences import make_difference_table
+    from lcma.harness.show.tables import render_table, table_as_json
     from lcma.harness.terminal import Console
 
     store = connect(find_place(db, None, None).db, create=False)

@@ -106,7 +106,7 @@ def export(
 
     from lcma.db import connect
     from lcma.harness.files import require_replaceable
-    from lcma.harness.report.export import (
+    from lcma.harness.show.export import (
         ExportContent,
         ExportFormat,
         ExportQuery,
@@ -151,7 +151,7 @@ def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None)
     from rich.text import Text
 
     from lcma.harness.files import write_file
-    from lcma.harness.report.export import SUFFIX
+    from lcma.harness.show.export import SUFFIX
     from lcma.harness.terminal import Console
 
     if out == "-":
@@ -173,7 +173,7 @@ def _write_site(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.report import site
+    from lcma.harness.show import site
     from lcma.harness.terminal import Console, describing_work
 
     if out == "-":

@@ -13,9 +13,6 @@ from lcma.db import Store
 from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.place import find_place
-from lcma.harness.report.board import render_board, summarize_group
-from lcma.harness.report.power import advise
-from lcma.harness.report.targets import FOLDER
 from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.power import compute_power
 from lcma.harness.run.driver import LaunchStoppedError
@@ -24,6 +21,9 @@ from lcma.harness.run.limits import LimitReachedError
 from lcma.harness.run.plan import Plan, list_histories
 from lcma.harness.run.sweep import launch_sweep, wait_with_note
 from lcma.harness.run.workers import LaunchInterrupted
+from lcma.harness.show.board import render_board, summarize_group
+from lcma.harness.show.power import advise
+from lcma.harness.show.targets import FOLDER
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
 from lcma.harness.watch.commands import format_command, print_commands
@@ -91,7 +91,7 @@ def run_launch(command: LaunchCommand) -> None:
     if command.pictures is not None and table.groups:
         try:
             require_extra("pictures")
-            from lcma.harness.report.gallery import draw_sweep
+            from lcma.harness.show.gallery import draw_sweep
 
             with console.status("drawing"):
                 drawn, unread = draw_sweep(store, place, report.sweep_id, command.pictures)

@@ -67,21 +67,6 @@ def maps(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import (
-        draw_comparison,
-        draw_histories,
-        draw_maps,
-        list_pictures,
-    )
-    from lcma.harness.report.maps import (
-        comparison_as_record,
-        histories_as_records,
-        maps_as_records,
-        render_comparison,
-        render_histories,
-        render_maps,
-    )
-    from lcma.harness.report.targets import picture_folder
     from lcma.harness.results.lookup import find_sweep
     from lcma.harness.results.maps import (
         USUAL,
@@ -91,6 +76,21 @@ def maps(
         list_map_sets,
     )
     from lcma.harness.results.trials import list_online_trials
+    from lcma.harness.show.gallery import (
+        draw_comparison,
+        draw_histories,
+        draw_maps,
+        list_pictures,
+    )
+    from lcma.harness.show.maps import (
+        comparison_as_record,
+        histories_as_records,
+        maps_as_records,
+        render_comparison,
+        render_histories,
+        render_maps,
+    )
+    from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
 

@@ -101,7 +101,6 @@ def measure(
     from lcma.db import connect
     from lcma.db.reference import require_same_measures
     from lcma.harness.place import find_place
-    from lcma.harness.report.evaluations import evaluation_as_dict
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.run.measuring import (
         find_measurable,
@@ -110,6 +109,7 @@ def measure(
         measure_on_cluster,
         measure_trials,
     )
+    from lcma.harness.show.evaluations import evaluation_as_dict
     from lcma.harness.terminal import print_error, reporting_progress
     from lcma.harness.text import to_json
     from lcma.sweeps.measures import list_measures
@@ -200,8 +200,8 @@ def _choose_measures(
 def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) -> None:
     from rich.text import Text
 
-    from lcma.harness.report.evaluations import describe_evaluation, describe_samples
     from lcma.harness.results.board import list_sample_notes
+    from lcma.harness.show.evaluations import describe_evaluation, describe_samples
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable
     from lcma.sweeps import known_sets

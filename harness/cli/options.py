@@ -15,7 +15,7 @@ from lcma.harness.cli.completions import (
     complete_profile,
     complete_sweep,
 )
-from lcma.harness.report.targets import PictureFormat
+from lcma.harness.show.targets import PictureFormat
 from lcma.sweeps.options import Option, check_options, find_flag, find_options
 
 if TYPE_CHECKING:

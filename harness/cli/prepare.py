@@ -41,7 +41,7 @@ def prepare(
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.fetching import fetch_files
     from lcma.harness.place import find_place
-    from lcma.harness.report.data_sets import describe_prepared_set
+    from lcma.harness.show.data_sets import describe_prepared_set
     from lcma.harness.terminal import Console, print_line, reporting_progress, silencing_libraries
     from lcma.harness.text import to_json
 

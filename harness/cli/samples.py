@@ -21,11 +21,11 @@ from lcma.harness.cli.options import (
     choose_rows,
     tell_last_sweep,
 )
-from lcma.harness.report.targets import FigureWidth
+from lcma.harness.show.targets import FigureWidth
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.harness.report.gallery import InterpolationSheet
+    from lcma.harness.show.gallery import InterpolationSheet
 
 
 def samples(
@@ -84,14 +84,14 @@ def samples(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.gallery import (
+    from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
+    from lcma.harness.run.weights import require_weights
+    from lcma.harness.show.gallery import (
         draw_interpolations,
         draw_samples_by_trial,
         draw_samples_together,
     )
-    from lcma.harness.report.targets import picture_folder
-    from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
-    from lcma.harness.run.weights import require_weights
+    from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
 

@@ -31,9 +31,9 @@ def serve(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.report.site import Site, SiteOptions
-    from lcma.harness.report.site.serving import Server, require_loopback
     from lcma.harness.results.board import find_ranked_measure
+    from lcma.harness.show.site import Site, SiteOptions
+    from lcma.harness.show.site.serving import Server, require_loopback
     from lcma.harness.terminal import Console
 
     require_loopback(host)

@@ -81,7 +81,7 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
     from dataclasses import asdict
 
     from lcma.db.relations import find_relations
-    from lcma.harness.report.relations import datasette_metadata, render_relation
+    from lcma.harness.show.relations import datasette_metadata, render_relation
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -103,7 +103,7 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
 def _print_rows(found: "QueryResult", form: str) -> None:
     from rich.text import Text
 
-    from lcma.harness.tables import make_table, render_rows, table_as_csv, table_as_json
+    from lcma.harness.show.tables import make_table, render_rows, table_as_csv, table_as_json
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count
 

@@ -12,7 +12,6 @@ from lcma.db import Store
 from lcma.harness.cli.launching import AT_LIMIT, STOPPED, ending_early
 from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.place import Place, find_place
-from lcma.harness.report.budgets import list_sentences
 from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.results.lookup import find_sweep
 from lcma.harness.run.driver import Display
@@ -29,6 +28,7 @@ from lcma.harness.run.workers import (
     missing_data,
     resolve_resources,
 )
+from lcma.harness.show.budgets import list_sentences
 from lcma.harness.terminal import Console
 from lcma.harness.text import printable
 from lcma.harness.tuning.opening import open_tuner

@@ -41,10 +41,10 @@ def verdicts(
     from lcma.db import connect
     from lcma.harness.data import know_own
     from lcma.harness.place import find_place, is_published_database, name_database
-    from lcma.harness.report.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.results.claims import CLAIMS
     from lcma.harness.results.lookup import require_results
     from lcma.harness.results.verdicts import read_verdicts
+    from lcma.harness.show.verdicts import render_verdicts, verdicts_as_dict
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import format_command

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lcma.db import Store
 from lcma.harness.results.board import ENOUGH, name_measure
-from lcma.harness.tables import Table, TableColumn, render_table
+from lcma.harness.show.tables import Table, TableColumn, render_table
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.objective import explain_unmeasured, measure_budget, measure_cost
 from lcma.harness.tuning.patterns import PATTERN

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lcma.db import JobCounts, JobFacts, Rerun, Store, Sweep, Unavailable
 from lcma.harness.results.lookup import LONG_WAIT, find_sweep, label_options
-from lcma.harness.tables import Table, TableColumn, render_table
+from lcma.harness.show.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
 from lcma.harness.watch.commands import format_command

@@ -17,8 +17,8 @@ from lcma.db.integrity import check_integrity
 from lcma.db.merge import MergeReport, merge
 from lcma.db.publishing import publish
 from lcma.db.schema import metadata
-from lcma.harness.report.board import board_as_json
 from lcma.harness.results.board import read_board
+from lcma.harness.show.board import board_as_json
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, DATA, HALF, TRIALS, WEIGHTS, Engine, World, index_table, result
 

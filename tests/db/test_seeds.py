@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from tests.harness.report.frames import cells_of
+from tests.harness.show.frames import cells_of
 
 WHERE: dict[str, dict[str, Any]] = {
     "everything": {},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lcma.db import QueryResult
-from lcma.harness.tables import (
+from lcma.harness.show.tables import (
     Table,
     TableColumn,
     make_table,

@@ -11,9 +11,9 @@ from lcma import db
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
-from lcma.harness.report import budget_pictures, curve_pictures
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
+from lcma.harness.show import budget_pictures, curve_pictures
 from lcma.sweeps import spec as specs
 from tests.db.conftest import Stage, World
 from tests.harness.cli.history import History

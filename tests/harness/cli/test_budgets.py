@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.report import budget_pictures
+from lcma.harness.show import budget_pictures
 from tests.db.conftest import COST
 from tests.harness.cli.conftest import output_of, refused
-from tests.harness.report import svg
-from tests.harness.report.conftest import RECIPE, STEPS, Filler
+from tests.harness.show import svg
+from tests.harness.show.conftest import RECIPE, STEPS, Filler
 
 BUDGETS = (0, 30, 100, 300, 1000)
 SEEDS = range(6)

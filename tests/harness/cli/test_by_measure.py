@@ -10,7 +10,7 @@ import pytest
 from lcma import db
 from lcma.sweeps import plugins
 from tests.harness.cli.conftest import refused
-from tests.harness.report.conftest import STEPS, Filler
+from tests.harness.show.conftest import STEPS, Filler
 
 PAGE = Path(__file__).parents[3] / "docs" / "measures.md"
 BRIGHT = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]

@@ -23,11 +23,11 @@ from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
-from lcma.harness.report.site import Site, SiteOptions
+from lcma.harness.show.site import Site, SiteOptions
 from lcma.sweeps.options import parse_seeds
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.conftest import SMALL, merged
-from tests.harness.report import svg
+from tests.harness.show import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage")

@@ -12,9 +12,9 @@ from lcma import db
 from lcma.harness.results import curves
 from tests.db.conftest import COST
 from tests.harness.cli.conftest import output_of, refused
-from tests.harness.report import svg
-from tests.harness.report.conftest import STEPS, Filler
-from tests.harness.report.site import HOSTILE
+from tests.harness.show import svg
+from tests.harness.show.conftest import STEPS, Filler
+from tests.harness.show.site import HOSTILE
 
 EVERY = STEPS // 20
 LAST = 20 * EVERY

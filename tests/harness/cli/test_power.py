@@ -11,8 +11,8 @@ import yaml
 from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
-from lcma.harness.report.power import advise, describe_power
 from lcma.harness.results.power import Power, pool_pairs
+from lcma.harness.show.power import advise, describe_power
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 

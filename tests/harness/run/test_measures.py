@@ -13,8 +13,8 @@ from lcma import db
 from lcma.db import locate
 from lcma.harness.cli import main as cli
 from lcma.harness.place import find_place
-from lcma.harness.report.site import Site, SiteOptions
 from lcma.harness.run import measuring
+from lcma.harness.show.site import Site, SiteOptions
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError

@@ -17,7 +17,6 @@ from lcma import db, models
 from lcma.db.integrity import check_integrity
 from lcma.harness.data.verified import open_images
 from lcma.harness.place import Place
-from lcma.harness.report.gallery import draw_sweep
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.run import worker
 from lcma.harness.run.plan import Node
@@ -26,6 +25,7 @@ from lcma.harness.run.verification import verify
 from lcma.harness.run.weights import load_trained
 from lcma.harness.run.work import Report, Work
 from lcma.harness.run.worker import run_work, run_works
+from lcma.harness.show.gallery import draw_sweep
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
@@ -38,8 +38,8 @@ from lcma.sweeps.expansion import Expansion, expand
 from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import SMALL, merged
-from tests.harness.report import svg
 from tests.harness.run.conftest import Killed, place_in, register, run_killed, typed
+from tests.harness.show import svg
 from tests.stores import list_files, read_curve, read_job
 
 Registered = Callable[..., tuple[db.Store, list[Node]]]

@@ -18,10 +18,10 @@ from rich.console import Console
 
 from lcma import db
 from lcma.harness.place import Place
-from lcma.harness.report.verification import render_verification, verification_as_dict
 from lcma.harness.run import verification
 from lcma.harness.run.verification import Verified, verify
 from lcma.harness.run.worker import run_work
+from lcma.harness.show.verification import render_verification, verification_as_dict
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import TIMES
 from tests.harness.run.conftest import execute, place_in, register

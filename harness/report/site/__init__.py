@@ -1,6 +1,0 @@
-"""The site: a database as pages that open from a file, or are served live."""
-
-from lcma.harness.report.site.pages import Site, SiteOptions
-from lcma.harness.report.site.writing import write_site
-
-__all__ = ["Site", "SiteOptions", "write_site"]

@@ -1,0 +1,205 @@
+"""Data sets in text: those that there are, a set just prepared, and what a set holds."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lcma.harness import data
+from lcma.harness.data import Manifest
+from lcma.harness.data.bars import ComputedBar
+from lcma.harness.data.inspection import Duplicates, Inspection
+from lcma.harness.show.tables import Table, TableColumn
+from lcma.harness.text import format_count
+from lcma.sweeps.errors import UserError
+
+
+def read_data_sets(root: Path) -> list[dict[str, Any]]:
+    """Return every set that can be or is prepared below a root, as JSON values.
+
+    ``problem`` says why a set that is there cannot be used.
+    """
+    rows = []
+    for known in data.names(root):
+        row: dict[str, Any] = {
+            "name": known.name,
+            "description": known.description,
+            "needs_path": known.needs_path,
+            "command": known.command,
+            "own": known.own,
+            "filtered": known.filtered,
+            "prepared": False,
+        }
+        try:
+            manifest = data.load(known.name, root).manifest
+        except UserError as error:
+            if (root / known.name).exists():
+                row["problem"] = str(error)
+        else:
+            counts = manifest.counts
+            row |= {
+                "prepared": True,
+                "variant": manifest.variant,
+                "shape": manifest.shape,
+                "digest": manifest.digest,
+                "train": counts.train,
+                "holdout": counts.holdout,
+                "test": counts.test,
+                "deviation": manifest.deviation,
+                "skipped": len(manifest.skipped),
+                "source": manifest.source.verdict,
+            }
+        rows.append(row)
+    return rows
+
+
+def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
+    """Return a table of those of `read_data_sets` that are prepared."""
+    names = ("name", "variant", "images", "train / holdout / test", "digest")
+    found = [
+        (
+            row["name"],
+            row["variant"],
+            "x".join(map(str, row["shape"])),
+            f"{row['train']} / {row['holdout']} / {row['test']}",
+            str(row["digest"])[:12],
+        )
+        for row in rows
+        if row["prepared"]
+    ]
+    return Table(tuple(map(TableColumn, names)), tuple(found), f"Prepared in {root}")
+
+
+def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[str]:
+    """Return lines about deviations, problems, and the commands that prepare further sets.
+
+    Box-filtered forms of sets that need files are left out, unless ``every`` is true.
+    """
+    lines = [f"{row['name']}: {row['deviation']}" for row in rows if row.get("deviation")]
+    if any(row["prepared"] for row in rows):
+        lines.append("")
+    lines += [f"{row['name']}: {row['problem']}" for row in rows if "problem" in row]
+    left = [row for row in rows if not row["prepared"] and "problem" not in row]
+    # Those that need no files are for demos: their small forms are the useful ones.
+    shown = [row for row in left if every or not (row["filtered"] and row["needs_path"])]
+    if shown:
+        width = max(len(row["command"]) for row in shown)
+        lines.append("Can be prepared:")
+        lines += [f"  {row['command']:<{width}}  # {row['description']}" for row in shown]
+    if len(shown) < len(left):
+        lines += [
+            "Each also box-filtered by two or four under its own name, such as cifar10-16: "
+            "--all lists them.",
+            "Images of your own: lcma data prepare NAME --from FOLDER --size S",
+        ]
+    return lines
+
+
+FEW = 100
+"""Test images, below which the spread over images may be larger than any difference of rules."""
+
+
+def describe_prepared_set(
+    manifest: Manifest, folder: Path, seconds: float, bars: Sequence[ComputedBar]
+) -> list[str]:
+    """Return lines about a set that was prepared, in so many seconds or (0) earlier."""
+    counts = manifest.counts
+    images = counts.train + counts.holdout + counts.test
+    lines = [
+        f"{manifest.name}: {counts.train} train, {counts.holdout} holdout and {counts.test} test "
+        f"images of {'x'.join(map(str, manifest.shape))} ({manifest.variant}) in {folder}",
+        f"source: {manifest.source.layout}, {manifest.source.verdict}",
+    ]
+    if manifest.deviation:
+        lines.append(f"not the published set: {manifest.deviation}")
+    if counts.test < FEW:
+        lines.append(
+            f"few: {format_count(counts.test, 'test image')}, and what is compared is compared on "
+            "these alone; some hundreds say more"
+        )
+    if manifest.skipped:
+        first = ", ".join(manifest.skipped[:3])
+        more = ", ..." if len(manifest.skipped) > 3 else ""
+        lines.append(f"left out: {format_count(len(manifest.skipped), 'image')} ({first}{more})")
+    lines.append(f"digest: {manifest.digest}")
+    if seconds:
+        lines.append(f"read in {seconds:.1f} s, {images / seconds:.0f} images/s")
+    known = [f"{bar.name} {bar.bits_per_dim:.3f}" for bar in bars if bar.bits_per_dim is not None]
+    lines.append(f"to beat: {', '.join(known)} bits/dim on the test part")
+    return lines
+
+
+def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar]) -> list[str]:
+    """Return lines about a prepared set: counts, source, copies of images and bars."""
+    counts, expected, source = manifest.counts, manifest.expected, manifest.source
+    lines = [
+        f"{manifest.name}: variant {manifest.variant} of {manifest.dataset}, {manifest.dtype} "
+        f"{'x'.join(map(str, manifest.shape))}",
+        f"images: {counts.train:,} train, {counts.holdout:,} holdout, {counts.test:,} test",
+    ]
+    if expected is not None:
+        same = "as prepared" if expected == counts else "the counts here deviate"
+        lines.append(
+            f"published: {expected.train:,} train, {expected.holdout:,} holdout, "
+            f"{expected.test:,} test: {same}"
+        )
+    if manifest.skipped:
+        lines.append(
+            f"skipped: {format_count(len(manifest.skipped), 'file')}, {', '.join(manifest.skipped)}"
+        )
+    lines += [
+        f"source: {source.layout}, {source.verdict}",
+        f"read by: {source.reader}",
+        f"preprocessing: {manifest.preprocessing}",
+        f"holdout: {manifest.holdout_rule}",
+        f"digest: {manifest.digest}",
+        *_describe_duplicates(found.duplicates),
+    ]
+    for bar in bars:
+        value = "-" if bar.bits_per_dim is None else f"{bar.bits_per_dim:.4f} bits/dim"
+        lines.append(f"bar {bar.name}: {value} ({bar.detail})")
+    return lines
+
+
+def tabulate_channels(found: Inspection) -> Table:
+    """Return a table with mean and range of each channel in each part."""
+    columns, rows = [TableColumn("channel")], []
+    for part, _ in found.channels.items():
+        columns.append(TableColumn(f"{part} mean", kind="number", places=2))
+        columns.append(TableColumn("range", right=True))
+    for index in range(len(found.channels.train)):
+        of_parts = [channels[index] for _, channels in found.channels.items()]
+        values = [(one.mean, f"{one.low:g}..{one.high:g}") for one in of_parts]
+        rows.append((str(index), *(value for pair in values for value in pair)))
+    return Table(tuple(columns), tuple(rows))
+
+
+def set_as_dict(
+    manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar], picture: Path
+) -> dict[str, Any]:
+    """Return a prepared set as JSON values."""
+    return {
+        **manifest.model_dump(mode="json", exclude={"groups"}),
+        "deviation": manifest.deviation,
+        "channels": {
+            part: [asdict(channel) for channel in channels]
+            for part, channels in found.channels.items()
+        },
+        "duplicates": {
+            **{f"within_{part}": number for part, number in found.duplicates.within.items()},
+            "train_holdout": found.duplicates.train_holdout,
+            "train_test": found.duplicates.train_test,
+            "holdout_test": found.duplicates.holdout_test,
+        },
+        "bars": [asdict(bar) for bar in bars],
+        "picture": str(picture),
+    }
+
+
+def _describe_duplicates(found: Duplicates) -> list[str]:
+    within = ", ".join(f"{number:,} in {part}" for part, number in found.within.items())
+    return [
+        f"copies of an earlier image: {within}",
+        f"in two parts: {found.train_test:,} of test and {found.train_holdout:,} of holdout are "
+        f"in train, {found.holdout_test:,} of test are in holdout",
+    ]

@@ -1,0 +1,106 @@
+"""The site as a folder, written whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lcma.db import Store
+from lcma.harness.files import locked, remove_abandoned
+from lcma.harness.place import Place
+from lcma.harness.show.site.pages import Site, SiteOptions
+from lcma.harness.text import printable
+from lcma.sweeps.errors import UserError
+
+MARK = ".lcma-site"
+"""A file in every site: a folder with it may be replaced."""
+
+
+def write_site(
+    store: Store,
+    place: Place,
+    out: Path,
+    options: SiteOptions | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Write the site of a database into a folder, and return the number of its files.
+
+    It is made beside the folder and takes its place at the end.
+
+    Args:
+        store: The database.
+        place: Where weights and data are, for samples.
+        out: The folder.
+        options: What is shown.
+        step: Called with what is drawn.
+
+    Raises:
+        UserError: The folder holds anything but a former site, or cannot be written.
+    """
+    out = out.expanduser().absolute()
+    _require_ours(out)
+    site = Site(store, place, options, step)
+    step("reading results")
+    with _beside(out) as folder:
+        written = 0
+        for path, content in site.files():
+            _put(folder, path, content)
+            written += 1
+        _put(folder, MARK, b"made by `lcma export --format html`\n")
+        _swap(folder, out)
+    remove_abandoned(out)
+    return written
+
+
+def _require_ours(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"{printable(out)} is no folder: give --out one that is new or empty")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UserError(
+            f"{printable(out)} holds files that are no site of ours: give --out a new folder"
+        )
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    try:
+        with locked(handle):
+            yield folder
+    except OSError as error:
+        raise _unwritable(out, error) from None
+    finally:
+        os.close(handle)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put(folder: Path, path: str, content: bytes) -> None:
+    file = folder / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+
+
+def _swap(folder: Path, out: Path) -> None:
+    folder.chmod(0o755)
+    old = folder.with_suffix(".old.tmp")
+    if out.exists():
+        out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    why = error.strerror or type(error).__name__
+    return UserError(f"cannot write {printable(out)}: {why}; choose another place with --out")

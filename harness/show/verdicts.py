@@ -1,0 +1,406 @@
+"""Verdicts for a terminal, as JSON, rows and Markdown: counts by claim, and a sentence for each."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from operator import attrgetter
+from typing import Any
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.text import Text
+
+from lcma.db import QueryResult
+from lcma.harness.results.board import Group, list_settings
+from lcma.harness.results.claims import (
+    CLAIMS,
+    SCALE,
+    format_text,
+    list_budgets,
+    name_rule,
+)
+from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.verdicts import (
+    DECISIONS,
+    LOOK_LEVEL,
+    Verdict,
+    Verdicts,
+    describe_reach,
+)
+from lcma.harness.show.board import describe_lost, fails_controls, has_few_images, name_setting
+from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, make_table, render_table
+from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
+from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
+
+STYLES = {
+    "supported": "bold green",
+    "equal": "bold green",
+    "opposite": "bold red",
+    "not equal": "bold red",
+    "smaller than printed": "bold magenta",
+    "undecided": "bold yellow",
+}
+
+COLUMNS = (
+    TableColumn("claim"),
+    TableColumn("verdict"),
+    TableColumn("of"),
+    TableColumn("effect ± 98.5 %", right=True),
+    TableColumn("n", kind="number"),
+    TableColumn("p", right=True),
+    TableColumn("what would decide it"),
+)
+"""What people read of a verdict."""
+
+VALUES = {
+    "decision": "decision",
+    "claim": "claim.key",
+    "source": "claim.source",
+    "text": "claim.text",
+    "confirmatory": "confirmatory",
+    "cleared": "claim.cleared",
+    "on_published": "on_published",
+    "unit": "claim.unit",
+    "comparison": "comparison.name",
+    "limit": "comparison.limit",
+    "p": "p",
+    "holm_p": "holm_p",
+    "family_size": "family_size",
+    "family": "claim.family",
+    "printed": "claim.printed",
+    "lost": "claim.lost",
+    "why": "why",
+    "measure": "claim.cells.group.measure",
+    "direction": "claim.cells.group.direction",
+}
+"""What programs read of a verdict, beside its scale and its test, by the attribute that has it."""
+
+TEST_NUMBERS = tuple(one.name for one in fields(PairedTest) if one.name != "holm_p")
+"""Numbers of the test that decided; its p after Holm's correction is the verdict's."""
+
+EVERY_SEED = " at every seed"
+"""What is said in place of an interval where no seed differs."""
+
+APART = (
+    "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
+    "These are no verdicts on the published numbers."
+)
+
+RULE = (
+    "Effect: mean of the difference that the claim says to be below zero, or its margin, over the "
+    "first 6, 12, 24 or 48 seeds, with an interval of 98.5 %: four looks together have 95 %. "
+    "Supported: all of it is below, and p, that any look so far shows as little without an effect, "
+    "is at most 5 % after Holm's correction. Opposite: all of it is above. Smaller than printed: "
+    "it contains zero, and not the gain that the paper prints. docs/verdicts.md says the rest."
+)
+
+
+def render_verdicts(
+    results: Verdicts,
+    claim: str | None = None,
+    *,
+    options: Sequence[str] = (),
+    after: str | None = None,
+) -> RenderableType:
+    """Return counts by claim for a terminal, or all verdicts on one claim, each with a sentence.
+
+    Args:
+        results: The verdicts.
+        claim: The key of one claim.
+        options: What to add to each launch that would decide a claim, such as the database.
+        after: A command that comes before any launch, if there is one.
+    """
+    if claim is None:
+        return Lines(*_count_by_claim(results))
+    parts: list[RenderableType] = [Text(claim_text(results, claim), style="bold")]
+    open_ = False
+    for some in (results.verdicts, results.apart):
+        chosen = [one for one in some if one.claim.key == claim]
+        if not chosen:
+            continue
+        if some is results.apart:
+            parts += [Text(), Text(describe_apart(results))]
+        styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
+        rows = tuple(_summarize(one)[1:-1] for one in chosen)
+        parts += [Text(), render_table(Table(COLUMNS[1:-1], rows, styles=styles), compact=True)]
+        parts.append(Text())
+        for one in chosen:
+            says = Text(f"{one.decision}: ", style=STYLES[one.decision]) + describe_decision(one)
+            parts.append(says)
+            if command := next_command(one, options):
+                open_ = True
+                parts.append(_show_command(command))
+    if len(parts) == 1:
+        parts.append(Text(f"No results that bear on it yet: lcma launch {CLAIMS[claim].launch}"))
+    if after and open_:
+        parts += [Text("Before any of these launches:"), _show_command(after)]
+    return Lines(*parts, Text(), Text(RULE))
+
+
+def _show_command(command: str) -> Text:
+    # In one line however narrow the terminal is, so that it can be pasted.
+    return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
+
+
+def _count_by_claim(results: Verdicts) -> Iterator[RenderableType]:
+    for key in CLAIMS:
+        some = [one for one in results.all if one.claim.key == key]
+        if not some:
+            continue
+        yield Text(f"{claim_text(results, key)} ({key})")
+        counts = Counter(one.decision for one in some)
+        line = Text("  ")
+        for decision in (one for one in DECISIONS if counts[one]):
+            line += Text(", " if len(line) > 2 else "")
+            line += Text(f"{decision} {counts[decision]}", style=STYLES[decision])
+            line += Text(_say_few_images([one for one in some if one.decision == decision]))
+        yield line
+    if results.all:
+        yield Text("\n`lcma verdicts CLAIM` shows those on one claim, with what would decide them.")
+        exploratory = sum(not one.confirmatory for one in results.all)
+        yield Text(
+            f"{exploratory} of {format_count(len(results.all), 'verdict')} are exploratory: "
+            "rows behind them are older than the claim."
+        )
+    if reachable := [one.next for one in results.all if one.next is not None]:
+        yield Text(
+            f"{format_count(len(reachable), 'open verdict')} could be decided by one look more, at "
+            f"most {sum(one.trainings for one in reachable)} trainings or "
+            f"{sum(one.hours or 0.0 for one in reachable):.0f} core-hours together."
+        )
+    yield from map(Text, _list_rest(results))
+
+
+def _list_rest(results: Verdicts) -> Iterator[str]:
+    """Yield what no verdict says."""
+    if not results.all:
+        yield "No results that bear on a claim yet."
+    yield from describe_lost(results.board)
+    if results.unmeasured:
+        yield f"Without any results here: {', '.join(results.unmeasured)}."
+    if results.not_judged:
+        yield f"Judged by bits/dim alone: {', '.join(results.not_judged)}."
+
+
+def _list_groups(one: Verdict) -> dict[str, Group]:
+    """Return the groups that a verdict is of, by their keys."""
+    return {cells.group.key: cells.group for cells in one.claim.members}
+
+
+def _say_few_images(verdicts: Sequence[Verdict]) -> str:
+    groups = [group for one in verdicts for group in _list_groups(one).values()]
+    few = [group.images or 0 for group in groups if has_few_images(group)]
+    return f" ({min(few)} test images)" if few and len(few) == len(groups) else ""
+
+
+def list_values(one: Verdict) -> dict[str, Any]:
+    """Return what programs read of a verdict, by column: all numbers in full."""
+    found = {name: attrgetter(path)(one) for name, path in VALUES.items()}
+    found |= one.claim.cells.facts
+    found |= {name: getattr(one.test, name) for name in TEST_NUMBERS}
+    return found | {"next": next_command(one)}
+
+
+def verdict_table(results: Verdicts) -> Table:
+    """Return a row for each verdict, including those apart."""
+    names = (*VALUES, *SCALE, *TEST_NUMBERS, "next")
+    rows = tuple(tuple(map(flag_as_stored, list_values(one).values())) for one in results.all)
+    return make_table(QueryResult(names, rows, truncated=False), "Verdicts")
+
+
+def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
+    """Return all numbers in full, ready for JSON; a missing one is None."""
+    return {
+        "measure": results.kind.name,
+        "unit": results.kind.unit,
+        "direction": results.kind.direction,
+        "level": LOOK_LEVEL,
+        "verdicts": [_as_dict(one) for one in results.verdicts],
+        "apart": [_as_dict(one) for one in results.apart],
+        "unmeasured": list(results.unmeasured),
+        "not_judged": list(results.not_judged),
+        "diverged": results.board.diverged,
+        "failed": results.board.failed,
+        "lost": dict(results.board.lost),
+    }
+
+
+def _as_dict(one: Verdict) -> dict[str, Any]:
+    return list_values(one) | {
+        "sentence": verdict_sentence(one),
+        "part": None if one.claim.part is None else one.claim.part.name,
+        "worst": _list_worst(one),
+        "members": [cells.facts for cells in one.claim.members],
+        "would_decide": None if one.next is None else asdict(one.next),
+        "effects": [
+            {"name": of.name, "first": of.first, "by_seed": of.by_seed}
+            for of in one.claim.comparisons
+        ],
+    }
+
+
+def verdicts_as_markdown(results: Verdicts) -> str:
+    """Return a section with a list of those that clear the bars, and of those apart."""
+    lines: list[str] = []
+    for heading, verdicts in (
+        ("Verdicts", results.verdicts),
+        (describe_apart(results), results.apart),
+    ):
+        lines += [f"### {escape_markdown(heading)}", ""] if verdicts else []
+        for one in verdicts:
+            lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
+            if command := next_command(one):
+                lines.append(f"  Next: {escape_markdown(command)}")
+        lines += [""] if verdicts else []
+    lines += map(escape_markdown, ([RULE] if results.all else []) + [*_list_rest(results)])
+    return "\n".join(lines) + "\n"
+
+
+def summarize_verdicts(results: Verdicts) -> Table:
+    """Return a row for each verdict for people."""
+    return Table(COLUMNS, tuple(map(_summarize, results.all)))
+
+
+def _summarize(one: Verdict) -> tuple[Any, ...]:
+    test = one.test
+    effect = format_number(test.mean, 3, sign=True)
+    if test.deviation == 0:
+        effect += EVERY_SEED
+    elif test.half_width is not None:
+        effect += f" ± {format_number(test.half_width, 3)}"
+    marks = f"{' !' if _fails_controls(one) else ''}{'' if one.confirmatory else ' ~'}"
+    reach = describe_reach(one) if one.decision == "undecided" else None
+    numbers = (effect, one.n, _round_p(one.holm_p))
+    return (one.claim.key, one.decision, _name_models(one) + marks, *numbers, reach)
+
+
+def _name_models(one: Verdict) -> str:
+    cells = one.claim.cells
+    name = ", ".join(f"{name_setting(group)} {group.steps}" for group in _list_groups(one).values())
+    return f"{name} @{cells.budget}" if len(list_budgets(cells.group)) > 1 else name
+
+
+def _fails_controls(one: Verdict) -> bool:
+    return any(map(fails_controls, _list_groups(one).values()))
+
+
+def _round_p(p: float) -> str:
+    return "<0.001" if p < 0.0005 else format_number(p, 3)
+
+
+def verdict_sentence(one: Verdict) -> str:
+    """Return the claim, on which models, by which numbers, and why it is decided so."""
+    return f"{one.claim.text} ({one.claim.source}), on {describe_decision(one)}"
+
+
+def describe_decision(one: Verdict) -> str:
+    """Return of which models a verdict is, by which numbers, and why it is decided so."""
+    claim, test, limit, group = one.claim, one.test, one.comparison.limit, one.claim.cells.group
+    # Four decimals, or fewer where the spread hides them.
+    spread = test.half_width or 0.0
+    places = 4 if spread < 1 else 2 if spread < 10 else 1
+    text = f"{_describe_models(one)}. {one.comparison.name}: "
+    text += format_number(test.mean, places, sign=True)
+    if test.deviation and test.low is not None and test.high is not None:
+        ends = (format_number(end, places, sign=True) for end in (test.low, test.high))
+        text += f" [{', '.join(ends)}]"
+    text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
+    if one.comparison.first:
+        text += f" from seed {one.comparison.first} on"
+    if test.sign_flip_p is not None:
+        text += f", sign-flip p {_round_p(test.sign_flip_p)}"
+    if len(claim.comparisons) > 1 and not claim.claim.equal:
+        text += f" (the worst of {len(claim.comparisons)})"
+    text += f"; against {'zero' if limit == 0 else f'{limit:g}'}: {one.why}."
+    text += f" {'Confirmatory' if one.confirmatory else 'Exploratory'}."
+    if worst := _list_worst(one):
+        text += f" Diverged, so the worst of its row: {', '.join(worst)}."
+    if one.decision == "undecided":
+        text += f" What would decide it: {describe_reach(one)}."
+    if _fails_controls(one):
+        text += f" {printable(group.measure)} fails a control there."
+    if claim.printed is not None:
+        text += f" The paper prints {claim.printed:+.2f}"
+        other = "models" if group.whole else "images"
+        text += "." if one.on_published else f", of other {other}: no verdict on that number."
+    if claim.lost:
+        were = "was" if claim.lost == 1 else "were"
+        text += f" {format_count(claim.lost, 'trial')} of these cells {were} lost."
+    return text
+
+
+def _list_worst(one: Verdict) -> list[str]:
+    """Return the trials that diverged, and count as the worst of their row."""
+    rows = [row for _, row in one.claim.rows]
+    return [f"{printable(row.label)} seed {seed}" for row in rows for seed in row.diverged_seeds]
+
+
+def _describe_models(one: Verdict) -> str:
+    found = []
+    for key, group in _list_groups(one).items():
+        text = (
+            f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
+            f"{printable(group.profile)}, {group.size}x{group.size} pixels, {group.steps} steps, "
+            f"{format_count(group.splits, 'split')}"
+        )
+        if group.images is not None and group.measure == BITS_PER_DIM:
+            text += f", {format_count(group.images, 'test image')}"
+        if budgets := _list_budgets(one, key):
+            text += f", budget {' and '.join(budgets)}"
+        if group.protocol != "plain":
+            text += f", protocol {printable(group.protocol)}"
+        found.append(f"{text} (recipe {short_id(group.recipe_id)})")
+    return "; ".join(found)
+
+
+def _list_budgets(one: Verdict, key: str) -> list[str]:
+    """Return the budgets of a group that a verdict is of."""
+    cells = [some for some in one.claim.members if some.group.key == key]
+    return [str(some.budget) for some in cells if some.budget is not None]
+
+
+def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
+    """Return the launches that would decide a claim, None for a decided one or out of reach.
+
+    They ask for the models that the claim is about and no others, so that the seeds which are there
+    count. ``options`` are added to each.
+    """
+    if one.next is None or not one.next.trainings:
+        return None
+    first, seeds = one.next.first, one.next.seeds
+    rules = dict.fromkeys(name_rule(row) for _, row in one.claim.rows)
+    commands = []
+    for key, group in _list_groups(one).items():
+        if group.measure not in {kind.name for kind in SHIPPED}:
+            return f"{seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
+        if group.overrides is None:
+            return f"{seeds} seeds of a recipe that no profile here has"
+        words = ["launch", one.claim.claim.launch.split()[0]]
+        words += ["--seeds", f"{first}-{first + seeds - 1}" if first else str(seeds)]
+        words += ["--flow", group.flow, "--factorization", ",".join(rules)]
+        words += ["--profile", group.profile.split(", ")[0], "--dataset", group.set_name]
+        if budgets := _list_budgets(one, key):
+            words += ["--budget", ",".join(budgets)]
+        commands.append([*words, *list_settings(group.overrides)])
+        if group.measure in BY_REQUEST:  # of the sweep launched last
+            kind = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
+            sampling = [] if group.samples is None else ["--samples", str(group.samples)]
+            commands.append(["measure", kind, *sampling])
+    return " && ".join(shlex.join(["lcma", *map(printable, c), *options]) for c in commands)
+
+
+def describe_apart(results: Verdicts) -> str:
+    """Return why some verdicts stand apart."""
+    kind = results.kind
+    if kind.name == BITS_PER_DIM:
+        return APART
+    return (
+        f"By {printable(kind.name)}, of which {kind.direction} is better: bars and published "
+        "numbers are of bits/dim, so these are no verdicts on them."
+    )
+
+
+def claim_text(results: Verdicts, key: str) -> str:
+    """Return a claim in short."""
+    return format_text(CLAIMS[key], results.kind.name, results.kind.direction)

@@ -1,0 +1,518 @@
+"""The board's statistics, against scipy and values worked out by hand."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from lcma import models
+from lcma.db import Bar, connect, select_view
+from lcma.harness.results.board import filter_board, read_board
+from lcma.harness.results.statistics import PairedTest
+from lcma.harness.shards import open_reference
+from lcma.harness.show.board import (
+    board_as_markdown,
+    render_board,
+    summarize_group,
+)
+from lcma.sweeps import catalog
+from lcma.sweeps.errors import UserError
+from tests.harness.show import synthetic
+from tests.harness.show.frames import board_of
+
+
+def rows_of(board):
+    (group,) = board.groups
+    return {(row.factorization, row.budget): row for row in group.rows}
+
+
+def shown(board, width=80, **more):
+    console = Console(width=width, file=io.StringIO())
+    console.print(render_board(board, **more))
+    return console.file.getvalue()
+
+
+def frame(rows):
+    """Rows of results; each gives factorization, seed, bits and what differs."""
+    return [synthetic.BASE | one | {"attempt_id": f"{i:04d}"} for i, one in enumerate(rows)]
+
+
+def row(factorization, seed, bits, **more):
+    return {"factorization": factorization, "seed": seed, "bits_per_dim": bits} | more
+
+
+def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
+    (group,) = read_board(filled.store).groups
+    assert [one.factorization for one in group.rows] == ["channel", "checkerboard-even", "random"]
+    channel, even, random = group.rows
+    assert (even.conventional, even.difference, group.reference) == (True, None, even.factorization)
+    values = [4.00, 4.32, 4.05, 3.97]
+    assert (channel.n, channel.seeds) == (4, (0, 1, 2, 3))
+    assert (channel.mean, channel.deviation) == pytest.approx(
+        (np.mean(values), np.std(values, ddof=1))
+    )
+    expected = stats.ttest_1samp([-0.10, 0.02, -0.20, -0.03], 0.0).confidence_interval(0.95)
+    found = channel.difference
+    assert (found.n, found.low, found.high) == pytest.approx((4, expected.low, expected.high))
+    # Seeds 0 and 1: +0.40 and +0.30; t(1, 0.975) = 12.7062.
+    found = random.difference
+    assert (found.n, found.mean, found.half_width) == pytest.approx(
+        (2, 0.35, 12.7062 * 0.05), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_pairs_do_not_go_together_the_unpaired_interval_stands_below(sign):
+    low = (4.1, 4.3, 4.2, 4.5, 4.4, 4.6)
+    own = [4.0 + sign * (value - np.mean(low)) / 2 for value in low]
+    values = {"LLL": low, "checkerboard-even": own}
+    board = board_of(
+        frame(
+            row(name, seed, bits, budget=100 if name == "LLL" else None)
+            for name, some in values.items()
+            for seed, bits in enumerate(some)
+        )
+    )
+    half = stats.ttest_ind(low, own).confidence_interval(0.95).high - 0.35
+    line = f"Unpaired, low (LLL) @100 - checkerboard-even is +0.350 ± {half:.3f}: over seeds"
+    assert (line in shown(board, 200, holdout={})) == (sign < 0)
+    assert ("together (correlation -1.00)." in shown(board, 200, holdout={})) == (sign < 0)
+
+
+@pytest.mark.parametrize(("seed", "difference"), [(0, PairedTest(1, 0.5)), (1, None)])
+def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, difference):
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", seed, 4.5)]))
+    found = rows_of(board)["channel", None]
+    assert (found.deviation, found.difference) == (None, difference)
+    assert any("different seeds" in note for note in board.groups[0].notes) == bool(seed)
+
+
+def test_words_have_names_and_budgets_apart():
+    board = board_of(
+        frame(
+            [
+                row("LLL", 0, 4.0, budget=100),
+                row("LLL", 0, 3.9, budget=500),
+                row("HHH", 0, 4.2, budget=100),
+                row("HLL", 0, 4.1, budget=100),
+                row("checkerboard-even", 0, 4.3),
+            ]
+        )
+    )
+    (group,) = board.groups
+    assert [(r.label, r.budget) for r in group.rows] == [
+        ("low (LLL)", 500),
+        ("low (LLL)", 100),
+        ("HLL", 100),
+        ("high (HHH)", 100),
+        ("checkerboard-even", None),
+    ]
+    assert "low (LLL)" in shown(board)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "photos32"},
+        {"variant": "float"},
+        {"data_digest": "e" * 64},
+        {"flow": "glow"},
+        {"recipe_id": "other"},
+        {"protocol": "published"},
+        {"precision": "float64"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_rows_that_differ_are_never_ranked_together(change):
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 3.0, **change)]))
+    assert [len(group.rows) for group in board.groups] == [1, 1]
+    assert all(r.difference is None for group in board.groups for r in group.rows)
+
+
+def test_two_results_of_one_seed_are_refused():
+    with pytest.raises(UserError, match="two results of seed 0"):
+        board_of(frame([row("channel", 0, 4.0), row("channel", 0, 4.0)]))
+
+
+def test_lost_trials_are_told(filled):
+    filled.fail(filled.plan("channel", 4), "diverged", "loss is NaN")
+    filled.fail(filled.plan("rows", 0), "oom", "out of memory")
+    board = read_board(filled.store)
+    rows = rows_of(board)
+    assert (rows["channel", None].diverged, rows["channel", None].n) == (1, 4)
+    assert (rows["rows", None].failed, rows["rows", None].mean) == (1, None)
+    assert board.groups[0].rows[-1].factorization == "rows"
+    assert (board.diverged, board.failed) == (1, 1)
+    assert board.lost == (("diverged", 1), ("oom", 1))
+    assert "1 trial diverged, 1 failed (diverged 1, oom 1)" in " ".join(shown(board).split())
+
+
+def test_notes_say_what_the_numbers_are_worth(filled):
+    notes = " ".join(read_board(filled.store).groups[0].notes)
+    assert "100 test images in 3 photographs" in notes
+    assert "standard error by photograph is at most 0.0100 bits/dim" in notes
+    assert "Fewer than 6 seeds decide nothing" in notes
+    assert "no published benchmark" in notes
+
+
+def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
+    def larger(*rules):
+        (group,) = board_of(frame([row(name, 0, 4.0) for name in rules])).groups
+        return [note for note in group.notes if "is a larger model" in note]
+
+    (note,) = larger("none", "channel")
+    assert "about three to four times the parameters" in note
+    assert larger("none") == larger("channel", "rows") == []
+    for flow, conventional in catalog.flows().items():
+        model = catalog.recipe(flow, "cifar10-16", "tiny").model
+        none, split = (
+            sum(p.numel() for p in models.build(model, name, seed=0).parameters())
+            for name in ("none", conventional)
+        )
+        assert 2.8 < none / split < 4.3, flow
+
+
+@pytest.mark.parametrize(
+    ("verdict", "subset"),
+    [
+        ("official", False),
+        ("published counts", False),
+        ("subset or other (1 of 7 files match)", True),
+    ],
+)
+def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
+    manifest = json.dumps({"source": {"verdict": verdict}})
+    filler.data("c" * 64, "cifar10", manifest)
+    filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
+    notes = " ".join(read_board(filler.store).groups[0].notes)
+    assert ("not the published set's, do not compare" in notes) is subset
+
+
+@pytest.mark.parametrize(
+    ("dataset", "variant", "words"),
+    [
+        ("celeba64", "float", "no bound on the bits of discrete images"),
+        ("celeba64-16", "float", "no bound on the bits of discrete images"),
+        ("celeba64", "u8", "beside the variant float alone"),
+        ("imagenet32", "npz", "easier by roughly 0.3 bits/dim"),
+        ("imagenet64", "png", ""),
+        ("cifar10", "u8", ""),
+    ],
+)
+def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
+    board = board_of(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
+    notes = " ".join(board.groups[0].notes)
+    assert words in notes
+    told = [s for s in ("no bound on", "variant float alone", "easier by") if s in notes]
+    assert len(told) == bool(words)
+
+
+@pytest.mark.parametrize(("wait", "told"), [(None, False), (0.004, False), (0.25, True)])
+def test_a_long_wait_for_images_is_told(wait, told):
+    board = board_of(
+        frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
+    )
+    notes = " ".join(board.groups[0].notes)
+    assert ("Up to 25.0% of the time of training steps" in notes) == told
+
+
+def test_filters_keep_the_conventional_row(filled):
+    board = filter_board(read_board(filled.store), ["random"])
+    assert set(rows_of(board)) == {("random", None), ("checkerboard-even", None)}
+    assert rows_of(board)["random", None].difference.n == 2
+    with pytest.raises(UserError, match="no results of rows here: there are channel"):
+        filter_board(read_board(filled.store), ["rows"])
+    with pytest.raises(UserError, match="unknown factorization"):
+        filter_board(read_board(filled.store), ["rowz"])
+    board = board_of(frame([row("LLL", 0, 4.0, budget=10), row("channel", 0, 4.5)]))
+    assert set(rows_of(filter_board(board, ["low"]))) == {("LLL", 10)}
+
+
+def test_sets_that_most_images_and_seeds_decide_are_first():
+    few, many = ({"LLL": dict.fromkeys(range(n), 4.0)} for n in (2, 6))
+    found = synthetic.rows(few, dataset="celeba64-16", images=100, data_digest="a" * 64)
+    found += synthetic.rows(few, dataset="cifar10", images=10_000, data_digest="b" * 64)
+    for steps, bits in ((250, few), (500, many)):
+        of_steps = {"steps": steps, "recipe_id": f"{steps:020}", "images": 10_000}
+        found += synthetic.rows(bits, dataset="cifar10-16", data_digest="c" * 64, **of_steps)
+    made = synthetic.board(found)
+    order = [("cifar10-16", 500), ("cifar10-16", 250), ("cifar10", 250), ("celeba64-16", 250)]
+    assert [(group.dataset, group.steps) for group in made.groups] == order
+
+
+def test_a_row_of_a_short_board_is_one_line_beside_printed_numbers_and_options():
+    ours = {"dataset": "cifar10", "size": 32}
+    rows = [row("checkerboard-even", seed, 4.0 + seed, **ours) for seed in range(6)]
+    rows += [row("LLL", seed, 4.1 + seed, budget=1000, **ours) for seed in range(6)]
+    lines = shown(board_of(frame(rows)), notes=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    (own, *_) = (line for line in lines if line.startswith("low (LLL)"))
+    assert len(own.split()) == 10, "rule (2), budget, n, mean, sd, difference, ±, than, printed"
+    plugged = [row("checkerboard-even", 0, 4.0)]
+    plugged += [
+        row("alternate", seed, 4.1, map_options='{"rule":"sha256:e66e43f1396c"}') for seed in (0, 1)
+    ]
+    text = shown(board_of(frame(plugged)), 100, notes=False)
+    assert "alternate rule e66e43f1396c" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("alternate")]
+    assert line.split()[4] == "1", "pairs, of which there are fewer than seeds"
+
+
+def bar(name, bits, detail="how"):
+    return Bar(
+        data_digest="d" * 64,
+        name=name,
+        bits_per_dim=bits,
+        standard_error=None,
+        images=100,
+        detail=detail,
+    )
+
+
+BARS = {"d" * 64: [bar("gaussian", 6.0), bar("webp", 4.1), bar("full-gaussian", None, "too few")]}
+
+
+def three():
+    return frame([row("checkerboard-even", 0, 4.0), row("channel", 0, 4.1), row("rows", 0, 7.0)])
+
+
+def test_a_row_clears_the_bars_if_it_is_below_the_lowest():
+    board = board_of(three(), bars=BARS)
+    cleared = {name: r.cleared for (name, _), r in rows_of(board).items()}
+    assert cleared == {"checkerboard-even": True, "channel": False, "rows": False}
+    text = shown(board)
+    assert "Bars: webp" in text
+    assert "channel †" in text
+    assert "checkerboard-even * †" not in text
+    assert "† undertrained" in text
+    assert "No bar full-gaussian: too few" in text
+    without = board_of(three())
+    assert {r.cleared for r in rows_of(without).values()} == {None}
+    assert "launch again to measure them" in " ".join(shown(without).split())
+
+
+def test_printed_numbers_stand_beside_their_cells():
+    published = frame(
+        [
+            row(name, 0, bits, dataset="cifar10", splits=1)
+            for name, bits in (("checkerboard-even", 3.6), ("L", 3.5), ("random-local", 3.7))
+        ]
+    )
+    board = board_of(published)
+    found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
+    assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
+    assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
+    assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
+    assert "| printed |" in board_as_markdown(board)
+    lines = shown(board, notes=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    (line,) = (one.split() for one in lines if one.startswith("checkerboard"))
+    assert (line[:2], line[4], line[-1]) == (["checkerboard-even", "*"], "3.6000", "3.49"), (
+        "not cut"
+    )
+    assert "| printed |" not in board_as_markdown(board_of(three()))
+
+
+def test_groups_say_in_what_their_recipes_differ():
+    recipes = {
+        "a": '{"model":{"masks":"odd-first","width":8},"training":{"steps":250}}',
+        "b": '{"model":{"masks":"even-first","width":8},"training":{"steps":250}}',
+    }
+    rows = [row("channel", 0, 4.0, recipe_id=name) for name in "ab"]
+    board = board_of(frame(rows), recipes=recipes)
+    assert [g.settings for g in board.groups] == [
+        "model.masks=odd-first",
+        "model.masks=even-first",
+    ]
+    assert "250 steps, 3 splits; model.masks=even-first" in " ".join(shown(board).split())
+    alone = board_of(frame(rows[:1]), recipes=recipes)
+    assert [g.settings for g in alone.groups] == [""]
+    lengths = {"a": '{"training":{"steps":1}}', "b": '{"training":{"steps":2}}'}
+    longer = board_of(frame(rows), recipes=lengths)
+    assert {g.settings for g in longer.groups} == {""}, "the title says the steps anyway"
+    for other in ({"flow": "glow"}, {"dataset": "photos32"}):
+        elsewhere = board_of(frame([rows[0], rows[1] | other]), recipes=recipes)
+        assert {g.settings for g in elsewhere.groups} == {""}, "no variation of one table"
+    broken = board_of(frame(rows), recipes={"a": "[", "b": "[]"})
+    assert {g.settings for g in broken.groups} == {""}
+
+
+def test_differences_can_be_taken_from_any_row():
+    rows = [
+        row(name, seed, bits + seed)
+        for name, bits in (("checkerboard-even", 4.0), ("checkerboard-odd", 4.2))
+        for seed in (0, 1)
+    ]
+    rows += [row("LLL", seed, 4.1 + seed, budget=100) for seed in (0, 1)]
+    board = board_of(frame(rows), against="checkerboard-odd")
+    found = rows_of(board)
+    assert [key for key, r in found.items() if r.reference] == [("checkerboard-odd", None)]
+    assert [key for key, r in found.items() if r.conventional] == [("checkerboard-even", None)]
+    assert found["LLL", 100].difference.mean == pytest.approx(-0.1)
+    assert found["checkerboard-even", None].difference.mean == pytest.approx(-0.2)
+    assert found["checkerboard-odd", None].difference is None
+    text = " ".join(shown(board).split())
+    assert "* checkerboard-odd. Differences from it" in text
+    absent = board_of(frame(rows), against="random")
+    assert {one.difference for one in rows_of(absent).values()} == {None}
+    assert "* random: no results of it here" in shown(absent)
+    by_word = board_of(frame(rows), against="low")
+    assert by_word.groups[0].reference == "low (LLL)"
+    assert rows_of(by_word)["checkerboard-odd", None].difference.mean == pytest.approx(0.1)
+
+
+def test_a_reference_that_stands_for_several_rows_is_refused():
+    rows = [row("LLL", 0, budget / 100, budget=budget) for budget in (100, 1000, 200)]
+    said = "low has several rows here, .* give one of low@100, low@200, low@1000"
+    with pytest.raises(UserError, match=said):
+        board_of(frame(rows), against="low")
+    (group,) = board_of(frame(rows), against="low@1000").groups
+    found = {one.budget: one.difference and one.difference.mean for one in group.rows}
+    assert found == {100: -9.0, 200: -8.0, 1000: None}
+    assert board_of(frame(rows), against="low@300").groups[0].reference is None
+
+
+def test_of_two_versions_of_a_plug_in_s_rule_one_is_named_by_its_digest():
+    versions = ["5f56" + "0" * 60, "5f99" + "1" * 60]
+    rows = [
+        row("diag", 0, 4.0 + place) | {"map_options": json.dumps({"rule": f"sha256:{digest}"})}
+        for place, digest in enumerate(versions)
+    ]
+    with pytest.raises(UserError, match=r"give one of diag@5f560000, diag@5f991111$"):
+        board_of(frame(rows), against="diag")
+    (group,) = board_of(frame(rows), against="diag@5f99").groups
+    assert [one.difference and one.difference.mean for one in group.rows] == [-1.0, None]
+    with pytest.raises(UserError, match="take another rule"):
+        board_of(
+            frame([*rows, {**rows[1], "map_options": rows[1]["map_options"][:-5] + '222"}'}]),
+            against="diag@5f99",
+        )
+
+
+def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
+    rows = [row("columns", 0, 4.0), row("channel", 0, 4.1)]
+    rows.append(row("channel", 0, 4.2) | {"flow": "glow"})
+    with_it, without = sorted(
+        board_of(frame(rows), against="columns").groups, key=lambda one: one.flow, reverse=True
+    )
+    found = {one.factorization: one.difference for one in with_it.rows}
+    assert found["channel"].mean == pytest.approx(0.1)
+    assert without.reference is None
+
+
+WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
+
+
+def seeded(name, mean, seeds=7, turn=1):
+    return [row(name, s, mean + 0.1 * s + WOBBLE[(turn * s) % 7]) for s in range(seeds)]
+
+
+def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
+    rows = seeded("checkerboard-even", 4.2) + seeded("channel", 4.0, turn=2)
+    rows += seeded("rows", 4.5, turn=3) + seeded("random-local", 4.2005, turn=4)
+    rows += seeded("random", 3.0, 5)
+    found = {name: one for (name, _), one in rows_of(board_of(frame(rows))).items()}
+    assert {name: one.than_reference for name, one in found.items()} == {
+        "checkerboard-even": None,
+        "channel": "better",
+        "rows": "worse",
+        "random-local": "not told apart",
+        "random": None,
+    }
+    assert [name for name, one in found.items() if one.best] == ["channel"], "of six seeds"
+    near = seeded("channel", 4.0) + seeded("rows", 4.0005, turn=2) + seeded("random", 4.5, turn=3)
+    bold = {name: one.near_best for (name, _), one in rows_of(board_of(frame(near))).items()}
+    assert bold == {"channel": True, "rows": True, "random": False}
+
+
+def test_every_cell_and_difference_has_its_tests():
+    rows = seeded("channel", 4.0) + seeded("rows", 4.3, turn=2)
+    rows += seeded("checkerboard-even", 4.1, turn=3)
+    board = board_of(frame(rows))
+    found = rows_of(board)
+    expected = stats.ttest_rel(*(found[n, None].values for n in ("rows", "checkerboard-even")))
+    difference = found["rows", None].difference
+    assert difference.t_p == pytest.approx(expected.pvalue, rel=1e-6)
+    assert difference.sign_flip_p == pytest.approx(2 / 2**7)
+    p = sorted(found[n, None].difference.t_p for n in ("rows", "channel"))
+    holm = sorted(found[n, None].difference.holm_p for n in ("rows", "channel"))
+    assert holm == pytest.approx([2 * p[0], max(2 * p[0], p[1])])
+    interval = stats.t.interval(
+        0.95,
+        6,
+        np.mean(found["rows", None].values),
+        stats.sem(found["rows", None].values),
+    )
+    assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
+
+
+def test_what_is_kept_apart_is_told_with_the_reason():
+    rows = [row("channel", 0, 4.0), row("channel", 0, 3.9, protocol="published")]
+    rows += [row("channel", 0, 2.0, variant="float", data_digest="e" * 64)]
+    text = " ".join(shown(board_of(frame(rows)), 200).split())
+    assert (
+        "3 tables of realnvp on photos16, by variant (float, u8); content of the data (2)" in text
+    )
+    assert "protocol (plain, published)" in text
+    assert "Kept apart" not in shown(board_of(frame(rows[:1])))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("low", 0)], "No differences: conventional has no results here."),
+        (
+            [("checkerboard-even", 0), ("checkerboard-even", 1)],
+            "No differences from checkerboard-even: no other rule has any.",
+        ),
+        (
+            [("checkerboard-even", 0), ("random", 1)],
+            "No differences from checkerboard-even: no other row shares a seed with it.",
+        ),
+    ],
+)
+def test_a_group_without_differences_says_why(rows, says):
+    (group,) = board_of(frame([row(rule, seed, 4.0) for rule, seed in rows])).groups
+    assert summarize_group(group)[1] == says
+
+
+def test_against_a_rule_is_against_it_without_options_of_its_map():
+    swapped = '{"masks": "swapped"}'
+    rows = [row("checkerboard-even", 0, 5.0), row("LLL", 0, 4.0, budget=100)]
+    rows.append(row("LLL", 0, 3.0, budget=100, map_options=swapped))
+    (group,) = board_of(frame(rows), against="low").groups
+    found = {(r.factorization, r.map_options): r.difference for r in group.rows}
+    assert found["LLL", None] is None
+    assert found["checkerboard-even", None].mean == pytest.approx(1.0)
+    assert found["LLL", swapped].mean == pytest.approx(-1.0)
+
+
+@pytest.mark.integration
+def test_the_view_board_is_the_board_of_the_reference():
+    store = connect(str(open_reference()), create=False)
+    of_group = ("dataset", "variant", "data_digest", "flow", "recipe_id", "precision")
+    of_row = ("factorization", "budget", "map_options")
+    found = {}
+    for row in store.rows(select_view("board")):
+        one = row._mapping
+        found[tuple(one[name] for name in (*of_group, *of_row))] = one
+    assert len(found) == len(store.view("board")) > 100
+    for group in read_board(store, protocol="plain", map_options=None).groups:
+        for row in group.rows:
+            if row.mean is None:
+                continue
+            key = [getattr(group, name) for name in of_group]
+            one = found.pop((*key, *(getattr(row, name) for name in of_row)))
+            close = {"abs": 1e-12, "rel": 0}
+            assert one["mean"] == pytest.approx(row.mean, **close)
+            assert one["deviation"] == (row.deviation and pytest.approx(row.deviation, **close))
+            less = row.difference
+            assert one["n"] == (row.n if row.reference else less.n if less else 0)
+            assert one["difference"] == (less and pytest.approx(less.mean, **close))
+            half = less and less.half_width
+            assert one["half_width"] == (half and pytest.approx(half, **close))
+            assert (one["conventional"] == one["factorization"]) == row.reference
+    assert found == {}

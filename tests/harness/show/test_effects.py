@@ -1,0 +1,307 @@
+"""Effects of the letters of words, against numpy's least squares, scipy and planted models."""
+
+import functools
+import io
+import json
+import math
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from scipy import stats
+
+from lcma.harness.results.board import read_board
+from lcma.harness.results.effects import Incomplete, compute_effects
+from lcma.harness.show.effects import effects_as_dict, render_effects
+from lcma.harness.text import to_json
+from lcma.sweeps import catalog, factorizations, settings
+from tests.harness.show import synthetic
+from tests.harness.show.frames import board_of
+
+BITS = st.floats(1, 9)
+"""Bits/dim as trainings give them."""
+
+
+@functools.cache
+def recipe_of(splits, masks="odd-first"):
+    """RealNVP's tiny recipe with so many splits, trained for 250 steps."""
+    changed = {"splits": splits, "architecture": {"masks": masks}}
+    return catalog.recipe(
+        "realnvp", "photos16", "tiny", {"model": changed, "training": {"steps": 250}}
+    )
+
+
+def board(rows, splits, recipe=None):
+    """A board of rows (factorization, seed, bits/dim, what differs)."""
+    numbered = [
+        synthetic.BASE
+        | {"budget": 100, "splits": splits, "attempt_id": f"{i:05}"}
+        | {"factorization": name, "seed": seed, "bits_per_dim": bits}
+        | more
+        for i, (name, seed, bits, more) in enumerate(rows)
+    ]
+    return board_of(numbered, recipes={} if recipe is None else {"r" * 20: recipe.body})
+
+
+def splits_of(bits):
+    return round(math.log2(bits.shape[1]))
+
+
+def factorial(bits, **more):
+    """Rows of the words of bits (seeds, words), in the order of `factorizations.words`."""
+    words = factorizations.words(splits_of(bits))
+    return [
+        (word, seed, float(bits[seed, k]), more)
+        for seed in range(len(bits))
+        for k, word in enumerate(words)
+    ]
+
+
+def one_of(rows, splits, recipe=None):
+    (found,) = compute_effects(board(rows, splits, recipe))
+    return found
+
+
+def levels(splits):
+    """Words (2^splits, splits) as +1 for L and -1 for H."""
+    return np.array(
+        [[1.0 if letter == "L" else -1.0 for letter in w] for w in factorizations.words(splits)]
+    )
+
+
+def planted(terms, splits, seeds=1):
+    """Bits/dim (seeds, 2^splits) that `terms` add to 4: the effect of each set of splits."""
+    at = levels(splits)
+    bits = 4.0 + sum(e / 2 * at[:, [k - 1 for k in s]].prod(1) for s, e in terms.items())
+    return bits + np.arange(seeds)[:, None]  # a seed shifts all its words alike
+
+
+def shown(found, width=80):
+    console = Console(width=width, file=io.StringIO())
+    console.print(render_effects(found))
+    return console.file.getvalue()
+
+
+def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
+    """Without any the one with most words is shown, also where some have no result at all."""
+    whole = factorial(planted({(1,): 0.5}, 2), budget=100)
+    one_word = [row for row in factorial(planted({(1,): 0.5}, 2), budget=50) if row[0] == "LL"]
+    three = [row for row in factorial(planted({(1,): 0.5}, 2), budget=70) if row[0] != "HL"]
+    text = one_line(shown(compute_effects(board(one_word + whole + three, 2))))
+    assert text.count("No effects") == 0
+    assert "budget 100 data" in text
+    assert "2 other tables lack words at each seed: --json names them." in text
+    text = one_line(shown(compute_effects(board(one_word + three, 2))))
+    assert text.count("No effects") == 1
+    assert "seed 0 has the most, 3 of 4, missing HL." in text
+    assert "1 other table lacks words at each seed" in text
+    lost = [replace(one, incomplete=()) for one in compute_effects(board(one_word, 2))]
+    assert shown(lost).count("No effects") == 1
+
+
+def typed(*changed, budget, seeds=6):
+    return (
+        "Next: lcma launch words --flow realnvp --dataset photos16 --profile tiny "
+        f"--seeds {seeds} --budget {budget} {' '.join(f'--set {one}' for one in changed)}"
+    )
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+@st.composite
+def tables(draw):
+    splits, seeds = draw(st.integers(1, 4)), draw(st.integers(1, 7))
+    values = draw(st.lists(BITS, min_size=seeds * 2**splits, max_size=seeds * 2**splits))
+    return np.array(values).reshape(seeds, 2**splits)
+
+
+@given(tables())
+def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
+    splits = splits_of(bits)
+    found = one_of(factorial(bits), splits)
+    assert found.seeds == tuple(range(len(bits)))
+    assert [e.splits for e in found.main] == [(k + 1,) for k in range(splits)]
+    for k, effect in enumerate(found.main):
+        low = levels(splits)[:, k] > 0
+        by_seed = bits[:, low].mean(1) - bits[:, ~low].mean(1)
+        assert effect.test.mean == pytest.approx(by_seed.mean(), abs=1e-12)
+        if len(bits) == 1:
+            assert effect.test.standard_error is effect.test.low is effect.test.high is None
+            continue
+        assert effect.test.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
+        half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
+        assert effect.test.low == pytest.approx(by_seed.mean() - half, abs=1e-9)
+        assert effect.test.high == pytest.approx(by_seed.mean() + half, abs=1e-9)
+
+
+@given(tables())
+def test_shares_are_those_of_least_squares(bits):
+    splits = splits_of(bits)
+    means = bits.mean(0)
+    total = np.square(means - means.mean()).sum()
+    found = one_of(factorial(bits), splits)
+    if total < 1e-6:  # nothing but rounding
+        return
+    for effect in (*found.main, *found.interactions):
+        column = levels(splits)[:, [k - 1 for k in effect.splits]].prod(1)
+        correlation = np.corrcoef(column, means)[0, 1]
+        assert effect.share == pytest.approx(correlation**2, abs=1e-9)
+    additive = np.concatenate([np.ones((2**splits, 1)), levels(splits)], 1)
+    fitted = additive @ np.linalg.lstsq(additive, means, rcond=None)[0]
+    left = np.square(means - fitted).sum() / total
+    assert found.interactions_share == pytest.approx(left, abs=1e-9)
+    everything = [e.share for e in (*found.main, *found.interactions)]
+    assert len(everything) == 2**splits - 1
+    assert math.fsum(everything) == pytest.approx(1)
+
+
+def test_an_additive_model_gives_its_effects_and_no_interaction():
+    bits = planted({(1,): -0.5, (2,): 0.25, (3,): 0.0}, splits=3, seeds=6)
+    found = one_of(factorial(bits), 3)
+    assert [(e.splits, e.test.mean) for e in found.main] == [
+        ((1,), -0.5),
+        ((2,), 0.25),
+        ((3,), 0.0),
+    ]
+    assert [e.share for e in found.main] == [0.8, 0.2, 0.0]
+    assert all(
+        (e.test.standard_error, e.test.low, e.test.high) == (0, e.test.mean, e.test.mean)
+        for e in found.main
+    )
+    assert {e.test.mean for e in found.interactions} == {0.0}
+    assert found.interactions_share == 0.0
+    text = shown([found])
+    assert "0.0 % is left to interactions" in text
+    assert "Fewer than" not in text
+    (read,) = json.loads(to_json(effects_as_dict([found])))["effects"]
+    assert (read["seeds"], read["budget"], read["interactions_share"]) == ([*range(6)], 100, 0.0)
+    assert [(e["splits"], e["mean"], e["share"]) for e in read["main"]] == [
+        (list(e.splits), e.test.mean, e.share) for e in found.main
+    ]
+
+
+@pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (1, 2, 3)])
+def test_a_planted_interaction_is_found_at_its_splits(where):
+    found = one_of(factorial(planted({(2,): 0.5, where: -0.5}, splits=3)), 3)
+    assert [e.splits for e in found.interactions] == [(1, 2), (1, 3), (2, 3), (1, 2, 3)]
+    assert {e.splits: e.test.mean for e in found.interactions if e.test.mean} == {where: -0.5}
+    assert [e.test.mean for e in found.main] == [0.0, 0.5, 0.0]
+    assert found.interactions_share == 0.5
+    assert "Fewer than 6 seeds decide nothing" in shown([found])
+    named = " and ".join(map(str, where))
+    assert f"50.0 % is left to interactions; the largest, of splits {named}: -0.5000" in one_line(
+        shown([found])
+    )
+
+
+def test_one_split_has_an_effect_and_no_interaction():
+    found = one_of([("L", 0, 4.0, {}), ("H", 0, 4.5, {})], 1)
+    assert [(e.splits, e.test.mean, e.share) for e in found.main] == [((1,), -0.5, 1.0)]
+    assert (found.interactions, found.interactions_share) == ((), 0.0)
+    text = shown([found])
+    assert "1 split," in text
+    assert "interactions" not in text
+
+
+def test_equal_words_have_no_shares():
+    found = one_of(factorial(np.full((6, 4), 4.1)), 2)
+    assert {(e.test.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
+    assert found.interactions_share is None
+    assert "nothing to share" in shown([found])
+
+
+def test_left_out_seeds_are_named():
+    rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=9)) if r[:2] != ("HL", 7)]
+    found = one_of(rows, 2, recipe_of(2))
+    assert found.seeds == (*range(7), 8)
+    assert found.incomplete == (Incomplete(7, ("HL",)),)
+    text = one_line(shown([found]))
+    assert "Left out, for not all 4 words: seed 7 (missing HL)." in text
+    assert typed("model.splits=2", "training.steps=250", budget=100, seeds=8) in text
+
+
+def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
+    rows = [r for r in factorial(planted({(1,): 0.5}, 3, seeds=2)) if r[0] not in ("HLL", "LHL")]
+    found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3, recipe_of(3))
+    assert (found.seeds, found.main, found.interactions) == ((), (), ())
+    assert found.interactions_share is None
+    text = one_line(shown([found]))
+    assert "seed 1 has the most, 6 of 8, missing HLL, LHL." in text
+    assert typed("training.steps=250", budget=100) in text
+    assert "Effect:" not in text
+
+
+def test_what_to_type_fills_the_table_that_it_stands_below():
+    """It has every setting of the recipe that its profile has not, and the flow."""
+    options = {"map_options": '{"score":"total"}'}
+    found = one_of([("LL", 0, 4.0, options)], 2, recipe_of(2, "even-first"))
+    words = shlex.split(found.notes[-1])
+    changed = settings.parse(
+        words[place + 1] for place, word in enumerate(words) if word == "--set"
+    )
+    assert changed.pop("maps") == {"score": "total"}
+    options = dict(zip(words[4::2], words[5::2], strict=True))
+    named = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
+    assert catalog.recipe(*named, changed).id == recipe_of(2, "even-first").id
+    unknown = one_of([("LLLL", 0, 4.0, {})], 4)
+    assert unknown.notes[-1] == "Next: all words of a recipe that no profile here has."
+    text = one_line(shown([unknown]))
+    assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in text
+
+
+def test_diverged_words_are_missing_and_told(filler):
+    filler.maps()
+    for seed in (0, 1):
+        for word, bits in (("HL", 4.0), ("LH", 4.0), ("LL", 3.5)):
+            filler.finish(filler.plan(word, seed, budget=100), bits + seed)
+    filler.finish(filler.plan("HH", 0, budget=100), 4.5)
+    filler.fail(filler.plan("HH", 1, budget=100), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 2, budget=100), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 0, budget=200), "diverged", "loss is NaN")
+    filler.fail(filler.plan("LL", 1, budget=200), "diverged", "loss is NaN")
+    filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
+    at_100, at_200 = compute_effects(read_board(filler.store))
+    assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
+    assert at_100.incomplete == (Incomplete(1, ("HH",)),)
+    assert [e.test.mean for e in at_100.main] == [-0.5, -0.5]
+    assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
+    assert at_200.lost == ("HH", "LL")
+    first, second = (one_line(shown([one])) for one in (at_100, at_200))
+    assert "Lost trials: HH 1 diverged, LL 1 diverged; `lcma status` says why." in first
+    assert (
+        "0 of 4 have a result, missing HH, HL, LH, LL. "
+        "Lost trials: HH 1 failed, LL 2 diverged; `lcma status` says why. "
+    ) in second
+    changed = [f"{key}={json.dumps(to)}" for key, to in at_200.group.overrides.items()]
+    assert typed(*map(shlex.quote, changed), budget=200) in second
+
+
+@given(tables(), st.sampled_from(["tiny", "small", "paper"]))
+def test_every_number_is_shown_in_eighty_columns(bits, profile):
+    splits = splits_of(bits)
+    found = one_of(factorial(bits, profile=profile, budget=100000), splits)
+    text = shown([found])
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    start = 1 + next(k for k, line in enumerate(lines) if line.strip().startswith("──"))
+    for effect, line in zip(found.main, lines[start:], strict=False):
+        half = "-" if effect.test.high is None else f"{effect.test.high - effect.test.mean:.4f}"
+        error = "-" if effect.test.standard_error is None else f"{effect.test.standard_error:.4f}"
+        share = "-" if effect.share is None else f"{100 * effect.share:.1f} %"
+        mean = f"{effect.test.mean:+z.4f}".replace("+0.0000", "0.0000")
+        shown_as = [str(effect.splits[0]), mean, half, error, str(len(bits))]
+        assert line.split() == [*shown_as, *share.split()]
+    assert "below 0: fewer bits when the low contributions are factored out there" in one_line(text)
+
+
+def test_nothing_to_show():
+    for empty in (board([], 2), board([("channel", 0, 4.0, {"budget": None})], 2)):
+        assert compute_effects(empty) == ()
+        assert "lcma launch words" in shown(())
+        assert effects_as_dict(()) == {"effects": []}

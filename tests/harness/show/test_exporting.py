@@ -1,0 +1,409 @@
+"""Exports in every form: known numbers, the same bytes, and harmless whatever was stored."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lcma import db
+from lcma.db import QueryResult
+from lcma.db.migrate import current_version
+from lcma.harness.cli import main as cli
+from lcma.harness.files import locked
+from lcma.harness.results.board import read_board
+from lcma.harness.results.filters import parse_filters
+from lcma.harness.results.grouping import COMPARABLE, STATISTICS, group_rows
+from lcma.harness.results.paper import compare_with_paper, published
+from lcma.harness.show.board import board_as_latex, board_as_markdown, board_table
+from lcma.harness.show.export import (
+    ExportContent,
+    ExportFormat,
+    ExportQuery,
+    make_export,
+    paper_table,
+)
+from lcma.harness.show.tables import (
+    escape_csv,
+    escape_latex,
+    make_table,
+    table_as_csv,
+    table_as_json,
+    table_as_markdown,
+    table_as_parquet,
+    tables_as_latex,
+)
+from lcma.sweeps.errors import UserError
+from tests.db import worked
+from tests.harness.show.synthetic import board
+from tests.harness.show.synthetic import rows as result_rows
+
+GOLDEN = Path(__file__).with_name("golden")
+
+QUERIES = {
+    "board": ExportQuery(),
+    "results": ExportQuery(ExportContent.results),
+    "verdicts": ExportQuery(ExportContent.verdicts),
+    "by": ExportQuery(group_by=("factorization", "budget"), statistics=STATISTICS),
+    "paper1": ExportQuery(paper="1"),
+}
+
+
+IN_ALL_FORMATS = ("board", "verdicts")
+"""Contents that have a writer of their own for some format; the others are plain tables."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request, tmp_path):
+    """A database that has been worked with, on each engine."""
+    if request.param == "sqlite":
+        found = db.connect(f"sqlite:///{tmp_path / 'results.db'}")
+    else:
+        found = db.connect(str(request.getfixturevalue("current_postgres_url")))
+    worked.Work(found).do()
+    yield found
+    found.close()
+
+
+@pytest.mark.slow_on("postgresql")
+def test_golden_exports_byte_for_byte(store, request):
+    """`LCMA_GOLDEN=new` writes them anew."""
+    for name, query in QUERIES.items():
+        for form in ExportFormat if name in IN_ALL_FORMATS else (ExportFormat.json,):
+            content = make_export(store, query, form)
+            if form is ExportFormat.parquet:  # its bytes carry the version of pyarrow
+                assert content == make_export(store, query, form)
+                found = pq.read_table(io.BytesIO(content))
+                lines = list(
+                    csv.reader(io.StringIO(make_export(store, query, ExportFormat.csv).decode()))
+                )
+                assert found.num_rows == len(lines) - 1
+                assert [escape_csv(c) for c in found.column_names] == lines[0]
+                continue
+            file = GOLDEN / f"{name}.{form}"
+            if os.environ.get("LCMA_GOLDEN") == "new":
+                GOLDEN.mkdir(exist_ok=True)
+                file.write_bytes(content)
+            assert content == file.read_bytes(), file.name
+
+
+def run(capfdbinary, *arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(a) for a in arguments])
+    printed = capfdbinary.readouterr()
+    return end.value.code or 0, printed.out, printed.err.decode()
+
+
+def test_a_manifest_stands_beside_every_file(filled, capfdbinary):
+    for form in (ExportFormat.csv, ExportFormat.parquet):
+        asked = ("export", "--format", form, "--where", "flow=realnvp")
+        assert run(capfdbinary, *asked, "--out", f"x.{form}")[0] == 0
+        content = Path(f"x.{form}").read_bytes()
+        about = json.loads(Path(f"x.{form}.manifest.json").read_text())
+        assert about["sha256"] == hashlib.sha256(content).hexdigest()
+        assert about["bytes"] == len(content)
+        assert about["schema"] == current_version()
+        assert about["generator"].startswith("lcma ")
+        assert about["query"]["where"] == ["flow=realnvp"]
+        _, printed, _ = run(capfdbinary, *asked, "--manifest", "m.json")
+        assert printed == content
+        assert json.loads(Path("m.json").read_text()) == about
+
+
+def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
+    Path("e.csv").write_text("old")
+    for manifest in ("e.csv", Path.cwd() / "e.csv", "./e.csv"):
+        code, _, err = run(capfdbinary, "export", "--out", "e.csv", "--manifest", manifest)
+        said = f"lcma: --out and --manifest are both {Path.cwd() / 'e.csv'}: give two files\n"
+        assert (code, err) == (2, said)
+    assert Path("e.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--where", "flw=x"], "no such column of results: did you mean 'flow'?"),
+        (["--where", "flow"], "give KEY=VALUE"),
+        (["--where", "seed=one"], "seed is a whole number"),
+        (["--where", "bits_per_dim=x"], "bits_per_dim is a number"),
+        (["--where", "1=1 OR flow=x"], "no such column"),
+        (["--where", "dataset=nowhere"], "with --dataset nowhere: there are photos16"),
+        (["--where", "seed=8", "--where", "seed=9"], "--seed 8: there are 0, 1, 2, 3"),
+        (["--where", "budget=100"], "--where budget=100: there are null"),
+        (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
+        (["--group-by", "nothing"], "--group-by 'nothing': no such column"),
+        (["--group-by", "seed", "--stat", "meen"], "--stat 'meen' is none: did you mean 'mean'?"),
+        (["--stat", "mean"], "give that too"),
+        (["--group-by", "seed", "--paper", "table1"], "two tables"),
+        (["verdicts", "--paper", "table1"], "verdicts and --paper are two tables"),
+        (["--format", "html", "--json"], "--json and --format html exclude each other"),
+    ],
+)
+def test_mistakes_are_one_line(filled, capfdbinary, arguments, said):
+    code, out, err = run(capfdbinary, "export", *arguments, "--out", "x")
+    assert (code, out) == (2, b"")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not Path("x").exists()
+
+
+def test_filters_are_values_and_never_sql(filled):
+    strange = "x' OR 1=1; DROP TABLE flow_trials; --"
+    with pytest.raises(UserError, match=r"no results with --flow x' OR 1=1; DROP"):
+        make_export(filled.store, ExportQuery(where=(f"flow={strange}",)), ExportFormat.csv)
+    assert filled.store.view("results", **parse_filters([f"factorization={strange}"])).empty
+    assert len(filled.store.view("results")) == 10
+    query = ExportQuery(ExportContent.results, where=("seed=0", "seed=1", "factorization=random"))
+    assert len(make_export(filled.store, query, ExportFormat.csv).splitlines()) == 1 + 2
+    query = ExportQuery(ExportContent.results, where=("budget=null",))
+    assert len(make_export(filled.store, query, ExportFormat.csv).splitlines()) == 1 + 10
+    (group,) = read_board(filled.store, **parse_filters(["seed=0", "seed=1"])).groups
+    assert {row.n for row in group.rows} == {2}
+
+
+def test_sums_agree_with_pandas_and_scipy():
+    rng = np.random.default_rng(0)
+    found = [
+        row
+        for name, n in (("channel", 5), ("rows", 8), ("random", 1))
+        for row in result_rows({name: {s: float(b) for s, b in enumerate(rng.normal(4, 1, n))}})
+    ]
+    frame = pd.DataFrame(found)
+    summed = group_rows(frame, ["factorization"], STATISTICS)
+    rows = [dict(zip(summed.columns, row, strict=True)) for row in summed.rows]
+    by_name = {row["factorization"]: row for row in rows}
+    assert list(by_name) == ["channel", "random", "rows"]
+    for name, bits in frame.groupby("factorization")["bits_per_dim"]:
+        one = by_name[name]
+        assert one["n"] == len(bits)
+        for key in ("mean", "min", "max", "median"):
+            assert one[key] == pytest.approx(getattr(bits, key)(), abs=1e-12)
+        if len(bits) > 1:
+            assert one["std"] == pytest.approx(bits.std(ddof=1))
+            interval = stats.t.interval(0.95, len(bits) - 1, bits.mean(), stats.sem(bits))
+            assert (one["low"], one["high"]) == pytest.approx(interval)
+        else:
+            assert (one["std"], one["low"]) == (None, None)
+
+
+@pytest.mark.parametrize("key", COMPARABLE)
+def test_what_cannot_be_compared_is_never_summed_up(key):
+    found = result_rows({"channel": {0: 1.0}}) + result_rows(
+        {"channel": {1: 9.0}}, **{key: "other"}
+    )
+    summed = group_rows(pd.DataFrame(found), ["factorization"], ["n"])
+    assert [row[-1] for row in summed.rows] == [1, 1]
+
+
+def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
+    """Rules and budgets are no repetitions of one another."""
+    asked = ("export", "--group-by", "flow", "--db", filled.url)
+    code, out, err = run(capfdbinary, *asked)
+    assert (code, out) == (2, b"")
+    assert "differ in factorization too: give --group-by flow,factorization, choose with" in err
+    code, out, _ = run(capfdbinary, *asked, "--stat", "n,mean,max")
+    assert (code, out.splitlines()[0][-11:]) == (0, b",n,mean,max")
+    found = [
+        row for budget in (50, 100) for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
+    ]
+    frame = pd.DataFrame(found)
+    with pytest.raises(
+        UserError, match=r"differ in budget too: give --group-by factorization,budget,"
+    ):
+        group_rows(frame, ["factorization"], ["std"])
+    summed = group_rows(frame, ["factorization", "budget"], ["n", "mean", "std"])
+    assert [row[-3:-1] for row in summed.rows] == [(2, 1.25)] * 2
+
+
+def test_the_papers_tables_beside_ours():
+    more = {"dataset": "cifar10", "profile": "paper"}
+    bits = {
+        "checkerboard-even": {s: 3.5 + s / 100 for s in range(3)},
+        "LLL": {s: 3.4 + s / 100 for s in range(3)},
+    }
+    short = result_rows({"LLL": {0: 1.0}}, budget=50, **more)
+    found = result_rows(bits, **more) + short
+    table = compare_with_paper(board(found), "1")
+    assert set(table.columns) == {n.dataset for n in published.numbers() if n.table == "1"}
+    at = table.columns.index("cifar10")
+    lines = {(name, whose): values[at] for name, whose, values in table.rows}
+    scale = "(paper, plain, float32)"
+    assert (lines["conventional", "paper"], lines["low", "paper"]) == (3.49, 3.43)
+    assert lines["low", f"ours {scale}"] == pytest.approx(3.41)
+    assert lines["low", f"difference {scale}"] == pytest.approx(-0.02)
+    assert lines["low", f"budget {scale}"] == 100, "the longest, not the best"
+    assert (lines["low", f"n {scale}"], lines["low", f"steps {scale}"]) == (3, 250)
+    assert lines["low", f"data {scale}"] == "not the whole set"
+    whole = compare_with_paper(board(found, files="official"), "1")
+    assert ("low", f"data {scale}", "whole") in {(*row[:2], row[2][at]) for row in whole.rows}
+    text = {row[:2]: row[2 + at] for row in paper_table(table, in_full=False).rows}
+    assert text["low", f"difference {scale}"] == "-0.0200"
+    for number, rows_, columns in (("1", 2, 4), ("2", 2, 4), ("3", 1, 4), ("4", 8, 1)):
+        empty = compare_with_paper(board([]), number)
+        assert (len(empty.rows), len(empty.columns)) == (rows_, columns)
+
+
+def test_latex_has_the_best_and_what_its_pair_does_not_tell_from_it_in_bold():
+    wobble = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
+
+    def seeded(mean, turn):
+        return {s: mean + 0.1 * s + wobble[(turn * s) % 7] for s in range(7)}
+
+    bits = {"channel": seeded(4.0, 1), "rows": seeded(4.001, 2), "checkerboard-even": seeded(5, 3)}
+    lines = [
+        x
+        for x in board_as_latex(board(result_rows(bits))).splitlines()
+        if "channel" in x or x.startswith("\\textbf{rows") or x.startswith("checker")
+    ]
+    assert lines[0].startswith("checkerboard")
+    assert lines[1].startswith("\\textbf{channel}")
+    assert "\\textbf{4." in lines[1]
+    assert lines[2].startswith("\\textbf{rows}"), "a tie, whatever the digits"
+    few = {name: {s: by[s] for s in range(5)} for name, by in bits.items()}
+    assert "textbf" not in board_as_latex(board(result_rows(few))), "five seeds decide nothing"
+
+
+HOSTILE = (
+    "\\input{/etc/passwd} $x$ %& #_^~{}[]<>|\"'` \\\\ ",
+    '=HYPERLINK("http://x","y")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\x1b[31mred\x1b[0m\x07\x9b31m",
+    "\u202egnp.exe",
+    "a\nb\r\tc",
+    "| `x` <script>",
+    "Köln ∞ 漢",
+    "?`!`--- ,,",
+    "\\end{document}",
+    "[red]x[/red]",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_harmless_in_every_form(text):
+    found = make_table(QueryResult((text, "n"), ((text, 1), (text, -2)), truncated=False), text)
+    made = board(result_rows({text: {0: 4.0}}, profile=text, dataset=text, device=text))
+    texts = [
+        table_as_csv(found),
+        table_as_markdown(found),
+        table_as_json(found),
+        tables_as_latex([found]),
+        table_as_csv(board_table(made)),
+        board_as_latex(made),
+        board_as_markdown(made),
+    ]
+    for shown in texts:
+        assert all(c == "\n" or c.isprintable() for c in shown)
+    for line in csv.reader(io.StringIO(texts[0])):
+        assert not line[0].startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert texts[0].splitlines()[1].endswith(",1"), "numbers stay numbers"
+    assert texts[0].splitlines()[2].endswith(",-2")
+    for source in (texts[3], texts[5]):
+        assert source.isascii()
+        assert source.count("\\end{document}") == 1
+        assert "\\input" not in source
+    table = pq.read_table(io.BytesIO(table_as_parquet(found)))
+    assert table.column("n").to_pylist() == [1, -2]
+    assert all(c.isprintable() for c in table.column(0).to_pylist()[0])
+
+
+@given(st.text())
+def test_latex_escapes_are_balanced_ascii(text):
+    escaped = escape_latex(text)
+    assert escaped.isascii()
+    bare = escaped.replace("\\{", "").replace("\\}", "")
+    assert bare.count("{") == bare.count("}")
+    for special in "#%&_":
+        assert escaped.count(special) == escaped.count("\\" + special)
+
+
+def test_every_column_of_a_board_is_explained() -> None:
+    golden = Path(__file__).parent / "golden" / "board.csv"
+    docs = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    section = docs.split("### Columns of a board")[1].split("\n## ")[0]
+    (columns, *_) = csv.reader(golden.read_text().splitlines())
+    assert [name for name in columns if f"`{name}`" not in section] == []
+
+
+def test_parquet_has_types_also_where_nothing_is_known():
+    result = QueryResult(
+        ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
+        ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
+        truncated=False,
+    )
+    found = make_table(result)
+    schema = pq.read_table(io.BytesIO(table_as_parquet(found))).schema
+    types = [str(field.type) for field in schema]
+    assert types == ["int64", "double", "string", "double", "string", "binary"]
+
+
+def test_latex_compiles(filled, tmp_path):
+    program = next((p for p in ("pdflatex", "tectonic") if shutil.which(p)), None)
+    if program is None:
+        pytest.skip("no TeX is installed here")
+    sources = {
+        name: make_export(filled.store, query, ExportFormat.latex)
+        for name, query in QUERIES.items()
+    }
+    found = QueryResult(("text",), tuple((text,) for text in HOSTILE), truncated=False)
+    sources["hostile"] = tables_as_latex([make_table(found, " ".join(HOSTILE))]).encode()
+    for name, source in sources.items():
+        (tmp_path / f"{name}.tex").write_bytes(source)
+        options = ["-interaction=nonstopmode", "-halt-on-error"] if program == "pdflatex" else []
+        done = subprocess.run(
+            [program, *options, f"{name}.tex"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+        assert (tmp_path / f"{name}.pdf").stat().st_size > 0
+
+
+def _die_before(name: str, nth: int) -> None:
+    """Make this process kill itself before the nth call of a function of `os`."""
+    times, kept = count(1), getattr(os, name)
+
+    def die(*paths: object) -> None:
+        if next(times) == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        kept(*paths)
+
+    setattr(os, name, die)
+
+
+@pytest.mark.slow_on("html-rename-2")
+@pytest.mark.parametrize(("form", "name", "calls"), [("csv", "replace", 1), ("html", "rename", 2)])
+def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, form, name, calls):
+    """One is killed before each of the calls that put what it wrote into its place."""
+    more = ["--no-samples", "--no-database"] if form == "html" else []
+    typed = ("export", "--format", form, "--out", "site", *more)
+
+    def list_left() -> list[Path]:
+        return [path for path in Path().iterdir() if path.name.startswith(".")]
+
+    assert run(capfdbinary, *typed)[0] == 0
+    for nth in range(1, calls + 1):
+        child = os.fork()
+        if child == 0:
+            _die_before(name, nth)
+            run(capfdbinary, *typed)
+        os.waitpid(child, 0)
+        assert len(list_left()) >= nth
+    living = Path(".site.1.tmp")
+    with living.open("w") as file, locked(file.fileno()):
+        assert run(capfdbinary, *typed)[0] == 0
+        assert list_left() == [living]
+    assert run(capfdbinary, *typed)[0] == 0
+    assert list_left() == []

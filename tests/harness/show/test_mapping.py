@@ -1,0 +1,224 @@
+"""Stored maps in numbers, and the tables that they lead to."""
+
+import dataclasses
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.results.lookup import find_sweep
+from lcma.harness.results.map_statistics import compute_table_statistics
+from lcma.harness.results.maps import (
+    MapReader,
+    choose_evenly,
+    compare_maps,
+    filter_map_sets,
+    find_map_set,
+    list_map_sets,
+    make_all_tables,
+    make_word_tables,
+    require_fit,
+)
+from lcma.harness.show.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
+from lcma.harness.show.maps import maps_as_records, render_comparison, render_maps
+from lcma.harness.show.pictures import find_exit_splits
+from lcma.harness.show.targets import PictureTarget
+from lcma.sweeps.errors import UserError
+from tests.harness.show import svg
+
+SHAPE = (3, 16, 16)
+
+
+@pytest.fixture
+def read(filler):
+    """A reader of the database as it is, and a function that finds a set in it."""
+
+    def now():
+        known = list_map_sets(filler.store)
+        return MapReader(filler.store, known), lambda asked: find_map_set(known, asked)
+
+    return now
+
+
+@pytest.mark.parametrize(("letter", "name"), [("L", "low"), ("H", "high")])
+def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, name):
+    stored = filler.maps()
+    tables = make_word_tables(letter, stored)
+    expected = compute_table_statistics(
+        letter * 2,
+        tables,
+        SHAPE,
+        maps=[m.values for m in stored],
+        halves=[(m.halves[0], m.halves[1]) for m in stored],
+    )
+    reader, find = read()
+    found = [getattr(split, name) for split in reader.summarize(find("p0"))]
+    assert [of.statistics for of in found] == expected
+    assert 0.5 < expected[0].agreement < 1
+    assert (found[0].iou_other_seeds, found[0].iou_other_budgets) == (None, None)
+
+
+def test_halves_that_are_not_known_leave_agreement_open(filler, read):
+    filler.maps(
+        change=lambda made: dataclasses.replace(
+            made, standard_errors=np.full(SHAPE, np.inf, dtype=np.float32)
+        ),
+    )
+    reader, find = read()
+    assert [s.low.statistics.agreement for s in reader.summarize(find("p0"))] == [None, None]
+
+
+def other_values(seed):
+    def change(made):
+        values = np.random.default_rng([seed, made.split]).normal(size=SHAPE)
+        return dataclasses.replace(made, values=values.astype(np.float32))
+
+    return change
+
+
+def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler, read):
+    filler.data("e" * 64)
+    scores = ("cumulative", "total")
+    filler.maps(0, 100, scores=scores)
+    filler.maps(0, 500, change=other_values(7), scores=scores)
+    filler.maps(1, 100)
+    filler.maps(2, 100)
+    filler.maps(2, 500)
+    filler.maps(3, 100, nms="flat")
+    filler.maps(4, 100, digest="e" * 64)
+    reader, find = read()
+    one = find("p0@100")
+    assert [s.id for s in reader.other_seeds(one)] == ["p1@100", "p2@100"]
+    assert [s.id for s in reader.other_budgets(one)] == ["p0@500"]
+    own = reader.kept(one, "L")
+    for split, of in enumerate(reader.summarize(one)):
+        seeds = [
+            db.overlap(own[split], reader.kept(find(o), "L")[split]) for o in ("p1@100", "p2@100")
+        ]
+        assert of.low.iou_other_seeds == pytest.approx(statistics.mean(seeds))
+        budget = db.overlap(own[split], reader.kept(find("p0@500"), "L")[split])
+        assert of.low.iou_other_budgets == pytest.approx(budget)
+        assert 0 < of.low.iou_other_seeds < 0.6
+    alone = reader.summarize(find("p3-flat"))[0]
+    assert (alone.low.iou_other_seeds, alone.low.iou_other_budgets) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("form", "score", "words"),
+    [
+        ("squeezed", "cumulative", {"low", "high"}),
+        ("self", "cumulative", {"low"}),
+        ("data", "detail-high", {"high"}),
+    ],
+)
+def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, words):
+    filler.maps(0, nms=form, scores=(score,))
+    filler.maps(1)
+    one, usual = sorted(list_map_sets(filler.store), key=lambda one: one.key.seed)
+    target = PictureTarget(filler.folder / "out", "svg")
+    (sheet,) = draw_maps(filler.store, [one], target)
+    (record,) = maps_as_records([sheet])
+    for split in record["splits"]:
+        assert {name for name in ("low", "high") if split[name] is not None} == words
+    said = svg.texts(sheet.tables)
+    assert {name for name in ("low", "high") if f"{name} ({2 * name[0].upper()})" in said} == words
+    compared = draw_comparison(filler.store, one, usual, target)
+    for split in compared.splits:
+        found = {"low": split.iou_low, "high": split.iou_high}
+        assert {name for name, iou in found.items() if iou is not None} == words
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(render_maps([sheet]), render_comparison(compared))
+    *_, row = captured.get().splitlines()
+    assert row.split().count("-") == 2 - len(words)
+
+
+def test_every_table_is_there(filler):
+    stored = filler.maps()
+    named = dict(make_all_tables(stored, seed=0))
+    assert list(named)[-2:] == ["low (LL)", "high (HH)"]
+    assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
+    left = find_exit_splits(named["low (LL)"], SHAPE) == 1
+    values = stored[0].values
+    windows = values.reshape(3, 8, 2, 8, 2).transpose(0, 1, 3, 2, 4).reshape(3, 8, 8, 4)
+    lower = windows <= np.sort(windows, axis=-1)[..., 1:2]
+    back = lower.reshape(3, 8, 8, 2, 2).transpose(0, 1, 3, 2, 4).reshape(SHAPE)
+    assert (left == back).all()
+
+
+def test_maps_that_do_not_go_together(filler, read):
+    one, two = filler.maps()
+    part = {"values": two.values[1:], "standard_errors": two.values[1:]}
+    part["halves"] = two.halves[:, 1:]
+    smaller = dataclasses.replace(two, **part)
+    for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
+        with pytest.raises(UserError, match="maps of p0@100 do not go together"):
+            require_fit(wrong, "p0@100")
+    filler.maps(1, splits=1)
+    reader, find = read()
+    with pytest.raises(UserError, match="p1@100 do not go together"):
+        reader.summarize(find("p0"))
+
+
+def test_budgets_stand_side_by_side_in_one_picture(filler):
+    for budget in (500, 100):
+        filler.maps(0, budget, scores=("cumulative", "total"))
+    filler.maps(1, 100)
+    sets = filter_map_sets(list_map_sets(filler.store), {"score": ("cumulative",)})
+    sheets = draw_maps(filler.store, sets[::-1], PictureTarget(filler.folder / "out"))
+    assert [s.set.id for s in sheets] == ["p0@100", "p0@500", "p1@100"]
+    assert sheets[0].maps == sheets[1].maps != sheets[2].maps
+    assert len({s.tables for s in sheets}) == 3
+    assert sorted((filler.folder / "out").iterdir()) == sorted(list_pictures(sheets))
+    assert all(s.in_picture for s in sheets)
+
+
+def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
+    squeezed, again = filler.maps(0), filler.maps(1)
+    flat = filler.maps(2, nms="flat")
+    known = list_map_sets(filler.store)
+    for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
+        pair = find_map_set(known, "p0"), find_map_set(known, name)
+        sheet = draw_comparison(filler.store, *pair, PictureTarget(filler.folder / "out"))
+        expected = compare_maps(squeezed, maps, form)
+        assert list(sheet.splits) == expected
+        assert expected != compare_maps(
+            squeezed, maps, "flat" if form == "squeezed" else "squeezed"
+        )
+
+
+@given(st.integers(1, 60), st.integers(2, 9))
+def test_what_is_drawn_is_evenly_spaced(count, most):
+    chosen = choose_evenly(list(range(count)), most)
+    assert len(chosen) == min(count, most)
+    assert (chosen[0], chosen[-1]) == (0, count - 1)
+    steps = np.diff(chosen)
+    if len(steps):
+        assert steps.min() >= 1
+        assert steps.max() - steps.min() <= 1
+
+
+def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
+    filler.maps(seed=0, scores=("cumulative", "total"))
+    filler.maps(seed=0, budget=500)  # no trial of the sweep reads these
+    filler.maps(seed=1)
+    for seed in (0, 1):
+        filler.weights("channel", seed, sweep="s1")
+        filler.weights("LL", seed, budget=100, sweep="s1")
+    filler.weights("random", 1, sweep="s1")
+    filler.plan("rows", 0, sweep="s1")
+    place = Place(filler.url, filler.runs, filler.folder)
+    found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    names = [path.name.split("-")[0] for path in found]
+    assert names == ["maps", "tables", "samples", "samples", "samples"]
+    assert all(path.is_file() for path in found)
+    assert [path.name for path in found if "-s0-" not in path.name] == [found[-1].name]
+    assert "-random-s1-" in found[-1].name, "seed 0 of this rule has no weights"
+    assert len(set(found)) == 5
+    assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
+    assert find_sweep(filler.store, "demo").id == "s1"

@@ -1,0 +1,105 @@
+"""Boards and verdicts by a measure of samples, whose truth is known."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from lcma.db import Measure
+from lcma.harness.results.board import Board
+from lcma.harness.results.verdicts import Verdicts, make_verdicts
+from lcma.harness.show.board import board_as_json, board_as_latex, render_board
+from lcma.harness.show.verdicts import render_verdicts
+from lcma.sweeps.measures import CONTROLS, find_measure
+from tests.harness.show.synthetic import DIGEST, board, noisy, rows
+
+SWD = find_measure("swd")
+
+
+def judged(looks) -> Verdicts:
+    found = rows(noisy(looks, 6, 0.02, np.random.default_rng(0)))
+    return make_verdicts(board(found, None, kind=SWD), kind=SWD)
+
+
+def decisions(found: Verdicts) -> dict[str, str]:
+    return {one.claim.key: one.decision for one in found.all}
+
+
+def test_table_3_has_an_order_of_samples_of_its_own() -> None:
+    in_order = {"LLL": 50.0, "checkerboard-even": 51.0, "HHH": 52.0, "random": 53.0}
+    found = decisions(judged(in_order))
+    assert (found["table3-order"], found["low-conventional"]) == ("supported", "supported")
+    of_bits = {**in_order, "HHH": 53.0, "random": 52.0}
+    assert decisions(judged(of_bits))["table3-order"] == "opposite"
+
+
+def controls(**changed: float) -> dict[str, Measure]:
+    values = {"null": 30, "gaussian": 400, "blur_half": 120, "blur_1": 260, "noise_5": 40}
+    values |= {"noise_20": 110} | changed
+    found = {f"swd_{c}": Measure(f"swd_{c}", values[c], 2.5, 500) for c in CONTROLS}
+    return found | {"swd_overflow": Measure("swd_overflow", 0.0, None, 3000)}
+
+
+def board_beside(beside: dict[str, Measure]) -> Board:
+    key = ("r" * 20, DIGEST, "plain")
+    return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+
+
+def shown(beside: dict[str, Measure]) -> str:
+    text = io.StringIO()
+    Console(file=text, width=400).print(render_board(board_beside(beside)))
+    return text.getvalue()
+
+
+def test_the_board_shows_the_controls_beside_the_rows() -> None:
+    text = shown(controls())
+    assert "Controls of swd on 500 images: other real images 30.0000 ± 2.5000; " in text
+    assert "fails" not in text
+    assert "overflowed" not in text
+    text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
+    assert "12 of 3,000 samples overflowed" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"noise_20": 40.0},
+            "noise of 20 of 255 levels are no worse than real images with noise of 5",
+        ),
+        ({"blur_half": 30.0}, "blurred by half a pixel are no worse than other real images"),
+    ],
+)
+def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) -> None:
+    text = shown(controls(**changed))
+    assert "! swd fails its controls on this data set" in text
+    assert said in text
+
+
+def test_a_measure_that_fails_a_control_is_marked() -> None:
+    both = noisy({"LLL": 50.0, "checkerboard-even": 51.0}, 6, 0.1, np.random.default_rng(0))
+    made = board(rows(both), None, kind=SWD)
+    (group,) = made.groups
+    failing = replace(group, notes=("! swd fails its controls on this data set",))
+    for groups, marked in (((group,), False), ((failing,), True)):
+        console = Console(width=80, file=io.StringIO())
+        of = make_verdicts(replace(made, groups=groups), kind=SWD)
+        console.print(render_verdicts(of, "low-conventional"))
+        text = " ".join(console.file.getvalue().split())
+        assert ("photos16 realnvp 250 ! ~" in text) is marked
+        assert ("swd fails a control there." in text) is marked
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_caption_in_latex_says_that_the_measure_fails(whole) -> None:
+    """Whoever takes a table without the lines below it still sees it."""
+    for beside, marked in ((controls(), False), (controls(gaussian=259.0), True)):
+        lines = board_as_latex(board_beside(beside), whole=whole).splitlines()
+        (caption,) = (line for line in lines if line.startswith("\\caption{"))
+        assert caption.endswith("; ! swd fails its controls on this data set)}") == marked
+        assert any("footnotesize ! swd fails its controls" in line for line in lines) == marked
+    made = json.loads(board_as_json(board_beside(controls(gaussian=259.0))))
+    assert any(note.startswith("! swd fails") for note in made["groups"][0]["notes"])

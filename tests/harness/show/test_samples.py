@@ -1,0 +1,193 @@
+"""A trained flow comes back from its weights alone, and draws the same images again."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lcma import db
+from lcma.harness.place import Place
+from lcma.harness.results.lookup import find_trial_id, read_data_facts
+from lcma.harness.run import weights
+from lcma.harness.run.weights import load_flow
+from lcma.harness.show.gallery import draw_samples_by_trial, draw_samples_together
+from lcma.harness.show.targets import FigureWidth, PictureFormat, PictureTarget
+from lcma.harness.train.features import LITE0
+from lcma.harness.train.samples import SampleProtocol, Sampling
+from lcma.sweeps.errors import UserError
+from tests.db.conftest import COST, ENVIRONMENT
+from tests.db.measuring import left_by
+from tests.harness.show import svg
+from tests.harness.show.conftest import STEPS
+
+
+@pytest.fixture
+def place(filler):
+    return Place(filler.url, filler.runs, filler.folder / "data")
+
+
+def trial_id(path):
+    return path.parent.name
+
+
+@pytest.mark.parametrize("factorization", ["channel", "random", "LH", "none"])
+def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
+    path = filler.weights(factorization, 3, budget=100 if factorization == "LH" else None)
+    flow, recipe = load_flow(filler.store, place, trial_id(path))
+    trained = filler.flow(factorization, 3)
+    assert recipe.model == filler.model
+    assert not flow.training
+    assert [t.tolist() for t in flow.latent_ids] == [t.tolist() for t in trained.latent_ids]
+    x = torch.from_numpy(np.random.default_rng(1).integers(0, 256, size=(4, 3, 16, 16)))
+    found, expected = (
+        f(x, torch.Generator().manual_seed(0)).log_prob.detach() for f in (flow, trained)
+    )
+    assert torch.equal(found, expected)
+
+
+def test_a_moved_folder_of_runs_is_found(filler, place):
+    path = filler.weights("channel", 0)
+    moved = filler.folder / "elsewhere"
+    filler.runs.rename(moved)
+    with pytest.raises(UserError, match="--runs"):
+        load_flow(filler.store, place, trial_id(path))
+    load_flow(filler.store, Place(filler.url, moved, moved), trial_id(path))
+
+
+def test_weights_that_are_damaged_or_missing_are_named(filler, place):
+    path = filler.weights("channel", 0)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path} are damaged"):
+        load_flow(filler.store, place, trial_id(path))
+    path.unlink()
+    with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
+        load_flow(filler.store, place, trial_id(path))
+    with pytest.raises(UserError, match="no trial nonsense"):
+        load_flow(filler.store, place, "nonsense")
+
+
+def test_the_seed_fixes_the_images(filler):
+    flow = filler.flow("channel", 0)
+    one, two, other = (weights.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
+    assert one.shape == (70, 3, 16, 16)
+    assert one.dtype == np.uint8
+    assert (one == two).all()
+    assert (one != other).any()
+    assert len(np.unique(one[:64].reshape(64, -1), axis=0)) == 64
+
+
+@pytest.mark.parametrize(
+    ("count", "temperature"), [(0, 1.0), (10**9, 1.0), (1, -1.0), (1, float("nan"))]
+)
+def test_senseless_requests(filler, count, temperature):
+    with pytest.raises(UserError, match="makes no sense"):
+        weights.draw_samples(filler.flow("channel", 0), count, 0, temperature)
+
+
+def test_ids_may_be_shortened(filler):
+    ids = [filler.plan("channel", seed).trial_id for seed in range(40)]
+    assert find_trial_id(filler.store, ids[0]) == ids[0]
+    assert find_trial_id(filler.store, ids[0][:12]) == ids[0]
+    with pytest.raises(UserError, match="40 trials start with ''"):
+        find_trial_id(filler.store, "")
+    with pytest.raises(UserError, match="no trial starts with \"'; DROP"):
+        find_trial_id(filler.store, "'; DROP TABLE jobs; --")
+    with pytest.raises(UserError, match="no trial starts with"):
+        find_trial_id(filler.store, "\udcff")
+
+
+def test_manifests_that_are_none(filler):
+    for digest, manifest in [("a" * 64, "[]"), ("b" * 64, "{"), ("c" * 64, '{"source": 3}')]:
+        filler.data(digest, manifest=manifest)
+    filler.data("e" * 64, manifest=json.dumps({"source": {"verdict": "official"}}))
+    facts = read_data_facts(filler.store)
+    verdicts = {digest[0]: of.verdict for digest, of in facts.items()}
+    assert verdicts == dict.fromkeys("abcd") | {"e": "official"}
+
+
+def measure(filler, path, protocol, **values):
+    """Store measures of samples of a trial's weights by a protocol."""
+    (job,) = filler.store.job_facts(trial_ids=[trial_id(path)])
+    own = {"trial_id": job.subject, "data_digest": job.data_digest, "step": STEPS}
+    found = db.Result(
+        **own,
+        protocol=protocol.name,
+        protocol_body="{}" if protocol.name == "plain" else protocol.body,  # as `finish`
+        precision="float32",
+        measures=tuple(db.Measure(name, value) for name, value in values.items()),
+    )
+    by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
+    by = db.Evaluator(**by, threads=1, started=0.0)
+    left = left_by(filler.store, job.job_id)
+    assert filler.store.add_evaluation(job.job_id, found, attempt_id=left, by=by, cost=COST)
+
+
+def captions(filler, place, width=FigureWidth.page) -> list[str]:
+    """All that is written in a figure of the samples of all trials."""
+    ids = filler.store.view("results").trial_id
+    trials = [one for one in filler.store.job_facts(trial_ids=ids) if one.weights]
+    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
+    drawn = draw_samples_together(
+        filler.store, place, trials, target, width, sets=True, count=1, temperature=0.0
+    )
+    (path,) = {path for _, path in drawn}
+    return svg.texts(path)
+
+
+def sampled(**sampling) -> SampleProtocol:
+    return SampleProtocol(sampling=Sampling(**sampling), extractor=LITE0)
+
+
+def test_captions_of_a_figure_are_of_one_protocol_for_each_measure(filler, place):
+    channel, random = (filler.weights(name, 0) for name in ("channel", "random"))
+    for path, value in ((channel, 15.8), (random, 15.3)):
+        measure(filler, path, sampled(), kid=value)
+        measure(filler, path, SampleProtocol(), swd=10 * value)
+    measure(filler, random, sampled(samples=100, temperature=0.8), kid=1.5)
+    measure(filler, random, sampled(samples=2000), kid=14.9)
+    measure(filler, random, SampleProtocol(sampling=Sampling(temperature=0.8)), swd=1.5)
+    words = captions(filler, place)
+    assert [word for word in words if word.startswith("kid")] == ["kid 15.8", "kid 15.3"]
+    assert [word for word in words if word.startswith("swd")] == ["swd 158", "swd 153"]
+    assert not [word for word in words if ": " in word or "left out" in word], "as usual"
+
+    measure(filler, channel, sampled(samples=2000), kid=15.5)
+    words = captions(filler, place)
+    assert {"kid 15.8", "kid 15.3"} <= set(words), "of several the usual one"
+
+
+def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, place):
+    paths = [filler.weights(name, 0) for name in ("channel", "random")]
+    for path, samples in zip(paths, (500, 602), strict=True):
+        measure(filler, path, sampled(samples=samples), kid=2.5)
+    measure(filler, paths[0], SampleProtocol(), swd=150.0)
+    words = captions(filler, place)
+    assert not [word for word in words if word.startswith(("kid 2", "swd 1"))]
+    assert "swd, kid left out: not of all by one protocol" in words
+
+
+def titles(filler, place, **how) -> list[list[str]]:
+    trials = filler.store.job_facts(trial_ids=filler.store.view("results").trial_id)
+    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
+    drawn = draw_samples_by_trial(filler.store, place, trials, target, **how)
+    return [svg.texts(path) for _, path in drawn]
+
+
+def test_a_grid_says_rule_seed_and_measures(filler, place):
+    measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
+    filler.weights("LL", 1, budget=100, map_options='{"score":"normalized"}')
+    assert titles(filler, place) == [
+        ["realnvp, photos16: low (LL) @100, score normalized, seed 1, 4.000 bits/dim"],
+        ["realnvp, photos16: channel, seed 3, 4.000 bits/dim, swd 158"],
+    ]
+
+
+def test_a_grid_says_what_is_not_as_usual(filler, place):
+    measure(filler, filler.weights("channel", 0), sampled(samples=602), kid=15.8)
+    first = "realnvp, photos16: channel, seed 0, 4.000 bits/dim, kid 15.8"
+    assert titles(filler, place, temperature=0.5) == [
+        [first, "drawn at temperature 0.5; kid: 602 samples, temperature 1"]
+    ]

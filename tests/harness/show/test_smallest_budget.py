@@ -1,0 +1,212 @@
+"""The smallest budget that is enough, on trainers whose levels are known."""
+
+import dataclasses
+
+import numpy as np
+
+from lcma.harness.results.budgets import (
+    BudgetCurve,
+    CurveKey,
+    SeedResult,
+    find_smallest_budget,
+    make_rows,
+)
+from lcma.harness.results.statistics import seeds_needed
+from lcma.harness.show.budgets import list_sentences, suggest_launch
+from lcma.sweeps import catalog
+from lcma.sweeps.expansion import expand
+from lcma.sweeps.settings import parse
+from lcma.sweeps.spec import load, with_overrides
+
+MARGIN = 0.01
+LEVELS = {0: 0.06, 10: 0.09, 30: 0.02, 100: 0.0, 300: 0.0, 1000: 0.0}
+"""By how much each budget is truly worse than the longest; 100 steps are enough."""
+
+
+def train(levels=LEVELS, *, seeds=6, error=0.002, repeat=0):
+    """Return bits/dim by budget and seed; seeds lie far further apart than the error."""
+    generator = np.random.default_rng(repeat)
+    offsets = 3.2 + 0.05 * generator.standard_normal(seeds)
+    return {
+        budget: dict(enumerate(offsets + level + error * generator.standard_normal(seeds)))
+        for budget, level in levels.items()
+    }
+
+
+def count_named(levels, repeats, **how):
+    """Return how often each budget is named."""
+    found = [
+        find_smallest_budget(train(levels, repeat=k, **how), MARGIN).budget for k in range(repeats)
+    ]
+    return {budget: found.count(budget) for budget in (None, *levels)}
+
+
+def test_the_known_budget_is_found() -> None:
+    named = count_named(LEVELS, 300)
+    assert named[100] >= 0.95 * 300
+    assert named[30] == named[10] == named[0] == 0
+
+
+def test_a_budget_that_is_worse_by_the_margin_is_rarely_named_however_many_there_are() -> None:
+    """At the edge each test errs in 2.5 %; the one that is nearest to the longest decides."""
+    edge = dict.fromkeys((0, 10, 15, 20, 30, 50, 70, 100, 150, 200), MARGIN) | {300: 0.0, 1000: 0.0}
+    named = count_named(edge, 2000)
+    wrong = sum(count for budget, count in named.items() if budget is not None and budget < 300)
+    assert 0.015 * 2000 <= wrong <= 0.035 * 2000
+    assert named[300] > 0.9 * 2000
+    far = count_named(edge | dict.fromkeys((0, 10, 15, 20, 30, 50, 70, 100, 150, 200), 0.02), 300)
+    assert sum(far.values()) - far[300] - far[None] == 0
+
+
+def test_a_budget_counts_only_if_every_longer_one_is_enough() -> None:
+    """A very short pretraining can be worse than none."""
+    found = find_smallest_budget(train(LEVELS | {0: 0.0}), MARGIN)
+    assert (found.budget, found.failed) == (100, 30)
+    hump = find_smallest_budget(train(dict(LEVELS) | {0: 0.0, 30: 0.0, 300: 0.05}), MARGIN)
+    assert (hump.budget, hump.failed) == (None, 300)
+
+
+def test_a_difference_of_the_very_margin_is_enough_and_any_more_is_not() -> None:
+    exact = {10: dict.fromkeys(range(6), 0.5), 30: dict.fromkeys(range(6), 0.0)}
+    assert find_smallest_budget(exact, 0.5).budget == 10
+    assert find_smallest_budget(exact, 0.4999).budget is None
+    same = {budget: dict.fromkeys(range(6), 3.0) for budget in LEVELS}
+    alike = find_smallest_budget(same, MARGIN)
+    assert (alike.budget, alike.failed, alike.test) == (0, None, None), "the shortest"
+
+
+def test_a_budget_that_lacks_seeds_is_compared_over_those_that_it_has() -> None:
+    results = train(seeds=8)
+    for seed in (0, 5):
+        del results[300][seed]
+    assert find_smallest_budget(results, MARGIN).budget == 100
+    del results[300][1]
+    found = find_smallest_budget(results, MARGIN)
+    assert (found.budget, found.failed, found.test.n) == (None, 300, 5)
+    del results[100][3]
+    results[300] = {seed + 100: value for seed, value in results[300].items()}
+    found = find_smallest_budget(results, MARGIN)
+    assert (found.budget, found.failed, found.test, found.seeds) == (None, 300, None, None)
+
+
+def test_fewer_than_six_seeds_name_nothing_however_clear_they_are() -> None:
+    for seeds in range(1, 6):
+        found = find_smallest_budget(train(seeds=seeds, error=0.0), MARGIN)
+        assert (found.budget, found.failed, found.test.n) == (None, 300, seeds)
+    assert find_smallest_budget(train(seeds=6, error=0.0), MARGIN).budget == 100
+
+
+def test_so_many_seeds_as_it_asks_for_show_the_margin() -> None:
+    levels, error = {100: 0.0, 1000: 0.0}, 0.008
+    few = find_smallest_budget(train(levels, error=error), MARGIN)
+    assert few.budget is None
+    assert few.test.detectable > MARGIN
+    true = seeds_needed(MARGIN, error * np.sqrt(2))
+    assert true / 3 < few.seeds < true * 3  # from the spread of six
+    named = count_named(levels, 300, seeds=true, error=error)
+    assert 0.74 * 300 < named[100] < 0.88 * 300  # a power of 80 %
+
+
+def curve(results, *, conventional=(), margin=MARGIN) -> BudgetCurve:
+    """Return the curve of results by budget and seed, whose costs are steps."""
+
+    def of(own, budget):
+        return [
+            SeedResult(
+                seed=seed,
+                holdout=value,
+                test=value,
+                seconds=100.0 + budget,
+                images=None,
+                pretraining_seconds=float(budget),
+                pretraining_images=None,
+            )
+            for seed, value in own.items()
+        ]
+
+    rows, base, cost = make_rows(
+        {budget: of(own, budget) for budget, own in results.items()},
+        of(dict(enumerate(conventional)), 0),
+        {},
+        "seconds",
+    )
+    key = {field.name: "x" for field in dataclasses.fields(CurveKey)} | {"label": "low (LL)"}
+    return BudgetCurve(
+        key=CurveKey(**key),
+        rows=rows,
+        conventional=base,
+        smallest=find_smallest_budget(results, margin),
+        cost=cost,
+        stability=(),
+        notes=(),
+    )
+
+
+def say(results, **how) -> str:
+    return " ".join(list_sentences(curve(results, **how)))
+
+
+def test_the_sentences_say_what_is_enough_and_what_it_costs() -> None:
+    said = say(train(), conventional=[3.0] * 6)
+    assert (
+        "100 steps are enough: from there on no budget is worse than 1000 steps by more than 0.01 "
+        "bits/dim (95 %, n = 6)." in said
+    )
+    assert (
+        "They cost 10 % of the seconds of the pretraining of 1000 steps, 18 % with training."
+        in said
+    )
+    assert "Below that, 30 steps are worse by more than that, +0.0" in said
+    assert "Longer budgets" not in said
+    assert "At 1000 steps low (LL) is worse than conventional: +0." in said
+    assert "No shorter budget was tried" in say({b: train()[b] for b in (300, 1000)})
+    assert "0.5 bits/dim" in say(train(), margin=0.5)
+    assert "Longer budgets may be better still." in say(train({0: 0.09, 100: 0.06, 1000: 0.0}))
+
+
+def test_what_n_cannot_show_is_said_with_the_seeds_that_could() -> None:
+    said = say(train(error=0.02), conventional=[3.0] * 6)
+    found = find_smallest_budget(train(error=0.02), MARGIN)
+    assert "No budget below 1000 steps is shown to be enough within 0.01 bits/dim: 300" in said
+    assert "bits/dim (n = 6). At this spread 6 seeds can show a margin of 0.0" in said
+    assert f"; 0.01 takes {found.seeds} seeds." in said, "48 or fewer"
+    few = say(train(seeds=3), conventional=[3.0] * 3)
+    assert "(n = 3), and fewer than 6 seeds decide nothing" in few
+    assert "; 0.01 takes 6 seeds." in few
+    assert "not yet (fewer than 6 seeds) told apart from conventional" in few
+    assert "; 0.01 takes more than 48 seeds." in say(train(error=9.0))
+    alone = say({100: {0: 3.0}, 1000: {0: 3.1}})
+    assert "(n = 1), and fewer than 6 seeds decide nothing." in alone
+    assert "have no seed in common" in say({100: {0: 3.0}, 1000: {1: 3.1}})
+    assert say({100: {0: 3.0}}) == "One budget cannot be compared."
+
+
+def test_one_budget_is_followed_by_the_launch_of_others_of_the_same_recipe() -> None:
+    recipe = catalog.recipe("glow", "cifar10-16", "tiny")
+    longer = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"steps": 2400})}
+    )
+    own = curve({200: {0: 3.0}})
+    facts = {"flow": "glow", "dataset": "cifar10-16", "variant": "u8", "profile": "tiny"}
+    key = dataclasses.replace(own.key, **facts, factorization="LL", map_options=None)
+    own = dataclasses.replace(own, key=key, recipe=longer.body)
+    (said,) = list_sentences(own)
+    before, _, command = said.partition(" Next: ")
+    assert before == "One budget cannot be compared."
+    assert command == (
+        "lcma launch flows --flow glow --dataset cifar10-16 --profile tiny --seeds 6 "
+        "--budget 0,30,100,200,300,1000 --set training.steps=2400"
+    )
+    spec = with_overrides(
+        load("flows"),
+        flow="glow",
+        dataset="cifar10-16",
+        budget=(0, 30, 100, 200, 300, 1000),
+        recipe=parse(["training.steps=2400"]),
+    )
+    trials = [c.trial for c in expand(spec).cells if c.factorization == "low" and c.trial]
+    assert {one.budget for one in trials} == {0, 30, 100, 200, 300, 1000}
+    assert {one.recipe.id for one in trials} == {longer.id}
+    for other in ("HL", "self", "low-global"):
+        key = dataclasses.replace(own.key, factorization=other)
+        assert suggest_launch(dataclasses.replace(own, key=key)) is None

@@ -1,0 +1,408 @@
+"""The verbs that read, as typed."""
+
+import dataclasses
+import importlib
+import json
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from lcma import db
+from lcma.sweeps.errors import UserError
+from tests.harness.show import svg
+from tests.harness.show.conftest import RECIPE
+from tests.stores import beat
+
+VERBS = ("board", "verdicts", "budgets", "curves", "maps", "samples", "sql", "export", "status")
+
+
+@pytest.fixture(scope="session")
+def app():
+    found = typer.Typer()
+    for verb in VERBS:
+        found.command(name=verb)(getattr(importlib.import_module(f"lcma.harness.cli.{verb}"), verb))
+    return found
+
+
+@pytest.fixture
+def lcma(app):
+    """Run a verb; what it printed."""
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, arguments)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        run.stderr = done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_board(lcma, filled):
+    text = lcma("board")
+    assert text.index("checkerboard-even *") < text.index("channel") < text.index("random ")
+    assert "random" not in lcma("board", "--factorization", "channel")
+    group = json.loads(lcma("board", "--json"))["groups"][0]
+    assert group["rows"][0]["mean"] == pytest.approx(4.085)
+
+
+def test_board_says_when_it_is_not_complete(lcma, filled):
+    filled.plan("rows", 0)
+    assert "Not complete: 1 trial is not done; `lcma status` shows it." in lcma("board")
+
+
+def test_board_draws_its_differences(lcma, filled):
+    assert "\nforest.svg\n" in lcma("board", "--picture", "forest.svg")
+    assert "channel" in svg.texts(Path("forest.svg"))
+    with pytest.raises(UserError, match=r"forest\.txt is no picture"):
+        lcma("board", "--picture", "forest.txt", "--db", "nowhere.db")
+
+
+def test_board_without_results(lcma, filler):
+    text = lcma("board", "--flow", "realnvp")
+    assert "No results yet." in text
+    assert "lcma launch demo" in text
+    assert json.loads(lcma("board", "--json"))["groups"] == []
+
+
+def test_maps_have_pictures_and_every_instrument(lcma, filler):
+    for seed, budget in ((0, 100), (0, 500), (1, 100)):
+        filler.maps(seed, budget)
+    found = json.loads(lcma("maps", "--json", "--out", "pics", "--seed", "0"))
+    assert [(one["id"], one["seed"], one["budget"]) for one in found] == [
+        ("p0@100", 0, 100),
+        ("p0@500", 0, 500),
+    ]
+    for one in found:
+        for kind in ("maps", "tables"):
+            with Image.open(one["pictures"][kind]) as image:
+                assert image.format == "PNG"
+    assert len(list(Path("pics").iterdir())) == 3, "two budgets share a picture of maps"
+    text = lcma("maps", "--budget", "500", "--flow", "realnvp", "--dataset", "photos16")
+    assert "p0@500" in text
+    assert "p0@100" not in text
+    assert text.count("lcma-pictures/") == 2
+    split = found[0]["splits"][1]
+    assert split["split"] == 2
+    (item,) = filler.store.maps(pretraining_id="p0", budget=100, split=2)
+    for field in dataclasses.fields(item.statistics):
+        assert split[field.name] == getattr(item.statistics, field.name)
+    for word in ("low", "high"):
+        named = {field.name for field in dataclasses.fields(db.TableStatistics)}
+        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets"}
+        assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
+        assert 0 < split[word]["iou_other_seeds"] < 0.5, "of a seed that is not shown too"
+        assert 0 < split[word]["agreement"] < 1
+
+
+@pytest.mark.slow_on("compare")
+@pytest.mark.parametrize("verb", ["maps", "compare", "samples"])
+def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
+    if verb == "samples":
+        filler.weights("rows", 0, sweep="s1")
+    for seed in {"maps": (0,), "compare": (0, 1), "samples": ()}[verb]:
+        filler.maps(seed, 100)
+    asked = {
+        "maps": ["maps"],
+        "compare": ["maps", "--compare", "p0", "p1"],
+        "samples": ["samples", "--runs", "runs", "--count", "2"],
+    }[verb]
+    for folder in ("a", "b"):
+        assert ".svg" in lcma(*asked, "--format", "svg", "--out", folder)
+    drawn = sorted(Path("a").iterdir())
+    assert {path.suffix for path in drawn} == {".svg"}
+    for path in drawn:
+        assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+        title, about = svg.words(path)
+        assert title
+        assert about
+        assert svg.images(path)
+    for out, more, said in (
+        ("c.svg", [], r"c.svg is the name of a file.*--out DIR --format svg"),
+        ("c.png", ["--format", "svg"], r"c.png.*--format says svg"),
+        ("c.jpg", [], r"c.jpg: pictures are png, svg or pdf"),
+    ):
+        with pytest.raises(UserError, match=said):
+            lcma(*asked, "--out", out, *more)
+    Path("d.svg").mkdir()
+    lcma(*asked, "--out", "d.svg")
+    assert {path.suffix for path in Path("d.svg").iterdir()} == {".png"}, "a folder"
+
+
+def test_maps_in_a_terminal(lcma, filler):
+    filler.maps(0, 100)
+    filler.maps(1, 1000, nms="flat")
+    lines = lcma("maps").splitlines()
+    shown = [line for line in lines if "lcma-pictures" not in line]
+    assert max(map(len, shown)) <= 80
+    of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100")]
+    of_flat, _ = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
+    first = filler.store.maps(pretraining_id="p0", budget=100)[0].statistics
+    assert lines[of_map].split("  ") == ["p0@100", "realnvp on photos16, seed 0"]
+    assert lines[of_flat].endswith("seed 1; flat NMS")
+    row = lines[of_map + 1].split()
+    assert row[:3] == ["1", f"{first.mask_share:.3f}", f"{first.mask_share_by_chance:.3f}"]
+    assert row[-2:] == [f"{first.unresolved:.1%}", "0.0%"]
+    assert lines[of_table + 2].split()[0] == "2"
+
+
+def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
+    lcma, filler, monkeypatch
+):
+    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 1)
+    for seed in (0, 1):
+        filler.maps(seed)
+        points = [db.Metric("holdout_bits_per_dim", 10, 4.0)]
+        job = filler.plan("low", seed, budget=100, sweep=f"s{seed}")
+        filler.finish(job, 4.0, metrics=points)
+    assert "seed 1" in lcma("maps")
+    assert "seed 0" not in lcma("maps")
+    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    lcma("curves")
+    assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
+    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 0)
+    words = "1 pretrainings: choose by .* `lcma maps --flow realnvp --dataset photos16 --seed 1"
+    with pytest.raises(UserError, match=words):
+        lcma("maps")
+    assert "seed 0" in lcma("maps", "--seed", "0")
+
+
+def test_maps_that_are_not_there(lcma, filler):
+    for arguments in (["maps"], ["maps", "--compare", "p0", "p1"]):
+        with pytest.raises(UserError, match="no contribution maps yet"):
+            lcma(*arguments)
+    assert not Path("lcma-pictures").exists()
+
+
+def test_maps_compared(lcma, filler):
+    stored = [filler.maps(seed, 100) for seed in (0, 1)]
+    found = json.loads(lcma("maps", "--compare", "p0", "p1@100", "--json", "--out", "pics"))
+    assert (found["a"]["id"], found["b"]["id"]) == ("p0@100", "p1@100")
+    differences = [abs(a.values - b.values).max() for a, b in zip(*stored, strict=True)]
+    assert [s["largest_difference"] for s in found["splits"]] == pytest.approx(differences)
+    with Image.open(found["picture"]) as image:
+        assert image.format == "PNG"
+    assert [str(path) for path in Path("pics").iterdir()] == [found["picture"]]
+    text = lcma("maps", "--compare", "p0", "p1")
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+    assert f"{differences[0]:.3g}" in text
+    assert text.splitlines()[-1].startswith("lcma-pictures/compare-")
+    same = json.loads(lcma("maps", "--compare", "p0", "p0", "--json"))["splits"]
+    assert [(s["largest_difference"], s["rms_difference"]) for s in same] == [(0, 0)] * 2
+
+
+def test_maps_compared_that_are_unknown_or_unlike(lcma, filler):
+    filler.maps(0, 100)
+    filler.maps(1, 100, splits=1)
+    with pytest.raises(UserError, match="'p7': there are p0@100, p1@100"):
+        lcma("maps", "--compare", "p0", "p7")
+    with pytest.raises(UserError, match="3x16x16 at 2 splits against 3x16x16 at 1 split"):
+        lcma("maps", "--compare", "p0", "p1")
+    for option, value in {"flow": "realnvp", "budget": "100", "seed": "0", "sweep": "x"}.items():
+        with pytest.raises(UserError, match=f"--compare .* does not go with --{option}"):
+            lcma("maps", "--compare", "p0", "p0", f"--{option}", value)
+    assert not Path("lcma-pictures").exists()
+
+
+def test_samples(lcma, filler):
+    filler.weights("rows", 0, sweep="s1")
+    filler.weights("rows", 1, sweep="s1")
+    path = filler.weights("channel", 0, sweep="s1")
+    found = json.loads(lcma("samples", "--runs", "runs", "--count", "3", "--json"))
+    assert [(one["factorization"], one["seed"]) for one in found] == [("channel", 0), ("rows", 0)]
+    filler.weights("random", 0, sweep="s2")
+    (of_sweep,) = json.loads(lcma("samples", "--runs", "runs", "--sweep", "s2", "--json"))
+    assert of_sweep["factorization"] == "random"
+    text = lcma(
+        "samples", path.parent.name[:10], "--runs", "runs", "--out", "x", "--noise-seed", "4"
+    )
+    (drawn,) = Path("x").iterdir()
+    assert str(drawn) in text
+    with Image.open(drawn) as image:
+        assert image.size == (8 * 66 + 2, 8 * 66 + 2 + 20), "a line above it"
+
+
+def test_samples_are_of_every_cell_of_a_sweep_at_its_own_first_seed(lcma, filler):
+    training = RECIPE.training.model_copy(update={"steps": 30})
+    other = RECIPE.model_copy(update={"training": training})
+    filler.finish(filler.plan("rows", 0, sweep="s1"), 4.0)
+    for seed in (1, 2):
+        filler.weights("rows", seed, sweep="s1")
+    filler.weights("LL", 0, budget=100, sweep="s1")
+    filler.weights("LL", 0, budget=100, sweep="s1", map_options='{"score":"normalized"}')
+    filler.weights("LL", 0, budget=100, sweep="s1", recipe=other)
+    filler.finish(filler.plan("channel", 0, sweep="s1"), 4.0)
+    text = lcma("samples", "--runs", "runs", "--count", "1")
+    assert "rows, seed 1" in text
+    assert text.count("low (LL) at budget 100, seed 0") == 2
+    assert text.count("low (LL) at budget 100, score normalized, seed 0") == 1
+    assert len(text.splitlines()) == 4
+    assert lcma.stderr == "lcma: 1 of 5 cells left no weights and are not drawn\n"
+
+
+def test_samples_without_weights(lcma, filler):
+    with pytest.raises(UserError, match="no sweep yet"):
+        lcma("samples")
+    job = filler.plan("rows", 0, sweep="s1")
+    for what in ((), ("--between", "0", "1")):
+        with pytest.raises(UserError, match="last launched sweep demo has weights yet"):
+            lcma("samples", *what)
+        with pytest.raises(UserError, match="is pending and left no weights"):
+            lcma("samples", job.trial_id, *what)
+    with pytest.raises(UserError, match="of the sweep demo has weights yet"):
+        lcma("samples", "--sweep", "s1")
+    with pytest.raises(UserError, match="exclude each other"):
+        lcma("samples", "abc", "--sweep", "s1")
+    filler.finish(job, 4.0)
+    with pytest.raises(UserError, match="has weights, and all have ended: a published"):
+        lcma("samples")
+
+
+def test_sql_says_when_there_is_more(lcma, filled):
+    query = "SELECT seed FROM results"
+    assert len(lcma("sql", query, "--format", "csv", "--limit", "2").splitlines()) == 3
+    assert "--all" in lcma.stderr
+    assert len(lcma("sql", query, "--format", "csv", "--limit", "2", "--all").splitlines()) == 11
+    assert lcma.stderr == ""
+
+
+def test_export_to_no_place(lcma, filled):
+    Path("file").write_text("mine")
+    with pytest.raises(UserError, match="cannot write"):
+        lcma("export", "--out", "file/x.csv")
+    assert Path("file").read_text() == "mine"
+
+
+def test_status(lcma, filler):
+    filler.maps()
+    filler.fail(filler.plan("rows", 0), "code_error", "Traceback\n  File x\nValueError: bad\n")
+    filler.fail(filler.plan("rows", 1), "diverged", "loss is NaN")
+    running = filler.plan("LL", 0, budget=100)
+    claimed = filler.claim(running, host="node7", now=time.time())
+    assert beat(filler.store, claimed, step=40, lease_seconds=60.0)
+    text = lcma("status")
+    assert text.startswith("jobs   1/4 jobs  ###------------  2 lost, ")
+    assert "40/" in text
+    assert "node7" in text
+    assert "rows seed 0: ValueError: bad" in text
+    assert "diverged (diverged) at step 7/" in text
+    assert "and 1 more" in lcma("status", "--limit", "1")
+    found = json.loads(lcma("status", "--json"))
+    assert found["jobs"]["trial"]["failed"] == 1
+    assert (found["running"][0]["step"], found["running"][0]["host"]) == (40, "node7")
+    assert 0 < found["running"][0]["lease_seconds_left"] <= 60
+    assert {f["message"].splitlines()[-1] for f in found["failures"]} == {
+        "ValueError: bad",
+        "loss is NaN",
+    }
+
+
+def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
+    filler.plan("rows", 0, sweep="s1")
+    assert "data" not in lcma("status", "--sweep", "s1")
+    filler.data("e" * 64)
+    filler.plan("rows", 0, digest="e" * 64, sweep="s1")
+    text = lcma("status", "--sweep", "s1")
+    assert "rows (data dddddd)" in text
+    assert "rows (data eeeeee)" in text
+    found = json.loads(lcma("status", "--sweep", "s1", "--json"))
+    assert [cell["data_digest"][0] for cell in found["cells"]] == ["d", "e"]
+
+
+def test_status_says_how_long_trainings_waited_for_images(lcma, filler):
+    for seed, share in enumerate((0.01, 0.04, None)):
+        job = filler.plan("channel", seed)
+        mine = filler.claim(job, now=3.0)
+        cost = db.Cost(seconds=1.0, cpu_seconds=1.0, data_wait=share)
+        if seed == 1:
+            assert "waiting for images" not in lcma("status"), "1 % is no news"
+        assert filler.store.finish(mine, "diverged", last_step=7, cost=cost, now=4.0)
+    said = "photos16 (u8) on cpu: 2.50% of a step, at most 4.00% (2 attempts)"
+    assert said in lcma("status")
+    (wait,) = json.loads(lcma("status", "--json"))["data_waits"]
+    assert (wait["mean"], wait["largest"], wait["attempts"]) == (0.025, 0.04, 2)
+
+
+def test_hostile_text_is_harmless(lcma, filler):
+    name = "[red]\x1b[31mx[/]\u202e\n../../etc"
+    filler.data("e" * 64, name)
+    filler.results({name: {0: 4.0}, "channel": {0: 4.1}}, digest="e" * 64, dataset=name)
+    filler.fail(filler.plan(name, 1), "code_error", name)
+    filler.claim(filler.plan(name, 2), host=name, now=time.time())
+    filler.weights("rows", 0, dataset=name, sweep="s1")
+    filler.maps(0, 100, dataset=name)
+    for budget in (0, 100):
+        filler.results({"LL": {0: 4.0}}, budget=budget, digest="e" * 64, dataset=name)
+    for arguments in (
+        ["budgets"],
+        *(["maps"], ["maps", "--json"], ["maps", "--compare", "p0", "p0"]),
+        *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
+        *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
+        *(["board", "--json"], ["status", "--json"], ["export", "results"]),
+        *(["sql", "SELECT * FROM results"], ["sql", "SELECT dataset FROM results"]),
+        ["sql", "SELECT dataset FROM results", "--format", "csv"],
+    ):
+        text = lcma(*arguments)
+        assert all(c == "\n" or c.isprintable() for c in text), arguments
+        assert "31mx" in text, arguments
+    assert {path.parent.name for path in Path().rglob("*.png")} == {"lcma-pictures"}
+
+
+def test_verdicts(lcma, filled):
+    text = " ".join(lcma("verdicts").split())
+    assert "No results that bear on a claim yet" in text
+    bits = {seed: 4.0 + 0.01 * seed for seed in range(6)}
+    filled.results({"LL": {seed: b - 0.2 for seed, b in bits.items()}}, budget=100)
+    lines = lcma("verdicts", "--flow", "realnvp").splitlines()
+    said = "low gives fewer bits/dim than the flow's own rule (low-conventional)"
+    assert lines[lines.index(said) + 1] == "  undecided 1 (100 test images)"
+    typed = lcma("verdicts", "low-conventional", "--flow", "realnvp", "--db", "lcma.db")
+    launches = [line for line in typed.splitlines() if line.startswith("  lcma launch")]
+    assert launches
+    assert all(line.endswith(f" --db {Path('lcma.db').absolute()}") for line in launches)
+    with pytest.raises(UserError, match=r"no claim 'low-own'.*low-"):
+        lcma("verdicts", "low-own")
+    found = json.loads(lcma("verdicts", "--json", "--where", "profile=tiny"))
+    assert found["verdicts"] == [], "no bars are known"
+    (one,) = [v for v in found["apart"] if v["claim"] == "low-conventional"]
+    assert (one["decision"], one["n"]) == ("undecided", 4)
+
+
+def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
+    for number in range(20):
+        digest = f"{number:064x}"
+        filled.data(digest, f"set{number}")
+        filled.results(
+            {"channel": {0: 3.0}, "rows": {0: 3.5}}, digest=digest, dataset=f"set{number}"
+        )
+    bits = {seed: 4.0 + 0.1 * seed for seed in range(6)}
+    more = {"digest": "e" * 64, "dataset": "faces"}
+    filled.data("e" * 64, "faces")
+    filled.results({"checkerboard-even": bits}, **more)
+    filled.results({"LL": {s: b - 0.2 + s % 2 / 50 for s, b in bits.items()}}, budget=100, **more)
+    lines = lcma("board").splitlines()
+    (faces,) = [line.split() for line in lines if " faces realnvp" in line]
+    assert faces[3:9] == ["1200", "4.250", "6", "-0.190", "±", "0.011"]
+    assert faces[-2:] == ["better", "†"]
+    assert sum(" realnvp " in line for line in lines) == 22
+    table = lcma("board", faces[0])
+    assert "low (LL)" in table
+    assert table.count("factorization") == 1
+    with pytest.raises(UserError, match="there is no table 23: there are 22"):
+        lcma("board", "23")
+    text = lcma("board", "--picture", "many.svg")
+    assert "\nmany.svg\n" in text
+    assert "channel" in svg.texts(Path("many.svg"))
+    assert "+0.5000" in lcma("board", "--against", "channel"), "of rows"
+
+
+@pytest.mark.parametrize("option", ["--picture=x.svg", "--against=low", "--factorization=low"])
+def test_effects_refuse_what_they_make_no_use_of(lcma, filled, option):
+    with pytest.raises(UserError, match=f"^--effects .*: leave {option.partition('=')[0]} out$"):
+        lcma("board", "--effects", option)
+    assert not Path("x.svg").exists()
