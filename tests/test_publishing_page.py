@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lcma.harness.cli import main as cli
-from lcma.harness.show.site import pages
+from lcma.harness.show.site import files
 
 ROOT = Path(__file__).parents[1]
 SHARD = ROOT / "evidence" / "searches" / "002.sqlite.xz"
@@ -28,7 +28,7 @@ def workflow() -> dict[str, Any]:
 def test_what_it_runs_makes_the_folder_that_it_uploads(
     workflow, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(pages._ASSETS, "assets/vega.js", bytes)  # takes seconds to bundle
+    monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
     (job,) = workflow["jobs"].values()
     (file,) = [one for one in workflow["on"]["push"]["paths"] if one.endswith(".xz")]
     shutil.copy(SHARD, in_tmp / file)

@@ -8,13 +8,11 @@ import typer
 
 from lcma.harness.cli.options import (
     By,
-    Data,
     Datasets,
     Db,
     Factorizations,
     Flows,
     Json,
-    Runs,
     Seeds,
     Sweep,
     Where,
@@ -65,22 +63,13 @@ def export(
         Path | None,
         typer.Option(metavar="PATH", help="Where to write the manifest (default: beside --out)"),
     ] = None,
-    samples: Annotated[
-        bool, typer.Option("--samples/--no-samples", help="With html: draw from kept weights")
-    ] = True,
-    database: Annotated[
-        bool,
-        typer.Option("--database/--no-database", help="With html: publish the database beside it"),
-    ] = True,
     db: Db = None,
-    runs: Runs = None,
-    data: Data = None,
     json: Json = False,
 ) -> None:
     """Write the board, every single result, or the verdicts in one of six formats.
 
-    With --format html, write a site of all that the database holds into the
-    folder --out.
+    With --format html, write a site of all that the database holds, and the
+    database itself, into the folder --out.
 
     The same database gives the same bytes. A file is replaced whole or not at
     all. A manifest beside it holds the schema, the query, the version and the
@@ -97,8 +86,7 @@ def export(
     if format == "html":
         if chooses:
             raise UserError("--format html is a site of all there is: give --sweep or --by alone")
-        place = find_place(db, runs, data)
-        _write_site(place, out, sweep, by, samples=samples, database=database)
+        _write_site(find_place(db, None, None), out, sweep, by)
         return
     if format == "parquet" and out == "-" and sys.stdout.isatty():
         raise UserError("Parquet is no text for a terminal: give --out PATH")
@@ -167,9 +155,7 @@ def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None)
     Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)
 
 
-def _write_site(
-    place: Place, out: str, sweep: str | None, measure: str, *, samples: bool, database: bool
-) -> None:
+def _write_site(place: Place, out: str, sweep: str | None, measure: str) -> None:
     from rich.text import Text
 
     from lcma.db import connect
@@ -177,14 +163,12 @@ def _write_site(
     from lcma.harness.terminal import Console, describing_work
 
     if out == "-":
-        raise UserError("a site is a folder of pages: give --out DIR")
+        raise UserError("a site is a folder of files: give --out DIR")
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    options = site.SiteOptions(
-        sweep_id=sweep_id, measure=measure, samples=samples, database=database
-    )
+    options = site.SiteOptions(sweep_id=sweep_id, measure=measure)
     errors = Console(stderr=True)
     with describing_work(errors) as step:
-        files = site.write_site(store, place, Path(out), options, step)
+        files = site.write_site(store, Path(out), options, step)
     page = Path(out).expanduser().absolute() / "index.html"
     errors.print(Text(f"Wrote {format_count(files, 'file')}: open {page}"), soft_wrap=True)

@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import By, Db, Runs, Sweep, choose_sweep
+from lcma.harness.cli.options import By, Db, Sweep, choose_sweep
 from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def serve(
     db: Db = None,
-    runs: Runs = None,
     host: Annotated[
         str,
         typer.Option(help="Address to listen on; only this machine's own (loopback) are allowed"),
@@ -21,34 +20,36 @@ def serve(
     sweep: Sweep = None,
     by: By = BITS_PER_DIM,
 ) -> None:
-    """Show the pages of `lcma export --format html` live, read-only, until Ctrl-C.
+    """Show the site of `lcma export --format html` live, read-only, until Ctrl-C.
 
-    While jobs run, pages reload themselves.
+    While jobs run, what came in is shown at most every ten seconds.
     """
     import threading
 
     from rich.text import Text
 
     from lcma.db import connect
+    from lcma.harness.extras import require_extra
     from lcma.harness.place import find_place
     from lcma.harness.results.board import find_ranked_measure
-    from lcma.harness.show.site import Site, SiteOptions
-    from lcma.harness.show.site.serving import Server, require_loopback
     from lcma.harness.terminal import Console
 
+    require_extra("pictures")
+
+    from lcma.harness.show.site import SiteOptions
+    from lcma.harness.show.site.serving import LiveSite, Server, require_loopback
+
     require_loopback(host)
-    place = find_place(db, runs, None)
-    store = connect(place.db, create=False)
+    store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     find_ranked_measure(store, by)  # refuses any other before a port is taken
-    options = SiteOptions(sweep_id=sweep_id, samples=False, live=True, measure=by)
-    Site(store, place, options)  # fails early if an extra is not installed
     errors = Console(stderr=True)
 
     def report(line: str) -> None:
         errors.print(Text(line), soft_wrap=True)
 
-    with Server(lambda: Site(store, place, options), port, report) as server:
+    site = LiveSite(store, SiteOptions(sweep_id=sweep_id, measure=by), report)
+    with Server(site, port, report) as server:
         # The first visitor finds the first page read.
         threading.Thread(target=server.warm, daemon=True).start()
         Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))

@@ -16,9 +16,8 @@ COMMANDS = {
     "digits": ["data", "prepare", "digits"],
     "parquet": ["export", "--format", "parquet", "--out", "board.parquet"],
     "photos": ["launch", "demo", "--local", "--no-pictures"],
-    "pictures": ["curves"],
+    "pictures": ["serve"],
     "quality": ["measure", "kid"],
-    "site": ["serve"],
     "tensorboard": ["launch", "demo", "--local", "--no-pictures", "--tensorboard", "curves"],
 }
 
@@ -46,7 +45,9 @@ def test_the_extras_bring_what_errors_say_that_they_bring() -> None:
 )
 def test_what_is_not_installed_is_one_line_and_changes_nothing(extra: str, tmp_path: Path) -> None:
     missing = MODULES[extra][0]
-    empty = "from lcma import db; db.connect('lcma.db')\n" if extra in ("site", "parquet") else ""
+    empty = (
+        "from lcma import db; db.connect('lcma.db')\n" if extra in ("pictures", "parquet") else ""
+    )
     code = (
         f"import sys\n{empty}sys.modules[{missing!r}] = None\n"
         f"from lcma.harness.cli.main import main\nmain({COMMANDS[extra]!r})"

@@ -1,6 +1,6 @@
-"""The site: a database as pages that open from a file, or are served live."""
+"""The site: an application over the published database, in a folder or served live."""
 
-from lcma.harness.show.site.pages import Site, SiteOptions
+from lcma.harness.show.site.files import SiteOptions
 from lcma.harness.show.site.writing import write_site
 
-__all__ = ["Site", "SiteOptions", "write_site"]
+__all__ = ["SiteOptions", "write_site"]

@@ -1,45 +1,43 @@
-"""The site served live from the database: read-only, on loopback, pages made on request."""
+"""The site served live from the database: read-only, on loopback."""
 
 import gzip
 import hashlib
 import ipaddress
+import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from lcma.db import Unavailable
-from lcma.harness.show.site.charts import vega_bundle
-from lcma.harness.show.site.pages import Site
-from lcma.harness.show.site.rendering import POLICY
+from lcma.db import Store, Unavailable
+from lcma.harness.show.site.database import make_database
+from lcma.harness.show.site.files import ASSETS, SiteOptions, make_asset, make_page_files
+from lcma.harness.show.site.page import POLICY
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
-COMPRESSED = 256
-"""Files that are not compressed anew where they are made again and have not changed."""
+PAUSE = 10.0
+"""Least seconds from one copy of the database to the next."""
 
-KEPT_BYTES = 64 * 2**20
-"""Most bytes of files that are kept for as long as the database does not change."""
-
-FRESH = 3.0
-"""Seconds in which nobody looks whether the database has changed."""
+SHARE = 0.1
+"""Largest part of the time that is spent on copies."""
 
 HOST = "127.0.0.1"
+
+STATUS = "status.json"
 
 TEXT = "text/plain; charset=utf-8"
 
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
-    "csv": "text/csv; charset=utf-8",
     "json": "application/json",
     "svg": "image/svg+xml",
     "js": "text/javascript; charset=utf-8",
@@ -55,8 +53,8 @@ HEADERS = {
     "Vary": "Accept-Encoding",
 }
 
-SHORT = 1024
-"""Bytes below which nothing is compressed; pictures are already."""
+PACKED = ("database.js", "card.png")
+"""Files that are compressed already."""
 
 
 @dataclass(frozen=True)
@@ -68,55 +66,96 @@ class Reply:
     packed: bytes | None
 
 
-@lru_cache(COMPRESSED)
-def make_reply(path: str, content: bytes) -> Reply:
+def make_reply(name: str, content: bytes) -> Reply:
     """Return what is answered with a file."""
     tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    pack = len(content) >= SHORT and not path.endswith(".png")
+    pack = name not in PACKED and name != STATUS
     return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
-class _SiteFiles:
-    """The files of a site. Each is made once, however many ask, and nobody waits for another's."""
+@cache
+def _make_asset_reply(name: str) -> Reply:
+    return make_reply(name, make_asset(name))
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+
+@dataclass(frozen=True)
+class _Copy:
+    """Files of the results at a moment, and what tells that there are newer ones.
+
+    ``due`` is when the next one may be made, by the monotonic clock.
+    """
+
+    files: dict[str, Reply]
+    version: str
+    change: int
+    due: float
+
+
+class LiveSite:
+    """The files of a site over a database: a copy of it, made anew when a job has moved.
+
+    A new copy is made beside the answers, which have the old one for as long.
+    """
+
+    def __init__(self, store: Store, options: SiteOptions, report: Callable[[str], None]) -> None:
+        self._store, self._options, self._report = store, options, report
         self._lock = threading.Lock()
-        self._kept: dict[str, Reply] = {}
-        self._making: dict[str, Future[Reply | None]] = {}
+        self._copy: _Copy | None = None
+        self._making = False
 
-    def file(self, path: str) -> Reply | None:
+    def file(self, name: str) -> Reply | None:
+        """Return a file, None where there is none of that name."""
+        if name in ASSETS:
+            return _make_asset_reply(name)
+        copy = self._find_copy()
+        if name == STATUS:
+            counts = self._store.job_counts(self._options.sweep_id)
+            of = (counts.trial, counts.pretraining)
+            status = {
+                "version": copy.version,
+                "running": sum(one.running for one in of),
+                "left": sum(one.pending for one in of),
+            }
+            return make_reply(name, json.dumps(status).encode())
+        return copy.files.get(name)
+
+    def _find_copy(self) -> _Copy:
         with self._lock:
-            if path in self._kept:
-                return self._kept[path]
-            other = self._making.get(path)
-            if other is None:
-                own = self._making[path] = Future[Reply | None]()
-        if other is not None:
-            return other.result()
-        try:
-            found = {name: make_reply(name, new) for name, new in self.site.make(path).items()}
-        except BaseException as error:
-            own.set_exception(error)
-            raise
-        else:
-            with self._lock:
-                self._keep(found)
-            own.set_result(found.get(path))
-            return found.get(path)
-        finally:
-            with self._lock:
-                del self._making[path]
+            if self._copy is None:
+                self._copy = self._make()
+            elif not self._making and time.monotonic() >= self._copy.due and self._has_changed():
+                self._making = True
+                threading.Thread(target=self._renew, daemon=True).start()
+            return self._copy
 
-    def _keep(self, found: Mapping[str, Reply]) -> None:
-        self._kept |= found
-        size = sum(len(reply.content) for reply in self._kept.values())
-        while size > KEPT_BYTES:
-            size -= len(self._kept.pop(next(iter(self._kept))).content)
+    def _has_changed(self) -> bool:
+        assert self._copy is not None
+        return self._store.changed_jobs().last != self._copy.change
+
+    def _renew(self) -> None:
+        try:
+            self._copy = self._make()
+        except (UserError, Unavailable) as error:  # the old one stays
+            self._report(printable(error))
+        finally:
+            self._making = False
+
+    def _make(self) -> _Copy:
+        change = self._store.changed_jobs().last  # before what is read, which is as new at least
+        began = time.monotonic()
+        database = make_database(
+            self._store, sweep_id=self._options.sweep_id, measure=self._options.measure
+        )
+        made = make_page_files(database, live=True)
+        files = {name: make_reply(name, content) for name, content in made.items()}
+        ended = time.monotonic()
+        due = ended + max(PAUSE, (ended - began) * (1 / SHARE - 1))
+        version = hashlib.sha256(database.content).hexdigest()[:16]
+        return _Copy(files, version, change, due)
 
 
 class Server(ThreadingHTTPServer):
-    """Answers GET and HEAD for the files of a site, made anew once the database has changed.
+    """Answers GET and HEAD for the files of a site.
 
     ``report`` is called with a line for what went wrong. Port 0 takes a free one. Raises UserError
     where the port is taken.
@@ -124,13 +163,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 1024  # clients that come at once and have not been answered
+    request_queue_size = 128  # clients that come at once and have not been answered
 
-    def __init__(self, make: Callable[[], Site], port: int, report: Callable[[str], None]) -> None:
-        self._make, self._lock = make, threading.Lock()
-        self._files: _SiteFiles | None = None
-        self._looked = 0.0
-        self.report = report
+    def __init__(self, site: LiveSite, port: int, report: Callable[[str], None]) -> None:
+        self.site, self.report = site, report
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
@@ -139,29 +175,14 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Address of the pages."""
+        """Address of the site."""
         return f"http://{HOST}:{self.server_address[1]}/"
-
-    def file(self, path: str) -> Reply | None:
-        """Return a file of the site as the database is now, None where there is none."""
-        return self._current().file(path)
-
-    def _current(self) -> _SiteFiles:
-        with self._lock:
-            if self._files is None or time.monotonic() - self._looked > FRESH:
-                site = self._make()
-                if self._files is not None:
-                    site.reuse(self._files.site)
-                if self._files is None or not site.is_same(self._files.site):
-                    self._files = _SiteFiles(site)
-                self._looked = time.monotonic()
-            return self._files
 
     def warm(self) -> None:
         """Make the first page and the script of charts before anybody asks for them."""
         with suppress(UserError, Unavailable):  # which the first request reports
-            self.file("index.html")
-        vega_bundle()
+            for name in ("index.html", *ASSETS):
+                self.site.file(name)
 
     def is_own(self, host: str | None) -> bool:
         """Return whether a Host header names this server.
@@ -203,11 +224,10 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, UnicodeDecodeError):
             self._send(HTTPStatus.BAD_REQUEST, b"no such address\n", body)
             return
-        path = path or "index.html"
-        kind = TYPES.get(path.rpartition(".")[2], TEXT)
+        name = path or "index.html"
         try:
             # Names are looked up among the site's own, never on a disk.
-            reply = self.server.file(path)
+            reply = self.server.site.file(name)
         except (UserError, Unavailable) as error:
             text = printable(error)
             self.server.report(text)
@@ -215,14 +235,14 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if reply is None:
             self._send(HTTPStatus.NOT_FOUND, b"no such page\n", body)
-        elif reply.tag in self._listed("If-None-Match"):
+            return
+        headers = {"Content-Type": TYPES.get(name.rpartition(".")[2], TEXT), "ETag": reply.tag}
+        if reply.tag in self._listed("If-None-Match"):
             self._send(HTTPStatus.NOT_MODIFIED, b"", False, ETag=reply.tag)
         elif reply.packed is not None and "gzip" in self._listed("Accept-Encoding"):
-            more = {"Content-Type": kind, "ETag": reply.tag, "Content-Encoding": "gzip"}
-            self._send(HTTPStatus.OK, reply.packed, body, **more)
+            self._send(HTTPStatus.OK, reply.packed, body, **headers, **{"Content-Encoding": "gzip"})
         else:
-            more = {"Content-Type": kind, "ETag": reply.tag}
-            self._send(HTTPStatus.OK, reply.content, body, **more)
+            self._send(HTTPStatus.OK, reply.content, body, **headers)
 
     def _listed(self, header: str) -> list[str]:
         """Return what a header lists; what is refused with q=0 is not listed."""
@@ -254,7 +274,6 @@ def require_loopback(host: str) -> None:
     if not own:
         raise UserError(
             f"--host {printable(host)}: pages are served on {HOST} alone, since they have "
-            "no password; "
-            "tunnel to it (ssh -L 8000:127.0.0.1:8000 HOST), or publish "
+            "no password; tunnel to it (ssh -L 8000:127.0.0.1:8000 HOST), or publish "
             "`lcma export --format html`"
         )

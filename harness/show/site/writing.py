@@ -9,8 +9,7 @@ from pathlib import Path
 
 from lcma.db import Store
 from lcma.harness.files import locked, remove_abandoned
-from lcma.harness.place import Place
-from lcma.harness.show.site.pages import Site, SiteOptions
+from lcma.harness.show.site.files import SiteOptions, make_files
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
 
@@ -20,7 +19,6 @@ MARK = ".lcma-site"
 
 def write_site(
     store: Store,
-    place: Place,
     out: Path,
     options: SiteOptions | None = None,
     step: Callable[[str], None] = lambda _: None,
@@ -31,27 +29,24 @@ def write_site(
 
     Args:
         store: The database.
-        place: Where weights and data are, for samples.
         out: The folder.
         options: What is shown.
-        step: Called with what is drawn.
+        step: Called with what is done.
 
     Raises:
-        UserError: The folder holds anything but a former site, or cannot be written.
+        UserError: The folder holds anything but a former site, or cannot be written; or the extra
+            `pictures` is not installed.
     """
     out = out.expanduser().absolute()
     _require_ours(out)
-    site = Site(store, place, options, step)
-    step("reading results")
+    made = make_files(store, options or SiteOptions(), step)
     with _beside(out) as folder:
-        written = 0
-        for path, content in site.files():
-            _put(folder, path, content)
-            written += 1
-        _put(folder, MARK, b"made by `lcma export --format html`\n")
+        for name, content in made.items():
+            (folder / name).write_bytes(content)
+        (folder / MARK).write_text("made by `lcma export --format html`\n")
         _swap(folder, out)
     remove_abandoned(out)
-    return written
+    return len(made)
 
 
 def _require_ours(out: Path) -> None:
@@ -79,12 +74,6 @@ def _beside(out: Path) -> Iterator[Path]:
     finally:
         os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _put(folder: Path, path: str, content: bytes) -> None:
-    file = folder / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(content)
 
 
 def _swap(folder: Path, out: Path) -> None:

@@ -18,12 +18,10 @@ import typer
 from PIL import Image
 from rich.text import Text
 
-from lcma.db import connect, locate
+from lcma.db import locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
-from lcma.harness.data.manifest import read_manifest, to_json
 from lcma.harness.place import Place
-from lcma.harness.show.site import Site, SiteOptions
 from lcma.sweeps.options import parse_seeds
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.conftest import SMALL, merged
@@ -439,32 +437,6 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     refused(run(capsys, "samples", "--where", "colour=red", *where), "colour")
     refused(run(capsys, "samples", "--between", 0, 9999, *where), "--between 9999: photos8 has")
     refused(run(capsys, "samples", "--between", 0, 1, "--steps", 1, *where), "--steps 1")
-
-
-@pytest.mark.integration
-@LAUNCHED
-def test_a_site_has_test_images_of_those_sets_alone_that_may_be_passed_on(
-    launched: Place, in_tmp: Path
-) -> None:
-    # The same images under a name of one's own.
-    copy = in_tmp / "copy.db"
-    locate(launched.db).backup(copy)
-    with closing(sqlite3.connect(copy)) as connection:
-        connection.execute("UPDATE flow_trials SET dataset = 'faces'")
-        connection.execute("UPDATE data_sets SET name = 'faces'")
-        connection.commit()
-    own = shutil.copytree(Path(launched.data) / "photos8", in_tmp / "data" / "faces")
-    named = {"name": "faces", "dataset": "faces"}
-    of_own = read_manifest(own / "manifest.json").model_copy(update=named)
-    (own / "manifest.json").write_text(to_json(of_own))
-    renamed = Place(str(copy), launched.runs, str(in_tmp / "data"))
-    for place, shown in ((launched, True), (renamed, False)):
-        site = Site(connect(place.db), place, SiteOptions(database=False))
-        files = site.make("samples.html")
-        assert any(name.endswith("-samples.png") for name in files)
-        assert any(name.endswith("-between.png") for name in files) == shown
-        said = b"No way between test images is shown of faces" in files["samples.html"]
-        assert said != shown
 
 
 @LAUNCHED

@@ -387,8 +387,7 @@ def _die_before(name: str, nth: int) -> None:
 @pytest.mark.parametrize(("form", "name", "calls"), [("csv", "replace", 1), ("html", "rename", 2)])
 def test_what_killed_exports_left_is_removed_by_the_next(filler, capfdbinary, form, name, calls):
     """One is killed before each of the calls that put what it wrote into its place."""
-    more = ["--no-samples", "--no-database"] if form == "html" else []
-    typed = ("export", "--format", form, "--out", "site", *more)
+    typed = ("export", "--format", form, "--out", "site")
 
     def list_left() -> list[Path]:
         return [path for path in Path().iterdir() if path.name.startswith(".")]
