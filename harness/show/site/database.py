@@ -188,8 +188,10 @@ def _tabulate_licences() -> Table:
 def _state_facts(store: Store, measure: str) -> dict[str, str]:
     kind = find_ranked_measure(store, measure)
     # From the tables: the view `results` joins ten more.
-    extent: sa.Select[Any] = (
-        sa.select(sa.func.count(), sa.func.min(attempts.c.ended), sa.func.max(attempts.c.ended))
+    columns: list[Any] = [sa.func.count()]
+    columns += [of(attempts.c.ended) for of in (sa.func.min, sa.func.max)]
+    extent = (
+        sa.select(*columns)
         .join_from(measures, jobs, jobs.c.done_attempt_id == measures.c.attempt_id)
         .join(attempts, attempts.c.id == measures.c.attempt_id)
         .where(measures.c.name == BITS_PER_DIM)
