@@ -50,6 +50,9 @@ def board(
             "--effects", help="Show which split makes the difference: effects of the letters"
         ),
     ] = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Say what each rule is, with a picture of it")
+    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Say how to read the tables, and what they are from")
     ] = False,
@@ -78,6 +81,9 @@ def board(
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
+    if rules:
+        _show_rules(json=json)
+        return
     if picture is not None:
         require_picture(picture)
     compared = against != "conventional"
@@ -137,3 +143,17 @@ def board(
         console.print(
             Text(f"Not complete: {trials_left} {are} not done; `lcma status` shows {them}.")
         )
+
+
+def _show_rules(*, json: bool) -> None:
+    from dataclasses import asdict
+
+    from lcma.harness.show.rules import list_rules, render_rules
+    from lcma.harness.terminal import Console
+    from lcma.harness.text import to_json
+
+    found = list_rules()
+    if json:
+        print(to_json([asdict(one) for one in found]))
+    else:
+        Console().print(render_rules(found))

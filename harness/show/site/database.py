@@ -33,6 +33,7 @@ from lcma.harness.show import citation
 from lcma.harness.show.board import board_table
 from lcma.harness.show.budgets import budget_table
 from lcma.harness.show.meanings import MEANINGS, explain_measure
+from lcma.harness.show.rules import ABOUT, SIDE, list_rules
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored
 from lcma.harness.show.verdicts import verdict_sentence, verdict_table
 from lcma.harness.text import format_time
@@ -86,6 +87,7 @@ def make_database(
             "board_seeds": _tabulate_seeds(board),
             "verdict_rows": tabulate_verdicts(verdicts),
             "budget_rows": budget_table(curves),
+            "rule_rows": _tabulate_rules(board),
             "glossary": _make_table(("term", "meaning"), MEANINGS.values()),
             "data_licences": _tabulate_licences(),
             "site_facts": _make_table(("name", "value"), facts.items()),
@@ -123,6 +125,7 @@ def _read_curves(store: Store, measure: str) -> list[BudgetCurve]:
 def tabulate_board(board: Board) -> Table:
     """Return the table that `lcma export` writes, with what the page shows beside it."""
     found = board_table(board)
+    place = [column.name for column in found.columns].index("factorization")
     own = [
         (
             number,
@@ -136,12 +139,17 @@ def tabulate_board(board: Board) -> Table:
             *((name_row_key(group, bar), None) for bar in group.bars),
         ]
     ]
-    names = "table_number", "row_key", "is_own", "than"
+    names = "table_number", "row_key", "is_own", "than", "rule"
     rows = tuple(
-        (number, key, int(reference), than, *row)
+        (number, key, int(reference), than, name_rule(row[place]), *row)
         for (number, key, reference, than), row in zip(own, found.rows, strict=True)
     )
     return Table((*map(TableColumn, names), *found.columns), rows)
+
+
+def name_rule(factorization: str | None) -> str | None:
+    """Return a factorization as the views' column `rule` has it."""
+    return {"L": "low", "H": "high"}.get("".join(set(factorization or "")), factorization)
 
 
 def name_row_key(group: Group, row: Any) -> str:
@@ -160,6 +168,17 @@ def _tabulate_seeds(board: Board) -> Table:
             for group in board.groups
             for row in group.rows
             for seed, value in row.by_seed.items()
+        ),
+    )
+
+
+def _tabulate_rules(board: Board) -> Table:
+    there = {name_rule(row.factorization) or "" for group in board.groups for row in group.rows}
+    return _make_table(
+        ("rule", "about", "picture", "side", "listed", "place"),
+        (
+            (one.name, one.about, one.picture, SIDE, one.name in ABOUT, place)
+            for place, one in enumerate(list_rules(sorted(there)))
         ),
     )
 
