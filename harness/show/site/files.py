@@ -75,6 +75,13 @@ def make_sqljs() -> bytes:
     return _assign("lcmaSqljs", found)
 
 
+def make_specs() -> bytes:
+    """Return the script with the specification of each chart, by its name."""
+    from lcma.harness.show.charts import chart_specs
+
+    return _assign("lcmaSpecs", chart_specs())
+
+
 def bundle_vega() -> bytes:
     """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
     # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.
@@ -101,11 +108,11 @@ def _assign(name: str, value: object) -> bytes:
 
 ASSETS: dict[str, Callable[[], bytes]] = {
     "site.js": join_scripts,
-    "site.css": partial(read_asset, "site.css"),
+    "site.css": lambda: read_asset("site.css") + read_asset("answer.css"),
     "icon.svg": partial(read_asset, "icon.svg"),
     "sqljs.js": make_sqljs,
     "vega.js": bundle_vega,
-    "specs.js": lambda: _assign("lcmaSpecs", {}),
+    "specs.js": make_specs,
     "licences.txt": partial(read_asset, "sqljs/LICENSE"),
 }
 """What makes each file that is the same on every site."""

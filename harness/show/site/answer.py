@@ -1,0 +1,193 @@
+"""What the first page says: how the paper's rule does, setting by setting, and why."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lcma.harness.results.board import Group, name_unit
+from lcma.harness.results.claims import find_low, find_printed
+from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.verdicts import Verdicts
+from lcma.harness.show.board import FEW_IMAGES, has_few_images, judge_low, short_settings
+from lcma.harness.show.site.database import SiteDatabase
+from lcma.harness.text import format_number, printable
+from lcma.sweeps.measures import BITS_PER_DIM
+
+NAMES = {"realnvp": "RealNVP", "glow": "Glow", "iresnet": "i-ResNet", "resflow": "Residual Flow"}
+"""Flows as their papers spell them."""
+
+WORDS = ("better", "worse", "not told apart", "too few seeds")
+
+REASONS = {
+    "low-random-local": "Is low better than two of each window drawn at random?",
+    "low-random-lattice": "Is it better than a random pair that is the same in all windows?",
+    "low-better-phase": "Is it better than a checkerboard and its mirror image, which read no map?",
+    "layout": "Do the layouts that maps choose cost, against these checkerboards?",
+    "ranking": "Is it better than high, the opposite choice by the same map?",
+}
+"""Questions that take one part of the rule away, by the keys of claims."""
+
+SAID = {"supported": "yes", "opposite": "no"}
+"""What a decision says of such a question; any other leaves it open."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`low` minus the flow's own rule in one table of the board, which has the ``number``.
+
+    ``word`` says how it does. ``printed`` is the difference that the paper prints for the flow and
+    the set, None where it prints none. ``few`` says that there are few test images.
+    """
+
+    number: int
+    name: str
+    steps: int
+    own: str
+    found: PairedTest
+    word: str
+    sentence: str
+    printed: float | None
+    few: bool
+
+    @property
+    def difference(self) -> str:
+        """The difference with its interval."""
+        mean = format_number(self.found.mean, 3, sign=True)
+        return f"{mean} ± {format_number(self.found.half_width, 3)}"
+
+    @property
+    def short_of_printed(self) -> bool:
+        """Whether the whole interval is above the printed difference."""
+        low = self.found.low
+        return self.printed is not None and low is not None and low > self.printed
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A question about a part of the rule, with in how many settings the claim is decided how."""
+
+    key: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer in a sentence, what goes with it, and what it is of.
+
+    ``low`` and ``high`` are the ends of the scale that all settings are drawn on.
+    """
+
+    sentence: str
+    more: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    reasons: tuple[Reason, ...]
+    unit: str
+    better: str
+    low: float
+    high: float
+
+    def place(self, value: float) -> float:
+        """Return where a difference stands on the scale, from 0 to 100."""
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+
+def find_answer(database: SiteDatabase) -> Answer:
+    """Return what a database says of the paper's rule."""
+    groups = database.board.groups
+    settings = [
+        setting
+        for number, group in enumerate(groups, start=1)
+        if (setting := _find_setting(number, group, database.holdout)) is not None
+    ]
+    ends = [0.0]
+    for one in settings:
+        found = one.found
+        ends += [end for end in (found.low, found.high, found.mean, one.printed) if end is not None]
+    margin = 0.04 * (max(ends) - min(ends)) or 1.0
+    direction = groups[0].direction if groups else "lower"
+    return Answer(
+        _say(settings, database.facts["measure"], has_results=bool(groups)),
+        tuple(_say_more(settings)),
+        tuple(settings),
+        tuple(_list_reasons(database.verdicts)),
+        name_unit(groups[0].unit) if groups else "",
+        "right" if direction == "higher" else "left",
+        min(ends) - margin,
+        max(ends) + margin,
+    )
+
+
+def _find_setting(number: int, group: Group, holdout: dict[str, Group]) -> Setting | None:
+    judged, row = judge_low(group, holdout), find_low(group, holdout)
+    if judged is None or row is None or row.difference is None:
+        return None
+    flow = NAMES.get(group.flow, group.flow)
+    settings = f", {printable(short_settings(group))}" if group.settings else ""
+    name = f"{printable(flow)} on {printable(group.set_name)}{settings}"
+    printed = find_printed(group) if group.measure == BITS_PER_DIM else None
+    return Setting(
+        number,
+        name,
+        group.steps,
+        group.reference or "",
+        row.difference,
+        judged[0],
+        judged[1],
+        printed,
+        has_few_images(group),
+    )
+
+
+def _say(settings: Sequence[Setting], measure: str, *, has_results: bool) -> str:
+    if not has_results:
+        return "There are no results yet."
+    if not settings:
+        return "No result here compares low with a flow's own rule on the same seeds."
+    if len(settings) == 1:
+        return settings[0].sentence
+    counts = Counter(one.word for one in settings)
+    by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
+    parts = [f"{word} in {counts[word]}" for word in WORDS if counts[word]]
+    first, *rest = parts
+    return (
+        f"{_lead(counts)}: against each flow's own rule, choosing by contribution (low) is{by} "
+        f"{first} of {len(settings)} settings{''.join(f', {part}' for part in rest)}."
+    )
+
+
+def _lead(counts: Mapping[str, int]) -> str:
+    judged = sum(counts[word] for word in WORDS[:3])
+    if not judged:
+        return "Not known yet"
+    if counts["better"] in (0, judged):
+        return "Yes" if counts["better"] else "No"
+    return "Mostly" if 2 * counts["better"] > judged else "Mostly not"
+
+
+def _say_more(settings: Sequence[Setting]) -> list[str]:
+    lines = []
+    better = [one for one in settings if one.word == "better"]
+    if few := sum(one.few for one in better):
+        who = "What is" if few == len(better) else f"{few} of those that are"
+        lines.append(f"{who} better was tested on fewer than {FEW_IMAGES:,} images.")
+    printed = [one for one in settings if one.printed is not None]
+    if printed:
+        short = sum(one.short_of_printed for one in printed)
+        who = "All" if short == len(printed) else f"{short} of {len(printed)}"
+        lines.append(
+            f"{who} fall short of the gain that the paper prints for their flow and data set, of "
+            "larger models."
+        )
+    return lines
+
+
+def _list_reasons(verdicts: Verdicts) -> list[Reason]:
+    found = []
+    for key, question in REASONS.items():
+        some = [one for one in verdicts.all if one.claim.key == key]
+        if some:
+            counts = Counter(SAID.get(one.decision, "open") for one in some)
+            parts = [f"{said} in {counts[said]}" for said in ("yes", "no", "open") if counts[said]]
+            found.append(Reason(key, question, f"{', '.join(parts)} of {len(some)}"))
+    return found
