@@ -41,7 +41,7 @@ def make_files(
     step("reading results")
     database = make_database(store, sweep_id=options.sweep_id, measure=options.measure, step=step)
     step("writing pages")
-    return make_page_files(database) | {name: make_asset(name) for name in ASSETS}
+    return make_page_files(database) | {name: make() for name, make in ASSETS.items()}
 
 
 def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, bytes]:
@@ -51,12 +51,6 @@ def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, 
         "database.js": _assign("lcmaDatabase", _encode(gzip.compress(database.content, mtime=0))),
         "card.png": draw_card(database),
     }
-
-
-@cache
-def make_asset(name: str) -> bytes:
-    """Return one of the files that are the same on every site."""
-    return ASSETS[name]()
 
 
 def join_scripts() -> bytes:
@@ -75,6 +69,7 @@ def make_sqljs() -> bytes:
     return _assign("lcmaSqljs", found)
 
 
+@cache
 def make_specs() -> bytes:
     """Return the script with the specification of each chart, by its name."""
     from lcma.harness.show.charts import chart_specs
@@ -82,6 +77,7 @@ def make_specs() -> bytes:
     return _assign("lcmaSpecs", chart_specs())
 
 
+@cache
 def bundle_vega() -> bytes:
     """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
     # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.

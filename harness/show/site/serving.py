@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from lcma.db import Store, Unavailable
 from lcma.harness.show.site.database import make_database
-from lcma.harness.show.site.files import ASSETS, SiteOptions, make_asset, make_page_files
+from lcma.harness.show.site.files import ASSETS, SiteOptions, make_page_files
 from lcma.harness.show.site.page import POLICY
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
@@ -73,11 +72,6 @@ def make_reply(name: str, content: bytes) -> Reply:
     return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
-@cache
-def _make_asset_reply(name: str) -> Reply:
-    return make_reply(name, make_asset(name))
-
-
 @dataclass(frozen=True)
 class _Copy:
     """Files of the results at a moment, and what tells that there are newer ones.
@@ -99,14 +93,18 @@ class LiveSite:
 
     def __init__(self, store: Store, options: SiteOptions, report: Callable[[str], None]) -> None:
         self._store, self._options, self._report = store, options, report
-        self._lock = threading.Lock()
+        self._lock, self._assets_lock = threading.Lock(), threading.Lock()
+        self._assets: dict[str, Reply] = {}
         self._copy: _Copy | None = None
         self._making = False
 
     def file(self, name: str) -> Reply | None:
         """Return a file, None where there is none of that name."""
         if name in ASSETS:
-            return _make_asset_reply(name)
+            with self._assets_lock:
+                if name not in self._assets:
+                    self._assets[name] = make_reply(name, ASSETS[name]())
+                return self._assets[name]
         copy = self._find_copy()
         if name == STATUS:
             counts = self._store.job_counts(self._options.sweep_id)

@@ -1,0 +1,217 @@
+"""`lcma serve` as a process: live, read-only, for this machine alone."""
+
+import gzip
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lcma.harness.cli import main as cli
+from lcma.harness.show.site import SiteOptions, files, serving
+from lcma.harness.show.site.serving import LiveSite, Server
+from tests.harness.show.conftest import STEPS
+from tests.stores import beat
+
+
+@pytest.fixture
+def waiting(filled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that answers nobody yet."""
+    monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
+    monkeypatch.setattr(serving, "PAUSE", 0.0)
+    monkeypatch.setattr(serving, "SHARE", 1.0)
+    with Server(LiveSite(filled.store, SiteOptions(), print), 0, print) as found:
+        yield found
+
+
+@contextmanager
+def serving_of(server: Server) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def server(waiting: Server) -> Iterator[Server]:
+    with serving_of(waiting):
+        yield waiting
+
+
+def ask(server: Server, method: str, path: str, host: str | None = None, **headers: str):
+    port = server.server_address[1]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", f"127.0.0.1:{port}" if host is None else host)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer, content
+
+
+def test_files_come_with_a_policy_and_are_asked_for_again(server) -> None:
+    answer, content = ask(server, "GET", "/")
+    assert answer.status == 200
+    assert b'data-live="1"' in content
+    policy = answer.getheader("Content-Security-Policy") or ""
+    assert "default-src 'none'" in policy
+    assert "file:" not in policy
+    assert answer.getheader("Cache-Control") == "private, no-cache"
+    answer, empty = ask(server, "HEAD", "/index.html")
+    assert (answer.status, empty) == (200, b"")
+    assert answer.getheader("Content-Length") == str(len(content))
+    for path, kind in (
+        ("/database.js?1", "javascript"),
+        ("/site.css", "css"),
+        ("/card.png", "png"),
+    ):
+        answer, _ = ask(server, "GET", path)
+        assert answer.status == 200
+        assert kind in (answer.getheader("Content-Type") or "")
+
+
+def test_what_has_not_changed_is_not_sent_again(server) -> None:
+    answer, _ = ask(server, "GET", "/index.html")
+    tag = answer.getheader("ETag")
+    assert tag
+    for known in (tag, f'"other", {tag}'):
+        answer, empty = ask(server, "GET", "/index.html", If_None_Match=known)
+        assert (answer.status, empty, answer.getheader("ETag")) == (304, b"", tag)
+
+
+def read_status(server: Server) -> dict[str, Any]:
+    answer, content = ask(server, "GET", "/status.json")
+    assert answer.status == 200
+    found: dict[str, Any] = json.loads(content)
+    return found
+
+
+def wait_for_a_copy(server: Server, former: str) -> str:
+    until = time.monotonic() + 60
+    while (version := read_status(server)["version"]) == former:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return version
+
+
+def test_a_copy_is_made_when_a_job_has_moved_and_at_no_other_time(filled, server) -> None:
+    first = read_status(server)
+    assert (first["running"], first["left"]) == (0, 0)
+    assert read_status(server) == first
+    job = filled.plan("channel", 77)
+    assert read_status(server)["left"] == 1
+    mine = filled.claim(job, now=3.0)
+    assert read_status(server)["running"] == 1
+    _, before = ask(server, "GET", "/database.js")
+    filled.results({"rows": {0: 3.875}})
+    version = wait_for_a_copy(server, first["version"])
+    assert ask(server, "GET", "/database.js")[1] != before
+    beat(filled.store, mine, step=STEPS - 1, lease_seconds=60.0, now=9.0)
+    assert read_status(server)["version"] == version, "a heartbeat is none"
+
+
+def test_copies_take_no_more_than_their_share_of_the_time(filled, server, monkeypatch) -> None:
+    monkeypatch.setattr(serving, "SHARE", 1e-6)
+    former = read_status(server)["version"]
+    filled.results({"rows": {0: 3.875}})
+    time.sleep(0.2)
+    assert read_status(server)["version"] == former
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [("gzip, deflate, br", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)],
+)
+def test_text_is_compressed_for_who_takes_it(server, accepted: str, packed: bool) -> None:
+    _, content = ask(server, "GET", "/site.css")
+    answer, sent = ask(server, "GET", "/site.css", Accept_Encoding=accepted)
+    assert answer.getheader("Content-Encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(sent) if packed else sent) == content
+    assert answer.getheader("Content-Length") == str(len(sent))
+    assert answer.getheader("Vary") == "Accept-Encoding"
+    assert len(sent) < len(content) / 2 or not packed
+
+
+def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
+    path = Path(sa.make_url(filled.url).database)
+    hidden = path.rename(path.with_suffix(".hidden"))
+    filled.store.close()
+    answer, content = ask(server, "GET", "/")
+    assert answer.status == 503
+    assert b"lcma.db" in content
+    hidden.rename(path)
+    assert ask(server, "GET", "/")[0].status == 200
+
+
+def test_nothing_but_reading_under_our_own_name_is_answered(server) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+        assert ask(server, method, "/")[0].status == 501
+    for host in ("evil.example", "evil.example:80", "", "127.0.0.1.evil.example"):
+        answer, content = ask(server, "GET", "/", host)
+        assert answer.status == 421, host
+        assert b"<h1>" not in content
+
+
+def test_no_path_leads_out_of_the_site(server) -> None:
+    for path in (
+        "/../lcma.db",
+        "/%2e%2e/lcma.db",
+        "/app/../site.css",
+        "//etc/passwd",
+        "/lcma.db",
+        "/%00.js",
+        "/.lcma-site",
+        "/templates/index.html",
+        f"/{'9' * 5000}.html",
+    ):
+        assert ask(server, "GET", path)[0].status == 404, path
+    assert ask(server, "GET", "/%ff")[0].status == 400
+
+
+def test_another_address_and_a_port_that_is_taken_are_refused(server, capsys) -> None:
+    taken = str(server.server_address[1])
+    for option, value, said in (
+        *(("--host", host, "127.0.0.1 alone") for host in ("0.0.0.0", "::", "example.org")),
+        ("--port", taken, "give another --port"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["serve", option, value])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.integration
+def test_the_verb_serves_until_it_is_interrupted(filled) -> None:
+    code = "import sys; from lcma.harness.cli.main import main; main(['serve', '--port', '0'])"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        port = int(line.split("127.0.0.1:")[1].split("/")[0])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        process.send_signal(2)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in errors

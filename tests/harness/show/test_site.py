@@ -1,0 +1,223 @@
+"""The site as files: what the first page says, the database in it, and the folder."""
+
+import base64
+import csv
+import gzip
+import io
+import json
+import re
+import sqlite3
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma.harness.cli import main as cli
+from lcma.harness.results.budgets import read_budget_curves
+from lcma.harness.show.budgets import budget_table
+from lcma.harness.show.export import ExportContent, ExportFormat, ExportQuery, make_export
+from lcma.harness.show.site import SiteOptions, files, write_site
+from lcma.sweeps.errors import UserError
+from tests.harness.show import site as worlds
+from tests.harness.show.conftest import Filler
+
+FILES = {
+    *("index.html", "database.js", "card.png", "site.js", "site.css", "icon.svg", "sqljs.js"),
+    *("vega.js", "specs.js", "licences.txt", ".lcma-site"),
+}
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(autouse=True)
+def _without_vega(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
+
+
+def make(filler: Filler, **options: Any) -> dict[str, bytes]:
+    return files.make_files(filler.store, SiteOptions(**options))
+
+
+def open_database(made: dict[str, bytes]) -> sqlite3.Connection:
+    """The database as a page reads it."""
+    script = made["database.js"].decode()
+    packed = json.loads(script.removeprefix("window.lcmaDatabase = ").removesuffix(";\n"))
+    found = sqlite3.connect(":memory:")
+    found.deserialize(gzip.decompress(base64.b64decode(packed)))
+    return found
+
+
+def shown(made: dict[str, bytes]) -> str:
+    return " ".join(Elements(made["index.html"].decode()).text.split())
+
+
+@pytest.mark.parametrize(
+    ("by", "seeds", "says"),
+    [
+        (-0.2, 6, "low (after 1,000 pretraining steps) is better than checkerboard-even, -0.200 ±"),
+        (0.0, 6, " is not told apart from checkerboard-even, 0.000 ±"),
+        (-0.2, 5, "5 seeds cannot tell low (after 1,000 pretraining steps) (6 are the least) from"),
+    ],
+)
+def test_the_first_page_answers_by_the_budget_that_verdicts_take(filler, by, seeds, says) -> None:
+    even = {seed: 4.0 + seed / 10 for seed in range(seeds)}
+    low = {seed: bits + by + (seed % 2 - 0.5) / 100 for seed, bits in even.items()}
+    filler.results({"checkerboard-even": even})
+    filler.results({"LL": {seed: bits + 1 for seed, bits in low.items()}}, budget=100)
+    filler.results({"LL": low}, budget=1000)
+    text = shown(make(filler))
+    assert says in text
+    assert f"{3 * seeds} results, made 1970-01-01 to 1970-01-01" in text
+
+
+def test_of_several_settings_the_first_page_says_in_how_many(filler) -> None:
+    even = {seed: 4.0 + seed / 10 for seed in range(6)}
+    for digest, by in (("d", -0.2), ("e", 0.2), ("f", 0.3)):
+        name = filler.data(digest * 64, name="cifar10-16" if digest == "f" else "photos16")
+        more = {"digest": name, "dataset": "cifar10-16" if digest == "f" else "photos16"}
+        filler.results({"checkerboard-even": even}, **more)
+        low = {seed: bits + by + (seed % 2) / 100 for seed, bits in even.items()}
+        filler.results({"LL": low}, budget=100, **more)
+    text = shown(make(filler))
+    assert "Mostly not: against each flow's own rule" in text
+    assert "better in 1 of 3 settings, worse in 2." in text
+    assert "What is better was tested on fewer than 1,000 images" in text
+    assert "All fall short of the gain that the paper prints" in text
+    assert "+0.305 ± 0.006 -0.06 6 worse" in text
+
+
+def test_a_page_without_low_or_without_results_says_so(filler) -> None:
+    made = make(filler)
+    assert "There are no results yet." in shown(made)
+    with closing(open_database(made)) as database:
+        assert database.execute("SELECT count(*) FROM board_rows").fetchone() == (0,)
+        assert database.execute("SELECT count(*) FROM board").fetchone() == (0,)
+        assert database.execute("SELECT count(*) FROM rule_rows WHERE listed").fetchone()[0] > 20
+    filler.results({"checkerboard-even": {0: 4.0}, "random": {0: 4.1}})
+    assert "No result here compares low with a flow's own rule" in shown(make(filler))
+
+
+@pytest.mark.integration
+def test_tables_of_the_database_are_what_is_exported(filler) -> None:
+    worlds.fill(filler)
+    with closing(open_database(make(filler))) as database:
+        for table, content in (("board_rows", "board"), ("verdict_rows", "verdicts")):
+            query = ExportQuery(what=ExportContent(content))
+            exported = make_export(filler.store, query, ExportFormat.csv).decode()
+            names, *rows = csv.reader(io.StringIO(exported))
+            quoted = ", ".join(f'"{name}"' for name in names)
+            found = database.execute(f"SELECT {quoted} FROM {table}").fetchall()
+            assert [["" if v is None else str(v) for v in row] for row in found] == rows
+            assert rows
+        expected = budget_table(read_budget_curves(filler.store))
+        found = database.execute("SELECT * FROM budget_rows").fetchall()
+        assert found == [*expected.rows]
+        own = "SELECT seed, value FROM board_seeds JOIN board_rows USING (row_key) WHERE is_own"
+        seeds = [(seed, 4.0 + 0.01 * seed) for seed in worlds.SEEDS]
+        assert database.execute(f"{own} ORDER BY seed").fetchall() == pytest.approx(seeds)
+        (keys,) = database.execute("SELECT count(*) - count(DISTINCT row_key) FROM board_rows")
+        assert keys == (0,)
+        rules = "SELECT count(*) FROM board_rows LEFT JOIN rule_rows USING (rule) WHERE {}"
+        unknown = rules.format("rule IS NOT NULL AND picture IS NULL")
+        assert database.execute(unknown).fetchone() == (0,)
+
+
+def test_the_same_results_give_the_same_bytes_and_name_nobody(filled) -> None:
+    made = make(filled)
+    assert make(filled) == made
+    with closing(open_database(made)) as database:
+        content = database.serialize()
+    assert b"node1" not in content, "a host"
+    assert made["card.png"].startswith(b"\x89PNG")
+    folder = (made["index.html"].decode(), made["site.css"].decode())
+    assert not re.search(r"https?://(?!arxiv\.org)", "".join(folder)), "nothing from the network"
+
+
+def test_a_site_of_a_sweep_has_its_trials_alone(filler) -> None:
+    filler.results({"checkerboard-even": {0: 4.0}, "random": {0: 4.1}}, sweep="s1")
+    filler.results({"rows": {0: 4.2}}, sweep="s2")
+    with closing(open_database(make(filler, sweep_id="s2"))) as database:
+        for query in ("SELECT factorization FROM board_rows", "SELECT rule FROM board"):
+            assert database.execute(query).fetchall() == [("rows",)]
+        assert database.execute("SELECT id FROM sweeps").fetchall() == [("s2",)]
+
+
+def test_a_site_is_ranked_by_any_measure(filled) -> None:
+    made = make(filled, measure="holdout_bits_per_dim")
+    with closing(open_database(made)) as database:
+        facts = dict(database.execute("SELECT name, value FROM site_facts"))
+        assert database.execute("SELECT DISTINCT measure FROM board_rows").fetchall() == [
+            ("holdout_bits_per_dim",)
+        ]
+    assert (facts["measure"], facts["direction"]) == ("holdout_bits_per_dim", "lower")
+    assert "holdout_bits_per_dim: " in shown(made)
+
+
+def test_hostile_text_is_only_ever_text(filler) -> None:
+    worlds.fill_hostile(filler)
+    low = {seed: 4.0 + (seed % 2) / 100 for seed in range(6)}
+    more = {"digest": "e" * 64, "dataset": worlds.HOSTILE}
+    filler.results({"checkerboard-even": dict.fromkeys(range(6), 4.0)}, **more)
+    filler.results({"LL": low}, budget=100, **more)
+    made = make(filler)
+    page = made["index.html"].decode()
+    elements = Elements(page).found
+    assert "window.hit" in Elements(page).text
+    assert [attrs.get("src") for tag, attrs in elements if tag == "script"] == ["site.js"]
+    assert not any(name.startswith("on") for _, attrs in elements for name in attrs)
+    assert "{{7*7}}" in page, "text is no template"
+    raw = set(page) - {"\n"}
+    assert all(map(str.isprintable, raw - {"\xa0"})), "control or bidirectional characters"
+    policies = [a["content"] for t, a in elements if a.get("http-equiv")]
+    (policy,) = policies
+    directives = {part.split()[0]: part.split()[1:] for part in (policy or "").split(";")}
+    assert directives["default-src"] == ["'none'"]
+    assert directives["script-src"] == ["'self'", "file:", "'wasm-unsafe-eval'"]
+    assert re.fullmatch(rb'window\.lcmaDatabase = "[\w+/=]*";\n', made["database.js"])
+
+
+def test_a_site_is_some_files_in_a_folder_and_replaces_a_former_one_whole(filled) -> None:
+    out = Path("site")
+    assert write_site(filled.store, out) == len(FILES) - 1
+    (out / "old.html").write_text("of a trial that is gone")
+    write_site(filled.store, out)
+    assert {path.name for path in out.iterdir()} == FILES
+    linked = [
+        a.get("src") or a.get("href") for _, a in Elements((out / "index.html").read_text()).found
+    ]
+    local = {link for link in linked if link and "/" not in link and "#" not in link}
+    assert local <= FILES
+    filled.store.close()
+    Path("lcma.db").rename("gone.db")
+    with pytest.raises(UserError):
+        write_site(filled.store, out)
+    assert {path.name for path in out.iterdir()} == FILES
+    assert [path.name for path in Path().iterdir() if path.name.startswith(".site")] == []
+
+
+def test_a_folder_that_is_no_site_of_ours_is_refused_and_kept(filled, capsys) -> None:
+    Path("thesis").mkdir()
+    Path("thesis/chapter.tex").write_text("years of work")
+    Path("file").write_text("")
+    for out, said in (("thesis", "no site of ours"), ("file", "is no folder"), ("-", "--out DIR")):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["export", "--format", "html", "--out", out])
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
+    assert [path.name for path in Path("thesis").iterdir()] == ["chapter.tex"]
