@@ -1,5 +1,5 @@
 """The results database beside MLflow's tracking store and Optuna's RDB storage, on SQLite and
-PostgreSQL; a merge; and the site of 200,000 trials in 20,000 cells.
+PostgreSQL; a merge; and the site of 20,000 trials in 2,000 cells.
 
 One command, one run: `python -m benchmarks.database`. What each row means is in
 benchmarks/README.md.
@@ -40,8 +40,8 @@ class Size:
     merged: int
 
 
-FULL = Size(3, 4.0, (1, 8, 32), 200_000, 100_000)
-QUICK = Size(1, 1.0, (1, 4), 20_000, 2_000)
+FULL = Size(3, 4.0, (1, 8, 32), 20_000, 100_000)
+QUICK = Size(1, 1.0, (1, 4), 2_000, 2_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(rows) - set(ROWS))
     if unknown:
         parser.error(f"there is no row {unknown[0]}; rows are {', '.join(ROWS)}")
-    for package in ("mlflow", "optuna"):
+    for package in ("mlflow", "optuna") if "lifecycle" in rows else ():
         if importlib.util.find_spec(package) is None:
             parser.error(f"{package} is not installed: pip install -e '.[benchmarks]'")
     size = QUICK if given.quick else FULL
@@ -79,7 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def conditions(folder: Path) -> dict[str, str]:
     """What the numbers depend on besides the code, with the disk of the folder."""
-    named = ("sqlalchemy", "psycopg", "mlflow-skinny", "optuna")
+    known = ("sqlalchemy", "psycopg", "mlflow-skinny", "optuna")
+    there = {one.metadata["Name"].lower() for one in importlib.metadata.distributions()}
+    named = [name for name in known if name in there]
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "python": platform.python_version(),
@@ -133,20 +135,22 @@ def measure_site(site: Site, size: Size, folder: Path) -> dict[str, Any] | None:
     """Export the site of a SQLite database of so many trials, as typed, from start to end."""
     if site.engine != "sqlite":
         return None
-    url = make_database(folder, size.trials)
+    url = make_database(folder, size.trials, maps=False)
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", _WATCH, sys.executable, "-m", "lcma", "export"]
-        command += ["--format", "html", "--no-samples", "--out", f"{out}/site", "--db", url]
+        command += ["--format", "html", "--out", f"{out}/site", "--db", url]
         printed = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+        lengths = [file.stat().st_size for file in Path(out, "site").glob("*")]
     code, seconds, cpu, mebibytes = json.loads(printed)
     if code:
         raise RuntimeError(f"the site of {size.trials} trials: exit code {code}")
     print(
         f"  the site of {size.trials} trials: {seconds:.1f} s ({cpu:.1f} s of CPU), "
-        f"{mebibytes:.0f} MiB",
+        f"{mebibytes:.0f} MiB; {len(lengths)} files of {sum(lengths) / 1e6:.1f} MB",
         flush=True,
     )
-    return {"trials": size.trials, "seconds": seconds, "cpu_seconds": cpu, "mebibytes": mebibytes}
+    times = {"seconds": seconds, "cpu_seconds": cpu, "mebibytes": mebibytes}
+    return {"trials": size.trials, **times, "files": len(lengths), "bytes": sum(lengths)}
 
 
 ROWS: Mapping[str, Callable[[Site, Size, Path], Any]] = {
