@@ -43,4 +43,4 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(
         assert end.value.code == 0
     (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
     board = (in_tmp / uploaded / "index.html").read_text()
-    assert "cifar10-16" in board
+    assert "results, made 2026-" in board
