@@ -144,9 +144,9 @@ def _say(settings: Sequence[Setting], measure: str, *, has_results: bool) -> str
         return "There are no results yet."
     if not settings:
         return "No result here compares low with a flow's own rule on the same seeds."
-    if len(settings) == 1:
-        return settings[0].sentence
     counts = Counter(one.word for one in settings)
+    if len(settings) == 1:
+        return f"{_lead(counts)}. {settings[0].sentence}"
     by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
     parts = [f"{word} in {counts[word]}" for word in WORDS if counts[word]]
     first, *rest = parts
@@ -160,8 +160,10 @@ def _lead(counts: Mapping[str, int]) -> str:
     judged = sum(counts[word] for word in WORDS[:3])
     if not judged:
         return "Not known yet"
-    if counts["better"] in (0, judged):
-        return "Yes" if counts["better"] else "No"
+    if counts["better"] == judged:
+        return "Yes"
+    if not counts["better"]:
+        return "No" if counts["worse"] else "Not seen"
     return "Mostly" if 2 * counts["better"] > judged else "Mostly not"
 
 
