@@ -23,10 +23,11 @@ async function open({ wasm, content }) {
 const exact = (value) =>
   typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 
-function run({ sql, rows: most, size: room }) {
+function run({ sql, values, rows: most, size: room }) {
   const statements = database.iterateStatements(sql);
   const { value: statement, done } = statements.next();
   if (done) throw new Error("there is no SQL statement to run");
+  statement.bind(values);
   const columns = statement.getColumnNames();
   const rows = [];
   let whole = true;
@@ -44,11 +45,12 @@ function run({ sql, rows: most, size: room }) {
 }
 
 onmessage = async ({ data }) => {
+  const { id } = data;
   try {
-    postMessage(await (data.wasm ? open(data) : run(data)));
+    postMessage({ id, ...(await (data.wasm ? open(data) : run(data))) });
   } catch (error) {
     // What SQLite says of a statement is an Error; anything else may have left it broken.
     const broken = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
-    postMessage({ error: String(error?.message ?? error), broken });
+    postMessage({ id, error: String(error?.message ?? error), broken });
   }
 };

@@ -1,0 +1,161 @@
+"use strict";
+// The board: all tables in one list, which filters cut.
+
+const SHOWN = 300; // rows at first, and with each "show more"
+
+const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
+       flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
+       protocol, recipe_id, data_digest, unit, direction, n, mean, difference, low, high
+FROM board_rows`;
+
+async function readBoard() {
+  const rows = await select(`${BOARD_SQL}
+ORDER BY table_number, is_own DESC, n IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END`);
+  for (const row of rows) row.rule ??= row.label;
+  return rows;
+}
+
+const nameTable = (row) => `${flowOf(row.flow)} on ${dataOf(row)}, ${count(row.steps, "step")}`;
+const nameUnit = (row) => (row.unit === "bits per dimension" ? "bits/dim" : row.unit);
+
+function describeTable(row) {
+  const parts = [
+    `${row.profile} profile`, `${row.size}×${row.size}`, count(row.splits, "split"), settingsOf(row.settings),
+    row.images === null ? null : count(row.images, "test image"), row.protocol === "plain" ? null : `protocol ${row.protocol}`,
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+// Words are found at the beginning of words: "low" finds no "glow".
+function makeFilter(text) {
+  const words = text.split(/\s+/).filter(Boolean).map((word) =>
+    new RegExp(`(?<![\\p{L}\\p{N}])${word.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`, "iu"));
+  return (found) => words.every((word) => word.test(found));
+}
+
+const boardText = (row) => [row.label, row.factorization, optionsOf(row.map_options), row.flow, flowOf(row.flow),
+  dataOf(row), row.profile, row.settings, `${row.steps} steps`, row.than, row.recipe_id, row.data_digest].join(" ");
+
+async function showBoard(search) {
+  const [rows] = await Promise.all([readBoard(), readRules()]);
+  const names = ["flow", "dataset", "rule", "profile", "q", "table"];
+  const state = Object.fromEntries(names.map((name) => [name, search.get(name) ?? ""]));
+  const ofRow = { flow: (row) => row.flow, dataset: dataOf, rule: (row) => row.rule, profile: (row) => row.profile, table: (row) => String(row.table_number) };
+  let most = Math.max(SHOWN, Number(search.get("rows")) || 0);
+  let picks = search.getAll("pick").map((key) => rows.find((row) => row.row_key === key)).filter(Boolean);
+  const place = make("div", {});
+  const shown = make("output", {});
+  const sql = make("span", {});
+  const tray = make("div", { class: "tray", role: "status" });
+
+  const keep = () => keepAddress("board", {
+    ...state, rows: most > SHOWN ? most : "", pick: picks.map((row) => row.row_key),
+  });
+  const pick = (row, on) => {
+    const others = picks.filter((one) => one !== row && one.table_number === row.table_number);
+    picks = on ? [...others.slice(-1), row] : others;
+    for (const box of place.querySelectorAll("input[data-key]")) {
+      box.checked = picks.some((one) => one.row_key === box.dataset.key);
+    }
+    keep();
+    fillTray();
+  };
+  const fillTray = () => {
+    const [one, other] = picks;
+    tray.replaceChildren(...(!one ? [] : [
+      make("span", {}, `${nameTable(one)}: ${nameRow(one)} ${other ? `against ${nameRow(other)}` : "– choose another row of this table"}`),
+      ...(other ? [link("Compare", "compare", { a: one.row_key, b: other.row_key }, { class: "button" })] : []),
+      make("button", { type: "button", onclick: () => { picks = []; pick(one, false); } }, "Clear"),
+    ]));
+  };
+  const fill = () => {
+    const fits = makeFilter(state.q);
+    const found = rows.filter((row) =>
+      Object.entries(ofRow).every(([name, read]) => !state[name] || read(row) === state[name]) && fits(boardText(row)));
+    const tables = Map.groupBy(found.slice(0, most), (row) => row.table_number);
+    const whole = Map.groupBy(rows, (row) => row.table_number);
+    const more = found.length - most;
+    place.replaceChildren(
+      ...[...tables].map(([table, some]) => makeBoardTable(some, whole.get(table), picks, pick)),
+      ...(more > 0 ? [make("button", {
+        type: "button", class: "more",
+        onclick: () => { most += SHOWN; keep(); fill(); },
+      }, `Show ${Math.min(more, SHOWN)} more of ${found.length.toLocaleString("en")}`)] : []),
+    );
+    shown.textContent = `${count(found.length, "row")} in ${count(new Set(found.map((row) => row.table_number)).size, "table")}`;
+    sql.replaceChildren(sqlLink(writeBoardSql(state)));
+  };
+  const choices = (read, name = (value) => value) =>
+    [...new Set(rows.map(read))].sort().map((value) => [value, printable(name(value))]);
+  const form = makeForm("Filter the board", ({ target }) => {
+    state[target.name] = target.value;
+    most = SHOWN;
+    keep();
+    fill();
+  },
+  makeSelect("flow", "Flow", choices(ofRow.flow, flowOf), state.flow, "all"),
+  makeSelect("dataset", "Data set", choices(dataOf), state.dataset, "all"),
+  makeSelect("rule", "Rule", choices(ofRow.rule), state.rule, "all"),
+  makeSelect("profile", "Profile", choices(ofRow.profile), state.profile, "all"),
+  makeSearch(state.q, "low swapped"), shown);
+  fill();
+  fillTray();
+  return [
+    heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, with 95 % intervals. Choose two rows of a table to compare them.", sql),
+    state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
+    form, makeLegend(), place, tray,
+  ];
+}
+
+function writeBoardSql({ flow, dataset, rule, profile, q }) {
+  const [name, variant] = dataset.endsWith("-float") ? [dataset.slice(0, -6), "float"] : [dataset, "u8"];
+  const where = [
+    flow && equals("flow", flow), dataset && equals("dataset", name), dataset && equals("variant", variant),
+    rule && equals("rule", rule), profile && equals("profile", profile),
+    ...q.split(/\s+/).filter(Boolean).map((word) => `rule || ' ' || flow || ' ' || dataset LIKE ${literal(`%${word}%`)}`),
+  ].filter(Boolean);
+  return `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
+FROM board${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}
+ORDER BY dataset, variant, flow, steps, recipe_id, mean`;
+}
+
+function makeBoardTable(rows, all, picks, pick) {
+  const [first] = rows;
+  const scale = findScale(all.flatMap((row) => [row.low, row.high, row.difference]));
+  const id = `table-${first.table_number}`;
+  const head = (text, kind) => make("th", { scope: "col", class: kind }, text);
+  return make("section", { class: "board", "aria-labelledby": id },
+    make("h2", { id }, nameTable(first), " ", make("small", {}, describeTable(first))),
+    make("table", {},
+      make("thead", {}, make("tr", {},
+        make("td", { class: "pick" }), head("rule"), head(nameUnit(first), "num"),
+        head(`minus ${ruleOf(first.reference ?? "") || "own rule"}`, "num less"),
+        make("td", { class: "bar" }, makeScale(scale)), head("n", "num"), head("", "verdict"))),
+      make("tbody", {}, ...rows.map((row) => makeBoardRow(row, scale, picks.includes(row), pick)))));
+}
+
+function makeBoardRow(row, scale, picked, pick) {
+  const own = row.is_own === 1;
+  const name = make("span", { class: "name" }, row.label,
+    row.budget === null && row.map_options === null ? null
+      : make("small", {}, ` ${[row.budget === null ? "" : `at ${row.budget}`, optionsOf(row.map_options)].filter(Boolean).join(", ")}`));
+  const box = row.n === null ? null : make("input", {
+    type: "checkbox", "data-key": row.row_key, checked: picked,
+    "aria-label": `Compare ${nameRow(row)}, ${nameTable(row)}`, onchange: ({ target }) => pick(row, target.checked),
+  });
+  const than = own ? make("span", { class: "word own" }, "own rule") : makeWord(row.than);
+  const seeds = row.n === null ? null
+    : link(String(row.n), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
+  const less = own || row.difference === null ? "" : difference(row.difference, row.low, row.high);
+  return make("tr", { class: own ? "own" : null },
+    make("td", { class: "pick" }, box),
+    make("th", { scope: "row" }, findPicture(row.rule) ?? make("span", { class: "rule" }), name),
+    make("td", { class: "num" }, number(row.mean)),
+    make("td", { class: "num less" }, less),
+    make("td", { class: "bar" }, less === "" ? null : [
+      make("small", { class: "narrow" }, less),
+      drawIntervals([{ mean: row.difference, low: row.low, high: row.high, kind: kindOf(row.than) }], scale),
+    ]),
+    make("td", { class: "num" }, seeds),
+    make("td", { class: "verdict" }, than));
+}

@@ -1,0 +1,91 @@
+"use strict";
+// The difference from the flow's own rule by the budget of the pretraining, with its cost.
+
+const CURVE_KEY = ["dataset", "variant", "flow", "profile", "label", "factorization", "map_options", "protocol", "precision", "steps", "data_digest", "recipe_id"];
+
+async function showBudgets(search) {
+  const rows = await select(`SELECT * FROM budget_rows ORDER BY budget IS NULL, budget`);
+  const groups = [...Map.groupBy(rows, (row) => JSON.stringify(CURVE_KEY.map((name) => row[name]))).values()]
+    .filter((group) => group.filter((row) => row.budget !== null).length > 1)
+    .sort((one, other) => other.length - one.length);
+  const title = "Budgets";
+  const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs with its own pretraining.";
+  if (!groups.length) return [heading(title, lead), make("p", { class: "note" }, "No rule has been trained at two budgets yet.")];
+  const keyOf = ([row]) => [row.recipe_id, row.factorization, row.data_digest.slice(0, 8), row.map_options ?? ""].join(" ").trim();
+  const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
+  const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
+  const form = makeForm("Which curve", ({ target }) => {
+    keepAddress("budgets", { curve: target.value });
+    showView(false).then(() => document.querySelector("#view [name=curve]")?.focus());
+  }, makeSelect("curve", "Rule and table", groups.map((group) => [keyOf(group), nameCurve(group)]), keyOf(chosen)));
+  return [heading(title, lead, sqlLink(writeBudgetSql(chosen[0]))), form, ...drawBudgets(chosen, await readSeeds(chosen[0]))];
+}
+
+function readSeeds(row) {
+  return select(`SELECT one.budget, by_seed.seed, by_seed.value - usual.value AS value
+FROM board_rows AS one
+JOIN board_rows AS own ON own.table_number = one.table_number AND own.is_own = 1
+JOIN board_seeds AS by_seed ON by_seed.row_key = one.row_key
+JOIN board_seeds AS usual ON usual.row_key = own.row_key AND usual.seed = by_seed.seed
+WHERE one.recipe_id = ? AND one.data_digest = ? AND one.factorization = ? AND one.map_options IS ?
+  AND one.budget IS NOT NULL`, [row.recipe_id, row.data_digest, row.factorization, row.map_options]);
+}
+
+function writeBudgetSql(row) {
+  return `SELECT budget, n, mean, difference, half_width, pretraining_seconds
+FROM budgets
+WHERE recipe_id = ${literal(row.recipe_id)}
+  AND data_digest = ${literal(row.data_digest)}
+  AND ${equals("factorization", row.factorization)} AND ${equals("map_options", row.map_options)}
+ORDER BY budget`;
+}
+
+function drawBudgets(group, seeds) {
+  const rows = group.filter((row) => row.budget !== null);
+  const own = group.find((row) => row.budget === null);
+  const paired = rows.filter((row) => row.from_conventional_mean !== null);
+  const means = paired.map((row) => ({
+    budget: row.budget, mean: row.from_conventional_mean, n: row.from_conventional_n,
+    low: row.from_conventional_low ?? row.from_conventional_mean, high: row.from_conventional_high ?? row.from_conventional_mean,
+    enough: row.smallest_enough === 1,
+  }));
+  const costs = group.filter((row) => row.seconds !== null).map((row) => ({
+    name: row.budget === null ? "own rule" : String(row.budget), cost: row.seconds, mean: row.holdout,
+    low: row.holdout - (row.half_width ?? 0), high: row.holdout + (row.half_width ?? 0),
+    on_front: row.on_front === 1, knee: row.knee === 1,
+  }));
+  const [first] = group;
+  const scale = findScale(means.flatMap((one) => [one.low, one.high]));
+  const unit = nameUnit(first);
+  return [
+    make("div", { class: "columns" },
+      means.length ? make("section", {}, make("h2", {}, "Difference from the own rule"),
+        makeChart("budgets", { means, seeds, base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
+          said: `Difference by budget: ${means.map((one) => `${number(one.mean, 4, true)} at ${one.budget}`).join(", ")}`,
+          caption: "Mean and 95 % interval, with the seeds as dots",
+          titles: { "value:y": `difference, ${unit}` },
+        })) : null,
+      costs.length > 1 ? make("section", {}, make("h2", {}, "Cost and result"),
+        makeChart("front", { costs }, {
+          said: `Result by cost: ${costs.map((one) => `${one.name} ${number(one.mean)} for ${duration(one.cost)}`).join(", ")}`,
+          caption: "Result on the holdout part of each budget; what nothing beats at its cost is filled",
+          titles: { "cost:x": "seconds of a trial with its own pretraining", "mean:y": `holdout, ${unit}` },
+        })) : null),
+    makeTable("Budgets", [{ num: "budget" }, { num: "n" }, { num: "holdout" }, { num: "test" }, { num: "minus own rule" }, "", { num: "pretraining" }, { num: "with training" }],
+      group.map((row) => [
+        { num: row.budget === null ? "own rule" : String(row.budget) }, { num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) },
+        { num: row.budget === null ? "" : difference(row.from_conventional_mean, row.from_conventional_low, row.from_conventional_high) },
+        row.budget === null || row.from_conventional_mean === null ? "" : drawIntervals([{
+          mean: row.from_conventional_mean, low: row.from_conventional_low, high: row.from_conventional_high,
+          kind: row.from_conventional_high < 0 ? "good" : row.from_conventional_low > 0 ? "bad" : "open",
+        }], scale),
+        { num: row.budget === null ? "" : duration(row.pretraining_seconds) }, { num: duration(row.seconds) },
+      ])),
+    make("p", { class: "quiet" }, `Budgets are chosen by the holdout part.${own ? "" : " The own rule has no results here."} ${sentenceOfEnough(rows)}`),
+  ];
+}
+
+function sentenceOfEnough(rows) {
+  const enough = rows.find((row) => row.smallest_enough === 1);
+  return enough ? `The least budget that is not shown to be worse than the longest: ${enough.budget} steps.` : "";
+}

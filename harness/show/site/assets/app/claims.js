@@ -1,0 +1,53 @@
+"use strict";
+// Claims: one row each with a picture of its settings; opened, the comparisons behind it.
+
+async function showClaims(search) {
+  const verdicts = await select("SELECT rowid, * FROM verdict_rows ORDER BY origin = 'ours', rowid");
+  const open = new Set(search.getAll("claim"));
+  const keep = (claim) => ({ target }) => {
+    if (target.open) open.add(claim);
+    else open.delete(claim);
+    keepAddress("claims", { claim: [...open] });
+  };
+  const claims = [...Map.groupBy(verdicts, (one) => one.claim)];
+  const origins = [...Map.groupBy(claims, ([, [first]]) => (first.origin === "ours" ? "Ours" : "The paper's"))];
+  return [
+    heading("Claims", "What is said, and what these results say of it, in each setting. Intervals are of the level of the look at which a claim is judged.",
+      sqlLink("SELECT dataset, variant, flow, steps, rule, budget, n, difference,\n       difference - half_width AS low, difference + half_width AS high\nFROM board\nWHERE difference IS NOT NULL\nORDER BY rule, dataset, flow, steps")),
+    ...(claims.length ? [] : [make("p", { class: "note" }, "No claim can be judged yet.")]),
+    ...origins.map(([title, some]) => make("section", { class: "claims" }, make("h2", {}, title),
+      ...some.map(([claim, rows]) => makeClaim(claim, rows, open.has(claim), keep(claim))))),
+  ];
+}
+
+const nameSetting = (one) => `${flowOf(one.flow)} on ${dataOf(one)}, ${count(one.steps, "step")}${one.settings ? `, ${settingsOf(one.settings)}` : ""}`;
+
+function makeClaim(claim, rows, open, ontoggle) {
+  const [first] = rows;
+  const scale = findScale(rows.flatMap((one) => [one.low, one.high, one.mean]));
+  const counts = [...Map.groupBy(rows, (one) => one.decision)].map(([decision, some]) =>
+    make("span", { class: `word ${kindOf(decision)}` }, `${decision} ${some.length}`));
+  const lines = rows.map((one) => ({ ...one, kind: kindOf(one.decision) }));
+  const tall = Math.max(4, Math.min(10, 90 / rows.length));
+  return make("details", { class: "claim", open, ontoggle },
+    make("summary", {},
+      make("span", { class: "text" }, make("b", {}, first.text), make("small", {}, first.source === "ours" ? "" : first.source)),
+      drawIntervals(lines, scale, null, tall),
+      make("span", { class: "counts" }, ...counts)),
+    makeTable(`Settings of: ${first.text}`, ["setting", "comparison", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
+      rows.map((one) => [
+        nameSetting(one), [one.comparison, one.budget === null ? "" : make("small", {}, ` at ${one.budget}`)],
+        { num: difference(one.mean, one.low, one.high) },
+        drawIntervals([{ ...one, kind: kindOf(one.decision), mark: one.printed }], findScale(rows.flatMap((each) => [each.low, each.high, each.printed]))),
+        { num: String(one.n ?? "–") },
+        [makeWord(one.decision), make("small", {}, ` ${one.why}${one.confirmatory ? "; confirmatory" : ""}`)],
+      ])),
+    first.printed === null ? null : make("p", { class: "quiet" }, `The upright mark is the printed difference, ${number(first.printed, 2, true)}.`),
+    ...nextSteps(rows));
+}
+
+function nextSteps(rows) {
+  const commands = [...new Set(rows.map((one) => one.next).filter(Boolean))];
+  if (!commands.length) return [make("p", { class: "quiet" }, "No launch within reach would decide what is open.")].filter(() => rows.some((one) => one.decision === "undecided"));
+  return [make("h3", {}, "What would decide it"), ...commands.map((one) => makeCode(one, "launch that would decide it"))];
+}

@@ -1,0 +1,163 @@
+"use strict";
+// Two rows of the board beside each other: their seeds, what separates them, and their settings.
+
+async function readRow(key) {
+  const [row] = await select(`${BOARD_SQL} WHERE row_key = ?`, [key]);
+  return row ?? null;
+}
+
+// Settings of a recipe as flat names with values.
+function flatten(value, name = "", found = new Map()) {
+  if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+    for (const [key, one] of Object.entries(value)) flatten(one, name ? `${name}.${key}` : key, found);
+  } else found.set(name, Array.isArray(value) ? JSON.stringify(value) : String(value));
+  return found;
+}
+
+async function readSettings(row) {
+  const [recipe] = await select("SELECT body FROM recipes WHERE id = ?", [row.recipe_id]);
+  const own = [
+    ["flow", row.flow], ["data set", dataOf(row)], ["rule", row.label],
+    ["budget", row.budget === null ? "none" : String(row.budget)],
+    ["map options", optionsOf(row.map_options) || "the usual"],
+    ["data", row.data_digest.slice(0, 12)], ["protocol", row.protocol], ["precision", row.precision],
+  ];
+  return new Map([...own, ...(recipe ? flatten(JSON.parse(recipe.body)) : [])]);
+}
+
+const PAIRED_SQL = `SELECT one.seed, one.value AS a, other.value AS b, one.value - other.value AS difference
+FROM board_seeds AS one JOIN board_seeds AS other ON other.seed = one.seed
+WHERE one.row_key = ? AND other.row_key = ?
+ORDER BY one.seed`;
+
+const INTERVAL_SQL = `SELECT n, mean, CASE WHEN n > 1 THEN quantile * sqrt(squares / freedom / n) END AS half
+FROM (
+    SELECT count(*) AS n, count(*) - 1 AS freedom, avg(d) AS mean,
+           sum(d * d) - sum(d) * sum(d) / count(*) AS squares
+    FROM (
+        SELECT one.value - other.value AS d
+        FROM board_seeds AS one JOIN board_seeds AS other ON other.seed = one.seed
+        WHERE one.row_key = ? AND other.row_key = ?
+    )
+) LEFT JOIN t_quantiles USING (freedom)`;
+
+function writePairsSql(one, other, measure) {
+  const side = ({ factorization, budget, map_options: options }, name) => [
+    equals(`${name}.factorization`, factorization), equals(`${name}.budget`, budget), equals(`${name}.map_options`, options),
+  ].join(" AND ");
+  return `SELECT one.seed, one.value AS a, other.value AS b, one.value - other.value AS difference
+FROM measures AS one
+JOIN measures AS other USING (recipe_id, data_digest, protocol, precision, measure, seed)
+WHERE recipe_id = ${literal(one.recipe_id)}
+  AND data_digest = ${literal(one.data_digest)}
+  AND protocol = ${literal(one.protocol)} AND measure = ${literal(measure)}
+  AND ${side(one, "one")}
+  AND ${side(other, "other")}
+ORDER BY one.seed`;
+}
+
+async function showCompare(search) {
+  const tables = await select(`${BOARD_SQL} WHERE n IS NOT NULL ORDER BY table_number, is_own DESC, mean`);
+  await readRules();
+  const found = ["a", "b"].map((side) => tables.find((row) => row.row_key === search.get(side)) ?? null);
+  const table = Number(search.get("table")) || (found[0] ?? found[1])?.table_number || tables[0]?.table_number;
+  const rows = tables.filter((row) => row.table_number === table);
+  if (!rows.length) return [heading("Compare", "There are no results to compare yet.")];
+  const [a, b] = [found[0] ?? rows[1] ?? rows[0], found[1] ?? rows[0]];
+  const form = makeForm("What is compared", ({ target }) => {
+    const given = Object.fromEntries(new FormData(form));
+    keepAddress("compare", target.name === "table" ? { table: given.table } : { a: given.a, b: given.b });
+    showView(false).then(() => document.querySelector(`#view [name=${target.name}]`)?.focus());
+  },
+  makeSelect("table", "Table", [...new Map(tables.map((row) => [row.table_number, row]))].map(([key, row]) =>
+    [String(key), `${nameTable(row)}${row.settings ? `, ${settingsOf(row.settings)}` : ""}`]), String(table)),
+  makeSelect("a", "First", withRow(rows, a), a.row_key),
+  makeSelect("b", "Second", withRow(rows, b), b.row_key));
+  const same = a.table_number === b.table_number;
+  return [
+    heading(`${nameRow(a)} against ${nameRow(b)}`, same ? `${nameTable(a)}. ${describeTable(a)}` : "Rows of two tables",
+      same ? sqlLink(writePairsSql(a, b, await readFact("measure") ?? "bits_per_dim")) : null),
+    form,
+    same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is one row twice: choose another."
+      : "These stand in different tables: what differs below keeps their numbers from being compared seed by seed."),
+    await showDiffering(a, b),
+    await showCurves(a, b),
+  ];
+}
+
+const withRow = (rows, own) => [...(rows.includes(own) ? rows : [own, ...rows])].map((row) =>
+  [row.row_key, `${nameRow(row)}${row.is_own ? " (own rule)" : ""}`]);
+
+async function showPairs(a, b) {
+  const keys = [a.row_key, b.row_key];
+  const [pairs, [{ n, mean, half }]] = await Promise.all([select(PAIRED_SQL, keys), select(INTERVAL_SQL, keys)]);
+  if (!n) return make("p", { class: "note" }, "The two have no seed in common.");
+  const unit = nameUnit(a);
+  const better = { lower: "Below zero the first is better.", higher: "Above zero the first is better." }[a.direction] ?? "";
+  const stored = b.is_own ? a.than : a.is_own ? b.than : null;
+  const text = { better: "is better than", worse: "is worse than", "not told apart": "is not told apart from" }[stored];
+  const words = text === undefined ? null : b.is_own ? [nameRow(a), text, nameRow(b)] : [nameRow(b), text, nameRow(a)];
+  const interval = half === null ? "" : `, 95 % interval ${number(mean - half, 4, true)} to ${number(mean + half, 4, true)}`;
+  return make("section", { "aria-label": "Seeds in pairs" },
+    make("p", { class: "result" }, make("strong", {}, `${number(mean, 4, true)} ${unit}`), `${interval}, n = ${n}. ${better}`),
+    words
+      ? make("p", {}, make("strong", { class: `word says ${kindOf(stored)}` }, words.join(" ")))
+      : make("p", { class: "quiet" }, "The interval is of this pair alone, as if it had been the only one to look at."),
+    makeChart("pairs", { pairs }, {
+      said: `${nameRow(a)} and ${nameRow(b)} by seed, with differences`,
+      caption: `Ring: ${nameRow(a)}. Dot: ${nameRow(b)}. A line for each seed`,
+      titles: { "a:x": unit },
+    }),
+    make("details", {}, make("summary", {}, "The numbers"),
+      makeTable("Values by seed", ["seed", { num: nameRow(a) }, { num: nameRow(b) }, { num: "difference" }],
+        pairs.map((one) => [String(one.seed), { num: number(one.a) }, { num: number(one.b) }, { num: number(one.difference, 4, true) }]), "fits")));
+}
+
+async function showDiffering(a, b) {
+  const [own, others] = await Promise.all([readSettings(a), readSettings(b)]);
+  const names = [...new Set([...own.keys(), ...others.keys()])];
+  const differ = names.filter((name) => own.get(name) !== others.get(name));
+  const picture = (row) => findPicture(row.rule);
+  return make("section", {},
+    make("h2", {}, "What differs"),
+    makeTable("Settings that differ", ["setting", "first", "second"], [
+      ["picture", picture(a) ?? "–", picture(b) ?? "–"],
+      ...differ.map((name) => [name, own.get(name) ?? "–", others.get(name) ?? "–"]),
+      ["mean", number(a.mean), number(b.mean)],
+      ["seeds", link(String(a.n), "trials", { row: a.row_key }), link(String(b.n), "trials", { row: b.row_key })],
+    ], "fits"),
+    make("p", { class: "quiet" }, `The other ${names.length - differ.length} settings are the same.`));
+}
+
+const MEAN_CURVE_SQL = `SELECT metrics.step, avg(value) AS value, min(value) AS low, max(value) AS high
+FROM flow_trials
+JOIN jobs ON jobs.trial_id = flow_trials.id AND jobs.data_digest = ?
+JOIN metrics ON metrics.attempt_id = jobs.done_attempt_id AND metrics.name = 'train_bits_per_dim'
+WHERE recipe_id = ? AND factorization = ? AND flow_trials.budget IS ? AND map_options IS ?
+GROUP BY metrics.step HAVING avg(value) IS NOT NULL ORDER BY metrics.step`;
+
+const EARLY = 0.2; // of a training: values before it may lie above the axis
+
+async function showCurves(a, b) {
+  const lines = [];
+  for (const row of [b, a]) {
+    const found = await select(MEAN_CURVE_SQL, [row.data_digest, row.recipe_id, row.factorization, row.budget, row.map_options]);
+    lines.push(...found.map((point) => ({ name: printable(nameRow(row)), ...point })));
+  }
+  if (!lines.length || a === b) return null;
+  return make("section", {}, make("h2", {}, "Training"),
+    makeChart("curves", { lines }, {
+      said: `Training bits/dim of ${nameRow(a)} and ${nameRow(b)}`,
+      caption: "Means over seeds, with a band from the lowest to the highest",
+      titles: { "value:y": "training bits/dim" },
+      scales: { "value:y": { domain: findDomain(lines), zero: false, nice: false } },
+    }));
+}
+
+function findDomain(lines, early = EARLY) {
+  const last = Math.max(...lines.map((one) => one.step));
+  const late = lines.filter((one) => one.step >= early * last);
+  const [low, high] = [Math.min(...lines.map((one) => one.low)), Math.max(...late.map((one) => one.high))];
+  const room = 0.05 * (high - low) || 0.05;
+  return [low - room, high + room];
+}

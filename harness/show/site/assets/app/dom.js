@@ -1,0 +1,168 @@
+"use strict";
+// Elements, and numbers as they are shown. Whatever comes from the database enters as text.
+
+const SVG = "http://www.w3.org/2000/svg";
+const SAID = new Set(["aria-label", "title", "placeholder", "aria-valuetext"]);
+
+// Characters that are not seen, or turn the order of others, are shown by their number.
+function printable(text) {
+  return String(text).replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu, (one) => {
+    const number = one.codePointAt(0);
+    const [letter, length] = number < 256 ? ["x", 2] : number < 65536 ? ["u", 4] : ["U", 8];
+    return one === "\n" ? one : `\\${letter}${number.toString(16).padStart(length, "0")}`;
+  });
+}
+
+function build(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (typeof value === "function") made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : SAID.has(name) ? printable(value) : value);
+  }
+  for (const child of children.flat()) {
+    if (child === null || child === undefined || child === false) continue;
+    made.append(child instanceof Node ? child : printable(child));
+  }
+  return made;
+}
+
+const make = (tag, attributes = {}, ...children) => build(document.createElement(tag), attributes, children);
+const draw = (tag, attributes = {}, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
+
+// The address of a view; what is empty is left out.
+function address(view, values = {}) {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    for (const one of [value].flat()) {
+      if (one !== null && one !== undefined && one !== "") search.append(name, one);
+    }
+  }
+  return `#/${view}${search.size ? `?${search}` : ""}`;
+}
+
+const link = (text, view, values = {}, attributes = {}) => make("a", { href: address(view, values), ...attributes }, text);
+const sqlLink = (sql) => link("The SQL of this view", "sql", { sql }, { class: "sql-link" });
+
+function heading(title, lead, ...aside) {
+  return make("div", { class: "heading" },
+    make("h1", { tabindex: "-1" }, title),
+    make("p", { class: "lead" }, lead),
+    aside.length ? make("p", { class: "aside" }, ...aside) : null);
+}
+
+// A table that scrolls by itself where it is wider than its place. A cell is text, a number's text
+// in {num}, or nodes; the first heads its row.
+function makeTable(label, heads, rows, kind = "") {
+  const parts = (cell) => (cell !== null && typeof cell === "object" && "num" in cell ? [cell.num, "num"] : [cell, null]);
+  const head = (one) => {
+    const [text, own] = parts(one);
+    return make("th", { scope: "col", class: own }, text);
+  };
+  const body = (one, k) => {
+    const [content, own] = parts(one);
+    return k ? make("td", { class: own }, content) : make("th", { scope: "row", class: own }, content);
+  };
+  return make("div", { class: `scroll ${kind}`, role: "region", tabindex: "0", "aria-label": label },
+    make("table", {},
+      make("thead", {}, make("tr", {}, ...heads.map(head))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(body))))));
+}
+
+function makeFacts(pairs) {
+  const shown = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return make("dl", {}, ...shown.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+function makeSelect(name, label, choices, chosen, all) {
+  const options = choices.map((one) => (Array.isArray(one) ? one : [one, one]));
+  const list = make("select", { name },
+    all === undefined ? null : make("option", { value: "" }, all),
+    ...options.map(([value, text]) => make("option", { value, selected: value === chosen }, text)));
+  return make("label", {}, label, list);
+}
+
+function makeSearch(value, hint) {
+  return make("label", { class: "search" }, "Search",
+    make("input", { type: "search", name: "q", value, placeholder: hint, autocomplete: "off", spellcheck: "false" }));
+}
+
+function makeForm(label, onchange, ...fields) {
+  return make("form", {
+    class: "filters", role: "search", "aria-label": label,
+    onsubmit: (event) => event.preventDefault(), oninput: onchange,
+  }, ...fields);
+}
+
+function saveFile(name, blob) {
+  const path = URL.createObjectURL(blob);
+  make("a", { download: name, href: path }).click();
+  setTimeout(() => URL.revokeObjectURL(path), 60_000);
+}
+
+function makeCode(text, label) {
+  const code = make("pre", { tabindex: "0", "aria-label": label, role: "group" }, text);
+  const button = make("button", { type: "button", "aria-label": `Copy: ${label}` }, "Copy");
+  button.addEventListener("click", async () => {
+    getSelection().selectAllChildren(code);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  });
+  return make("div", { class: "code" }, code, button);
+}
+
+// Numbers
+
+function number(value, digits = 4, sign = false) {
+  if (value === null || value === undefined) return "–";
+  const text = Math.abs(value).toFixed(digits);
+  const zero = Number(text) === 0;
+  return (value < 0 && !zero ? "−" : sign && !zero ? "+" : "") + text;
+}
+
+function difference(mean, low, high) {
+  if (mean === null || mean === undefined) return "–";
+  return number(mean, 4, true) + (low === null ? "" : ` ± ${number((high - low) / 2)}`);
+}
+
+const count = (value, one, several = `${one}s`) => `${value.toLocaleString("en")} ${value === 1 ? one : several}`;
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 120) return `${Number(seconds.toPrecision(3))} s`;
+  return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+const when = (seconds) =>
+  seconds === null ? null : `${new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
+// Names of rules, settings and data
+
+function ruleOf(factorization) {
+  if (/^L+$/.test(factorization)) return "low";
+  return /^H+$/.test(factorization) ? "high" : factorization;
+}
+
+function optionsOf(text) {
+  if (text === null || text === undefined) return "";
+  try {
+    return Object.entries(JSON.parse(text)).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+  } catch {
+    return text;
+  }
+}
+
+const dataOf = ({ dataset, variant }) => (variant === "u8" ? dataset : `${dataset}-${variant}`);
+const FLOWS = { realnvp: "RealNVP", glow: "Glow", iresnet: "i-ResNet", resflow: "Residual Flow", data: "The data alone" };
+const flowOf = (flow) => (Object.hasOwn(FLOWS, flow) ? FLOWS[flow] : flow);
+
+const settingsOf = (text) => (text ?? "").replace(/[\w.]+\.(?=\w+=)/g, "");
+
+function nameRow({ label, factorization, budget, map_options: options }) {
+  const name = label ?? ruleOf(factorization);
+  return name + (budget === null ? "" : ` at ${budget}`) + (options === null ? "" : `, ${optionsOf(options)}`);
+}

@@ -1,0 +1,145 @@
+"use strict";
+// Contribution maps of a pretraining over its budgets, drawn from the database.
+
+const SHADES = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [254, 232, 56]]; // cividis
+const OF_DATA = /^(variance|precision|detail)-/; // scores of maps that no flow made
+const ZOOM = 12; // pixels of the canvas for one of the image
+
+const SERIES_SQL = `SELECT contribution_maps.pretraining_id, contribution_maps.data_digest, score, flow, dataset, variant, seed, nms,
+       pretrainings.recipe_id, count(DISTINCT contribution_maps.budget) AS budgets
+FROM contribution_maps
+JOIN pretrainings ON pretrainings.id = contribution_maps.pretraining_id
+JOIN jobs ON jobs.done_attempt_id = contribution_maps.attempt_id
+GROUP BY contribution_maps.pretraining_id, contribution_maps.data_digest, score
+ORDER BY budgets DESC, dataset, variant, flow, pretrainings.recipe_id, seed, score`;
+
+const MAPS_SQL = `SELECT contribution_maps.*
+FROM contribution_maps
+JOIN jobs ON jobs.done_attempt_id = contribution_maps.attempt_id
+WHERE contribution_maps.pretraining_id = ? AND contribution_maps.data_digest = ? AND score = ?
+ORDER BY contribution_maps.budget, split`;
+
+const TABLES_SQL = `SELECT factorization, budget, split, min(kept) AS kept
+FROM flow_trials JOIN index_tables ON index_tables.trial_id = flow_trials.id
+WHERE pretraining_id = ? AND data_digest = ? AND map_options IS NULL
+GROUP BY factorization, budget, split`;
+
+function decodeMap({ values, dtype, low, scale }) {
+  const bytes = values.slice().buffer;
+  if (dtype === "<f4") return new Float32Array(bytes);
+  return Float32Array.from(values, (one) => low + scale * one);
+}
+
+function findShade(share) {
+  const at = Math.min(Math.max(share, 0), 1) * (SHADES.length - 1);
+  const from = Math.min(Math.floor(at), SHADES.length - 2);
+  return SHADES[from].map((one, k) => Math.round(one + (at - from) * (SHADES[from + 1][k] - one)));
+}
+
+function drawMap(canvas, values, offset, [least, most], kept) {
+  const { width, height } = canvas;
+  const context = canvas.getContext("2d");
+  const across = width / ZOOM;
+  for (let k = 0; k < across * (height / ZOOM); k += 1) {
+    const [x, y] = [(k % across) * ZOOM, Math.floor(k / across) * ZOOM];
+    const shade = findShade((values[offset + k] - least) / (most - least || 1));
+    context.fillStyle = `rgb(${shade.join(" ")})`;
+    context.fillRect(x, y, ZOOM, ZOOM);
+    if (!kept) continue;
+    const at = offset + k;
+    if (kept[at >> 3] & (128 >> (at & 7))) continue;
+    context.fillStyle = "rgb(255 255 255 / 80%)"; // it has left
+    context.fillRect(x, y, ZOOM, ZOOM);
+  }
+}
+
+const CHANNELS = (channels) => (channels === 3 ? ["red", "green", "blue"] : [...Array(channels).keys()].map((k) => `channel ${k}`));
+const FORMS = { squeezed: "", self: ", split by split", data: "" };
+const nameSeries = (one) => (one.nms === "data" ? `${one.score} of ${dataOf(one)}, seed ${one.seed}`
+  : `${flowOf(one.flow)} on ${dataOf(one)}, seed ${one.seed}${FORMS[one.nms] ?? `, ${one.nms}`}${one.score === "cumulative" ? "" : `, ${one.score}`} (${one.recipe_id.slice(0, 6)})`);
+
+async function showMaps(search) {
+  const series = await select(SERIES_SQL);
+  const title = "Maps";
+  if (!series.length) return [heading(title, "There are no contribution maps in these results yet.")];
+  const keyOf = (one) => `${one.pretraining_id}:${one.score}:${one.data_digest.slice(0, 8)}`;
+  const own = series.find((one) => keyOf(one) === search.get("series")) ?? series[0];
+  const state = { series: keyOf(own), budget: search.get("budget"), split: search.get("split") ?? "", channel: search.get("channel") ?? "", rule: search.get("rule") ?? "" };
+  const keys = [own.pretraining_id, own.data_digest];
+  const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, own.score]), select(TABLES_SQL, keys)]);
+  const budgets = [...new Set(maps.map((one) => one.budget))];
+  const splits = [...new Set(maps.map((one) => one.split))];
+  const channels = CHANNELS(maps[0].channels);
+  const ofData = own.nms === "data" || OF_DATA.test(own.score);
+  const rules = [...new Set(tables.map((one) => one.factorization))].filter((rule) => own.nms !== "data" || rule === own.score).sort();
+  const place = make("div", { class: "maps" });
+  const output = make("output", { for: "budget" });
+  const slider = make("input", { type: "range", id: "budget", name: "budget", min: "0", max: String(budgets.length - 1), step: "1" });
+  slider.value = String(Math.max(0, state.budget === null ? budgets.length - 1 : budgets.indexOf(Number(state.budget))));
+
+  const fill = () => {
+    const budget = budgets[Number(slider.value)];
+    const text = `${budget.toLocaleString("en")} steps`;
+    output.textContent = ofData ? "no pretraining" : text;
+    slider.setAttribute("aria-valuetext", text);
+    const shown = maps.filter((one) => one.budget === budget && (!state.split || String(one.split) === state.split));
+    place.replaceChildren(...shown.map((one) => makeMapRow(one, channels, state, ofData,
+      tables.find((table) => table.factorization === state.rule && table.budget === budget && table.split === one.split))));
+  };
+  const form = makeForm("Which maps", ({ target }) => {
+    if (target === slider) state.budget = String(budgets[Number(slider.value)]);
+    else state[target.name] = target.value;
+    keepAddress("maps", state);
+    if (target.name !== "series") fill();
+    else {
+      keepAddress("maps", { series: state.series });
+      showView(false).then(() => document.querySelector("#view [name=series]")?.focus());
+    }
+  },
+  makeSelect("series", "Pretraining", series.map((one) => [keyOf(one), nameSeries(one)]), state.series),
+  makeSelect("split", "Split", splits.map((one) => [String(one), `up to split ${one}`]), state.split, "all"),
+  makeSelect("channel", "Channel", channels.map((name, k) => [String(k), name]), state.channel, "all"),
+  makeSelect("rule", "Pale: what leaves by", rules.map((rule) => [rule, ruleOf(rule)]), state.rule, "nothing"),
+  budgets.length > 1 ? make("label", { class: "slider" }, "Steps of pretraining ", slider, output) : null);
+  fill();
+  const lead = ofData ? "A map of the data alone: what the images say of each position, without any flow."
+    : "What each position adds to the log-determinant up to a split, averaged over the training images. Rules read these maps.";
+  return [
+    heading(title, lead, sqlLink(`SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, images\nFROM contribution_maps\nWHERE pretraining_id = ${literal(own.pretraining_id)} AND score = ${literal(own.score)}\nORDER BY budget, split`)),
+    form, place, makeMapTable(maps, ofData),
+  ];
+}
+
+function makeMapRow(one, channels, state, ofData, table) {
+  const values = decodeMap(one);
+  const range = [Math.min(...values), Math.max(...values)];
+  const size = one.height * one.width;
+  const unit = ofData ? "squared pixel values" : "nats";
+  const ends = `${Number(range[0].toPrecision(3))} to ${Number(range[1].toPrecision(3))} ${unit}`;
+  const pictures = channels.map((name, k) => {
+    if (state.channel && state.channel !== String(k)) return null;
+    const mean = values.subarray(k * size, (k + 1) * size).reduce((sum, value) => sum + value, 0) / size;
+    const canvas = make("canvas", {
+      width: one.width * ZOOM, height: one.height * ZOOM, role: "img",
+      "aria-label": `Map up to split ${one.split}, ${name}, mean ${Number(mean.toPrecision(3))} ${unit}${table ? `; pale is what leaves by ${ruleOf(table.factorization)}` : ""}`,
+    });
+    drawMap(canvas, values, k * size, range, table?.kept);
+    return make("figure", {}, canvas, make("figcaption", {}, name));
+  });
+  const lines = { split: `Up to split ${one.split}`, ends: `${ends}, dark to bright` };
+  return make("section", {},
+    make("h2", {}, lines.split, " ", make("small", {}, lines.ends + (state.rule && !table ? `; ${ruleOf(state.rule)} was not trained at this budget` : ""))),
+    make("div", { class: "row" }, ...pictures));
+}
+
+function makeMapTable(maps, ofData) {
+  const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`);
+  const heads = [{ num: "budget" }, { num: "split" }, ...(ofData ? [] : [{ num: "mean log-det, nats" }]),
+    { num: "gap in windows" }, { num: "standard error" }, { num: "like the masks" }, { num: "by chance" }, { num: "images" }];
+  return make("details", {}, make("summary", {}, "The numbers"),
+    makeTable("Numbers of the maps", heads, maps.map((one) => [
+      { num: String(one.budget) }, { num: String(one.split) }, ...(ofData ? [] : [{ num: number(one.mean_log_det, 1) }]),
+      { num: number(one.rank_gap) }, { num: number(one.standard_error) }, { num: percent(one.mask_share) },
+      { num: percent(one.mask_share_by_chance) }, { num: one.images.toLocaleString("en") },
+    ]), "fits"));
+}

@@ -1,0 +1,80 @@
+"use strict";
+// Small pictures in the text: rules as windows of 8 x 8, and intervals on a scale.
+
+function drawRule(picture, side) {
+  const paths = new Map();
+  for (const [k, level] of [...picture].entries()) {
+    const path = `M${k % side} ${Math.floor(k / side)}h1v1h-1z`;
+    paths.set(level, (paths.get(level) ?? "") + path);
+  }
+  const levels = [...paths].filter(([level]) => /^[0-4]$/.test(level));
+  return draw("svg", { class: "rule", viewBox: `0 0 ${side} ${side}`, "aria-hidden": "true" },
+    ...levels.map(([level, d]) => draw("path", { class: `leaves-${level}`, d })));
+}
+
+// A picture for each channel, or one where all are alike.
+function drawChannels({ picture, side }) {
+  const size = side * side;
+  const parts = Array.from({ length: picture.length / size }, (_, k) => picture.slice(k * size, (k + 1) * size));
+  return parts.map((part) => drawRule(part, side));
+}
+
+let rulePictures = new Map();
+async function readRules() {
+  const rows = await select("SELECT rule, about, picture, side, listed FROM rule_rows ORDER BY place");
+  rulePictures = new Map(rows.map((row) => [row.rule, row]));
+  return rows;
+}
+
+// Of the first channel.
+function findPicture(rule) {
+  const row = rulePictures.get(rule);
+  return row?.picture ? drawChannels(row)[0] : null;
+}
+
+function makeLegend() {
+  const swatch = (level) => draw("svg", { class: "rule tile", viewBox: "0 0 1 1", "aria-hidden": "true" },
+    draw("path", { class: `leaves-${level}`, d: "M0 0h1v1h-1z" }));
+  const texts = ["stays", "leaves at split 1", "at split 2", "at split 3"];
+  return make("p", { class: "legend" }, ...texts.map((text, level) => make("span", {}, swatch(level), text)));
+}
+
+// A scale over all of these values and zero.
+function findScale(values) {
+  const finite = [0, ...values.filter((one) => Number.isFinite(one))];
+  const [least, most] = [Math.min(...finite), Math.max(...finite)];
+  const room = (most - least) * 0.04 || 0.01;
+  return [least - room, most + room];
+}
+
+// One line for each of some intervals: {mean, low, high, kind, mark}; zero is dashed.
+function drawIntervals(rows, [least, most], said, tall = 14) {
+  const at = (value) => (100 * (Math.min(Math.max(value, least), most) - least)) / (most - least);
+  const line = (kind, x1, x2, y1, y2) => draw("line", { class: kind, x1, x2, y1, y2 });
+  const parts = rows.flatMap(({ mean, low, high, kind = "", mark = null }, k) => {
+    const middle = (k + 0.5) * tall;
+    const reach = Math.min(4, 0.32 * tall);
+    return [
+      mark === null ? null : line("mark", at(mark), at(mark), middle - reach, middle + reach),
+      low === null ? null : line(`range ${kind}`, at(low), at(high), middle, middle),
+      line(`mean ${kind}`, at(mean), at(mean), middle - reach, middle + reach),
+    ];
+  });
+  const height = tall * rows.length;
+  return draw("svg", {
+    class: "interval", viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", height,
+    role: said ? "img" : null, "aria-label": said, "aria-hidden": said ? null : "true",
+  }, line("zero", at(0), at(0), 0, height), ...parts);
+}
+
+function makeScale([least, most]) {
+  return make("span", { class: "ends", "aria-hidden": "true" },
+    make("span", {}, number(least, 2, true)), make("span", {}, number(most, 2, true)));
+}
+
+const WORDS = {
+  better: "good", supported: "good", equal: "good",
+  worse: "bad", opposite: "bad",
+};
+const kindOf = (word) => (Object.hasOwn(WORDS, word ?? "") ? WORDS[word] : "open");
+const makeWord = (word) => (word ? make("span", { class: `word ${kindOf(word)}` }, word) : null);

@@ -1,0 +1,242 @@
+"use strict";
+// The database asked with SQL: what is typed runs in the worker, which can be stopped.
+
+const READ = { rows: 20_000, size: 16 * 2 ** 20 }; // rows, and bytes of values, in all
+const LISTED = 500; // rows in the table
+const SECONDS = 30;
+const LONGEST = 300; // characters of a value in the table
+const PLOTTED = { names: 40, points: 2000 };
+
+const EXAMPLES = [
+  ["Which rule is the best of each table?", `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
+FROM board
+ORDER BY dataset, variant, flow, steps, recipe_id, mean`],
+  ["Is low better than each flow's own rule?", `SELECT dataset, variant, flow, steps, budget, n, difference, half_width
+FROM board
+WHERE rule = 'low' AND difference IS NOT NULL
+ORDER BY difference`],
+  ["How often is each rule better? (drawn)", `SELECT rule, avg(difference) AS "mean difference"
+FROM board
+WHERE difference IS NOT NULL
+GROUP BY rule HAVING count(*) > 1 ORDER BY 2`],
+  ["Does longer training close the gap? (drawn)", `SELECT steps, difference
+FROM board
+WHERE rule = 'low' AND difference IS NOT NULL
+ORDER BY steps`],
+  ["How much pretraining is enough?", `SELECT dataset, flow, steps, rule, budget, n, difference, half_width, pretraining_seconds
+FROM budgets
+ORDER BY dataset, flow, recipe_id, rule, budget`],
+  ["Low against high, seed by seed", `SELECT flow, dataset, steps, budget, seed, difference
+FROM pairs
+WHERE rule = 'low' AND other_rule = 'high' AND budget = other_budget
+  AND protocol = 'plain' AND measure = 'bits_per_dim'
+ORDER BY flow, dataset, recipe_id, budget, seed`],
+  ["Does a rule choose the same pattern in all windows?", `SELECT rule, split, count(*) AS n, avg(purity) AS purity
+FROM maps
+WHERE map_options IS NULL
+GROUP BY rule, split ORDER BY split, purity DESC`],
+  ["Which models overfit?", `SELECT flow, dataset, variant, steps, count(*) AS n,
+       avg(bits_per_dim - train_bits_per_dim) AS gap
+FROM results
+WHERE protocol = 'plain' AND rule = 'low' AND map_options IS NULL
+GROUP BY flow, dataset, variant, steps, recipe_id
+ORDER BY gap DESC`],
+  ["What did it cost?", `SELECT kind, count(*) AS attempts, sum(cpu_seconds) / 3600 AS cpu_hours
+FROM attempts JOIN jobs ON jobs.id = attempts.job_id
+GROUP BY kind ORDER BY kind`],
+  ["Which processors and commits made the results?", `SELECT device, torch, count(DISTINCT code_version) AS commits, count(*) AS results
+FROM results
+GROUP BY device, torch ORDER BY results DESC`],
+];
+
+let running = null; // ends the run
+function stopRun(why) {
+  running?.(why);
+}
+
+async function showSql(search) {
+  const given = search.get("sql");
+  const editor = make("textarea", {
+    id: "query", rows: "9", spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true,
+  });
+  editor.value = given ?? EXAMPLES[0][1];
+  const [go, stop] = [make("button", { type: "submit", class: "button" }, "Run"), make("button", { type: "button", disabled: true }, "Stop")];
+  const status = make("output", { role: "status" }, given === null ? "" : "This query came with the link. Run starts it.");
+  const place = make("div", { id: "rows" });
+  const run = async () => {
+    if (running) return;
+    const sql = editor.value;
+    keepAddress("sql", { sql });
+    [go.disabled, stop.disabled] = [true, false];
+    place.replaceChildren();
+    let timer = null;
+    running = endWorker;
+    try {
+      status.textContent = "Loading the database…";
+      await openDatabase();
+      status.textContent = "Running…";
+      timer = setTimeout(() => endWorker(`stopped after ${SECONDS} s`), SECONDS * 1000);
+      const began = performance.now();
+      showRows(await query(sql, [], READ), (performance.now() - began) / 1000, status, place);
+    } catch (error) {
+      status.textContent = "";
+      place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message));
+    } finally {
+      clearTimeout(timer);
+      running = null;
+      [go.disabled, stop.disabled] = [false, true];
+    }
+  };
+  stop.addEventListener("click", () => endWorker("stopped"));
+  editor.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
+  });
+  const form = make("form", { class: "console", onsubmit: (event) => { event.preventDefault(); run(); } },
+    make("label", { for: "query" }, "A SELECT statement"), editor, make("div", { class: "actions" }, go, stop, status));
+  const examples = make("ul", { class: "examples" }, ...EXAMPLES.map(([question, sql]) => make("li", {}, make("button", {
+    type: "button", class: "plain",
+    onclick: () => {
+      editor.value = sql;
+      place.replaceChildren();
+      status.textContent = "";
+      keepAddress("sql", { sql });
+      editor.focus();
+    },
+  }, question))));
+  const schema = make("section", {}, make("h2", {}, "Tables and views"), make("p", { class: "quiet" }, "Opened with the database."));
+  const list = make("details", { class: "schema", ontoggle: async ({ target }) => {
+    if (target.open && !list.dataset.read) {
+      list.dataset.read = "1";
+      list.append(...await readSchema());
+    }
+  } }, make("summary", {}, "Tables and views"));
+  schema.replaceChildren(list);
+  return [
+    heading("SQL", "All of this site is one SQLite database. Queries run in this browser; nothing is sent anywhere."),
+    make("div", { class: "sql" }, make("div", {}, form, place),
+      make("aside", { "aria-label": "Help" }, make("h2", {}, "Questions"), examples, schema)),
+  ];
+}
+
+async function readSchema() {
+  const columns = await select(`SELECT m.name AS place, m.type, c.name FROM sqlite_schema AS m, pragma_table_info(m.name) AS c
+WHERE m.type IN ('view', 'table') AND m.name NOT LIKE 'lcma_%' AND m.name NOT LIKE 'sqlite_%'
+ORDER BY m.type DESC, m.name <> 'board', m.name, c.cid`);
+  return [...Map.groupBy(columns, (one) => one.place)].map(([place, some]) =>
+    make("details", {}, make("summary", {}, make("code", {}, place), some[0].type === "view" ? " view" : ""),
+      make("p", { class: "columns-of" }, some.map((one) => one.name).join(", "))));
+}
+
+const isNumber = (value) => typeof value === "number" || typeof value === "bigint";
+
+// Of a fraction the first six digits; a download has all.
+function showValue(value) {
+  if (value === null) return make("small", {}, "null");
+  if (value instanceof Uint8Array) return make("small", {}, `${value.length} bytes`);
+  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
+  const text = String(value);
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
+
+function showRows({ columns, rows, whole }, seconds, status, place) {
+  const some = whole ? "" : `; there are more than these ${count(rows.length, "row")}`;
+  const cut = rows.length > LISTED ? `, the first ${LISTED} below` : "";
+  status.textContent = `${count(rows.length, "row")} in ${seconds.toFixed(2)} s${cut}${some}.`;
+  if (!columns.length) return;
+  const numeric = columns.map((_, k) => rows.length > 0 && rows.every((row) => row[k] === null || isNumber(row[k])));
+  const cell = (content, k) => (numeric[k] ? { num: content } : content);
+  place.replaceChildren(...[
+    plotRows(columns, rows, place.clientWidth),
+    makeTable("Rows", columns.map(cell), rows.slice(0, LISTED).map((row) => row.map((value, k) => cell(showValue(value), k))), "tall answer"),
+    make("p", {}, make("button", { type: "button", onclick: () => saveCsv(columns, rows) }, "Download as CSV")),
+  ].filter(Boolean));
+}
+
+function writeField(value) {
+  if (value === null) return "";
+  if (value instanceof Uint8Array) return Array.from(value, (one) => one.toString(16).padStart(2, "0")).join("");
+  if (isNumber(value)) return String(value);
+  // A spreadsheet would take it for a formula.
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function saveCsv(columns, rows) {
+  const text = [columns, ...rows].map((row) => `${row.map(writeField).join(",")}\r\n`).join("");
+  saveFile("rows.csv", new Blob([text], { type: "text/csv" }));
+}
+
+// Two columns are drawn: names and numbers as dots, two of numbers as points.
+
+function plotRows(columns, rows, room) {
+  if (columns.length !== 2) return null;
+  const full = rows.filter((row) => row.every((value) => value !== null));
+  const numeric = columns.map((_, k) => full.every((row) => isNumber(row[k]) && Number.isFinite(Number(row[k]))));
+  const textual = columns.map((_, k) => full.every((row) => typeof row[k] === "string"));
+  const named = textual[0] && numeric[1] ? 0 : textual[1] && numeric[0] ? 1 : null;
+  if (full.length < 2 || (named === null && !(numeric[0] && numeric[1]))) return null;
+  const shown = full.slice(0, named === null ? PLOTTED.points : PLOTTED.names);
+  const width = Math.min(720, Math.max(280, room));
+  const [parts, height] = named === null ? plotPoints(columns, shown, width) : plotNames(columns, shown, width, named);
+  const what = named === null ? `${columns[1]} over ${columns[0]}` : `${columns[1 - named]} by ${columns[named]}`;
+  const text = `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`;
+  return make("figure", { class: "plot" },
+    draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": text }, ...parts),
+    make("figcaption", {}, `${text}.`));
+}
+
+function findTicks(least, most) {
+  const step = 10 ** Math.floor(Math.log10((most - least) / 4));
+  const wide = [1, 2, 5, 10].map((k) => k * step).find((one) => (most - least) / one <= 5);
+  const found = [];
+  for (let k = Math.ceil(least / wide); k * wide <= most; k += 1) found.push(Number((k * wide).toPrecision(12)));
+  return found;
+}
+
+function makeAxis(values, from, to) {
+  const ends = [Math.min(...values), Math.max(...values)];
+  const room = (ends[1] - ends[0]) * 0.04 || Math.abs(ends[1]) * 0.1 || 1;
+  const [least, most] = [ends[0] - room, ends[1] + room];
+  return { at: (value) => (from + ((value - least) / (most - least)) * (to - from)).toFixed(1), ticks: findTicks(least, most) };
+}
+
+function shorten(text, most) {
+  const shown = printable(text).replaceAll("\n", " ");
+  return shown.length > most ? `${shown.slice(0, most - 1)}…` : shown;
+}
+
+const drawTick = (x1, x2, y1, y2) => draw("line", { class: "tick", x1, x2, y1, y2 });
+const drawText = (x, y, anchor, text) => draw("text", { x, y, "text-anchor": anchor }, text);
+const drawDot = (cx, cy, text) => draw("circle", { class: "dot", cx, cy, r: 4 }, draw("title", {}, text));
+
+function drawAcross(axis, from, to) {
+  return axis.ticks.flatMap((tick) => [drawTick(axis.at(tick), axis.at(tick), from, to), drawText(axis.at(tick), to + 16, "middle", String(tick))]);
+}
+
+function plotNames(columns, rows, width, named) {
+  const names = rows.map((row) => shorten(row[named], Math.floor((0.42 * width) / 7)));
+  const left = 16 + 7 * Math.max(...names.map((name) => name.length));
+  const bottom = 8 + 22 * rows.length;
+  const axis = makeAxis(rows.map((row) => Number(row[1 - named])), left, width - 12);
+  return [[
+    ...drawAcross(axis, 4, bottom),
+    ...rows.flatMap((row, k) => [
+      drawText(left - 10, 18 + 22 * k, "end", names[k]),
+      drawDot(axis.at(Number(row[1 - named])), 14 + 22 * k, `${row[named]}: ${row[1 - named]}`),
+    ]),
+    drawText((left + width) / 2, bottom + 36, "middle", shorten(columns[1 - named], Math.floor(width / 8))),
+  ], bottom + 44];
+}
+
+function plotPoints(columns, rows, width) {
+  const [left, bottom] = [72, 300];
+  const x = makeAxis(rows.map((row) => Number(row[0])), left, width - 12);
+  const y = makeAxis(rows.map((row) => Number(row[1])), bottom, 28);
+  return [[
+    ...drawAcross(x, 24, bottom),
+    ...y.ticks.flatMap((tick) => [drawTick(left, width - 12, y.at(tick), y.at(tick)), drawText(left - 8, Number(y.at(tick)) + 4, "end", String(tick))]),
+    ...rows.map((row) => drawDot(x.at(Number(row[0])), y.at(Number(row[1])), `${row[0]}, ${row[1]}`)),
+    drawText((left + width) / 2, bottom + 36, "middle", shorten(columns[0], Math.floor(width / 8))),
+    drawText(4, 14, "start", shorten(columns[1], Math.floor(width / 8))),
+  ], bottom + 44];
+}
