@@ -88,7 +88,10 @@ def make_database(
             "verdict_rows": tabulate_verdicts(verdicts),
             "budget_rows": budget_table(curves),
             "rule_rows": _tabulate_rules(board),
-            "glossary": _make_table(("term", "meaning"), MEANINGS.values()),
+            "glossary": _make_table(
+                ("term", "meaning"),
+                ((one, about.replace("`", "")) for one, about in MEANINGS.values()),
+            ),
             "data_licences": _tabulate_licences(),
             "site_facts": _make_table(("name", "value"), facts.items()),
         }

@@ -69,6 +69,12 @@ def make_sqljs() -> bytes:
     return _assign("lcmaSqljs", found)
 
 
+def join_licences() -> bytes:
+    """Return the licences of what others made of the site."""
+    head = b"sqljs.js: SQLite, which is in the public domain, as sql.js compiles it\n\n"
+    return head + read_asset("sqljs/LICENSE") + b"\n\n" + read_asset("vega-licences.txt")
+
+
 @cache
 def make_specs() -> bytes:
     """Return the script with the specification of each chart, by its name."""
@@ -109,6 +115,6 @@ ASSETS: dict[str, Callable[[], bytes]] = {
     "sqljs.js": make_sqljs,
     "vega.js": bundle_vega,
     "specs.js": make_specs,
-    "licences.txt": partial(read_asset, "sqljs/LICENSE"),
+    "licences.txt": join_licences,
 }
 """What makes each file that is the same on every site."""
