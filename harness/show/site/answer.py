@@ -72,7 +72,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SiteAnswer:
     """The answer in a sentence, what goes with it, and what it is of.
 
     ``low`` and ``high`` are the ends of the scale that all settings are drawn on.
@@ -92,7 +92,7 @@ class Answer:
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
 
-def find_answer(database: SiteDatabase) -> Answer:
+def find_answer(database: SiteDatabase) -> SiteAnswer:
     """Return what a database says of the paper's rule."""
     groups = database.board.groups
     settings = [
@@ -106,7 +106,7 @@ def find_answer(database: SiteDatabase) -> Answer:
         ends += [end for end in (found.low, found.high, found.mean, one.printed) if end is not None]
     margin = 0.04 * (max(ends) - min(ends)) or 1.0
     direction = groups[0].direction if groups else "lower"
-    return Answer(
+    return SiteAnswer(
         _say(settings, database.facts["measure"], has_results=bool(groups)),
         tuple(_say_more(settings)),
         tuple(settings),
