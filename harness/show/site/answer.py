@@ -178,8 +178,8 @@ def _say_more(settings: Sequence[Setting]) -> list[str]:
         short = sum(one.short_of_printed for one in printed)
         who = "All" if short == len(printed) else f"{short} of {len(printed)}"
         lines.append(
-            f"{who} fall short of the gain that the paper prints for their flow and data set, of "
-            "larger models."
+            f"{who} fall short of the gain that the paper prints for their flow and data set, with "
+            "models of its own."
         )
     return lines
 
