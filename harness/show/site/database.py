@@ -244,3 +244,5 @@ def _write_table(connection: sqlite3.Connection, name: str, table: Table) -> Non
     connection.execute(f"CREATE TABLE {name} ({quoted})")
     rows = ([flag_as_stored(value) for value in row] for row in table.rows)
     connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names of ours
+    if "row_key" in (column.name for column in table.columns):
+        connection.execute(f"CREATE INDEX ix_{name}_row_key ON {name} (row_key)")
