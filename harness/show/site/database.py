@@ -239,10 +239,11 @@ def _make_table(names: Sequence[str], rows: Any) -> Table:
 
 
 def _write_table(connection: sqlite3.Connection, name: str, table: Table) -> None:
-    quoted = ", ".join(f'"{column.name}"' for column in table.columns)
-    places = ", ".join("?" for _ in table.columns)
+    names = [column.name for column in table.columns] or ["budget"]  # of no curves there are none
+    quoted = ", ".join(f'"{one}"' for one in names)
+    places = ", ".join("?" for _ in names)
     connection.execute(f"CREATE TABLE {name} ({quoted})")
     rows = ([flag_as_stored(value) for value in row] for row in table.rows)
     connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names of ours
-    if "row_key" in (column.name for column in table.columns):
+    if "row_key" in names:
         connection.execute(f"CREATE INDEX ix_{name}_row_key ON {name} (row_key)")
