@@ -1,6 +1,14 @@
 "use strict";
 // How these numbers came about, and the database as a file.
 
+const METHOD = [
+  "A flow with several scales lets half of its dimensions leave early at each split; a rule says which half.",
+  "The paper's rule, here called low, pretrains the same flow without splits, averages what each dimension adds",
+  "to the log-determinant, and lets those of the lowest contribution in each window leave.",
+  "Every rule is trained with the same recipe and seeds, and is compared with the flow's own rule seed by seed:",
+  "fewer bits per dimension are better.",
+].join(" ");
+
 async function readFact(name) {
   const [fact] = await select("SELECT value FROM site_facts WHERE name = ?", [name]);
   return fact?.value ?? null;
@@ -9,33 +17,42 @@ async function readFact(name) {
 async function showAbout() {
   const [rows, terms, licences, sets] = await Promise.all([
     select("SELECT name, value FROM site_facts"), select("SELECT term, meaning FROM glossary"),
-    select("SELECT name, about, licence FROM data_licences WHERE name IN (SELECT name FROM data_sets)"),
+    select("SELECT name, licence FROM data_licences WHERE name IN (SELECT name FROM data_sets)"),
     select("SELECT name, variant, height, width, channels, train, holdout, test, digest FROM data_sets ORDER BY name, variant"),
   ]);
   const facts = Object.fromEntries(rows.map((row) => [row.name, row.value]));
   const save = make("button", { type: "button", class: "button" }, "Save results.sqlite");
   save.addEventListener("click", async () => saveFile("results.sqlite", await readDatabaseFile()));
-  const away = (name) => (/^https:\/\//.test(facts[name] ?? "") ? make("a", { href: facts[name], rel: "noreferrer" }, facts[name]) : null);
-  const licenceOf = new Map(licences.map((one) => [one.name, one]));
+  const away = (name) => {
+    const path = facts[name] ?? "";
+    return /^https:\/\//.test(path) ? make("a", { href: path, rel: "noreferrer" }, path) : null;
+  };
+  const size = (value) => ({ num: value.toLocaleString("en") });
+  const licenceOf = new Map(licences.map((one) => [one.name, one.licence]));
   return [
     heading("About", "How these numbers came about, and what may be done with them."),
-    make("section", {}, make("h2", {}, "Method"), make("p", { class: "prose" },
-      "A flow with several scales lets half of its dimensions leave early at each split; a rule says which half. " +
-      "The paper's rule, here called low, pretrains the same flow without splits, averages what each dimension adds to the log-determinant, and lets those of the lowest contribution in each window leave. " +
-      "Every rule is trained with the same recipe and seeds, and is compared with the flow's own rule seed by seed: fewer bits per dimension are better.")),
-    make("section", {}, make("h2", {}, "The database"),
-      make("p", { class: "prose" }, "All of this site comes from one SQLite file, which any tool can open: ", make("code", {}, "lcma board --db results.sqlite"), "."),
+    makeSection("Method", make("p", { class: "prose" }, METHOD)),
+    makeSection("The database",
+      make("p", { class: "prose" }, "All of this site comes from one SQLite file, which any tool can open: ",
+        make("code", {}, "lcma board --db results.sqlite"), "."),
       make("p", {}, save, " ", link("Query it here", "sql"))),
-    make("section", {}, make("h2", {}, "Versions"), makeFacts([
-      ["results", facts.results], ["from", facts.first && `${facts.first} to ${facts.last}`], ["ranked by", facts.measure_about ?? facts.measure],
-      ["lcma", facts.version], ["schema", facts.schema], ["paper", away("paper")], ["code", away("code")],
+    makeSection("Versions", makeFacts([
+      ["results", facts.results],
+      ["from", facts.first && `${facts.first} to ${facts.last}`],
+      ["ranked by", facts.measure_about ?? facts.measure],
+      ["lcma", facts.version],
+      ["schema", facts.schema],
+      ["paper", away("paper")],
+      ["code", away("code")],
     ])),
-    make("section", {}, make("h2", {}, "Data sets"), makeTable("Data sets", ["data set", "images", { num: "train" }, { num: "holdout" }, { num: "test" }, "licence"],
-      sets.map((one) => [dataOf({ dataset: one.name, variant: one.variant }), `${one.channels}×${one.height}×${one.width}`,
-        { num: one.train.toLocaleString("en") }, { num: one.holdout.toLocaleString("en") }, { num: one.test.toLocaleString("en") },
-        licenceOf.get(one.name)?.licence ?? "see its source"]))),
-    facts.bibtex ? make("section", {}, make("h2", {}, "How to cite"), makeCode(facts.bibtex, "BibTeX")) : null,
-    make("section", {}, make("h2", {}, "Glossary"), makeFacts(terms.map(({ term, meaning }) => [term, meaning]))),
-    make("section", {}, make("h2", {}, "Licences"), make("p", {}, make("a", { href: "licences.txt" }, "Licences of what this page is made with"), ".")),
+    makeSection("Data sets", makeTable("Data sets",
+      ["data set", "images", { num: "train" }, { num: "holdout" }, { num: "test" }, "licence"],
+      sets.map((one) => [
+        dataOf({ dataset: one.name, variant: one.variant }), `${one.channels}×${one.height}×${one.width}`,
+        size(one.train), size(one.holdout), size(one.test), licenceOf.get(one.name) ?? "see its source",
+      ]))),
+    facts.bibtex ? makeSection("How to cite", makeCode(facts.bibtex, "BibTeX")) : null,
+    makeSection("Glossary", makeFacts(terms.map(({ term, meaning }) => [term, meaning]))),
+    makeSection("Licences", make("p", {}, make("a", { href: "licences.txt" }, "Licences of what this page is made with"), ".")),
   ];
 }

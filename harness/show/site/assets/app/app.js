@@ -74,6 +74,12 @@ async function showView(moved) {
   if (moved) focusHeading(view);
 }
 
+// The same view drawn anew, with the focus on what has it or will have this name.
+async function refreshView(name = document.activeElement?.name) {
+  await showView(false);
+  if (name) document.querySelector(`#view [name="${name}"]`)?.focus();
+}
+
 async function showUnknown(search, path) {
   return [heading("Not found", `There is no view “${path}”.`), make("p", {}, link("To the board", "board"))];
 }
@@ -99,7 +105,7 @@ async function watchLive() {
         await loadScript(`database.js?${encodeURIComponent(found.version)}`);
         endWorker("the database changed");
         if (readAddress().path === "") location.reload(); // the page itself is made anew
-        else if (readAddress().path !== "sql") await showView(false);
+        else if (readAddress().path !== "sql") await refreshView();
       }
       version = found.version;
     } catch {

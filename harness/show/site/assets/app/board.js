@@ -33,14 +33,17 @@ function makeFilter(text) {
   return (found) => words.every((word) => word.test(found));
 }
 
-const boardText = (row) => [row.label, row.factorization, optionsOf(row.map_options), row.flow, flowOf(row.flow),
+const boardText = (row) => [row.label, row.factorization, nameMaps(row), row.flow, flowOf(row.flow),
   dataOf(row), row.profile, row.settings, `${row.steps} steps`, row.than, row.recipe_id, row.data_digest].join(" ");
 
 async function showBoard(search) {
   const [rows] = await Promise.all([readBoard(), readRules()]);
   const names = ["flow", "dataset", "rule", "profile", "q", "table"];
   const state = Object.fromEntries(names.map((name) => [name, search.get(name) ?? ""]));
-  const ofRow = { flow: (row) => row.flow, dataset: dataOf, rule: (row) => row.rule, profile: (row) => row.profile, table: (row) => String(row.table_number) };
+  const ofRow = {
+    flow: (row) => row.flow, dataset: dataOf, rule: (row) => row.rule, profile: (row) => row.profile,
+    table: (row) => String(row.table_number),
+  };
   let most = Math.max(SHOWN, Number(search.get("rows")) || 0);
   let picks = search.getAll("pick").map((key) => rows.find((row) => row.row_key === key)).filter(Boolean);
   const place = make("div", {});
@@ -62,8 +65,9 @@ async function showBoard(search) {
   };
   const fillTray = () => {
     const [one, other] = picks;
+    const second = other ? `against ${nameRow(other)}` : "– choose another row of this table";
     tray.replaceChildren(...(!one ? [] : [
-      make("span", {}, `${nameTable(one)}: ${nameRow(one)} ${other ? `against ${nameRow(other)}` : "– choose another row of this table"}`),
+      make("span", {}, `${nameTable(one)}: ${nameRow(one)} ${second}`),
       ...(other ? [link("Compare", "compare", { a: one.row_key, b: other.row_key }, { class: "button" })] : []),
       make("button", { type: "button", onclick: () => { picks = []; pick(one, false); } }, "Clear"),
     ]));
@@ -72,7 +76,10 @@ async function showBoard(search) {
     const fits = makeFilter(state.q);
     const found = rows.filter((row) =>
       Object.entries(ofRow).every(([name, read]) => !state[name] || read(row) === state[name]) && fits(boardText(row)));
-    const tables = Map.groupBy(found.slice(0, most), (row) => row.table_number);
+    const shownRows = new Set(found.slice(0, most));
+    const shownTables = new Set([...shownRows].map((row) => row.table_number));
+    const tables = Map.groupBy( // beside a table's own rule, whatever is chosen
+      rows.filter((row) => shownRows.has(row) || (row.is_own && shownTables.has(row.table_number))), (row) => row.table_number);
     const whole = Map.groupBy(rows, (row) => row.table_number);
     const more = found.length - most;
     place.replaceChildren(
@@ -83,7 +90,8 @@ async function showBoard(search) {
       }, `Show ${Math.min(more, SHOWN)} more of ${found.length.toLocaleString("en")}`)] : []),
     );
     shown.textContent = `${count(found.length, "row")} in ${count(new Set(found.map((row) => row.table_number)).size, "table")}`;
-    sql.replaceChildren(sqlLink(writeBoardSql(state)));
+    const of = (name) => state[name] && rows.find((row) => ofRow[name](row) === state[name]);
+    sql.replaceChildren(sqlLink(writeBoardSql(state, of("dataset"), of("table"))));
   };
   const choices = (read, name = (value) => value) =>
     [...new Set(rows.map(read))].sort().map((value) => [value, printable(name(value))]);
@@ -101,17 +109,19 @@ async function showBoard(search) {
   fill();
   fillTray();
   return [
-    heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, with 95 % intervals. Choose two rows of a table to compare them.", sql),
+    heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, " +
+      "with 95 % intervals. Choose two rows of a table to compare them.", sql),
     state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
     form, makeLegend(), place, tray,
   ];
 }
 
-function writeBoardSql({ flow, dataset, rule, profile, q }) {
-  const [name, variant] = dataset.endsWith("-float") ? [dataset.slice(0, -6), "float"] : [dataset, "u8"];
+// Of rows of the chosen data set and table their columns are taken.
+function writeBoardSql({ flow, rule, profile, q }, ofSet, ofTable) {
   const where = [
-    flow && equals("flow", flow), dataset && equals("dataset", name), dataset && equals("variant", variant),
-    rule && equals("rule", rule), profile && equals("profile", profile),
+    flow && equals("flow", flow), rule && equals("rule", rule), profile && equals("profile", profile),
+    ofSet && equals("dataset", ofSet.dataset), ofSet && equals("variant", ofSet.variant),
+    ofTable && equals("recipe_id", ofTable.recipe_id), ofTable && equals("data_digest", ofTable.data_digest),
     ...q.split(/\s+/).filter(Boolean).map((word) => `rule || ' ' || flow || ' ' || dataset LIKE ${literal(`%${word}%`)}`),
   ].filter(Boolean);
   return `SELECT dataset, variant, flow, steps, rule, budget, n, mean, difference, half_width
@@ -130,15 +140,13 @@ function makeBoardTable(rows, all, picks, pick) {
       make("thead", {}, make("tr", {},
         make("td", { class: "pick" }), head("rule"), head(nameUnit(first), "num"),
         head(`minus ${ruleOf(first.reference ?? "") || "own rule"}`, "num less"),
-        make("td", { class: "bar" }, makeScale(scale)), head("n", "num"), head("", "verdict"))),
+        make("td", { class: "bar" }, makeScale(scale)), head("n", "num seeds"), head("verdict", "verdict"))),
       make("tbody", {}, ...rows.map((row) => makeBoardRow(row, scale, picks.includes(row), pick)))));
 }
 
 function makeBoardRow(row, scale, picked, pick) {
   const own = row.is_own === 1;
-  const name = make("span", { class: "name" }, row.label,
-    row.budget === null && row.map_options === null ? null
-      : make("small", {}, ` ${[row.budget === null ? "" : `at ${row.budget}`, optionsOf(row.map_options)].filter(Boolean).join(", ")}`));
+  const name = make("span", { class: "name" }, row.label, make("small", {}, ` ${nameMaps(row)}`));
   const box = row.n === null ? null : make("input", {
     type: "checkbox", "data-key": row.row_key, checked: picked,
     "aria-label": `Compare ${nameRow(row)}, ${nameTable(row)}`, onchange: ({ target }) => pick(row, target.checked),
@@ -156,6 +164,6 @@ function makeBoardRow(row, scale, picked, pick) {
       make("small", { class: "narrow" }, less),
       drawIntervals([{ mean: row.difference, low: row.low, high: row.high, kind: kindOf(row.than) }], scale),
     ]),
-    make("td", { class: "num" }, seeds),
-    make("td", { class: "verdict" }, than));
+    make("td", { class: "num seeds" }, seeds),
+    make("td", { class: "verdict" }, than, row.n === null ? null : make("small", { class: "narrow" }, `n = ${row.n}`)));
 }

@@ -1,7 +1,7 @@
 "use strict";
 // The difference from the flow's own rule by the budget of the pretraining, with its cost.
 
-const CURVE_KEY = ["dataset", "variant", "flow", "profile", "label", "factorization", "map_options", "protocol", "precision", "steps", "data_digest", "recipe_id"];
+const CURVE_KEY = ["factorization", "map_options", "protocol", "precision", "data_digest", "recipe_id"];
 
 async function showBudgets(search) {
   const rows = await select(`SELECT * FROM budget_rows ORDER BY budget IS NULL, budget`);
@@ -9,14 +9,16 @@ async function showBudgets(search) {
     .filter((group) => group.filter((row) => row.budget !== null).length > 1)
     .sort((one, other) => other.length - one.length);
   const title = "Budgets";
-  const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs with its own pretraining.";
+  const lead = "How much pretraining a rule needs: its difference from the flow's own rule, and what a trial costs " +
+    "with its own pretraining.";
   if (!groups.length) return [heading(title, lead), make("p", { class: "note" }, "No rule has been trained at two budgets yet.")];
-  const keyOf = ([row]) => [row.recipe_id, row.factorization, row.data_digest.slice(0, 8), row.map_options ?? ""].join(" ").trim();
+  const keyOf = ([{ recipe_id: recipe, factorization, data_digest: data, map_options: options }]) =>
+    [recipe, factorization, data.slice(0, 8), options ?? ""].join(" ").trim();
   const chosen = groups.find((group) => keyOf(group) === search.get("curve")) ?? groups[0];
   const nameCurve = ([row]) => `${nameRow({ ...row, budget: null })} of ${nameTable(row)} (${row.recipe_id.slice(0, 6)})`;
   const form = makeForm("Which curve", ({ target }) => {
     keepAddress("budgets", { curve: target.value });
-    showView(false).then(() => document.querySelector("#view [name=curve]")?.focus());
+    refreshView("curve");
   }, makeSelect("curve", "Rule and table", groups.map((group) => [keyOf(group), nameCurve(group)]), keyOf(chosen)));
   return [heading(title, lead, sqlLink(writeBudgetSql(chosen[0]))), form, ...drawBudgets(chosen, await readSeeds(chosen[0]))];
 }
@@ -42,7 +44,7 @@ ORDER BY budget`;
 
 function drawBudgets(group, seeds) {
   const rows = group.filter((row) => row.budget !== null);
-  const own = group.find((row) => row.budget === null);
+  const enough = rows.find((row) => row.smallest_enough === 1);
   const paired = rows.filter((row) => row.from_conventional_mean !== null);
   const means = paired.map((row) => ({
     budget: row.budget, mean: row.from_conventional_mean, n: row.from_conventional_n,
@@ -71,21 +73,23 @@ function drawBudgets(group, seeds) {
           caption: "Result on the holdout part of each budget; what nothing beats at its cost is filled",
           titles: { "cost:x": "seconds of a trial with its own pretraining", "mean:y": `holdout, ${unit}` },
         })) : null),
-    makeTable("Budgets", [{ num: "budget" }, { num: "n" }, { num: "holdout" }, { num: "test" }, { num: "minus own rule" }, "", { num: "pretraining" }, { num: "with training" }],
-      group.map((row) => [
-        { num: row.budget === null ? "own rule" : String(row.budget) }, { num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) },
-        { num: row.budget === null ? "" : difference(row.from_conventional_mean, row.from_conventional_low, row.from_conventional_high) },
-        row.budget === null || row.from_conventional_mean === null ? "" : drawIntervals([{
-          mean: row.from_conventional_mean, low: row.from_conventional_low, high: row.from_conventional_high,
-          kind: row.from_conventional_high < 0 ? "good" : row.from_conventional_low > 0 ? "bad" : "open",
-        }], scale),
-        { num: row.budget === null ? "" : duration(row.pretraining_seconds) }, { num: duration(row.seconds) },
-      ])),
-    make("p", { class: "quiet" }, `Budgets are chosen by the holdout part.${own ? "" : " The own rule has no results here."} ${sentenceOfEnough(rows)}`),
+    makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
+      .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
+    make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
+      enough ? `The least budget that is not shown to be worse than the longest: ${enough.budget} steps.` : ""),
   ];
 }
 
-function sentenceOfEnough(rows) {
-  const enough = rows.find((row) => row.smallest_enough === 1);
-  return enough ? `The least budget that is not shown to be worse than the longest: ${enough.budget} steps.` : "";
+function makeBudgetRow(row, scale) {
+  const { from_conventional_mean: mean, from_conventional_low: low, from_conventional_high: high } = row;
+  const measured = [{ num: String(row.n) }, { num: number(row.holdout) }, { num: number(row.test) }];
+  if (row.budget === null) {
+    return [{ num: "own rule" }, ...measured, { num: "" }, "", { num: "" }, { num: duration(row.seconds) }];
+  }
+  const kind = high !== null && high < 0 ? "good" : low !== null && low > 0 ? "bad" : "open";
+  return [
+    { num: String(row.budget) }, ...measured, { num: difference(mean, low, high) },
+    mean === null ? "" : drawIntervals([{ mean, low, high, kind }], scale),
+    { num: duration(row.pretraining_seconds) }, { num: duration(row.seconds) },
+  ];
 }

@@ -2,14 +2,14 @@
 // Charts by Vega, in the colours of the style sheet, drawn when they come into view and again when
 // the system turns dark. Vega is large, and loaded with the first chart.
 
-const charts = new Map(); // {name, data, titles, scales, legend, view} by place
+const charts = new Map(); // {spec, data, titles, scales, legend, view} by place
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// A chart by a specification's name. ``said`` is all of it in words; titles and scales are by
+// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles and scales are by
 // "field:axis".
-function makeChart(name, data, { said, caption = said, titles = {}, scales = {}, legend = true }) {
+function makeChart(spec, data, { said, caption = said, titles = {}, scales = {}, legend = true }) {
   const place = make("div", { class: "vega", role: "img", "aria-label": said });
-  charts.set(place, { name, data, titles, scales, legend, view: null });
+  charts.set(place, { spec, data, titles, scales, legend, view: null });
   return make("figure", { class: "chart" }, place, make("figcaption", {}, `${caption}.`));
 }
 
@@ -47,7 +47,7 @@ function makeConfig() {
     axis: {
       labelColor: muted, titleColor: ink, gridColor: line, domainColor: muted, tickColor: muted,
       titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12,
-      labelOverlap: "greedy", labelSeparation: 6,
+      labelOverlap: true, labelSeparation: 6,
     },
     legend: {
       labelColor: ink, titleColor: ink, orient: "top", symbolType: "stroke", symbolStrokeWidth: 2,
@@ -66,8 +66,8 @@ async function drawChart(place) {
   try {
     await Promise.all([loadScript("vega.js"), loadScript("specs.js")]);
     if (!place.isConnected) return;
-    const spec = { ...adapt(window.lcmaSpecs[chart.name], chart), datasets: chart.data };
-    if (typeof spec.height === "object") spec.height = spec.height.step * chart.data[spec.data.name].length;
+    const spec = { ...adapt(window.lcmaSpecs[chart.spec] ?? chart.spec, chart), datasets: chart.data };
+    if (typeof spec.height === "object") spec.height = spec.height.step * new Set(chart.data[spec.data.name].map((one) => one.y ?? one.seed)).size;
     const options = {
       ast: true, actions: false, renderer: "canvas", defaultStyle: false, tooltip: false,
       logLevel: 1, // errors; a warning is that a layer has no data

@@ -1,6 +1,12 @@
 "use strict";
 // Claims: one row each with a picture of its settings; opened, the comparisons behind it.
 
+const CLAIMS_SQL = `SELECT dataset, variant, flow, steps, rule, budget, n, difference,
+       difference - half_width AS low, difference + half_width AS high
+FROM board
+WHERE difference IS NOT NULL
+ORDER BY rule, dataset, flow, steps`;
+
 async function showClaims(search) {
   const verdicts = await select("SELECT rowid, * FROM verdict_rows ORDER BY origin = 'ours', rowid");
   const open = new Set(search.getAll("claim"));
@@ -12,19 +18,20 @@ async function showClaims(search) {
   const claims = [...Map.groupBy(verdicts, (one) => one.claim)];
   const origins = [...Map.groupBy(claims, ([, [first]]) => (first.origin === "ours" ? "Ours" : "The paper's"))];
   return [
-    heading("Claims", "What is said, and what these results say of it, in each setting. Intervals are of the level of the look at which a claim is judged.",
-      sqlLink("SELECT dataset, variant, flow, steps, rule, budget, n, difference,\n       difference - half_width AS low, difference + half_width AS high\nFROM board\nWHERE difference IS NOT NULL\nORDER BY rule, dataset, flow, steps")),
+    heading("Claims", "What is said, and what these results say of it, in each setting. Intervals are of the level of " +
+      "the look at which a claim is judged.", sqlLink(CLAIMS_SQL)),
     ...(claims.length ? [] : [make("p", { class: "note" }, "No claim can be judged yet.")]),
     ...origins.map(([title, some]) => make("section", { class: "claims" }, make("h2", {}, title),
       ...some.map(([claim, rows]) => makeClaim(claim, rows, open.has(claim), keep(claim))))),
   ];
 }
 
-const nameSetting = (one) => `${flowOf(one.flow)} on ${dataOf(one)}, ${count(one.steps, "step")}${one.settings ? `, ${settingsOf(one.settings)}` : ""}`;
+const nameSetting = (one) => [nameTable(one), settingsOf(one.settings)].filter(Boolean).join(", ");
 
 function makeClaim(claim, rows, open, ontoggle) {
   const [first] = rows;
   const scale = findScale(rows.flatMap((one) => [one.low, one.high, one.mean]));
+  const wide = findScale(rows.flatMap((one) => [one.low, one.high, one.mean, one.printed]));
   const counts = [...Map.groupBy(rows, (one) => one.decision)].map(([decision, some]) =>
     make("span", { class: `word ${kindOf(decision)}` }, `${decision} ${some.length}`));
   const lines = rows.map((one) => ({ ...one, kind: kindOf(one.decision) }));
@@ -34,20 +41,22 @@ function makeClaim(claim, rows, open, ontoggle) {
       make("span", { class: "text" }, make("b", {}, first.text), make("small", {}, first.source === "ours" ? "" : first.source)),
       drawIntervals(lines, scale, null, tall),
       make("span", { class: "counts" }, ...counts)),
-    makeTable(`Settings of: ${first.text}`, ["setting", "comparison", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
-      rows.map((one) => [
+    makeTable(`Settings of: ${first.text}`,
+      ["setting", "comparison", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
+      lines.map((one) => [
         nameSetting(one), [one.comparison, one.budget === null ? "" : make("small", {}, ` at ${one.budget}`)],
         { num: difference(one.mean, one.low, one.high) },
-        drawIntervals([{ ...one, kind: kindOf(one.decision), mark: one.printed }], findScale(rows.flatMap((each) => [each.low, each.high, each.printed]))),
+        drawIntervals([{ ...one, mark: one.printed }], wide),
         { num: String(one.n ?? "–") },
         [makeWord(one.decision), make("small", {}, ` ${one.why}${one.confirmatory ? "; confirmatory" : ""}`)],
       ])),
-    first.printed === null ? null : make("p", { class: "quiet" }, `The upright mark is the printed difference, ${number(first.printed, 2, true)}.`),
+    first.printed === null ? null : make("p", { class: "quiet" }, "The upright mark is the printed difference."),
     ...nextSteps(rows));
 }
 
 function nextSteps(rows) {
   const commands = [...new Set(rows.map((one) => one.next).filter(Boolean))];
-  if (!commands.length) return [make("p", { class: "quiet" }, "No launch within reach would decide what is open.")].filter(() => rows.some((one) => one.decision === "undecided"));
-  return [make("h3", {}, "What would decide it"), ...commands.map((one) => makeCode(one, "launch that would decide it"))];
+  if (commands.length) return [make("h3", {}, "What would decide it"), ...commands.map((one) => makeCode(one, "launch"))];
+  const open = rows.some((one) => one.decision === "undecided");
+  return open ? [make("p", { class: "quiet" }, "No launch within reach would decide what is open.")] : [];
 }

@@ -67,7 +67,7 @@ async function showCompare(search) {
   const form = makeForm("What is compared", ({ target }) => {
     const given = Object.fromEntries(new FormData(form));
     keepAddress("compare", target.name === "table" ? { table: given.table } : { a: given.a, b: given.b });
-    showView(false).then(() => document.querySelector(`#view [name=${target.name}]`)?.focus());
+    refreshView(target.name);
   },
   makeSelect("table", "Table", [...new Map(tables.map((row) => [row.table_number, row]))].map(([key, row]) =>
     [String(key), `${nameTable(row)}${row.settings ? `, ${settingsOf(row.settings)}` : ""}`]), String(table)),
@@ -110,7 +110,9 @@ async function showPairs(a, b) {
     }),
     make("details", {}, make("summary", {}, "The numbers"),
       makeTable("Values by seed", ["seed", { num: nameRow(a) }, { num: nameRow(b) }, { num: "difference" }],
-        pairs.map((one) => [String(one.seed), { num: number(one.a) }, { num: number(one.b) }, { num: number(one.difference, 4, true) }]), "fits")));
+        pairs.map((one) => [
+          String(one.seed), { num: number(one.a) }, { num: number(one.b) }, { num: number(one.difference, 4, true) },
+        ]), "fits")));
 }
 
 async function showDiffering(a, b) {

@@ -50,13 +50,15 @@ function heading(title, lead, ...aside) {
     aside.length ? make("p", { class: "aside" }, ...aside) : null);
 }
 
+const makeSection = (title, ...content) => make("section", {}, make("h2", {}, title), ...content);
+
 // A table that scrolls by itself where it is wider than its place. A cell is text, a number's text
 // in {num}, or nodes; the first heads its row.
 function makeTable(label, heads, rows, kind = "") {
   const parts = (cell) => (cell !== null && typeof cell === "object" && "num" in cell ? [cell.num, "num"] : [cell, null]);
   const head = (one) => {
     const [text, own] = parts(one);
-    return make("th", { scope: "col", class: own }, text);
+    return text ? make("th", { scope: "col", class: own }, text) : make("td");
   };
   const body = (one, k) => {
     const [content, own] = parts(one);
@@ -150,7 +152,8 @@ function ruleOf(factorization) {
 function optionsOf(text) {
   if (text === null || text === undefined) return "";
   try {
-    return Object.entries(JSON.parse(text)).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", ");
+    const shown = (value) => (typeof value === "object" ? JSON.stringify(value) : value);
+    return Object.entries(JSON.parse(text)).map(([name, value]) => `${name} ${shown(value)}`).join(", ");
   } catch {
     return text;
   }
@@ -162,7 +165,12 @@ const flowOf = (flow) => (Object.hasOwn(FLOWS, flow) ? FLOWS[flow] : flow);
 
 const settingsOf = (text) => (text ?? "").replace(/[\w.]+\.(?=\w+=)/g, "");
 
-function nameRow({ label, factorization, budget, map_options: options }) {
-  const name = label ?? ruleOf(factorization);
-  return name + (budget === null ? "" : ` at ${budget}`) + (options === null ? "" : `, ${optionsOf(options)}`);
+// Budget and options of maps of a row.
+function nameMaps({ budget, map_options: options }) {
+  return [budget === null ? "" : `at ${budget}`, optionsOf(options)].filter(Boolean).join(", ");
+}
+
+// A row of the board, or of a trial, which has no label.
+function nameRow(row) {
+  return [row.label ?? ruleOf(row.factorization), nameMaps(row)].filter(Boolean).join(" ");
 }

@@ -5,8 +5,8 @@ const SHADES = [[0, 34, 78], [65, 77, 107], [124, 123, 120], [188, 175, 111], [2
 const OF_DATA = /^(variance|precision|detail)-/; // scores of maps that no flow made
 const ZOOM = 12; // pixels of the canvas for one of the image
 
-const SERIES_SQL = `SELECT contribution_maps.pretraining_id, contribution_maps.data_digest, score, flow, dataset, variant, seed, nms,
-       pretrainings.recipe_id, count(DISTINCT contribution_maps.budget) AS budgets
+const SERIES_SQL = `SELECT contribution_maps.pretraining_id, contribution_maps.data_digest, score,
+       flow, dataset, variant, seed, nms, pretrainings.recipe_id, count(DISTINCT contribution_maps.budget) AS budgets
 FROM contribution_maps
 JOIN pretrainings ON pretrainings.id = contribution_maps.pretraining_id
 JOIN jobs ON jobs.done_attempt_id = contribution_maps.attempt_id
@@ -53,10 +53,22 @@ function drawMap(canvas, values, offset, [least, most], kept) {
   }
 }
 
-const CHANNELS = (channels) => (channels === 3 ? ["red", "green", "blue"] : [...Array(channels).keys()].map((k) => `channel ${k}`));
-const FORMS = { squeezed: "", self: ", split by split", data: "" };
-const nameSeries = (one) => (one.nms === "data" ? `${one.score} of ${dataOf(one)}, seed ${one.seed}`
-  : `${flowOf(one.flow)} on ${dataOf(one)}, seed ${one.seed}${FORMS[one.nms] ?? `, ${one.nms}`}${one.score === "cumulative" ? "" : `, ${one.score}`} (${one.recipe_id.slice(0, 6)})`);
+const nameChannels = (count) =>
+  (count === 3 ? ["red", "green", "blue"] : Array.from({ length: count }, (_, k) => `channel ${k}`));
+
+const FORMS = { squeezed: "", self: "split by split" };
+
+function nameSeries(one) {
+  if (one.nms === "data") return `${one.score} of ${dataOf(one)}, seed ${one.seed}`;
+  const form = FORMS[one.nms] ?? one.nms;
+  const parts = [`${flowOf(one.flow)} on ${dataOf(one)}`, `seed ${one.seed}`, form, one.score === "cumulative" ? "" : one.score];
+  return `${parts.filter(Boolean).join(", ")} (${one.recipe_id.slice(0, 6)})`;
+}
+
+const writeMapsSql = (one) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, images
+FROM contribution_maps
+WHERE pretraining_id = ${literal(one.pretraining_id)} AND score = ${literal(one.score)}
+ORDER BY budget, split`;
 
 async function showMaps(search) {
   const series = await select(SERIES_SQL);
@@ -64,18 +76,20 @@ async function showMaps(search) {
   if (!series.length) return [heading(title, "There are no contribution maps in these results yet.")];
   const keyOf = (one) => `${one.pretraining_id}:${one.score}:${one.data_digest.slice(0, 8)}`;
   const own = series.find((one) => keyOf(one) === search.get("series")) ?? series[0];
-  const state = { series: keyOf(own), budget: search.get("budget"), split: search.get("split") ?? "", channel: search.get("channel") ?? "", rule: search.get("rule") ?? "" };
+  const given = ["budget", "split", "channel", "rule"].map((name) => [name, search.get(name) ?? ""]);
+  const state = { series: keyOf(own), ...Object.fromEntries(given) };
   const keys = [own.pretraining_id, own.data_digest];
   const [maps, tables] = await Promise.all([select(MAPS_SQL, [...keys, own.score]), select(TABLES_SQL, keys)]);
   const budgets = [...new Set(maps.map((one) => one.budget))];
   const splits = [...new Set(maps.map((one) => one.split))];
-  const channels = CHANNELS(maps[0].channels);
+  const channels = nameChannels(maps[0].channels);
   const ofData = own.nms === "data" || OF_DATA.test(own.score);
-  const rules = [...new Set(tables.map((one) => one.factorization))].filter((rule) => own.nms !== "data" || rule === own.score).sort();
+  const rules = [...new Set(tables.map((one) => one.factorization))]
+    .filter((rule) => own.nms !== "data" || rule === own.score).sort();
   const place = make("div", { class: "maps" });
   const output = make("output", { for: "budget" });
-  const slider = make("input", { type: "range", id: "budget", name: "budget", min: "0", max: String(budgets.length - 1), step: "1" });
-  slider.value = String(Math.max(0, state.budget === null ? budgets.length - 1 : budgets.indexOf(Number(state.budget))));
+  const slider = make("input", { type: "range", id: "budget", name: "budget", min: "0", max: String(budgets.length - 1) });
+  slider.value = String(Math.max(0, state.budget === "" ? budgets.length - 1 : budgets.indexOf(Number(state.budget))));
 
   const fill = () => {
     const budget = budgets[Number(slider.value)];
@@ -93,7 +107,7 @@ async function showMaps(search) {
     if (target.name !== "series") fill();
     else {
       keepAddress("maps", { series: state.series });
-      showView(false).then(() => document.querySelector("#view [name=series]")?.focus());
+      refreshView("series");
     }
   },
   makeSelect("series", "Pretraining", series.map((one) => [keyOf(one), nameSeries(one)]), state.series),
@@ -105,7 +119,7 @@ async function showMaps(search) {
   const lead = ofData ? "A map of the data alone: what the images say of each position, without any flow."
     : "What each position adds to the log-determinant up to a split, averaged over the training images. Rules read these maps.";
   return [
-    heading(title, lead, sqlLink(`SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, images\nFROM contribution_maps\nWHERE pretraining_id = ${literal(own.pretraining_id)} AND score = ${literal(own.score)}\nORDER BY budget, split`)),
+    heading(title, lead, sqlLink(writeMapsSql(own))),
     form, place, makeMapTable(maps, ofData),
   ];
 }
@@ -115,20 +129,22 @@ function makeMapRow(one, channels, state, ofData, table) {
   const range = [Math.min(...values), Math.max(...values)];
   const size = one.height * one.width;
   const unit = ofData ? "squared pixel values" : "nats";
-  const ends = `${Number(range[0].toPrecision(3))} to ${Number(range[1].toPrecision(3))} ${unit}`;
+  const round = (value) => Number(value.toPrecision(3));
+  const left = table ? `; pale is what leaves by ${ruleOf(table.factorization)}` : "";
+  const missing = state.rule && !table ? `; ${ruleOf(state.rule)} was not trained at this budget` : "";
   const pictures = channels.map((name, k) => {
     if (state.channel && state.channel !== String(k)) return null;
     const mean = values.subarray(k * size, (k + 1) * size).reduce((sum, value) => sum + value, 0) / size;
     const canvas = make("canvas", {
       width: one.width * ZOOM, height: one.height * ZOOM, role: "img",
-      "aria-label": `Map up to split ${one.split}, ${name}, mean ${Number(mean.toPrecision(3))} ${unit}${table ? `; pale is what leaves by ${ruleOf(table.factorization)}` : ""}`,
+      "aria-label": `Map up to split ${one.split}, ${name}, mean ${round(mean)} ${unit}${left}`,
     });
     drawMap(canvas, values, k * size, range, table?.kept);
     return make("figure", {}, canvas, make("figcaption", {}, name));
   });
-  const lines = { split: `Up to split ${one.split}`, ends: `${ends}, dark to bright` };
   return make("section", {},
-    make("h2", {}, lines.split, " ", make("small", {}, lines.ends + (state.rule && !table ? `; ${ruleOf(state.rule)} was not trained at this budget` : ""))),
+    make("h2", {}, `Up to split ${one.split} `,
+      make("small", {}, `${round(range[0])} to ${round(range[1])} ${unit}, dark to bright${missing}`)),
     make("div", { class: "row" }, ...pictures));
 }
 

@@ -1,6 +1,12 @@
 "use strict";
 // The rules: what each does in a window, and where it stands in each table.
 
+const RULES_SQL = `SELECT rule, count(difference) AS n,
+       sum(CASE WHEN difference + half_width < 0 THEN 1 ELSE 0 END) AS better,
+       sum(CASE WHEN difference - half_width > 0 THEN 1 ELSE 0 END) AS worse
+FROM board
+GROUP BY rule ORDER BY better DESC, worse, rule`;
+
 async function showRules(search) {
   const [rules, board] = await Promise.all([readRules(), readBoard()]);
   const ranked = new Map();
@@ -15,11 +21,11 @@ async function showRules(search) {
   const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((one) => one.listed === listed)
     .map((one) => makeRule(one, ranked.get(one.rule) ?? [], one.rule === wanted)));
   return [
-    heading("Rules", "A rule decides which half of the dimensions leaves at each split. Each picture is eight by eight positions of a channel: one where all channels are alike, else three.",
-      sqlLink("SELECT rule, count(*) AS tables, sum(difference + half_width < 0) AS better,\n       sum(difference - half_width > 0) AS worse\nFROM board\nGROUP BY rule ORDER BY better DESC, worse, rule")),
+    heading("Rules", "A rule decides which half of the dimensions leaves at each split. Each picture is eight by eight " +
+      "positions of a channel: one where all channels are alike, else three.", sqlLink(RULES_SQL)),
     makeLegend(),
     list(1),
-    rules.some((one) => !one.listed) ? make("section", {}, make("h2", {}, "Other words and patterns of these results"), list(0)) : null,
+    rules.some((one) => !one.listed) ? makeSection("Other words and patterns of these results", list(0)) : null,
   ];
 }
 
@@ -27,11 +33,13 @@ function makeRule({ rule, about, picture, side, listed }, places, open) {
   const told = (word) => places.filter(({ row }) => row.than === word).length;
   const words = ["better", "not told apart", "worse"].filter(told).map((word) => `${word} in ${told(word)}`);
   const list = make("details", { open }, make("summary", {}, `Where it stands in ${count(places.length, "row")}`),
-    makeTable(`Where ${rule} stands`, ["table", { num: "place" }, { num: "difference" }, ""], places.map(({ row, place, of }) => [
-      [link(nameTable(row), "board", { flow: row.flow, dataset: dataOf(row), rule }),
-        row.budget === null && row.map_options === null ? "" : make("small", {}, ` ${[row.budget === null ? "" : `at ${row.budget}`, optionsOf(row.map_options)].filter(Boolean).join(", ")}`)],
-      { num: `${place} of ${of}` }, { num: row.is_own ? "own rule" : difference(row.difference, row.low, row.high) }, makeWord(row.than),
-    ])));
+    makeTable(`Where ${rule} stands`, ["table", { num: "place" }, { num: "difference" }, "verdict"],
+      places.map(({ row, place, of }) => [
+        [link(nameTable(row), "board", { table: row.table_number }), make("small", {}, ` ${nameMaps(row)}`)],
+        { num: `${place} of ${of}` },
+        { num: row.is_own ? "own rule" : difference(row.difference, row.low, row.high) },
+        makeWord(row.than),
+      ])));
   return make("li", {},
     make("div", { class: "channels" }, ...(picture ? drawChannels({ picture, side }) : [])),
     make("div", {},

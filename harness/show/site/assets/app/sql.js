@@ -15,7 +15,7 @@ ORDER BY dataset, variant, flow, steps, recipe_id, mean`],
 FROM board
 WHERE rule = 'low' AND difference IS NOT NULL
 ORDER BY difference`],
-  ["How often is each rule better? (drawn)", `SELECT rule, avg(difference) AS "mean difference"
+  ["How far is each rule from the own rule, on average? (drawn)", `SELECT rule, avg(difference) AS "mean difference"
 FROM board
 WHERE difference IS NOT NULL
 GROUP BY rule HAVING count(*) > 1 ORDER BY 2`],
@@ -44,7 +44,8 @@ ORDER BY gap DESC`],
   ["What did it cost?", `SELECT kind, count(*) AS attempts, sum(cpu_seconds) / 3600 AS cpu_hours
 FROM attempts JOIN jobs ON jobs.id = attempts.job_id
 GROUP BY kind ORDER BY kind`],
-  ["Which processors and commits made the results?", `SELECT device, torch, count(DISTINCT code_version) AS commits, count(*) AS results
+  ["Which processors and commits made the results?", `SELECT device, torch, count(DISTINCT code_version) AS commits,
+       count(*) AS results
 FROM results
 GROUP BY device, torch ORDER BY results DESC`],
 ];
@@ -60,7 +61,8 @@ async function showSql(search) {
     id: "query", rows: "9", spellcheck: "false", autocapitalize: "off", autocomplete: "off", required: true,
   });
   editor.value = given ?? EXAMPLES[0][1];
-  const [go, stop] = [make("button", { type: "submit", class: "button" }, "Run"), make("button", { type: "button", disabled: true }, "Stop")];
+  const go = make("button", { type: "submit", class: "button" }, "Run");
+  const stop = make("button", { type: "button", disabled: true, onclick: () => endWorker("stopped") }, "Stop");
   const status = make("output", { role: "status" }, given === null ? "" : "This query came with the link. Run starts it.");
   const place = make("div", { id: "rows" });
   const run = async () => {
@@ -87,7 +89,6 @@ async function showSql(search) {
       [go.disabled, stop.disabled] = [false, true];
     }
   };
-  stop.addEventListener("click", () => endWorker("stopped"));
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
   });
@@ -103,14 +104,12 @@ async function showSql(search) {
       editor.focus();
     },
   }, question))));
-  const schema = make("section", {}, make("h2", {}, "Tables and views"), make("p", { class: "quiet" }, "Opened with the database."));
-  const list = make("details", { class: "schema", ontoggle: async ({ target }) => {
-    if (target.open && !list.dataset.read) {
-      list.dataset.read = "1";
-      list.append(...await readSchema());
-    }
-  } }, make("summary", {}, "Tables and views"));
-  schema.replaceChildren(list);
+  const schema = make("details", {
+    class: "schema",
+    ontoggle: async () => {
+      if (schema.open && schema.children.length === 1) schema.append(...await readSchema());
+    },
+  }, make("summary", {}, "Tables and views"));
   return [
     heading("SQL", "All of this site is one SQLite database. Queries run in this browser; nothing is sent anywhere."),
     make("div", { class: "sql" }, make("div", {}, form, place),
@@ -146,10 +145,12 @@ function showRows({ columns, rows, whole }, seconds, status, place) {
   const numeric = columns.map((_, k) => rows.length > 0 && rows.every((row) => row[k] === null || isNumber(row[k])));
   const cell = (content, k) => (numeric[k] ? { num: content } : content);
   place.replaceChildren(...[
-    plotRows(columns, rows, place.clientWidth),
-    makeTable("Rows", columns.map(cell), rows.slice(0, LISTED).map((row) => row.map((value, k) => cell(showValue(value), k))), "tall answer"),
+    plotRows(columns, rows),
+    makeTable("Rows", columns.map(cell), rows.slice(0, LISTED).map((row) =>
+      row.map((value, k) => cell(showValue(value), k))), "tall answer"),
     make("p", {}, make("button", { type: "button", onclick: () => saveCsv(columns, rows) }, "Download as CSV")),
   ].filter(Boolean));
+  watchCharts(place);
 }
 
 function writeField(value) {
@@ -167,76 +168,27 @@ function saveCsv(columns, rows) {
 }
 
 // Two columns are drawn: names and numbers as dots, two of numbers as points.
-
-function plotRows(columns, rows, room) {
-  if (columns.length !== 2) return null;
+function plotRows(columns, rows) {
   const full = rows.filter((row) => row.every((value) => value !== null));
-  const numeric = columns.map((_, k) => full.every((row) => isNumber(row[k]) && Number.isFinite(Number(row[k]))));
-  const textual = columns.map((_, k) => full.every((row) => typeof row[k] === "string"));
+  if (columns.length !== 2 || full.length < 2) return null;
+  const [numeric, textual] = [isNumber, (value) => typeof value === "string"].map((test) =>
+    columns.map((_, k) => full.every((row) => test(row[k]))));
   const named = textual[0] && numeric[1] ? 0 : textual[1] && numeric[0] ? 1 : null;
-  if (full.length < 2 || (named === null && !(numeric[0] && numeric[1]))) return null;
+  if (named === null && !(numeric[0] && numeric[1])) return null;
+  const [x, y] = named === null ? [0, 1] : [1 - named, named];
   const shown = full.slice(0, named === null ? PLOTTED.points : PLOTTED.names);
-  const width = Math.min(720, Math.max(280, room));
-  const [parts, height] = named === null ? plotPoints(columns, shown, width) : plotNames(columns, shown, width, named);
-  const what = named === null ? `${columns[1]} over ${columns[0]}` : `${columns[1 - named]} by ${columns[named]}`;
-  const text = `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`;
-  return make("figure", { class: "plot" },
-    draw("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": text }, ...parts),
-    make("figcaption", {}, `${text}.`));
-}
-
-function findTicks(least, most) {
-  const step = 10 ** Math.floor(Math.log10((most - least) / 4));
-  const wide = [1, 2, 5, 10].map((k) => k * step).find((one) => (most - least) / one <= 5);
-  const found = [];
-  for (let k = Math.ceil(least / wide); k * wide <= most; k += 1) found.push(Number((k * wide).toPrecision(12)));
-  return found;
-}
-
-function makeAxis(values, from, to) {
-  const ends = [Math.min(...values), Math.max(...values)];
-  const room = (ends[1] - ends[0]) * 0.04 || Math.abs(ends[1]) * 0.1 || 1;
-  const [least, most] = [ends[0] - room, ends[1] + room];
-  return { at: (value) => (from + ((value - least) / (most - least)) * (to - from)).toFixed(1), ticks: findTicks(least, most) };
-}
-
-function shorten(text, most) {
-  const shown = printable(text).replaceAll("\n", " ");
-  return shown.length > most ? `${shown.slice(0, most - 1)}…` : shown;
-}
-
-const drawTick = (x1, x2, y1, y2) => draw("line", { class: "tick", x1, x2, y1, y2 });
-const drawText = (x, y, anchor, text) => draw("text", { x, y, "text-anchor": anchor }, text);
-const drawDot = (cx, cy, text) => draw("circle", { class: "dot", cx, cy, r: 4 }, draw("title", {}, text));
-
-function drawAcross(axis, from, to) {
-  return axis.ticks.flatMap((tick) => [drawTick(axis.at(tick), axis.at(tick), from, to), drawText(axis.at(tick), to + 16, "middle", String(tick))]);
-}
-
-function plotNames(columns, rows, width, named) {
-  const names = rows.map((row) => shorten(row[named], Math.floor((0.42 * width) / 7)));
-  const left = 16 + 7 * Math.max(...names.map((name) => name.length));
-  const bottom = 8 + 22 * rows.length;
-  const axis = makeAxis(rows.map((row) => Number(row[1 - named])), left, width - 12);
-  return [[
-    ...drawAcross(axis, 4, bottom),
-    ...rows.flatMap((row, k) => [
-      drawText(left - 10, 18 + 22 * k, "end", names[k]),
-      drawDot(axis.at(Number(row[1 - named])), 14 + 22 * k, `${row[named]}: ${row[1 - named]}`),
-    ]),
-    drawText((left + width) / 2, bottom + 36, "middle", shorten(columns[1 - named], Math.floor(width / 8))),
-  ], bottom + 44];
-}
-
-function plotPoints(columns, rows, width) {
-  const [left, bottom] = [72, 300];
-  const x = makeAxis(rows.map((row) => Number(row[0])), left, width - 12);
-  const y = makeAxis(rows.map((row) => Number(row[1])), bottom, 28);
-  return [[
-    ...drawAcross(x, 24, bottom),
-    ...y.ticks.flatMap((tick) => [drawTick(left, width - 12, y.at(tick), y.at(tick)), drawText(left - 8, Number(y.at(tick)) + 4, "end", String(tick))]),
-    ...rows.map((row) => drawDot(x.at(Number(row[0])), y.at(Number(row[1])), `${row[0]}, ${row[1]}`)),
-    drawText((left + width) / 2, bottom + 36, "middle", shorten(columns[0], Math.floor(width / 8))),
-    drawText(4, 14, "start", shorten(columns[1], Math.floor(width / 8))),
-  ], bottom + 44];
+  const show = (value) => (isNumber(value) ? Number(value) : printable(value).slice(0, LONGEST));
+  const measure = (k) => ({ type: "quantitative", title: printable(columns[k]), scale: { zero: false } });
+  const spec = {
+    data: { name: "rows" }, width: "container", height: named === null ? 300 : { step: 22 },
+    mark: { type: "point", filled: true, opacity: 1, size: 60 },
+    encoding: {
+      x: { field: "x", ...measure(x) },
+      y: { field: "y", ...(named === null ? measure(y) : { type: "nominal", title: null, sort: null }) },
+    },
+  };
+  const what = `${columns[y]} ${named === null ? "over" : "and"} ${columns[x]}`;
+  return makeChart(spec, { rows: shown.map((row) => ({ x: show(row[x]), y: show(row[y]) })) }, {
+    said: `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`,
+  });
 }

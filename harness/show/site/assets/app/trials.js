@@ -1,37 +1,49 @@
 "use strict";
 // Trials: a list that can be searched, and one trial.
 
+// The outer join has SQLite read trials in the order of their index, and stop at the limit.
 const TRIALS_SQL = `SELECT t.id, t.flow, t.dataset, t.variant, t.profile, t.factorization, t.budget, t.map_options,
        t.seed, j.state, j.step, j.steps, m.value AS bits_per_dim, m.standard_error, t.recipe_id, j.data_digest
 FROM flow_trials AS t
-JOIN jobs AS j ON j.trial_id = t.id
+LEFT JOIN jobs AS j ON j.trial_id = t.id
 LEFT JOIN measurements AS m ON m.attempt_id = j.done_attempt_id
   AND m.name = 'bits_per_dim' AND m.protocol = 'plain'`;
 
-const SEARCHED = "t.id || ' ' || t.flow || ' ' || t.dataset || ' ' || t.variant || ' ' || t.profile || ' ' || t.factorization || CASE WHEN replace(t.factorization, 'L', '') = '' THEN ' low' WHEN replace(t.factorization, 'H', '') = '' THEN ' high' ELSE '' END || coalesce(' at ' || t.budget, '') || ' seed ' || t.seed || ' ' || coalesce(t.map_options, '') || ' ' || j.state || ' ' || t.recipe_id";
+const SEARCHED = `' ' || t.id || ' ' || t.flow || ' ' || t.dataset || ' ' || t.variant || ' ' || t.profile || ' ' ||
+       t.factorization || CASE WHEN replace(t.factorization, 'L', '') = '' THEN ' low'
+           WHEN replace(t.factorization, 'H', '') = '' THEN ' high' ELSE '' END ||
+       coalesce(' at ' || t.budget, '') || ' ' || coalesce(t.map_options, '') || ' ' ||
+       j.state || ' ' || t.recipe_id`;
 
-const nameTrial = (one) => `${nameRow({ ...one, label: null })}, seed ${one.seed}`;
+const nameTrial = (one) => `${nameRow(one)}, seed ${one.seed}`;
+const linkTrial = (text, one, said = null) =>
+  link(text, "trial", { id: one.id, data: one.data_digest?.slice(0, 12) }, { "aria-label": said });
 
-function writeTrialsSql(state, row) {
-  const where = [
-    row && equals("t.recipe_id", row.recipe_id), row && equals("j.data_digest", row.data_digest),
-    row && equals("t.factorization", row.factorization), row && equals("t.budget", row.budget), row && equals("t.map_options", row.map_options),
-    state.flow && equals("t.flow", state.flow), state.dataset && equals("t.dataset", state.dataset), state.state && equals("j.state", state.state),
-    ...state.q.split(/\s+/).filter(Boolean).map((word) => `${SEARCHED} LIKE ${literal(`%${word.replace(/[\\%_]/g, "\\$&")}%`)} ESCAPE '\\'`),
-  ].filter(Boolean);
-  return `${TRIALS_SQL}${where.length ? `\nWHERE ${where.join("\n  AND ")}` : ""}
-ORDER BY t.dataset, t.flow, t.recipe_id, t.factorization, t.budget, t.map_options, t.seed`;
+// What fits, of a row of the board where one is given.
+function writeTrialsWhere(state, row) {
+  const ofRow = row === null ? [] : [
+    equals("t.recipe_id", row.recipe_id), equals("j.data_digest", row.data_digest),
+    equals("t.factorization", row.factorization), equals("t.budget", row.budget),
+    equals("t.map_options", row.map_options),
+  ];
+  const chosen = [["t.flow", state.flow], ["t.dataset", state.dataset], ["j.state", state.state]]
+    .filter(([, value]) => value).map(([column, value]) => equals(column, value));
+  const seeds = [...state.q.matchAll(/\bseed (\d+)/g)].map(([, seed]) => equals("t.seed", Number(seed)));
+  const words = state.q.replace(/\bseed \d+/g, "").split(/\s+/).filter(Boolean).map((word) =>
+    `${SEARCHED} LIKE ${literal(`% ${word.replace(/[\\%_]/g, "\\$&")}%`)} ESCAPE '\\'`);
+  const where = [...ofRow, ...chosen, ...seeds, ...words];
+  return where.length ? `\nWHERE ${where.join("\n  AND ")}` : "";
 }
 
 async function showTrials(search) {
   const state = Object.fromEntries(["flow", "dataset", "state", "q", "row"].map((name) => [name, search.get(name) ?? ""]));
   let most = Math.max(SHOWN, Number(search.get("rows")) || 0);
   const row = state.row ? await readRow(state.row) : null;
-  const choices = async (sql) => (await select(sql)).map((one) => [one.name, printable(one.name)]);
+  const readNames = async (sql) => (await select(sql)).map((one) => [one.name, printable(one.name)]);
   const [flows, sets, states] = await Promise.all([
-    choices("SELECT DISTINCT flow AS name FROM flow_trials ORDER BY 1"),
-    choices("SELECT DISTINCT dataset AS name FROM flow_trials ORDER BY 1"),
-    choices("SELECT DISTINCT state AS name FROM jobs WHERE kind = 'trial' ORDER BY 1"),
+    readNames("SELECT DISTINCT flow AS name FROM flow_trials ORDER BY 1"),
+    readNames("SELECT DISTINCT dataset AS name FROM flow_trials ORDER BY 1"),
+    readNames("SELECT DISTINCT state AS name FROM jobs WHERE kind = 'trial' ORDER BY 1"),
   ]);
   const place = make("div", {});
   const shown = make("output", {});
@@ -39,15 +51,17 @@ async function showTrials(search) {
   let latest = 0;
   const fill = async () => {
     const mine = (latest += 1);
-    const text = writeTrialsSql(state, row);
-    const [{ rows, columns }, [{ n }]] = await Promise.all([
-      query(`${text}\nLIMIT ${most}`), select(`SELECT count(*) AS n FROM (${text.replace(/\nORDER BY .*$/, "")})`),
+    const where = writeTrialsWhere(state, row);
+    const text = `${TRIALS_SQL}${where}
+ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_options, t.seed`;
+    const [rows, [{ n }]] = await Promise.all([
+      select(`${text}\nLIMIT ${most}`),
+      select(`SELECT count(*) AS n FROM flow_trials AS t LEFT JOIN jobs AS j ON j.trial_id = t.id${where}`),
     ]);
     if (mine !== latest) return;
-    const found = rows.map((one) => Object.fromEntries(columns.map((name, k) => [name, one[k]])));
     shown.textContent = count(n, "trial");
     sql.replaceChildren(sqlLink(text));
-    place.replaceChildren(makeTrialTable(found), ...(n > most ? [make("button", {
+    place.replaceChildren(makeTrialTable(rows), ...(n > most ? [make("button", {
       type: "button", class: "more", onclick: () => { most += SHOWN; keep(); fill(); },
     }, `Show ${Math.min(n - most, SHOWN)} more of ${n.toLocaleString("en")}`)] : []));
   };
@@ -58,7 +72,8 @@ async function showTrials(search) {
     keep();
     fill().catch((error) => place.replaceChildren(make("p", { class: "note bad", role: "alert" }, error.message)));
   },
-  makeSelect("flow", "Flow", flows.map(([value, text]) => [value, flowOf(text)]), state.flow, "all"), makeSelect("dataset", "Data set", sets, state.dataset, "all"),
+  makeSelect("flow", "Flow", flows.map(([value, text]) => [value, flowOf(text)]), state.flow, "all"),
+  makeSelect("dataset", "Data set", sets, state.dataset, "all"),
   makeSelect("state", "State", states, state.state, "all"), makeSearch(state.q, "low 1000 seed 3"), shown);
   await fill();
   return [
@@ -70,83 +85,137 @@ async function showTrials(search) {
 
 function makeTrialTable(rows) {
   return makeTable("Trials", ["trial", "flow", "data set", { num: "seed" }, "state", { num: "bits/dim" }], rows.map((one) => [
-    link(nameRow({ ...one, label: null }), "trial", { id: one.id, data: one.data_digest.slice(0, 12) }, { "aria-label": nameTrial(one) }),
-    [flowOf(one.flow), make("small", {}, ` ${one.recipe_id.slice(0, 6)}`)], dataOf(one), { num: String(one.seed) },
-    one.state === "done" ? "done" : `${one.state}, ${one.step} of ${one.steps}`, { num: number(one.bits_per_dim) },
+    linkTrial(nameRow(one), one, nameTrial(one)),
+    [flowOf(one.flow), make("small", {}, ` ${one.recipe_id.slice(0, 6)}`)],
+    dataOf(one),
+    { num: String(one.seed) },
+    one.state === null || one.state === "done" ? one.state ?? "planned" : `${one.state}, ${one.step} of ${one.steps}`,
+    { num: number(one.bits_per_dim) },
   ]), "list");
 }
 
 // One trial
 
+const TRIAL_SQL = `SELECT t.*, j.id AS job_id, j.data_digest, j.state, j.step, j.steps,
+       coalesce(j.done_attempt_id, j.attempt_id) AS current_id, recipes.size, recipes.splits, recipes.body, channels
+FROM flow_trials AS t
+JOIN jobs AS j ON j.trial_id = t.id
+JOIN recipes ON recipes.id = t.recipe_id
+JOIN data_sets ON digest = j.data_digest
+WHERE t.id = ? ORDER BY substr(j.data_digest, 1, 12) = ? DESC`;
+
+const MEASURES_SQL = `SELECT m.*, k.unit, k.meaning
+FROM measurements AS m LEFT JOIN measure_kinds AS k ON k.name = m.name
+WHERE attempt_id = ? ORDER BY protocol, m.name`;
+
+const POINTS_SQL = `SELECT name AS curve, step, value FROM metrics
+WHERE attempt_id = ? AND value IS NOT NULL ORDER BY curve, step`;
+
 const ATTEMPTS_SQL = `SELECT attempts.*, environments.code_version, environments.torch, environments.device AS processor
 FROM attempts LEFT JOIN environments ON environments.id = environment_id
 WHERE job_id = ? ORDER BY token, started`;
 
+const SEEDS_SQL = `${TRIALS_SQL}
+WHERE t.recipe_id = ? AND j.data_digest = ? AND t.factorization = ? AND t.budget IS ? AND t.map_options IS ?
+  AND t.id <> ?
+ORDER BY t.seed`;
+
+const RULES_OF_SEED_SQL = `${TRIALS_SQL}
+WHERE t.recipe_id = ? AND j.data_digest = ? AND t.seed = ? AND t.id <> ?
+ORDER BY m.value`;
+
+const ROW_SQL = `SELECT row_key FROM board_rows
+WHERE recipe_id = ? AND data_digest = ? AND factorization = ? AND budget IS ? AND map_options IS ?`;
+
 async function showTrial(search) {
-  const found = await select(`SELECT t.*, j.id AS job_id, j.data_digest, j.state, j.step, j.steps, j.done_attempt_id, j.attempt_id,
-       recipes.size, recipes.splits, recipes.body
-FROM flow_trials AS t JOIN jobs AS j ON j.trial_id = t.id JOIN recipes ON recipes.id = t.recipe_id
-WHERE t.id = ? ORDER BY substr(j.data_digest, 1, 12) = ? DESC`, [search.get("id") ?? "", search.get("data") ?? ""]);
-  if (!found.length) return [heading("Trial", "There is no such trial in these results."), make("p", {}, link("All trials", "trials"))];
-  const [one] = found;
-  const attempt = one.done_attempt_id ?? one.attempt_id;
-  const [measures, points, attempts, seeds, rules, [row], [{ channels } = {}]] = await Promise.all([
-    select(`SELECT m.*, k.unit, k.meaning FROM measurements AS m LEFT JOIN measure_kinds AS k ON k.name = m.name WHERE attempt_id = ? ORDER BY protocol, m.name`, [attempt]),
-    select("SELECT name AS curve, step, value FROM metrics WHERE attempt_id = ? AND value IS NOT NULL ORDER BY curve, step", [attempt]),
+  const [one] = await select(TRIAL_SQL, [search.get("id") ?? "", search.get("data") ?? ""]);
+  if (!one) {
+    return [heading("Trial", "There is no such trial in these results."), make("p", {}, link("All trials", "trials"))];
+  }
+  const row = [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options];
+  const [measures, points, attempts, seeds, rules, [own]] = await Promise.all([
+    select(MEASURES_SQL, [one.current_id]),
+    select(POINTS_SQL, [one.current_id]),
     select(ATTEMPTS_SQL, [one.job_id]),
-    select(`${TRIALS_SQL}\nWHERE t.recipe_id = ? AND j.data_digest = ? AND t.factorization = ? AND t.budget IS ? AND t.map_options IS ? AND t.id <> ? ORDER BY t.seed`,
-      [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options, one.id]),
-    select(`${TRIALS_SQL}\nWHERE t.recipe_id = ? AND j.data_digest = ? AND t.seed = ? AND t.id <> ? ORDER BY m.value`, [one.recipe_id, one.data_digest, one.seed, one.id]),
-    select("SELECT row_key FROM board_rows WHERE recipe_id = ? AND data_digest = ? AND factorization = ? AND budget IS ? AND map_options IS ?",
-      [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options]),
-    select("SELECT channels FROM data_sets WHERE digest = ?", [one.data_digest]),
+    select(SEEDS_SQL, [...row, one.id]),
+    select(RULES_OF_SEED_SQL, [one.recipe_id, one.data_digest, one.seed, one.id]),
+    select(ROW_SQL, row),
   ]);
-  const value = (name) => measures.find((each) => each.name === name && each.protocol === "plain");
-  const bits = value("bits_per_dim");
-  const curves = [...Map.groupBy(points, (each) => each.curve)];
+  const find = (name) => measures.find((each) => each.name === name && each.protocol === "plain");
+  const bits = find("bits_per_dim");
+  const state = one.state === "done" ? "Done" : one.state;
   return [
-    heading(nameTrial(one), `${flowOf(one.flow)} on ${dataOf(one)}, ${one.profile} profile. ${one.state === "done" ? "Done" : one.state} at step ${one.step} of ${one.steps}.`,
+    heading(nameTrial(one),
+      `${flowOf(one.flow)} on ${dataOf(one)}, ${one.profile} profile. ${state} at step ${one.step} of ${one.steps}.`,
       sqlLink(`SELECT * FROM measures\nWHERE trial_id = ${literal(one.id)}\nORDER BY protocol, measure`)),
-    bits ? make("p", { class: "result" }, make("strong", {}, `${number(bits.value)} bits/dim`),
-      bits.standard_error === null ? "" : ` ± ${number(bits.standard_error)} (standard error of ${count(bits.images, "test image")})`) : make("p", { class: "note" }, "No result yet."),
+    bits ? makeResult(bits) : make("p", { class: "note" }, "No result yet."),
     make("div", { class: "columns" },
-      bits && channels ? makeParts(value("log_prior"), value("log_det"), bits, channels * one.size ** 2) : null,
-      make("section", {}, make("h2", {}, "Facts"), makeFacts([
-        ["rule", [ruleOf(one.factorization), one.factorization === ruleOf(one.factorization) ? "" : ` (${one.factorization})`]],
-        ["pretraining", one.budget === null ? "none" : link(count(one.budget, "step"), "maps", { series: `${one.pretraining_id}:cumulative:${one.data_digest.slice(0, 8)}`, budget: one.budget })],
-        ["map options", optionsOf(one.map_options)],
-        ["size", `${one.size}×${one.size}, ${count(one.splits, "split")}`],
-        ["row", row ? link("compare it", "compare", { a: row.row_key }) : null],
-        ["recipe", make("code", {}, one.recipe_id)], ["data", make("code", {}, one.data_digest.slice(0, 20))], ["trial", make("code", {}, one.id)],
-      ]))),
-    ...curves.map(([name, some]) => makeCurve(name, some, search)),
-    make("section", {}, make("h2", {}, "Siblings"),
+      bits ? makeParts(find("log_prior"), find("log_det"), bits, one.channels * one.size ** 2) : null,
+      makeSection("Facts", makeTrialFacts(one, own))),
+    ...[...Map.groupBy(points, (each) => each.curve)].map(([name, some]) => makeCurve(name, some, search)),
+    seeds.length + rules.length ? makeSection("Siblings",
       makeSiblings("Other seeds of this rule", seeds, (each) => `seed ${each.seed}`),
-      makeSiblings("Other rules with this seed", rules, (each) => nameRow({ ...each, label: null }))),
-    make("section", {}, make("h2", {}, "How to reproduce"),
+      makeSiblings("Other rules with this seed", rules, nameRow)) : null,
+    makeSection("How to reproduce",
       make("p", {}, "Trains it again from scratch, with its pretraining, and compares every measure:"),
       makeCode(`lcma reproduce ${one.id} --db results.sqlite`, "how to reproduce this trial"),
       make("p", { class: "quiet" }, link("Save results.sqlite", "about"), " first; the data set has to be prepared once.")),
-    measures.length ? make("details", {}, make("summary", {}, `All ${measures.length} measures`),
-      makeTable("Measures", ["measure", "protocol", { num: "value" }, "unit", "meaning"], measures.map((each) =>
-        [each.name, each.protocol, { num: String(Number(each.value.toPrecision(6))) }, each.unit ?? "", each.meaning ?? ""]))) : null,
-    make("details", {}, make("summary", {}, count(attempts.length, "attempt")),
-      makeTable("Attempts", ["outcome", { num: "steps" }, "began", { num: "took" }, "code", "processor"], attempts.map((each) => [
-        (each.outcome ?? "running") + (each.protocol === null ? "" : `, evaluation by ${each.protocol}`), { num: `${each.first_step} to ${each.last_step}` },
-        when(each.started), { num: each.ended === null ? "–" : duration(each.ended - each.started) },
-        `${each.code_version ?? ""}${each.dirty ? " with changes" : ""}, torch ${each.torch ?? "?"}`, each.devices ?? each.processor ?? each.device,
-      ]))),
-    make("details", {}, make("summary", {}, "The whole recipe"), makeCode(JSON.stringify(JSON.parse(one.body), null, 1), "recipe")),
+    measures.length ? make("details", {}, make("summary", {}, `All ${measures.length} measures`), makeMeasures(measures)) : null,
+    make("details", {}, make("summary", {}, count(attempts.length, "attempt")), makeAttempts(attempts)),
+    make("details", {}, make("summary", {}, "The whole recipe"),
+      makeCode(JSON.stringify(JSON.parse(one.body), null, 1), "recipe")),
   ];
+}
+
+function makeResult({ value, standard_error: error, images }) {
+  const beside = error === null ? "" : ` ± ${number(error)} (standard error of ${count(images, "test image")})`;
+  return make("p", { class: "result" }, make("strong", {}, `${number(value)} bits/dim`), beside);
+}
+
+function makeTrialFacts(one, own) {
+  const series = `${one.pretraining_id}:cumulative:${one.data_digest.slice(0, 8)}`;
+  const code = (text) => make("code", {}, text);
+  const rule = ruleOf(one.factorization);
+  return makeFacts([
+    ["rule", rule === one.factorization ? rule : `${rule} (${one.factorization})`],
+    ["pretraining", one.budget === null ? "none" : link(count(one.budget, "step"), "maps", { series, budget: one.budget })],
+    ["map options", optionsOf(one.map_options)],
+    ["size", `${one.size}×${one.size}, ${count(one.splits, "split")}`],
+    ["row", own ? link("compare it", "compare", { a: own.row_key }) : null],
+    ["recipe", code(one.recipe_id)],
+    ["data", code(one.data_digest.slice(0, 20))],
+    ["trial", code(one.id)],
+  ]);
+}
+
+function makeMeasures(measures) {
+  return makeTable("Measures", ["measure", "protocol", { num: "value" }, "unit", "meaning"], measures.map((one) => [
+    one.name, one.protocol, { num: String(Number(one.value.toPrecision(6))) }, one.unit ?? "", one.meaning ?? "",
+  ]));
+}
+
+function makeAttempts(attempts) {
+  return makeTable("Attempts", ["outcome", { num: "steps" }, "began", { num: "took" }, "code", "processor"], attempts.map((one) => [
+    (one.outcome ?? "running") + (one.protocol === null ? "" : `, evaluation by ${one.protocol}`),
+    { num: `${one.first_step} to ${one.last_step}` },
+    when(one.started),
+    { num: one.ended === null ? "–" : duration(one.ended - one.started) },
+    `${one.code_version ?? ""}${one.dirty ? " with changes" : ""}, torch ${one.torch ?? "?"}`,
+    one.devices ?? one.processor ?? one.device,
+  ]));
 }
 
 // What bits/dim are the sum of, from nats per image.
 function makeParts(prior, det, bits, dimensions) {
   if (!prior || !det) return null;
   const constant = dimensions * Math.log(256);
-  const parts = [["prior", prior.value], ["log-determinant of the layers", det.value + constant], ["256 grey values: 8 bits", -constant]];
+  const parts = [
+    ["prior", prior.value],
+    ["log-determinant of the layers", det.value + constant],
+    ["256 grey values: 8 bits", -constant],
+  ];
   const scaled = (nats) => -nats / (dimensions * Math.log(2));
-  return make("section", {}, make("h2", {}, "Parts of the likelihood"),
+  return makeSection("Parts of the likelihood",
     makeTable("Parts of the likelihood", ["part", { num: "nats per image" }, { num: "bits/dim" }], [
       ...parts.map(([name, nats]) => [name, { num: number(nats, 1) }, { num: number(scaled(nats), 4, true) }]),
       ["sum", { num: "" }, { num: number(bits.value) }],
@@ -165,7 +234,7 @@ function makeCurve(name, points, search) {
     if (!lines.length) return;
     place.replaceChildren(makeChart("curves", { lines }, {
       said: `${title} over training steps, ${number(last.value)} at step ${last.step}`,
-      titles: { "value:y": title },
+      titles: { "value:y": printable(title) },
       scales: {
         "value:y": { domain: findDomain(lines, ends.from ? 0 : EARLY), zero: false, nice: false },
         "step:x": { domain: [ends.from, ends.to], nice: false },
@@ -174,27 +243,30 @@ function makeCurve(name, points, search) {
     }));
     watchCharts(place);
   };
-  const slider = (end, text) => make("label", { class: "slider" }, text, make("input", {
-    type: "range", min: "0", max: String(last.step), step: String(Math.max(1, Math.round(last.step / 100))), value: String(ends[end]),
-    "aria-valuetext": `step ${ends[end]}`,
+  const slider = (end) => make("label", { class: "slider" }, `${end} step`, make("input", {
+    type: "range", min: "0", max: String(last.step), step: String(Math.max(1, Math.round(last.step / 100))),
+    value: String(ends[end]), "aria-valuetext": `step ${ends[end]}`,
     onchange: ({ target }) => {
       ends[end] = Number(target.value);
       target.setAttribute("aria-valuetext", `step ${ends[end]}`);
-      keepAddress("trial", { id: search.get("id"), data: search.get("data"), from: ends.from || "", to: ends.to < last.step ? ends.to : "" });
+      const zoom = { from: ends.from || "", to: ends.to < last.step ? ends.to : "" };
+      keepAddress("trial", { id: search.get("id"), data: search.get("data"), ...zoom });
       fill();
     },
   }));
   fill();
-  return make("section", {}, make("h2", {}, `Curve: ${title}`), place,
-    points.length > 2 ? make("div", { class: "filters zoom" }, slider("from", "from step"), slider("to", "to step")) : null,
+  return makeSection(`Curve: ${title}`, place,
+    points.length > 2 ? make("div", { class: "filters zoom" }, slider("from"), slider("to")) : null,
     make("details", {}, make("summary", {}, "The numbers"),
-      makeTable(`Points of ${title}`, [{ num: "step" }, { num: title }], points.map((one) => [{ num: String(one.step) }, { num: number(one.value) }]), "fits tall")));
+      makeTable(`Points of ${title}`, [{ num: "step" }, { num: title }],
+        points.map((one) => [{ num: String(one.step) }, { num: number(one.value) }]), "fits tall")));
 }
 
 function makeSiblings(label, rows, name) {
   if (!rows.length) return null;
-  const some = rows.slice(0, 40);
-  return make("p", { class: "siblings" }, `${label}: `, ...some.flatMap((one, k) => [k ? ", " : "",
-    link(`${name(one)} ${one.bits_per_dim === null ? `(${one.state})` : number(one.bits_per_dim)}`, "trial", { id: one.id, data: one.data_digest.slice(0, 12) })]),
-  rows.length > some.length ? ` and ${rows.length - some.length} more.` : ".");
+  const links = rows.slice(0, 40).map((one) =>
+    linkTrial(`${name(one)} ${one.bits_per_dim === null ? `(${one.state})` : number(one.bits_per_dim)}`, one));
+  const more = rows.length - links.length;
+  return make("p", { class: "siblings" }, `${label}: `, ...links.flatMap((one, k) => [k ? ", " : "", one]),
+    more > 0 ? ` and ${more} more.` : ".");
 }
