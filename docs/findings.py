@@ -38,23 +38,21 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from lcma import connect
 from lcma.db import ContributionMap, Store
 from lcma.db.query import run_query
-from lcma.harness.files import write_file
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
 from lcma.harness.results.statistics import PairedTest, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
-from lcma.harness.show import figures
+from lcma.harness.show import charts
 from lcma.harness.show.board import FEW_IMAGES, short_settings
-from lcma.harness.show.figures import BLUE, INK, VERMILION
 from lcma.harness.show.map_pictures import MapColumn, draw_maps
-from lcma.harness.show.targets import require_picture
+from lcma.harness.show.targets import GREY
 from lcma.harness.terminal import print_error, print_line
 from lcma.harness.text import format_number
 from lcma.models.factorization import windows
@@ -361,36 +359,7 @@ NAMES = {"realnvp": "RealNVP", "glow": "Glow", "iresnet": "i-ResNet", "resflow":
 SETS = {"cifar10": "CIFAR-10", "cifar10-16": "CIFAR-10", "celeba64-16": "faces"}
 
 PHASES = "checkerboard-even+checkerboard-odd"
-LAYOUT = ("low+high", PHASES, VERMILION, "s")
-RANKING = ("low", "high", BLUE, "o")
-GREY = "#6B6B6B"
-
-
-class Drawing:
-    """A figure whose texts are placed in pixels from its lower left corner."""
-
-    def __init__(self, width: int, height: int) -> None:
-        """Begin with an empty figure."""
-        self.figure = figures.new_figure(width, height)
-        self.width, self.height = width, height
-
-    def add_axes(self, left: int, width: int) -> Any:
-        """Return axes of the whole height."""
-        axes = self.figure.add_axes((left / self.width, 0, width / self.width, 1))
-        figures.tidy_axes(axes)
-        return axes
-
-    def write(self, x: float, y: float, text: str, size: float = 9, **how: Any) -> None:
-        """Add a line of text."""
-        figures.add_text(self.figure, x / self.width, y / self.height, text, size, **how)
-
-    def save(self, path: Path, title: str, left: int, below: Sequence[str]) -> None:
-        """Write the file, with lines of text below the axes."""
-        for k, line in enumerate(below):
-            self.write(left, -60 - 16 * k, line, color=GREY)
-        box = figures.find_box(self.figure)
-        form = require_picture(path)
-        write_file(path, figures.figure_bytes(self.figure, form, title, " ".join(below), box))
+LINES = {"layout": ("low+high", PHASES), "ranking": ("low", "high")}
 
 
 def draw(drawn: str, results: Results, path: Path) -> None:
@@ -402,83 +371,74 @@ def draw(drawn: str, results: Results, path: Path) -> None:
 def _draw_layout_ranking(words: Words, results: Results, path: Path) -> None:
     """Draw layout and ranking along one training, and at the end of all."""
     group = _choose({**words, "of": "low+high", "from": PHASES}, results)
-    rows = [one for one in results.groups() if find_rows(one, "low+high")]
-    drawing = Drawing(620, max(230, 36 * len(rows)))
-    along, ends = drawing.add_axes(0, 270), drawing.add_axes(470, 150)
-    for of, other, colour, marker in (LAYOUT, RANKING):
-        tests = compare_along(results.store, group, of, other)
-        lows, highs = zip(*((one.low, one.high) for one in tests.values()), strict=True)
-        along.fill_between(list(tests), lows, highs, color=colour, alpha=0.18, lw=0)
-        means = [one.mean for one in tests.values()]
-        along.plot(list(tests), means, color=colour, lw=1.8, marker=marker, ms=4)
-        for k, one in enumerate(rows):
-            if (test := compare(one, of, other)) is not None:
-                _draw_interval(ends, k + (0.14 if marker == "s" else -0.14), test, colour, marker)
-    along.axhline(0, color=INK, lw=1)
-    along.set_xlabel("training step", fontsize=10, color=INK)
-    along.set_ylabel("difference in bits/dim", fontsize=10, color=INK)
-    along.set_xlim(0, group.steps * 1.02)
-    _list_rows(ends, len(rows))
-    for k, one in enumerate(rows):
-        y = drawing.height * (1 - (k + 0.5) / len(rows))
-        drawing.write(310, y + 8, _name_models(one))
-        drawing.write(310, y - 8, f"{one.size}x{one.size}, {one.steps} steps", color=GREY)
-    title = f"{_name_models(group)}, {group.size}x{group.size}: as it trains"
-    drawing.write(-60, drawing.height + 24, title, 10, weight="bold")
-    drawing.write(310, drawing.height + 24, "At the end, on test images", 10, weight="bold")
-    drawing.write(150, drawing.height * 0.84, "layout", 10, color=VERMILION)
-    drawing.write(150, drawing.height * 0.2, "ranking", 10, color=BLUE)
+    ends = [one for one in results.groups() if find_rows(one, "low+high")]
+    datasets: dict[str, list[dict[str, Any]]] = {"lines": [], "rows": []}
+    for name, rules in LINES.items():
+        for step, test in compare_along(results.store, group, *rules).items():
+            point = {"name": name, "step": step, "value": test.mean}
+            datasets["lines"].append(point | {"low": test.low, "high": test.high})
+    for one in ends:
+        label = f"{_name_models(one)}, {one.size}x{one.size}, {one.steps} steps"
+        for name, rules in LINES.items():
+            if (end := compare(one, *rules)) is not None:
+                row = {"name": name, "label": label, "mean": end.mean}
+                datasets["rows"].append(row | {"low": end.low, "high": end.high})
+    colours = alt.Color("name:N", sort=None, legend=None).scale(domain=[*LINES])
+    y = alt.Y("label:N", sort=None, title=None).axis(labelLimit=0, domain=False, ticks=False)
+    base = alt.Chart(alt.NamedData("rows")).encode(y=y, yOffset="name:N", color=colours)
+    x = alt.X("low:Q", title="difference in bits/dim")
+    at_end = alt.layer(
+        alt.Chart(alt.NamedData("rows")).mark_rule(color=GREY).encode(x=alt.datum(0)),
+        base.mark_rule(size=2).encode(x=x, x2="high:Q"),
+        base.mark_point(filled=True, size=45, opacity=1).encode(x="mean:Q"),
+    )
+    along = charts.curves(title="difference in bits/dim", zero=True)
+    height, title = max(230, 36 * len(ends)), _name_models(group)
+    as_it_trains = f"{title}, {group.size}x{group.size}: as it trains"
+    beside = alt.hconcat(
+        along.properties(title=as_it_trains, width=270, height=height),
+        at_end.properties(title="At the end, on test images", width=150, height=height),
+    ).resolve_scale(color="independent", strokeDash="independent")
     below = (
-        "Layout (squares): (low + high)/2 - (even + odd)/2; above zero it costs.",
-        "Ranking (dots): low - high; below zero it gains. Means over seeds, 95 % intervals.",
+        "Layout: (low + high)/2 - (even + odd)/2; above zero it costs.",
+        "Ranking: low - high; below zero it gains. Means over seeds, 95 % intervals.",
         "Left: on training batches, each point over a twentieth of the training.",
     )
-    drawing.save(path, "Layout and ranking", -60, below)
+    picture = charts.stack([beside], below)
+    charts.write_chart(picture, datasets, path, "Layout and ranking", " ".join(below))
 
 
 def _draw_settings(_: Words, results: Results, path: Path) -> None:
     """Draw `low` minus the own rule in every setting, as `lcma board` lists them."""
     holdout = {group.key: group for group in results.groups(HOLDOUT)}
     lows = [(group, find_low(group, holdout)) for group in results.groups()]
-    found = [(group, low, low.difference) for group, low in lows if low and low.difference]
-    drawing = Drawing(245, 24 * len(found))
-    axes = drawing.add_axes(0, 245)
-    _list_rows(axes, len(found))
-    for k, (group, low, test) in enumerate(found):
-        printed, y = find_printed(group), drawing.height - 24 * (k + 0.5)
-        told = {"better": BLUE, "worse": VERMILION}.get(low.than_reference or "", INK)
-        _draw_interval(axes, k, test, told, "o")
-        if printed is not None:
-            axes.plot([printed], [k], ls="", marker="D", ms=6, mec=GREY, mfc="white")
+    datasets: dict[str, list[dict[str, Any]]] = {"rows": [], "seeds": [], "printed": []}
+    for group, low in lows:
+        if low is None or (test := low.difference) is None:
+            continue
         masks = ", masks even-first" if "even-first" in short_settings(group) else ""
-        drawing.write(-290, y, f"{_name_models(group)}, {group.size}x{group.size}")
-        drawing.write(-62, y, f"{group.steps}{masks}", color=GREY)
         few = " †" if (group.images or FEW_IMAGES) < FEW_IMAGES else ""
-        drawing.write(257, y, f"{_format(test, {})}, n {test.n}{few}")
+        size = f"{group.size}x{group.size}, {group.steps} steps"
+        row: dict[str, Any] = {"label": f"{_name_models(group)}, {size}{masks}{few}"}
+        row |= {"mean": test.mean, "low": test.low, "high": test.high, "n": test.n}
+        datasets["rows"].append(row | {"than": low.than_reference})
+        if (printed := find_printed(group)) is not None:
+            datasets["printed"].append({"label": row["label"], "value": printed})
     title = "low minus the flow's own rule, in every setting"
-    drawing.write(-290, drawing.height + 34, title, 10, weight="bold")
-    drawing.write(-62, drawing.height + 12, "steps", color=GREY)
     below = (
         "Dot and line: mean over n seeds and its 95 % interval; left of zero low is better.",
         "Diamond: the gain that the paper prints for the flow and the set, of its own models.",
         f"† on fewer than {FEW_IMAGES:,} test images",
     )
-    drawing.save(path, title, -290, below)
-
-
-def _list_rows(axes: Any, count: int) -> None:
-    axes.axvline(0, color=INK, lw=1)
-    axes.set_ylim(count - 0.5, -0.5)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.set_xlabel("difference in bits/dim", fontsize=10, color=INK)
-
-
-def _draw_interval(axes: Any, y: float, test: PairedTest, colour: str, marker: str) -> None:
-    if test.low is not None:
-        axes.plot([test.low, test.high], [y, y], color=colour, lw=2, solid_capstyle="butt")
-    axes.plot([test.mean], [y], ls="", marker=marker, ms=6, color=colour)
+    diamonds = alt.Chart(alt.NamedData("printed")).mark_point(
+        shape="diamond", color=GREY, size=60, opacity=1
+    )
+    chart = charts.forest("difference in bits/dim") + diamonds.encode(
+        x="value:Q", y=alt.Y("label:N", sort=None)
+    )
+    head = alt.Title(title, frame="bounds")
+    picture = charts.stack([chart.properties(width=245, height=alt.Step(24), title=head)], below)
+    charts.write_chart(picture, datasets, path, title, " ".join(below))
 
 
 def _name_models(group: Group) -> str:

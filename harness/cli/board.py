@@ -118,7 +118,7 @@ def board(
         found = filter_board(found, factorization)
     if picture is not None:
         # Matplotlib is an extra, and takes half a second.
-        from lcma.harness.show.forest import draw_forest
+        from lcma.harness.show.pictures import draw_forest
 
         draw_forest(found, picture)
     if json:

@@ -59,8 +59,8 @@ def budgets(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.budgets import read_budget_curves
-    from lcma.harness.show.budget_pictures import draw_budget_curves
     from lcma.harness.show.budgets import budgets_as_records, render_budgets
+    from lcma.harness.show.pictures import draw_budget_curves
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count, to_json

@@ -71,8 +71,8 @@ def curves(
         read_conventional,
     )
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.show.curve_pictures import draw_charts
     from lcma.harness.show.curves import curves_as_records, render_curves
+    from lcma.harness.show.pictures import draw_charts
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json

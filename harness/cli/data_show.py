@@ -27,7 +27,7 @@ def show(
     from lcma.harness.data.inspection import inspect_set
     from lcma.harness.place import find_place
     from lcma.harness.show.data_sets import describe_set, set_as_dict, tabulate_channels
-    from lcma.harness.show.pictures import draw_contact_sheet
+    from lcma.harness.show.grids import draw_contact_sheet
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import FOLDER
     from lcma.harness.terminal import Console, print_line, reporting_progress

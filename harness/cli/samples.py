@@ -21,7 +21,6 @@ from lcma.harness.cli.options import (
     choose_rows,
     tell_last_sweep,
 )
-from lcma.harness.show.targets import FigureWidth
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ def samples(
             help="With --together: one figure of all data sets, without images of them",
         ),
     ] = False,
-    width: Annotated[
-        FigureWidth | None, typer.Option(help="Width of that figure in print: page or column")
-    ] = None,
     between: Annotated[
         tuple[int, int] | None,
         typer.Option(
@@ -78,8 +74,6 @@ def samples(
     of the sweep (launched last) at its own first trained seed. With --between,
     draw the way between two test images in the latents, a row for each.
     """
-    from functools import partial
-
     from rich.text import Text
 
     from lcma.db import connect
@@ -88,8 +82,7 @@ def samples(
     from lcma.harness.run.weights import require_weights
     from lcma.harness.show.gallery import (
         draw_interpolations,
-        draw_samples_by_trial,
-        draw_samples_together,
+        draw_samples,
     )
     from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
@@ -106,8 +99,6 @@ def samples(
         raise UserError(f"{option} is of samples, not of the way --between images: leave it out")
     for option in (name for name, given in of_rows.items() if given and between is None):
         raise UserError(f"{option} is of the way between two test images: give --between I J too")
-    if width is not None and not together:
-        raise UserError("--width is that of the figure of all: give --together too")
     if sets and not together:
         raise UserError("--sets is of the figure of all: give --together too")
     place = find_place(db, runs, data)
@@ -135,9 +126,13 @@ def samples(
         ]
         lines = [_describe_sheet(sheet) for sheet in sheets]
     else:
-        draw = partial(draw_samples_together, width=width or FigureWidth.page, sets=sets)
-        drawn = (draw if together else draw_samples_by_trial)(
-            store, place, chosen, target, count=count, temperature=temperature, seed=noise_seed
+        drawn = draw_samples(
+            *(store, place, chosen, target),
+            together=together,
+            sets=sets,
+            count=count,
+            temperature=temperature,
+            seed=noise_seed,
         )
         about = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
         rows = [trial_as_dict(one) | about | {"grid": str(path)} for one, path in drawn]

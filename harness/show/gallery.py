@@ -3,14 +3,12 @@
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from numpy.typing import NDArray
 
 from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
@@ -34,29 +32,31 @@ from lcma.harness.results.maps import (
 from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.run import weights
 from lcma.harness.show import map_pictures
-from lcma.harness.show.map_pictures import MOST, MapColumn
-from lcma.harness.show.pictures import (
-    SampleGrid,
-    draw_sample_grids,
+from lcma.harness.show.grids import (
+    Panel,
+    Row,
+    draw_grid,
     draw_tables,
-    sample_grid,
+    take_evenly,
+    tile_images,
 )
-from lcma.harness.show.targets import FigureWidth, PictureTarget
+from lcma.harness.show.map_pictures import MOST, MapColumn
+from lcma.harness.show.targets import PictureTarget
 from lcma.harness.text import short_id
-from lcma.harness.train.features import LITE0
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import SplitHistory
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.measures import BITS_PER_DIM, KID, OF_SAMPLES
+from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
 
-COLUMNS = 8
 SAMPLES = 64
 _PIXELS = 64
-"""Pixels that the side of a sample takes in a grid."""
+"""Pixels that the side of an image takes in a row."""
+
+_BESIDE, _GRID, _ALONE = 3, 217, 530
+"""Grids side by side, and the most pixels of the side of one of several and of one alone."""
 
 
 @dataclass(frozen=True)
@@ -176,231 +176,135 @@ def draw_histories(
     return sheets, f"a history is not drawn: {problems[0]}{more}" if problems else ""
 
 
-def draw_samples_by_trial(
+def draw_samples(
     store: Store,
     place: Place,
     trials: Iterable[JobFacts],
     target: PictureTarget,
     *,
-    count: int = SAMPLES,
-    temperature: float = 1.0,
-    seed: int = 0,
-) -> list[tuple[JobFacts, Path]]:
-    """Draw a grid of samples from each trial; return the trials and the pictures' paths.
-
-    Above it stand the trial, bits/dim and what samples were measured by. Raises UserError as
-    `weights.load_trained` and `weights.draw_samples` do.
-    """
-    drawn = []
-    drawn_as_usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
-    for one in trials:
-        flow, recipe = weights.load_trained(store, place, one)
-        images = weights.draw_samples(flow, count, seed, temperature)
-        options = () if drawn_as_usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
-        path = target.path(_name_picture("samples", one, *options))
-        title = f"Samples of {describe_trial(one)}"
-        scale = max(1, _PIXELS // recipe.model.size)
-        above = _describe_grid(store, one, temperature)
-        drawn.append((one, sample_grid(images, path, COLUMNS, scale, title, above)))
-    return drawn
-
-
-def _describe_grid(store: Store, one: JobFacts, temperature: float) -> list[str]:
-    (quality,), notes = _read_qualities(store, [one])
-    rule = factorization_label(one.factorization_or_kind)
-    at = "" if one.budget is None else f" @{one.budget}"
-    options = [] if one.map_options is None else [label_options(one.map_options)]
-    facts = [f"{rule}{at}", *options, f"seed {one.seed}", *_format_measures(quality)]
-    if temperature != 1:
-        notes.insert(0, f"drawn at temperature {temperature:g}")
-    lines = [f"{one.flow}, {one.dataset}: {', '.join(facts)}", "; ".join(notes)]
-    return [line for line in lines if line]
-
-
-def draw_samples_together(
-    store: Store,
-    place: Place,
-    trials: Iterable[JobFacts],
-    target: PictureTarget,
-    width: FigureWidth,
-    *,
+    together: bool = False,
     sets: bool = False,
     count: int = SAMPLES,
     temperature: float = 1.0,
     seed: int = 0,
 ) -> list[tuple[JobFacts, Path]]:
-    """Draw one figure for each flow and data set: samples of all its trials beside test images.
+    """Draw samples of each trial, all from noise of one seed.
 
-    With ``sets`` it is one for each flow: samples of all its data sets, without an image of any.
-    All are drawn from noise of one seed, on each set the trial of the fewest bits/dim first. Below
-    a grid stand bits/dim and what samples were measured by, each by one protocol in the whole
-    figure. Returns the trials, each with the path of its figure. Raises UserError as
-    `weights.load_trained`, `weights.load_data` and `weights.draw_samples` do.
+    With ``together`` it is one figure for each flow and data set: all trials beside test images,
+    that of the fewest bits/dim first; with ``sets`` one for each flow, without an image of any set.
+    Beside a grid stand rule, bits/dim and what samples were measured by. Returns the trials, each
+    with the path of its figure. Raises UserError as `weights.load_trained`, `weights.load_data` and
+    `weights.draw_samples` do.
     """
     drawn = []
-    ordered = sorted(trials, key=_set_of)
-    for _, group in itertools.groupby(ordered, key=lambda one: _set_of(one)[: 1 if sets else None]):
-        found = list(group)
-        qualities, below = _read_qualities(store, found)
-        members = sorted(
-            zip(qualities, found, strict=True),
-            key=lambda pair: (_set_of(pair[1]), pair[0].get(BITS_PER_DIM, math.inf)),
-        )
-        one = members[0][1]
-        grids = [] if sets else [_take_test_images(place, one, count)]
-        for quality, member in members:
-            flow, _ = weights.load_trained(store, place, member)
-            images = weights.draw_samples(flow, count, seed, temperature)
-            name = factorization_label(member.factorization_or_kind)
+    usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
+    options = (f"n{count}", f"t{temperature:g}", f"r{seed}")
+    for group in _group_trials(trials, together=together, sets=sets):
+        panels, figure = list[Panel](), _measure_trials(store, group)
+        for measures, one in figure:
+            flow, _ = weights.load_trained(store, place, one)
             lines = [
-                *_tell_apart(member, [other for _, other in members]),
-                *_format_measures(quality),
+                *_tell_apart(one, group),
+                *(_MEASURE_LINES[name].format(value) for name, value in measures.items()),
             ]
+            images = weights.draw_samples(flow, count, seed, temperature)
+            name = factorization_label(one.factorization_or_kind)
             if sets:
-                lines.insert(0, name)
-                name = known_sets.set_name(member.dataset, member.variant)
-            grids.append(SampleGrid(name, tuple(lines), images))
-        ids = sorted(member.job_id for _, member in members)  # a trial has one for each content
-        which = content_id("samples", {"jobs": ids})[:8]
-        what = f"n{count}", f"t{temperature:g}", f"r{seed}", width.value
-        where = ("sets",) if sets else (one.dataset,)
-        name = file_name("samples-together", one.flow, *where, which, *what)
-        seeds = dict.fromkeys(str(member.seed) for _, member in members)
-        title = f"{one.flow}{'' if sets else f' on {one.dataset}'}, seed {', '.join(seeds)}"
-        path = draw_sample_grids(grids, target.path(name), title, width, below)
-        drawn += [(member, path) for _, member in members]
+                lines, name = [name, *lines], known_sets.set_name(one.dataset, one.variant)
+            panels.append(_tile_square(images, name, lines, _GRID if together else _ALONE))
+        (_, one), *_ = figure
+        path = target.path(_name_picture("samples", one, *(() if usual else options)))
+        if together:
+            ids = sorted(one.job_id for one in group)  # a trial has one for each content
+            where = "sets" if sets else one.dataset
+            which = content_id("samples", {"jobs": ids})[:8]
+            path = target.path(file_name("samples-together", one.flow, where, which, *options))
+        if together and not sets:
+            test = take_evenly(weights.load_data(place, one).part("test").images, count)
+            panels.insert(0, _tile_square(test, "test images", (), _GRID))
+        seeds = ", ".join(dict.fromkeys(str(one.seed) for _, one in figure))
+        title = f"{one.flow}{'' if sets else f' on {one.dataset}'}, seed {seeds}"
+        rows = [Row(panels[k : k + _BESIDE]) for k in range(0, len(panels), _BESIDE)]
+        below = [] if temperature == 1 else [f"drawn at temperature {temperature:g}"]
+        path = draw_grid(path, rows, title, below)
+        drawn += [(one, path) for _, one in figure]
     return drawn
 
 
-def _take_test_images(place: Place, one: JobFacts, count: int) -> SampleGrid:
-    test = weights.load_data(place, one).part("test").images
-    shown = min(count, len(test))
-    some = test[np.arange(shown) * len(test) // shown].round().clip(0, 255)
-    return SampleGrid("test images", (), some.astype(np.uint8))
+def _group_trials(
+    trials: Iterable[JobFacts], *, together: bool, sets: bool
+) -> list[list[JobFacts]]:
+    if not together:
+        return [[one] for one in trials]
+    ordered = sorted(trials, key=_set_of)
+    groups = itertools.groupby(ordered, key=lambda one: _set_of(one)[: 1 if sets else None])
+    return [list(group) for _, group in groups]
+
+
+def _tile_square(images: NDArray[np.uint8], name: str, lines: Sequence[str], side: int) -> Panel:
+    columns = math.ceil(math.sqrt(len(images)))
+    scale = max(1, (side - 2 * (1 + columns)) // (columns * images.shape[-1]))
+    return Panel(tile_images(images, columns, scale), 1, name, caption=tuple(lines), gap=12)
 
 
 def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
     """Return short lines on how a trial differs from others of its rule on its set.
 
-    Its seed is among them where any two differ in it.
+    All is said of one alone, and the seed where any two differ in it.
     """
-
-    def rule(other: JobFacts) -> tuple[Any, ...]:
-        return other.dataset, other.variant, other.factorization
-
-    alike = [other for other in members if rule(other) == rule(one)]
-    options = "as usual" if one.map_options is None else label_options(one.map_options)
-    said = (
-        ("steps", f"{one.steps} steps"),
-        ("budget", f"@{one.budget}"),
-        ("map_options", f"maps {options}"),
-        ("recipe_id", f"recipe {short_id(one.recipe_id)}"),
-        ("data_digest", f"data {short_id(one.data_digest)}"),
-    )
-    seed = [f"seed {one.seed}"] if len({other.seed for other in members}) > 1 else []
-    return seed + [
-        text for name, text in said if len({getattr(other, name) for other in alike}) > 1
+    alike = [
+        other
+        for other in members
+        if (other.dataset, other.variant, other.factorization)
+        == (one.dataset, one.variant, one.factorization)
     ]
+    options = None if one.map_options is None else f"maps {label_options(one.map_options)}"
+    said = {
+        "budget": None if one.budget is None else f"@{one.budget}",
+        "map_options": options or ("maps as usual" if members[1:] else None),
+        "steps": f"{one.steps} steps",
+        "recipe_id": f"recipe {short_id(one.recipe_id)}",
+        "data_digest": f"data {short_id(one.data_digest)}",
+    }
+    differ = {name for name in said if len({getattr(other, name) for other in alike}) > 1}
+    shown = differ if members[1:] else {"budget", "map_options"}
+    seed = [f"seed {one.seed}"] if len({other.seed for other in members}) > 1 else []
+    return seed + [text for name, text in said.items() if name in shown and text is not None]
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
-
-
-def _format_measures(quality: Mapping[str, float]) -> list[str]:
-    return [_MEASURE_LINES[name].format(value) for name, value in quality.items()]
 
 
 def _set_of(one: JobFacts) -> tuple[str, ...]:
     return one.flow, one.dataset, one.data_digest
 
 
-def _read_qualities(
+def _measure_trials(
     store: Store, trials: Sequence[JobFacts]
-) -> tuple[list[dict[str, float]], list[str]]:
-    """Return bits/dim and measures of samples of each trial, and what to say of all.
+) -> list[tuple[dict[str, float], JobFacts]]:
+    """Return trials with bits/dim and measures of samples, on each set the best first.
 
-    A measure is by one protocol for all trials, the usual one if they have it, else that of the
-    most samples. One that they do not share is left out.
+    A measure is by one protocol for all trials: the plain one, or the only one that all have.
     """
     keys = [(one.subject, one.data_digest) for one in trials]
     rows = store.view("measures", trial_id=[key[0] for key in keys], measure=list(_MEASURE_LINES))
     found: dict[str, defaultdict[tuple[str, str], dict[tuple[str, str], float]]]
     found = {name: defaultdict(dict) for name in _MEASURE_LINES}
-    counts = defaultdict[tuple[str, str], set[int]](set)
     for row in frame_records(rows):
         if (key := (row["trial_id"], row["data_digest"])) in keys:
-            protocol = row["protocol"], row["precision"]
-            found[row["measure"]][protocol][key] = float(row["value"])
-            if row["images"] is not None:
-                counts[row["measure"], row["protocol"]].add(int(row["images"]))
-    qualities = [dict[str, float]() for _ in trials]
-    notes, left_out = list[str](), list[str]()
+            found[row["measure"]][row["protocol"], row["precision"]][key] = float(row["value"])
+    measures = [dict[str, float]() for _ in trials]
     for name, by_protocol in found.items():
-        shared = [
-            _MeasuredBy(name, protocol, _read_sampling(store, trials[0], protocol[0]))
-            for protocol, values in by_protocol.items()
-            if len(values) == len(set(keys))
-        ]
-        if shared:
-            chosen = min(shared, key=attrgetter("order"))
-            for quality, key in zip(qualities, keys, strict=True):
-                quality[name] = by_protocol[chosen.protocol][key]
-            if not chosen.is_usual:
-                notes.append(chosen.describe(counts[name, chosen.protocol[0]]))
-        elif by_protocol:
-            left_out.append(name)
-    if left_out:
-        notes.append(f"{', '.join(left_out)} left out: not of all by one protocol")
-    return qualities, notes
-
-
-@dataclass(frozen=True)
-class _MeasuredBy:
-    """A measure by the protocol of a name and precision; ``samples`` is None for no samples."""
-
-    measure: str
-    protocol: tuple[str, str]
-    samples: SampleProtocol | None
-
-    @property
-    def is_usual(self) -> bool:
-        """Return whether it is what is taken unless a person asks for another."""
-        usual = self.samples is not None and self.samples.sampling == Sampling()
-        return usual and not self.other_extractor
-
-    @property
-    def other_extractor(self) -> str:
-        """Return the name of what sees features where it is not the usual one, else ''."""
-        extractor = None if self.samples is None else self.samples.extractor
-        return extractor.name if extractor not in (None, LITE0) and self.measure == KID else ""
-
-    @property
-    def order(self) -> tuple[Any, ...]:
-        """Return the place among several: the usual one, then temperature 1, most samples."""
-        if self.samples is None:
-            return True, True, 0, self.protocol
-        sampling = self.samples.sampling
-        return not self.is_usual, sampling.temperature != 1, -sampling.samples, self.protocol
-
-    def describe(self, counts: Collection[int]) -> str:
-        """Return how it was measured, on these numbers of samples if they are known."""
-        what = "bits/dim" if self.measure == BITS_PER_DIM else self.measure
-        if self.samples is None:
-            return f"{what}: protocol {self.protocol[0]}"
-        sampling = self.samples.sampling
-        drawn = "/".join(map(str, sorted(counts or [sampling.samples])))
-        by = self.other_extractor and f", by {self.other_extractor}"
-        return f"{what}: {drawn} samples, temperature {sampling.temperature:g}{by}"
-
-
-def _read_sampling(store: Store, one: JobFacts, protocol: str) -> SampleProtocol | None:
-    if protocol == PLAIN.name:
-        return SampleProtocol()
-    result = store.result(one.subject, one.data_digest, protocol)
-    try:
-        return None if result is None else SampleProtocol.model_validate_json(result.protocol_body)
-    except ValidationError:
-        return None
+        shared = [one for one, values in by_protocol.items() if len(values) == len(set(keys))]
+        plain = sorted(one for one in shared if one[0] == PLAIN.name)
+        if plain or len(shared) == 1:
+            values = by_protocol[[*plain, *shared][0]]
+            for of_trial, key in zip(measures, keys, strict=True):
+                of_trial[name] = values[key]
+    return sorted(
+        zip(measures, trials, strict=True),
+        key=lambda pair: (_set_of(pair[1]), pair[0].get(BITS_PER_DIM, math.inf)),
+    )
 
 
 def draw_interpolations(
@@ -431,7 +335,8 @@ def draw_interpolations(
         options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
         path = target.path(_name_picture("interpolation", one, *options))
         title = f"From one test image to another by {describe_trial(one)}"
-        row = sample_grid(found.images, path, steps, max(1, _PIXELS // recipe.model.size), title)
+        grid = tile_images(found.images, steps, max(1, _PIXELS // recipe.model.size))
+        row = draw_grid(path, [Row([Panel(grid, 1, gap=0)])], title)
         sheets.append(InterpolationSheet(one, first, last, row, found.iterations, found.settled))
     return sheets
 
@@ -448,7 +353,7 @@ def draw_sweep(store: Store, place: Place, sweep_id: str, folder: Path) -> tuple
     drawn = list_pictures(draw_maps(store, sets, target))
     histories, unread = draw_histories(store, place, trials, target)
     drawn += [one.picture for one in histories]
-    return drawn + [path for _, path in draw_samples_by_trial(store, place, trials, target)], unread
+    return drawn + [path for _, path in draw_samples(store, place, trials, target)], unread
 
 
 def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:

@@ -1,5 +1,4 @@
-"""Pictures of contribution maps, budgets side by side or two sets compared, and of tables that
-changed in training."""
+"""Pictures of maps, budgets below each other or two sets compared, and of tables that changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap
@@ -21,21 +17,22 @@ from lcma.harness.results.maps import (
     make_word_tables,
     require_alike,
 )
-from lcma.harness.show.figures import BAR, Panel, Rgb, Row, draw_grid
-from lcma.harness.show.pictures import (
+from lcma.harness.show.grids import (
+    BAR,
+    Colours,
+    Panel,
+    Rgb,
+    Row,
     channel_names,
-    channels_differ,
     colour_exits,
+    draw_grid,
     exit_legend,
     find_exit_splits,
 )
 from lcma.harness.train.online import SplitHistory
 
 MOST = 8
-"""Most columns in a picture of maps."""
-
-IN_FULL = 2
-"""Most columns in a picture that shows every channel of the maps."""
+"""Most budgets in a picture of maps."""
 
 PALE = 0.25
 """Share of a colour that is left where two tables agree."""
@@ -43,9 +40,19 @@ PALE = 0.25
 MOST_LOOKS = 12
 """Most tables of a split in a picture of those that changed in training."""
 
+SEQUENTIAL = (
+    *("#00224E", "#0C3470", "#35456C", "#50576C", "#666970", "#7D7C78"),
+    *("#948E77", "#AEA371", "#C8B866", "#E5CF52", "#FEE838"),
+)
+DIVERGING = (
+    *("#7F3B08", "#B35806", "#E08214", "#FDB863", "#FEE0B6", "#F7F7F7"),
+    *("#D8DAEB", "#B2ABD2", "#8073AC", "#542788", "#2D004B"),
+)
+"""Colours of values: cividis, and PuOr around zero, which colour-blind people tell apart."""
+
 _BETWEEN = 24
-_SIDE = {1: 128, 2: 96}
-"""Largest side of a panel in pixels, by the number of columns."""
+_SIDE = 96
+"""Largest side of a panel in pixels."""
 
 _HISTORY_SIDE, _NAME = 128, 60
 """Side of a channel in a history at the first split, in pixels, and the room for a row's name."""
@@ -55,7 +62,7 @@ Values = NDArray[Any]
 
 @dataclass(frozen=True)
 class MapColumn:
-    """A set of maps in a picture: the heading above it, and its maps by split.
+    """A set of maps in a picture: its heading, and its maps by split.
 
     ``letter`` is that of the word whose tables are drawn.
     """
@@ -69,56 +76,35 @@ class MapColumn:
         """Name of the word."""
         return WORDS[self.letter]
 
+    @property
+    def exits(self) -> NDArray[np.int64]:
+        """The splits at which its table factors dimensions out."""
+        tables = make_word_tables(self.letter, self.maps)
+        return find_exit_splits(tables, image_shape(self.maps))
+
 
 def draw_maps(columns: Sequence[MapColumn], title: str, below: Sequence[str], path: Path) -> Path:
-    """Draw maps side by side, a row for each split, and what their word leaves out up to it.
+    """Draw maps below each other by split, and what their word leaves out up to it.
 
-    In full, all channels of a map and their mean, and beside them those of the table; where there
-    are more columns the mean alone, and the table's channels on top of each other. The colours of a
-    row share one scale, in their unit. The lines of ``below`` stand under the title. All columns
-    have one shape and number of splits, else UserError, as where it cannot be written; ValueError
-    for no maps or more columns than `MOST`.
+    All channels of a map and their mean, and beside them those of the table. The colours of a split
+    share one scale, in their unit. The lines of ``below`` stand under the title. All have one shape
+    and number of splits, else UserError, as where it cannot be written; ValueError for no maps or
+    more than `MOST`.
     """
     if not columns or not columns[0].maps or len(columns) > MOST:
         raise ValueError(f"{len(columns)} columns cannot be drawn")
     for column in columns:
         require_alike(columns[0].maps, column.maps)
-    (channels, *sides), splits = image_shape(columns[0].maps), len(columns[0].maps)
-    names = channel_names(channels)
-    exits = [_find_exits(column) for column in columns]
-    if not any(map(channels_differ, exits)):
-        exits = [found[:1] for found in exits]
-        names = (" = ".join(names),)
-    in_full = len(columns) <= IN_FULL
-    small = max(1, round(52 / max(sides)))
-    scale = max(1, _SIDE[len(columns)] // max(sides)) if in_full else small * max(2, len(names))
-    if len(names) > 1 and not in_full:
-        below = [*below, f"{columns[0].word}: {', '.join(names)} from the top"]
+    splits = len(columns[0].maps)
+    exits = [column.exits for column in columns]
     rows = []
     for split in range(1, splits + 1):
         maps = [column.maps[split - 1] for column in columns]
-        shown = [_name_values(item, in_full=in_full) for item in maps]
-        colours = _share_colours([values for some in shown for values in some.values()])
-        panels: list[Panel] = []
+        colours = _share_colours(maps)
         for k, column in enumerate(columns):
-            of_map = [Panel(_colour(colours, v), scale, name) for name, v in shown[k].items()]
-            of_map[0] = replace(
-                of_map[0],
-                heading=column.heading if split == 1 else "",
-                gap=_BETWEEN if k else BAR,
-                colours=None if k else colours,
-                unit=find_unit(maps[k].score),
-            )
-            tables = colour_exits(exits[k], split, splits)
-            if in_full:
-                titles = names if channels > 1 else [column.word]
-                of_table = [Panel(rgb, scale, n) for rgb, n in zip(tables, titles, strict=True)]
-                heading = f"what {column.word} keeps" if split == 1 else ""
-                of_table[0] = replace(of_table[0], heading=heading, gap=_BETWEEN)
-            else:
-                of_table = [Panel(_stack(tables), scale // len(names), column.word)]
-            panels += [*of_map, *of_table]
-        rows.append(Row(panels, f"split {split}"))
+            of_map = _show_map(_list_values(maps[k]), colours, column.heading)
+            of_table = _show_table(colour_exits(exits[k], split, splits), column.word)
+            rows.append(Row([*of_map, *of_table], "" if k else f"split {split}"))
     return draw_grid(path, rows, title, below, exit_legend(splits))
 
 
@@ -130,39 +116,59 @@ def draw_comparison(
 ) -> Path:
     """Draw two sets of maps, the first minus the second, and the tables of their words.
 
-    Means over channels. The two maps of a split share one scale in their unit; the difference has
-    its own, the same on both sides of 0. Dimensions are pale where the two tables agree. UserError
-    where the sets differ in shape or number of splits, or it cannot be written.
+    The two maps of a split share one scale in their unit; the difference has its own, the same on
+    both sides of 0. Dimensions are pale where the two tables agree. UserError where the sets differ
+    in shape or number of splits, or it cannot be written.
     """
     require_alike(one.maps, other.maps)
     pair, splits = (one, other), len(one.maps)
-    channels, *sides = image_shape(one.maps)
-    scale = max(1, _SIDE[1] // max(sides))
-    exits = [_find_exits(column) for column in pair]
-    units = {find_unit(column.maps[0].score) for column in pair}
-    unit = units.pop() if len(units) == 1 else ""
+    exits = [column.exits for column in pair]
     rows = []
     for split in range(1, splits + 1):
-        a, b = (_mean(column.maps[split - 1]) for column in pair)
-        shared, diverging = _share_colours([a, b]), _centre_colours(a - b)
-        difference = _colour(diverging, a - b)
-        panels = [
-            Panel(_colour(shared, a), scale, "A", gap=BAR, colours=shared, unit=unit),
-            Panel(_colour(shared, b), scale, "B"),
-            Panel(difference, scale, "A - B", gap=BAR + _BETWEEN, colours=diverging, unit=unit),
-        ]
+        maps = [column.maps[split - 1] for column in pair]
+        shared, (a, b) = _share_colours(maps), map(_list_values, maps)
         tables = [colour_exits(found, split, splits) for found in exits]
         agree = (tables[0] == tables[1]).all(axis=-1, keepdims=True)
         for k, column in enumerate(pair):
             drawn = np.where(agree, _pale(tables[k]), tables[k])
-            names = channel_names(channels) if channels > 1 else [""]
-            of_table = [Panel(rgb, scale, name) for rgb, name in zip(drawn, names, strict=True)]
-            heading = f"{column.word} of {'AB'[k]}, {column.heading}" if split == 1 else ""
-            of_table[0] = replace(of_table[0], heading=heading, gap=_BETWEEN)
-            panels += of_table
-        rows.append(Row(panels, f"split {split}"))
+            of_map = _show_map((a, b)[k], shared, f"{'AB'[k]}, {column.heading}")
+            of_table = _show_table(drawn, f"{column.word} of {'AB'[k]}")
+            rows.append(Row([*of_map, *of_table], "" if k else f"split {split}"))
+        most = float(np.abs(a - b).max()) or 1.0
+        rows.append(Row(_show_map(a - b, Colours(-most, most, shared.unit, DIVERGING), "A - B")))
     legend = [*exit_legend(splits), ("pale: A and B agree", "none")]
     return draw_grid(path, rows, "Two maps: A, B and A - B", titles, legend)
+
+
+def _list_values(item: ContributionMap) -> Values:
+    """Return the channels of a map and, of several, their mean."""
+    values = np.asarray(item.values, dtype=np.float64)
+    return values if len(values) == 1 else np.concatenate([values, values.mean(0, keepdims=True)])
+
+
+def _share_colours(maps: Sequence[ContributionMap]) -> Colours:
+    values = np.stack([_list_values(item) for item in maps])
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    units = {find_unit(item.score) for item in maps}
+    return Colours(low, high, units.pop() if len(units) == 1 else "", SEQUENTIAL)
+
+
+def _show_map(values: Values, colours: Colours, heading: str) -> list[Panel]:
+    names = (*channel_names(len(values) - 1), "mean") if len(values) > 1 else ("map",)
+    scale = max(1, _SIDE // max(values.shape[1:]))
+    first, *others = (
+        Panel(colours.paint(one), scale, name) for one, name in zip(values, names, strict=True)
+    )
+    return [replace(first, heading=heading, gap=BAR, colours=colours), *others]
+
+
+def _show_table(channels: Rgb, heading: str) -> list[Panel]:
+    names = channel_names(len(channels)) if len(channels) > 1 else ("",)
+    scale = max(1, _SIDE // max(channels.shape[1:3]))
+    first, *others = (Panel(rgb, scale, name) for rgb, name in zip(channels, names, strict=True))
+    return [replace(first, heading=heading, gap=_BETWEEN), *others]
 
 
 def draw_history(history: Sequence[SplitHistory], title: str, path: Path) -> Path:
@@ -207,43 +213,5 @@ def _lay_out(channels: Rgb, rows: int) -> Rgb:
     return grid.reshape(rows * height, count // rows * width, 3)[:-1, :-1]
 
 
-def _find_exits(column: MapColumn) -> NDArray[np.int64]:
-    return find_exit_splits(make_word_tables(column.letter, column.maps), image_shape(column.maps))
-
-
-def _name_values(item: ContributionMap, *, in_full: bool) -> dict[str, Values]:
-    channels = len(item.values)
-    if channels == 1:
-        return {"map": item.values[0]}
-    each = dict(zip(channel_names(channels), item.values, strict=True)) if in_full else {}
-    return each | {"mean": _mean(item)}
-
-
-def _mean(item: ContributionMap) -> Values:
-    return np.asarray(item.values.mean(axis=0, dtype=np.float64))
-
-
-def _share_colours(shown: Sequence[Values]) -> ScalarMappable:
-    low, high = min(float(v.min()) for v in shown), max(float(v.max()) for v in shown)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    return ScalarMappable(Normalize(low, high), colormaps["cividis"])
-
-
-def _centre_colours(difference: Values) -> ScalarMappable:
-    most = float(np.abs(difference).max()) or 1.0
-    return ScalarMappable(Normalize(-most, most), colormaps["PuOr"])
-
-
-def _colour(colours: ScalarMappable, values: Values) -> Rgb:
-    return np.asarray(colours.to_rgba(values, bytes=True))[..., :3]
-
-
 def _pale(colours: Rgb) -> Rgb:
     return np.round(PALE * colours + (1 - PALE) * 255).astype(np.uint8)
-
-
-def _stack(channels: Rgb) -> Rgb:
-    """Return channels (C, H, W, 3) on top of each other, with a white line between."""
-    apart = np.pad(channels, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=255)
-    return apart.reshape(-1, *channels.shape[2:])[:-1]

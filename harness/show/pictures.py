@@ -1,280 +1,341 @@
-"""Pictures of index tables, grids of images, and contact sheets of prepared data sets."""
+"""Pictures of results: the forest plot of a board, curves over training, and budget curves."""
 
-import io
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from matplotlib.colors import to_rgba_array
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
+import altair as alt
 
-from lcma.harness.data.manifest import PartName
-from lcma.harness.data.prepared import Prepared
-from lcma.harness.files import write_file
-from lcma.harness.show.figures import (
-    AREA_COLOURS,
-    DPI,
-    Panel,
-    Rgb,
-    Row,
-    add_text,
-    draw_grid,
-    figure_bytes,
-    new_figure,
-)
-from lcma.harness.show.targets import FigureWidth, PictureFormat, format_of
-from lcma.models import SplitTable
-from lcma.models.factorization import surviving_ids
+from lcma.harness.files import file_name
+from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_measure
+from lcma.harness.results.budgets import BudgetCurve
+from lcma.harness.results.curves import CurveChart, CurveLine, DifferenceLine, LineKey
+from lcma.harness.results.statistics import subtract_by_seed
+from lcma.harness.show import budgets, charts
+from lcma.harness.show.board import name_row, summarize_group
+from lcma.harness.show.curves import describe_chart, describe_chart_key
+from lcma.harness.show.targets import PictureTarget, require_picture
+from lcma.harness.text import format_number
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
-KEPT_COLOUR = "#3B3B3B"
-"""Colour of the dimensions that are still there; the others have `AREA_COLOURS`, by split."""
+Datasets = dict[str, list[dict[str, Any]]]
 
-Shape = tuple[int, int, int]
-
-# Index tables as in the paper's Figure 1
-
-_SIDE = 88
-"""Largest side of a table's channel, in pixels."""
+# The forest plot: rules are compared by their differences and not by their means, as seeds move all
+# rules of a seed together, so that intervals of means overlap where no difference contains zero.
 
 
-def draw_tables(
-    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape, path: Path, title: str = ""
-) -> Path:
-    """Draw index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
+def draw_forest(board: Board, path: Path) -> Path:
+    """Draw the differences of each group from its reference row, all on one scale.
 
-    A row for each factorization, and a column for each split, with all channels where those of any
-    table differ: which dimensions are factored out so far, and when. Raises UserError where it
-    cannot be written, ValueError for no tables.
+    A small dot is a seed, the line the 95 % t-interval, the large mark the mean: filled where the
+    interval of six seeds or more tells the row from the one that it is compared with.
+
+    Raises:
+        UserError: No group has a row to compare with another, or the file cannot be written.
     """
-    if not named or not all(tables for _, tables in named):
-        raise ValueError("no tables to draw")
-    splits = max(len(tables) for _, tables in named)
-    exits = [find_exit_splits(tables, shape) for _, tables in named]
-    names = channel_names(shape[0])
-    shown = shape[0] if any(map(channels_differ, exits)) else 1
-    scale = max(2, _SIDE // max(shape[1:]))
-    rows = []
-    for k, (name, tables) in enumerate(named):
-        panels = []
-        for split in range(1, len(tables) + 1):
-            for channel, rgb in enumerate(colour_exits(exits[k][:shown], split, splits)):
-                first = channel == 0
-                heading = f"after split {split}" if first and k == 0 else ""
-                gap = 24 if first and split > 1 else 4 * (channel > 0)
-                words = name if first and split == 1 else ""
-                panels.append(Panel(rgb, scale, words, heading, gap=gap))
-        rows.append(Row(panels))
-    below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
-    return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
+    require_picture(path)
+    groups = [group for group in board.groups if compared_rows(group)]
+    if not groups:
+        raise UserError("nothing to draw: no row has a seed in common with the one compared with")
+    if len({(group.measure, group.unit) for group in groups}) != 1:
+        raise ValueError("the groups of a board have one measure")
+    first = groups[0]
+    better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
+    axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
+    datasets: Datasets = {"rows": [], "seeds": [], "headings": []}
+    place = itertools.count()
+    left = -12 - 6.2 * max(len(name_row(row)) for one in groups for row in compared_rows(one))
+    for group in groups:
+        for text, note in ((_title(group), False), (_describe_group(group), True)):
+            heading = {"place": next(place), "text": text, "note": note, "left": left}
+            datasets["headings"].append(heading)
+        for row in compared_rows(group):
+            label, found = {"label": name_row(row), "place": next(place)}, row.difference
+            assert found is not None
+            interval = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
+            datasets["rows"].append(label | interval | {"than": row.than_reference})
+            differences = seed_differences(group, row).values()
+            datasets["seeds"] += [label | {"value": value} for value in differences]
+        datasets["headings"].append({"place": next(place), "text": "", "left": left})
+    marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
+    marks += f"{ENOUGH} seeds or more is without zero."
+    about = " ".join(sentence for group in groups for sentence in summarize_group(group))
+    title = "Differences from the row that each table is compared with"
+    panel = charts.forest(axis, headings=True).properties(width=520)
+    return charts.write_chart(charts.stack([panel], [marks]), datasets, path, title, about)
 
 
-def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
-    """Return the split at which each dimension is factored out, from 1; 0 where it stays.
+def compared_rows(group: Group) -> list[BoardRow]:
+    """Return the rows that have a difference, best first."""
+    rows = [row for row in group.rows if row.difference is not None and not row.reference]
+    return sorted(rows, key=lambda row: _order(row, group.direction))
 
-    The array is (C, H, W) as the input.
+
+def _order(row: BoardRow, direction: str | None) -> float:
+    assert row.difference is not None
+    return -row.difference.mean if direction == "higher" else row.difference.mean
+
+
+def seed_differences(group: Group, row: BoardRow) -> Mapping[int, float]:
+    """Return a row's difference from the group's reference at each seed that both have."""
+    reference = next((one for one in group.rows if one.reference), None)
+    return {} if reference is None else subtract_by_seed(row.by_seed, reference.by_seed)
+
+
+def _title(group: Group) -> str:
+    return f"{group.flow} on {group.set_name}"
+
+
+def _describe_group(group: Group) -> str:
+    reference = next(row for row in group.rows if row.reference)
+    mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
+    settings = f"; {group.settings}" if group.settings else ""
+    return f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
+
+
+# Curves over training: a panel for each measure, a line for each factorization
+
+BAND = 4
+"""Most seeds of a mean that are drawn one by one; more are drawn as a band."""
+
+EARLY = 0.2
+"""Share of the training whose values may leave the axis, where a flow falls steeply."""
+
+_WIDTH, _HEIGHT = 628, 300
+
+_DIFFERENCES = (
+    "Differences are paired by seed, with the 95 % t-interval of their mean as a band; below zero "
+    "is better than the conventional rule."
+)
+
+
+def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path]:
+    """Draw each chart into the folder, or the only one as the file.
+
+    Raises UserError where it cannot be written, or for one file and several charts.
     """
-    found = np.zeros(math.prod(shape), dtype=np.int64)
-    for split, (table, ids) in enumerate(
-        zip(tables, surviving_ids(tables, shape), strict=False), start=1
-    ):
-        found[ids.ravel()[table.left]] = split
-    return found.reshape(shape)
+    target.require_one(len(found), "pictures", "--flow, --dataset or --where")
+    return [_draw_curves(chart, target) for chart in found]
 
 
-def exit_colours(splits: int) -> Rgb:
-    """Return the colours of `find_exit_splits`, (splits + 1, 3).
+def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
+    """Draw the panels of one chart below each other, with their legend beside them."""
+    lines = [line for panel in chart.panels for line in panel.lines]
+    names: dict[LineKey, str] = {}
+    for key in sorted(dict.fromkeys(line.key for line in lines), key=lambda k: not k.conventional):
+        names[key] = f"{key.name}, n = {max(one.n for one in lines if one.key == key)}"
+    compared = next((panel for panel in chart.panels if panel.differences), None)
+    datasets, panels, notes = Datasets(), [], []
+    for k, panel in enumerate(chart.panels):
+        low, high, most = _find_range(panel.lines)
+        own = [f"{name}-{k}" for name in ("lines", "seeds", "ends")]
+        datasets |= zip(own, _list_points(panel.lines, names, high), strict=True)
+        if panel.part is not None:
+            bars = [bar for bar in chart.bars if low <= bar.bits_per_dim <= high]
+            own.append(f"levels-{k}" if bars else "")
+            datasets[f"levels-{k}"] = [{"name": b.name, "value": b.bits_per_dim} for b in bars]
+        shown = dict(zip(("lines", "seeds", "ends", "levels"), own, strict=False))
+        panels.append(
+            charts.curves(
+                title=panel.label,
+                names=[*names.values()],
+                within=(low, high),
+                **shown,
+            )
+        )
+        if most > high:
+            notes.append(
+                f"{panel.label}: values above {high:.4g}, up to {most:.4g}, are beyond the axis."
+            )
+        if panel is compared:
+            datasets["differences"] = [
+                point
+                for key in names
+                for line in panel.differences
+                if line.key == key
+                for point in _list_mean(names[key], line.mean, line.band)
+            ]
+            of, ends = (
+                f"{panel.label}: difference from conventional",
+                _find_range(panel.differences, 0.0)[:2],
+            )
+            panels.append(
+                charts.curves("differences", of, names=[*names.values()], zero=True, within=ends)
+            )
+            notes.insert(0, _DIFFERENCES)
+    said = {
+        "Bands: lowest to highest seed.": any(line.n > BAND for line in lines),
+        "Thin lines: seeds.": any(datasets[f"seeds-{k}"] for k in range(len(chart.panels))),
+        "Crosses: diverged or failed there.": any(s.lost for one in lines for s in one.seeds),
+        "Rings: not done yet.": any(
+            not s.lost and s.state != "done" for one in lines for s in one.seeds
+        ),
+        "Dotted: codecs and simple densities, on test.": any(
+            rows for name, rows in datasets.items() if name.startswith("levels")
+        ),
+    }
+    notes.append(" ".join(words for words, holds in said.items() if holds))
+    below = [line for note in [*notes, *chart.notes] for line in textwrap.wrap(note, 140)]
+    sized = [panel.properties(width=_WIDTH, height=_HEIGHT) for panel in panels]
+    head = alt.Title(chart.key.title, subtitle=describe_chart_key(chart), frame="bounds")
+    picture = charts.stack([charts.stack(sized, below)]).properties(title=head)
+    key = chart.key
+    facts = (key.flow, key.dataset, key.variant, key.profile, key.recipe_id[:8])
+    path = target.path(file_name("curves", *facts, key.data_digest[:8]))
+    title = f"Curves over training: {key.title}"
+    return charts.write_chart(picture, datasets, path, title, describe_chart(chart))
 
-    Raises UserError for more splits than there are colours.
+
+def _list_points(
+    lines: Sequence[CurveLine], names: Mapping[LineKey, str], high: float
+) -> tuple[list[dict[str, Any]], ...]:
+    """Return points of means, of seeds that are drawn one by one, and where those end early."""
+    means, seeds, ends = [], [], []
+    for line in sorted(lines, key=lambda line: [*names].index(line.key)):
+        name = {"name": names[line.key]}
+        means += _list_mean(names[line.key], line.mean, line.band if line.n > BAND else ())
+        for seed in line.seeds:
+            points = [name | {"step": step, "value": value} for step, value in seed.points]
+            if not seed.in_mean or 1 < line.n <= BAND:
+                seeds += [point | {"seed": seed.subject} for point in points]
+            if points and seed.state != "done":
+                value = min(points[-1]["value"], high)
+                ends.append(points[-1] | {"value": value, "lost": seed.lost})
+    return means, seeds, ends
+
+
+def _list_mean(name: str, mean: Sequence[Any], band: Sequence[Any]) -> list[dict[str, Any]]:
+    ends = {step: {"low": low, "high": high} for step, low, high in band}
+    return [
+        {"name": name, "step": step, "value": value} | ends.get(step, {}) for step, value in mean
+    ]
+
+
+def _find_range(
+    lines: Sequence[CurveLine | DifferenceLine], *more: float
+) -> tuple[float, float, float]:
+    """Return the ends of an axis for all but early steps, and the largest value that there is.
+
+    What was lost has no say where anything else is.
     """
-    if splits > len(AREA_COLOURS):
-        most = len(AREA_COLOURS)
-        raise UserError(f"tables of more than {most} splits cannot be drawn apart")
-    rgba = to_rgba_array([KEPT_COLOUR, *AREA_COLOURS[:splits]])
-    return np.round(rgba[:, :3] * 255).astype(np.uint8)
+    points = [point for line in lines for point in (*line.mean, *line.band)]
+    seeds = [seed for line in lines for seed in getattr(line, "seeds", ())]
+    alive = [seed for seed in seeds if not seed.lost] or seeds
+    points += [point for seed in alive for point in seed.points]
+    last = max((step for step, *_ in points), default=0)
+    late = [value for step, *values in points if step >= EARLY * last for value in values]
+    low, high = min([*late, *more]), max([*late, *more])
+    room = 0.05 * max(high - low, 1e-3, 1e-6 * abs(high))
+    most = max([high, *(value for seed in seeds for _, value in seed.points)])
+    return low - room, high + room, most
 
 
-def colour_exits(exits: NDArray[np.int64], split: int, splits: int) -> Rgb:
-    """Return the colours of what is factored out up to a split, for each of `find_exit_splits`."""
-    return exit_colours(splits)[np.where(exits <= split, exits, 0)]
+# Budget curves: differences from the longest budget, costs, and the map
 
 
-def exit_legend(splits: int) -> list[tuple[str, str]]:
-    """Return the meanings of the colours of `find_exit_splits`."""
-    meanings = [f"factored out at split {k + 1}" for k in range(splits)]
-    return [*zip(meanings, AREA_COLOURS, strict=False), ("stays", KEPT_COLOUR)]
+def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
+    """Draw each curve into the folder, or the only one as the file.
+
+    Raises UserError where it cannot be written, or for one file and several curves.
+    """
+    options = "--flow, --dataset, --factorization or --where"
+    target.require_one(len(curves), "curves", options)
+    return [_draw_budgets(curve, target) for curve in curves]
 
 
-def channel_names(channels: int) -> tuple[str, ...]:
-    """Return what channels are called in a picture."""
-    return (
-        ("red", "green", "blue")
-        if channels == 3
-        else tuple(f"channel {c}" for c in range(channels))
+def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
+    longest, found = curve.rows[-1], curve.smallest
+    smallest = math.inf if found is None or found.budget is None else found.budget
+    datasets: Datasets = {"means": [], "seeds": [], "base": []}
+    for row in curve.rows:
+        of = {"budget": row.budget or 0}
+        own = subtract_by_seed(row.by_seed, longest.by_seed).items()
+        datasets["seeds"] += [of | {"seed": seed, "value": value} for seed, value in own]
+        if (test := row.from_longest) is not None:
+            interval = {"mean": test.mean, "low": test.low, "high": test.high, "n": test.n}
+            datasets["means"].append(of | interval | {"enough": of["budget"] >= smallest})
+    base = None if curve.conventional is None else curve.conventional.from_longest
+    if base is not None:
+        level = {"value": base.mean, "low": base.low, "high": base.high}
+        datasets["base"].append({"name": "conventional"} | level)
+    if found is not None:
+        low, high = sorted((0.0, (-1 if curve.direction == "higher" else 1) * found.margin))
+        level = {"name": f"margin, {found.margin:g}", "value": 0.0}
+        datasets["base"].append(level | {"low": low, "high": high})
+    bits = curve.measure == BITS_PER_DIM
+    what = "bits/dim minus those" if bits else f"{budgets.name_axis(curve)} minus that"
+    notes = [
+        "Dots: seeds. Diamonds: means with 95 % intervals, green where they are shown to be enough."
+    ]
+    panels = []
+    if costs := _list_costs(curve):
+        datasets["costs"] = costs
+        unit = "device seconds" if curve.cost == "seconds" else "images"
+        panels.append(
+            charts.front(f"{unit}, pretraining by itself and training", budgets.name_axis(curve))
+        )
+        notes.append("Costs: filled on the Pareto front, with a ring around its knee.")
+    else:
+        notes.append("Costs are not known.")
+    if curve.stability:
+        datasets["stability"] = [
+            {"budget": one.budget, "split": f"split {one.split}", "measure": measure}
+            | {"value": getattr(one, name)}
+            for name, measure in _OF_MAPS.items()
+            for one in curve.stability
+            if getattr(one, name) is not None
+        ]
+        against = f"map against that of {curve.stability[0].longest} steps"
+        panels.append(charts.stability(against))
+    else:
+        notes.append("No maps are in the database.")
+    apart = {"color": "independent", "strokeDash": "independent"}
+    answer = budgets.list_sentences(curve)[0]
+    over = charts.budgets(f"{what} of {longest.budget} steps").properties(width=960, height=270)
+    small = [panel.properties(width=420, height=250) for panel in panels]
+    beside = [alt.hconcat(*small, spacing=50).resolve_scale(**apart)] if small else []
+    title = budgets.curve_title(curve.key)
+    under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(answer, 140)]
+    head = alt.Title(textwrap.wrap(title, 110), subtitle=under)
+    parts = charts.stack([over, *beside], notes, **apart)
+    path = target.path(_name_budgets(curve))
+    return charts.write_chart(
+        charts.stack([parts]).properties(title=head), datasets, path, title, answer
     )
 
 
-def channels_differ(exits: NDArray[np.int64]) -> bool:
-    """Return whether `find_exit_splits` are not alike in all channels."""
-    return bool((exits != exits[:1]).any())
+_OF_MAPS = {
+    "rank_correlation": "rank correlation",
+    "overlap": "overlap of what stays",
+    "mask_share": "mask share",
+}
 
 
-# Grids of images
+def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:
+    """Return what rows cost; budgets have names where these have room beside one another."""
+    rows = [(getattr(row, curve.cost), row) for row in budgets.list_rows(curve)]
+    rows = [(math.log(max(cost, 1e-9)), row) for cost, row in rows if cost is not None]
+    found, named = list[dict[str, Any]](), -math.inf
+    room = (max(at for at, _ in rows) - min(at for at, _ in rows)) / 10 if rows else 0.0
+    for at, row in sorted(rows, key=lambda pair: pair[0]):
+        name, half = budgets.name_row(row), row.half_width or 0.0
+        if row.budget is not None:
+            name, named = (name, at) if at - named >= room else ("", named)
+        interval = {"mean": row.holdout, "low": row.holdout - half, "high": row.holdout + half}
+        about = {"name": name, "cost": math.exp(at), "on_front": row.on_front, "knee": row.knee}
+        found.append(interval | about)
+    return found
 
 
-_LINE = 20
-"""Pixels of a line of text above a grid."""
-
-
-def sample_grid(
-    images: NDArray[np.uint8],
-    path: Path,
-    columns: int = 8,
-    scale: int = 4,
-    title: str = "Images",
-    above: Sequence[str] = (),
-) -> Path:
-    """Draw images (N, C, H, W) in rows of ``columns``, each pixel a square of ``scale`` pixels.
-
-    Two pixels of white lie between images. ``title`` says in an SVG what they are, the lines of
-    ``above`` stand above them. Raises UserError where it cannot be written, ValueError for no
-    images, or channels other than 1 or 3.
-    """
-    grid = tile_images(images, columns, scale)
-    tall, wide = grid.shape[:2]
-    form = format_of(path)
-    if form in (PictureFormat.svg, PictureFormat.pdf):
-        height = _LINE * len(above) + tall
-        figure = _write_lines(above, wide, height)
-        width = figure.get_size_inches()[0] * DPI
-        axes = figure.add_axes((0, 0, wide / width, tall / height))
-        axes.imshow(grid, interpolation="none", aspect="auto")
-        axes.set_axis_off()
-        about = f"{len(images)} images in rows of {min(columns, len(images))}"
-        return write_file(path, figure_bytes(figure, form, title, about))
-    if above:
-        text = _write_lines(above, wide, _LINE * len(above))
-        drawn = figure_bytes(text, PictureFormat.png, title)
-        lines = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"))
-        right = ((0, 0), (0, lines.shape[1] - wide), (0, 0))
-        grid = np.vstack([lines, np.pad(grid, right, constant_values=255)])
-    out = io.BytesIO()  # of any size, which a figure is not
-    Image.fromarray(grid).save(out, format="PNG")
-    return write_file(path, out.getvalue())
-
-
-def _write_lines(lines: Sequence[str], width: int, height: int) -> Figure:
-    """Return a figure of so many pixels with lines at its top, wider where one is longer."""
-    figure = new_figure(width, height)
-    for k, line in enumerate(lines):
-        add_text(figure, 0, 1 - (k + 0.5) * _LINE / height, line, 12 * 72 / DPI)
-    margin = 4
-    longest = max((text.get_window_extent().width for text in figure.texts), default=0)
-    width = max(width, math.ceil(longest) + 2 * margin)
-    figure.set_size_inches(width / DPI, height / DPI)
-    for text in figure.texts:
-        text.set_x(margin / width)
-    return figure
-
-
-def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
-    """Return one array (H, W, 3) with images (N, C, H, W) in rows, between two pixels of white.
-
-    Raises ValueError for no images, or channels other than 1 or 3.
-    """
-    count, channels, height, width = images.shape
-    if count < 1 or channels not in (1, 3):
-        raise ValueError(f"no grid of images of shape {images.shape}")
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    tall, wide = height * scale + 2, width * scale + 2
-    cells = np.full((rows * columns, tall, wide, 3), 255, dtype=np.uint8)
-    cells[:count, 2:, 2:] = images.transpose(0, 2, 3, 1).repeat(scale, 1).repeat(scale, 2)
-    grid = cells.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2)
-    edges = ((0, 2), (0, 2), (0, 0))
-    return np.pad(grid.reshape(rows * tall, columns * wide, 3), edges, constant_values=255)
-
-
-# Samples of several flows side by side, as in the paper's Figure 2
-
-_PRINTED = {FigureWidth.page: (675, 3), FigureWidth.column: (325, 2)}
-"""Pixels at 100 to an inch, and grids side by side."""
-
-_APART = 12
-"""Pixels between two grids."""
-
-
-@dataclass(frozen=True)
-class SampleGrid:
-    """Images (N, C, H, W) with a name above and lines below them."""
-
-    name: str
-    lines: tuple[str, ...]
-    images: NDArray[np.uint8]
-
-
-def draw_sample_grids(
-    grids: Sequence[SampleGrid],
-    path: Path,
-    title: str,
-    width: FigureWidth,
-    below: Sequence[str] = (),
-) -> Path:
-    """Draw square grids of images side by side, as wide as a page or a column of a paper.
-
-    The lines of ``below`` stand under the title. Pixels are squares of a whole number of pixels,
-    one at least, so that large images or many may be wider. Raises UserError where it cannot be
-    written.
-    """
-    whole, beside = _PRINTED[width]
-    tiled = [(grid, math.ceil(math.sqrt(len(grid.images)))) for grid in grids]
-    room = (whole - (beside - 1) * _APART) // beside
-    panels = [
-        Panel(
-            tile_images(
-                grid.images,
-                columns,
-                max(1, (room - 2 * (1 + columns)) // (columns * grid.images.shape[-1])),
-            ),
-            1,
-            grid.name,
-            caption=grid.lines,
-            gap=0,
-        )
-        for grid, columns in tiled
-    ]
-    rows = [
-        Row([replace(panel, gap=_APART * (k > 0)) for k, panel in enumerate(line)])
-        for line in (panels[k : k + beside] for k in range(0, len(panels), beside))
-    ]
-    return draw_grid(path, rows, title, below)
-
-
-# Contact sheets: images of a prepared set, to be looked at before anything is trained on them
-
-SHOWN: tuple[PartName, ...] = ("test", "train")
-
-_COLUMNS, _MOST, _CELL = 16, 80, 64
-
-
-def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
-    """Draw up to 80 images of the test part and as many of train, evenly spaced.
-
-    Float images are rounded for the picture. Raises UserError where it cannot be written.
-    """
-    rows = []
-    for part in SHOWN:
-        images = prepared.part(part).images
-        shown = min(len(images), _MOST)
-        some = np.clip(np.round(images[np.arange(shown) * len(images) // shown]), 0, 255)
-        channels = some if some.shape[1] == 3 else some[:, :1]
-        grid = tile_images(channels.astype(np.uint8), _COLUMNS, max(1, _CELL // some.shape[2]))
-        choice = "" if shown == len(images) else f", {shown} of them evenly spaced"
-        rows.append(Row([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)]))
-    manifest = prepared.manifest
-    title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
-    return draw_grid(path, rows, title)
+def _name_budgets(curve: BudgetCurve) -> str:
+    key = curve.key
+    return file_name(
+        *("budgets", key.flow, key.dataset, key.variant, key.profile, key.factorization),
+        *(key.protocol, key.recipe_id[:8], key.data_digest[:8], key.precision),
+        *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),
+        *(() if key.map_options is None else (key.map_options,)),
+    )

@@ -1,14 +1,21 @@
-"""Places and formats of pictures: a folder, or one file by the ending of its name.
+"""Where pictures go, in which format and colours, and how they are written.
 
-Nothing here imports Matplotlib: every command of `lcma` reads the formats for its options.
+A place is a folder, or one file by the ending of its name. Nothing here imports what draws: every
+command of `lcma` reads the formats for its options.
 """
 
+import io
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
 
-from lcma.harness.files import require_replaceable
+from lcma.harness.files import require_replaceable, write_file
+from lcma.harness.text import printable, printable_lines
 from lcma.sweeps.errors import UserError
 
 FOLDER = Path("lcma-pictures")
@@ -25,13 +32,6 @@ class PictureFormat(StrEnum):
 
 OTHER_ENDINGS = frozenset({"bmp", "eps", "gif", "jpeg", "jpg", "ps", "tif", "tiff", "webp"})
 """Endings of pictures' names in formats that are not drawn."""
-
-
-class FigureWidth(StrEnum):
-    """Width of a figure in a paper of two columns."""
-
-    page = "page"
-    column = "column"
 
 
 @dataclass(frozen=True)
@@ -111,3 +111,77 @@ def picture_folder(out: Path | None, requested: PictureFormat | None) -> Picture
             f"folder: give --out DIR --format {found.form}"
         )
     return found
+
+
+# Writing
+
+INK, GREY = "#222222", "#6B6B6B"
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY_BLUE, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
+"""Colours of Okabe and Ito, which colour-blind people tell apart."""
+
+CATEGORIES = (INK, BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
+
+FONT = "Liberation Sans, Arial, sans-serif"
+"""The first is in vl-convert, so that a picture is the same on every machine."""
+
+CONFIG: Mapping[str, Any] = {
+    "aria": False,  # a picture is one thing with a title and a description
+    "background": "white",
+    "font": FONT,
+    "padding": 16,
+    "axis": {"labelColor": INK, "titleColor": INK, "gridColor": "#E4E4E4", "tickSize": 4}
+    | {"domainColor": GREY, "tickColor": GREY, "titleFontWeight": "normal", "titleFontSize": 12}
+    | {"labelFontSize": 11},
+    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 0, "labelFontSize": 11}
+    | {"symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 400},
+    "range": {"category": list(CATEGORIES)},
+    "text": {"color": INK, "fontSize": 12},
+    "title": {"anchor": "start", "color": INK, "fontSize": 14, "subtitleColor": GREY}
+    | {"subtitleFontSize": 11, "frame": "group", "offset": 10},
+    "view": {"stroke": None},
+}
+
+_RESOURCES = re.compile(rb"(?:^ */\w+ \d+ 0 R\n)+", re.MULTILINE)
+"""What a page of a PDF refers to, which vl-convert lists in an order of chance."""
+
+
+def write_picture(
+    spec: Mapping[str, Any], path: Path, title: str, about: str, *, scale: float = 1
+) -> Path:
+    """Write what Vega or Vega-Lite draws, in the format of the path, PNG where it says none.
+
+    The same picture is the same bytes, of a PNG ``scale`` times as many pixels. In SVG ``title``
+    and ``about`` are the words for whoever cannot see it. Text is shown as `printable` gives it.
+    Raises UserError where it cannot be written.
+    """
+    import vl_convert
+    from PIL import Image
+
+    spec, form = _escape_texts(spec), format_of(path) or PictureFormat.png
+    lite = "marks" not in spec
+    svg = vl_convert.vegalite_to_svg(spec) if lite else vl_convert.vega_to_svg(spec)
+    if form is PictureFormat.png:
+        out = io.BytesIO()  # without a channel of opacity, and smaller
+        drawn = Image.open(io.BytesIO(vl_convert.svg_to_png(svg, scale=scale)))
+        drawn.convert("RGB").save(out, format="PNG")
+        return write_file(path, out.getvalue())
+    if form is PictureFormat.pdf:
+        return write_file(path, _RESOURCES.sub(_sort_lines, vl_convert.svg_to_pdf(svg)))
+    words = f"<title>{escape(printable(title))}</title>"
+    words += f"<desc>{escape(printable(about))}</desc>" if about else ""
+    first, _, rest = svg.partition(">")
+    return write_file(path, f'{first} role="img">{words}{rest}'.encode())
+
+
+def _sort_lines(found: re.Match[bytes]) -> bytes:
+    return b"".join(sorted(found[0].splitlines(keepends=True)))
+
+
+def _escape_texts(value: Any) -> Any:
+    """Return JSON-able values with every text as `printable_lines` shows it."""
+    if isinstance(value, str):
+        return printable_lines(value)
+    if isinstance(value, Mapping):
+        return {printable_lines(key): _escape_texts(one) for key, one in value.items()}
+    return [_escape_texts(one) for one in value] if isinstance(value, list | tuple) else value

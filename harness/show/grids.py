@@ -1,0 +1,326 @@
+"""Grids of pixels with captions: index tables, images, and contact sheets of prepared data sets."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lcma.harness.data.manifest import PartName
+from lcma.harness.data.prepared import Prepared
+from lcma.harness.show.targets import (
+    BLUE,
+    CONFIG,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    YELLOW,
+    write_picture,
+)
+from lcma.models import SplitTable
+from lcma.models.factorization import surviving_ids
+from lcma.sweeps.errors import UserError
+
+AREA_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
+"""Colours of the dimensions that the first, the second, ... split factors out."""
+
+KEPT_COLOUR = "#3B3B3B"
+"""Colour of the dimensions that are still there."""
+
+BAR = 92
+"""Least gap before a panel with a scale of its colours, in pixels."""
+
+_LINE, _CAPTION, _BETWEEN = 22, 16, 14
+"""Pixels of a line of text, and between rows."""
+
+_SIDE = 88
+"""Largest side of a table's channel, in pixels."""
+
+Rgb = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Colours:
+    """A scale of colours over the values from ``low`` to ``high``, evenly between its stops."""
+
+    low: float
+    high: float
+    unit: str
+    stops: Sequence[str]
+
+    def paint(self, values: NDArray[Any]) -> Rgb:
+        """Return the colours of values."""
+        place = (values - self.low) / (self.high - self.low) * (len(self.stops) - 1)
+        channels = read_colours(self.stops).T
+        mixed = [np.interp(place, range(len(self.stops)), one) for one in channels]
+        return np.round(np.stack(mixed, axis=-1)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An array (H, W, 3) in a grid, each entry a square of ``scale`` pixels.
+
+    ``title`` is right above it, ``heading`` above that, and the lines of ``caption`` below it.
+    ``gap`` pixels lie before it, with the scale of its ``colours``, if it has one.
+    """
+
+    rgb: Rgb
+    scale: int
+    title: str = ""
+    heading: str = ""
+    caption: tuple[str, ...] = ()
+    gap: int = 6
+    colours: Colours | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels side by side; ``name`` stands before their titles."""
+
+    panels: Sequence[Panel]
+    name: str = ""
+
+
+def draw_grid(
+    path: Path,
+    rows: Sequence[Row],
+    title: str,
+    below: Sequence[str] = (),
+    legend: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Draw rows of panels below a title, lines, and a legend of labels and colours.
+
+    A cell of an array is a whole number of pixels, and the picture as large as what is in it. The
+    name of the file says the format, PNG where it says none. Raises UserError where it cannot be
+    written.
+    """
+    images, texts = list[dict[str, Any]](), list[dict[str, Any]]()
+
+    def show(rgb: Rgb, x: int, y: int, width: int, height: int, *, smooth: bool = False) -> None:
+        out = io.BytesIO()
+        Image.fromarray(rgb).save(out, format="PNG")
+        url = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+        place = {"x": x, "y": y, "width": width, "height": height}
+        images.append({"url": url, "smooth": smooth} | place)
+
+    def write(x: int, y: int, text: str, size: int = 12, **how: Any) -> None:
+        if text:
+            texts.append({"x": x, "y": y, "text": text, "size": size} | how)
+
+    top = right = 0
+    for row in rows:
+        top += _LINE * any(panel.heading for panel in row.panels)
+        write(0, top, row.name, weight="bold")
+        left, deepest = 0, 0
+        for panel in row.panels:
+            left += panel.gap
+            height, width = (side * panel.scale for side in panel.rgb.shape[:2])
+            write(left, top - _LINE, panel.heading, 13, weight="bold")
+            write(left, top, panel.title)
+            show(panel.rgb, left, top + _LINE // 2, width, height)
+            if panel.colours is not None:
+                low, high = panel.colours.low, panel.colours.high
+                bar, ends = left - BAR, (top + 11, top + 11 + height)
+                show(
+                    panel.colours.paint(np.linspace(high, low, 64)[:, None]),
+                    *(bar, ends[0], 12, height),
+                    smooth=True,
+                )
+                middle = sum(ends) // 2
+                write(bar + 17, ends[0] + 5, f"{high:.3g}", 11)
+                write(bar + 17, middle, f"{(low + high) / 2:.3g}", 11)
+                write(bar + 17, ends[1] - 5, f"{low:.3g}", 11)
+                write(left - 20, middle, panel.colours.unit, 11, angle=-90, align="center")
+            for k, line in enumerate(panel.caption, start=1):
+                write(left, top + height + 6 + _CAPTION * k, line, 11)
+            left, deepest = left + width, max(deepest, height + _CAPTION * len(panel.caption))
+        right = max(right, left)
+        top += _LINE + deepest + _BETWEEN
+    spec = _lay_out(images, texts, (right, top), title, below, legend)
+    return write_picture(spec, path, title, "; ".join(below))
+
+
+def _lay_out(
+    images: Sequence[Mapping[str, Any]],
+    texts: Sequence[Mapping[str, Any]],
+    size: tuple[int, int],
+    title: str,
+    below: Sequence[str],
+    legend: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return images and texts at their places as Vega, which measures the text around them."""
+
+    def mark(kind: str, data: str, **named: str) -> dict[str, Any]:
+        fields = {name: {"field": field} for name, field in named.items()}
+        baseline = {"value": "middle" if kind == "text" else "top"}
+        constants = {"baseline": baseline, "aspect": {"value": False}}
+        place = {name: {"field": name} for name in ("x", "y")}
+        return {
+            "type": kind,
+            "from": {"data": data},
+            "encode": {"enter": constants | place | fields},
+        }
+
+    of_text = {"text": "text", "fontSize": "size", "fontWeight": "weight"}
+    found: dict[str, Any] = {
+        "width": size[0],
+        "height": size[1],
+        "config": CONFIG,
+        "data": [{"name": "images", "values": images}, {"name": "texts", "values": texts}],
+        "title": {"text": title, "subtitle": below, "frame": "bounds", "offset": 14},
+        "marks": [
+            mark("image", "images", url="url", width="width", height="height", smooth="smooth"),
+            mark("text", "texts", **of_text, angle="angle", align="align"),
+        ],
+    }
+    if legend:
+        labels, colours = zip(*legend, strict=True)
+        found["scales"] = [{"name": "c", "type": "ordinal", "domain": labels, "range": colours}]
+        symbols = {"symbolType": "square", "symbolSize": 160, "orient": "top", "offset": 16}
+        found["legends"] = [{"fill": "c", "direction": "horizontal"} | symbols]
+    return found
+
+
+# Index tables as in the paper's Figure 1
+
+
+def draw_tables(
+    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape, path: Path, title: str = ""
+) -> Path:
+    """Draw index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
+
+    A row for each factorization, and a column for each split, with all channels where those of any
+    table differ: which dimensions are factored out so far, and when. Raises UserError where it
+    cannot be written, ValueError for no tables.
+    """
+    if not named or not all(tables for _, tables in named):
+        raise ValueError("no tables to draw")
+    splits = max(len(tables) for _, tables in named)
+    exits = [find_exit_splits(tables, shape) for _, tables in named]
+    names = channel_names(shape[0])
+    shown = shape[0] if any(map(channels_differ, exits)) else 1
+    scale = max(2, _SIDE // max(shape[1:]))
+    rows = []
+    for k, (name, tables) in enumerate(named):
+        panels = []
+        for split in range(1, len(tables) + 1):
+            for channel, rgb in enumerate(colour_exits(exits[k][:shown], split, splits)):
+                first = channel == 0
+                heading = f"after split {split}" if first and k == 0 else ""
+                gap = 24 if first and split > 1 else 4 * (channel > 0)
+                words = name if first and split == 1 else ""
+                panels.append(Panel(rgb, scale, words, heading, gap=gap))
+        rows.append(Row(panels))
+    below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
+    return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
+
+
+def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
+    """Return the split at which each dimension is factored out, from 1; 0 where it stays.
+
+    The array is (C, H, W) as the input.
+    """
+    found = np.zeros(math.prod(shape), dtype=np.int64)
+    for split, (table, ids) in enumerate(
+        zip(tables, surviving_ids(tables, shape), strict=False), start=1
+    ):
+        found[ids.ravel()[table.left]] = split
+    return found.reshape(shape)
+
+
+def read_colours(colours: Sequence[str]) -> Rgb:
+    """Return colours as '#RRGGBB' in an array (N, 3)."""
+    return np.array([list(bytes.fromhex(one[1:])) for one in colours], dtype=np.uint8)
+
+
+def colour_exits(exits: NDArray[np.int64], split: int, splits: int) -> Rgb:
+    """Return the colours of what is factored out up to a split, for each of `find_exit_splits`.
+
+    Raises UserError for more splits than there are colours.
+    """
+    if splits > len(AREA_COLOURS):
+        most = len(AREA_COLOURS)
+        raise UserError(f"tables of more than {most} splits cannot be drawn apart")
+    return read_colours([KEPT_COLOUR, *AREA_COLOURS])[np.where(exits <= split, exits, 0)]
+
+
+def exit_legend(splits: int) -> list[tuple[str, str]]:
+    """Return the meanings of the colours of `find_exit_splits`."""
+    meanings = [f"factored out at split {k + 1}" for k in range(splits)]
+    return [*zip(meanings, AREA_COLOURS, strict=False), ("stays", KEPT_COLOUR)]
+
+
+def channel_names(channels: int) -> tuple[str, ...]:
+    """Return what channels are called in a picture."""
+    return (
+        ("red", "green", "blue")
+        if channels == 3
+        else tuple(f"channel {c}" for c in range(channels))
+    )
+
+
+def channels_differ(exits: NDArray[np.int64]) -> bool:
+    """Return whether `find_exit_splits` are not alike in all channels."""
+    return bool((exits != exits[:1]).any())
+
+
+# Images
+
+
+def tile_images(images: NDArray[np.uint8], columns: int, scale: int) -> Rgb:
+    """Return one array (H, W, 3) with images (N, C, H, W) in rows, between two pixels of white.
+
+    Raises ValueError for no images, or channels other than 1 or 3.
+    """
+    count, channels, height, width = images.shape
+    if count < 1 or channels not in (1, 3):
+        raise ValueError(f"no grid of images of shape {images.shape}")
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    tall, wide = height * scale + 2, width * scale + 2
+    cells = np.full((rows * columns, tall, wide, 3), 255, dtype=np.uint8)
+    cells[:count, 2:, 2:] = images.transpose(0, 2, 3, 1).repeat(scale, 1).repeat(scale, 2)
+    grid = cells.reshape(rows, columns, tall, wide, 3).swapaxes(1, 2)
+    edges = ((0, 2), (0, 2), (0, 0))
+    return np.pad(grid.reshape(rows * tall, columns * wide, 3), edges, constant_values=255)
+
+
+# Contact sheets: images of a prepared set, to be looked at before anything is trained on them
+
+SHOWN: tuple[PartName, ...] = ("test", "train")
+
+_COLUMNS, _MOST, _CELL = 16, 80, 64
+
+
+def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
+    """Draw up to 80 images of the test part and as many of train, evenly spaced.
+
+    Float images are rounded for the picture. Raises UserError where it cannot be written.
+    """
+    rows = []
+    for part in SHOWN:
+        images = prepared.part(part).images
+        some = take_evenly(images, _MOST)
+        channels = some if some.shape[1] == 3 else some[:, :1]
+        grid = tile_images(channels, _COLUMNS, max(1, _CELL // some.shape[2]))
+        choice = "" if len(some) == len(images) else f", {len(some)} of them evenly spaced"
+        rows.append(Row([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)]))
+    manifest = prepared.manifest
+    title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
+    return draw_grid(path, rows, title)
+
+
+def take_evenly(images: NDArray[Any], most: int) -> NDArray[np.uint8]:
+    """Return up to so many images, evenly spaced, each value rounded to a byte."""
+    shown = min(len(images), most)
+    some = images[np.arange(shown) * len(images) // shown]
+    return np.clip(np.round(some), 0, 255).astype(np.uint8)
