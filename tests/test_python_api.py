@@ -15,7 +15,7 @@ import pytest
 
 import lcma
 from lcma.harness.cli.main import main
-from lcma.harness.show import budget_pictures
+from lcma.harness.show import pictures
 from tests.harness.conftest import few_photos_root
 
 __all__ = ["few_photos_root"]
@@ -103,9 +103,7 @@ def test_budgets_are_those_of_the_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        budget_pictures, "draw_budget_curves", lambda drawn, _: [tmp_path] * len(drawn)
-    )
+    monkeypatch.setattr(pictures, "draw_budget_curves", lambda drawn, _: [tmp_path] * len(drawn))
     curves = notebook["curves"]
     frame = curves.to_pandas()
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]
@@ -265,7 +263,7 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
 def test_importing_it_imports_nothing_heavy() -> None:
     code = (
         "import sys, lcma; dir(lcma); lcma.factorization\n"
-        "heavy = {'torch', 'ray', 'sqlalchemy', 'pandas', 'matplotlib'}\n"
+        "heavy = {'torch', 'ray', 'sqlalchemy', 'pandas', 'altair'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

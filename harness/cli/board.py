@@ -117,7 +117,7 @@ def board(
     if factorization:
         found = filter_board(found, factorization)
     if picture is not None:
-        # Matplotlib is an extra, and takes half a second.
+        # Altair is an extra, and takes half a second.
         from lcma.harness.show.pictures import draw_forest
 
         draw_forest(found, picture)

@@ -5,7 +5,7 @@ names that its function says, here or in a page. The colours of what is told apa
 the configuration's categories, so that a page can have its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerCha
         above = alt.Chart(alt.NamedData("headings")).mark_text(
             align="left",
             color=alt.expr(f"datum.note ? '{GREY}' : '{INK}'"),
-            fontWeight=alt.expr("datum.note ? 'normal' : 'bold'"),
             fontSize=alt.expr("datum.note ? 11 : 14"),
         )
         layers.append(above.encode(x=alt.X("left:Q", scale=None), y=y, text="text:N"))
@@ -69,22 +68,22 @@ def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerCha
 
 
 def curves(
-    lines: str = "lines",
+    data: Mapping[str, str] | None = None,
     title: str = "value",
     *,
     zero: bool = False,
     within: Sequence[float] | None = None,
-    names: Sequence[str] = (),
-    seeds: str = "",
-    ends: str = "",
-    levels: str = "",
+    names: Collection[str] = (),
 ) -> alt.LayerChart:
     """Return lines over training steps with bands, ``within`` the ends of an axis.
 
     ``lines``: name (the conventional rule first), step, value, low, high. ``names`` are all that
-    charts beside it have too. Where they are named: ``seeds``: the same by seed, without a band.
-    ``ends``: name, step, value, lost. ``levels``: name, value.
+    charts beside it have too. ``data`` are other names of data sets, and may have ``seeds``: the
+    same by seed, without a band; ``ends``: name, step, value, lost; ``levels``: name, value.
     """
+    lines, seeds, ends, levels = (
+        (data or {"lines": "lines"}).get(one, "") for one in ("lines", "seeds", "ends", "levels")
+    )
     name: dict[str, Any] = {"shorthand": "name:N", "sort": None, "title": None}
     if names:
         name["scale"] = alt.Scale(domain=list(names))
@@ -237,7 +236,7 @@ def _zero(data: str, axis: str) -> alt.Chart:
 
 def stack(panels: Sequence[Any], below: Sequence[str] = (), **resolve: str) -> alt.VConcatChart:
     """Return charts below each other, with lines of text below them all."""
-    how = {"orient": "bottom", "frame": "bounds", "fontWeight": "normal", "fontSize": 11}
+    how = {"orient": "bottom", "frame": "bounds", "fontSize": 11}
     words = alt.Title(list(below), color=GREY, **how)
     found = alt.vconcat(*panels, spacing=30).resolve_scale(**resolve)
     return found.properties(title=words) if below else found

@@ -248,28 +248,20 @@ def _tile_square(images: NDArray[np.uint8], name: str, lines: Sequence[str], sid
 
 
 def _tell_apart(one: JobFacts, members: Sequence[JobFacts]) -> list[str]:
-    """Return short lines on how a trial differs from others of its rule on its set.
-
-    All is said of one alone, and the seed where any two differ in it.
-    """
-    alike = [
-        other
-        for other in members
-        if (other.dataset, other.variant, other.factorization)
-        == (one.dataset, one.variant, one.factorization)
-    ]
-    options = None if one.map_options is None else f"maps {label_options(one.map_options)}"
+    """Return short lines on how a trial differs from others on its set; alone, what its map is."""
+    alike = [m for m in members if (m.dataset, m.variant) == (one.dataset, one.variant)]
+    options = None if one.map_options is None else label_options(one.map_options)
     said = {
-        "budget": None if one.budget is None else f"@{one.budget}",
-        "map_options": options or ("maps as usual" if members[1:] else None),
+        "seed": f"seed {one.seed}",
+        "budget": f"@{one.budget}",
+        "map_options": f"maps {options}",
         "steps": f"{one.steps} steps",
         "recipe_id": f"recipe {short_id(one.recipe_id)}",
         "data_digest": f"data {short_id(one.data_digest)}",
     }
-    differ = {name for name in said if len({getattr(other, name) for other in alike}) > 1}
-    shown = differ if members[1:] else {"budget", "map_options"}
-    seed = [f"seed {one.seed}"] if len({other.seed for other in members}) > 1 else []
-    return seed + [text for name, text in said.items() if name in shown and text is not None]
+    shown = {name for name in said if len({getattr(other, name) for other in alike}) > 1}
+    shown |= set() if members[1:] else {"budget", "map_options"}
+    return [text for name, text in said.items() if name in shown and getattr(one, name) is not None]
 
 
 _MEASURE_LINES = {BITS_PER_DIM: "{:.3f} bits/dim"} | {name: name + " {:.3g}" for name in OF_SAMPLES}
@@ -334,9 +326,10 @@ def draw_interpolations(
         found = interpolate(flow, test[first], test[last], steps, spherical=spherical)
         options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
         path = target.path(_name_picture("interpolation", one, *options))
-        title = f"From one test image to another by {describe_trial(one)}"
+        title = f"The way between two images by {describe_trial(one)}"
         grid = tile_images(found.images, steps, max(1, _PIXELS // recipe.model.size))
-        row = draw_grid(path, [Row([Panel(grid, 1, gap=0)])], title)
+        below = [f"from test image {first} to {last}"]
+        row = draw_grid(path, [Row([Panel(grid, 1, gap=0)])], title, below)
         sheets.append(InterpolationSheet(one, first, last, row, found.iterations, found.settled))
     return sheets
 

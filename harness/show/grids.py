@@ -119,12 +119,12 @@ def draw_grid(
     top = right = 0
     for row in rows:
         top += _LINE * any(panel.heading for panel in row.panels)
-        write(0, top, row.name, weight="bold")
+        write(0, top, row.name, 14)
         left, deepest = 0, 0
         for panel in row.panels:
             left += panel.gap
             height, width = (side * panel.scale for side in panel.rgb.shape[:2])
-            write(left, top - _LINE, panel.heading, 13, weight="bold")
+            write(left, top - _LINE, panel.heading, 14)
             write(left, top, panel.title)
             show(panel.rgb, left, top + _LINE // 2, width, height)
             if panel.colours is not None:
@@ -146,7 +146,9 @@ def draw_grid(
         right = max(right, left)
         top += _LINE + deepest + _BETWEEN
     spec = _lay_out(images, texts, (right, top), title, below, legend)
-    return write_picture(spec, path, title, "; ".join(below))
+    panels = [panel for row in rows for panel in row.panels if panel.caption]
+    about = [*below, *(", ".join((panel.title, *panel.caption)) for panel in panels)]
+    return write_picture(spec, path, title, "; ".join(about))
 
 
 def _lay_out(
@@ -170,7 +172,7 @@ def _lay_out(
             "encode": {"enter": constants | place | fields},
         }
 
-    of_text = {"text": "text", "fontSize": "size", "fontWeight": "weight"}
+    of_text = {"text": "text", "fontSize": "size"}
     found: dict[str, Any] = {
         "width": size[0],
         "height": size[1],

@@ -24,6 +24,11 @@ from lcma.sweeps.measures import BITS_PER_DIM
 
 Datasets = dict[str, list[dict[str, Any]]]
 
+
+def _interval(found: Any) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in ("mean", "low", "high", "n")}
+
+
 # The forest plot: rules are compared by their differences and not by their means, as seeds move all
 # rules of a seed together, so that intervals of means overlap where no difference contains zero.
 
@@ -56,8 +61,7 @@ def draw_forest(board: Board, path: Path) -> Path:
         for row in compared_rows(group):
             label, found = {"label": name_row(row), "place": next(place)}, row.difference
             assert found is not None
-            interval = {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
-            datasets["rows"].append(label | interval | {"than": row.than_reference})
+            datasets["rows"].append(label | _interval(found) | {"than": row.than_reference})
             differences = seed_differences(group, row).values()
             datasets["seeds"] += [label | {"value": value} for value in differences]
         datasets["headings"].append({"place": next(place), "text": "", "left": left})
@@ -125,57 +129,48 @@ def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path
 def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     """Draw the panels of one chart below each other, with their legend beside them."""
     lines = [line for panel in chart.panels for line in panel.lines]
-    names: dict[LineKey, str] = {}
-    for key in sorted(dict.fromkeys(line.key for line in lines), key=lambda k: not k.conventional):
-        names[key] = f"{key.name}, n = {max(one.n for one in lines if one.key == key)}"
+    keys = sorted(dict.fromkeys(line.key for line in lines), key=lambda k: not k.conventional)
+    names = {
+        key: f"{key.name}, n = {max(one.n for one in lines if one.key == key)}" for key in keys
+    }
     compared = next((panel for panel in chart.panels if panel.differences), None)
-    datasets, panels, notes = Datasets(), [], []
+    datasets, panels, notes = Datasets(), list[alt.LayerChart](), list[str]()
     for k, panel in enumerate(chart.panels):
         low, high, most = _find_range(panel.lines)
-        own = [f"{name}-{k}" for name in ("lines", "seeds", "ends")]
-        datasets |= zip(own, _list_points(panel.lines, names, high), strict=True)
-        if panel.part is not None:
-            bars = [bar for bar in chart.bars if low <= bar.bits_per_dim <= high]
-            own.append(f"levels-{k}" if bars else "")
-            datasets[f"levels-{k}"] = [{"name": b.name, "value": b.bits_per_dim} for b in bars]
-        shown = dict(zip(("lines", "seeds", "ends", "levels"), own, strict=False))
-        panels.append(
-            charts.curves(
-                title=panel.label,
-                names=[*names.values()],
-                within=(low, high),
-                **shown,
-            )
-        )
+        bars = [bar for bar in chart.bars if panel.part and low <= bar.bits_per_dim <= high]
+        drawn = _list_points(panel.lines, names, (low, high))
+        drawn["levels"] = [{"name": bar.name, "value": bar.bits_per_dim} for bar in bars]
+        data = {
+            name: f"{name}-{k}" if rows or name == "lines" else "" for name, rows in drawn.items()
+        }
+        datasets |= {data[name]: rows for name, rows in drawn.items() if data[name]}
+        panels.append(charts.curves(data, panel.label, names=names.values(), within=(low, high)))
         if most > high:
             notes.append(
                 f"{panel.label}: values above {high:.4g}, up to {most:.4g}, are beyond the axis."
             )
         if panel is compared:
+            title = f"{panel.label}: difference from conventional"
+            ordered = sorted(panel.differences, key=lambda line: keys.index(line.key))
             datasets["differences"] = [
                 point
-                for key in names
-                for line in panel.differences
-                if line.key == key
-                for point in _list_mean(names[key], line.mean, line.band)
+                for line in ordered
+                for point in _list_mean(names[line.key], line.mean, line.band)
             ]
-            of, ends = (
-                f"{panel.label}: difference from conventional",
-                _find_range(panel.differences, 0.0)[:2],
-            )
+            low, high, _ = _find_range(ordered, 0.0)
+            data = {"lines": "differences"}
             panels.append(
-                charts.curves("differences", of, names=[*names.values()], zero=True, within=ends)
+                charts.curves(data, title, names=names.values(), within=(low, high), zero=True)
             )
             notes.insert(0, _DIFFERENCES)
+    seeds = [seed for line in lines for seed in line.seeds if seed.points]
     said = {
         "Bands: lowest to highest seed.": any(line.n > BAND for line in lines),
-        "Thin lines: seeds.": any(datasets[f"seeds-{k}"] for k in range(len(chart.panels))),
-        "Crosses: diverged or failed there.": any(s.lost for one in lines for s in one.seeds),
-        "Rings: not done yet.": any(
-            not s.lost and s.state != "done" for one in lines for s in one.seeds
-        ),
+        "Thin lines: seeds.": any(name.startswith("seeds") for name in datasets),
+        "Crosses: diverged or failed there.": any(seed.lost for seed in seeds),
+        "Rings: not done yet.": any(not s.lost and s.state != "done" for s in seeds),
         "Dotted: codecs and simple densities, on test.": any(
-            rows for name, rows in datasets.items() if name.startswith("levels")
+            name.startswith("levels") for name in datasets
         ),
     }
     notes.append(" ".join(words for words, holds in said.items() if holds))
@@ -191,21 +186,22 @@ def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
 
 
 def _list_points(
-    lines: Sequence[CurveLine], names: Mapping[LineKey, str], high: float
-) -> tuple[list[dict[str, Any]], ...]:
+    lines: Sequence[CurveLine], names: Mapping[LineKey, str], within: tuple[float, float]
+) -> Datasets:
     """Return points of means, of seeds that are drawn one by one, and where those end early."""
-    means, seeds, ends = [], [], []
+    found: Datasets = {"lines": [], "seeds": [], "ends": []}
     for line in sorted(lines, key=lambda line: [*names].index(line.key)):
         name = {"name": names[line.key]}
-        means += _list_mean(names[line.key], line.mean, line.band if line.n > BAND else ())
+        found["lines"] += _list_mean(names[line.key], line.mean, line.band if line.n > BAND else ())
         for seed in line.seeds:
             points = [name | {"step": step, "value": value} for step, value in seed.points]
             if not seed.in_mean or 1 < line.n <= BAND:
-                seeds += [point | {"seed": seed.subject} for point in points]
+                found["seeds"] += [point | {"seed": seed.subject} for point in points]
             if points and seed.state != "done":
-                value = min(points[-1]["value"], high)
-                ends.append(points[-1] | {"value": value, "lost": seed.lost})
-    return means, seeds, ends
+                step, value = seed.points[-1]
+                end = {"step": step, "value": min(max(value, within[0]), within[1])}
+                found["ends"].append(name | end | {"lost": seed.lost})
+    return found
 
 
 def _list_mean(name: str, mean: Sequence[Any], band: Sequence[Any]) -> list[dict[str, Any]]:
@@ -256,16 +252,14 @@ def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
         own = subtract_by_seed(row.by_seed, longest.by_seed).items()
         datasets["seeds"] += [of | {"seed": seed, "value": value} for seed, value in own]
         if (test := row.from_longest) is not None:
-            interval = {"mean": test.mean, "low": test.low, "high": test.high, "n": test.n}
-            datasets["means"].append(of | interval | {"enough": of["budget"] >= smallest})
+            datasets["means"].append(of | _interval(test) | {"enough": of["budget"] >= smallest})
     base = None if curve.conventional is None else curve.conventional.from_longest
     if base is not None:
-        level = {"value": base.mean, "low": base.low, "high": base.high}
-        datasets["base"].append({"name": "conventional"} | level)
+        datasets["base"].append({"name": "conventional", "value": base.mean} | _interval(base))
     if found is not None:
         low, high = sorted((0.0, (-1 if curve.direction == "higher" else 1) * found.margin))
-        level = {"name": f"margin, {found.margin:g}", "value": 0.0}
-        datasets["base"].append(level | {"low": low, "high": high})
+        margin = {"name": f"margin, {found.margin:g}", "value": 0.0, "low": low, "high": high}
+        datasets["base"].append(margin)
     bits = curve.measure == BITS_PER_DIM
     what = "bits/dim minus those" if bits else f"{budgets.name_axis(curve)} minus that"
     notes = [

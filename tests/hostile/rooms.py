@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import matplotlib.font_manager  # noqa: F401 - starts a program when it is imported
 import pandas as pd  # noqa: F401 - else each case would import it, as planning
 
 from lcma.harness.cli import main as cli

@@ -13,7 +13,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
 from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.run.worker import run_work
-from lcma.harness.show import budget_pictures, curve_pictures
+from lcma.harness.show import pictures
 from lcma.sweeps import spec as specs
 from tests.db.conftest import Stage, World
 from tests.harness.cli.history import History
@@ -100,8 +100,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     def unwritten(drawn: Sequence[object], _: object) -> list[Path]:
         return [Path("none")] * len(drawn)
 
-    monkeypatch.setattr(budget_pictures, "draw_budget_curves", unwritten)
-    monkeypatch.setattr(curve_pictures, "draw_charts", unwritten)
+    monkeypatch.setattr(pictures, "draw_budget_curves", unwritten)
+    monkeypatch.setattr(pictures, "draw_charts", unwritten)
 
 
 def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:

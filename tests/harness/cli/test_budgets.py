@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.show import budget_pictures
+from lcma.harness.show import pictures
 from tests.db.conftest import COST
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.show import svg
@@ -116,7 +116,7 @@ def test_programs_get_every_number(world: str, lcma: Any, undrawn: None) -> None
 def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LCMA_DB", known)
     with monkeypatch.context() as patch:  # not drawn, which takes longest
-        patch.setattr(budget_pictures, "draw_budget_curves", lambda *_: [Path("none")])
+        patch.setattr(pictures, "draw_budget_curves", lambda *_: [Path("none")])
         for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
             (found,) = json.loads(
                 lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
@@ -132,7 +132,7 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
     assert "as costly in images" in " ".join(out.split())
     assert lcma("budgets", "--factorization", "LL", "--out", "a.svg")[0] == 0
     said = svg.texts(in_tmp / "a.svg")
-    assert {"bits/dim on holdout", "budget: steps of pretraining", "Pareto front"} <= set(said)
+    assert {"bits/dim on holdout", "budget: steps of pretraining", "margin, 0.01"} <= set(said)
     assert svg.words(in_tmp / "a.svg")[0].startswith("photos16 (u8), realnvp, tiny: low (LL)")
     assert lcma("budgets", "--factorization", "HH", "--format", "svg", "--out", "vector")[0] == 0
     assert {path.suffix for path in Path("vector").iterdir()} == {".svg"}

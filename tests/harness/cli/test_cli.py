@@ -28,9 +28,9 @@ from tests.harness.conftest import SMALL, merged
 from tests.harness.show import svg
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
-HEAVY = ("torch", "ray", "pandas", "matplotlib", "sqlalchemy", "skimage")
+HEAVY = ("torch", "ray", "pandas", "altair", "sqlalchemy", "skimage")
 HEAVY += ("statsmodels", "scipy", "pyarrow")
-HEAVY_FOR_PLANS = ("torch", "ray", "matplotlib", "skimage")
+HEAVY_FOR_PLANS = ("torch", "ray", "altair", "skimage")
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -463,9 +463,6 @@ def test_samples_of_all_rules_stand_beside_test_images(
     assert drawn == sorted(round(bits[f["trial_id"]], 3) for f in found)
     assert {"test images", "low (LL)", "checkerboard-even", "random-local"} <= set(words)
 
-    column = run(capsys, *asked, "--width", "column")[1].splitlines()[0].split(": ")[-1]
-    assert svg.images(Path(column))[0].shape[1] < grids[0].shape[1] < 675 / 3
-
     chosen = "--where", "factorization=LL", "--where", "factorization=random-local"
     found = json.loads(run(capsys, *asked, "--sets", *chosen, "--where", "seed=0", "--json")[1])
     assert {(f["factorization"], f["seed"]) for f in found} == {("LL", 0), ("random-local", 0)}
@@ -475,8 +472,7 @@ def test_samples_of_all_rules_stand_beside_test_images(
     found = json.loads(run(capsys, *asked, "--where", "factorization=LL", "--json")[1])
     words = svg.texts(Path(found[0]["grid"]))
     assert {"test images", "seed 0", "seed 1"} <= set(words), "what tells trials of a rule apart"
-    for option in (["--sets"], ["--width", "column"]):
-        refused(run(capsys, "samples", *option, *where), "give --together")
+    refused(run(capsys, "samples", "--sets", *where), "give --together")
 
 
 @LAUNCHED

@@ -27,7 +27,8 @@ def root(path: Path) -> ElementTree.Element:
 
 def texts(path: Path) -> list[str]:
     """Every line of text in order."""
-    return ["".join(one.itertext()) for one in root(path).iter(f"{SVG}text")]
+    found = root(path).iter(f"{SVG}text")
+    return ["".join(line.itertext()) for one in found for line in (list(one) or [one])]
 
 
 def words(path: Path) -> tuple[str, str]:
@@ -40,16 +41,13 @@ def images(path: Path) -> list[np.ndarray]:
     """The arrays that are drawn entry by entry, (H, W, 3), and not to be smoothed."""
     found = []
     for one in root(path).iter(f"{SVG}image"):
-        if "image-rendering:pixelated" not in one.get("style", ""):
+        if "image-rendering: pixelated" not in one.get("style", ""):
             continue  # the colours of a bar
         content = base64.b64decode(one.get(LINK, "").partition(",")[2])
         found.append(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")))
     return found
 
 
-def lines(path: Path, group: str) -> int:
-    """How many groups have ids that begin so and hold a path."""
-    return sum(
-        one.get("id", "").startswith(group) and one.find(f".//{SVG}path") is not None
-        for one in root(path).iter(f"{SVG}g")
-    )
+def curves(path: Path) -> int:
+    """How many curves are drawn as means are."""
+    return sum(one.get("stroke-width") == "1.8" for one in root(path).iter(f"{SVG}path"))

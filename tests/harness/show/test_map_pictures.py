@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from matplotlib import colormaps
 
 from lcma.harness.results.maps import make_word_tables
-from lcma.harness.show.figures import AREA_COLOURS
+from lcma.harness.show.grids import AREA_COLOURS, KEPT_COLOUR, find_exit_splits, read_colours
 from lcma.harness.show.map_pictures import MOST_LOOKS, MapColumn, draw_history, draw_maps
-from lcma.harness.show.pictures import KEPT_COLOUR, find_exit_splits
 from lcma.harness.text import printable
 from lcma.harness.train.online import SplitHistory
 from lcma.sweeps.errors import UserError
@@ -31,47 +29,35 @@ def draw(folder, found, title="title", below="below"):
     return draw_maps(found, title, [below], folder / "m.svg")
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 64, 64)])
 def test_panels_show_maps_on_one_scale_for_each_split_and_tables(tmp_path, count, shape):
     found = columns(count, shape)
     drawn = iter(svg.images(draw(tmp_path, found)))
-    colours = np.array([tuple(bytes.fromhex(c[1:])) for c in (KEPT_COLOUR, *AREA_COLOURS)])
+    colours = read_colours([KEPT_COLOUR, *AREA_COLOURS])
     exits = [find_exit_splits(make_word_tables("L", column.maps), shape) for column in found]
     for split in (1, 2):
         shown = []
         for column in found:
             values = column.maps[split - 1].values.astype(float)
             mean = values.mean(axis=0, keepdims=True)
-            full = count <= 2 and shape[0] > 1
-            shown.append(np.concatenate([values, mean]) if full else mean)
+            shown.append(np.concatenate([values, mean]) if shape[0] > 1 else values)
         low, high = np.min(shown), np.max(shown)
         for maps, left in zip(shown, exits, strict=True):
-            for values in maps:
-                scaled = (values - low) / (high - low)
-                expected = colormaps["cividis"](scaled, bytes=True)[..., :3].astype(int)
-                assert abs(next(drawn) - expected).max() <= 1
-            tables = colours[np.where(left <= split, left, 0)]
-            if count <= 2:
-                assert all((next(drawn) == table).all() for table in tables)
-            else:  # on top of each other, with a white line between
-                stacked = next(drawn)
-                for channel, table in enumerate(tables):
-                    top = channel * (shape[1] + 1)
-                    assert (stacked[top : top + shape[1]] == table).all()
-                    assert (stacked[top + shape[1] :][:1] == 255).all()
+            brightness = [next(drawn).sum(axis=-1, dtype=int) for _ in maps]
+            order = np.argsort(np.stack(brightness).ravel(), kind="stable")
+            assert (np.diff(np.stack(maps).ravel()[order]) > -0.03 * (high - low)).all()
+            for table in colours[np.where(left <= split, left, 0)]:
+                assert (next(drawn) == table).all()
     assert next(drawn, None) is None
 
 
 def test_every_panel_is_named(tmp_path):
-    said = svg.texts(draw(tmp_path, columns(1)))
+    said = svg.texts(draw(tmp_path, columns(2)))
     panels = ["red", "green", "blue", "mean", "red", "green", "blue"]
-    assert [text for text in said if text in panels] == panels * 2
-    named = {"title", "below", "budget 0", "what low keeps", "split 1", "split 2", "nats"}
+    assert [text for text in said if text in panels] == panels * 4
+    named = {"title", "below", "budget 0", "budget 1", "low", "split 1", "split 2", "nats"}
     assert named <= set(said)
-    said = svg.texts(draw(tmp_path, columns(3)))
-    assert said.count("mean") == said.count("low") == 6
-    assert {"below", "low: red, green, blue from the top"} <= set(said)
 
 
 def test_a_map_that_does_not_vary_is_drawn_under_any_title(tmp_path):

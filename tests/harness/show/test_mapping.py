@@ -25,8 +25,8 @@ from lcma.harness.results.maps import (
     require_fit,
 )
 from lcma.harness.show.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
+from lcma.harness.show.grids import find_exit_splits
 from lcma.harness.show.maps import maps_as_records, render_comparison, render_maps
-from lcma.harness.show.pictures import find_exit_splits
 from lcma.harness.show.targets import PictureTarget
 from lcma.sweeps.errors import UserError
 from tests.harness.show import svg

@@ -1,145 +1,94 @@
-"""Pictures of tables, images and sets hold the arrays that they show, entry by entry."""
+"""Charts over named data, and the forest plot of a board's differences."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
 
-from lcma.harness.show import pictures
-from lcma.harness.show.figures import AREA_COLOURS, Panel, Row, draw_grid
-from lcma.harness.text import printable
-from lcma.models import make_tables
+from lcma.harness.show.charts import CHARTS, chart_specs, write_chart
+from lcma.harness.show.pictures import draw_forest
 from lcma.sweeps.errors import UserError
 from tests.harness.show import svg
+from tests.harness.show.frames import board_of
+from tests.harness.show.test_board import frame, row
+
+BETTER, WORSE = "#0072b2", "#d55e00"
+
+TEXT = "\x1b[31m<b>&$\\frac{\n]]>"
 
 
-def pixels(path):
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        return np.asarray(image.convert("RGB"))
+def compared(seeds, **differences):
+    """A board of a conventional row and others that differ from it by so much, give or take."""
+    rows = [row("checkerboard-even", seed, 4.0 + seed) for seed in range(seeds)]
+    for name, by in differences.items():
+        rows += [
+            row(name.replace("_", "-"), seed, 4.0 + seed + by + 0.001 * (seed % 2))
+            for seed in range(seeds)
+        ]
+    return board_of(frame(rows))
 
 
-def rgb(colour):
-    return tuple(bytes.fromhex(colour[1:]))
+def colours(path):
+    found = path.read_text().lower()
+    return {colour for colour in (BETTER, WORSE) if colour in found}
 
 
-COLOURS = np.array([rgb(c) for c in (pictures.KEPT_COLOUR, *AREA_COLOURS)], dtype=np.uint8)
+def test_each_row_has_its_difference_interval_and_n(tmp_path):
+    board = compared(6, channel=-0.2, random_local=0.1)
+    path = draw_forest(board, tmp_path / "forest.svg")
+    texts = svg.texts(path)
+    (group,) = board.groups
+    for label in ("channel", "random-local"):
+        found = next(one.difference for one in group.rows if one.label == label)
+        assert f"{found.mean:+.3f} ± {found.half_width:.3f}, n = 6".replace("-", "\u2212") in texts
+    assert texts.index("channel") < texts.index("random-local"), "best first"
+    assert "minus checkerboard-even (6.500)" in " ".join(texts)
+    _, about = svg.words(path)
+    assert "channel -0.200 ± 0.001" in about
 
 
-def words(*letters, shape=(3, 8, 8)):
-    maps = [np.random.default_rng(k).normal(size=shape) for k in range(len(letters))]
-    return make_tables("".join(letters), shape, len(letters), maps=maps)
+def test_the_colour_says_which_side_of_zero_an_interval_is_on(tmp_path):
+    for name, (seeds, by, colour) in {
+        "better": (6, -0.2, {BETTER}),
+        "worse": (6, 0.2, {WORSE}),
+        "neither": (6, -0.0004, set()),
+        "too few seeds": (5, -0.2, set()),
+    }.items():
+        path = draw_forest(compared(seeds, channel=by), tmp_path / f"{name}.svg")
+        assert colours(path) == colour, name
 
 
-@pytest.mark.parametrize("form", ["png", "svg"])
-def test_a_grid_is_as_large_as_what_is_in_it_and_its_cells_are_whole_pixels(tmp_path, form):
-    array = np.random.default_rng(0).integers(0, 200, size=(5, 7, 3), dtype=np.uint8)
-    rows = [Row([Panel(array, 9, "left", gap=0), Panel(array, 9)], "row")]
-    sizes = []
-    for title in ("short", "long " * 40):
-        path = draw_grid(tmp_path / f"g.{form}", rows, title)
-        if form == "svg":
-            sizes.append([int(svg.root(path).get(name)) for name in ("height", "width")])
-            assert all((image == array).all() for image in svg.images(path))
-            continue
-        image = pixels(path)
-        sizes.append(image.shape)
-        assert (image[:10] == 255).all()
-        assert (image[:, -10:] == 255).all()
-        top, left = np.argwhere((image == array[0, 0]).all(axis=-1))[0]
-        found = image[top : top + 5 * 9, left : left + 7 * 9].reshape(5, 9, 7, 9, 3)
-        assert (found == array[:, None, :, None]).all()
-    assert sizes[0][0] == sizes[1][0]
-    assert sizes[0][1] + 200 < sizes[1][1]
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf"])
+def test_the_same_board_gives_the_same_bytes(tmp_path, ending):
+    board = compared(3, channel=-0.2)
+    one, other = (draw_forest(board, tmp_path / f"{k}.{ending}").read_bytes() for k in (1, 2))
+    assert one == other
+    assert one.startswith({"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF"}[ending])
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 32, 32)])
-def test_table_pictures_show_the_tables(tmp_path, shape):
-    named = [
-        ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
-        ("low", words("L", "H", shape=shape)),
-    ]
-    path = pictures.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
-    drawn = iter(svg.images(path))
-    for _, tables in named:
-        exits = pictures.find_exit_splits(tables, shape)
-        for split in (1, 2):
-            for channel in exits:
-                assert (next(drawn) == COLOURS[np.where(channel <= split, channel, 0)]).all()
-    assert next(drawn, None) is None
-    legend = {"factored out at split 1", "factored out at split 2", "stays"}
-    assert {*legend, "after split 1", "after split 2", "low"} <= set(svg.texts(path))
-    assert svg.words(path)[0] == svg.texts(path)[0] == "Tables & <more>"
+def test_without_a_difference_there_is_nothing_to_draw(tmp_path):
+    board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", 1, 4.5)]))
+    with pytest.raises(UserError, match="nothing to draw"):
+        draw_forest(board, tmp_path / "forest.svg")
+    assert not list(tmp_path.iterdir())
 
 
-@given(st.text("LH", min_size=1, max_size=3))
-def test_half_of_what_is_there_leaves_at_each_split(word):
-    found = pictures.find_exit_splits(words(*word), (3, 8, 8))
-    sizes = [3 * 64 >> (split + 1) for split in range(len(word))]
-    assert [int((found == k + 1).sum()) for k in range(len(word))] == sizes
-    assert (found == 0).sum() == sizes[-1]
+ROW = {"mean": 0.1, "low": 0.0, "high": 0.2, "n": 6, "budget": 30, "value": 0.1, "seed": 1}
+ROW |= {"step": 5, "cost": 9.0, "on_front": True, "knee": False, "a": 1.0, "b": 2.0}
+ROW |= {"difference": -1.0, "split": TEXT, "measure": TEXT, "name": TEXT, "label": TEXT}
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")  # the font may lack it: then a box is drawn
-@pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "<b>]]>&amp;\ud800", "日本"])
-def test_any_title_can_be_drawn(tmp_path, title):
-    named = [(title, words("L"))]
-    assert pixels(pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.png", title)).size
-    path = pictures.draw_tables(named, (3, 8, 8), tmp_path / "t.svg", title)
-    assert svg.texts(path)[0] == svg.words(path)[0] == printable(title)
-
-
-@given(
-    st.integers(1, 9), st.sampled_from([1, 3]), st.integers(1, 5), st.integers(1, 4), st.randoms()
-)
-def test_sample_grids_hold_every_image(tmp_path_factory, count, channels, columns, scale, random):
-    random = np.random.default_rng(random.randrange(2**32))
-    images = random.integers(0, 256, size=(count, channels, 4, 6), dtype=np.uint8)
-    path = tmp_path_factory.mktemp("grid") / "g.png"
-    grid = pixels(pictures.sample_grid(images, path, columns, scale))
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    assert grid.shape == (rows * (4 * scale + 2) + 2, columns * (6 * scale + 2) + 2, 3)
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        top, left = 2 + row * (4 * scale + 2), 2 + column * (6 * scale + 2)
-        found = grid[top : top + 4 * scale : scale, left : left + 6 * scale : scale]
-        assert (found == np.broadcast_to(image.transpose(1, 2, 0), (4, 6, 3))).all()
-
-
-@pytest.mark.parametrize("line", ["low, seed 0", "a line that is wider than the grid " * 3])
-def test_lines_stand_above_a_grid_and_change_no_pixel_of_it(tmp_path, line):
-    images = np.random.default_rng(0).integers(0, 256, size=(16, 3, 4, 4), dtype=np.uint8)
-    plain, raster, picture = (
-        pictures.sample_grid(images, tmp_path / name, 8, 4, "Of <mine>", above)
-        for name, above in (("p.png", ()), ("g.png", (line,)), ("g.svg", (line,)))
+@pytest.mark.parametrize("name", CHARTS)
+def test_text_of_others_is_text_in_every_chart(tmp_path, name):
+    spec = chart_specs()[name]
+    named = {name for name in find_names(spec) if name}
+    path = write_chart(
+        CHARTS[name](), {one: [ROW] for one in named}, tmp_path / "c.svg", TEXT, TEXT
     )
-    alone, whole = pixels(plain), pixels(raster)
-    above = whole.shape[0] - alone.shape[0]
-    assert 10 < above < 30, "one line"
-    assert (whole[above:, : alone.shape[1]] == alone).all()
-    assert (whole[above:, alone.shape[1] :] == 255).all()
-    assert whole[:above].min() < 100, "text"
-    assert (whole[:above, :2] == 255).all(), "not cut"
-    assert (whole[:above, -2:] == 255).all(), "not cut"
-    assert (whole.shape[1] == alone.shape[1]) == (line == "low, seed 0")
-    (grid,) = svg.images(picture)
-    assert (grid == alone).all()
-    assert svg.texts(picture) == [line.replace(" ", "\xa0")] or svg.texts(picture) == [line]
-    pdf = pictures.sample_grid(images, tmp_path / "g.pdf", 8, 4, "Of <mine>", (line,))
-    assert pdf.read_bytes().startswith(b"%PDF")
+    assert svg.words(path)[0] == "\\x1b[31m<b>&$\\frac{\\n]]>"
+    assert svg.curves(path) == (name in ("curves", "differences"))
+    said = "".join(svg.texts(path))
+    assert ("<b>&$\\frac{" in said) == (name != "pairs"), "a seed has a number"
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    (tmp_path / "folder").mkdir()
-    images = np.zeros((1, 3, 4, 4), dtype=np.uint8)
-    for path in (tmp_path / "file" / "g.png", tmp_path / "folder", Path("/proc/none/g.png")):
-        with pytest.raises(UserError, match="cannot write") as caught:
-            pictures.sample_grid(images, path)
-        assert str(path) in str(caught.value)
-    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
-    assert (tmp_path / "file").read_text() == "mine"
+def find_names(spec):
+    yield spec.get("data", {}).get("name")
+    for layer in spec.get("layer", ()):
+        yield from find_names(layer)

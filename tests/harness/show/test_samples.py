@@ -11,8 +11,8 @@ from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
 from lcma.harness.run import weights
 from lcma.harness.run.weights import load_flow
-from lcma.harness.show.gallery import draw_samples_by_trial, draw_samples_together
-from lcma.harness.show.targets import FigureWidth, PictureFormat, PictureTarget
+from lcma.harness.show.gallery import draw_samples
+from lcma.harness.show.targets import PictureFormat, PictureTarget
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
@@ -125,69 +125,40 @@ def measure(filler, path, protocol, **values):
     assert filler.store.add_evaluation(job.job_id, found, attempt_id=left, by=by, cost=COST)
 
 
-def captions(filler, place, width=FigureWidth.page) -> list[str]:
-    """All that is written in a figure of the samples of all trials."""
-    ids = filler.store.view("results").trial_id
-    trials = [one for one in filler.store.job_facts(trial_ids=ids) if one.weights]
+def captions(filler, place, **how) -> list[str]:
+    """All that is written in the figures of the samples of all trials."""
+    trials = filler.store.job_facts(trial_ids=filler.store.view("results").trial_id)
     target = PictureTarget(filler.folder / "out", PictureFormat.svg)
-    drawn = draw_samples_together(
-        filler.store, place, trials, target, width, sets=True, count=1, temperature=0.0
-    )
-    (path,) = {path for _, path in drawn}
-    return svg.texts(path)
+    drawn = draw_samples(filler.store, place, trials, target, **how)
+    return [text for path in sorted({path for _, path in drawn}) for text in svg.texts(path)]
 
 
 def sampled(**sampling) -> SampleProtocol:
     return SampleProtocol(sampling=Sampling(**sampling), extractor=LITE0)
 
 
-def test_captions_of_a_figure_are_of_one_protocol_for_each_measure(filler, place):
+def test_captions_are_of_one_protocol_for_each_measure(filler, place):
     channel, random = (filler.weights(name, 0) for name in ("channel", "random"))
     for path, value in ((channel, 15.8), (random, 15.3)):
-        measure(filler, path, sampled(), kid=value)
+        measure(filler, path, sampled(samples=500), kid=value)
         measure(filler, path, SampleProtocol(), swd=10 * value)
-    measure(filler, random, sampled(samples=100, temperature=0.8), kid=1.5)
-    measure(filler, random, sampled(samples=2000), kid=14.9)
+    measure(filler, random, sampled(samples=100), kid=1.5)
     measure(filler, random, SampleProtocol(sampling=Sampling(temperature=0.8)), swd=1.5)
-    words = captions(filler, place)
+    together = {"together": True, "sets": True, "count": 1, "temperature": 0.0}
+    words = captions(filler, place, **together)
     assert [word for word in words if word.startswith("kid")] == ["kid 15.8", "kid 15.3"]
     assert [word for word in words if word.startswith("swd")] == ["swd 158", "swd 153"]
-    assert not [word for word in words if ": " in word or "left out" in word], "as usual"
-
-    measure(filler, channel, sampled(samples=2000), kid=15.5)
-    words = captions(filler, place)
-    assert {"kid 15.8", "kid 15.3"} <= set(words), "of several the usual one"
-
-
-def test_a_measure_that_trials_do_not_share_is_left_out_of_captions(filler, place):
-    paths = [filler.weights(name, 0) for name in ("channel", "random")]
-    for path, samples in zip(paths, (500, 602), strict=True):
-        measure(filler, path, sampled(samples=samples), kid=2.5)
-    measure(filler, paths[0], SampleProtocol(), swd=150.0)
-    words = captions(filler, place)
-    assert not [word for word in words if word.startswith(("kid 2", "swd 1"))]
-    assert "swd, kid left out: not of all by one protocol" in words
-
-
-def titles(filler, place, **how) -> list[list[str]]:
-    trials = filler.store.job_facts(trial_ids=filler.store.view("results").trial_id)
-    target = PictureTarget(filler.folder / "out", PictureFormat.svg)
-    drawn = draw_samples_by_trial(filler.store, place, trials, target, **how)
-    return [svg.texts(path) for _, path in drawn]
+    measure(filler, channel, sampled(samples=100), kid=2.5)
+    words = captions(filler, place, **together)
+    assert not [word for word in words if word.startswith("kid")], "two that all have"
 
 
 def test_a_grid_says_rule_seed_and_measures(filler, place):
     measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
     filler.weights("LL", 1, budget=100, map_options='{"score":"normalized"}')
-    assert titles(filler, place) == [
-        ["realnvp, photos16: low (LL) @100, score normalized, seed 1, 4.000 bits/dim"],
-        ["realnvp, photos16: channel, seed 3, 4.000 bits/dim, swd 158"],
-    ]
-
-
-def test_a_grid_says_what_is_not_as_usual(filler, place):
-    measure(filler, filler.weights("channel", 0), sampled(samples=602), kid=15.8)
-    first = "realnvp, photos16: channel, seed 0, 4.000 bits/dim, kid 15.8"
-    assert titles(filler, place, temperature=0.5) == [
-        [first, "drawn at temperature 0.5; kid: 602 samples, temperature 1"]
+    assert captions(filler, place, count=1, temperature=0.5) == [
+        *("low (LL)", "@100", "maps score normalized", "4.000 bits/dim"),
+        *("realnvp on photos16, seed 1", "drawn at temperature 0.5"),
+        *("channel", "4.000 bits/dim", "swd 158"),
+        *("realnvp on photos16, seed 3", "drawn at temperature 0.5"),
     ]
