@@ -61,7 +61,7 @@ def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerCha
         above = alt.Chart(alt.NamedData("headings")).mark_text(
             align="left",
             color=alt.expr(f"datum.note ? '{GREY}' : '{INK}'"),
-            fontSize=alt.expr("datum.note ? 11 : 14"),
+            fontSize=alt.expr("datum.note ? 12 : 15"),
         )
         layers.append(above.encode(x=alt.X("left:Q", scale=None), y=y, text="text:N"))
     return alt.layer(*layers).properties(height=alt.Step(24))
@@ -236,7 +236,7 @@ def _zero(data: str, axis: str) -> alt.Chart:
 
 def stack(panels: Sequence[Any], below: Sequence[str] = (), **resolve: str) -> alt.VConcatChart:
     """Return charts below each other, with lines of text below them all."""
-    how = {"orient": "bottom", "frame": "bounds", "fontSize": 11}
+    how = {"orient": "bottom", "frame": "bounds", "fontSize": 12}
     words = alt.Title(list(below), color=GREY, **how)
     found = alt.vconcat(*panels, spacing=30).resolve_scale(**resolve)
     return found.properties(title=words) if below else found
@@ -245,6 +245,6 @@ def stack(panels: Sequence[Any], below: Sequence[str] = (), **resolve: str) -> a
 def write_chart(
     chart: Any, datasets: Mapping[str, Rows], path: Path, title: str, about: str
 ) -> Path:
-    """Write a chart with its data as `write_picture` does, a PNG with three pixels for two."""
+    """Write a chart with its data as `write_picture` does."""
     spec = chart.to_dict(validate=False) | {"datasets": datasets, "config": CONFIG}
-    return write_picture(spec, path, title, about, scale=1.5)
+    return write_picture(spec, path, title, about)

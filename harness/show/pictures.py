@@ -53,7 +53,7 @@ def draw_forest(board: Board, path: Path) -> Path:
     axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
     datasets: Datasets = {"rows": [], "seeds": [], "headings": []}
     place = itertools.count()
-    left = -12 - 6.2 * max(len(name_row(row)) for one in groups for row in compared_rows(one))
+    left = -12 - 6.8 * max(len(name_row(row)) for one in groups for row in compared_rows(one))
     for group in groups:
         for text, note in ((_title(group), False), (_describe_group(group), True)):
             heading = {"place": next(place), "text": text, "note": note, "left": left}

@@ -134,15 +134,15 @@ CONFIG: Mapping[str, Any] = {
     "font": FONT,
     "padding": 16,
     "axis": {"labelColor": INK, "titleColor": INK, "gridColor": "#E4E4E4", "tickSize": 4}
-    | {"domainColor": GREY, "tickColor": GREY, "titleFontWeight": "normal", "titleFontSize": 12}
-    | {"labelFontSize": 11},
-    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 0, "labelFontSize": 11}
+    | {"domainColor": GREY, "tickColor": GREY, "titleFontWeight": "normal", "titleFontSize": 13}
+    | {"labelFontSize": 12},
+    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 0, "labelFontSize": 12}
     | {"labelFont": FONT, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 400},
     "range": {"category": list(CATEGORIES)},
-    "text": {"color": INK, "font": FONT, "fontSize": 12},
+    "text": {"color": INK, "font": FONT, "fontSize": 13},
     "title": {"anchor": "start", "color": INK, "fontSize": 15, "fontWeight": "normal"}
     | {"font": FONT, "subtitleFont": FONT, "subtitleColor": GREY}
-    | {"subtitleFontSize": 11, "frame": "group", "offset": 10},
+    | {"subtitleFontSize": 12, "frame": "group", "offset": 10},
     "view": {"stroke": None},
 }
 
@@ -150,14 +150,12 @@ _RESOURCES = re.compile(rb"(?:^ */\w+ \d+ 0 R\n)+", re.MULTILINE)
 """What a page of a PDF refers to, which vl-convert lists in an order of chance."""
 
 
-def write_picture(
-    spec: Mapping[str, Any], path: Path, title: str, about: str, *, scale: float = 1
-) -> Path:
+def write_picture(spec: Mapping[str, Any], path: Path, title: str, about: str) -> Path:
     """Write what Vega or Vega-Lite draws, in the format of the path, PNG where it says none.
 
-    The same picture is the same bytes, of a PNG ``scale`` times as many pixels. In SVG ``title``
-    and ``about`` are the words for whoever cannot see it. Text is shown as `printable` gives it.
-    Raises UserError where it cannot be written.
+    The same picture is the same bytes. In SVG ``title`` and ``about`` are the words for whoever
+    cannot see it. Text is shown as `printable` gives it. Raises UserError where it cannot be
+    written.
     """
     import vl_convert
     from PIL import Image
@@ -166,7 +164,7 @@ def write_picture(
     svg, form = _number(draw(_escape_texts(spec))), format_of(path) or PictureFormat.png
     if form is PictureFormat.png:
         out = io.BytesIO()  # without a channel of opacity, and smaller
-        drawn = Image.open(io.BytesIO(vl_convert.svg_to_png(svg, scale=scale)))
+        drawn = Image.open(io.BytesIO(vl_convert.svg_to_png(svg)))
         drawn.convert("RGB").save(out, format="PNG")
         return write_file(path, out.getvalue())
     if form is PictureFormat.pdf:
