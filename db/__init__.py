@@ -4,7 +4,7 @@ from lcma.db.engine import Database as Database
 from lcma.db.engine import QueryResult as QueryResult
 from lcma.db.errors import Conflict as Conflict
 from lcma.db.errors import Unavailable as Unavailable
-from lcma.db.index_tables import overlap as overlap
+from lcma.db.maps import overlap as overlap
 from lcma.db.places import locate as locate
 from lcma.db.records import *  # noqa: F403 - each of the records, by its own name
 from lcma.db.store import Store as Store

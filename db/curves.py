@@ -1,30 +1,18 @@
 """Inserts of points of curves: few at a time while a job trains, or many at once."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from lcma.db.engine import Statement, driver_errors, driver_of
+from lcma.db.engine import Statement
 from lcma.db.inserts import insert
 from lcma.db.records import Metric
 from lcma.db.schema import metrics
 
 PUBLISHED_POINTS = 60
 """Points that a curve of a published database has at most, the first and the last among them."""
-
-MANY = 200
-"""From how many points on PostgreSQL takes them by COPY, which costs a round trip more."""
-
-
-_LAST = Statement(
-    lambda _: (
-        sa.select(metrics.c.name, sa.func.max(metrics.c.step))
-        .where(metrics.c.attempt_id == sa.bindparam("attempt_id"))
-        .group_by(metrics.c.name)
-    )
-)
 
 
 def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
@@ -65,28 +53,7 @@ def insert_metrics(connection: sa.Connection, attempt_id: str, points: Sequence[
     rows = [(name, step, value) for (name, step), value in values.items()]
     if connection.dialect.name != "postgresql":
         _PUT.run_tuples(connection, [(attempt_id, *row) for row in rows])
-    elif len(rows) >= MANY and _are_new(connection, attempt_id, values):
-        _copy(connection, attempt_id, rows)
     else:
         names, steps, found = zip(*rows, strict=True)
         listed = {"name": list(names), "step": list(steps), "value": list(found)}
         _PUT.run(connection, {"attempt_id": attempt_id, **listed})
-
-
-def _are_new(connection: sa.Connection, attempt_id: str, keys: Iterable[tuple[str, int]]) -> bool:
-    last = dict(_LAST.all(connection, {"attempt_id": attempt_id}))
-    return all(step > last.get(name, -1) for name, step in keys)
-
-
-def _copy(
-    connection: sa.Connection, attempt_id: str, rows: Sequence[tuple[str, int, float | None]]
-) -> None:
-    into = "COPY metrics (attempt_id, name, step, value) FROM STDIN (FORMAT BINARY)"
-    with (
-        driver_errors(connection),
-        driver_of(connection).cursor() as cursor,
-        cursor.copy(into) as copy,
-    ):
-        copy.set_types(["text", "text", "int4", "float8"])
-        for row in rows:
-            copy.write_row((attempt_id, *row))

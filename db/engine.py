@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
-from sqlalchemy.util import LRUCache
 
 from lcma.db.errors import Unavailable
-from lcma.db.schema.base import VERSION_TABLE, only_optuna
+from lcma.db.schema import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 MOST_BYTES = 64 * 2**20
@@ -278,36 +277,6 @@ def _raise_if_explained(
         raise kind(problem) from error
 
 
-class _CompiledStatements(LRUCache[Any, Any]):
-    """Statements as compiled for any engine of a dialect and a version of the server."""
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        return super().get(self._share(key), default)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(self._share(key), value)
-
-    @staticmethod
-    def _share(key: Any) -> Any:
-        dialect, *rest = key
-        # All that a dialect takes from the server and its compiler looks at.
-        learned = dialect.server_version_info, getattr(dialect, "_backslash_escapes", None)
-        return type(dialect), *learned, *rest
-
-
-_compiled = _CompiledStatements(2000)
-
-
-def share_compiled(engine: sa.Engine) -> sa.Engine:
-    """Make an engine use what others have compiled, and return it.
-
-    SQLAlchemy keeps compiled statements by engine, of which each database has four; to compile one
-    takes longer than to run it.
-    """
-    engine.update_execution_options(compiled_cache=_compiled)
-    return engine
-
-
 def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
     """Make the transactions of an engine start with a statement; return the same engine."""
 
@@ -347,7 +316,7 @@ class Statement:
 
         Args:
             make: Writes it for a dialect.
-            columns: Those that an insert or update sets.
+            columns: Those that an update sets; an insert sets all that it is first given.
         """
         self._make, self._columns = make, columns
         self._compiled: dict[str, _Compiled] = {}
@@ -358,17 +327,18 @@ class Statement:
 
     def run_many(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
         """Execute it with each row."""
-        compiled = self._for(connection.dialect)
+        given: list[Any] = list(rows)
+        if not given:
+            return
+        compiled = self._for(connection.dialect, given[0])
         if compiled.names is not None:
-            given: Iterable[Any] = [[row[name] for name in compiled.names] for row in rows]
-        else:
-            given = list(rows)
+            given = [[row[name] for name in compiled.names] for row in given]
         with driver_errors(connection):
             driver_of(connection).cursor().executemany(compiled.text, given)
 
     def run_tuples(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute it with each row, whose values stand in the order of its parameters."""
-        compiled = self._for(connection.dialect)
+        compiled = self._for(connection.dialect, {})
         with driver_errors(connection):
             driver_of(connection).cursor().executemany(compiled.text, rows)
 
@@ -383,17 +353,20 @@ class Statement:
         return rows
 
     def _execute(self, connection: sa.Connection, values: Values) -> Any:
-        compiled = self._for(connection.dialect)
+        compiled = self._for(connection.dialect, values)
         given = values if compiled.names is None else [values[name] for name in compiled.names]
         try:
             return driver_of(connection).execute(compiled.text, given)
         except connection.dialect.loaded_dbapi.Error as error:
             raise_explained(connection, error)
 
-    def _for(self, dialect: sa.Dialect) -> _Compiled:
+    def _for(self, dialect: sa.Dialect, values: Values) -> _Compiled:
         found = self._compiled.get(dialect.name)
         if found is None:
-            written = self._make(dialect).compile(dialect=dialect, column_keys=self._columns)
+            made, columns = self._make(dialect), self._columns
+            if columns is None and made.is_insert:
+                columns = list(values)
+            written = made.compile(dialect=dialect, column_keys=columns)
             names = written.positiontup
             found = _Compiled(str(written), None if names is None else tuple(names))
             self._compiled[dialect.name] = found

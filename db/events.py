@@ -5,10 +5,7 @@ import sqlalchemy as sa
 from lcma.db.engine import Statement
 from lcma.db.schema import events
 
-_ADD = Statement(
-    lambda _: sa.insert(events),
-    columns=("time", "event", "job_id", "attempt_id", "owner", "detail", "sweep_id"),
-)
+_ADD = Statement(lambda _: sa.insert(events))
 
 
 def add_event(

@@ -1,17 +1,15 @@
 """Inserts that leave or replace what is there, bulk inserts, and named locks."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-Row = Mapping[str, Any]
+from lcma.db.engine import driver_errors, driver_of
 
-ROWS = 5000
-"""Rows that SQLite is given at once."""
+Row = Mapping[str, Any]
 
 
 def insert_missing(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
@@ -56,38 +54,22 @@ def escape_text(text: str) -> str:
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
-def append_rows(
-    connection: sa.Connection,
-    table: sa.Table,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-) -> None:
-    """Insert many rows that are known to be new: with COPY on PostgreSQL.
-
-    Args:
-        columns: The columns, in whose order each row has its values.
-
-    Raises:
-        psycopg.Error: The server refused; the driver's own exception, not a UserError.
-    """
-    quote = connection.dialect.identifier_preparer.quote
-    into = f"{quote(table.name)} ({', '.join(map(quote, columns))})"
-    if connection.dialect.name == "postgresql":
-        driver: Any = connection.connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-        return
-    insert = f"INSERT INTO {into} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names of the schema
-    waiting = iter(rows)
-    while some := [tuple(row) for row in islice(waiting, ROWS)]:
-        connection.exec_driver_sql(insert, some)
-
-
-def append_mappings(
-    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]
-) -> None:
+def append_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert many rows that are known to be new and have the same columns, by name."""
-    if rows:
-        columns = tuple(rows[0])
-        append_rows(connection, table, columns, ([row[name] for name in columns] for row in rows))
+    if not rows:
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    columns = tuple(rows[0])
+    values = [tuple(row[name] for name in columns) for row in rows]
+    into = f"{quote(table.name)} ({', '.join(map(quote, columns))})"
+    if connection.dialect.name != "postgresql":
+        insert = f"INSERT INTO {into} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - names of the schema
+        connection.exec_driver_sql(insert, values)
+        return
+    with (
+        driver_errors(connection),
+        driver_of(connection).cursor() as cursor,
+        cursor.copy(f"COPY {into} FROM STDIN") as copy,
+    ):
+        for row in values:
+            copy.write_row(row)

@@ -1,7 +1,7 @@
 """Checking a database: the engine's own checks, states that cannot be, every blob and digest."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -34,8 +34,18 @@ from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 ReportFunction = Callable[[str, int, int | None], None]
 """Called with what is done, how much of it, and of how much; None where that is unknown."""
 
-ROWS, ROWS_WITH_BYTES = 2000, 64
-"""Rows read at once, and of tables with maps or index tables."""
+ROWS = 500
+"""Rows read at once: maps and index tables are large."""
+
+Row = Mapping[str, Any]
+Rows = Iterable[tuple[str, Row]]
+"""Rows of a table by their keys."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""(C, H, W) of the images of every data set by its digest."""
+
+Problems = Iterator[tuple[str, str]]
+"""Keys of rows, and what is wrong with each."""
 
 TOLERANCE = 1e-9
 """By how much a sum in float64 may differ between processors, relative to what is summed."""
@@ -214,7 +224,7 @@ def check_integrity(
 ) -> IntegrityReport:
     """Check everything that a database holds, and change nothing.
 
-    What others write meanwhile is seen or not, each row whole.
+    All is read in one state; others may write meanwhile.
 
     Args:
         database: The database.
@@ -256,16 +266,10 @@ def _keys(table: sa.Table) -> list[sa.Column[Any]]:
 
 
 class RowChecks:
-    """The checks of rows on one connection.
+    """The checks of rows on one connection."""
 
-    With `one_state` they stay in its transaction. Else each query has one of its own, so that those
-    who write go on.
-    """
-
-    def __init__(
-        self, connection: sa.Connection, progress: ReportFunction, *, one_state: bool = False
-    ) -> None:
-        self.connection, self.progress, self.one_state = connection, progress, one_state
+    def __init__(self, connection: sa.Connection, progress: ReportFunction) -> None:
+        self.connection, self.progress = connection, progress
         self.read: dict[str, int] = {}
         """How many rows were read of each table that is read in full."""
 
@@ -280,26 +284,14 @@ class RowChecks:
             table = metadata.tables[name]
             if table not in without:
                 yield table, self._broken(table, problem, query)
-        for table, check in CHECKS.items():
+        for table in CHECKS:
             if table not in without:
-                yield table, check(_TypedRows(self, table))
-
-    def all(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
-        rows = self.connection.execute(query).all()
-        if not self.one_state:
-            self.connection.rollback()
-        return rows
-
-    def is_typed(self, table: sa.Table) -> sa.ColumnElement[bool]:
-        """Return whether all values of a row are of the types of their columns."""
-        if self.connection.dialect.name != "sqlite":
-            return sa.true()
-        return _is_typed(table)
+                yield table, self._damaged(table)
 
     def _misplaced(self, table: sa.Table) -> Iterator[Finding]:
         self.progress(f"types of {table.name}", 0, None)
         keys, columns = _keys(table), list(table.columns)
-        for row in self.all(_select_misplaced(table)):
+        for row in self.connection.execute(_select_misplaced(table)).all():
             for column, kind in zip(columns, row[len(keys) :], strict=True):
                 classes = _list_classes(column)
                 if kind not in classes:
@@ -308,9 +300,31 @@ class RowChecks:
 
     def _broken(self, table: sa.Table, problem: str, query: str) -> Iterator[Finding]:
         self.progress(f"states of {table.name}", 0, None)
-        keys = len(table.primary_key.columns)
-        for row in self.all(sa.text(query.replace(":", "\\:"))):
+        keys = len(_keys(table))
+        for row in self.connection.execute(sa.text(query.replace(":", "\\:"))).all():
             yield Finding(table.name, _name(row[:keys]), problem.format(*row[keys:]))
+
+    def _damaged(self, table: sa.Table) -> Iterator[Finding]:
+        columns = (data_sets.c[n] for n in ("digest", "channels", "height", "width"))
+        shapes = {row[0]: tuple(row[1:]) for row in self.connection.execute(sa.select(*columns))}
+        for name, problem in CHECKS[table](self._rows(table), shapes):
+            yield Finding(table.name, name, problem)
+
+    def _rows(self, table: sa.Table) -> Iterator[tuple[str, Row]]:
+        """Yield the rows by their keys in order, but for those with values of other types."""
+        count = sa.select(sa.func.count()).select_from(table)
+        total = int(self.connection.execute(count).scalar_one())
+        query, done = sa.select(table).order_by(*_keys(table)), 0
+        if self.connection.dialect.name == "sqlite":
+            query = query.where(_is_typed(table))
+        self.progress(table.name, done, total)
+        found = self.connection.execute(query, execution_options={"yield_per": ROWS})
+        for some in found.mappings().partitions():
+            for row in some:
+                yield _name(row[key.name] for key in _keys(table)), dict(row)
+            done += len(some)
+            self.progress(table.name, done, total)
+        self.read[table.name] = done
 
 
 @cache  # to make these is most of the work of checking a small database
@@ -335,76 +349,30 @@ def _list_classes(column: sa.Column[Any]) -> list[str]:
     return [own, "null"] if column.nullable else [own]
 
 
-class _TypedRows:
-    """All rows of a table in the order of its key, but for those with values of other types."""
-
-    def __init__(self, inspection: RowChecks, table: sa.Table) -> None:
-        self.inspection, self.table = inspection, table
-        self.keys = _keys(table)
-        with_bytes = any(isinstance(column.type, sa.LargeBinary) for column in table.columns)
-        self.limit = ROWS_WITH_BYTES if with_bytes else ROWS
-        self.typed = inspection.is_typed(table)
-
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        inspection, name = self.inspection, self.table.name
-        count = sa.select(sa.func.count()).select_from(self.table)
-        total = int(inspection.all(count)[0][0])
-        last: tuple[Any, ...] | None = None
-        done = 0
-        while True:
-            inspection.progress(name, done, total)
-            some = self._after(last)
-            for row in some:
-                last = tuple(row[key.name] for key in self.keys)
-                yield _name(last), row
-            done += len(some)
-            inspection.read[name] = done
-            if len(some) < self.limit:
-                return
-
-    def _after(self, last: tuple[Any, ...] | None) -> list[dict[str, Any]]:
-        query = sa.select(self.table).where(self.typed).order_by(*self.keys).limit(self.limit)
-        if last is not None:
-            query = query.where(sa.tuple_(*self.keys) > sa.tuple_(*last))
-        names = [column.name for column in self.table.columns]
-        return [dict(zip(names, row, strict=True)) for row in self.inspection.all(query)]
-
-    def finding(self, row: str, problem: str) -> Finding:
-        return Finding(self.table.name, row, problem)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        # (C, H, W) of the images of every data set by its digest.
-        columns = (data_sets.c[n] for n in ("digest", "channels", "height", "width"))
-        rows = self.inspection.all(sa.select(*columns))
-        return {row[0]: tuple(row[1:]) for row in rows}
-
-
-def _check_maps(rows: _TypedRows) -> Iterator[Finding]:
-    shapes = rows.shapes()
+def _check_maps(rows: Rows, shapes: Shapes) -> Problems:
     for name, row in rows:
         problem = find_map_damage(row)
         if problem is not None:
-            yield rows.finding(name, problem)
+            yield name, problem
             continue
         problem = _shape_problem(row, shapes)
         if problem is not None:
-            yield rows.finding(name, problem)
+            yield name, problem
         try:
             item = decode_map(row)
         except ValueError as error:
-            yield rows.finding(name, f"it is no map: {error}")
+            yield name, f"it is no map: {error}"
             continue
         if not abs(item.sum_error - row["sum_error"]) <= TOLERANCE:
-            yield rows.finding(
+            yield (
                 name,
                 f"its sum is off mean_log_det by {item.sum_error:.3g} of the sum of magnitudes, "
                 f"and its sum_error says {row['sum_error']:.3g}",
             )
 
 
-def _check_tables(rows: _TypedRows) -> Iterator[Finding]:
+def _check_tables(rows: Rows, shapes: Shapes) -> Problems:
     # Each split keeps half of what the one before it kept, and nothing else.
-    shapes = rows.shapes()
     before: tuple[int, int] = (0, 0)
     kept_before: NDArray[np.bool_] | None = None
     for name, row in rows:
@@ -413,7 +381,7 @@ def _check_tables(rows: _TypedRows) -> Iterator[Finding]:
         own = (row["attempt_id"], row["split"])
         follows = before == (own[0], own[1] - 1)
         if own[1] != 1 and not follows:
-            yield rows.finding(name, f"there is none of split {own[1] - 1}, before it")
+            yield name, f"there is none of split {own[1] - 1}, before it"
         parent = kept_before if follows else None
         before, kept_before = own, None
         problem = _shape_problem(row, shapes)
@@ -426,7 +394,7 @@ def _check_tables(rows: _TypedRows) -> Iterator[Finding]:
             if problem is None and parent is not None and parent.size == size:
                 problem = _half_problem(kept_before, parent)
         if problem is not None:
-            yield rows.finding(name, problem)
+            yield name, problem
 
 
 def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | None:
@@ -439,41 +407,36 @@ def _half_problem(kept: NDArray[np.bool_], parent: NDArray[np.bool_]) -> str | N
     return None
 
 
-def _check_measures(rows: _TypedRows) -> Iterator[Finding]:
-    for name, row in rows:
-        damage = find_measure_damage(row)
-        if damage is not None:
-            yield rows.finding(name, damage)
+def _check_each(find: Callable[[Row], str | None]) -> Callable[[Rows, Shapes], Problems]:
+    def check(rows: Rows, _: Shapes) -> Problems:
+        return ((name, problem) for name, row in rows if (problem := find(row)) is not None)
+
+    return check
 
 
-def _check_artifacts(rows: _TypedRows) -> Iterator[Finding]:
-    for name, row in rows:
-        damage = find_artifact_damage(row)
-        if damage is not None:
-            yield rows.finding(name, damage)
+def _find_protocol_damage(row: Row) -> str | None:
+    return (
+        None
+        if hash_protocol(row) == row["id"]
+        else "its columns do not match its id, the hash of them"
+    )
 
 
-def _check_protocols(rows: _TypedRows) -> Iterator[Finding]:
-    for name, row in rows:
-        if hash_protocol(row) != row["id"]:
-            yield rows.finding(name, "its columns do not match its id, the hash of them")
-
-
-def _shape_problem(row: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+def _shape_problem(row: Row, shapes: Shapes) -> str | None:
     shape = (row["channels"], row["height"], row["width"])
     images = shapes.get(row["data_digest"], shape)
     return None if shape == images else f"its shape is {shape}, and its images are {images}"
 
 
-def _name(key: Any) -> str:
+def _name(key: Iterable[Any]) -> str:
     return ", ".join(map(str, key))
 
 
-CHECKS: Mapping[sa.Table, Callable[[_TypedRows], Iterator[Finding]]] = {
+CHECKS: Mapping[sa.Table, Callable[[Rows, Shapes], Problems]] = {
     contribution_maps: _check_maps,
     index_tables: _check_tables,
-    measures: _check_measures,
-    artifacts: _check_artifacts,
-    protocols: _check_protocols,
+    measures: _check_each(find_measure_damage),
+    artifacts: _check_each(find_artifact_damage),
+    protocols: _check_each(_find_protocol_damage),
 }
 """The tables that are read in full, and what their rows are checked for."""

@@ -192,26 +192,7 @@ _FORMER = Statement(
         attempts.c.id == sa.bindparam("attempt")
     )
 )
-_BEGIN = Statement(
-    lambda _: sa.insert(attempts),
-    columns=(
-        *(
-            "id",
-            "job_id",
-            "token",
-            "continues",
-            "replaces",
-            "owner",
-            "host",
-            "environment_id",
-            "device",
-            "devices",
-            "threads",
-            "stack_id",
-        ),
-        *("lease_seconds", "started", "message", "first_step", "last_step"),
-    ),
-)
+_BEGIN = Statement(lambda _: sa.insert(attempts))
 
 
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:
@@ -342,16 +323,9 @@ def _decide(
 def claim_job(
     connection: sa.Connection,
     job_id: str,
+    by: Mapping[str, Any],
     *,
-    owner: str,
-    host: str,
     pid: int,
-    environment_id: str,
-    device: str,
-    devices: str | None,
-    threads: int,
-    stack_id: str | None,
-    lease_seconds: float,
     now: float,
     expired: float | None,
     one_host: bool,
@@ -359,9 +333,11 @@ def claim_job(
 ) -> Claim | Job:
     """Claim a job for a lease; see `Store.claim` and `leases.may_take`.
 
-    `back` tells since when the database has been there for writers. A holder has a lease's time
-    from then on to renew what ran out while the database was unreachable.
+    `by` are the columns of its attempt that say by whom and on what. `back` tells since when the
+    database has been there for writers. A holder has a lease's time from then on to renew what ran
+    out while the database was unreachable.
     """
+    owner, host, lease_seconds = by["owner"], by["host"], by["lease_seconds"]
     job = read_job(connection, job_id)
     if job is None:
         raise LookupError(f"no job {job_id}")
@@ -390,19 +366,12 @@ def claim_job(
     # One that begins anew, after a rerun was asked for, leaves what the job has.
     continues = job.attempt_id if _is_unfinished(connection, job.attempt_id) else None
     attempt = {
+        **by,
         "id": attempt_id,
         "job_id": job_id,
         "token": token,
         "continues": continues,
         "replaces": job.done_attempt_id,
-        "owner": owner,
-        "host": host,
-        "environment_id": environment_id,
-        "device": device,
-        "devices": devices,
-        "threads": threads,
-        "stack_id": stack_id,
-        "lease_seconds": lease_seconds,
         "started": now,
         "message": "",
         "first_step": job.step,

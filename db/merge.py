@@ -6,7 +6,6 @@ states of jobs. Columns that the schema marks as local are no part of that: of t
 one stays, so that the order of merges does not matter.
 """
 
-import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from lcma.db.engine import Database
 from lcma.db.errors import Unavailable
 from lcma.db.events import add_event
 from lcma.db.filters import chunks
-from lcma.db.inserts import append_mappings, escape_text, insert_missing, lock
+from lcma.db.inserts import append_rows, escape_text, insert_missing, lock
 from lcma.db.integrity import ENGINE, ReportFunction, RowChecks
 from lcma.db.results import BOUND, choose_current
 from lcma.db.schema import (
@@ -137,14 +136,14 @@ def merge(
             different rows of one key; the target is as it was. Or the target fails on the way: what
             has come over is whole, and merging again goes on.
     """
-    _require_source(source)
+    migrate.require_current(source, source.identify())
     found = target.identify()
     migrate.require_known(target, found)
     if source.identity() == target.identity():
         raise UserError(
             f"{source.name} and {target.name} are one database: give another one to merge from"
         )
-    with _without_garbage_collection(), source.reader().connect() as connection:
+    with source.reader().connect() as connection:
         _require_sound(source, connection, progress)
         if not dry_run:
             migrate.ensure(target)
@@ -159,27 +158,12 @@ def merge(
             merger.compare()
         if not found.exists or (merger.parts and not dry_run):
             merger.write()
-        return merger.report(dry_run=dry_run)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    # Rows come and go by the thousand, and none are in circles: looking for these took a sixth of
-    # the time.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _require_source(source: Database) -> None:
-    found = source.identify()
-    if not found.exists:
-        raise UserError(f"there are no results at {source.name}: give a database to merge from")
-    migrate.require_current(source, found)
+        tables = {name: Counts(**counts) for name, counts in merger.counts.items()}
+        studies = 0
+        if sa.inspect(connection).has_table("studies"):
+            count = sa.select(sa.func.count()).select_from(sa.table("studies"))
+            studies = int(connection.execute(count).scalar_one())
+        return MergeReport(source.name, target.name, dry_run, tables, studies)
 
 
 def _require_sound(source: Database, connection: sa.Connection, progress: ReportFunction) -> None:
@@ -189,8 +173,7 @@ def _require_sound(source: Database, connection: sa.Connection, progress: Report
             f"nothing is taken from the database {source.name}, which is damaged, as `lcma db "
             "check` shows; go back to a copy of it"
         )
-    inspection = RowChecks(connection, progress, one_state=True)
-    for _, findings in inspection.find_faults(without=(events,)):
+    for _, findings in RowChecks(connection, progress).find_faults(without=(events,)):
         for finding in findings:
             raise UserError(
                 f"nothing is taken from {source.name}, which has a fault: {finding}; "
@@ -238,7 +221,7 @@ class _Gains:
         if self.table in ADDED_BY_WORKERS:
             insert_missing(connection, self.table, self.new)
         else:
-            append_mappings(connection, self.table, self.new)
+            append_rows(connection, self.table, self.new)
         for key, changes in self.filled.items():
             held = zip(self.table.primary_key.columns, key, strict=True)
             same = (column == value for column, value in held)
@@ -274,7 +257,9 @@ class _Merge:
         try:
             self._go_through()
             if self.taken:
-                self._in_transaction(("events",), self._add_event)
+                detail = f"from {self.source.name}: {self._came()}"
+                with self._transaction() as connection:
+                    add_event(connection, "merge", self.target.clock(connection), detail=detail)
         except UserError as error:
             if not self.taken:
                 raise
@@ -282,109 +267,78 @@ class _Merge:
                 f"{error}; before that came over, whole: {self._came()}; merge again to go on"
             ) from error
 
-    def report(self, *, dry_run: bool) -> MergeReport:
-        """Return what was found and done."""
-        tables = {name: Counts(**counts) for name, counts in self.counts.items()}
-        studies = self._count_studies()
-        return MergeReport(self.source.name, self.target.name, dry_run, tables, studies)
-
-    def _go_through(self) -> None:
-        for table in PLANS:
-            self._merge_table(table)
-        self._merge_jobs()
-
     def _came(self) -> str:
         return ", ".join(f"{number} {name}" for name, number in self.taken.items())
 
-    def _add_event(self, connection: sa.Connection) -> list[_Gains]:
-        detail = f"from {self.source.name}: {self._came()}"
-        add_event(connection, "merge", self.target.clock(connection), detail=detail)
-        return []
+    def _go_through(self) -> None:
+        for table in PLANS:
+            rows = _read(self.connection, table)
+            for start in range(0, len(rows), ROWS):
+                self.progress(table.name, start, len(rows))
+                some = rows[start : start + ROWS]
+                self._do((table.name, start), partial(self._take_plans, table, some))
+            self.progress(table.name, len(rows), len(rows))
+        batches, done = list(self._list_jobs()), 0
+        total = sum(map(len, batches))
+        for ids in batches:
+            self.progress("jobs", done, total)
+            self._do(("jobs", ids[0]), partial(self._take_jobs, ids))
+            done += len(ids)
+        self.progress("jobs", done, total)
 
-    def _count_studies(self) -> int:
-        if not sa.inspect(self.connection).has_table("studies"):
-            return 0
-        count = sa.select(sa.func.count()).select_from(sa.table("studies"))
-        return int(self.connection.execute(count).scalar_one())
+    def _list_jobs(self) -> Iterator[Sequence[str]]:
+        # Segments by pretraining and budget, then trials.
+        order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
+        for kind, size in (("pretraining", SEGMENTS), ("trial", TRIALS)):
+            query = sa.select(jobs.c.id).where(jobs.c.kind == kind).order_by(*order)
+            ids = self.connection.execute(query).scalars().all()
+            chosen = [one for one in ids if self.chosen is None or one in self.chosen]
+            yield from chunks(chosen, size)
 
-    # Transactions of the target
-
-    def _in_transaction(self, part: Key, work: Callable[[sa.Connection], Sequence[_Gains]]) -> None:
-        """Do a part, once more where the target did not take it for now, and count what it did."""
+    def _do(self, part: Key, work: Callable[[sa.Connection], Sequence[_Gains]]) -> None:
+        """Compare a part, or write it, once more where the target did not take it for now."""
         if self._reader is not None:
-            with self._translated():
-                found = work(self._reader)
-            self._count(found)
+            found = work(self._reader)
             if any(one.new or one.filled for one in found):
                 self.parts = (self.parts or set()) | {part}
+        elif self.parts is not None and part not in self.parts:
             return
-        for pause in (*PAUSES, None):
+        else:
+            found = self._write(work)
+            for one in found:
+                if number := len(one.new) + len(one.filled):
+                    self.taken[one.table.name] += number
+        if self._reader is not None or self.parts is None:
+            for one in found:
+                counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
+                counts.update(new=len(one.new), filled=len(one.filled), equal=one.equal)
+
+    def _write(self, work: Callable[[sa.Connection], Sequence[_Gains]]) -> Sequence[_Gains]:
+        for pause in PAUSES:
             try:
                 with self._transaction() as connection:
-                    found = work(connection)
-                break
+                    return work(connection)
             except Unavailable:
-                if pause is None:
-                    raise
                 time.sleep(pause)
-        if self.parts is None:
-            self._count(found)
-        for one in found:
-            if number := len(one.new) + len(one.filled):
-                self.taken[one.table.name] += number
-
-    def _is_needed(self, part: Key) -> bool:
-        return self._reader is not None or self.parts is None or part in self.parts
-
-    def _count(self, found: Sequence[_Gains]) -> None:
-        for one in found:
-            counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
-            counts["new"] += len(one.new)
-            counts["filled"] += len(one.filled)
-            counts["equal"] += one.equal
+        with self._transaction() as connection:
+            return work(connection)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        with self.target.writer().begin() as connection, self._translated():
+        with self.target.writer().begin() as connection:
             # Rows of plans are added by no one else meanwhile.
             lock(connection, "register")
-            yield connection
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
-            raise self._misfit(error.orig) from error
-        except sa.exc.DBAPIError:
-            raise
-        except (sa.exc.StatementError, TypeError, ValueError, ArithmeticError) as error:
-            # A SQLite file made without our constraints has values of any type.
-            raise self._misfit(error) from error
-        except Exception as error:
-            problem = self.target.explain(error)
-            if problem is None:
-                raise
-            kind = Unavailable if self.target.passes(error) else UserError
-            raise kind(problem) from error
-
-    def _misfit(self, error: object) -> UserError:
-        why = str(error).partition("\n")[0]
-        return UserError(
-            f"{self.source.name} has a row that cannot be in a database of ours: {why}; give one "
-            "that lcma has written"
-        )
-
-    # Plans
-
-    def _merge_table(self, table: sa.Table) -> None:
-        rows = _read(self.connection, table)
-        self.progress(table.name, 0, len(rows))
-        for start in range(0, len(rows), ROWS):
-            some = rows[start : start + ROWS]
-            if self._is_needed((table.name, start)):
-                self._in_transaction((table.name, start), partial(self._take_plans, table, some))
-            self.progress(table.name, start + len(some), len(rows))
+            try:
+                yield connection
+            except Exception as error:
+                cause, driver = getattr(error, "orig", error), connection.dialect.loaded_dbapi
+                if not isinstance(cause, driver.IntegrityError | driver.DataError):
+                    raise
+                why = str(cause).partition("\n")[0]
+                raise UserError(
+                    f"{self.source.name} has a row that cannot be in a database of ours: {why}; "
+                    "give one that lcma has written"
+                ) from error
 
     def _take_plans(
         self, table: sa.Table, rows: Sequence[Row], connection: sa.Connection
@@ -429,36 +383,8 @@ class _Merge:
                 changes[column.name] = other
         return changes
 
-    # Jobs and what their attempts made
-
-    def _merge_jobs(self) -> None:
-        ids = self._job_ids()
-        total, done = sum(map(len, ids)), 0
-        for of_kind, size in zip(ids, (SEGMENTS, TRIALS), strict=True):
-            for start in range(0, len(of_kind), size):
-                self.progress("jobs", done, total)
-                some = of_kind[start : start + size]
-                if self._is_needed(("jobs", some[0])):
-                    batch = _JobBatch(self.connection, some)
-                    self._in_transaction(("jobs", some[0]), partial(self._take_jobs, batch))
-                done += len(some)
-        self.progress("jobs", done, total)
-
-    def _job_ids(self) -> tuple[list[str], list[str]]:
-        # Segments by pretraining and budget, then trials.
-        segments = sa.select(jobs.c.id).where(jobs.c.kind == "pretraining")
-        of_trials = sa.select(jobs.c.id).where(jobs.c.kind == "trial").order_by(jobs.c.id)
-        order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
-        both = (
-            self.connection.execute(query).scalars().all()
-            for query in (segments.order_by(*order), of_trials)
-        )
-        first, second = (
-            [one for one in found if self.chosen is None or one in self.chosen] for found in both
-        )
-        return first, second
-
-    def _take_jobs(self, there: "_JobBatch", connection: sa.Connection) -> list[_Gains]:
+    def _take_jobs(self, ids: Sequence[str], connection: sa.Connection) -> list[_Gains]:
+        there = _JobBatch(self.connection, ids)
         query = sa.select(jobs).where(jobs.c.id.in_(there.ids)).order_by(jobs.c.id)
         held = connection.execute(query if self._reader else query.with_for_update()).all()
         here = {row.id: row for row in held}

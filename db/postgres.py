@@ -24,12 +24,11 @@ from lcma.db.engine import (
     Statement,
     find_revision,
     measure_row,
-    share_compiled,
     take_rows,
     translate_errors,
 )
 from lcma.db.relations import explain_name
-from lcma.db.schema.base import VERSION_TABLE, only_optuna
+from lcma.db.schema import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -110,46 +109,26 @@ POOLER = (
 OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 """A setting in libpq's `options`."""
 
+AGAIN = "check that it runs there and that host and port are right: it may be back soon, try again"
+
 CONNECTING: Sequence[tuple[str, str, bool]] = (
+    ("closed the connection unexpectedly|SYSCALL|unexpected eof", AGAIN, True),
     ("unsupported startup parameter", POOLER, False),
-    (
-        "closed the connection unexpectedly|SYSCALL|unexpected eof",
-        "it may be back soon, try again",
-        True,
-    ),
-    (
-        "password authentication failed|no password supplied|peer authentication failed",
-        "check user and password, in the URL, PGPASSWORD or ~/.pgpass",
-        False,
-    ),
-    ("role .* does not exist", "check the user in the URL", False),
-    ("database .* does not exist", "make it first, as with `createdb`", False),
-    (
-        "translate host name|resolve host|Name or service not known|nodename|name resolution",
-        "check the host's name in the URL",
-        True,
-    ),
-    (
-        "SSL|TLS|certificate",
-        "check sslmode and sslrootcert in the URL against the server's",
-        False,
-    ),
-    ("pg_hba", "let the server's pg_hba.conf admit this host", False),
-    ("permission denied|not permitted to log in", "let its owner grant it", False),
-    ("invalid port", "check the port in the URL", False),
-    (
-        "invalid connection option|invalid .* value|bad value|invalid integer|"
-        "definition of service|unrecognized configuration parameter",
-        "check what follows the ? in the URL",
-        False,
-    ),
     (
         "too many clients|remaining connection slots|too many connections|no more connections",
         "raise its max_connections (of PgBouncer its max_client_conn), or start fewer workers",
         True,
     ),
-    ("starting up|shutting down|recovery|not currently accepting", "wait for it", True),
-    ("", "check that it runs there and that host and port are right", True),
+    (
+        "password authentication failed|no password supplied|peer authentication failed|pg_hba|"
+        "(role|database) .* does not exist|permission denied|not permitted to log in|SSL|TLS|"
+        "certificate|invalid port|invalid connection option|invalid .* value|bad value|"
+        "invalid integer|definition of service|unrecognized configuration parameter",
+        "check the URL and what follows its ?, the password there, in PGPASSWORD or ~/.pgpass, "
+        "that the database was made, as with `createdb`, and that its owner lets this user in",
+        False,
+    ),
+    ("", AGAIN, True),
 )
 """What a failed connection says, what to do about it, and whether it may pass."""
 
@@ -423,7 +402,7 @@ class PostgresDatabase(Database):
             connect_args={**settings, "prepare_threshold": None},
             use_native_hstore=False,
         )
-        return translate_errors(share_compiled(engine), self)
+        return translate_errors(engine, self)
 
 
 def _reading(engine: sa.Engine) -> sa.Engine:

@@ -486,21 +486,9 @@ class Policy:
     hopeless: str = ""
 
     def times(self, outcome: Outcome) -> int | None:
-        """Return how many attempts with this outcome are followed by another.
-
-        Raises:
-            ValueError: There is no policy about the outcome.
-        """
-        match outcome:
-            case "oom":
-                return self.oom
-            case "timeout":
-                return self.timeout
-            case "code_error":
-                return self.code_error
-            case "diverged":
-                return self.diverged
-        raise ValueError(f"there is no policy for {outcome}")
+        """Return how many attempts with an outcome of `FAILURES` are followed by another."""
+        found: int | None = getattr(self, outcome)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,9 @@ def write_quantiles(connection: sa.Connection) -> None:
     from scipy.special import stdtrit
 
     if connection.execute(sa.select(t_quantiles.c.freedom).limit(1)).first() is None:
-        rows = enumerate(stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist(), start=1)
-        append_rows(connection, t_quantiles, ("freedom", "quantile"), rows)
+        values = stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist()
+        rows = [{"freedom": n, "quantile": value} for n, value in enumerate(values, start=1)]
+        append_rows(connection, t_quantiles, rows)
 
 
 def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:

@@ -30,11 +30,8 @@ _EVALUATED = Statement(
     lambda _: sa.update(attempts).where(attempts.c.id == sa.bindparam("attempt")),
     columns=("evaluated_step",),
 )
-_ADD_MEASURES = Statement(lambda _: sa.insert(measures), columns=tuple(measures.c.keys()))
-_ADD_PROTOCOL = Statement(
-    lambda dialect: insert(dialect, protocols).on_conflict_do_nothing(),
-    columns=tuple(protocols.c.keys()),
-)
+_ADD_MEASURES = Statement(lambda _: sa.insert(measures))
+_ADD_PROTOCOL = Statement(lambda dialect: insert(dialect, protocols).on_conflict_do_nothing())
 
 
 def hash_measure(row: Mapping[str, Any]) -> str:

@@ -1,8 +1,6 @@
 """Results in one SQLite file: its connections and settings, and its errors in one line."""
 
-import errno
 import os
-import secrets
 import sqlite3
 import stat
 import time
@@ -26,13 +24,12 @@ from lcma.db.engine import (
     QueryResult,
     begin_with,
     find_revision,
-    share_compiled,
     take_rows,
     translate_errors,
 )
 from lcma.db.errors import Unavailable
 from lcma.db.relations import explain_name
-from lcma.db.schema.base import OPTUNA_TABLES, VERSION_TABLE, only_optuna
+from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 APPLICATION_ID = 0x6C636D61
@@ -54,20 +51,13 @@ MAGIC = b"SQLite format 3\0"
 
 NETWORK = frozenset(
     {
-        *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fhgfs", "glusterfs", "gpfs"),
-        *("lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2"),
-        *("smb", "smb2", "smb3", "smbfs"),
+        *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "davfs2", "fhgfs", "gcsfuse"),
+        *("glusterfs", "goofys", "gpfs", "juicefs", "lustre", "mount_s3", "mountpoint-s3"),
+        *("ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "rclone", "s3fs", "smb"),
+        *("smb2", "smb3", "smbfs", "sshfs"),
     }
 )
 """File systems over a network, by the kernel's names; with FUSE, by what follows `fuse.`."""
-
-NETWORK_FUSE = frozenset(
-    {
-        *("davfs2", "gcsfuse", "goofys", "juicefs", "mount_s3", "mountpoint-s3", "rclone"),
-        *("s3fs", "sshfs"),
-    }
-)
-"""Those that are there with FUSE alone."""
 
 MOUNTS = Path("/proc/self/mountinfo")
 """What is mounted where, on Linux; elsewhere nothing is known."""
@@ -87,8 +77,8 @@ LOOKING = frozenset(
 )
 """Pragmas that describe the schema and change nothing."""
 
-LONGEST_MIB = 100
-"""Length of the longest row that a query may make; each of its columns has an equal share."""
+LONGEST = 100 * 2**20
+"""Bytes of the longest value that a query may make."""
 
 CHECK_EVERY = 10_000
 """SQLite instructions between two looks at whether to stop, well under a millisecond."""
@@ -101,42 +91,39 @@ def sqlite_url(path: Path) -> str:
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
+ROOM = "failed: {why}; nothing was changed: make room on its disk"
+COPY = (
+    "cannot be opened or written here: {why}; check its permissions, or copy it, and {name}-wal or "
+    "{name}-journal, both, to a writable folder"
+)
+LOCKED = "stayed locked: {why}; another process holds it, try again"
+DAMAGED = "is damaged: {why}; go back to a copy of it"
+
+EXPLAINED = {
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database, or is damaged: {why}; give another path",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_FULL: ROOM,
+    sqlite3.SQLITE_IOERR: ROOM,
+    sqlite3.SQLITE_TOOBIG: "takes no value so long: {why}; nothing was changed",
+    sqlite3.SQLITE_READONLY: COPY,
+    sqlite3.SQLITE_PERM: COPY,
+    sqlite3.SQLITE_CANTOPEN: COPY,
+    sqlite3.SQLITE_BUSY: LOCKED,
+    sqlite3.SQLITE_LOCKED: LOCKED,
+}
+"""What is said of a failure that the file, its disk or another process causes, by its code."""
+
+
 def explain(path: Path, error: BaseException | None) -> str | None:
     """Return one line for a failure that the file, disk or another process causes; else None."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        if not _is_no_text(error):
-            return None
-        return f"the database {path} is damaged: {_one_line(error)}; go back to a copy of it"
-    why = f"{error} ({getattr(error, 'sqlite_errorname', code)})"
-    match code & 0xFF:
-        case sqlite3.SQLITE_NOTADB:
-            return f"{path} is not a SQLite database, or it is damaged: give another path"
-        case sqlite3.SQLITE_CORRUPT:
-            return f"the database {path} is damaged: {why}; go back to a copy of it"
-        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return f"the database {path} failed: {why}; nothing was changed: make room on its disk"
-        case sqlite3.SQLITE_TOOBIG:
-            return f"the database {path} takes no value so long: {why}; nothing was changed"
-        case sqlite3.SQLITE_READONLY if code == sqlite3.SQLITE_READONLY_ROLLBACK:
-            return (
-                f"the database {path} has changes that were never committed and cannot be undone "
-                f"here: copy it and {path.name}-journal, both, to a writable folder"
-            )
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return f"the database {path} cannot be written: {why}; copy it to a writable folder"
-        case sqlite3.SQLITE_CANTOPEN:
-            if _is_gone(path):
-                return f"the database {path} is gone: put the file back, or launch into a new one"
-            if not os.access(path.parent, os.W_OK):
-                return (
-                    f"cannot open the database {path}: SQLite writes beside it, and cannot in this "
-                    f"folder; copy it, with {path.name}-wal if that is there, to a writable folder"
-                )
-            return f"cannot open the database {path}: {why}; check its folder's permissions"
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"the database {path} stayed locked: {why}; another process holds it, try again"
-    return None
+    said = (
+        EXPLAINED.get(code & 0xFF) if code is not None else DAMAGED if _is_no_text(error) else None
+    )
+    why = f"{_one_line(error)} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    if said is COPY and not os.path.exists(path):  # noqa: PTH110 - what cannot be seen is not there
+        return f"the database {path} is gone: put the file back, or launch into a new one"
+    return said and f"the database {path} {said.format(why=why, name=path.name)}"
 
 
 def _is_no_text(error: object) -> bool:
@@ -145,16 +132,6 @@ def _is_no_text(error: object) -> bool:
     if isinstance(error, UnicodeDecodeError):
         return True
     return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
-
-
-def _is_gone(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        pass
-    return False
 
 
 def passes(error: BaseException | None) -> bool:
@@ -249,15 +226,6 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 # What a file is, before anything opens it for writing; and copies of it
 
 
-def _is_other_than_file(path: Path) -> bool:
-    # Looked at once: whoever closes a database may remove its log meanwhile.
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return False
-    return not (stat.S_ISREG(mode) or (stat.S_ISLNK(mode) and path.is_file()))
-
-
 def identify(path: Path) -> Found:
     """Look at a path without changing it.
 
@@ -272,34 +240,23 @@ def identify(path: Path) -> Found:
             "corrupted: give a path on a local disk, or postgresql://USER@HOST/DATABASE"
         )
     try:
-        if not path.exists():
-            if not path.parent.is_dir():
-                raise UserError(
-                    f"cannot make the database {path}: there is no folder {path.parent}, "
-                    "make it first"
-                )
-            return Found(exists=False, revision=None)
-        if not path.is_file():
-            raise UserError(f"the database {path} is not a file: give the path of a file")
-        for ending in ("-wal", "-shm", "-journal"):
-            beside = path.with_name(path.name + ending)
-            if _is_other_than_file(beside):  # SQLite would wait for a FIFO
-                raise UserError(f"{beside} is not a file: remove it to use {path}")
-        if path.stat().st_size == 0:
-            return Found(exists=False, revision=None)
-        if not os.access(path, os.R_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        found = path.stat()
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise UserError(
+                f"cannot make the database {path}: there is no folder {path.parent}, make it first"
+            ) from None
+        return Found(exists=False, revision=None)
     except OSError as error:
-        raise UserError(
-            f"cannot read the database {path}: {error.strerror}; check the path and its permissions"
-        ) from None
+        raise UserError(f"cannot read the database {path}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"the database {path} is not a file: give the path of a file")
+    if found.st_size == 0:
+        return Found(exists=False, revision=None)
     try:
         with closing(_open_to_identify(path)) as connection:
             return replace(_examine(connection, path), relations=_read_relations(connection))
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        code = getattr(error, "sqlite_errorcode", None)  # the module's own errors have none
-        if code == sqlite3.SQLITE_NOTADB and not _has_magic(path):
-            raise UserError(f"{path} is not a SQLite database: give another path") from None
         problem = explain(path, error) or (
             f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
         )
@@ -316,22 +273,10 @@ def _open_to_identify(path: Path) -> sqlite3.Connection:
         return open_readonly(path)
     except sqlite3.OperationalError as error:
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-        if not (_has_to_roll_back(error) and writable):
+        if error.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK or not writable:
             raise
     # Who wrote was killed in a commit. A connection that can write undoes it, whatever it is for.
     return open_reader(path)
-
-
-def _has_to_roll_back(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK
-
-
-def _has_magic(path: Path) -> bool:
-    # Whether a file that SQLite has refused begins like one of its own. Never called for one that
-    # SQLite opens: to close a file drops the locks that this process has on it, also those of
-    # SQLite's connections, and others would then remove its log under them.
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
 
 
 def _read_relations(connection: sqlite3.Connection) -> dict[str, str]:
@@ -372,83 +317,38 @@ def network_file_system(folder: Path) -> str | None:
     deepest, kind = -1, ""
     for line in lines:
         # ID parent major:minor root MOUNT-POINT options [tags] - KIND source options
-        words = line.split(" ")
-        if "-" not in words[5:-1]:
-            continue
-        point = words[4].encode("latin-1", "replace").decode("unicode_escape")
+        before, _, after = line.partition(" - ")
+        point = before.split(" ")[4].encode("latin-1", "replace").decode("unicode_escape")
         # Of two at one place, the later one covers the other.
         if (depth := above.get(point, -2)) >= deepest:
-            deepest, kind = depth, words[words.index("-", 5) + 1]
-    base = kind.removeprefix("fuse.")
-    return kind if base in NETWORK or (base != kind and base in NETWORK_FUSE) else None
+            deepest, kind = depth, after.split(" ")[0]
+    return kind if kind.removeprefix("fuse.") in NETWORK else None
 
 
-def _keep_copy(path: Path, revision: str) -> Path:
-    # `results.db` of schema 0003 gives `results.schema-0003.db`; a copy that is there already is
-    # left alone. Raises UserError, with nothing left behind, where there is no room.
-    numbers = ("" if n == 1 else f"-{n}" for n in count(1))
-    copy = next(
-        name
-        for name in (f"{path.stem}.schema-{revision}{n}{path.suffix}" for n in numbers)
-        if not path.with_name(name).exists()
-    )
-    return _copy(path, path.with_name(copy), "before its upgrade")
-
-
-def _backup(path: Path, out: Path | None) -> Path:
-    # Without `out`, `results.db` gives `results.backup-20260131T120000Z.db` beside itself. Raises
-    # UserError, with nothing left behind, where something is at `out`, or there is no room.
-    if out is None:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        out = path.with_name(f"{path.stem}.backup-{stamp}{path.suffix}")
-    if not out.parent.is_dir():
-        raise UserError(
-            f"cannot copy {path} to {out}: there is no folder {out.parent}, make it first"
-        )
-    return _copy(path, out, "")
-
-
-def _copy(path: Path, target: Path, when: str) -> Path:
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    taken = UserError(f"{target} is there already: give another name")
+def _copy(path: Path, target: Path) -> Path:
+    # Leaves nothing where it fails. One that is killed leaves what SQLite takes for an empty file:
+    # the copy is one transaction, of one state, for which those who write need not wait.
     try:
-        if os.path.lexists(target):
-            raise taken
-        # SQLite would write through a link that somebody else has put there.
-        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-        # In one step, so that it is of one state, and those who write need not wait.
-        with closing(open_readonly(path)) as source, closing(sqlite3.connect(aside)) as to:
-            source.backup(to)
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        _rename_to_new(aside, target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
     except FileExistsError:
-        raise taken from None
-    except (sqlite3.Error, OSError) as error:
+        raise UserError(f"{target} is there already: give another name") from None
+    except FileNotFoundError:
         raise UserError(
-            f"cannot copy {path} to {target}{when and ' ' + when}: {error}; make room on its disk, "
-            "or copy it elsewhere"
+            f"cannot copy {path} to {target}: there is no folder {target.parent}, make it first"
         ) from None
-    finally:
-        aside.unlink(missing_ok=True)
-    return target
-
-
-def _rename_to_new(aside: Path, target: Path) -> None:
-    # Never over what is there: FileExistsError.
+    except OSError as error:
+        raise UserError(f"cannot copy {path} to {target}: {error.strerror}") from None
     try:
-        os.link(aside, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise FileExistsError(target) from None
-        aside.rename(target)
+        with closing(open_readonly(path)) as source, closing(sqlite3.connect(target)) as to:
+            source.backup(to)
+    except BaseException as error:  # an interruption too
+        target.unlink()
+        if not isinstance(error, sqlite3.Error):
+            raise
+        raise UserError(
+            f"cannot copy {path} to {target}: {error}; make room on its disk, or copy it elsewhere"
+        ) from None
+    return target
 
 
 # Read-only queries of users
@@ -501,8 +401,7 @@ def _run_query(
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
     connection.set_progress_handler(over.is_set, CHECK_EVERY)
     connection.set_authorizer(authorize)
-    longest = LONGEST_MIB * 2**20 // _count_columns(connection, sql)
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
     try:
         cursor = connection.execute(sql)
         rows, truncated = take_rows(takewhile(lambda _: not over.is_set(), cursor), limit)
@@ -514,8 +413,7 @@ def _run_query(
             ) from None
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_TOOBIG:
             raise UserError(
-                f"the query failed: {_one_line(error)}; it may make none of more than "
-                f"{longest / 2**20:.3g} MiB, as a row may have {LONGEST_MIB} MiB: select less"
+                f"the query failed: {error}; a value may have {LONGEST // 2**20} MiB: select less"
             ) from None
         if isinstance(error, sqlite3.ProgrammingError | sqlite3.Warning) and "one statement" in str(
             error
@@ -532,31 +430,8 @@ def _run_query(
     return QueryResult(columns, tuple(rows), truncated)
 
 
-def _count_columns(connection: sqlite3.Connection, sql: str) -> int:
-    # Without a look at a row: `execute` would make the first one. 1 for SQL that is wrong, which
-    # then fails, and for an EXPLAIN, whose rows are short.
-    try:
-        program = connection.execute(f"EXPLAIN {sql}").fetchall()
-    except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError):
-        return 1
-    return max((row[3] for row in program if row[1] == "ResultRow"), default=1)
-
-
 def _one_line(error: object) -> str:
     return " ".join(str(error).split())
-
-
-@contextmanager
-def _leaving_nothing(path: Path) -> Iterator[None]:
-    # Where the block makes the file and fails, as on a full disk, the empty file is removed.
-    new = not path.exists()
-    try:
-        yield
-    except BaseException:  # an interruption too
-        with suppress(OSError):
-            if new and path.stat().st_size == 0:
-                path.unlink()
-        raise
 
 
 class SqliteDatabase(Database):
@@ -596,16 +471,10 @@ class SqliteDatabase(Database):
             "BEGIN IMMEDIATE",
             lambda: open_writer(self.path, create=True, foreign_keys=False, wal=False),
         )
-        with _leaving_nothing(self.path), engine.begin() as connection:
+        with engine.begin() as connection:
             if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
                 connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
             yield connection
-            for table, _, missing, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
-                if table not in OPTUNA_TABLES:
-                    raise UserError(
-                        f"{self.path} has a row of {table} that refers to a missing {missing}: "
-                        "go back to a copy of it"
-                    )
         with suppress(UserError), self.writer().connect():
             pass
 
@@ -622,10 +491,16 @@ class SqliteDatabase(Database):
             ) from None
 
     def keep_copy(self, revision: str) -> Path:
-        return _keep_copy(self.path, revision)
+        # `results.db` of schema 0003 gives `results.schema-0003.db`, beside earlier ones.
+        numbers = ("" if n == 1 else f"-{n}" for n in count(1))
+        names = (f"{self.path.stem}.schema-{revision}{n}{self.path.suffix}" for n in numbers)
+        copies = map(self.path.with_name, names)
+        return _copy(self.path, next(copy for copy in copies if not copy.exists()))
 
     def backup(self, out: Path | None) -> Path:
-        return _backup(self.path, out)
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        beside = self.path.with_name(f"{self.path.stem}.backup-{stamp}{self.path.suffix}")
+        return _copy(self.path, out or beside)
 
     def faults(self) -> Iterator[str]:
         try:
@@ -678,7 +553,7 @@ class SqliteDatabase(Database):
         return _query(self.path, sql, limit, timeout)
 
     def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
-        engine = share_compiled(sa.create_engine("sqlite://", creator=opener, poolclass=NullPool))
+        engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
         return translate_errors(begin_with(engine, begin), self)
 
 

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -19,7 +20,6 @@ from lcma.db.engine import Database
 from lcma.db.errors import Conflict
 from lcma.db.events import add_event
 from lcma.db.filters import Scalar, build_conditions, chunks
-from lcma.db.index_tables import encode_table
 from lcma.db.inserts import (
     escape_text,
     insert_missing,
@@ -40,7 +40,7 @@ from lcma.db.jobs import (
     read_job,
     release_jobs,
 )
-from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map
+from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map, encode_table
 from lcma.db.places import locate
 from lcma.db.records import (
     KINDS,
@@ -274,12 +274,12 @@ class Store:
         with self._reader.connect() as connection:
             return self.database.clock(connection)
 
-    def _clock(self, connection: sa.Connection, now: float | None) -> float:
-        return self.database.clock(connection) if now is None else now
+    @contextmanager
+    def _writing(self, now: float | None = None) -> Iterator[tuple[sa.Connection, float]]:
+        with self._writer.begin() as connection:
+            yield connection, self.database.clock(connection) if now is None else now
 
-    # ---------------------------------------------------------------------------------------------
     # Planning
-    # ---------------------------------------------------------------------------------------------
 
     def register(self, plan: Registration, *, now: float | None = None) -> None:
         """Add all of a plan that is not there yet: recipes, data, trials, jobs, the sweep.
@@ -287,31 +287,27 @@ class Store:
         Args:
             plan: What to add. Rows that are there already stay as they are.
         """
-        with self._writer.begin() as connection:
+        with self._writing(now) as (connection, clock):
             # Two plans that share rows could wait for each other's.
             lock(connection, "register")
-            now = self._clock(connection, now)
-            stamp = {"created": now}
-
-            def stamped(items: Sequence[object]) -> list[dict[str, object]]:
-                rows = [asdict(item) for item in items]  # type: ignore[call-overload]
-                return [row if row.get("created") is not None else row | stamp for row in rows]
-
             there = set(connection.execute(sa.select(sweeps.c.id)).scalars())
             new = [sweep for sweep in plan.sweeps if sweep.id not in there]
-            insert_missing(connection, recipes, [asdict(r) for r in plan.recipes])
-            insert_missing(connection, data_sets, stamped(plan.data_sets))
-            insert_missing(connection, bars, [asdict(b) for b in plan.bars])
-            insert_missing(connection, sweeps, stamped(plan.sweeps))
-            insert_missing(connection, pretrainings, [asdict(p) for p in plan.pretrainings])
-            insert_missing(connection, trials, [asdict(t) for t in plan.trials])
-            insert_missing(connection, sweep_trials, [asdict(m) for m in plan.members])
-            insert_missing(connection, jobs, [_planned_row(job, now) for job in plan.jobs])
+            for table, items in (
+                *((recipes, plan.recipes), (data_sets, plan.data_sets), (bars, plan.bars)),
+                *((sweeps, plan.sweeps), (pretrainings, plan.pretrainings)),
+                *((trials, plan.trials), (sweep_trials, plan.members)),
+            ):
+                rows = [row_of(item) for item in items]
+                for row in rows:
+                    if row.get("created", clock) is None:
+                        row["created"] = clock
+                insert_missing(connection, table, rows)
+            insert_missing(connection, jobs, [_planned_row(job, clock) for job in plan.jobs])
             write_measure_kinds(connection, list_measures())  # those of plug-ins too
             for sweep in new:
                 count = len(plan.jobs) if plan.planned is None else plan.planned
                 detail = f"sweep {sweep.name} {sweep.id}, {count} jobs"
-                add_event(connection, "register", now, detail=detail)
+                add_event(connection, "register", clock, detail=detail)
 
     def add_environment(self, environment: Environment, *, now: float | None = None) -> str:
         """Add an environment unless it is there.
@@ -319,8 +315,7 @@ class Store:
         Returns:
             Its id, the hash of its content.
         """
-        with self._writer.begin() as connection:
-            created = self._clock(connection, now)
+        with self._writing(now) as (connection, created):
             row = {"id": environment.id, **asdict(environment), "created": created}
             insert_missing(connection, environments, [row])
         return environment.id
@@ -363,9 +358,7 @@ class Store:
         found += self.rows(sa.select(recipes), recipes.c.flow, flows)
         return {row.id: RecipeRow(**row._mapping) for row in found}
 
-    # ---------------------------------------------------------------------------------------------
     # Claiming and leases
-    # ---------------------------------------------------------------------------------------------
 
     def claim(
         self,
@@ -416,8 +409,7 @@ class Store:
             LookupError: The job is not registered.
         """
         called = time.monotonic()
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
 
             def back() -> float | None:
                 if now is not None:
@@ -430,18 +422,13 @@ class Store:
                 if job is None:
                     raise LookupError(f"no job {job_id}")
                 return job
+            by: dict[str, Any] = {"owner": owner, "host": host, "environment_id": environment_id}
+            by |= {"device": device, "devices": devices, "threads": threads, "stack_id": stack_id}
             return claim_job(
                 connection,
                 job_id,
-                owner=owner,
-                host=host,
+                by | {"lease_seconds": lease_seconds},
                 pid=pid,
-                environment_id=environment_id,
-                device=device,
-                devices=devices,
-                threads=threads,
-                stack_id=stack_id,
-                lease_seconds=lease_seconds,
                 now=clock,
                 expired=expired,
                 one_host=self.database.one_host and now is None,
@@ -460,8 +447,8 @@ class Store:
             The jobs whose claims are good, each with why its attempt shall end at its next
             checkpoint, '' if it may go on; nothing is changed for the others.
         """
-        with self._writer.begin() as connection:
-            alive = extend_leases(connection, beats, self._clock(connection, now))
+        with self._writing(now) as (connection, clock):
+            alive = extend_leases(connection, beats, clock)
             for beat, _ in alive.values():
                 insert_metrics(connection, beat.claim.attempt_id, beat.metrics)
             return {job_id: why for job_id, (_, why) in alive.items()}
@@ -496,8 +483,8 @@ class Store:
             which = sa.and_(which, jobs.c.owner == owner)
         if stopped is not None:
             which = sa.and_(which, jobs.c.id.in_(stopped), jobs.c.stopped_by.is_not(None))
-        with self._writer.begin() as connection:
-            return release_jobs(connection, which, self._clock(connection, now))
+        with self._writing(now) as (connection, clock):
+            return release_jobs(connection, which, clock)
 
     def mark_lost(
         self,
@@ -524,8 +511,7 @@ class Store:
             False, with nothing changed, where the job does not run under that launch's token any
             more.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None or job.state != "running" or (job.owner, job.token) != (owner, token):
                 return False
@@ -540,8 +526,7 @@ class Store:
         Returns:
             How many jobs were put back.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             return sum(
                 move_jobs(connection, jobs.c.id.in_(some), "retry", clock)
                 for some in chunks(sorted(job_ids))
@@ -562,8 +547,7 @@ class Store:
         Returns:
             How many jobs were put back.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             count = 0
             for some in chunks(sorted(job_ids)):
                 which = jobs.c.id.in_(some), jobs.c.state == "done"
@@ -585,8 +569,7 @@ class Store:
         Returns:
             False, with nothing changed, where the job was claimed since, or is not pending.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None or job.token != token:
                 return False
@@ -594,9 +577,7 @@ class Store:
                 move_job(connection, job, "give_up", clock, detail=f"given up: {why}") is not None
             )
 
-    # ---------------------------------------------------------------------------------------------
     # Recording
-    # ---------------------------------------------------------------------------------------------
 
     def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
         """Store points of curves, in place of those that are there.
@@ -657,8 +638,7 @@ class Store:
             ValueError: One of them is of another job, a trial is done without a result, or a result
                 is given with another outcome.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             job = read_claimed(connection, claim)
             if job is None:
                 return has_ended_as(connection, claim, outcome)
@@ -738,8 +718,7 @@ class Store:
             LookupError: The job is not registered.
         """
         kinds = [find_measure(one.name) for one in result.measures]
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             job = read_job(connection, job_id)
             if job is None:
                 raise LookupError(f"no job {job_id}")
@@ -791,9 +770,7 @@ class Store:
             insert_measures(connection, attempt_id, result, evaluation_id, clock)
             return True
 
-    # ---------------------------------------------------------------------------------------------
     # Reading results
-    # ---------------------------------------------------------------------------------------------
 
     def view(
         self, name: str, /, *, sweep_id: str | None = None, **where: Scalar | Collection[Scalar]
@@ -942,9 +919,7 @@ class Store:
                     found.setdefault((attempt_id, name), []).append((step, shown))
         return found
 
-    # ---------------------------------------------------------------------------------------------
     # Following jobs
-    # ---------------------------------------------------------------------------------------------
 
     def jobs(self, ids: Collection[str] | None = None) -> dict[str, Job]:
         """Return those of the jobs that are registered, by id; all for None."""
@@ -1097,9 +1072,7 @@ class Store:
             found = {row.id: decode_job(row) for row in rows}
             return News(last, found, frozenset(put_back.scalars()))
 
-    # ---------------------------------------------------------------------------------------------
     # Stopping and caps
-    # ---------------------------------------------------------------------------------------------
 
     def begin_launch(
         self,
@@ -1127,8 +1100,7 @@ class Store:
         Returns:
             The number of the event. A request to stop that is older does not concern the launch.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             row = {"owner": owner, "sweep_id": sweep_id, "launched_by": launched_by}
             row |= {"host": host, "arguments": arguments, "code_version": code_version}
             insert_missing(connection, launches, [row | {"dirty": dirty, "started": clock}])
@@ -1189,8 +1161,7 @@ class Store:
         Returns:
             How many jobs are stopped, 0 where launches are asked.
         """
-        with self._writer.begin() as connection:
-            clock = self._clock(connection, now)
+        with self._writing(now) as (connection, clock):
             if job_ids is None:
                 for sweep_id in [None] if sweep_ids is None else sweep_ids:
                     add_event(connection, "stop", clock, owner=by, sweep_id=sweep_id)
@@ -1287,9 +1258,7 @@ class Store:
             trials=gone, segments=segments, sweeps=len(ended), kept=len(there) - len(unbegun)
         )
 
-    # ---------------------------------------------------------------------------------------------
     # Artifacts: the files that jobs leave outside the database
-    # ---------------------------------------------------------------------------------------------
 
     def artifacts(self, job_ids: Collection[str] | None = None) -> dict[str, list[Artifact]]:
         """Return the files that jobs left, by job, each by kind; for None those of all attempts."""
@@ -1385,14 +1354,10 @@ def _check_subject(
         raise ValueError(f"trial job {job.id} cannot be done without a result")
     if result is not None and outcome != "done":
         raise ValueError(f"job {job.id} cannot have a result where it is not done")
-    if result is not None and (result.trial_id, result.data_digest) != (
-        job.trial_id,
-        job.data_digest,
-    ):
-        raise ValueError(f"the result is not of the trial and data of job {job.id}")
-    for table in tables:
-        if (table.trial_id, table.data_digest) != (job.trial_id, job.data_digest):
-            raise ValueError(f"a table is not of the trial and data of job {job.id}")
+    of_trial: list[Result | IndexTable] = [*tables, *filter(None, [result])]
+    for made in of_trial:
+        if (made.trial_id, made.data_digest) != (job.trial_id, job.data_digest):
+            raise ValueError(f"the result or a table is not of the trial and data of job {job.id}")
     for item in maps:
         if (item.pretraining_id, item.data_digest, item.budget) != (
             job.pretraining_id,

@@ -13,19 +13,14 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
 
-from lcma.db.schema.base import optional, required
+from lcma.db import schema
+from lcma.db.schema import optional, required
 
 views = MetaData()
 """Kept apart from the tables' MetaData, of which the tables are made."""
 
 
-def view(
-    name: str,
-    sql: str,
-    *columns: Column[Any],
-    comment: str,
-    order: tuple[str, ...] | None = None,
-) -> Table:
+def view(name: str, sql: str, *columns: Column[Any], comment: str, order: str = "") -> Table:
     """Define a view.
 
     Args:
@@ -36,55 +31,71 @@ def view(
         order: Columns by which its rows are ordered where a program reads them, and which tell them
             apart; all in turn by default.
     """
-    order = order or tuple(column.name for column in columns)
-    return Table(name, views, *columns, comment=comment, info={"sql": sql.strip(), "order": order})
+    by = tuple(order.split()) or tuple(column.name for column in columns)
+    return Table(name, views, *columns, comment=comment, info={"sql": sql.strip(), "order": by})
 
 
-SUBJECT = {
-    "flow": "name of the flow",
-    "dataset": "name of the data set",
-    "variant": "variant of the data set",
-    "profile": "profile of the recipe",
-    "factorization": "canonical name of the factorization, such as 'LLL'",
-    "rule": "the factorization as it is asked for: 'low' for a word of L alone, 'high' for one of "
-    "H alone, else as `factorization`",
-    "protocol": "name of the evaluation protocol",
-    "precision": "number format of the evaluation",
-    "measure": "what is measured (measure_kinds.name), such as 'bits_per_dim'",
-    "nms": "the flow without splits: 'squeezed' or 'flat'; or 'self' or 'data', see pretrainings",
-    "data_digest": "content hash of the exact data set",
-    "recipe_id": "the recipe",
-}
-"""What columns that several views have mean."""
-
-
-def said(*names: str) -> list[Column[Any]]:
-    """Return columns of `SUBJECT`, none of which is null."""
-    return [required(name, Text, SUBJECT[name]) for name in names]
-
-
-def budget() -> Column[Any]:
-    """Return the column of a trial's budget."""
-    return optional("budget", Integer, "pretraining steps behind the maps, null where none is used")
-
-
-def map_options() -> Column[Any]:
-    """Return the column of a trial's options."""
-    return optional(
-        "map_options",
+SHARED = Table(
+    "shared",
+    MetaData(),
+    required("flow", Text, "name of the flow"),
+    required("dataset", Text, "name of the data set"),
+    required("variant", Text, "variant of the data set"),
+    required("profile", Text, "profile of the recipe"),
+    required("factorization", Text, "canonical name of the factorization, such as 'LLL'"),
+    required(
+        "rule",
         Text,
-        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
-        'version too, as `{"rule": "sha256:..."}`',
-    )
+        "the factorization as it is asked for: 'low' for a word of L alone, 'high' for one of "
+        "H alone, else as `factorization`",
+    ),
+    optional("budget", Integer, "pretraining steps behind the maps, null where none is used"),
+    required("seed", Integer, "seed of the trial"),
+    required("protocol", Text, "name of the evaluation protocol"),
+    required("precision", Text, "number format of the evaluation"),
+    required("measure", Text, "what is measured (measure_kinds.name), such as 'bits_per_dim'"),
+    required("step", Integer, "training step of the evaluated weights"),
+    required("data_digest", Text, "content hash of the exact data set"),
+    required("recipe_id", Text, "the recipe"),
+    required("trial_id", Text, "the trial"),
+    optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
+    required("attempt_id", Text, "the attempt that trained it"),
+    required("job_id", Text, "the job"),
+)
+"""Columns that several views have."""
+
+OF_ANY_JOB = Table(
+    "of_any_job",
+    MetaData(),
+    required("kind", Text, "'pretraining' or 'trial'"),
+    optional("rule", Text, "the factorization as it is asked for, null for a pretraining"),
+    optional("factorization", Text, "its canonical name, null for a pretraining"),
+    optional(
+        "budget",
+        Integer,
+        "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
+        "pretraining's segment",
+    ),
+    required("seed", Integer, "seed of the trial or pretraining"),
+    optional("trial_id", Text, "the trial, null for a pretraining"),
+    optional("pretraining_id", Text, "the pretraining, null for a trial"),
+)
+"""Those that mean more where trials and pretrainings stand side by side."""
 
 
-def sizes() -> list[Column[Any]]:
-    """Return the columns of how large a recipe is."""
+def same(table: Table, names: str, *, null: bool = False) -> list[Column[Any]]:
+    """Return columns as a table has them; with ``null`` where there need not be a row of it."""
+    columns = (table.c[name] for name in names.split())
     return [
-        required("splits", Integer, "number of splits of the flow"),
-        required("size", Integer, "height and width of the images in pixels"),
-        required("steps", Integer, "length of the training in optimizer steps"),
+        Column(one.name, one.type, nullable=null or bool(one.nullable), comment=one.comment)
+        for one in columns
     ]
+
+
+shared = partial(same, SHARED)
+of_any_job = partial(same, OF_ANY_JOB)
+map_options = partial(same, schema.trials, "map_options")
+sizes = partial(same, schema.recipes)
 
 
 CURRENT = """jobs
@@ -105,6 +116,10 @@ TOLD_BY = """each.dataset, each.flow, each.factorization, each.budget, each.map_
         each.conventional, each.variant, each.profile, each.size, each.splits, each.steps,
         each.precision, each.data_digest, each.recipe_id"""
 """What the seeds of a row of `board` have in common."""
+
+OWN_RULE = "CASE WHEN flow_trials.factorization = recipes.conventional THEN {} END"
+"""Of results of a flow's own rule; of a plug-in's there may be several versions, and then no row
+that goes beside them has a difference."""
 
 BESIDE = """LEFT JOIN measurements AS {alias} ON {alias}.attempt_id = bits.attempt_id
     AND {alias}.protocol = bits.protocol AND {alias}.name = '{name}'"""
@@ -151,6 +166,10 @@ CHAIN = """(WITH RECURSIVE link (job_id, budget, start) AS (
 from, and so on; null where one is missing. Other segments of it, which began anew for a shorter
 budget, are none of its."""
 
+BOARD_ORDER = (
+    "dataset variant flow profile recipe_id data_digest precision factorization budget map_options"
+)
+
 
 board = view(
     "board",
@@ -162,7 +181,7 @@ SELECT
     CASE WHEN one.seeds > 1 THEN one.span
         * sqrt((one.squares - one.sum * one.sum / one.seeds) / (one.seeds - 1)) END AS deviation,
     CASE WHEN one.factorization <> one.conventional
-        THEN one.less_low + one.less_span * one.less_sum / one.pairs END AS difference,
+        THEN one.less_low + one.less_span * one.less_sum / nullif(one.pairs, 0) END AS difference,
     CASE WHEN one.factorization <> one.conventional AND one.pairs > 1
         THEN t_quantiles.quantile * one.less_span
             * sqrt((one.less_squares - one.less_sum * one.less_sum / one.pairs) / (one.pairs - 1))
@@ -172,7 +191,9 @@ SELECT
 FROM (
     SELECT
         each.*, row_number() OVER of_row AS place, count(*) OVER of_row AS seeds,
-        {sum} AS sum, {squares} AS squares, count(each.less) OVER of_row AS pairs,
+        {sum} AS sum, {squares} AS squares,
+        CASE WHEN min(each.own_options) OVER of_row = max(each.own_options) OVER of_row
+            THEN count(each.less) OVER of_row ELSE 0 END AS pairs,
         {less_sum} AS less_sum, {less_squares} AS less_squares
     FROM (
         SELECT
@@ -186,28 +207,20 @@ FROM (
                 flow_trials.budget, flow_trials.map_options, recipes.conventional,
                 flow_trials.variant, recipes.profile, recipes.size, recipes.splits, recipes.steps,
                 protocols.precision, jobs.data_digest, flow_trials.recipe_id, measurements.value,
-                CASE WHEN usual_protocol.id IS NOT NULL THEN measurements.value - their.value END
-                    AS less
+                min({own_options}) OVER of_seed AS own_options,
+                CASE WHEN min({own_options}) OVER of_seed = max({own_options}) OVER of_seed
+                    THEN measurements.value - min({own_value}) OVER of_seed END AS less
             FROM {current}
             CROSS JOIN measurements
             CROSS JOIN protocols
-            LEFT JOIN flow_trials AS usual
-              ON usual.recipe_id = flow_trials.recipe_id AND usual.seed = flow_trials.seed
-             AND usual.factorization = recipes.conventional AND usual.budget IS NULL
-             AND usual.map_options IS NULL
-             AND usual.dataset = flow_trials.dataset AND usual.variant = flow_trials.variant
-            LEFT JOIN jobs AS usual_job
-              ON usual_job.trial_id = usual.id AND usual_job.data_digest = jobs.data_digest
-            LEFT JOIN measurements AS their ON their.attempt_id = usual_job.done_attempt_id
-                AND their.protocol = 'plain' AND their.name = 'bits_per_dim'
-            LEFT JOIN protocols AS usual_protocol
-              ON usual_protocol.id = their.protocol_id
-             AND usual_protocol.precision = protocols.precision
             WHERE measurements.attempt_id = jobs.done_attempt_id AND measurements.protocol = 'plain'
               AND measurements.name = 'bits_per_dim' AND protocols.id = measurements.protocol_id
               AND (flow_trials.map_options IS NULL
                 OR (flow_trials.map_options LIKE '{{"rule":%'
                   AND flow_trials.map_options NOT LIKE '%,%'))
+            WINDOW of_seed AS (PARTITION BY flow_trials.dataset, flow_trials.variant,
+                flow_trials.flow, flow_trials.recipe_id, jobs.data_digest, protocols.precision,
+                flow_trials.seed)
         ) AS each
         WINDOW of_row AS (PARTITION BY {told_by})
     ) AS each
@@ -216,8 +229,7 @@ FROM (
 LEFT JOIN t_quantiles ON t_quantiles.freedom = one.pairs - 1
 WHERE one.place = 1
 """,
-    *said("dataset", "flow", "rule", "factorization"),
-    budget(),
+    *shared("dataset flow rule factorization budget"),
     required(
         "n",
         Integer,
@@ -237,16 +249,13 @@ WHERE one.place = 1
         "half of the 95 % t-interval of the difference; null with it, and for one seed",
     ),
     optional("conventional", Text, "the flow's own rule, null for a flow that was not known"),
-    *said("variant", "profile"),
-    *(sizes()[place] for place in (1, 0, 2)),
+    *shared("variant profile"),
+    *sizes("size splits steps"),
     optional("map_options", Text, "version of a plug-in's rule, as JSON; null for all others"),
-    *said("precision", "data_digest", "recipe_id"),
+    *shared("precision data_digest recipe_id"),
     comment="What `lcma board` shows: bits per dimension of each rule and budget, beside the own "
     "rule of the flow on the same recipe, data and seeds; by 'plain', without options of maps.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "recipe_id", "data_digest", "precision"),
-        *("factorization", "budget", "map_options"),
-    ),
+    order=BOARD_ORDER,
 )
 
 pairs = view(
@@ -290,11 +299,9 @@ WHERE own.attempt_id = jobs.done_attempt_id
         AND coalesce(other.map_options, '') = coalesce(flow_trials.map_options, '')
 END
 """,
-    *said("dataset", "variant", "flow", "profile", "protocol", "precision", "measure"),
-    required("seed", Integer, "seed of both trials"),
-    *said("rule", "factorization"),
-    budget(),
-    map_options(),
+    *shared("dataset variant flow profile protocol precision measure seed rule factorization"),
+    *shared("budget"),
+    *map_options(),
     required("value", Double, "the measure's value"),
     required("other_rule", Text, "the other factorization as it is asked for"),
     required("other_factorization", Text, "canonical name of the other factorization"),
@@ -302,27 +309,17 @@ END
     optional("other_map_options", Text, "the other trial's options of the map"),
     required("other_value", Double, "the other trial's value"),
     required("difference", Double, "value - other_value, negative where the other has more"),
-    *sizes(),
-    *said("data_digest", "recipe_id"),
-    required("trial_id", Text, "the trial"),
+    *sizes("splits size steps"),
+    *shared("data_digest recipe_id trial_id"),
     required("other_trial_id", Text, "the other trial"),
-    required("attempt_id", Text, "the attempt that trained it"),
+    *shared("attempt_id"),
     required("other_attempt_id", Text, "the attempt that trained the other"),
     comment="Numbers that differ in the factorization alone, paired by seed: one recipe, data set, "
     "protocol, precision and measure; budget and options of the map too, where both use maps of a "
     "pretraining. Also those of one factorization that differ in the budget alone. Each pair is "
     "there both ways round.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "protocol", "measure", "factorization"),
-        *(
-            "budget",
-            "other_factorization",
-            "other_budget",
-            "seed",
-            "attempt_id",
-            "other_attempt_id",
-        ),
-    ),
+    order="dataset variant flow profile protocol measure factorization budget other_factorization "
+    "other_budget seed attempt_id other_attempt_id",
 )
 
 budgets = view(
@@ -340,13 +337,9 @@ SELECT
 FROM board
 WHERE board.budget IS NOT NULL
 """,
-    *said("dataset", "flow", "rule", "factorization"),
+    *shared("dataset flow rule factorization"),
     required("budget", Integer, "pretraining steps behind the maps"),
-    required("n", Integer, "as in board"),
-    required("mean", Double, "as in board"),
-    optional("deviation", Double, "as in board"),
-    optional("difference", Double, "as in board"),
-    optional("half_width", Double, "as in board"),
+    *same(board, "n mean deviation difference half_width"),
     optional(
         "pretraining_seconds",
         Double,
@@ -359,17 +352,11 @@ WHERE board.budget IS NOT NULL
         "share of the variance of the maps that the lattice explains, mean over seeds and splits "
         "(index_tables.mask_share); null when not known",
     ),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    *said("variant", "profile"),
-    *(sizes()[place] for place in (1, 0, 2)),
-    optional("map_options", Text, "as in board"),
-    *said("precision", "data_digest", "recipe_id"),
+    *same(schema.index_tables, "mask_share_by_chance"),
+    *same(board, "variant profile size splits steps map_options precision data_digest recipe_id"),
     comment="How much pretraining it takes: the rows of board that use maps, with what these took "
     "and how much of a lattice they are.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "recipe_id", "data_digest", "precision"),
-        *("factorization", "budget", "map_options"),
-    ),
+    order=BOARD_ORDER,
 )
 
 results = view(
@@ -412,10 +399,8 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
   AND protocols.id = bits.protocol_id AND attempts.id = bits.measured_by
   AND environments.id = attempts.environment_id
 """,
-    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
-    budget(),
-    required("seed", Integer, "seed of the trial"),
-    *said("protocol", "precision"),
+    *shared("flow profile dataset variant data_digest rule factorization budget seed protocol"),
+    *shared("precision"),
     required("bits_per_dim", Double, "bits per dimension on the test part"),
     optional(
         "standard_error",
@@ -432,7 +417,7 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
     optional("log_det", Double, "mean log-det on the test part, nats per image"),
     optional("log_prior", Double, "mean log-density of the latents there, nats per image"),
     optional("images", Integer, "number of test images"),
-    optional("clusters", Integer, "clusters behind the standard errors, null for none"),
+    *same(schema.measures, "clusters"),
     optional(
         "bound_draws",
         Integer,
@@ -470,14 +455,10 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
     optional(
         "seconds_per_step", Double, "wall-clock seconds of a training step; null when not measured"
     ),
-    *sizes()[:2],
-    required("step", Integer, "training step of the evaluated weights"),
-    *sizes()[2:],
-    optional(
-        "images_per_second",
-        Double,
-        "training images per second of the attempt that made the result, null if it only evaluated",
-    ),
+    *sizes("splits size"),
+    *shared("step"),
+    *sizes("steps"),
+    *same(schema.attempts, "images_per_second"),
     optional(
         "data_wait",
         Double,
@@ -496,30 +477,16 @@ WHERE bits.attempt_id = jobs.done_attempt_id AND trained.id = bits.attempt_id
         Double,
         "wall-clock seconds of the attempt that made the result, null if it trained too",
     ),
-    optional("peak_memory", Integer, "peak memory in bytes of that attempt"),
-    required("threads", Integer, "number of CPU threads of that attempt"),
-    required(
-        "device",
-        Text,
-        "model of the GPU of that attempt, or the architecture of the processor, as 'x86_64'",
-    ),
-    required("cpu_capability", Text, "instruction set that PyTorch used"),
-    optional("driver", Text, "version of the GPU's driver, null on a CPU"),
-    required("torch", Text, "version of PyTorch"),
-    required("code_version", Text, "version of the package"),
-    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    *same(schema.attempts, "peak_memory threads"),
+    *same(schema.environments, "device cpu_capability driver torch code_version dirty"),
     required("created", Double, "when the result was added, Unix seconds UTC"),
-    map_options(),
-    required("trial_id", Text, "the trial"),
-    *said("recipe_id"),
-    optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
-    required("environment_id", Text, "versions and hardware of that attempt"),
-    required("attempt_id", Text, "the attempt that trained it"),
-    comment="One readable row for each current result and protocol. See measures for others.",
-    order=(
-        *("dataset", "flow", "profile", "factorization", "budget", "seed", "protocol"),
-        "attempt_id",
-    ),
+    *map_options(),
+    *shared("trial_id recipe_id pretraining_id"),
+    *same(schema.attempts, "environment_id"),
+    *shared("attempt_id"),
+    comment="One readable row for each current result and protocol, with what the attempt that "
+    "made it ran on. See measures for others.",
+    order="dataset flow profile factorization budget seed protocol attempt_id",
 )
 
 measures = view(
@@ -542,41 +509,19 @@ WHERE measurements.attempt_id = jobs.done_attempt_id AND trained.id = measuremen
   AND measure_kinds.name = measurements.name
   AND protocols.id = measurements.protocol_id
 """,
-    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
-    budget(),
-    map_options(),
-    required("seed", Integer, "seed of the trial"),
-    *said("protocol", "precision", "measure"),
-    required("value", Double, "the value, in the unit"),
-    optional("standard_error", Double, "its standard error, null where there is none"),
-    optional("images", Integer, "images that it is over, null where it is over none"),
-    optional("clusters", Integer, "clusters behind the standard error, null for none"),
-    required("unit", Text, "the unit of the value"),
-    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
-    *sizes()[:2],
-    required("step", Integer, "training step of the evaluated weights"),
-    *sizes()[2:],
+    *shared("flow profile dataset variant data_digest rule factorization budget"),
+    *map_options(),
+    *shared("seed protocol precision measure"),
+    *same(schema.measures, "value standard_error images clusters"),
+    *same(schema.measure_kinds, "unit direction"),
+    *sizes("splits size"),
+    *shared("step"),
+    *sizes("steps"),
     required("created", Double, "when the measure was added, Unix seconds UTC"),
-    required("trial_id", Text, "the trial"),
-    *said("recipe_id"),
-    required("attempt_id", Text, "the attempt that trained it"),
+    *shared("trial_id recipe_id attempt_id"),
     comment="Every measure of every current result, a row each.",
-    order=("dataset", "flow", "factorization", "seed", "attempt_id", "protocol", "measure"),
+    order="dataset flow factorization seed attempt_id protocol measure",
 )
-
-
-def _counts() -> list[Column[Any]]:
-    told = {
-        "planned": "trials of the cell",
-        "done": "those with a result",
-        "running": "those that somebody has claimed",
-        "pending": "those that may start, now or when their pretraining is done",
-        "blocked": "those whose pretraining diverged or failed on the way to their budget",
-        "diverged": "those that diverged",
-        "failed": "those that failed",
-    }
-    return [required(name, Integer, meaning) for name, meaning in told.items()]
-
 
 coverage = view(
     "coverage",
@@ -650,12 +595,19 @@ GROUP BY
     each.sweep_id
 """,
     required("sweep", Text, "name of the sweep"),
-    *said("flow", "dataset", "variant", "profile"),
+    *shared("flow dataset variant profile"),
     required("asked", Text, "the factorization's name as the sweep asked for it"),
-    *said("rule", "factorization"),
-    budget(),
-    map_options(),
-    *_counts(),
+    *shared("rule factorization budget"),
+    *map_options(),
+    required("planned", Integer, "trials of the cell"),
+    required("done", Integer, "those with a result"),
+    required("running", Integer, "those that somebody has claimed"),
+    required("pending", Integer, "those that may start, now or when their pretraining is done"),
+    required(
+        "blocked", Integer, "those whose pretraining diverged or failed on the way to their budget"
+    ),
+    required("diverged", Integer, "those that diverged"),
+    required("failed", Integer, "those that failed"),
     optional(
         "why",
         Text,
@@ -665,7 +617,7 @@ GROUP BY
         "when nothing is missing",
     ),
     optional("data_digest", Text, "content hash of the exact data set, null without a job"),
-    *said("recipe_id"),
+    *shared("recipe_id"),
     required("sweep_id", Text, "the sweep"),
     comment="What each cell of a sweep has and lacks. The counts from done to failed add up to "
     "planned.",
@@ -696,42 +648,25 @@ JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe
 LEFT JOIN attempts ON attempts.id = jobs.attempt_id
 WHERE jobs.state IN ('diverged', 'failed')
 """,
-    required("kind", Text, "'pretraining' or 'trial'"),
-    *said("flow", "dataset", "variant", "profile"),
-    optional("rule", Text, "the factorization as it is asked for, null for a pretraining"),
-    optional("factorization", Text, "its canonical name, null for a pretraining"),
-    optional(
-        "budget",
-        Integer,
-        "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
-        "pretraining's segment",
-    ),
-    map_options(),
-    required("seed", Integer, "seed of the trial or pretraining"),
-    required("state", Text, "'diverged' or 'failed'"),
-    required("step", Integer, "training step last reported"),
-    required("steps", Integer, "training step at which the job would be done"),
-    optional("outcome", Text, "how the last attempt ended"),
-    optional("message", Text, "what went wrong, in a line or more"),
-    optional("owner", Text, "launch that ran it"),
-    optional("host", Text, "machine it ran on"),
-    optional("device", Text, "device it ran on, such as 'cpu' or 'cuda:0'"),
-    optional("devices", Text, "devices granted to it, null on a CPU"),
-    optional("stack_id", Text, "stack that ran it with others, null for an attempt alone"),
-    optional("started", Double, "when it started, Unix seconds UTC"),
-    optional("ended", Double, "when it ended, Unix seconds UTC"),
-    required("updated", Double, "when the job last changed, Unix seconds UTC"),
+    *of_any_job("kind"),
+    *shared("flow dataset variant profile"),
+    *of_any_job("rule factorization budget"),
+    *map_options(),
+    *of_any_job("seed"),
+    *same(schema.jobs, "state step steps"),
+    *same(schema.attempts, "outcome message owner host device devices stack_id", null=True),
+    *same(schema.attempts, "started ended", null=True),
+    *same(schema.jobs, "updated"),
     optional(
         "decision",
         Text,
         "why it is not run again by itself, such as 'given up: policy oom: 1 used'; null where "
         "nobody said",
     ),
-    *said("data_digest", "recipe_id"),
-    optional("trial_id", Text, "the trial, null for a pretraining"),
-    optional("pretraining_id", Text, "the pretraining, null for a trial"),
+    *shared("data_digest recipe_id"),
+    *of_any_job("trial_id pretraining_id"),
     optional("attempt_id", Text, "the last attempt"),
-    required("job_id", Text, "the job"),
+    *shared("job_id"),
     comment="Jobs that diverged or failed, with their last attempt.",
 )
 
@@ -765,11 +700,10 @@ FROM (
     LEFT JOIN attempts AS last ON last.id = jobs.attempt_id
 ) AS spent
 """,
-    *said("flow", "dataset", "variant", "profile", "rule", "factorization"),
-    budget(),
-    map_options(),
-    required("seed", Integer, "seed of the trial"),
-    required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
+    *shared("flow dataset variant profile rule factorization budget"),
+    *map_options(),
+    *shared("seed"),
+    *same(schema.jobs, "state"),
     required("attempts", Integer, "attempts at the trial, without evaluations"),
     required(
         "unreported",
@@ -791,16 +725,13 @@ FROM (
     ),
     optional("pretraining_cpu_seconds", Double, "CPU seconds of the same"),
     optional("pretraining_gpu_seconds", Double, "GPU seconds of the same, null on a CPU"),
-    *said("data_digest", "recipe_id"),
-    optional("pretraining_id", Text, "pretraining whose maps are used, null where no map is"),
-    required("trial_id", Text, "the trial"),
-    required("job_id", Text, "its job on this data set"),
+    *shared("data_digest recipe_id pretraining_id trial_id job_id"),
     optional("total_seconds", Double, "seconds + pretraining_seconds"),
     optional("total_cpu_seconds", Double, "cpu_seconds + pretraining_cpu_seconds"),
     optional("total_gpu_seconds", Double, "gpu_seconds + pretraining_gpu_seconds"),
     comment="What each trial cost on each exact data set, by itself. Sums over trials count a "
     "shared pretraining once for each; sum attempts for what was spent.",
-    order=("dataset", "variant", "flow", "profile", "factorization", "budget", "seed", "job_id"),
+    order="dataset variant flow profile factorization budget seed job_id",
 )
 
 curves = view(
@@ -821,32 +752,20 @@ LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
 LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
 JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
 """,
-    required("kind", Text, "'pretraining' or 'trial'"),
-    *said("flow", "dataset", "variant", "profile"),
-    optional("rule", Text, "the factorization as it is asked for, null for a pretraining"),
-    optional("factorization", Text, "its canonical name, null for a pretraining"),
-    optional(
-        "budget",
-        Integer,
-        "pretraining steps behind a trial's maps, null where none is used; or at the end of a "
-        "pretraining's segment",
-    ),
-    map_options(),
-    required("seed", Integer, "seed of the trial or pretraining"),
+    *of_any_job("kind"),
+    *shared("flow dataset variant profile"),
+    *of_any_job("rule factorization budget"),
+    *map_options(),
+    *of_any_job("seed"),
     required("curve", Text, "what was measured, such as 'train_bits_per_dim'"),
-    required("step", Integer, "training step"),
-    optional("value", Double, "the value, null for one that is not a number"),
-    *sizes(),
-    *said("data_digest", "recipe_id"),
-    optional("trial_id", Text, "the trial, null for a pretraining"),
-    optional("pretraining_id", Text, "the pretraining, null for a trial"),
-    required("job_id", Text, "the job"),
+    *same(schema.metrics, "step value"),
+    *sizes("splits size steps"),
+    *shared("data_digest recipe_id"),
+    *of_any_job("trial_id pretraining_id"),
+    *shared("job_id"),
     comment="Curves over training, a row for each point: of the current result of a trial, or of "
     "its last attempt where it has none.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "factorization", "budget", "seed", "job_id"),
-        *("curve", "step"),
-    ),
+    order="dataset variant flow profile factorization budget seed job_id curve step",
 )
 
 maps = view(
@@ -876,42 +795,24 @@ LEFT JOIN contribution_maps AS map
         ELSE coalesce({options} ->> 'score', 'cumulative')
             || coalesce('/' || nullif({options} ->> 'conv1x1', 'output'), '') END
 """,
-    *said("flow", "profile", "dataset", "variant", "data_digest", "rule", "factorization"),
-    budget(),
-    map_options(),
-    required("seed", Integer, "seed of the trial"),
-    required("split", Integer, "the split, from 1"),
-    required("iou_even", Double, "overlap of what stays with checkerboard-even; 1/3 by chance"),
-    required("iou_odd", Double, "overlap of what stays with checkerboard-odd; 1/3 by chance"),
-    required("purity", Double, "share of windows with the most common pattern"),
-    required("channel_purity", Double, "the same for each channel apart, averaged"),
-    optional(
-        "mask_share",
-        Double,
-        "share of the map's variance in the windows of this split that the lattice explains",
+    *shared("flow profile dataset variant data_digest rule factorization budget"),
+    *map_options(),
+    *shared("seed"),
+    *same(schema.index_tables, "split iou_even iou_odd purity channel_purity"),
+    *same(schema.index_tables, "mask_share mask_share_by_chance tied agreement"),
+    *same(
+        schema.contribution_maps,
+        "standard_error rank_gap error_to_gap unresolved mean_log_det sum_error images",
+        null=True,
     ),
-    optional("mask_share_by_chance", Double, "what that is on average for a map with none"),
-    optional("tied", Double, "share of windows in which ranks two and three are equal"),
-    optional("agreement", Double, "overlap between the tables of two halves of the data"),
-    optional("standard_error", Double, "root mean square of the map's standard errors, nats"),
-    optional("rank_gap", Double, "median gap between ranks two and three of a window, nats"),
-    optional("error_to_gap", Double, "standard_error / rank_gap"),
-    optional("unresolved", Double, "share of windows with a gap within two standard errors"),
-    optional("mean_log_det", Double, "scalar that the map sums to, nats per image"),
-    optional("sum_error", Double, "|sum of the map - mean_log_det| / sum of |map|"),
-    optional("images", Integer, "number of images that the map is averaged over"),
-    *sizes(),
-    *said("recipe_id"),
-    optional("pretraining_id", Text, "pretraining of the map, null without one"),
-    required("trial_id", Text, "the trial"),
-    required("digest", Text, "sha256 of the split's permutation"),
+    *sizes("splits size steps"),
+    *shared("recipe_id pretraining_id trial_id"),
+    *same(schema.index_tables, "digest"),
     optional("map_digest", Text, "sha256 of the map's values (contribution_maps.digest)"),
     comment="What each split of a trained trial lets leave, in numbers, and the map that decided "
     "it; null where none did. See index_tables and contribution_maps.",
-    order=(
-        *("dataset", "variant", "flow", "profile", "factorization", "budget", "map_options"),
-        *("seed", "trial_id", "data_digest", "split"),
-    ),
+    order="dataset variant flow profile factorization budget map_options seed trial_id data_digest "
+    "split",
 )
 
 
@@ -977,6 +878,8 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "rule_of_one": rule("one.factorization"),
         "other_rule": rule("other.factorization"),
         "told_by": TOLD_BY,
+        "own_value": OWN_RULE.format("measurements.value"),
+        "own_options": OWN_RULE.format("coalesce(flow_trials.map_options, '')"),
         "sum": shares(""),
         "squares": shares("", squared=True),
         "less_sum": shares("less_", "less"),

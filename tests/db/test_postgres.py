@@ -80,13 +80,13 @@ def test_a_wrong_password(postgres: Any, postgres_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://me@no-such-host.invalid/x", "check the host's name"),
+        ("postgresql://me@no-such-host.invalid/x", "check that it runs there"),
         ("postgresql://me@127.0.0.1:1/x", "check that it runs there"),
-        ("postgresql://127.0.0.1:1/x?mode=ro", "check what follows the ?"),
-        ("postgresql://127.0.0.1:1/x?sslmode=sometimes", "check what follows the ?"),
-        ("postgresql://127.0.0.1:1/x?connect_timeout=soon", "check what follows the ?"),
-        ("postgresql://127.0.0.1/?service=none", "check what follows the ?"),
-        ("postgresql://me@127.0.0.1:99999/x", "check the port in the URL"),
+        ("postgresql://127.0.0.1:1/x?mode=ro", "what follows its ?"),
+        ("postgresql://127.0.0.1:1/x?sslmode=sometimes", "what follows its ?"),
+        ("postgresql://127.0.0.1:1/x?connect_timeout=soon", "what follows its ?"),
+        ("postgresql://127.0.0.1/?service=none", "what follows its ?"),
+        ("postgresql://me@127.0.0.1:99999/x", "check the URL"),
         ("postgresql://me@127.0.0.1/", "has no name"),
         ("postgresql://", "has no name"),
     ],
@@ -97,14 +97,14 @@ def test_servers_that_are_not_there(url: str, words: str) -> None:
 
 def test_what_a_server_never_lets_in_is_not_waited_for(postgres: Any, postgres_url: str) -> None:
     unknown = f"{postgres_url}{'&' if '?' in postgres_url else '?'}options=-cbogus%3D1"
-    all_refuse(unknown, "bogus", "check what follows the ?")
+    all_refuse(unknown, "bogus", "what follows its ?")
     name = sa.make_url(postgres_url).database
     postgres.run(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
     with postgres.role("lcma_kept_out", SECRET) as user:
         kept_out = postgres.url(name, username=user, password=SECRET)
-        all_refuse(kept_out, "permission denied", "let its owner grant it")
+        all_refuse(kept_out, "permission denied", "its owner lets this user in")
         postgres.run(f"ALTER ROLE {user} NOLOGIN")
-        all_refuse(kept_out, "not permitted to log in", "let its owner grant it")
+        all_refuse(kept_out, "not permitted to log in", "its owner lets this user in")
     for url in (unknown, kept_out):
         with pytest.raises(UserError) as caught:
             db.connect(url)

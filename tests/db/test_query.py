@@ -4,8 +4,6 @@ import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -203,33 +201,6 @@ def test_bytes_are_limited_as_rows_are(filled: Any, monkeypatch: pytest.MonkeyPa
     for limit, rows in ((1000, 6), (6, 6), (5, 5), (None, 900)):
         found = run_sql(filled.store.url, MANY[engine_of(filled)], limit=limit)
         assert (len(found.rows), found.truncated) == (rows, limit is not None)
-
-
-WIDE = r"""
-import re, sys
-from pathlib import Path
-from lcma import db
-from lcma.db.query import run_sql
-from lcma.sweeps.errors import UserError
-
-run_sql(sys.argv[1], "SELECT 1")
-values = ", ".join(["zeroblob(90 * 1024 * 1024)"] * 20)
-try:
-    run_sql(sys.argv[1], f"SELECT {values}")
-except UserError as error:
-    print(error)
-print(int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)
-"""
-
-
-@pytest.mark.integration
-def test_a_row_of_many_long_values_takes_no_gigabyte(filled_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WIDE, f"sqlite:///{filled_path}"], capture_output=True, text=True
-    )
-    error, peak = done.stdout.splitlines()
-    assert "none of more than 5 MiB, as a row may have 100 MiB" in error
-    assert int(peak) < 300
 
 
 def test_a_long_value_beside_others_is_read(filled: Any) -> None:

@@ -210,6 +210,25 @@ def test_the_board_keeps_versions_of_a_plugins_rule_apart(world: World) -> None:
     assert list(world.store.view("board", rule="mine")["n"]) == [0, 0]
 
 
+def test_the_board_knows_a_flows_own_rule_that_is_a_plugins(new_world: Any) -> None:
+    store = new_world().store
+    trials = tuple(trial(rule, seed) for rule in ("channel", "rows") for seed in range(2))
+    jobs = tuple(db.PlannedJob.of_trial(one.id, DATA.digest, steps=500) for one in trials)
+    store.register(db.Registration(trials=trials, jobs=jobs))
+    for one, job, value in zip(trials, jobs, (3.0, 3.5, 3.25, 4.0), strict=True):
+        claim, found = World(store).win(job.id), result(one.id, value)
+        assert store.finish(claim, "done", last_step=500, cost=COST, result=found, now=1010.0)
+
+    def row(version: str) -> list[Any]:
+        options = f"'{{\"rule\"\\:\"sha256\\:' || {version} || '\"}}'"
+        own = "WHERE factorization = 'channel'"
+        execute(store.url, f"UPDATE flow_trials SET map_options = {options} {own}")
+        return list(store.view("board", rule="rows")[["n", "difference"]].iloc[0])
+
+    assert row("'1'") == [2, 0.375]
+    assert row("seed")[0] == 0
+
+
 def is_paired(a: Row, b: Row) -> bool:
     """Whether two trials differ in the factorization alone, or in the budget alone."""
     if a["factorization"] == b["factorization"]:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lcma.db.migrate import current_version
-from lcma.db.schema.base import VERSION_TABLE
+from lcma.db.schema import VERSION_TABLE
 from lcma.sweeps import plugins
 from tests.db.conftest import SqliteTemplates
 from tests.harness.cli.conftest import Typed

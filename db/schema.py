@@ -1,5 +1,9 @@
-"""The tables of what came out: attempts, maps, index tables, results, curves, artifacts, events."""
+"""The schema: every table and column with its type and meaning. Views are in `lcma.db.views`."""
 
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -11,19 +15,319 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy import UniqueConstraint as Unique
 
-from lcma.db.records import EVENTS, MOVES, OUTCOMES
-from lcma.db.schema.base import (
-    index_where_known,
-    key,
-    local,
-    metadata,
-    one_of,
-    optional,
-    private,
-    required,
-    thinned,
+from lcma.db.records import EVENTS, KINDS, MOVES, OUTCOMES, STATES
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
 )
+
+VERSION_TABLE = "lcma_alembic_version"
+"""Where Alembic notes the revision: a name of our own, as other tools keep `alembic_version`."""
+
+OPTUNA_TABLES = frozenset(
+    {
+        *("alembic_version", "version_info", "studies", "study_directions"),
+        *("study_user_attributes", "study_system_attributes", "trials", "trial_params"),
+        *("trial_values", "trial_intermediate_values", "trial_heartbeats"),
+        *("trial_user_attributes", "trial_system_attributes"),
+    }
+)
+"""What Optuna's storage makes in the same database. They are Optuna's to make, change and drop."""
+
+REVISION = "0003"
+"""The schema's revision."""
+
+
+def only_optuna(tables: Collection[str]) -> bool:
+    """Return whether tables are those of Optuna and no others: studies were made before results."""
+    names = frozenset(tables)
+    # Other programs have tables called `trials` or `alembic_version` too.
+    return {"studies", "version_info"} <= names <= OPTUNA_TABLES
+
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that every engine sorts byte by byte, whatever the server's language."""
+
+
+def _type(kind: type[sa.types.TypeEngine[Any]]) -> Any:
+    return TEXT if kind is sa.Text else kind
+
+
+def required(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
+) -> sa.Column[Any]:
+    """Return a column that always has a value."""
+    return sa.Column(name, _type(kind), *more, nullable=False, comment=comment, **options)
+
+
+def optional(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
+) -> sa.Column[Any]:
+    """Return a column that may be null; its comment says when."""
+    return sa.Column(name, _type(kind), *more, nullable=True, comment=comment)
+
+
+def local(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
+) -> sa.Column[Any]:
+    """Return a column that may differ between two databases without making another row of it."""
+    info = {"local": True}
+    return sa.Column(name, _type(kind), nullable=nullable, comment=comment, info=info)
+
+
+def private(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
+) -> sa.Column[Any]:
+    """Return a local column that a published database has null, or empty where it cannot be."""
+    column = local(name, kind, comment, nullable=nullable)
+    column.info["private"] = True
+    return column
+
+
+def thinned(name: str, kind: type[sa.types.TypeEngine[Any]], comment: str) -> sa.Column[Any]:
+    """Return a column that a published database leaves out, for its size alone."""
+    return private(name, kind, f"{comment}; null where it was published", nullable=True)
+
+
+def key(
+    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
+) -> sa.Column[Any]:
+    """Return a column of the primary key."""
+    return sa.Column(
+        name, _type(kind), *more, primary_key=True, nullable=False, comment=comment, **options
+    )
+
+
+def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
+    """Return a check that holds a column to a closed list of words."""
+    listed = ", ".join(f"'{word}'" for word in words)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def index_where_known(first: str, *columns: str) -> sa.Index:
+    """Return an index of the rows whose first column is not null, so that others cost nothing."""
+    where = sa.text(f"{first} IS NOT NULL")
+    return sa.Index(None, first, *columns, sqlite_where=where, postgresql_where=where)
+
+
+# What is to be run: recipes, data, environments, sweeps, trials and jobs
+
+recipes = Table(
+    "recipes",
+    metadata,
+    key("id", Text, "content hash of the recipe"),
+    required("flow", Text, "name of the flow, such as 'realnvp'"),
+    local("profile", Text, "size of the recipe: 'paper', 'small', 'tiny' or a custom one"),
+    required("splits", Integer, "number of splits, 0 for a flow with none"),
+    required("size", Integer, "height and width of the images in pixels"),
+    required("steps", Integer, "length of the training in optimizer steps, 0 for such a part"),
+    required("body", Text, "the whole resolved recipe as canonical JSON"),
+    optional(
+        "conventional",
+        Text,
+        "canonical name of the flow's conventional factorization on it, 'none' without splits; "
+        "null for a flow that was not known",
+    ),
+    comment="Resolved training recipes: all that fixes the training of one flow on one data set; "
+    "and of pretrainings the part that they depend on, model and optimization.",
+)
+
+data_sets = Table(
+    "data_sets",
+    metadata,
+    key("digest", Text, "content hash of all pixels, whatever file they came from"),
+    local("name", Text, "name of the data set, such as 'cifar10'"),
+    required("variant", Text, "variant of the pixels, such as 'u8'"),
+    required("height", Integer, "height of an image in pixels"),
+    required("width", Integer, "width of an image in pixels"),
+    required("channels", Integer, "number of channels"),
+    required("train", Integer, "number of images to train on"),
+    required("holdout", Integer, "number of images held out of training, for choices"),
+    required("test", Integer, "number of images to report on"),
+    local("manifest", Text, "manifest of the prepared set as JSON"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Prepared data sets, each known by its exact content.",
+)
+
+environments = Table(
+    "environments",
+    metadata,
+    key("id", Text, "content hash of the other columns but `created`"),
+    required("code_version", Text, "version of the package, with the commit where it is known"),
+    optional("dirty", Text, "digest of uncommitted changes, null when there were none"),
+    required("python", Text, "version of Python"),
+    required("torch", Text, "version of PyTorch, with its build"),
+    required("platform", Text, "operating system and machine"),
+    required("device", Text, "model of the GPU, or architecture of the processor, as 'x86_64'"),
+    required("cpu_capability", Text, "instruction set that PyTorch uses, such as 'AVX512'"),
+    required("packages", Text, "versions of the other packages as JSON"),
+    optional("driver", Text, "version of the GPU's driver, null on a CPU"),
+    required("flags", Text, "settings that may change the last bits or the speed as JSON"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Where code ran: versions and hardware.",
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    key("id", Text, "content hash of the spec"),
+    required("name", Text, "name of the sweep"),
+    required("spec", Text, "what was asked for, as canonical JSON"),
+    local("created", Double, "when the row was added, Unix seconds UTC"),
+    comment="Sweeps that were planned.",
+)
+
+pretrainings = Table(
+    "pretrainings",
+    metadata,
+    key("id", Text, "content hash of its part of the recipe, data set, variant and seed"),
+    required(
+        "recipe_id", Text, "the part of a recipe that it depends on", ForeignKey("recipes.id")
+    ),
+    required("flow", Text, "name of the flow, 'data' for none"),
+    required("dataset", Text, "name of the data set"),
+    required("variant", Text, "variant of the data set"),
+    required("seed", Integer, "seed of everything random in the run"),
+    required(
+        "nms",
+        Text,
+        "the flow without splits: 'squeezed' between scales, or 'flat' at full size throughout; or "
+        "'self', the flow with its splits; or 'data', the data alone",
+    ),
+    comment="Runs whose maps serve the trials: of a flow with no splits, or as `nms` says.",
+)
+
+trials = Table(
+    "flow_trials",
+    metadata,
+    key("id", Text, "content hash of exactly what defines the trial"),
+    required("recipe_id", Text, "its recipe", ForeignKey("recipes.id")),
+    required("flow", Text, "name of the flow"),
+    local("profile", Text, "profile of the recipe"),
+    required("dataset", Text, "name of the data set"),
+    required("variant", Text, "variant of the data set"),
+    required("factorization", Text, "canonical name of the factorization, such as 'LLL'"),
+    required("seed", Integer, "seed of everything random in the run"),
+    optional("budget", Integer, "pretraining steps behind the maps, null where no map is used"),
+    optional(
+        "pretraining_id",
+        Text,
+        "pretraining whose maps are used, null where no map is",
+        ForeignKey("pretrainings.id"),
+    ),
+    optional(
+        "map_options",
+        Text,
+        "options of the map as JSON, null for the default or no map; of a plug-in's rule its "
+        'version too, as `{"rule": "sha256:..."}`',
+    ),
+    CheckConstraint("(budget IS NULL) = (pretraining_id IS NULL)", name="map_origin"),
+    Index(None, "dataset", "flow", "factorization"),
+    Index(None, "recipe_id", "seed", "factorization"),
+    Index(None, "pretraining_id", "budget"),
+    comment="Trials: a recipe on a data set with one factorization and one seed.",
+)
+
+bars = Table(
+    "bars",
+    metadata,
+    key("data_digest", Text, "the exact data set", ForeignKey("data_sets.digest")),
+    key("name", Text, "'gaussian', 'full-gaussian', 'png' or 'webp'"),
+    local(
+        "bits_per_dim",
+        Double,
+        "bits per dimension on the test part, null if left out",
+        nullable=True,
+    ),
+    local("standard_error", Double, "standard error over images or clusters", nullable=True),
+    required("images", Integer, "number of test images"),
+    local("detail", Text, "what was done, or why it is left out"),
+    comment="What any model has to beat on a data set: simple densities and lossless codecs.",
+)
+
+sweep_trials = Table(
+    "sweep_trials",
+    metadata,
+    key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id")),
+    key("trial_id", Text, "a trial of the sweep", ForeignKey("flow_trials.id")),
+    key("factorization", Text, "the factorization's name as it was asked for, such as 'low'"),
+    Index(None, "trial_id"),
+    comment="Which trials a sweep has, under the names that it asked for.",
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    key("id", Text, "content hash of kind, subject, budget and data"),
+    required("kind", Text, "'pretraining' or 'trial'"),
+    optional(
+        "pretraining_id",
+        Text,
+        "the pretraining this is a segment of, null for a trial",
+        ForeignKey("pretrainings.id"),
+    ),
+    optional("trial_id", Text, "the trial, null for a pretraining", ForeignKey("flow_trials.id")),
+    optional("budget", Integer, "training step at which the segment ends, null for a trial"),
+    required("data_digest", Text, "the exact data set it runs on", ForeignKey("data_sets.digest")),
+    required("state", Text, "'pending', 'running', 'done', 'diverged' or 'failed'"),
+    required("steps", Integer, "training step at which the job is done"),
+    required("step", Integer, "training step last reported"),
+    required(
+        "token",
+        Integer,
+        "number of attempts so far; a claim's writes count under its own token only",
+    ),
+    optional("attempt_id", Text, "its latest claim's attempt (attempts.id), null before the first"),
+    optional(
+        "done_attempt_id",
+        Text,
+        "attempt whose result, or maps, are current (attempts.id); null before one is done",
+    ),
+    optional("owner", Text, "launch that holds the job, null unless running"),
+    optional("host", Text, "machine it runs on, null unless running"),
+    optional("pid", Integer, "process it runs in, null unless running"),
+    optional("lease_until", Double, "when the lease ends, Unix seconds UTC, null unless running"),
+    required("updated", Double, "when the row last changed, Unix seconds UTC"),
+    optional(
+        "stopped_by",
+        Text,
+        "who asked that it is not run until a later launch begins, null where nobody did",
+    ),
+    one_of("kind", KINDS),
+    one_of("state", STATES),
+    CheckConstraint(
+        "(kind = 'pretraining' AND pretraining_id IS NOT NULL AND budget IS NOT NULL"
+        " AND trial_id IS NULL) OR "
+        "(kind = 'trial' AND trial_id IS NOT NULL AND pretraining_id IS NULL AND budget IS NULL)",
+        name="subject",
+    ),
+    CheckConstraint(
+        "(state = 'running' AND owner IS NOT NULL AND host IS NOT NULL AND pid IS NOT NULL"
+        " AND lease_until IS NOT NULL AND attempt_id IS NOT NULL) OR "
+        "(state <> 'running' AND owner IS NULL AND host IS NULL AND pid IS NULL"
+        " AND lease_until IS NULL)",
+        name="holder",
+    ),
+    CheckConstraint("state <> 'done' OR done_attempt_id IS NOT NULL", name="done"),
+    Unique("pretraining_id", "budget", "data_digest"),
+    Unique("trial_id", "data_digest"),
+    Index(None, "state"),
+    index_where_known("done_attempt_id"),
+    index_where_known("stopped_by"),
+    Index(None, "data_digest"),
+    comment="Units of work: a trial, or one segment of a pretraining, on one exact data set.",
+)
+
+
+# What came out: attempts, maps, index tables, results, curves, files, events
 
 _NULL = "null where it cannot be known"
 
@@ -380,4 +684,30 @@ events = Table(
     Index(None, "job_id"),
     index_where_known("sweep_id"),
     comment="What happened when: every transition of a job, and what was added at once.",
+)
+
+
+# What is kept beside the evidence: what measures are, and quantiles for intervals
+
+measure_kinds = Table(
+    "measure_kinds",
+    metadata,
+    key("name", Text, "name of the measure"),
+    required("unit", Text, "its unit"),
+    optional("direction", Text, "'lower' or 'higher' is better; null for one that is not ranked"),
+    local("meaning", Text, "what it is"),
+    comment="What measures are: those of the package, and those of plug-ins that were used.",
+)
+
+t_quantiles = Table(
+    "t_quantiles",
+    metadata,
+    key("freedom", Integer, "degrees of freedom, from 1", autoincrement=False),
+    required(
+        "quantile",
+        Double,
+        "97.5 % quantile of Student's t: a mean's 95 % interval is it "
+        "times the standard error to either side",
+    ),
+    comment="Quantiles of Student's t, for intervals in SQL.",
 )
