@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -62,18 +62,6 @@ class QueryResult:
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """The connections of a server: how many users may open at most, and how many are open."""
-
-    most: int
-    used: int
-
-    @property
-    def free(self) -> int:
-        return self.most - self.used
-
-
 def take_rows(
     rows: Iterable[tuple[Any, ...]], limit: int | None
 ) -> tuple[list[tuple[Any, ...]], bool]:
@@ -84,13 +72,8 @@ def take_rows(
         if limit is not None and (len(taken) == limit or left <= 0):
             return taken, True
         taken.append(row)
-        left -= measure_row(row)
+        left -= sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
     return taken, False
-
-
-def measure_row(row: tuple[Any, ...]) -> int:
-    """Return about how many bytes the values of a row take."""
-    return sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
 
 
 class Database(ABC):
@@ -218,8 +201,8 @@ class Database(ABC):
     def version(self) -> str:
         """Return the engine's name and version."""
 
-    def connections(self) -> "Connections | None":
-        """Return how many connections may be open at once; None where nothing limits them."""
+    def connections(self) -> tuple[int, int] | None:
+        """Return how many connections may be open at once, and are; None without a limit."""
         return None
 
     @abstractmethod
@@ -254,27 +237,21 @@ def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        _raise_if_explained(
-            database, context.original_exception, connecting=context.connection is None
-        )
+        error, connecting = context.original_exception, context.connection is None
+        problem = database.explain(error, connecting=connecting)
+        if problem is not None:
+            passing = database.passes(error, connecting=connecting)
+            raise (Unavailable if passing else UserError)(problem) from error
 
     engine.update_execution_options(database=database)
     return engine
 
 
-def raise_explained(connection: sa.Connection, error: Exception) -> NoReturn:
-    """Raise what an engine with `translate_errors` makes of a failure of its driver."""
-    _raise_if_explained(connection.get_execution_options()["database"], error, connecting=False)
-    raise error
-
-
-def _raise_if_explained(
-    database: Database, error: BaseException | None, *, connecting: bool
-) -> None:
-    problem = database.explain(error, connecting=connecting)
-    if problem is not None:
-        kind = Unavailable if database.passes(error, connecting=connecting) else UserError
-        raise kind(problem) from error
+def explain_late(timeout: float) -> str:
+    """Return what is said of a query that is stopped."""
+    return (
+        f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
+    )
 
 
 def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
@@ -283,19 +260,14 @@ def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         # On the driver's own connection: SQLAlchemy would take longer than the database.
-        try:
+        with driver_errors(connection):
             connection.connection.cursor().execute(statement)
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise_explained(connection, error)
 
     return engine
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    text: str
-    names: tuple[str, ...] | None
-    """Its parameters by place, None where they go by name."""
+Compiled = tuple[str, tuple[str, ...] | None]
+"""A statement's text, and its parameters by place, None where they go by name."""
 
 
 class Statement:
@@ -319,7 +291,7 @@ class Statement:
             columns: Those that an update sets; an insert sets all that it is first given.
         """
         self._make, self._columns = make, columns
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled: dict[str, Compiled] = {}
 
     def run(self, connection: sa.Connection, values: Values) -> int:
         """Execute it; return how many rows it changed."""
@@ -330,17 +302,17 @@ class Statement:
         given: list[Any] = list(rows)
         if not given:
             return
-        compiled = self._for(connection.dialect, given[0])
-        if compiled.names is not None:
-            given = [[row[name] for name in compiled.names] for row in given]
+        text, names = self._for(connection.dialect, given[0])
+        if names is not None:
+            given = [[row[name] for name in names] for row in given]
         with driver_errors(connection):
-            driver_of(connection).cursor().executemany(compiled.text, given)
+            driver_of(connection).cursor().executemany(text, given)
 
     def run_tuples(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         """Execute it with each row, whose values stand in the order of its parameters."""
-        compiled = self._for(connection.dialect, {})
+        text, _ = self._for(connection.dialect, {})
         with driver_errors(connection):
-            driver_of(connection).cursor().executemany(compiled.text, rows)
+            driver_of(connection).cursor().executemany(text, rows)
 
     def first(self, connection: sa.Connection, values: Values) -> tuple[Any, ...] | None:
         """Execute it; return its first row, None for none."""
@@ -353,24 +325,20 @@ class Statement:
         return rows
 
     def _execute(self, connection: sa.Connection, values: Values) -> Any:
-        compiled = self._for(connection.dialect, values)
-        given = values if compiled.names is None else [values[name] for name in compiled.names]
-        try:
-            return driver_of(connection).execute(compiled.text, given)
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise_explained(connection, error)
+        text, names = self._for(connection.dialect, values)
+        given = values if names is None else [values[name] for name in names]
+        with driver_errors(connection):
+            return driver_of(connection).execute(text, given)
 
-    def _for(self, dialect: sa.Dialect, values: Values) -> _Compiled:
-        found = self._compiled.get(dialect.name)
-        if found is None:
+    def _for(self, dialect: sa.Dialect, values: Values) -> Compiled:
+        if dialect.name not in self._compiled:
             made, columns = self._make(dialect), self._columns
             if columns is None and made.is_insert:
                 columns = list(values)
             written = made.compile(dialect=dialect, column_keys=columns)
             names = written.positiontup
-            found = _Compiled(str(written), None if names is None else tuple(names))
-            self._compiled[dialect.name] = found
-        return found
+            self._compiled[dialect.name] = str(written), None if names is None else tuple(names)
+        return self._compiled[dialect.name]
 
 
 def driver_of(connection: sa.Connection) -> Any:
@@ -382,8 +350,12 @@ def driver_of(connection: sa.Connection) -> Any:
 
 @contextmanager
 def driver_errors(connection: sa.Connection) -> Iterator[None]:
-    """Raise the driver's failures as a `Statement` does."""
+    """Raise the driver's failures as an engine with `translate_errors` does."""
     try:
         yield
     except connection.dialect.loaded_dbapi.Error as error:
-        raise_explained(connection, error)
+        database: Database = connection.get_execution_options()["database"]
+        problem = database.explain(error)
+        if problem is None:
+            raise
+        raise (Unavailable if database.passes(error) else UserError)(problem) from error

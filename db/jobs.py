@@ -502,18 +502,18 @@ def extend_leases(
 
 
 def move_jobs(
-    connection: sa.Connection, which: sa.ColumnElement[bool], event: Event, now: float
+    connection: sa.Connection,
+    which: sa.ColumnElement[bool],
+    event: Event,
+    now: float,
+    **more: Any,
 ) -> int:
-    """Take all jobs that match through one transition; return how many took it."""
+    """Take all jobs that match through one transition, as `move_job`; return how many took it."""
     # In one order, so that two who take several jobs do not wait for each other.
     several = sa.select(jobs).where(which).order_by(jobs.c.id).with_for_update()
     rows = connection.execute(several).all()
-    return sum(move_job(connection, decode_job(row), event, now) is not None for row in rows)
-
-
-def release_jobs(connection: sa.Connection, which: sa.ColumnElement[bool], now: float) -> int:
-    """Put running jobs that match back to pending, their attempts cancelled; return how many."""
-    return move_jobs(connection, sa.and_(jobs.c.state == "running", which), "cancelled", now)
+    moved = (move_job(connection, decode_job(row), event, now, **more) for row in rows)
+    return sum(one is not None for one in moved)
 
 
 def has_ended_as(connection: sa.Connection, claim: Claim, outcome: Outcome) -> bool:

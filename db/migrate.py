@@ -2,8 +2,8 @@
 
 The version of a database is its revision with a digest of its tables and one of its views, such as
 `0001-3f2a9c12-77e0b1aa`, so that one made while a revision was not yet released is told from one of
-today. Alembic sees the revision alone. Views, and what the database says of its columns, are made
-anew at every upgrade.
+today. Alembic sees the revision alone. Views are made anew at every
+upgrade.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db import leases
 from lcma.db.engine import Database, Found
-from lcma.db.reference import write_comments, write_measure_kinds, write_quantiles
+from lcma.db.reference import write_measure_kinds, write_quantiles
 from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata
 from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
@@ -226,7 +226,6 @@ def upgrade(database: Database, *, force: bool = False, anew: bool = False) -> U
                 connection.exec_driver_sql(
                     f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
                 )
-            write_comments(connection)
             write_measure_kinds(connection, SHIPPED)
             write_quantiles(connection)
             _write_version(connection, current_version())

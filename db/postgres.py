@@ -4,7 +4,7 @@ import importlib.util
 import re
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -17,13 +17,12 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
-    Connections,
     Database,
     Found,
     QueryResult,
     Statement,
+    explain_late,
     find_revision,
-    measure_row,
     take_rows,
     translate_errors,
 )
@@ -172,20 +171,11 @@ SECRET = ("password", "sslpassword")
 """What of a URL's options is never shown."""
 
 
-READING = frozenset({"select", "with", "values", "table", "explain", "("})
-"""How a statement that reads may begin. What a cursor takes is decided by the server."""
-
 NOT_READING = frozenset({"25006", "0A000", "42P11"})
 """The server's words for a statement that writes, or that a cursor does not take."""
 
-LEADING = re.compile(r"(?:\s|;|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w+|\()?", re.S)
-"""White space and comments, and the first word behind them."""
-
 LONGEST = 2**31 - 1
 """Milliseconds of the longest time limit that the server knows."""
-
-MOST_AT_ONCE, PIECE_BYTES = 1000, 2**20
-"""How many rows of a query are fetched at once at most, and from how many bytes on fewer."""
 
 TOO_LATE = "57014"
 SYNTAX = "42601"
@@ -262,10 +252,15 @@ class PostgresDatabase(Database):
             return ("postgresql", *connection.exec_driver_sql(IDENTITY).one())
 
     def reader(self) -> sa.Engine:
-        return _reading(self._engine)
+        from psycopg import IsolationLevel
+
+        return _beginning(self._engine, IsolationLevel.REPEATABLE_READ, True)
 
     def writer(self) -> sa.Engine:
-        return _writing(self._engine)
+        from psycopg import IsolationLevel
+
+        # What a statement waited for, it must see: so each has a view of its own.
+        return _beginning(self._engine, IsolationLevel.READ_COMMITTED, None)
 
     @contextmanager
     def migrating(self) -> Iterator[sa.Connection]:
@@ -316,10 +311,10 @@ class PostgresDatabase(Database):
             shown = connection.exec_driver_sql("SHOW server_version").scalar_one()
         return f"{self.engine} {shown.split()[0]}"
 
-    def connections(self) -> Connections:
+    def connections(self) -> tuple[int, int]:
         with self.reader().connect() as connection:
             most, used = connection.exec_driver_sql(CONNECTIONS).one()
-        return Connections(most, used)
+        return most, used
 
     def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
         import psycopg
@@ -405,21 +400,6 @@ class PostgresDatabase(Database):
         return translate_errors(engine, self)
 
 
-def _reading(engine: sa.Engine) -> sa.Engine:
-    # The engine's connections, for transactions that see one state and write nothing.
-    from psycopg import IsolationLevel
-
-    return _beginning(engine, IsolationLevel.REPEATABLE_READ, True)
-
-
-def _writing(engine: sa.Engine) -> sa.Engine:
-    # The engine's connections, for transactions that write, where the server lets them.
-    from psycopg import IsolationLevel
-
-    # What a statement waited for, it must see: so each has a view of its own.
-    return _beginning(engine, IsolationLevel.READ_COMMITTED, None)
-
-
 def _beginning(
     engine: sa.Engine, isolation: "psycopg.IsolationLevel", read_only: bool | None
 ) -> sa.Engine:
@@ -445,10 +425,6 @@ def _one_line(error: BaseException) -> str:
 
 
 def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: float) -> QueryResult:
-    found = LEADING.match(sql)
-    first = (found[1] or "").lower() if found else ""
-    if not first and (found is None or found.end() == len(sql)):
-        raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
     try:
         sql.encode()
     except UnicodeEncodeError as error:
@@ -463,50 +439,40 @@ def _query(database: PostgresDatabase, sql: str, limit: int | None, timeout: flo
         try:
             # Both ways use the protocol that takes one statement only: after a COMMIT, a second
             # one could write. EXPLAIN is none of the statements that a cursor takes.
-            with raw.cursor() if first == "explain" else raw.cursor("query") as cursor:
-                if first == "explain":
+            explained = sql.lower().startswith("explain")
+            with raw.cursor() if explained else raw.cursor("query") as cursor:
+                if explained:
                     answer = cursor.stream(sql)
                 else:
                     cursor.execute(sql)
-                    answer = _fetch(cursor, time.monotonic() + timeout)
+                    answer = _until(time.monotonic() + timeout, cursor)
                 rows, truncated = take_rows(answer, limit)
                 columns = tuple(column.name for column in cursor.description or ())
         except psycopg.Error as error:
-            raise UserError(_explain_query(database, error, first, timeout)) from None
+            raise UserError(_explain_query(database, error, timeout)) from None
         except TimeoutError:
-            raise UserError(_explain_late(timeout)) from None
+            raise UserError(explain_late(timeout)) from None
     shown = tuple(tuple(_plain(value) for value in row) for row in rows)
     return QueryResult(columns, shown, truncated)
 
 
-def _fetch(cursor: Any, deadline: float) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a cursor: few at a time where they are long, and each until a deadline.
-
-    Raises TimeoutError. The server's own limit holds for each piece.
-    """
-    many = 1
-    while rows := cursor.fetchmany(many):
-        yield from rows
+def _until(deadline: float, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    # The server's own limit holds for each piece of the rows.
+    for row in rows:
+        yield row
         if time.monotonic() > deadline:
             raise TimeoutError
-        short = sum(map(measure_row, rows)) < PIECE_BYTES
-        many = min(2 * many, MOST_AT_ONCE) if short else max(1, many // 8)
 
 
-def _explain_late(timeout: float) -> str:
-    return (
-        f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
-    )
-
-
-def _explain_query(database: PostgresDatabase, error: Any, first: str, timeout: float) -> str:
+def _explain_query(database: PostgresDatabase, error: Any, timeout: float) -> str:
     why = database.hide(" ".join(str(error).split("\n")[0].split()))
     if error.sqlstate == TOO_LATE:
-        return _explain_late(timeout)
+        return explain_late(timeout)
     if error.sqlstate == SYNTAX and "multiple commands" in why:
         return f"the query failed: there is more than one statement ({why}); give one statement"
-    foreign = error.sqlstate == SYNTAX and first not in READING
-    if foreign or error.sqlstate in NOT_READING:
+    if error.sqlstate == SYNTAX:
+        return f"the query failed: {why}; only SELECT is allowed here: check its SQL"
+    if error.sqlstate in NOT_READING:
         return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
     return database.explain(error) or f"the query failed: {why}; {explain_name(why)}"
 

@@ -114,8 +114,6 @@ def publish(
         UserError: The source is missing, damaged, unsound or of another schema, a key is unknown,
             or nothing that is selected has ended. Nothing is written.
     """
-    found = source.identify()
-    migrate.require_current(source, found)
     chosen = _ChosenJobs()
 
     def choose(connection: sa.Connection) -> Collection[str]:

@@ -1,31 +1,17 @@
-"""What a database is given with its schema: what measures are, quantiles, and comments.
+"""What a database is given with its schema: what measures are, and quantiles for intervals."""
 
-All come from the package, and are written when the schema is made or upgraded.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 import sqlalchemy as sa
 
 from lcma.db.inserts import append_rows, insert_or_replace
-from lcma.db.relations import Relation, find_relations
 from lcma.db.schema import measure_kinds, t_quantiles
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import MeasureKind
 
 MOST_FREEDOM = 1000
 """The degrees of freedom up to which `t_quantiles` goes."""
-
-
-def write_comments(connection: sa.Connection) -> None:
-    """Write the meaning of every view, table and column into PostgreSQL's comments."""
-    if connection.dialect.name == "postgresql":
-        comments = ";\n".join(
-            line for one in find_relations() for line in _comments(connection, one)
-        )
-        # One round trip: without parameters the server takes several statements at once.
-        connection.exec_driver_sql(comments, execution_options={"no_parameters": True})
 
 
 def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
@@ -64,18 +50,3 @@ def write_quantiles(connection: sa.Connection) -> None:
         values = stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist()
         rows = [{"freedom": n, "quantile": value} for n, value in enumerate(values, start=1)]
         append_rows(connection, t_quantiles, rows)
-
-
-def _comments(connection: sa.Connection, one: Relation) -> Iterator[str]:
-    quote = connection.dialect.identifier_preparer.quote
-    compiler = connection.dialect.statement_compiler(connection.dialect, None)
-
-    def literal(text: str) -> str:
-        quoted = compiler.render_literal_value(text, sa.String())
-        return quoted.replace("%%", "%")  # which stands so only beside parameters
-
-    relation = quote(one.name)
-    yield f"COMMENT ON {one.kind.upper()} {relation} IS {literal(one.meaning)}"
-    for column in one.columns:
-        name = f"{relation}.{quote(column.name)}"
-        yield f"COMMENT ON COLUMN {name} IS {literal(column.meaning)}"

@@ -23,6 +23,7 @@ from lcma.db.engine import (
     Found,
     QueryResult,
     begin_with,
+    explain_late,
     find_revision,
     take_rows,
     translate_errors,
@@ -373,10 +374,7 @@ def _query(path: Path, sql: str, limit: int | None, timeout: float) -> QueryResu
     try:
         return answer.result(min(timeout, TIMEOUT_MAX))
     except FutureTimeout:
-        raise UserError(
-            f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it "
-            "more time"
-        ) from None
+        raise UserError(explain_late(timeout)) from None
     except sqlite3.Error as error:
         problem = explain(path, error)
         raise UserError(problem or f"the query failed: {_one_line(error)}") from None

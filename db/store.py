@@ -38,7 +38,6 @@ from lcma.db.jobs import (
     move_jobs,
     read_claimed,
     read_job,
-    release_jobs,
 )
 from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map, encode_table
 from lcma.db.places import locate
@@ -484,7 +483,9 @@ class Store:
         if stopped is not None:
             which = sa.and_(which, jobs.c.id.in_(stopped), jobs.c.stopped_by.is_not(None))
         with self._writing(now) as (connection, clock):
-            return release_jobs(connection, which, clock)
+            return move_jobs(
+                connection, sa.and_(jobs.c.state == "running", which), "cancelled", clock
+            )
 
     def mark_lost(
         self,
@@ -548,15 +549,11 @@ class Store:
             How many jobs were put back.
         """
         with self._writing(now) as (connection, clock):
-            count = 0
-            for some in chunks(sorted(job_ids)):
-                which = jobs.c.id.in_(some), jobs.c.state == "done"
-                query = sa.select(jobs).where(*which).order_by(jobs.c.id).with_for_update()
-                for row in connection.execute(query).all():
-                    job = decode_job(row)
-                    move_job(connection, job, "rerun", clock, detail=why, by=by, step=0)
-                    count += 1
-            return count
+            own: dict[str, Any] = {"detail": why, "by": by, "step": 0}
+            return sum(
+                move_jobs(connection, jobs.c.id.in_(some), "rerun", clock, **own)
+                for some in chunks(sorted(job_ids))
+            )
 
     def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
         """Fail a pending job that was not claimed since.

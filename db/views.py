@@ -112,6 +112,15 @@ OF_ROW = """flow_trials
             AND coalesce(flow_trials.map_options, '') = coalesce(board.map_options, '')"""
 """The results behind a row of `board`."""
 
+ANY_SUBJECT = ", ".join(
+    f"coalesce(flow_trials.{name}, pretrainings.{name}) AS {name}"
+    for name in ("flow", "dataset", "variant")
+)
+WITH_ANY_SUBJECT = """LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
+LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
+JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)"""
+"""What a job works on, a trial or a pretraining."""
+
 TOLD_BY = """each.dataset, each.flow, each.factorization, each.budget, each.map_options,
         each.conventional, each.variant, each.profile, each.size, each.splits, each.steps,
         each.precision, each.data_digest, each.recipe_id"""
@@ -138,8 +147,9 @@ BESIDES = {
 }
 """The measures that stand beside bits per dimension in `results`."""
 
-OWN = """(SELECT {sum} FROM attempts AS a
-        WHERE a.job_id = {job} AND a.protocol IS NULL) AS {kind}"""
+OWN = """(SELECT {what} FROM attempts AS a
+        WHERE a.job_id = {job} AND a.protocol IS NULL) AS {name}"""
+"""Something of all attempts at a job, without evaluations."""
 
 BOTH = """spent.{kind} + CASE WHEN spent.pretraining_id IS NULL THEN 0.0
         ELSE spent.pretraining_{kind} END AS total_{kind}"""
@@ -375,13 +385,7 @@ SELECT
     bias.standard_error AS series_bias_standard_error, step.value AS seconds_per_step,
     recipes.splits, recipes.size, trained.evaluated_step AS step, recipes.steps,
     attempts.images_per_second,
-    (SELECT max(a.data_wait) FROM attempts AS a WHERE a.job_id = attempts.job_id
-        AND a.protocol IS NULL) AS data_wait,
-    (SELECT {seconds} FROM attempts AS a WHERE a.job_id = attempts.job_id
-        AND a.protocol IS NULL) AS seconds,
-    (SELECT {cpu_seconds} FROM attempts AS a WHERE a.job_id = attempts.job_id
-        AND a.protocol IS NULL) AS cpu_seconds,
-    {gpu},
+    {data_wait_of_result}, {sums_of_result},
     CASE WHEN attempts.protocol IS NOT NULL THEN attempts.seconds END AS evaluation_seconds,
     attempts.peak_memory, attempts.threads, environments.device, environments.cpu_capability,
     environments.driver, environments.torch, environments.code_version, environments.dirty,
@@ -627,9 +631,7 @@ failures = view(
     "failures",
     """
 SELECT
-    jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
-    coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
-    coalesce(flow_trials.variant, pretrainings.variant) AS variant,
+    jobs.kind, {any_subject},
     coalesce(flow_trials.profile, recipes.profile) AS profile,
     {rule} AS rule, flow_trials.factorization,
     coalesce(flow_trials.budget, jobs.budget) AS budget,
@@ -642,9 +644,7 @@ SELECT
     jobs.data_digest, recipes.id AS recipe_id, jobs.trial_id, jobs.pretraining_id, jobs.attempt_id,
     jobs.id AS job_id
 FROM jobs
-LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
-LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
+{with_any_subject}
 LEFT JOIN attempts ON attempts.id = jobs.attempt_id
 WHERE jobs.state IN ('diverged', 'failed')
 """,
@@ -680,18 +680,14 @@ FROM (
         flow_trials.flow, flow_trials.dataset, flow_trials.variant, flow_trials.profile,
         {rule} AS rule, flow_trials.factorization, flow_trials.budget, flow_trials.map_options,
         flow_trials.seed, jobs.state,
-        (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
-            AND a.protocol IS NULL) AS attempts,
+        {attempts},
         (SELECT count(*) FROM attempts AS a WHERE a.job_id = jobs.id
             AND a.protocol IS NULL AND a.ended IS NOT NULL AND a.cpu_seconds IS NULL) AS unreported,
         {own_sums},
         (SELECT {seconds} FROM attempts AS a WHERE a.job_id = jobs.id
             AND a.protocol IS NOT NULL) AS evaluation_seconds,
         last.images_per_second,
-        (SELECT max(a.peak_memory) FROM attempts AS a WHERE a.job_id = jobs.id
-            AND a.protocol IS NULL) AS peak_memory,
-        (SELECT max(a.data_wait) FROM attempts AS a WHERE a.job_id = jobs.id
-            AND a.protocol IS NULL) AS data_wait,
+        {peak_memory}, {data_wait},
         {pretraining_sums},
         jobs.data_digest, flow_trials.recipe_id, flow_trials.pretraining_id, jobs.trial_id,
         jobs.id AS job_id
@@ -738,9 +734,7 @@ curves = view(
     "curves",
     """
 SELECT
-    jobs.kind, coalesce(flow_trials.flow, pretrainings.flow) AS flow,
-    coalesce(flow_trials.dataset, pretrainings.dataset) AS dataset,
-    coalesce(flow_trials.variant, pretrainings.variant) AS variant, recipes.profile,
+    jobs.kind, {any_subject}, recipes.profile,
     {rule} AS rule, flow_trials.factorization, coalesce(flow_trials.budget, jobs.budget) AS budget,
     flow_trials.map_options, coalesce(flow_trials.seed, pretrainings.seed) AS seed,
     metrics.name AS curve, metrics.step, metrics.value, recipes.splits, recipes.size, recipes.steps,
@@ -748,9 +742,7 @@ SELECT
     jobs.id AS job_id
 FROM jobs
 JOIN metrics ON metrics.attempt_id = coalesce(jobs.done_attempt_id, jobs.attempt_id)
-LEFT JOIN flow_trials ON flow_trials.id = jobs.trial_id
-LEFT JOIN pretrainings ON pretrainings.id = jobs.pretraining_id
-JOIN recipes ON recipes.id = coalesce(flow_trials.recipe_id, pretrainings.recipe_id)
+{with_any_subject}
 """,
     *of_any_job("kind"),
     *shared("flow dataset variant profile"),
@@ -861,10 +853,12 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
             f"substr({said}, length({before}) + 1) ELSE '' END, 'no attempt')"
         )
 
+    def own(what: dict[str, str], job: str = "jobs.id") -> str:
+        return ", ".join(OWN.format(what=of, job=job, name=name) for name, of in what.items())
+
     options = "flow_trials.map_options"
     kinds = ("seconds", "cpu_seconds", "gpu_seconds")
     sums = {kind: total(f"a.{kind}") for kind in kinds}
-    own = [OWN.format(sum=sums[kind], kind=kind, job="jobs.id") for kind in kinds]
     chain = partial(CHAIN.format, start=START)
     before = [
         f"{chain(sum=sums[k], of='flow_trials', data='jobs')} AS pretraining_{k}" for k in kinds
@@ -873,6 +867,8 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
     return {
         **sums,
         "current": CURRENT,
+        "any_subject": ANY_SUBJECT,
+        "with_any_subject": WITH_ANY_SUBJECT,
         "rule": rule("flow_trials.factorization"),
         "rule_of_each": rule("each.factorization"),
         "rule_of_one": rule("one.factorization"),
@@ -888,14 +884,18 @@ def _pieces(*, postgresql: bool) -> dict[str, str]:
         "of_row_with_tables": f"""{OF_ROW}
         JOIN index_tables AS seen ON seen.attempt_id = jobs.done_attempt_id""",
         "options": f"CAST({options} AS json)" if postgresql else options,
-        "gpu": OWN.format(sum=sums["gpu_seconds"], kind="gpu_seconds", job="attempts.job_id"),
+        "sums_of_result": own(sums, "attempts.job_id"),
+        "data_wait_of_result": own({"data_wait": "max(a.data_wait)"}, "attempts.job_id"),
+        "attempts": own({"attempts": "count(*)"}),
+        "own_sums": own(sums),
+        "peak_memory": own({"peak_memory": "max(a.peak_memory)"}),
+        "data_wait": own({"data_wait": "max(a.data_wait)"}),
         "beside": "\n".join(
             BESIDE.format(alias=alias, name=name) for alias, name in BESIDES.items()
         ),
         "mean_seconds": f"{total('each.seconds')} / count(*)",
         "chain_of_result": chain(sum=sums["seconds"], of="flow_trials", data="jobs"),
         "both_totals": ", ".join(BOTH.format(kind=kind) for kind in kinds),
-        "own_sums": ", ".join(own),
         "pretraining_sums": ", ".join(before),
         "last_ended": ended("last"),
         "lost_ended": ended("lost_last"),

@@ -95,14 +95,15 @@ def _check_database(place: Place, workers: _WorkerLimit) -> list[CheckResult]:
 
 
 def _check_connections(store: db.Store, workers: _WorkerLimit) -> list[CheckResult]:
-    limits = store.database.connections()
-    if limits is None:
+    connections = store.database.connections()
+    if connections is None:
         return []
+    most, used = connections
     # A worker holds a connection for a moment every few seconds, and tries again where none is
     # free; the driver and a command that a user types hold one too.
-    enough_for = WORKERS_PER_CONNECTION * max(0, limits.free - 2)
+    enough_for = WORKERS_PER_CONNECTION * max(0, most - used - 2)
     text = (
-        f"{limits.most} at most, {limits.used} in use: enough for {enough_for} workers at once "
+        f"{most} at most, {used} in use: enough for {enough_for} workers at once "
         f"(raise max_connections or use PgBouncer for more); {workers.where} may run {workers.most}"
     )
     verdict: Literal["good", "note"] = "good" if enough_for >= workers.most else "note"

@@ -120,7 +120,7 @@ REFUSED = [
     ("SELECT '\udc80'", "failed"),
     ("", "no SQL statement"),
     ("  ;", "no SQL statement"),
-    ("-- nothing", "no SQL statement"),
+    ("-- nothing", "no SQL statement|syntax error at end of input"),
     ("SELECT 1\0; DELETE FROM attempts", "no SQL statement"),
 ]
 

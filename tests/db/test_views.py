@@ -17,12 +17,11 @@ import scipy.stats
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.relations import find_relations
 from lcma.db.schema import metadata
 from lcma.db.views import views
 from lcma.harness.results.verdicts import read_efforts
 from tests.db.conftest import COST, DATA, PRETRAINING, World, result, trial
-from tests.db.inspecting import execute, is_current
+from tests.db.inspecting import execute
 from tests.db.sites import work
 
 Row = dict[str, Any]
@@ -481,28 +480,6 @@ def test_curves_are_those_of_current_results(full: Told) -> None:
     steps = [step for trial, curve, step in points if trial == "photos16 LLL 100 None 0"]
     assert sorted(steps) == list(range(10, 501, 10))
     assert {row["value"] for row in rows} == {4.0}
-
-
-def test_comments_of_the_server_tell_every_view(both: dict[str, Told]) -> None:
-    expected = {
-        (view.name, column.name): column.meaning
-        for view in find_relations()
-        if view.kind == "view"
-        for column in view.columns
-    }
-    url = both["postgresql"].store.url
-    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        comments = connection.exec_driver_sql(
-            "SELECT c.relname, a.attname, col_description(c.oid, a.attnum), "
-            "obj_description(c.oid, 'pg_class') FROM pg_class AS c "
-            "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-            "WHERE c.relkind = 'v' AND c.relnamespace = current_schema()::regnamespace"
-        ).all()
-    assert {(view, column): said for view, column, said, _ in comments} == expected
-    assert {view: said for view, *_, said in comments} == {
-        name: view.comment for name, view in views.tables.items()
-    }
-    assert is_current(url)
 
 
 @pytest.mark.integration

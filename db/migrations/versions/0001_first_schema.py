@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make all tables, without comments: with those of views they are written in one round trip."""
+    """Make all tables."""
     for table in metadata.sorted_tables:
         op.execute(CreateTable(table))
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
