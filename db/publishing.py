@@ -130,9 +130,9 @@ def publish(
         work = SqliteDatabase(Path(folder, "work.db"))
         merge(source, work, choose=choose, progress=progress)
         with work.writer().begin() as connection:
-            for change in (_drop_others, _blank, _thin_curves):
-                change(connection)
-            _drop_sweeps(connection, sweep_ids)
+            _drop_others(connection, sweep_ids)
+            _blank(connection)
+            _thin_curves(connection)
             _drop_maps(connection, chosen.maps)
             _drop_unused(connection)
         compact(work, out)
@@ -241,30 +241,24 @@ def _read_score(factorization: str, options: str | None) -> str | None:
         return None
 
 
-def _drop_others(connection: sa.Connection) -> None:
-    # History, files, and what belongs to trials without a job.
-    connection.execute(sa.delete(events))
-    connection.execute(sa.delete(artifacts))
+def _drop_others(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
+    # History, files, what belongs to trials without a job, and sweeps that were not asked for or
+    # are without a trial, with their launches.
     of_jobs = sa.select(jobs.c.trial_id).where(jobs.c.trial_id.is_not(None))
-    connection.execute(sa.delete(sweep_trials).where(sweep_trials.c.trial_id.not_in(of_jobs)))
-    connection.execute(
-        sa.delete(bars).where(bars.c.data_digest.not_in(sa.select(jobs.c.data_digest)))
+    asked = sweep_trials.c.sweep_id.in_(sweep_ids) if sweep_ids else sa.true()
+    kinds = sa.or_(
+        measure_kinds.c.name.in_(sa.select(measures.c.name)),
+        measure_kinds.c.name.in_([kind.name for kind in SHIPPED]),
     )
-    used = sa.select(measures.c.name)
-    shipped = [kind.name for kind in SHIPPED]
-    connection.execute(
-        sa.delete(measure_kinds).where(
-            measure_kinds.c.name.not_in(used), measure_kinds.c.name.not_in(shipped)
-        )
-    )
-
-
-def _drop_sweeps(connection: sa.Connection, sweep_ids: Sequence[str]) -> None:
-    # Those that were not asked for, and those without a trial; with their launches.
-    if sweep_ids:
-        connection.execute(sa.delete(sweep_trials).where(sweep_trials.c.sweep_id.not_in(sweep_ids)))
-    kept = sa.select(sweep_trials.c.sweep_id)
-    connection.execute(sa.delete(launches).where(launches.c.sweep_id.not_in(kept)))
+    for table, kept in (
+        (events, sa.false()),
+        (artifacts, sa.false()),
+        (sweep_trials, sa.and_(sweep_trials.c.trial_id.in_(of_jobs), asked)),
+        (launches, launches.c.sweep_id.in_(sa.select(sweep_trials.c.sweep_id))),
+        (bars, bars.c.data_digest.in_(sa.select(jobs.c.data_digest))),
+        (measure_kinds, kinds),
+    ):
+        connection.execute(sa.delete(table).where(sa.not_(kept)))
 
 
 def _drop_maps(

@@ -276,18 +276,6 @@ def test_a_missing_row_is_found_by_sqlite(filled_path: Path) -> None:
     assert any("of contribution_maps refers to a missing row of pretr" in one for one in problems)
 
 
-def test_a_table_without_our_constraints_is_refused(filled_path: Path) -> None:
-    with closing(sqlite3.connect(filled_path)) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'state <> ''done'' OR ', '') "
-            "WHERE name = 'jobs'"
-        )
-        connection.commit()
-    with pytest.raises(UserError, match="another table jobs than its schema"):
-        db.connect(str(filled_path))
-
-
 def test_a_damaged_page_of_a_file_is_found(filled_path: Path) -> None:
     with closing(sqlite3.connect(filled_path)) as connection:
         (page,) = connection.execute(

@@ -103,7 +103,8 @@ def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None
     claim = world.win(world.trials[0])
     points = [db.Metric("loss", 2, math.nan), db.Metric("loss", 1, math.inf), db.Metric("lr", 1, 1)]
     assert world.store.add_metrics(claim, points)
-    assert world.store.add_metrics(claim, [db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)])
+    again = [db.Metric("loss", 3, 0.2), db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)]
+    assert world.store.add_metrics(claim, again)
     assert world.store.add_metrics(claim, [])
     curve = read_curve(world.store, claim.job_id, "loss")
     assert [(m.step, m.value) for m in curve if m.step != 2] == [(1, 7.0), (3, 0.1)]
@@ -318,21 +319,3 @@ def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: A
     found = dataclasses.replace(found, measures=(*found.measures, db.Measure("odd", 2.0)))
     assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
     assert list(world.store.view("measures", measure="odd")["value"]) == [2.0]
-
-
-def test_many_points_at_once_are_kept_as_few_are(world: Any) -> None:
-    claim = world.win(world.trials[0])
-
-    def points(name: str, first: int, last: int, value: float) -> list[db.Metric]:
-        return [db.Metric(name, step, value) for step in range(first, last)]
-
-    assert world.store.add_metrics(claim, points("a", 0, 1000, 1.0) + points("b", 0, 1000, 2.0))
-    assert world.store.add_metrics(claim, points("a", 1000, 2000, math.nan))
-    # Some are there already, and one is given twice.
-    again = [*points("a", 500, 1500, 3.0), db.Metric("a", 999, 4.0)]
-    assert world.store.add_metrics(claim, again)
-    found = {metric.step: metric.value for metric in read_curve(world.store, world.trials[0], "a")}
-    assert sorted(found) == list(range(2000))
-    assert [found[step] for step in (499, 500, 998, 999, 1499)] == [1.0, 3.0, 3.0, 4.0, 3.0]
-    assert math.isnan(found[1500])
-    assert read_curve(world.store, world.trials[0], "b") == points("b", 0, 1000, 2.0)
