@@ -473,6 +473,12 @@ class SqliteDatabase(Database):
             if connection.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
                 connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
             yield connection
+            for table, _, missing, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+                if table not in OPTUNA_TABLES:
+                    raise UserError(
+                        f"{self.path} has a row of {table} that refers to a missing {missing}: "
+                        "go back to a copy of it"
+                    )
         with suppress(UserError), self.writer().connect():
             pass
 
