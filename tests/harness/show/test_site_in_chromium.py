@@ -394,7 +394,14 @@ def test_the_sql_of_each_view_and_each_question_runs_as_it_stands(visit, databas
     page = watched.page
     keys = [find_key(database, "LL", 1000), find_key(database, "checkerboard-even")]
     asked = []
-    views = ("board?flow=realnvp&dataset=photos16&table=1&q=low", "rules", "claims", "maps", "budgets", "trials?q=low")
+    views = (
+        "board?flow=realnvp&dataset=photos16&table=1&q=low",
+        "rules",
+        "claims",
+        "maps",
+        "budgets",
+        "trials?q=low",
+    )
     for view in (*views, f"compare?a={keys[0]}&b={keys[1]}"):
         watched.open(f"#/{view}")
         page.get_by_role("link", name="The SQL of this view").click()
