@@ -47,7 +47,7 @@ from lcma.db.query import run_query
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets
-from lcma.harness.results.statistics import PairedTest, compare_by_seed
+from lcma.harness.results.statistics import Summary, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
 from lcma.harness.show import charts
 from lcma.harness.show.board import FEW_IMAGES, short_settings
@@ -132,13 +132,13 @@ def find_rows(group: Group, rules: str) -> list[BoardRow]:
 
 def compare(
     group: Group, of: str, other: str, values: Callable[[BoardRow], BySeed] = attrgetter("by_seed")
-) -> PairedTest | None:
+) -> Summary | None:
     """Return the difference of two rules, or of means of several, paired by seed."""
     some = [[values(row) for row in find_rows(group, rules)] for rules in (of, other)]
     return compare_by_seed(*map(average_by_seed, some)) if all(some) else None
 
 
-def compare_along(store: Store, group: Group, of: str, other: str) -> dict[int, PairedTest]:
+def compare_along(store: Store, group: Group, of: str, other: str) -> dict[int, Summary]:
     """Return the same of curves by the last step of each part of the training."""
     points: dict[tuple[Any, ...], dict[int, list[float]]] = {}
     found = run_query(store.database, CURVES.format(group), limit=None, timeout=60.0)
@@ -189,7 +189,7 @@ def _make_difference(words: Words, results: Results) -> str:
     return _format(compare(group, *rules), words)
 
 
-def _format(test: PairedTest | None, words: Words) -> str:
+def _format(test: Summary | None, words: Words) -> str:
     if test is None:
         raise UserError("no seed has both")
     places = int(words.get("places", "3"))
@@ -227,9 +227,9 @@ def _list_maps(words: Words, store: Store) -> list[tuple[int, ContributionMap]]:
     named = {name: (words[name],) for name in words.keys() - {"of", "recipe", "seed"}}
     usual: dict[str, Any] = {"budget": (USUAL_BUDGET,), "score": (USUAL,), "nms": ("squeezed",)}
     found = filter_map_sets(list_map_sets(store), usual | named)
-    sets = [one for one in found if one.key.recipe_id.startswith(words["recipe"])]
+    sets = [one for one in found if one.recipe_id.startswith(words["recipe"])]
     reader = MapReader(store, sets)
-    return [(one.key.seed, reader.maps(one)[0]) for one in sets]
+    return [(one.seed, reader.maps(one)[0]) for one in sets]
 
 
 def _find_kept_pairs(one: ContributionMap) -> list[str]:

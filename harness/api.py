@@ -329,7 +329,7 @@ def budgets(
         UserError: For an unknown sweep, measure, column or factorization, and where no result
             used a pretraining.
     """
-    from lcma.harness.results.budgets import read_budget_curves
+    from lcma.harness.results.budgets import read_budget_curves, read_stability
     from lcma.harness.show.notebook import BudgetsView
 
     _require_values(**where)
@@ -348,7 +348,7 @@ def budgets(
         cost=cost,
         **where,
     )
-    return BudgetsView(curves)
+    return BudgetsView(read_stability(opened, curves))
 
 
 def load_flow(

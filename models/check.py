@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from lcma.models.build import build
+from lcma.models.builder import build
 from lcma.models.flow import Flow
 from lcma.models.layers import Dequantize, Layer
 from lcma.models.priors import Prior, StandardNormal

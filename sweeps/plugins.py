@@ -107,7 +107,7 @@ def flow(
 
     The function is called as (model, tables), with an index table for each split or None for no
     split (NMS), and returns the list of layers from data to noise and the last prior; see
-    `lcma.models.build.Parts`.
+    `lcma.models.builder.Parts`.
 
     Args:
         name: Lower case letters, digits and underscores, such as `nice`.

@@ -12,7 +12,7 @@ MODULES = (
     "lcma.harness.text",
     "lcma.harness.train.recorder",
     "lcma.harness.urls",
-    "lcma.models.build",
+    "lcma.models.builder",
     "lcma.models.check",
     "lcma.models.factorization",
     "lcma.models.flow",

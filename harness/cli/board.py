@@ -113,7 +113,7 @@ def board(
     if table is not None:
         if table > len(found.groups):
             raise UserError(f"there is no table {table}: there are {len(found.groups)} here")
-        found = replace(found, groups=found.groups[table - 1 : table], apart=())
+        found = replace(found, groups=found.groups[table - 1 : table])
     if factorization:
         found = filter_board(found, factorization)
     if picture is not None:

@@ -51,16 +51,15 @@ def budgets(
 ) -> None:
     """Show bits/dim or another measure by budget, and the smallest budget that is enough.
 
-    A picture of each curve goes to --out (lcma-pictures), or to that file if it
-    ends in .png, .svg or .pdf.
+    With --out or --format a picture of each curve goes to --out (lcma-pictures),
+    or to that file if it ends in .png, .svg or .pdf.
     """
     from rich.text import Text
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.budgets import read_budget_curves
+    from lcma.harness.results.budgets import read_budget_curves, read_stability
     from lcma.harness.show.budgets import budgets_as_records, render_budgets
-    from lcma.harness.show.pictures import draw_budget_curves
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count, to_json
@@ -83,11 +82,17 @@ def budgets(
     if len(curves) > MOST and not json:
         several = [one for one in curves if len(one.rows) > 1] or curves
         alone, curves = len(curves) - len(several), several
-    pictures = draw_budget_curves(curves, target)
+    curves = read_stability(store, curves)
+    pictures = []
+    if out or format:  # which takes longer than all else
+        from lcma.harness.show.pictures import draw_budget_curves
+
+        pictures = draw_budget_curves(curves, target)
     if json:
         records = budgets_as_records(curves)
-        paths = [str(path) for path in pictures]
-        print(to_json([r | {"picture": p} for r, p in zip(records, paths, strict=True)]))
+        for record, path in zip(records, pictures, strict=False):
+            record["picture"] = str(path)
+        print(to_json(records))
         return
     console = Console()
     console.print(render_budgets(curves), highlight=False)

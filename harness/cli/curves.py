@@ -44,12 +44,6 @@ def curves(
         str | None,
         typer.Option("--name", metavar="METRIC", help="Only this curve: holdout_bits_per_dim, ..."),
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by", metavar="MEASURE", help="Show this measure of trained trials beside the curves"
-        ),
-    ] = None,
     out: Out = None,
     format: Picture = None,
     db: Db = None,
@@ -71,8 +65,9 @@ def curves(
         read_conventional,
     )
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.show.curves import curves_as_records, render_curves
+    from lcma.harness.show.curves import curves_as_records, tabulate_chart
     from lcma.harness.show.pictures import draw_charts
+    from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
@@ -95,15 +90,24 @@ def curves(
         raise UserError(
             f"{error}; of the sweep launched last: --sweep NAME chooses another"
         ) from None
-    found = read_charts(store, chosen, conventional, name, by)
+    found = read_charts(store, chosen, conventional, name)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(found.charts, target)
     if not what and sweep is None:
         tell_last_sweep(store)
     if json:
-        print(to_json(curves_as_records(found, pictures)))
+        print(to_json(curves_as_records(found.charts, pictures)))
         return
     console = Console()
-    console.print(render_curves(found), highlight=False)
+    for chart in found.charts:
+        console.print(render_table(tabulate_chart(chart), compact=True), Text(), highlight=False)
+    if found.left_out:
+        number = len(found.charts)
+        are = "is" if number == 1 else "are"
+        console.print(
+            f"{number} of {number + found.left_out} pictures {are} drawn: choose with --flow, "
+            "--dataset or --where.\n",
+            highlight=False,
+        )
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)

@@ -17,14 +17,26 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.differences import compare_trials
-    from lcma.harness.results.trials import choose_drawn_trials
-    from lcma.harness.show.differences import make_difference_table
-    from lcma.harness.show.tables import render_table, table_as_json
+    from lcma.harness.results.trials import choose_drawn_trials, describe_trial
+    from lcma.harness.show.tables import Table, TableColumn, render_table, table_as_json
     from lcma.harness.terminal import Console
+    from lcma.harness.text import format_count
 
     store = connect(find_place(db, None, None).db, create=False)
     first, second = (choose_drawn_trials(store, one, None, {})[0][0] for one in (a, b))
-    found = make_difference_table(first, second, *compare_trials(store, first, second, "plain"))
+    differences, equal = compare_trials(store, first, second, "plain")
+    columns = (
+        TableColumn("name"),
+        *(TableColumn(name, right=True, places=5) for name in ("A", "B")),
+        TableColumn("difference", heading="B - A", kind="number", places=5, sign=True),
+    )
+    found = Table(
+        columns,
+        tuple(differences),
+        title=f"A: {describe_trial(first)}",
+        under=f"B: {describe_trial(second)}",
+        notes=(f"{format_count(equal, 'measure')} equal",) if equal else (),
+    )
     if json:
         print(table_as_json(found))
         return

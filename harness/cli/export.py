@@ -94,14 +94,7 @@ def export(
 
     from lcma.db import connect
     from lcma.harness.files import require_replaceable
-    from lcma.harness.show.export import (
-        ExportContent,
-        ExportFormat,
-        ExportQuery,
-        make_export,
-        make_manifest,
-        split_list,
-    )
+    from lcma.harness.show.export import ExportQuery, make_export, make_manifest, split_list
 
     if out != "-":
         require_replaceable(Path(out).expanduser())
@@ -114,23 +107,23 @@ def export(
     options: dict[str, Collection[object] | None]
     options = {"flow": flow, "dataset": dataset, "seed": seed}
     query = ExportQuery(
-        what=ExportContent(what),
+        what=what,
         where=(
             *(where or ()),
             *(f"{name}={one}" for name, of in options.items() for one in of or ()),
         ),
-        factorizations=tuple(factorization or ()),
+        factorization=tuple(factorization or ()),
         group_by=split_list(group_by or ()),
-        statistics=split_list(stat or ()),
+        stat=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
         measure=by,
         sweep=sweep,
     )
     if sweep is not None:
         choose_sweep(store, sweep)
-    form = ExportFormat.json if json else ExportFormat(format)
+    form = "json" if json else format
     content = make_export(store, query, form)
-    _write_export(content, make_manifest(content, query.as_dict(form)).encode(), out, manifest)
+    _write_export(content, make_manifest(content, query, form).encode(), out, manifest)
 
 
 def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None) -> None:

@@ -22,8 +22,6 @@ from lcma.harness.cli.options import (
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from lcma.harness.results.maps import MapSet
 
 MOST = 24
@@ -62,7 +60,6 @@ def maps(
     budgets, tables-* for each budget, compare-* for --compare, history-* for
     each trial of online, whose tables change.
     """
-    from rich.console import Group
     from rich.text import Text
 
     from lcma.db import connect
@@ -86,10 +83,11 @@ def maps(
         comparison_as_record,
         histories_as_records,
         maps_as_records,
-        render_comparison,
-        render_histories,
-        render_maps,
+        tabulate_comparison,
+        tabulate_histories,
+        tabulate_maps,
     )
+    from lcma.harness.show.tables import Table, render_table
     from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import to_json
@@ -110,7 +108,7 @@ def maps(
         sweep = find_sweep(store, None).id
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     _, rules = choose_rows(store, None, None, factorization=factorization)
-    shown: RenderableType
+    shown: list[Table]
     content: object
     unread = ""
     with Console(stderr=True).status("drawing"):
@@ -134,17 +132,14 @@ def maps(
                     raise UserError(unread or f"{error}{more}") from None
                 chosen = []
             sheets = draw_maps(store, chosen, target)
-            shown = Group(
-                *([render_maps(sheets)] if sheets else []),
-                *([Text("")] if sheets and histories else []),
-                *([render_histories(histories)] if histories else []),
-            )
+            shown = tabulate_maps(sheets) if sheets else []
+            shown += [tabulate_histories(histories)] if histories else []
             content = maps_as_records(sheets) + histories_as_records(histories)
             pictures = [*list_pictures(sheets), *(one.picture for one in histories)]
         else:
             one, other = (find_map_set(known, name) for name in compare)
             sheet = draw_comparison(store, one, other, target)
-            shown, content = render_comparison(sheet), comparison_as_record(sheet)
+            shown, content = [tabulate_comparison(sheet)], comparison_as_record(sheet)
             pictures = [sheet.picture]
     if unread:
         print_error(unread)
@@ -154,13 +149,14 @@ def maps(
         print(to_json(content))
         return
     console = Console()
-    console.print(shown, highlight=False, soft_wrap=True)
+    for table in shown:
+        console.print(render_table(table, compact=True), Text(), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
 
 
 def _count_pretrainings(sets: "list[MapSet]") -> int:
-    return len({one.key.pretraining_id for one in sets})
+    return len({one.pretraining_id for one in sets})
 
 
 def _many_error(sets: "list[MapSet]", db: str | None, runs: str | None) -> UserError:
@@ -168,9 +164,9 @@ def _many_error(sets: "list[MapSet]", db: str | None, runs: str | None) -> UserE
 
     from lcma.harness.watch.commands import format_command
 
-    keys = Counter((one.key.flow, one.key.dataset) for one in sets)
+    keys = Counter((one.flow, one.dataset) for one in sets)
     (flow, dataset), _ = keys.most_common(1)[0]
-    seed = min(k.seed for k in (one.key for one in sets) if (k.flow, k.dataset) == (flow, dataset))
+    seed = min(one.seed for one in sets if (one.flow, one.dataset) == (flow, dataset))
     words = ["maps", "--flow", flow, "--dataset", dataset, "--seed", f"{seed}"]
     return UserError(
         f"the sweep launched last has maps of {_count_pretrainings(sets)} pretrainings: choose by "

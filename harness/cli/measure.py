@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,9 +23,10 @@ from lcma.harness.cli.options import (
     choose_rows,
 )
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM
+from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, OF_SAMPLES, name_overflow
 
 if TYPE_CHECKING:
+    from lcma.db import Measure
     from lcma.harness.run.reevaluation import Reevaluated
 
 
@@ -109,7 +110,6 @@ def measure(
         measure_on_cluster,
         measure_trials,
     )
-    from lcma.harness.show.evaluations import evaluation_as_dict
     from lcma.harness.terminal import print_error, reporting_progress
     from lcma.harness.text import to_json
     from lcma.sweeps.measures import list_measures
@@ -170,7 +170,7 @@ def measure(
                 print_error(reason)
             lacking = lacking or bool(failures)
     if json:
-        print(to_json([evaluation_as_dict(one) for some in found.values() for one in some]))
+        print(to_json([_as_record(one) for some in found.values() for one in some]))
     else:
         for name, some in found.items():
             digests = {one.trial.data_digest for one in some}
@@ -200,23 +200,25 @@ def _choose_measures(
 def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) -> None:
     from rich.text import Text
 
-    from lcma.harness.results.board import list_sample_notes
-    from lcma.harness.show.evaluations import describe_evaluation, describe_samples
+    from lcma.harness.results.trials import describe_trial
+    from lcma.harness.show.notes import list_sample_notes
     from lcma.harness.terminal import Console
     from lcma.harness.text import printable
     from lcma.sweeps import known_sets
-    from lcma.sweeps.measures import find_measure
 
     console, notes = Console(), dict[str, list[str]]()
     for one in found:
-        if name == BITS_PER_DIM:
-            console.print(Text(describe_evaluation(one)), soft_wrap=True)
+        measures = {measure.name: measure for measure in one.result.measures}
+        of_bits = name == BITS_PER_DIM
+        facts = _describe_bits(one, measures) if of_bits else _describe_samples(name, measures)
+        there = "" if one.new else " (there already)"
+        line = f"{describe_trial(one.trial)}: {'; '.join(facts)}{there}"
+        console.print(Text(printable(line)), soft_wrap=True)
+        if of_bits:
             continue
-        line = describe_samples(name, one.trial, one.result, new=one.new)
-        console.print(Text(line), soft_wrap=True)
-        beside = {m.name: m for m in one.result.measures if "overflow" not in m.name}
+        beside = {key: m for key, m in measures.items() if "overflow" not in key}
         set_name = known_sets.set_name(one.trial.dataset, one.trial.variant)
-        notes[set_name] = list(list_sample_notes(find_measure(name), beside))
+        notes[set_name] = list(list_sample_notes(name, beside))
     for set_name, lines in notes.items():
         for line in lines:
             console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
@@ -227,6 +229,57 @@ def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) ->
             f"own: --samples {others[-1]} puts these beside them."
         )
         console.print(line, soft_wrap=True, highlight=False)
+
+
+def _as_record(one: "Reevaluated") -> dict[str, Any]:
+    """Return the trial, its result with measures by name, and whether it is new."""
+    from dataclasses import asdict
+
+    from lcma.harness.results.trials import trial_as_dict
+
+    measures = {measure.name: asdict(measure) for measure in one.result.measures}
+    facts = trial_as_dict(one.trial) | asdict(one.result)
+    return facts | {"measures": measures, "new": one.new}
+
+
+def _describe_bits(one: "Reevaluated", measures: "Mapping[str, Measure]") -> Iterator[str]:
+    """Yield protocol and bits/dim, bound, and series terms."""
+    from lcma.harness.text import format_number
+
+    yield f"{one.result.protocol} {_show(measures[BITS_PER_DIM])} bits/dim"
+    bound, gain = measures.get("bound_bits_per_dim"), measures.get("bound_gain")
+    if bound is not None and gain is not None:
+        yield (
+            f"K={measures['bound_draws'].value:.0f} bound {format_number(bound.value)} on "
+            f"{bound.images} images ({format_number(-gain.value, 5, sign=True)})"
+        )
+    if "series_terms" in measures:
+        terms, bias = round(measures["series_terms"].value), measures.get("series_bias")
+        over = "" if bias is None else f": {_show(bias, 5, sign=True)} over {2 * terms}"
+        yield f"{terms} terms{over}"
+
+
+def _describe_samples(name: str, measures: "Mapping[str, Measure]") -> Iterator[str]:
+    """Yield the value on both parts, and the overflow.
+
+    A measure of a plug-in is said to be on images, since how many samples it draws is its own.
+    """
+    of = "samples" if name in OF_SAMPLES else "images"
+    yield f"{name} {_show(measures[name])} on {measures[name].images} {of}"
+    if HELD_OUT + name in measures:
+        yield f"holdout {_show(measures[HELD_OUT + name])}"
+    overflow = measures.get(name_overflow(name))
+    if overflow is not None and overflow.value:
+        yield f"{overflow.value:.0f} of {overflow.images} overflowed"
+
+
+def _show(measure: "Measure", digits: int = 4, *, sign: bool = False) -> str:
+    from lcma.harness.text import format_number
+
+    text = format_number(measure.value, digits, sign=sign)
+    if measure.standard_error is None:
+        return text
+    return f"{text} \u00b1 {format_number(measure.standard_error, digits)}"
 
 
 @contextmanager

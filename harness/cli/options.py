@@ -192,12 +192,18 @@ def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
 
     Raises UserError where there is none.
     """
-    from lcma.harness.results.lookup import find_sweep, note_namesakes
+    from lcma.harness.results.lookup import find_sweeps
     from lcma.harness.terminal import print_error
+    from lcma.harness.text import printable
 
-    found = find_sweep(store, name)
-    if name == found.name and (note := note_namesakes(store.sweeps(), found)):
-        print_error(note)
+    *others, found = find_sweeps(store, name)
+    if others:
+        line = (
+            f"of the sweeps named {found.name} this one was launched last; "
+            f"{', '.join(one.id[:8] for one in others)} {'is' if len(others) == 1 else 'are'} "
+            "named so too: --sweep takes an id too"
+        )
+        print_error(printable(line))
     return found
 
 

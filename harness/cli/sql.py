@@ -2,7 +2,7 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,7 +10,10 @@ from lcma.harness.cli.options import Db, Json
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lcma.db import QueryResult
+    from lcma.db.relations import Relation
 
 _SYNONYM = re.compile(
     r"""factorization["\])\s]*(?:[=<>!]+|\b(?:i?like|(?:not\s+)?in)\b)[\s(]*"""
@@ -80,8 +83,10 @@ def sql(
 def _print_schema(name: str | None, form: str, url: str) -> None:
     from dataclasses import asdict
 
+    from rich.text import Text
+
     from lcma.db.relations import find_relations
-    from lcma.harness.show.relations import datasette_metadata, render_relation
+    from lcma.harness.show.tables import TableColumn, fill_table, render_table
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -89,15 +94,40 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
     if form == "json":
         print(to_json([asdict(relation) for relation in found]))
     elif form == "datasette":
-        print(to_json(datasette_metadata(found, url)))
+        print(to_json(_describe_for_datasette(found, url)))
     elif form == "csv":
         raise UserError("--schema is no CSV: give --format table, json or datasette")
     else:
         console = Console()
+        columns = TableColumn("name", "column"), TableColumn("type"), TableColumn("meaning")
         for number, relation in enumerate(found):
-            if number:
-                console.print()
-            console.print(render_relation(relation))
+            heading = Text(f"{relation.kind} {relation.name}", style="bold")
+            console.print(*([""] * bool(number)), heading, Text(relation.meaning), "", sep="\n")
+            console.print(render_table(fill_table(columns, relation.columns)))
+
+
+def _describe_for_datasette(found: "Sequence[Relation]", url: str) -> dict[str, Any]:
+    """Return Datasette's metadata: the meanings that it shows beside views, tables and columns.
+
+    Raises UserError if the URL names no SQLite file, since Datasette opens nothing else.
+    """
+    from lcma.db import locate
+    from lcma.db.sqlite import SqliteDatabase
+
+    database = locate(url)
+    if not isinstance(database, SqliteDatabase):
+        raise UserError(
+            f"Datasette opens SQLite files alone, and {database.name} is none: give --db FILE"
+        )
+    tables = {
+        relation.name: {
+            "description": relation.meaning,
+            "columns": {column.name: column.meaning for column in relation.columns},
+        }
+        for relation in found
+    }
+    # Datasette knows a database by its file's name without the suffix.
+    return {"databases": {database.path.stem: {"tables": tables}}}
 
 
 def _print_rows(found: "QueryResult", form: str) -> None:

@@ -1,16 +1,14 @@
 """The board: which factorization gives the fewest bits/dim, among results that can be compared.
 
 `read_board` computes it from a database, `make_board` from cells, and `filter_board` selects rows.
-Its numbers are means over seeds, differences paired by seed and tests of them. Notes say
-what to keep in mind of each group: precision, bars, seeds, losses, comparability.
+Its numbers are means over seeds, and differences paired by seed with their intervals.
 """
 
 import json
 import math
 import re
-import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
@@ -28,24 +26,16 @@ from lcma.harness.results.lookup import (
     read_bars,
     read_data_facts,
 )
-from lcma.harness.results.statistics import (
-    PairedTest,
-    adjust_holm,
-    compare_by_seed,
-    summarize,
-)
-from lcma.harness.text import format_number, printable
+from lcma.harness.results.statistics import Summary, compare_by_seed, summarize
+from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
-    CONTROLS,
     HOLDOUT,
     OF_SAMPLES,
-    ORDERS,
     MeasureKind,
     find_measure,
-    name_control,
     name_controls,
     name_overflow,
 )
@@ -89,10 +79,9 @@ class BoardRow:
     diverged and have no result.
     ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
     mean is below every bar of the data set, None where there is no mean or no bar. The
-    ``difference``, paired by seed, is from the row that is the ``reference``; its ``holm_p`` is
-    corrected over the group's differences. ``than_reference`` says by the interval of the
-    difference whether the row is better or worse than the reference, None where fewer than six
-    pairs tell. ``best`` marks the best mean of the rows with six seeds or more, or of all where
+    ``difference``, paired by seed, is from the row that is the ``reference``. ``than_reference``
+    says by its interval whether the row is better or worse, None where fewer than six pairs tell.
+    ``best`` marks the best mean of the rows with six seeds or more, or of all where
     none has as many; ``near_best`` it and the rows whose interval of the difference from it, of
     six pairs or more, contains zero.
     """
@@ -106,7 +95,7 @@ class BoardRow:
     deviation: float | None
     low: float | None
     high: float | None
-    difference: PairedTest | None
+    difference: Summary | None
     diverged: int
     failed: int
     published: tuple[Number, ...]
@@ -145,15 +134,17 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that can be compared, best first, with ``notes`` on what to keep in mind.
+    """Rows that can be compared, best first.
 
     ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
     better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
-    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says
-    whether the images are known to be those of a whole set. ``recipe`` and ``protocol_body`` are
-    their JSON where known.
+    recipe in which other groups of the same flow, data set and profile differ. ``data`` is the set
+    as prepared, None where nothing is known of it. ``beside`` is what was measured beside the
+    values, ``data_wait`` the largest share of a step's time that trainings waited for images,
+    where that was long. ``of_samples`` are the controls and the overflow of a measure of samples,
+    by their names. ``recipe`` and ``protocol_body`` are their JSON where known.
     """
 
     dataset: str
@@ -173,14 +164,16 @@ class Group:
     made_with: tuple[str, ...]
     reference: str | None
     rows: tuple[BoardRow, ...]
-    notes: tuple[str, ...]
     bars: tuple[Bar, ...] = ()
     settings: str = ""
     against: str = "conventional"
-    whole: bool = False
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
+    data: DataFacts | None = None
+    beside: tuple[Beside, ...] = ()
+    data_wait: float = 0.0
+    of_samples: Mapping[str, Measure] = field(default_factory=dict, hash=False)
     recipe: str | None = field(default=None, repr=False)
     protocol_body: str | None = field(default=None, repr=False)
 
@@ -188,6 +181,11 @@ class Group:
     def key(self) -> str:
         """What tells it from all other groups, by whatever measure."""
         return " ".join(getattr(self, name) for name in COMPARABLE)
+
+    @property
+    def whole(self) -> bool:
+        """True if the images are known to be those of a whole set."""
+        return self.data is not None and self.data.whole
 
     @property
     def samples(self) -> int | None:
@@ -240,15 +238,13 @@ class Board:
     """All groups.
 
     ``diverged`` and ``failed`` count trials, including those in no group; ``lost`` counts the same
-    trials by the outcome of their last attempt. ``apart`` says what keeps groups of one flow and
-    data set from each other.
+    trials by the outcome of their last attempt.
     """
 
     groups: tuple[Group, ...]
     diverged: int = 0
     failed: int = 0
     lost: tuple[tuple[str, int], ...] = ()
-    apart: tuple[str, ...] = ()
 
 
 def read_board(
@@ -393,13 +389,12 @@ def make_board(
 ) -> Board:
     """Return the board of cells, in whatever order they come.
 
-    ``against`` names the factorization that differences are from. ``facts`` and ``bars``, both by
-    data digest, let notes say which data sets are subsets and which models are undertrained.
-    ``beside_samples``, as `read_beside_samples` returns it, lets them say how far a measure of
-    samples can be trusted. ``recipes`` are their JSON by id, ``protocols`` by name.
-    ``conventional`` is, by recipe, the factorization that was run under that name, so that flows
-    unknown here are covered too. ``kind`` is the measure that the cells have. Raises UserError
-    where two results stand for one seed of one row, or several rows for the name ``against``.
+    ``against`` names the factorization that differences are from. ``facts`` and ``bars`` are by
+    data digest, ``beside_samples`` as `read_beside_samples` returns it, ``recipes`` their JSON by
+    id, ``protocols`` by name. ``conventional`` is, by recipe, the factorization that was run under
+    that name, so that flows unknown here are covered too. ``kind`` is the measure that the cells
+    have. Raises UserError where two results stand for one seed of one row, or several rows for
+    the name ``against``.
     """
     lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
     for one in lost:
@@ -413,12 +408,9 @@ def make_board(
             _make_group(
                 members,
                 lost_of[_lost_key(first)],
-                data=(facts or {}).get(first.data_digest),
                 bars=tuple((bars or {}).get(first.data_digest, ())),
-                beside_samples=(beside_samples or {}).get(
-                    (first.recipe_id, first.data_digest, first.protocol), {}
-                ),
-                own=(conventional or {}).get(first.recipe_id) or catalog.flows().get(first.flow),
+                conventional=(conventional or {}).get(first.recipe_id)
+                or catalog.flows().get(first.flow),
                 against=against,
                 kind=kind,
             )
@@ -440,9 +432,19 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
+    settings = _find_settings(groups, recipes or {})
     groups = [
-        replace(group, protocol_body=(protocols or {}).get(group.protocol))
-        for group in set_settings(groups, recipes or {})
+        replace(
+            group,
+            data=(facts or {}).get(group.data_digest),
+            of_samples=(beside_samples or {}).get(
+                (group.recipe_id, group.data_digest, group.protocol), {}
+            ),
+            settings=settings.get((_kind_key(group), group.recipe_id), ""),
+            recipe=(recipes or {}).get(group.recipe_id),
+            protocol_body=(protocols or {}).get(group.protocol),
+        )
+        for group in groups
     ]
     outcomes = Counter(one.outcome or one.state for one in lost)
     return Board(
@@ -450,7 +452,6 @@ def make_board(
         diverged=_count(lost, "diverged"),
         failed=_count(lost, "failed"),
         lost=tuple(sorted(outcomes.items())),
-        apart=tuple(_describe_differences(groups)),
     )
 
 
@@ -523,16 +524,14 @@ def _make_group(
     cells: Sequence[SeededCell],
     lost: Sequence[JobFacts],
     *,
-    data: DataFacts | None,
     bars: tuple[Bar, ...],
-    beside_samples: Mapping[str, Measure],
-    own: str | None,
+    conventional: str | None,
     against: str,
     kind: MeasureKind,
 ) -> Group:
     """Return the group of cells that can be compared.
 
-    ``own`` is the factorization that is conventional for the recipe.
+    ``conventional`` is the factorization that is conventional for the recipe.
     """
     first = cells[0]
     lost_of: defaultdict[CellKey, list[JobFacts]] = defaultdict(list)
@@ -542,29 +541,38 @@ def _make_group(
     for cell in cells:
         _refuse_repeated(cell)
         by_seed[_cell_key(cell)] = cell.values
-    reference = _find_reference(by_seed, own, first.splits, against)
-    conventional = _canonical("conventional", own, first.splits)
-    if kind.name != BITS_PER_DIM:
-        bars = ()
+    bars = bars if kind.name == BITS_PER_DIM else ()
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     sign = -1 if kind.direction == "higher" else 1
-    differences = _compare_with_reference(by_seed, reference)
-    rows = [
-        _make_row(
-            cell,
-            bits,
-            lost_of.get(cell, ()),
-            difference=differences.get(cell),
-            lowest_bar=lowest,
-            conventional=cell[0] == conventional,
-            reference=cell == reference,
-            than_reference=_tell(differences.get(cell), sign),
-            published=()
-            if kind.name != BITS_PER_DIM
-            else _find_published(first.flow, first.dataset, first.variant, cell[0], first.splits),
+    usual = _canonical("conventional", conventional, first.splits)
+    reference = _find_reference(by_seed, conventional, first.splits, against)
+    rows = []
+    for key, values in by_seed.items():
+        own = summarize(values.values()) if values else None
+        numbers: dict[str, Any] = {
+            name: getattr(own, name, None) for name in ("mean", "deviation", "low", "high")
+        }
+        difference = None
+        if reference is not None and key != reference:
+            difference = compare_by_seed(values, by_seed[reference])
+        row_lost = lost_of.get(key, ())
+        diverged = [one.seed for one in row_lost if one.state == "diverged"]
+        rows.append(
+            BoardRow(
+                *key,
+                conventional=key[0] == usual,
+                by_seed=values,
+                **numbers,
+                difference=difference,
+                diverged=len(diverged),
+                failed=_count(row_lost, "failed"),
+                published=_find_published(first, key[0]) if kind.name == BITS_PER_DIM else (),
+                cleared=None if lowest is None or own is None else own.mean < lowest,
+                reference=key == reference,
+                diverged_seeds=tuple(sorted({*diverged} - values.keys())),
+                than_reference=_tell(difference, sign),
+            )
         )
-        for cell, bits in by_seed.items()
-    ]
     rows.sort(
         key=lambda r: (
             math.inf if r.mean is None else sign * r.mean,
@@ -576,7 +584,8 @@ def _make_group(
     best = next((row for row in rows if row.n >= ENOUGH), rows[0])
     if best.n:
         rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
-    group = Group(
+    beside = (one for cell in cells for one in cell.beside)
+    return Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
         images=min((c.images for c in cells if c.images is not None), default=None),
@@ -588,18 +597,16 @@ def _make_group(
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),
-        notes=(),
         bars=bars,
-        whole=data is not None and data.whole,
         measure=kind.name,
         unit=kind.unit,
         direction=kind.direction,
+        beside=tuple(sorted(beside, key=attrgetter("attempt_id"))),
+        data_wait=max((c.data_wait for c in cells if c.data_wait is not None), default=0.0),
     )
-    notes = [*_list_notes(group, data, cells), *list_sample_notes(kind, beside_samples)]
-    return replace(group, notes=tuple(notes))
 
 
-def _tell(difference: PairedTest | None, sign: int) -> Told | None:
+def _tell(difference: Summary | None, sign: int) -> Told | None:
     if difference is None or difference.n < ENOUGH:
         return None
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
@@ -621,53 +628,6 @@ def _refuse_repeated(cell: SeededCell) -> None:
         )
 
 
-def _compare_with_reference(
-    by_seed: Mapping[CellKey, Mapping[int, float]], reference: CellKey | None
-) -> dict[CellKey, PairedTest]:
-    """Return the differences from the reference, corrected together."""
-    if reference is None:
-        return {}
-    found = {
-        cell: test
-        for cell, bits in by_seed.items()
-        if cell != reference and (test := compare_by_seed(bits, by_seed[reference]))
-    }
-    p_values = {cell: test.t_p for cell, test in found.items() if test.t_p is not None}
-    for cell, p in zip(p_values, adjust_holm(list(p_values.values())), strict=True):
-        found[cell] = replace(found[cell], holm_p=p)
-    return found
-
-
-def _make_row(
-    cell: CellKey,
-    by_seed: Mapping[int, float],
-    lost: Sequence[JobFacts],
-    *,
-    lowest_bar: float | None,
-    **more: Any,
-) -> BoardRow:
-    factorization, budget, map_options = cell
-    found = summarize(list(by_seed.values())) if by_seed else None
-    mean = None if found is None else found.mean
-    return BoardRow(
-        factorization=factorization,
-        budget=budget,
-        map_options=map_options,
-        by_seed=by_seed,
-        mean=mean,
-        deviation=None if found is None else found.deviation,
-        low=None if found is None else found.low,
-        high=None if found is None else found.high,
-        diverged=_count(lost, "diverged"),
-        failed=_count(lost, "failed"),
-        diverged_seeds=tuple(
-            sorted({one.seed for one in lost if one.state == "diverged"} - by_seed.keys())
-        ),
-        cleared=None if lowest_bar is None or mean is None else mean < lowest_bar,
-        **more,
-    )
-
-
 def _made_with(making: Making) -> str:
     changed = "" if making.dirty is None else " with uncommitted changes"
     return (
@@ -676,11 +636,9 @@ def _made_with(making: Making) -> str:
     )
 
 
-def _find_published(
-    flow: str, dataset: str, variant: str, factorization: str, splits: int
-) -> tuple[Number, ...]:
-    names = published.names(flow, factorization, splits)
-    return tuple(published.find(flow, known_sets.set_name(dataset, variant), names))
+def _find_published(cell: SeededCell, factorization: str) -> tuple[Number, ...]:
+    names = published.names(cell.flow, factorization, cell.splits)
+    return tuple(published.find(cell.flow, known_sets.set_name(cell.dataset, cell.variant), names))
 
 
 def _canonical(name: str, own: str | None, splits: int) -> str | None:
@@ -735,240 +693,34 @@ def _count(lost: Sequence[JobFacts], state: str) -> int:
     return sum(one.state == state for one in lost)
 
 
-# Differences between groups: settings of their recipes, and what keeps them apart
+# Settings in which the recipes of groups differ
 
 SHOWN = ("training.steps",)
 """Settings that a group's title shows in any case."""
 
-KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
-"""Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
 
-
-def set_settings(groups: Sequence[Group], recipes: Mapping[str, str]) -> list[Group]:
-    """Return the groups with ``settings`` set where others of their kind differ.
+def _find_settings(
+    groups: Sequence[Group], recipes: Mapping[str, str]
+) -> dict[tuple[object, ...], str]:
+    """Return, by kind and recipe, the settings in which the groups of a kind differ.
 
     Of one kind are groups of one flow, data set, variant and profile.
     """
     alike = defaultdict(set)
     for group in groups:
         alike[_kind_key(group)].add(group.recipe_id)
-    texts: dict[tuple[object, ...], str] = {}  # one recipe can be that of several data sets
+    found: dict[tuple[object, ...], str] = {}  # one recipe can be that of several data sets
     for kind, ids in alike.items():
         known = {i: settings.flat(parse_object(recipes[i])) for i in ids if i in recipes}
-        keys = sorted({key for flat in known.values() for key in flat})
         differing = [
             key
-            for key in keys
+            for key in sorted({key for flat in known.values() for key in flat})
             if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
         ]
         for recipe_id, flat in known.items():
-            texts[kind, recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return [
-        replace(
-            group,
-            settings=texts.get((_kind_key(group), group.recipe_id), ""),
-            recipe=recipes.get(group.recipe_id),
-        )
-        for group in groups
-    ]
-
-
-def _describe_differences(groups: Sequence[Group]) -> Iterator[str]:
-    """Yield a sentence on what the groups of each flow and data set differ in."""
-    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        alike[group.flow, group.dataset].append(group)
-    for (flow, dataset), members in sorted(alike.items()):
-        if len(members) > 1:
-            values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
-            words = [
-                _describe_values(key, found) for key, found in values.items() if len(found) > 1
-            ]
-            yield (
-                f"Kept apart, since rows that differ in it cannot be ranked together: "
-                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
-                f"{'; '.join(words)}."
-            )
-
-
-def _describe_values(key: str, values: Sequence[str]) -> str:
-    named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key, key)
-    if key in ("data_digest", "recipe_id"):
-        return f"{named} ({len(values)})"
-    return f"{named} ({', '.join(map(printable, values))})"
+            found[kind, recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
+    return found
 
 
 def _kind_key(group: Group) -> tuple[str, ...]:
     return (group.dataset, group.variant, group.flow, group.profile)
-
-
-# Notes on a group: precision, bars, seeds, losses, comparability
-
-PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
-"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
-
-
-def _list_notes(group: Group, facts: DataFacts | None, cells: Sequence[SeededCell]) -> list[str]:
-    """Return the notes below a group's table, one line each."""
-    beside = sorted((one for cell in cells for one in cell.beside), key=attrgetter("attempt_id"))
-    of_bits = group.measure == BITS_PER_DIM
-    notes = [
-        _precision_note(group),
-        *(_bound_notes(beside) if of_bits else ()),
-        *(_series_notes(beside) if of_bits else ()),
-        *_waiting_notes(max((c.data_wait for c in cells if c.data_wait is not None), default=0.0)),
-        *(_bar_notes(group) if of_bits else ()),
-        *_printed_notes(group),
-    ]
-    if any(row.n < ENOUGH for row in group.rows):
-        notes.append(f"Fewer than {ENOUGH} seeds decide nothing: this is a first look.")
-    with_results = [row for row in group.rows if row.seeds]
-    if len({row.seeds for row in with_results}) > 1:
-        notes.append("Rows have different seeds: trust the paired differences, not the order.")
-    for row in group.rows:
-        lost = [f"{n} {word}" for n, word in _losses(row) if n]
-        if lost:
-            at = "" if row.budget is None else f" at budget {row.budget}"
-            notes.append(f"{printable(row.label)}{at}: {', '.join(lost)}.")
-    rules = {row.factorization for row in with_results}
-    if "none" in rules and rules != {"none"}:
-        notes.append(
-            "none factors nothing out, so it is a larger model than the other rows: its later "
-            "scales keep all dimensions, and their nets have more parameters and take longer (in "
-            "the profile tiny at 16x16 about three to four times the parameters)."
-        )
-    notes += _variant_notes(group)
-    if group.dataset not in PUBLISHED:
-        notes.append(
-            f"{printable(group.dataset)} is no published benchmark: do not compare it with "
-            "published numbers."
-        )
-    elif facts is not None and not facts.whole:
-        notes.append(
-            f"This {printable(group.dataset)} is not the whole official set "
-            f"({printable(facts.verdict or 'of unknown origin')}): its numbers are not the "
-            "published "
-            "set's, do not compare them with published numbers."
-        )
-    return notes
-
-
-def _precision_note(group: Group) -> str:
-    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
-    known = "an unknown number of" if group.images is None else f"{group.images:,}"
-    counted = f"{known} test images{clustered}"
-    if group.standard_error is None:
-        return f"{counted}, without a standard error."
-    kind = "standard error" if group.clusters is None else "standard error by photograph"
-    error = f"{format_number(group.standard_error)} {name_unit(group.unit)}"
-    return f"{counted}; one trial's {kind} is at most {error}."
-
-
-def _bar_notes(group: Group) -> list[str]:
-    notes = []
-    if any(row.cleared is False for row in group.rows):
-        notes.append("† undertrained: worse than a simple baseline (in brackets).")
-    if not group.bars:
-        notes.append("No bars are known for this data set: launch again to measure them.")
-    for bar in group.bars:
-        if bar.bits_per_dim is None:
-            notes.append(f"No bar {printable(bar.name)}: {printable(bar.detail)}")
-    return notes
-
-
-def list_sample_notes(kind: MeasureKind, beside: Mapping[str, Measure]) -> Iterator[str]:
-    """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
-    overflow = beside.get(name_overflow(kind.name))
-    if overflow is not None and overflow.value:
-        yield (
-            f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; what did is "
-            "black or white in them."
-        )
-    found = {c: one for c in CONTROLS if (one := beside.get(name_control(kind.name, c)))}
-    if len(found) < len(CONTROLS):
-        return
-    texts = [f"{what} {_describe_measure(found[control])}" for control, what in CONTROLS.items()]
-    yield f"Controls of {kind.name} on {found['null'].images or 0:,} images: {'; '.join(texts)}."
-    wrong = [
-        f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
-        for better, worse in ORDERS
-        if not found[better].value < found[worse].value
-    ]
-    if wrong:
-        yield (
-            f"! {kind.name} fails its controls on this data set, so its order may not be that of "
-            f"looks: {'; '.join(wrong)}."
-        )
-
-
-def _describe_measure(one: Measure) -> str:
-    error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
-    return f"{format_number(one.value)}{error}"
-
-
-def _printed_notes(group: Group) -> list[str]:
-    numbers = dict.fromkeys(n for row in group.rows for n in row.published if n.note)
-    return [f"{n.bits_per_dim:.2f} ({n.where}, {n.split}): {n.note}." for n in numbers]
-
-
-def _losses(row: BoardRow) -> tuple[tuple[int, str], ...]:
-    return (row.diverged, "diverged"), (row.failed, "failed")
-
-
-def _variant_notes(group: Group) -> list[str]:
-    if group.variant == "float":
-        return [
-            f"The images of this {printable(group.dataset)} are not rounded to integers: "
-            "these numbers "
-            "are no bound on the bits of discrete images, and are not to be compared with those of "
-            "the variant u8."
-        ]
-    if group.dataset in PUBLISHED and group.variant == "npz":
-        return [
-            f"This {printable(group.dataset)} is of the npz release, which is easier by "
-            "roughly 0.3 "
-            "bits/dim than the PNG release that published numbers of flows are on: those stand "
-            "beside the variant png alone."
-        ]
-    if group.dataset == "celeba64":
-        return [
-            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded "
-            "to integers: they stand beside the variant float alone."
-        ]
-    return []
-
-
-def _waiting_notes(most: float) -> list[str]:
-    if most <= LONG_WAIT:
-        return []
-    return [
-        f"Up to {most:.1%} of the time of training steps went into loading images; speeds "
-        "and costs include it."
-    ]
-
-
-def _bound_notes(results: Sequence[Beside]) -> list[str]:
-    found = [(r.bound_draws, r.bound_gain) for r in results if r.bound_gain is not None]
-    if not found:
-        return []
-    draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
-    gain = statistics.fmean(gain for _, gain in found)
-    if round(gain, 5) == 0:
-        comparison = "is that of one within 0.00001 bits/dim"
-    else:
-        side = "lower" if gain > 0 else "higher"
-        comparison = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
-    return [f"The bound of {draws} dequantization draws {comparison}, on average over trials."]
-
-
-def _series_notes(results: Sequence[Beside]) -> list[str]:
-    found = [(r.series_bias, r) for r in results if r.series_bias is not None]
-    if not found:
-        return []
-    bias, worst = max(found, key=lambda one: abs(one[0]))
-    terms, error = worst.series_terms or 0, worst.series_bias_standard_error
-    within = "" if error is None else f" \u00b1 {error:.5f}"
-    return [
-        f"Bits/dim at {terms} terms of the series minus those at {2 * terms}, by the same probes: "
-        f"{bias:+.5f}{within} in the trial with the most."
-    ]

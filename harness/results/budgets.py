@@ -7,45 +7,30 @@ docs/budgets.md explains them.
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from lcma.db import ContributionMap, Store, overlap, select_view
+from lcma.db import ContributionMap, RecipeRow, Store, overlap, select_view
 from lcma.db.schema import attempts, jobs
-from lcma.harness.results.board import (
-    BITS,
-    ENOUGH,
-    factorization_label,
-    find_overrides,
-    find_ranked_measure,
-)
-from lcma.harness.results.lookup import (
-    frame_records,
-    has_results,
-    parse_object,
-    read_score,
-    require_results,
-)
+from lcma.db.views import views
+from lcma.harness.results.board import BITS, ENOUGH, factorization_label, find_ranked_measure
+from lcma.harness.results.lookup import has_results, parse_object, read_score, require_results
 from lcma.harness.results.map_statistics import make_kept_masks
-from lcma.harness.results.maps import (
-    image_shape,
-    iou_by_chance,
-    list_map_keys,
-    rank_correlation,
-    require_fit,
-)
+from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
 from lcma.harness.results.statistics import (
-    PairedTest,
+    Summary,
     compare_by_seed,
     half_width,
     seeds_needed,
 )
-from lcma.harness.text import format_count, printable
+from lcma.harness.text import printable
 from lcma.models import make_tables
-from lcma.sweeps import catalog, factorizations, known_sets
+from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
@@ -115,8 +100,8 @@ class BudgetRow:
     pretraining_images: float | None
     seconds: float | None
     images: float | None
-    from_conventional: PairedTest | None = None
-    from_longest: PairedTest | None = None
+    from_conventional: Summary | None = None
+    from_longest: Summary | None = None
     saved: float | None = None
     on_front: bool = False
     knee: bool = False
@@ -136,9 +121,7 @@ class BudgetRow:
     @property
     def half_width(self) -> float | None:
         """Half of the 95 % t-interval of the mean on holdout; None for one seed."""
-        if self.deviation is None:
-            return None
-        return half_width(self.deviation, self.n)
+        return None if self.deviation is None else half_width(self.deviation, self.n)
 
 
 @dataclass(frozen=True)
@@ -156,7 +139,7 @@ class SmallestBudget:
     longest: int
     budget: int | None
     failed: int | None = None
-    test: PairedTest | None = None
+    test: Summary | None = None
     seeds: int | None = None
 
 
@@ -188,8 +171,9 @@ class BudgetCurve:
 
     ``rows`` are by budget; ``conventional`` stands beside them, None without results. ``smallest``
     is None where no margin is given in the measure's unit. ``cost`` is the unit that the front is
-    over. ``notes`` say what to keep in mind. ``chosen_by`` is the measure that stands as holdout.
-    ``recipe`` is its JSON where known.
+    over. ``stability`` is empty until `read_stability` has read the maps of the ``pretrainings``.
+    ``chosen_by`` is the measure that stands as holdout. ``lost`` results have no finite number of
+    it, and are left out.
     """
 
     key: CurveKey
@@ -197,23 +181,14 @@ class BudgetCurve:
     conventional: BudgetRow | None
     smallest: SmallestBudget | None
     cost: CostUnit
-    stability: tuple[Stability, ...]
-    notes: tuple[str, ...]
+    stability: tuple[Stability, ...] = ()
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     chosen_by: str = HOLDOUT
-    recipe: str | None = field(default=None, repr=False)
-
-    @property
-    def set_name(self) -> str:
-        """Name under which the data set is prepared."""
-        return known_sets.set_name(self.key.dataset, self.key.variant)
-
-    @property
-    def overrides(self) -> Mapping[str, Any] | None:
-        """Settings in which the recipe differs from its profile's; None where that is unknown."""
-        return find_overrides(self.key.flow, self.set_name, self.key.profile, self.recipe)
+    devices: tuple[str, ...] = ()
+    lost: int = 0
+    pretrainings: tuple[str, ...] = ()
 
 
 def find_smallest_budget(
@@ -241,14 +216,16 @@ def find_smallest_budget(
         test = compare_by_seed(by_budget[budget], by_budget[longest])
         _, most = worse_interval(test, direction)
         if test is None or test.n < ENOUGH or most is None or most > margin:
-            seeds = _seeds_to_show(margin, test)
+            deviation = None if test is None else test.deviation
+            needed = None if deviation is None else seeds_needed(margin, deviation)
+            seeds = None if needed is None else max(needed, ENOUGH)
             return SmallestBudget(margin, longest, passed, budget, test, seeds)
         passed = budget
     return SmallestBudget(margin, longest, passed)
 
 
 def worse_interval(
-    test: PairedTest | None, direction: str | None
+    test: Summary | None, direction: str | None
 ) -> tuple[float | None, float | None]:
     """Return the 95 % t-interval of by how much the first of two is worse; Nones without one."""
     if test is None or test.low is None or test.high is None:
@@ -256,24 +233,14 @@ def worse_interval(
     return (-test.high, -test.low) if direction == "higher" else (test.low, test.high)
 
 
-def _seeds_to_show(margin: float, test: PairedTest | None) -> int | None:
-    if test is None or test.deviation is None:
-        return None
-    needed = seeds_needed(margin, test.deviation)
-    return None if needed is None else max(needed, ENOUGH)
-
-
 # Curves from a database
-
-Record = Mapping[str, Any]
-
-_VALUE_KEY = ("attempt_id", "protocol")
-"""Columns that tell the results of a measure apart, as rows of `results`."""
 
 _KEY = tuple(one.name for one in fields(CurveKey) if one.name != "label")
 
 _BASE = ("dataset", "variant", "data_digest", "recipe_id", "protocol", "precision")
 """Columns that a curve and the conventional results beside it have in common."""
+
+_COLUMNS = (*_KEY, "budget", "seed", "device", "trial_id", "pretraining_id", "attempt_id")
 
 
 def read_budget_curves(
@@ -305,28 +272,24 @@ def read_budget_curves(
     kind = find_ranked_measure(store, measure)
     if margin is None and kind.unit == BITS.unit:
         margin = MARGIN
-    records = frame_records(store.view("results", sweep_id=sweep_id, **where))
-    if not records and not has_results(store, sweep_id):
-        of = "the sweep" if sweep_id is not None else "the database"
-        raise UserError(
-            f"{of} has no results yet: `lcma status` shows what is under way, "
-            "`lcma launch demo` makes some"
-        )
+    records = _read_results(store, sweep_id=sweep_id, **where)
     if not records:
+        if not has_results(store, sweep_id):
+            of = "the sweep" if sweep_id is not None else "the database"
+            raise UserError(
+                f"{of} has no results yet: `lcma status` shows what is under way, "
+                "`lcma launch demo` makes some"
+            )
         require_results(store, sweep_id, where)
-    groups: dict[CurveKey, list[Record]] = defaultdict(list)
+    groups: dict[CurveKey, list[Any]] = defaultdict(list)
     for record in records:
-        if (
-            record["budget"] is not None
-            and record["factorization"] not in factorizations.DATA_RULES
-        ):
-            label = factorization_label(record["factorization"])
-            groups[CurveKey(label=label, **{name: record[name] for name in _KEY})].append(record)
-    curves: list[BudgetCurve] = []
+        rule = record.factorization
+        if record.budget is not None and rule not in factorizations.DATA_RULES:
+            key = {name: getattr(record, name) for name in _KEY}
+            groups[CurveKey(label=factorization_label(rule), **key)].append(record)
     names = [factorization] if isinstance(factorization, str) else factorization
-    if chosen := {k: groups[k] for k in _choose_curves(groups, names)}:
-        reader = _CurveReader(store, chosen, kind)
-        curves = [reader.read(key, margin, cost) for key in reader.measured]
+    chosen = {key: groups[key] for key in _choose_curves(groups, names)}
+    curves = list(_read_curves(store, chosen, kind, margin, cost)) if chosen else []
     if groups and not curves and measure != BITS_PER_DIM:
         raise UserError(f"no result here that used a pretraining has {printable(measure)}")
     if not curves:
@@ -335,6 +298,12 @@ def read_budget_curves(
             "`lcma launch words --budget 0,100,1000`"
         )
     return curves
+
+
+def _read_results(store: Store, **where: Any) -> list[Any]:
+    columns = views.tables["results"].c
+    query = select_view("results", **where)
+    return store.rows(query.with_only_columns(*(columns[name] for name in _COLUMNS)))
 
 
 def _choose_curves(
@@ -359,181 +328,160 @@ def _choose_curves(
     return found
 
 
-class _CurveReader:
-    """Reads the curves of some groups of results; what several of them share, once."""
-
-    def __init__(
-        self, store: Store, groups: Mapping[CurveKey, Sequence[Record]], kind: MeasureKind
-    ) -> None:
-        self._store, self._kind = store, kind
-        recipes = sorted({key.recipe_id for key in groups})
-        held_out = HELD_OUT + kind.name
-        self._chosen_by = held_out if held_out in store.measure_kinds() else kind.name
-        names = [kind.name, self._chosen_by]
-        found = store.rows(select_view("measures", measure=names, recipe_id=recipes))
-        self._values: dict[tuple[Any, ...], float] = {
-            (*(getattr(row, name) for name in _VALUE_KEY), row.measure): row.value for row in found
-        }
-        self.measured = [
-            k for k in groups if any(math.isfinite(self._choice(r)) for r in groups[k])
-        ]
-        """Keys of the groups with a value."""
-        groups = self._groups = {key: groups[key] for key in self.measured}
-        known, shipped = store.recipes(recipes), catalog.flows()
-        self._conventional = {
-            key.recipe_id: known[key.recipe_id].conventional or shipped.get(key.flow)
-            for key in groups
-        }
-        self._recipes = {one.id: one.body for one in known.values()}
-        self._batch = {i: _batch_size(body) for i, body in self._recipes.items()}
-        names = sorted({name for name in self._conventional.values() if name is not None})
-        self._others = frame_records(
-            store.view("results", recipe_id=recipes, factorization=names, budget=None)
-        )
-        own = {record["pretraining_id"] for some in groups.values() for record in some}
-        uses = frame_records(store.view("costs", pretraining_id=sorted(own)))
-        alone = frame_records(store.view("costs", recipe_id=recipes, factorization=names))
-        self._costs = {(c["trial_id"], c["data_digest"]): c for c in (*alone, *uses)}
-        self._uses = [cost for cost in uses if cost["state"] == "done"]
-        self._segments = _read_segment_costs(store, own)
-        self._map_keys = [key for key in list_map_keys(store) if key.pretraining_id in own]
-
-    def _choice(self, record: Record) -> float:
-        """Return the value that a result is chosen by, NaN where there is none."""
-        return self._value(record, self._chosen_by)
-
-    def _value(self, record: Record, measure: str) -> float:
-        of_result = (record[name] for name in _VALUE_KEY)
-        return self._values.get((*of_result, measure), math.nan)
-
-    def read(self, key: CurveKey, margin: float | None, cost: CostUnit) -> BudgetCurve:
-        """Return the curve of one group."""
-        tuned = self._groups[key]
+def _read_curves(
+    store: Store,
+    groups: Mapping[CurveKey, Sequence[Any]],
+    kind: MeasureKind,
+    margin: float | None,
+    cost: CostUnit,
+) -> Iterator[BudgetCurve]:
+    """Yield the curves of groups of results that have a value."""
+    recipes, shipped = store.recipes({key.recipe_id for key in groups}), catalog.flows()
+    conventional = {
+        key.recipe_id: recipes[key.recipe_id].conventional or shipped.get(key.flow)
+        for key in groups
+    }
+    names = sorted({name for name in conventional.values() if name is not None})
+    others = _read_results(store, recipe_id=sorted(recipes), factorization=names, budget=None)
+    used = {record.pretraining_id for records in groups.values() for record in records}
+    costs = _read_costs(store, used, recipes, names)
+    spent = _read_segment_costs(store, used)
+    held_out = HELD_OUT + kind.name
+    chosen_by = held_out if held_out in store.measure_kinds() else kind.name
+    values = _read_values(store, [kind.name, chosen_by], recipes)
+    for key, tuned in groups.items():
         beside = [
             record
-            for record in self._others
-            if record["factorization"] == self._conventional[key.recipe_id]
-            and all(record[name] == getattr(key, name) for name in _BASE)
+            for record in others
+            if record.factorization == conventional[key.recipe_id]
+            and all(getattr(record, name) == getattr(key, name) for name in _BASE)
         ]
-        by_budget: dict[int, list[SeedResult]] = defaultdict(list)
-        conventional: list[SeedResult] = []
-        lost = 0
+        found: dict[int | None, list[SeedResult]] = defaultdict(list)
         for record in (*tuned, *beside):
-            budget = record["budget"]
-            if math.isfinite(self._choice(record)):
-                results = conventional if budget is None else by_budget[budget]
-                results.append(self._read_result(record))
-            else:
-                lost += 1
-        own = {record["pretraining_id"] for record in tuned}
-        devices = sorted({record["device"] for record in (*tuned, *beside)})
-        rows, base, over = make_rows(
-            by_budget,
-            conventional,
-            self._saved(own, key.data_digest),
-            "images" if len(devices) > 1 else cost,
-            self._kind.direction,
+            own = values.get((record.attempt_id, record.protocol), {})
+            if math.isfinite(own.get(chosen_by, math.nan)):
+                of_test = own.get(kind.name) if chosen_by != kind.name else None
+                result = _make_result(record, own[chosen_by], of_test, costs, recipes)
+                found[record.budget].append(result)
+        alone = found.pop(None, [])
+        if not found:
+            continue
+        pretrainings = {record.pretraining_id for record in tuned}
+        mine = {(pretraining_id, key.data_digest) for pretraining_id in pretrainings}
+        done = [one for one in costs.values() if one.state == "done"]
+        read, made = (
+            [one for one in rows if (one.pretraining_id, one.data_digest) in mine]
+            for rows in (done, spent)
         )
-        stable = measure_stability(self._read_maps(key, own), key.factorization)
-        return BudgetCurve(
+        saved = {
+            budget: difference_of_sums(
+                *([one.before for one in rows if one.budget == budget] for rows in (read, made))
+            )
+            for budget in found
+        }
+        devices = tuple(sorted({record.device for record in (*tuned, *beside)}))
+        by = "images" if len(devices) > 1 else cost
+        rows, base, over = make_rows(found, alone, saved, by, kind.direction)
+        smallest = None
+        if margin is not None:
+            by_budget = {row.budget or 0: row.by_seed for row in rows}
+            smallest = find_smallest_budget(by_budget, margin, kind.direction)
+        yield BudgetCurve(
             key=key,
             rows=rows,
             conventional=base,
-            smallest=None
-            if margin is None
-            else find_smallest_budget(
-                {row.budget or 0: row.by_seed for row in rows}, margin, self._kind.direction
-            ),
+            smallest=smallest,
             cost=over,
-            stability=tuple(stable),
-            notes=tuple(budget_notes(rows, over, cost, stable, devices, lost)),
-            measure=self._kind.name,
-            unit=self._kind.unit,
-            direction=self._kind.direction,
-            chosen_by=self._chosen_by,
-            recipe=self._recipes.get(key.recipe_id),
+            measure=kind.name,
+            unit=kind.unit,
+            direction=kind.direction,
+            chosen_by=chosen_by,
+            devices=devices,
+            lost=len(tuned) + len(beside) - len(alone) - sum(map(len, found.values())),
+            pretrainings=tuple(sorted(pretrainings)),
         )
 
-    def _read_result(self, record: Record) -> SeedResult:
-        cost = self._costs.get((record["trial_id"], record["data_digest"]), {})
-        batch = self._batch.get(record["recipe_id"])
-        budget = record["budget"]
-        of_a_part = self._chosen_by != self._kind.name
-        test = self._value(record, self._kind.name) if of_a_part else math.nan
-        before = 0.0 if budget is None else _device_seconds(cost, "pretraining_")
-        return SeedResult(
-            seed=record["seed"],
-            holdout=self._choice(record),
-            test=test if math.isfinite(test) else None,
-            seconds=_total([_device_seconds(cost), before]),
-            images=None if batch is None else batch * (record["steps"] + (budget or 0)),
-            pretraining_seconds=before,
-            pretraining_images=None if batch is None else batch * (budget or 0),
-        )
 
-    def _saved(self, own: Set[str], digest: str) -> dict[int, float | None]:
-        """Return the device seconds saved at each budget.
-
-        These are what all trials with these maps would have pretrained, minus what was spent.
-        """
-        alone: dict[int, list[float | None]] = defaultdict(list)
-        spent: dict[int, list[float | None]] = defaultdict(list)
-        for records, prefix, found in (
-            (self._uses, "pretraining_", alone),
-            (self._segments, "", spent),
-        ):
-            for record in records:
-                if record["pretraining_id"] in own and record["data_digest"] == digest:
-                    found[record["budget"]].append(_device_seconds(record, prefix))
-        return {budget: difference_of_sums(times, spent[budget]) for budget, times in alone.items()}
-
-    def _read_maps(
-        self, key: CurveKey, own: Set[str]
-    ) -> dict[int, dict[int, list[ContributionMap]]]:
-        score = read_score(key.factorization, key.map_options)
-        found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
-        for one in self._map_keys:
-            alike = (one.score, one.data_digest) == (score, key.data_digest)
-            if alike and one.pretraining_id in own:
-                chosen = ("pretraining_id", "data_digest", "budget", "score")
-                maps = self._store.maps(**{name: getattr(one, name) for name in chosen})
-                require_fit(maps, f"{one.pretraining_id}@{one.budget}")
-                found[one.seed][one.budget] = [*maps]
-        return found
+def _read_values(
+    store: Store, names: Collection[str], recipes: Collection[str]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Return the values of measures by attempt and protocol."""
+    own = views.tables["measures"].c
+    query = select_view("measures", measure=sorted(set(names)), recipe_id=sorted(recipes))
+    found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for row in store.rows(
+        query.with_only_columns(own.attempt_id, own.protocol, own.measure, own.value)
+    ):
+        found[row.attempt_id, row.protocol][row.measure] = row.value
+    return found
 
 
-def _read_segment_costs(store: Store, pretraining_ids: Collection[str]) -> list[Record]:
-    """Return what each segment of pretrainings took, CPU and GPU seconds of all attempts."""
+def _read_costs(
+    store: Store, pretrainings: Collection[str], recipes: Collection[str], rules: Sequence[str]
+) -> dict[tuple[str, str], Any]:
+    """Return what trials took by trial and data: those with a pretraining, and some rules'."""
+    own = views.tables["costs"].c
+    seconds, before = (
+        sa.func.coalesce(own[f"{of}gpu_seconds"], own[f"{of}cpu_seconds"])
+        for of in ("", "pretraining_")
+    )
+    facts = (own.trial_id, own.data_digest, own.pretraining_id, own.budget, own.state)
+    query = sa.select(*facts, seconds.label("seconds"), before.label("before"))
+    alone = query.where(own.factorization.in_(rules), own.budget.is_(None))
+    rows = store.rows(query, own.pretraining_id, pretrainings)
+    rows += store.rows(alone, own.recipe_id, recipes)
+    return {(row.trial_id, row.data_digest): row for row in rows}
+
+
+def _read_segment_costs(store: Store, pretrainings: Collection[str]) -> list[Any]:
+    """Return what each segment of pretrainings took in all attempts."""
     own = (jobs.c.pretraining_id, jobs.c.data_digest, jobs.c.budget)
-    sums = (sa.func.sum(attempts.c[name]).label(name) for name in ("cpu_seconds", "gpu_seconds"))
+    sums = (sa.func.sum(attempts.c[name]) for name in ("gpu_seconds", "cpu_seconds"))
     query = (
-        sa.select(*own, *sums)
+        sa.select(*own, sa.func.coalesce(*sums).label("before"))
         .join_from(jobs, attempts, attempts.c.job_id == jobs.c.id, isouter=True)
         .group_by(*own)
     )
-    found = store.rows(query, jobs.c.pretraining_id, pretraining_ids)
-    return [dict(row._mapping) for row in found]
+    return store.rows(query, jobs.c.pretraining_id, pretrainings)
 
 
-def _device_seconds(cost: Record, prefix: str = "") -> float | None:
-    """Return GPU seconds, on a CPU its own: wall-clock time is also that of what runs beside."""
-    gpu, cpu = cost.get(f"{prefix}gpu_seconds"), cost.get(f"{prefix}cpu_seconds")
-    return cpu if gpu is None else gpu
+def _make_result(
+    record: Any,
+    holdout: float,
+    test: float | None,
+    costs: Mapping[tuple[str, str], Any],
+    recipes: Mapping[str, RecipeRow],
+) -> SeedResult:
+    """Return a result with its cost: device seconds are GPU seconds, on a CPU its own.
 
-
-def _batch_size(body: str) -> int | None:
-    optimization = parse_object(body).get("optimization")
+    Wall-clock time is also that of what runs beside.
+    """
+    spent, budget = costs.get((record.trial_id, record.data_digest)), record.budget
+    before = 0.0 if budget is None else getattr(spent, "before", None)
+    optimization = parse_object(recipes[record.recipe_id].body).get("optimization")
     batch = optimization.get("batch") if isinstance(optimization, dict) else None
-    return batch if isinstance(batch, int) and batch > 0 else None
+    if not isinstance(batch, int) or batch <= 0:
+        batch = None
+    return SeedResult(
+        seed=record.seed,
+        holdout=holdout,
+        test=test if test is not None and math.isfinite(test) else None,
+        seconds=_add([getattr(spent, "seconds", None), before]),
+        images=None if batch is None else batch * (record.steps + (budget or 0)),
+        pretraining_seconds=before,
+        pretraining_images=None if batch is None else batch * (budget or 0),
+    )
 
 
 # Rows: means over seeds, costs and the front
 
+_MEANS = (*("holdout", "test", "pretraining_seconds", "pretraining_images", "seconds", "images"),)
+
 
 def make_rows(
-    by_budget: Mapping[int, Sequence[SeedResult]],
+    by_budget: Mapping[Any, Sequence[SeedResult]],
     conventional: Sequence[SeedResult],
-    saved: Mapping[int, float | None],
+    saved: Mapping[Any, float | None],
     cost: CostUnit,
     direction: str | None = BITS.direction,
 ) -> tuple[tuple[BudgetRow, ...], BudgetRow | None, CostUnit]:
@@ -542,60 +490,64 @@ def make_rows(
     The unit is images where seconds were requested and not all are known.
     """
     rows = [_make_row(budget, results) for budget, results in sorted(by_budget.items())]
-    rows += [_make_row(None, conventional)] if conventional else []
-    base, longest = rows[-1] if conventional else None, rows[len(by_budget) - 1]
+    longest, base = rows[-1], _make_row(None, conventional) if conventional else None
+    rows += [] if base is None else [base]
+    if cost == "seconds" and any(row.seconds is None for row in rows):
+        cost = "images"
     rows = [
         replace(
             row,
-            from_conventional=None if row is base else _compare_rows(row, base),
-            from_longest=None if row is longest else _compare_rows(row, longest),
+            from_conventional=_compare_rows(row, base),
+            from_longest=_compare_rows(row, longest),
             saved=None if row.budget is None else saved.get(row.budget),
+            **front,
         )
-        for row in rows
+        for row, front in zip(rows, _find_fronts(rows, cost, direction), strict=True)
     ]
-    if cost == "seconds" and any(row.seconds is None for row in rows):
-        cost = "images"
-    if all(getattr(row, cost) is not None for row in rows):
-        rows = _with_front(rows, cost, -1 if direction == "higher" else 1)
     return tuple(rows[: len(by_budget)]), rows[-1] if conventional else None, cost
 
 
 def _make_row(budget: int | None, results: Sequence[SeedResult]) -> BudgetRow:
     holdout = [one.holdout for one in results]
+    means: dict[str, Any] = {
+        name: _add([getattr(one, name) for one in results], len(results)) for name in _MEANS
+    }
     return BudgetRow(
         budget=budget,
-        results=tuple(sorted(results, key=lambda one: one.seed)),
-        holdout=statistics.fmean(holdout),
+        results=tuple(sorted(results, key=attrgetter("seed"))),
         deviation=statistics.stdev(holdout) if len(holdout) > 1 else None,
-        test=_mean([one.test for one in results]),
-        pretraining_seconds=_mean([one.pretraining_seconds for one in results]),
-        pretraining_images=_mean([one.pretraining_images for one in results]),
-        seconds=_mean([one.seconds for one in results]),
-        images=_mean([one.images for one in results]),
+        **means,
     )
 
 
-def _compare_rows(one: BudgetRow, other: BudgetRow | None) -> PairedTest | None:
-    return None if other is None else compare_by_seed(one.by_seed, other.by_seed)
+def _compare_rows(one: BudgetRow, other: BudgetRow | None) -> Summary | None:
+    return None if other in (None, one) else compare_by_seed(one.by_seed, other.by_seed)
 
 
-def _with_front(rows: Sequence[BudgetRow], cost: CostUnit, sign: int) -> list[BudgetRow]:
-    points = [(getattr(row, cost), sign * row.holdout) for row in rows]
+def _find_fronts(
+    rows: Sequence[BudgetRow], cost: CostUnit, direction: str | None
+) -> list[dict[str, Any]]:
+    """Return of each row whether it is on the front, and in how many seeds' own results."""
+    sign = -1 if direction == "higher" else 1
+
+    def point(one: BudgetRow | SeedResult) -> tuple[float, float]:
+        return getattr(one, cost), sign * one.holdout
+
+    if any(getattr(row, cost) is None for row in rows):
+        return [{} for _ in rows]
+    points = [point(row) for row in rows]
     on, bend = pareto_front(points), find_knee(points)
-    by_seed = [
-        {one.seed: (getattr(one, cost), sign * one.holdout) for one in row.results} for row in rows
-    ]
+    by_seed = [{one.seed: point(one) for one in row.results} for row in rows]
     common = set.intersection(*map(set, by_seed))
     fronts = [pareto_front([own[seed] for own in by_seed]) for seed in common]
     return [
-        replace(
-            row,
-            on_front=on[k],
-            knee=k == bend,
-            front_seeds=sum(front[k] for front in fronts),
-            front_of=len(common),
-        )
-        for k, row in enumerate(rows)
+        {
+            "on_front": on[k],
+            "knee": k == bend,
+            "front_seeds": sum(front[k] for front in fronts),
+            "front_of": len(common),
+        }
+        for k in range(len(rows))
     ]
 
 
@@ -619,53 +571,14 @@ def difference_of_sums(
 
     None where a number is not known.
     """
-    plus, minus = _total(values), _total(less)
+    plus, minus = _add(values), _add(less)
     return None if plus is None or minus is None else max(0.0, plus - minus)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    total = _total(values)
-    return None if total is None else total / len(values)
-
-
-def _total(values: Sequence[float | None]) -> float | None:
+def _add(values: Sequence[float | None], parts: int = 1) -> float | None:
+    """Return the sum divided by a number, None where a value is not known."""
     known = [value for value in values if value is not None]
-    return math.fsum(known) if len(known) == len(values) else None
-
-
-# Notes
-
-
-def budget_notes(
-    rows: Sequence[BudgetRow],
-    over: CostUnit,
-    requested: CostUnit,
-    stable: Sequence[Stability],
-    devices: Sequence[str],
-    lost: int,
-) -> Iterable[str]:
-    """Yield sentences on what to keep in mind.
-
-    ``over`` is the unit that the front is over, ``requested`` the one that was asked for.
-    """
-    seeds = [{one.seed for one in row.results} for row in rows]
-    if len({frozenset(some) for some in seeds}) > 1:
-        yield "Budgets have different seeds: compare the differences, which are paired, not means."
-    fresh = [s.tied for s in stable if s.budget == 0 and s.split == 1 and s.tied is not None]
-    if fresh:
-        ties = f"{fresh[0]:.0%} of its windows at the first split are tied"
-        decides = ", and there the order of the positions decides" if fresh[0] else ""
-        yield f"Budget 0 is the map of a fresh flow: {ties}{decides}."
-    if len(devices) > 1:
-        kinds = f"{len(devices)} kinds of device ({', '.join(map(printable, devices))})"
-        use = "compare costs in" if over == requested else "shares of cost and the front are of"
-        yield f"Seconds are of {kinds}: {use} images, not seconds."
-    elif over != requested:
-        yield "Seconds are not all known: the front is over images."
-    if lost:
-        have, are = ("has", "is") if lost == 1 else ("have", "are")
-        results = format_count(lost, "result")
-        yield f"{results} {have} no finite number of this measure and {are} left out."
+    return math.fsum(known) / parts if len(known) == len(values) else None
 
 
 # The Pareto front of two costs, both of which should be small
@@ -709,6 +622,26 @@ Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 """Maps by split, by seed and budget. Those of one seed fit together."""
 
 
+def read_stability(store: Store, curves: Sequence[BudgetCurve]) -> list[BudgetCurve]:
+    """Return curves with how their maps change, which takes longer to read than all else."""
+    found = [measure_stability(_read_maps(store, one), one.key.factorization) for one in curves]
+    return [replace(c, stability=tuple(own)) for c, own in zip(curves, found, strict=True)]
+
+
+def _read_maps(store: Store, curve: BudgetCurve) -> Maps:
+    found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
+    stored = store.maps(
+        pretraining_id=curve.pretrainings,
+        data_digest=curve.key.data_digest,
+        score=read_score(curve.key.factorization, curve.key.map_options),
+    )
+    for own, maps in groupby(stored, key=attrgetter("seed", "budget", "pretraining_id")):
+        seed, budget, pretraining_id = own
+        found[seed][budget] = list(maps)
+        require_fit(found[seed][budget], f"{pretraining_id}@{budget}")
+    return found
+
+
 def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     """Return each budget's maps compared with those of the longest one, by budget and split.
 
@@ -722,7 +655,7 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
         return []
     least = min(len(by_seed) / 2, max(counts.values()))
     longest = max(budget for budget, count in counts.items() if count >= least)
-    found: dict[tuple[int, int], list[tuple[float | None, ...]]] = defaultdict(list)
+    numbers: dict[tuple[int, int], list[tuple[float | None, ...]]] = defaultdict(list)
     for budgets in by_seed.values():
         if (reference := budgets.get(longest)) is None:
             continue
@@ -736,11 +669,10 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
                     there = own[k - 1] & kept[k - 1] if k and factorization == "self" else ...
                     correlation = rank_correlation(one.values[there], other.values[there])
                     known = one.statistics
-                    alone = (known.mask_share, known.tied) if known else (None, None)
-                    found[budget, k + 1].append((correlation, both, *alone))
+                    numbers[budget, k + 1].append((correlation, both, known.mask_share, known.tied))
     return [
-        Stability(budget, split, len(seeds), longest, iou_by_chance(split), *_mean_columns(seeds))
-        for (budget, split), seeds in sorted(found.items())
+        Stability(budget, split, len(rows), longest, iou_by_chance(split), *_mean_columns(rows))
+        for (budget, split), rows in sorted(numbers.items())
     ]
 
 

@@ -219,14 +219,15 @@ def is_form_of(group: Group, set_name: str) -> bool:
 class SeededContrast:
     """An effect by seed of some rows, which the claim says to be below ``limit`` on average.
 
-    ``first`` is the first of the seeds that count.
+    ``first`` is the first of the seeds that count. ``rows`` are those behind it, each with the
+    cells that it is of.
     """
 
     name: str
     by_seed: Mapping[int, float] = field(hash=False)
     limit: float = 0.0
     first: int = 0
-    rows: tuple[BoardRow, ...] = field(default=(), repr=False, compare=False)
+    rows: tuple[tuple[Cells, BoardRow], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def look(self) -> int:
@@ -269,13 +270,8 @@ class TestedClaim:
     @cached_property
     def rows(self) -> tuple[tuple[Cells, BoardRow], ...]:
         """Its rows, each with the cells that it is of."""
-        rows = {id(row): row for one in self.comparisons for row in one.rows}
-        return tuple(
-            (cells, row)
-            for row in rows.values()
-            for cells in self.members
-            if cells.rows.get(row.factorization) is row
-        )
+        rows = {id(row): (cells, row) for one in self.comparisons for cells, row in one.rows}
+        return tuple(rows.values())
 
     @property
     def cleared(self) -> bool | None:
@@ -325,10 +321,11 @@ class TestedClaim:
 def make_claims(board: Board, holdout: Mapping[str, Group]) -> list[TestedClaim]:
     """Return every claim on everything that bears on it, in the order of `CLAIMS`."""
     found: list[TestedClaim] = []
+    ordered = {group.key: order_cells(group, holdout) for group in board.groups}
     for claim in CLAIMS.values():
         of_claim = []
         for groups in _list_groups(claim, board.groups):
-            if choices := _list_choices(claim, groups, holdout):
+            if choices := _list_choices(claim, groups, ordered):
                 first, ahead = choices[0], max(choices, key=lambda one: one.look)
                 behind = ahead.cells.budget if ahead.look > first.look else None
                 of_claim.append(replace(first, behind=behind))
@@ -350,11 +347,12 @@ def _list_groups(claim: ClaimRow, groups: Sequence[Group]) -> list[tuple[Group, 
 
 
 def _list_choices(
-    claim: ClaimRow, groups: Sequence[Group], holdout: Mapping[str, Group]
+    claim: ClaimRow, groups: Sequence[Group], ordered: Mapping[str, Sequence[Cells]]
 ) -> list[TestedClaim]:
     """Return the claim on each choice of a budget under which all rows share a seed.
 
-    The best by the holdout part comes first. Budgets that a plan or the claim names are no choice.
+    ``ordered`` has, by the key of a group, what `order_cells` returns of it: the best by the
+    holdout part comes first. Budgets that a plan or the claim names are no choice.
     """
     part = next((one for one in PLAN if one.holds(claim, groups)), None)
     choices: Iterable[tuple[Cells, ...]]
@@ -365,7 +363,7 @@ def _list_choices(
     elif part is not None:
         choices = [tuple(select_cells(group, part.budget) for group in groups)]
     else:
-        choices = itertools.product(*(order_cells(group, holdout) for group in groups))
+        choices = itertools.product(*(ordered[group.key] for group in groups))
         choices = (some for some in choices if len({cells.budget for cells in some}) == 1)
     found = []
     for members in choices:
@@ -389,18 +387,21 @@ def _add_up(
 ) -> SeededContrast:
     """Return an effect by seed, below its limit where the first rows are better."""
     higher = members[0].group.direction == "higher"
-    terms: list[tuple[float, BoardRow, Mapping[int, float]]] = []
+    rows: list[tuple[Cells, BoardRow]] = []
+    terms: list[tuple[float, Mapping[int, float]]] = []
     for sign, cells in zip((-1, 1) if higher else (1, -1), members, strict=False):
         for rule, weight in weights.items():
             row = cells.find(rule)
             assert row is not None
             worst = (min if higher else max)(row.values)
-            values = {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)}
-            terms.append((sign * weight, row, values))
+            rows.append((cells, row))
+            terms.append(
+                (sign * weight, {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)})
+            )
     first = 0 if part is None else part.first
-    seeds = sorted(set.intersection(*(set(values) for _, _, values in terms)))
+    seeds = sorted(set.intersection(*(set(values) for _, values in terms)))
     by_seed = {
-        seed: sum(weight * values[seed] for weight, _, values in terms)
+        seed: sum(weight * values[seed] for weight, values in terms)
         for seed in seeds
         if seed >= first
     }
@@ -411,7 +412,7 @@ def _add_up(
         name += " after {} steps minus after {} steps".format(*(one.budget for one in members))
     elif claim.between:
         name += " on {} minus on {}".format(*(printable(one.group.set_name) for one in members))
-    return SeededContrast(name, by_seed, claim.limit, first, tuple(row for _, row, _ in terms))
+    return SeededContrast(name, by_seed, claim.limit, first, tuple(rows))
 
 
 def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:

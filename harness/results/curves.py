@@ -7,26 +7,22 @@ logged while a trial trains, and a line for each factorization.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from itertools import islice
 
-from lcma.db import Curve, CurveKey, JobFacts, Store, select_view
-from lcma.harness.results.board import factorization_label, find_ranked_measure
+from lcma.db import Curve, JobFacts, Store
+from lcma.harness.results.board import factorization_label
 from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs, read_bars
-from lcma.harness.results.statistics import Summary, summarize
+from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.measures import MeasureKind
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
 
 PRETRAINING = "pretraining"
-
-PLAIN = "plain"
-"""The usual protocol of a measure."""
 
 MOST_CHARTS, MOST_LINES, MOST_SEEDS = 20, 12, 12
 """Most pictures, lines of one and seeds of a line; notes say what is left out."""
@@ -43,7 +39,7 @@ Band = tuple[tuple[int, float, float], ...]
 """Steps, each with its least and largest value."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class ChartKey:
     """Facts that all curves of a picture share."""
 
@@ -53,11 +49,6 @@ class ChartKey:
     variant: str
     recipe_id: str
     data_digest: str
-
-    @classmethod
-    def from_record(cls, one: Any) -> "ChartKey":
-        """Return the key of a record that has these facts."""
-        return cls(**{field.name: getattr(one, field.name) for field in fields(cls)})
 
     @property
     def title(self) -> str:
@@ -92,8 +83,8 @@ class LineKey:
 class SeedCurve:
     """The curve of one training.
 
-    ``subject`` is its trial or pretraining, ``all_points`` how many points are stored. ``in_mean``
-    says whether it is one of those that the mean is over.
+    ``subject`` is its trial or pretraining. ``in_mean`` says whether it is one of those that the
+    mean is over.
     """
 
     seed: int
@@ -102,7 +93,6 @@ class SeedCurve:
     step: int
     steps: int
     in_mean: bool
-    all_points: int
     points: Points
 
     @property
@@ -113,43 +103,19 @@ class SeedCurve:
 
 @dataclass(frozen=True)
 class CurveLine:
-    """Seeds of one factorization, and their mean.
+    """Seeds of one factorization, and their mean; or its difference from the conventional line.
 
-    ``mean`` is over those seeds that are done, or over all that are not lost where none is, at the
-    steps that all of them have; empty where there are none.
-    """
-
-    key: LineKey
-    mean: Points
-    seeds: tuple[SeedCurve, ...]
-
-    @property
-    def n(self) -> int:
-        """Number of seeds that the mean is over."""
-        return sum(one.in_mean for one in self.seeds)
-
-    @property
-    def band(self) -> Band:
-        """Lowest and highest of the seeds of the mean, at its steps."""
-        values = [dict(one.points) for one in self.seeds if one.in_mean]
-        return tuple(
-            (step, min(of[step] for of in values), max(of[step] for of in values))
-            for step, _ in self.mean
-        )
-
-
-@dataclass(frozen=True)
-class DifferenceLine:
-    """A line minus the conventional one, paired by the ``n`` seeds of both means.
-
-    ``mean`` is over these seeds at the steps that all of their curves have; ``band`` is the 95 %
-    t-interval of it, empty for fewer than two seeds.
+    ``mean`` is over those ``n`` seeds that are done, or over all that are not lost where none is,
+    at the steps that all of them have; empty where there are none. ``band`` is the lowest and
+    highest of them at these steps. A difference is paired by the seeds of both means; its band is
+    the 95 % t-interval, empty for fewer than two, and it has no ``seeds``.
     """
 
     key: LineKey
     n: int
     mean: Points
     band: Band
+    seeds: tuple[SeedCurve, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +127,7 @@ class CurvePanel:
 
     name: str
     lines: tuple[CurveLine, ...]
-    differences: tuple[DifferenceLine, ...] = ()
+    differences: tuple[CurveLine, ...] = ()
 
     @property
     def part(self) -> str | None:
@@ -171,11 +137,8 @@ class CurvePanel:
     @property
     def label(self) -> str:
         """Name with its unit."""
-        return (
-            printable(self.name).replace("_", " ")
-            if self.part is None
-            else f"bits/dim, {self.part}"
-        )
+        plain = printable(self.name).replace("_", " ")
+        return plain if self.part is None else f"bits/dim, {self.part}"
 
 
 @dataclass(frozen=True)
@@ -188,20 +151,13 @@ class Level:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """One picture; ``notes`` say what is left out and which trainings were lost.
-
-    ``ends`` is, by the name of a line, the measure ``by`` of its trained trials over seeds, all by
-    one ``protocol``.
-    """
+    """One picture; ``notes`` say what is left out and which trainings were lost."""
 
     key: ChartKey
     steps: int
     panels: tuple[CurvePanel, ...]
     bars: tuple[Level, ...]
     notes: tuple[str, ...]
-    by: MeasureKind | None = None
-    protocol: str = PLAIN
-    ends: Mapping[str, Summary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -350,21 +306,8 @@ LARGEST = 1e100
 _NAMED = 6
 """Most trainings that a note names."""
 
-SeedKey = tuple[int, str]
-"""A seed, and the trial or pretraining that it is of."""
-
-
-@dataclass(frozen=True)
-class _ChartJobs:
-    """The trainings of one picture: jobs of each seed of each line, and what was left out."""
-
-    key: ChartKey
-    lines: Mapping[LineKey, Mapping[SeedKey, Sequence[JobFacts]]]
-    notes: tuple[str, ...]
-
-    @property
-    def jobs(self) -> list[JobFacts]:
-        return [job for seeds in self.lines.values() for jobs in seeds.values() for job in jobs]
+Lines = Mapping[LineKey, Mapping[tuple[int, str], Sequence[JobFacts]]]
+"""Jobs by line, and by seed and trial or pretraining."""
 
 
 def read_charts(
@@ -372,59 +315,52 @@ def read_charts(
     trainings: Sequence[JobFacts],
     conventional: Mapping[str, str],
     name: str | None = None,
-    measure: str | None = None,
-    *,
-    most_lines: int = MOST_LINES,
-    most_points: int = MOST_POINTS,
 ) -> CurveCharts:
     """Return a chart for each flow, recipe and exact data set, with a panel for each metric.
 
-    With ``name``, only the panel of that metric. With ``measure``, beside the curves this measure
-    of the trained trials. Raises UserError where no chart has a curve of that name, or none has a
-    point, or the measure cannot be ranked.
+    With ``name``, only the panel of that metric. Raises UserError where no chart has a curve of
+    that name, or none has a point.
     """
-    kind = None if measure is None else find_ranked_measure(store, measure)
     groups: dict[ChartKey, list[JobFacts]] = defaultdict(list)
     for one in trainings:
-        groups[ChartKey.from_record(one)].append(one)
-    keys = sorted(groups, key=lambda key: [getattr(key, f) for f in key.__dataclass_fields__])
-    parts = [_select_jobs(key, groups[key], conventional, most_lines) for key in keys[:MOST_CHARTS]]
-    known = store.curves([job.job_id for part in parts for job in part.jobs])
-    names = {curve.name for curve in known}
+        groups[ChartKey(*(getattr(one, f.name) for f in fields(ChartKey)))].append(one)
+    bars, names, charts = read_bars(store), set[str](), []
+    for key in sorted(groups)[:MOST_CHARTS]:
+        lines, notes = _choose_seeds(groups[key], conventional)
+        jobs = [job for seeds in lines.values() for some in seeds.values() for job in some]
+        curves = store.curves([job.job_id for job in jobs])
+        names |= {curve.name for curve in curves}
+        panels = _read_panels(store, lines, [c for c in curves if name in (None, c.name)])
+        if panels:
+            levels = [(one.name, one.bits_per_dim) for one in bars.get(key.data_digest, [])]
+            charts.append(
+                CurveChart(
+                    key=key,
+                    steps=max(job.steps for job in jobs),
+                    panels=panels,
+                    bars=tuple(
+                        Level(bar, bits)
+                        for bar, bits in levels
+                        if bits is not None and math.isfinite(bits)
+                    ),
+                    notes=(*notes, *_lost_notes(lines)),
+                )
+            )
     if not names:
         raise UserError("no curve has a point yet: `lcma status` shows how far the trainings are")
     if name is not None and name not in names:
-        raise UserError(f"no curve is called {printable(name)}: there are {_listed(names)}")
-    by_job: dict[str, list[Curve]] = defaultdict(list)
-    for curve in known:
-        if name in (None, curve.name):
-            by_job[curve.job_id].append(curve)
-    bars = read_bars(store)
-    charts = []
-    for part in parts:
-        panels = _read_panels(store, part, by_job, most_points)
-        levels = [
-            Level(bar.name, bar.bits_per_dim)
-            for bar in bars.get(part.key.data_digest, [])
-            if bar.bits_per_dim is not None and math.isfinite(bar.bits_per_dim)
-        ]
-        if panels:
-            steps = max(job.steps for job in part.jobs)
-            notes = (*part.notes, *_lost_notes(part))
-            protocol, ends = (PLAIN, {}) if kind is None else _read_ends(store, part, kind)
-            charts.append(
-                CurveChart(part.key, steps, panels, tuple(levels), notes, kind, protocol, ends)
-            )
-    return CurveCharts(tuple(charts), len(keys) - len(parts))
+        there = printable(", ".join(sorted(names)))
+        raise UserError(f"no curve is called {printable(name)}: there are {there}")
+    return CurveCharts(tuple(charts), max(0, len(groups) - MOST_CHARTS))
 
 
-def _select_jobs(
-    key: ChartKey,
-    trainings: Sequence[JobFacts],
-    conventional: Mapping[str, str],
-    most_lines: int,
-) -> _ChartJobs:
-    lines: dict[LineKey, dict[SeedKey, list[JobFacts]]] = defaultdict(lambda: defaultdict(list))
+def _choose_seeds(
+    trainings: Sequence[JobFacts], conventional: Mapping[str, str]
+) -> tuple[Lines, list[str]]:
+    """Return what is shown of trainings, and notes on what is left out."""
+    lines: dict[LineKey, dict[tuple[int, str], list[JobFacts]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
         line = LineKey(
             label_training(one),
@@ -434,7 +370,7 @@ def _select_jobs(
             is_conventional(one, conventional),
         )
         lines[line][one.seed, one.subject].append(one)
-    shown = choose_lines(lines, most_lines)
+    shown = choose_lines(lines)
     notes = []
     if len(shown) < len(lines):
         notes.append(
@@ -444,8 +380,7 @@ def _select_jobs(
     most = max(len(lines[line]) for line in shown)
     if most > MOST_SEEDS:
         notes.append(f"Of up to {most} seeds of a line the first {MOST_SEEDS} are shown.")
-    few = {line: dict(list(lines[line].items())[:MOST_SEEDS]) for line in shown}
-    return _ChartJobs(key, few, tuple(notes))
+    return {line: dict(islice(lines[line].items(), MOST_SEEDS)) for line in shown}, notes
 
 
 def choose_lines(lines: Iterable[LineKey], most: int = MOST_LINES) -> list[LineKey]:
@@ -475,124 +410,94 @@ def _line_order(line: LineKey) -> tuple[object, ...]:
     )
 
 
-def _read_panels(
-    store: Store,
-    part: _ChartJobs,
-    by_job: Mapping[str, Sequence[Curve]],
-    most_points: int,
-) -> tuple[CurvePanel, ...]:
-    curves = [curve for job in part.jobs for curve in by_job.get(job.job_id, [])]
+def _read_panels(store: Store, lines: Lines, curves: Sequence[Curve]) -> tuple[CurvePanel, ...]:
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
         own = {curve.job_id: curve for curve in curves if curve.name == name}
-        every = max(1, math.ceil(max(curve.points for curve in own.values()) / most_points))
+        every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
         points = store.points([curve.key for curve in own.values()], every=every)
-        lines = []
-        for key, seeds in part.lines.items():
-            found = [
-                _seed_curve(
-                    seed, jobs, [own[job.job_id] for job in jobs if job.job_id in own], points
-                )
-                for seed, jobs in seeds.items()
-                if any(job.job_id in own for job in jobs)
-            ]
-            if any(seed.points for seed in found):
-                lines.append(_line(key, found))
-        if lines:
-            differences = tuple(subtract_conventional(lines)) if name.endswith(_BITS) else ()
-            panels.append(CurvePanel(name, tuple(lines), differences))
+        by_job = {job_id: points.get(curve.key, []) for job_id, curve in own.items()}
+        found = [
+            _average(key, [_join(*one, by_job) for one in seeds.items()])
+            for key, seeds in lines.items()
+        ]
+        found = [line for line in found if any(seed.points for seed in line.seeds)]
+        if found:
+            differences = subtract_conventional(found) if name.endswith(_BITS) else ()
+            panels.append(CurvePanel(name, tuple(found), tuple(differences)))
     return tuple(panels)
 
 
-def subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[DifferenceLine]:
-    """Yield the differences of lines from the conventional one among them, paired by seed."""
-    base = next((line for line in lines if line.key.conventional), None)
-    if base is None:
-        return
-    own = {one.seed: dict(one.points) for one in base.seeds if one.in_mean}
-    for line in lines:
-        pairs = [(dict(s.points), own[s.seed]) for s in line.seeds if s.in_mean and s.seed in own]
-        if line is base or not pairs:
-            continue
-        steps = sorted(set.intersection(*(set(one) & set(other) for one, other in pairs)))
-        sums = [
-            (step, summarize([one[step] - other[step] for one, other in pairs])) for step in steps
-        ]
-        yield DifferenceLine(
-            key=line.key,
-            n=len(pairs),
-            mean=tuple((step, found.mean) for step, found in sums),
-            band=tuple(
-                (step, s.low, s.high)
-                for step, s in sums
-                if s.low is not None and s.high is not None
-            ),
-        )
-
-
-def _seed_curve(
-    seed: SeedKey,
+def _join(
+    seed: tuple[int, str],
     jobs: Sequence[JobFacts],
-    curves: Sequence[Curve],
-    points: Mapping[CurveKey, Sequence[tuple[int, float]]],
-) -> SeedCurve:
+    points: Mapping[str, Sequence[tuple[int, float]]],
+) -> SeedCurve | None:
     """Return the curve of a trial, or of the segments of a pretraining one after the other."""
-    at = {step: value for curve in curves for step, value in points.get(curve.key, [])}
-    unfinished = [job.state for job in jobs if job.state != "done"]
+    if not any(job.job_id in points for job in jobs):
+        return None
+    at = {step: value for job in jobs for step, value in points.get(job.job_id, [])}
     return SeedCurve(
         seed=seed[0],
         subject=seed[1],
-        state=unfinished[0] if unfinished else "done",
+        state=next((job.state for job in jobs if job.state != "done"), "done"),
         step=max(job.step for job in jobs),
         steps=max(job.steps for job in jobs),
         in_mean=False,
-        all_points=sum(curve.points for curve in curves),
         points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < LARGEST),
     )
 
 
-def _line(key: LineKey, seeds: Sequence[SeedCurve]) -> CurveLine:
+def _average(key: LineKey, found: Sequence[SeedCurve | None]) -> CurveLine:
+    seeds = [one for one in found if one is not None]
     drawn = [one for one in seeds if one.points and not one.lost]
     members = [one for one in drawn if one.state == "done"] or drawn
-    marked = tuple(replace(one, in_mean=one in members) for one in seeds)
-    return CurveLine(key, _mean([one.points for one in members]), marked)
-
-
-def _mean(curves: Sequence[Points]) -> Points:
-    if not curves:
-        return ()
-    values = [dict(points) for points in curves]
-    steps = sorted(set.intersection(*(set(of) for of in values)))
-    return tuple((step, math.fsum(of[step] for of in values) / len(values)) for step in steps)
-
-
-def _read_ends(store: Store, part: _ChartJobs, kind: MeasureKind) -> tuple[str, dict[str, Summary]]:
-    """Return the measure of each line's trials over seeds, and the protocol that all are by.
-
-    It is the first of a board: the usual one where any trial has it, else that of the most trials.
-    """
-    trials = sorted({subject for seeds in part.lines.values() for _, subject in seeds})
-    query = select_view(
-        "measures", measure=kind.name, data_digest=part.key.data_digest, trial_id=trials
+    at = _by_step([dict(one.points) for one in members])
+    return CurveLine(
+        key=key,
+        n=len(members),
+        mean=tuple((step, math.fsum(values) / len(values)) for step, values in at),
+        band=tuple((step, min(values), max(values)) for step, values in at),
+        seeds=tuple(replace(one, in_mean=one in members) for one in seeds),
     )
-    by_protocol: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for row in store.rows(query):
-        by_protocol[row.protocol, row.precision][row.trial_id] = row.value
-    if not by_protocol:
-        return PLAIN, {}
-    chosen = min(by_protocol, key=lambda p: (p[0] != PLAIN, -len(by_protocol[p]), p))
-    values = by_protocol[chosen]
-    own = {
-        line.name: [values[subject] for _, subject in seeds if subject in values]
-        for line, seeds in part.lines.items()
-    }
-    return chosen[0], {name: summarize(some) for name, some in own.items() if some}
 
 
-def _lost_notes(part: _ChartJobs) -> list[str]:
+def _by_step(curves: Sequence[Mapping[int, float]]) -> list[tuple[int, list[float]]]:
+    """Return the values of curves at the steps that all of them have."""
+    steps = sorted(set.intersection(*map(set, curves))) if curves else []
+    return [(step, [curve[step] for curve in curves]) for step in steps]
+
+
+def subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[CurveLine]:
+    """Yield the differences of lines from the conventional one among them, paired by seed."""
+    base = next((line for line in lines if line.key.conventional), None)
+    own = {one.seed: dict(one.points) for one in base.seeds if one.in_mean} if base else {}
+    for line in lines:
+        pairs = [(dict(s.points), own[s.seed]) for s in line.seeds if s.in_mean and s.seed in own]
+        if line is base or not pairs:
+            continue
+        found = [
+            (step, summarize(values))
+            for step, values in _by_step(
+                [{k: one[k] - other[k] for k in one.keys() & other.keys()} for one, other in pairs]
+            )
+        ]
+        yield CurveLine(
+            key=line.key,
+            n=len(pairs),
+            mean=tuple((step, one.mean) for step, one in found),
+            band=tuple(
+                (step, one.low, one.high)
+                for step, one in found
+                if one.low is not None and one.high is not None
+            ),
+        )
+
+
+def _lost_notes(lines: Lines) -> list[str]:
     lost = [
         (printable(f"{line.name}, seed {seed}"), job)
-        for line, seeds in part.lines.items()
+        for line, seeds in lines.items()
         for (seed, _), jobs in seeds.items()
         for job in jobs
         if job.state in LOST
@@ -603,7 +508,3 @@ def _lost_notes(part: _ChartJobs) -> list[str]:
     counts = Counter(job.state for _, job in lost[_NAMED:])
     more = [f"{count} more {state}" for state, count in sorted(counts.items())]
     return [f"Lost: {'; '.join([*named, *more])}."]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return printable(", ".join(sorted(names)))

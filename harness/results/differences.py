@@ -1,7 +1,6 @@
 """What two trials differ in: what they are, their settings, where they ran, their measures."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from lcma.db import JobFacts, Store
@@ -18,25 +17,14 @@ NESTED = {"packages", "flags"}
 """Columns of an environment that are JSON."""
 
 
-@dataclass(frozen=True)
-class TrialDifference:
-    """What two trials have under one name, None where one has nothing: text, or a measure."""
-
-    name: str
-    first: str | float | None
-    second: str | float | None
-
-    @property
-    def gap(self) -> float | None:
-        """The second measure less the first."""
-        if isinstance(self.first, float) and isinstance(self.second, float):
-            return self.second - self.first
-        return None
+Difference = tuple[str, str | float | None, str | float | None, float | None]
+"""A name, what each of two trials has under it, None where one has nothing, and of measures the
+second less the first."""
 
 
 def compare_trials(
     store: Store, first: JobFacts, second: JobFacts, protocol: str
-) -> tuple[list[TrialDifference], int]:
+) -> tuple[list[Difference], int]:
     """Return in what two trials differ, and how many measures of a protocol are equal."""
     pair = first, second
     recipes = store.recipes([one.recipe_id for one in pair])
@@ -58,11 +46,12 @@ def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in environment.items() if k not in NESTED | LOCAL} | settings.flat(nested)
 
 
-def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[TrialDifference]:
+def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
     for name in (*one, *(name for name in other if name not in one)):
         a, b = one.get(name), other.get(name)
         if a != b:
-            yield TrialDifference(name, _as_shown(a), _as_shown(b))
+            gap = b - a if isinstance(a, float) and isinstance(b, float) else None
+            yield name, _as_shown(a), _as_shown(b), gap
 
 
 def _as_shown(value: object) -> str | float | None:

@@ -8,18 +8,14 @@ by seed as the board's differences are. `compute_effects` computes them from a b
 
 import itertools
 import math
-import shlex
 import statistics
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, list_settings
-from lcma.harness.results.statistics import PairedTest, compare_by_seed
-from lcma.harness.text import printable
+from lcma.harness.results.board import Board, BoardRow, Group
+from lcma.harness.results.statistics import Summary, compare_by_seed
 from lcma.sweeps import factorizations
-
-HANDFUL = 5
-"""Number of words or seeds that a note names before it counts the rest."""
 
 
 @dataclass(frozen=True)
@@ -38,38 +34,47 @@ class Effect:
     """
 
     splits: tuple[int, ...]
-    test: PairedTest
+    test: Summary
     share: float | None
-
-
-@dataclass(frozen=True)
-class Incomplete:
-    """A seed with results of some words but not of all."""
-
-    seed: int
-    missing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Effects:
     """All effects among the words of one group, budget and map options.
 
-    ``seeds`` are those at which all 2^splits words have a result. Where there are none, ``main``
-    and ``interactions`` are empty and a note says what is missing. ``interactions`` are of two and
-    more letters, ``interactions_share`` is the sum of their shares. ``lost`` are the words of which
-    any trial diverged or failed.
+    ``rows`` are those of the words. ``seeds`` are those at which all 2^splits words have a result.
+    Where there are none, ``main`` and ``interactions``, of two and more letters, are empty.
+    ``incomplete`` has, by each other seed with results, the words that lack one.
     """
 
     group: Group
-    budget: int | None
-    map_options: str | None
+    rows: tuple[BoardRow, ...]
     seeds: tuple[int, ...]
     main: tuple[Effect, ...]
     interactions: tuple[Effect, ...]
-    interactions_share: float | None
-    incomplete: tuple[Incomplete, ...]
-    lost: tuple[str, ...]
-    notes: tuple[str, ...]
+    incomplete: Mapping[int, tuple[str, ...]]
+
+    @property
+    def budget(self) -> int | None:
+        """Pretraining steps behind the words."""
+        return self.rows[0].budget
+
+    @property
+    def map_options(self) -> str | None:
+        """Options of the map that the words read."""
+        return self.rows[0].map_options
+
+    @property
+    def interactions_share(self) -> float | None:
+        """Sum of the shares of the interactions, None where nothing has a share."""
+        if not any(one.share is not None for one in self.main):
+            return None
+        return math.fsum(one.share or 0.0 for one in self.interactions)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Words of which any trial diverged or failed."""
+        return tuple(row.factorization for row in self.rows if row.diverged or row.failed)
 
 
 def compute_effects(board: Board) -> tuple[Effects, ...]:
@@ -80,132 +85,56 @@ def compute_effects(board: Board) -> tuple[Effects, ...]:
     found: list[Effects] = []
     for group in board.groups:
         words = frozenset(factorizations.words(group.splits))
-        cells: dict[tuple[int, str], list[BoardRow]] = {}
-        for row in group.rows:
+        cells: defaultdict[tuple[int, str], list[BoardRow]] = defaultdict(list)
+        for row in sorted(group.rows, key=lambda row: row.factorization):
             if row.factorization in words:
-                budget = -1 if row.budget is None else row.budget
-                cells.setdefault((budget, row.map_options or ""), []).append(row)
+                cells[-1 if row.budget is None else row.budget, row.map_options or ""].append(row)
         found += [_compute_group(group, cells[cell]) for cell in sorted(cells)]
     return tuple(found)
 
 
 def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
-    rows = sorted(rows, key=lambda r: r.factorization)
-    by_seed: dict[int, dict[str, float]] = {}
+    by_seed: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for row in rows:
-        for seed, bits in row.by_seed.items():
-            by_seed.setdefault(seed, {})[row.factorization] = bits
-    words = factorizations.words(group.splits)
-    full = {seed: by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == len(words)}
-    incomplete = tuple(
-        Incomplete(seed, tuple(word for word in words if word not in by_seed[seed]))
-        for seed in sorted(by_seed.keys() - full.keys())
-    )
-    all_effects = _decompose(full, group.splits) if full else ()
-    main = tuple(e for e in all_effects if len(e.splits) == 1)
-    interactions = tuple(e for e in all_effects if len(e.splits) > 1)
-    shares = [e.share for e in interactions if e.share is not None]
-    known = any(e.share is not None for e in all_effects)
+        for seed, value in row.by_seed.items():
+            by_seed[seed][row.factorization] = value
+    missing = {
+        seed: tuple(word for word in factorizations.words(group.splits) if word not in some)
+        for seed, some in sorted(by_seed.items())
+    }
+    full = {seed: by_seed[seed] for seed in missing if not missing[seed]}
+    effects = list(_decompose(full, group.splits)) if full else []
     return Effects(
-        group=group,
-        budget=rows[0].budget,
-        map_options=rows[0].map_options,
+        group,
+        tuple(rows),
         seeds=tuple(full),
-        main=main,
-        interactions=interactions,
-        interactions_share=math.fsum(shares) if known else None,
-        incomplete=incomplete,
-        lost=tuple(row.factorization for row in rows if row.diverged or row.failed),
-        notes=tuple(_list_notes(group, rows, tuple(full), incomplete)),
+        main=tuple(one for one in effects if len(one.splits) == 1),
+        interactions=tuple(one for one in effects if len(one.splits) > 1),
+        incomplete={seed: words for seed, words in missing.items() if words},
     )
 
 
-def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> tuple[Effect, ...]:
-    """Return every contrast of the design, single letters first.
+def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> Iterator[Effect]:
+    """Yield every contrast of the design, single letters first.
 
     ``full`` has all words at each seed.
     """
     places = range(1, splits + 1)
-    found = {
-        chosen: _compute_contrast(full, chosen)
-        for count in places
-        for chosen in itertools.combinations(places, count)
-    }
-    total = math.fsum(test.mean**2 for test in found.values())  # SS / 2^(L - 2)
-    return tuple(
-        Effect(chosen, test, test.mean**2 / total if total else None)
-        for chosen, test in found.items()
-    )
+    chosen = [some for count in places for some in itertools.combinations(places, count)]
+    tests = [_compute_contrast(full, some) for some in chosen]
+    total = math.fsum(test.mean**2 for test in tests)  # SS / 2^(L - 2)
+    for some, test in zip(chosen, tests, strict=True):
+        yield Effect(some, test, test.mean**2 / total if total else None)
 
 
-def _compute_contrast(
-    full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]
-) -> PairedTest:
+def _compute_contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) -> Summary:
     even: dict[int, float] = {}
     odd: dict[int, float] = {}
     for seed, by_word in full.items():
         halves: tuple[list[float], list[float]] = ([], [])
-        for word, bits in by_word.items():
-            halves[sum(word[k - 1] == "H" for k in splits) % 2].append(bits)
+        for word, value in by_word.items():
+            halves[sum(word[k - 1] == "H" for k in splits) % 2].append(value)
         even[seed], odd[seed] = map(statistics.fmean, halves)
     found = compare_by_seed(even, odd)
     assert found is not None
     return found
-
-
-def _list_notes(
-    group: Group,
-    rows: Sequence[BoardRow],
-    seeds: tuple[int, ...],
-    incomplete: Sequence[Incomplete],
-) -> Iterator[str]:
-    if not seeds:
-        yield _missing_note(factorizations.words(group.splits), incomplete)
-    elif incomplete:
-        of_each = [f"{one.seed} (missing {_listed(one.missing)})" for one in incomplete]
-        some = "seed" if len(incomplete) == 1 else "seeds"
-        yield f"Left out, for not all {2**group.splits} words: {some} {_listed(of_each)}."
-    if 0 < len(seeds) < ENOUGH:
-        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
-    lost = [
-        f"{row.factorization} {count} {state}"
-        for row in rows
-        for count, state in ((row.diverged, "diverged"), (row.failed, "failed"))
-        if count
-    ]
-    if lost:
-        yield f"Lost trials: {_listed(lost)}; `lcma status` says why."
-    if incomplete or not seeds:
-        yield _next_command(group, rows[0], incomplete)
-
-
-def _missing_note(words: Sequence[str], incomplete: Sequence[Incomplete]) -> str:
-    if incomplete:
-        fullest = min(incomplete, key=lambda one: len(one.missing))
-        there = (
-            f"seed {fullest.seed} has the most, {len(words) - len(fullest.missing)} of "
-            f"{len(words)}, missing {_listed(fullest.missing)}"
-        )
-    else:
-        there = f"0 of {len(words)} have a result, missing {_listed(words)}"
-    return f"No effects: they need all words at one seed; {there}."
-
-
-def _next_command(group: Group, word: BoardRow, incomplete: Sequence[Incomplete]) -> str:
-    overrides = group.overrides
-    if overrides is None:
-        return "Next: all words of a recipe that no profile here has."
-    options = ["--flow", group.flow, "--dataset", group.set_name]
-    options += ["--profile", group.profile.split(", ")[0]]
-    options += ["--seeds", str(max([ENOUGH, *(one.seed + 1 for one in incomplete)]))]
-    if word.budget is not None:
-        options += ["--budget", str(word.budget)]
-    options += list_settings(overrides)
-    if word.map_options is not None:
-        options += ["--set", f"maps={word.map_options}"]
-    return "Next: " + shlex.join(["lcma", "launch", "words", *map(printable, options)])
-
-
-def _listed(items: Sequence[str]) -> str:
-    named = ", ".join(items[:HANDFUL])
-    return named if len(items) <= HANDFUL else f"{named} and {len(items) - HANDFUL} more"

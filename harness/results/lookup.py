@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from lcma.db.schema import attempts, bars, data_sets, environments, jobs, trials
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.identity import canonical_json
 
 LONG_WAIT = 0.02
 """Share of a step's time spent waiting for images above which a note says so."""
@@ -74,17 +73,13 @@ def find_trial_id(store: Store, start: str) -> str:
     Raises UserError where there is none, or where there are several.
     """
     begins = sa.func.substr(trials.c.id, 1, len(start)) == start
-    found = store.rows(sa.select(trials.c.id).where(begins)) if start.isprintable() else []
-    ids: list[str] = [row.id for row in found]
-    if start in ids:
-        return start
-    if len(ids) == 1:
-        return ids[0]
-    if ids:
-        raise UserError(f"{len(ids)} trials start with {printable(start)!r}: give more of the id")
-    query = "select id, flow, dataset, factorization, budget, seed from flow_trials"
-    listing = shlex.join(["lcma", "sql", query, "--db", store.database.shown_url])
-    raise UserError(f"no trial starts with {printable(start)!r}: look for it with {listing}")
+    rows = store.rows(sa.select(trials.c.id).where(begins)) if start.isprintable() else []
+    found = _choose_id({row.id for row in rows}, start, "trials")
+    if found is None:
+        query = "select id, flow, dataset, factorization, budget, seed from flow_trials"
+        listing = shlex.join(["lcma", "sql", query, "--db", store.database.shown_url])
+        raise UserError(f"no trial starts with {printable(start)!r}: look for it with {listing}")
+    return found
 
 
 def find_jobs(store: Store, start: str) -> list[JobFacts]:
@@ -95,20 +90,21 @@ def find_jobs(store: Store, start: str) -> list[JobFacts]:
     """
     found = store.job_facts(prefix=start) if start and start.isprintable() else []
     ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
-    if start not in ids and len(ids) > 1:
-        raise UserError(
-            f"{len(ids)} trials, pretrainings and jobs start with {printable(start)!r}: "
-            "give more of "
-            "the id"
-        )
-    if not ids:
+    wanted = _choose_id(ids, start, "trials, pretrainings and jobs")
+    if wanted is None:
         raise UserError(
             f"no trial, pretraining or job starts with {printable(start)!r}: `lcma status` "
-            "shows the "
-            "ids of what runs and of what failed, `lcma sql` reads those in the table `jobs`"
+            "shows the ids of what runs and of what failed, `lcma sql` reads those in the table "
+            "`jobs`"
         )
-    wanted = start if start in ids else ids.pop()
     return [one for one in found if wanted in (one.job_id, one.subject)]
+
+
+def _choose_id(ids: Collection[str], start: str, what: str) -> str | None:
+    """Return that id, or the only one there is; None for none. Raises UserError for several."""
+    if start not in ids and len(ids) > 1:
+        raise UserError(f"{len(ids)} {what} start with {printable(start)!r}: give more of the id")
+    return start if start in ids else next(iter(ids), None)
 
 
 def means_jobs(store: Store, name: str) -> bool:
@@ -151,13 +147,11 @@ def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
         raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
     if name is None:
         return sweeps[-1:]
-    found = [s for s in sweeps if s.name == name] or [s for s in sweeps if s.id == name]
-    if not found and name:
-        found = [s for s in sweeps if s.id.startswith(name)]
-        if len(found) > 1:
-            raise UserError(
-                f"{len(found)} sweeps start with {printable(name)!r}: give more of the id"
-            )
+    found = [one for one in sweeps if one.name == name]
+    if not found:
+        starting = {one.id for one in sweeps if name and one.id.startswith(name)}
+        wanted = _choose_id(starting, name, "sweeps")
+        found = [one for one in sweeps if one.id == wanted]
     if not found:
         hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
         raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
@@ -172,18 +166,6 @@ def find_sweep(store: Store, name: str | None) -> Sweep:
     return find_sweeps(store, name)[-1]
 
 
-def note_namesakes(sweeps: Sequence[Sweep], chosen: Sweep) -> str | None:
-    """Return a line where other sweeps have the name of the one that was chosen by it."""
-    others = [one.id[:8] for one in sweeps if one.name == chosen.name and one.id != chosen.id]
-    if not others:
-        return None
-    verb = "is" if len(others) == 1 else "are"
-    return printable(
-        f"of the sweeps named {chosen.name} this one was launched last; "
-        f"{', '.join(others)} {verb} named so too: --sweep takes an id too"
-    )
-
-
 def parse_object(text: str) -> dict[str, Any]:
     """Return a stored JSON object; empty where the text is not one."""
     try:
@@ -191,12 +173,6 @@ def parse_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def name_pretraining(recipe_id: str, recipe: Mapping[str, Any]) -> str:
-    """Return what pretrainings depend on of a recipe, as JSON; its id where that is not known."""
-    parts = {part: recipe.get(part) for part in ("model", "optimization")}
-    return canonical_json(parts) if all(parts.values()) else recipe_id
 
 
 def label_options(map_options: str) -> str:

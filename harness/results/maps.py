@@ -5,8 +5,10 @@ split. It has a short id.
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,10 +16,10 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma.db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
-from lcma.db.schema import contribution_maps, jobs, pretrainings
-from lcma.db.schema import trials as planned_trials
+from lcma.db.maps import MAP_FACTS
+from lcma.db.schema import contribution_maps, jobs, pretrainings, trials
 from lcma.harness.results.filters import IDS, Filters
-from lcma.harness.results.lookup import name_option, name_pretraining, parse_object, read_score
+from lcma.harness.results.lookup import name_option, parse_object, read_score
 from lcma.harness.results.map_statistics import (
     Mask,
     compute_table_statistics,
@@ -29,6 +31,7 @@ from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape, windows
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
 USUAL: str = MapOptions.model_fields["score"].default
@@ -42,6 +45,9 @@ _OWN_LETTERS = {"self": "L"} | {
     for rule in factorizations.DATA_RULES
     if not rule.startswith("variance")  # the same whatever has left
 }
+
+FACTS = ("pretraining_id", "data_digest", "budget", "score", *MAP_FACTS)
+"""What sets are chosen by."""
 
 LISTED = 12
 """Most sets that an error lists."""
@@ -62,22 +68,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class MapKey:
-    """The key of the maps of one pretraining at one budget, without the split."""
-
-    pretraining_id: str
-    data_digest: str
-    budget: int
-    score: str
-    flow: str
-    dataset: str
-    variant: str
-    seed: int
-    nms: str
-    recipe_id: str
-
-
-@dataclass(frozen=True)
 class MapSet:
     """The maps of one pretraining, data set, budget and score.
 
@@ -88,35 +78,36 @@ class MapSet:
     """
 
     id: str
-    key: MapKey
+    pretraining_id: str
+    data_digest: str
+    budget: int
+    score: str
+    flow: str
+    dataset: str
+    variant: str
+    seed: int
+    nms: str
+    recipe_id: str
     masks: str | None
     recipes: tuple[str, ...]
     model: str
 
     @property
-    def of_pretraining(self) -> str:
-        """Flow, data set and seed."""
-        return f"{self.key.flow} on {self.key.dataset}, seed {self.key.seed}"
-
-    @property
     def unit(self) -> str:
         """Unit of the values."""
-        return find_unit(self.key.score)
-
-    @property
-    def options(self) -> str:
-        """Score, form of the flow without splits, and masks where they are not the usual ones."""
-        masks = [f"masks {self.masks}"] if self.masks not in (None, "odd-first") else []
-        form = self.key.nms
-        named = {"data": "the data alone", "self": "split by split"}.get(form, f"{form} NMS")
-        return ", ".join([f"{self.key.score} score", named, *masks])
+        return find_unit(self.score)
 
     @property
     def heading(self) -> str:
         """Flow, data set, seed and those options that are not the usual ones."""
-        usual = (f"{USUAL} score", "squeezed NMS")
-        unusual = [one for one in self.options.split(", ") if one not in usual]
-        return "; ".join([self.of_pretraining, *unusual])
+        form = {"data": "the data alone", "self": "split by split"}.get(self.nms, f"{self.nms} NMS")
+        unusual = {
+            f"{self.score} score": self.score != USUAL,
+            form: self.nms != "squeezed",
+            f"masks {self.masks}": self.masks not in (None, "odd-first"),
+        }
+        what = f"{self.flow} on {self.dataset}, seed {self.seed}"
+        return "; ".join([what, *(name for name, holds in unusual.items() if holds)])
 
     @property
     def letters(self) -> str:
@@ -125,29 +116,27 @@ class MapSet:
         A map of `self` or of a conditional rule of the data is of the dimensions that its own word
         has left: of another word it says nothing.
         """
-        rule = {"self": "self", "data": self.key.score}.get(self.key.nms, "")
+        rule = {"self": "self", "data": self.score}.get(self.nms, "")
         return _OWN_LETTERS.get(rule, "LH")
 
 
-@dataclass(frozen=True)
-class WordTable:
+@dataclass(frozen=True, kw_only=True)
+class WordTable(TableStatistics):
     """Statistics of the table at one split of a word of equal letters.
 
     The overlaps are means over other sets of maps that differ in the seed alone, or in the budget
     alone; None where there are none.
     """
 
-    statistics: TableStatistics
     iou_other_seeds: float | None
     iou_other_budgets: float | None
 
 
-@dataclass(frozen=True)
-class SplitSummary:
+@dataclass(frozen=True, kw_only=True)
+class SplitSummary(MapStatistics):
     """One map in numbers, in its unit, and the tables that low and high make of it.
 
-    ``statistics`` is None for a map that was made before there were any, ``low`` or ``high`` where
-    the maps do not make its tables.
+    ``low`` or ``high`` is None where the maps do not make its tables.
     """
 
     split: int
@@ -155,7 +144,6 @@ class SplitSummary:
     clusters: int | None
     mean_log_det: float
     sum_error: float
-    statistics: MapStatistics | None
     low: WordTable | None
     high: WordTable | None
 
@@ -190,8 +178,8 @@ def find_unit(score: str) -> str:
 # Finding sets
 
 
-def list_map_keys(store: Store) -> list[MapKey]:
-    """Return the keys of all sets, by data set, flow, seed, budget and score."""
+def list_map_sets(store: Store) -> list[MapSet]:
+    """Return every set, by data set, flow, seed, budget and score."""
     maps, own = contribution_maps.c, pretrainings.c
     query = (
         sa.select(
@@ -206,48 +194,40 @@ def list_map_keys(store: Store) -> list[MapKey]:
             *(maps.budget, maps.score, maps.pretraining_id),
         )
     )
-    return [MapKey(*row) for row in store.rows(query)]
-
-
-def list_map_users(store: Store) -> list[Any]:
-    """Return the rows of all trials that read maps, also of planned ones, by id."""
-    own = planned_trials.c
-    return store.rows(
-        sa.select(planned_trials).where(own.pretraining_id.is_not(None)).order_by(own.id)
-    )
-
-
-def list_map_sets(store: Store) -> list[MapSet]:
-    """Return every set, by data set, flow, seed, budget and score."""
-    keys = list_map_keys(store)
+    keys = store.rows(query)
     users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in list_map_users(store):
+    for use in _read_users(store):
         users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
     known = store.recipes({key.recipe_id for key in keys}).values()
     recipes = {one.id: parse_object(one.body) for one in known}
-    shown = _shortened({key.pretraining_id for key in keys})
+    shown = _shortened(users.keys() & {key.pretraining_id for key in keys})
     digests = _shortened({key.data_digest for key in keys})
-    several = _on_several_data(keys)
+    on = Counter(one for one, _ in {(key.pretraining_id, key.data_digest) for key in keys})
     found = []
     for key in keys:
         name = f"{shown[key.pretraining_id]}@{key.budget}"
         name += "" if key.score == USUAL else f":{key.score}"
-        name += f"/{digests[key.data_digest]}" if key.pretraining_id in several else ""
+        name += f"/{digests[key.data_digest]}" if on[key.pretraining_id] > 1 else ""
         body = recipes.get(key.recipe_id, {})
         found.append(
             MapSet(
                 id=name,
-                key=key,
+                **key._mapping,
                 masks=_masks(body),
                 recipes=tuple(sorted(users[key.pretraining_id])),
-                model=name_pretraining(key.recipe_id, body),
+                model=_name_model(key.recipe_id, body),
             )
         )
     return found
 
 
+def _read_users(store: Store) -> list[Any]:
+    """Return the rows of all trials that read maps, also of planned ones."""
+    return store.rows(sa.select(trials).where(trials.c.pretraining_id.is_not(None)))
+
+
 def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
-    """Return the sets whose key has any of these values, by its fields.
+    """Return the sets that have any of these values, by their fields.
 
     A recipe is that of the pretraining or of a trial that reads the maps, and of an id the first
     characters will do. Raises UserError where there is none, naming the option and what there is,
@@ -257,9 +237,8 @@ def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> l
     found = list(sets)
     for name, values in (filters or {}).items():
         option = f"--{name} " if name in ("budget", "score") else name_option(name)
-        if name not in MapKey.__dataclass_fields__:
-            known = ", ".join(MapKey.__dataclass_fields__)
-            raise UserError(f"{option}: maps have no {name}, choose by {known}")
+        if name not in FACTS:
+            raise UserError(f"{option}: maps have no {name}, choose by {', '.join(FACTS)}")
         if not any(_has_value(one, name, values) for one in sets):
             there = sorted({value for one in sets for value in _values_of(one, name)})
             there = sorted(_shortened(there).values()) if name in IDS else there
@@ -275,7 +254,7 @@ def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> l
 
 
 def _values_of(one: MapSet, name: str) -> tuple[Any, ...]:
-    return one.recipes if name == "recipe_id" else (getattr(one.key, name),)
+    return one.recipes if name == "recipe_id" else (getattr(one, name),)
 
 
 def _has_value(one: MapSet, name: str, values: Sequence[Any]) -> bool:
@@ -297,34 +276,31 @@ def find_map_set(sets: Sequence[MapSet], text: str) -> MapSet:
         if one.id == text:
             return one
     parts = _ID.fullmatch(text)
-    found = [one for one in sets if parts and _matches(one.key, parts.groupdict())] if text else []
+    found = [one for one in sets if parts and _matches(one, parts.groupdict())] if text else []
     if len(found) == 1:
         return found[0]
     if found:
         raise UserError(
             f"{len(found)} sets of maps answer to {printable(text)!r}: give one of {_listed(found)}"
         )
-    usual = [one for one in sets if one.key.score == USUAL]
+    usual = [one for one in sets if one.score == USUAL]
     raise UserError(f"no set of maps {printable(text)!r}: there are {_listed(usual or sets)}")
 
 
 def filter_used_sets(
-    sets: Iterable[MapSet], store: Store, trials: Collection[tuple[str, str]]
+    sets: Iterable[MapSet], store: Store, used_by: Collection[tuple[str, str]]
 ) -> list[MapSet]:
     """Return the sets that these trials, pairs of id and data digest, read."""
-    digests: dict[str, set[str]] = {}
-    for trial_id, digest in trials:
-        digests.setdefault(trial_id, set()).add(digest)
+    digests: dict[str, set[str]] = defaultdict(set)
+    for trial_id, digest in used_by:
+        digests[trial_id].add(digest)
     wanted = {
         (use.pretraining_id, use.budget, read_score(use.factorization, use.map_options), digest)
-        for use in list_map_users(store)
+        for use in _read_users(store)
         for digest in digests.get(use.id, ())
     }
-    return [
-        one
-        for one in sets
-        if (one.key.pretraining_id, one.key.budget, one.key.score, one.key.data_digest) in wanted
-    ]
+    key = attrgetter("pretraining_id", "budget", "score", "data_digest")
+    return [one for one in sets if key(one) in wanted]
 
 
 def choose_read_sets(
@@ -336,14 +312,11 @@ def choose_read_sets(
     """
     if sweep_id is None and not rules:
         return list(sets)
-    users = {one.id: one.factorization for one in list_map_users(store)}
-    ids = set(users)
+    ids = {one.id for one in _read_users(store) if not rules or one.factorization in rules}
     if sweep_id is not None:
         ids &= {member.trial_id for member in store.memberships(sweep_id=sweep_id)}
-    if rules:
-        ids = {one for one in ids if users[one] in rules}
-    trials = {(one.subject, one.data_digest) for one in store.job_facts(trial_ids=ids)}
-    found = filter_used_sets(sets, store, trials)
+    jobs_of = store.job_facts(trial_ids=ids)
+    found = filter_used_sets(sets, store, {(one.subject, one.data_digest) for one in jobs_of})
     if not found:
         raise UserError("no maps are read by such trials: leave --sweep or --factorization out")
     return found
@@ -358,10 +331,8 @@ def require_map_sets(sets: Sequence[MapSet]) -> None:
         )
 
 
-def series_key(one: MapSet) -> tuple[str, str, int, str, str, str]:
-    """Return the facts shared by sets that stand side by side in one picture."""
-    key = one.key
-    return (key.dataset, key.flow, key.seed, key.pretraining_id, key.data_digest, key.score)
+series_key = attrgetter("dataset", "flow", "seed", "pretraining_id", "data_digest", "score")
+"""Facts shared by sets that stand side by side in one picture."""
 
 
 def choose_evenly(series: Sequence[T], most: int) -> list[T]:
@@ -371,13 +342,13 @@ def choose_evenly(series: Sequence[T], most: int) -> list[T]:
     return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
 
 
-def _matches(key: MapKey, parts: Mapping[str, str | None]) -> bool:
+def _matches(one: MapSet, parts: Mapping[str, str | None]) -> bool:
     budget = parts["budget"]
     return (
-        key.pretraining_id.startswith(parts["pretraining"] or "")
-        and (budget is None or key.budget == int(budget))
-        and key.score == (parts["score"] or USUAL)
-        and key.data_digest.startswith(parts["data"] or "")
+        one.pretraining_id.startswith(parts["pretraining"] or "")
+        and (budget is None or one.budget == int(budget))
+        and one.score == (parts["score"] or USUAL)
+        and one.data_digest.startswith(parts["data"] or "")
     )
 
 
@@ -387,18 +358,16 @@ def _listed(sets: Sequence[MapSet]) -> str:
     return text if more <= 0 else f"{text} and {more} more, which `lcma maps` lists"
 
 
-def _masks(body: Mapping[str, Any]) -> str | None:
-    model = body.get("model")
-    architecture = model.get("architecture") if isinstance(model, dict) else None
-    masks = architecture.get("masks") if isinstance(architecture, dict) else None
-    return masks if isinstance(masks, str) else None
+def _name_model(recipe_id: str, body: Mapping[str, Any]) -> str:
+    """Return what pretrainings depend on of a recipe, as JSON; its id where that is not known."""
+    parts = {part: body.get(part) for part in ("model", "optimization")}
+    return canonical_json(parts) if all(parts.values()) else recipe_id
 
 
-def _on_several_data(keys: Sequence[MapKey]) -> set[str]:
-    digests: dict[str, set[str]] = {}
-    for key in keys:
-        digests.setdefault(key.pretraining_id, set()).add(key.data_digest)
-    return {pretraining for pretraining, on in digests.items() if len(on) > 1}
+def _masks(body: Any) -> str | None:
+    for name in ("model", "architecture", "masks"):
+        body = body.get(name) if isinstance(body, dict) else None
+    return body if isinstance(body, str) else None
 
 
 def _shortened(ids: Collection[str]) -> dict[str, str]:
@@ -420,26 +389,19 @@ class MapReader:
 
     def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
         self._store = store
-        self._alike: dict[tuple[str, ...], list[MapSet]] = {}
+        self._alike: dict[tuple[str, ...], list[MapSet]] = defaultdict(list)
         for one in sets:
-            self._alike.setdefault(_kind_key(one), []).append(one)
+            self._alike[_kind(one)].append(one)
         self._maps: dict[str, list[ContributionMap]] = {}
         self._kept: dict[tuple[str, str], list[Mask]] = {}
 
     def maps(self, one: MapSet) -> list[ContributionMap]:
         """Return the maps by split. Raises UserError where they are damaged or do not fit."""
         if one.id not in self._maps:
-            key = one.key
-            found: list[ContributionMap] = [
-                *self._store.maps(
-                    pretraining_id=key.pretraining_id,
-                    data_digest=key.data_digest,
-                    budget=key.budget,
-                    score=key.score,
-                )
-            ]
+            key = ("pretraining_id", "data_digest", "budget", "score")
+            found = self._store.maps(**{name: getattr(one, name) for name in key})
             require_fit(found, one.id)
-            self._maps[one.id] = found
+            self._maps[one.id] = [*found]
         return self._maps[one.id]
 
     def kept(self, one: MapSet, letter: str) -> list[Mask]:
@@ -450,37 +412,32 @@ class MapReader:
             self._kept[one.id, letter] = found
         return self._kept[one.id, letter]
 
-    def other_seeds(self, one: MapSet) -> list[MapSet]:
-        """Return the sets that differ from this one in their seed alone."""
-        seed, budget = one.key.seed, one.key.budget
-        alike = self._alike.get(_kind_key(one), [])
-        return [o for o in alike if o.key.seed != seed and o.key.budget == budget]
-
-    def other_budgets(self, one: MapSet) -> list[MapSet]:
-        """Return the sets that differ from this one in their budget alone."""
-        seed, budget = one.key.seed, one.key.budget
-        alike = self._alike.get(_kind_key(one), [])
-        return [o for o in alike if o.key.seed == seed and o.key.budget != budget]
+    def others(self, one: MapSet, name: str) -> list[MapSet]:
+        """Return the sets that differ from this one in their 'seed' alone, or 'budget' alone."""
+        same = "budget" if name == "seed" else "seed"
+        return [
+            other
+            for other in self._alike.get(_kind(one), [])
+            if getattr(other, same) == getattr(one, same)
+            and getattr(other, name) != getattr(one, name)
+        ]
 
     def summarize(self, one: MapSet) -> list[SplitSummary]:
         """Return the maps in numbers, by split."""
-        maps = self.maps(one)
-        words = {letter: self._word(letter, one) for letter in one.letters}
-        found = []
-        for k, item in enumerate(maps):
-            found.append(
-                SplitSummary(
-                    split=item.split,
-                    images=item.images,
-                    clusters=item.clusters,
-                    mean_log_det=item.mean_log_det,
-                    sum_error=item.sum_error,
-                    statistics=item.statistics,
-                    low=words["L"][k] if "L" in words else None,
-                    high=words["H"][k] if "H" in words else None,
-                )
+        words = {WORDS[letter]: self._word(letter, one) for letter in one.letters}
+        return [
+            SplitSummary(
+                split=item.split,
+                images=item.images,
+                clusters=item.clusters,
+                mean_log_det=item.mean_log_det,
+                sum_error=item.sum_error,
+                **asdict(item.statistics),
+                low=words["low"][k] if "low" in words else None,
+                high=words["high"][k] if "high" in words else None,
             )
-        return found
+            for k, item in enumerate(self.maps(one))
+        ]
 
     def _word(self, letter: str, one: MapSet) -> list[WordTable]:
         maps, kept = self.maps(one), self.kept(one, letter)
@@ -491,24 +448,23 @@ class MapReader:
             maps=[m.values for m in maps],
             halves=[(m.halves[0], m.halves[1]) for m in maps if m.halves is not None],
         )
-        seeds = self._others(letter, one, self.other_seeds(one))
-        budgets = self._others(letter, one, self.other_budgets(one))
+        means: dict[str, list[Any]] = {}
+        for name in ("seed", "budget"):
+            others = self.others(one, name)
+            for other in others:
+                found = self.maps(other)
+                if len(found) != len(maps) or image_shape(found) != image_shape(maps):
+                    raise _unfit_error(other.id)
+            means[f"iou_other_{name}s"] = [
+                float(np.mean([overlap(mask, self.kept(other, letter)[k]) for other in others]))
+                if others
+                else None
+                for k, mask in enumerate(kept)
+            ]
         return [
-            WordTable(
-                statistics=numbers,
-                iou_other_seeds=_mean(overlap(mask, other[k]) for other in seeds),
-                iou_other_budgets=_mean(overlap(mask, other[k]) for other in budgets),
-            )
-            for k, (numbers, mask) in enumerate(zip(statistics, kept, strict=True))
+            WordTable(**asdict(numbers), **{name: of[k] for name, of in means.items()})
+            for k, numbers in enumerate(statistics)
         ]
-
-    def _others(self, letter: str, one: MapSet, others: Sequence[MapSet]) -> list[list[Mask]]:
-        maps = self.maps(one)
-        for other in others:
-            found = self.maps(other)
-            if len(found) != len(maps) or image_shape(found) != image_shape(maps):
-                raise _unfit_error(other.id)
-        return [self.kept(other, letter) for other in others]
 
 
 def make_all_tables(
@@ -557,20 +513,14 @@ def image_shape(maps: Sequence[ContributionMap]) -> Shape:
     return channels, height, width
 
 
-def _kind_key(one: MapSet) -> tuple[str, ...]:
-    key = one.key
-    return (one.model, key.flow, key.dataset, key.variant, key.data_digest, key.score, key.nms)
+_kind = attrgetter("model", "flow", "dataset", "variant", "data_digest", "score", "nms")
+"""What sets share that may differ in seed and budget."""
 
 
 def _unfit_error(name: str) -> UserError:
     return UserError(
         f"the maps of {printable(name)} do not go together: go back to a copy of the database"
     )
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return float(np.mean(listed)) if listed else None
 
 
 # Comparing two sets, split by split
@@ -664,8 +614,12 @@ def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> 
     """Return Spearman's correlation of values, None where one of both does not vary."""
     if not (one.size and np.ptp(one) and np.ptp(other)):
         return None
-    from scipy.stats import rankdata
-
-    # As in scipy's spearmanr, whose p-value takes longer than the rest.
-    ranks = np.column_stack([rankdata(values.ravel()) for values in (one, other)])
+    ranks = np.column_stack([_rank(values.ravel()) for values in (one, other)])
     return float(np.corrcoef(ranks, rowvar=False)[1, 0])
+
+
+def _rank(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return ranks, means of ties, as scipy's `rankdata`, whose import takes longer than all."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    means: NDArray[np.floating] = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return means

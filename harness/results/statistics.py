@@ -1,17 +1,16 @@
-"""Means over seeds and paired differences: intervals, tests and their power.
+"""Means over seeds and paired differences: intervals, the tests of verdicts, and power.
 
-Student's t is scipy's (`scipy.special`). The tests are equal to those of
-`scipy.stats` and statsmodels, which take minutes for a board of many rows.
+Student's t is scipy's (`scipy.special`). The tests are equal to those of `scipy.stats` and
+statsmodels, which take a second to import.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
 LEVEL = 0.05
@@ -38,9 +37,10 @@ MOST_SEEDS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Numbers summed up: ``deviation`` is of the sample, ``low`` to ``high`` the 95 % t-interval.
+    """Numbers summed up: values over seeds, or their differences.
 
-    These are None for fewer than two numbers.
+    ``deviation`` is of the sample, ``low`` to ``high`` the t-interval, of 95 % where nothing else
+    is said. These are None for fewer than two numbers.
     """
 
     n: int
@@ -48,45 +48,36 @@ class Summary:
     deviation: float | None = None
     low: float | None = None
     high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PairedTest:
-    """Tests of n differences, in the unit of the differences.
-
-    All but the mean is None for fewer than two. ``low`` and ``high`` are the 95 % t-interval.
-    ``t_p`` is the two-sided p of the paired t-test, ``sign_flip_p`` that of the exact permutation
-    test over the signs of the differences, at least 2 / 2^n. ``detectable`` is the smallest true
-    difference that so many pairs with this deviation would have shown with a power of 80 % (paired
-    t, two-sided, at the level of the interval). ``holm_p`` is ``t_p`` after Holm's correction over
-    a family of differences, None where the test stands alone.
-    """
-
-    n: int
-    mean: float
-    deviation: float | None = None
-    standard_error: float | None = None
-    low: float | None = None
-    high: float | None = None
-    t_p: float | None = None
-    sign_flip_p: float | None = None
-    detectable: float | None = None
-    holm_p: float | None = None
 
     @property
     def half_width(self) -> float | None:
-        """Half of the 95 % t-interval."""
+        """Half of the interval."""
         return None if self.high is None else self.high - self.mean
 
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the mean."""
+        return None if self.deviation is None else self.deviation / math.sqrt(self.n)
 
-def summarize(values: Sequence[float]) -> Summary:
-    """Return mean, deviation and interval of at least one number, whatever their order."""
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true mean that so many would have shown with a power of 80 %."""
+        return None if self.deviation is None else find_detectable(self.n, self.deviation)
+
+
+def summarize(values: Collection[float], level: float = LEVEL) -> Summary:
+    """Return mean, deviation and interval of at least one number, whatever their order.
+
+    The interval is of confidence 1 - ``level``.
+    """
     n = len(values)
     mean = math.fsum(values) / n
     if n < 2:
         return Summary(n, mean)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = half_width(deviation, n)
+    if deviation <= ROUNDING:
+        deviation = 0.0
+    half = half_width(deviation, n, level)
     return Summary(n, mean, deviation, mean - half, mean + half)
 
 
@@ -109,76 +100,50 @@ def subtract_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> di
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
-def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> PairedTest | None:
-    """Return the tests of ``one`` minus ``other``, paired by seed; None without a common seed."""
-    return paired_test(list(subtract_by_seed(one, other).values()))
+def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> Summary | None:
+    """Return ``one`` minus ``other``, paired by seed; None without a common seed."""
+    differences = subtract_by_seed(one, other)
+    return summarize(differences.values()) if differences else None
 
 
-def find_side(differences: Sequence[float], limit: float) -> tuple[bool, float]:
-    """Return whether two differences or more are below a limit on average, and the two-sided p."""
-    found = summarize(differences)
-    p = _t_p_values(found.mean - limit, found.deviation or 0.0, found.n)
-    return found.mean < limit, float(p)
+# What the rule of verdicts tests by
 
 
-def paired_test(
-    differences: Sequence[float], level: float = LEVEL, limit: float = 0.0
-) -> PairedTest | None:
-    """Return the tests of differences against a limit, None where there are none.
+def compute_t_p(found: Summary, limit: float = 0.0) -> float:
+    """Return the two-sided p of the paired t-test of two differences or more against a limit.
 
-    The interval is of confidence 1 - ``level``. Raises ValueError for a number that is not finite.
+    Differences that do not vary but for rounding differ from it for certain, or not at all.
     """
-    if not len(differences):
-        return None
-    if not all(map(math.isfinite, differences)):
-        raise ValueError("differences are finite numbers")
-    found = summarize(differences)
-    if found.deviation is None:
-        return PairedTest(found.n, found.mean)
-    deviation = 0.0 if found.deviation <= ROUNDING else found.deviation
-    half = half_width(deviation, found.n, level)
-    return PairedTest(
-        n=found.n,
-        mean=found.mean,
-        deviation=deviation,
-        standard_error=deviation / math.sqrt(found.n),
-        low=found.mean - half,
-        high=found.mean + half,
-        t_p=float(_t_p_values(found.mean - limit, deviation, found.n)),
-        sign_flip_p=_sign_flip(np.asarray(differences, dtype=np.float64) - limit),
-        detectable=find_detectable(found.n, deviation, level),
-    )
+    size = abs(found.mean - limit)
+    if size <= ROUNDING or found.deviation is None:
+        return 1.0
+    t = size * math.sqrt(found.n) / found.deviation if found.deviation else math.inf
+    return float(2.0 * special.stdtr(found.n - 1, -t))
 
 
-def compare_all_by_seed(
-    table: Sequence[Mapping[int, float]], least: int
-) -> dict[tuple[int, int], PairedTest]:
-    """Return the tests of set i minus set j by (i, j), i before j, where they have a common seed.
+def compute_sign_flip_p(differences: Sequence[float], limit: float = 0.0) -> float:
+    """Return the two-sided p of the permutation test over signs, at least 2 / 2^n.
 
-    ``holm_p`` is corrected over all pairs with at least ``least`` common seeds, None for others.
+    It is the share of all signs whose sum is at least as far from zero.
     """
-    pairs = combinations(range(len(table)), 2)
-    tested = {(i, j): compare_by_seed(table[i], table[j]) for i, j in pairs}
-    found = {pair: test for pair, test in tested.items() if test is not None}
-    enough = {pair: test.t_p for pair, test in found.items() if test.n >= max(least, 2)}
-    corrected = adjust_holm([p for p in enough.values() if p is not None])
-    for pair, holm_p in zip(enough, corrected, strict=True):
-        found[pair] = replace(found[pair], holm_p=holm_p)
-    return found
+    values = np.asarray(differences, dtype=np.float64) - limit
+    far = np.abs(_signs(len(values)) @ values)
+    return float(np.mean(far >= far[0] - ROUNDING * np.abs(values).sum()))
 
 
-def _t_p_values(
-    means: ArrayLike, deviations: ArrayLike, n: int | NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Return the two-sided p of the paired t-test.
+@lru_cache(4)
+def _signs(n: int) -> NDArray[np.float64]:
+    """Return rows of n signs, the first all +.
 
-    Differences that do not vary but for rounding differ from zero for certain, or not at all.
+    Up to `MOST_EXACT` these are all with a + at the end, since turning every sign changes no
+    distance from zero.
     """
-    sizes = np.abs(means)
-    differ = sizes > ROUNDING
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = sizes * np.sqrt(n) / np.where(np.asarray(deviations) <= ROUNDING, 0.0, deviations)
-    return np.where(differ, 2.0 * special.stdtr(n - 1, -t), 1.0)
+    if n <= MOST_EXACT:
+        minus = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
+    else:
+        minus = np.random.default_rng(0).integers(2, size=(2**MOST_EXACT, n))
+        minus[0] = 0
+    return np.where(minus, -1.0, 1.0)
 
 
 def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
@@ -189,6 +154,9 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     factors = np.arange(len(p), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
     return [float(one) for one in adjusted]
+
+
+# How many seeds show a difference
 
 
 def find_detectable(n: int, deviation: float, level: float = LEVEL) -> float:
@@ -220,27 +188,6 @@ def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int |
         middle = (low + high) // 2
         low, high = (low, middle) if shows(middle) else (middle, high)
     return high
-
-
-def _sign_flip(differences: NDArray[np.float64]) -> float:
-    """Return the share of all signs whose sum is at least as far from zero."""
-    far = np.abs(_signs(len(differences)) @ differences)
-    return float(np.mean(far >= far[0] - ROUNDING * np.abs(differences).sum()))
-
-
-@lru_cache(4)
-def _signs(n: int) -> NDArray[np.float64]:
-    """Return rows of n signs, the first all +.
-
-    Up to `MOST_EXACT` these are all with a + at the end, since turning every sign changes no
-    distance from zero.
-    """
-    if n <= MOST_EXACT:
-        minus = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
-    else:
-        minus = np.random.default_rng(0).integers(2, size=(2**MOST_EXACT, n))
-        minus[0] = 0
-    return np.where(minus, -1.0, 1.0)
 
 
 def _power(effect: float, n: int, level: float) -> float:

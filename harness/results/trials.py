@@ -1,12 +1,10 @@
-"""Trained trials: which a user means, which to draw, and the parts of their likelihood."""
+"""Trained trials: which a user means, and which to draw."""
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from lcma.db import JobFacts, Store, Sweep
+from lcma.db import JobFacts, Store, Sweep, select_view
+from lcma.db.views import views
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.filters import Filters
 from lcma.harness.results.lookup import (
@@ -48,19 +46,31 @@ def choose_trials_with_results(
     """
     if trial is not None:
         _require_alone(sweep_id, filters)
-        found = store.job_facts(trial_ids=[find_trial_id(store, trial)])
-        rows = store.view("results", trial_id=[one.subject for one in found])
+        chosen = _read_trials(store, trial_id=find_trial_id(store, trial))
     else:
         if sweep_id is None and not filters:
             sweep_id = find_sweep(store, None).id
         require_results(store, sweep_id, filters)
-        rows = store.view("results", sweep_id=sweep_id, **filters)
-        found = store.job_facts(trial_ids=set(rows.trial_id))
-    keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
-    chosen = [one for one in found if (one.subject, one.data_digest) in keys]
+        chosen = _read_trials(store, sweep_id=sweep_id, **filters)
     if not chosen:
         raise UserError("there is no result yet: `lcma status` shows how far its sweep is")
     return chosen
+
+
+def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) -> list[JobFacts]:
+    """Return the trials of `online` with a result, each once for every content of its data.
+
+    ``sweep_id`` is the sweep that has them, ``where`` are columns of `results`.
+    """
+    return _read_trials(store, sweep_id=sweep_id, **{**where, "factorization": "online"})
+
+
+def _read_trials(store: Store, **where: Any) -> list[JobFacts]:
+    own = views.tables["results"].c
+    query = select_view("results", **where).with_only_columns(own.trial_id, own.data_digest)
+    keys = {(row.trial_id, row.data_digest) for row in store.rows(query)}
+    found = store.job_facts(trial_ids={trial_id for trial_id, _ in keys})
+    return [one for one in found if (one.subject, one.data_digest) in keys]
 
 
 def choose_drawn_trials(
@@ -97,32 +107,6 @@ def choose_drawn_trials(
 def _require_alone(sweep_id: str | None, filters: Filters) -> None:
     if sweep_id is not None or filters:
         raise UserError("a trial and options that choose trials exclude each other: leave one out")
-
-
-def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) -> list[JobFacts]:
-    """Return the trials of `online` with a result, each once for every content of its data.
-
-    ``sweep_id`` is the sweep that has them, ``where`` are columns of `results`.
-    """
-    chosen = {**where, "factorization": "online"}
-    rows = store.view("results", sweep_id=sweep_id, **chosen)
-    keys = set(zip(rows.trial_id, rows.data_digest, strict=True))
-    return [
-        one
-        for one in store.job_facts(trial_ids={trial_id for trial_id, _ in keys})
-        if (one.subject, one.data_digest) in keys
-    ]
-
-
-def choose_trials_of_cells(store: Store, trial_ids: Sequence[str]) -> list[JobFacts]:
-    """Return, for each cell, the trial of the highest seed that has weights."""
-    found: dict[Any, JobFacts] = {}
-    for one in store.job_facts(trial_ids=trial_ids):
-        if one.weights:
-            key = _cell_key(one)
-            if key not in found or found[key].seed < one.seed:
-                found[key] = one
-    return list(found.values())
 
 
 _cell_key = attrgetter(
@@ -164,32 +148,3 @@ def name_rule(one: JobFacts) -> str:
 def trial_as_dict(one: JobFacts) -> dict[str, Any]:
     """Return what a trial is, as JSON values."""
     return {name: getattr(one, name) for name in TRIAL}
-
-
-@dataclass(frozen=True)
-class LikelihoodPart:
-    """A part of the likelihood: nats per image, and bits/dim that it adds."""
-
-    name: str
-    about: str
-    nats: float
-    bits: float
-
-
-def split_likelihood(
-    log_prior: float, log_det: float, dimensions: int
-) -> tuple[LikelihoodPart, ...]:
-    """Return the parts that bits/dim are the sum of, from nats per image."""
-    constant = dimensions * math.log(256)
-    return tuple(
-        LikelihoodPart(name, about, nats, -nats / (dimensions * math.log(2)))
-        for name, about, nats in (
-            ("prior", "log-density of the latents under their priors", log_prior),
-            (
-                "log-det without dequantization",
-                "what all layers but the dequantization add to the log-determinant",
-                log_det + constant,
-            ),
-            ("dequantization", "-ln 256 for each dimension: 8 bits, a constant", -constant),
-        )
-    )

@@ -7,7 +7,7 @@ interval of a look, at a level that makes 5 % of all looks together.
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -39,18 +39,18 @@ from lcma.harness.results.claims import (
 )
 from lcma.harness.results.statistics import (
     LEVEL,
-    PairedTest,
+    Summary,
     adjust_holm,
-    find_side,
+    compute_sign_flip_p,
+    compute_t_p,
     half_width,
-    paired_test,
     seeds_needed,
+    summarize,
 )
-from lcma.harness.text import format_count
 from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
 
 LOOK_LEVEL = 0.0152
-"""Two-sided level of each look: four looks together have 5 % (`tests/harness/results`)."""
+"""Two-sided level of each look: four looks together have 5 % (docs/verdicts.md)."""
 
 REPEATED: Mapping[float, tuple[float, ...]] = {
     0.0001: (2.000, 2.975, 3.903),
@@ -91,13 +91,19 @@ class Seen:
 
     ``test`` has the interval of the look's level. ``below`` and ``above`` are repeated p: how
     likely any look so far shows as little as the least p seen without an effect, of differences
-    below the limit, and of those above it.
+    below the limit, and of those above it. ``values`` are the differences that count.
     """
 
     comparison: SeededContrast
-    test: PairedTest
+    test: Summary
     below: float
     above: float
+    values: tuple[float, ...] = field(repr=False)
+
+    @cached_property
+    def sign_flip_p(self) -> float | None:
+        """That of the permutation of signs, None for one seed."""
+        return compute_sign_flip_p(self.values, self.comparison.limit) if self.test.n > 1 else None
 
     @property
     def upper_end(self) -> float:
@@ -114,7 +120,7 @@ class Seen:
     @property
     def flips_agree(self) -> bool:
         """Whether the sign-flip test shows it too, where it can: from the second look on."""
-        p = self.test.sign_flip_p
+        p = self.sign_flip_p
         return self.test.n < LOOKS[1] or (p is not None and p <= LOOK_LEVEL)
 
 
@@ -129,17 +135,17 @@ def look_at(comparison: SeededContrast, look: int | None = None) -> Seen:
     looks = [n for n in LOOKS if n <= last]
     seeds: Sequence[int] = range(first, first + looks[-1]) if looks else list(by_seed)
     values = [by_seed[seed] for seed in seeds]
-    least = {True: 1.0, False: 1.0}
+    below, above = 1.0, 1.0
     for n in looks:
-        side, p = find_side(values[:n], limit)
-        least[side] = min(least[side], p)
-    test = paired_test(values, LOOK_LEVEL, limit)
-    assert test is not None, "claims have seeds"
+        found = summarize(values[:n])
+        p = compute_t_p(found, limit)
+        below, above = (min(below, p), above) if found.mean < limit else (below, min(above, p))
     return Seen(
         comparison,
-        test,
-        below=repeat_p(least[True], len(looks)),
-        above=repeat_p(least[False], len(looks)),
+        summarize(values, LOOK_LEVEL),
+        below=repeat_p(below, len(looks)),
+        above=repeat_p(above, len(looks)),
+        values=tuple(values),
     )
 
 
@@ -192,7 +198,7 @@ class Verdict:
         return self.seen.comparison
 
     @property
-    def test(self) -> PairedTest:
+    def test(self) -> Summary:
         """Its test."""
         return self.seen.test
 
@@ -454,20 +460,3 @@ def _count_missing(
         return trainings, None
     # A set has no order: an exact sum does not depend on it.
     return trainings, math.fsum(fmean(seconds[what] or [0.0]) for what, _, _ in lacking) / 3600
-
-
-def describe_reach(verdict: Verdict) -> str:
-    """Return what would decide an undecided claim: a look, its trainings and hours, or nothing."""
-    found = verdict.next
-    if found is None:
-        return (
-            f"out of reach: more than {LOOKS[-1]} seeds at this spread, or than "
-            f"{MOST_HOURS:.0f} core-hours"
-        )
-    if not found.trainings:
-        return f"{found.seeds} seeds, which are there but lack the measure: `lcma rerun` takes it"
-    # What Holm's correction asks for beyond the interval is not reckoned.
-    excludes = verdict.seen.upper_end < 0 or verdict.seen.is_above(LOOK_LEVEL)
-    text = f"{'at least ' * excludes}{found.seeds} seeds: "
-    text += f"{format_count(found.trainings, 'training')} more"
-    return text if found.hours is None else f"{text}, about {found.hours:.1f} core-hours"

@@ -1,8 +1,8 @@
-"""Budget curves for a terminal, in Markdown and as JSON."""
+"""Budget curves as tables, sentences and JSON."""
 
-import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from rich.console import Group as Lines
@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.results.board import ENOUGH, list_settings, name_unit
+from lcma.harness.results.board import ENOUGH, name_unit
 from lcma.harness.results.budgets import (
     BudgetCurve,
     BudgetRow,
@@ -20,35 +20,23 @@ from lcma.harness.results.budgets import (
     worse_interval,
 )
 from lcma.harness.results.lookup import label_options
-from lcma.harness.results.statistics import MOST_ADVISED, PairedTest
+from lcma.harness.results.statistics import MOST_ADVISED, Summary
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
     flag_as_stored,
     make_table,
     render_table,
+    tabulate,
 )
 from lcma.harness.text import (
+    format_count,
     format_duration,
     format_number,
     printable,
     short_id,
 )
-from lcma.sweeps.factorizations import is_word
 from lcma.sweeps.measures import HOLDOUT
-
-BUDGETS = (0, 30, 100, 300, 1000)
-"""What is proposed where there is one budget alone."""
-
-_HEADINGS = ("budget", "n", "{}", "sd", "test", "- conventional", "- longest")
-_COSTS = ("budget", "pretraining", "with training", "images", "saved", "front", "by seed")
-_COST_TITLE = "What a trial costs by itself, and the Pareto front"
-_COST_NUMBERS = (
-    *("pretraining_seconds", "pretraining_images", "seconds", "images", "saved"),
-    *("front_seeds", "front_of"),
-)
-_PAIR_NUMBERS = ("n", "mean", "low", "high", "t_p")
-_MAP_HEADINGS = ("budget", "split", "n", "rank corr.", "overlap", "by chance", "mask share", "tied")
 
 
 def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
@@ -56,62 +44,52 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     parts: list[RenderableType] = []
     for curve in curves:
         answer, *more = list_sentences(curve)
-        values, costs, *maps = list_tables(curve)
+        values, *others = list_tables(curve)
         parts += [
             Text(curve_title(curve.key), style="bold"),
             Text(describe_curve_key(curve.key), style="dim"),
             render_table(values, compact=True),
             Text(answer, style="bold"),
             *map(Text, more),
+            *(part for table in others for part in (Text(), render_table(table, compact=True))),
+            *(Text(note, style="dim") for note in [*_legend(curve), *list_notes(curve)]),
             Text(),
-            render_table(costs, compact=True),
-            *(part for table in maps for part in (Text(), render_table(table, compact=True))),
         ]
-        parts += [*(Text(note, style="dim") for note in [*_legend(curve), *curve.notes]), Text()]
     return Lines(*parts)
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
     """Return all numbers in full, with the sentences, for JSON."""
-    found = []
-    for curve in curves:
-        record = asdict(curve) | {"sentences": list_sentences(curve)}
-        del record["recipe"]
-        found.append(record)
-    return found
+    return [
+        asdict(curve) | {"sentences": list_sentences(curve), "notes": list(list_notes(curve))}
+        for curve in curves
+    ]
 
 
 def budget_table(curves: Sequence[BudgetCurve]) -> Table:
     """Return a row for each budget of each curve, and for the conventional one beside them."""
-    key = [one.name for one in fields(CurveKey)]
-    own = ("budget", "n", "holdout", "deviation", "half_width", "test", *_COST_NUMBERS)
-    flags = ("on_front", "knee")
-    tests = ("from_longest", "from_conventional")
-    rows = []
-    for curve in curves:
-        enough = None if curve.smallest is None else curve.smallest.budget
-        for row in list_rows(curve):
-            pairs = [getattr(row, name) for name in tests]
-            rows.append(
-                (
-                    *(getattr(curve.key, name) for name in key),
-                    *(getattr(row, name) for name in own),
-                    *(flag_as_stored(getattr(row, name)) for name in flags),
-                    flag_as_stored(row.budget is not None and row.budget == enough),
-                    *(
-                        None if pair is None else getattr(pair, name)
-                        for pair in pairs
-                        for name in _PAIR_NUMBERS
-                    ),
-                    curve.measure,
-                    curve.unit,
-                    curve.chosen_by,
-                )
-            )
-    names = (*key, *own, *flags, "smallest_enough")
-    names += tuple(f"{test}_{name}" for test in tests for name in _PAIR_NUMBERS)
-    names += ("measure", "unit", "chosen_by")
-    return make_table(QueryResult(names, tuple(rows), truncated=False), "Budgets")
+    records = [_flatten(curve, row) for curve in curves for row in list_rows(curve)]
+    names = tuple(records[0]) if records else ()
+    rows = tuple(tuple(record.values()) for record in records)
+    return make_table(QueryResult(names, rows, truncated=False), "Budgets")
+
+
+def _flatten(curve: BudgetCurve, row: BudgetRow) -> dict[str, Any]:
+    enough = None if curve.smallest is None else curve.smallest.budget
+    own = ("budget", "n", "holdout", "deviation", "half_width", "test")
+    costs = ("pretraining_seconds", "pretraining_images", "seconds", "images", "saved")
+    fronts = ("front_seeds", "front_of", "on_front", "knee")
+    return {
+        **asdict(curve.key),
+        **{name: flag_as_stored(getattr(row, name)) for name in (*own, *costs, *fronts)},
+        "smallest_enough": flag_as_stored(row.budget is not None and row.budget == enough),
+        **{
+            f"{test}_{name}": getattr(getattr(row, test), name, None)
+            for test in ("from_longest", "from_conventional")
+            for name in ("n", "mean", "low", "high")
+        },
+        **{name: getattr(curve, name) for name in ("measure", "unit", "chosen_by")},
+    }
 
 
 def curve_title(key: CurveKey) -> str:
@@ -132,11 +110,6 @@ def describe_curve_key(key: CurveKey) -> str:
     )
 
 
-def name_choice(curve: BudgetCurve) -> str:
-    """Return the heading of what budgets are chosen by."""
-    return "holdout" if curve.chosen_by != curve.measure else printable(curve.measure)
-
-
 def name_axis(curve: BudgetCurve) -> str:
     """Return what budgets are chosen by, with its unit or part."""
     if curve.chosen_by == HOLDOUT:
@@ -144,9 +117,17 @@ def name_axis(curve: BudgetCurve) -> str:
     return f"{printable(curve.chosen_by)}, {name_unit(curve.unit)}"
 
 
+def name_row(row: BudgetRow) -> str:
+    """Return the budget of a row, or that it is the conventional one."""
+    return "conventional" if row.budget is None else str(row.budget)
+
+
 def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
     """Return the rows by budget, and the conventional one at the end."""
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
+
+
+# Sentences
 
 
 def list_sentences(curve: BudgetCurve) -> list[str]:
@@ -155,9 +136,9 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
     longest = f"{curve.rows[-1].budget} steps"
     sentences = []
     if len(curve.rows) == 1:
-        command = suggest_launch(curve)
-        more = "" if command is None else f" Next: {command}"
-        sentences.append(f"One budget cannot be compared.{more}")
+        sentences.append(
+            "One budget cannot be compared: launch others too, such as `--budget 0,100`."
+        )
     elif found is None:
         sentences.append(
             f"Which budget is enough depends on how much worse it may be: `lcma budgets --by "
@@ -195,19 +176,6 @@ def list_sentences(curve: BudgetCurve) -> list[str]:
     return sentences
 
 
-def suggest_launch(curve: BudgetCurve) -> str | None:
-    """Return the launch of other budgets of `low` and `high`, None for other rules."""
-    key, overrides = curve.key, curve.overrides
-    ends = is_word(key.factorization) and len(set(key.factorization)) == 1
-    if overrides is None or key.map_options is not None or not ends:
-        return None
-    budgets = sorted({*BUDGETS, *(row.budget or 0 for row in curve.rows)})
-    words = ["lcma", "launch", "flows", "--flow", key.flow, "--dataset", curve.set_name]
-    words += ["--profile", key.profile.split(", ")[0], "--seeds", str(ENOUGH)]
-    words += ["--budget", ",".join(map(str, budgets)), *list_settings(overrides)]
-    return shlex.join(map(printable, words))
-
-
 def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:
     """Return why the longest budget that is not shown to be enough is not."""
     test, failed, unit = found.test, f"{found.failed} steps", name_unit(curve.unit)
@@ -230,7 +198,7 @@ def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:
     )
 
 
-def _compare(test: PairedTest, direction: str | None) -> str:
+def _compare(test: Summary, direction: str | None) -> str:
     least, most = worse_interval(test, direction)
     if test.n < ENOUGH or least is None or most is None:
         return f"not yet (fewer than {ENOUGH} seeds) told apart from"
@@ -239,80 +207,43 @@ def _compare(test: PairedTest, direction: str | None) -> str:
     return "better than" if most < 0 else "worse than"
 
 
-def _describe(test: PairedTest, unit: str) -> str:
+def _describe(test: Summary, unit: str) -> str:
     return f"{_difference(test)} {unit} (n = {test.n})"
 
 
-def _difference(test: PairedTest | None) -> str:
-    if test is None:
-        return "-"
-    mean = format_number(test.mean, sign=True)
-    if test.standard_error is None:
-        return mean
-    return f"{mean} ± {format_number(test.half_width)}"
+def list_notes(curve: BudgetCurve) -> Iterator[str]:
+    """Yield what to keep in mind of a curve."""
+    if len({frozenset(row.by_seed) for row in curve.rows}) > 1:
+        yield "Budgets have different seeds: compare the differences, which are paired, not means."
+    first = next(iter(curve.stability), None)
+    if first is not None and first.budget == 0 and first.tied is not None:
+        decides = ", and there the order of the positions decides" if first.tied else ""
+        yield (
+            f"Budget 0 is the map of a fresh flow: {first.tied:.0%} of its windows at the first "
+            f"split are tied{decides}."
+        )
+    if len(curve.devices) > 1:
+        kinds = ", ".join(map(printable, curve.devices))
+        yield (
+            f"Seconds are of {len(curve.devices)} kinds of device ({kinds}): shares of cost and "
+            "the front are of images, not seconds."
+        )
+    elif curve.cost == "images" and any(row.seconds is None for row in list_rows(curve)):
+        yield "Seconds are not all known: the front is over images."
+    if curve.lost:
+        have, are = ("has", "is") if curve.lost == 1 else ("have", "are")
+        yield (
+            f"{format_count(curve.lost, 'result')} {have} no finite number of this measure and "
+            f"{are} left out."
+        )
 
 
-def list_tables(curve: BudgetCurve) -> list[Table]:
-    """Return a curve's values, its costs, and where they are known how its maps change."""
-    rows, choice = list_rows(curve), name_choice(curve)
-    found = [
-        _table([heading.format(choice) for heading in _HEADINGS], map(_list_values, rows)),
-        _table(_COSTS, map(_list_costs, rows), _COST_TITLE),
-    ]
-    if curve.stability:
-        title = f"The map against that of {curve.stability[0].longest} steps, mean over seeds"
-        found.append(_table(_MAP_HEADINGS, _list_stability(curve), title))
-    return found
-
-
-def _table(headings: Sequence[str], lines: Iterable[Sequence[str]], above: str = "") -> Table:
-    columns = tuple(TableColumn(heading, kind="number") for heading in headings)
-    return Table(columns, tuple(map(tuple, lines)), under=above)
-
-
-def _list_values(row: BudgetRow) -> list[str]:
-    numbers = (format_number(value) for value in (row.holdout, row.deviation, row.test))
-    tests = (row.from_conventional, row.from_longest)
-    return [name_row(row), str(row.n), *numbers, *map(_difference, tests)]
-
-
-def _list_costs(row: BudgetRow) -> list[str]:
-    pretraining = None if row.budget is None else row.pretraining_seconds
-    before, whole, saved = (
-        "-" if seconds is None else format_duration(seconds)
-        for seconds in (pretraining, row.seconds, row.saved)
-    )
-    return [
-        *(name_row(row), before, whole),
-        "-" if row.images is None else _count(row.images),
-        saved,
-        "knee" if row.knee else "yes" if row.on_front else "-",
-        f"{row.front_seeds}/{row.front_of}" if row.front_of else "-",
-    ]
-
-
-def name_row(row: BudgetRow) -> str:
-    """Return the budget of a row, or that it is the conventional one."""
-    return "conventional" if row.budget is None else str(row.budget)
-
-
-def _list_stability(curve: BudgetCurve) -> Iterable[list[str]]:
-    for one in curve.stability:
-        numbers = (one.rank_correlation, one.overlap, one.by_chance, one.mask_share)
-        yield [
-            *(str(one.budget), str(one.split), str(one.seeds)),
-            *(format_number(number, 3) for number in numbers),
-            "-" if one.tied is None else f"{one.tied:.1%}",
-        ]
-
-
-def _legend(curve: BudgetCurve) -> Iterable[str]:
-    name = "Bits/dim"
+def _legend(curve: BudgetCurve) -> Iterator[str]:
+    name, parts, on = "Bits/dim", "; holdout chooses, test is only reported", " on holdout"
     if curve.chosen_by != HOLDOUT:
         name = f"{printable(curve.measure)} in {name_unit(curve.unit)}, {curve.direction} is better"
-    parts, on = "; holdout chooses, test is only reported", " on holdout"
     if curve.chosen_by == curve.measure:
-        parts, on = "", f" of {name_choice(curve)}"
+        parts, on = "", f" of {printable(curve.measure)}"
     yield (
         f"{name}{parts}. Differences are{on}, paired by "
         "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
@@ -326,6 +257,72 @@ def _legend(curve: BudgetCurve) -> Iterable[str]:
         f"{'good' if curve.direction == 'higher' else 'high'}; by seed: in how many "
         "seeds' own results."
     )
+
+
+# Tables
+
+
+def list_tables(curve: BudgetCurve) -> list[Table]:
+    """Return a curve's values, its costs, and where they are known how its maps change."""
+    rows, budget = list_rows(curve), (_number("budget"), name_row)
+    chosen_by = "holdout" if curve.chosen_by != curve.measure else curve.measure
+    values = tabulate(
+        rows,
+        budget,
+        (_number("n"), attrgetter("n")),
+        (_number(chosen_by, 4), attrgetter("holdout")),
+        (_number("sd", 4), attrgetter("deviation")),
+        (_number("test", 4), attrgetter("test")),
+        (_number("- conventional"), lambda row: _difference(row.from_conventional)),
+        (_number("- longest"), lambda row: _difference(row.from_longest)),
+    )
+    costs = tabulate(
+        rows,
+        budget,
+        (
+            _number("pretraining"),
+            lambda row: None if row.budget is None else _duration(row.pretraining_seconds),
+        ),
+        (_number("with training"), lambda row: _duration(row.seconds)),
+        (_number("images"), lambda row: None if row.images is None else _count(row.images)),
+        (_number("saved"), lambda row: _duration(row.saved)),
+        (_number("front"), lambda row: "knee" if row.knee else "yes" if row.on_front else None),
+        (
+            _number("by seed"),
+            lambda row: f"{row.front_seeds}/{row.front_of}" if row.front_of else None,
+        ),
+        under="What a trial costs by itself, and the Pareto front",
+    )
+    if not curve.stability:
+        return [values, costs]
+    maps = tabulate(
+        curve.stability,
+        (_number("budget"), attrgetter("budget")),
+        (_number("split"), attrgetter("split")),
+        (_number("n"), attrgetter("seeds")),
+        (_number("rank corr.", 3), attrgetter("rank_correlation")),
+        (_number("overlap", 3), attrgetter("overlap")),
+        (_number("by chance", 3), attrgetter("by_chance")),
+        (_number("mask share", 3), attrgetter("mask_share")),
+        (_number("tied"), lambda one: None if one.tied is None else f"{one.tied:.1%}"),
+        under=f"The map against that of {curve.stability[0].longest} steps, mean over seeds",
+    )
+    return [values, costs, maps]
+
+
+def _number(name: str, places: int | None = None) -> TableColumn:
+    return TableColumn(name, kind="number", places=places)
+
+
+def _difference(test: Summary | None) -> str | None:
+    if test is None:
+        return None
+    mean = format_number(test.mean, sign=True)
+    return mean if test.high is None else f"{mean} ± {format_number(test.half_width)}"
+
+
+def _duration(seconds: float | None) -> str | None:
+    return None if seconds is None else format_duration(seconds)
 
 
 def _percent(part: float) -> str:

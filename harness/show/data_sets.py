@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from lcma.harness import data
 from lcma.harness.data import Manifest
 from lcma.harness.data.bars import ComputedBar
-from lcma.harness.data.inspection import Duplicates, Inspection
-from lcma.harness.show.tables import Table, TableColumn
+from lcma.harness.data.inspection import Inspection
+from lcma.harness.data.manifest import PARTS, ByPart
+from lcma.harness.show.tables import Table, TableColumn, tabulate
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
 
@@ -21,33 +23,21 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
     """
     rows = []
     for known in data.names(root):
-        row: dict[str, Any] = {
-            "name": known.name,
-            "description": known.description,
-            "needs_path": known.needs_path,
-            "command": known.command,
-            "own": known.own,
-            "filtered": known.filtered,
-            "prepared": False,
-        }
+        facts = ("name", "description", "needs_path", "command", "own", "filtered")
+        row: dict[str, Any] = {name: getattr(known, name) for name in facts} | {"prepared": False}
         try:
             manifest = data.load(known.name, root).manifest
         except UserError as error:
             if (root / known.name).exists():
                 row["problem"] = str(error)
         else:
-            counts = manifest.counts
+            row |= {"prepared": True, "skipped": len(manifest.skipped)} | dict(
+                manifest.counts.items()
+            )
+            row |= {"source": manifest.source.verdict}
             row |= {
-                "prepared": True,
-                "variant": manifest.variant,
-                "shape": manifest.shape,
-                "digest": manifest.digest,
-                "train": counts.train,
-                "holdout": counts.holdout,
-                "test": counts.test,
-                "deviation": manifest.deviation,
-                "skipped": len(manifest.skipped),
-                "source": manifest.source.verdict,
+                name: getattr(manifest, name)
+                for name in ("variant", "shape", "digest", "deviation")
             }
         rows.append(row)
     return rows
@@ -55,19 +45,18 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
 
 def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
     """Return a table of those of `read_data_sets` that are prepared."""
-    names = ("name", "variant", "images", "train / holdout / test", "digest")
-    found = [
+    return tabulate(
+        [row for row in rows if row["prepared"]],
+        (TableColumn("name"), itemgetter("name")),
+        (TableColumn("variant"), itemgetter("variant")),
+        (TableColumn("images"), lambda row: "x".join(map(str, row["shape"]))),
         (
-            row["name"],
-            row["variant"],
-            "x".join(map(str, row["shape"])),
-            f"{row['train']} / {row['holdout']} / {row['test']}",
-            str(row["digest"])[:12],
-        )
-        for row in rows
-        if row["prepared"]
-    ]
-    return Table(tuple(map(TableColumn, names)), tuple(found), f"Prepared in {root}")
+            TableColumn("train / holdout / test"),
+            lambda row: " / ".join(str(row[part]) for part in PARTS),
+        ),
+        (TableColumn("digest"), lambda row: row["digest"][:12]),
+        title=f"Prepared in {root}",
+    )
 
 
 def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[str]:
@@ -135,14 +124,11 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
     lines = [
         f"{manifest.name}: variant {manifest.variant} of {manifest.dataset}, {manifest.dtype} "
         f"{'x'.join(map(str, manifest.shape))}",
-        f"images: {counts.train:,} train, {counts.holdout:,} holdout, {counts.test:,} test",
+        f"images: {_list_counts(counts)}",
     ]
     if expected is not None:
         same = "as prepared" if expected == counts else "the counts here deviate"
-        lines.append(
-            f"published: {expected.train:,} train, {expected.holdout:,} holdout, "
-            f"{expected.test:,} test: {same}"
-        )
+        lines.append(f"published: {_list_counts(expected)}: {same}")
     if manifest.skipped:
         lines.append(
             f"skipped: {format_count(len(manifest.skipped), 'file')}, {', '.join(manifest.skipped)}"
@@ -153,7 +139,13 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
         f"preprocessing: {manifest.preprocessing}",
         f"holdout: {manifest.holdout_rule}",
         f"digest: {manifest.digest}",
-        *_describe_duplicates(found.duplicates),
+    ]
+    copies = found.duplicates
+    within = ", ".join(f"{number:,} in {part}" for part, number in copies.within.items())
+    lines += [
+        f"copies of an earlier image: {within}",
+        f"in two parts: {copies.train_test:,} of test and {copies.train_holdout:,} of holdout are "
+        f"in train, {copies.holdout_test:,} of test are in holdout",
     ]
     for bar in bars:
         value = "-" if bar.bits_per_dim is None else f"{bar.bits_per_dim:.4f} bits/dim"
@@ -161,45 +153,34 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
     return lines
 
 
+def _list_counts(counts: ByPart[int]) -> str:
+    return ", ".join(f"{number:,} {part}" for part, number in counts.items())
+
+
 def tabulate_channels(found: Inspection) -> Table:
     """Return a table with mean and range of each channel in each part."""
-    columns, rows = [TableColumn("channel")], []
-    for part, _ in found.channels.items():
+    columns = [TableColumn("channel")]
+    values: list[list[Any]] = [list(map(str, range(len(found.channels.train))))]
+    for part, channels in found.channels.items():
         columns.append(TableColumn(f"{part} mean", kind="number", places=2))
         columns.append(TableColumn("range", right=True))
-    for index in range(len(found.channels.train)):
-        of_parts = [channels[index] for _, channels in found.channels.items()]
-        values = [(one.mean, f"{one.low:g}..{one.high:g}") for one in of_parts]
-        rows.append((str(index), *(value for pair in values for value in pair)))
-    return Table(tuple(columns), tuple(rows))
+        values.append([one.mean for one in channels])
+        values.append([f"{one.low:g}..{one.high:g}" for one in channels])
+    return Table(tuple(columns), tuple(zip(*values, strict=True)))
 
 
 def set_as_dict(
     manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar], picture: Path
 ) -> dict[str, Any]:
     """Return a prepared set as JSON values."""
+    copies = found.duplicates
+    between = ("train_holdout", "train_test", "holdout_test")
     return {
         **manifest.model_dump(mode="json", exclude={"groups"}),
         "deviation": manifest.deviation,
-        "channels": {
-            part: [asdict(channel) for channel in channels]
-            for part, channels in found.channels.items()
-        },
-        "duplicates": {
-            **{f"within_{part}": number for part, number in found.duplicates.within.items()},
-            "train_holdout": found.duplicates.train_holdout,
-            "train_test": found.duplicates.train_test,
-            "holdout_test": found.duplicates.holdout_test,
-        },
-        "bars": [asdict(bar) for bar in bars],
+        "channels": {part: list(map(asdict, of)) for part, of in found.channels.items()},
+        "duplicates": {f"within_{part}": number for part, number in copies.within.items()}
+        | {name: getattr(copies, name) for name in between},
+        "bars": list(map(asdict, bars)),
         "picture": str(picture),
     }
-
-
-def _describe_duplicates(found: Duplicates) -> list[str]:
-    within = ", ".join(f"{number:,} in {part}" for part, number in found.within.items())
-    return [
-        f"copies of an earlier image: {within}",
-        f"in two parts: {found.train_test:,} of test and {found.train_holdout:,} of holdout are "
-        f"in train, {found.holdout_test:,} of test are in holdout",
-    ]

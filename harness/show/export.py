@@ -1,11 +1,10 @@
 """One export, in one format, as bytes. The same database gives the same bytes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Literal, get_args
 
 from lcma.db import QueryResult, Store, select_view
 from lcma.db.migrate import current_version
@@ -13,7 +12,7 @@ from lcma.harness.results.board import Board, filter_board, read_board
 from lcma.harness.results.filters import complete_ids, parse_filters
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
-from lcma.harness.results.paper import PaperTable, PaperValue, compare_with_paper
+from lcma.harness.results.paper import SOURCE, PaperValue, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import (
     board_as_json,
@@ -40,154 +39,123 @@ SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
 
 
-class ExportContent(StrEnum):
-    """Content of an export."""
+ExportFormat = Literal["csv", "json", "md", "latex", "latex-tables", "parquet"]
 
-    board = "board"
-    results = "results"
-    verdicts = "verdicts"
-
-
-class ExportFormat(StrEnum):
-    """Format of an export."""
-
-    csv = "csv"
-    json = "json"
-    md = "md"
-    latex = "latex"
-    latex_tables = "latex-tables"
-    parquet = "parquet"
-
-
-LATEX = (ExportFormat.latex, ExportFormat.latex_tables)
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 @dataclass(frozen=True)
 class ExportQuery:
     """Selection of an export.
 
-    ``where`` are KEY=VALUE of columns of `results`. ``factorizations`` are those of the
-    board's rows, beside what they are compared with; of results the only ones. ``group_by`` are
-    columns to sum results up by, with these ``statistics``. ``paper`` is the number of a table of
-    the paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is
-    the name or id of the one whose trials count, None for all.
+    ``where`` are KEY=VALUE of columns of `results`. ``factorization`` are those of the board's
+    rows, beside what they are compared with; of results the only ones. ``group_by`` are columns to
+    sum results up by, with the statistics ``stat``. ``paper`` is the number of a table of the
+    paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is the
+    name or id of the one whose trials count, None for all.
     """
 
-    what: ExportContent = ExportContent.board
+    what: Literal["board", "results", "verdicts"] = "board"
     where: tuple[str, ...] = ()
-    factorizations: tuple[str, ...] = ()
+    factorization: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
-    statistics: tuple[str, ...] = ()
+    stat: tuple[str, ...] = ()
     paper: str | None = None
     measure: str = BITS_PER_DIM
     sweep: str | None = None
 
-    def as_dict(self, form: ExportFormat) -> dict[str, Any]:
-        """Return the query for a manifest."""
-        return {
-            "what": str(self.what),
-            "format": str(form),
-            "where": list(self.where),
-            **({"factorization": list(self.factorizations)} if self.factorizations else {}),
-            "group_by": list(self.group_by),
-            "stat": list(self.statistics),
-            "paper": self.paper,
-            "measure": self.measure,
-            **({} if self.sweep is None else {"sweep": self.sweep}),
-        }
-
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
-    ranked = query.what is ExportContent.board and not query.group_by and not query.paper
-    rules = () if ranked else query.factorizations
+    ranked = query.what == "board" and not query.group_by and not query.paper
+    rules = () if ranked else query.factorization
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
     where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
     require_results(store, sweep_id, where)
-    if query.statistics and not query.group_by:
+    if query.stat and not query.group_by:
         raise UserError("--stat says what --group-by COLUMNS is to sum up: give that too")
-    tables = [] if query.what is ExportContent.board else [str(query.what)]
+    tables = [] if query.what == "board" else [str(query.what)]
     tables += ["--group-by"] if query.group_by else []
     tables += ["--paper"] if query.paper else []
     if len(tables) > 1 and tables != ["results", "--group-by"]:
         raise UserError(f"{tables[0]} and {tables[1]} are two tables: give one of them")
-    takes_any = query.what is not ExportContent.results and not query.group_by and not query.paper
+    takes_any = query.what != "results" and not query.group_by and not query.paper
     if query.measure != BITS_PER_DIM and not takes_any:
         raise UserError(
             "--by is what the board is ranked by, or verdicts are judged by: export one of these"
         )
     if query.paper:
-        found = compare_with_paper(read_board(store, sweep_id=sweep_id, **where), query.paper)
-        for_people = form in (ExportFormat.md, *LATEX)
-        return _write(paper_table(found, in_full=not for_people), form)
-    if query.group_by:
-        statistics = query.statistics or DEFAULT_STATISTICS
-        summed = group_rows(
-            store.view("results", sweep_id=sweep_id, **where), query.group_by, statistics
-        )
-        return _write(make_table(summed, f"Results by {', '.join(query.group_by)}"), form)
-    if query.what is ExportContent.results:
+        board = read_board(store, sweep_id=sweep_id, **where)
+        people = form in ("md", "latex", "latex-tables")
+        return _write(make_paper_table(board, query.paper, in_full=not people), form)
+    if query.group_by or query.what == "results":
         select = select_view("results", sweep_id=sweep_id, **where)
         names = tuple(select.selected_columns.keys())
-        rows = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
-        return _write(make_table(rows, "Results"), form)
+        found = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
+        if not query.group_by:
+            return _write(make_table(found, "Results"), form)
+        found = group_rows(found, query.group_by, query.stat or DEFAULT_STATISTICS)
+        return _write(make_table(found, f"Results by {', '.join(query.group_by)}"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
-    if query.what is ExportContent.verdicts:
+    if query.what == "verdicts":
         return _write_verdicts(read_verdicts(store, **chosen), form)
     board = read_board(store, **chosen)
-    if query.factorizations:
-        board = filter_board(board, query.factorizations)
+    if query.factorization:
+        board = filter_board(board, query.factorization)
     return _write_board(board, form)
 
 
-def paper_table(found: PaperTable, *, in_full: bool) -> Table:
-    """Return the table; for people with two decimals as printed, and four of ours."""
+def make_paper_table(board: Board, number: str, *, in_full: bool) -> Table:
+    """Return the paper's table beside ours; for people two decimals as printed, four of ours."""
+    rows = compare_with_paper(board, number)
 
-    def show(of: str, value: PaperValue) -> PaperValue:
+    def show(of: PaperValue, value: PaperValue) -> PaperValue:
         if in_full or not isinstance(value, float):
             return value
-        places = 2 if of == "paper" else 4
-        return format_number(value, places, sign=of.startswith("difference"))
+        return format_number(
+            value, 2 if of == "paper" else 4, sign=str(of).startswith("difference")
+        )
 
-    columns = (
-        TableColumn("row"),
-        TableColumn("bits_per_dim", "bits/dim"),
-        *map(TableColumn, found.columns),
-    )
-    rows = tuple(
-        (name, of, *(show(of, value) for value in values)) for name, of, values in found.rows
-    )
-    return Table(columns, rows, found.title)
+    names = ("row", "bits_per_dim", *(name for name in rows[0] if name not in _OF_PAPER))
+    columns = tuple(TableColumn(name, _OF_PAPER.get(name, "")) for name in names)
+    title = f"Table {number} of the {SOURCE} paper: bits/dim as printed, ours, difference"
+    values = tuple(tuple(show(row["bits_per_dim"], row[name]) for name in names) for row in rows)
+    return Table(columns, values, title)
+
+
+_OF_PAPER = {"row": "row", "bits_per_dim": "bits/dim"}
 
 
 def _write_board(board: Board, form: ExportFormat) -> bytes:
-    if form is ExportFormat.json:
-        return (board_as_json(board) + "\n").encode()
-    if form is ExportFormat.md:
+    if form in ("csv", "parquet"):
+        return _write(board_table(board), form)
+    if form == "json":
+        return f"{board_as_json(board)}\n".encode()
+    if form == "md":
         return board_as_markdown(board).encode()
-    if form in LATEX:
-        return board_as_latex(board, whole=form is ExportFormat.latex).encode()
-    return _write(board_table(board), form)
+    return board_as_latex(board, whole=form == "latex").encode()
 
 
 def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
-    if form is ExportFormat.json:
-        return (to_json(verdicts_as_dict(verdicts)) + "\n").encode()
-    if form is ExportFormat.md:
+    if form == "json":
+        return f"{to_json(verdicts_as_dict(verdicts))}\n".encode()
+    if form == "md":
         return verdicts_as_markdown(verdicts).encode()
     return _write(verdict_table(verdicts), form)
 
 
 def _write(table: Table, form: ExportFormat) -> bytes:
-    if form is ExportFormat.parquet:
+    if form == "parquet":
         return table_as_parquet(table)
-    if form in LATEX:
-        return tables_as_latex([table], whole=form is ExportFormat.latex).encode()
-    if form is ExportFormat.json:
-        return (table_as_json(table) + "\n").encode()
-    if form is ExportFormat.md:
-        return table_as_markdown(replace(table, title="")).encode()
-    return table_as_csv(table).encode()
+    if form == "csv":
+        text = table_as_csv(table)
+    elif form == "json":
+        text = f"{table_as_json(table)}\n"
+    elif form == "md":
+        text = table_as_markdown(replace(table, title=""))
+    else:
+        text = tables_as_latex([table], whole=form == "latex")
+    return text.encode()
 
 
 def split_list(texts: Sequence[str]) -> tuple[str, ...]:
@@ -198,20 +166,16 @@ def split_list(texts: Sequence[str]) -> tuple[str, ...]:
 # The manifest stored beside an export
 
 
-def make_manifest(content: bytes, query: Mapping[str, Any]) -> str:
+def make_manifest(content: bytes, query: ExportQuery, form: ExportFormat) -> str:
     """Return JSON with the schema of the database, the query, the version of lcma, and the digest.
 
     Nothing in it depends on when or where the export was made.
     """
-    return (
-        to_json(
-            {
-                "generator": f"lcma {version('lcma')}",
-                "schema": current_version(),
-                "query": dict(query),
-                "bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(),
-            }
-        )
-        + "\n"
-    )
+    about = {
+        "generator": f"lcma {version('lcma')}",
+        "schema": current_version(),
+        "query": {"format": form, **asdict(query)},
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return to_json(about) + "\n"

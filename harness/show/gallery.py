@@ -115,7 +115,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
     """
     reader = MapReader(store, list_map_sets(store))
     sheets = []
-    ordered = sorted(sets, key=lambda one: (*series_key(one), one.key.budget))
+    ordered = sorted(sets, key=lambda one: (*series_key(one), one.budget))
     for _, group in itertools.groupby(ordered, key=series_key):
         series = list(group)
         shown = choose_evenly(series, MOST)
@@ -136,7 +136,7 @@ def draw_comparison(
     """
     reader = MapReader(store, ())
     maps, others = reader.maps(one), reader.maps(other)
-    form = "squeezed" if one.key.nms == other.key.nms == "squeezed" else "flat"
+    form = "squeezed" if one.nms == other.nms == "squeezed" else "flat"
     numbers = compare_maps(maps, others, form, (one.letters, other.letters))
     drawn = map_pictures.draw_comparison(
         MapColumn(one.id, maps, one.letters[0]),
@@ -368,14 +368,14 @@ def _draw_overview(
     reader: MapReader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
 ) -> Path:
     first = shown[0]
-    budgets = [one.key.budget for one in series if one not in shown]
+    budgets = [one.budget for one in series if one not in shown]
     left_out = f"; budgets not drawn: {', '.join(map(str, budgets))}" if budgets else ""
     name = _file_name(first, with_budget=len(series) == 1)
     what, means = "Maps", "what dimensions are ranked by before each split"
     if first.unit == NATS:
         what, means = "Contribution maps", "what dimensions add to the log-determinant"
     return map_pictures.draw_maps(
-        [MapColumn(f"budget {one.key.budget}", reader.maps(one), one.letters[0]) for one in shown],
+        [MapColumn(f"budget {one.budget}", reader.maps(one), one.letters[0]) for one in shown],
         f"{what}: {first.heading}",
         [f"{means}{left_out}"],
         target.path(f"maps-{name}"),
@@ -385,21 +385,20 @@ def _draw_overview(
 def _draw_tables(reader: MapReader, one: MapSet, target: PictureTarget) -> Path:
     maps = reader.maps(one)
     return draw_tables(
-        make_all_tables(maps, one.key.seed, one.letters),
+        make_all_tables(maps, one.seed, one.letters),
         image_shape(maps),
         target.path(f"tables-{_file_name(one, with_budget=True)}"),
-        f"Index tables: {one.heading}, budget {one.key.budget}",
+        f"Index tables: {one.heading}, budget {one.budget}",
     )
 
 
 def _file_name(one: MapSet, *, with_budget: bool) -> str:
-    key = one.key
     return file_name(
-        key.flow,
-        key.dataset,
-        *([f"b{key.budget}"] if with_budget else []),
-        f"s{key.seed}",
-        key.pretraining_id[:8],
-        key.data_digest[:8],
-        key.score,
+        one.flow,
+        one.dataset,
+        *([f"b{one.budget}"] if with_budget else []),
+        f"s{one.seed}",
+        one.pretraining_id[:8],
+        one.data_digest[:8],
+        one.score,
     )

@@ -1,135 +1,122 @@
-"""Statistics of maps as `lcma maps` prints them: lines for a terminal of 80 columns, and JSON."""
+"""Statistics of maps as `lcma maps` prints them: tables, and JSON."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from rich.console import Group
-from rich.text import Text
-
-from lcma.db import MapStatistics
-from lcma.harness.results.maps import MapSet, SplitSummary, WordTable, iou_by_chance
+from lcma.harness.results.maps import MapSet, iou_by_chance
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.show.gallery import ComparisonSheet, HistorySheet, MapSheet
-from lcma.harness.text import format_number, printable
-from lcma.harness.train.online import SplitHistory
+from lcma.harness.show.tables import Table, TableColumn, tabulate
+from lcma.harness.text import format_number
 
-Numbers = tuple[str, ...]
-
-_MAPS = (
-    ("", "split"),
-    ("mask", "share"),
-    ("by", "chance"),
-    ("", "s.e."),
-    ("rank", "gap"),
-    ("error", "/ gap"),
-    ("unre-", "solved"),
-    ("", "tied"),
-)
-_TABLES = (
-    ("", "split"),
-    ("even", "IoU"),
-    ("odd", "IoU"),
-    ("", "purity"),
-    ("channel", "purity"),
-    ("halves", "IoU"),
-    ("seeds", "IoU"),
-    ("budgets", "IoU"),
-    ("", "tied"),
-)
-_HISTORY = (
-    ("", "split"),
-    ("", "changes"),
-    ("first", "step"),
-    ("last", "step"),
-    ("first", "share"),
-    ("last", "share"),
-)
-_COMPARED = (
-    ("", "split"),
-    ("", "largest"),
-    ("", "rms"),
-    ("rank", "corr."),
-    ("same, in", "windows"),
-    ("low", "IoU"),
-    ("high", "IoU"),
-    ("by", "chance"),
-)
-_UNKNOWN = dict.fromkeys(field.name for field in fields(MapStatistics))
+Record = dict[str, Any]
+Column = tuple[TableColumn, Callable[[Record], Any]]
 
 
-@dataclass(frozen=True)
-class NumberBlock:
-    """Rows of numbers under a line of text."""
-
-    heading: Text
-    rows: Sequence[Numbers]
-
-
-def render_maps(sheets: Sequence[MapSheet]) -> Group:
-    """Return the maps in numbers, and below them the tables of low."""
-    maps = [NumberBlock(_heading(s.set), [_map_row(split) for split in s.splits]) for s in sheets]
-    low = [
-        NumberBlock(
-            Text(printable(s.set.id), style="bold"), [_low_row(k.split, k.low) for k in s.splits]
-        )
-        for s in sheets
-    ]
-    splits = range(1, max(len(s.splits) for s in sheets) + 1)
+def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
+    """Return the maps in numbers, and the tables of low."""
+    splits = sorted({split.split for sheet in sheets for split in sheet.splits})
     by_chance = ", ".join(f"{iou_by_chance(split):.3f}" for split in splits)
-    return Group(
-        Text(f"Maps{_in_unit(one.set for one in sheets)}"),
-        *_lines(_MAPS, maps),
-        Text(""),
-        Text("Tables of low: which dimensions stay"),
-        *_lines(_TABLES, low),
-        Text(f"By chance: even, odd 0.333; halves, seeds, budgets {by_chance}"),
+    named: dict[str, list[str]] = defaultdict(list)
+    for sheet in sheets:
+        named[sheet.set.heading].append(sheet.set.id)
+    maps = [
+        {"maps": _once(sheet.set.id, k), **asdict(split)}
+        for sheet in sheets
+        for k, split in enumerate(sheet.splits)
+    ]
+    low = [
+        {"maps": _once(sheet.set.id, k), **({} if split.low is None else asdict(split.low))}
+        | {"split": split.split}
+        for sheet in sheets
+        for k, split in enumerate(sheet.splits)
+    ]
+    return [
+        tabulate(
+            maps,
+            (TableColumn("maps"), lambda row: row["maps"]),
+            _column("split", "split", str),
+            _column("mask share", "mask_share", _share),
+            _column("by chance", "mask_share_by_chance", _share),
+            _column("s.e.", "standard_error", _short),
+            _column("rank gap", "rank_gap", _short),
+            _column("error / gap", "error_to_gap", _short),
+            _column("unresolved", "unresolved", _percent),
+            _column("tied", "tied", _percent),
+            under=f"Maps{_in_unit(sheet.set for sheet in sheets)}",
+            notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in named.items()),
+        ),
+        tabulate(
+            low,
+            (TableColumn("maps"), lambda row: row["maps"]),
+            _column("split", "split", str),
+            _column("even IoU", "iou_even", _share),
+            _column("odd IoU", "iou_odd", _share),
+            _column("purity", "purity", _share),
+            _column("channel purity", "channel_purity", _share),
+            _column("halves IoU", "agreement", _share),
+            _column("seeds IoU", "iou_other_seeds", _share),
+            _column("budgets IoU", "iou_other_budgets", _share),
+            _column("tied", "tied", _percent),
+            under="Tables of low: which dimensions stay",
+            notes=(f"By chance: even, odd 0.333; halves, seeds, budgets {by_chance}",),
+        ),
+    ]
+
+
+def tabulate_comparison(sheet: ComparisonSheet) -> Table:
+    """Return how two sets of maps differ, split by split."""
+    named = {"A": sheet.one, "B": sheet.other}
+    unit = _in_unit(named.values())
+    return tabulate(
+        map(asdict, sheet.splits),
+        _column("split", "split", str),
+        _column("largest", "largest_difference", lambda value: _short(value, 3)),
+        _column("rms", "rms_difference", lambda value: _short(value, 3)),
+        _column("rank corr.", "rank_correlation", _share),
+        _column("same, in windows", "rank_correlation_in_windows", _share),
+        _column("low IoU", "iou_low", _share),
+        _column("high IoU", "iou_high", _share),
+        _column("by chance", "iou_by_chance", _share),
+        under=f"A - B{unit}, rank correlation, and overlap of what stays",
+        notes=tuple(f"{name}, {one.id}: {one.heading}" for name, one in named.items()),
     )
 
 
-def render_comparison(sheet: ComparisonSheet) -> Group:
-    """Return two sets of maps and how they differ."""
-    rows = [
-        (
-            str(s.split),
-            _short(s.largest_difference, 3),
-            _short(s.rms_difference, 3),
-            format_number(s.rank_correlation, 3),
-            format_number(s.rank_correlation_in_windows, 3),
-            *(format_number(iou, 3) for iou in (s.iou_low, s.iou_high, s.iou_by_chance)),
-        )
-        for s in sheet.splits
-    ]
-    named = [Text(f"{k}  ") + _heading(x) for k, x in (("A", sheet.one), ("B", sheet.other))]
-    unit = _in_unit([sheet.one, sheet.other])
-    what = Text(f"A - B{unit}, rank correlation, and overlap of what stays")
-    return Group(*named, Text(""), what, *_lines(_COMPARED, [NumberBlock(Text(), rows)]))
+def tabulate_histories(sheets: Sequence[HistorySheet]) -> Table:
+    """Return when tables changed in training, and in what share of their windows."""
+    rows = []
+    for sheet in sheets:
+        for k, one in enumerate(sheet.splits):
+            looks = [*zip(one.steps, one.shares, strict=True)][1:]
+            row: Record = {"trial": _once(describe_trial(sheet.trial), k), "split": k + 1}
+            for name, look in (("first", looks[:1]), ("last", looks[-1:])):
+                row |= {f"{name} step": step for step, _ in look}
+                row |= {f"{name} share": share for _, share in look}
+            rows.append(row | {"changes": len(looks)})
+    return tabulate(
+        rows,
+        (TableColumn("trial"), lambda row: row["trial"]),
+        *(_column(name, name, str) for name in ("split", "changes", "first step", "last step")),
+        *(_column(name, name, _percent) for name in ("first share", "last share")),
+        under="Tables that changed in training",
+    )
 
 
-def maps_as_records(sheets: Sequence[MapSheet]) -> list[dict[str, Any]]:
+def maps_as_records(sheets: Sequence[MapSheet]) -> list[Record]:
     """Return a record for each set of maps, with one for each split, for JSON."""
     return [
         _set_record(sheet.set)
-        | {"splits": [_split_record(split) for split in sheet.splits]}
+        | {"splits": [asdict(split) for split in sheet.splits]}
         | {"pictures": {"maps": str(sheet.maps), "tables": str(sheet.tables)}}
         | {"in_picture": sheet.in_picture}
         for sheet in sheets
     ]
 
 
-def render_histories(sheets: Sequence[HistorySheet]) -> Group:
-    """Return when tables changed in training, and in what share of their windows."""
-    blocks = [
-        NumberBlock(
-            Text(printable(describe_trial(sheet.trial)), style="bold"),
-            [_history_row(split, one) for split, one in enumerate(sheet.splits, start=1)],
-        )
-        for sheet in sheets
-    ]
-    return Group(Text("Tables that changed in training"), *_lines(_HISTORY, blocks))
-
-
-def histories_as_records(sheets: Sequence[HistorySheet]) -> list[dict[str, Any]]:
+def histories_as_records(sheets: Sequence[HistorySheet]) -> list[Record]:
     """Return a record for each trial whose tables changed in training, for JSON."""
     return [
         trial_as_dict(sheet.trial)
@@ -144,7 +131,7 @@ def histories_as_records(sheets: Sequence[HistorySheet]) -> list[dict[str, Any]]
     ]
 
 
-def comparison_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
+def comparison_as_record(sheet: ComparisonSheet) -> Record:
     """Return both sets, and a record for each split, for JSON."""
     return {
         "a": _set_record(sheet.one),
@@ -154,23 +141,12 @@ def comparison_as_record(sheet: ComparisonSheet) -> dict[str, Any]:
     }
 
 
-def _set_record(one: MapSet) -> dict[str, Any]:
-    more = {"masks": one.masks, "recipes": one.recipes}
-    return {"id": one.id} | asdict(one.key) | more
+def _set_record(one: MapSet) -> Record:
+    return {name: value for name, value in asdict(one).items() if name != "model"}
 
 
-def _split_record(split: SplitSummary) -> dict[str, Any]:
-    record = asdict(split)
-    statistics = record.pop("statistics") or _UNKNOWN
-    words = {name: _word_record(record.pop(name)) for name in ("low", "high")}
-    return record | statistics | words
-
-
-def _word_record(word: dict[str, Any] | None) -> dict[str, Any] | None:
-    if word is None:
-        return None
-    statistics: dict[str, Any] = word.pop("statistics")
-    return statistics | word
+def _once(text: str, split: int) -> str:
+    return text if split == 0 else ""
 
 
 def _in_unit(sets: Iterable[MapSet]) -> str:
@@ -178,72 +154,20 @@ def _in_unit(sets: Iterable[MapSet]) -> str:
     return f", in {units.pop()}" if len(units) == 1 else ""
 
 
-def _heading(one: MapSet) -> Text:
-    return Text.assemble((printable(one.id), "bold"), "  ", printable(one.heading))
+def _column(heading: str, name: str, show: Callable[[Any], str]) -> Column:
+    def find(row: Record) -> str | None:
+        return None if row.get(name) is None else show(row[name])
+
+    return TableColumn(heading, right=True), find
 
 
-def _map_row(split: SplitSummary) -> Numbers:
-    found = split.statistics
-    if found is None:
-        return (str(split.split), *["-"] * (len(_MAPS) - 1))
-    return (
-        str(split.split),
-        format_number(found.mask_share, 3),
-        format_number(found.mask_share_by_chance, 3),
-        _short(found.standard_error),
-        _short(found.rank_gap),
-        _short(found.error_to_gap),
-        _percent(found.unresolved),
-        _percent(found.tied),
-    )
+def _share(value: float) -> str:
+    return format_number(value, 3)
 
 
-def _low_row(split: int, low: WordTable | None) -> Numbers:
-    if low is None:
-        return (str(split), *["-"] * (len(_TABLES) - 1))
-    numbers = low.statistics
-    shares = (
-        numbers.iou_even,
-        numbers.iou_odd,
-        numbers.purity,
-        numbers.channel_purity,
-        numbers.agreement,
-        low.iou_other_seeds,
-        low.iou_other_budgets,
-    )
-    return (str(split), *(format_number(share, 3) for share in shares), _percent(numbers.tied))
+def _short(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}g}"
 
 
-def _history_row(split: int, one: SplitHistory) -> Numbers:
-    looks = [*zip(one.steps, one.shares, strict=True)][1:]
-    ends = [looks[0], looks[-1]] if looks else []
-    steps = [str(step) for step, _ in ends] or ["-", "-"]
-    shares = [_percent(share) for _, share in ends] or ["-", "-"]
-    return (str(split), str(len(looks)), *steps, *shares)
-
-
-def _lines(headings: Sequence[tuple[str, str]], blocks: Sequence[NumberBlock]) -> Iterable[Text]:
-    """Yield numbers in columns that all blocks share."""
-    rows = [row for block in blocks for row in block.rows]
-    widths = [
-        max(map(len, (*heading, *(row[k] for row in rows)))) for k, heading in enumerate(headings)
-    ]
-
-    def line(cells: Iterable[str]) -> str:
-        return "  ".join(f"{text:>{width}}" for text, width in zip(cells, widths, strict=True))
-
-    for part in zip(*headings, strict=True):
-        yield Text(line(part).rstrip(), style="dim")
-    for block in blocks:
-        if block.heading:
-            yield block.heading
-        for row in block.rows:
-            yield Text(line(row))
-
-
-def _short(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+def _percent(value: float) -> str:
+    return f"{value:.1%}"

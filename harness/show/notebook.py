@@ -1,5 +1,6 @@
 """Show a board, verdicts and curves by budget in a notebook."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,7 +9,13 @@ from lcma.harness.results.board import Board
 from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import board_table, group_table
-from lcma.harness.show.budgets import budget_table, curve_title, list_sentences, list_tables
+from lcma.harness.show.budgets import (
+    budget_table,
+    curve_title,
+    list_notes,
+    list_sentences,
+    list_tables,
+)
 from lcma.harness.show.tables import Table, table_as_html
 from lcma.harness.show.verdicts import summarize_verdicts, verdict_table
 from lcma.harness.text import format_count
@@ -17,91 +24,86 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class BoardView:
+class _View:
+    """Results that show themselves in a notebook by tables for people.
+
+    ``_table`` is for programs.
+    """
+
+    def __init__(self, table: Table, shown: Sequence[Table], about: str) -> None:
+        self._table, self._shown, self._about = table, shown, about
+
+    def __repr__(self) -> str:
+        return f"<{self._about}: .to_pandas()>"
+
+    def _repr_html_(self) -> str:
+        return "\n".join(map(table_as_html, self._shown)) or "<p>There are no results yet.</p>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each row, verdict or budget, with the columns of `lcma export`.
+
+        Integers stay whole where some are missing.
+        """
+        import pandas as pd
+
+        names = [column.name for column in self._table.columns]
+        frame = pd.DataFrame.from_records(list(self._table.rows), columns=names)
+        kinds = {
+            name: set(map(type, values)) - {type(None)}
+            for name, values in zip(names, zip(*self._table.rows, strict=True), strict=False)
+        }
+        return frame.astype({name: "Int64" for name, found in kinds.items() if found == {int}})
+
+
+class BoardView(_View):
     """A leaderboard that shows itself in a notebook; ``board`` holds its groups and rows."""
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        tables = format_count(len(board.groups), "table")
+        about = f"board of {format_count(len(self), 'row')} in {tables}"
+        super().__init__(board_table(board), [*map(group_table, board.groups)], about)
 
     def __len__(self) -> int:
         return sum(len(group.rows) for group in self.board.groups)
 
-    def __repr__(self) -> str:
-        tables = format_count(len(self.board.groups), "table")
-        return f"<board of {format_count(len(self), 'row')} in {tables}: .to_pandas()>"
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each row of the board, with the columns of `lcma export`."""
-        return _as_frame(board_table(self.board))
-
-    def _repr_html_(self) -> str:
-        tables = (table_as_html(group_table(group)) for group in self.board.groups)
-        return "\n".join(tables) or "<p>There are no results yet.</p>"
-
-
-class VerdictsView:
+class VerdictsView(_View):
     """Verdicts that show themselves in a notebook; ``verdicts`` holds them with their tests."""
 
     def __init__(self, verdicts: Verdicts) -> None:
         self.verdicts = verdicts
+        counts = sorted(Counter(one.decision for one in verdicts.all).items())
+        words = ", ".join(f"{count} {decision}" for decision, count in counts)
+        about = f"{format_count(len(self), 'verdict')}: {words}"
+        shown = replace(summarize_verdicts(verdicts), title="Verdicts")
+        super().__init__(verdict_table(verdicts), [shown], about)
 
     def __len__(self) -> int:
         return len(self.verdicts.all)
 
-    def __repr__(self) -> str:
-        decisions = [one.decision for one in self.verdicts.all]
-        counts = (f"{decisions.count(name)} {name}" for name in sorted(set(decisions)))
-        return f"<{format_count(len(self), 'verdict')}: {', '.join(counts)}: .to_pandas()>"
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each verdict, with the columns of `lcma export verdicts`."""
-        return _as_frame(verdict_table(self.verdicts))
+class BudgetsView(_View):
+    """Curves by budget that show themselves in a notebook; ``curves`` holds them.
 
-    def _repr_html_(self) -> str:
-        return table_as_html(replace(summarize_verdicts(self.verdicts), title="Verdicts"))
-
-
-class BudgetsView:
-    """Curves by budget that show themselves in a notebook; ``curves`` holds them."""
+    Of the data frame a row without a budget is what is conventional. ``holdout``, ``test`` and
+    differences are in ``unit``, costs in device seconds and training images; ``on_front``, ``knee``
+    and ``smallest_enough`` are 0 or 1.
+    """
 
     def __init__(self, curves: Sequence[BudgetCurve]) -> None:
         self.curves = tuple(curves)
+        budgets = format_count(sum(len(curve.rows) for curve in curves), "budget")
+        about = f"{format_count(len(self), 'curve')} of {budgets}"
+        shown = [table for curve in self.curves for table in _list_shown(curve)]
+        super().__init__(budget_table(self.curves), shown, about)
 
     def __len__(self) -> int:
         return len(self.curves)
 
-    def __repr__(self) -> str:
-        budgets = sum(len(curve.rows) for curve in self.curves)
-        curves = format_count(len(self), "curve")
-        return f"<{curves} of {format_count(budgets, 'budget')}: .to_pandas()>"
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return a row for each budget, and one without a budget for what is conventional.
-
-        ``holdout``, ``test`` and differences are in ``unit``, costs in device seconds and training
-        images; ``on_front``, ``knee`` and ``smallest_enough`` are 0 or 1.
-        """
-        return _as_frame(budget_table(self.curves))
-
-    def _repr_html_(self) -> str:
-        tables: list[str] = []
-        for curve in self.curves:
-            values, *others = list_tables(curve)
-            answer, *more = list_sentences(curve)
-            notes = (*more, *curve.notes)
-            values = replace(values, title=curve_title(curve.key), under=answer, notes=notes)
-            tables += map(table_as_html, (values, *others))
-        return "\n".join(tables)
-
-
-def _as_frame(table: Table) -> "pd.DataFrame":
-    """Return a table as a data frame, in which numbers that are missing leave integers whole."""
-    import pandas as pd
-
-    names = [column.name for column in table.columns]
-    frame = pd.DataFrame.from_records(list(table.rows), columns=names)
-    kinds = {
-        name: set(map(type, values)) - {type(None)}
-        for name, values in zip(names, zip(*table.rows, strict=True), strict=False)
-    }
-    return frame.astype({name: "Int64" for name, found in kinds.items() if found == {int}})
+def _list_shown(curve: BudgetCurve) -> list[Table]:
+    values, *others = list_tables(curve)
+    answer, *more = list_sentences(curve)
+    notes = (*more, *list_notes(curve))
+    return [replace(values, title=curve_title(curve.key), under=answer, notes=notes), *others]

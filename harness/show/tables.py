@@ -1,14 +1,15 @@
 """One table, and a writer of it for each format.
 
 Terminal, Markdown, LaTeX and HTML are for people: values are rounded as their columns say. CSV,
-JSON and Parquet are for programs: values are in full.
+JSON and Parquet are for programs: values are in full. A new column is a `TableColumn` in the list
+of its table, a new format one writer here.
 """
 
 import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
@@ -41,7 +42,10 @@ class TableColumn:
     none. People read numbers with so many decimal ``places``, in full where that is None, and with
     a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says. In a
     terminal that is too narrow, text takes several lines, or is ``cut``, the last such column
-    first.
+    first. A notebook says ``meaning`` and ``unit`` at the heading.
+
+    ``of`` is where a value stands in a record, such as "difference.mean" or a function of it; by
+    default at the attribute of the column's name.
     """
 
     name: str
@@ -51,6 +55,9 @@ class TableColumn:
     sign: bool = False
     right: bool = False
     cut: bool = False
+    unit: str = ""
+    meaning: str = ""
+    of: str | Callable[[Any], Any] = ""
 
     @property
     def title(self) -> str:
@@ -58,9 +65,23 @@ class TableColumn:
         return printable(self.heading or self.name)
 
     @property
+    def about(self) -> str:
+        """Meaning and unit in one line."""
+        unit = f"In {self.unit}." if self.unit else ""
+        return printable(" ".join(filter(None, (self.meaning, unit))))
+
+    @property
     def at_right(self) -> bool:
         """True if values are aligned at the right."""
         return self.right or self.kind == "number"
+
+    def read(self, record: Any) -> Any:
+        """Return the column's value of a record, None where anything on the way is None."""
+        if callable(self.of):
+            return self.of(record)
+        for name in (self.of or self.name).split("."):
+            record = None if record is None else getattr(record, name)
+        return record
 
     def show(self, value: Any, missing: str = "-") -> str:
         """Return a value for people, in one line."""
@@ -100,6 +121,12 @@ class Table:
         ]
 
 
+def fill_table(columns: Sequence[TableColumn], records: Iterable[Any], **more: Any) -> Table:
+    """Return a table with a row for each record; ``more`` are other fields of the table."""
+    rows = tuple(tuple(column.read(one) for column in columns) for one in records)
+    return Table(tuple(columns), rows, **more)
+
+
 def make_table(result: QueryResult, title: str = "") -> Table:
     """Return the rows of a query as a table, with numbers in full."""
     return Table(
@@ -112,6 +139,14 @@ def make_table(result: QueryResult, title: str = "") -> Table:
         missing="",
         truncated=result.truncated,
     )
+
+
+def tabulate(
+    rows: Iterable[Any], *columns: tuple[TableColumn, Callable[[Any], Any]], **more: Any
+) -> Table:
+    """Return records as a table: columns, each with what it shows of a record."""
+    shown = tuple(tuple(show(row) for _, show in columns) for row in rows)
+    return Table(tuple(column for column, _ in columns), shown, **more)
 
 
 def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Any]]:
@@ -245,13 +280,16 @@ def _markdown_row(cells: Iterable[str]) -> str:
 def table_as_html(table: Table) -> str:
     """Return an HTML table with its title above and its notes below; all text is escaped."""
 
-    def row(texts: Iterable[str], tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{_escape_html(text)}</{tag}>' for text in texts)}</tr>"
+    def cell(tag: str, text: str, about: str = "") -> str:
+        title = f' title="{_escape_html(about)}"' if about else ""
+        return f"<{tag}{title}>{_escape_html(text)}</{tag}>"
 
+    heads = (cell("th", column.title, column.about) for column in table.columns)
+    rows = ("".join(cell("td", text) for text in texts) for texts in table.texts())
     return (
         f"<p><b>{_escape_html(table.title)}</b><br>{_escape_html(table.under)}</p>"
-        f"<table><thead>{row((column.title for column in table.columns), 'th')}</thead>"
-        f"<tbody>{''.join(row(texts, 'td') for texts in table.texts())}</tbody></table>"
+        f"<table><thead><tr>{''.join(heads)}</tr></thead>"
+        f"<tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
         f"<p><small>{'<br>'.join(map(_escape_html, table.notes))}</small></p>"
     )
 

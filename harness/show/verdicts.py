@@ -3,33 +3,32 @@
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
-from operator import attrgetter
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.db import QueryResult
 from lcma.harness.results.board import Group, list_settings
 from lcma.harness.results.claims import (
     CLAIMS,
+    LOOKS,
     SCALE,
     format_text,
     list_budgets,
     name_rule,
 )
-from lcma.harness.results.statistics import PairedTest
-from lcma.harness.results.verdicts import (
-    DECISIONS,
-    LOOK_LEVEL,
-    Verdict,
-    Verdicts,
-    describe_reach,
+from lcma.harness.results.verdicts import DECISIONS, LOOK_LEVEL, MOST_HOURS, Verdict, Verdicts
+from lcma.harness.show.board import (
+    describe_lost,
+    fails_controls,
+    format_pair,
+    has_few_images,
+    name_setting,
 )
-from lcma.harness.show.board import describe_lost, fails_controls, has_few_images, name_setting
-from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, make_table, render_table
+from lcma.harness.show.tables import Table, TableColumn, fill_table, flag_as_stored, render_table
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
 
@@ -41,43 +40,6 @@ STYLES = {
     "smaller than printed": "bold magenta",
     "undecided": "bold yellow",
 }
-
-COLUMNS = (
-    TableColumn("claim"),
-    TableColumn("verdict"),
-    TableColumn("of"),
-    TableColumn("effect ± 98.5 %", right=True),
-    TableColumn("n", kind="number"),
-    TableColumn("p", right=True),
-    TableColumn("what would decide it"),
-)
-"""What people read of a verdict."""
-
-VALUES = {
-    "decision": "decision",
-    "claim": "claim.key",
-    "source": "claim.source",
-    "text": "claim.text",
-    "confirmatory": "confirmatory",
-    "cleared": "claim.cleared",
-    "on_published": "on_published",
-    "unit": "claim.unit",
-    "comparison": "comparison.name",
-    "limit": "comparison.limit",
-    "p": "p",
-    "holm_p": "holm_p",
-    "family_size": "family_size",
-    "family": "claim.family",
-    "printed": "claim.printed",
-    "lost": "claim.lost",
-    "why": "why",
-    "measure": "claim.cells.group.measure",
-    "direction": "claim.cells.group.direction",
-}
-"""What programs read of a verdict, beside its scale and its test, by the attribute that has it."""
-
-TEST_NUMBERS = tuple(one.name for one in fields(PairedTest) if one.name != "holm_p")
-"""Numbers of the test that decided; its p after Holm's correction is the verdict's."""
 
 EVERY_SEED = " at every seed"
 """What is said in place of an interval where no seed differs."""
@@ -122,8 +84,10 @@ def render_verdicts(
         if some is results.apart:
             parts += [Text(), Text(describe_apart(results))]
         styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
-        rows = tuple(_summarize(one)[1:-1] for one in chosen)
-        parts += [Text(), render_table(Table(COLUMNS[1:-1], rows, styles=styles), compact=True)]
+        parts += [
+            Text(),
+            render_table(fill_table(COLUMNS[1:-1], chosen, styles=styles), compact=True),
+        ]
         parts.append(Text())
         for one in chosen:
             says = Text(f"{one.decision}: ", style=STYLES[one.decision]) + describe_decision(one)
@@ -194,21 +158,6 @@ def _say_few_images(verdicts: Sequence[Verdict]) -> str:
     return f" ({min(few)} test images)" if few and len(few) == len(groups) else ""
 
 
-def list_values(one: Verdict) -> dict[str, Any]:
-    """Return what programs read of a verdict, by column: all numbers in full."""
-    found = {name: attrgetter(path)(one) for name, path in VALUES.items()}
-    found |= one.claim.cells.facts
-    found |= {name: getattr(one.test, name) for name in TEST_NUMBERS}
-    return found | {"next": next_command(one)}
-
-
-def verdict_table(results: Verdicts) -> Table:
-    """Return a row for each verdict, including those apart."""
-    names = (*VALUES, *SCALE, *TEST_NUMBERS, "next")
-    rows = tuple(tuple(map(flag_as_stored, list_values(one).values())) for one in results.all)
-    return make_table(QueryResult(names, rows, truncated=False), "Verdicts")
-
-
 def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
     """Return all numbers in full, ready for JSON; a missing one is None."""
     return {
@@ -227,7 +176,7 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
 
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
-    return list_values(one) | {
+    return {column.name: column.read(one) for column in VALUES} | {
         "sentence": verdict_sentence(one),
         "part": None if one.claim.part is None else one.claim.part.name,
         "worst": _list_worst(one),
@@ -257,24 +206,6 @@ def verdicts_as_markdown(results: Verdicts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def summarize_verdicts(results: Verdicts) -> Table:
-    """Return a row for each verdict for people."""
-    return Table(COLUMNS, tuple(map(_summarize, results.all)))
-
-
-def _summarize(one: Verdict) -> tuple[Any, ...]:
-    test = one.test
-    effect = format_number(test.mean, 3, sign=True)
-    if test.deviation == 0:
-        effect += EVERY_SEED
-    elif test.half_width is not None:
-        effect += f" ± {format_number(test.half_width, 3)}"
-    marks = f"{' !' if _fails_controls(one) else ''}{'' if one.confirmatory else ' ~'}"
-    reach = describe_reach(one) if one.decision == "undecided" else None
-    numbers = (effect, one.n, _round_p(one.holm_p))
-    return (one.claim.key, one.decision, _name_models(one) + marks, *numbers, reach)
-
-
 def _name_models(one: Verdict) -> str:
     cells = one.claim.cells
     name = ", ".join(f"{name_setting(group)} {group.steps}" for group in _list_groups(one).values())
@@ -287,6 +218,32 @@ def _fails_controls(one: Verdict) -> bool:
 
 def _round_p(p: float) -> str:
     return "<0.001" if p < 0.0005 else format_number(p, 3)
+
+
+def _mark_models(one: Verdict) -> str:
+    return f"{_name_models(one)}{' !' * _fails_controls(one)}{' ~' * (not one.confirmatory)}"
+
+
+def _describe_effect(one: Verdict) -> str:
+    pair = format_pair(one.test)
+    return pair if one.test.deviation else f"{pair.split(' ')[0]}{EVERY_SEED * (one.n > 1)}"
+
+
+def describe_reach(one: Verdict) -> str:
+    """Return what would decide an undecided claim: a look, its trainings and hours, or nothing."""
+    found = one.next
+    if found is None:
+        return (
+            f"out of reach: more than {LOOKS[-1]} seeds at this spread, or than "
+            f"{MOST_HOURS:.0f} core-hours"
+        )
+    if not found.trainings:
+        return f"{found.seeds} seeds, which are there but lack the measure: `lcma rerun` takes it"
+    # What Holm's correction asks for beyond the interval is not reckoned.
+    excludes = one.seen.upper_end < 0 or one.seen.is_above(LOOK_LEVEL)
+    text = f"{'at least ' * excludes}{found.seeds} seeds: "
+    text += f"{format_count(found.trainings, 'training')} more"
+    return text if found.hours is None else f"{text}, about {found.hours:.1f} core-hours"
 
 
 def verdict_sentence(one: Verdict) -> str:
@@ -308,8 +265,8 @@ def describe_decision(one: Verdict) -> str:
     text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
     if one.comparison.first:
         text += f" from seed {one.comparison.first} on"
-    if test.sign_flip_p is not None:
-        text += f", sign-flip p {_round_p(test.sign_flip_p)}"
+    if one.seen.sign_flip_p is not None:
+        text += f", sign-flip p {_round_p(one.seen.sign_flip_p)}"
     if len(claim.comparisons) > 1 and not claim.claim.equal:
         text += f" (the worst of {len(claim.comparisons)})"
     text += f"; against {'zero' if limit == 0 else f'{limit:g}'}: {one.why}."
@@ -404,3 +361,81 @@ def describe_apart(results: Verdicts) -> str:
 def claim_text(results: Verdicts, key: str) -> str:
     """Return a claim in short."""
     return format_text(CLAIMS[key], results.kind.name, results.kind.direction)
+
+
+# Verdicts as rows
+
+COLUMNS = (
+    TableColumn("claim", of="claim.key"),
+    TableColumn("verdict", of="decision"),
+    TableColumn("of", of=_mark_models),
+    TableColumn("effect", "effect ± 98.5 %", right=True, of=_describe_effect),
+    TableColumn("n", kind="number"),
+    TableColumn(
+        "p",
+        right=True,
+        of=lambda one: _round_p(one.holm_p),
+        meaning="How likely any look so far shows as little without an effect as the least p seen "
+        "of a paired t-test, after Holm's correction over the claims of its family.",
+    ),
+    TableColumn(
+        "what would decide it",
+        of=lambda one: describe_reach(one) if one.decision == "undecided" else None,
+    ),
+)
+"""What people read of a verdict."""
+
+
+_NUMBERS = ("size", "splits", "steps", "budget", "whole")
+
+
+def _find_fact(name: str, one: Verdict) -> Any:
+    return one.claim.cells.facts[name]
+
+
+VALUES = (
+    TableColumn("decision"),
+    TableColumn("claim", of="claim.key"),
+    TableColumn("source", of="claim.source"),
+    TableColumn("text", of="claim.text"),
+    TableColumn("confirmatory", kind="number"),
+    TableColumn("cleared", kind="number", of="claim.cleared"),
+    TableColumn("on_published", kind="number"),
+    TableColumn("unit", of="claim.unit"),
+    TableColumn("comparison", of="comparison.name"),
+    TableColumn("limit", kind="number", of="comparison.limit"),
+    TableColumn("p", kind="number"),
+    TableColumn("holm_p", kind="number"),
+    TableColumn("family_size", kind="number"),
+    TableColumn("family", of="claim.family"),
+    TableColumn("printed", kind="number", of="claim.printed"),
+    TableColumn("lost", kind="number", of="claim.lost"),
+    TableColumn("why"),
+    TableColumn("measure", of="claim.cells.group.measure"),
+    TableColumn("direction", of="claim.cells.group.direction"),
+    *(
+        TableColumn(
+            name, kind="number" if name in _NUMBERS else "text", of=partial(_find_fact, name)
+        )
+        for name in SCALE
+    ),
+    TableColumn("n", kind="number"),
+    *(
+        TableColumn(name, kind="number", of=f"test.{name}")
+        for name in ("mean", "deviation", "standard_error", "low", "high", "half_width")
+    ),
+    TableColumn("sign_flip_p", kind="number", of="seen.sign_flip_p"),
+    TableColumn("next", of=next_command),
+)
+"""What programs read of a verdict: itself, its scale, and the numbers that decided."""
+
+
+def summarize_verdicts(results: Verdicts) -> Table:
+    """Return a row for each verdict for people."""
+    return fill_table(COLUMNS, results.all)
+
+
+def verdict_table(results: Verdicts) -> Table:
+    """Return a row for each verdict, including those apart."""
+    found = fill_table(VALUES, results.all, title="Verdicts", missing="")
+    return replace(found, rows=tuple(tuple(map(flag_as_stored, row)) for row in found.rows))

@@ -2,47 +2,55 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.text import Text
 
 from lcma.harness.results.board import name_unit
 from lcma.harness.results.trials import describe_trial, trial_as_dict
 from lcma.harness.run.verification import Verified
-from lcma.harness.show.tables import Table, TableColumn, render_table
+from lcma.harness.show.tables import TableColumn, render_table, tabulate
 from lcma.harness.text import format_count, printable
+from lcma.sweeps.measures import BITS_PER_DIM
 
 
 def render_verification(verified: Verified) -> Group:
     """Return what came out, the other measures, and in what the environments differ."""
-    columns = (
-        TableColumn("measure"),
-        TableColumn("unit"),
-        *(TableColumn(name, kind="number", places=6) for name in ("stored", "again")),
-        TableColumn("difference", right=True),
+    table = tabulate(
+        [row for row in _list_measures(verified) if row["name"] != BITS_PER_DIM],
+        (TableColumn("measure"), itemgetter("name")),
+        (TableColumn("unit"), lambda row: name_unit(row["unit"])),
+        (TableColumn("stored", kind="number", places=6), itemgetter("stored")),
+        (TableColumn("again", kind="number", places=6), itemgetter("again")),
+        (
+            TableColumn("difference", right=True),
+            lambda row: "equal" if row["equal"] else f"{row['difference']:+.2g}",
+        ),
     )
-    rows = []
-    for one in verified.comparisons:
-        if one is not verified.bits_per_dim:
-            difference = "equal" if one.equal else f"{one.difference:+.2g}"
-            rows.append(
-                (one.name, name_unit(one.unit), one.stored.value, one.again.value, difference)
-            )
-    table = render_table(Table(columns, tuple(rows)))
-    parts: list[RenderableType] = [Text(printable(describe_trial(verified.trial)))]
-    parts += [Text(printable(line), style="bold") for line in describe_outcome(verified)]
-    parts.append(table)
+    below = []
     if verified.uncompared:
         names = ", ".join(verified.uncompared)
-        parts.append(Text(printable(f"not compared, since only one has them: {names}")))
+        below.append(f"not compared, since only one has them: {names}")
     if verified.other_tables:
         splits = ", ".join(map(str, verified.other_tables))
-        line = f"index tables differ at split {splits}, so this is another model"
         why = "" if verified.trial.pretraining_id is None else ": its maps did not come out again"
-        parts.append(Text(f"{line}{why}"))
-    parts += [Text(line) for line in _describe_environments(verified)]
-    return Group(*parts)
+        below.append(f"index tables differ at split {splits}, so this is another model{why}")
+    return Group(
+        Text(printable(describe_trial(verified.trial))),
+        *(Text(printable(line), style="bold") for line in describe_outcome(verified)),
+        render_table(table),
+        *(Text(printable(line)) for line in (*below, *_describe_environments(verified))),
+    )
+
+
+def _list_measures(verified: Verified) -> list[dict[str, Any]]:
+    return [
+        {"stored": one.stored.value, "again": one.again.value}
+        | {name: getattr(one, name) for name in ("name", "unit", "difference", "equal")}
+        for one in verified.comparisons
+    ]
 
 
 def _describe_environments(verified: Verified) -> Iterator[str]:
@@ -52,11 +60,8 @@ def _describe_environments(verified: Verified) -> Iterator[str]:
     ):
         for name, then in made.items():
             if then != (now := again.get(name)):
-                yield printable(f"{whose}{name}: {_or_none(then)} then, {_or_none(now)} now")
-
-
-def _or_none(value: object) -> str:
-    return "none" if value is None else str(value)
+                before, after = ("none" if one is None else one for one in (then, now))
+                yield f"{whose}{name}: {before} then, {after} now"
 
 
 def describe_outcome(verified: Verified) -> Iterator[str]:
@@ -78,30 +83,16 @@ def describe_outcome(verified: Verified) -> Iterator[str]:
 
 def verification_as_dict(verified: Verified) -> dict[str, Any]:
     """Return a verification as JSON values."""
+    plain = ("outcome", "same_environment", "spread", "uncompared")
+    made = ("made", "made_again", "maps_made", "maps_made_again")
     return {
         "trial": trial_as_dict(verified.trial),
         **asdict(verified.verification),
         "verified": verified.good,
-        "outcome": verified.outcome,
-        "same_environment": verified.same_environment,
+        **{name: getattr(verified, name) for name in plain},
         "other_seeds": len(verified.other_seeds),
-        "spread": verified.spread,
-        "largest_difference_of": verified.largest.name if verified.largest.difference else None,
-        "measures": [
-            {
-                "name": one.name,
-                "unit": one.unit,
-                "stored": one.stored.value,
-                "again": one.again.value,
-                "difference": one.difference,
-                "equal": one.equal,
-            }
-            for one in verified.comparisons
-        ],
-        "uncompared": verified.uncompared,
-        "made": dict(verified.made),
-        "made_again": dict(verified.made_again),
-        "maps_made": dict(verified.maps_made),
-        "maps_made_again": dict(verified.maps_made_again),
         "other_tables": list(verified.other_tables),
+        "largest_difference_of": verified.largest.name if verified.largest.difference else None,
+        "measures": _list_measures(verified),
+        **{name: dict(getattr(verified, name)) for name in made},
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lcma.harness.results.board import Group, name_unit
 from lcma.harness.results.claims import find_low, find_printed
-from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.statistics import Summary
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import FEW_IMAGES, has_few_images, judge_low, short_settings
 from lcma.harness.show.site.database import SiteDatabase
@@ -43,7 +43,7 @@ class Setting:
     name: str
     steps: int
     own: str
-    found: PairedTest
+    found: Summary
     word: str
     sentence: str
     printed: float | None

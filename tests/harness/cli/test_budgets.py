@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.show import pictures
 from tests.db.conftest import COST
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.show import svg
@@ -45,21 +44,12 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found.url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The URL of that database on each engine."""
-    if request.param == "sqlite":
-        url = str(request.getfixturevalue("known"))
-    else:
-        url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
+def test_a_curve_is_told_and_drawn(
+    known: str, lcma: Any, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LCMA_DB", url)
-    return url
-
-
-@pytest.mark.slow_on("postgresql")
-def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
-    out = output_of(lcma("budgets", "--factorization", "low"))
+    monkeypatch.setenv("LCMA_DB", known)
+    out = output_of(lcma("budgets", "--factorization", "low", "--format", "png"))
     said = " ".join(out.split())
     assert "photos16 (u8), realnvp, tiny: low (LL)" in said
     assert "100 steps are enough: from there on no budget is worse than 1000 steps by more" in said
@@ -74,8 +64,15 @@ def test_a_curve_is_told_and_drawn(world: str, lcma: Any, in_tmp: Path) -> None:
 
 
 @pytest.mark.slow_on("postgresql")
-def test_programs_get_every_number(world: str, lcma: Any, undrawn: None) -> None:
-    code, out, _ = lcma("budgets", "--json")
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_programs_get_every_number(
+    request: pytest.FixtureRequest, engine: str, lcma: Any, in_tmp: Path
+) -> None:
+    if engine == "sqlite":
+        url = str(request.getfixturevalue("known"))
+    else:
+        url = filled(in_tmp, request.getfixturevalue("current_postgres_url")).url
+    code, out, _ = lcma("budgets", "--json", "--db", url)
     assert code == 0
     found = {one["key"]["factorization"]: one for one in json.loads(out)}
     assert set(found) == {"LL", "HH"}
@@ -109,20 +106,19 @@ def test_programs_get_every_number(world: str, lcma: Any, undrawn: None) -> None
         (budget, split) for budget in BUDGETS for split in (1, 2)
     }
     assert found["HH"]["smallest"]["budget"] is None
+    assert not list(in_tmp.glob("lcma-pictures*")), "drawn only where that is asked for"
     assert "--budget" in found["HH"]["sentences"][0]
 
 
 @pytest.mark.integration
 def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LCMA_DB", known)
-    with monkeypatch.context() as patch:  # not drawn, which takes longest
-        patch.setattr(pictures, "draw_budget_curves", lambda *_: [Path("none")])
-        for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
-            (found,) = json.loads(
-                lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
-            )
-            assert found["smallest"]["budget"] == budget
-            assert f"by more than {margin} bits/dim" in found["sentences"][0]
+    for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
+        (found,) = json.loads(
+            lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
+        )
+        assert found["smallest"]["budget"] == budget
+        assert f"by more than {margin} bits/dim" in found["sentences"][0]
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma(
         "budgets", "--factorization", "LL", "--cost", "images", "--out", str(target)
@@ -160,7 +156,7 @@ def test_mistakes_are_one_line(
 
 @pytest.mark.integration
 def test_of_many_curves_those_of_a_single_budget_are_left_out(
-    known: str, lcma: Any, undrawn: None, monkeypatch: pytest.MonkeyPatch
+    known: str, lcma: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lcma.harness.cli.budgets.MOST", 1)
     monkeypatch.setenv("LCMA_DB", known)

@@ -11,13 +11,14 @@ from scipy import stats
 from lcma import models
 from lcma.db import Bar, connect, select_view
 from lcma.harness.results.board import filter_board, read_board
-from lcma.harness.results.statistics import PairedTest
+from lcma.harness.results.statistics import Summary
 from lcma.harness.shards import open_reference
 from lcma.harness.show.board import (
     board_as_markdown,
     render_board,
     summarize_group,
 )
+from lcma.harness.show.notes import list_notes
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.show import synthetic
@@ -33,6 +34,12 @@ def shown(board, width=80, **more):
     console = Console(width=width, file=io.StringIO())
     console.print(render_board(board, **more))
     return console.file.getvalue()
+
+
+def notes_of(board):
+    """The notes on the only group."""
+    (group,) = board.groups
+    return " ".join(list_notes(group))
 
 
 def frame(rows):
@@ -51,8 +58,9 @@ def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
     assert (even.conventional, even.difference, group.reference) == (True, None, even.factorization)
     values = [4.00, 4.32, 4.05, 3.97]
     assert (channel.n, channel.seeds) == (4, (0, 1, 2, 3))
-    assert (channel.mean, channel.deviation) == pytest.approx(
-        (np.mean(values), np.std(values, ddof=1))
+    interval = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
+    assert (channel.mean, channel.deviation, channel.low, channel.high) == pytest.approx(
+        (np.mean(values), np.std(values, ddof=1), *interval)
     )
     expected = stats.ttest_1samp([-0.10, 0.02, -0.20, -0.03], 0.0).confidence_interval(0.95)
     found = channel.difference
@@ -82,35 +90,22 @@ def test_where_pairs_do_not_go_together_the_unpaired_interval_stands_below(sign)
     assert ("together (correlation -1.00)." in shown(board, 200, holdout={})) == (sign < 0)
 
 
-@pytest.mark.parametrize(("seed", "difference"), [(0, PairedTest(1, 0.5)), (1, None)])
+@pytest.mark.parametrize(("seed", "difference"), [(0, Summary(1, 0.5)), (1, None)])
 def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, difference):
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", seed, 4.5)]))
     found = rows_of(board)["channel", None]
     assert (found.deviation, found.difference) == (None, difference)
-    assert any("different seeds" in note for note in board.groups[0].notes) == bool(seed)
+    assert ("different seeds" in notes_of(board)) == bool(seed)
 
 
 def test_words_have_names_and_budgets_apart():
-    board = board_of(
-        frame(
-            [
-                row("LLL", 0, 4.0, budget=100),
-                row("LLL", 0, 3.9, budget=500),
-                row("HHH", 0, 4.2, budget=100),
-                row("HLL", 0, 4.1, budget=100),
-                row("checkerboard-even", 0, 4.3),
-            ]
-        )
-    )
-    (group,) = board.groups
-    assert [(r.label, r.budget) for r in group.rows] == [
-        ("low (LLL)", 500),
-        ("low (LLL)", 100),
-        ("HLL", 100),
-        ("high (HHH)", 100),
-        ("checkerboard-even", None),
+    bits = {("LLL", 500): 3.9, ("LLL", 100): 4.0, ("HLL", 100): 4.1, ("HHH", 100): 4.2}
+    rows = [row(name, 0, value, budget=budget) for (name, budget), value in bits.items()]
+    (group,) = board_of(frame([row("checkerboard-even", 0, 4.3), *reversed(rows)])).groups
+    assert [one.label for one in group.rows] == [
+        *("low (LLL)", "low (LLL)", "HLL", "high (HHH)", "checkerboard-even"),
     ]
-    assert "low (LLL)" in shown(board)
+    assert [one.budget for one in group.rows] == [500, 100, 100, 100, None]
 
 
 @pytest.mark.parametrize(
@@ -151,17 +146,40 @@ def test_lost_trials_are_told(filled):
 
 
 def test_notes_say_what_the_numbers_are_worth(filled):
-    notes = " ".join(read_board(filled.store).groups[0].notes)
+    notes = notes_of(read_board(filled.store))
     assert "100 test images in 3 photographs" in notes
     assert "standard error by photograph is at most 0.0100 bits/dim" in notes
     assert "Fewer than 6 seeds decide nothing" in notes
     assert "no published benchmark" in notes
 
 
+@pytest.mark.parametrize(
+    ("gains", "told"),
+    [
+        ((0.02, 0.03), "is lower than that of one by 0.02500 bits/dim"),
+        ((-0.02, 0.01), "is higher than that of one by 0.00500 bits/dim"),
+        ((-3e-6, 1e-6), "is that of one within 0.00001 bits/dim"),
+    ],
+)
+def test_the_gain_of_the_bound_is_averaged_and_the_largest_bias_of_the_series_shown(gains, told):
+    series = (1e-4, 2e-5), (-3e-4, None)
+    board = board_of(
+        frame(
+            row("channel", seed, 4.0, bound_draws=10, bound_gain=gain, series_terms=20)
+            | {"series_bias": bias, "series_bias_standard_error": error}
+            for seed, (gain, (bias, error)) in enumerate(zip(gains, series, strict=True))
+        )
+    )
+    notes = notes_of(board)
+    assert f"The bound of 10 dequantization draws {told}, on average over trials." in notes
+    assert "at 20 terms of the series minus those at 40" in notes
+    assert "-0.00030 in the trial with the most" in notes
+
+
 def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
     def larger(*rules):
-        (group,) = board_of(frame([row(name, 0, 4.0) for name in rules])).groups
-        return [note for note in group.notes if "is a larger model" in note]
+        board = board_of(frame([row(name, 0, 4.0) for name in rules]))
+        return [note for note in list_notes(board.groups[0]) if "is a larger model" in note]
 
     (note,) = larger("none", "channel")
     assert "about three to four times the parameters" in note
@@ -187,7 +205,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     manifest = json.dumps({"source": {"verdict": verdict}})
     filler.data("c" * 64, "cifar10", manifest)
     filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
-    notes = " ".join(read_board(filler.store).groups[0].notes)
+    notes = notes_of(read_board(filler.store))
     assert ("not the published set's, do not compare" in notes) is subset
 
 
@@ -204,7 +222,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
 )
 def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
     board = board_of(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
-    notes = " ".join(board.groups[0].notes)
+    notes = notes_of(board)
     assert words in notes
     told = [s for s in ("no bound on", "variant float alone", "easier by") if s in notes]
     assert len(told) == bool(words)
@@ -215,7 +233,7 @@ def test_a_long_wait_for_images_is_told(wait, told):
     board = board_of(
         frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
     )
-    notes = " ".join(board.groups[0].notes)
+    notes = notes_of(board)
     assert ("Up to 25.0% of the time of training steps" in notes) == told
 
 
@@ -305,7 +323,7 @@ def test_printed_numbers_stand_beside_their_cells():
     found = {name: [n.bits_per_dim for n in r.published] for (name, _), r in rows_of(board).items()}
     assert found == {"checkerboard-even": [3.49, 3.49], "L": [3.43, 3.43], "random-local": []}
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
-    assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in board.groups[0].notes
+    assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in notes_of(board)
     assert "| printed |" in board_as_markdown(board)
     lines = shown(board, notes=False).splitlines()
     assert max(map(len, lines)) <= 80
@@ -340,67 +358,71 @@ def test_groups_say_in_what_their_recipes_differ():
     assert {g.settings for g in broken.groups} == {""}
 
 
+def means_against(rows, against):
+    """By rule and budget the mean difference from a row, None for the row itself."""
+    found = rows_of(board_of(frame(rows), against=against))
+    return {key: one.difference and round(one.difference.mean, 9) for key, one in found.items()}
+
+
 def test_differences_can_be_taken_from_any_row():
+    even, odd, low = ("checkerboard-even", None), ("checkerboard-odd", None), ("LLL", 100)
+    bits = {even: 4.0, odd: 4.2, low: 4.1}
     rows = [
-        row(name, seed, bits + seed)
-        for name, bits in (("checkerboard-even", 4.0), ("checkerboard-odd", 4.2))
+        row(name, seed, value + seed, budget=budget)
+        for (name, budget), value in bits.items()
         for seed in (0, 1)
     ]
-    rows += [row("LLL", seed, 4.1 + seed, budget=100) for seed in (0, 1)]
+    assert means_against(rows, "checkerboard-odd") == {even: -0.2, low: -0.1, odd: None}
+    assert means_against(rows, "low") == {even: -0.1, low: None, odd: 0.1}
     board = board_of(frame(rows), against="checkerboard-odd")
     found = rows_of(board)
-    assert [key for key, r in found.items() if r.reference] == [("checkerboard-odd", None)]
-    assert [key for key, r in found.items() if r.conventional] == [("checkerboard-even", None)]
-    assert found["LLL", 100].difference.mean == pytest.approx(-0.1)
-    assert found["checkerboard-even", None].difference.mean == pytest.approx(-0.2)
-    assert found["checkerboard-odd", None].difference is None
-    text = " ".join(shown(board).split())
-    assert "* checkerboard-odd. Differences from it" in text
-    absent = board_of(frame(rows), against="random")
-    assert {one.difference for one in rows_of(absent).values()} == {None}
-    assert "* random: no results of it here" in shown(absent)
-    by_word = board_of(frame(rows), against="low")
-    assert by_word.groups[0].reference == "low (LLL)"
-    assert rows_of(by_word)["checkerboard-odd", None].difference.mean == pytest.approx(0.1)
+    assert [key for key, one in found.items() if one.reference] == [odd]
+    assert [key for key, one in found.items() if one.conventional] == [even]
+    assert "* checkerboard-odd. Differences from it" in " ".join(shown(board).split())
+    assert set(means_against(rows, "random").values()) == {None}
+    absent = shown(board_of(frame(rows), against="random"))
+    assert "* random: no results of it here" in absent
 
 
-def test_a_reference_that_stands_for_several_rows_is_refused():
+def test_a_reference_that_stands_for_several_rows_is_named_by_its_budget():
     rows = [row("LLL", 0, budget / 100, budget=budget) for budget in (100, 1000, 200)]
     said = "low has several rows here, .* give one of low@100, low@200, low@1000"
     with pytest.raises(UserError, match=said):
         board_of(frame(rows), against="low")
-    (group,) = board_of(frame(rows), against="low@1000").groups
-    found = {one.budget: one.difference and one.difference.mean for one in group.rows}
-    assert found == {100: -9.0, 200: -8.0, 1000: None}
+    found = means_against(rows, "low@1000")
+    assert found == {("LLL", 100): -9.0, ("LLL", 200): -8.0, ("LLL", 1000): None}
     assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
 def test_of_two_versions_of_a_plug_in_s_rule_one_is_named_by_its_digest():
-    versions = ["5f56" + "0" * 60, "5f99" + "1" * 60]
-    rows = [
-        row("diag", 0, 4.0 + place) | {"map_options": json.dumps({"rule": f"sha256:{digest}"})}
-        for place, digest in enumerate(versions)
-    ]
+    def version(digest, bits):
+        return row("diag", 0, bits, map_options=json.dumps({"rule": f"sha256:{digest}"}))
+
+    rows = [version("5f56" + "0" * 60, 4.0), version("5f99" + "1" * 60, 5.0)]
     with pytest.raises(UserError, match=r"give one of diag@5f560000, diag@5f991111$"):
         board_of(frame(rows), against="diag")
     (group,) = board_of(frame(rows), against="diag@5f99").groups
     assert [one.difference and one.difference.mean for one in group.rows] == [-1.0, None]
     with pytest.raises(UserError, match="take another rule"):
-        board_of(
-            frame([*rows, {**rows[1], "map_options": rows[1]["map_options"][:-5] + '222"}'}]),
-            against="diag@5f99",
-        )
+        board_of(frame([*rows, version("5f99" + "2" * 60, 5.0)]), against="diag@5f99")
 
 
 def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
-    rows = [row("columns", 0, 4.0), row("channel", 0, 4.1)]
-    rows.append(row("channel", 0, 4.2) | {"flow": "glow"})
-    with_it, without = sorted(
-        board_of(frame(rows), against="columns").groups, key=lambda one: one.flow, reverse=True
-    )
-    found = {one.factorization: one.difference for one in with_it.rows}
-    assert found["channel"].mean == pytest.approx(0.1)
-    assert without.reference is None
+    rows = [row("columns", 0, 4.0), row("channel", 0, 4.1), row("channel", 0, 4.2, flow="glow")]
+    board = board_of(frame(rows), against="columns")
+    assert {group.flow: group.reference for group in board.groups} == {
+        "realnvp": "columns",
+        "glow": None,
+    }
+
+
+def test_against_a_rule_is_against_it_without_options_of_its_map():
+    swapped = '{"masks": "swapped"}'
+    rows = [row("checkerboard-even", 0, 5.0), row("LLL", 0, 4.0, budget=100)]
+    rows.append(row("LLL", 0, 3.0, budget=100, map_options=swapped))
+    (group,) = board_of(frame(rows), against="low").groups
+    found = {one.map_options: one.difference for one in group.rows if one.budget}
+    assert (found[None], found[swapped].mean) == (None, -1.0)
 
 
 WOBBLE = (0.011, -0.004, 0.007, -0.013, 0.002, -0.003, 0.009)
@@ -426,27 +448,6 @@ def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
     near = seeded("channel", 4.0) + seeded("rows", 4.0005, turn=2) + seeded("random", 4.5, turn=3)
     bold = {name: one.near_best for (name, _), one in rows_of(board_of(frame(near))).items()}
     assert bold == {"channel": True, "rows": True, "random": False}
-
-
-def test_every_cell_and_difference_has_its_tests():
-    rows = seeded("channel", 4.0) + seeded("rows", 4.3, turn=2)
-    rows += seeded("checkerboard-even", 4.1, turn=3)
-    board = board_of(frame(rows))
-    found = rows_of(board)
-    expected = stats.ttest_rel(*(found[n, None].values for n in ("rows", "checkerboard-even")))
-    difference = found["rows", None].difference
-    assert difference.t_p == pytest.approx(expected.pvalue, rel=1e-6)
-    assert difference.sign_flip_p == pytest.approx(2 / 2**7)
-    p = sorted(found[n, None].difference.t_p for n in ("rows", "channel"))
-    holm = sorted(found[n, None].difference.holm_p for n in ("rows", "channel"))
-    assert holm == pytest.approx([2 * p[0], max(2 * p[0], p[1])])
-    interval = stats.t.interval(
-        0.95,
-        6,
-        np.mean(found["rows", None].values),
-        stats.sem(found["rows", None].values),
-    )
-    assert (found["rows", None].low, found["rows", None].high) == pytest.approx(interval)
 
 
 def test_what_is_kept_apart_is_told_with_the_reason():
@@ -477,17 +478,6 @@ def test_what_is_kept_apart_is_told_with_the_reason():
 def test_a_group_without_differences_says_why(rows, says):
     (group,) = board_of(frame([row(rule, seed, 4.0) for rule, seed in rows])).groups
     assert summarize_group(group)[1] == says
-
-
-def test_against_a_rule_is_against_it_without_options_of_its_map():
-    swapped = '{"masks": "swapped"}'
-    rows = [row("checkerboard-even", 0, 5.0), row("LLL", 0, 4.0, budget=100)]
-    rows.append(row("LLL", 0, 3.0, budget=100, map_options=swapped))
-    (group,) = board_of(frame(rows), against="low").groups
-    found = {(r.factorization, r.map_options): r.difference for r in group.rows}
-    assert found["LLL", None] is None
-    assert found["checkerboard-even", None].mean == pytest.approx(1.0)
-    assert found["LLL", swapped].mean == pytest.approx(-1.0)
 
 
 @pytest.mark.integration

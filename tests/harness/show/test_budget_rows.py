@@ -1,36 +1,35 @@
-"""Rows, costs and the map's stability of a budget curve, without a database."""
+"""Rows, costs, the front and the map's stability of a budget curve, without a database."""
 
 import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcma.harness.results.budgets import (
+    BudgetCurve,
+    CurveKey,
     SeedResult,
-    budget_notes,
     difference_of_sums,
+    find_knee,
     make_rows,
     measure_stability,
+    pareto_front,
 )
 from lcma.harness.results.map_statistics import make_kept_masks
+from lcma.harness.show.budgets import list_notes
 from lcma.models import make_tables
 from tests.harness.show.maps import contribution, noise
 
 
-def result(seed, holdout, *, test=5.0, training=100.0, pretraining=0.0, images=1000):
-    return SeedResult(
-        seed=seed,
-        holdout=holdout,
-        test=test,
-        seconds=None if training is None else training + pretraining,
-        images=images + int(pretraining * 10),
-        pretraining_seconds=pretraining,
-        pretraining_images=int(pretraining * 10),
-    )
-
-
-def seeds(*holdouts, **more):
-    return [result(seed, value, **more) for seed, value in enumerate(holdouts)]
+def seeds(*holdouts, test=5.0, training=100.0, pretraining=0.0):
+    """Results of seeds 0, 1, ...; ten images a second of pretraining."""
+    seconds, images = None if training is None else training + pretraining, int(pretraining * 10)
+    return [
+        SeedResult(seed, holdout, test, seconds, 1000 + images, pretraining, images)
+        for seed, holdout in enumerate(holdouts)
+    ]
 
 
 def test_holdout_chooses_and_test_is_only_told() -> None:
@@ -75,20 +74,58 @@ def test_unknown_seconds_leave_images_to_compare() -> None:
     assert found[1].images == 1100
     assert found[1].saved == 3.0
     assert [row.on_front for row in found] == [True, True]
-    said = " ".join(budget_notes(found, over, "seconds", [], ["a CPU"], 2))
+    key = CurveKey(**{one.name: "x" for one in dataclasses.fields(CurveKey)})
+    curve = BudgetCurve(key, found, None, None, over, lost=2)
+    said = " ".join(list_notes(curve))
     assert "Seconds are not all known: the front is over images." in said
     assert "2 results have no finite number" in said
-    devices = ["a CPU", "b\x1bGPU"]
-    for asked, use in (("seconds", "the front are of images"), ("images", "compare costs in")):
-        said = " ".join(budget_notes(found, over, asked, [], devices, 0))
-        assert "Seconds are of 2 kinds of device (a CPU, b\\x1bGPU): " in said
-        assert use in said
+    devices = ("a CPU", "b\x1bGPU")
+    (said,) = list_notes(dataclasses.replace(curve, devices=devices, lost=0))
+    assert "Seconds are of 2 kinds of device (a CPU, b\\x1bGPU): " in said
 
 
 def test_what_sharing_saved_is_never_below_nothing_nor_made_up() -> None:
     assert difference_of_sums([10.0, 10.0, 10.0], [10.0]) == 20.0
     assert difference_of_sums([10.0], [10.000001]) == 0.0
     assert difference_of_sums([10.0, None], [10.0]) is None
+
+
+NUMBERS = st.integers(-5, 5).map(float) | st.floats(-1e3, 1e3)
+
+
+def beats(one, other) -> bool:
+    return one[0] <= other[0] and one[1] <= other[1] and one != other
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12))
+def test_on_the_front_is_what_nothing_beats(points) -> None:
+    assert pareto_front(points) == [not any(beats(b, a) for b in points) for a in points]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=10))
+def test_the_knee_lies_furthest_below_the_line_between_the_ends(points) -> None:
+    found = find_knee(points)
+    on = [p for p in points if not any(beats(b, p) for b in points)]
+    if not on:
+        assert found is None
+        return
+    left, right = min(on), max(on)
+    wide, tall = right[0] - left[0], left[1] - right[1]
+
+    def below(point) -> int:
+        """Twice the area under the line, a whole number."""
+        return tall * (right[0] - point[0]) - wide * (point[1] - right[1])
+
+    best = max(below(p) for p in on)
+    if found is None:
+        assert best <= 0
+    else:
+        assert points[found] in on
+        assert below(points[found]) == best > 0
+
+
+def test_of_several_knees_it_is_the_one_cheapest_in_the_first_cost() -> None:
+    assert find_knee([(0.0, 1.0), (0.5, 0.25), (0.25, 0.5), (1.0, 0.0)]) == 2
 
 
 SHAPE = (1, 16, 16)

@@ -15,8 +15,8 @@ from rich.console import Console
 from scipy import stats
 
 from lcma.harness.results.board import read_board
-from lcma.harness.results.effects import Incomplete, compute_effects
-from lcma.harness.show.effects import effects_as_dict, render_effects
+from lcma.harness.results.effects import compute_effects
+from lcma.harness.show.effects import effects_as_dict, list_notes, render_effects
 from lcma.harness.text import to_json
 from lcma.sweeps import catalog, factorizations, settings
 from tests.harness.show import synthetic
@@ -99,7 +99,7 @@ def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
     assert text.count("No effects") == 1
     assert "seed 0 has the most, 3 of 4, missing HL." in text
     assert "1 other table lacks words at each seed" in text
-    lost = [replace(one, incomplete=()) for one in compute_effects(board(one_word, 2))]
+    lost = [replace(one, incomplete={}) for one in compute_effects(board(one_word, 2))]
     assert shown(lost).count("No effects") == 1
 
 
@@ -122,7 +122,7 @@ def tables(draw):
 
 
 @given(tables())
-def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
+def test_effects_agree_with_scipy_and_shares_with_least_squares(bits):
     splits = splits_of(bits)
     found = one_of(factorial(bits), splits)
     assert found.seeds == tuple(range(len(bits)))
@@ -131,24 +131,16 @@ def test_main_effects_and_intervals_agree_with_numpy_and_scipy(bits):
         low = levels(splits)[:, k] > 0
         by_seed = bits[:, low].mean(1) - bits[:, ~low].mean(1)
         assert effect.test.mean == pytest.approx(by_seed.mean(), abs=1e-12)
-        if len(bits) == 1:
-            assert effect.test.standard_error is effect.test.low is effect.test.high is None
-            continue
-        assert effect.test.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
-        half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
-        assert effect.test.low == pytest.approx(by_seed.mean() - half, abs=1e-9)
-        assert effect.test.high == pytest.approx(by_seed.mean() + half, abs=1e-9)
-
-
-@given(tables())
-def test_shares_are_those_of_least_squares(bits):
-    splits = splits_of(bits)
+        if len(bits) > 1:
+            assert effect.test.standard_error == pytest.approx(stats.sem(by_seed), abs=1e-12)
+            half = stats.t.ppf(0.975, len(bits) - 1) * stats.sem(by_seed)
+            assert effect.test.half_width == pytest.approx(half, abs=1e-9)
     means = bits.mean(0)
     total = np.square(means - means.mean()).sum()
-    found = one_of(factorial(bits), splits)
     if total < 1e-6:  # nothing but rounding
         return
-    for effect in (*found.main, *found.interactions):
+    everything = (*found.main, *found.interactions)
+    for effect in everything:
         column = levels(splits)[:, [k - 1 for k in effect.splits]].prod(1)
         correlation = np.corrcoef(column, means)[0, 1]
         assert effect.share == pytest.approx(correlation**2, abs=1e-9)
@@ -156,34 +148,23 @@ def test_shares_are_those_of_least_squares(bits):
     fitted = additive @ np.linalg.lstsq(additive, means, rcond=None)[0]
     left = np.square(means - fitted).sum() / total
     assert found.interactions_share == pytest.approx(left, abs=1e-9)
-    everything = [e.share for e in (*found.main, *found.interactions)]
     assert len(everything) == 2**splits - 1
-    assert math.fsum(everything) == pytest.approx(1)
+    assert math.fsum(e.share for e in everything) == pytest.approx(1)
 
 
 def test_an_additive_model_gives_its_effects_and_no_interaction():
     bits = planted({(1,): -0.5, (2,): 0.25, (3,): 0.0}, splits=3, seeds=6)
     found = one_of(factorial(bits), 3)
-    assert [(e.splits, e.test.mean) for e in found.main] == [
-        ((1,), -0.5),
-        ((2,), 0.25),
-        ((3,), 0.0),
-    ]
-    assert [e.share for e in found.main] == [0.8, 0.2, 0.0]
-    assert all(
-        (e.test.standard_error, e.test.low, e.test.high) == (0, e.test.mean, e.test.mean)
-        for e in found.main
-    )
-    assert {e.test.mean for e in found.interactions} == {0.0}
-    assert found.interactions_share == 0.0
+    main = [(e.splits, e.test.mean, e.share) for e in found.main]
+    assert main == [((1,), -0.5, 0.8), ((2,), 0.25, 0.2), ((3,), 0.0, 0.0)]
+    assert {e.test.half_width for e in found.main} == {0.0}
+    assert {e.test.mean for e in found.interactions} == {found.interactions_share} == {0.0}
     text = shown([found])
     assert "0.0 % is left to interactions" in text
     assert "Fewer than" not in text
     (read,) = json.loads(to_json(effects_as_dict([found])))["effects"]
     assert (read["seeds"], read["budget"], read["interactions_share"]) == ([*range(6)], 100, 0.0)
-    assert [(e["splits"], e["mean"], e["share"]) for e in read["main"]] == [
-        (list(e.splits), e.test.mean, e.share) for e in found.main
-    ]
+    assert [(tuple(e["splits"]), e["mean"], e["share"]) for e in read["main"]] == main
 
 
 @pytest.mark.parametrize("where", [(1, 2), (1, 3), (2, 3), (1, 2, 3)])
@@ -216,17 +197,13 @@ def test_equal_words_have_no_shares():
     assert "nothing to share" in shown([found])
 
 
-def test_left_out_seeds_are_named():
+def test_seeds_that_lack_words_are_named_and_what_to_type():
     rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=9)) if r[:2] != ("HL", 7)]
     found = one_of(rows, 2, recipe_of(2))
-    assert found.seeds == (*range(7), 8)
-    assert found.incomplete == (Incomplete(7, ("HL",)),)
+    assert (found.seeds, found.incomplete) == ((*range(7), 8), {7: ("HL",)})
     text = one_line(shown([found]))
     assert "Left out, for not all 4 words: seed 7 (missing HL)." in text
     assert typed("model.splits=2", "training.steps=250", budget=100, seeds=8) in text
-
-
-def test_without_a_full_seed_it_says_what_is_missing_and_what_to_type():
     rows = [r for r in factorial(planted({(1,): 0.5}, 3, seeds=2)) if r[0] not in ("HLL", "LHL")]
     found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3, recipe_of(3))
     assert (found.seeds, found.main, found.interactions) == ((), (), ())
@@ -241,7 +218,7 @@ def test_what_to_type_fills_the_table_that_it_stands_below():
     """It has every setting of the recipe that its profile has not, and the flow."""
     options = {"map_options": '{"score":"total"}'}
     found = one_of([("LL", 0, 4.0, options)], 2, recipe_of(2, "even-first"))
-    words = shlex.split(found.notes[-1])
+    words = shlex.split([*list_notes(found)][-1])
     changed = settings.parse(
         words[place + 1] for place, word in enumerate(words) if word == "--set"
     )
@@ -250,7 +227,7 @@ def test_what_to_type_fills_the_table_that_it_stands_below():
     named = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
     assert catalog.recipe(*named, changed).id == recipe_of(2, "even-first").id
     unknown = one_of([("LLLL", 0, 4.0, {})], 4)
-    assert unknown.notes[-1] == "Next: all words of a recipe that no profile here has."
+    assert [*list_notes(unknown)][-1] == "Next: all words of a recipe that no profile here has."
     text = one_line(shown([unknown]))
     assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in text
 
@@ -268,9 +245,9 @@ def test_diverged_words_are_missing_and_told(filler):
     filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
     at_100, at_200 = compute_effects(read_board(filler.store))
     assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
-    assert at_100.incomplete == (Incomplete(1, ("HH",)),)
+    assert at_100.incomplete == {1: ("HH",)}
     assert [e.test.mean for e in at_100.main] == [-0.5, -0.5]
-    assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), ())
+    assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), {})
     assert at_200.lost == ("HH", "LL")
     first, second = (one_line(shown([one])) for one in (at_100, at_200))
     assert "Lost trials: HH 1 diverged, LL 1 diverged; `lcma status` says why." in first

@@ -81,12 +81,10 @@ def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) ->
 
 def test_a_measure_that_fails_a_control_is_marked() -> None:
     both = noisy({"LLL": 50.0, "checkerboard-even": 51.0}, 6, 0.1, np.random.default_rng(0))
-    made = board(rows(both), None, kind=SWD)
-    (group,) = made.groups
-    failing = replace(group, notes=("! swd fails its controls on this data set",))
-    for groups, marked in (((group,), False), ((failing,), True)):
+    (group,) = board(rows(both), None, kind=SWD).groups
+    for beside, marked in (({}, False), (controls(noise_20=40.0), True)):
         console = Console(width=80, file=io.StringIO())
-        of = make_verdicts(replace(made, groups=groups), kind=SWD)
+        of = make_verdicts(Board((replace(group, of_samples=beside),)), kind=SWD)
         console.print(render_verdicts(of, "low-conventional"))
         text = " ".join(console.file.getvalue().split())
         assert ("photos16 realnvp 250 ! ~" in text) is marked

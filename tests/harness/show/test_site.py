@@ -17,7 +17,7 @@ import pytest
 from lcma.harness.cli import main as cli
 from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.show.budgets import budget_table
-from lcma.harness.show.export import ExportContent, ExportFormat, ExportQuery, make_export
+from lcma.harness.show.export import ExportQuery, make_export
 from lcma.harness.show.site import SiteOptions, files, write_site
 from lcma.sweeps.errors import UserError
 from tests.harness.show import site as worlds
@@ -118,8 +118,8 @@ def test_tables_of_the_database_are_what_is_exported(filler) -> None:
     worlds.fill(filler)
     with closing(open_database(make(filler))) as database:
         for table, content in (("board_rows", "board"), ("verdict_rows", "verdicts")):
-            query = ExportQuery(what=ExportContent(content))
-            exported = make_export(filler.store, query, ExportFormat.csv).decode()
+            query = ExportQuery(what=content)
+            exported = make_export(filler.store, query, "csv").decode()
             names, *rows = csv.reader(io.StringIO(exported))
             quoted = ", ".join(f'"{name}"' for name in names)
             found = database.execute(f"SELECT {quoted} FROM {table}").fetchall()

@@ -12,11 +12,7 @@ from lcma.harness.results.budgets import (
     make_rows,
 )
 from lcma.harness.results.statistics import seeds_needed
-from lcma.harness.show.budgets import list_sentences, suggest_launch
-from lcma.sweeps import catalog
-from lcma.sweeps.expansion import expand
-from lcma.sweeps.settings import parse
-from lcma.sweeps.spec import load, with_overrides
+from lcma.harness.show.budgets import list_sentences
 
 MARGIN = 0.01
 LEVELS = {0: 0.06, 10: 0.09, 30: 0.02, 100: 0.0, 300: 0.0, 1000: 0.0}
@@ -112,34 +108,14 @@ def curve(results, *, conventional=(), margin=MARGIN) -> BudgetCurve:
 
     def of(own, budget):
         return [
-            SeedResult(
-                seed=seed,
-                holdout=value,
-                test=value,
-                seconds=100.0 + budget,
-                images=None,
-                pretraining_seconds=float(budget),
-                pretraining_images=None,
-            )
+            SeedResult(seed, value, value, 100.0 + budget, None, float(budget), None)
             for seed, value in own.items()
         ]
 
-    rows, base, cost = make_rows(
-        {budget: of(own, budget) for budget, own in results.items()},
-        of(dict(enumerate(conventional)), 0),
-        {},
-        "seconds",
-    )
+    by_budget = {budget: of(own, budget) for budget, own in results.items()}
+    rows, base, cost = make_rows(by_budget, of(dict(enumerate(conventional)), 0), {}, "seconds")
     key = {field.name: "x" for field in dataclasses.fields(CurveKey)} | {"label": "low (LL)"}
-    return BudgetCurve(
-        key=CurveKey(**key),
-        rows=rows,
-        conventional=base,
-        smallest=find_smallest_budget(results, margin),
-        cost=cost,
-        stability=(),
-        notes=(),
-    )
+    return BudgetCurve(CurveKey(**key), rows, base, find_smallest_budget(results, margin), cost)
 
 
 def say(results, **how) -> str:
@@ -178,35 +154,4 @@ def test_what_n_cannot_show_is_said_with_the_seeds_that_could() -> None:
     alone = say({100: {0: 3.0}, 1000: {0: 3.1}})
     assert "(n = 1), and fewer than 6 seeds decide nothing." in alone
     assert "have no seed in common" in say({100: {0: 3.0}, 1000: {1: 3.1}})
-    assert say({100: {0: 3.0}}) == "One budget cannot be compared."
-
-
-def test_one_budget_is_followed_by_the_launch_of_others_of_the_same_recipe() -> None:
-    recipe = catalog.recipe("glow", "cifar10-16", "tiny")
-    longer = recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"steps": 2400})}
-    )
-    own = curve({200: {0: 3.0}})
-    facts = {"flow": "glow", "dataset": "cifar10-16", "variant": "u8", "profile": "tiny"}
-    key = dataclasses.replace(own.key, **facts, factorization="LL", map_options=None)
-    own = dataclasses.replace(own, key=key, recipe=longer.body)
-    (said,) = list_sentences(own)
-    before, _, command = said.partition(" Next: ")
-    assert before == "One budget cannot be compared."
-    assert command == (
-        "lcma launch flows --flow glow --dataset cifar10-16 --profile tiny --seeds 6 "
-        "--budget 0,30,100,200,300,1000 --set training.steps=2400"
-    )
-    spec = with_overrides(
-        load("flows"),
-        flow="glow",
-        dataset="cifar10-16",
-        budget=(0, 30, 100, 200, 300, 1000),
-        recipe=parse(["training.steps=2400"]),
-    )
-    trials = [c.trial for c in expand(spec).cells if c.factorization == "low" and c.trial]
-    assert {one.budget for one in trials} == {0, 30, 100, 200, 300, 1000}
-    assert {one.recipe.id for one in trials} == {longer.id}
-    for other in ("HL", "self", "low-global"):
-        key = dataclasses.replace(own.key, factorization=other)
-        assert suggest_launch(dataclasses.replace(own, key=key)) is None
+    assert say({100: {0: 3.0}}).startswith("One budget cannot be compared: launch others")

@@ -1,13 +1,30 @@
-"""Tables of a terminal: what becomes of text that does not fit beside the numbers."""
+"""One table in every format: what becomes of text that does not fit, and of hostile text."""
 
+import csv
 import io
+import json
+from html.parser import HTMLParser
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from lcma.harness.show.tables import Table, TableColumn, render_table
+from lcma.db import QueryResult
+from lcma.harness.show.tables import (
+    Table,
+    TableColumn,
+    escape_latex,
+    make_table,
+    render_table,
+    table_as_csv,
+    table_as_html,
+    table_as_json,
+    table_as_markdown,
+    table_as_parquet,
+    tables_as_latex,
+)
 
 COLUMNS = (
     TableColumn("factorization"),
@@ -18,9 +35,9 @@ WORD = st.text("abc-()", min_size=1, max_size=12)
 TEXT = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
 
 
-def shown(rows: list[tuple[str, float, str]], width: int) -> list[str]:
+def shown(table: Table, width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO())
-    console.print(render_table(Table(COLUMNS, tuple(rows))))
+    console.print(render_table(table))
     return console.file.getvalue().splitlines()
 
 
@@ -31,7 +48,7 @@ def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
     texts = [[column.title, *(str(row[j]) for row in rows)] for j, column in enumerate(COLUMNS)]
     longest = [max(len(word) for text in some for word in text.split()) for some in texts]
     width = sum(longest) + 2 * len(COLUMNS)
-    lines = shown(rows, width)
+    lines = shown(Table(COLUMNS, tuple(rows)), width)
     assert max(map(len, lines)) <= width
     words = " ".join(lines[2:]).split()
     for row in rows:
@@ -40,15 +57,14 @@ def test_every_word_is_whole_where_there_is_room_for_the_longest_of_each_column(
 
 def test_numbers_with_their_interval_stay_in_a_line_where_other_text_can_give_way() -> None:
     columns = (TableColumn("of"), TableColumn("effect", right=True))
-    console = Console(width=34, file=io.StringIO())
     rows = (("realnvp celeba64-16-float", "+5.211 ± 0.434"),)
-    console.print(render_table(Table(columns, rows)))
-    assert "+5.211 ± 0.434" in console.file.getvalue()
+    assert "+5.211 ± 0.434" in "\n".join(shown(Table(columns, rows), 34))
 
 
 @pytest.mark.parametrize("width", [20, 30])
 def test_a_table_that_cannot_fit_is_broken_within_words(width: int) -> None:
-    lines = shown([("conventional (checkerboard-even)", 4.8790, "celeba64-16-float")], width)
+    row = ("conventional (checkerboard-even)", 4.8790, "celeba64-16-float")
+    lines = shown(Table(COLUMNS, (row,)), width)
     assert max(map(len, lines)) <= width
     assert "4.879" in " ".join(lines)
 
@@ -60,10 +76,94 @@ def test_what_is_cut_gives_way_first_and_every_row_is_one_line() -> None:
         TableColumn("why", cut=True),
     )
     rows = (("realnvp digits low", "6/6", "its maps failed: out of memory"), ("glow", "0/6", ""))
-    console = Console(width=40, file=io.StringIO())
-    console.print(render_table(Table(columns, rows)))
-    assert console.file.getvalue().splitlines()[2] == "realnvp digits low    6/6   its maps fa…"
-    console = Console(width=20, file=io.StringIO())
-    console.print(render_table(Table(columns, rows)))
-    lines = console.file.getvalue().splitlines()[2:]
-    assert [line.rstrip() for line in lines] == ["realnvp …    6/6   …", "glow         0/6"]
+    table = Table(columns, rows)
+    assert shown(table, 40)[2] == "realnvp digits low    6/6   its maps fa…"
+    lines = [line.rstrip() for line in shown(table, 20)[2:]]
+    assert lines == ["realnvp …    6/6   …", "glow         0/6"]
+
+
+HOSTILE = (
+    "\\input{/etc/passwd} $x$ %& #_^~{}[]<>|\"'` \\\\ ",
+    '=HYPERLINK("http://x","y")',
+    "=1+1",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\x1b[31mred\x1b[0m\x07\x9b31m",
+    "\u202egnp.exe",
+    "a\nb\r\tc",
+    "| `x` <script>",
+    "Köln ∞ 漢",
+    "?`!`--- ,,",
+    "\\end{document}",
+    "[red]x[/red]",
+    '"><b onclick=x>',
+)
+
+
+class Tags(HTMLParser):
+    """The names of all tags and attributes of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found |= {tag, *(name for name, _ in attrs)}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
+    """In a cell, a heading, its meaning, the title, the line under it and a note."""
+    columns = (TableColumn(text, meaning=text), TableColumn("n", kind="number"))
+    table = Table(columns, ((text, 1), (text, -2)), title=text, under=text, notes=(text,))
+    formats = {
+        "terminal": "\n".join(shown(table, 200)),
+        "markdown": table_as_markdown(table),
+        "latex": tables_as_latex([table]),
+        "html": table_as_html(table),
+        "csv": table_as_csv(table),
+        "json": table_as_json(table),
+    }
+    for name, found in formats.items():
+        assert all(c == "\n" or c.isprintable() for c in found), name
+    assert formats["latex"].isascii()
+    assert formats["latex"].count("\\end{document}") == 1
+    assert "\\input" not in formats["latex"]
+    tags = Tags()
+    tags.feed(formats["html"])
+    table_tags = {"table", "thead", "tbody", "tr", "th", "td"}
+    assert tags.found == table_tags | {"p", "b", "br", "small", "title"}
+    assert all(line.count("|") - line.count("\\|") == 3 for line in _rows_of(formats["markdown"]))
+    lines = list(csv.reader(io.StringIO(formats["csv"])))
+    assert [line[1] for line in lines] == ["n", "1", "-2"], "numbers stay numbers"
+    assert not any(line[0].startswith(("=", "+", "-", "@", "\t", "\r")) for line in lines)
+    assert json.loads(formats["json"])["rows"] == [[text, 1], [text, -2]]
+    parquet = pq.read_table(io.BytesIO(table_as_parquet(table)))
+    assert parquet.column("n").to_pylist() == [1, -2]
+    assert all(c.isprintable() for c in parquet.column(0).to_pylist()[0])
+
+
+def _rows_of(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if line.startswith("| ")]
+
+
+@given(st.text())
+def test_latex_escapes_are_balanced_ascii(text: str) -> None:
+    escaped = escape_latex(text)
+    assert escaped.isascii()
+    bare = escaped.replace("\\{", "").replace("\\}", "")
+    assert bare.count("{") == bare.count("}")
+    for special in "#%&_":
+        assert escaped.count(special) == escaped.count("\\" + special)
+
+
+def test_parquet_has_types_also_where_nothing_is_known() -> None:
+    result = QueryResult(
+        ("budget", "bits_per_dim", "flow", "mixed", "big", "bytes"),
+        ((None, None, None, 1, 2**70, b"\x00"), (None, None, None, 1.5, 1, None)),
+        truncated=False,
+    )
+    schema = pq.read_table(io.BytesIO(table_as_parquet(make_table(result)))).schema
+    types = [str(field.type) for field in schema]
+    assert types == ["int64", "double", "string", "double", "string", "binary"]

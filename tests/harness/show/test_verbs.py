@@ -140,15 +140,14 @@ def test_maps_in_a_terminal(lcma, filler):
     lines = lcma("maps").splitlines()
     shown = [line for line in lines if "lcma-pictures" not in line]
     assert max(map(len, shown)) <= 80
-    of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100")]
-    of_flat, _ = [k for k, line in enumerate(lines) if line.startswith("p1-flat@1000")]
+    of_map, of_table = [k for k, line in enumerate(lines) if line.startswith("p0@100 ")]
     first = filler.store.maps(pretraining_id="p0", budget=100)[0].statistics
-    assert lines[of_map].split("  ") == ["p0@100", "realnvp on photos16, seed 0"]
-    assert lines[of_flat].endswith("seed 1; flat NMS")
-    row = lines[of_map + 1].split()
-    assert row[:3] == ["1", f"{first.mask_share:.3f}", f"{first.mask_share_by_chance:.3f}"]
+    assert "p0@100: realnvp on photos16, seed 0" in lines
+    assert "p1-flat@1000: realnvp on photos16, seed 1; flat NMS" in lines
+    row = lines[of_map].split()
+    assert row[1:4] == ["1", f"{first.mask_share:.3f}", f"{first.mask_share_by_chance:.3f}"]
     assert row[-2:] == [f"{first.unresolved:.1%}", "0.0%"]
-    assert lines[of_table + 2].split()[0] == "2"
+    assert lines[of_table + 1].split()[0] == "2"
 
 
 def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(

@@ -1,0 +1,201 @@
+"""What to keep in mind of a table of the board, a line each: precision, bars, seeds, losses."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from lcma.db import Measure
+from lcma.harness.results.board import ENOUGH, Board, Group, name_unit
+from lcma.harness.results.lookup import LONG_WAIT
+from lcma.harness.text import format_number, printable
+from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
+
+PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
+"""Data sets on which papers report bits/dim. Box-filtered ones are others."""
+
+KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
+"""Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
+
+
+def list_notes(group: Group) -> list[str]:
+    """Return the notes on a group, one line each."""
+    return [
+        *_note_precision(group),
+        *(_note_bars(group) if group.measure == BITS_PER_DIM else ()),
+        *_note_rows(group),
+        *_note_images(group),
+        *list_sample_notes(group.measure, group.of_samples),
+    ]
+
+
+def _note_precision(group: Group) -> Iterator[str]:
+    clustered = "" if group.clusters is None else f" in {group.clusters} photographs"
+    known = "an unknown number of" if group.images is None else f"{group.images:,}"
+    counted = f"{known} test images{clustered}"
+    if group.standard_error is None:
+        yield f"{counted}, without a standard error."
+    else:
+        kind = "standard error" if group.clusters is None else "standard error by photograph"
+        error = f"{format_number(group.standard_error)} {name_unit(group.unit)}"
+        yield f"{counted}; one trial's {kind} is at most {error}."
+    if group.measure == BITS_PER_DIM:
+        yield from _note_bound(group)
+        yield from _note_series(group)
+    if group.data_wait > LONG_WAIT:
+        yield (
+            f"Up to {group.data_wait:.1%} of the time of training steps went into loading images; "
+            "speeds and costs include it."
+        )
+
+
+def _note_bound(group: Group) -> Iterator[str]:
+    found = [(r.bound_draws, r.bound_gain) for r in group.beside if r.bound_gain is not None]
+    if not found:
+        return
+    draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
+    gain = statistics.fmean(gain for _, gain in found)
+    if round(gain, 5) == 0:
+        comparison = "is that of one within 0.00001 bits/dim"
+    else:
+        side = "lower" if gain > 0 else "higher"
+        comparison = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
+    yield f"The bound of {draws} dequantization draws {comparison}, on average over trials."
+
+
+def _note_series(group: Group) -> Iterator[str]:
+    found = [(r.series_bias, r) for r in group.beside if r.series_bias is not None]
+    if not found:
+        return
+    bias, worst = max(found, key=lambda one: abs(one[0]))
+    terms, error = worst.series_terms or 0, worst.series_bias_standard_error
+    within = "" if error is None else f" \u00b1 {error:.5f}"
+    yield (
+        f"Bits/dim at {terms} terms of the series minus those at {2 * terms}, by the same probes: "
+        f"{bias:+.5f}{within} in the trial with the most."
+    )
+
+
+def _note_bars(group: Group) -> Iterator[str]:
+    if any(row.cleared is False for row in group.rows):
+        yield "† undertrained: worse than a simple baseline (in brackets)."
+    if not group.bars:
+        yield "No bars are known for this data set: launch again to measure them."
+    for bar in group.bars:
+        if bar.bits_per_dim is None:
+            yield f"No bar {printable(bar.name)}: {printable(bar.detail)}"
+
+
+def _note_rows(group: Group) -> Iterator[str]:
+    for number in dict.fromkeys(n for row in group.rows for n in row.published if n.note):
+        yield f"{number.bits_per_dim:.2f} ({number.where}, {number.split}): {number.note}."
+    if any(row.n < ENOUGH for row in group.rows):
+        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
+    with_results = [row for row in group.rows if row.seeds]
+    if len({row.seeds for row in with_results}) > 1:
+        yield "Rows have different seeds: trust the paired differences, not the order."
+    for row in group.rows:
+        states = (row.diverged, "diverged"), (row.failed, "failed")
+        if lost := [f"{count} {state}" for count, state in states if count]:
+            at = "" if row.budget is None else f" at budget {row.budget}"
+            yield f"{printable(row.label)}{at}: {', '.join(lost)}."
+    rules = {row.factorization for row in with_results}
+    if "none" in rules and rules != {"none"}:
+        yield (
+            "none factors nothing out, so it is a larger model than the other rows: its later "
+            "scales keep all dimensions, and their nets have more parameters and take longer (in "
+            "the profile tiny at 16x16 about three to four times the parameters)."
+        )
+
+
+def _note_images(group: Group) -> Iterator[str]:
+    name = printable(group.dataset)
+    if group.variant == "float":
+        yield (
+            f"The images of this {name} are not rounded to integers: these numbers are no bound on "
+            "the bits of discrete images, and are not to be compared with those of the variant u8."
+        )
+    elif group.dataset in PUBLISHED and group.variant == "npz":
+        yield (
+            f"This {name} is of the npz release, which is easier by roughly 0.3 bits/dim than the "
+            "PNG release that published numbers of flows are on: those stand beside the variant "
+            "png alone."
+        )
+    elif group.dataset == "celeba64":
+        yield (
+            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded to "
+            "integers: they stand beside the variant float alone."
+        )
+    if group.dataset not in PUBLISHED:
+        yield f"{name} is no published benchmark: do not compare it with published numbers."
+    elif group.data is not None and not group.data.whole:
+        origin = printable(group.data.verdict or "of unknown origin")
+        yield (
+            f"This {name} is not the whole official set ({origin}): its numbers are not the "
+            "published set's, do not compare them with published numbers."
+        )
+
+
+# Of measures of samples
+
+
+def list_sample_notes(measure: str, beside: Mapping[str, Measure]) -> Iterator[str]:
+    """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
+    overflow = beside.get(name_overflow(measure))
+    if overflow is not None and overflow.value:
+        yield (
+            f"{overflow.value:,.0f} of {overflow.images or 0:,} samples overflowed; what did is "
+            "black or white in them."
+        )
+    found = _find_controls(measure, beside)
+    if found:
+        texts = [f"{what} {_describe(found[control])}" for control, what in CONTROLS.items()]
+        yield f"Controls of {measure} on {found['null'].images or 0:,} images: {'; '.join(texts)}."
+    if wrong := find_failed_controls(measure, beside):
+        yield (
+            f"! {measure} fails its controls on this data set, so its order may not be that of "
+            f"looks: {'; '.join(wrong)}."
+        )
+
+
+def find_failed_controls(measure: str, beside: Mapping[str, Measure]) -> list[str]:
+    """Return which controls a measure of samples does not tell apart as it must."""
+    found = _find_controls(measure, beside)
+    return [
+        f"{CONTROLS[worse]} are no worse than {CONTROLS[better]}"
+        for better, worse in ORDERS
+        if found and not found[better].value < found[worse].value
+    ]
+
+
+def _find_controls(measure: str, beside: Mapping[str, Measure]) -> dict[str, Measure]:
+    """Return the controls, empty unless all are there."""
+    found = {c: one for c in CONTROLS if (one := beside.get(name_control(measure, c)))}
+    return found if len(found) == len(CONTROLS) else {}
+
+
+def _describe(one: Measure) -> str:
+    error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
+    return f"{format_number(one.value)}{error}"
+
+
+# What keeps tables apart
+
+
+def list_differences(board: Board) -> Iterator[str]:
+    """Yield a sentence on what the groups of each flow and data set differ in."""
+    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for group in board.groups:
+        alike[group.flow, group.dataset].append(group)
+    for (flow, dataset), members in sorted(alike.items()):
+        values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
+        if words := [_name_values(key, found) for key, found in values.items() if len(found) > 1]:
+            yield (
+                f"Kept apart, since rows that differ in it cannot be ranked together: "
+                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
+                f"{'; '.join(words)}."
+            )
+
+
+def _name_values(key: str, values: list[str]) -> str:
+    named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key)
+    return f"{named} ({len(values)})" if named else f"{key} ({', '.join(map(printable, values))})"
