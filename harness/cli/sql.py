@@ -86,7 +86,7 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
     from rich.text import Text
 
     from lcma.db.relations import find_relations
-    from lcma.harness.show.tables import TableColumn, fill_table, render_table
+    from lcma.harness.show.tables import TableColumn, render_table, tabulate
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
@@ -103,7 +103,7 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
         for number, relation in enumerate(found):
             heading = Text(f"{relation.kind} {relation.name}", style="bold")
             console.print(*([""] * bool(number)), heading, Text(relation.meaning), "", sep="\n")
-            console.print(render_table(fill_table(columns, relation.columns)))
+            console.print(render_table(tabulate(relation.columns, *columns)))
 
 
 def _describe_for_datasette(found: "Sequence[Relation]", url: str) -> dict[str, Any]:

@@ -28,12 +28,12 @@ from lcma.harness.show.notes import find_failed_controls, list_differences, list
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
-    fill_table,
     flag_as_stored,
     make_table,
     render_table,
     table_as_markdown,
     tables_as_latex,
+    tabulate,
 )
 from lcma.harness.text import (
     escape_markdown,
@@ -151,9 +151,9 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
     told = any(row.n >= ENOUGH and not row.near_best for row in rows)
     near = [i for i, row in enumerate(rows) if row.near_best and told]
     title, under = format_titles(group)
-    return fill_table(
-        columns,
+    return tabulate(
         rows,
+        *columns,
         title=title,
         under=under,
         notes=tuple(_list_lines_below(group)),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from operator import attrgetter
 from typing import Any
 
 from rich.console import Group as Lines
@@ -264,54 +263,27 @@ def _legend(curve: BudgetCurve) -> Iterator[str]:
 
 def list_tables(curve: BudgetCurve) -> list[Table]:
     """Return a curve's values, its costs, and where they are known how its maps change."""
-    rows, budget = list_rows(curve), (_number("budget"), name_row)
+    rows = list_rows(curve)
     chosen_by = "holdout" if curve.chosen_by != curve.measure else curve.measure
     values = tabulate(
         rows,
-        budget,
-        (_number("n"), attrgetter("n")),
-        (_number(chosen_by, 4), attrgetter("holdout")),
-        (_number("sd", 4), attrgetter("deviation")),
-        (_number("test", 4), attrgetter("test")),
-        (_number("- conventional"), lambda row: _difference(row.from_conventional)),
-        (_number("- longest"), lambda row: _difference(row.from_longest)),
+        _number("budget", of=name_row),
+        _number("n"),
+        _number(chosen_by, 4, of="holdout"),
+        _number("sd", 4, of="deviation"),
+        _number("test", 4),
+        _number("- conventional", of=lambda row: _difference(row.from_conventional)),
+        _number("- longest", of=lambda row: _difference(row.from_longest)),
     )
-    costs = tabulate(
-        rows,
-        budget,
-        (
-            _number("pretraining"),
-            lambda row: None if row.budget is None else _duration(row.pretraining_seconds),
-        ),
-        (_number("with training"), lambda row: _duration(row.seconds)),
-        (_number("images"), lambda row: None if row.images is None else _count(row.images)),
-        (_number("saved"), lambda row: _duration(row.saved)),
-        (_number("front"), lambda row: "knee" if row.knee else "yes" if row.on_front else None),
-        (
-            _number("by seed"),
-            lambda row: f"{row.front_seeds}/{row.front_of}" if row.front_of else None,
-        ),
-        under="What a trial costs by itself, and the Pareto front",
-    )
+    costs = tabulate(rows, *COSTS, under="What a trial costs by itself, and the Pareto front")
     if not curve.stability:
         return [values, costs]
-    maps = tabulate(
-        curve.stability,
-        (_number("budget"), attrgetter("budget")),
-        (_number("split"), attrgetter("split")),
-        (_number("n"), attrgetter("seeds")),
-        (_number("rank corr.", 3), attrgetter("rank_correlation")),
-        (_number("overlap", 3), attrgetter("overlap")),
-        (_number("by chance", 3), attrgetter("by_chance")),
-        (_number("mask share", 3), attrgetter("mask_share")),
-        (_number("tied"), lambda one: None if one.tied is None else f"{one.tied:.1%}"),
-        under=f"The map against that of {curve.stability[0].longest} steps, mean over seeds",
-    )
-    return [values, costs, maps]
+    under = f"The map against that of {curve.stability[0].longest} steps, mean over seeds"
+    return [values, costs, tabulate(curve.stability, *MAPS, under=under)]
 
 
-def _number(name: str, places: int | None = None) -> TableColumn:
-    return TableColumn(name, kind="number", places=places)
+def _number(name: str, places: int | None = None, **more: Any) -> TableColumn:
+    return TableColumn(name, kind="number", places=places, **more)
 
 
 def _difference(test: Summary | None) -> str | None:
@@ -334,3 +306,58 @@ def _count(images: float) -> str:
         if images >= size:
             return f"{images / size:.3g}{unit}"
     return f"{images:.0f}"
+
+
+COSTS = (
+    _number("budget", of=name_row),
+    _number(
+        "pretraining",
+        of=lambda row: None if row.budget is None else _duration(row.pretraining_seconds),
+    ),
+    _number("with training", of=lambda row: _duration(row.seconds)),
+    _number("images", of=lambda row: None if row.images is None else _count(row.images)),
+    _number("saved", of=lambda row: _duration(row.saved)),
+    _number(
+        "front",
+        of=lambda row: "knee" if row.knee else "yes" if row.on_front else None,
+        meaning="On the Pareto front: no other row is at most as costly and as good, and better in "
+        "one. At the knee more cost begins to gain less.",
+    ),
+    _number(
+        "by seed", of=lambda row: f"{row.front_seeds}/{row.front_of}" if row.front_of else None
+    ),
+)
+"""What a row costs."""
+
+MAPS = (
+    _number("budget"),
+    _number("split"),
+    _number("n", of="seeds"),
+    _number(
+        "rank_correlation",
+        3,
+        heading="rank corr.",
+        meaning="Spearman's rank correlation of the map with that of the longest budget, over all "
+        "dimensions, mean over seeds.",
+    ),
+    _number(
+        "overlap",
+        3,
+        meaning="Intersection over union of what the rule keeps after the split, by this map and "
+        "by that of the longest budget.",
+    ),
+    _number("by_chance", 3, heading="by chance", meaning="About the overlap of unrelated tables."),
+    _number(
+        "mask_share",
+        3,
+        heading="mask share",
+        meaning="Share of the map's variance within windows that one pattern, the same in every "
+        "window, explains.",
+    ),
+    _number(
+        "tied",
+        of=lambda one: None if one.tied is None else f"{one.tied:.1%}",
+        meaning="Share of windows in which the map does not say which two dimensions stay.",
+    ),
+)
+"""How the maps of a budget compare with those of the longest."""

@@ -19,7 +19,7 @@ from lcma.harness.results.board import (
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.results.lookup import label_options
 from lcma.harness.show.board import format_titles, name_group
-from lcma.harness.show.tables import TableColumn, fill_table, render_table
+from lcma.harness.show.tables import TableColumn, render_table, tabulate
 from lcma.harness.text import format_number, printable
 from lcma.sweeps import factorizations
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -56,7 +56,7 @@ def render_effects(effects: Sequence[Effects]) -> RenderableType:
         title, under = _format_titles(one)
         parts += [Text(title, style="bold"), Text(under, style="dim")]
         if one.main:
-            parts += [render_table(fill_table(COLUMNS, one.main)), *map(Text, _say_rest(one))]
+            parts += [render_table(tabulate(one.main, *COLUMNS)), *map(Text, _say_rest(one))]
         style = "dim" if one.main else ""
         parts += [*(Text(note, style=style) for note in list_notes(one)), Text()]
     if left_out := len(effects) - len(shown):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from lcma.harness.results.maps import MapSet, iou_by_chance
@@ -12,7 +13,6 @@ from lcma.harness.show.tables import Table, TableColumn, tabulate
 from lcma.harness.text import format_number
 
 Record = dict[str, Any]
-Column = tuple[TableColumn, Callable[[Record], Any]]
 
 
 def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
@@ -36,7 +36,7 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
     return [
         tabulate(
             maps,
-            (TableColumn("maps"), lambda row: row["maps"]),
+            TableColumn("maps", of=itemgetter("maps")),
             _column("split", "split", str),
             _column("mask share", "mask_share", _share),
             _column("by chance", "mask_share_by_chance", _share),
@@ -50,7 +50,7 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
         ),
         tabulate(
             low,
-            (TableColumn("maps"), lambda row: row["maps"]),
+            TableColumn("maps", of=itemgetter("maps")),
             _column("split", "split", str),
             _column("even IoU", "iou_even", _share),
             _column("odd IoU", "iou_odd", _share),
@@ -98,7 +98,7 @@ def tabulate_histories(sheets: Sequence[HistorySheet]) -> Table:
             rows.append(row | {"changes": len(looks)})
     return tabulate(
         rows,
-        (TableColumn("trial"), lambda row: row["trial"]),
+        TableColumn("trial", of=itemgetter("trial")),
         *(_column(name, name, str) for name in ("split", "changes", "first step", "last step")),
         *(_column(name, name, _percent) for name in ("first share", "last share")),
         under="Tables that changed in training",
@@ -154,11 +154,11 @@ def _in_unit(sets: Iterable[MapSet]) -> str:
     return f", in {units.pop()}" if len(units) == 1 else ""
 
 
-def _column(heading: str, name: str, show: Callable[[Any], str]) -> Column:
+def _column(heading: str, name: str, show: Callable[[Any], str]) -> TableColumn:
     def find(row: Record) -> str | None:
         return None if row.get(name) is None else show(row[name])
 
-    return TableColumn(heading, right=True), find
+    return TableColumn(heading, right=True, of=find)
 
 
 def _share(value: float) -> str:

@@ -121,10 +121,10 @@ class Table:
         ]
 
 
-def fill_table(columns: Sequence[TableColumn], records: Iterable[Any], **more: Any) -> Table:
+def tabulate(records: Iterable[Any], *columns: TableColumn, **more: Any) -> Table:
     """Return a table with a row for each record; ``more`` are other fields of the table."""
     rows = tuple(tuple(column.read(one) for column in columns) for one in records)
-    return Table(tuple(columns), rows, **more)
+    return Table(columns, rows, **more)
 
 
 def make_table(result: QueryResult, title: str = "") -> Table:
@@ -139,14 +139,6 @@ def make_table(result: QueryResult, title: str = "") -> Table:
         missing="",
         truncated=result.truncated,
     )
-
-
-def tabulate(
-    rows: Iterable[Any], *columns: tuple[TableColumn, Callable[[Any], Any]], **more: Any
-) -> Table:
-    """Return records as a table: columns, each with what it shows of a record."""
-    shown = tuple(tuple(show(row) for _, show in columns) for row in rows)
-    return Table(tuple(column for column, _ in columns), shown, **more)
 
 
 def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Any]]:

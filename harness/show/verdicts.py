@@ -28,7 +28,7 @@ from lcma.harness.show.board import (
     has_few_images,
     name_setting,
 )
-from lcma.harness.show.tables import Table, TableColumn, fill_table, flag_as_stored, render_table
+from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
 from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
 from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
 
@@ -86,7 +86,7 @@ def render_verdicts(
         styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
         parts += [
             Text(),
-            render_table(fill_table(COLUMNS[1:-1], chosen, styles=styles), compact=True),
+            render_table(tabulate(chosen, *COLUMNS[1:-1], styles=styles), compact=True),
         ]
         parts.append(Text())
         for one in chosen:
@@ -432,10 +432,10 @@ VALUES = (
 
 def summarize_verdicts(results: Verdicts) -> Table:
     """Return a row for each verdict for people."""
-    return fill_table(COLUMNS, results.all)
+    return tabulate(results.all, *COLUMNS)
 
 
 def verdict_table(results: Verdicts) -> Table:
     """Return a row for each verdict, including those apart."""
-    found = fill_table(VALUES, results.all, title="Verdicts", missing="")
+    found = tabulate(results.all, *VALUES, title="Verdicts", missing="")
     return replace(found, rows=tuple(tuple(map(flag_as_stored, row)) for row in found.rows))
