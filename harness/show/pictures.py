@@ -12,7 +12,7 @@ import altair as alt
 from lcma.harness.files import file_name
 from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_measure
 from lcma.harness.results.budgets import BudgetCurve
-from lcma.harness.results.curves import CurveChart, CurveLine, DifferenceLine, LineKey
+from lcma.harness.results.curves import CurveChart, CurveLine, LineKey
 from lcma.harness.results.statistics import subtract_by_seed
 from lcma.harness.show import budgets, charts
 from lcma.harness.show.board import name_row, summarize_group
@@ -211,9 +211,7 @@ def _list_mean(name: str, mean: Sequence[Any], band: Sequence[Any]) -> list[dict
     ]
 
 
-def _find_range(
-    lines: Sequence[CurveLine | DifferenceLine], *more: float
-) -> tuple[float, float, float]:
+def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float, float]:
     """Return the ends of an axis for all but early steps, and the largest value that there is.
 
     What was lost has no say where anything else is.
