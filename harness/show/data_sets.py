@@ -47,14 +47,13 @@ def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
     """Return a table of those of `read_data_sets` that are prepared."""
     return tabulate(
         [row for row in rows if row["prepared"]],
-        (TableColumn("name"), itemgetter("name")),
-        (TableColumn("variant"), itemgetter("variant")),
-        (TableColumn("images"), lambda row: "x".join(map(str, row["shape"]))),
-        (
-            TableColumn("train / holdout / test"),
-            lambda row: " / ".join(str(row[part]) for part in PARTS),
+        TableColumn("name", of=itemgetter("name")),
+        TableColumn("variant", of=itemgetter("variant")),
+        TableColumn("images", of=lambda row: "x".join(map(str, row["shape"]))),
+        TableColumn(
+            "train / holdout / test", of=lambda row: " / ".join(str(row[part]) for part in PARTS)
         ),
-        (TableColumn("digest"), lambda row: row["digest"][:12]),
+        TableColumn("digest", of=lambda row: row["digest"][:12]),
         title=f"Prepared in {root}",
     )
 

@@ -20,13 +20,14 @@ def render_verification(verified: Verified) -> Group:
     """Return what came out, the other measures, and in what the environments differ."""
     table = tabulate(
         [row for row in _list_measures(verified) if row["name"] != BITS_PER_DIM],
-        (TableColumn("measure"), itemgetter("name")),
-        (TableColumn("unit"), lambda row: name_unit(row["unit"])),
-        (TableColumn("stored", kind="number", places=6), itemgetter("stored")),
-        (TableColumn("again", kind="number", places=6), itemgetter("again")),
-        (
-            TableColumn("difference", right=True),
-            lambda row: "equal" if row["equal"] else f"{row['difference']:+.2g}",
+        TableColumn("measure", of=itemgetter("name")),
+        TableColumn("unit", of=lambda row: name_unit(row["unit"])),
+        TableColumn("stored", kind="number", places=6, of=itemgetter("stored")),
+        TableColumn("again", kind="number", places=6, of=itemgetter("again")),
+        TableColumn(
+            "difference",
+            right=True,
+            of=lambda row: "equal" if row["equal"] else f"{row['difference']:+.2g}",
         ),
     )
     below = []
