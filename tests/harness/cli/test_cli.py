@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from PIL import Image
 from rich.text import Text
 
 from lcma.db import locate
@@ -421,14 +420,11 @@ def test_interpolations_are_drawn_from_and_to_test_images(
     capsys, launched: Place, in_tmp: Path
 ) -> None:
     where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
-    out = output_of(
-        run(capsys, "samples", "--between", 3, 9, "--steps", 4, "--out", "x", *where, "--json")
-    )
-    found = json.loads(out)
+    asked = "samples", "--between", 3, 9, "--steps", 4, "--out", "x", "--format", "svg"
+    found = json.loads(output_of(run(capsys, *asked, *where, "--json")))
     assert {f["factorization"] for f in found} == {"checkerboard-even", "LL", "random-local"}
     assert {(f["from"], f["to"], f["steps"], f["settled"]) for f in found} == {(3, 9, 4, True)}
-    with Image.open(found[0]["row"]) as image:
-        picture = np.asarray(image)
+    (picture,) = svg.images(Path(found[0]["row"]))
     assert picture.shape == (68, 4 * 66 + 2, 3)
     test = data.load("photos8", launched.data).part("test").images
     for left, index in ((2, 3), (2 + 3 * 66, 9)):
