@@ -183,13 +183,6 @@ class Database(ABC):
     def clock(self, connection: sa.Connection) -> float:
         """Return the time by which leases are kept, Unix seconds: one clock for all writers."""
 
-    @abstractmethod
-    def last_change(self, connection: sa.Connection) -> object:
-        """Return what is no longer equal once anything has been written, by anybody.
-
-        It may also be another where nothing was written.
-        """
-
     def started(self, connection: sa.Connection) -> float | None:
         """Return since when the database has been there, by its clock; None if not known."""
         return None

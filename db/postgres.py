@@ -296,10 +296,6 @@ class PostgresDatabase(Database):
         ((now,),) = CLOCK.all(connection, {})
         return float(now)
 
-    def last_change(self, connection: sa.Connection) -> object:
-        # Which transactions are seen: another one once any that wrote on this server has ended.
-        return connection.exec_driver_sql("SELECT txid_current_snapshot()::text").scalar_one()
-
     def started(self, connection: sa.Connection) -> float:
         since = sa.text(
             "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) AS double precision)"

@@ -529,16 +529,6 @@ class SqliteDatabase(Database):
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine
 
-    def last_change(self, connection: sa.Connection) -> object:
-        # Every transaction writes to the log, and from there now and then to the file. A log that
-        # is empty is made and removed by who only reads.
-        log = self.path.with_name(self.path.name + "-wal")
-        with suppress(FileNotFoundError):
-            found = log.stat()
-            if found.st_size:
-                return _stamp(self.path.stat()), _stamp(found)
-        return _stamp(self.path.stat())
-
     def rewrite(self, connection: sa.Connection) -> None:
         # Of what makes no difference, the only thing that SQLite writes though it is the same.
         (number,) = connection.exec_driver_sql("PRAGMA user_version").one()
@@ -559,7 +549,3 @@ class SqliteDatabase(Database):
     def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
         engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
         return translate_errors(begin_with(engine, begin), self)
-
-
-def _stamp(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_ino, found.st_mtime_ns, found.st_size

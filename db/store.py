@@ -1009,11 +1009,6 @@ class Store:
         }
         return JobCounts(pretraining=by_kind["pretraining"], trial=by_kind["trial"])
 
-    def last_change(self) -> object:
-        """Return what is equal for as long as nobody writes to the database."""
-        with self._reader.connect() as connection:
-            return self.database.last_change(connection)
-
     def attempts(
         self, job_ids: Collection[str] | None = None, *, ids: Collection[str] = ()
     ) -> list[Attempt]:

@@ -19,11 +19,6 @@ MODULES = {
 """Importable modules that each extra installs."""
 
 
-def has_extra(extra: str) -> bool:
-    """Return whether all libraries of an extra are installed."""
-    return all(find_spec(module) is not None for module in MODULES[extra])
-
-
 def require_extra(extra: str) -> None:
     """Raise UserError if a library of an extra is not installed."""
     for module in MODULES[extra]:

@@ -235,7 +235,7 @@ def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
         claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
     pairs = [one.comparison.rows for one in claims if one.claim.key == "low-conventional"]
     found = []
-    for low, own in pairs:
+    for (_, low), (_, own) in pairs:
         seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
         values = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
         found.append(statistics.correlation(*values))

@@ -168,29 +168,6 @@ def test_the_latest_event_is_another_once_a_job_moves(world: Any) -> None:
     assert world.store.changed_jobs().last == claimed
 
 
-def test_the_last_change_is_another_once_anybody_has_written(world: Any) -> None:
-    with db.connect(world.store.url) as other:
-        before = other.last_change()
-        claim = world.win(world.trials[0])
-        claimed = other.last_change()
-        assert claimed != before
-        assert world.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
-        assert other.last_change() != claimed
-
-
-def test_the_last_change_is_the_same_where_others_only_read(world: Any) -> None:
-    world.store.close()
-
-    def read() -> bool:
-        before = world.store.last_change()
-        with db.connect(world.store.url) as other:
-            other.sweeps()
-        world.store.close()
-        return world.store.last_change() == before
-
-    assert any(read() for _ in range(20))  # others may write on the same server of PostgreSQL
-
-
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
