@@ -6,6 +6,7 @@ on a feature map of this size, not that of a reshaped kernel.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,14 @@ from torch import Tensor, nn
 
 EVALUATION_TOLERANCE = 1e-5
 EVALUATION_ITERATIONS = 500
+
+GPU_ITERATIONS = 5
+"""Most iterations of a training step on a GPU, as many as i-ResNet makes. They are launched before
+it is known which was the last one."""
+
+CPU_LAYOUT = torch.channels_last
+"""Layout of a convolution's weight on a CPU, and so of all that follows: the fastest there. Sums
+have another order in it than in that of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +41,8 @@ class PowerIteration:
     tolerance: float = 0.0
 
 
-def _direction(x: Tensor, otherwise: Tensor) -> Tensor:
+def _direction(x: Tensor, length: Tensor, otherwise: Tensor) -> Tensor:
     """x with length 1, or ``otherwise`` where x is zero."""
-    length = x.norm()
     return torch.where(length > 0, x / length, otherwise)
 
 
@@ -78,14 +86,48 @@ class NormedMap(nn.Module):
         """Iterate as `PowerIteration` says; return the number of iterations made."""
         for made in range(1, iterations + 1):
             before = self.sigma.clone()
-            self.u.copy_(_direction(self.operator(self.v, self.weight), self.u))
-            image = self.adjoint(self.u, self.weight)
-            self.sigma.copy_(image.norm())
-            self.v.copy_(_direction(image, self.v))
+            self._set(self._iterate_once(self.u, self.v))
             # Compared only with a tolerance: on a GPU this waits for the device.
             if tolerance and float((self.sigma - before).abs()) <= tolerance * float(self.sigma):
                 return made
         return iterations
+
+    @torch.no_grad()
+    def iterate_without_waiting(self, iterations: int, tolerance: float) -> None:
+        """Iterate as `iterate` does, to the same bits, without waiting for the device: it makes all
+        iterations and keeps what was found by the last one that was needed."""
+        found, u, v = [], self.u, self.v
+        for _ in range(iterations):
+            u, v, sigma = self._iterate_once(u, v)
+            found.append((u, v, sigma))
+        us, vs, sigmas = (torch.stack(each) for each in zip(*found, strict=True))
+        before = torch.cat([self.sigma[None], sigmas[:-1]])
+        # In float64, as Python compares the numbers of a CPU.
+        ended = (sigmas - before).abs().double() <= tolerance * sigmas.double()
+        ended[-1:].fill_(True)
+        first = ended.byte().argmax(dim=0, keepdim=True)
+        self._set([each.index_select(0, first)[0] for each in (us, vs, sigmas)])
+
+    def _iterate_once(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return u, v and sigma after an iteration."""
+        image = self.operator(v, self.weight)
+        u = _direction(image, image.norm(), u)
+        image = self.adjoint(u, self.weight)
+        sigma = image.norm()
+        return u, _direction(image, sigma, v), sigma
+
+    def _set(self, found: Sequence[Tensor]) -> None:
+        for own, tensor in zip((self.u, self.v, self.sigma), found, strict=True):
+            own.copy_(tensor)
+
+    def before_step(self, power: PowerIteration) -> None:
+        """Iterate before a training step; on a GPU at most `GPU_ITERATIONS` with a tolerance,
+        and the next step goes on from there."""
+        if power.tolerance and self.sigma.device.type != "cpu":
+            most = min(power.iterations, GPU_ITERATIONS)
+            self.iterate_without_waiting(most, power.tolerance)
+        else:
+            self.iterate(power.iterations, power.tolerance)
 
     def normalized(self) -> Tensor:
         """Return the weight that acts; it equals the parameter where sigma is small enough."""
@@ -116,9 +158,8 @@ class NormedConv(NormedMap):
 
     def normalized(self) -> Tensor:
         weight = super().normalized()
-        # On a CPU the layout of the weight is that of all that follows, and this one is faster.
-        last = weight.device.type == "cpu" and self.pad
-        return weight.contiguous(memory_format=torch.channels_last) if last else weight
+        on_cpu = weight.device.type == "cpu" and self.pad
+        return weight.contiguous(memory_format=CPU_LAYOUT) if on_cpu else weight
 
     def operator(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.conv2d(x, weight, bias, padding=self.pad)

@@ -285,7 +285,7 @@ class ResidualBlock(Layer):
 
     def before_step(self) -> None:
         for each in self.net.normed:
-            each.iterate(self.power.iterations, self.power.tolerance)
+            each.before_step(self.power)
 
     def before_evaluation(self) -> None:
         for each in self.net.normed:

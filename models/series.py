@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -49,11 +50,18 @@ def roulette_weights(exact: int, further: int, mean: float) -> tuple[float, ...]
     return tuple(1 / poisson_tail(mean, k - exact) for k in range(1, exact + further + 1))
 
 
+_ON_HOST = WeakKeyDictionary[torch.Generator, torch.Generator]()
+"""The host's generator beside each of a GPU."""
+
+
 def draw_poisson(mean: float, generator: torch.Generator | None) -> int:
-    """Draw from Poisson(mean); with a GPU's generator this waits for the device."""
-    device = "cpu" if generator is None else generator.device
-    rate = torch.tensor(mean, dtype=torch.float64, device=device)
-    return int(torch.poisson(rate, generator=generator))
+    """Draw from Poisson(mean), by the seed of a GPU's generator on the host: the program goes on
+    by this number, and would wait for one of the device."""
+    if generator is not None and generator.device.type != "cpu":
+        if generator not in _ON_HOST:
+            _ON_HOST[generator] = torch.Generator().manual_seed(generator.initial_seed())
+        generator = _ON_HOST[generator]
+    return int(torch.poisson(torch.tensor(mean, dtype=torch.float64), generator=generator))
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ class ResidualFlowArchitecture(Architecture):
     )
     tolerance: float = Field(1e-3, gt=0, description="of the power iteration, in each step")
     max_iterations: Iterations = Field(
-        200, ge=1, description="of the power iteration, in each step"
+        200, ge=1, description="of the power iteration, in each step; on a GPU at most 5"
     )
     exact_terms: Depth = Field(
         2, ge=0, description="of the power series in training, before Russian roulette"

@@ -1,5 +1,7 @@
 """Random changes of training images, drawn on the device."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -21,14 +23,19 @@ def _shifted(x: Tensor, most: int, fill: str, generator: torch.Generator) -> Ten
     offsets = torch.randint(
         -most, most + 1, (batch, 2), generator=generator, device=x.device
     ).unsqueeze(2)
-    rows = offsets[:, 0] + torch.arange(height, device=x.device)
-    columns = offsets[:, 1] + torch.arange(width, device=x.device)
+    rows = offsets[:, 0] + _arange(height, x.device)
+    columns = offsets[:, 1] + _arange(width, x.device)
     outside = _outside(rows, height)[:, :, None] | _outside(columns, width)[:, None, :]
-    images = torch.arange(batch, device=x.device)[:, None, None]
+    images = _arange(batch, x.device)[:, None, None]
     inner_rows, inner_columns = _inside(rows, height, fill), _inside(columns, width, fill)
     moved = x.permute(0, 2, 3, 1)[images, inner_rows[:, :, None], inner_columns[:, None, :]]
     moved = moved.permute(0, 3, 1, 2)
     return moved.masked_fill(outside[:, None], 0) if fill == "zero" else moved
+
+
+@lru_cache(maxsize=64)
+def _arange(size: int, device: torch.device) -> Tensor:
+    return torch.arange(size, device=device)
 
 
 def _outside(places: Tensor, size: int) -> Tensor:

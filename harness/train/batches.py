@@ -1,6 +1,7 @@
 """Batches of a prepared part, in an order that depends on seed and step alone."""
 
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,9 +26,9 @@ class BatchOrder:
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         self.count, self.batch, self.seed = count, batch, seed
-        self._epoch = lru_cache(maxsize=2)(self._permutation)
+        self.permutation = lru_cache(maxsize=2)(self._permute)
 
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+    def _permute(self, epoch: int) -> NDArray[np.int64]:
         # RandomState and not Generator: NumPy promises that its streams never change.
         words = derive_seed(self.seed, "order", epoch)
         state = np.random.RandomState([words & 0xFFFFFFFF, words >> 32])
@@ -35,10 +36,16 @@ class BatchOrder:
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """Return the image indices (batch,) of a step counted from 0."""
-        places = np.arange(step * self.batch, (step + 1) * self.batch)
-        epochs, within = np.divmod(places, self.count)
-        parts = [self._epoch(int(e))[within[epochs == e]] for e in np.unique(epochs)]
-        return np.concatenate(parts)
+        return np.concatenate([self.permutation(epoch)[part] for epoch, part in self.parts(step)])
+
+    def parts(self, step: int) -> Iterator[tuple[int, slice]]:
+        """Yield the epochs of a step's images, and which part of their permutations they are."""
+        place, end = step * self.batch, (step + 1) * self.batch
+        while place < end:
+            epoch, first = divmod(place, self.count)
+            last = min(self.count, first + end - place)
+            yield epoch, slice(first, last)
+            place += last - first
 
 
 class Images:
@@ -66,10 +73,15 @@ class Images:
     def gather(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the images at ``indices`` (n,) as a tensor (n, C, H, W) of their own type."""
         if self._resident is not None:
-            return self._resident[torch.from_numpy(indices).to(self.device, non_blocking=True)]
+            return self.select(torch.from_numpy(indices).to(self.device))
         if self.travel:
             return self.pinned(indices).to(self.device, non_blocking=True)
         return torch.from_numpy(self._array[indices])
+
+    def select(self, indices: Tensor) -> Tensor:
+        """Return the images at ``indices`` (n,) on the device that holds all of them."""
+        assert self._resident is not None
+        return self._resident[indices]
 
     def pinned(self, indices: NDArray[np.int64]) -> Tensor:
         """Return the same in pinned memory of the host, from which a GPU copies by itself.
@@ -97,6 +109,22 @@ class _Direct:
 
     def batch(self, step: int) -> Tensor:
         return self.images.gather(self.order.indices(step))
+
+
+class _OnDevice:
+    # The order of an epoch lies there too: but for its first one, no step copies anything.
+
+    def __init__(self, images: Images, order: BatchOrder) -> None:
+        self._images, self._order = images, order
+        self._permutation = lru_cache(maxsize=2)(self._move)
+
+    def _move(self, epoch: int) -> Tensor:
+        pinned = torch.from_numpy(self._order.permutation(epoch)).pin_memory()
+        return pinned.to(self._images.device, non_blocking=True)
+
+    def batch(self, step: int) -> Tensor:
+        parts = [self._permutation(epoch)[part] for epoch, part in self._order.parts(step)]
+        return self._images.select(parts[0] if len(parts) == 1 else torch.cat(parts))
 
 
 class _Ahead:
@@ -131,7 +159,9 @@ class _Ahead:
 
 def make_feed(images: Images, order: BatchOrder) -> Feed:
     """Return the batches of an order, sent ahead if they travel; the images are the same."""
-    return _Ahead(images, order) if images.travel else _Direct(images, order)
+    if images.device.type == "cpu":
+        return _Direct(images, order)
+    return _Ahead(images, order) if images.travel else _OnDevice(images, order)
 
 
 def fits_on_device(nbytes: int, free: int) -> bool:

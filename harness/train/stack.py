@@ -376,23 +376,13 @@ class Stack:
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Average as `AveragedModel.update_parameters` does."""
+        """Average as `MovingAverage.update_parameters` does."""
         if self._average_rows is None:
             return
         averages = [t.average for t in self.trainers if t.average is not None]
         pairs = [(self._average_rows.whole, self._flow_rows.whole)]
         others = self._average_rows.others
         pairs += [(others[name], self._flow_rows.others[name]) for name in others]
-        begun, update = int(averages[0].n_averaged), averages[0].multi_avg_fn
-        assert update is not None
-        for floating in (True, False):
-            chosen = [pair for pair in pairs if pair[0].is_floating_point() == floating]
-            if not chosen:
-                continue
-            averaged, current = [pair[0] for pair in chosen], [pair[1] for pair in chosen]
-            if begun:
-                update(averaged, current, averages[0].n_averaged)
-            else:
-                torch._foreach_copy_(averaged, current)
+        averages[0].move(pairs)
         for average in averages:
             average.n_averaged += 1

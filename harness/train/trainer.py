@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.storage import StorageError, Stored
@@ -148,10 +148,9 @@ class Trainer:
             autocast=self.optimization.autocast,
             compiler=self.compiler if self.optimization.compile else None,
         )
-        self.average: AveragedModel | None = None
+        self.average: MovingAverage | None = None
         if self.training is not None and self.training.ema is not None:
-            ema = averaging(self.training.ema)
-            self.average = AveragedModel(self.flow, multi_avg_fn=ema, use_buffers=True)
+            self.average = MovingAverage(self.flow, self.training.ema)
 
     @property
     def evaluated(self) -> Flow:
@@ -294,7 +293,9 @@ class Trainer:
         and, if tables change, what `Flow.forward` has accumulated at each split."""
         at_splits: list[Tensor] | None = None if self.online is None else []
         with self.nets:
-            log_prob = self.flow(x, generator, at_splits).log_prob.mean()
+            # Not the mean, in whose gradient every image has a number of its own: residual blocks
+            # would have to read whether all are the same.
+            log_prob = self.flow(x, generator, at_splits).log_prob.sum() / len(x)
         self.optimizer.zero_grad()
         (-log_prob).backward()  # nats per image: the unit of the recipe's clip and l2
         return log_prob.detach(), at_splits or []
@@ -381,17 +382,33 @@ def _without_others(value: Any) -> Any:
     return value
 
 
-def averaging(decay: float) -> Callable[..., None]:
-    """Return the exponential averaging of weights and moments; index tables (integers) are copied.
+class MovingAverage(AveragedModel):
+    """The exponential moving average of a flow's weights and moments; index tables are copied.
 
-    PyTorch's own multiplies and rounds integers too, and then a table is no permutation.
+    PyTorch's own multiplies and rounds integers too, and then a table is no permutation; and it
+    copies its count to the device in each step.
     """
-    floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        if averaged[0].is_floating_point():
-            floats(averaged, current, count)
-        else:
-            torch._foreach_copy_(averaged, current)
+    def __init__(self, flow: Flow, decay: float) -> None:
+        super().__init__(flow, use_buffers=True)
+        self.decay = decay
 
-    return update
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards a flow; the first time it becomes that one."""
+        averaged, current = ([*one.parameters(), *one.buffers()] for one in (self.module, model))
+        self.move([*zip(averaged, current, strict=True)])
+        self.n_averaged += 1
+
+    def move(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Move averages, the first of each pair, towards what they are of."""
+        moves = self.n_averaged > 0
+        for floating in (True, False):
+            chosen = [pair for pair in pairs if pair[0].is_floating_point() == floating]
+            if not chosen:
+                continue
+            averaged, current = map(list, zip(*chosen, strict=True))
+            if moves and floating:
+                torch._foreach_lerp_(averaged, current, 1 - self.decay)
+            else:
+                torch._foreach_copy_(averaged, current)

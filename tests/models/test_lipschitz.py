@@ -1,5 +1,6 @@
 """Maps of bounded spectral norm, against the dense operator at their size."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -115,6 +116,21 @@ def test_iteration_stops_at_its_tolerance_or_its_cap(normed: NormedMap) -> None:
     made = normed.iterate(5000, 1e-3)
     assert made < 500
     assert normed.iterate(5000, 1e-3) <= made, "it goes on where it was"
+
+
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-2, 1e-3, 1e-15])
+def test_iterations_that_wait_for_no_device_end_where_others_do(
+    normed: NormedMap, tolerance: float
+) -> None:
+    normed.float()
+    other = copy.deepcopy(normed)
+    for _ in range(3):
+        normed.iterate(6, tolerance)
+        other.iterate_without_waiting(6, tolerance)
+        again = other.state_dict()
+        assert [k for k, v in normed.state_dict().items() if not torch.equal(v, again[k])] == []
+        drift(normed)
+        drift(other)
 
 
 def drift(normed: nn.Module) -> None:
