@@ -49,7 +49,9 @@ class Judge:
     compare: Callable[[Tensor, Tensor], Distance]
     describe: Callable[[Tensor], Tensor] = lambda images: images
     least: int = 2
-    _real: dict[tuple[str, PartName, int], Tensor] = field(default_factory=dict, repr=False)
+    _real: dict[tuple[str, PartName, int, torch.device], Tensor] = field(
+        default_factory=dict, repr=False
+    )
 
     def require_images(self, prepared: Prepared, sampling: Sampling) -> None:
         """Raise UserError where a set's images are too few or too small for it."""
@@ -74,8 +76,9 @@ class Judge:
     def describe_real(
         self, prepared: Prepared, part: PartName, count: int, device: torch.device
     ) -> Tensor:
-        """Return the description of real images of a part at even distances, made once."""
-        key = (prepared.manifest.digest, part, count)
+        """Return the description of real images of a part at even distances, made once on a device:
+        trials that were trained on another one may be measured by the same process."""
+        key = (prepared.manifest.digest, part, count, device)
         if key not in self._real:
             images = torch.from_numpy(choose_images(prepared.part(part).images, count))
             self._real[key] = self.describe(images.to(device))
