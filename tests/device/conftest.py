@@ -1,0 +1,27 @@
+"""A process for the device: PyTorch would know it in all tests that come later."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import pytest
+from torch.utils import backend_registration
+
+from tests.device import device
+from tests.harness.conftest import few_photos_root
+
+__all__ = ["few_photos_root"]
+
+Run = Callable[..., Any]
+"""Runs a function in the process of the device, and returns what it returns."""
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """The process is a copy of this one, which has imported PyTorch."""
+    if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
+        pytest.skip("this PyTorch has no devices made of Python")
+    fork = get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=fork, initializer=device.register) as process:
+        yield lambda function, *given: process.submit(function, *given).result()

@@ -1,0 +1,368 @@
+"""Every flow on a GPU made of Python: it has the bits of a CPU, and no step waits or copies."""
+
+import re
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from lcma import models
+from lcma.harness import data
+from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.run import sample_quality
+from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.train import contribution, wasserstein
+from lcma.harness.train.batches import Images
+from lcma.harness.train.checkpoint import CheckpointFolder
+from lcma.harness.train.contribution import MeasuredMap, measure_maps
+from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
+from lcma.harness.train.interpolation import interpolate
+from lcma.harness.train.online import OnlineTables
+from lcma.harness.train.protocol import PLAIN, find_protocol
+from lcma.harness.train.samples import Sampling, draw_images
+from lcma.harness.train.trainer import Hooks, Trainer
+from lcma.models import Flow, residual
+from lcma.models.lipschitz import GPU_ITERATIONS
+from lcma.sweeps import catalog, plugins
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.recipe import Recipe
+from tests.device import device as devices
+from tests.device.conftest import Run
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = "affine"
+"""The flow of docs/extending.md."""
+
+FLOWS = (*catalog.flows(), PLUGIN)
+SHORT: dict[str, dict[str, Any]] = {
+    "realnvp": {
+        **{"checkerboard_couplings": 1, "channel_couplings": 1, "last_couplings": 1},
+        **{"flow_norm": "batch", "net_norm": "batch"},
+    },
+    "glow": {"steps": 1},
+    "iresnet": {"blocks": 1, "eval_terms": 2, "inverse_max_iterations": 5},
+    # As many iterations as a step on a GPU makes at most.
+    "resflow": {
+        **{"blocks": 1, "eval_terms": 2, "inverse_max_iterations": 5},
+        "max_iterations": GPU_ITERATIONS,
+    },
+    PLUGIN: {"couplings": 1},
+}
+"""A layer of each kind, since each operation costs."""
+
+FIRST, EVERY = 2, 2
+"""Steps before the first checkpoint, and those between two looks at holdout images and tables,
+fewer than a recipe may ask for."""
+
+
+def count_steps(flow: str) -> int:
+    """The steps of a training: one is recorded, checked and repeated where that is done."""
+    return FIRST + (5 if REGISTERED[flow].stacks else 2)
+
+
+def choose_recipe(flow: str) -> Recipe:
+    shrinks = {"l2": 1e-4} if REGISTERED[flow].shrinks else {}
+    return catalog.recipe(
+        flow,
+        "photos8",
+        "tiny",
+        {
+            "model": {"splits": 1, "architecture": SHORT[flow]},
+            "optimization": {
+                **{"batch": 8, "warmup": 0, "stacked": False, "clip": 50.0},
+                **{"flips": True, "shift": 1, **shrinks},
+            },
+            "training": {
+                "steps": count_steps(flow),
+                "ema": 0.9,
+                "select": "best",
+                "holdout_every": 10,
+            },
+            "maps": {"online": {"share": 0.3, "freeze": 0.1}},
+        },
+    )
+
+
+RESUMED = "first after a resume"
+CHECKED = "checked"
+"""The step in which a recorded one is held against the function, once: it reads whether all bits
+are the same."""
+
+
+@dataclass
+class Found:
+    """What came of a flow on some device, and what its steps asked of it."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, devices.Counts] = field(default_factory=dict)
+
+
+class Training:
+    """A training on some device."""
+
+    def __init__(self, flow: str, prepared: data.Prepared, device: torch.device) -> None:
+        recipe = choose_recipe(flow)
+        made = models.build(recipe.model, "checkerboard-even", seed=1).to(device)
+        self.curves: dict[tuple[str, int], float] = {}
+        self.trainer = Trainer(
+            flow=made,
+            optimization=recipe.optimization,
+            seed=1,
+            images=Images(prepared.part("train").images, device),
+            training=recipe.training.model_copy(update={"holdout_every": EVERY}),
+            holdout=Images(prepared.part("holdout").images, device),
+            online=OnlineTables(
+                made,
+                recipe.maps.online.model_copy(update={"every": EVERY}),
+                recipe.training.steps,
+            ),
+            repeats=REGISTERED[flow].stacks,
+        )
+        if self.trainer.repeated is not None:
+            self.trainer.repeated.unrecorded = 1
+
+    def go(self, folder: CheckpointFolder, until: int) -> None:
+        def note(name: str, step: int, value: float) -> None:
+            self.curves[name, step] = value
+
+        self.trainer.run(until, folder, Hooks(metric=note))
+        there = self.trainer.images.device.type
+        state = self.trainer.flow.state_dict()
+        assert [name for name, tensor in state.items() if tensor.device.type != there] == []
+
+
+def use_flow(
+    flow: str, prepared: data.Prepared, device: torch.device, folder: Path, *, resumed: bool
+) -> Found:
+    """Do on a device all that is done with a flow."""
+    found, checkpoints = Found(), CheckpointFolder(folder / "runs")
+    steps = count_steps(flow)
+    training = Training(flow, prepared, device)
+    training.trainer.resume(checkpoints, steps)
+    training.go(checkpoints, FIRST)
+    curves = training.curves
+    if resumed:
+        training = Training(flow, prepared, device)
+        assert training.trainer.resume(checkpoints, steps) == FIRST
+        training.trainer.flow.train()
+    trainer = training.trainer
+    kinds = (RESUMED,) if trainer.repeated is None else (RESUMED, "recorded", CHECKED, "repeated")
+    for kind in kinds:
+        with devices.counted() as found.steps[kind]:
+            trainer.losses.append(trainer._one_step())
+    training.go(checkpoints, steps)
+    trained = trainer.evaluated
+    values = found.values
+    values["training"] = [trainer.state(), curves | training.curves]
+    values |= measure_likelihood(trained, prepared, device)
+    maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
+    values["self"] = train_on_maps(flow, maps, prepared, device)
+    values["pretraining"] = pretrain(flow, prepared, device)
+    values["samples"] = vars(draw_images(trained, 6, Sampling(), seed=1, device=device))
+    if flow == PLUGIN:  # it is of samples, whatever the flow
+        values["distance"] = measure_swd(trained, prepared, seed=1, device=device)
+    images = prepared.part("test").images
+    values["path"] = vars(interpolate(trained, images[0], images[1], 3))
+    x = Images(images[:4], device).gather(np.arange(4))
+    with torch.no_grad():
+        latents = trained.encode(x, torch.Generator(device).manual_seed(0))
+        values["latents"] = [latents, trained.latent_ids, trained.decode(latents)]
+    return found
+
+
+def measure_likelihood(
+    trained: Flow, prepared: data.Prepared, device: torch.device
+) -> dict[str, Any]:
+    images = Images(prepared.part("test").images[:8], device)
+    groups = prepared.part("test").groups
+    used = None if groups is None else groups[:8]
+    model = catalog.recipe("resflow", "photos8", "tiny").model
+    published = find_protocol("published", model)
+    return {
+        "likelihood": asdict(evaluate(trained, images, PLAIN, used)),
+        "published": asdict(evaluate(trained, images, published)),
+        "bound": [sample_bound(trained, images, PLAIN, 2), series_bias(trained, images, PLAIN)],
+    }
+
+
+def train_on_maps(
+    flow: str, maps: list[MeasuredMap], prepared: data.Prepared, device: torch.device
+) -> list[Any]:
+    """Make a step with tables by maps of the flow with its splits, as `self` does."""
+    model = choose_recipe(flow).model
+    shape = (model.channels, model.size, model.size)
+    values = [one.values for one in maps if one.score == "cumulative"]
+    tables = models.make_tables("self", shape, model.splits, maps=values)
+    made = make_step(models.build_from_tables(model, tables, seed=1), flow, prepared, device)
+    return [[vars(one) for one in maps], made.state_dict()]
+
+
+def pretrain(flow: str, prepared: data.Prepared, device: torch.device) -> list[Any]:
+    """Make a step of the flow without splits, and measure its maps."""
+    nms = models.build_nms(choose_recipe(flow).model, seed=1)
+    made = make_step(nms, flow, prepared, device)
+    maps = measure_maps(made, Images(prepared.part("train").images[:8], device))
+    return [[vars(one) for one in maps], made.state_dict()]
+
+
+def make_step(made: Flow, flow: str, prepared: data.Prepared, device: torch.device) -> Flow:
+    images = Images(prepared.part("train").images, device)
+    trainer = Trainer(made.to(device), choose_recipe(flow).optimization, seed=1, images=images)
+    trainer.start()
+    trainer._one_step()
+    return made
+
+
+def write_plugin(folder: Path) -> Path:
+    page = (ROOT / "docs" / "extending.md").read_text()
+    (source,) = re.findall(r"`my_flow\.py`:\n\n```python\n(.*?)```", page, re.S)
+    file = folder / "my_flow.py"
+    file.write_text(source)
+    return file
+
+
+def compare(flow: str, root: Path, folder: Path) -> tuple[dict[str, list[str]], Found]:
+    """Return which values differ between a CPU and the device, and what is of the device."""
+    if flow == PLUGIN:
+        plugins.load_file(write_plugin(folder))
+    contribution.MAX_IMAGES = 8  # as many probes of residual blocks as images bring to this
+    wasserstein.REPEATS, wasserstein.DIRECTIONS = 1, 32
+    residual.EVALUATION_ITERATIONS = 3
+
+    def use(device: torch.device, name: str, *, resumed: bool) -> Found:
+        place = folder / name
+        shutil.copytree(root, place, ignore=shutil.ignore_patterns(CONTROLS_FILE))
+        sample_quality._known.clear()
+        prepared = data.load("photos8", place)
+        return use_flow(flow, prepared, device, place, resumed=resumed)
+
+    with devices.compared() as cpu:
+        expected = use(cpu, "cpu", resumed=False)
+    with devices.on_device() as device:
+        found = use(device, "device", resumed=True)
+    differing = {
+        what: list_differences(value, devices.to_host(found.values[what]))
+        for what, value in expected.values.items()
+    }
+    return differing, Found(steps=found.steps)
+
+
+def list_differences(one: Any, other: Any) -> list[str]:
+    """Return the places at which two nested values differ by a bit."""
+    leaves, others = (dict(pytree.tree_leaves_with_path(value)) for value in (one, other))
+    return [
+        pytree.keystr(path)
+        for path in leaves | others
+        if path not in leaves or path not in others or not are_same(leaves[path], others[path])
+    ]
+
+
+def are_same(one: Any, other: Any) -> bool:
+    if not isinstance(one, Tensor | np.ndarray):
+        return repr(one) == repr(other)
+    left, right = (
+        each.detach().numpy() if isinstance(each, Tensor) else each for each in (one, other)
+    )
+    alike = left.dtype == right.dtype and left.shape == right.shape
+    return bool(alike and left.tobytes() == right.tobytes())
+
+
+Compared = Callable[[str], tuple[dict[str, list[str]], Found]]
+
+
+@pytest.fixture(scope="module")
+def compared(run: Run, few_photos_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """What `compare` returns of a flow, made once."""
+
+    @cache
+    def of(flow: str) -> tuple[dict[str, list[str]], Found]:
+        found: tuple[dict[str, list[str]], Found] = run(
+            compare, flow, few_photos_root, tmp_path_factory.mktemp(flow)
+        )
+        return found
+
+    return of
+
+
+class AtOnce:
+    """Runs in this thread what it is to run in another, where the device is not known."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        done = Future[Any]()
+        done.set_result(function(*given))
+        return done
+
+
+def send_ahead(root: Path) -> tuple[list[str], devices.Counts]:
+    """Return what differs where images travel, and what the last of some steps asks for."""
+    prepared, found = data.load("photos8", root), []
+    with (
+        devices.on_device() as device,
+        mock.patch("lcma.harness.train.batches.ThreadPoolExecutor", AtOnce),
+    ):
+        for share in (0.5, 0.0):
+            with mock.patch("lcma.harness.train.batches.RESIDENT_SHARE", share):
+                trainer = Training("glow", prepared, device).trainer
+            assert trainer.images.travel == (share == 0)
+            trainer.repeated = None
+            trainer.start()
+            for _ in range(3):
+                with devices.counted() as counts:
+                    trainer._one_step()
+            found.append(devices.to_host(trainer.flow.state_dict()))
+    return list_differences(*found), counts
+
+
+def test_images_that_are_sent_ahead_are_copied_once_from_pinned_memory(
+    run: Run, few_photos_root: Path
+) -> None:
+    differing, counts = run(send_ahead, few_photos_root)
+    assert differing == []
+    assert counts.waits == counts.copies == {}
+    assert counts.pinned.total() == 1
+
+
+WHAT = (
+    *("training", "likelihood", "published", "bound", "self", "pretraining"),
+    *("samples", "path", "latents"),
+)
+
+
+@pytest.mark.parametrize(
+    ("flow", "what"), [*((flow, what) for flow in FLOWS for what in WHAT), (PLUGIN, "distance")]
+)
+def test_a_flow_has_the_bits_of_a_cpu(flow: str, what: str, compared: Compared) -> None:
+    assert compared(flow)[0][what] == []
+
+
+LAUNCHES = {"realnvp": 454, "glow": 573, "iresnet": 764, "resflow": 1814, PLUGIN: 165}
+"""Operations of a step, as many as there were when they were last counted."""
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_step_asks_nothing_of_the_device(flow: str, compared: Compared) -> None:
+    """It waits for no number, copies from pinned memory at most once, and makes no constant; nor
+    does it launch more than it did."""
+    for kind, counts in compared(flow)[1].steps.items():
+        if kind != CHECKED:
+            assert counts.waits == {}
+        assert counts.copies == {}
+        assert counts.pinned.total() <= 1
+        assert counts.made == {}
+        if kind == RESUMED:
+            assert counts.launches.total() <= LAUNCHES[flow]
+        else:
+            assert counts.launches.total() > 0

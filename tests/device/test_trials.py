@@ -1,0 +1,100 @@
+"""Whole trials on a GPU made of Python leave the database that they leave on a CPU."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lcma import db
+from lcma.harness import data
+from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.place import Place
+from lcma.harness.run import sample_quality, weights
+from lcma.harness.run.evaluation import measure_flow
+from lcma.harness.run.measuring import Measurement, make_measurement
+from lcma.harness.run.plan import make_nodes, make_plan, register_plan
+from lcma.harness.run.work import Report
+from lcma.harness.run.worker import run_work
+from lcma.harness.train.protocol import find_protocol
+from lcma.sweeps import plugins
+from lcma.sweeps import spec as specs
+from tests.device import device as devices
+from tests.device.conftest import Run
+from tests.device.test_flows import FLOWS, PLUGIN, SHORT, list_differences, write_plugin
+from tests.faults.contents import compare_rows, find_faults, read_rows
+
+FACTORIZATIONS = ("low", "self", "online")
+
+
+def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Run a sweep on a device; return what is wrong with it, its rows, and later measures."""
+    shutil.copytree(root, folder / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
+    sample_quality._known.clear()
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", folder / "data")
+    content = {
+        "name": "trials",
+        "plugins": [str(write_plugin(folder.parent))] if flow == PLUGIN else [],
+        "matrix": {
+            **{"flow": flow, "dataset": "photos8", "budget": 10},
+            "factorization": [*FACTORIZATIONS],
+        },
+        "recipe": {
+            "model": {"architecture": SHORT[flow]},
+            "optimization": {"batch": 8, "stacked": False},
+            "training": {"steps": 10, "ema": 0.9, "select": "best", "holdout_every": 10},
+            "maps": {"online": {"every": 10, "share": 0.3}},
+        },
+    }
+    with db.connect(place.db, create=True) as store:
+        plan = make_plan(specs.check(content, "trials"), place, store)
+        register_plan(plan, place, store)
+        reports: dict[str, Report] = {}
+        for node in make_nodes(plan, place, owner="device", device="cpu"):
+            work = dataclasses.replace(node.work, device=device.type)
+            reports[work.job_id] = run_work(work, reports.get(node.after or ""))
+        faults = find_faults(store)
+        measures = [] if faults else measure_again(store, place, device)
+        return {"faults": faults, "rows": read_rows(store), "measures": measures}
+
+
+def measure_again(store: db.Store, place: Place, device: torch.device) -> list[Any]:
+    """Load a trained flow, and take measures of it as `lcma measure` does."""
+    one = next(one for one in store.job_facts() if one.weights and one.factorization == "self")
+    flow, recipe = weights.load_flow(store, place, one.trial_id)
+    prepared = data.load("photos8", place.data)
+    measurement = make_measurement("swd", samples=20)
+    assert isinstance(measurement, Measurement)
+    protocol = find_protocol("published", recipe.model)
+    flow = flow.to(device)
+    assert next(flow.parameters()).device.type == device.type
+    return [
+        measurement.take(flow, prepared, one, device),
+        dataclasses.asdict(measure_flow(flow, prepared, protocol, device)),
+    ]
+
+
+def compare(flow: str, root: Path, folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Return what is wrong with the device's trials, and what differs from a CPU's."""
+    with devices.compared() as cpu:
+        expected = run_trials(flow, root, folder / "cpu", cpu)
+    plugins.unload()
+    with devices.on_device() as device:
+        found = run_trials(flow, root, folder / "device", device)
+    return (
+        found["faults"],
+        compare_rows(expected["rows"], found["rows"]),
+        list_differences(expected["measures"], found["measures"]),
+    )
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("flow", FLOWS)
+def test_trials_have_the_bits_of_a_cpu(
+    flow: str, run: Run, few_photos_root: Path, tmp_path: Path
+) -> None:
+    for name in ("cpu", "device"):
+        (tmp_path / name).mkdir()
+    assert run(compare, flow, few_photos_root, tmp_path) == ([], [], [])
