@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.recipe import MapOptions, Model, OnlineOptions, Optimization, Training
 from lcma.sweeps.spec import Exclusion, Failures, Keep, Matrix, Resources, Spec
-from lcma.sweeps.tuning import BudgetRange, PatternSearch, Stop, Tune
+from lcma.sweeps.tuning import BudgetRange, Tune
 
 BEGIN = "<!-- The rest is rendered by `python -m lcma.sweeps.docs docs/sweep-files.md`. -->"
 """The line of the document below which everything is rendered."""
@@ -25,8 +25,6 @@ SECTIONS: tuple[tuple[str, str, type[BaseModel]], ...] = (
     ("keep", "keep.", Keep),
     ("tune", "tune.", Tune),
     ("tune.budget", "tune.budget.", BudgetRange),
-    ("tune.patterns", "tune.patterns.", PatternSearch),
-    ("tune.stop", "tune.stop.", Stop),
     ("recipe.model", "model.", Model),
     ("recipe.optimization", "optimization.", Optimization),
     ("recipe.training", "training.", Training),

@@ -100,9 +100,9 @@ class LaunchOptions(_RunOptions, total=False):
 
 
 class TuneOptions(_RunOptions, total=False):
-    """The options of a tuning, which takes neither `factorization` nor `budget`."""
+    """The options of a tuning, which takes no `factorization`, `budget` and `local`."""
 
-    parallel: Annotated[int | None, Option("Budgets, or parts of a rung, at once", "N", least=1)]
+    parallel: Annotated[int | None, Option("Budgets at once", "N", least=1)]
     trials: Annotated[
         int | None, Option("Budgets to ask for, in place of the spec's", "N", least=2)
     ]

@@ -301,9 +301,6 @@ def with_overrides(
         "seeds": spec.seeds if seeds is None else seeds,
         "recipe": settings.merge(spec.recipe, above),
     }
-    if spec.tune is not None and seeds is not None:
-        # A search over budgets takes the spec's, one over patterns has seeds of its own.
-        content["tune"]["seeds"] = seeds if spec.tune.patterns else None
     return check(content, where)
 
 

@@ -1,4 +1,4 @@
-"""`lcma tune`: searching for the budget or the patterns that are worth their cost."""
+"""`lcma tune`: searching for the budget that is worth its cost."""
 
 from typing import Unpack
 
@@ -6,7 +6,7 @@ from lcma.harness.cli.options import Data, Json, OwnDb, Runs, Spec, add_options
 from lcma.sweeps.options import TuneOptions
 
 
-@add_options(TuneOptions, without=("factorization", "budget"))
+@add_options(TuneOptions, without=("factorization", "budget", "local"))
 def tune(
     spec: Spec,
     db: OwnDb = None,
@@ -15,7 +15,7 @@ def tune(
     json: Json = False,
     **options: Unpack[TuneOptions],
 ) -> None:
-    """Search how much pretraining is worth its cost, or the best patterns.
+    """Search how much pretraining is worth its cost.
 
     Killed and launched again, it goes on.
     """

@@ -627,7 +627,7 @@ class Launch:
             self._crashes.append(_Crash(finished, task, alone))
         elif report.ending == "crowded":
             self._crashes.append(_Crash(Finished(job_id, None, report.message), task, alone))
-        elif report.ending in ("done", "pruned"):
+        elif report.ending == "done":
             self._end_job(report)
         elif report.ending == "device_failed":
             why = _find_last_line(report)

@@ -23,7 +23,7 @@ def is_noticed() -> bool:
 def expect_notice(is_ending: Callable[[], bool] | None = None) -> Iterator[None]:
     """Take SIGTERM for a notice during a block, and ``is_ending`` too.
 
-    Outside of the main thread, as on Ray Tune, where no signal can be handled, only the latter.
+    Outside of the main thread, where no signal can be handled, only the latter.
     """
     _notice.clear()
     handles = threading.current_thread() is threading.main_thread()

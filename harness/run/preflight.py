@@ -148,19 +148,17 @@ class Preflight:
         )
 
 
-def require_machines(
-    preflight: Preflight, ask: Callable[[Question], Sequence[Answer]], *, every: bool = False
-) -> None:
+def require_machines(preflight: Preflight, ask: Callable[[Question], Sequence[Answer]]) -> None:
     """Ask all machines, and keep the problems of those that have one.
 
-    Raises UserError with the first problem if no machine is without one, or not ``every`` one is.
+    Raises UserError with the first problem if no machine is without one.
     """
     answers = ask(preflight.question)
     problems = preflight.find_problems(answers)
     passing = {one.host for one in answers if one.passing}
     preflight.problems = {host: why for host, why in problems.items() if host not in passing}
     preflight.passing = {host: why for host, why in problems.items() if host in passing}
-    if problems and (every or len(problems) == len({answer.host for answer in answers})):
+    if problems and len(problems) == len({answer.host for answer in answers}):
         more = len(problems) - 1
         have = "has" if more == 1 else "have"
         others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""

@@ -198,22 +198,11 @@ def _run(
     lease_seconds: float,
     checkpoint_seconds: float | None,
 ) -> EndedJobs:
-    assert workers.executor is not None
     workers.store, resources = store, workers.resources
     begun = wait_with_note(
         observer.note, lambda: begin_launch(store, workers.owner, sweep_id, arguments)
     )
-    nodes = make_nodes(
-        plan,
-        place,
-        owner=workers.owner,
-        device="cuda" if resources.gpus else "cpu",
-        gpus=resources.gpus or 0.0,
-        terms=_terms(plan, resources, sweep_id),
-        checkpoint_seconds=checkpoint_seconds,
-        lease_seconds=lease_seconds,
-    )
-    ids = [node.work.job_id for node in nodes]
+    ids = [step.job.id for step in plan.steps]
     if options.get("retry"):
         wait_with_note(observer.note, lambda: store.retry(ids))
         plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
@@ -227,15 +216,48 @@ def _run(
     )
     observer.planned(plan, predicted, limits)
     record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
-    with (
-        plot_curves(options.get("tensorboard"), observer, store, ids) as display,
-        workers.deferred_signals(),
-    ):
+    with plot_curves(options.get("tensorboard"), observer, store, ids) as display:
+        return run_plan(
+            workers,
+            plan,
+            place,
+            record,
+            display,
+            lease_seconds=lease_seconds,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+
+def run_plan(
+    workers: Workers,
+    plan: Plan,
+    place: Place,
+    record: LaunchRecord,
+    display: Display,
+    *,
+    lease_seconds: float,
+    checkpoint_seconds: float | None,
+) -> EndedJobs:
+    """Run the jobs of a registered plan, as a part of a launch that has begun."""
+    assert workers.executor is not None
+    assert workers.store is not None
+    resources = workers.resources
+    nodes = make_nodes(
+        plan,
+        place,
+        owner=workers.owner,
+        device="cuda" if resources.gpus else "cpu",
+        gpus=resources.gpus or 0.0,
+        terms=_terms(plan, resources, record.sweep_id),
+        checkpoint_seconds=checkpoint_seconds,
+        lease_seconds=lease_seconds,
+    )
+    with workers.deferred_signals():
         hosts = None
         if workers.ray is not None and workers.preflight is not None:
             hosts = Hosts(workers.executor, display.note, workers.preflight)
         return Launch(
-            store,
+            workers.store,
             nodes,
             workers.executor,
             display,

@@ -1,15 +1,14 @@
 """A unit of work as it travels to a worker, its terms, and the report that the worker returns.
 
 `Work` is a job with all that its body needs. `Terms` are its limits; `make_policy` and `grow_work`
-say what follows when they were not enough. *Rungs* are steps of a training at which a tuner
-compares it with others and may stop it.
+say what follows when they were not enough.
 """
 
 import pickle
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from lcma.db import Cap, PlannedJob, Policy, State, Store
+from lcma.db import Cap, PlannedJob, Policy, State
 from lcma.harness.place import Place
 from lcma.sweeps import plugins
 from lcma.sweeps.expansion import Pretraining, Trial
@@ -21,13 +20,6 @@ LEASE_SECONDS = 30.0
 
 FULL = "alone on a full GPU"
 """The remedy for a trial that ran out of the memory of its share of a GPU."""
-
-CURVE = "rung_bits_per_dim"
-"""Name of the curve of bits/dim at rungs."""
-
-HOLDOUT = "holdout_bits_per_dim"
-"""Name of the curve of bits/dim on holdout at the steps that the recipe sets."""
-
 
 Need = tuple[int, float, float | None]
 """What a task holds: threads, a share of a GPU, and memory of the host in GB, None for any."""
@@ -53,9 +45,8 @@ class Terms:
 class Work:
     """A job with all that its body needs: plain values, no connections and no tensors.
 
-    ``gpus`` is the share of a GPU that it holds. ``rung`` is the step at which a training ends for
-    a tuner to decide whether it goes on. ``expired`` is the end of a lease that the launch has seen
-    to be over.
+    ``gpus`` is the share of a GPU that it holds. ``expired`` is the end of a lease that the launch
+    has seen to be over.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. A subject that needs
     ``plugins`` travels ``sealed``, as bytes, since it may hold objects of their classes; `opened`
@@ -75,7 +66,6 @@ class Work:
     sealed: "_Sealed | None" = None
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
-    rung: int | None = None
     expired: float | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,7 +139,6 @@ class _Sealed:
 
 ReportEnding = Literal[
     "done",
-    "pruned",
     "diverged",
     "failed",
     "elsewhere",
@@ -172,7 +161,6 @@ class Report:
 
     ``ending`` is the state of the job, or one of
 
-    - ``pruned``: the training stands at its rung;
     - ``elsewhere``: another launch has the job;
     - ``blocked``: a job that it needs ended without a result;
     - ``cancelled``: a person asked that no launch that has begun runs it;
@@ -242,13 +230,3 @@ def grow_work(work: "Work", starved: Starved) -> "Work":
         memory *= 2**starved.killed
     gpus = 1.0 if starved.told and 0 < work.gpus < 1 else work.gpus
     return replace(work, gpus=gpus, terms=replace(work.terms, memory_gb=memory))
-
-
-class AtRungError(Exception):
-    """A training has reached its rung; its checkpoint is written, unless the place failed."""
-
-
-def rung_values(store: Store, job_id: str) -> dict[int, float]:
-    """Return bits/dim on the holdout part by step, wherever it was evaluated."""
-    curves = [one.key for one in store.curves([job_id]) if one.name in (HOLDOUT, CURVE)]
-    return {step: value for points in store.points(curves).values() for step, value in points}

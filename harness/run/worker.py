@@ -59,20 +59,16 @@ from lcma.harness.run.preemption import is_noticed
 from lcma.harness.run.sample_quality import measure_swd
 from lcma.harness.run.spool import Ending, Spool, deliver_leftovers
 from lcma.harness.run.work import (
-    CURVE,
     ENDINGS,
-    AtRungError,
     Report,
     Work,
     make_policy,
-    rung_values,
 )
 from lcma.harness.storage import Folder, StorageError
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
 from lcma.harness.train.data_maps import measure_data
-from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Member, train_stack
@@ -209,9 +205,6 @@ class _AttemptGroup:
         notes: list[str] = []
         try:
             self._wait_to_start(lambda: _open_folder(work).files())
-            if work.rung is not None and self._wait_to_start(lambda: _has_passed_rung(work)):
-                self._reports[work.job_id] = Report(work.job_id, "pruned")
-                return
             store, claim = self._claim(work, notes)
         except (db.Unavailable, StorageError) as error:
             why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
@@ -323,14 +316,6 @@ def _describe_crowd(error: Exception, count: int) -> str:
     return f"{what} in a stack of {count}: {describe_failure(error)}"
 
 
-def _has_passed_rung(work: Work) -> bool:
-    """Return whether the job is pending and was evaluated at its rung before."""
-    store = db.connect(work.place.db, create=False)
-    job = store.jobs([work.job_id]).get(work.job_id)
-    pending = job is not None and job.state == "pending"
-    return pending and work.rung in rung_values(store, work.job_id)
-
-
 def _open_folder(work: Work, rerun: str = "") -> Folder:
     """Return the folder of the trial's or pretraining's files. Raises StorageError."""
     return storage.open_folder(work.place.runs).below(run_name(work.job, rerun))
@@ -387,8 +372,6 @@ class _RunningAttempt:
             except StoppedError:
                 spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
-            except AtRungError:
-                ending = self._make_ending("pruned", lease, f"stands at rung {self.work.rung}")
             except DivergedError as error:
                 ending = self._make_ending("diverged", lease, str(error))
             except OutOfTimeError:
@@ -453,7 +436,7 @@ class _RunningAttempt:
         if stored.outcome == "cancelled":
             return Report(self.work.job_id, "stopped", stored.message)
         steps = max(0, stored.last_step - (stored.first_step or 0))
-        if stored.outcome in ("done", "pruned", "diverged", "crowded", "preempted"):
+        if stored.outcome in ("done", "diverged", "crowded", "preempted"):
             return Report(self.work.job_id, stored.outcome, stored.message, steps=steps)
         if stored.outcome == "node_lost":
             return Report(self.work.job_id, "device_failed", stored.message, steps=steps)
@@ -609,7 +592,7 @@ class _RunningAttempt:
             else None,
             repeats=REGISTERED[recipe.model.flow].stacks,
         )
-        yield from self._train(trainer, recipe.training.steps, lease, self.work.rung)
+        yield from self._train(trainer, recipe.training.steps, lease)
         flow, step = trainer.evaluated, trainer.step
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
@@ -635,16 +618,13 @@ class _RunningAttempt:
             artifacts=artifacts,
         )
 
-    def _train(
-        self, trainer: Trainer, until: int, lease: Lease, rung: int | None = None
-    ) -> _Steps[None]:
-        """Train up to a step. At a rung on the way: evaluate, and raise AtRungError."""
+    def _train(self, trainer: Trainer, until: int, lease: Lease) -> _Steps[None]:
+        """Train up to a step."""
         before = self.before
         folder = self.folder = CheckpointFolder(
             _open_folder(self.work, self.claim.rerun), first=before
         )
-        most = until if rung is None else min(rung, until)
-        step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=most), lease)
+        step = self._wait_for_storage(lambda: trainer.resume(folder, at_most=until), lease)
         if step or not before:  # else it goes on from the part before, in this attempt
             lease.started_at(before + step, trainer.curves)
         if folder.passed_over:
@@ -656,11 +636,7 @@ class _RunningAttempt:
             progress=lambda step: lease.progress(before + step),
             metric=lambda name, step, value: lease.metric(name, before + step, value),
             stop=lambda: lease.lost,
-            over=lambda: (
-                trainer.step == rung
-                or bool(lease.end_request or self._time_limit_message())
-                or is_noticed()
-            ),
+            over=lambda: bool(lease.end_request or self._time_limit_message()) or is_noticed(),
             curves=lease.curves,
             unsaved=lambda error: self._note_unsaved(error, lease),
             saved=lease.report_problem,
@@ -669,28 +645,13 @@ class _RunningAttempt:
         )
         began = self.stopwatch.seconds
         try:
-            if step == rung:
-                pass
-            elif trainer.optimization.stacked and step < until:
+            if trainer.optimization.stacked and step < until:
                 yield _AwaitedTraining(Member(trainer, folder, hooks), until)
             else:
                 trainer.run(until, folder, hooks)
-        except OutOfTimeError:
-            if trainer.step != rung:
-                raise
         finally:
             self.trained_seconds = self.stopwatch.seconds - began
-        if trainer.step == rung:
-            self._evaluate_at_rung(trainer, lease)
         logger.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
-
-    def _evaluate_at_rung(self, trainer: Trainer, lease: Lease) -> None:
-        assert trainer.holdout is not None
-        bits = evaluate(trainer.evaluated, trainer.holdout, PLAIN).bits_per_dim.value
-        self._require_finite(bits)
-        lease.metric(CURVE, trainer.step, bits)
-        logger.info("stands at rung %d with %.4f bits/dim on holdout", trainer.step, bits)
-        raise AtRungError
 
     def _wait_for_storage(self, action: Callable[[], T], lease: Lease) -> T:
         """Retry an action on the place of files, for `STORE_SECONDS` while it is unreachable.
@@ -757,7 +718,7 @@ class _RunningAttempt:
         return flow.to(self._device)
 
     def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
-        well = outcome in ("done", "pruned", "crowded", "cancelled", "preempted")
+        well = outcome in ("done", "crowded", "cancelled", "preempted")
         level = logging.INFO if well else logging.ERROR
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
         return Ending(

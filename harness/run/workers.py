@@ -136,8 +136,8 @@ class Workers:
     """An executor that runs during a block.
 
     SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
-    but for a first one during `deferred_signals`. If the block ends early (by an error, or
-    `abandon`) and ``store`` is set, the jobs of its ``owner`` are released.
+    but for a first one during `deferred_signals`. If the block ends by an error and ``store`` is
+    set, the jobs of its ``owner`` are released.
     """
 
     def __init__(
@@ -160,7 +160,6 @@ class Workers:
         self.preflight: Preflight | None = None
         self._handlers: dict[int, Any] = {}
         self._defers, self._signal = False, 0
-        self._abandoned = False
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():  # other threads cannot
@@ -181,33 +180,25 @@ class Workers:
         self._handle(self._interrupt)  # Ray has put its own in place
         return self
 
-    @property
-    def need(self) -> dict[str, float]:
-        """The resources that Ray must grant one trial; {} without Ray."""
-        return dict(getattr(self.executor, "need", {}))
-
-    def prepare(
-        self, expansion: Expansion, place: Place, missing: list[str], *, every: bool = False
-    ) -> db.Store:
+    def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
         """Prepare the data and the database for an expansion; return the store.
 
-        Raises UserError, with nothing changed, if no machine can run its trials, or not ``every``
-        one can.
+        Raises UserError, with nothing changed, if no machine can run its trials.
         """
         assert self.executor is not None
-        self.require(place, known_digests(expansion, place), every=every)
+        self.require(place, known_digests(expansion, place))
         store = db.connect(place.db)
         for name in missing:
             with self.stage(f"preparing {name}"):
                 lcma.harness.data.prepare(name, place.data)
         if missing:
-            self.require(place, known_digests(expansion, place), every=every)
+            self.require(place, known_digests(expansion, place))
         return store
 
-    def require(self, place: Place, sets: Mapping[str, str], *, every: bool = False) -> None:
+    def require(self, place: Place, sets: Mapping[str, str]) -> None:
         """Ask the machines for all that work needs, and for data sets by their hashes.
 
-        Raises UserError if no machine has it, or not ``every`` one does.
+        Raises UserError if no machine has it.
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
@@ -220,7 +211,7 @@ class Workers:
                 device="cuda" if self.ray and self.resources.gpus else "cpu",
                 any_code=self.any_code or self.ray is None,
             )
-            require_machines(self.preflight, self.executor.ask, every=every)
+            require_machines(self.preflight, self.executor.ask)
 
     def run_each(
         self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
@@ -246,7 +237,7 @@ class Workers:
         cause = error
         if isinstance(error, SystemError) and error.__cause__ is not None:
             cause = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
-        released, early = 0, error is not None or self._abandoned
+        released, early = 0, error is not None
         if self.executor is not None:
             self.executor.close(kill=early)
         self._end_preflight()
@@ -261,10 +252,6 @@ class Workers:
             raise LaunchInterrupted(cause.number, released) from None
         if cause is not None and cause is not error:
             raise cause
-
-    def abandon(self) -> None:
-        """Wait for nothing that still runs when the block ends."""
-        self._abandoned = True
 
     @contextmanager
     def deferred_signals(self) -> Iterator[None]:

@@ -1,40 +1,55 @@
-"""A study on Ray Tune. Tune's files go to a scratch folder and are never read back."""
+"""A study on Ray Tune, whose trials only wait: what they need is launched in this process.
+
+A trial of Tune is what the study asks for at once. Its placement group would capture whatever it
+started, so it starts nothing and holds nothing but a place on the head. Tune's files go to a
+scratch folder and are never read back.
+"""
 
 import logging
 import os
 import tempfile
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from lcma.db import JobFacts
-from lcma.harness.run.executor import Executor, Finished, run_body
-from lcma.harness.run.work import Report, Work
-from lcma.harness.tuning.target import Part
-from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding, run_task
+from lcma.harness.tuning.study import StudyTrial
 from lcma.harness.tuning.tuner import Tuner
+from lcma.sweeps.errors import UserError
 
-NUMBER, KEYS = "number", "keys"
-"""Configuration that the searcher suggests: a task's number, None for the baselines, and the parts
-of the study that it is of."""
+HEAD = "node:__internal_head__"
+"""The resource that Ray gives to the head of a cluster alone. A placement group needs some."""
 
-STEP, BITS, HOW, WHY = "rung", "bits_per_dim", "how", "why"
-"""Keys of what a Tune trial reports: where it stands at a rung, or how it ended."""
+RESTARTS = 3
+"""Restarts of a trial of Tune whose process died."""
+
+SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON or TensorBoard beside the database
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the caller has its own
+    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+class _EndedEarly(BaseException):
+    """What ended a launch; no Exception, for which Tune would clean up on a cluster that may be
+    lost."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class StudySearcher(Searcher):
-    """Our study as a searcher of Ray Tune: suggests tasks, and tells the tuner how they end."""
+    """A study as a searcher of Ray Tune, which launches what it has suggested once Tune's trial
+    waits for it."""
 
     def __init__(self, tuner: Tuner) -> None:
         super().__init__()
         self._tuner = tuner
-        self._numbers: dict[str, int | None] = {}
+        self._asked: list[StudyTrial] = []
+        self.died = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes it to a file, and the study has a password
@@ -47,26 +62,21 @@ class StudySearcher(Searcher):
     def suggest(  # type: ignore[override]  # Tune has no type for FINISHED
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
-        task = self._tuner.next_task()
-        if task is None:
-            return self.FINISHED
-        if task == "wait":
-            return None
-        self._numbers[trial_id] = task.number
-        return {NUMBER: task.number, KEYS: task.keys}
+        self._asked = [] if self.died else self._tuner.ask()
+        budgets = [trial.budget for trial in self._asked]
+        return {"budgets": budgets} if budgets else self.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Do nothing: the scheduler handles it."""
+        """Launch what the trial waits for, and tell the study."""
+        try:
+            self._tuner.run(self._asked)
+        except Exception as error:
+            raise _EndedEarly(error) from error
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        number = self._numbers.pop(trial_id)
-        ending = parse_ending(result)
-        if ending is None and self._tuner.is_pruned(number):
-            ending = TaskEnding("pruned")
-        died = TaskEnding("failed", "its process died again and again, see Ray's logs")
-        self._tuner.report_ending(number, ending or died)
+        self.died = error
 
     def save(self, checkpoint_path: str) -> None:
         Path(checkpoint_path).touch()
@@ -75,127 +85,25 @@ class StudySearcher(Searcher):
         """Do nothing: the database is the truth."""
 
 
-class InlineExecutor(Executor):
-    """Runs work one after the other in this process, which holds the CPU and GPU of its Tune
-    trial."""
+def run_ray_tune(tuner: Tuner) -> None:
+    """Run trials until the study is complete. Ray must be initialized.
 
-    def __init__(self) -> None:
-        self._tasks: deque[tuple[Sequence[Work], str | None]] = deque()
-        self._reports: dict[str, Report] = {}
-
-    def hosts(self) -> list[str]:
-        return ["this process"]
-
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
-        self._tasks.append((works, after))
-
-    def wait(self, seconds: float) -> list[Finished]:
-        works, after = self._tasks.popleft()
-        reports = run_body(works, None if after is None else [self._reports[after]])
-        self._reports |= {report.job_id: report for report in reports}
-        return [Finished(report.job_id, report) for report in reports]
-
-    def free_slots(self, work: Work) -> int:
-        return 0 if self._tasks else 1
-
-    def close(self, *, kill: bool) -> None:
-        pass
-
-
-class SilentDisplay:
-    """A display that shows nothing: attempts have their logs in the database."""
-
-    def update(self, ended: int, total: int, running: Sequence[JobFacts]) -> None:
-        pass
-
-    def job_ended(self, title: str, report: Report) -> None:
-        pass
-
-    def unreachable(self, since: float, why: str) -> None:
-        pass
-
-    def note(self, line: str) -> None:
-        pass
-
-
-def run_tune_trial(config: Mapping[str, Any], tasks: Mapping[Part | None, StudyTask]) -> None:
-    """Run the task of a Tune trial, with what the searcher suggested as ``config``.
-
-    ``tasks`` are those of all parts. They hold the database's URL and so are in no file of
-    Tune's. At each rung nothing runs until the scheduler has decided.
-    """
-    parts = [tasks[key] for key in config[KEYS]]
-    nodes = {node.work.job_id: node for part in parts for node in part.nodes}
-    opened = tuple(replace(node, work=node.work.opened()) for node in nodes.values())
-    task = replace(parts[0], nodes=opened, number=config[NUMBER], keys=tuple(config[KEYS]))
-    for reached in run_task(task, InlineExecutor(), SilentDisplay()):
-        if isinstance(reached, Rung):
-            tune.report({STEP: reached.step, BITS: reached.bits})
-        else:
-            tune.report({HOW: reached.how, WHY: reached.why})
-
-
-def parse_rung(result: Mapping[str, Any]) -> Rung | None:
-    """Return the rung in a Tune report, None if it holds none."""
-    return Rung(result[STEP], result[BITS]) if STEP in result and HOW not in result else None
-
-
-def parse_ending(result: Mapping[str, Any] | None) -> TaskEnding | None:
-    """Return the ending in a Tune report, None if it holds none."""
-    return TaskEnding(result[HOW], result[WHY]) if result and HOW in result else None
-
-
-class StudyScheduler(FIFOScheduler):
-    """A first-come-first-served scheduler that stops trials at rungs as the study's pruner says."""
-
-    def __init__(self, tuner: Tuner) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._tuner = tuner
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as for the searcher
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        rung = parse_rung(result)
-        if rung is not None and self._tuner.report_rung(trial.config[NUMBER], rung):
-            return str(self.STOP)
-        return str(self.CONTINUE)
-
-
-RESTARTS = 3
-"""Restarts of a Tune trial whose process died; it goes on from its checkpoints."""
-
-SETTINGS = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON or TensorBoard beside the database
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the caller has its own
-    "TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "3600",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
-
-
-def run_ray_tune(tuner: Tuner, need: Mapping[str, float], parallel: int) -> None:
-    """Run tasks until the tuner has none left, at most ``parallel`` at once.
-
-    ``need`` are the resources of each, by Ray's names. Ray must be initialized.
+    Raises what a launch raises, and UserError where the processes of Tune's trials die.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     for name in ("ray.tune", "ray.train", "ray.air"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    bundle = {name: amount for name, amount in need.items() if amount}
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+    def wait(config: dict[str, Any]) -> None:  # in here, so that the head needs no lcma
+        tune.report(config)  # returns once its result was handled
+
+    searcher = StudySearcher(tuner)
     with tempfile.TemporaryDirectory(prefix="lcma-tune-", ignore_cleanup_errors=True) as scratch:
-        tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(run_tune_trial, tasks=tuner.plan_all_tasks()),
-                tune.PlacementGroupFactory([bundle]),
-            ),
+        fitted = tune.Tuner(
+            tune.with_resources(wait, tune.PlacementGroupFactory([{HEAD: 0.001}])),
             tune_config=tune.TuneConfig(
-                search_alg=StudySearcher(tuner),
-                scheduler=StudyScheduler(tuner),
-                num_samples=-1,
-                max_concurrent_trials=parallel,
-                reuse_actors=True,
+                search_alg=searcher, num_samples=-1, max_concurrent_trials=1, reuse_actors=True
             ),
             run_config=tune.RunConfig(
                 name=tuner.target.spec.name,
@@ -203,4 +111,12 @@ def run_ray_tune(tuner: Tuner, need: Mapping[str, float], parallel: int) -> None
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=RESTARTS),
             ),
-        ).fit()
+        )
+        try:
+            fitted.fit()
+        except _EndedEarly as ended:
+            raise ended.error from None
+    if searcher.died:
+        raise UserError(
+            f"a process of Ray Tune died {RESTARTS + 1} times, see Ray's logs: tune again"
+        )

@@ -1,187 +1,61 @@
 """The Optuna study of a target, in the project's own database.
 
-All that a tuner must remember is in the study: its trials, what each is of, their values at
-rungs, how they ended, and which tuner holds them. A tuner that dies leaves trials that run; the
-next one takes them up where they are.
+All that must be remembered is in the study: which budgets were asked for, their values, and why
+others have none. A trial that a dead process left running is asked for again where it is.
 """
 
-import os
-import socket
-import threading
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from math import isnan, nan
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import optuna
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.samplers import BaseSampler, GPSampler, GridSampler, TPESampler
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.exceptions import (
+    ExperimentalWarning,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
+from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lcma.db import Store, Unavailable
 from lcma.db.engine import Database, translate_errors
-from lcma.db.leases import is_alive
 from lcma.harness.kill_points import kill_point
 from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.target import StudyTarget
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
-from lcma.sweeps.tuning import Tune
 
-POINT = "point"
-"""The parameter: index of a budget among the points of the search, from 0. Neighbours on the
-logarithmic grid are neighbours here, and budget 0 is the one before the first."""
+BUDGET = "budget"
+"""The study's parameter, in steps."""
+
+DIGEST, REASON = "lcma:digest", "reason"
+"""User attributes: of a study, the identity of its target; of a trial that failed, why."""
 
 STARTUP = 6
-"""Trials that TPE and GP draw at random first. Optuna's own number is 10, for many parameters."""
+"""Trials that TPE draws at random first. Optuna's own number is 10, for many parameters."""
 
-
-class SeededSampler(BaseSampler):
-    """A sampler that is made anew for each trial, seeded by study and trial number.
-
-    What it suggests depends on the study alone, not on what its process suggested before. Where a
-    point is ``taken``, it suggests the nearest that is not, of two the one with fewer steps.
-    """
-
-    def __init__(self, tune: Tune, study: str) -> None:
-        self.tune, self.study = tune, study
-        self.taken: Collection[int] = ()
-        self._inner: dict[int, BaseSampler] = {}
-
-    def before_trial(self, study: optuna.study.Study, trial: FrozenTrial) -> None:
-        self._inner = {trial.number: self._make(trial.number)}
-        self._inner[trial.number].before_trial(study, trial)
-
-    def infer_relative_search_space(
-        self, study: optuna.study.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        return self._of(trial).infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self,
-        study: optuna.study.Study,
-        trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],
-    ) -> dict[str, Any]:
-        found = self._of(trial).sample_relative(study, trial, search_space)
-        return {name: self._nearest_free(point) for name, point in found.items()}
-
-    def sample_independent(
-        self,
-        study: optuna.study.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        return self._nearest_free(
-            self._of(trial).sample_independent(study, trial, param_name, param_distribution)
-        )
-
-    def _nearest_free(self, point: int) -> int:
-        free = [one for one in range(len(self.tune.points)) if one not in self.taken]
-        return min(free, key=lambda one: abs(one - point), default=point)
-
-    def _of(self, trial: FrozenTrial) -> BaseSampler:
-        return self._inner[trial.number]
-
-    def _make(self, number: int) -> BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            seed = int(content_id("sampler", {"study": self.study, "number": number})[:8], 16)
-            match self.tune.sampler:
-                case "grid":
-                    # Its order of the grid has to be the same for every trial.
-                    points = list(range(len(self.tune.points)))
-                    return GridSampler({POINT: points}, seed=0)
-                case "gp":
-                    return GPSampler(seed=seed, n_startup_trials=STARTUP)
-                case "tpe":
-                    return TPESampler(
-                        seed=seed,
-                        n_startup_trials=STARTUP,
-                        constant_liar=self.tune.parallel > 1,
-                    )
-
-
-def make_pruner(tune: Tune) -> optuna.pruners.BasePruner:
-    """Return the pruner that a spec names, which decides at rungs. Its state is in the study."""
-    stop = tune.stop
-    if stop is None:
-        return optuna.pruners.NopPruner()
-    if stop.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=stop.startup, n_warmup_steps=0)
-    return HalvingPruner(stop.reduction)
-
-
-class HalvingPruner(optuna.pruners.BasePruner):
-    """Asynchronous successive halving: of the trials at a rung the best one in ``reduction`` go on.
-
-    Optuna's own chooses other rungs than those of the spec, and keeps a state by which it lets a
-    trial go on that it has stopped, where the tuner died before it could end the trial.
-    """
-
-    def __init__(self, reduction: int) -> None:
-        self.reduction = reduction
-
-    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        """Return whether a trial ends at its last rung; lower values are better, and NaN is not."""
-        step = trial.last_step
-        if step is None:
-            return False
-        trials = study.get_trials(deepcopy=False)
-        reached = [
-            t.intermediate_values.get(step, nan) for t in trials if t.state != TrialState.FAIL
-        ]
-        values = sorted(value for value in reached if not isnan(value))
-        best = values[: max(1, len(values) // self.reduction)]
-        return trial.intermediate_values[step] not in best
-
-
-HOLD_SECONDS = 30.0
-"""Seconds that a tuner may be silent before others take up its trials."""
-
-DIGEST, TUNER, BUDGET, REASON, SERVED = "lcma:digest", "tuner", "budget", "reason", "served"
-"""User attributes: of a study, the identity of its target; of a trial, which tuner holds it, its
-budget in steps, why it failed, and whether all its trainings were done when it was asked for."""
+Direction = Literal["minimize", "maximize"]
 
 
 @dataclass(frozen=True)
 class StudyTrial:
-    """A trial of the study that this process holds: its number, and its budget in steps."""
+    """A trial that the study asks for: its number, its budget in steps, and Optuna's id."""
 
     number: int
     budget: int
-    served: bool | None
-    """True if all its trainings were done when it was asked for; None if not known yet."""
-
-
-_compatible: set[str] = set()
-"""Databases whose tables were found to be of this release of Optuna; to look takes longer than all
-else of opening a study."""
-
-
-def make_storage(database: Database) -> RDBStorage:
-    """Return Optuna's storage in the same database. Raises UserError as a store does."""
-    settings: dict[str, Any] = {"timeout": 60.0}
-    if not database.one_host:
-        settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
-    options = {"poolclass": sa.NullPool, "connect_args": settings}
-    known = database.url in _compatible
-    with _explaining(database):
-        made = RDBStorage(database.url, engine_kwargs=options, skip_compatibility_check=known)
-    _compatible.add(database.url)
-    translate_errors(made.engine, database)
-    return made
+    id: int
 
 
 class Study:
-    """An Optuna study that this process works on, from one thread."""
+    """An Optuna study over budgets, of a measure and of cost in million images.
+
+    Any number of processes may work on it: they ask for the same trials, and share their jobs.
+    """
 
     def __init__(self, store: Store, target: StudyTarget, data_digest: str) -> None:
         """Open the study of the target's name, or create it.
@@ -190,19 +64,9 @@ class Study:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.store, self.target = store, target
-        self.name = target.spec.name
         self.digest = target.digest(data_digest)
-        self._sampler = SeededSampler(target.tune, self.digest)
-        self.storage, self.study = wait_out(self._opened)
-
-    @staticmethod
-    def read(store: Store, name: str) -> list[FrozenTrial]:
-        """Return the trials of a study, none if it does not exist."""
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with store.database.turn():  # Optuna makes its tables where they are not there
-            opened = make_storage(store.database)
-        known = {one.study_name: one for one in opened.get_all_studies()}
-        return opened.get_all_trials(known[name]._study_id) if name in known else []
+        self.directions: list[Direction] = [target.tune.direction, "minimize"]
+        self.storage, self.study = wait_out(self._open)
 
     @staticmethod
     def require_same(store: Store, target: StudyTarget, data_digest: str) -> None:
@@ -217,224 +81,119 @@ class Study:
                 _require(store, target.spec.name, found, target.digest(data_digest), trials)
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number, with those that wait."""
-        return wait_out(lambda: self.study.get_trials(deepcopy=False))
+        """Return the trials of its budgets by number; others may have added more."""
+        points = self.target.tune.points
+        found = self.study.get_trials(deepcopy=False)
+        return [trial for trial in found if trial.params.get(BUDGET) in points]
 
-    def _opened(self) -> tuple[RDBStorage, optuna.Study]:
-        with self.store.database.turn():
-            opened = make_storage(self.store.database)
-            return opened, self._study_of(opened)
-
-    def _study_of(self, opened: RDBStorage) -> optuna.Study:
-        tune = self.target.tune
-        measured = tune.measure if tune.sign > 0 else f"-{tune.measure}"
-        names = [measured, "cost"] if tune.objective == "pareto" else ["objective"]
-        known = {one.study_name for one in opened.get_all_studies()}
-        make = optuna.load_study if self.name in known else optuna.create_study
-        more = {} if self.name in known else {"directions": ["minimize"] * len(names)}
-        study: optuna.Study = make(
-            storage=opened,
-            study_name=self.name,
-            sampler=self._sampler,
-            pruner=make_pruner(tune),
-            **more,
-        )
-        found = study.user_attrs.get(DIGEST)
-        _require(self.store, self.name, found, self.digest, study.get_trials(deepcopy=False))
-        if tune.points:
-            study.set_user_attr("budgets", list(tune.points))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            study.set_metric_names(names)
-        study.set_user_attr(DIGEST, self.digest)
-        return study
-
-
-class BudgetStudy(Study):
-    """A study over budgets, which it asks for one after the other, for the time of a block.
-
-    A trial that runs is held by its tuner; one that is not may be taken up by any.
-    """
-
-    def __init__(self, store: Store, target: StudyTarget, data_digest: str, owner: str) -> None:
-        """Open the study as `Study` does."""
-        super().__init__(store, target, data_digest)
-        self.owner = owner
-        self._mine: dict[int, optuna.Trial] = {}
-        self._reopened: Collection[int] = ()
-        self._lock, self._ended = threading.Lock(), threading.Event()
-        self._beat = threading.Thread(target=self._hold_on, name="study", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._beat.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        """Release the trials that have not ended, so that another tuner may take them up."""
-        self._ended.set()
-        self._beat.join()
-        with suppress(UserError):
-            for trial in self._mine.values():
-                self._hold(trial, seconds=0.0)
-
-    def reopen(self, numbers: Collection[int]) -> None:
-        """Let the budgets of trials that failed be asked for again."""
-        self._reopened = numbers
-
-    def ask(self, *, more: bool = True) -> "StudyTrial | Literal['wait'] | None":
-        """Return the next trial: one that a dead tuner left, else, if ``more``, a new one.
-
-        A new one has a budget that no other trial has, whatever became of that trial. 'wait' if
-        only other tuners have trials that run; None if all have ended.
-        """
-        trial = wait_out(lambda: self._ask(more))
-        if not isinstance(trial, optuna.Trial):
-            return trial
-        with self._lock:
-            self._mine[trial.number] = trial
-        return StudyTrial(trial.number, trial.user_attrs[BUDGET], trial.user_attrs.get(SERVED))
-
-    def is_complete(self) -> bool:
-        """Return whether no trial runs, here or elsewhere, and no new one would be asked for."""
+    def lost_budgets(self) -> set[int]:
+        """Return the budgets whose trials have failed, and no other trial has a value."""
         trials = self.trials()
-        if any(trial.state == TrialState.RUNNING for trial in trials):
-            return False
-        return len(self._taken_points(trials)) >= self.target.tune.most
+        done = {t.params[BUDGET] for t in trials if t.state == TrialState.COMPLETE}
+        return {t.params[BUDGET] for t in trials if t.state == TrialState.FAIL} - done
 
-    def note_served(self, number: int, served: bool) -> None:
-        """Record whether all trainings of a trial were done when it was asked for."""
-        self._note(number, {SERVED: served})
+    def ask(self, reopened: Collection[int] = ()) -> list[StudyTrial]:
+        """Return the next trials, as many as the spec has at once; [] if the study is complete.
 
-    def _ask(self, more: bool) -> "optuna.Trial | Literal['wait'] | None":
-        # What is taken in a turn is ours only once the turn has ended: where the database becomes
-        # unreachable before, the trial is asked for again.
-        with self.store.database.turn():
-            trials = self.study.get_trials(deepcopy=False)
-            running = [t for t in trials if t.state == TrialState.RUNNING]
-            orphans = [t for t in running if t.number not in self._mine and self._is_orphan(t)]
-            if orphans:
-                return self._take(optuna.Trial(self.study, orphans[0]._trial_id))
-            if more and len(self._taken_points(trials)) < self.target.tune.most:
-                with kill_point("ask"):
-                    trial = self._new_trial(trials)
-                return self._take(trial)
-            return "wait" if running else None
-
-    def _new_trial(self, trials: Sequence[FrozenTrial]) -> optuna.Trial:
-        # The first two are budget 0 and the longest.
-        taken = self._taken_points(trials)
-        ends = () if self.target.tune.sampler == "grid" else (0, len(self.target.tune.points) - 1)
-        missing = [point for point in ends if point not in taken]
-        if missing and not any(t.state == TrialState.WAITING for t in trials):
-            self.study.enqueue_trial({POINT: missing[0]})
-        return self.study.ask()
-
-    def _take(self, trial: optuna.Trial) -> optuna.Trial:
-        with kill_point("take"):
-            self._hold(trial)
-        others = [t for t in self.study.get_trials(deepcopy=False) if t.number != trial.number]
-        self._sampler.taken = self._taken_points(others)
-        with kill_point("suggest"):
-            point = trial.suggest_int(POINT, 0, len(self.target.tune.points) - 1)
-        budget = self.target.tune.points[point]
-        if trial.user_attrs.get(BUDGET) != budget:
-            trial.set_user_attr(BUDGET, budget)
-        return trial
-
-    def _taken_points(self, trials: Sequence[FrozenTrial]) -> set[int]:
-        """Return the points of trials that have begun; below zero for one that has none yet."""
-        begun = (
-            t for t in trials if t.state != TrialState.WAITING and t.number not in self._reopened
-        )
-        return {_point_of(t) for t in begun}
-
-    def report(self, number: int, step: int, value: float) -> bool:
-        """Report the value at a rung; return True if the trial ends there.
-
-        The pruner ends it, or a tuner that took it up because this process was silent for long.
+        Trials that a dead process left are among them. No new one has the budget of another trial,
+        whatever became of that, but of those that failed and are ``reopened``.
         """
+        return wait_out(lambda: self._ask(reopened))
 
-        def report() -> bool:
-            trial = self._mine[number]
-            try:
-                with kill_point("report"):
-                    trial.report(value, step)
-            except optuna.exceptions.UpdateFinishedTrialError:
-                return True
-            return trial.should_prune()
+    def tell(self, trial: StudyTrial, value: float | None, why: str = "") -> None:
+        """End a trial with its value, or without one for a reason of one line.
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is reported again, after a tuner's death
-            return wait_out(report)
-
-    def complete(self, number: int, values: Sequence[float], notes: dict[str, Any]) -> None:
-        """End a trial with its value, or values."""
-        self._tell(number, notes, values=list(values))
-
-    def prune(self, number: int, notes: dict[str, Any]) -> None:
-        """End a trial that was stopped at a rung."""
-        self._tell(number, notes, state=TrialState.PRUNED)
-
-    def fail(self, number: int, reason: str) -> None:
-        """End a trial without a value, for a reason of one line."""
-        self._tell(number, {REASON: reason}, state=TrialState.FAIL)
-
-    def _is_orphan(self, trial: FrozenTrial) -> bool:
-        """Return whether a running trial that is not ours has no tuner.
-
-        Its tuner is dead, as far as can be known, or is this process, which lost the database
-        before it had taken the trial.
+        Nothing changes if another process was faster.
         """
-        held = trial.user_attrs.get(TUNER)
-        if held is None or held["owner"] == self.owner or held["until"] < self.store.now():
-            return True
-        return held["host"] == socket.gethostname() and not is_alive(held["pid"])
-
-    def _hold(self, trial: optuna.Trial, seconds: float = HOLD_SECONDS) -> None:
-        held = {"owner": self.owner, "until": self.store.now() + seconds}
-        held |= {"host": socket.gethostname(), "pid": os.getpid()}
-        self.storage.set_trial_user_attr(trial._trial_id, TUNER, held)
-
-    def _hold_on(self) -> None:
-        while not self._ended.wait(HOLD_SECONDS / 4):
-            with self._lock:
-                mine = list(self._mine.values())
-            for trial in mine:
-                # It may have ended meanwhile, and the database may be back the next time.
-                with suppress(optuna.exceptions.UpdateFinishedTrialError, Unavailable):
-                    self._hold(trial)
-
-    def _tell(self, number: int, notes: dict[str, Any], **ending: Any) -> None:
-        trial = self._mine[number]
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another tuner was faster
-            self._note(number, notes)
 
         def tell() -> None:
-            with kill_point("tell"):
-                self.study.tell(trial, skip_if_finished=True, **ending)
+            cost = self.target.count_images(trial.budget) / 1e6
+            with kill_point("tell"), suppress(UpdateFinishedTrialError):
+                if value is not None:
+                    self.study.tell(trial.number, [value, cost], skip_if_finished=True)
+                else:
+                    self.storage.set_trial_user_attr(trial.id, REASON, why)
+                    self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
         wait_out(tell)
-        with self._lock:
-            del self._mine[number]
 
-    def _note(self, number: int, notes: dict[str, Any]) -> None:
-        def write() -> None:
-            with kill_point("note"):
-                for name, value in notes.items():
-                    self._mine[number].set_user_attr(name, value)
+    def _ask(self, reopened: Collection[int]) -> list[StudyTrial]:
+        tune = self.target.tune
+        with self.store.database.turn():
+            trials = self.trials()
+            # What a dead process had begun to ask for is asked for to its end, and then told, so
+            # that the study is the one of a process that was left alone.
+            missing = -len(trials) % tune.parallel
+            if not missing and all(t.state.is_finished() for t in trials):
+                missing = tune.parallel
+            for _ in range(missing):
+                taken = {t.params[BUDGET] for t in trials if t.number not in reopened}
+                if len(taken) >= tune.most:
+                    break
+                new = self._suggest(trials, taken)
+                with kill_point("ask"):
+                    self.study.add_trial(new)
+                trials = self.trials()
+            return [
+                StudyTrial(t.number, t.params[BUDGET], t._trial_id)
+                for t in trials
+                if t.state == TrialState.RUNNING
+            ]
 
-        wait_out(write)
+    def _suggest(self, trials: Sequence[FrozenTrial], taken: Collection[int]) -> FrozenTrial:
+        """Return a trial that runs with the budget to try next.
+
+        Budget 0 and the longest come first. Then TPE is asked, seeded by the study and the trial's
+        number, over the indices of the budgets, where neighbours on the logarithmic grid are
+        neighbours; it is the nearest one that is left, of two the shorter.
+        """
+        points = self.target.tune.points
+        space: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, len(points) - 1)}
+        seed = int(content_id("sampler", {"study": self.digest, "number": len(trials)})[:8], 16)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler = TPESampler(seed=seed, n_startup_trials=STARTUP, constant_liar=True)
+        inner = optuna.create_study(directions=self.directions, sampler=sampler)
+        for one in trials:
+            index = {BUDGET: points.index(one.params[BUDGET])}
+            inner.add_trial(
+                create_trial(state=one.state, params=index, distributions=space, values=one.values)
+            )
+        point = inner.ask(space).params[BUDGET]
+        left = [index for index, budget in enumerate(points) if budget not in taken]
+        ends = [index for index in left if index in (0, len(points) - 1)]
+        chosen = (ends or sorted(left, key=lambda index: abs(index - point)))[0]
+        distributions: dict[str, BaseDistribution] = {BUDGET: IntDistribution(0, points[-1])}
+        return create_trial(
+            state=TrialState.RUNNING, params={BUDGET: points[chosen]}, distributions=distributions
+        )
+
+    def _open(self) -> tuple[RDBStorage, optuna.Study]:
+        name = self.target.spec.name
+        with self.store.database.turn():  # Optuna makes its tables where they are not there
+            opened = make_storage(self.store.database)
+            study = optuna.create_study(
+                storage=opened, study_name=name, directions=self.directions, load_if_exists=True
+            )
+            found = study.user_attrs.get(DIGEST)
+            _require(self.store, name, found, self.digest, study.get_trials(deepcopy=False))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names([self.target.tune.measure, "million images"])
+            study.set_user_attr(DIGEST, self.digest)
+            return opened, study
 
 
-def _point_of(trial: FrozenTrial) -> int:
-    """Return the point of a trial; a number below zero where its tuner died before it had one."""
-    fixed = trial.system_attrs.get("fixed_params", {})
-    return int(trial.params.get(POINT, fixed.get(POINT, -1 - trial.number)))
+def make_storage(database: Database) -> RDBStorage:
+    """Return Optuna's storage in the same database. Raises UserError as a store does."""
+    settings: dict[str, Any] = {"timeout": 60.0}
+    if not database.one_host:
+        settings = {"prepare_threshold": None, "application_name": "lcma", "connect_timeout": 10}
+    options = {"poolclass": sa.NullPool, "connect_args": settings}
+    with _explaining(database):
+        made = RDBStorage(database.url, engine_kwargs=options)
+    translate_errors(made.engine, database)
+    return made
 
 
 def _require(
@@ -443,7 +202,7 @@ def _require(
     if found != digest and (found is not None or trials):
         raise UserError(
             f"{store.name} has a study {name!r} of another spec (what it searches, its recipe, "
-            "data, seeds, objective or stop rule differ): give the spec another `name`"
+            "data, seeds or measure differ): give the spec another `name`"
         )
 
 

@@ -1,226 +1,110 @@
-"""The tuner: asks the study what to train, hands out tasks, and reports their values to it.
+"""The tuner: launches what a study asks for, and tells it the values."""
 
-Both engines, Ray Tune and the local one, take tasks from it and report to it, from one thread.
-"""
+import statistics
+from collections.abc import Sequence
 
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Literal
+from optuna.trial import TrialState
 
-from lcma.db import Cap, Unavailable
+from lcma.db import Store
 from lcma.harness.place import Place
-from lcma.harness.run import limits
-from lcma.harness.run.driver import LaunchRecord
-from lcma.harness.run.limits import Limits, LimitWatch
+from lcma.harness.run.driver import Display, LaunchRecord
+from lcma.harness.run.limits import Limits
 from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import Plan, make_nodes, plan_expansion, register_plan
-from lcma.harness.run.work import LEASE_SECONDS, Terms
-from lcma.harness.tuning.objective import MeasuredBudget, explain_unmeasured, measure_budget
-from lcma.harness.tuning.study import Study
-from lcma.harness.tuning.target import Part
-from lcma.harness.tuning.task import Rung, StudyTask, TaskEnding
-from lcma.sweeps.expansion import Expansion, Trial
-from lcma.sweeps.spec import Resources
-
-Note = Callable[[str], None]
-"""Shows a line about a trial of the study."""
+from lcma.harness.run.plan import known_digests, plan_expansion, register_plan
+from lcma.harness.run.sweep import begin_launch, run_plan
+from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.run.workers import Workers
+from lcma.harness.text import format_count
+from lcma.harness.train.protocol import PLAIN
+from lcma.harness.tuning.study import BUDGET, Study, StudyTrial
+from lcma.harness.tuning.target import StudyTarget
 
 
-@dataclass(frozen=True)
-class TunerSettings:
-    """Owner, resources, intervals (seconds), arguments and limits of a tuner, as for a launch."""
-
-    owner: str
-    resources: Resources
-    checkpoint_seconds: float | None = None
-    lease_seconds: float = LEASE_SECONDS
-    arguments: str = ""
-    limits: Limits = field(default_factory=Limits)
-
-
-class Tuner(ABC):
-    """Works on one study until it has all its trials.
-
-    Tasks are handed out, and endings taken, from one thread. What follows from the trials of a
-    study is for those of a kind: over budgets, or over patterns.
-    """
+class Tuner:
+    """Works on one study until it is complete, from one thread, as one launch of its sweep."""
 
     def __init__(
         self,
-        study: Study,
+        target: StudyTarget,
         place: Place,
-        digest: str,
-        record: LaunchRecord,
-        settings: TunerSettings,
-        note: Note,
+        store: Store,
+        workers: Workers,
+        display: Display,
+        *,
+        limits: Limits | None = None,
+        arguments: str = "",
+        lease_seconds: float = LEASE_SECONDS,
+        checkpoint_seconds: float | None = None,
     ) -> None:
-        self.store, self.target = study.store, study.target
-        self.place, self.digest, self.record, self.settings = place, digest, record, settings
-        self.note = note
-        self.stopped: str | None = None
-        """Why the study's launches were asked to end, once somebody has."""
-        self.limited: str | None = None
-        """Which limit it came to with something left, once it has."""
-        self.spent = ""
-        """Which hours are spent, once nothing more is asked for since they are."""
-        self.baseline_lost = ""
-        """Why the baselines failed, once they have."""
-        self._reached = ""
-        self._baseline_begun = False
+        """Open the study, or create it, and begin the launch. The data must be prepared.
 
-    @abstractmethod
-    def is_complete(self) -> bool:
-        """Return whether nothing of the study runs, here or elsewhere, and nothing would begin."""
-
-    @abstractmethod
-    def next_trials(self) -> "StudyTask | Literal['wait'] | None":
-        """Return the task of the next trials of the study; 'wait' and None as `next_task`."""
-
-    @abstractmethod
-    def report_trials(self, number: int, ending: TaskEnding, *, served: bool = False) -> None:
-        """Report to the study how the trials of a task ended; ``served`` if nothing was run."""
-
-    def report_rung(self, number: int | None, rung: Rung) -> bool:
-        """Report a rung to the study; return True if the task ends there."""
-        return False
-
-    def is_pruned(self, number: int | None) -> bool:
-        """Return whether a trial was stopped at a rung."""
-        return False
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """End the study's launches at their limits, for the time of a block.
-
-        They look too, but one on Ray Tune not while it trains.
+        Raises UserError where the study is of another spec.
         """
-        ended = threading.Event()
-
-        def watch() -> None:
-            seen = LimitWatch(
-                self.store, self.settings.owner, self.record.sweep_id, self.record.limits
-            )
-            while not ended.wait(limits.LOOK_SECONDS):
-                with suppress(Unavailable):
-                    self._reached = self._reached or seen.find_reached()
-                    if self._reached:
-                        seen.end(self._reached)
-                        return
-
-        thread = threading.Thread(target=watch, name="limits", daemon=True)
-        if self.record.limits == Limits():
-            yield
-            return
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-
-    def next_task(self) -> "StudyTask | Literal['wait'] | None":
-        """Return the next task; 'wait' if only others have work, None if all is done."""
-        if self.stopped is not None or self.limited is not None:
-            return None
-        if self._reached:
-            if not self.is_complete():
-                self.limited = self._reached
-            return None
-        if not self._baseline_begun:
-            self._baseline_begun = True
-            baselines = self.register_task(None, (None,))
-            if self.has_work_left(baselines):
-                return baselines
-        task = self.next_trials()
-        if task is None and not self.affordable() and not self.is_complete():
-            self.spent = (
-                f"the study has taken {self._taken_hours():.3g} of {self.target.tune.cost_hours:g} "
-                "device hours that `tune.cost_hours` lets it take"
-            )
-        return task
-
-    def report_ending(self, number: int | None, ending: TaskEnding) -> None:
-        """Report how a task ended."""
-        if ending.how == "stopped":
-            self.stopped = ending.why
-        elif ending.how == "limited":
-            self.limited = ending.why
-        elif number is not None:
-            self.report_trials(number, ending)
-        elif ending.how == "failed":
-            self.note(f"baselines: failed: {ending.why}")
-            self.baseline_lost = ending.why
-        else:
-            self.note("baselines: done")
-
-    def measure(self, trials: Sequence[Trial]) -> MeasuredBudget:
-        """Return the value and cost of trials that are done and measured."""
-        return wait_out(lambda: measure_budget(self.store, self.target, trials, self.digest))
-
-    def explain_unmeasured(self, trials: Sequence[Trial]) -> str:
-        """Return which of the trials lack the study's measure, as `objective` does."""
-        return wait_out(lambda: explain_unmeasured(self.store, self.target, trials, self.digest))
-
-    def plan_all_tasks(self) -> dict[Part | None, StudyTask]:
-        """Return the tasks by part, and that of the baselines under None; register nothing."""
-        found: dict[Part | None, StudyTask] = {
-            key: self.plan_task(0, (key,)) for key in self.target.parts
+        (self.digest,) = known_digests(target.whole, place).values()
+        self.target, self.place, self.store = target, place, store
+        self.workers, self.display = workers, display
+        self.lease_seconds, self.checkpoint_seconds = lease_seconds, checkpoint_seconds
+        self.study = Study(store, target, self.digest)
+        plan = plan_expansion(target.baseline, place, None)
+        sweep_id = wait_out(lambda: register_plan(plan, place, store))
+        begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
+        parallel = workers.resources.parallel
+        self.record = LaunchRecord(sweep_id, begun, parallel, limits or Limits())
+        failed = wait_out(self.study.trials)
+        self._reopened = {
+            one.number
+            for one in failed
+            if one.state == TrialState.FAIL and not self._measure(one.params[BUDGET])[1]
         }
-        return found | {None: self.plan_task(None, (None,))}
 
-    def register_task(self, number: int | None, keys: Sequence[Part | None]) -> StudyTask:
-        """Register parts of the sweep, or the baselines; return their task."""
-        plan = self._plan(keys)
+    def ask(self) -> list[StudyTrial]:
+        """Return the trials to run next; [] if the study is complete.
+
+        A budget that failed is asked for again once nothing is in its way any more.
+        """
+        return self.study.ask(self._reopened)
+
+    def run(self, trials: Sequence[StudyTrial]) -> None:
+        """Launch what is missing of the baselines and of the trials, and tell the study.
+
+        Raises what a launch raises; then the trials go on running in the study.
+        """
+        expansion = self.target.join(trial.budget for trial in trials)
+        plan = wait_out(lambda: plan_expansion(expansion, self.place, self.store))
         wait_out(lambda: register_plan(plan, self.place, self.store))
-        return self._make_task(number, keys, plan)
-
-    def plan_task(self, number: int | None, keys: Sequence[Part | None]) -> StudyTask:
-        """Return the same task, and register nothing."""
-        return self._make_task(number, keys, self._plan(keys))
-
-    def _plan(self, keys: Sequence[Part | None]) -> Plan:
-        parts = [self.target.baseline if key is None else self.target.parts[key] for key in keys]
-        cells = tuple(cell for part in parts for cell in part.cells)
-        whole = Expansion(self.target.spec, cells, parts[0].passing)
-        return plan_expansion(whole, self.place, None)
-
-    def _make_task(self, number: int | None, keys: Sequence[Part | None], plan: Plan) -> StudyTask:
-        need, most = self.settings.resources, self.record.parallel
-        terms = Terms(
-            failures=self.target.spec.failures,
-            hours=need.hours,
-            memory_gb=need.memory_gb,
-            cap=None if most is None else Cap(self.record.sweep_id, most),
-        )
-        nodes = make_nodes(
+        run_plan(
+            self.workers,
             plan,
             self.place,
-            owner=self.settings.owner,
-            device="cuda" if need.gpus else "cpu",
-            gpus=need.gpus or 0.0,
-            checkpoint_seconds=self.settings.checkpoint_seconds,
-            lease_seconds=self.settings.lease_seconds,
-            terms=terms,
+            self.record,
+            self.display,
+            lease_seconds=self.lease_seconds,
+            checkpoint_seconds=self.checkpoint_seconds,
         )
-        rungs = () if number is None else self.target.tune.rungs
-        return StudyTask(number, tuple(keys), tuple(nodes), rungs, self.record)
+        for trial in trials:
+            value, why = self._measure(trial.budget)
+            self.study.tell(trial, value, why or "cancelled")
+            said = f"failed: {why or 'cancelled'}" if value is None else f"{value:.4f}"
+            self.display.note(f"trial {trial.number}, {trial.budget} steps: {said}")
 
-    def has_work_left(self, task: StudyTask) -> bool:
-        """Return whether any training of a task is not done."""
-        wanted = [n.work.job_id for n in task.nodes if n.work.trial is not None]
-        jobs = wait_out(lambda: self.store.jobs(wanted))
-        return any(jobs[job_id].state != "done" for job_id in wanted)
+    def _measure(self, budget: int) -> tuple[float | None, str]:
+        """Return the mean of a budget's results over its seeds, None if some are missing; and in a
+        line what keeps it from a mean, a lost job or results without the measure, '' if nothing."""
 
-    def affordable(self) -> bool:
-        """Return whether the study's launches have taken fewer device hours than they may.
+        def measure() -> tuple[float | None, str]:
+            expansion, tune = self.target.budgets[budget], self.target.tune
+            plan = plan_expansion(expansion, self.place, self.store)
+            if plan.lost:
+                jobs = self.store.job_facts(list(plan.jobs), states=["diverged", "failed"])
+                lost = min(jobs, key=lambda job: job.kind == "trial")  # it lacks the others' maps
+                lines = (lost.message or "").strip().splitlines()
+                return None, ": ".join([lost.state, *lines[-1:]])
+            ids = [trial.id for trial in expansion.trials]
+            results = [self.store.result(one, self.digest, PLAIN.name) for one in ids]
+            taken = [one.measure(tune.tuned) for one in results if one is not None]
+            values = [one.value for one in taken if one is not None]
+            if lacking := len(taken) - len(values):
+                return None, f"{format_count(lacking, 'result')} without {tune.measure}"
+            return (statistics.fmean(values) if len(values) == len(ids) else None), ""
 
-        What others have spent on the same trials is served to the study for nothing.
-        """
-        hours = self.target.tune.cost_hours
-        return hours is None or self._taken_hours() < hours
-
-    def _taken_hours(self) -> float:
-        return wait_out(lambda: self.store.device_hours(sweep_id=self.record.sweep_id))
+        return wait_out(measure)

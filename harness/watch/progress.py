@@ -211,8 +211,6 @@ class Bars:
 
     def job_ended(self, title: str, report: Report) -> None:
         """Print how a job ended, with the last line of its message, or all lines if it is done."""
-        if report.ending == "pruned":  # the tuner prints a line of its own
-            return
         style = STYLES.get(report.ending, "white")
         lines = report.message.strip().splitlines()
         why = "; ".join(lines if report.ending == "done" else lines[-1:])

@@ -15,18 +15,18 @@ from lcma import db
 from lcma.db import Store
 from lcma.harness.cli import launching
 from lcma.harness.cli import main as cli
-from lcma.harness.cli import tuning as tune_command
 from lcma.harness.kill_points import When
 from lcma.harness.place import Place
-from lcma.harness.run import sweep, workers
-from lcma.harness.tuning.study import BudgetStudy, Study
+from lcma.harness.run import sweep
+from lcma.harness.tuning import tuner
+from lcma.harness.tuning.study import Study
 from tests.conftest import Postgres
 from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
 from tests.faults.points import TUNER
-from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Inline, Server, stoppable
-from tests.harness.tuning.conftest import STOP, Tuning, content, make
+from tests.harness.conftest import SMALL
+from tests.harness.run.conftest import Server, stoppable
+from tests.harness.tuning.conftest import Tuning, make
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,37 +37,35 @@ pytestmark = [
 Make = Callable[..., Tuning]
 Type = Callable[..., int]
 
-CHANGE = merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
+CHANGE = {"recipe": {"training": {"steps": 12}}, "tune": {"budget": {"high": 20}, "parallel": 2}}
 
 KILLS: list[Moment] = [
-    *((name, when) for name in TUNER for when in ("before", "after")),
-    ("checkpoint", "after"),
-    ("spool-end", "before"),
+    *(ASK := [("ask", "before"), ("ask", "after")]),
+    *(TELL := [("tell", "before"), ("tell", "after")]),
+    *(*ASK, ("checkpoint", "after"), ("spool-end", "before"), *TELL),
 ]
-"""Moments at which a study is killed."""
+"""Moments at which a study is killed, in its first and its second launch."""
 
 CALLS: Mapping[str, tuple[Any, str]] = {
-    "open": (Study, "_study_of"),
+    "open": (Study, "_open"),
     "register": (Store, "register"),
     "begin": (Store, "begin_launch"),
     "retry": (Store, "retry"),
-    "turn": (BudgetStudy, "_take"),
+    "turn": (Study, "_ask"),
     "claim": (Store, "claim"),
     "finish": (Store, "finish"),
     "plan": (sweep, "update_plan"),
     "board": (launching, "read_board"),
-    "outcome": (tune_command, "read_outcome"),
-    "read": (Study, "read"),
+    "measure": (tuner.Tuner, "_measure"),
 }
-"""What is done at the database that is no kill point: a turn ends after a trial was taken, and the
-outcome is read in several transactions."""
+"""What is done at the database that is no kill point."""
 
 OF_STUDY: list[tuple[str, When, int]] = [
     *(("open", "before", 1), ("open", "after", 1), ("register", "before", 1)),
     *(("begin", "before", 1), *((name, "before", 2) for name in TUNER)),
     *(("turn", "after", 2), ("register", "before", 2), ("submit", "before", 3)),
     *(("claim", "before", 2), ("claim", "after", 4), ("spool-end", "after", 2)),
-    *(("finish", "after", 4), ("outcome", "before", 1), ("read", "after", 1)),
+    *(("finish", "after", 4), ("measure", "before", 1)),
 ]
 OF_LAUNCH: list[tuple[str, When, int]] = [
     (name, "before", 1) for name in ("register", "begin", "retry", "plan", "board")
@@ -106,25 +104,26 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tun
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCMA_SPOOL", str(folder / "spools"))
         assert in_child(tuned.run) == 0
-    assert {row[2] for row in tuned.history()} == {"COMPLETE", "PRUNED"}
+    assert {row[2] for row in tuned.history()} == {"COMPLETE"}
     return tuned
 
 
 @pytest.fixture
-def type_command(in_tmp: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> Type:
-    """Types a command in this process, with outages; returns its exit code."""
-    monkeypatch.setenv("LCMA_DATA", str(few_root))
-    monkeypatch.setattr(
-        "lcma.harness.tuning.study.HOLD_SECONDS", 1.0
-    )  # so that it holds on meanwhile
+def passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes moments of the calls."""
     for name, (owner, attribute) in CALLS.items():
         monkeypatch.setattr(owner, attribute, passing(name, getattr(owner, attribute)))
 
-    def run(outages: Outages, body: dict[str, Any], command: str, url: str, *more: str) -> int:
-        (in_tmp / "typed.yaml").write_text(yaml.safe_dump(body))
+
+@pytest.fixture
+def type_launch(in_tmp: Path, passed: None) -> Type:
+    """Types a launch in this process, with outages; returns its exit code."""
+
+    def run(outages: Outages, url: str, *more: str) -> int:
+        (in_tmp / "typed.yaml").write_text(yaml.safe_dump(SMALL))
         try:
             with hooked(outages):
-                cli.main([command, "typed.yaml", "--local", "--db", url, *more])
+                cli.main(["launch", "typed.yaml", "--local", "--db", url, *more])
         except SystemExit as end:
             return int(end.code or 0)
         finally:
@@ -145,25 +144,22 @@ def assert_alike(disturbed: Tuning, wanted: Tuning) -> None:
 def test_a_study_is_killed_at_every_moment_in_turn(on_each: Make, undisturbed: Tuning) -> None:
     killed = on_each(CHANGE)
     ended = [in_child(killed.run, Death(*moment)) for moment in KILLS]
-    assert ended.count(signal.SIGKILL) >= 10
+    assert ended == [signal.SIGKILL] * len(KILLS)
+    assert {name for name, _ in KILLS} > set(TUNER)
     assert in_child(killed.run) == 0
     assert_alike(killed, undisturbed)
 
 
 def test_the_server_of_a_study_is_stopped_again_and_again(
-    type_command: Type,
-    server: Server,
-    url: str,
-    place: Place,
-    undisturbed: Tuning,
-    monkeypatch: pytest.MonkeyPatch,
+    passed: None, server: Server, url: str, place: Place, undisturbed: Tuning
 ) -> None:
     """Its jobs are done in this process, whose moments can be seen."""
-    monkeypatch.setattr(workers, "_make_executor", lambda *_: Inline())
     outages = Outages(server, OF_STUDY)
-    assert type_command(outages, content(CHANGE), "tune", url) == 0
-    assert outages.left == set()
     stopped = make(replace(place, db=url), CHANGE)
+    with hooked(outages):
+        stopped.run()
+    outages.wait()
+    assert outages.left == set()
     assert_alike(stopped, undisturbed)
     columns = ["job_id", "token", "outcome", "first_step", "last_step"]
     orders, attempts = [], []
@@ -177,12 +173,12 @@ def test_the_server_of_a_study_is_stopped_again_and_again(
 
 
 def test_the_server_of_a_launch_is_stopped_from_registering_to_its_board(
-    type_command: Type, server: Server, url: str, photos_root: Path, capsys: Any
+    type_launch: Type, server: Server, url: str, photos_root: Path, capsys: Any
 ) -> None:
     more = ("--retry", "--no-pictures", "--data", str(photos_root))
-    assert type_command(Outages(server, []), SMALL, "launch", "alone.db", *more) == 0
+    assert type_launch(Outages(server, []), "alone.db", *more) == 0
     outages = Outages(server, OF_LAUNCH)
-    assert type_command(outages, SMALL, "launch", url, *more) == 0
+    assert type_launch(outages, url, *more) == 0
     assert outages.left == set()
     assert capsys.readouterr().out.count("The database is unreachable: waiting for it.") >= 4
     query = "select trial_id, bits_per_dim, holdout_bits_per_dim from results order by 1"

@@ -107,7 +107,7 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
     assert ("--retry" in launch.again, "--retry" in launch.retry) == (False, True)
     tune = TuneCommand(
         "my sweep.yaml",
-        {**overrides, "local": True, "gpus": 0.5, "parallel": 2, "trials": 5},
+        {**overrides, "gpus": 0.5, "parallel": 2, "trials": 5},
         False,
         **places,
     )

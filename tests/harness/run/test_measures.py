@@ -1,4 +1,4 @@
-"""A measure of a plug-in, in one file: taken, ranked on board and site, and tuned."""
+"""A measure of a plug-in, in one file: taken, and ranked on board and site."""
 
 import errno
 import json
@@ -162,27 +162,6 @@ def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> N
         plugins.load_file(path)
 
 
-@pytest.mark.integration
-def test_a_study_tunes_by_it(capsys, tmp_path, few_photos_root, monkeypatch) -> None:
-    """By values on the holdout part; more is better is turned round for Optuna."""
-    monkeypatch.chdir(tmp_path)
-    Path("own.py").write_text(HIGHER, encoding="utf-8")
-    tune = {"budget": {"low": 10, "high": 20}, "trials": 2, "measure": "brightness"}
-    matrix = SMALL["matrix"] | {"factorization": ["conventional"], "budget": []}
-    spec = SHORT | {"plugins": "own.py", "seeds": 1, "tune": tune, "matrix": matrix}
-    Path("sweep.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    where = ("--db", "lcma.db", "--runs", "runs", "--data", few_photos_root)
-    code, out, err = typed(capsys, "tune", "sweep.yaml", "--local", "--json", *where)
-    assert code == 0, err
-    found = json.loads(out)
-    store = db.connect("lcma.db", create=False)
-    rows = store.view("measures", measure="holdout_brightness")
-    values = {row.budget: row.value for row in rows.dropna(subset="budget").itertuples()}
-    told = {row["budget"]: row["mean"] for row in found["rows"]}
-    assert {budget: told[budget] for budget in values} == values
-    assert found["best"]["mean"] == max(values.values())
-
-
 def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     from lcma.sweeps.tuning import Tune
 
@@ -190,16 +169,15 @@ def test_settings_of_a_study_by_a_measure(tmp_path: Path) -> None:
     path.write_text(HIGHER, encoding="utf-8")
     plugins.load_file(path)
     tune = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "brightness"})
-    assert (tune.tuned, tune.sign) == ("holdout_brightness", -1)
+    assert (tune.tuned, tune.direction) == ("holdout_brightness", "maximize")
     by_samples = Tune.model_validate({"budget": {"low": 0, "high": 10}, "measure": "swd"})
-    assert (by_samples.tuned, by_samples.sign) == ("holdout_swd", 1)
-    already = "by holdout_brightness already, give brightness: its column `test` is of the test"
+    assert (by_samples.tuned, by_samples.direction) == ("holdout_swd", "minimize")
+    already = "by holdout_brightness already: give brightness"
     for change, said in (
         ({"measure": "colour"}, "no measure 'colour'"),
         ({"measure": "kid"}, "kid is not taken when a training ends: tune by swd"),
         ({"measure": "swd_null"}, "no values of swd_null are better"),
         ({"measure": "holdout_brightness"}, already),
-        ({"measure": "brightness", "stop": {"rungs": [10]}}, "only bits/dim are known"),
     ):
         with pytest.raises(ValueError, match=said):
             Tune.model_validate({"budget": {"low": 0, "high": 10}, **change})

@@ -1,6 +1,7 @@
 """Small studies, tuned in this process, and what they leave."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,23 +10,21 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import yaml
 from optuna.storages._rdb import storage as of_optuna
 from PIL import Image
-from rich.console import Console, RenderableType
 
 from lcma import db
 from lcma.harness import data
+from lcma.harness.cli import main as cli
 from lcma.harness.data.source import SourceOptions
 from lcma.harness.place import Place
-from lcma.harness.run.driver import new_owner
 from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import known_digests, preparable_sets
-from lcma.harness.tuning.local import run_local
-from lcma.harness.tuning.opening import open_tuner
-from lcma.harness.tuning.outcome import StudyOutcome, read_outcome
+from lcma.harness.run.plan import preparable_sets
+from lcma.harness.run.workers import Workers
 from lcma.harness.tuning.study import make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.tuning.tuner import Tuner, TunerSettings
+from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
@@ -42,16 +41,11 @@ POINTS = (0, 10, 15)
 STEPS = 4
 """Of a training: what is tested is not how well it goes, and each step costs time."""
 
-STOP: dict[str, Any] = {
-    "recipe": {"training": {"steps": 12}},
-    "tune": {"stop": {"rungs": [10], "startup": 1}},
-}
-"""Changes a spec so that trainings may be stopped at the first step at which they may be."""
-
 LEASE = 3.0
 """Seconds, and longer than it takes a launch to look twice."""
 
-History = list[tuple[int, int | None, str, list[float] | None, dict[int, float]]]
+Typed = Callable[..., tuple[int, str, str]]
+History = list[tuple[int, int, str, list[float] | None]]
 
 
 @dataclass
@@ -66,24 +60,31 @@ class Tuning:
         """To look at what is there; a tuner has a store of its own."""
         return db.connect(self.place.db)
 
-    @property
-    def digest(self) -> str:
-        (digest,) = known_digests(self.target.whole, self.place).values()
-        return digest
-
-    def run(self, parallel: int = 1) -> Tuner:
-        """Tune until nothing is left."""
+    def run(self) -> Told:
+        """Tune until nothing is left, without Ray; what was shown."""
         with self.opened() as tuner:
-            run_local(tuner, Inline(), Told(), parallel)
-        return tuner
+            while asked := tuner.ask():
+                tuner.run(asked)
+        assert isinstance(tuner.display, Told)
+        return tuner.display
 
-    def opened(self, limits: Limits | None = None) -> Any:
+    @contextmanager
+    def opened(self, limits: Limits | None = None) -> Iterator[Tuner]:
+        """A tuner whose launches run in this process."""
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
-        settings = TunerSettings(
-            new_owner(), resources, lease_seconds=LEASE, limits=limits or Limits()
-        )
-        store = db.connect(self.place.db)
-        return open_tuner(self.target, self.place, store, settings, lambda line: None)
+        workers = Workers(resources, 1, nullcontext, local=True, ray=None)
+        workers.executor, workers.store = Inline(), db.connect(self.place.db)
+        with ExitStack() as stack:
+            stack.push(workers)
+            yield Tuner(
+                self.target,
+                self.place,
+                workers.store,
+                workers,
+                Told(),
+                limits=limits,
+                lease_seconds=LEASE,
+            )
 
     def elsewhere(self) -> "Tuning":
         """The same study at a new place beside this one."""
@@ -106,13 +107,7 @@ class Tuning:
 
     def history(self) -> History:
         """What the study tells of its trials."""
-        return [
-            (t.number, t.user_attrs.get("budget"), t.state.name, t.values, t.intermediate_values)
-            for t in self.study.trials
-        ]
-
-    def outcome(self) -> StudyOutcome:
-        return read_outcome(self.store, self.target, self.digest)
+        return [(t.number, t.params["budget"], t.state.name, t.values) for t in self.study.trials]
 
     def steps(self, kind: str) -> int:
         """Training steps that all attempts at jobs of a kind have taken."""
@@ -141,23 +136,20 @@ def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
 
 
+def tuned_in(folder: Path, few_root: Path, change: dict[str, Any] | None = None) -> Tuning:
+    place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "lcma-runs", few_root)
+    return make(place, change)
+
+
 def load_measure(name: str, folder: Path) -> None:
     """Load a plug-in's measure, the width of images."""
     (folder / "measure.py").write_text(
         "import lcma\n\n"
-        f"@lcma.measure({name!r}, unit='pixels', direction='lower', meaning='their width')\n"
+        f"@lcma.measure({name!r}, unit='pixels', direction='higher', meaning='their width')\n"
         "def width(flow, images, seed):\n"
         "    return float(images.shape[-1])\n"
     )
     plugins.load_file(folder / "measure.py")
-
-
-def rendered(shown: RenderableType) -> str:
-    """What a wide terminal shows."""
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(shown)
-    return captured.get()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -214,3 +206,34 @@ def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tunin
 def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No spool of another test is delivered here."""
     monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder to type in."""
+    made = tmp_path / "here"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def here(folder: Path, few_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To type in that folder, in this process, with the data prepared."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("LCMA_DATA", str(few_root))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def tune(here: None, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """Types the verb on a spec, changed as said; gives the exit code and what it printed."""
+
+    def run(change: dict[str, Any], *options: str) -> tuple[int, str, str]:
+        made = {name: value for name, value in content(change).items() if value is not None}
+        Path("tuned.yaml").write_text(yaml.safe_dump(made))
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["tune", "tuned.yaml", *options])
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run

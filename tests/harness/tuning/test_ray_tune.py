@@ -1,84 +1,171 @@
-"""The same studies on Ray Tune: what it stops, what it leaves, and what it writes of its own."""
+"""`lcma tune` on Ray Tune: what it prints and leaves, and that it goes on when it is killed."""
 
+import json
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
+import optuna
 import pytest
+import yaml
 
-from lcma.harness.run.cluster import RayExecutor
-from lcma.sweeps.spec import Resources
+from lcma.harness.cli import tuning
+from lcma.harness.place import Place
+from lcma.harness.run import limits
 from tests.faults.moments import hooked
-from tests.harness.conftest import merged
-from tests.harness.tuning.conftest import POINTS, STEPS, STOP, Tuning
+from tests.harness.run.machines import Machines, until
+from tests.harness.tuning.conftest import POINTS, Tuning, Typed, content, make, tuned_in
+from tests.stores import list_running
 
 pytestmark = [pytest.mark.integration, pytest.mark.ray, pytest.mark.xdist_group("ray")]
 
-Make = Callable[..., Tuning]
 
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RayExecutor]:
-    from lcma.harness.tuning.raytune import SETTINGS  # Ray Tune, which one process needs
-
-    with pytest.MonkeyPatch.context() as patch:
-        # They are left set: local workers of tests that follow in this process would not be copies.
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        executor = RayExecutor(Resources(), None)
-        executor.check(1)
-        yield executor
-        executor.close(kill=True)
-
-
-def run(tuned: Tuning, cluster: RayExecutor, parallel: int = 1) -> None:
-    from lcma.harness.tuning.raytune import run_ray_tune  # Ray Tune, which one process needs
-
-    with tuned.opened() as tuner:
-        run_ray_tune(tuner, cluster.need, parallel)
-
-
-def test_it_is_the_study_that_runs_without_ray(
-    tuning: Make, cluster: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_verb_tunes_tells_and_goes_on(
+    folder: Path,
+    few_root: Path,
+    tune: Typed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And no file of Tune's holds the database's URL: its folder is searched while the study runs,
-    at every trial's end."""
-    scratch = tmp_path / "scratch"
+    """No file of Tune's holds the database's URL, and its trial no CPU while it waits."""
+    import ray
+
+    scratch, seen, leaks = tmp_path / "scratch", set[str](), list[str]()
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    tuned = tuning(
-        merged(STOP, {"tune": {"budget": {"high": 20}, "cost_weight": 3e3, "trials": 3}})
-    )
-    secret, seen, leaks = tuned.place.db.encode(), set[str](), list[str]()
 
-    def search(name: str, when: str) -> None:
-        for folder, _, files in os.walk(scratch):
-            for path in (Path(folder) / file for file in files):
+    def look(name: str, when: str) -> None:
+        for path in scratch.rglob("lcma-tune-*/**/*"):
+            if path.is_file():
                 seen.add(path.name)
-                if secret in path.read_bytes():
-                    leaks.append(path.name)
+                leaks.extend([path.name] * (b"lcma.db" in path.read_bytes()))
+        if (name, when) == ("tell", "before"):  # the launch is over, and its trial still there
+            (group,) = ray.util.placement_group_table().values()
+            assert group["state"] == "CREATED"
+            until(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
 
-    with hooked(search):
-        run(tuned, cluster)
-    assert "tuner.pkl" in seen
-    assert leaks == []
-    assert list(scratch.iterdir()) == []
-    local = tuned.elsewhere()
-    local.run()
-    assert {row[2] for row in local.history()} == {"COMPLETE", "PRUNED"}
-    assert tuned.history() == local.history()
-    assert tuned.bits() == local.bits()
+    change = {"tune": {"trials": 2, "parallel": 2}}
+    with hooked(look):
+        code, printed, _ = tune(change)
+    assert code == 0
+    assert ("tuner.pkl" in seen, leaks) == (True, [])
+    assert list(scratch.rglob("lcma-tune-*")) == []
+    assert "trial 0, 0 steps: " in printed
+    assert "low (L) is not yet (fewer than 6 seeds) told apart from conventional" in printed
+    assert "lcma budgets --sweep tuned" in printed
+    assert f"optuna-dashboard sqlite:///{folder / 'lcma.db'}" in printed
+    code, printed, _ = tune(change, "--trials", "3", "--json")
+    assert code == 0
+    (curve,) = json.loads(printed)
+    assert [row["budget"] for row in curve["rows"]] == list(POINTS)
+    tuned = tuned_in(folder, few_root, change)
+    assert sorted(row[1] for row in tuned.history()) == list(POINTS)
+    code, _, error = tune(change | {"seeds": 2})
+    assert code == 2
+    assert "a study 'tuned' of another spec" in error
 
 
 @pytest.mark.slow
-def test_several_at_once_and_two_objectives(tuning: Make, cluster: RayExecutor) -> None:
-    tuned = tuning({"tune": {"objective": "pareto", "parallel": 2}})
-    run(tuned, cluster, parallel=2)
-    history = tuned.history()
-    assert {row[2] for row in history} == {"COMPLETE"}
-    assert sorted(row[1] for row in history) == list(POINTS)
-    assert tuned.steps("pretraining") == POINTS[-1]
-    assert tuned.steps("trial") == STEPS * (1 + len(POINTS))
-    before = tuned.steps("trial")
-    run(tuned, cluster)
-    assert tuned.steps("trial") == before
+def test_where_something_is_lost_the_code_is_1(tune: Typed) -> None:
+    change = {"recipe": {"optimization": {"learning_rate": 1e30, "clip": None}}}
+    code, printed, _ = tune(change | {"tune": {"trials": 2}})
+    assert code == 1
+    assert "failed: diverged: the loss was not finite" in " ".join(printed.split())
+    assert "See why with: lcma status" in printed
+
+
+@pytest.mark.slow
+def test_at_a_limit_the_code_is_4_and_nothing_runs(
+    folder: Path, few_root: Path, tune: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Looks and heartbeats come often, so that workers hear of the end soon.
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(tuning, "TuneCommand", partial(tuning.TuneCommand, lease_seconds=2.0))
+    change = {"recipe": {"training": {"steps": 100_000}}}
+    code, printed, _ = tune(change, "--max-device-hours", "0.0001")
+    assert code == 4
+    assert "At most 0.0001 device hours" in printed
+    assert "Ended in good order: the launch " in printed
+    assert "Go on with: lcma tune tuned.yaml --max-device-hours 0.0001\n" in printed
+    tuned = tuned_in(folder, few_root, change)
+    assert list_running(tuned.store) == []
+    assert set(tuned.store.view("attempts").outcome) <= {"cancelled", "done"}  # a map of 0 steps
+    assert tuned.store.view("results").empty
+
+
+@pytest.mark.timeout(900)
+def test_a_study_killed_and_begun_again_is_that_of_one_left_alone(
+    folder: Path, tmp_path: Path, few_root: Path
+) -> None:
+    """By SIGKILL while it trains, in its first launch and in its second; plain Optuna reads it."""
+    change = {"recipe": {"training": {"steps": 300}}, "tune": {"budget": {"high": 20}}}
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    killed = tuned_in(folder, few_root, change)
+    for told in (0, 1):
+        with begin(folder, few_root) as process:
+            until_it_trains(process, killed, told)
+            process.kill()
+        states = [row[2] for row in killed.history()]
+        assert states == ["COMPLETE"] * told + ["RUNNING"]
+    with begin(folder, few_root) as process:
+        assert process.wait() == 0
+    url = f"sqlite:///{folder / 'lcma.db'}"
+    study = optuna.load_study(study_name="tuned", storage=url)
+    assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
+    assert [trial.params["budget"] for trial in study.trials][:2] == [0, 20]
+    (tmp_path / "other").mkdir()
+    alone = tuned_in(tmp_path / "other", few_root, change)
+    alone.run()
+    assert killed.history() == alone.history()
+    assert killed.bits() == alone.bits()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_study_on_a_cluster_goes_on_without_a_node(
+    folder: Path, few_root: Path, current_postgres_url: str
+) -> None:
+    """The head, where Tune's trial waits, has no CPU."""
+    change = {"recipe": {"training": {"steps": 300}}, "tune": {"parallel": 2}}
+    (folder / "tuned.yaml").write_text(yaml.safe_dump(content(change)))
+    tuned = make(Place(current_postgres_url, folder / "lcma-runs", few_root), change)
+    machines = Machines()
+    try:
+        first, _ = (machines.add(address=f"127.0.0.{number}") for number in (2, 3))
+        options = ["--ray", machines.address, "--db", current_postgres_url]
+        with begin(folder, few_root, *options) as process:
+            until_it_trains(process, tuned, told=0)
+            machines.lose(first)
+            assert process.wait() == 0
+    finally:
+        machines.close()
+    alone = tuned_in(folder, few_root, change)
+    alone.run()
+    assert tuned.history() == alone.history()
+    assert tuned.bits() == alone.bits()
+
+
+def begin(folder: Path, few_root: Path, *options: str) -> "subprocess.Popen[bytes]":
+    """Type the verb in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lcma", "tune", "tuned.yaml", *options],
+        cwd=folder,
+        env={**os.environ, "LCMA_DATA": str(few_root)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def until_it_trains(process: "subprocess.Popen[bytes]", tuned: Tuning, told: int) -> None:
+    """Wait until so many trials are told, and jobs of the next one run under this process."""
+    known = set(tuned.store.view("attempts").id)
+    while process.poll() is None:
+        begun = {one.attempt_id for one in list_running(tuned.store)} - known
+        if begun and len(tuned.history()) > told:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"it ended with {process.returncode}")
