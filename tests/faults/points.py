@@ -40,7 +40,9 @@ def find_commits() -> list[str]:
     """Return the commits of a launch and its workers."""
     methods = inspect.getmembers(db.Store, inspect.isfunction)
     writes = re.compile(r"_writ(er\.begin|ing)\(")
-    found = {name for name, body in methods if writes.search(inspect.getsource(body))} - {"_writing"}
+    found = {name for name, body in methods if writes.search(inspect.getsource(body))} - {
+        "_writing"
+    }
     assert found >= OF_OTHERS, "methods that are gone"
     return sorted(found - OF_OTHERS | FUNCTIONS.keys())
 
