@@ -28,12 +28,12 @@ from sqlalchemy import event
 from lcma import db
 from lcma.harness import data
 from lcma.harness.environment import read_environment
+from lcma.harness.launch.plan import make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
-from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import make_plan, register_plan
-from lcma.harness.run.spool import VARIABLE, Spool
-from lcma.harness.run.work import LEASE_SECONDS
+from lcma.harness.work.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
+from lcma.harness.work.outages import wait_out
+from lcma.harness.work.spool import VARIABLE, Spool
+from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.spec import Spec, check
 from tests.conftest import Postgres, pooling
 
@@ -209,7 +209,7 @@ def _take_turns(due: "PriorityQueue[tuple[float, int, Iterator[float]]]") -> Non
 def _work(
     url: str, ids: Sequence[str], until: float, trial_seconds: float, tally: Tally
 ) -> Iterator[float]:
-    """Do for each trial what `harness.run.worker` does in a process of its own; yield until when
+    """Do for each trial what `harness.work.worker` does in a process of its own; yield until when
     there is nothing to do."""
     for job_id in ids:
         asked, claim = time.monotonic(), None

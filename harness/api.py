@@ -26,8 +26,8 @@ from lcma.sweeps.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lcma.harness.run.plan import Plan
-    from lcma.harness.run.sweep import LaunchReport, Progress
+    from lcma.harness.launch.plan import Plan
+    from lcma.harness.launch.sweep import LaunchReport, Progress
     from lcma.harness.show.notebook import BoardView, BudgetsView, VerdictsView
     from lcma.models import Flow
     from lcma.sweeps.recipe import Recipe
@@ -93,9 +93,9 @@ def plan(
         UserError: For anything in the spec that is unknown or out of range, and for a plug-in
             that a launch would refuse.
     """
+    from lcma.harness.launch.plan import list_histories, make_plan, open_existing
+    from lcma.harness.launch.rehearsal import rehearse_plugins
     from lcma.harness.results.power import compute_power
-    from lcma.harness.run.plan import list_histories, make_plan, open_existing
-    from lcma.harness.run.rehearsal import rehearse_plugins
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
@@ -145,7 +145,7 @@ def launch(
         LimitReachedError: If it came to a limit of hours.
         KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
     """
-    from lcma.harness.run.sweep import Callback, launch_sweep
+    from lcma.harness.launch.sweep import Callback, launch_sweep
 
     chosen: LaunchOptions = check_options(LaunchOptions, options)
     if isinstance(store, Store) and store.read_only:
@@ -371,7 +371,7 @@ def load_flow(
     Raises:
         UserError: For an unknown trial, one without weights, or damaged weights.
     """
-    from lcma.harness.run import weights
+    from lcma.harness.work import weights
 
     opened = _open(store)
     return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))

@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 LONG = (
-    *("ray", "faults", "launched", "site", "tests/harness/run/", "tests/harness/tuning/"),
+    *("ray", "faults", "launched", "site", "tests/harness/launch/", "tests/harness/tuning/"),
     *("tests/test_", "tests/harness/"),
 )
 """Beginnings of the names of groups that wait or take long: no process ends with one of them while
@@ -115,7 +115,7 @@ def pytest_pyfunc_call() -> None:
 
 def _same_environment() -> None:
     """Without the test's name: workers are copies of a process only in the environment that it was
-    started in (`lcma.harness.run.local`)."""
+    started in (`lcma.harness.launch.local`)."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 

@@ -16,8 +16,8 @@ import pytest
 from lcma import db
 from lcma.harness import api
 from lcma.harness.cli import main as cli
-from lcma.harness.run.plan import Plan
-from lcma.harness.run.rehearsal import rehearse_plugins
+from lcma.harness.launch.plan import Plan
+from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.models.factorization import make_tables, surviving_ids
 from lcma.sweeps import plugins, spec
 from lcma.sweeps.errors import UserError

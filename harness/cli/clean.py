@@ -8,7 +8,7 @@ from lcma.harness.cli.options import Json, OwnDb, Runs, Sweep
 from lcma.harness.text import format_count
 
 if TYPE_CHECKING:
-    from lcma.harness.run.garbage import What
+    from lcma.harness.work.garbage import What
 
 DESCRIPTIONS: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
@@ -44,10 +44,10 @@ def clean(
     from lcma.db import connect
     from lcma.harness import storage
     from lcma.harness.place import find_place
-    from lcma.harness.run.garbage import GarbageFilter, find_garbage, remove_garbage
     from lcma.harness.show.tables import Table, TableColumn, render_table
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_size, printable, to_json
+    from lcma.harness.work.garbage import GarbageFilter, find_garbage, remove_garbage
 
     place = find_place(db, runs, None, write=True)
     store = connect(place.db, create=False)

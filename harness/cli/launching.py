@@ -12,15 +12,15 @@ from rich.markup import escape
 from lcma.db import Store
 from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
+from lcma.harness.launch.driver import LaunchStoppedError
+from lcma.harness.launch.executor import ClusterLostError
+from lcma.harness.launch.limits import LimitReachedError
+from lcma.harness.launch.plan import Plan, list_histories
+from lcma.harness.launch.sweep import launch_sweep, wait_with_note
+from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.place import find_place
 from lcma.harness.results.board import Board, read_board
 from lcma.harness.results.power import compute_power
-from lcma.harness.run.driver import LaunchStoppedError
-from lcma.harness.run.executor import ClusterLostError
-from lcma.harness.run.limits import LimitReachedError
-from lcma.harness.run.plan import Plan, list_histories
-from lcma.harness.run.sweep import launch_sweep, wait_with_note
-from lcma.harness.run.workers import LaunchInterrupted
 from lcma.harness.show.board import render_board, summarize_group
 from lcma.harness.show.power import advise
 from lcma.harness.show.targets import FOLDER

@@ -27,7 +27,7 @@ from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, OF_SAMPLES, name_overfl
 
 if TYPE_CHECKING:
     from lcma.db import Measure
-    from lcma.harness.run.reevaluation import Reevaluated
+    from lcma.harness.work.reevaluation import Reevaluated
 
 
 def measure(
@@ -101,15 +101,15 @@ def measure(
 
     from lcma.db import connect
     from lcma.db.reference import require_same_measures
-    from lcma.harness.place import find_place
-    from lcma.harness.results.trials import choose_trials_with_results
-    from lcma.harness.run.measuring import (
+    from lcma.harness.launch.measuring import (
         find_measurable,
         list_other_samples,
         make_measurement,
         measure_on_cluster,
         measure_trials,
     )
+    from lcma.harness.place import find_place
+    from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.terminal import print_error, reporting_progress
     from lcma.harness.text import to_json
     from lcma.sweeps.measures import list_measures
@@ -286,8 +286,8 @@ def _show(measure: "Measure", digits: int = 4, *, sign: bool = False) -> str:
 def _ending_early() -> Iterator[None]:
     """Exit with the code for it when the cluster is lost or a signal comes; say how to go on."""
     from lcma.harness.cli.launching import CLUSTER_LOST
-    from lcma.harness.run.executor import ClusterLostError
-    from lcma.harness.run.workers import LaunchInterrupted
+    from lcma.harness.launch.executor import ClusterLostError
+    from lcma.harness.launch.workers import LaunchInterrupted
     from lcma.harness.terminal import print_error
 
     go_on = "what was measured is stored, and the same command goes on"

@@ -16,8 +16,8 @@ def plan(
 ) -> None:
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
     from lcma.harness.cli.planning import plan_sweep, show_plan
+    from lcma.harness.launch.plan import require_valid
     from lcma.harness.place import find_place
-    from lcma.harness.run.plan import require_valid
 
     where = find_place(db, None, data)
     made = plan_sweep(spec, where, overrides)

@@ -15,10 +15,8 @@ from rich.text import Text
 
 from lcma.db import Store
 from lcma.harness import data
-from lcma.harness.place import Place, is_published_database, name_database
-from lcma.harness.results.power import Power, compute_power
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import (
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import (
     Plan,
     PlannedCell,
     find_unmeasured,
@@ -27,10 +25,12 @@ from lcma.harness.run.plan import (
     open_existing,
     preparable_sets,
 )
-from lcma.harness.run.prediction import Prediction, predict_hours
-from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.harness.run.stacks import MOST, Shape, count_left, count_stacks
-from lcma.harness.run.workers import check_compilable, count_slots, max_threads
+from lcma.harness.launch.prediction import Prediction, predict_hours
+from lcma.harness.launch.rehearsal import rehearse_plugins
+from lcma.harness.launch.stacks import MOST, Shape, count_left, count_stacks
+from lcma.harness.launch.workers import check_compilable, count_slots, max_threads
+from lcma.harness.place import Place, is_published_database, name_database
+from lcma.harness.results.power import Power, compute_power
 from lcma.harness.show.power import describe_power
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id

@@ -56,8 +56,8 @@ def reproduce(
     from rich.text import Text
 
     from lcma.db import connect
+    from lcma.harness.launch.verification import choose_reproducible, verify
     from lcma.harness.place import find_place
-    from lcma.harness.run.verification import choose_reproducible, verify
     from lcma.harness.show.verification import render_verification, verification_as_dict
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import short_id, to_json

@@ -79,7 +79,6 @@ def samples(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
-    from lcma.harness.run.weights import require_weights
     from lcma.harness.show.gallery import (
         draw_interpolations,
         draw_samples,
@@ -87,6 +86,7 @@ def samples(
     from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
+    from lcma.harness.work.weights import require_weights
 
     of_grids = {
         "--count": count != 64,

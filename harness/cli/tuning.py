@@ -11,14 +11,10 @@ from rich.markup import escape
 from lcma.db import Store
 from lcma.harness.cli.launching import ending_early
 from lcma.harness.cli.planning import print_unmeasured, read_spec
-from lcma.harness.place import Place, find_place
-from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import known_digests, open_existing, plan_expansion, preparable_sets
-from lcma.harness.run.rehearsal import rehearse_plugins
-from lcma.harness.run.work import LEASE_SECONDS
-from lcma.harness.run.workers import (
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import known_digests, open_existing, plan_expansion, preparable_sets
+from lcma.harness.launch.rehearsal import rehearse_plugins
+from lcma.harness.launch.workers import (
     Workers,
     check_compilable,
     check_writable,
@@ -26,6 +22,8 @@ from lcma.harness.run.workers import (
     missing_data,
     resolve_resources,
 )
+from lcma.harness.place import Place, find_place
+from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.show.budgets import budgets_as_records, render_budgets
 from lcma.harness.terminal import Console
 from lcma.harness.text import to_json
@@ -35,6 +33,8 @@ from lcma.harness.tuning.tuner import Tuner
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.predictions import describe_limits
 from lcma.harness.watch.progress import Bars
+from lcma.harness.work.outages import wait_out
+from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import TuneOptions, choose_overrides, format_options
 from lcma.sweeps.spec import Spec

@@ -30,7 +30,6 @@ from lcma.harness.results.maps import (
     series_key,
 )
 from lcma.harness.results.trials import choose_first_trials, describe_trial
-from lcma.harness.run import weights
 from lcma.harness.show import map_pictures
 from lcma.harness.show.grids import (
     Panel,
@@ -46,6 +45,7 @@ from lcma.harness.text import short_id
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import SplitHistory
 from lcma.harness.train.protocol import PLAIN
+from lcma.harness.work import weights
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id

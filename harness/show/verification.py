@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
+from lcma.harness.launch.verification import Verified
 from lcma.harness.results.board import name_unit
 from lcma.harness.results.trials import describe_trial, trial_as_dict
-from lcma.harness.run.verification import Verified
 from lcma.harness.show.tables import TableColumn, render_table, tabulate
 from lcma.harness.text import format_count, printable
 from lcma.sweeps.measures import BITS_PER_DIM

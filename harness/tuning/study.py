@@ -25,8 +25,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from lcma.db import Store, Unavailable
 from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
-from lcma.harness.run.outages import wait_out
 from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.work.outages import wait_out
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import content_id
 

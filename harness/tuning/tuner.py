@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from optuna.trial import TrialState
 
 from lcma.db import Store
+from lcma.harness.launch.driver import Display, LaunchRecord
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import known_digests, plan_expansion, register_plan
+from lcma.harness.launch.sweep import begin_launch, run_plan
+from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
-from lcma.harness.run.driver import Display, LaunchRecord
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.outages import wait_out
-from lcma.harness.run.plan import known_digests, plan_expansion, register_plan
-from lcma.harness.run.sweep import begin_launch, run_plan
-from lcma.harness.run.work import LEASE_SECONDS
-from lcma.harness.run.workers import Workers
 from lcma.harness.text import format_count
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.tuning.study import BUDGET, Study, StudyTrial
 from lcma.harness.tuning.target import StudyTarget
+from lcma.harness.work.outages import wait_out
+from lcma.harness.work.units import LEASE_SECONDS
 
 
 class Tuner:

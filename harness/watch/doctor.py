@@ -12,8 +12,8 @@ from lcma import db
 from lcma.harness import data, storage
 from lcma.harness.cpus import count_cpus
 from lcma.harness.environment import read_environment
+from lcma.harness.launch.preflight import require_here
 from lcma.harness.place import Place
-from lcma.harness.run.preflight import require_here
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
 
@@ -161,7 +161,7 @@ def _check_ray(address: str | None) -> tuple[list[CheckResult], _WorkerLimit]:
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
         return [CheckResult("ray", "good", version)], here
-    from lcma.harness.run.cluster import RayExecutor
+    from lcma.harness.launch.cluster import RayExecutor
 
     try:
         executor = RayExecutor(Resources(), address)

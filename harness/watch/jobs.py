@@ -6,8 +6,8 @@ from typing import Any
 
 from lcma.db import JobFacts, Rerun, Store, leases
 from lcma.harness.results.lookup import find_jobs, job_title
-from lcma.harness.run.log import EVALUATING, MAPPING, SAMPLING
 from lcma.harness.text import format_duration, format_time, printable, short_id
+from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING
 from lcma.sweeps.errors import UserError
 
 _WHAT = ("flow", "dataset", "factorization", "budget", "seed")

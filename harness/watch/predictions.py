@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from lcma.harness.cpus import count_cpus
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import REFERENCE
-from lcma.harness.run.prediction import Prediction
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import REFERENCE
+from lcma.harness.launch.prediction import Prediction
 from lcma.harness.text import format_duration, printable
 
 

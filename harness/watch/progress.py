@@ -18,15 +18,15 @@ from rich.progress import (
 )
 
 from lcma.db import JobFacts
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import HERE, Plan
+from lcma.harness.launch.prediction import Prediction
 from lcma.harness.results.lookup import job_title
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import HERE, Plan
-from lcma.harness.run.prediction import Prediction
-from lcma.harness.run.work import Report
 from lcma.harness.terminal import LINE_SECONDS, Console
 from lcma.harness.text import format_duration
 from lcma.harness.watch.jobs import describe_step
 from lcma.harness.watch.predictions import describe_limits, describe_time
+from lcma.harness.work.units import Report
 
 STYLES = {"done": "green", "diverged": "yellow", "failed": "red", "blocked": "red"}
 

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
         results,
         verdicts,
     )
-    from lcma.harness.run.driver import LaunchStoppedError
-    from lcma.harness.run.limits import LimitReachedError
-    from lcma.harness.run.plan import Plan
-    from lcma.harness.run.sweep import LaunchReport, Progress
+    from lcma.harness.launch.driver import LaunchStoppedError
+    from lcma.harness.launch.limits import LimitReachedError
+    from lcma.harness.launch.plan import Plan
+    from lcma.harness.launch.sweep import LaunchReport, Progress
     from lcma.sweeps.errors import UserError
     from lcma.sweeps.plugins import factorization, flow, measure
 
 _WHERE = {
-    "LaunchReport": "lcma.harness.run.sweep",
-    "LaunchStoppedError": "lcma.harness.run.driver",
-    "LimitReachedError": "lcma.harness.run.limits",
-    "Plan": "lcma.harness.run.plan",
-    "Progress": "lcma.harness.run.sweep",
+    "LaunchReport": "lcma.harness.launch.sweep",
+    "LaunchStoppedError": "lcma.harness.launch.driver",
+    "LimitReachedError": "lcma.harness.launch.limits",
+    "Plan": "lcma.harness.launch.plan",
+    "Progress": "lcma.harness.launch.sweep",
     "Store": "lcma.db",
     "UserError": "lcma.sweeps.errors",
     "board": "lcma.harness.api",

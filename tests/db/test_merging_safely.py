@@ -17,7 +17,7 @@ from lcma import db
 from lcma.db import merge as merging
 from lcma.db.integrity import check_integrity
 from lcma.db.merge import Counts, merge
-from lcma.harness.run.outages import wait_out
+from lcma.harness.work.outages import wait_out
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import (
     COST,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.run.driver import read_starved
-from lcma.harness.run.work import Starved
+from lcma.harness.launch.driver import read_starved
 from lcma.harness.watch.queries import list_stop_requests
+from lcma.harness.work.units import Starved
 from tests.stores import beat, list_lost
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, peak_memory=2**30)

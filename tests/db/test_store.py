@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.harness.run.lease import find_missing
+from lcma.harness.work.lease import find_missing
 from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map

@@ -15,7 +15,7 @@ import yaml
 from lcma import db
 from tests.conftest import SITE
 from tests.harness.conftest import SMALL, few_photos, merged
-from tests.harness.run.machines import HOOK, SLOW_STEPS, until
+from tests.harness.launch.machines import HOOK, SLOW_STEPS, until
 from tests.stores import list_running
 
 ROOT = Path(__file__).parents[2]

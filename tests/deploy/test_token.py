@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.run.machines import head_by_hand
+from tests.harness.launch.machines import head_by_hand
 
 ROOT = Path(__file__).parents[2]
 LCMA = [sys.executable, "-m", "lcma"]

@@ -19,8 +19,8 @@ from torch.utils import _pytree as pytree
 from lcma import models
 from lcma.harness import data
 from lcma.harness.data.seals import CONTROLS_FILE
-from lcma.harness.run import sample_quality
-from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.measure import sample_quality
+from lcma.harness.measure.sample_quality import measure_swd
 from lcma.harness.train import contribution, wasserstein
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder

@@ -11,14 +11,15 @@ import torch
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.launch.measuring import Measurement, make_measurement
+from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
+from lcma.harness.measure import sample_quality
+from lcma.harness.measure.evaluation import measure_flow
 from lcma.harness.place import Place
-from lcma.harness.run import sample_quality, weights
-from lcma.harness.run.evaluation import measure_flow
-from lcma.harness.run.measuring import Measurement, make_measurement
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.work import Report
-from lcma.harness.run.worker import run_work
 from lcma.harness.train.protocol import find_protocol
+from lcma.harness.work import weights
+from lcma.harness.work.units import Report
+from lcma.harness.work.worker import run_work
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.device import device as devices

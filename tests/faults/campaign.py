@@ -11,12 +11,12 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from lcma.db.schema import launches
-from lcma.harness.run.spool import deliver_leftovers
+from lcma.harness.work.spool import deliver_leftovers
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
 from tests.faults.points import POINTS, STEP
 from tests.faults.sweeps import Launch, Sweep, away
-from tests.harness.run.machines import DEADLINE
+from tests.harness.launch.machines import DEADLINE
 from tests.stores import list_running
 
 STRIKES = ("driver", "node", "database")

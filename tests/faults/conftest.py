@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.spool import VARIABLE
-from lcma.harness.run.worker import run_work
+from lcma.harness.work.spool import VARIABLE
+from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import new_place
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
@@ -27,7 +27,7 @@ from tests.harness.conftest import (
     registered,
     sqlite_templates,
 )
-from tests.harness.run.conftest import (
+from tests.harness.launch.conftest import (
     File,
     OnServer,
     at_step,
@@ -39,7 +39,7 @@ from tests.harness.run.conftest import (
     small_disk,
     spools,
 )
-from tests.harness.run.machines import Machines
+from tests.harness.launch.machines import Machines
 from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once, tuning
 
 

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
+from lcma.harness.launch.sweep import launch_sweep
 from lcma.harness.place import Place
-from lcma.harness.run.sweep import launch_sweep
 from lcma.harness.terminal import Console, print_error
 from lcma.harness.watch.progress import Bars
 from lcma.sweeps import spec

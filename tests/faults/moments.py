@@ -13,7 +13,7 @@ from typing import Any
 
 from lcma.harness import kill_points
 from lcma.harness.kill_points import Hook, When, kill_point
-from tests.harness.run.conftest import Server
+from tests.harness.launch.conftest import Server
 
 Moment = tuple[str, When]
 

@@ -20,7 +20,7 @@ STEP = "step"
 
 FUNCTIONS = {
     "create": ("lcma.db.migrate", "upgrade"),
-    "deliver": ("lcma.harness.run.spool", "deliver_spool"),
+    "deliver": ("lcma.harness.work.spool", "deliver_spool"),
 }
 """Commits named by the function that makes them: the tables are created, and what a dead worker
 left in a spool is delivered."""
@@ -77,6 +77,7 @@ def _names(module: ast.Module) -> Iterator[str]:
 
 
 TUNER = find_kill_points("tuning")
-SWEEP = [name for room in ("run", "train", "storage") for name in find_kill_points(room)]
+ROOMS = ("launch", "work", "measure", "train", "storage")
+SWEEP = [name for room in ROOMS for name in find_kill_points(room)]
 POINTS = [*find_commits(), *SWEEP, STEP]
 """What a sweep passes, if its workers die now and then; a tuner passes `TUNER`, too."""

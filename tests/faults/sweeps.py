@@ -17,7 +17,7 @@ from lcma import db
 from lcma.sweeps.errors import UserError
 from tests.faults.armed import Orders
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.machines import HOOK, SLOW_STEPS, Machines, until
+from tests.harness.launch.machines import HOOK, SLOW_STEPS, Machines, until
 from tests.stores import list_running, read_job
 
 ROOT = Path(__file__).parents[2]

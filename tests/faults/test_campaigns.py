@@ -16,7 +16,7 @@ SMALLER = {"matrix": {"factorization": ["conventional", "low"], "budget": [10, 2
 
 
 def test_no_file_gets_its_name_outside_a_kill_point() -> None:
-    rooms = ("run", "train", "storage", "tuning")
+    rooms = ("launch", "work", "measure", "train", "storage", "tuning")
     modules = [path for room in rooms for path in (HARNESS / room).glob("*.py")]
     assert {path.name: lines for path in modules if (lines := find_renames(path))} == {}
 

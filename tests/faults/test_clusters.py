@@ -10,7 +10,7 @@ from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.watch.doctor import run_checks
 from tests.faults.test_sweeps import ONE, Equal, Make, kill_raylet
-from tests.harness.run.machines import Machines, free_port, until
+from tests.harness.launch.machines import Machines, free_port, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 

@@ -11,7 +11,7 @@ from tests.db.conftest import fill
 from tests.faults.armed import Orders, arm
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import in_child
-from tests.harness.run.conftest import execute
+from tests.harness.launch.conftest import execute
 
 
 @pytest.mark.slow_on("postgresql-before")

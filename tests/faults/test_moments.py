@@ -16,8 +16,8 @@ from lcma.db import Store
 from lcma.harness.cli import launching
 from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import When
+from lcma.harness.launch import sweep
 from lcma.harness.place import Place
-from lcma.harness.run import sweep
 from lcma.harness.tuning import tuner
 from lcma.harness.tuning.study import Study
 from tests.conftest import Postgres
@@ -25,7 +25,7 @@ from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
 from tests.faults.points import TUNER
 from tests.harness.conftest import SMALL
-from tests.harness.run.conftest import Server, stoppable
+from tests.harness.launch.conftest import Server, stoppable
 from tests.harness.tuning.conftest import Tuning, make
 
 pytestmark = [

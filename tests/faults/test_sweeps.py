@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.conftest import MovedFile
 from tests.faults.sweeps import LEASE, STACKED, Launch, Sweep, away, stop
-from tests.harness.run.conftest import fill
+from tests.harness.launch.conftest import fill
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800), pytest.mark.xdist_group("faults")]
 

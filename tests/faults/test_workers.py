@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.launch.driver import Launch
 from lcma.harness.place import Place
-from lcma.harness.run import worker
-from lcma.harness.run.driver import Launch
+from lcma.harness.work import worker
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import hooked
-from tests.harness.run.conftest import (
+from tests.harness.launch.conftest import (
     Inline,
     Killed,
     Told,
@@ -27,7 +27,7 @@ from tests.harness.run.conftest import (
     register_one,
     run_killed,
 )
-from tests.harness.run.machines import until
+from tests.harness.launch.machines import until
 from tests.stores import list_running, read_curve, read_job
 
 
@@ -117,7 +117,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
     one_trial, undisturbed, at_step, tmp_path, monkeypatch, how: str
 ) -> None:
     """What it had acknowledged before is delivered again."""
-    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'old.db'}"
     store, node = one_trial(url, lease=30.0)
     copy = store.database.backup(tmp_path / "copy.db")
@@ -155,7 +155,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
     long = worker.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
-        beat = "lcma.harness.run.lease.HeartbeatThread._beat"
+        beat = "lcma.harness.work.lease.HeartbeatThread._beat"
         patch.setattr(beat, lambda self, leases: None)  # cut off
         run_killed(long, 12)
     shutil.rmtree(spools)
@@ -255,7 +255,7 @@ def test_a_full_disk_below_the_checkpoints_is_reported_while_it_lasts(
     small_disk, one_trial, undisturbed, at_step, tmp_path, monkeypatch
 ) -> None:
     """Of a checkpoint on the way, and of the weights, which are waited for."""
-    monkeypatch.setattr("lcma.harness.run.lease.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.05)
     store, node = one_trial(f"sqlite:///{tmp_path / 'here.db'}", lease=30.0)
     runs = small_disk / "runs"
     work = replace(node.work, place=replace(node.work.place, runs=runs))

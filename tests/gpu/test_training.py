@@ -13,7 +13,7 @@ import torch
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.run.sample_quality import measure_swd
+from lcma.harness.measure.sample_quality import measure_swd
 from lcma.harness.train import batches
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder

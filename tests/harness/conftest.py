@@ -12,8 +12,8 @@ import pytest
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data import crops, photos
+from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import (
     SqliteTemplates,

@@ -26,9 +26,9 @@ import yaml
 
 from lcma import db
 from lcma.harness.cli import main as cli
+from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, make_nodes, make_plan, register_plan
-from lcma.harness.run.worker import run_work
+from lcma.harness.work.worker import run_work
 from lcma.sweeps import docs
 from lcma.sweeps import spec as specs
 from tests.harness.conftest import SMALL, few_photos, merged

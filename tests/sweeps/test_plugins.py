@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcma.harness.run.plan import Plan
-from lcma.harness.run.rehearsal import rehearse_plugins
+from lcma.harness.launch.plan import Plan
+from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.models import make_tables
 from lcma.models.factorization import table_from_mask
 from lcma.sweeps import catalog, factorizations, plugins, spec

@@ -9,7 +9,7 @@ import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-VARIABLE, WORKER = "LCMA_TEST_HOOK", "lcma.harness.run.worker"
+VARIABLE, WORKER = "LCMA_TEST_HOOK", "lcma.harness.work.worker"
 ROOT = str(Path(__file__).parents[3])
 
 

@@ -10,10 +10,10 @@ import pytest
 from lcma import db
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
+from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
-from lcma.harness.run.worker import run_work
 from lcma.harness.show import pictures
+from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import Stage, World
 from tests.harness.cli.history import History

@@ -11,8 +11,8 @@ import yaml
 
 from lcma import db
 from lcma.harness.cli import main as cli
+from lcma.harness.launch.plan import Node, Plan, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.run.plan import Node, Plan, make_nodes, make_plan, register_plan
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, contribution_map, result
 from tests.harness.conftest import SMALL, merged

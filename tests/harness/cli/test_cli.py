@@ -243,7 +243,10 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["measure", "--draws", "3", "--samples", "30"], "--samples is of measures of samples"),
         (["samples", "--steps", "3"], "give --between I J too"),
         (["samples", "--between", "0", "1", "--count", "3"], "--count is of samples, not of"),
-        (["sql", "select 1", "--db", "postgresql://u@no-such-host.invalid/d"], "failed to resolve host"),
+        (
+            ["sql", "select 1", "--db", "postgresql://u@no-such-host.invalid/d"],
+            "failed to resolve host",
+        ),
         (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),
     ],
 )

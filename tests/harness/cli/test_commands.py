@@ -11,7 +11,7 @@ from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.cli.launching import LaunchCommand
 from lcma.harness.cli.tuning import TuneCommand
-from lcma.harness.run.workers import LaunchInterrupted
+from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.terminal import user_name
 from lcma.harness.watch.commands import format_command
 from lcma.sweeps.options import LaunchOptions, Overrides

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import yaml
 
 from lcma.harness.cli import main as cli
-from lcma.harness.run.worker import run_work
+from lcma.harness.work.worker import run_work
 
 ONE_WORKER = {"gpus": 0, "cpus": os.cpu_count()}
 """A second one would take longer to start than it has work."""

@@ -11,8 +11,8 @@ import yaml
 from lcma import db
 from lcma.harness import shards
 from lcma.harness.cli import main as cli
-from lcma.harness.run.plan import list_histories
-from lcma.harness.run.prediction import predict_hours
+from lcma.harness.launch.plan import list_histories
+from lcma.harness.launch.prediction import predict_hours
 from lcma.sweeps import spec as specs
 from tests.db.conftest import ENVIRONMENT, result
 from tests.db.measuring import left_by

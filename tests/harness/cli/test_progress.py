@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.run import log
-from lcma.harness.run.prediction import Hours, PredictedPart, Prediction
-from lcma.harness.run.work import Report
+from lcma.harness.launch.prediction import Hours, PredictedPart, Prediction
 from lcma.harness.terminal import Console
 from lcma.harness.watch import progress
 from lcma.harness.watch.jobs import describe_progress
 from lcma.harness.watch.progress import Bars, TimeLeft
+from lcma.harness.work import log
+from lcma.harness.work.units import Report
 from tests.db.conftest import World
 from tests.stores import beat, list_running
 

@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lcma import db
-from lcma.harness.run.tensorboard import plot_curves
+from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
 from tests.stores import list_running
@@ -71,7 +71,7 @@ def train(world: World, job: str, *steps: int) -> db.Claim:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lcma.harness.run.tensorboard.SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.launch.tensorboard.SECONDS", 0.0)
 
 
 def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) -> None:

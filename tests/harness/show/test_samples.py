@@ -9,12 +9,12 @@ import torch
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
-from lcma.harness.run import weights
-from lcma.harness.run.weights import load_flow
 from lcma.harness.show.gallery import draw_samples
 from lcma.harness.show.targets import PictureFormat, PictureTarget
 from lcma.harness.train.features import LITE0
 from lcma.harness.train.samples import SampleProtocol, Sampling
+from lcma.harness.work import weights
+from lcma.harness.work.weights import load_flow
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, ENVIRONMENT
 from tests.db.measuring import left_by

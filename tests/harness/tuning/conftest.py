@@ -18,10 +18,10 @@ from lcma import db
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.data.source import SourceOptions
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import preparable_sets
+from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
-from lcma.harness.run.limits import Limits
-from lcma.harness.run.plan import preparable_sets
-from lcma.harness.run.workers import Workers
 from lcma.harness.tuning.study import make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.tuning.tuner import Tuner
@@ -29,7 +29,7 @@ from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.launch.conftest import Inline, Told
 
 TUNE: dict[str, Any] = {
     "name": "tuned",

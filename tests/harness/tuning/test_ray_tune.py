@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from lcma.harness.cli import tuning
+from lcma.harness.launch import limits
 from lcma.harness.place import Place
-from lcma.harness.run import limits
 from tests.faults.moments import hooked
-from tests.harness.run.machines import Machines, until
+from tests.harness.launch.machines import Machines, until
 from tests.harness.tuning.conftest import POINTS, Tuning, Typed, content, make, tuned_in
 from tests.stores import list_running
 

@@ -10,18 +10,18 @@ import pytest
 
 from lcma import db
 from lcma.db.integrity import check_integrity
+from lcma.harness.launch import limits
+from lcma.harness.launch.driver import Launch
+from lcma.harness.launch.limits import LimitReachedError, Limits
+from lcma.harness.launch.measuring import make_measurement, measure_trials
+from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.results.trials import choose_trials_with_results
-from lcma.harness.run import limits
-from lcma.harness.run.driver import Launch
-from lcma.harness.run.limits import LimitReachedError, Limits
-from lcma.harness.run.measuring import make_measurement, measure_trials
-from lcma.harness.run.plan import make_nodes, make_plan, register_plan
 from lcma.harness.train.trainer import Trainer
 from lcma.harness.tuning.study import STARTUP, StudyTrial
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
-from tests.harness.run.conftest import Inline, Told
+from tests.harness.launch.conftest import Inline, Told
 from tests.harness.tuning.conftest import POINTS, STEPS, TUNE, Tuning, load_measure
 from tests.stores import list_lost, list_running
 

@@ -1,0 +1,1 @@
+"""Launches: plan, driver and executors, and the checks before anything is changed."""

@@ -1,0 +1,828 @@
+"""The executor on Ray: task bodies as Ray tasks. No other module of `run` touches Ray."""
+
+import atexit
+import contextlib
+import json
+import logging
+import math
+import os
+import pickle
+import re
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+from ray._private import ray_constants
+from ray.exceptions import (
+    GetTimeoutError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayError,
+    RayTaskError,
+    TaskCancelledError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
+from ray.experimental import internal_kv
+from ray.job_config import JobConfig
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from lcma.harness.cpus import count_cpus
+from lcma.harness.launch.executor import ClusterLostError, Executor, Finished, Lost, run_checked
+from lcma.harness.launch.preflight import Answer, Question, answer_question
+from lcma.harness.terminal import silencing_libraries
+from lcma.harness.text import format_count
+from lcma.harness.work.units import Report, Work
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
+
+Value = TypeVar("Value")
+
+AUTH_MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+"""Ray's variables for who may use it."""
+
+LOOK_SECONDS, LOST_SECONDS = 2.0, 6.0
+"""Interval between looks at the head and the raylet of this machine, and time without an answer
+after which they are taken for dead."""
+
+ASK_SECONDS = 120.0
+"""Time that a node may take to start a worker and to answer whether it can use a place."""
+
+WAIT_NODES_SECONDS = 300.0
+"""Time for which a launch waits for the nodes that it was told to wait for."""
+
+LOSSES = 4
+"""Losses of its node or process after which a repeatable call is given up."""
+
+END_SECONDS = 1.0
+"""Time after which a process ends that can compute nothing on its device any more."""
+
+NO_NODE_SECONDS = 120.0
+"""Time without a node for them after which repeatable calls are given up."""
+
+NODE_LABEL = "ray.io/node-id"
+"""The label by which Ray names a node."""
+
+TOLD_TO_END = (1, 3, 4)
+"""Ray's reasons (`NodeDeathInfo`) of a node's death that are no fault: its raylet got SIGTERM, or
+an autoscaler drained it, as a spot machine that is taken away or as an idle one."""
+
+OWN_TYPE = "node_"
+"""How the names begin that Ray gives to nodes of a cluster that was started by hand, each its own
+type; with an autoscaler they have the types of its configuration."""
+
+BEGUN = "lcma-begun:"
+"""Before a task's id: the key under which Ray's store has the node on which the task has begun."""
+
+BLOCKED = "blocked"
+"""What a task says of itself if the one that it waited for returned nothing."""
+
+
+@dataclass(frozen=True)
+class _NodeCheck:
+    """A node that was asked, and the monotonic time until which it may answer."""
+
+    node: str
+    host: str
+    until: float
+
+
+class _JobConfig(JobConfig):
+    """Ray's, but for the current folder, from whose files its workers would import first."""
+
+    def _serialize(self) -> str:
+        own = {str(Path(path).absolute()) for path in sys.path}
+        self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path in own]
+        serialized: str = super()._serialize()  # bytes, whatever Ray says
+        return serialized
+
+
+class RayExecutor(Executor):
+    """An executor that makes each task one of Ray's.
+
+    The task that another one waits for is its argument, so that waiting holds neither CPU nor GPU.
+    """
+
+    def __init__(self, resources: Resources, address: str | None) -> None:
+        # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is not None:
+            _require_reachable(address)
+        self.resources, self.address = resources, address
+        self.grows = address is not None  # it may have an autoscaler, which counts what waits
+        self.need = {"CPU": 1.0, "GPU": 0.0}
+        self._refs: dict[str, Any] = {}
+        self._works: dict[Any, Sequence[Work]] = {}
+        self._after: dict[Any, Any] = {}  # what each waits for
+        self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
+        if address is None:
+            _make_token()
+        try:
+            with _on_loopback() if address is None else silencing_libraries():
+                ray.init(
+                    address=address or "local",  # and not what RAY_ADDRESS may name
+                    num_cpus=None if address else count_cpus(),
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                    job_config=_JobConfig(),
+                )
+        except Exception as error:  # noqa: BLE001 - Ray raises a bare one where its start takes long
+            if address is not None and (why := _find_token_problem(error)):
+                raise UserError(
+                    f"Ray at {address} lets nobody in without its token ({why}): set "
+                    f"RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to a file with the token "
+                    f"that its nodes have"
+                ) from None
+            where = f"reach Ray at {address}" if address else "start a Ray on this machine"
+            first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+            remedy = (
+                "check the address, or leave --ray out" if address else "try again, or use --local"
+            )
+            raise UserError(f"cannot {where}: {first}; {remedy}") from None
+        # Lost nodes, with states of its processes: a launch says itself what it lost.
+        ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
+        run = _make_task(notes_node=address is not None)
+        self._task: Any = ray.remote(max_retries=0, max_calls=0)(run)
+        self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
+        self._several_gpus = False
+        self._known_nodes: list[dict[str, Any]] = []
+        self._looked = self._answered = time.monotonic()
+        self._is_lost_cluster = False
+        self._question: Question | None = None
+        self._checks: dict[Any, _NodeCheck] = {}
+        self._fit: set[str] = set()
+        self._host_of: dict[str, str] = {}
+        # What each needs, and the nodes that were closed to it.
+        self._placed: dict[Any, tuple[Mapping[str, float], Collection[str]]] = {}
+        self._nodes()
+
+    def check(self, threads: int) -> None:
+        """Raise UserError if no node of the cluster can ever run one task, nor one that Ray's
+        autoscaler could add."""
+        resources = self.resources
+        self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
+        lack = self._lack(self.need)
+        if lack is not None and not self._could_add(self.need):
+            raise UserError(
+                f"{lack}: ask for less, by `resources` in the spec or --gpus, or start a node that "
+                "has it"
+            )
+
+    def wait_for_nodes(self, count: int) -> None:
+        """Wait until so many nodes are alive, the head too.
+
+        Raises UserError if they do not come within `WAIT_NODES_SECONDS`.
+        """
+        until = time.monotonic() + WAIT_NODES_SECONDS
+        while (found := len(self._nodes())) < count:
+            if time.monotonic() >= until:
+                raise UserError(
+                    f"Ray at {self.address} has {format_count(found, 'node')} after "
+                    f"{WAIT_NODES_SECONDS / 60:.0f} minutes, and not the {count} of --wait-nodes: "
+                    "see `ray status`, or wait for fewer"
+                )
+            time.sleep(1)
+
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
+        return self._lack(self._need_of(work), aside=aside)
+
+    def free_slots(self, work: Work) -> int:
+        need, closed = self._need_of(work), self._find_closed()
+        nodes = [node["Resources"] for node in self._nodes() if node["NodeID"] not in closed]
+        taken = 0.0
+        for ref, works in self._works.items():
+            other, after = self._need_of(works[0]), self._after[ref]
+            if after not in self._works and any(_count_fits(node, other) for node in nodes):
+                taken += max(other.get(k, 0.0) / v for k, v in need.items() if v)
+        slots = sum(_count_fits(node, need) for node in nodes)
+        return max(0, math.floor(slots - taken + 1e-9))
+
+    def _need_of(self, work: Work) -> dict[str, float]:
+        return self._need(work.threads, self._gpus(work), self._memory_gb(work))
+
+    def _need(self, threads: int, gpus: float, memory_gb: float | None) -> dict[str, float]:
+        need = {"CPU": self._cpus(threads), "GPU": gpus}
+        if memory_gb:
+            need["memory"] = memory_gb * 1e9
+        return need
+
+    def _lack(self, need: Mapping[str, float], *, aside: bool = False) -> str | None:
+        closed = () if aside else self.aside
+        open_nodes = [n for n in self._nodes() if self._host_of[n["NodeID"]] not in closed]
+        nodes = [n["Resources"] for n in open_nodes]
+        if any(_meets(n, need) for n in open_nodes):
+            return None
+        needs = ", ".join(_amount(k, v) for k, v in need.items() if v)
+
+        def meets(node: dict[str, float]) -> list[float]:
+            shares = [min(node.get(k, 0.0) / v, 1.0) for k, v in need.items() if v]
+            return [sum(share == 1 for share in shares), *shares]
+
+        nearest: dict[str, float] = max(nodes, key=meets, default={})
+        has = ", ".join(_amount(k, nearest.get(k, 0.0)) for k in need)
+        return f"a trial asks for {needs}, and no node has that (the nearest has {has})"
+
+    def _could_add(self, need: Mapping[str, float]) -> bool:
+        """Return whether Ray's autoscaler could add a node that meets a need.
+
+        Where Ray does not tell what nodes it could add, any may be one of those.
+        """
+        if self.address is None or _is_client():
+            return False
+        config = ray._private.state.state.get_cluster_config()
+        if config is not None and config.node_group_configs:
+            groups = [one for one in config.node_group_configs if one.max_count]
+            return any(_meets({"Resources": dict(one.resources)}, need) for one in groups)
+        return any(not name.startswith(OWN_TYPE) for name in _read_node_types())
+
+    def hosts(self) -> list[str]:
+        """Return the machines that may run a task, and this one, by name and address."""
+        alive = self._nodes()
+        here = socket.gethostname()
+        more = (
+            [] if here in {n["NodeManagerHostname"] for n in alive} else [f"{here} (this machine)"]
+        )
+        return sorted({*map(_name_host, alive), *more})
+
+    def total(self, resource: str) -> float:
+        """Return the amount of a resource that all nodes have together, such as 'CPU'."""
+        return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
+
+    def count_asked(self) -> int:
+        if self.address is None:
+            return super().count_asked()
+        able = [node for node in self._nodes() if _meets(node, self.need)]
+        return sum(self._host_of[node["NodeID"]] not in self.aside for node in able)
+
+    def count_ready(self) -> int:
+        if self._question is None:
+            return self.count_asked()
+        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
+        return sum(one in self._fit and self._host_of[one] not in self.aside for one in able)
+
+    def ask(self, question: Question) -> list[Answer]:
+        """Return the answer of each node that could run a task; none of a node lost meanwhile."""
+        if self.address is None:
+            return super().ask(question)
+        self._question = question
+        self._fit.clear()
+        self._ask_nodes()
+        if self._checks:
+            ray.wait(list(self._checks), num_returns=len(self._checks), timeout=ASK_SECONDS)
+        return self._read_answers()
+
+    def poll_answers(self) -> list[Answer]:
+        if self._question is None:
+            return []
+        self._ask_nodes()
+        self._recall()
+        return self._read_answers()
+
+    def is_closed(self) -> bool:
+        """Return whether every node that answered well is set aside, were it lost too."""
+        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
+        left = self._fit.union(able)
+        if self._checks or any(self._host_of[one] not in self.aside for one in left):
+            return False
+        return not self._could_add(self.need)
+
+    def _ask_nodes(self) -> None:
+        """Ask each node that could run a task, is not set aside and has not answered well."""
+        hidden = self._question is not None and self._question.device == "cuda"
+        task = self._fresh_task if hidden else self._task
+        asked = {one.node for one in self._checks.values()}
+        for node in self._nodes():
+            node_id, host = node["NodeID"], self._host_of[node["NodeID"]]
+            if node_id in asked | self._fit or host in self.aside or not _meets(node, self.need):
+                continue
+            options = task.options(
+                num_cpus=0,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+                name=f"check {host}",
+            )
+            gpus = int(node["Resources"].get("GPU", 0.0))
+            ref = options.remote(pickle.dumps((_answer, (self._question, host, gpus))))
+            self._checks[ref] = _NodeCheck(node_id, host, time.monotonic() + ASK_SECONDS)
+
+    def _read_answers(self) -> list[Answer]:
+        """Return the answers that have come, and one with the problem for each that is late."""
+        if not self._checks:
+            return []
+        ready, late = ray.wait(list(self._checks), num_returns=len(self._checks), timeout=0)
+        late = [ref for ref in late if time.monotonic() >= self._checks[ref].until]
+        answers = []
+        for ref in (*ready, *late):
+            one = self._checks.pop(ref)
+            answer = _read_answer(ref, one.host, ref in late)
+            if answer is not None:
+                answers.append(answer)
+                if not answer.problem:
+                    self._fit.add(one.node)
+        return answers
+
+    def _recall(self) -> None:
+        """Take back tasks that no node may run any more, since all that may are lost, if another
+        one may now: which ones may is decided when a task is submitted."""
+        nodes, closed = self._nodes(), self._find_closed()
+        for ref, (need, barred) in self._placed.items():
+            able = {node["NodeID"] for node in nodes if _meets(node, need)}
+            if barred and able <= set(barred) and able - set(closed):
+                ray.cancel(ref)
+
+    def _find_closed(self) -> list[str]:
+        """Return the nodes that get no tasks."""
+        if self._question is None and not self.aside:
+            return []
+        return [
+            node["NodeID"]
+            for node in self._nodes()
+            if self._host_of[node["NodeID"]] in self.aside
+            or (self._question and node["NodeID"] not in self._fit and _meets(node, self.need))
+        ]
+
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
+        need = self._need_of(work)
+        task, closed = self._make_placed_task(need, work.title + more)
+        awaited = None if after is None else self._refs[after]
+        content = pickle.dumps((_run_on_node, (self._question, works)))
+        ref = task.remote(content, awaited)
+        self._placed[ref] = need, closed
+        self._refs |= {work.job_id: ref for work in works}
+        self._after[ref] = awaited
+        self._works[ref] = works
+
+    def run_each(
+        self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[Value]:
+        """Run a function for calls, each a title and arguments; yield what it returns, in no order.
+
+        A call whose node or process is lost runs again, where it may by then, so that it must be
+        repeatable. Raises UserError with what the function raises, for a call that was lost
+        `LOSSES` times, and where no node is left; and ClusterLostError.
+        """
+        losses = Counter[int]()
+        numbers: dict[Any, int] = {}
+
+        def place(number: int) -> None:
+            title, arguments = calls[number]
+            task, closed = self._make_placed_task(self.need, title)
+            ref = task.remote(pickle.dumps((body, arguments)))
+            numbers[ref], self._placed[ref] = number, (self.need, closed)
+
+        for number in range(len(calls)):
+            place(number)
+        had_place = time.monotonic()
+        while numbers:
+            self._require_cluster()
+            self.poll_answers()
+            ready, _ = ray.wait(list(numbers), num_returns=1, timeout=LOOK_SECONDS)
+            if ready or not self._has_no_place(self.need):
+                had_place = time.monotonic()
+            elif time.monotonic() - had_place > NO_NODE_SECONDS:
+                title, _ = calls[min(numbers.values())]
+                why = f"for {NO_NODE_SECONDS:.0f} s: see `ray status`, and try again"
+                raise UserError(f"no node is left that can {title}, {why}")
+            for ref in ready:
+                number = numbers.pop(ref)
+                del self._placed[ref]
+                try:
+                    _, value, why = ray.get(ref)
+                except TaskCancelledError:  # taken back, since its nodes are gone
+                    place(number)
+                    continue
+                except RayError as error:
+                    lost, why, _ = self._describe_loss(ref, error)
+                    losses[number] += lost != "taken"
+                    if lost == "error" or losses[number] == LOSSES:
+                        title = calls[number][0]
+                        raise UserError(
+                            f"cannot {title}, its process was lost ({why}): try it without --ray"
+                        ) from None
+                    place(number)
+                    continue
+                if value is None:
+                    raise UserError(why)
+                yield value
+
+    def _has_no_place(self, need: Mapping[str, float]) -> bool:
+        """Return whether no node may run what needs this, none is asked, and none can be added."""
+        closed = set(self._find_closed())
+        able = [node for node in self._nodes() if _meets(node, need)]
+        return (
+            all(node["NodeID"] in closed for node in able)
+            and not self._checks
+            and not self._could_add(need)
+        )
+
+    def _make_placed_task(
+        self, need: Mapping[str, float], title: str
+    ) -> tuple[Any, Collection[str]]:
+        """Return a task that holds what is needed, and the nodes that may not run it."""
+        closed, gpus = self._find_closed(), need["GPU"]
+        # A process keeps the first GPU that it computed on, whichever the next task is granted, and
+        # a node that comes may have several.
+        fresh = gpus and (self._several_gpus or self._lack(need) is not None)
+        task = (self._fresh_task if fresh else self._task).options(
+            num_cpus=need["CPU"],
+            num_gpus=gpus,
+            memory=need.get("memory"),
+            name=title,
+            label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
+        )
+        return task, closed
+
+    def wait(self, seconds: float) -> list[Finished]:
+        self._require_cluster()
+        if not self._works:
+            return []
+        ready, _ = ray.wait(list(self._works), num_returns=1, timeout=seconds)
+        if ready:
+            ready, _ = ray.wait(list(self._works), num_returns=len(self._works), timeout=0)
+        return [one for ref in ready for one in self._collect(ref)]
+
+    def close(self, *, kill: bool) -> None:
+        if self._is_lost_cluster:
+            _leave_lost_cluster()
+        elif kill:
+            for ref in self._works:
+                with contextlib.suppress(RayError):
+                    ray.cancel(ref, force=True)
+        if not self._is_lost_cluster:
+            ray.shutdown()
+        _set_variables(self._before)
+
+    def _require_cluster(self) -> None:
+        """Raise ClusterLostError once the head, or the raylet here, has not answered for a while.
+
+        Ray itself would end this process after a minute, or wait for ever.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if (dead := self._find_dead()) is None:
+            self._answered = now
+        elif now - self._answered > LOST_SECONDS:
+            self._is_lost_cluster = True
+            where = f"Ray at {self.address}" if self.address else "the Ray of this launch"
+            raise ClusterLostError(f"{where} is lost, {dead} does not answer")
+
+    def _find_dead(self) -> str | None:
+        """Return which of the processes that a launch cannot do without does not answer."""
+        if not self._head_answers():
+            return "its head"
+        node = ray._private.worker._global_node
+        try:
+            if node is not None:
+                with socket.socket(socket.AF_UNIX) as raylet:
+                    raylet.connect(node.raylet_socket_name)
+        except OSError:
+            return "its raylet on this machine"
+        return None
+
+    def _head_answers(self) -> bool:
+        node = ray._private.worker._global_node
+        if node is None:  # a client of Ray
+            return True
+        host, _, port = node.gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=LOOK_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        if not self._head_answers():  # to ask it would take a minute
+            return self._known_nodes
+        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        found = self._known_nodes = [n for n in nodes if n["Alive"]]
+        self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
+        self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
+        return found
+
+    def _gpus(self, work: Work) -> float:
+        return max(work.gpus, self.resources.gpus or 0.0)
+
+    def _memory_gb(self, work: Work) -> float | None:
+        return max(work.terms.memory_gb or 0.0, self.resources.memory_gb or 0.0) or None
+
+    def _cpus(self, threads: int) -> float:
+        return self.resources.cpus if self.resources.cpus is not None else float(threads)
+
+    def _collect(self, ref: Any) -> list[Finished]:
+        job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
+        for job_id in job_ids:  # Ray keeps the report of each task that is referred to
+            del self._refs[job_id]
+        self._placed.pop(ref)
+        try:
+            node, reports, why = ray.get(ref)
+        except TaskCancelledError:  # before it began
+            return [Finished(job_id, Report(job_id, "stopped")) for job_id in job_ids]
+        except RayError as error:
+            if after is not None and _is_lost(after):
+                return _report_blocked(job_ids)
+            lost, why, host = self._describe_loss(ref, error)
+            return [Finished(job_id, None, why, lost, host) for job_id in job_ids]
+        if why == BLOCKED:
+            return _report_blocked(job_ids)
+        host = "" if self._question is None else self._host_of.get(node, "")
+        if reports is None:
+            return [Finished(job_id, None, why, host=host) for job_id in job_ids]
+        return [Finished(report.job_id, report, host=host) for report in reports]
+
+    def _describe_loss(self, ref: Any, error: RayError) -> tuple[Lost, str, str]:
+        """Return what was lost with a task, why, and the host of a process that was lost alone."""
+        lost, why = _classify_loss(error), type(error).__name__
+        if isinstance(error, RayTaskError):
+            why = str(error).strip().splitlines()[-1]
+        if lost == "node" and (found := re.search("node ID: ([0-9a-f]+)", str(error))):
+            why = self._host_of.get(found[1], why)
+            if word := self._read_word(found[1]):
+                return "taken", f"{why}: {word}", ""
+        if lost in ("process", "memory") and self._question is not None and self._head_answers():
+            return lost, why, self._host_of.get(_pop_node(ref), "")
+        return lost, why, ""
+
+    def _read_word(self, node_id: str) -> str:
+        """Return why a node that died was told to end, by Ray's word; '' if it was not."""
+        if not self._head_answers() or _is_client():
+            return ""
+        for node in ray.nodes():  # type: ignore[no-untyped-call]
+            if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
+                return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
+        draining = ray._private.state.state.get_draining_nodes()
+        return "it was being drained" if node_id in draining else ""
+
+
+def _is_client() -> bool:
+    """Return whether this process is a client of Ray (ray://), which sees less of it."""
+    return ray._private.worker._global_node is None
+
+
+def _read_node_types() -> Iterator[str]:
+    """Iterate over the types of this cluster's nodes, by Ray's autoscalers, old and new."""
+    from ray.autoscaler.v2.sdk import get_cluster_status  # takes a while, and is seldom needed
+
+    status = internal_kv._internal_kv_get(ray_constants.DEBUG_AUTOSCALING_STATUS)
+    report = (json.loads(status) if status else {}).get("autoscaler_report") or {}
+    yield from (report.get("node_type_mapping") or {}).values()
+    found = get_cluster_status(ray.get_runtime_context().gcs_address)
+    for node in (*found.active_nodes, *found.idle_nodes):
+        yield node.ray_node_type_name or OWN_TYPE
+
+
+def _pop_node(ref: Any) -> str:
+    """Return on which node a task had begun that was lost; '' if it had not, or is not known."""
+    key = BEGUN + ref.task_id().hex()
+    node = internal_kv._internal_kv_get(key)
+    internal_kv._internal_kv_del(key)
+    return "" if node is None else node.decode()
+
+
+def _make_token() -> None:
+    """Let the Ray that is started here ask for a token that its processes alone have.
+
+    By itself Ray writes one into a file that everyone can read. Modes and tokens that the user has
+    set are left alone.
+    """
+    mode = os.environ.get(AUTH_MODE, "token")
+    own = mode == "token" and not {TOKEN, TOKEN_PATH} & os.environ.keys()
+    token = secrets.token_hex(32) if own else os.environ.get(TOKEN)
+    _set_variables({AUTH_MODE: mode, TOKEN: token})
+
+
+def _set_variables(values: Mapping[str, str | None]) -> None:
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    remembered: Any = ray._raylet
+    remembered.Config.initialize("")
+    remembered.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let a Ray that is started listen on this machine's own address alone, as it does on macOS."""
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
+    """Return the function that Ray runs. It travels whole, so that it can report from a node that
+    has no lcma, or another one.
+
+    It ``notes_node`` on which it runs before anything else: Ray does not say where a process died.
+    """
+
+    def run(content: bytes, after: tuple[str, Any, str] | None = None) -> tuple[str, Any, str]:
+        """Return the node, what the body returned, and why if it could not."""
+        import contextlib
+        import pickle
+        import traceback
+
+        import ray
+        from ray.experimental import internal_kv
+
+        context = ray.get_runtime_context()
+        node, key = context.get_node_id(), f"{BEGUN}{context.get_task_id()}"
+        if after is not None and after[1] is None:
+            return node, None, BLOCKED
+        with contextlib.ExitStack() as at_end:
+            if notes_node:
+                internal_kv._internal_kv_put(key, node)
+                at_end.callback(internal_kv._internal_kv_del, key)
+            try:
+                body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
+                return node, body(*arguments, *([] if after is None else [after[1]])), ""
+            except Exception as error:  # noqa: BLE001 - of the node as it is
+                plain = type(error).__name__ == "UserError"
+                why = str(error) if plain else traceback.format_exception_only(error)[-1]
+                return node, None, why.strip().splitlines()[-1]
+
+    return run
+
+
+def _run_on_node(
+    question: Question | None, works: Sequence[Work], after: Sequence[Report] | None = None
+) -> list[Report]:
+    raylet = os.getppid()
+
+    def is_ending() -> bool:
+        return os.getppid() != raylet or _is_draining()
+
+    if _is_ending_process:  # of an earlier task, of which Ray does not know
+        return [Report(work.job_id, "elsewhere") for work in works]
+    reports = run_checked(question, works, after, is_ending)
+    if os.getppid() != raylet:
+        os._exit(1)  # nobody is left to report to, or to end this process
+    from lcma.harness.work import devices  # imports torch, as the work does
+
+    if devices.has_failed():
+        _end_process_soon()
+    return reports
+
+
+_is_ending_process = False
+
+
+def _end_process_soon() -> None:
+    """End this process once Ray has what it returns."""
+    global _is_ending_process
+    _is_ending_process = True
+    timer = threading.Timer(END_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
+def _is_draining() -> bool:
+    """Return whether Ray takes this process's node away, as at the end of a spot machine."""
+    try:
+        return (
+            ray.get_runtime_context().get_node_id() in ray._private.state.state.get_draining_nodes()
+        )
+    except Exception:  # noqa: BLE001 - the head may be lost, and the work goes on
+        return False
+
+
+def _answer(question: Question, host: str, gpus: int) -> Answer:
+    # Ray hides the GPUs from a task that holds none; its process gets no other task.
+    if question.device == "cuda" and not os.environ.get("CUDA_VISIBLE_DEVICES"):
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+        if own := _read_first_environment().get("CUDA_VISIBLE_DEVICES"):
+            os.environ["CUDA_VISIBLE_DEVICES"] = own
+    import lcma.harness.work.worker  # noqa: F401 - what any task here needs
+
+    return answer_question(question, host, gpus)
+
+
+def _read_first_environment() -> dict[str, str]:
+    """Return the variables with which this process was started by its raylet."""
+    try:
+        pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:  # no Linux
+        return {}
+    return dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
+
+
+def _leave_lost_cluster() -> None:
+    """End what is left of a Ray that was started here, and keep Ray from waiting for it."""
+    node = ray._private.worker._global_node
+    if node is not None and node.head:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+    atexit.unregister(ray._private.worker.shutdown)
+
+
+def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
+    """Return the node's answer, or one with the problem if it timed out; None if it is lost."""
+    if late:
+        return Answer(
+            host,
+            problem=f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the "
+            "place of the checkpoints: if it is busy, launch again when it is less so; else see "
+            "whether --runs (LCMA_RUNS) hangs there",
+        )
+    try:
+        _, answer, why = ray.get(ref)
+    except (NodeDiedError, TaskUnschedulableError):
+        return None
+    except RayError as error:
+        answer, why = None, str(error).strip().splitlines()[-1]
+    if answer is None:
+        text = f"host {host} cannot run lcma ({why}): install the same version on every node"
+        return Answer(host, problem=text)
+    found: Answer = answer
+    return found
+
+
+def _report_blocked(job_ids: Sequence[str]) -> list[Finished]:
+    why = "what it waited for was lost"
+    return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
+
+
+def _name_host(node: Mapping[str, Any]) -> str:
+    return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def _meets(node: Mapping[str, Any], need: Mapping[str, float]) -> bool:
+    return all(node["Resources"].get(k, 0.0) >= v for k, v in need.items())
+
+
+def _is_lost(ref: Any) -> bool:
+    try:
+        ray.get(ref, timeout=0)
+    except GetTimeoutError:
+        return False
+    except RayError:
+        return True
+    return False
+
+
+def _classify_loss(error: RayError) -> Lost:
+    if isinstance(error, OutOfMemoryError):
+        return "memory"
+    if isinstance(error, WorkerCrashedError):
+        return "process"  # reported by its node, which is alive
+    if isinstance(error, (NodeDiedError, LocalRayletDiedError, ObjectLostError)):
+        return "node"
+    return "error"
+
+
+def _count_fits(node: Mapping[str, float], need: Mapping[str, float]) -> int:
+    """Return how many tasks of a need fit on a node; a share of a GPU is one of one GPU."""
+    counts = [math.floor(node.get(k, 0.0) / v + 1e-9) for k, v in need.items() if v and k != "GPU"]
+    if share := need.get("GPU", 0.0):
+        counts.append(math.floor(node.get("GPU", 0.0)) * math.floor(1 / share + 1e-9))
+    return min(counts)
+
+
+def _amount(resource: str, value: float) -> str:
+    return f"{value / 1e9:.4g} GB of memory" if resource == "memory" else f"{value:g} {resource}"
+
+
+def _require_reachable(address: str) -> None:
+    """Raise UserError if nothing listens at the address: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host and port in ("auto", "local"):
+        return
+    if not host or not port.isdecimal():
+        raise UserError(f"--ray {address}: give HOST:PORT of the cluster's head, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot reach Ray at {address}: {error}; check the address, or leave --ray out"
+        ) from None
+
+
+def _find_token_problem(error: BaseException | None) -> str | None:
+    """Return what is wrong with the cluster's token; None if the error is about something else.
+
+    Ray says it in the error or in one of its causes.
+    """
+    while error is not None:
+        text = f"{type(error).__name__}: {error}"
+        _, found, why = text.rpartition("AuthenticationError: ")
+        if found:
+            return why.split(". ")[0].removeprefix("RPC error: InvalidAuthToken: ")
+        error = error.__cause__ or error.__context__
+    return None

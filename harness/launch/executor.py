@@ -1,0 +1,161 @@
+"""The interface of executors, which run task bodies: on this machine, or on Ray."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lcma.harness.launch.preflight import Answer, Question, answer_question
+from lcma.harness.work.preemption import expect_notice
+from lcma.harness.work.units import Report, Work
+from lcma.sweeps.errors import UserError
+
+
+class ClusterLostError(Exception):
+    """Raised by `Executor.wait` if the cluster is gone, so that no task can begin or end.
+
+    ``released`` of the launch's jobs keep their last checkpoint.
+    """
+
+    released = 0
+
+
+Lost = Literal["error", "process", "memory", "node", "taken", "device"]
+"""What was lost with a task; see `Finished`."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job whose task ended: with its report, or without one, and then ``crash`` says why.
+
+    ``lost`` says what was lost with a task without a report:
+
+    - ``error``: nothing else, the task raised an error;
+    - ``process``: its process, which is known to be dead;
+    - ``memory``: its process, which its node killed because memory ran out;
+    - ``node``: its node, so that nothing is known of its process;
+    - ``taken``: its node, which was told to end, and its processes with it;
+    - ``device``: its device, as the attempt's own report says.
+
+    ``host`` is the name of the host that it ran on, where others could have run it.
+    """
+
+    job_id: str
+    report: Report | None
+    crash: str = ""
+    lost: Lost = "error"
+    host: str = ""
+
+
+class Executor(ABC):
+    """A place that runs `run_body`. A task is one piece of work, or several that are trained as one
+    stack; a job is in one task at a time."""
+
+    grows = False
+    """Whether tasks that wait let it get more machines."""
+
+    aside: frozenset[str] = frozenset()
+    """The hosts that get no tasks."""
+
+    @abstractmethod
+    def hosts(self) -> list[str]:
+        """Return the machines on which tasks may run."""
+
+    def count_asked(self) -> int:
+        """Return the number of machines that `ask` asks."""
+        return 1
+
+    def count_ready(self) -> int:
+        """Return the number of machines that may get tasks now."""
+        return 1
+
+    def ask(self, question: Question) -> list[Answer]:
+        """Return the answer of each machine on which tasks may run; by default of this one."""
+        return [answer_question(question)]
+
+    def is_closed(self) -> bool:
+        """Return whether all machines that could run tasks are set aside."""
+        return False
+
+    def poll_answers(self) -> list[Answer]:
+        """Ask hosts that joined what `ask` asked; return the answers that have come. They get no
+        tasks before."""
+        return []
+
+    def set_aside(self, hosts: Collection[str]) -> None:
+        """Let none but tasks that are on their way run on these hosts, until the next call."""
+        self.aside = frozenset(hosts)
+
+    @abstractmethod
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        """Start a task once there is room and ``after`` has ended.
+
+        ``after`` is a job submitted here and not yet returned by `wait`; a stack has none. A
+        waiting task takes no room. All members of a stack need what the first one needs.
+        """
+
+    @abstractmethod
+    def wait(self, seconds: float) -> list[Finished]:
+        """Return the jobs of the tasks that ended, after waiting at most ``seconds`` for the first.
+
+        A job whose own process was lost has no report; one whose dependency was lost is reported
+        as `blocked`.
+        """
+
+    def free_slots(self, work: Work) -> int | None:
+        """Return how many tasks that need what the work needs would start at once; None if that is
+        not known."""
+        return None
+
+    def lack(self, work: Work, *, aside: bool = False) -> str | None:
+        """Return in one line what the work needs that no present machine has, and what they have;
+        None if one has it, busy or not, and ``aside`` one that is set aside too."""
+        return None
+
+    @abstractmethod
+    def close(self, *, kill: bool) -> None:
+        """Stop everything; with ``kill`` without waiting for tasks in progress."""
+
+
+def run_body(
+    works: Sequence[Work],
+    after: Sequence[Report] | None = None,
+    is_ending: Callable[[], bool] | None = None,
+) -> list[Report]:
+    """Run the works of a task; return a report for each. ``after`` is the same of the task that it
+    waited for; trainings end with a checkpoint on SIGTERM, or if the node ``is_ending``.
+
+    What runs them is imported by workers alone: a launch does without torch.
+    """
+    from lcma.harness.work.worker import run_work, run_works
+
+    with expect_notice(is_ending):
+        if after is None:
+            return run_works(works)
+        (work,), (report,) = works, after
+        return [run_work(work, report)]
+
+
+_passed: set[str] = set()
+"""The launches of which this process has found that its machine can do their work, by their
+questions' folders."""
+
+
+def run_checked(
+    question: Question | None,
+    works: Sequence[Work],
+    after: Sequence[Report] | None,
+    is_ending: Callable[[], bool],
+) -> list[Report]:
+    """Run the works of a task as `run_body` does, once this machine has been asked.
+
+    What is unreachable for now is waited for by the works themselves. Raises UserError, with
+    nothing begun, if it cannot do them.
+    """
+    if question is not None and question.folder not in _passed:
+        answer = answer_question(question)
+        if answer.problem and not answer.passing:
+            raise UserError(answer.problem)
+        if not answer.problem:
+            _passed.add(question.folder)
+    return run_body(works, after, is_ending)

@@ -1,0 +1,222 @@
+"""The local executor: task bodies in processes of this machine, without Ray."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing.context import BaseContext
+
+import numpy as np
+
+from lcma.harness.launch.executor import Executor, Finished, run_body
+from lcma.harness.work.units import Report, Work
+
+_Ended = tuple[list[Report], bool]
+"""The reports of a task, and whether a device has failed in its process."""
+
+
+class LocalExecutor(Executor):
+    """An executor with a number of slots, each a process, so that one's death touches no other.
+
+    With ``per_gpu`` each GPU of the machine has that many of the slots; work for a whole GPU waits
+    until all slots of one are free, and takes them all.
+    """
+
+    def __init__(self, slots: int, per_gpu: int | None = None) -> None:
+        self.per_gpu = per_gpu
+        self._pools = [self._new_pool(slot) for slot in range(slots)]
+        self._free = set(range(slots))
+        self._running: dict[Future[_Ended], tuple[list[str], list[int]]] = {}
+        self._ready: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
+        self._waiting: list[tuple[Sequence[Work], str]] = []
+
+    def hosts(self) -> list[str]:
+        return [socket.gethostname()]
+
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        if after is None:
+            self._ready.append((works, None))
+        else:
+            self._waiting.append((works, after))
+        self._fill()
+
+    def wait(self, seconds: float) -> list[Finished]:
+        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        finished = [one for future in done for one in self._collect(future)]
+        ended = {f.job_id: [f.report or Report(f.job_id, "stopped", f.crash)] for f in finished}
+        freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
+        # Before tasks without a dependency, which were submitted later.
+        self._ready.extendleft(reversed(freed))
+        self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
+        self._fill()
+        return finished
+
+    def free_slots(self, work: Work) -> int:
+        gpus = self._gpus() if self._takes_whole_gpu(work) else [{slot} for slot in self._free]
+        return max(0, sum(gpu <= self._free for gpu in gpus) - len(self._ready))
+
+    def close(self, *, kill: bool) -> None:
+        for pool in self._pools:
+            if kill:
+                _kill(pool)
+            pool.shutdown(wait=not kill, cancel_futures=True)
+
+    def _fill(self) -> None:
+        kept: set[int] = set()
+        waiting: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
+        while self._ready and not self._free <= kept:
+            works, after = self._ready.popleft()
+            slots = self._slots_for(works[0], kept)
+            if not slots:
+                waiting.append((works, after))
+                continue
+            self._free -= set(slots)
+            job_ids = [work.job_id for work in works]
+            self._running[self._start(slots[0], works, after)] = job_ids, slots
+        self._ready = waiting + self._ready
+
+    def _slots_for(self, work: Work, kept: set[int]) -> list[int]:
+        """Return free slots for the work, [] if it must wait.
+
+        For work that waits for a whole GPU, the slots of the GPU with most free ones are added to
+        ``kept``, which later work may not take.
+        """
+        if not self._takes_whole_gpu(work):
+            return sorted(self._free - kept)[:1]
+        best = max(
+            (gpu for gpu in self._gpus() if not gpu & kept),
+            key=lambda g: len(g & self._free),
+            default=None,
+        )
+        if best is None:
+            return []
+        if best <= self._free:
+            return sorted(best)
+        kept |= best
+        return []
+
+    def _takes_whole_gpu(self, work: Work) -> bool:
+        return self.per_gpu not in (None, 1) and work.gpus >= 1
+
+    def _gpus(self) -> list[set[int]]:
+        """Return the slots of each GPU."""
+        assert self.per_gpu is not None
+        slots = range(len(self._pools))
+        return [set(slots[at : at + self.per_gpu]) for at in range(0, len(slots), self.per_gpu)]
+
+    def _start(
+        self, slot: int, works: Sequence[Work], after: list[Report] | None
+    ) -> Future[_Ended]:
+        try:
+            return self._pools[slot].submit(_run, works, after)
+        except BrokenProcessPool:  # it died while it was idle
+            self._pools[slot] = self._new_pool(slot)
+            return self._pools[slot].submit(_run, works, after)
+
+    def _collect(self, future: Future[_Ended]) -> list[Finished]:
+        job_ids, (slot, *others) = self._running.pop(future)
+        self._free |= {slot, *others}
+        error = future.exception()
+        if error is None:
+            reports, has_failed = future.result()
+            if has_failed:
+                self._pools[slot].shutdown(wait=False)
+                self._pools[slot] = self._new_pool(slot)
+            return [Finished(report.job_id, report) for report in reports]
+        if isinstance(error, BrokenProcessPool):
+            self._pools[slot].shutdown(wait=False)
+            self._pools[slot] = self._new_pool(slot)
+            return [Finished(job_id, None, "its process died", "process") for job_id in job_ids]
+        why = f"{type(error).__name__}: {error}"
+        return [Finished(job_id, None, why) for job_id in job_ids]
+
+    def _new_pool(self, slot: int) -> ProcessPoolExecutor:
+        gpu = None if self.per_gpu is None else slot // self.per_gpu
+        return ProcessPoolExecutor(
+            1,
+            mp_context=get_context("spawn") if gpu is not None else _context(),
+            initializer=_start_worker,
+            initargs=(dict(os.environ), gpu),
+        )
+
+
+_PRELOADED = "lcma.harness.launch.preloaded"
+"""The module that imports what workers have imported when they start."""
+
+_LATE = ("LCMA_", "RAY_", "TUNE_", "CUBLAS_", "TORCHINDUCTOR_CACHE_", "COLUMNS", "PYTHONBREAKPOINT")
+"""Beginnings of the names of variables that no module reads while it is imported."""
+
+_OF_RAY = "/ray/thirdparty_files"
+"""End of what Ray puts at the front of sys.path when it is imported: nothing there is ours."""
+
+_server_start: tuple[int, dict[str, str], list[str]] | None = None
+"""The process that started the fork server, and its environment and sys.path then."""
+
+
+def _context() -> BaseContext:
+    """Return how workers start: forked from a server that has imported the bodies, which takes no
+    time; spawned if the server's environment or path is not what this process would give it now."""
+    global _server_start
+    if sys.platform != "linux":  # elsewhere libraries may not be used after a fork
+        return get_context("spawn")
+    # What a module reads while it is imported cannot be set afterwards.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(_LATE)}
+    path = [entry for entry in sys.path if not entry.endswith(_OF_RAY)]
+    if _server_start is None:
+        _server_start = os.getpid(), variables, path
+    pid, same, former = _server_start
+    if (os.getpid(), variables, path[: len(former)]) != (pid, same, former):
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([_PRELOADED])
+    # The server is a `python -c`, which would prefer modules of the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        forkserver.ensure_running()
+    finally:
+        if (before := variables.get("PYTHONSAFEPATH")) is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+    return context
+
+
+def _run(works: Sequence[Work], after: Sequence[Report] | None) -> _Ended:
+    reports = run_body(works, after)
+    from lcma.harness.work import devices  # imports torch, as the body does
+
+    return reports, devices.has_failed()
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    # Python 3.14 has ProcessPoolExecutor.kill_workers for this.
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+
+
+def _start_worker(environment: dict[str, str], gpu: int | None) -> None:
+    """Take over the launching process's environment, leave interrupts to it, end with it, and keep
+    to one GPU."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if environment != os.environ:
+        os.environ.clear()
+        os.environ.update(environment)
+    np.random.seed()  # a plug-in may draw from it, and forked workers would all draw the same
+    if gpu is not None:
+        # the launch counted those that it may see
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[gpu] if visible else str(gpu)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

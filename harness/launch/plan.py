@@ -1,0 +1,615 @@
+"""The plan of a sweep: the difference between its spec and what the database has."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from lcma import db
+from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
+from lcma.db.reference import require_same_measures
+from lcma.harness import data
+from lcma.harness.data.bars import ensure_bars
+from lcma.harness.place import Place
+from lcma.harness.shards import open_reference
+from lcma.harness.text import format_time, printable
+from lcma.harness.work.units import LEASE_SECONDS, Terms, Work
+from lcma.sweeps import catalog, factorizations, plugins
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
+from lcma.sweeps.identity import content_id
+from lcma.sweeps.measures import PluginMeasure, list_measures, plugin_measures
+from lcma.sweeps.recipe import Recipe
+from lcma.sweeps.spec import Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lcma.harness.results.power import Power
+
+SLICE = 10_000
+"""Most trials and jobs that one transaction registers."""
+
+NOTE_SECONDS = 10.0
+"""Interval between lines about the progress of a registration."""
+
+Losses = dict[tuple[str, int | None], str]
+"""By pretraining and budget, the state of the lost segment in the way of its maps."""
+
+HERE, REFERENCE = "here", "reference"
+"""The names of the database that is planned against, and of the one that comes with the package."""
+
+Status = Literal["new", "there", "running", "diverged", "failed", "blocked", "same", "invalid"]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell of the matrix, its status, and a note on that."""
+
+    cell: Cell
+    status: Status
+    note: str
+
+
+@dataclass(frozen=True)
+class PlannedPretraining:
+    """A shared pretraining of a plan."""
+
+    pretraining: Pretraining
+
+    budgets: tuple[int, ...]
+    """Its budgets in the spec."""
+
+    there: tuple[int, ...]
+    """Budgets whose maps the database has."""
+
+    trials: int
+    """The number of trials that read its maps."""
+
+    lost: Mapping[int, str]
+    """By budget whose maps cannot be made, the state of the lost segment in their way."""
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Budgets whose maps a launch would make or wait for."""
+        return tuple(b for b in self.budgets if b not in self.there and b not in self.lost)
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A job of a plan, its subject, and the id of the job that it waits for."""
+
+    job: PlannedJob
+    subject: Trial | Pretraining
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work that a launch of a spec would do.
+
+    ``digests`` are the content hashes of prepared data sets, by name; ``steps`` is the task graph
+    on those, jobs that unblock others first; ``jobs`` are those of the steps' jobs that the
+    database has, by id. ``images`` are how many the prepared data sets have. ``power`` is what its
+    seeds could show, where that was asked for.
+    """
+
+    expansion: Expansion
+    cells: tuple[PlannedCell, ...]
+    pretrainings: tuple[PlannedPretraining, ...]
+    digests: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[PlannedStep, ...] = ()
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    power: "tuple[Power, ...]" = ()
+
+    @property
+    def spec(self) -> Spec:
+        return self.expansion.spec
+
+    def __repr__(self) -> str:
+        return f"<plan of {self.spec.name}: {self.summary}>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a row for each cell: what it is, its status, and a note."""
+        import pandas as pd
+
+        rows = [
+            (
+                c.cell.flow,
+                c.cell.dataset,
+                c.cell.factorization,
+                c.cell.budget,
+                c.cell.seed,
+                c.status,
+                c.note,
+                c.cell.trial.id if c.cell.trial else None,
+            )
+            for c in self.cells
+        ]
+        names = ["flow", "dataset", "factorization", "budget", "seed", "status", "note", "trial_id"]
+        return pd.DataFrame(rows, columns=names).astype({"budget": "Int64"})
+
+    def _repr_html_(self) -> str:
+        frame = self.to_pandas().astype(object)
+        frame = frame.map(lambda value: printable(value) if isinstance(value, str) else value)
+        return frame.where(frame.notna(), "-").to_html(escape=True, index=False, max_rows=60)
+
+    @property
+    def invalid(self) -> tuple[PlannedCell, ...]:
+        return tuple(c for c in self.cells if c.status == "invalid")
+
+    def count(self) -> Counter[Status]:
+        """Count the cells with each status."""
+        return Counter(c.status for c in self.cells)
+
+    @property
+    def summary(self) -> str:
+        """The number of cells with each status, in one line."""
+        counted: Counter[str] = Counter(c.status for c in self.cells)
+        return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
+
+    @property
+    def unprepared(self) -> list[str]:
+        """The data sets that are not prepared, so that nothing stored can be matched to them."""
+        return [name for name in _set_names(self.expansion) if name not in self.digests]
+
+    @property
+    def lost(self) -> int:
+        """Trials that ended without a result, or wait for a pretraining that did."""
+        counted = self.count()
+        return counted["failed"] + counted["diverged"] + counted["blocked"]
+
+    @property
+    def trainings_left(self) -> int:
+        """Trials that a launch would run or wait for."""
+        return sum(c.status in ("new", "running") for c in self.cells)
+
+    @property
+    def pretrainings_left(self) -> int:
+        """Pretrainings with maps that a launch would make or wait for."""
+        return sum(bool(p.left) for p in self.pretrainings)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A piece of work and the id of the job that it waits for."""
+
+    work: Work
+    after: str | None
+
+
+def open_existing(place: Place) -> Store | None:
+    """Open the database if it exists. Raises UserError if its URL names none that could."""
+    return db.connect(place.db, create=False) if db.exists(place.db) else None
+
+
+def list_histories(store: Store | None) -> dict[str, Store]:
+    """Return the databases whose earlier results tell how far seeds spread and how long jobs take.
+
+    These are the one that is planned against, "here", and then the "reference" if it can be opened.
+    """
+    found = {} if store is None else {HERE: store}
+    with suppress(UserError):
+        reference = db.connect(f"sqlite:///{open_reference()}", create=False)
+        if store is not None and store.url == reference.url:
+            return {REFERENCE: store}
+        found[REFERENCE] = reference
+    return found
+
+
+def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
+    """Plan a spec against a database; without one, everything is new."""
+    if store is not None:
+        require_same_measures(store.measure_kinds(), list_measures())
+    return plan_expansion(expand(spec, preparable=preparable_sets(place)), place, store)
+
+
+def preparable_sets(place: Place) -> list[str]:
+    """Return the names of the data sets that can be prepared here, or are."""
+    return [known.name for known in data.names(place.data)]
+
+
+def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
+    """Plan an expansion against a database; without one, everything is new.
+
+    Raises UserError for a batch of more images than there are to train on.
+    """
+    manifests = _read_manifests(expansion, place)
+    _require_batches(expansion, manifests)
+    digests = {name: one.digest for name, one in manifests.items()}
+    counts = {name: one.counts for name, one in manifests.items()}
+    images = {name: one.train + one.holdout + one.test for name, one in counts.items()}
+    made = _read_states(expansion, digests, _make_steps(expansion, digests), store)
+    return replace(made, images=images)
+
+
+def update_plan(plan: Plan, store: Store) -> Plan:
+    """Read the states of a plan's jobs again."""
+    read = _read_states(plan.expansion, plan.digests, plan.steps, store)
+    return replace(read, images=plan.images)
+
+
+def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[PlannedStep, ...]:
+    """Build the task graph: segments in a chain, then trials, those that read maps last."""
+    found: list[PlannedStep] = []
+    segments: dict[tuple[str, int], str] = {}
+    for pid, (pretraining, budgets) in expansion.pretrainings.items():
+        digest, after = digests.get(pretraining.set_name), None
+        if digest is None:
+            continue
+        for budget in budgets:
+            job = PlannedJob.of_pretraining(pretraining.id, digest, budget=budget)
+            found.append(PlannedStep(job, pretraining, after))
+            after = segments[pid, budget] = job.id
+    reading_maps: list[PlannedStep] = []
+    for trial in expansion.trials:
+        digest = digests.get(trial.set_name)
+        if digest is None:
+            continue
+        job = PlannedJob.of_trial(trial.id, digest, steps=trial.recipe.training.steps)
+        if trial.pretraining is None or trial.budget is None:
+            found.append(PlannedStep(job, trial, None))
+        else:
+            reading_maps.append(
+                PlannedStep(job, trial, segments[trial.pretraining.id, trial.budget])
+            )
+    return (*found, *reading_maps)
+
+
+def _read_states(
+    expansion: Expansion,
+    digests: Mapping[str, str],
+    steps: tuple[PlannedStep, ...],
+    store: Store | None,
+) -> Plan:
+    jobs = store.jobs([step.job.id for step in steps]) if store else {}
+    now = store.now() if store and any(job.state == "running" for job in jobs.values()) else 0.0
+    reruns = store.reruns() if store else {}
+    of_trials: dict[str, Job] = {}
+    of_segments: dict[tuple[str, int | None], Job] = {}
+    for step in steps:
+        if (job := jobs.get(step.job.id)) is None:
+            continue
+        if isinstance(step.subject, Trial):
+            of_trials[step.subject.id] = job
+        else:
+            of_segments[step.subject.id, step.job.budget] = job
+    users = Counter(t.pretraining.id for t in expansion.trials if t.pretraining)
+    pretrainings = tuple(
+        PlannedPretraining(
+            pretraining,
+            budgets,
+            tuple(b for b in budgets if _is_done(of_segments.get((pid, b)))),
+            users[pid],
+            _find_losses({b: of_segments.get((pid, b)) for b in budgets}),
+        )
+        for pid, (pretraining, budgets) in expansion.pretrainings.items()
+    )
+    lost: Losses = {
+        (one.pretraining.id, budget): state
+        for one in pretrainings
+        for budget, state in one.lost.items()
+    }
+    cells = tuple(
+        _note_rerun(_plan_cell(cell, of_trials, lost, now), of_trials, reruns)
+        for cell in expansion.cells
+    )
+    return Plan(expansion, cells, pretrainings, digests, steps, jobs)
+
+
+def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure], list[JobFacts]]:
+    """Return the measures of loaded plug-ins that results lack which are there already, and the
+    trials that lack any."""
+    there = [cell.cell.trial for cell in plan.cells if cell.status == "there" and cell.cell.trial]
+    keys = {(trial.id, plan.digests[trial.set_name]) for trial in there}
+    lacked, lacking = list[PluginMeasure](), set[str]()
+    if store is None or not keys:
+        return lacked, []
+    for one in plugin_measures():
+        rows = store.view("measures", measure=[one.name])
+        missing = keys - set(zip(rows.trial_id, rows.data_digest, strict=True))
+        if missing:
+            lacked.append(one)
+            lacking |= {trial_id for trial_id, _ in missing}
+    facts = store.job_facts(trial_ids=lacking)
+    return lacked, [one for one in facts if (one.trial_id, one.data_digest) in keys]
+
+
+def register_plan(
+    plan: Plan, place: Place, store: Store, note: Callable[[str], None] = lambda line: None
+) -> str:
+    """Write everything that a launch of the plan needs into the database; return the sweep's id.
+
+    Every data set must have been prepared when the plan was made; its bars are measured unless
+    they were. A large plan is written in slices, so that others can write in between, and ``note``
+    is called with a line about progress now and then. One that was cut short is completed by the
+    next launch.
+    """
+    _require_prepared(plan)
+    prepared = {name: data.load(name, place.data) for name in _set_names(plan.expansion)}
+    spec = plan.spec
+    sweep = db.Sweep(id=content_id("sweep", {"spec": spec.body}), name=spec.name, spec=spec.body)
+    jobs = [step.job for step in plan.steps]
+    whole = replace(
+        make_registration(plan.expansion.trials, prepared.values(), jobs),
+        sweeps=(sweep,),
+        members=tuple(
+            db.SweepMember(sweep.id, c.trial.id, c.factorization)
+            for c in plan.expansion.cells
+            if c.trial
+        ),
+        bars=tuple(bar for p in prepared.values() for bar in _bar_rows(p)),
+    )
+    noted, done = time.monotonic(), 0
+    for some in whole.slices(SLICE):
+        store.register(some)
+        done += len(some.trials) + len(some.members) + len(some.jobs)
+        if time.monotonic() - noted >= NOTE_SECONDS:
+            of = len(whole.trials) + len(whole.members) + len(whole.jobs)
+            note(f"registered {100 * done // of} % of {len(jobs)} jobs")
+            noted = time.monotonic()
+    return sweep.id
+
+
+def make_registration(
+    trials: Sequence[Trial], prepared: Iterable[data.Prepared], jobs: Iterable[PlannedJob]
+) -> Registration:
+    """Return all that the jobs of some trials and their pretrainings need in a database."""
+    shared = {t.pretraining.id: t.pretraining for t in trials if t.pretraining}
+    return Registration(
+        recipes=tuple(_recipe_rows(trials)),
+        data_sets=tuple(_data_set_row(p) for p in prepared),
+        pretrainings=tuple(_pretraining_row(p) for p in shared.values()),
+        trials=tuple(_trial_row(t) for t in trials),
+        jobs=tuple(jobs),
+    )
+
+
+def make_nodes(
+    plan: Plan,
+    place: Place,
+    *,
+    owner: str,
+    device: Literal["cpu", "cuda"],
+    gpus: float = 0.0,
+    checkpoint_seconds: float | None = None,
+    lease_seconds: float = LEASE_SECONDS,
+    terms: Terms | None = None,
+) -> list[Node]:
+    """Return the plan's steps as work that can be sent to a worker, in the same order."""
+    _require_prepared(plan)
+    return [
+        Node(
+            Work(
+                step.job,
+                place,
+                owner,
+                device,
+                gpus,
+                step.subject if isinstance(step.subject, Trial) else None,
+                step.subject if isinstance(step.subject, Pretraining) else None,
+                checkpoint_seconds,
+                lease_seconds,
+                plugins.loaded(plugins_of(step.subject)),
+                terms=terms or Terms(),
+                keep=plan.spec.keep,
+            ),
+            step.after,
+        )
+        for step in plan.steps
+    ]
+
+
+def plugins_of(subject: Trial | Pretraining) -> set[str]:
+    """Return the plug-ins that it needs, and those whose measures are taken of every trial."""
+    versions = set(subject.plugins)
+    if isinstance(subject, Trial):
+        versions |= {one.version for one in plugin_measures() if one.version is not None}
+    return versions
+
+
+def _require_prepared(plan: Plan) -> None:
+    if plan.unprepared:
+        raise UserError(
+            f"{plan.unprepared[0]} was not prepared when this was planned: plan it again"
+        )
+
+
+def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
+    """Raise UserError if no cell is valid, or if one is invalid and ``skip_invalid`` is not set."""
+    invalid = plan.invalid
+    if not invalid:
+        return
+    first = invalid[0]
+    what = f"{first.cell.flow} {first.cell.dataset} {first.cell.factorization}: {first.note}"
+    if len(invalid) == len(plan.cells):
+        raise UserError(f"{plan.spec.name}: no cell can be run; the first is {what}")
+    if not skip_invalid:
+        raise UserError(
+            f"{plan.spec.name}: {len(invalid)} of {len(plan.cells)} cells cannot be run; the first "
+            f"is {what}; launch the rest with --skip-invalid"
+        )
+
+
+def known_digests(expansion: Expansion, place: Place) -> dict[str, str]:
+    """Return the content hashes of those data sets of an expansion that are prepared, by name."""
+    return {name: one.digest for name, one in _read_manifests(expansion, place).items()}
+
+
+def _read_manifests(expansion: Expansion, place: Place) -> dict[str, data.Manifest]:
+    return {
+        name: data.load(name, place.data).manifest
+        for name in _set_names(expansion)
+        if (place.data / name / "manifest.json").exists()
+    }
+
+
+def _require_batches(expansion: Expansion, manifests: Mapping[str, data.Manifest]) -> None:
+    trained: list[Trial | Pretraining] = [*expansion.trials]
+    trained += (pretraining for pretraining, _ in expansion.pretrainings.values())
+    for one in trained:
+        batch, manifest = one.recipe.optimization.batch, manifests.get(one.set_name)
+        if manifest is not None and batch > manifest.counts.train:
+            raise UserError(
+                f"`optimization.batch` of {batch} is more than the {manifest.counts.train} "
+                f"training images of {one.set_name}: give at most as many"
+            )
+
+
+def _is_done(job: Job | None) -> bool:
+    return job is not None and job.state == "done"
+
+
+def _plan_cell(cell: Cell, jobs: Mapping[str, Job], lost: Losses, now: float) -> PlannedCell:
+    if cell.trial is None:
+        return PlannedCell(cell, "invalid", cell.reason or "")
+    if cell.same_as is not None:
+        return PlannedCell(cell, "same", f"the same experiment as {cell.same_as}")
+    job = jobs.get(cell.trial.id)
+    if (
+        job is None
+        or job.state == "pending"
+        or (job.state == "running" and not leases.is_held(job.lease_until, now))
+    ):
+        of = cell.trial.pretraining
+        why = lost.get((of.id, cell.trial.budget)) if of else None
+        if why:
+            return PlannedCell(cell, "blocked", f"its pretraining {why}; launch with --retry")
+        note = f"goes on from step {job.step}" if job and job.step else ""
+        return PlannedCell(cell, "new", note)
+    if job.state == "done":
+        return PlannedCell(cell, "there", "")
+    if job.state == "running":
+        return PlannedCell(cell, "running", f"on {job.host}, step {job.step} of {job.steps}")
+    return PlannedCell(cell, job.state, "launch with --retry to run it again")
+
+
+def _note_rerun(
+    planned: PlannedCell, jobs: Mapping[str, Job], reruns: Mapping[str, db.Rerun]
+) -> PlannedCell:
+    trial = planned.cell.trial
+    job = None if trial is None or planned.status == "same" else jobs.get(trial.id)
+    rerun = None if job is None else reruns.get(job.id)
+    if rerun is None:
+        return planned
+    stays = f"its result of {format_time(rerun.made)} stays"
+    if rerun.state not in ("failed", "diverged"):
+        stays = f"to be run anew, {stays} until then"
+    return replace(planned, note="; ".join(filter(None, (stays, planned.note))))
+
+
+def _find_losses(segments: Mapping[int, Job | None]) -> dict[int, str]:
+    """Return the budgets whose maps cannot be made, with the state of the lost segment in the way.
+
+    A segment goes on from the longest before it that is done. ``segments`` ascend by budget.
+    """
+    losses, state = dict[int, str](), ""
+    for budget, segment in segments.items():
+        if _is_done(segment):
+            state = ""
+        elif not state and segment is not None and segment.state in ("failed", "diverged"):
+            state = segment.state
+        if state:
+            losses[budget] = state
+    return losses
+
+
+def _recipe_rows(trials: Sequence[Trial]) -> Iterable[db.RecipeRow]:
+    """Return every recipe of the trials, and every part that their pretrainings have, once."""
+    # Trials share their recipes, and hashing one is expensive.
+    used = {id(one.recipe): (one.recipe, one.profile) for one in trials}
+    shared = [(one.pretraining, one.profile) for one in trials if one.pretraining]
+    mapped = {(id(one.recipe), one.form): (one, profile) for one, profile in shared}
+    rows = [_recipe_row(recipe, profile) for recipe, profile in used.values()]
+    rows += [_part_row(one, profile) for one, profile in mapped.values()]
+    return {row.id: row for row in rows}.values()
+
+
+def _part_row(pretraining: Pretraining, profile: str) -> db.RecipeRow:
+    """Return the row of what a pretraining depends on of its recipe."""
+    row = replace(
+        _recipe_row(pretraining.recipe, profile),
+        id=pretraining.recipe_id,
+        flow=pretraining.flow,
+        body=pretraining.recipe_body,
+        steps=0,
+    )
+    # The same row for all flows and profiles, which share what is measured of the data.
+    return row if pretraining.form != "data" else replace(row, profile="data", conventional=None)
+
+
+def _recipe_row(recipe: Recipe, profile: str) -> db.RecipeRow:
+    own = catalog.flows()[recipe.model.flow]
+    try:
+        conventional = factorizations.canonical(
+            "conventional", conventional=own, splits=recipe.model.splits
+        )
+    except factorizations.ImpossibleError:
+        conventional = None
+    return db.RecipeRow(
+        id=recipe.id,
+        flow=recipe.model.flow,
+        profile=profile,
+        splits=recipe.model.splits,
+        size=recipe.model.size,
+        steps=recipe.training.steps,
+        body=recipe.body,
+        conventional=conventional,
+    )
+
+
+def _data_set_row(prepared: data.Prepared) -> db.DataSet:
+    manifest = prepared.manifest
+    channels, height, width = manifest.shape
+    return db.DataSet(
+        digest=manifest.digest,
+        name=manifest.dataset,
+        variant=manifest.variant,
+        channels=channels,
+        height=height,
+        width=width,
+        train=manifest.counts.train,
+        holdout=manifest.counts.holdout,
+        test=manifest.counts.test,
+        manifest=manifest.model_dump_json(),
+    )
+
+
+def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
+    digest = prepared.manifest.digest
+    return (db.Bar(data_digest=digest, **asdict(bar)) for bar in ensure_bars(prepared))
+
+
+def _pretraining_row(pretraining: Pretraining) -> db.PretrainingRow:
+    return db.PretrainingRow(
+        id=pretraining.id,
+        recipe_id=pretraining.recipe_id,
+        flow=pretraining.flow,
+        dataset=pretraining.dataset,
+        variant=pretraining.variant,
+        seed=pretraining.seed,
+        nms=pretraining.form,
+    )
+
+
+def _trial_row(trial: Trial) -> db.TrialRow:
+    return db.TrialRow(
+        id=trial.id,
+        recipe_id=trial.recipe.id,
+        flow=trial.recipe.model.flow,
+        profile=trial.profile,
+        dataset=trial.dataset,
+        variant=trial.variant,
+        factorization=trial.factorization,
+        seed=trial.seed,
+        budget=trial.budget,
+        pretraining_id=trial.pretraining.id if trial.pretraining else None,
+        map_options=trial.map_options,
+    )
+
+
+def _set_names(expansion: Expansion) -> list[str]:
+    return sorted({t.set_name for t in expansion.trials})

@@ -1,0 +1,248 @@
+"""Checks that every machine of a launch can do its work, before its first task.
+
+A launch keeps a folder in the place of checkpoints while it runs. It writes a file there, which
+each machine reads, and reads the file that each machine writes. All of them are removed.
+"""
+
+import platform
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lcma import db
+from lcma.harness import storage
+from lcma.harness.data.verified import find_images
+from lcma.harness.place import Place
+from lcma.harness.storage import MissingFileError, StorageError, UnreachableError
+from lcma.harness.text import format_count
+from lcma.harness.version import read_code_version
+from lcma.harness.work.artifacts import PROBE_FOLDER
+from lcma.sweeps.errors import UserError
+
+OURS = "launch"
+"""The name of the launching process's test file."""
+
+SHARED = "give --runs (LCMA_RUNS) a folder that all hosts see, or a URL such as s3://BUCKET/PREFIX"
+"""The remedy for a place that is not shared."""
+
+Code = tuple[str, str | None]
+"""The version of the code, and a digest of uncommitted changes."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request to a machine to check all that the launch's work needs.
+
+    That is a folder in the place, the database, data sets by their hashes, the code, None for any,
+    Python, and a device for PyTorch.
+    """
+
+    place: Place
+    folder: str
+    sets: Mapping[str, str]
+    device: Literal["cpu", "cuda"] = "cpu"
+    code: Code | None = None
+    python: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A machine's answer: the file that it put into the folder, or the problem in one line.
+
+    A problem that is ``passing``, such as a database that is unreachable, may be over at the next
+    look.
+    """
+
+    host: str
+    file: str = ""
+    problem: str = ""
+    passing: bool = False
+
+
+def answer_question(question: Question, host: str = "", gpus: int = 0) -> Answer:
+    """Check this machine, whose name for the launch is ``host``.
+
+    Something is computed on the first ``gpus`` of the GPUs that this process sees. A process that
+    trains afterwards computes nothing before: its libraries must be set up first.
+    """
+    host = host or socket.gethostname()
+    try:
+        if problem := _check_code(question, host) or _check_devices(question, host, gpus):
+            return Answer(host, problem=problem)
+        file = _check_place(question, host)
+    except _ProblemError as error:
+        return Answer(host, problem=str(error))
+    except StorageError as error:
+        passing = isinstance(error, UnreachableError)
+        return Answer(host, problem=f"on host {host}: {error}; or {SHARED}", passing=passing)
+    try:
+        db.exists(question.place.db)
+    except UserError as error:
+        passing = isinstance(error, db.Unavailable)
+        return Answer(host, file, f"on host {host}: {error}", passing)
+    try:
+        for name, digest in question.sets.items():
+            find_images(name, question.place.data, digest)
+    except UserError as error:
+        return Answer(host, file, str(error))
+    return Answer(host, file)
+
+
+class Preflight:
+    """The checks of a launch, from the first question to `close`.
+
+    Without ``any_code`` machines with other code than this process's have a problem. ``problems``
+    are those of machines that were asked before the launch began, by their names, ``passing`` those
+    that may be over at the next look.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        sets: Mapping[str, str],
+        *,
+        device: Literal["cpu", "cuda"] = "cpu",
+        any_code: bool = False,
+    ) -> None:
+        code = None if any_code else read_code_version()
+        name = PROBE_FOLDER + secrets.token_hex(8)
+        self.problems: dict[str, str] = {}
+        self.passing: dict[str, str] = {}
+        self.question = Question(place, name, sets, device, code, platform.python_version())
+        self._place = storage.open_folder(place.runs)
+        self._folder = self._place.below(name)
+        self._missing = _find_missing(place.runs)
+        try:
+            self._folder.put(lambda out: out.write(b"here"), lambda digest: OURS)
+        except BaseException:  # an interruption too: the folder goes with it
+            self.close()
+            raise
+
+    def find_problems(self, answers: Sequence[Answer]) -> dict[str, str]:
+        """Return the problem of each machine that has one, by its name. Raises StorageError."""
+        seen = {file.name for file in self._folder.files()} if answers else set()
+        problems = {one.host: one.problem or self._check_seen(one, seen) for one in answers}
+        return {host: problem for host, problem in problems.items() if problem}
+
+    def close(self) -> None:
+        """Remove the files, and what the launch made for them."""
+        with suppress(StorageError):
+            for file in self._folder.files():
+                self._folder.remove(file.name)
+        self._folder.remove_if_empty()
+        for path in self._missing:
+            storage.open_folder(path).remove_if_empty()
+
+    def _check_seen(self, one: Answer, seen: set[str]) -> str:
+        if one.file in seen:
+            return ""
+        return (
+            f"the launch does not see what host {one.host} wrote in {self._place.name}, "
+            f"which is not shared: {SHARED}"
+        )
+
+
+def require_machines(preflight: Preflight, ask: Callable[[Question], Sequence[Answer]]) -> None:
+    """Ask all machines, and keep the problems of those that have one.
+
+    Raises UserError with the first problem if no machine is without one.
+    """
+    answers = ask(preflight.question)
+    problems = preflight.find_problems(answers)
+    passing = {one.host for one in answers if one.passing}
+    preflight.problems = {host: why for host, why in problems.items() if host not in passing}
+    preflight.passing = {host: why for host, why in problems.items() if host in passing}
+    if problems and len(problems) == len({answer.host for answer in answers}):
+        more = len(problems) - 1
+        have = "has" if more == 1 else "have"
+        others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""
+        raise UserError(next(iter(problems.values())) + others)
+
+
+def require_here(runs: Path | str) -> None:
+    """Raise UserError if this process cannot write and read the place, or no other one sees it."""
+    place = storage.open_folder(runs)
+    if place.of_one_process:
+        raise UserError(
+            f"no other process sees {place.name}: give --runs a folder, or a URL such as "
+            "s3://BUCKET/PREFIX"
+        )
+    preflight = Preflight(Place("", runs, Path()), {}, any_code=True)
+    try:
+        place.below(preflight.question.folder).read(OURS)
+    finally:
+        preflight.close()
+
+
+class _ProblemError(Exception):
+    """A problem of a machine, in one line."""
+
+
+def _check_code(question: Question, host: str) -> str:
+    own = platform.python_version()
+    if question.python and own.split(".")[:2] != question.python.split(".")[:2]:
+        return (
+            f"host {host} has Python {own}, and the launch {question.python}: use the same on "
+            "every node"
+        )
+    if question.code is None or (found := read_code_version()) == question.code:
+        return ""
+    return (
+        f"host {host} has other code, {_describe_code(found)}, than the launch, "
+        f"{_describe_code(question.code)}: install the same on every node, or give "
+        "--any-code"
+    )
+
+
+def _describe_code(code: Code) -> str:
+    version, dirty = code
+    return version if dirty is None else f"{version} with changes {dirty}"
+
+
+def _check_devices(question: Question, host: str, gpus: int) -> str:
+    if question.device == "cpu":
+        return ""
+    import torch
+
+    if torch.cuda.is_available():
+        from lcma.harness.work.devices import multiply_on
+
+        for index in range(min(gpus, torch.cuda.device_count())):
+            if problem := multiply_on(torch.device("cuda", index)):
+                return (
+                    f"host {host} has a GPU that cannot multiply two matrices, number {index} "
+                    f"({problem}): see `nvidia-smi` there, or start its node without that GPU"
+                )
+        return ""
+    built = "is built for CPUs" if torch.version.cuda is None else "finds no device"
+    return (
+        f"host {host} offers GPUs, and its PyTorch {torch.__version__} {built}: install a build "
+        "for its GPUs, and their driver"
+    )
+
+
+def _check_place(question: Question, host: str) -> str:
+    """Return the name of the file that was written. Raises StorageError and _ProblemError."""
+    place = storage.open_folder(question.place.runs)
+    folder = place.below(question.folder)
+    try:
+        folder.read(OURS)
+    except MissingFileError:
+        raise _ProblemError(
+            f"host {host} does not see what the launch wrote in {place.name}, which is not "
+            f"shared: {SHARED}"
+        ) from None
+    file = f"{secrets.token_hex(8)}"
+    folder.put(lambda out: out.write(b"here"), lambda digest: file)
+    return file
+
+
+def _find_missing(runs: Path | str) -> list[Path]:
+    """Return the parts of a local folder's path that do not exist, the folder itself first."""
+    if isinstance(runs, str):
+        return []
+    return [path for path in (runs, *runs.parents) if not path.exists()]

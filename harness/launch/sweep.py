@@ -1,0 +1,332 @@
+"""The launch of a sweep as a library call: plan, check what can be refused, run, report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from lcma import db
+from lcma.harness.extras import require_extra
+from lcma.harness.launch.driver import Display, EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.hosts import Hosts
+from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.plan import (
+    Plan,
+    list_histories,
+    make_nodes,
+    make_plan,
+    open_existing,
+    plan_expansion,
+    register_plan,
+    require_valid,
+    update_plan,
+)
+from lcma.harness.launch.prediction import Prediction, predict_hours
+from lcma.harness.launch.rehearsal import rehearse_plugins
+from lcma.harness.launch.tensorboard import plot_curves
+from lcma.harness.launch.workers import (
+    Workers,
+    check_compilable,
+    check_writable,
+    max_threads,
+    missing_data,
+    resolve_resources,
+)
+from lcma.harness.place import Place
+from lcma.harness.terminal import user_name
+from lcma.harness.text import format_count
+from lcma.harness.version import read_code_version
+from lcma.harness.work.outages import Value, wait_out
+from lcma.harness.work.units import LEASE_SECONDS, Report, Terms
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import count_cells
+from lcma.sweeps.options import LaunchOptions
+from lcma.sweeps.spec import Resources, Spec
+
+LOST = ("failed", "diverged", "blocked", "cancelled")
+"""The endings of jobs that leave no result."""
+
+
+class Observer(Display, Protocol):
+    """A receiver of all that a launch reports: its stages, its plan, its jobs."""
+
+    def stage(self, what: str) -> AbstractContextManager[object]:
+        """Show that something is being done, for the time of a block."""
+
+    def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
+        """Show the plan once the sweep is registered, the prediction of what is left, None if
+        nothing is left, and the limits."""
+
+
+@dataclass(frozen=True)
+class LaunchReport:
+    """The end of a launch: the sweep's id and name, the plan that it followed, and the report of
+    each job by its id.
+
+    ``lost`` is the number of jobs without a result; where nothing was left to run there are no
+    reports, and it counts the trials that were lost before.
+    """
+
+    sweep_id: str
+    sweep: str
+    plan: Plan
+    reports: dict[str, Report]
+    lost: int
+
+    def __repr__(self) -> str:
+        endings = [report.ending for report in self.reports.values()]
+        counts = ", ".join(f"{endings.count(e)} {e}" for e in sorted(set(endings)))
+        return f"<sweep {self.sweep} {self.sweep_id[:8]}: {counts or 'nothing was left to run'}>"
+
+
+def launch_sweep(
+    spec: Spec,
+    place: Place,
+    options: LaunchOptions,
+    observer: Observer,
+    *,
+    pictures: Path | None = None,
+    arguments: str = "",
+    lease_seconds: float = LEASE_SECONDS,
+    checkpoint_seconds: float | None = None,
+) -> tuple[LaunchReport, db.Store]:
+    """Run what is missing of a sweep; return its report and the store.
+
+    What can be refused is refused, with UserError, before anything is changed. Raises
+    LaunchStoppedError if `lcma stop` ended it, LimitReachedError if it came to a limit, and
+    LaunchInterrupted if SIGINT or SIGTERM ended it.
+
+    Args:
+        spec: The sweep, with the overrides among the options in place of its own.
+        place: Where its data, database and checkpoints are.
+        options: The options of the launch.
+        observer: What is told of it.
+        pictures: A folder that must be writable too.
+        arguments: What was typed, for the database: it holds no secrets.
+        lease_seconds: How long a worker holds a job without a sign of life.
+        checkpoint_seconds: The pause between checkpoints, by default as workers choose.
+    """
+    ray, tensorboard = options.get("ray"), options.get("tensorboard")
+    if options.get("local") and ray:
+        raise UserError("--local and --ray exclude each other: leave one out")
+    if options.get("wait_nodes") is not None and ray is None:
+        raise UserError("--wait-nodes waits for nodes of a cluster: give --ray ADDRESS too")
+    with observer.stage(f"planning {format_count(count_cells(spec), 'cell')}"):
+        plan = make_plan(spec, place, open_existing(place))
+    require_valid(plan, skip_invalid=options.get("skip_invalid", False))
+    for line in rehearse_plugins(plan):
+        observer.note(line)
+    resources = resolve_resources(
+        spec, gpus=options.get("gpus"), parallel=options.get("parallel"), ray=ray
+    )
+    check_compilable(plan.expansion, resources)
+    missing = missing_data(spec, place)
+    if tensorboard is not None:
+        require_extra("tensorboard")
+    curves = None if tensorboard is None else Path(tensorboard)
+    check_writable(place, tensorboard=curves, pictures=pictures)
+    again = options.get("retry", False)
+    if not (plan.trainings_left or plan.pretrainings_left or (again and plan.lost)):
+        store = db.connect(place.db)
+        sweep_id = register_plan(plan, place, store)
+        with plot_curves(tensorboard, observer, store, store.job_ids(sweep_id)):
+            observer.planned(plan, None, Limits())
+        return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
+    threads = max_threads(plan.expansion)
+    with Workers(
+        resources,
+        threads,
+        observer.stage,
+        local=options.get("local", False),
+        ray=ray,
+        wait_nodes=options.get("wait_nodes"),
+        any_code=options.get("any_code", False),
+    ) as workers:
+        store = opened = workers.prepare(plan.expansion, place, missing)
+        place = replace(place, db=store.url)
+        if missing:
+            plan = plan_expansion(plan.expansion, place, store)
+        with observer.stage("registering the sweep, with the bars of its data"):
+            sweep_id = wait_with_note(
+                observer.note, lambda: register_plan(plan, place, opened, observer.note)
+            )
+        ended = _run(
+            workers,
+            options,
+            plan,
+            place,
+            store,
+            sweep_id,
+            observer,
+            arguments=arguments,
+            lease_seconds=lease_seconds,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+    lost = len(ended.with_ending(*LOST))
+    return LaunchReport(sweep_id, spec.name, plan, ended.reports, lost), store
+
+
+def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> int:
+    """Store that a launch begins: who launches what, where, with which code.
+
+    Returns the number of the event.
+    """
+    user, _, host = user_name().rpartition("@")
+    code_version, dirty = read_code_version()
+    return store.begin_launch(
+        owner,
+        sweep_id,
+        launched_by=user,
+        host=host,
+        arguments=arguments,
+        code_version=code_version,
+        dirty=dirty,
+    )
+
+
+def _run(
+    workers: Workers,
+    options: LaunchOptions,
+    plan: Plan,
+    place: Place,
+    store: db.Store,
+    sweep_id: str,
+    observer: Observer,
+    *,
+    arguments: str,
+    lease_seconds: float,
+    checkpoint_seconds: float | None,
+) -> EndedJobs:
+    workers.store, resources = store, workers.resources
+    begun = wait_with_note(
+        observer.note, lambda: begin_launch(store, workers.owner, sweep_id, arguments)
+    )
+    ids = [step.job.id for step in plan.steps]
+    if options.get("retry"):
+        wait_with_note(observer.note, lambda: store.retry(ids))
+        plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
+    with observer.stage("predicting how long the rest takes"):
+        predicted = wait_with_note(
+            observer.note,
+            lambda: predict_hours(plan, list_histories(store), resources.gpus or 0.0),
+        )
+    limits = Limits(
+        options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
+    )
+    observer.planned(plan, predicted, limits)
+    record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
+    with plot_curves(options.get("tensorboard"), observer, store, ids) as display:
+        return run_plan(
+            workers,
+            plan,
+            place,
+            record,
+            display,
+            lease_seconds=lease_seconds,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+
+def run_plan(
+    workers: Workers,
+    plan: Plan,
+    place: Place,
+    record: LaunchRecord,
+    display: Display,
+    *,
+    lease_seconds: float,
+    checkpoint_seconds: float | None,
+) -> EndedJobs:
+    """Run the jobs of a registered plan, as a part of a launch that has begun."""
+    assert workers.executor is not None
+    assert workers.store is not None
+    resources = workers.resources
+    nodes = make_nodes(
+        plan,
+        place,
+        owner=workers.owner,
+        device="cuda" if resources.gpus else "cpu",
+        gpus=resources.gpus or 0.0,
+        terms=_terms(plan, resources, record.sweep_id),
+        checkpoint_seconds=checkpoint_seconds,
+        lease_seconds=lease_seconds,
+    )
+    with workers.deferred_signals():
+        hosts = None
+        if workers.ray is not None and workers.preflight is not None:
+            hosts = Hosts(workers.executor, display.note, workers.preflight)
+        return Launch(
+            workers.store,
+            nodes,
+            workers.executor,
+            display,
+            record,
+            hosts,
+            workers.require_uninterrupted,
+        ).run()
+
+
+def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:
+    return Terms(
+        failures=plan.spec.failures,
+        hours=resources.hours,
+        memory_gb=resources.memory_gb,
+        cap=None if resources.parallel is None else db.Cap(sweep_id, resources.parallel),
+    )
+
+
+def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]) -> Value:
+    """Return what the action returns, retried while the database is unreachable, noted once."""
+    noted = False
+
+    def note() -> None:
+        nonlocal noted
+        if not noted:
+            note_line("The database is unreachable: waiting for it.")
+            noted = True
+
+    return wait_out(action, on_failure=note)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress of a launch: jobs that have ended of ``total``, running ones, the last message."""
+
+    ended: int
+    total: int
+    running: Sequence[db.JobFacts]
+    message: str = ""
+
+
+class Callback:
+    """An observer that passes everything to a function as `Progress`."""
+
+    def __init__(self, call: Callable[[Progress], None]) -> None:
+        self._call = call
+        self._last = Progress(0, 0, ())
+
+    def stage(self, what: str) -> AbstractContextManager[object]:
+        self.note(what)
+        return nullcontext()
+
+    def planned(self, plan: Plan, predicted: Prediction | None, limits: Limits) -> None:
+        self.note(f"{plan.spec.name}: {plan.summary}")
+
+    def update(self, ended: int, total: int, running: Sequence[db.JobFacts]) -> None:
+        self._last = Progress(ended, total, tuple(running))
+        self._call(self._last)
+
+    def job_ended(self, title: str, report: Report) -> None:
+        # `update` comes once for all that ended since the last time.
+        ended = self._last.ended + 1
+        self._last = replace(self._last, ended=ended, total=max(self._last.total, ended))
+        why = report.message.strip().splitlines()
+        where = f" on {report.host}" if report.host else ""
+        self.note(f"{report.ending} {title}{where}" + (f": {why[-1]}" if why else ""))
+
+    def unreachable(self, since: float, why: str) -> None:
+        self.note(f"the database is unreachable: {why}")
+
+    def note(self, line: str) -> None:
+        self._call(replace(self._last, message=line))

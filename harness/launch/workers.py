@@ -1,0 +1,308 @@
+"""The workers of a launch or a tuning, and the checks before anything is changed."""
+
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+import lcma.harness.data
+from lcma import db
+from lcma.harness.cpus import count_cpus
+from lcma.harness.extras import require_extra
+from lcma.harness.launch.driver import LaunchStoppedError, new_owner
+from lcma.harness.launch.executor import ClusterLostError, Executor
+from lcma.harness.launch.plan import known_digests
+from lcma.harness.launch.preflight import Preflight, require_here, require_machines
+from lcma.harness.place import Place
+from lcma.harness.text import format_count
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.expansion import Expansion
+from lcma.sweeps.spec import Resources, Spec
+
+Value = TypeVar("Value")
+
+Stage = Callable[[str], AbstractContextManager[object]]
+"""Shows what is being done during a block."""
+
+
+class LaunchInterrupted(KeyboardInterrupt):
+    """A launch was ended by a signal; ``released`` jobs of it keep their last checkpoint."""
+
+    def __init__(self, number: int, released: int) -> None:
+        super().__init__(f"interrupted by signal {number}")
+        self.number, self.released = number, released
+
+
+class _InterruptedError(BaseException):
+    """A SIGINT or SIGTERM; a BaseException, so that no `except Exception` on the way catches it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def resolve_resources(
+    spec: Spec, *, gpus: float | None, parallel: int | None, ray: str | None
+) -> Resources:
+    """Return the resources of one trial, with the given options in place of the spec's.
+
+    Raises UserError if a GPU is needed, this machine has none, and no cluster is named.
+    """
+    gpus = spec.gpus if gpus is None else gpus
+    parallel = spec.resources.parallel if parallel is None else parallel
+    found = spec.resources.model_copy(update={"gpus": gpus, "parallel": parallel})
+    if found.gpus and ray is None:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(
+                f"a trial asks for {found.gpus:g} GPU, and this machine has none that "
+                f"PyTorch can use: give --gpus 0, or a cluster with --ray ADDRESS"
+            )
+    return found
+
+
+def max_threads(expansion: Expansion) -> int:
+    """Return the most CPU threads that any of the trials takes."""
+    return max(t.recipe.optimization.threads for t in expansion.trials)
+
+
+def count_slots(resources: Resources, threads: int) -> int:
+    """Return how many trials of so many threads the CPUs that this process may use run at once."""
+    share = resources.cpus if resources.cpus is not None else threads
+    return max(1, int(count_cpus() // share))
+
+
+def check_compilable(expansion: Expansion, resources: Resources) -> None:
+    """Raise UserError for recipes that compile if trials run on CPUs."""
+    if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
+        raise UserError(
+            "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
+            "give `resources.gpus: 1` or launch with --gpus 1, or leave it out of the recipe"
+        )
+
+
+def missing_data(spec: Spec, place: Place) -> list[str]:
+    """Return the sets to be prepared. Raises UserError for one that needs the user's files."""
+    missing = []
+    for known in lcma.harness.data.names(place.data):
+        if known.name not in spec.matrix.dataset:
+            continue
+        if known.needs_path or (place.data / known.name).exists():
+            lcma.harness.data.load(known.name, place.data)
+        else:
+            if known.extra is not None:
+                require_extra(known.extra)
+            missing.append(known.name)
+    return missing
+
+
+def check_writable(place: Place, **others: Path | None) -> None:
+    """Raise UserError if a folder cannot be made or written; none is made yet."""
+    folders = {"data": place.data}
+    if isinstance(place.runs, Path):
+        folders["runs"] = place.runs
+    else:
+        require_here(place.runs)
+    for option, folder in others.items():
+        if folder is not None:
+            folders[option] = folder.absolute()
+    for option, folder in folders.items():
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {folder} ({error.strerror}): give --{option} DIR"
+            ) from None
+
+
+def check_shared(place: Place, hosts: list[str]) -> None:
+    """Raise UserError if workers are on machines that cannot all write the database."""
+    database = db.locate(place.db)
+    if database.one_host and len(hosts) > 1:
+        shown = ", ".join(hosts[:3]) + (", ..." if len(hosts) > 3 else "")
+        raise UserError(
+            f"the cluster has {len(hosts)} hosts ({shown}), and a SQLite file such as "
+            f"{database.name} is for one: give --db postgresql://USER@HOST/DATABASE"
+        )
+
+
+class Workers:
+    """An executor that runs during a block.
+
+    SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
+    but for a first one during `deferred_signals`. If the block ends by an error and ``store`` is
+    set, the jobs of its ``owner`` are released.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        threads: int,
+        stage: Stage,
+        *,
+        local: bool,
+        ray: str | None,
+        wait_nodes: int | None = None,
+        any_code: bool = False,
+    ) -> None:
+        self.resources, self.threads, self.stage = resources, threads, stage
+        self.local, self.ray, self.any_code = local, ray, any_code
+        self.wait_nodes = wait_nodes
+        self.owner = new_owner()
+        self.store: db.Store | None = None
+        self.executor: Executor | None = None
+        self.preflight: Preflight | None = None
+        self._handlers: dict[int, Any] = {}
+        self._defers, self._signal = False, 0
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # other threads cannot
+            self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._handle(self._interrupt)
+        try:
+            waits = format_count(self.wait_nodes or 0, "node")
+            more = f", waiting for {waits}" if self.wait_nodes else ""
+            with self.stage(f"starting workers{more}"):
+                self.executor = _make_executor(
+                    self.resources, self.threads, self.local, self.ray, self.wait_nodes
+                )
+        except BaseException as error:
+            if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
+                error = _InterruptedError(signal.SIGTERM)
+            self.__exit__(type(error), error, None)
+            raise
+        self._handle(self._interrupt)  # Ray has put its own in place
+        return self
+
+    def prepare(self, expansion: Expansion, place: Place, missing: list[str]) -> db.Store:
+        """Prepare the data and the database for an expansion; return the store.
+
+        Raises UserError, with nothing changed, if no machine can run its trials.
+        """
+        assert self.executor is not None
+        self.require(place, known_digests(expansion, place))
+        store = db.connect(place.db)
+        for name in missing:
+            with self.stage(f"preparing {name}"):
+                lcma.harness.data.prepare(name, place.data)
+        if missing:
+            self.require(place, known_digests(expansion, place))
+        return store
+
+    def require(self, place: Place, sets: Mapping[str, str]) -> None:
+        """Ask the machines for all that work needs, and for data sets by their hashes.
+
+        Raises UserError if no machine has it.
+        """
+        assert self.executor is not None
+        check_shared(place, self.executor.hosts())
+        nodes = format_count(self.executor.count_asked(), "node")
+        with self.stage(f"asking {nodes} for code, database, checkpoints and data"):
+            self._end_preflight()
+            self.preflight = Preflight(
+                place,
+                sets,
+                device="cuda" if self.ray and self.resources.gpus else "cpu",
+                any_code=self.any_code or self.ray is None,
+            )
+            require_machines(self.preflight, self.executor.ask)
+
+    def run_each(
+        self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
+    ) -> Iterator[Value]:
+        """Run a function for calls on Ray, as `RayExecutor.run_each`."""
+        from lcma.harness.launch.cluster import RayExecutor
+
+        assert isinstance(self.executor, RayExecutor)
+        return self.executor.run_each(body, calls)
+
+    def _end_preflight(self) -> None:
+        if self.preflight is not None:
+            with suppress(UserError):  # `lcma clean` removes what is left
+                self.preflight.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._handle(signal.SIG_IGN)
+        cause = error
+        if isinstance(error, SystemError) and error.__cause__ is not None:
+            cause = error.__cause__  # Ray's compiled part wraps what a signal's handler raises
+        released, early = 0, error is not None
+        if self.executor is not None:
+            self.executor.close(kill=early)
+        self._end_preflight()
+        if early and self.store is not None:
+            with suppress(UserError):
+                released = self.store.release(self.owner)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        if isinstance(cause, (LaunchStoppedError, ClusterLostError)):
+            cause.released = released
+        if isinstance(cause, _InterruptedError):
+            raise LaunchInterrupted(cause.number, released) from None
+        if cause is not None and cause is not error:
+            raise cause
+
+    @contextmanager
+    def deferred_signals(self) -> Iterator[None]:
+        """Let the first signal wait for `require_uninterrupted` during a block.
+
+        Python may swallow what a handler raises, where it runs in a callback.
+        """
+        self._defers = True
+        try:
+            yield
+            self.require_uninterrupted()
+        finally:
+            self._defers = False
+
+    def require_uninterrupted(self) -> None:
+        """End the block with the signal that has come, if one has."""
+        if self._signal:
+            raise _InterruptedError(self._signal)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if not self._defers or self._signal:
+            raise _InterruptedError(number)
+        self._signal = number
+
+    def _handle(self, handler: Any) -> None:
+        for number in self._handlers:
+            signal.signal(number, handler)
+
+
+def _make_executor(
+    resources: Resources, threads: int, local: bool, ray: str | None, wait_nodes: int | None
+) -> Executor:
+    if local:
+        from lcma.harness.launch.local import LocalExecutor
+
+        workers = count_slots(resources, threads)
+        if resources.gpus:
+            import torch
+
+            per_gpu = max(1, int(1 / resources.gpus))
+            slots = min(workers, per_gpu * torch.cuda.device_count())
+            return LocalExecutor(slots, per_gpu)
+        return LocalExecutor(workers)
+    from lcma.harness.launch.cluster import RayExecutor
+
+    executor = RayExecutor(resources, ray)
+    try:
+        if wait_nodes is not None:
+            executor.wait_for_nodes(wait_nodes)
+        executor.check(threads)
+    except BaseException:  # of a signal too
+        executor.close(kill=True)
+        raise
+    return executor

@@ -1,0 +1,284 @@
+"""A task body: what it stores, and that it can be run twice, stopped anywhere and resumed."""
+
+import dataclasses
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import sqlalchemy as sa
+
+from lcma import db, models
+from lcma.harness.data.verified import open_images
+from lcma.harness.results.lookup import read_bars
+from lcma.harness.results.map_statistics import (
+    compute_map_statistics,
+    hash_table,
+    make_kept_masks,
+)
+from lcma.harness.train import recorder
+from lcma.harness.work.units import Report, Work
+from lcma.harness.work.worker import run_work
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.identity import canonical_json
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.launch.conftest import execute, run_killed
+from tests.stores import list_files, read_job
+
+
+def run_all(nodes) -> dict[str, Report]:
+    """Every body in order, in this process."""
+    reports: dict[str, Report] = {}
+    for node in nodes:
+        reports[node.work.job_id] = run_work(node.work, reports.get(node.after))
+    return reports
+
+
+def trial_nodes(nodes):
+    return [n for n in nodes if n.work.trial is not None]
+
+
+@pytest.mark.integration
+def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
+    """By steps that are recorded, of the pretraining as of both trainings."""
+    recorded = []
+    record = recorder.Repeated._record
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    monkeypatch.setattr(
+        recorder.Repeated,
+        "_record",
+        lambda self, *given: (recorded.append(self), record(self, *given))[1],
+    )
+    store, nodes = registered()
+    reports = run_all(nodes)
+    assert len(recorded) == 3
+    assert [r.ending for r in reports.values()] == ["done"] * 3
+    frame = store.view("results")
+    assert sorted(frame.factorization) == ["L", "checkerboard-even"]
+    assert np.isfinite(frame.bits_per_dim).all()
+    assert (frame.step == 20).all()
+    assert frame.data_wait.between(0, 1, inclusive="neither").all()
+    assert (store.view("attempts").data_wait > 0).all()
+    pretraining = nodes[0].work
+    maps = store.maps(pretraining_id=pretraining.pretraining.id, budget=10, score="cumulative")
+    assert [m.split for m in maps] == [1]
+    assert maps[0].values.shape == (3, 8, 8)
+    assert maps[0].sum_error < 1e-6
+    (bars,) = read_bars(store).values()
+    assert [bar.name for bar in bars] == ["full-gaussian", "gaussian", "png", "webp"]
+    assert all(bar.bits_per_dim is not None for bar in bars)
+
+
+def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
+    store, nodes = registered()
+    waiting = next(n for n in nodes if n.after is not None)
+    report = run_work(waiting.work, Report(waiting.after, "diverged"))
+    assert report.ending == "blocked"
+    assert read_job(store, waiting.work.job_id).state == "pending"
+
+
+def test_killed_anywhere_and_run_again_gives_the_same_bits(
+    registered, place, tmp_path, monkeypatch
+) -> None:
+    """A worker dies at a step; the lease runs out; another one goes on, and so three times. Each
+    records another step."""
+    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
+    change = {"recipe": {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}}
+    store, nodes = registered(change)
+    work = trial_nodes(nodes)[0].work
+    undisturbed = dataclasses.replace(
+        work,
+        place=dataclasses.replace(
+            place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other"
+        ),
+    )
+    _copy_plan(place.db, undisturbed.place.db)
+    assert run_work(undisturbed).ending == "done"
+
+    for step in (9, 10, 19):
+        run_killed(dataclasses.replace(work, checkpoint_seconds=0.0, lease_seconds=1.0), step)
+        assert run_work(work).ending == "elsewhere"
+        time.sleep(1.0)
+    assert run_work(work).ending == "done"
+
+    other = db.connect(undisturbed.place.db)
+    assert compare_rows(read_rows(other), read_rows(store)) == []
+    assert store.view("attempts").sort_values("token").first_step.tolist() == [0, 0, 10, 10]
+
+
+def test_a_longer_budget_continues_the_shorter_and_equals_a_run_of_its_own(
+    registered, tmp_path
+) -> None:
+    store, nodes = registered({"matrix": {"budget": [0, 10, 20]}})
+    chain = [n for n in nodes if n.work.pretraining is not None]
+    assert [n.work.job.budget for n in chain] == [0, 10, 20]
+    run_all(chain)
+    attempts = store.view("attempts").set_index("job_id")
+    assert [attempts.first_step[n.work.job_id] for n in chain] == [0, 0, 10]
+
+    alone_place = dataclasses.replace(
+        chain[2].work.place, db=f"sqlite:///{tmp_path / 'alone.db'}", runs=tmp_path / "alone"
+    )
+    _copy_plan(chain[2].work.place.db, alone_place.db)
+    alone = dataclasses.replace(chain[2].work, place=alone_place)
+    assert run_work(alone).ending == "done"
+    key = {"pretraining_id": alone.pretraining.id, "budget": 20, "score": "cumulative"}
+    (chained,), (by_itself,) = store.maps(**key), db.connect(alone_place.db).maps(**key)
+    assert chained.digest == by_itself.digest
+    assert np.array_equal(chained.standard_errors, by_itself.standard_errors)
+
+
+@pytest.mark.slow
+def test_a_short_budget_after_a_long_one_does_not_use_the_longer_checkpoint(registered) -> None:
+    store, nodes = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    assert run_work(long).ending == "done"
+    assert run_work(short).ending == "done"
+    maps = store.maps(pretraining_id=short.pretraining.id, score="cumulative")
+    assert [item.budget for item in maps] == [10, 20]
+    assert maps[0].digest != maps[1].digest
+
+
+@pytest.mark.parametrize("steps", [1, 20], ids=["in its last step", "on the way"])
+def test_divergence_is_an_outcome_with_step_and_last_value(registered, steps: int) -> None:
+    """No loss is looked at after the last step: the evaluation finds it."""
+    optimization = {"learning_rate": 1e30, "warmup": 0, "clip": None}
+    recipe = {"training": {"steps": steps}, "optimization": optimization}
+    store, nodes = registered({"recipe": recipe})
+    assert run_work(trial_nodes(nodes)[0].work).ending == "diverged"
+    message = store.view("attempts").message[0]
+    assert f"not finite at step {min(steps, 2)}; last finite value: " in message
+    assert "\n" not in message
+    assert len(store.view("results")) == 0
+
+
+def test_a_damaged_checkpoint_is_named_in_the_attempt(registered) -> None:
+    store, nodes = registered({"matrix": {"budget": [10, 20]}})
+    short, long = (n.work for n in nodes if n.work.pretraining is not None)
+    run_work(short)
+    (file,) = next(short.place.runs.iterdir()).glob("*.pt")
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert run_work(long).ending == "done"
+    attempts = store.view("attempts").set_index("job_id")
+    assert attempts.message[long.job_id] == f"passed over checkpoints that are damaged: {file.name}"
+    assert attempts.first_step[long.job_id] == 0
+
+
+def test_a_lost_lease_stops_the_worker_and_leaves_no_result(registered, at_step) -> None:
+    store, nodes = registered()
+    work = trial_nodes(nodes)[0].work
+    at_step({5: lambda: store.release(work.owner)})
+    assert run_work(work).ending == "stopped"
+    assert len(store.view("results")) == 0
+    assert read_job(store, work.job_id).state == "pending"
+
+
+def moved(work: Work, root: Path) -> Work:
+    """The same job on a worker whose data lie at another place."""
+    return dataclasses.replace(work, place=dataclasses.replace(work.place, data=root))
+
+
+def test_a_missing_set_is_named_with_host_place_and_remedy(registered, tmp_path) -> None:
+    store, nodes = registered()
+    root = tmp_path / "nowhere"
+    assert run_work(moved(trial_nodes(nodes)[0].work, root)).ending == "failed"
+    message = store.view("attempts").message[0]
+    assert f"photos8 is missing on host {socket.gethostname()} below {root}" in message
+    assert "LCMA_DATA" in message
+    assert f"lcma data prepare photos8 --to {root}" in message
+    with pytest.raises(UserError, match=r"faces is missing on host .*prepare faces --from PATH"):
+        open_images("faces", root, "0" * 64)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["new to the host", "hashed before"])
+def test_a_damaged_set_stops_a_job_before_its_first_step(
+    registered, place, tmp_path, kept: bool
+) -> None:
+    store, nodes = registered()
+    work = moved(trial_nodes(nodes)[0].work, tmp_path / "data")
+    shutil.copytree(place.data, work.place.data)
+    if kept:
+        open_images(work.set_name, work.place.data, work.job.data_digest)
+    path = work.place.data / "photos8" / "train.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    assert run_work(work).ending == "failed"
+    attempt = store.view("attempts").iloc[0]
+    assert f"on host {socket.gethostname()}: {path} is damaged" in attempt.message
+    assert attempt.last_step == 0
+    assert not work.place.runs.exists()
+
+
+MAP_OPTIONS = [
+    {},
+    {"score": "normalized"},
+    {"score": "total", "order": "rank", "masks": "swapped"},
+    {"nms": "flat"},
+]
+
+
+@pytest.mark.integration
+def test_every_map_option_is_carried_out(registered) -> None:
+    """Each gives the map that it says, and the table that the trained flow then has."""
+    matrix = {"factorization": ["low"], "recipe": [{"maps": o} for o in MAP_OPTIONS]}
+    change = {"matrix": matrix, "recipe": {"model": {"splits": 2}, "training": {"steps": 2}}}
+    store, nodes = registered(change)
+    assert {r.ending for r in run_all(nodes).values()} == {"done"}
+    assert len(nodes) == 3 + len(MAP_OPTIONS), "three pretrainings serve all"
+    frame = store.view("results")
+    told = [canonical_json(options) for options in MAP_OPTIONS if options]
+    assert sorted(frame.map_options.dropna()) == sorted(told)
+    stored = {
+        (row.trial_id, row.split): row
+        for row in rows(store, "SELECT trial_id, split, kept, digest FROM index_tables")
+    }
+    for node in trial_nodes(nodes):
+        trial = node.work.trial
+        options = trial.recipe.maps
+        maps = store.maps(
+            pretraining_id=trial.pretraining.id, budget=trial.budget, score=options.score
+        )
+        for one in maps:
+            laid = compute_map_statistics(one.values, one.standard_errors, one.split, options.nms)
+            assert one.statistics.mask_share == pytest.approx(laid.mask_share)
+            assert one.statistics.rank_gap == pytest.approx(laid.rank_gap)
+        found = models.make_tables(
+            "LL", (3, 8, 8), 2, maps=[m.values for m in maps], order=options.order
+        )
+        (artifact,) = list_files(store, node.work.job_id)
+        weights = safetensors.torch.load_file(node.work.place.runs / artifact.path)
+        indices = [v.numpy() for k, v in sorted(weights.items()) if k.endswith(".index")]
+        masks = make_kept_masks(found, (3, 8, 8))
+        for split, (table, mask) in enumerate(zip(found, masks, strict=True), start=1):
+            assert any(np.array_equal(table.permutation, index) for index in indices)
+            row = stored[trial.id, split]
+            assert row.digest == hash_table(table)
+            assert row.kept == np.packbits(mask).tobytes()
+    assert len({row.digest for (_, split), row in stored.items() if split == 2}) == len(MAP_OPTIONS)
+
+
+def test_maps_of_an_older_schema_end_in_one_line(registered) -> None:
+    """Such a database has the maps of one score alone."""
+    matrix = {"factorization": ["low"], "recipe": [{"maps": {"score": "total"}}]}
+    store, nodes = registered({"matrix": matrix})
+    run_all(nodes[:1])
+    execute(store, "DELETE FROM contribution_maps WHERE score = 'total'")
+    report = run_work(nodes[1].work)
+    assert report.ending == "failed"
+    assert "has no maps by the score total at budget 10: launch into a new" in report.message
+
+
+def rows(store, sql: str):
+    with sa.create_engine(store.url, poolclass=sa.NullPool).connect() as connection:
+        return connection.execute(sa.text(sql)).all()
+
+
+def _copy_plan(source: str, target: str) -> None:
+    """A fresh database with the same plan and no progress."""
+    path = Path(target.removeprefix("sqlite:///"))
+    path.unlink(missing_ok=True)
+    db.locate(source).backup(path)

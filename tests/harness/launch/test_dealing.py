@@ -1,0 +1,355 @@
+"""Which jobs are given to a worker as one stack, when, and what becomes of those that are lost."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcma import db
+from lcma.harness.launch import driver as launches
+from lcma.harness.launch.driver import EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.executor import Executor, Finished, Lost
+from lcma.harness.launch.plan import Node
+from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
+from lcma.harness.work.units import Report, Terms, Work
+from tests.harness.conftest import merged
+from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
+
+Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
+STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
+MEMBERS = st.builds(
+    Candidate, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from([2, 6, 12])
+)
+
+
+@given(st.lists(MEMBERS, max_size=80), st.integers(0, 8))
+def test_stacks_are_of_one_shape_in_the_order_of_value_and_leave_no_slot_free(
+    members: list[Candidate], slots: int
+) -> None:
+    stacks = deal(members, slots)
+    dealt = [position for stack in stacks for position in stack]
+    assert len(set(dealt)) == len(dealt)
+    assert [min(stack) for stack in stacks] == sorted(min(stack) for stack in stacks)
+    for stack in stacks:
+        assert len({(members[i].shape, members[i].most) for i in stack}) == 1
+        assert 1 <= len(stack) <= members[stack[0]].most
+    assert len(stacks) <= slots
+    if len(stacks) < slots:
+        assert len(dealt) == len(members), "nobody is held back while a slot is free"
+
+
+@given(st.integers(1, 80), st.integers(1, 8))
+def test_members_of_one_shape_are_dealt_evenly_over_all_slots(count: int, slots: int) -> None:
+    sizes = [len(stack) for stack in deal([Candidate("same")] * count, slots)]
+    assert sum(sizes) == min(count, MOST * slots)
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(4, math.ceil(count / slots))
+
+
+def test_members_at_one_step_come_together() -> None:
+    steps = [0, 50, 0, 50, 0, 50]
+    members = [Candidate("same", step) for step in steps]
+    assert deal(members, 2) == [[0, 2, 4], [1, 3, 5]]
+
+
+@pytest.mark.parametrize(
+    ("change", "sizes"),
+    [
+        ({"matrix": {"factorization": ["conventional", "random", "LL", "HH"]}, "seeds": 2}, [2, 8]),
+        ({"matrix": {"factorization": ["conventional", "none"]}, "seeds": 3}, [3, 3]),
+        ({"matrix": {"factorization": ["low"], "budget": [10, 15]}, "seeds": 2}, [2, 2, 4]),
+        (
+            {
+                "matrix": {
+                    "factorization": ["low"],
+                    "recipe": [{}, {"maps": {"order": "rank"}}, {"training": {"steps": 4}}],
+                },
+            },
+            [1, 1, 2],
+        ),
+        (
+            {"matrix": {"factorization": ["low"], "recipe": [{"maps": {"nms": "flat"}}, {}]}},
+            [1, 1, 2],
+        ),
+        ({"recipe": {"optimization": {"stacked": False}}}, []),
+    ],
+)
+def test_who_can_share_a_stack(
+    registered: Registered, change: dict[str, Any], sizes: list[int]
+) -> None:
+    """Seeds, factorizations and options of maps may differ; recipes, budgets, splits may not."""
+    two = {"recipe": {"model": {"splits": 2}}} if "LL" in str(change) else {}
+    base = {"seeds": 1} | STACKED
+    _, nodes = registered(merged(merged(base, two), change))
+    shapes = find_shapes((node.work.job, node.work.subject) for node in nodes)
+    assert sorted(Counter(shapes.values()).values()) == sizes
+
+
+class Slots(Inline):
+    """Tasks that end at the next look; stacks of more than ``fits`` are lost with ``how``."""
+
+    def __init__(
+        self, slots: int | None, fits: int = MOST, how: Lost | str = "crowded", poison: int = -1
+    ) -> None:
+        super().__init__()
+        self.slots, self.fits, self.how, self.poison = slots, fits, how, poison
+        self.tasks: list[Sequence[Work]] = []
+        self.given: list[list[str]] = []
+        self.crowds: list[int] = []
+
+    @property
+    def sizes(self) -> list[int]:
+        return list(map(len, self.given))
+
+    def free_slots(self, work: Work) -> int | None:
+        return None if self.slots is None else self.slots - len(self.tasks)
+
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        self.tasks.append(works)
+        self.given.append([work.title.replace(" realnvp photos8", "") for work in works])
+        self.crowds.append(len(self.tasks))
+
+    def wait(self, seconds: float) -> list[Finished]:
+        tasks, self.tasks = self.tasks, []
+        return [self.end(work, works) for works in tasks for work in works]
+
+    def end(self, work: Work, works: Sequence[Work]) -> Finished:
+        if len(works) <= self.fits and all(w.subject.seed != self.poison for w in works):
+            return Finished(work.job_id, Report(work.job_id, "done"))
+        if self.how == "crowded":
+            return Finished(work.job_id, Report(work.job_id, "crowded", "memory ran out"))
+        return Finished(work.job_id, None, "it died", self.how)
+
+
+@pytest.fixture
+def trials(registered: Registered) -> Callable[..., tuple[db.Store, list[Node]]]:
+    """Registers so many trials of one shape, without maps."""
+
+    def make(seeds: int, **change: Any) -> tuple[db.Store, list[Node]]:
+        one = {"matrix": {"factorization": "random"}, "seeds": seeds}
+        return registered(merged(merged(STACKED, one), change))
+
+    return make
+
+
+def run(
+    store: db.Store,
+    nodes: Sequence[Node],
+    executor: Executor,
+    display: Told | None = None,
+    record: LaunchRecord | None = None,
+) -> EndedJobs:
+    return Launch(store, nodes, executor, display or Told(), record).run()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "slots", "sizes"),
+    [
+        (1, 2, [1]),
+        (5, 2, [3, 2]),
+        (24, 4, [6, 6, 6, 6]),
+        (30, 2, [12, 12, 3, 3]),
+        (13, None, [12, 1]),
+    ],
+)
+def test_ready_trials_are_dealt_over_free_slots(
+    trials: Any, seeds: int, slots: int | None, sizes: list[int]
+) -> None:
+    """Without a known number of slots, one stack at a time."""
+    executor = Slots(slots)
+    assert len(run(*trials(seeds), executor).with_ending("done")) == seeds
+    assert sorted(executor.sizes, reverse=True) == sizes
+    assert max(executor.crowds) <= (slots or 1)
+
+
+def test_trials_join_when_their_maps_are_there_and_none_stands_apart(
+    registered: Registered,
+) -> None:
+    few = {"factorization": ["conventional", "none", "low", "high"], "budget": [10, 15]}
+    store, nodes = registered(merged(STACKED, {"matrix": few, "seeds": 3}))
+    executor = Slots(1)
+    run(store, nodes, executor)
+    assert [(task[0], len(task)) for task in executor.given] == [
+        ("pretrain to 10 seed 0", 3),
+        ("pretrain to 15 seed 0", 3),
+        ("train L budget 10 seed 0", 12),
+        ("train checkerboard-even seed 0", 3),
+        ("train none seed 0", 3),
+    ]
+
+
+def test_a_stack_that_waits_for_a_slot_lets_nothing_less_valuable_wait_before_it(
+    registered: Registered,
+) -> None:
+    recipes = [{"optimization": {"stacked": on}} for on in (True, False)]
+    matrix = {"factorization": "random", "recipe": recipes}
+    store, nodes = registered({"matrix": matrix, "seeds": 15})
+    executor = Slots(1)
+    run(store, nodes, executor)
+    assert executor.sizes == [12, 3, *[1] * 15]
+    assert executor.crowds == [1, *range(1, 17)]
+
+
+def test_what_unblocks_most_comes_first(registered: Registered, monkeypatch: Any) -> None:
+    """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
+    monkeypatch.setattr(launches, "WINDOW", 2)
+    few = {"factorization": ["conventional", "low", "high"], "budget": [10, 15]}
+    store, nodes = registered({"matrix": few, "seeds": 2})
+    kept = [n for n in nodes if "budget 15" not in n.work.title and "L" not in n.work.title]
+    kept += [n for n in nodes if n.work.title.endswith("L budget 15 seed 1")]
+    executor = Slots(None)
+    run(store, kept, executor)
+    assert [title for (title,) in executor.given] == [
+        "pretrain to 10 seed 1",
+        "pretrain to 10 seed 0",
+        "pretrain to 15 seed 1",
+        "pretrain to 15 seed 0",
+        "train H budget 10 seed 0",
+        "train H budget 10 seed 1",
+        "train L budget 15 seed 1",
+        "train checkerboard-even seed 0",
+        "train checkerboard-even seed 1",
+    ]
+
+
+def test_chains_that_wait_keep_no_others_from_being_handed_out(
+    registered: Registered, monkeypatch: Any
+) -> None:
+    """At most as many tasks wait for a slot as for another one."""
+    monkeypatch.setattr(launches, "WINDOW", 2)
+    few = {"factorization": ["conventional", "low"], "budget": [10, 15, 20]}
+    store, nodes = registered({"matrix": few, "seeds": 2})
+    executor = Slots(None)
+    run(store, nodes, executor)
+    assert max(executor.crowds) == 4
+    assert len(executor.given) == len(nodes) == 2 * (3 + 3 + 1)
+
+
+@pytest.mark.parametrize("how", ["crowded", "process", "memory", "error"])
+def test_what_is_lost_as_a_stack_is_run_again_in_halves_and_counts_against_nobody(
+    trials: Any, how: str
+) -> None:
+    store, nodes = trials(12)
+    executor, told = Slots(2, fits=2, how=how), Told()
+    assert len(run(store, nodes, executor, told).with_ending("done")) == 12
+    assert sorted(Counter(executor.sizes).items()) == [(1, 12), (3, 4), (6, 2)]
+    assert len(told.notes) == 6
+    assert told.notes[0].endswith("they are run again in stacks of at most 3")
+    assert told.notes[-1].endswith("they are run again one by one")
+
+
+def test_only_a_trial_that_crashes_alone_is_given_up(trials: Any) -> None:
+    store, nodes = trials(8)
+    executor = Slots(1, how="process", poison=5)
+    ended = run(store, nodes, executor)
+    (failed,) = ended.with_ending("failed")
+    assert failed.message == "it died, 3 times without getting beyond step 0"
+    assert len(ended.with_ending("done")) == 7
+    assert [len(task) for task in executor.given if "train random seed 5" in task] == [
+        8,
+        4,
+        2,
+        1,
+        1,
+        1,
+    ]
+
+
+def test_a_stack_whose_node_is_lost_stays_as_large(trials: Any) -> None:
+    class Lossy(Slots):
+        def end(self, work: Work, works: Sequence[Work]) -> Finished:
+            self.poison = -1 if len(self.given) > 1 else 0
+            return super().end(work, works)
+
+    store, nodes = trials(4)
+    executor, told = Lossy(1, how="node", poison=0), Told()
+    run(store, nodes, executor, told)
+    assert executor.sizes == [4, 4]
+    assert told.notes == [
+        "train realnvp photos8 random seed 0 and 3 more in its stack: its node, it died, was lost "
+        "and they are run again"
+    ]
+
+
+def test_the_cap_counts_stacks(trials: Any) -> None:
+    store, nodes = trials(30)
+    (sweep,) = store.sweeps()
+    executor = Slots(4)
+    run(store, nodes, executor, record=LaunchRecord(sweep.id, 0, parallel=2))
+    assert executor.sizes == [12, 12, 3, 3]
+    assert max(executor.crowds) == 2
+
+
+def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> None:
+    store, nodes = trials(6)
+    (sweep,) = store.sweeps()
+    claims = [
+        claim_elsewhere(store, node.work.job_id, lease=600.0, stack_id="theirs")
+        for node in nodes[:3]
+    ]
+
+    class Until(Slots):
+        def wait(self, seconds: float) -> list[Finished]:
+            while claims:
+                end(store, claims.pop())
+            return super().wait(seconds)
+
+    executor = Until(4)
+    run(store, nodes, executor, record=LaunchRecord(sweep.id, 0, parallel=2))
+    assert executor.sizes == [3]
+
+
+def test_what_needs_more_memory_is_another_stack(trials: Any) -> None:
+    store, nodes = trials(6)
+    larger = [replace(n, work=replace(n.work, terms=Terms(memory_gb=2.0))) for n in nodes[4:]]
+    executor = Slots(1)
+    run(store, [*nodes[:4], *larger], executor)
+    assert executor.sizes == [4, 2]
+
+
+def test_where_waiting_tasks_bring_machines_stacks_that_are_full_are_submitted_ahead(
+    trials: Any,
+) -> None:
+    """Nobody could join them any more."""
+
+    class Growing(Slots):
+        grows = True
+
+        def wait(self, seconds: float) -> list[Finished]:
+            if len(self.given) < 4:
+                return []
+            return super().wait(seconds)
+
+    executor = Growing(2)
+    run(*trials(53), executor)
+    assert executor.sizes == [12, 12, 12, 12, 2, 3]
+    assert executor.crowds == [1, 2, 3, 4, 1, 2]
+
+
+class Starting(Slots):
+    """Of a cluster that grows, where nothing has begun at the first looks."""
+
+    grows, looks = True, 0
+
+    def wait(self, seconds: float) -> list[Finished]:
+        self.looks += 1
+        return [] if self.looks < 4 else super().wait(seconds)
+
+
+@pytest.mark.parametrize(
+    ("slots", "seeds", "crowds"), [(1, 60, [1, 2, 3, 1, 1]), (5, 84, [1, 2, 3, 4, 5] * 2)]
+)
+def test_so_many_stacks_wait_for_machines(
+    trials: Any, monkeypatch: pytest.MonkeyPatch, slots: int, seeds: int, crowds: list[int]
+) -> None:
+    """Before any of them has begun: as many as fill the window, or more slots than that."""
+    monkeypatch.setattr(launches, "WINDOW", 3)
+    executor = Starting(slots)
+    run(*trials(seeds), executor)
+    assert executor.crowds == crowds
+    assert sum(executor.sizes) == seeds

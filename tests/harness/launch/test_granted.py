@@ -1,0 +1,109 @@
+"""What tasks are granted: shares of GPUs, whole ones, none; in processes here and on a real Ray."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma.harness.launch.driver import Launch
+from lcma.harness.launch.local import LocalExecutor
+from lcma.harness.launch.plan import Node
+from lcma.harness.work.units import Terms
+from lcma.sweeps import spec as specs
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
+from tests.harness.conftest import SMALL, merged
+from tests.harness.launch.conftest import Told, told
+from tests.harness.launch.machines import Machines
+
+pytestmark = pytest.mark.integration
+
+
+def _with(node: Node, **changes: Any) -> Node:
+    return dataclasses.replace(node, work=dataclasses.replace(node.work, **changes))
+
+
+def most_at_once(said: list[dict[str, Any]]) -> int:
+    """So many worked at the same time, on each GPU."""
+    return max(
+        sum(o["gpus"] == one["gpus"] and o["began"] <= one["began"] < o["ended"] for o in said)
+        for one in said
+    )
+
+
+def test_here_a_worker_keeps_to_a_gpu_that_the_launch_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked before it has imported what a training needs."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    executor = LocalExecutor(1, per_gpu=1)
+    try:
+        assert executor._pools[0].submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "3"
+    finally:
+        executor.close(kill=True)
+
+
+@pytest.mark.slow
+def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any, tmp_path: Path) -> None:
+    """Two GPUs of two slots each: whoever wants one whole has it to himself."""
+    shares = [0.5, 0.5, 0.5, 1.0, 0.5, 1.0]
+    store, nodes = telling(6, seconds=0.3)
+    nodes = [_with(node, gpus=share) for node, share in zip(nodes, shares, strict=True)]
+    executor = LocalExecutor(4, per_gpu=2)
+    try:
+        ended = Launch(store, nodes, executor, Told()).run()
+    finally:
+        executor.close(kill=True)
+    assert len(ended.with_ending("done")) == 6
+    said = [told(tmp_path, seed) for seed in range(6)]
+    assert {one["gpus"] for one in said} == {"0", "1"}
+    assert most_at_once(said) <= 2
+    for whole in (said[3], said[5]):
+        beside = [one for one in said if one["gpus"] == whole["gpus"] and one is not whole]
+        assert all(
+            one["ended"] <= whole["began"] or whole["ended"] <= one["began"] for one in beside
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
+    telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lcma.harness.launch.cluster import RayExecutor
+
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    shares = [0.3] * 5 + [1.0, 0.0, 0.0]
+    store, nodes = telling(8, seconds=1.0)
+    nodes = [_with(node, gpus=share) for node, share in zip(nodes, shares, strict=True)]
+    machines = Machines()
+    machines.add(cpus=8, gpus=2, memory=10**9)
+    executor = RayExecutor(Resources(), machines.address)
+    display = Told()
+    try:
+        executor.check(threads=1)
+        more = _with(nodes[0], terms=Terms(memory_gb=2000.0)).work
+        assert executor.lack(more) == (
+            "a trial asks for 1 CPU, 0.3 GPU, 2000 GB of memory, and no node has that "
+            "(the nearest has 8 CPU, 2 GPU, 1 GB of memory)"
+        )
+        assert executor.lack(nodes[5].work) is None
+        ended = Launch(store, nodes, executor, display).run()
+    finally:
+        executor.close(kill=True)
+        machines.close()
+    assert (len(ended.with_ending("done")), display.notes) == (8, [])
+    said = [told(tmp_path, seed) for seed in range(8)]
+    assert {one["gpus"] for one in said[:6]} <= {"0", "1"}
+    assert [one["gpus"] for one in said[6:]] == ["", ""]
+    assert {one["threads"] for one in said} == {1}
+    assert most_at_once(said[:6]) == 3
+    whole = said[5]
+    assert most_at_once([whole, *(one for one in said[:5] if one["gpus"] == whole["gpus"])]) <= 3
+    on_gpus = [one["pid"] for one in said[:6]]
+    assert len(set(on_gpus)) == 6, "a process would keep the GPU of its first task"
+    assert store.view("attempts").devices.isna().all()
+    with pytest.raises(UserError, match=r"`resources.gpus`: input should be less than or equal"):
+        specs.check(merged(SMALL, {"resources": {"gpus": 1.5}}), "test")

@@ -1,0 +1,169 @@
+"""Limits of a launch: it ends in good order, and what it has done is gone on with."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.launch import limits
+from lcma.harness.launch.driver import Launch, LaunchRecord
+from lcma.harness.launch.executor import Executor, Finished
+from lcma.harness.launch.limits import LimitReachedError, Limits
+from lcma.harness.place import Place
+from lcma.harness.train import trainer
+from lcma.harness.train.stack import Stack
+from lcma.harness.work.units import Report, Work
+from lcma.harness.work.worker import run_works
+from tests.faults.contents import compare_rows, read_rows
+from tests.harness.conftest import merged
+from tests.harness.launch.conftest import Told, register
+from tests.stores import list_running
+
+SECONDS = 0.2
+"""A limit that the trainings of `sleepy_steps` reach on the way."""
+
+
+class OneThread(Executor):
+    """Tasks in a thread of this process, one after the other, which begin at once."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._running: dict[Future[list[Report]], Sequence[Work]] = {}
+
+    def hosts(self) -> list[str]:
+        return ["here"]
+
+    def submit(self, works: Sequence[Work], after: str | None) -> None:
+        self._running[self._pool.submit(run_works, works)] = works
+
+    def free_slots(self, work: Work) -> int:
+        return 1 - len(self._running)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        done, _ = wait(self._running, seconds, FIRST_COMPLETED)
+        for future in done:
+            del self._running[future]
+        return [Finished(one.job_id, one) for future in done for one in future.result()]
+
+    def close(self, *, kill: bool) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step take a hundredth of a second, and look at limits often."""
+    for owner, name in ((trainer.Trainer, "_one_step"), (Stack, "step")):
+        step = getattr(owner, name)
+
+        def slow(self: Any, step: Callable[[Any], Any] = step) -> Any:
+            time.sleep(0.01)
+            return step(self)
+
+        monkeypatch.setattr(owner, name, slow)
+    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
+
+
+def launch(
+    place: Place,
+    change: dict[str, Any],
+    limit: Limits,
+    owner: str,
+    display: Any = None,
+) -> db.Store:
+    """Launch a small sweep of trainings with 40 steps; return its store."""
+    base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
+    store, nodes = register(place, merged(base, change), owner)
+    (sweep,) = store.sweeps()
+    record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
+    nodes = [replace(n, work=replace(n.work, lease_seconds=0.4)) for n in nodes]
+    executor = OneThread()
+    try:
+        Launch(store, nodes, executor, display or Told(), record).run()
+    finally:
+        executor.close(kill=True)
+    return store
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("sleepy_steps", "spools")
+@pytest.mark.parametrize(
+    ("limit", "stacked"),
+    [
+        ("sweep_device_hours", False),
+        pytest.param("device_hours", True, marks=pytest.mark.slow),
+    ],
+)
+def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
+    place: Place, tmp_path: Any, limit: str, stacked: bool
+) -> None:
+    """Nothing is trained twice: the last checkpoint is written at the end."""
+    change = {"recipe": {"optimization": {"stacked": stacked}}, "seeds": 1 + stacked}
+    with pytest.raises(LimitReachedError) as ended:
+        launch(place, change, Limits(**{limit: SECONDS / 3600}), "first")
+    store = db.connect(place.db)
+    assert ended.value.left == 1 + stacked
+    assert list_running(store) == []
+    before = store.view("attempts")
+    assert set(before.outcome) == {"cancelled"}
+    assert len(before) == 1 + stacked
+    assert all(0 < step < 40 for step in before.last_step)
+    spent = store.device_hours(owner="first")
+    assert spent >= SECONDS / 3600
+    assert spent == pytest.approx(before.seconds.sum() / 3600)
+    if limit == "sweep_device_hours":
+        with pytest.raises(LimitReachedError, match="max_device_hours"):
+            launch(place, change, Limits(sweep_device_hours=SECONDS / 3600), "second")
+        assert len(store.view("attempts")) == len(before), "the launches share it"
+    launch(place, change, Limits(**{limit: 1.0}), "third")
+    after = store.view("attempts")
+    assert sorted(after[after.owner == "third"].first_step) == sorted(before.last_step)
+    other = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
+    undisturbed = launch(other, change, Limits(), "undisturbed")
+    assert compare_rows(read_rows(undisturbed), read_rows(store)) == []
+
+
+@pytest.mark.usefixtures("sleepy_steps", "spools")
+@pytest.mark.parametrize("limit", ["device_hours", "hours"])
+def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, limit: str) -> None:
+    with pytest.raises(LimitReachedError) as ended:
+        launch(place, {"seeds": 3}, Limits(**{limit: SECONDS / 3600}), "first")
+    store = db.connect(place.db)
+    assert ended.value.left == 3
+    assert len(store.view("attempts")) <= 1
+    assert list_running(store) == []
+
+
+class Stopper(Told):
+    """A display that stops the first trial which has made a step, as a person would."""
+
+    def __init__(self, store: db.Store) -> None:
+        super().__init__()
+        self.store, self.stopped = store, ""
+
+    def update(self, ended: int, total: int, running: Any) -> None:
+        for job in running:
+            if job.step and not self.stopped:
+                assert self.store.request_stop(job_ids=[job.job_id], by="ann@here") == 1
+                self.stopped = job.job_id
+
+
+@pytest.mark.integration
+@pytest.mark.usefixtures("sleepy_steps", "spools")
+def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> None:
+    """It keeps its checkpoint, and the launch goes on with the others."""
+    display = Stopper(db.connect(place.db))
+    store = launch(place, {"seeds": 2}, Limits(), "first", display=display)
+    assert sorted(one.ending for one in display.ended.values()) == ["cancelled", "done"]
+    (stopped,) = (one for one in store.attempts([display.stopped]))
+    assert (stopped.outcome, stopped.message) == ("cancelled", "stopped by ann@here")
+    assert 0 < stopped.last_step < 40
+    assert stopped.mean_memory > 0
+    assert stopped.peak_memory >= stopped.mean_memory
+    launch(place, {"seeds": 2}, Limits(), "second")
+    _, again = store.attempts([display.stopped])
+    assert (again.outcome, again.first_step) == ("done", stopped.last_step)

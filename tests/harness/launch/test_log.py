@@ -1,0 +1,91 @@
+"""What an attempt says while it runs is kept with it, whatever becomes of it."""
+
+import logging
+import re
+import warnings
+
+import pytest
+
+from lcma.harness.work import log
+from lcma.harness.work.log import LONGEST, Log, logger
+from lcma.harness.work.worker import run_work
+
+
+def test_an_attempt_tells_where_it_went_on_and_how_it_ended(registered) -> None:
+    store, nodes = registered()
+    for node in nodes[:2]:
+        run_work(node.work)
+    text, other = store.view("attempts").log
+    assert nodes[0].work.title not in other, "it has one of its own"
+    lines = text.splitlines()
+    assert [line.split(" INFO lcma: ")[1] for line in (lines[0], lines[1], lines[-1])] == [
+        f"attempt 1 at {nodes[0].work.title}",
+        "trains from step 0 to 10 on cpu",
+        "done",
+    ]
+    assert lines[0][10] == "T"
+    assert lines[0].split()[0].endswith("Z")
+
+
+def test_maps_and_evaluations_tell_how_many_images_are_done(
+    registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
+    store, nodes = registered()
+    for node in nodes:
+        run_work(node.work)
+    for kind, what in (("pretraining", "making its map"), ("trial", "evaluating")):
+        of_kind = zip(nodes, store.view("attempts").log, strict=True)
+        lines = next(text for node, text in of_kind if node.work.job.kind == kind)
+        found = re.findall(rf"INFO lcma: {what}, (\d+) of (\d+) images$", lines, re.MULTILINE)
+        assert len(found) > 1
+        assert found[-1][0] == found[-1][1], "all are counted"
+
+
+def test_warnings_of_libraries_and_the_traceback_of_a_crash_are_in_the_log(
+    registered, at_step
+) -> None:
+    store, nodes = registered()
+
+    def warn() -> None:
+        warnings.warn("the loss looks odd", stacklevel=1)
+        logging.getLogger("somebody").warning("a library's warning")
+        logging.getLogger("somebody").info("a library's chatter")
+
+    def crash() -> None:
+        raise RuntimeError("it broke here")
+
+    at_step({3: warn, 7: crash})
+    assert run_work(nodes[0].work).ending == "failed"
+    (text,) = store.view("attempts").log
+    assert "the loss looks odd" in text
+    assert text.count("a library's warning") == 1
+    assert "chatter" not in text
+    assert text.endswith("RuntimeError: it broke here")
+    assert "Traceback" in text
+
+
+@pytest.mark.parametrize("longer", [-1, 0, 1, LONGEST])
+def test_of_a_line_longer_than_the_log_the_end_is_kept(longer: int) -> None:
+    with Log() as log:
+        logger.warning("first")
+        logger.error("x" * (LONGEST + longer) + " and its end")
+        assert log.text.endswith("xxx and its end")
+        logger.info("the last")
+    assert log.text.startswith("... earlier lines were cut off\nxxx")
+    assert "xxx and its end\n" in log.text
+    assert log.text.endswith("lcma: the last")
+    assert len(log.text) <= LONGEST + 40
+
+
+def test_of_a_long_log_the_last_lines_are_kept() -> None:
+    with Log() as log:
+        for number in range(5000):
+            logger.info("line %d of many that are all alike but for their number", number)
+        logger.info("x" * (2 * LONGEST))
+        logger.info("the end")
+    assert len(log.text) <= LONGEST + 40
+    assert log.text.startswith("... earlier lines were cut off\n")
+    assert log.text.endswith("lcma: the end")
+    logger.info("after the block")
+    assert "after the block" not in log.text

@@ -1,0 +1,131 @@
+"""Measures of samples: taken with every trial, the same in any way of running, with controls."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lcma import models
+from lcma.harness import data
+from lcma.harness.data.manifest import hash_fields
+from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.measure import sample_quality
+from lcma.harness.measure.sample_quality import (
+    make_judge,
+    measure_samples,
+    measure_swd,
+)
+from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
+from lcma.sweeps import catalog
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import CONTROLS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample_quality, "_known", {})
+
+
+@pytest.fixture
+def prepared(photos_root: Path, tmp_path: Path) -> data.Prepared:
+    """photos8 of few images in its own folder, without controls that another test measured."""
+    shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
+    return data.load("photos8", tmp_path / "data")
+
+
+@pytest.fixture(scope="module")
+def flow() -> models.Flow:
+    model = catalog.recipe("realnvp", "photos8", "tiny").model
+    return models.build(model, "checkerboard-even", seed=0)
+
+
+def test_samples_are_those_of_their_seed_and_leave_no_trace(flow) -> None:
+    before = {k: v.clone() for k, v in flow.state_dict().items()}
+    state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    first = draw_images(flow, 130, Sampling(), seed=3, device=CPU)
+    assert first.images.shape == (130, 3, 8, 8)
+    assert torch.equal(
+        draw_images(flow, 110, Sampling(), seed=3, device=CPU).images, first.images[:110]
+    )
+    for other in (
+        draw_images(flow, 130, Sampling(), seed=4, device=CPU),
+        draw_images(flow, 130, Sampling(seed=1), seed=3, device=CPU),
+        draw_images(flow, 130, Sampling(temperature=0.5), seed=3, device=CPU),
+    ):
+        assert not torch.equal(other.images, first.images)
+    assert flow.training
+    assert all(torch.equal(v, before[k]) for k, v in flow.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert np.array_equal(np.random.get_state()[1], state[1])
+
+
+def test_samples_that_overflow_are_counted_and_cost_nothing(prepared) -> None:
+    model = catalog.recipe("realnvp", "photos8", "tiny").model
+    broken = models.build(model, "checkerboard-even", seed=0)
+    with torch.no_grad():
+        for parameter in broken.parameters():
+            parameter.fill_(50.0)
+    found = {one.name: one for one in measure_swd(broken, prepared, seed=0, device=CPU)}
+    counts = prepared.manifest.counts
+    assert (
+        found["swd_overflow"].value
+        == found["swd_overflow"].images
+        == max(counts.test, counts.holdout)
+    )
+    assert found["swd"].value > found["swd_noise_20"].value
+
+
+def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> None:
+    found = measure_swd(flow, prepared, seed=0, device=CPU)
+    by_name = {one.name: one for one in found}
+    assert {*by_name} == {
+        "swd",
+        "holdout_swd",
+        "swd_overflow",
+        *(f"swd_{control}" for control in CONTROLS),
+    }
+    counts = prepared.manifest.counts
+    assert by_name["swd"].images == min(500, counts.test)
+    assert by_name["holdout_swd"].images == min(500, counts.holdout)
+    assert by_name["swd"].value != by_name["holdout_swd"].value
+    path = prepared.folder / CONTROLS_FILE
+    kept = path.read_bytes()
+    assert measure_swd(flow, prepared, seed=0, device=CPU) == found
+    assert path.read_bytes() == kept
+    sample_quality._known.clear()
+    changed = json.loads(kept)
+    (key,) = changed["controls"]
+    changed["controls"][key]["null"] = [1.5, 0.25]
+    path.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(UserError, match="changed after it was written: remove it"):
+        measure_swd(flow, prepared, seed=0, device=CPU)
+    del changed["seal"]
+    path.write_text(json.dumps({**changed, "seal": hash_fields(changed)}), encoding="utf-8")
+    again = {one.name: one for one in measure_swd(flow, prepared, seed=0, device=CPU)}
+    assert (again["swd_null"].value, again["swd_null"].standard_error) == (1.5, 0.25)
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"digest": "0", "controls": {}}'])
+def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, content: bytes) -> None:
+    expected = measure_swd(flow, prepared, seed=0, device=CPU)
+    path = prepared.folder / CONTROLS_FILE
+    kept = path.read_bytes()
+    path.write_bytes(content)
+    sample_quality._known.clear()
+    assert measure_swd(flow, prepared, seed=0, device=CPU) == expected
+    assert path.read_bytes() == kept
+
+
+def test_other_numbers_of_samples_have_other_controls(flow, prepared) -> None:
+    protocol = SampleProtocol(sampling=Sampling(samples=20))
+    sampling = protocol.sampling
+    few = measure_samples(flow, prepared, make_judge("swd", protocol), sampling, seed=0, device=CPU)
+    many = measure_swd(flow, prepared, seed=0, device=CPU)
+    by_name = [{one.name: one for one in found} for found in (few, many)]
+    assert by_name[0]["swd_null"].images == 20
+    assert by_name[0]["swd_null"].value != by_name[1]["swd_null"].value

@@ -1,0 +1,275 @@
+"""Devices that fail in trials, and first steps that do in a row, cost their host and no trial."""
+
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcma import db
+from lcma.harness.launch.driver import EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.executor import Finished
+from lcma.harness.launch.hosts import Hosts
+from lcma.harness.launch.local import LocalExecutor
+from lcma.harness.launch.plan import Node
+from lcma.harness.launch.preflight import Preflight
+from lcma.harness.place import Place
+from lcma.harness.work.worker import run_work
+from tests.harness.launch.conftest import Inline, Told, register
+from tests.stores import read_job
+
+FLOW = """
+import builtins
+import os
+import torch
+from lcma import flow
+from lcma.models.layers import Dequantize, Layer, Logit
+from lcma.models.priors import StandardNormal
+from lcma.models.split import Split
+from lcma.sweeps.architectures import Architecture
+
+RECIPES = {{
+    "base": {{"model": {{"preprocess": "logit"}}, "optimization": {{"learning_rate": 0.001}}}},
+    "profiles": {{
+        "tiny": {{
+            "base": {{
+                "optimization": {{"batch": 8, "stacked": False}},
+                "training": {{"steps": 2}},
+            }},
+            "sizes": {{8: {{"model": {{"splits": 1, "architecture": {{}}}}}}}},
+        }}
+    }},
+}}
+
+
+class Scale(Layer):
+    def __init__(self):
+        super().__init__()
+        self.log = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, generator=None):
+        kind, _, text = os.environ.get("SICK", "").partition(": ")
+        if kind:
+            raise (getattr(torch, kind, None) or getattr(builtins, kind))(text)
+        return x * self.log.exp(), self.log.expand_as(x)
+
+    def inverse(self, y):
+        return y * (-self.log).exp()
+
+
+@flow("{name}", architecture=Architecture, conventional="channel", recipes=RECIPES)
+def sick(model, tables):
+    return [Dequantize(), Logit(), Scale(), Split(tables[0], StandardNormal())], StandardNormal()
+"""
+"""It raises in a step what the variable SICK says: `RuntimeError: its text`."""
+
+ECC = "AcceleratorError: CUDA error: uncorrectable ECC error encountered"
+ADVICE = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+NO_COMPILER = "OSError: no compiler"
+W1, W2, W3 = "w1 (10.0.0.1)", "w2 (10.0.0.2)", "w3 (10.0.0.3)"
+
+
+class Cluster(Inline):
+    """Hosts on which trials raise something, all or those of some seeds. Each open one in turn
+    gets a task."""
+
+    def __init__(
+        self, hosts: Mapping[str, str], seeds: Collection[int] | None, patch: pytest.MonkeyPatch
+    ) -> None:
+        super().__init__()
+        self.sick, self.seeds, self.patch = hosts, seeds, patch
+        self.turn = 0
+
+    @property
+    def open(self) -> list[str]:
+        return [host for host in self.sick if host not in self.aside]
+
+    def count_ready(self) -> int:
+        return len(self.open)
+
+    def is_closed(self) -> bool:
+        return not self.open
+
+    def wait(self, seconds: float) -> list[Finished]:
+        if not self.works:
+            return []
+        host, work = self.open[self.turn % len(self.open)], self.works.pop(0)
+        self.turn += 1
+        is_sick = self.seeds is None or work.subject.seed in self.seeds
+        with self.patch.context() as patch:
+            patch.setenv("SICK", self.sick[host] if is_sick else "")
+            return [Finished(work.job_id, run_work(work), host=host)]
+
+
+class Shown(Told):
+    @property
+    def aside(self) -> dict[str, str]:
+        """Why hosts are set aside at the end, by their names."""
+        found = dict[str, str]()
+        for note in self.notes:
+            before, named, why = note.partition(" gets no more trials of this launch (a new ")
+            if named:
+                found[before.removeprefix("host ")] = why.partition(": ")[2]
+            elif " gets trials again" in note:
+                del found[note.removeprefix("host ").partition(" gets")[0]]
+        return found
+
+
+@pytest.fixture
+def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[Node]]]:
+    def make(seeds: int) -> tuple[db.Store, list[Node]]:
+        plugin = tmp_path / "sick.py"
+        name = f"sick_{secrets.token_hex(4)}"
+        plugin.write_text(FLOW.format(name=name))
+        matrix = {"flow": name, "dataset": "photos8", "factorization": "channel"}
+        body = {"name": "sick", "matrix": matrix, "profile": "tiny", "seeds": seeds}
+        return register(place, base=body | {"plugins": str(plugin)})
+
+    return make
+
+
+@pytest.fixture
+def launch(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Shown]]:
+    monkeypatch.setattr("lcma.harness.launch.hosts.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
+
+    def run(
+        store: db.Store,
+        nodes: list[Node],
+        sick: Mapping[str, str],
+        seeds: Collection[int] | None = None,
+    ) -> tuple[EndedJobs, Shown]:
+        sweep_id, shown = store.sweeps()[0].id, Shown()
+        executor = Cluster(sick, seeds, monkeypatch)
+        hosts = Hosts(executor, shown.note, Preflight(place, {}, any_code=True))
+        record = LaunchRecord(sweep_id, 0)
+        return Launch(store, nodes, executor, shown, record, hosts).run(), shown
+
+    return run
+
+
+def test_a_device_that_fails_costs_its_host_and_no_trial(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(4)
+    ended, shown = launch(store, nodes, {W2: ECC + ADVICE, W1: ""})
+    assert len(ended.with_ending("done")) == 4
+    assert shown.aside == {W2: f"its device failed: {ECC}"}
+    attempts = store.view("attempts")
+    assert sorted(attempts.outcome) == ["done"] * 4 + ["node_lost"]
+    (lost,) = attempts[attempts.outcome == "node_lost"].message
+    assert lost.splitlines()[-1] == shown.aside[W2]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("RuntimeError: CUDA error: no kernel image is available for execution", "node_lost"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", "node_lost"),
+        ("RuntimeError: NCCL error in: A.cpp:1, unhandled cuda error", "node_lost"),
+        ("AcceleratorError: CUDA error: device-side assert triggered", "code_error"),
+        ("AcceleratorError: CUDA error: an illegal memory access was encountered", "code_error"),
+        ("RuntimeError: cuDNN error: CUDNN_STATUS_BAD_PARAM", "code_error"),
+        ("AcceleratorError: CUDA error: out of memory", "oom"),
+        ("OutOfMemoryError: CUDA out of memory", "oom"),
+        ("RuntimeError: it is wrong", "code_error"),
+    ],
+)
+def test_what_a_device_says_is_not_counted_and_what_the_code_did_is(
+    sweep: Any, text: str, outcome: str, monkeypatch: Any
+) -> None:
+    store, (node,) = sweep(1)
+    monkeypatch.setenv("SICK", text)
+    ending, lost = run_work(node.work).ending, outcome == "node_lost"
+    assert ending == ("device_failed" if lost else "failed")
+    assert list(store.view("attempts").outcome) == [outcome]
+    assert (read_job(store, node.work.job_id).state == "pending") == lost
+
+
+def test_a_launch_whose_devices_all_fail_ends_and_loses_nothing(sweep: Any, launch: Any) -> None:
+    store, nodes = sweep(3)
+    ended, _ = launch(store, nodes, {W2: ECC, W1: ECC})
+    assert len(ended.with_ending("failed")) == 3
+    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
+
+
+@pytest.mark.parametrize(
+    ("why", "seeds"), [(ECC, [0, 1, 2, 3]), (NO_COMPILER, [0, 2, 4])], ids=["device", "first step"]
+)
+def test_trials_that_fail_wherever_they_run_are_given_up_alone(
+    sweep: Any, launch: Any, why: str, seeds: list[int]
+) -> None:
+    store, nodes = sweep(9)
+    ended, shown = launch(store, nodes, {W1: why, W2: why}, seeds=seeds)
+    assert len(ended.with_ending("failed")) == len(seeds)
+    assert len(ended.with_ending("done")) == 9 - len(seeds)
+    assert why == ECC or shown.aside == {}
+
+
+def test_a_launch_that_ends_before_it_is_known_whose_fault_it_was_fails_nothing(
+    sweep: Any, launch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, nodes = sweep(4)
+    took = Cluster.wait
+
+    def wait(self: Cluster, seconds: float) -> list[Finished]:
+        if self.turn:  # one has failed, and the driver knows
+            raise KeyboardInterrupt
+        return took(self, seconds)
+
+    monkeypatch.setattr(Cluster, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+    assert list(store.view("attempts").outcome) == ["code_error"]
+    assert {read_job(store, node.work.job_id).state for node in nodes} == {"pending"}
+
+
+def test_a_trial_on_which_every_device_fails_is_given_up_alone(sweep: Any, launch: Any) -> None:
+    """And no host is lost for it."""
+    store, nodes = sweep(4)
+    ended, shown = launch(store, nodes, {W1: ECC, W2: ECC, W3: ECC}, seeds=[1])
+    assert len(ended.with_ending("done")) == 3
+    (failed,) = ended.with_ending("failed")
+    assert failed.message == f"its device failed: {ECC}, 3 times without getting beyond step 0"
+    assert failed.host in (W1, W2, W3)
+    assert shown.aside == {}
+
+
+def test_first_steps_that_fail_on_one_host_alone_cost_it_and_no_trial(
+    sweep: Any, launch: Any
+) -> None:
+    store, nodes = sweep(8)
+    ended, shown = launch(store, nodes, {W2: NO_COMPILER, W1: ""})
+    assert len(ended.with_ending("done")) == 8
+    assert shown.aside.keys() == {W2}
+    assert shown.aside[W2].startswith(
+        f"3 trials in a row failed there at their first step, the last with {NO_COMPILER}"
+    )
+    assert sorted(store.view("attempts").outcome) == ["code_error"] * 3 + ["done"] * 8
+
+
+@pytest.mark.parametrize("hosts", [(W1, W2), (W1, W2, W3)])
+def test_first_steps_that_fail_everywhere_are_the_recipes(
+    sweep: Any, launch: Any, hosts: tuple[str, ...]
+) -> None:
+    store, nodes = sweep(6)
+    ended, shown = launch(store, nodes, dict.fromkeys(hosts, NO_COMPILER))
+    assert len(ended.with_ending("failed")) == 6
+    assert {report.host for report in shown.ended.values()} == set(hosts)
+    assert shown.aside == {}
+    assert len(store.view("attempts")) == 7, "the first ran again"
+
+
+def test_here_a_process_whose_device_failed_gets_no_more_work(
+    sweep: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fail each trial after that one."""
+    store, nodes = sweep(2)
+    monkeypatch.setenv("SICK", "AcceleratorError: CUDA error: device-side assert triggered")
+    executor = LocalExecutor(1)
+    try:
+        before = executor._pools[0].submit(os.getpid).result()
+        Launch(store, nodes[:1], executor, Told()).run()
+        assert executor._pools[0].submit(os.getpid).result() != before
+    finally:
+        executor.close(kill=True)
