@@ -19,9 +19,9 @@ Run = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    """The process is a copy of this one, which has imported PyTorch."""
+    """The process is a new one: a copy would have what tests before left in this one."""
     if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
         pytest.skip("this PyTorch has no devices made of Python")
-    fork = get_context("fork")
-    with ProcessPoolExecutor(1, mp_context=fork, initializer=device.register) as process:
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, initializer=device.register) as process:
         yield lambda function, *given: process.submit(function, *given).result()
