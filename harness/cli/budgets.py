@@ -21,9 +21,6 @@ from lcma.harness.cli.options import (
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
-MOST = 8
-"""Curves that are all shown; of more, those of a single budget say too little to look for."""
-
 
 def budgets(
     sweep: Sweep = None,
@@ -78,10 +75,8 @@ def budgets(
         cost=cost,
         **filters,
     )
-    alone = 0
-    if len(curves) > MOST and not json:
-        several = [one for one in curves if len(one.rows) > 1] or curves
-        alone, curves = len(curves) - len(several), several
+    several = curves if json else [one for one in curves if len(one.rows) > 1] or curves
+    alone, curves = len(curves) - len(several), several
     curves = read_stability(store, curves)
     pictures = []
     if out or format:  # which takes longer than all else

@@ -54,6 +54,8 @@ def curves(
     A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
     to that file if it ends in .png, .svg or .pdf.
     """
+    from dataclasses import asdict
+
     from rich.text import Text
 
     from lcma.db import connect
@@ -65,7 +67,7 @@ def curves(
         read_conventional,
     )
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.show.curves import curves_as_records, tabulate_chart
+    from lcma.harness.show.curves import tabulate_chart
     from lcma.harness.show.pictures import draw_charts
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
@@ -90,24 +92,17 @@ def curves(
         raise UserError(
             f"{error}; of the sweep launched last: --sweep NAME chooses another"
         ) from None
-    found = read_charts(store, chosen, conventional, name)
+    charts = read_charts(store, chosen, conventional, name)
     with Console(stderr=True).status("drawing"):
-        pictures = draw_charts(found.charts, target)
+        pictures = draw_charts(charts, target)
     if not what and sweep is None:
         tell_last_sweep(store)
     if json:
-        print(to_json(curves_as_records(found.charts, pictures)))
+        pairs = zip(charts, pictures, strict=True)
+        print(to_json([asdict(chart) | {"picture": str(path)} for chart, path in pairs]))
         return
     console = Console()
-    for chart in found.charts:
+    for chart in charts:
         console.print(render_table(tabulate_chart(chart), compact=True), Text(), highlight=False)
-    if found.left_out:
-        number = len(found.charts)
-        are = "is" if number == 1 else "are"
-        console.print(
-            f"{number} of {number + found.left_out} pictures {are} drawn: choose with --flow, "
-            "--dataset or --where.\n",
-            highlight=False,
-        )
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)

@@ -1,7 +1,7 @@
 """Budget curves as tables, sentences and JSON."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Group as Lines
@@ -9,15 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from lcma.db import QueryResult
-from lcma.harness.results.board import ENOUGH, name_unit
-from lcma.harness.results.budgets import (
-    BudgetCurve,
-    BudgetRow,
-    CurveKey,
-    SmallestBudget,
-    compute_cost_shares,
-    worse_interval,
-)
+from lcma.harness.results.board import name_unit
+from lcma.harness.results.budgets import BudgetCurve, BudgetRow, SmallestBudget
 from lcma.harness.results.lookup import label_options
 from lcma.harness.results.statistics import MOST_ADVISED, Summary
 from lcma.harness.show.tables import (
@@ -28,13 +21,7 @@ from lcma.harness.show.tables import (
     render_table,
     tabulate,
 )
-from lcma.harness.text import (
-    format_count,
-    format_duration,
-    format_number,
-    printable,
-    short_id,
-)
+from lcma.harness.text import format_duration, format_number, printable, short_id
 from lcma.sweeps.measures import HOLDOUT
 
 
@@ -42,46 +29,36 @@ def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     """Return the curves for a terminal of 80 columns or more."""
     parts: list[RenderableType] = []
     for curve in curves:
-        answer, *more = list_sentences(curve)
         values, *others = list_tables(curve)
-        parts += [
-            Text(curve_title(curve.key), style="bold"),
-            Text(describe_curve_key(curve.key), style="dim"),
-            render_table(values, compact=True),
-            Text(answer, style="bold"),
-            *map(Text, more),
-            *(part for table in others for part in (Text(), render_table(table, compact=True))),
-            *(Text(note, style="dim") for note in [*_legend(curve), *list_notes(curve)]),
-            Text(),
-        ]
+        parts += [Text(values.title, style="bold"), Text(values.under, style="bold")]
+        for table in (replace(values, title="", under=""), *others):
+            parts += [render_table(table, compact=True), Text()]
     return Lines(*parts)
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
-    """Return all numbers in full, with the sentences, for JSON."""
-    return [
-        asdict(curve) | {"sentences": list_sentences(curve), "notes": list(list_notes(curve))}
-        for curve in curves
-    ]
+    """Return all numbers in full, with the answer in words, for JSON."""
+    return [asdict(curve) | {"answer": describe_answer(curve)} for curve in curves]
 
 
 def budget_table(curves: Sequence[BudgetCurve]) -> Table:
     """Return a row for each budget of each curve, and for the conventional one beside them."""
     records = [_flatten(curve, row) for curve in curves for row in list_rows(curve)]
     names = tuple(records[0]) if records else ()
-    rows = tuple(tuple(record.values()) for record in records)
+    rows = tuple(tuple(map(flag_as_stored, record.values())) for record in records)
     return make_table(QueryResult(names, rows, truncated=False), "Budgets")
 
 
 def _flatten(curve: BudgetCurve, row: BudgetRow) -> dict[str, Any]:
+    own = (
+        *("budget", "n", "holdout", "deviation", "half_width", "test"),
+        *("pretraining_seconds", "pretraining_images", "seconds", "images", "on_front"),
+    )
     enough = None if curve.smallest is None else curve.smallest.budget
-    own = ("budget", "n", "holdout", "deviation", "half_width", "test")
-    costs = ("pretraining_seconds", "pretraining_images", "seconds", "images", "saved")
-    fronts = ("front_seeds", "front_of", "on_front", "knee")
     return {
-        **asdict(curve.key),
-        **{name: flag_as_stored(getattr(row, name)) for name in (*own, *costs, *fronts)},
-        "smallest_enough": flag_as_stored(row.budget is not None and row.budget == enough),
+        **curve.key,
+        **{name: getattr(row, name) for name in own},
+        "smallest_enough": row.budget is not None and row.budget == enough,
         **{
             f"{test}_{name}": getattr(getattr(row, test), name, None)
             for test in ("from_longest", "from_conventional")
@@ -91,21 +68,18 @@ def _flatten(curve: BudgetCurve, row: BudgetRow) -> dict[str, Any]:
     }
 
 
-def curve_title(key: CurveKey) -> str:
+def curve_title(key: Mapping[str, Any]) -> str:
     """Return what a curve is of."""
-    options = "" if key.map_options is None else f" {printable(label_options(key.map_options))}"
-    return (
-        f"{printable(key.dataset)} ({printable(key.variant)}), {printable(key.flow)}, "
-        f"{printable(key.profile)}: "
-        f"{printable(key.label)}{options}, {key.steps} training steps"
-    )
+    of = "{dataset} ({variant}), {flow}, {profile}: {label}".format_map(key)
+    options = "" if key["map_options"] is None else f" {label_options(key['map_options'])}"
+    return printable(f"{of}{options}, {key['steps']} training steps")
 
 
-def describe_curve_key(key: CurveKey) -> str:
+def describe_curve_key(key: Mapping[str, Any]) -> str:
     """Return what exactly keeps other results out of a curve."""
-    return (
-        f"data {short_id(key.data_digest)}, recipe {short_id(key.recipe_id)}, "
-        f"protocol {printable(key.protocol)}, {printable(key.precision)}"
+    data, recipe = short_id(key["data_digest"]), short_id(key["recipe_id"])
+    return printable(
+        f"data {data}, recipe {recipe}, protocol {key['protocol']}, {key['precision']}"
     )
 
 
@@ -126,136 +100,60 @@ def list_rows(curve: BudgetCurve) -> list[BudgetRow]:
     return [*curve.rows, *([] if curve.conventional is None else [curve.conventional])]
 
 
-# Sentences
-
-
-def list_sentences(curve: BudgetCurve) -> list[str]:
-    """Return which budget is enough, in one sentence, and the sentences that belong to it."""
+def describe_answer(curve: BudgetCurve) -> str:
+    """Return which budget is enough in one sentence, or why none is shown to be."""
     found, unit = curve.smallest, name_unit(curve.unit)
     longest = f"{curve.rows[-1].budget} steps"
-    sentences = []
     if len(curve.rows) == 1:
-        sentences.append(
-            "One budget cannot be compared: launch others too, such as `--budget 0,100`."
-        )
-    elif found is None:
-        sentences.append(
-            f"Which budget is enough depends on how much worse it may be: `lcma budgets --by "
+        return "One budget cannot be compared: launch others too, such as `--budget 0,100`."
+    if found is None:
+        return (
+            "Which budget is enough depends on how much worse it may be: `lcma budgets --by "
             f"{printable(curve.measure)} --margin NUMBER`, in {unit}."
         )
-    elif found.budget is None:
-        sentences.append(
+    if found.budget is None:
+        return (
             f"No budget below {longest} is shown to be enough within {found.margin:g} {unit}: "
-            f"{_describe_failure(curve, found)}"
+            f"{_describe_failure(found, unit)}."
         )
-    else:
-        tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= found.budget]
-        n = min(test.n for test in tests if test is not None)
-        sentences.append(
-            f"{found.budget} steps are enough: from there on no budget is worse than {longest} by "
-            f"more than {found.margin:g} {unit} (95 %, n = {n})."
-        )
-        part, whole = compute_cost_shares(curve, found.budget)
-        if part is not None:
-            training = "" if whole is None else f", {_percent(whole)} with training"
-            sentences.append(
-                f"They cost {_percent(part)} of the {curve.cost} of the pretraining of "
-                f"{longest}{training}."
-            )
-        if found.failed is not None:
-            sentences.append(f"Below that, {_describe_failure(curve, found)}")
-        elif found.budget:
-            sentences.append("No shorter budget was tried.")
-    test = curve.rows[-1].from_conventional
-    if test is not None:
-        sentences.append(
-            f"At {longest} {printable(curve.key.label)} is {_compare(test, curve.direction)} "
-            f"conventional: {_describe(test, unit)}."
-        )
-    return sentences
-
-
-def _describe_failure(curve: BudgetCurve, found: SmallestBudget) -> str:
-    """Return why the longest budget that is not shown to be enough is not."""
-    test, failed, unit = found.test, f"{found.failed} steps", name_unit(curve.unit)
-    if test is None:
-        return f"{failed} have no seed in common with {found.longest}."
-    least, _ = worse_interval(test, curve.direction)
-    if test.n >= ENOUGH and least is not None and least > found.margin:
-        longer = "" if found.budget is not None else " Longer budgets may be better still."
-        return f"{failed} are worse by more than that, {_describe(test, unit)}.{longer}"
-    text = f"{failed} differ by {_describe(test, unit)}"
-    if test.n < ENOUGH:
-        text += f", and fewer than {ENOUGH} seeds decide nothing"
-    if test.detectable is None or (test.n >= ENOUGH and test.detectable <= found.margin):
-        return f"{text}."
-    many = found.seeds is None or found.seeds > MOST_ADVISED
-    needed = f"{f'more than {MOST_ADVISED}' if many else found.seeds} seeds"
+    tests = [row.from_longest for row in curve.rows if (row.budget or 0) >= found.budget]
+    n = min(test.n for test in tests if test is not None)
     return (
-        f"{text}. At this spread {test.n} seeds can show a margin of "
-        f"{format_number(test.detectable)}; {found.margin:g} takes {needed}."
+        f"{found.budget} steps are enough: from there on no budget is worse than {longest} by "
+        f"more than {found.margin:g} {unit} (95 %, n = {n})."
     )
 
 
-def _compare(test: Summary, direction: str | None) -> str:
-    least, most = worse_interval(test, direction)
-    if test.n < ENOUGH or least is None or most is None:
-        return f"not yet (fewer than {ENOUGH} seeds) told apart from"
-    if least <= 0 <= most:
-        return "not told apart from"
-    return "better than" if most < 0 else "worse than"
+def _describe_failure(found: SmallestBudget, unit: str) -> str:
+    """Return why the longest budget that is not shown to be enough is not."""
+    test, failed = found.test, f"{found.failed} steps"
+    if test is None:
+        return f"{failed} have no seed in common with {found.longest}"
+    difference = f"{_difference(test)} {unit} (n = {test.n})"
+    if found.worse:
+        return f"{failed} are worse by more than that, {difference}"
+    text = f"{failed} differ by {difference}"
+    if found.seeds is None or found.seeds > MOST_ADVISED:
+        return f"{text}, and to show it takes more than {MOST_ADVISED} seeds"
+    return f"{text}, and to show it takes {found.seeds} seeds" if found.seeds > test.n else text
 
 
-def _describe(test: Summary, unit: str) -> str:
-    return f"{_difference(test)} {unit} (n = {test.n})"
-
-
-def list_notes(curve: BudgetCurve) -> Iterator[str]:
-    """Yield what to keep in mind of a curve."""
-    if len({frozenset(row.by_seed) for row in curve.rows}) > 1:
-        yield "Budgets have different seeds: compare the differences, which are paired, not means."
-    first = next(iter(curve.stability), None)
-    if first is not None and first.budget == 0 and first.tied is not None:
-        decides = ", and there the order of the positions decides" if first.tied else ""
-        yield (
-            f"Budget 0 is the map of a fresh flow: {first.tied:.0%} of its windows at the first "
-            f"split are tied{decides}."
-        )
-    if len(curve.devices) > 1:
-        kinds = ", ".join(map(printable, curve.devices))
-        yield (
-            f"Seconds are of {len(curve.devices)} kinds of device ({kinds}): shares of cost and "
-            "the front are of images, not seconds."
-        )
-    elif curve.cost == "images" and any(row.seconds is None for row in list_rows(curve)):
-        yield "Seconds are not all known: the front is over images."
-    if curve.lost:
-        have, are = ("has", "is") if curve.lost == 1 else ("have", "are")
-        yield (
-            f"{format_count(curve.lost, 'result')} {have} no finite number of this measure and "
-            f"{are} left out."
-        )
-
-
-def _legend(curve: BudgetCurve) -> Iterator[str]:
-    name, parts, on = "Bits/dim", "; holdout chooses, test is only reported", " on holdout"
+def _list_notes(curve: BudgetCurve) -> Iterator[str]:
+    """Yield what a curve is of, how to read its tables, and what to keep in mind."""
+    yield describe_curve_key(curve.key)
+    name, parts = "Bits/dim", "; holdout chooses, test is only reported"
     if curve.chosen_by != HOLDOUT:
         name = f"{printable(curve.measure)} in {name_unit(curve.unit)}, {curve.direction} is better"
-    if curve.chosen_by == curve.measure:
-        parts, on = "", f" of {printable(curve.measure)}"
     yield (
-        f"{name}{parts}. Differences are{on}, paired by "
-        "seed, with 95 % t-intervals. Budgets are tested from the longest down, until one fails."
+        f"{name}{parts if curve.chosen_by != curve.measure else ''}. Differences are paired by "
+        "seed, with 95 % t-intervals."
     )
     yield (
-        "Times are device seconds (GPU or CPU seconds), and images training images, means over "
-        "seeds, each pretraining counted whole; saved: by sharing pretrainings, all seeds together."
+        "Costs are device seconds (GPU or CPU seconds) and training images, each pretraining "
+        f"counted whole; front: the Pareto front over {curve.cost}."
     )
-    yield (
-        f"front: no row is at most as costly in {curve.cost} and as "
-        f"{'good' if curve.direction == 'higher' else 'high'}; by seed: in how many "
-        "seeds' own results."
-    )
+    if len({frozenset(row.by_seed) for row in curve.rows}) > 1:
+        yield "Budgets have different seeds: compare the differences, which are paired, not means."
 
 
 # Tables
@@ -274,6 +172,9 @@ def list_tables(curve: BudgetCurve) -> list[Table]:
         _number("test", 4),
         _number("- conventional", of=lambda row: _difference(row.from_conventional)),
         _number("- longest", of=lambda row: _difference(row.from_longest)),
+        title=curve_title(curve.key),
+        under=describe_answer(curve),
+        notes=tuple(_list_notes(curve)),
     )
     costs = tabulate(rows, *COSTS, under="What a trial costs by itself, and the Pareto front")
     if not curve.stability:
@@ -297,17 +198,6 @@ def _duration(seconds: float | None) -> str | None:
     return None if seconds is None else format_duration(seconds)
 
 
-def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %" if part < 0.1 else f"{100 * part:.0f} %"
-
-
-def _count(images: float) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if images >= size:
-            return f"{images / size:.3g}{unit}"
-    return f"{images:.0f}"
-
-
 COSTS = (
     _number("budget", of=name_row),
     _number(
@@ -315,16 +205,12 @@ COSTS = (
         of=lambda row: None if row.budget is None else _duration(row.pretraining_seconds),
     ),
     _number("with training", of=lambda row: _duration(row.seconds)),
-    _number("images", of=lambda row: None if row.images is None else _count(row.images)),
-    _number("saved", of=lambda row: _duration(row.saved)),
+    _number("images"),
     _number(
         "front",
-        of=lambda row: "knee" if row.knee else "yes" if row.on_front else None,
+        of=lambda row: "yes" if row.on_front else None,
         meaning="On the Pareto front: no other row is at most as costly and as good, and better in "
-        "one. At the knee more cost begins to gain less.",
-    ),
-    _number(
-        "by seed", of=lambda row: f"{row.front_seeds}/{row.front_of}" if row.front_of else None
+        "one.",
     ),
 )
 """What a row costs."""

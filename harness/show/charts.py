@@ -165,7 +165,7 @@ def budgets(title: str = "difference from the longest budget") -> alt.LayerChart
 def front(cost: str = "cost", mean: str = "mean") -> alt.LayerChart:
     """Return what each row costs and gives, and the Pareto front.
 
-    ``costs``: name, cost, mean, low, high, on_front, knee.
+    ``costs``: name, cost, mean, low, high, on_front.
     """
     x = alt.X("cost:Q", title=cost, scale=alt.Scale(type="log", nice=False, padding=30))
     x = x.axis(labelOverlap=True, grid=False)
@@ -177,7 +177,6 @@ def front(cost: str = "cost", mean: str = "mean") -> alt.LayerChart:
     return alt.layer(
         costs.transform_filter("datum.on_front").mark_line(interpolate="step-after", color=BLUE),
         costs.mark_rule(opacity=0.5).encode(y="low:Q", y2="high:Q", color=own),
-        costs.transform_filter("datum.knee").mark_point(size=220, color=INK, opacity=1),
         costs.mark_point(size=60, opacity=1).encode(
             color=own, fill=filled.otherwise(alt.value(BLUE))
         ),

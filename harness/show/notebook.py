@@ -9,13 +9,7 @@ from lcma.harness.results.board import Board
 from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import board_table, group_table
-from lcma.harness.show.budgets import (
-    budget_table,
-    curve_title,
-    list_notes,
-    list_sentences,
-    list_tables,
-)
+from lcma.harness.show.budgets import budget_table, list_tables
 from lcma.harness.show.tables import Table, table_as_html
 from lcma.harness.show.verdicts import summarize_verdicts, verdict_table
 from lcma.harness.text import format_count
@@ -87,23 +81,16 @@ class BudgetsView(_View):
     """Curves by budget that show themselves in a notebook; ``curves`` holds them.
 
     Of the data frame a row without a budget is what is conventional. ``holdout``, ``test`` and
-    differences are in ``unit``, costs in device seconds and training images; ``on_front``, ``knee``
-    and ``smallest_enough`` are 0 or 1.
+    differences are in ``unit``, costs in device seconds and training images; ``on_front`` and
+    ``smallest_enough`` are 0 or 1.
     """
 
     def __init__(self, curves: Sequence[BudgetCurve]) -> None:
         self.curves = tuple(curves)
         budgets = format_count(sum(len(curve.rows) for curve in curves), "budget")
         about = f"{format_count(len(self), 'curve')} of {budgets}"
-        shown = [table for curve in self.curves for table in _list_shown(curve)]
+        shown = [table for curve in self.curves for table in list_tables(curve)]
         super().__init__(budget_table(self.curves), shown, about)
 
     def __len__(self) -> int:
         return len(self.curves)
-
-
-def _list_shown(curve: BudgetCurve) -> list[Table]:
-    values, *others = list_tables(curve)
-    answer, *more = list_sentences(curve)
-    notes = (*more, *list_notes(curve))
-    return [replace(values, title=curve_title(curve.key), under=answer, notes=notes), *others]

@@ -12,13 +12,13 @@ import altair as alt
 from lcma.harness.files import file_name
 from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_measure
 from lcma.harness.results.budgets import BudgetCurve
-from lcma.harness.results.curves import CurveChart, CurveLine, LineKey
+from lcma.harness.results.curves import CurveChart, CurveLine
 from lcma.harness.results.statistics import subtract_by_seed
 from lcma.harness.show import budgets, charts
 from lcma.harness.show.board import name_row, summarize_group
-from lcma.harness.show.curves import describe_chart, describe_chart_key
+from lcma.harness.show.curves import describe_chart
 from lcma.harness.show.targets import PictureTarget, require_picture
-from lcma.harness.text import format_number
+from lcma.harness.text import format_number, printable
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -109,11 +109,10 @@ BAND = 4
 EARLY = 0.2
 """Share of the training whose values may leave the axis, where a flow falls steeply."""
 
-_WIDTH, _HEIGHT = 628, 300
-
-_DIFFERENCES = (
-    "Differences are paired by seed, with the 95 % t-interval of their mean as a band; below zero "
-    "is better than the conventional rule."
+_CURVES = (
+    "Bands: lowest to highest seed, of differences the 95 % t-interval of their mean, paired by "
+    "seed. Thin lines: seeds. Crosses: diverged or failed there. Rings: not done yet. Dotted: "
+    "codecs and simple densities, on test."
 )
 
 
@@ -129,103 +128,75 @@ def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path
 def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     """Draw the panels of one chart below each other, with their legend beside them."""
     lines = [line for panel in chart.panels for line in panel.lines]
-    keys = sorted(dict.fromkeys(line.key for line in lines), key=lambda k: not k.conventional)
+    most = {line.name: max(one.n for one in lines if one.name == line.name) for line in lines}
+    usual = {line.name for line in lines if line.conventional}
     names = {
-        key: f"{key.name}, n = {max(one.n for one in lines if one.key == key)}" for key in keys
+        name: f"{printable(name)}, n = {n}"
+        for name, n in sorted(most.items(), key=lambda one: one[0] not in usual)
     }
+    datasets, panels = Datasets(), list[alt.LayerChart]()
+
+    def add(own: Sequence[CurveLine], title: str, levels: Mapping[str, float], **more: Any) -> None:
+        low, high = _find_range(own, *([0.0] if more else []))
+        drawn = _list_points(own, names, (low, high))
+        drawn["levels"] = [
+            {"name": name, "value": value} for name, value in levels.items() if low <= value <= high
+        ]
+        data = {one: f"{one}-{len(panels)}" for one in drawn if drawn[one] or one == "lines"}
+        datasets.update({name: drawn[one] for one, name in data.items()})
+        panels.append(charts.curves(data, title, names=names.values(), within=(low, high), **more))
+
     compared = next((panel for panel in chart.panels if panel.differences), None)
-    datasets, panels, notes = Datasets(), list[alt.LayerChart](), list[str]()
-    for k, panel in enumerate(chart.panels):
-        low, high, most = _find_range(panel.lines)
-        bars = [bar for bar in chart.bars if panel.part and low <= bar.bits_per_dim <= high]
-        drawn = _list_points(panel.lines, names, (low, high))
-        drawn["levels"] = [{"name": bar.name, "value": bar.bits_per_dim} for bar in bars]
-        data = {
-            name: f"{name}-{k}" if rows or name == "lines" else "" for name, rows in drawn.items()
-        }
-        datasets |= {data[name]: rows for name, rows in drawn.items() if data[name]}
-        panels.append(charts.curves(data, panel.label, names=names.values(), within=(low, high)))
-        if most > high:
-            notes.append(
-                f"{panel.label}: values above {high:.4g}, up to {most:.4g}, are beyond the axis."
-            )
+    for panel in chart.panels:
+        add(panel.lines, panel.label, chart.bars if panel.part else {})
         if panel is compared:
-            title = f"{panel.label}: difference from conventional"
-            ordered = sorted(panel.differences, key=lambda line: keys.index(line.key))
-            datasets["differences"] = [
-                point
-                for line in ordered
-                for point in _list_mean(names[line.key], line.mean, line.band)
-            ]
-            low, high, _ = _find_range(ordered, 0.0)
-            data = {"lines": "differences"}
-            panels.append(
-                charts.curves(data, title, names=names.values(), within=(low, high), zero=True)
-            )
-            notes.insert(0, _DIFFERENCES)
-    seeds = [seed for line in lines for seed in line.seeds if seed.points]
-    said = {
-        "Bands: lowest to highest seed.": any(line.n > BAND for line in lines),
-        "Thin lines: seeds.": any(name.startswith("seeds") for name in datasets),
-        "Crosses: diverged or failed there.": any(seed.lost for seed in seeds),
-        "Rings: not done yet.": any(not s.lost and s.state != "done" for s in seeds),
-        "Dotted: codecs and simple densities, on test.": any(
-            name.startswith("levels") for name in datasets
-        ),
-    }
-    notes.append(" ".join(words for words, holds in said.items() if holds))
-    below = [line for note in [*notes, *chart.notes] for line in textwrap.wrap(note, 140)]
-    sized = [panel.properties(width=_WIDTH, height=_HEIGHT) for panel in panels]
-    head = alt.Title(chart.key.title, subtitle=describe_chart_key(chart), frame="bounds")
+            add(panel.differences, f"{panel.label}: difference from conventional", {}, zero=True)
+    below = [line for note in (_CURVES, *chart.notes) for line in textwrap.wrap(note, 140)]
+    sized = [panel.properties(width=628, height=300) for panel in panels]
+    head = alt.Title(chart.title, subtitle=chart.under, frame="bounds")
     picture = charts.stack([charts.stack(sized, below)]).properties(title=head)
-    key = chart.key
-    facts = (key.flow, key.dataset, key.variant, key.profile, key.recipe_id[:8])
-    path = target.path(file_name("curves", *facts, key.data_digest[:8]))
-    title = f"Curves over training: {key.title}"
+    facts = [chart.key[name] for name in ("flow", "dataset", "variant", "profile")]
+    ids = [chart.key[name][:8] for name in ("recipe_id", "data_digest")]
+    path = target.path(file_name("curves", *facts, *ids))
+    title = f"Curves over training: {chart.title}"
     return charts.write_chart(picture, datasets, path, title, describe_chart(chart))
 
 
 def _list_points(
-    lines: Sequence[CurveLine], names: Mapping[LineKey, str], within: tuple[float, float]
+    lines: Sequence[CurveLine], names: Mapping[str, str], within: tuple[float, float]
 ) -> Datasets:
     """Return points of means, of seeds that are drawn one by one, and where those end early."""
     found: Datasets = {"lines": [], "seeds": [], "ends": []}
-    for line in sorted(lines, key=lambda line: [*names].index(line.key)):
-        name = {"name": names[line.key]}
-        found["lines"] += _list_mean(names[line.key], line.mean, line.band if line.n > BAND else ())
+    for line in sorted(lines, key=lambda line: [*names].index(line.name)):
+        name = {"name": names[line.name]}
+        band = {} if line.seeds and line.n <= BAND else {step: ends for step, *ends in line.band}
+        for step, value in line.mean:
+            ends = dict(zip(("low", "high"), band.get(step, ()), strict=False))
+            found["lines"].append(name | {"step": step, "value": value} | ends)
         for seed in line.seeds:
             points = [name | {"step": step, "value": value} for step, value in seed.points]
             if not seed.in_mean or 1 < line.n <= BAND:
                 found["seeds"] += [point | {"seed": seed.subject} for point in points]
             if points and seed.state != "done":
-                step, value = seed.points[-1]
-                end = {"step": step, "value": min(max(value, within[0]), within[1])}
-                found["ends"].append(name | end | {"lost": seed.lost})
+                inside = min(max(points[-1]["value"], within[0]), within[1])
+                found["ends"].append(points[-1] | {"value": inside, "lost": seed.lost})
     return found
 
 
-def _list_mean(name: str, mean: Sequence[Any], band: Sequence[Any]) -> list[dict[str, Any]]:
-    ends = {step: {"low": low, "high": high} for step, low, high in band}
-    return [
-        {"name": name, "step": step, "value": value} | ends.get(step, {}) for step, value in mean
-    ]
-
-
-def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float, float]:
-    """Return the ends of an axis for all but early steps, and the largest value that there is.
+def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]:
+    """Return the ends of an axis for all but early steps.
 
     What was lost has no say where anything else is.
     """
-    points = [point for line in lines for point in (*line.mean, *line.band)]
-    seeds = [seed for line in lines for seed in getattr(line, "seeds", ())]
+    seeds = [seed for line in lines for seed in line.seeds]
     alive = [seed for seed in seeds if not seed.lost] or seeds
+    points = [point for line in lines for point in (*line.mean, *line.band)]
     points += [point for seed in alive for point in seed.points]
     last = max((step for step, *_ in points), default=0)
     late = [value for step, *values in points if step >= EARLY * last for value in values]
     low, high = min([*late, *more]), max([*late, *more])
     room = 0.05 * max(high - low, 1e-3, 1e-6 * abs(high))
-    most = max([high, *(value for seed in seeds for _, value in seed.points)])
-    return low - room, high + room, most
+    return low - room, high + room
 
 
 # Budget curves: differences from the longest budget, costs, and the map
@@ -249,8 +220,9 @@ def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
         of = {"budget": row.budget or 0}
         own = subtract_by_seed(row.by_seed, longest.by_seed).items()
         datasets["seeds"] += [of | {"seed": seed, "value": value} for seed, value in own]
-        if (test := row.from_longest) is not None:
-            datasets["means"].append(of | _interval(test) | {"enough": of["budget"] >= smallest})
+        if row.from_longest is not None:
+            enough = {"enough": of["budget"] >= smallest}
+            datasets["means"].append(of | _interval(row.from_longest) | enough)
     base = None if curve.conventional is None else curve.conventional.from_longest
     if base is not None:
         datasets["base"].append({"name": "conventional", "value": base.mean} | _interval(base))
@@ -258,21 +230,12 @@ def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
         low, high = sorted((0.0, (-1 if curve.direction == "higher" else 1) * found.margin))
         margin = {"name": f"margin, {found.margin:g}", "value": 0.0, "low": low, "high": high}
         datasets["base"].append(margin)
-    bits = curve.measure == BITS_PER_DIM
-    what = "bits/dim minus those" if bits else f"{budgets.name_axis(curve)} minus that"
-    notes = [
-        "Dots: seeds. Diamonds: means with 95 % intervals, green where they are shown to be enough."
-    ]
+    axis = budgets.name_axis(curve)
     panels = []
     if costs := _list_costs(curve):
         datasets["costs"] = costs
         unit = "device seconds" if curve.cost == "seconds" else "images"
-        panels.append(
-            charts.front(f"{unit}, pretraining by itself and training", budgets.name_axis(curve))
-        )
-        notes.append("Costs: filled on the Pareto front, with a ring around its knee.")
-    else:
-        notes.append("Costs are not known.")
+        panels.append(charts.front(f"{unit}, pretraining by itself and training", axis))
     if curve.stability:
         datasets["stability"] = [
             {"budget": one.budget, "split": f"split {one.split}", "measure": measure}
@@ -281,24 +244,25 @@ def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
             for one in curve.stability
             if getattr(one, name) is not None
         ]
-        against = f"map against that of {curve.stability[0].longest} steps"
-        panels.append(charts.stability(against))
-    else:
-        notes.append("No maps are in the database.")
+        panels.append(charts.stability(f"map against that of {curve.stability[0].longest} steps"))
     apart = {"color": "independent", "strokeDash": "independent"}
-    answer = budgets.list_sentences(curve)[0]
-    over = charts.budgets(f"{what} of {longest.budget} steps").properties(width=960, height=270)
+    answer, title = budgets.describe_answer(curve), budgets.curve_title(curve.key)
+    over = charts.budgets(f"{axis}, minus {longest.budget} steps").properties(width=960, height=270)
     small = [panel.properties(width=420, height=250) for panel in panels]
     beside = [alt.hconcat(*small, spacing=50).resolve_scale(**apart)] if small else []
-    title = budgets.curve_title(curve.key)
     under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(answer, 140)]
     head = alt.Title(textwrap.wrap(title, 110), subtitle=under)
-    parts = charts.stack([over, *beside], notes, **apart)
+    parts = charts.stack([over, *beside], [_BUDGETS], **apart)
     path = target.path(_name_budgets(curve))
     return charts.write_chart(
         charts.stack([parts]).properties(title=head), datasets, path, title, answer
     )
 
+
+_BUDGETS = (
+    "Dots: seeds. Diamonds: means with 95 % intervals, green where they are shown to be enough. "
+    "Costs: filled on the Pareto front."
+)
 
 _OF_MAPS = {
     "rank_correlation": "rank correlation",
@@ -308,26 +272,24 @@ _OF_MAPS = {
 
 
 def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:
-    """Return what rows cost; budgets have names where these have room beside one another."""
-    rows = [(getattr(row, curve.cost), row) for row in budgets.list_rows(curve)]
-    rows = [(math.log(max(cost, 1e-9)), row) for cost, row in rows if cost is not None]
-    found, named = list[dict[str, Any]](), -math.inf
-    room = (max(at for at, _ in rows) - min(at for at, _ in rows)) / 10 if rows else 0.0
-    for at, row in sorted(rows, key=lambda pair: pair[0]):
-        name, half = budgets.name_row(row), row.half_width or 0.0
-        if row.budget is not None:
-            name, named = (name, at) if at - named >= room else ("", named)
-        interval = {"mean": row.holdout, "low": row.holdout - half, "high": row.holdout + half}
-        about = {"name": name, "cost": math.exp(at), "on_front": row.on_front, "knee": row.knee}
-        found.append(interval | about)
-    return found
+    """Return what rows cost; named are those that stand at an end or are told apart."""
+    found = curve.smallest
+    told = {None, curve.rows[0].budget, curve.rows[-1].budget, found and found.budget}
+    rows = []
+    for row in budgets.list_rows(curve):
+        if cost := getattr(row, curve.cost):
+            name, half = budgets.name_row(row) if row.budget in told else "", row.half_width or 0.0
+            interval = {"mean": row.holdout, "low": row.holdout - half, "high": row.holdout + half}
+            rows.append(interval | {"name": name, "cost": cost, "on_front": row.on_front})
+    return rows
 
 
 def _name_budgets(curve: BudgetCurve) -> str:
     key = curve.key
+    names = ("flow", "dataset", "variant", "profile", "factorization", "protocol")
     return file_name(
-        *("budgets", key.flow, key.dataset, key.variant, key.profile, key.factorization),
-        *(key.protocol, key.recipe_id[:8], key.data_digest[:8], key.precision),
+        *("budgets", *(key[name] for name in names)),
+        *(key["recipe_id"][:8], key["data_digest"][:8], key["precision"]),
         *(() if curve.measure == BITS_PER_DIM else (curve.measure,)),
-        *(() if key.map_options is None else (key.map_options,)),
+        *(() if key["map_options"] is None else (key["map_options"],)),
     )

@@ -54,8 +54,6 @@ def test_a_curve_is_told_and_drawn(
     assert "photos16 (u8), realnvp, tiny: low (LL)" in said
     assert "100 steps are enough: from there on no budget is worse than 1000 steps by more" in said
     assert "by more than 0.01 bits/dim (95 %, n = 6)" in said
-    assert "Below that, 30 steps are worse by more than that, +0.03" in said
-    assert "better than conventional" in said
     (picture,) = (in_tmp / "lcma-pictures").iterdir()
     assert picture.name.startswith("budgets-realnvp-photos16")
     assert picture.name in said
@@ -82,7 +80,7 @@ def test_programs_get_every_number(
     assert (smallest["budget"], smallest["failed"], smallest["longest"]) == (100, 30, 1000)
     assert (smallest["margin"], smallest["test"]["n"]) == (0.01, len(SEEDS))
     for k, row in enumerate(low["rows"]):
-        assert len(row["results"]) == len(SEEDS)
+        assert len(row["by_seed"]) == row["n"] == len(SEEDS)
         assert row["holdout"] == pytest.approx(
             np.mean([curve(row["budget"], seed) for seed in SEEDS])
         )
@@ -92,9 +90,6 @@ def test_programs_get_every_number(
         assert row["pretraining_seconds"] == pytest.approx(COST.cpu_seconds * segments)
         assert row["seconds"] == pytest.approx(COST.cpu_seconds * (segments + 1))
         assert row["images"] == BATCH * (STEPS + row["budget"])
-        readers = 2 if row["budget"] == 1000 else 1  # HH reads the longest maps too
-        saved = len(SEEDS) * COST.cpu_seconds * (readers * segments - 1)
-        assert row["saved"] == pytest.approx(saved)
     conventional = low["conventional"]
     assert conventional["holdout"] == pytest.approx(4.02 + 0.1 * np.mean(SEEDS))
     assert conventional["images"] == BATCH * STEPS
@@ -107,7 +102,7 @@ def test_programs_get_every_number(
     }
     assert found["HH"]["smallest"]["budget"] is None
     assert not list(in_tmp.glob("lcma-pictures*")), "drawn only where that is asked for"
-    assert "--budget" in found["HH"]["sentences"][0]
+    assert "--budget" in found["HH"]["answer"]
 
 
 @pytest.mark.integration
@@ -118,14 +113,14 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
             lcma("budgets", "--factorization", "low", "--margin", margin, "--json")[1]
         )
         assert found["smallest"]["budget"] == budget
-        assert f"by more than {margin} bits/dim" in found["sentences"][0]
+        assert f"by more than {margin} bits/dim" in found["answer"]
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma(
         "budgets", "--factorization", "LL", "--cost", "images", "--out", str(target)
     )
     assert code == 0
     assert target.is_file()
-    assert "as costly in images" in " ".join(out.split())
+    assert "Pareto front over images" in " ".join(out.split())
     assert lcma("budgets", "--factorization", "LL", "--out", "a.svg")[0] == 0
     said = svg.texts(in_tmp / "a.svg")
     assert {"bits/dim on holdout", "budget: steps of pretraining", "margin, 0.01"} <= set(said)
@@ -137,11 +132,11 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--factorization", "conventional"], "uses no pretraining"),
+        (["--factorization", "conventional"], "no results of conventional with a pretraining here"),
         (["--factorization", "LH"], "there are high (HH), low (LL)"),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
-        (["--out", "one.png"], "2 curves"),
+        (["--json", "--out", "one.png"], "2 curves"),
         (["--out", "one.svg", "--format", "png"], "--format says png"),
         (["--out", "one.GIF"], "one.GIF: pictures are png, svg or pdf"),
     ],
@@ -154,13 +149,11 @@ def test_mistakes_are_one_line(
     assert list(in_tmp.iterdir()) == []
 
 
-@pytest.mark.integration
-def test_of_many_curves_those_of_a_single_budget_are_left_out(
+def test_curves_of_a_single_budget_stand_where_there_are_no_others(
     known: str, lcma: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lcma.harness.cli.budgets.MOST", 1)
     monkeypatch.setenv("LCMA_DB", known)
     out = output_of(lcma("budgets"))
     assert "Left out: 1 curve of a single budget." in out
     assert ("low (LL)" in out, "high (HH)" in out) == (True, False)
-    assert "high (HH)" in lcma("budgets", "--factorization", "high")[1], "the only ones there are"
+    assert "high (HH)" in lcma("budgets", "--factorization", "high")[1]

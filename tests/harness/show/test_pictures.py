@@ -71,7 +71,7 @@ def test_without_a_difference_there_is_nothing_to_draw(tmp_path):
 
 
 ROW = {"mean": 0.1, "low": 0.0, "high": 0.2, "n": 6, "budget": 30, "value": 0.1, "seed": 1}
-ROW |= {"step": 5, "cost": 9.0, "on_front": True, "knee": False, "a": 1.0, "b": 2.0}
+ROW |= {"step": 5, "cost": 9.0, "on_front": True, "a": 1.0, "b": 2.0}
 ROW |= {"difference": -1.0, "split": TEXT, "measure": TEXT, "name": TEXT, "label": TEXT}
 
 

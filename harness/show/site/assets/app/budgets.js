@@ -54,7 +54,7 @@ function drawBudgets(group, seeds) {
   const costs = group.filter((row) => row.seconds !== null).map((row) => ({
     name: row.budget === null ? "own rule" : String(row.budget), cost: row.seconds, mean: row.holdout,
     low: row.holdout - (row.half_width ?? 0), high: row.holdout + (row.half_width ?? 0),
-    on_front: row.on_front === 1, knee: row.knee === 1,
+    on_front: row.on_front === 1,
   }));
   const [first] = group;
   const scale = findScale(means.flatMap((one) => [one.low, one.high]));
