@@ -330,6 +330,7 @@ def budgets(
             used a pretraining.
     """
     from lcma.harness.results.budgets import read_budget_curves, read_stability
+    from lcma.harness.results.filters import parse_filters
     from lcma.harness.show.notebook import BudgetsView
 
     _require_values(**where)
@@ -339,14 +340,9 @@ def budgets(
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     require_results(opened, sweep_id, where, "{name}=")
+    filters = where | parse_filters((), factorization=factorization and [factorization])
     curves = read_budget_curves(
-        opened,
-        measure=by,
-        sweep_id=sweep_id,
-        factorization=factorization,
-        margin=margin,
-        cost=cost,
-        **where,
+        opened, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
     )
     return BudgetsView(read_stability(opened, curves))
 

@@ -65,15 +65,10 @@ def budgets(
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
+    chosen = {"flow": flow, "dataset": dataset, "factorization": factorization, "seed": seed}
+    sweep_id, filters = choose_rows(store, sweep, where, **chosen)
     curves = read_budget_curves(
-        store,
-        measure=by,
-        sweep_id=sweep_id,
-        factorization=factorization,
-        margin=margin,
-        cost=cost,
-        **filters,
+        store, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
     )
     several = curves if json else [one for one in curves if len(one.rows) > 1] or curves
     alone, curves = len(curves) - len(several), several

@@ -17,7 +17,6 @@ from lcma.harness.cli.options import (
     Where,
     tell_last_sweep,
 )
-from lcma.sweeps.errors import UserError
 
 
 def curves(
@@ -60,13 +59,9 @@ def curves(
 
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.curves import (
-        choose_trainings,
-        filter_trainings,
-        read_charts,
-        read_conventional,
-    )
+    from lcma.harness.results.curves import choose_trainings, filter_trainings, read_charts
     from lcma.harness.results.filters import parse_filters
+    from lcma.harness.results.lookup import read_conventional
     from lcma.harness.show.curves import tabulate_chart
     from lcma.harness.show.pictures import draw_charts
     from lcma.harness.show.tables import render_table
@@ -77,26 +72,16 @@ def curves(
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     known = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
-    conventional = read_conventional(store, known)
-    try:
-        chosen = filter_trainings(
-            known,
-            budget=budget,
-            named=factorization or [],
-            conventional=conventional,
-            filters=parse_filters(where or (), flow=flow, dataset=dataset, seed=seed),
-        )
-    except UserError as error:
-        if what or sweep or len(store.sweeps()) < 2:
-            raise
-        raise UserError(
-            f"{error}; of the sweep launched last: --sweep NAME chooses another"
-        ) from None
+    if not what and sweep is None:
+        tell_last_sweep(store)
+    conventional = read_conventional(store, {one.recipe_id for one in known})
+    filters = parse_filters(
+        where or (), flow=flow, dataset=dataset, factorization=factorization, seed=seed
+    )
+    chosen = filter_trainings(known, filters, budget, conventional)
     charts = read_charts(store, chosen, conventional, name)
     with Console(stderr=True).status("drawing"):
         pictures = draw_charts(charts, target)
-    if not what and sweep is None:
-        tell_last_sweep(store)
     if json:
         pairs = zip(charts, pictures, strict=True)
         print(to_json([asdict(chart) | {"picture": str(path)} for chart, path in pairs]))

@@ -146,7 +146,6 @@ def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[Budget
             store,
             measure=target.tune.measure,
             sweep_id=tuner.record.sweep_id,
-            factorization=target.tune.factorization,
         )
     except UserError:
         return []

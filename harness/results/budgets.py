@@ -18,14 +18,19 @@ import sqlalchemy as sa
 from lcma.db import ContributionMap, RecipeRow, SeededCell, Store, overlap
 from lcma.db.views import views
 from lcma.harness.results.board import BITS, ENOUGH, factorization_label, find_ranked_measure
-from lcma.harness.results.lookup import parse_object, read_score, require_results
+from lcma.harness.results.lookup import (
+    parse_object,
+    read_conventional,
+    read_score,
+    require_results,
+)
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.results.maps import image_shape, iou_by_chance, rank_correlation, require_fit
 from lcma.harness.results.statistics import Summary, compare_by_seed, seeds_needed, summarize
 from lcma.harness.text import printable
 from lcma.models import make_tables
-from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps import factorizations
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
 MARGIN = 0.01
@@ -149,18 +154,18 @@ def find_smallest_budget(
         direction: Whether 'lower' or 'higher' values are better.
     """
     longest, *shorter = sorted(by_budget, reverse=True)
-    passed = None
+    sign, passed = -1 if direction == "higher" else 1, None
     for budget in shorter:
         test = compare_by_seed(by_budget[budget], by_budget[longest])
         if test is None:
             return SmallestBudget(margin, longest, passed, budget)
-        ends = (math.inf, -math.inf)
+        least, most = -math.inf, math.inf
         if test.n >= ENOUGH and test.low is not None and test.high is not None:
-            ends = (-test.low, -test.high) if direction == "higher" else (test.high, test.low)
-        if ends[0] > margin:
-            needed = None if test.deviation is None else seeds_needed(margin, test.deviation)
-            seeds = ENOUGH if test.deviation is None else needed and max(needed, ENOUGH)
-            return SmallestBudget(margin, longest, passed, budget, test, ends[1] > margin, seeds)
+            least, most = sorted((sign * test.low, sign * test.high))
+        if most > margin:
+            seeds = None if test.deviation is None else seeds_needed(margin, test.deviation)
+            seeds = ENOUGH if test.deviation is None else seeds and max(seeds, ENOUGH)
+            return SmallestBudget(margin, longest, passed, budget, test, least > margin, seeds)
         passed = budget
     return SmallestBudget(margin, longest, passed)
 
@@ -189,7 +194,6 @@ def read_budget_curves(
     *,
     measure: str = BITS_PER_DIM,
     sweep_id: str | None = None,
-    factorization: str | Collection[str] | None = None,
     margin: float | None = None,
     cost: CostUnit = "seconds",
     **where: Any,
@@ -201,12 +205,11 @@ def read_budget_curves(
         measure: What budgets are compared by; on the holdout part where it is of a part.
         sweep_id: Only this sweep's results; the conventional ones beside them are those of the
             whole database.
-        factorization: Only this one, or these, under any of their names.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
             unit; by default `MARGIN` in bits/dim, and none in others.
         cost: Unit that the Pareto front is over; images where seconds are of several kinds of
             device, or not all known.
-        where: Columns of `results`: flow, dataset, profile.
+        where: Columns of `results`, each with the value or values it may have.
 
     Raises:
         UserError: No result meets these options, or has the measure; it names those there are.
@@ -219,44 +222,42 @@ def read_budget_curves(
     cells = _read_cells(store, chosen_by, sweep_id=sweep_id, **where)
     if not cells:
         require_results(store, sweep_id, where)
-    tuned = [
-        cell
-        for cell in cells
-        if cell.budget is not None and cell.factorization not in factorizations.DATA_RULES
-    ]
+    tuned = sorted(
+        (
+            cell
+            for cell in cells
+            if cell.budget is not None and cell.factorization not in factorizations.DATA_RULES
+        ),
+        key=lambda cell: ([str(one) for one in _read_key(cell)], cell.budget),
+    )
     if not tuned:
         raise UserError(
             f"no result here that used a pretraining has {printable(measure)}: launch low at "
             "several budgets, such as `lcma launch words --budget 0,100,1000`"
         )
-    tuned = _choose_cells(tuned, factorization)
-    recipes, shipped = store.recipes({cell.recipe_id for cell in tuned}), catalog.flows()
-    rules = {one.id: one.conventional or shipped.get(one.flow) for one in recipes.values()}
-    names = sorted({name for name in rules.values() if name is not None})
+    recipes = store.recipes({cell.recipe_id for cell in tuned})
+    rules = read_conventional(store, recipes)
+    of = {"recipe_id": sorted(recipes)}
     alone = _read_cells(
-        store, chosen_by, recipe_id=sorted(recipes), factorization=names, budget=None
+        store, chosen_by, factorization=sorted({*rules.values()}), budget=None, **of
     )
-    usual = {_TABLE(cell): cell for cell in alone if cell.factorization == rules[cell.recipe_id]}
-    tests = {}
-    if chosen_by != kind.name:
-        of_test = _read_cells(store, kind.name, recipe_id=sorted(recipes))
-        tests = {(_read_trials(cell), cell.protocol): cell.values for cell in of_test}
-    costs = _read_costs(store, recipes, names)
-    batches = {recipe_id: _read_batch(row) for recipe_id, row in recipes.items()}
+    usual = {
+        _TABLE(cell): cell for cell in alone if cell.factorization == rules.get(cell.recipe_id)
+    }
+    of_test = [] if chosen_by == kind.name else _read_cells(store, kind.name, **of)
+    tests = {(_read_trials(cell), cell.protocol): cell.values for cell in of_test}
+    costs = _read_costs(store, recipes, sorted({*rules.values()}))
     curves = []
     for key, alike in groupby(tuned, key=_read_key):
         members = list(alike)
         base = usual.get(_TABLE(members[0]))
         every = [*members, *([] if base is None else [base])]
-        spent = {cell.budget: costs[_read_trials(cell)] for cell in every}
         rows = [
-            make_row(
-                cell.budget,
-                cell.values,
+            _make_row(
+                cell,
                 tests.get((_read_trials(cell), cell.protocol), {}),
-                spent[cell.budget],
-                steps=cell.steps,
-                batch=batches[cell.recipe_id],
+                costs[_read_trials(cell)],
+                _read_batch(recipes[cell.recipe_id]),
             )
             for cell in every
         ]
@@ -264,9 +265,14 @@ def read_budget_curves(
         curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
         facts = dict(zip(KEY, key, strict=True))
         facts["label"] = factorization_label(facts["factorization"])
-        used = {one.pretraining_id for own in spent.values() for one in own.values()} - {None}
-        pretrainings = tuple(sorted(used))
-        curves.append(replace(curve, key=facts, chosen_by=chosen_by, pretrainings=pretrainings))
+        used = {
+            costs[_read_trials(cell)][seed].pretraining_id
+            for cell in members
+            for seed in cell.values
+        }
+        curves.append(
+            replace(curve, key=facts, chosen_by=chosen_by, pretrainings=tuple(sorted(used)))
+        )
     return curves
 
 
@@ -278,24 +284,6 @@ def _read_cells(store: Store, measure: str, **where: Any) -> list[SeededCell]:
         if values:
             found.append(replace(cell, values=values))
     return found
-
-
-def _choose_cells(
-    cells: Sequence[SeededCell], names: str | Collection[str] | None
-) -> list[SeededCell]:
-    """Return the cells of these factorizations, curve by curve and by budget."""
-    labels = {cell.factorization: factorization_label(cell.factorization) for cell in cells}
-    found = sorted(cells, key=lambda cell: ([str(one) for one in _read_key(cell)], cell.budget))
-    if not names:
-        return found
-    given = [names] if isinstance(names, str) else names
-    wanted = {one if one in labels else factorizations.normalize(one) for one in given}
-    own = {rule for rule, label in labels.items() if wanted & {rule, label.split(" ")[0]}}
-    if not own:
-        name = ", ".join(sorted(wanted))
-        hint = printable(suggest(name, sorted(labels.values()), "there are"))
-        raise UserError(f"no results of {printable(name)} with a pretraining here: {hint}")
-    return [cell for cell in found if cell.factorization in own]
 
 
 def _read_costs(
@@ -330,38 +318,29 @@ def _read_batch(recipe: RecipeRow) -> int | None:
 # Rows: means over seeds, costs and the front
 
 
-def make_row(
-    budget: int | None,
-    by_seed: Mapping[int, float],
-    test: Mapping[int, float],
-    spent: Mapping[int, Any],
-    *,
-    steps: int,
-    batch: int | None,
+def _make_row(
+    cell: SeededCell, test: Mapping[int, float], spent: Mapping[int, Any], batch: int | None
 ) -> BudgetRow:
-    """Return a row without its place among others.
-
-    ``test`` and ``spent`` are by seed too; the latter has ``seconds`` and ``pretraining_seconds``.
-    """
-    own = summarize(by_seed.values())
-    costs = [spent.get(seed) for seed in by_seed]
+    """Return a row without its place among others; ``test`` and ``spent`` are by seed."""
+    own, steps = summarize(cell.values.values()), cell.budget or 0
+    costs = [spent.get(seed) for seed in cell.values]
     training, before = (
         _mean(getattr(one, name, None) for one in costs)
         for name in ("seconds", "pretraining_seconds")
     )
-    before = 0.0 if budget is None else before
+    before = 0.0 if cell.budget is None else before
     return BudgetRow(
-        budget=budget,
-        by_seed=by_seed,
+        budget=cell.budget,
+        by_seed=cell.values,
         n=own.n,
         holdout=own.mean,
         deviation=own.deviation,
         half_width=own.half_width,
-        test=_mean(test.get(seed) for seed in by_seed),
+        test=_mean(test.get(seed) for seed in cell.values),
         pretraining_seconds=before,
-        pretraining_images=batch and batch * (budget or 0),
+        pretraining_images=batch and batch * steps,
         seconds=None if training is None or before is None else training + before,
-        images=batch and batch * (steps + (budget or 0)),
+        images=batch and batch * (cell.steps + steps),
     )
 
 

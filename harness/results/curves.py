@@ -16,8 +16,7 @@ from lcma.harness.results.filters import Filters, filter_jobs
 from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs, read_bars
 from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable, short_id
-from lcma.sweeps import catalog, factorizations
-from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.errors import UserError
 
 LOST = ("diverged", "failed")
 """States of a training that has no end."""
@@ -172,59 +171,38 @@ def choose_trainings(
 
 def filter_trainings(
     trainings: Sequence[JobFacts],
-    *,
-    budget: int | None,
-    named: Sequence[str],
-    conventional: Mapping[str, str],
     filters: Filters,
+    budget: int | None,
+    conventional: Mapping[str, str],
 ) -> list[JobFacts]:
-    """Return the trainings with these values.
+    """Return the trainings with these values; of factorizations, the conventional beside them too.
 
-    With ``named`` factorizations, under any of their names, those and the conventional; with a
-    budget, also trainings that need none. Raises UserError where nothing is left, naming the option
-    and what there is.
+    With a budget there are also trainings that need none. Raises UserError where nothing is left,
+    naming the option and what there is.
     """
-    trainings = filter_jobs(trainings, filters, "curves")
-    if budget is not None:
-        known = {one.budget for one in trainings if one.kind != PRETRAINING} - {None}
-        _require(budget in known, "budget", budget, map(str, sorted(known, key=str)))
-        trainings = [
-            one for one in trainings if one.budget in (None, budget) or one.kind == PRETRAINING
-        ]
-    if named:
-        present = {one.factorization for one in trainings} | {PRETRAINING}
-        requested = {n if n in present else factorizations.normalize(n) for n in named}
-        wanted = [one for one in trainings if requested & _names_of(one, conventional)]
-        there = sorted({label_training(one) for one in trainings})
-        _require(bool(wanted), "factorization", ", ".join(sorted(requested)), there)
-        shared = {(one.recipe_id, one.data_digest) for one in wanted}
-        trainings = [
-            one
-            for one in trainings
-            if one in wanted
-            or (is_conventional(one, conventional) and (one.recipe_id, one.data_digest) in shared)
-        ]
-    return trainings
-
-
-def _require(there: bool, option: str, value: object, known: Iterable[str]) -> None:
-    if not there:
-        hint = printable(suggest(str(value), [*known] or ["none"], "there are"))
-        raise UserError(f"no curves with --{option} {printable(value)}: {hint}")
-
-
-def read_conventional(store: Store, trainings: Iterable[JobFacts]) -> dict[str, str]:
-    """Return what was, or is by default, run as the conventional factorization of each recipe."""
-    flows, shipped = {one.recipe_id: one.flow for one in trainings}, catalog.flows()
-    names = {
-        one.id: one.conventional or shipped.get(flows[one.id])
-        for one in store.recipes(flows).values()
-    }
-    return {recipe: name for recipe, name in names.items() if name is not None}
+    others = {name: values for name, values in filters.items() if name != "factorization"}
+    there = filter_jobs(trainings, others, "curves")
+    found = filter_jobs(there, filters, "curves")
+    ids = {one.job_id for one in found}
+    shared = {(one.recipe_id, one.data_digest) for one in found}
+    found = [
+        one
+        for one in there
+        if one.job_id in ids
+        or (is_conventional(one, conventional) and (one.recipe_id, one.data_digest) in shared)
+    ]
+    budgets = {one.budget for one in found if one.kind != PRETRAINING} - {None}
+    if budget is not None and budget not in budgets:
+        known = ", ".join(str(one) for one in sorted(budgets, key=str)) or "none"
+        raise UserError(f"no curves with --budget {budget}: there are {known}")
+    wanted = (budget, None)
+    return [
+        one for one in found if budget is None or one.budget in wanted or one.kind == PRETRAINING
+    ]
 
 
 def is_conventional(one: JobFacts, conventional: Mapping[str, str]) -> bool:
-    """Return whether a training is one of the conventional factorization."""
+    """Return whether a training is one of the conventional factorization of its recipe."""
     return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
 
 
@@ -233,17 +211,6 @@ def label_training(one: JobFacts) -> str:
     if one.factorization is not None:
         return factorization_label(one.factorization)
     return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
-
-
-def _names_of(one: JobFacts, conventional: Mapping[str, str]) -> set[str]:
-    found = {label_training(one).split(" ")[0]}
-    if one.factorization is not None:
-        found.add(one.factorization)
-    if one.factorization == "checkerboard-even":
-        found.add("checkerboard")
-    if is_conventional(one, conventional):
-        found.add("conventional")
-    return found
 
 
 # The curves of chosen trainings, as far as pictures can show them
@@ -349,8 +316,7 @@ def _read_panels(
         points = store.points([curve.key for curve in own.values()], every=every)
         by_job = {job_id: points.get(curve.key, []) for job_id, curve in own.items()}
         found = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines]
-        found = [line for line in found if any(seed.points for seed in line.seeds)]
-        if found:
+        if any(seed.points for line in found for seed in line.seeds):
             differences = subtract_conventional(found) if name.endswith(_BITS) else ()
             panels.append(CurvePanel(name, tuple(found), tuple(differences)))
     return tuple(panels)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from lcma.db import Bar, JobFacts, Store, Sweep, select_view
 from lcma.db.schema import attempts, bars, data_sets, environments, jobs, trials
 from lcma.harness.text import printable
-from lcma.sweeps import factorizations
+from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
 LONG_WAIT = 0.02
@@ -58,6 +58,16 @@ def read_environment_of(store: Store, job_id: str) -> dict[str, Any]:
         .where(jobs.c.id == job_id)
     )
     return next((dict(row._mapping) for row in store.rows(query)), {})
+
+
+def read_conventional(store: Store, recipe_ids: Collection[str]) -> dict[str, str]:
+    """Return what was, or is by default, run as the conventional factorization of each recipe."""
+    shipped = catalog.flows()
+    found = {
+        one.id: one.conventional or shipped.get(one.flow)
+        for one in store.recipes(recipe_ids).values()
+    }
+    return {recipe_id: name for recipe_id, name in found.items() if name is not None}
 
 
 def read_score(factorization: str, map_options: str | None) -> str:

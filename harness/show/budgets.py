@@ -50,22 +50,14 @@ def budget_table(curves: Sequence[BudgetCurve]) -> Table:
 
 
 def _flatten(curve: BudgetCurve, row: BudgetRow) -> dict[str, Any]:
-    own = (
-        *("budget", "n", "holdout", "deviation", "half_width", "test"),
-        *("pretraining_seconds", "pretraining_images", "seconds", "images", "on_front"),
-    )
     enough = None if curve.smallest is None else curve.smallest.budget
-    return {
-        **curve.key,
-        **{name: getattr(row, name) for name in own},
-        "smallest_enough": row.budget is not None and row.budget == enough,
-        **{
-            f"{test}_{name}": getattr(getattr(row, test), name, None)
-            for test in ("from_longest", "from_conventional")
-            for name in ("n", "mean", "low", "high")
-        },
-        **{name: getattr(curve, name) for name in ("measure", "unit", "chosen_by")},
-    }
+    record = asdict(row) | {"smallest_enough": row.budget is not None and row.budget == enough}
+    del record["by_seed"]
+    for name in ("from_longest", "from_conventional"):
+        test = record.pop(name) or {}
+        record |= {f"{name}_{one}": test.get(one) for one in ("n", "mean", "low", "high")}
+    measured = {name: getattr(curve, name) for name in ("measure", "unit", "chosen_by")}
+    return {**curve.key, **record, **measured}
 
 
 def curve_title(key: Mapping[str, Any]) -> str:
@@ -141,12 +133,10 @@ def _describe_failure(found: SmallestBudget, unit: str) -> str:
 def _list_notes(curve: BudgetCurve) -> Iterator[str]:
     """Yield what a curve is of, how to read its tables, and what to keep in mind."""
     yield describe_curve_key(curve.key)
-    name, parts = "Bits/dim", "; holdout chooses, test is only reported"
-    if curve.chosen_by != HOLDOUT:
-        name = f"{printable(curve.measure)} in {name_unit(curve.unit)}, {curve.direction} is better"
+    test = "" if curve.chosen_by == curve.measure else ", and chooses; test is only reported"
     yield (
-        f"{name}{parts if curve.chosen_by != curve.measure else ''}. Differences are paired by "
-        "seed, with 95 % t-intervals."
+        f"{name_axis(curve)}: {curve.direction} is better{test}. Differences are "
+        "paired by seed, with 95 % t-intervals."
     )
     yield (
         "Costs are device seconds (GPU or CPU seconds) and training images, each pretraining "

@@ -20,18 +20,12 @@ def tabulate_chart(chart: CurveChart) -> Table:
 
 
 def _list_rows(chart: CurveChart) -> Iterator[tuple[Any, ...]]:
-    for name in dict.fromkeys(line.name for panel in chart.panels for line in panel.lines):
-        lines = [
-            next((line for line in panel.lines if line.name == name), None)
-            for panel in chart.panels
-        ]
-        shown = [line for line in lines if line is not None]
-        seeds = max((line.seeds for line in shown), key=len)
-        row: list[Any] = [name, max(line.n for line in shown), len(seeds)]
-        row.append(sum(seed.lost for seed in seeds) or None)
-        for line in lines:
-            row += reversed(line.mean[-1] if line is not None and line.mean else (None, None))
-        yield tuple(row)
+    for lines in zip(*(panel.lines for panel in chart.panels), strict=True):
+        seeds = max((line.seeds for line in lines), key=len)
+        lost = sum(seed.lost for seed in seeds) or None
+        ends = [line.mean[-1] if line.mean else (None, None) for line in lines]
+        values = [number for step, value in ends for number in (value, step)]
+        yield (lines[0].name, max(line.n for line in lines), len(seeds), lost, *values)
 
 
 def describe_chart(chart: CurveChart) -> str:

@@ -4,6 +4,7 @@ import itertools
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,62 +44,42 @@ def draw_forest(board: Board, path: Path) -> Path:
         UserError: No group has a row to compare with another, or the file cannot be written.
     """
     require_picture(path)
-    groups = [group for group in board.groups if compared_rows(group)]
+    groups = [(group, rows) for group in board.groups if (rows := list_compared(group))]
     if not groups:
         raise UserError("nothing to draw: no row has a seed in common with the one compared with")
-    if len({(group.measure, group.unit) for group in groups}) != 1:
-        raise ValueError("the groups of a board have one measure")
-    first = groups[0]
+    first, _ = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
     axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
     datasets: Datasets = {"rows": [], "seeds": [], "headings": []}
     place = itertools.count()
-    left = -12 - 6.8 * max(len(name_row(row)) for one in groups for row in compared_rows(one))
-    for group in groups:
-        for text, note in ((_title(group), False), (_describe_group(group), True)):
+    left = -12 - 6.8 * max(len(name_row(row)) for _, rows in groups for row in rows)
+    for group, rows in groups:
+        reference = next(row for row in group.rows if row.reference)
+        mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
+        settings = f"; {group.settings}" if group.settings else ""
+        about = f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
+        for text, note in ((f"{group.flow} on {group.set_name}", False), (about, True)):
             heading = {"place": next(place), "text": text, "note": note, "left": left}
             datasets["headings"].append(heading)
-        for row in compared_rows(group):
-            label, found = {"label": name_row(row), "place": next(place)}, row.difference
-            assert found is not None
-            datasets["rows"].append(label | _interval(found) | {"than": row.than_reference})
-            differences = seed_differences(group, row).values()
+        for row in rows:
+            label = {"label": name_row(row), "place": next(place)}
+            than = {"than": row.than_reference}
+            datasets["rows"].append(label | _interval(row.difference) | than)
+            differences = subtract_by_seed(row.by_seed, reference.by_seed).values()
             datasets["seeds"] += [label | {"value": value} for value in differences]
         datasets["headings"].append({"place": next(place), "text": "", "left": left})
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
     marks += f"{ENOUGH} seeds or more is without zero."
-    about = " ".join(sentence for group in groups for sentence in summarize_group(group))
+    said = " ".join(sentence for group, _ in groups for sentence in summarize_group(group))
     title = "Differences from the row that each table is compared with"
     panel = charts.forest(axis, headings=True).properties(width=520)
-    return charts.write_chart(charts.stack([panel], [marks]), datasets, path, title, about)
+    return charts.write_chart(charts.stack([panel], [marks]), datasets, path, title, said)
 
 
-def compared_rows(group: Group) -> list[BoardRow]:
+def list_compared(group: Group) -> list[BoardRow]:
     """Return the rows that have a difference, best first."""
     rows = [row for row in group.rows if row.difference is not None and not row.reference]
-    return sorted(rows, key=lambda row: _order(row, group.direction))
-
-
-def _order(row: BoardRow, direction: str | None) -> float:
-    assert row.difference is not None
-    return -row.difference.mean if direction == "higher" else row.difference.mean
-
-
-def seed_differences(group: Group, row: BoardRow) -> Mapping[int, float]:
-    """Return a row's difference from the group's reference at each seed that both have."""
-    reference = next((one for one in group.rows if one.reference), None)
-    return {} if reference is None else subtract_by_seed(row.by_seed, reference.by_seed)
-
-
-def _title(group: Group) -> str:
-    return f"{group.flow} on {group.set_name}"
-
-
-def _describe_group(group: Group) -> str:
-    reference = next(row for row in group.rows if row.reference)
-    mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
-    settings = f"; {group.settings}" if group.settings else ""
-    return f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
+    return sorted(rows, key=attrgetter("difference.mean"), reverse=group.direction == "higher")
 
 
 # Curves over training: a panel for each measure, a line for each factorization
@@ -127,12 +108,9 @@ def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path
 
 def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     """Draw the panels of one chart below each other, with their legend beside them."""
-    lines = [line for panel in chart.panels for line in panel.lines]
-    most = {line.name: max(one.n for one in lines if one.name == line.name) for line in lines}
-    usual = {line.name for line in lines if line.conventional}
     names = {
-        name: f"{printable(name)}, n = {n}"
-        for name, n in sorted(most.items(), key=lambda one: one[0] not in usual)
+        lines[0].name: f"{printable(lines[0].name)}, n = {max(line.n for line in lines)}"
+        for lines in zip(*(panel.lines for panel in chart.panels), strict=True)
     }
     datasets, panels = Datasets(), list[alt.LayerChart]()
 
@@ -167,7 +145,7 @@ def _list_points(
 ) -> Datasets:
     """Return points of means, of seeds that are drawn one by one, and where those end early."""
     found: Datasets = {"lines": [], "seeds": [], "ends": []}
-    for line in sorted(lines, key=lambda line: [*names].index(line.name)):
+    for line in lines:
         name = {"name": names[line.name]}
         band = {} if line.seeds and line.n <= BAND else {step: ends for step, *ends in line.band}
         for step, value in line.mean:
@@ -272,16 +250,16 @@ _OF_MAPS = {
 
 
 def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:
-    """Return what rows cost; named are those that stand at an end or are told apart."""
-    found = curve.smallest
-    told = {None, curve.rows[0].budget, curve.rows[-1].budget, found and found.budget}
-    rows = []
+    """Return what rows cost; the shortest, the longest and one that is enough have names."""
+    smallest, found = curve.smallest, []
+    named = {None, curve.rows[0].budget, curve.rows[-1].budget, smallest and smallest.budget}
     for row in budgets.list_rows(curve):
         if cost := getattr(row, curve.cost):
-            name, half = budgets.name_row(row) if row.budget in told else "", row.half_width or 0.0
+            half = row.half_width or 0.0
             interval = {"mean": row.holdout, "low": row.holdout - half, "high": row.holdout + half}
-            rows.append(interval | {"name": name, "cost": cost, "on_front": row.on_front})
-    return rows
+            name = budgets.name_row(row) if row.budget in named else ""
+            found.append(interval | {"name": name, "cost": cost, "on_front": row.on_front})
+    return found
 
 
 def _name_budgets(curve: BudgetCurve) -> str:

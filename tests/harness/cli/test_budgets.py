@@ -114,6 +114,9 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
         )
         assert found["smallest"]["budget"] == budget
         assert f"by more than {margin} bits/dim" in found["answer"]
+    (few,) = json.loads(lcma("budgets", "--factorization", "low", "--seed", "1", "--json")[1])
+    assert {row["n"] for row in few["rows"]} == {one["seeds"] for one in few["stability"]} == {1}
+    assert few["conventional"]["n"] == len(SEEDS), "those of the whole database"
     target = in_tmp / "own" / "curve.png"
     code, out, _ = lcma(
         "budgets", "--factorization", "LL", "--cost", "images", "--out", str(target)
@@ -132,8 +135,8 @@ def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--factorization", "conventional"], "no results of conventional with a pretraining here"),
-        (["--factorization", "LH"], "there are high (HH), low (LL)"),
+        (["--factorization", "conventional"], "stored by the name of each flow's own rule"),
+        (["--factorization", "LH"], "no results with --factorization LH: "),
         (["--margin", "0"], "--margin 0"),
         (["--margin", "nan"], "--margin nan"),
         (["--json", "--out", "one.png"], "2 curves"),

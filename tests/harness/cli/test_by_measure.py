@@ -140,7 +140,7 @@ def test_without_a_margin_no_budget_of_another_unit_is_enough(world, lcma, undra
     assert found["smallest"] is None
     said = " ".join(lcma("budgets", "--factorization", "LL", "--by", "seconds_per_step")[1].split())
     assert "`lcma budgets --by seconds_per_step --margin NUMBER`, in seconds" in said
-    assert "seconds_per_step in seconds, lower is better. Differences are" in said
+    assert "seconds_per_step, seconds: lower is better. Differences are" in said
     assert "bits/dim" not in said.lower()
 
 
