@@ -51,7 +51,7 @@ from lcma.harness.results.statistics import Summary, compare_by_seed
 from lcma.harness.results.verdicts import DECISIONS, Verdict, read_verdicts
 from lcma.harness.show import charts
 from lcma.harness.show.board import FEW_IMAGES, short_settings
-from lcma.harness.show.map_pictures import MapColumn, draw_maps
+from lcma.harness.show.maps import draw_map_grid
 from lcma.harness.show.targets import GREY
 from lcma.harness.terminal import print_error, print_line
 from lcma.harness.text import format_number
@@ -458,7 +458,7 @@ def _draw_maps(words: Words, results: Results, path: Path) -> None:
         f"Seed {seed}, after {USUAL_BUDGET} steps of pretraining; "
         f"low keeps these rows of most windows of 2x2 in {alike} of {len(kept)} seeds",
     ]
-    draw_maps([MapColumn("contribution", [maps[seed]])], title, below, path)
+    draw_map_grid({"contribution": [maps[seed]]}, title, below, path)
 
 
 PICTURES: Mapping[str, Callable[[Words, Results, Path], None]] = {

@@ -91,18 +91,16 @@ def run_launch(command: LaunchCommand) -> None:
     if command.pictures is not None and table.groups:
         try:
             require_extra("pictures")
-            from lcma.harness.show.gallery import draw_sweep
+            from lcma.harness.show.samples import draw_sweep
 
             with console.status("drawing"):
-                drawn, unread = draw_sweep(store, place, report.sweep_id, command.pictures)
+                drawn = draw_sweep(store, place, report.sweep_id, command.pictures)
         except UserError as error:  # the results stand, whatever became of the pictures
             console.print(f"No pictures: {escape(str(error))}")
         else:
             console.print("Pictures:")
             for path in drawn:
                 console.print(f"  {escape(str(path))}", highlight=False, soft_wrap=True)
-            if unread:
-                console.print(escape(unread), highlight=False, soft_wrap=True)
     print_unmeasured(console, report.plan, store, command.db, command.runs)
     if report.lost:
         them = "it" if report.lost == 1 else "them"

@@ -1,5 +1,6 @@
 """`lcma samples`: drawing samples from trained flows, and images between two of the test part."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +25,8 @@ from lcma.harness.cli.options import (
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from lcma.harness.show.gallery import InterpolationSheet
+    from lcma.db import JobFacts
+    from lcma.harness.train.interpolation import Interpolation
 
 
 def samples(
@@ -38,17 +40,6 @@ def samples(
     count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
     temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
     noise_seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
-    together: Annotated[
-        bool,
-        typer.Option("--together", help="One figure of all factorizations beside real images"),
-    ] = False,
-    sets: Annotated[
-        bool,
-        typer.Option(
-            "--sets",
-            help="With --together: one figure of all data sets, without images of them",
-        ),
-    ] = False,
     between: Annotated[
         tuple[int, int] | None,
         typer.Option(
@@ -79,10 +70,7 @@ def samples(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
-    from lcma.harness.show.gallery import (
-        draw_interpolations,
-        draw_samples,
-    )
+    from lcma.harness.show.samples import draw_interpolations, draw_samples
     from lcma.harness.show.targets import picture_folder
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
@@ -92,15 +80,12 @@ def samples(
         "--count": count != 64,
         "--temperature": temperature != 1,
         "--noise-seed": noise_seed,
-        "--together": together,
     }
     of_rows = {"--steps": steps is not None, "--spherical": spherical}
     for option in (name for name, given in of_grids.items() if given and between is not None):
         raise UserError(f"{option} is of samples, not of the way --between images: leave it out")
     for option in (name for name, given in of_rows.items() if given and between is None):
         raise UserError(f"{option} is of the way between two test images: give --between I J too")
-    if sets and not together:
-        raise UserError("--sets is of the figure of all: give --together too")
     place = find_place(db, runs, data)
     target = picture_folder(out, format)
     store = connect(place.db, create=False)
@@ -112,47 +97,39 @@ def samples(
         print_error(not_drawn)
     for one in chosen:  # before the first is drawn
         require_weights(store, place, one)
-    rows: list[dict[str, Any]]
+    drawn: list[tuple[JobFacts, Path, Interpolation | None]]
+    about: dict[str, float]
     if between is not None:
         steps = 9 if steps is None else steps
-        sheets = draw_interpolations(
-            store, place, chosen, target, between=between, steps=steps, spherical=spherical
-        )
-        rows = [
-            trial_as_dict(s.trial)
-            | {"from": s.first, "to": s.last, "steps": steps, "spherical": spherical}
-            | {"row": str(s.row), "inverse_iterations": s.iterations, "settled": s.settled}
-            for s in sheets
+        first, last = between
+        about = {"from": first, "to": last, "steps": steps, "spherical": spherical}
+        drawn = [
+            *draw_interpolations(
+                store, place, chosen, target, between=between, steps=steps, spherical=spherical
+            )
         ]
-        lines = [_describe_sheet(sheet) for sheet in sheets]
     else:
-        drawn = draw_samples(
-            *(store, place, chosen, target),
-            together=together,
-            sets=sets,
-            count=count,
-            temperature=temperature,
-            seed=noise_seed,
-        )
         about = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
-        rows = [trial_as_dict(one) | about | {"grid": str(path)} for one, path in drawn]
-        lines = [f"{printable(describe_trial(one))}: {path}" for one, path in drawn]
+        grids = draw_samples(
+            *(store, place, chosen, target), count=count, temperature=temperature, seed=noise_seed
+        )
+        drawn = [(one, path, None) for one, path in grids]
     if trial is None and sweep_id is None and not filters:
         tell_last_sweep(store)
     if json:
-        print(to_json(rows))
+        facts = (trial_as_dict(one) | about | _describe(path, way) for one, path, way in drawn)
+        print(to_json(list(facts)))
         return
     console = Console()
-    for line in lines:
+    for one, path, way in drawn:
+        line = f"{printable(describe_trial(one))}: {path}"
+        if way is not None and way.iterations is not None:
+            how = "at most" if way.settled else "stopped after"
+            line += f" (inverse: {how} {way.iterations} iterations)"
         console.print(Text(line), soft_wrap=True)
 
 
-def _describe_sheet(sheet: "InterpolationSheet") -> str:
-    from lcma.harness.results.trials import describe_trial
-    from lcma.harness.text import printable
-
-    line = f"{printable(describe_trial(sheet.trial))}: {sheet.row}"
-    if sheet.iterations is not None:
-        how = "at most" if sheet.settled else "stopped after"
-        line += f" (inverse: {how} {sheet.iterations} iterations)"
-    return line
+def _describe(path: Path, way: "Interpolation | None") -> dict[str, Any]:
+    if way is None:
+        return {"grid": str(path)}
+    return {"row": str(path), "inverse_iterations": way.iterations, "settled": way.settled}

@@ -1,12 +1,10 @@
-"""Sets of contribution maps: which there are, their statistics, their tables, and how two compare.
+"""Sets of contribution maps: which there are, their statistics, and the tables that they make.
 
 A set holds the maps of one pretraining on one data set at one budget by one score, a map for each
-split. It has a short id.
+split.
 """
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -15,30 +13,22 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from lcma.db import ContributionMap, MapStatistics, Store, TableStatistics, overlap
+from lcma.db import ContributionMap, JobFacts, Store, overlap
 from lcma.db.maps import MAP_FACTS
-from lcma.db.schema import contribution_maps, jobs, pretrainings, trials
+from lcma.db.schema import contribution_maps, jobs, pretrainings
 from lcma.harness.results.filters import IDS, Filters
 from lcma.harness.results.lookup import name_option, parse_object, read_score
-from lcma.harness.results.map_statistics import (
-    Mask,
-    compute_table_statistics,
-    lay_out_map,
-    make_kept_masks,
-)
-from lcma.harness.text import printable
+from lcma.harness.results.map_statistics import Mask, compute_table_statistics, make_kept_masks
+from lcma.harness.text import printable, short_id
 from lcma.models import SplitTable, make_tables
-from lcma.models.factorization import Shape, windows
+from lcma.models.factorization import Shape
 from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
 USUAL: str = MapOptions.model_fields["score"].default
-"""The score that a short id does not name."""
-
-SHORTEST = 8
-"""Least characters of an id that are shown."""
+"""The score that is not named."""
 
 _OWN_LETTERS = {"self": "L"} | {
     rule: "L" if rule.endswith("-low") else "H"
@@ -49,20 +39,13 @@ _OWN_LETTERS = {"self": "L"} | {
 FACTS = ("pretraining_id", "data_digest", "budget", "score", *MAP_FACTS)
 """What sets are chosen by."""
 
-LISTED = 12
-"""Most sets that an error lists."""
-
-_ID = re.compile(
-    r"(?P<pretraining>[^@:/]*)(?:@(?P<budget>[0-9]{1,12}))?"
-    r"(?::(?P<score>[^@:/]+(?:/(?:sorted|uniform))?))?(?:/(?P<data>[^@:/]+))?"
-)
-
 WORDS = {"L": "low", "H": "high"}
 """The words of equal letters by their letter."""
 
 NATS, SQUARES = "nats", "squared pixel values"
 """Units of maps: of what a flow adds to the log-determinant, and of the data alone."""
 
+Record = dict[str, Any]
 NamedTables = tuple[str, list[SplitTable]]
 T = TypeVar("T")
 
@@ -71,13 +54,10 @@ T = TypeVar("T")
 class MapSet:
     """The maps of one pretraining, data set, budget and score.
 
-    ``id`` is `PRETRAINING@BUDGET[:SCORE][/DATA]`, the two ids shortened. ``masks`` is the order of
-    the checkerboard masks, None for a flow without any. ``recipes`` are the ids of the recipe that
-    was pretrained and of those whose trials use the pretraining. ``model`` is equal for all
-    pretrainings that differ in seed, form, data or budget alone.
+    ``masks`` is the order of the checkerboard masks, None for a flow without any. ``model`` is
+    equal for all pretrainings that differ in seed, form, data or budget alone.
     """
 
-    id: str
     pretraining_id: str
     data_digest: str
     budget: int
@@ -89,13 +69,18 @@ class MapSet:
     nms: str
     recipe_id: str
     masks: str | None
-    recipes: tuple[str, ...]
     model: str
 
     @property
+    def id(self) -> str:
+        """`PRETRAINING@BUDGET[:SCORE]`, for a person."""
+        score = "" if self.score == USUAL else f":{self.score}"
+        return f"{short_id(self.pretraining_id)}@{self.budget}{score}"
+
+    @property
     def unit(self) -> str:
-        """Unit of the values."""
-        return find_unit(self.score)
+        """Unit of the values: that of the likelihood, but for rules of the data."""
+        return SQUARES if self.score in factorizations.DATA_RULES else NATS
 
     @property
     def heading(self) -> str:
@@ -120,61 +105,6 @@ class MapSet:
         return _OWN_LETTERS.get(rule, "LH")
 
 
-@dataclass(frozen=True, kw_only=True)
-class WordTable(TableStatistics):
-    """Statistics of the table at one split of a word of equal letters.
-
-    The overlaps are means over other sets of maps that differ in the seed alone, or in the budget
-    alone; None where there are none.
-    """
-
-    iou_other_seeds: float | None
-    iou_other_budgets: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitSummary(MapStatistics):
-    """One map in numbers, in its unit, and the tables that low and high make of it.
-
-    ``low`` or ``high`` is None where the maps do not make its tables.
-    """
-
-    split: int
-    images: int
-    clusters: int | None
-    mean_log_det: float
-    sum_error: float
-    low: WordTable | None
-    high: WordTable | None
-
-
-@dataclass(frozen=True)
-class SplitComparison:
-    """Two maps before one split, and the tables that low and high make of them.
-
-    Differences, in the maps' unit, and correlations are over the dimensions that both maps are of:
-    all, but for those that have left in maps of `self` or of the data. Correlations are Spearman's,
-    of the values and of what is left of them without the mean of their window; None where one of
-    the maps does not vary. Overlaps are intersection over union of what is still there after the
-    split, None where a set does not make these tables; ``iou_by_chance`` is about what unrelated
-    tables have.
-    """
-
-    split: int
-    largest_difference: float | None
-    rms_difference: float | None
-    rank_correlation: float | None
-    rank_correlation_in_windows: float | None
-    iou_low: float | None
-    iou_high: float | None
-    iou_by_chance: float
-
-
-def find_unit(score: str) -> str:
-    """Return the unit of maps by a score: that of the likelihood, but for rules of the data."""
-    return SQUARES if score in factorizations.DATA_RULES else NATS
-
-
 # Finding sets
 
 
@@ -195,140 +125,57 @@ def list_map_sets(store: Store) -> list[MapSet]:
         )
     )
     keys = store.rows(query)
-    users: dict[str, set[str]] = {key.pretraining_id: {key.recipe_id} for key in keys}
-    for use in _read_users(store):
-        users.setdefault(use.pretraining_id, set()).add(use.recipe_id)
     known = store.recipes({key.recipe_id for key in keys}).values()
     recipes = {one.id: parse_object(one.body) for one in known}
-    shown = _shortened(users.keys() & {key.pretraining_id for key in keys})
-    digests = _shortened({key.data_digest for key in keys})
-    on = Counter(one for one, _ in {(key.pretraining_id, key.data_digest) for key in keys})
     found = []
     for key in keys:
-        name = f"{shown[key.pretraining_id]}@{key.budget}"
-        name += "" if key.score == USUAL else f":{key.score}"
-        name += f"/{digests[key.data_digest]}" if on[key.pretraining_id] > 1 else ""
         body = recipes.get(key.recipe_id, {})
-        found.append(
-            MapSet(
-                id=name,
-                **key._mapping,
-                masks=_masks(body),
-                recipes=tuple(sorted(users[key.pretraining_id])),
-                model=_name_model(key.recipe_id, body),
-            )
-        )
+        model = _name_model(key.recipe_id, body)
+        found.append(MapSet(**key._mapping, masks=_masks(body), model=model))
     return found
-
-
-def _read_users(store: Store) -> list[Any]:
-    """Return the rows of all trials that read maps, also of planned ones."""
-    return store.rows(sa.select(trials).where(trials.c.pretraining_id.is_not(None)))
 
 
 def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
-    """Return the sets that have any of these values, by their fields.
+    """Return the sets that have any of these values, by their fields; of an id a start will do.
 
-    A recipe is that of the pretraining or of a trial that reads the maps, and of an id the first
-    characters will do. Raises UserError where there is none, naming the option and what there is,
-    and for a filter of what maps have not.
+    Raises UserError where there is none, naming the option and what there is, and for a filter of
+    what maps have not.
     """
-    require_map_sets(sets)
-    found = list(sets)
-    for name, values in (filters or {}).items():
-        option = f"--{name} " if name in ("budget", "score") else name_option(name)
-        if name not in FACTS:
-            raise UserError(f"{option}: maps have no {name}, choose by {', '.join(FACTS)}")
-        if not any(_has_value(one, name, values) for one in sets):
-            there = sorted({value for one in sets for value in _values_of(one, name)})
-            there = sorted(_shortened(there).values()) if name in IDS else there
-            value = printable("null" if values[0] is None else values[0])
-            # Of numbers none is meant by another.
-            near = value if isinstance(values[0], str) else ""
-            hint = printable(suggest(near, map(str, there), "there are"))
-            raise UserError(f"no maps with {option}{value}: {hint}")
-        found = [one for one in found if _has_value(one, name, values)]
-    if not found:
-        raise UserError("no maps meet all of these options at once: leave one out")
-    return found
-
-
-def _values_of(one: MapSet, name: str) -> tuple[Any, ...]:
-    return one.recipes if name == "recipe_id" else (getattr(one, name),)
-
-
-def _has_value(one: MapSet, name: str, values: Sequence[Any]) -> bool:
-    own = _values_of(one, name)
-    if name in IDS:
-        return any(str(i).startswith(str(value)) for i in own for value in values if value)
-    return any(value in values for value in own)
-
-
-def find_map_set(sets: Sequence[MapSet], text: str) -> MapSet:
-    """Return the one set with that id.
-
-    Pretraining and data may be shortened to any start that no other has, and a budget or data left
-    out where there is only one; without a score it is the usual one. Raises UserError for none or
-    several, naming those there are.
-    """
-    require_map_sets(sets)
-    for one in sets:
-        if one.id == text:
-            return one
-    parts = _ID.fullmatch(text)
-    found = [one for one in sets if parts and _matches(one, parts.groupdict())] if text else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(
-            f"{len(found)} sets of maps answer to {printable(text)!r}: give one of {_listed(found)}"
-        )
-    usual = [one for one in sets if one.score == USUAL]
-    raise UserError(f"no set of maps {printable(text)!r}: there are {_listed(usual or sets)}")
-
-
-def filter_used_sets(
-    sets: Iterable[MapSet], store: Store, used_by: Collection[tuple[str, str]]
-) -> list[MapSet]:
-    """Return the sets that these trials, pairs of id and data digest, read."""
-    digests: dict[str, set[str]] = defaultdict(set)
-    for trial_id, digest in used_by:
-        digests[trial_id].add(digest)
-    wanted = {
-        (use.pretraining_id, use.budget, read_score(use.factorization, use.map_options), digest)
-        for use in _read_users(store)
-        for digest in digests.get(use.id, ())
-    }
-    key = attrgetter("pretraining_id", "budget", "score", "data_digest")
-    return [one for one in sets if key(one) in wanted]
-
-
-def choose_read_sets(
-    store: Store, sets: Sequence[MapSet], sweep_id: str | None, rules: Collection[str] | None
-) -> list[MapSet]:
-    """Return the sets that trials of a sweep read, or trials of these factorizations; None for all.
-
-    Raises UserError where they read none.
-    """
-    if sweep_id is None and not rules:
-        return list(sets)
-    ids = {one.id for one in _read_users(store) if not rules or one.factorization in rules}
-    if sweep_id is not None:
-        ids &= {member.trial_id for member in store.memberships(sweep_id=sweep_id)}
-    jobs_of = store.job_facts(trial_ids=ids)
-    found = filter_used_sets(sets, store, {(one.subject, one.data_digest) for one in jobs_of})
-    if not found:
-        raise UserError("no maps are read by such trials: leave --sweep or --factorization out")
-    return found
-
-
-def require_map_sets(sets: Sequence[MapSet]) -> None:
-    """Raise UserError for a database without maps."""
     if not sets:
         raise UserError(
             "the database has no contribution maps yet: `lcma launch demo` makes some, "
             "`lcma status` shows what is under way"
         )
+    found = list(sets)
+    for name, values in (filters or {}).items():
+        option = f"--{name} " if name in ("budget", "score") else name_option(name)
+        if name not in FACTS:
+            raise UserError(f"{option}: maps have no {name}, choose by {', '.join(FACTS)}")
+        there = sorted({getattr(one, name) for one in found})
+        found = [one for one in found if _has_value(getattr(one, name), name, values)]
+        if not found:
+            value = printable("null" if values[0] is None else values[0])
+            # Of numbers none is meant by another.
+            near = value if isinstance(values[0], str) else ""
+            there = [short_id(one) for one in there] if name in IDS else there
+            hint = printable(suggest(near, map(str, there), "there are"))
+            raise UserError(f"no maps with {option}{value}: {hint}")
+    return found
+
+
+def _has_value(own: Any, name: str, values: Sequence[Any]) -> bool:
+    return own in values or (name in IDS and own.startswith(tuple(map(str, filter(None, values)))))
+
+
+def filter_read_sets(sets: Iterable[MapSet], trials: Iterable[JobFacts]) -> list[MapSet]:
+    """Return the sets that these trials read."""
+    key = attrgetter("pretraining_id", "data_digest", "budget")
+    read = {
+        (*key(one), read_score(one.factorization_or_kind, one.map_options))
+        for one in trials
+        if one.pretraining_id is not None
+    }
+    return [one for one in sets if (*key(one), one.score) in read]
 
 
 series_key = attrgetter("dataset", "flow", "seed", "pretraining_id", "data_digest", "score")
@@ -340,22 +187,6 @@ def choose_evenly(series: Sequence[T], most: int) -> list[T]:
     if len(series) <= most:
         return list(series)
     return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
-
-
-def _matches(one: MapSet, parts: Mapping[str, str | None]) -> bool:
-    budget = parts["budget"]
-    return (
-        one.pretraining_id.startswith(parts["pretraining"] or "")
-        and (budget is None or one.budget == int(budget))
-        and one.score == (parts["score"] or USUAL)
-        and one.data_digest.startswith(parts["data"] or "")
-    )
-
-
-def _listed(sets: Sequence[MapSet]) -> str:
-    text = ", ".join(printable(one.id) for one in sets[:LISTED])
-    more = len(sets) - LISTED
-    return text if more <= 0 else f"{text} and {more} more, which `lcma maps` lists"
 
 
 def _name_model(recipe_id: str, body: Mapping[str, Any]) -> str:
@@ -370,77 +201,73 @@ def _masks(body: Any) -> str | None:
     return body if isinstance(body, str) else None
 
 
-def _shortened(ids: Collection[str]) -> dict[str, str]:
-    """Return starts of ids, as short as keeps all of them apart."""
-    length = SHORTEST
-    while len({i[:length] for i in ids}) < len(ids):
-        length += 1
-    return {i: i[:length] for i in ids}
-
-
 # Statistics of a set, and the tables that its maps lead to
+
+_ALIKE = frozenset(
+    {"model", "flow", "dataset", "variant", "data_digest", "score", "nms", "seed", "budget"}
+)
+"""What sets share, but for the one in which they are compared."""
 
 
 class MapReader:
-    """Reads sets of maps of a store, each once, and compares those alike but for seed or budget.
+    """Reads sets of maps of a store, each once, and describes them in numbers.
 
     ``sets`` are all there are, so that other seeds and budgets of a set are among them.
     """
 
     def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
-        self._store = store
-        self._alike: dict[tuple[str, ...], list[MapSet]] = defaultdict(list)
-        for one in sets:
-            self._alike[_kind(one)].append(one)
-        self._maps: dict[str, list[ContributionMap]] = {}
-        self._kept: dict[tuple[str, str], list[Mask]] = {}
+        self._store, self._sets = store, sets
+        self._maps: dict[MapSet, list[ContributionMap]] = {}
+        self._kept: dict[tuple[MapSet, str], list[Mask]] = {}
 
     def maps(self, one: MapSet) -> list[ContributionMap]:
         """Return the maps by split. Raises UserError where they are damaged or do not fit."""
-        if one.id not in self._maps:
+        if one not in self._maps:
             key = ("pretraining_id", "data_digest", "budget", "score")
             found = self._store.maps(**{name: getattr(one, name) for name in key})
             require_fit(found, one.id)
-            self._maps[one.id] = [*found]
-        return self._maps[one.id]
+            self._maps[one] = [*found]
+        return self._maps[one]
 
     def kept(self, one: MapSet, letter: str) -> list[Mask]:
         """Return which dimensions are left after each split of LL.. or HH.., (C, H, W)."""
-        if (one.id, letter) not in self._kept:
+        if (one, letter) not in self._kept:
             maps = self.maps(one)
             found = make_kept_masks(make_word_tables(letter, maps), image_shape(maps))
-            self._kept[one.id, letter] = found
-        return self._kept[one.id, letter]
+            self._kept[one, letter] = found
+        return self._kept[one, letter]
 
     def others(self, one: MapSet, name: str) -> list[MapSet]:
         """Return the sets that differ from this one in their 'seed' alone, or 'budget' alone."""
-        same = "budget" if name == "seed" else "seed"
+        same = _ALIKE - {name}
         return [
             other
-            for other in self._alike.get(_kind(one), [])
-            if getattr(other, same) == getattr(one, same)
-            and getattr(other, name) != getattr(one, name)
+            for other in self._sets
+            if getattr(other, name) != getattr(one, name)
+            and all(getattr(other, fact) == getattr(one, fact) for fact in same)
         ]
 
-    def summarize(self, one: MapSet) -> list[SplitSummary]:
-        """Return the maps in numbers, by split."""
-        words = {WORDS[letter]: self._word(letter, one) for letter in one.letters}
+    def summarize(self, one: MapSet, first: MapSet | None = None) -> list[Record]:
+        """Return a record for each split: its map in numbers, and the tables of low and high.
+
+        The statistics of a table have overlaps with that of the ``first`` set, and means over other
+        sets that differ in the seed alone, or in the budget alone: None where there are none. A
+        word's tables are None where the maps do not make them.
+        """
+        words = {
+            word: self._describe_tables(letter, one, first) if letter in one.letters else None
+            for letter, word in WORDS.items()
+        }
         return [
-            SplitSummary(
-                split=item.split,
-                images=item.images,
-                clusters=item.clusters,
-                mean_log_det=item.mean_log_det,
-                sum_error=item.sum_error,
-                **asdict(item.statistics),
-                low=words["low"][k] if "low" in words else None,
-                high=words["high"][k] if "high" in words else None,
-            )
+            {name: getattr(item, name) for name in ("split", "images", "clusters")}
+            | {"mean_log_det": item.mean_log_det, "sum_error": item.sum_error}
+            | asdict(item.statistics)
+            | {word: None if of is None else of[k] for word, of in words.items()}
             for k, item in enumerate(self.maps(one))
         ]
 
-    def _word(self, letter: str, one: MapSet) -> list[WordTable]:
-        maps, kept = self.maps(one), self.kept(one, letter)
+    def _describe_tables(self, letter: str, one: MapSet, first: MapSet | None) -> list[Record]:
+        maps = self.maps(one)
         statistics = compute_table_statistics(
             letter * len(maps),
             make_word_tables(letter, maps),
@@ -448,23 +275,26 @@ class MapReader:
             maps=[m.values for m in maps],
             halves=[(m.halves[0], m.halves[1]) for m in maps if m.halves is not None],
         )
-        means: dict[str, list[Any]] = {}
-        for name in ("seed", "budget"):
-            others = self.others(one, name)
-            for other in others:
-                found = self.maps(other)
-                if len(found) != len(maps) or image_shape(found) != image_shape(maps):
-                    raise _unfit_error(other.id)
-            means[f"iou_other_{name}s"] = [
-                float(np.mean([overlap(mask, self.kept(other, letter)[k]) for other in others]))
-                if others
-                else None
-                for k, mask in enumerate(kept)
-            ]
+        others = {f"iou_other_{name}s": self.others(one, name) for name in ("seed", "budget")}
+        others["iou_first"] = [] if first in (None, one) else [first]
+        means = {name: self._average_overlap(one, of, letter) for name, of in others.items()}
         return [
-            WordTable(**asdict(numbers), **{name: of[k] for name, of in means.items()})
+            asdict(numbers) | {name: of[k] for name, of in means.items()}
             for k, numbers in enumerate(statistics)
         ]
+
+    def _average_overlap(
+        self, one: MapSet, others: Iterable[MapSet], letter: str
+    ) -> list[float | None]:
+        """Return by split the mean overlap with others that have such tables, of the same size."""
+        own = self.kept(one, letter)
+        found = [self.kept(other, letter) for other in others if letter in other.letters]
+        found = [masks for masks in found if masks[0].shape == own[0].shape]
+        overlaps = [
+            [overlap(mask, masks[k]) for masks in found if k < len(masks)]
+            for k, mask in enumerate(own)
+        ]
+        return [float(np.mean(values)) if values else None for values in overlaps]
 
 
 def make_all_tables(
@@ -504,7 +334,9 @@ def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
         or any(side % 2**splits for side in sides)
         or [m.split for m in maps] != list(range(1, splits + 1))
     ):
-        raise _unfit_error(name)
+        raise UserError(
+            f"the maps of {printable(name)} do not go together: go back to a copy of the database"
+        )
 
 
 def image_shape(maps: Sequence[ContributionMap]) -> Shape:
@@ -513,101 +345,10 @@ def image_shape(maps: Sequence[ContributionMap]) -> Shape:
     return channels, height, width
 
 
-_kind = attrgetter("model", "flow", "dataset", "variant", "data_digest", "score", "nms")
-"""What sets share that may differ in seed and budget."""
-
-
-def _unfit_error(name: str) -> UserError:
-    return UserError(
-        f"the maps of {printable(name)} do not go together: go back to a copy of the database"
-    )
-
-
-# Comparing two sets, split by split
-
-
-def compare_maps(
-    one: Sequence[ContributionMap],
-    other: Sequence[ContributionMap],
-    form: str,
-    letters: tuple[str, str] = ("LH", "LH"),
-) -> list[SplitComparison]:
-    """Return the maps of one set compared with those of another, by split.
-
-    ``form`` is that of the flow without splits in whose windows the values are centred, 'squeezed'
-    or 'flat'; ``letters`` are those of each `MapSet`. The maps of each fit together; raises
-    UserError where the two differ in shape or number of splits.
-    """
-    require_alike(one, other)
-    shape = image_shape(one)
-    kept = [
-        {letter: make_kept_masks(make_word_tables(letter, maps), shape) for letter in own}
-        for maps, own in zip((one, other), letters, strict=True)
-    ]
-    found = []
-    for k, (a, b) in enumerate(zip(one, other, strict=True)):
-        there = np.ones(shape, dtype=bool)
-        for words in kept:
-            if k and len(words) == 1:  # the map is of what its own word has left
-                (masks,) = words.values()
-                there &= masks[k - 1]
-        difference = (a.values.astype(np.float64) - b.values)[there]
-        low, high = (
-            overlap(kept[0][letter][k], kept[1][letter][k])
-            if all(letter in words for words in kept)
-            else None
-            for letter in WORDS
-        )
-        found.append(
-            SplitComparison(
-                split=k + 1,
-                largest_difference=float(np.abs(difference).max()) if difference.size else None,
-                rms_difference=(
-                    float(np.sqrt(np.square(difference).mean())) if difference.size else None
-                ),
-                rank_correlation=rank_correlation(a.values[there], b.values[there]),
-                rank_correlation_in_windows=rank_correlation(
-                    *(_center_windows(m.values, there, k + 1, form) for m in (a, b))
-                ),
-                iou_low=low,
-                iou_high=high,
-                iou_by_chance=iou_by_chance(k + 1),
-            )
-        )
-    return found
-
-
 def iou_by_chance(split: int) -> float:
     """Return about the overlap of what two unrelated tables keep after a split, from 1."""
     still_there = 2.0**-split
     return still_there / (2 - still_there)
-
-
-def require_alike(one: Sequence[ContributionMap], other: Sequence[ContributionMap]) -> None:
-    """Raise UserError where two sets of maps differ in shape or number of splits."""
-    sizes = [
-        f"{'x'.join(map(str, image_shape(maps)))} at {len(maps)} "
-        f"{'splits' if len(maps) > 1 else 'split'}"
-        for maps in (one, other)
-    ]
-    if sizes[0] != sizes[1]:
-        raise UserError(
-            f"maps of {sizes[0]} against {sizes[1]}: choose sets of one shape and number of splits"
-        )
-
-
-def _center_windows(
-    values: NDArray[np.float32], there: Mask, split: int, form: str
-) -> NDArray[np.float64]:
-    """Return values minus the mean of their window, in the order of the windows.
-
-    They are of the dimensions that are ``there``, without those that are alone in their window.
-    """
-    inside = windows(lay_out_map(values.astype(np.float64), split, form))
-    stay = windows(lay_out_map(there.astype(np.float64), split, form)) > 0
-    count = stay.sum(axis=-1, keepdims=True)
-    mean = (inside * stay).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
-    return np.asarray((inside - mean)[stay & (count > 1)])
 
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:

@@ -57,14 +57,6 @@ def choose_trials_with_results(
     return chosen
 
 
-def list_online_trials(store: Store, sweep_id: str | None = None, **where: Any) -> list[JobFacts]:
-    """Return the trials of `online` with a result, each once for every content of its data.
-
-    ``sweep_id`` is the sweep that has them, ``where`` are columns of `results`.
-    """
-    return _read_trials(store, sweep_id=sweep_id, **{**where, "factorization": "online"})
-
-
 def _read_trials(store: Store, **where: Any) -> list[JobFacts]:
     own = views.tables["results"].c
     query = select_view("results", **where).with_only_columns(own.trial_id, own.data_digest)

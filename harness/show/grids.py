@@ -35,6 +35,12 @@ AREA_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
 KEPT_COLOUR = "#3B3B3B"
 """Colour of the dimensions that are still there."""
 
+STOPS = (
+    *("#00224E", "#0C3470", "#35456C", "#50576C", "#666970", "#7D7C78"),
+    *("#948E77", "#AEA371", "#C8B866", "#E5CF52", "#FEE838"),
+)
+"""Colours of values, evenly spaced: cividis, which colour-blind people tell apart."""
+
 BAR = 92
 """Least gap before a panel with a scale of its colours, in pixels."""
 
@@ -50,18 +56,22 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Colours:
-    """A scale of colours over the values from ``low`` to ``high``, evenly between its stops."""
+    """A scale of colours over the values from ``low`` to ``high``."""
 
     low: float
     high: float
     unit: str
-    stops: Sequence[str]
+
+    @classmethod
+    def of(cls, values: NDArray[Any], unit: str) -> "Colours":
+        """Return a scale over all values, also of equal ones."""
+        low, high = float(values.min()), float(values.max())
+        return cls(low, high, unit) if low < high else cls(low - 0.5, high + 0.5, unit)
 
     def paint(self, values: NDArray[Any]) -> Rgb:
         """Return the colours of values."""
-        place = (values - self.low) / (self.high - self.low) * (len(self.stops) - 1)
-        channels = read_colours(self.stops).T
-        mixed = [np.interp(place, range(len(self.stops)), one) for one in channels]
+        place = (values - self.low) / (self.high - self.low) * (len(STOPS) - 1)
+        mixed = [np.interp(place, range(len(STOPS)), one) for one in read_colours(STOPS).T]
         return np.round(np.stack(mixed, axis=-1)).astype(np.uint8)
 
 
@@ -202,14 +212,12 @@ def draw_tables(
 
     A row for each factorization, and a column for each split, with all channels where those of any
     table differ: which dimensions are factored out so far, and when. Raises UserError where it
-    cannot be written, ValueError for no tables.
+    cannot be written.
     """
-    if not named or not all(tables for _, tables in named):
-        raise ValueError("no tables to draw")
     splits = max(len(tables) for _, tables in named)
     exits = [find_exit_splits(tables, shape) for _, tables in named]
     names = channel_names(shape[0])
-    shown = shape[0] if any(map(channels_differ, exits)) else 1
+    shown = shape[0] if any((one != one[:1]).any() for one in exits) else 1
     scale = max(2, _SIDE // max(shape[1:]))
     rows = []
     for k, (name, tables) in enumerate(named):
@@ -263,16 +271,9 @@ def exit_legend(splits: int) -> list[tuple[str, str]]:
 
 def channel_names(channels: int) -> tuple[str, ...]:
     """Return what channels are called in a picture."""
-    return (
-        ("red", "green", "blue")
-        if channels == 3
-        else tuple(f"channel {c}" for c in range(channels))
-    )
-
-
-def channels_differ(exits: NDArray[np.int64]) -> bool:
-    """Return whether `find_exit_splits` are not alike in all channels."""
-    return bool((exits != exits[:1]).any())
+    if channels == 3:
+        return ("red", "green", "blue")
+    return tuple(f"channel {c}" for c in range(channels)) if channels > 1 else ("",)
 
 
 # Images

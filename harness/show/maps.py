@@ -1,41 +1,192 @@
-"""Statistics of maps as `lcma maps` prints them: tables, and JSON."""
+"""Contribution maps and the index tables made from them: pictures, tables of numbers, and JSON."""
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
-from lcma.harness.results.maps import MapSet, iou_by_chance
-from lcma.harness.results.trials import describe_trial, trial_as_dict
-from lcma.harness.show.gallery import ComparisonSheet, HistorySheet, MapSheet
-from lcma.harness.show.tables import Table, TableColumn, tabulate
-from lcma.harness.text import format_number
+import numpy as np
 
-Record = dict[str, Any]
+from lcma.db import ContributionMap, Store
+from lcma.harness.files import file_name
+from lcma.harness.results.maps import (
+    NATS,
+    WORDS,
+    MapReader,
+    MapSet,
+    Record,
+    choose_evenly,
+    image_shape,
+    iou_by_chance,
+    list_map_sets,
+    make_all_tables,
+    make_word_tables,
+    series_key,
+)
+from lcma.harness.show.grids import (
+    BAR,
+    Colours,
+    Panel,
+    Row,
+    channel_names,
+    colour_exits,
+    draw_grid,
+    draw_tables,
+    exit_legend,
+    find_exit_splits,
+)
+from lcma.harness.show.tables import Table, TableColumn, tabulate
+from lcma.harness.show.targets import PictureTarget
+from lcma.harness.text import format_number
+from lcma.sweeps.errors import UserError
+
+MOST = 8
+"""Most budgets in a picture of maps."""
+
+_BETWEEN = 24
+_SIDE = 96
+"""Largest side of a panel in pixels."""
+
+
+@dataclass(frozen=True)
+class MapSheet:
+    """A set of maps in numbers, a record for each split, and pictures.
+
+    ``maps`` shows other budgets beside this one; ``in_picture`` says whether this one is among
+    them.
+    """
+
+    set: MapSet
+    splits: Sequence[Record]
+    maps: Path
+    in_picture: bool
+    tables: Path
+
+
+def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> list[MapSheet]:
+    """Draw maps, the budgets of a pretraining below each other, and every factorization's tables.
+
+    Tables are compared with those of the first set. Raises UserError where maps are damaged or a
+    picture cannot be written.
+    """
+    reader = MapReader(store, list_map_sets(store))
+    sheets = []
+    ordered = sorted(sets, key=lambda one: (*series_key(one), one.budget))
+    for _, group in itertools.groupby(ordered, key=series_key):
+        series = list(group)
+        shown = choose_evenly(series, MOST)
+        overview = _draw_series(reader, shown, series, target)
+        for one in series:
+            maps = reader.maps(one)
+            tables = draw_tables(
+                make_all_tables(maps, one.seed, one.letters),
+                image_shape(maps),
+                target.path(f"tables-{_name_file(one, with_budget=True)}"),
+                f"Index tables: {one.heading}, budget {one.budget}",
+            )
+            splits = reader.summarize(one, ordered[0])
+            sheets.append(MapSheet(one, splits, overview, one in shown, tables))
+    return sheets
+
+
+def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
+    """Return the pictures of the sheets in order, each once."""
+    return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
+
+
+def _draw_series(
+    reader: MapReader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
+) -> Path:
+    first = shown[0]
+    what, means = "Maps", "what dimensions are ranked by before each split"
+    if first.unit == NATS:
+        what, means = "Contribution maps", "what dimensions add to the log-determinant"
+    left_out = ", ".join(str(one.budget) for one in series if one not in shown)
+    return draw_map_grid(
+        {f"budget {one.budget}": reader.maps(one) for one in shown},
+        f"{what}: {first.heading}",
+        [f"{means}{f'; budgets not drawn: {left_out}' if left_out else ''}"],
+        target.path(f"maps-{_name_file(first, with_budget=len(series) == 1)}"),
+        first.letters[0],
+        first.unit,
+    )
+
+
+def _name_file(one: MapSet, *, with_budget: bool) -> str:
+    budget = [f"b{one.budget}"] if with_budget else []
+    ids = one.pretraining_id[:8], one.data_digest[:8]
+    return file_name(one.flow, one.dataset, *budget, f"s{one.seed}", *ids, one.score)
+
+
+def draw_map_grid(
+    named: Mapping[str, Sequence[ContributionMap]],
+    title: str,
+    below: Sequence[str],
+    path: Path,
+    letter: str = "L",
+    unit: str = NATS,
+) -> Path:
+    """Draw maps below each other by split, and what a letter's word leaves out up to it.
+
+    All channels of a map and their mean, and beside them those of the table. The colours of a split
+    share one scale. The lines of ``below`` stand under the title. Raises UserError where the maps
+    differ in shape or number of splits, or it cannot be written.
+    """
+    (splits, shape), *others = {(len(maps), image_shape(maps)) for maps in named.values()}
+    if others:
+        raise UserError(
+            f"{path.name}: its maps differ in shape or number of splits: go back to a copy of the "
+            "database"
+        )
+    exits = [find_exit_splits(make_word_tables(letter, maps), shape) for maps in named.values()]
+    names = channel_names(shape[0])
+    rows = []
+    for split in range(1, splits + 1):
+        shown = [_add_mean(maps[split - 1]) for maps in named.values()]
+        colours = Colours.of(np.stack(shown), unit)
+        for k, heading in enumerate(named):
+            panels = _make_panels(map(colours.paint, shown[k]), (*names, "mean"))
+            panels[0] = replace(panels[0], heading=heading, gap=BAR, colours=colours)
+            table = _make_panels(colour_exits(exits[k], split, splits), names)
+            table[0] = replace(table[0], heading=WORDS[letter], gap=_BETWEEN)
+            rows.append(Row([*panels, *table], "" if k else f"split {split}"))
+    return draw_grid(path, rows, title, below, exit_legend(splits))
+
+
+def _add_mean(item: ContributionMap) -> Any:
+    """Return the channels of a map and, of several, their mean."""
+    values = np.asarray(item.values, dtype=np.float64)
+    return values if len(values) == 1 else np.concatenate([values, values.mean(0, keepdims=True)])
+
+
+def _make_panels(images: Iterable[Any], names: Sequence[str]) -> list[Panel]:
+    return [
+        Panel(rgb, max(1, _SIDE // max(rgb.shape[:2])), name)
+        for rgb, name in zip(images, names, strict=False)
+    ]
+
+
+# Numbers
 
 
 def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
     """Return the maps in numbers, and the tables of low."""
-    splits = sorted({split.split for sheet in sheets for split in sheet.splits})
-    by_chance = ", ".join(f"{iou_by_chance(split):.3f}" for split in splits)
     named: dict[str, list[str]] = defaultdict(list)
     for sheet in sheets:
         named[sheet.set.heading].append(sheet.set.id)
-    maps = [
-        {"maps": _once(sheet.set.id, k), **asdict(split)}
+    units = {sheet.set.unit for sheet in sheets}
+    rows = [
+        split | {"maps": "" if k else sheet.set.id}
         for sheet in sheets
         for k, split in enumerate(sheet.splits)
     ]
-    low = [
-        {"maps": _once(sheet.set.id, k), **({} if split.low is None else asdict(split.low))}
-        | {"split": split.split}
-        for sheet in sheets
-        for k, split in enumerate(sheet.splits)
-    ]
+    chance = ", ".join(f"{iou_by_chance(k):.3f}" for k in sorted({row["split"] for row in rows}))
     return [
         tabulate(
-            maps,
+            rows,
             TableColumn("maps", of=itemgetter("maps")),
             _column("split", "split", str),
             _column("mask share", "mask_share", _share),
@@ -45,11 +196,11 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("error / gap", "error_to_gap", _short),
             _column("unresolved", "unresolved", _percent),
             _column("tied", "tied", _percent),
-            under=f"Maps{_in_unit(sheet.set for sheet in sheets)}",
+            under=f"Maps, in {units.pop()}" if len(units) == 1 else "Maps",
             notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in named.items()),
         ),
         tabulate(
-            low,
+            [(row["low"] or {}) | {name: row[name] for name in ("maps", "split")} for row in rows],
             TableColumn("maps", of=itemgetter("maps")),
             _column("split", "split", str),
             _column("even IoU", "iou_even", _share),
@@ -59,99 +210,23 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
             _column("halves IoU", "agreement", _share),
             _column("seeds IoU", "iou_other_seeds", _share),
             _column("budgets IoU", "iou_other_budgets", _share),
-            _column("tied", "tied", _percent),
+            _column("first IoU", "iou_first", _share),
             under="Tables of low: which dimensions stay",
-            notes=(f"By chance: even, odd 0.333; halves, seeds, budgets {by_chance}",),
+            notes=(f"By chance: even, odd 0.333; halves, seeds, budgets, first {chance}",),
         ),
     ]
-
-
-def tabulate_comparison(sheet: ComparisonSheet) -> Table:
-    """Return how two sets of maps differ, split by split."""
-    named = {"A": sheet.one, "B": sheet.other}
-    unit = _in_unit(named.values())
-    return tabulate(
-        map(asdict, sheet.splits),
-        _column("split", "split", str),
-        _column("largest", "largest_difference", lambda value: _short(value, 3)),
-        _column("rms", "rms_difference", lambda value: _short(value, 3)),
-        _column("rank corr.", "rank_correlation", _share),
-        _column("same, in windows", "rank_correlation_in_windows", _share),
-        _column("low IoU", "iou_low", _share),
-        _column("high IoU", "iou_high", _share),
-        _column("by chance", "iou_by_chance", _share),
-        under=f"A - B{unit}, rank correlation, and overlap of what stays",
-        notes=tuple(f"{name}, {one.id}: {one.heading}" for name, one in named.items()),
-    )
-
-
-def tabulate_histories(sheets: Sequence[HistorySheet]) -> Table:
-    """Return when tables changed in training, and in what share of their windows."""
-    rows = []
-    for sheet in sheets:
-        for k, one in enumerate(sheet.splits):
-            looks = [*zip(one.steps, one.shares, strict=True)][1:]
-            row: Record = {"trial": _once(describe_trial(sheet.trial), k), "split": k + 1}
-            for name, look in (("first", looks[:1]), ("last", looks[-1:])):
-                row |= {f"{name} step": step for step, _ in look}
-                row |= {f"{name} share": share for _, share in look}
-            rows.append(row | {"changes": len(looks)})
-    return tabulate(
-        rows,
-        TableColumn("trial", of=itemgetter("trial")),
-        *(_column(name, name, str) for name in ("split", "changes", "first step", "last step")),
-        *(_column(name, name, _percent) for name in ("first share", "last share")),
-        under="Tables that changed in training",
-    )
 
 
 def maps_as_records(sheets: Sequence[MapSheet]) -> list[Record]:
     """Return a record for each set of maps, with one for each split, for JSON."""
     return [
-        _set_record(sheet.set)
-        | {"splits": [asdict(split) for split in sheet.splits]}
+        {"id": sheet.set.id}
+        | {name: value for name, value in asdict(sheet.set).items() if name != "model"}
+        | {"splits": list(sheet.splits)}
         | {"pictures": {"maps": str(sheet.maps), "tables": str(sheet.tables)}}
         | {"in_picture": sheet.in_picture}
         for sheet in sheets
     ]
-
-
-def histories_as_records(sheets: Sequence[HistorySheet]) -> list[Record]:
-    """Return a record for each trial whose tables changed in training, for JSON."""
-    return [
-        trial_as_dict(sheet.trial)
-        | {
-            "splits": [
-                {"split": split, "steps": one.steps, "shares": one.shares}
-                for split, one in enumerate(sheet.splits, start=1)
-            ]
-        }
-        | {"pictures": {"history": str(sheet.picture)}}
-        for sheet in sheets
-    ]
-
-
-def comparison_as_record(sheet: ComparisonSheet) -> Record:
-    """Return both sets, and a record for each split, for JSON."""
-    return {
-        "a": _set_record(sheet.one),
-        "b": _set_record(sheet.other),
-        "splits": [asdict(split) for split in sheet.splits],
-        "picture": str(sheet.picture),
-    }
-
-
-def _set_record(one: MapSet) -> Record:
-    return {name: value for name, value in asdict(one).items() if name != "model"}
-
-
-def _once(text: str, split: int) -> str:
-    return text if split == 0 else ""
-
-
-def _in_unit(sets: Iterable[MapSet]) -> str:
-    units = {one.unit for one in sets}
-    return f", in {units.pop()}" if len(units) == 1 else ""
 
 
 def _column(heading: str, name: str, show: Callable[[Any], str]) -> TableColumn:
@@ -165,8 +240,8 @@ def _share(value: float) -> str:
     return format_number(value, 3)
 
 
-def _short(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}g}"
+def _short(value: float) -> str:
+    return f"{value:.2g}"
 
 
 def _percent(value: float) -> str:

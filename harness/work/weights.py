@@ -20,7 +20,6 @@ from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import evaluation_mode
-from lcma.harness.train.online import SplitHistory, read_history
 from lcma.models import Flow, build
 from lcma.models.split import Split
 from lcma.sweeps import known_sets, plugins
@@ -57,7 +56,7 @@ def load_trained(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recip
 
     The flow has the state of its last training step: to be used in `evaluation_mode`.
     """
-    content, where = _read_artifact(store, place, one, "weights")
+    content, where = _read_weights(store, place, one)
     recipe = load_recipe(store, one)
     # Any split will do: the trained table is a buffer of the split, kept with the weights.
     split = "none" if one.factorization == "none" else "checkerboard-even"
@@ -133,45 +132,33 @@ def require_weights(store: Store, place: Place, one: JobFacts) -> None:
 
     It is UnreachableError for a cause that may pass.
     """
-    artifact = _find_artifact(store, one, "weights")
+    artifact = _find_weights(store, one)
     folder, name = _open_folder(place, artifact)
-    with _explain_errors(one, "weights", f"{folder.name}/{name}"):
+    with _explain_errors(one, f"{folder.name}/{name}"):
         if name not in {file.name for file in folder.files()}:
             raise MissingFileError("no such file")
 
 
-def load_history(store: Store, place: Place, one: JobFacts) -> list[SplitHistory]:
-    """Load the tables that a trial of `online` had on the way, by split.
-
-    Raises UserError where it left none, and where they are missing or damaged.
-    """
-    content, where = _read_artifact(store, place, one, "tables")
-    try:
-        return read_history(content)
-    except ValueError as error:
-        raise UserError(f"the tables {where} cannot be read ({error}): {_remedy(one)}") from None
-
-
-def _read_artifact(store: Store, place: Place, one: JobFacts, kind: str) -> tuple[bytes, str]:
-    """Read the bytes of a trial's weights or tables, verified, and their place, for messages."""
-    artifact = _find_artifact(store, one, kind)
+def _read_weights(store: Store, place: Place, one: JobFacts) -> tuple[bytes, str]:
+    """Read the bytes of a trial's weights, verified, and their place, for messages."""
+    artifact = _find_weights(store, one)
     folder, name = _open_folder(place, artifact)
     where = f"{folder.name}/{name}"
-    with _explain_errors(one, kind, where):
+    with _explain_errors(one, where):
         content = folder.read(name)
     if hashlib.sha256(content).hexdigest() != artifact.digest:
-        raise UserError(f"the {kind} {where} are damaged (sha256 differs): {_remedy(one)}")
+        raise UserError(f"the weights {where} are damaged (sha256 differs): {_remedy(one)}")
     return content, where
 
 
-def _find_artifact(store: Store, one: JobFacts, kind: str) -> Artifact:
+def _find_weights(store: Store, one: JobFacts) -> Artifact:
     left = store.artifacts([one.job_id]).get(one.job_id, [])
-    found = [artifact for artifact in left if artifact.kind == kind]
+    found = [artifact for artifact in left if artifact.kind == "weights"]
     if not found:
-        raise UserError(f"trial {one.trial_id} is {one.state} and left no {kind}: {_remedy(one)}")
+        raise UserError(f"trial {one.trial_id} is {one.state} and left no weights: {_remedy(one)}")
     damage = find_artifact_damage(asdict(found[0]))
     if damage is not None:
-        raise UserError(f"the {kind} of trial {one.trial_id} are not read: {damage}")
+        raise UserError(f"the weights of trial {one.trial_id} are not read: {damage}")
     return found[0]
 
 
@@ -184,7 +171,7 @@ def _open_folder(place: Place, artifact: Artifact) -> tuple[Folder, str]:
 
 
 @contextmanager
-def _explain_errors(one: JobFacts, kind: str, where: str) -> Iterator[None]:
+def _explain_errors(one: JobFacts, where: str) -> Iterator[None]:
     try:
         yield
     except UnreachableError:  # no trial's, and it may pass
@@ -193,7 +180,7 @@ def _explain_errors(one: JobFacts, kind: str, where: str) -> Iterator[None]:
         why = str(error).removeprefix(f"cannot read {where} ")  # which is said here
         why = why if why.startswith("(") else f"({why})"
         raise UserError(
-            f"cannot read the {kind} {where} of trial {one.trial_id} {why}: name their place "
+            f"cannot read the weights {where} of trial {one.trial_id} {why}: name their place "
             f"with --runs, or {_remedy(one)}"
         ) from None
 

@@ -439,42 +439,6 @@ def test_interpolations_are_drawn_from_and_to_test_images(
 
 
 @LAUNCHED
-def test_samples_of_all_rules_stand_beside_test_images(
-    capsys, launched: Place, in_tmp: Path
-) -> None:
-    where = ["--db", launched.db, "--runs", launched.runs, "--data", launched.data]
-    asked = "samples", "--together", "--count", 7, "--out", "x", "--format", "svg", *where
-    out = output_of(run(capsys, *asked, "--json"))
-    found = json.loads(out)
-    assert {f["factorization"] for f in found} == {"checkerboard-even", "LL", "random-local"}
-    (path,) = {f["grid"] for f in found}
-    grids = svg.images(Path(path))
-    assert len(grids) == 4
-    test = data.load("photos8", launched.data).part("test").images
-    scale = (grids[0].shape[1] - 8) // 24
-    assert grids[0].shape == (3 * (8 * scale + 2) + 2, 3 * (8 * scale + 2) + 2, 3)
-    shown = grids[0][2 : 2 + 8 * scale : scale, 2 : 2 + 8 * scale : scale].transpose(2, 0, 1)
-    assert (shown == test[0]).all()
-    query = "select trial_id, bits_per_dim from results where protocol = 'plain'"
-    bits = dict(rows(capsys, launched, query))
-    words = svg.texts(Path(path))
-    drawn = [float(line.removesuffix(" bits/dim")) for line in words if line.endswith("bits/dim")]
-    assert drawn == sorted(round(bits[f["trial_id"]], 3) for f in found)
-    assert {"test images", "low (LL)", "checkerboard-even", "random-local"} <= set(words)
-
-    chosen = "--where", "factorization=LL", "--where", "factorization=random-local"
-    found = json.loads(run(capsys, *asked, "--sets", *chosen, "--where", "seed=0", "--json")[1])
-    assert {(f["factorization"], f["seed"]) for f in found} == {("LL", 0), ("random-local", 0)}
-    (path,) = {f["grid"] for f in found}
-    assert len(svg.images(Path(path))) == 2, "no image of the data set"
-    assert "seed 0" not in svg.texts(Path(path))
-    found = json.loads(run(capsys, *asked, "--where", "factorization=LL", "--json")[1])
-    words = svg.texts(Path(found[0]["grid"]))
-    assert {"test images", "seed 0", "seed 1"} <= set(words), "what tells trials of a rule apart"
-    refused(run(capsys, "samples", "--sets", *where), "give --together")
-
-
-@LAUNCHED
 def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
     capsys, launched: Place, in_tmp: Path
 ) -> None:

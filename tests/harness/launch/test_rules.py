@@ -21,7 +21,6 @@ from lcma.harness.launch.stacks import find_shapes
 from lcma.harness.launch.verification import verify
 from lcma.harness.place import Place
 from lcma.harness.results.map_statistics import make_kept_masks
-from lcma.harness.show.gallery import draw_sweep
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
@@ -39,7 +38,6 @@ from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import Killed, place_in, register, run_killed, typed
-from tests.harness.show import svg
 from tests.stores import list_files, read_curve, read_job
 
 Registered = Callable[..., tuple[db.Store, list[Node]]]
@@ -321,10 +319,9 @@ def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]
 
 
 @pytest.mark.integration
-def test_the_tables_on_the_way_are_kept_drawn_and_removed(
-    online: dict[str, list[Work]], tmp_path: Path, capsys: Any
+def test_the_tables_on_the_way_are_kept_and_removed(
+    online: dict[str, list[Work]], capsys: Any
 ) -> None:
-    """By the commands, beside the maps of another rule."""
     for work in online["low"]:
         assert work.subject.seed or run_work(work).ending == "done"
     place = work.place
@@ -337,62 +334,12 @@ def test_the_tables_on_the_way_are_kept_drawn_and_removed(
     others = store.job_facts(trial_ids=set(store.view("results", factorization="LL").trial_id))
     assert {a.kind for one in others for a in list_files(store, one.job_id)} == {"weights"}
 
-    out = str(tmp_path / "pictures")
-    draw = "maps", "--out", out, "--format", "svg"  # which takes half as long as others
-    found = json.loads(typed(capsys, *draw, "--json", *at)[1])
-    maps = [one for one in found if "id" in one]
-    histories = [one for one in found if "trial_id" in one]
-    assert len(found) == len(maps) + len(histories)
-    assert maps
-    assert [one["seed"] for one in histories] == [0, 1]
-    for one in histories:
-        drawn = svg.images(Path(one["pictures"]["history"]))
-        assert len(drawn) == sum(len(split["steps"]) for split in one["splits"])
-        for split in one["splits"]:
-            curve = read_curve(store, one["job_id"], f"changed_windows_{split['split']}")
-            changed = [(point.step, point.value) for point in curve if point.value]
-            assert list(zip(split["steps"], split["shares"], strict=True)) == [(0, None), *changed]
-    (sweep,) = store.sql("SELECT id FROM sweeps").id
-    ended, _ = draw_sweep(store, place, sweep, tmp_path / "at the end of a launch")
-    (drawn_at_end,) = (path.stem for path in ended if path.stem.startswith("history-"))
-    assert drawn_at_end == Path(histories[0]["pictures"]["history"]).stem
-    text = typed(capsys, *draw, "--seed", "1", *at)[1]
-    assert "Tables that changed in training" in text
-    assert text.count("history-") == 1
-
-    code, gone, err = typed(capsys, *draw, "--json", *db_only, "--runs", str(tmp_path / "no"))
-    assert (code, [one["id"] for one in json.loads(gone)]) == (0, [one["id"] for one in maps])
-    (line,) = err.splitlines()
-    assert "a history is not drawn: cannot read the tables" in line
-    assert "--runs" in line
-    assert "and so for 1 more" in line
-
     assert typed(capsys, "db", "check", *db_only)[0] == 0
     assert json.loads(typed(capsys, "clean", "--json", *at)[1])["removed"] == []
     removed = json.loads(typed(capsys, "clean", "--json", "--weights", *at)[1])["removed"]
     assert [(one["what"], one["files"]) for one in removed] == [("named", 2 * 2 + len(others))]
     assert not [*place.runs.glob("*/tables.*")]
     assert [list_files(store, one.job_id) for one in trained] == [[], []]
-    code, text, line = typed(capsys, *draw, *at)
-    assert (code, "history-" in text, line) == (0, False, ""), "as in a published database"
-
-
-def test_a_database_of_online_trials_alone_has_something_to_draw(
-    online: dict[str, list[Work]], tmp_path: Path, capsys: Any
-) -> None:
-    work = online["online"][0]
-    place = work.place
-    at = ["--db", place.db, "--out", str(tmp_path / "pictures"), "--seed", "0"]
-    (one,) = json.loads(typed(capsys, "maps", "--json", *at, "--runs", str(place.runs))[1])
-    assert one["trial_id"] == work.subject.id
-    assert Path(one["pictures"]["history"]).is_file()
-    code, _, line = typed(capsys, "maps", *at, "--runs", str(tmp_path / "no"))
-    assert (code, len(line.splitlines())) == (2, 1)
-    assert "cannot read the tables" in line
-    code, _, line = typed(capsys, "maps", *at[:-1], "7")
-    assert code == 2
-    assert "no contribution maps yet" in line
-    assert "nor has a trial of online" in line
 
 
 def test_weights_that_are_not_kept_leave_no_history(registered: Registered) -> None:

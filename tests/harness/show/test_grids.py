@@ -109,7 +109,7 @@ def test_tiles_hold_every_image(count, channels, columns, scale, random):
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_same_grid_is_the_same_bytes(tmp_path, ending):
     array = np.random.default_rng(0).integers(0, 256, size=(4, 4, 3), dtype=np.uint8)
-    colours = grids.Colours(-1, 1, "nats", ("#000000", "#FFFFFF"))
+    colours = grids.Colours(-1, 1, "nats")
     rows = [Row([Panel(array, 9, "left", "above", ("below",), 99, colours)], "row")]
     legend = [("stays", "#3B3B3B"), ("pale", "none")]
     one, other = (

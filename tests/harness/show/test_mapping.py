@@ -2,7 +2,6 @@
 
 import dataclasses
 import statistics
-from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -16,17 +15,15 @@ from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
     MapReader,
     choose_evenly,
-    compare_maps,
     filter_map_sets,
-    find_map_set,
     list_map_sets,
     make_all_tables,
     make_word_tables,
     require_fit,
 )
-from lcma.harness.show.gallery import draw_comparison, draw_maps, draw_sweep, list_pictures
 from lcma.harness.show.grids import find_exit_splits
-from lcma.harness.show.maps import maps_as_records, tabulate_comparison, tabulate_maps
+from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
+from lcma.harness.show.samples import draw_sweep
 from lcma.harness.show.targets import PictureTarget
 from lcma.sweeps.errors import UserError
 from tests.harness.show import svg
@@ -39,8 +36,8 @@ def read(filler):
     """A reader of the database as it is, and a function that finds a set in it."""
 
     def now():
-        known = list_map_sets(filler.store)
-        return MapReader(filler.store, known), lambda asked: find_map_set(known, asked)
+        known = {one.id: one for one in list_map_sets(filler.store)}
+        return MapReader(filler.store, list(known.values())), known.get
 
     return now
 
@@ -57,11 +54,9 @@ def test_numbers_of_tables_are_those_of_the_instruments(filler, read, letter, na
         halves=[(m.halves[0], m.halves[1]) for m in stored],
     )
     reader, find = read()
-    found = [getattr(split, name) for split in reader.summarize(find("p0"))]
-    assert [dataclasses.asdict(of) for of in found] == [
-        dataclasses.asdict(one) | {"iou_other_seeds": None, "iou_other_budgets": None}
-        for one in expected
-    ]
+    none = dict.fromkeys(("iou_other_seeds", "iou_other_budgets", "iou_first"))
+    found = [split[name] for split in reader.summarize(find("p0@100"))]
+    assert found == [dataclasses.asdict(one) | none for one in expected]
     assert 0.5 < expected[0].agreement < 1
 
 
@@ -72,7 +67,7 @@ def test_halves_that_are_not_known_leave_agreement_open(filler, read):
         ),
     )
     reader, find = read()
-    assert [s.low.agreement for s in reader.summarize(find("p0"))] == [None, None]
+    assert [s["low"]["agreement"] for s in reader.summarize(find("p0@100"))] == [None, None]
 
 
 def other_values(seed):
@@ -98,16 +93,20 @@ def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler
     assert [s.id for s in reader.others(one, "seed")] == ["p1@100", "p2@100"]
     assert [s.id for s in reader.others(one, "budget")] == ["p0@500"]
     own = reader.kept(one, "L")
-    for split, of in enumerate(reader.summarize(one)):
+    for split, of in enumerate(reader.summarize(one, find("p0@100:total"))):
         seeds = [
             db.overlap(own[split], reader.kept(find(o), "L")[split]) for o in ("p1@100", "p2@100")
         ]
-        assert of.low.iou_other_seeds == pytest.approx(statistics.mean(seeds))
+        assert of["low"]["iou_other_seeds"] == pytest.approx(statistics.mean(seeds))
         budget = db.overlap(own[split], reader.kept(find("p0@500"), "L")[split])
-        assert of.low.iou_other_budgets == pytest.approx(budget)
-        assert 0 < of.low.iou_other_seeds < 0.6
-    alone = reader.summarize(find("p3-flat"))[0]
-    assert (alone.low.iou_other_seeds, alone.low.iou_other_budgets) == (None, None)
+        assert of["low"]["iou_other_budgets"] == pytest.approx(budget)
+        total = db.overlap(own[split], reader.kept(find("p0@100:total"), "L")[split])
+        assert of["low"]["iou_first"] == pytest.approx(total)
+        assert 0 < of["low"]["iou_other_seeds"] < 0.6
+    alone = reader.summarize(find("p3-flat@100"), one)[0]["low"]
+    assert (alone["iou_other_seeds"], alone["iou_other_budgets"]) == (None, None)
+    first = db.overlap(own[0], reader.kept(find("p3-flat@100"), "L")[0])
+    assert alone["iou_first"] == pytest.approx(first)
 
 
 @pytest.mark.parametrize(
@@ -120,22 +119,15 @@ def test_overlaps_are_means_over_sets_that_differ_in_seed_or_budget_alone(filler
 )
 def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, words):
     filler.maps(0, nms=form, scores=(score,))
-    filler.maps(1)
-    one, usual = sorted(list_map_sets(filler.store), key=attrgetter("seed"))
     target = PictureTarget(filler.folder / "out", "svg")
-    (sheet,) = draw_maps(filler.store, [one], target)
+    (sheet,) = draw_maps(filler.store, list_map_sets(filler.store), target)
     (record,) = maps_as_records([sheet])
     for split in record["splits"]:
         assert {name for name in ("low", "high") if split[name] is not None} == words
     said = svg.texts(sheet.tables)
     assert {name for name in ("low", "high") if f"{name} ({2 * name[0].upper()})" in said} == words
-    compared = draw_comparison(filler.store, one, usual, target)
-    for split in compared.splits:
-        found = {"low": split.iou_low, "high": split.iou_high}
-        assert {name for name, iou in found.items() if iou is not None} == words
     _, low = tabulate_maps([sheet])
-    assert [row[-1] is None for row in low.rows] == ["low" not in words] * 2
-    assert [row.count(None) for row in tabulate_comparison(compared).rows] == [2 - len(words)] * 2
+    assert [row[2] is None for row in low.rows] == ["low" not in words] * 2
 
 
 def test_every_table_is_there(filler):
@@ -151,7 +143,7 @@ def test_every_table_is_there(filler):
     assert (left == back).all()
 
 
-def test_maps_that_do_not_go_together(filler, read):
+def test_maps_that_do_not_go_together(filler):
     one, two = filler.maps()
     part = {"values": two.values[1:], "standard_errors": two.values[1:]}
     part["halves"] = two.halves[:, 1:]
@@ -159,10 +151,6 @@ def test_maps_that_do_not_go_together(filler, read):
     for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
         with pytest.raises(UserError, match="maps of p0@100 do not go together"):
             require_fit(wrong, "p0@100")
-    filler.maps(1, splits=1)
-    reader, find = read()
-    with pytest.raises(UserError, match="p1@100 do not go together"):
-        reader.summarize(find("p0"))
 
 
 def test_budgets_stand_side_by_side_in_one_picture(filler):
@@ -176,20 +164,6 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
     assert len({s.tables for s in sheets}) == 3
     assert sorted((filler.folder / "out").iterdir()) == sorted(list_pictures(sheets))
     assert all(s.in_picture for s in sheets)
-
-
-def test_maps_of_two_forms_are_compared_in_windows_of_the_image(filler):
-    squeezed, again = filler.maps(0), filler.maps(1)
-    flat = filler.maps(2, nms="flat")
-    known = list_map_sets(filler.store)
-    for name, maps, form in (("p1", again, "squeezed"), ("p2-flat", flat, "flat")):
-        pair = find_map_set(known, "p0"), find_map_set(known, name)
-        sheet = draw_comparison(filler.store, *pair, PictureTarget(filler.folder / "out"))
-        expected = compare_maps(squeezed, maps, form)
-        assert list(sheet.splits) == expected
-        assert expected != compare_maps(
-            squeezed, maps, "flat" if form == "squeezed" else "squeezed"
-        )
 
 
 @given(st.integers(1, 60), st.integers(2, 9))
@@ -213,7 +187,7 @@ def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
     filler.weights("random", 1, sweep="s1")
     filler.plan("rows", 0, sweep="s1")
     place = Place(filler.url, filler.runs, filler.folder)
-    found, _ = draw_sweep(filler.store, place, "s1", filler.folder / "out")
+    found = draw_sweep(filler.store, place, "s1", filler.folder / "out")
     names = [path.name.split("-")[0] for path in found]
     assert names == ["maps", "tables", "samples", "samples", "samples"]
     assert all(path.is_file() for path in found)

@@ -94,24 +94,19 @@ def test_maps_have_pictures_and_every_instrument(lcma, filler):
         assert split[field.name] == getattr(item.statistics, field.name)
     for word in ("low", "high"):
         named = {field.name for field in dataclasses.fields(db.TableStatistics)}
-        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets"}
+        assert set(split[word]) == named | {"iou_other_seeds", "iou_other_budgets", "iou_first"}
         assert split[word]["iou_other_budgets"] == 1.0, "the maps of both budgets are the same"
         assert 0 < split[word]["iou_other_seeds"] < 0.5, "of a seed that is not shown too"
         assert 0 < split[word]["agreement"] < 1
 
 
-@pytest.mark.slow_on("compare")
-@pytest.mark.parametrize("verb", ["maps", "compare", "samples"])
+@pytest.mark.parametrize("verb", ["maps", "samples"])
 def test_pictures_are_svg_where_that_is_asked_for(lcma, filler, verb):
     if verb == "samples":
         filler.weights("rows", 0, sweep="s1")
-    for seed in {"maps": (0,), "compare": (0, 1), "samples": ()}[verb]:
-        filler.maps(seed, 100)
-    asked = {
-        "maps": ["maps"],
-        "compare": ["maps", "--compare", "p0", "p1"],
-        "samples": ["samples", "--runs", "runs", "--count", "2"],
-    }[verb]
+    else:
+        filler.maps(0, 100)
+    asked = [verb] if verb == "maps" else ["samples", "--runs", "runs", "--count", "2"]
     for folder in ("a", "b"):
         assert ".svg" in lcma(*asked, "--format", "svg", "--out", folder)
     drawn = sorted(Path("a").iterdir())
@@ -164,48 +159,29 @@ def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
     assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
     lcma("curves")
     assert lcma.stderr == "lcma: of the sweep launched last, demo\n"
-    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 0)
-    words = "1 pretrainings: choose by .* `lcma maps --flow realnvp --dataset photos16 --seed 1"
-    with pytest.raises(UserError, match=words):
-        lcma("maps")
     assert "seed 0" in lcma("maps", "--seed", "0")
 
 
 def test_maps_that_are_not_there(lcma, filler):
-    for arguments in (["maps"], ["maps", "--compare", "p0", "p1"]):
-        with pytest.raises(UserError, match="no contribution maps yet"):
-            lcma(*arguments)
+    with pytest.raises(UserError, match="no contribution maps yet"):
+        lcma("maps")
+    filler.maps(0)
+    filler.plan("rows", 0, sweep="s1")
+    for option, value in (("sweep", "s1"), ("factorization", "low")):
+        with pytest.raises(UserError, match="no maps are read by such trials"):
+            lcma("maps", f"--{option}", value)
     assert not Path("lcma-pictures").exists()
 
 
-def test_maps_compared(lcma, filler):
-    stored = [filler.maps(seed, 100) for seed in (0, 1)]
-    found = json.loads(lcma("maps", "--compare", "p0", "p1@100", "--json", "--out", "pics"))
-    assert (found["a"]["id"], found["b"]["id"]) == ("p0@100", "p1@100")
-    differences = [abs(a.values - b.values).max() for a, b in zip(*stored, strict=True)]
-    assert [s["largest_difference"] for s in found["splits"]] == pytest.approx(differences)
-    with Image.open(found["picture"]) as image:
-        assert image.format == "PNG"
-    assert [str(path) for path in Path("pics").iterdir()] == [found["picture"]]
-    text = lcma("maps", "--compare", "p0", "p1")
-    assert max(map(len, text.splitlines()[:-1])) <= 80
-    assert f"{differences[0]:.3g}" in text
-    assert text.splitlines()[-1].startswith("lcma-pictures/compare-")
-    same = json.loads(lcma("maps", "--compare", "p0", "p0", "--json"))["splits"]
-    assert [(s["largest_difference"], s["rms_difference"]) for s in same] == [(0, 0)] * 2
-
-
-def test_maps_compared_that_are_unknown_or_unlike(lcma, filler):
-    filler.maps(0, 100)
-    filler.maps(1, 100, splits=1)
-    with pytest.raises(UserError, match="'p7': there are p0@100, p1@100"):
-        lcma("maps", "--compare", "p0", "p7")
-    with pytest.raises(UserError, match="3x16x16 at 2 splits against 3x16x16 at 1 split"):
-        lcma("maps", "--compare", "p0", "p1")
-    for option, value in {"flow": "realnvp", "budget": "100", "seed": "0", "sweep": "x"}.items():
-        with pytest.raises(UserError, match=f"--compare .* does not go with --{option}"):
-            lcma("maps", "--compare", "p0", "p0", f"--{option}", value)
-    assert not Path("lcma-pictures").exists()
+def test_kinds_of_maps_are_compared_with_the_first(lcma, filler):
+    filler.maps(0, scores=("cumulative", "total"))
+    filler.maps(1)
+    asked = "maps", "--score", "cumulative", "--score", "total", "--json"
+    first, total, other = json.loads(lcma(*asked))
+    ious = [[split["low"]["iou_first"] for split in one["splits"]] for one in (first, total, other)]
+    assert ious[0] == [None, None]
+    assert all(0 < iou < 1 for iou in ious[1] + ious[2])
+    assert len(json.loads(lcma("maps", "--budget", "100", "--budget", "500", "--json"))) == 2
 
 
 def test_samples(lcma, filler):
@@ -338,7 +314,7 @@ def test_hostile_text_is_harmless(lcma, filler):
         filler.results({"LL": {0: 4.0}}, budget=budget, digest="e" * 64, dataset=name)
     for arguments in (
         ["budgets"],
-        *(["maps"], ["maps", "--json"], ["maps", "--compare", "p0", "p0"]),
+        *(["maps"], ["maps", "--json"]),
         *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
         *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
         *(["board", "--json"], ["status", "--json"], ["export", "results"]),
