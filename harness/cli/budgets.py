@@ -48,8 +48,7 @@ def budgets(
 ) -> None:
     """Show bits/dim or another measure by budget, and the smallest budget that is enough.
 
-    With --out or --format a picture of each curve goes to --out (lcma-pictures),
-    or to that file if it ends in .png, .svg or .pdf.
+    With --out or --format a picture of each curve goes to --out (lcma-pictures).
     """
     from rich.text import Text
 

@@ -50,8 +50,7 @@ def curves(
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
-    A picture for each flow, data set and recipe goes to --out (lcma-pictures), or
-    to that file if it ends in .png, .svg or .pdf.
+    A picture for each flow, data set and recipe goes to --out (lcma-pictures).
     """
     from dataclasses import asdict
 

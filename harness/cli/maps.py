@@ -10,8 +10,8 @@ from lcma.harness.cli.options import (
     Factorizations,
     Flows,
     Json,
-    OutFolder,
-    PictureInFolder,
+    Out,
+    Picture,
     Seeds,
     Sweep,
     Where,
@@ -26,8 +26,8 @@ MOST = 24
 
 def maps(
     db: Db = None,
-    out: OutFolder = None,
-    format: PictureInFolder = None,
+    out: Out = None,
+    format: Picture = None,
     sweep: Sweep = None,
     flow: Flows = None,
     dataset: Datasets = None,
@@ -60,11 +60,11 @@ def maps(
     from lcma.harness.results.maps import USUAL, filter_map_sets, filter_read_sets, list_map_sets
     from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
     from lcma.harness.show.tables import render_table
-    from lcma.harness.show.targets import picture_folder
+    from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
-    target = picture_folder(out, format)
+    target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
     known = list_map_sets(store)
     given = sweep, flow, dataset, factorization, seed, where, budget, score

@@ -100,17 +100,9 @@ Where = Annotated[
 By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="What rows are compared by")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="PATH", help="Where to write pictures (default: lcma-pictures)"),
-]
-Picture = Annotated[
-    PictureFormat | None,
-    typer.Option("--format", help="png, svg or pdf (default: as --out ends, else png)"),
-]
-OutFolder = Annotated[
-    Path | None,
     typer.Option("--out", metavar="DIR", help="Folder for pictures (default: lcma-pictures)"),
 ]
-PictureInFolder = Annotated[
+Picture = Annotated[
     PictureFormat | None, typer.Option("--format", help="png, svg or pdf (default: png)")
 ]
 

@@ -12,8 +12,8 @@ from lcma.harness.cli.options import (
     Factorizations,
     Flows,
     Json,
-    OutFolder,
-    PictureInFolder,
+    Out,
+    Picture,
     Runs,
     Seeds,
     Sweep,
@@ -52,8 +52,8 @@ def samples(
     spherical: Annotated[
         bool, typer.Option("--spherical", help="With --between: along an arc, not a straight line")
     ] = False,
-    out: OutFolder = None,
-    format: PictureInFolder = None,
+    out: Out = None,
+    format: Picture = None,
     db: Db = None,
     runs: Runs = None,
     data: Data = None,
@@ -71,7 +71,7 @@ def samples(
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.show.samples import draw_interpolations, draw_samples
-    from lcma.harness.show.targets import picture_folder
+    from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
     from lcma.harness.work.weights import require_weights
@@ -87,7 +87,7 @@ def samples(
     for option in (name for name, given in of_rows.items() if given and between is None):
         raise UserError(f"{option} is of the way between two test images: give --between I J too")
     place = find_place(db, runs, data)
-    target = picture_folder(out, format)
+    target = picture_target(out, format)
     store = connect(place.db, create=False)
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed

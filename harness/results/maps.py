@@ -7,7 +7,7 @@ split.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -47,7 +47,6 @@ NATS, SQUARES = "nats", "squared pixel values"
 
 Record = dict[str, Any]
 NamedTables = tuple[str, list[SplitTable]]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -180,13 +179,6 @@ def filter_read_sets(sets: Iterable[MapSet], trials: Iterable[JobFacts]) -> list
 
 series_key = attrgetter("dataset", "flow", "seed", "pretraining_id", "data_digest", "score")
 """Facts shared by sets that stand side by side in one picture."""
-
-
-def choose_evenly(series: Sequence[T], most: int) -> list[T]:
-    """Return at most that many of them, evenly spaced, including the first and the last."""
-    if len(series) <= most:
-        return list(series)
-    return [series[round(k * (len(series) - 1) / (most - 1))] for k in range(most)]
 
 
 def _name_model(recipe_id: str, body: Mapping[str, Any]) -> str:

@@ -312,7 +312,9 @@ def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
     rows = []
     for part in SHOWN:
         images = prepared.part(part).images
-        some = take_evenly(images, _MOST)
+        shown = min(len(images), _MOST)
+        some = images[np.arange(shown) * len(images) // shown]
+        some = np.clip(np.round(some), 0, 255).astype(np.uint8)
         channels = some if some.shape[1] == 3 else some[:, :1]
         grid = tile_images(channels, _COLUMNS, max(1, _CELL // some.shape[2]))
         choice = "" if len(some) == len(images) else f", {len(some)} of them evenly spaced"
@@ -320,10 +322,3 @@ def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
     manifest = prepared.manifest
     title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
     return draw_grid(path, rows, title)
-
-
-def take_evenly(images: NDArray[Any], most: int) -> NDArray[np.uint8]:
-    """Return up to so many images, evenly spaced, each value rounded to a byte."""
-    shown = min(len(images), most)
-    some = images[np.arange(shown) * len(images) // shown]
-    return np.clip(np.round(some), 0, 255).astype(np.uint8)

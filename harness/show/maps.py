@@ -18,7 +18,6 @@ from lcma.harness.results.maps import (
     MapReader,
     MapSet,
     Record,
-    choose_evenly,
     image_shape,
     iou_by_chance,
     list_map_sets,
@@ -43,9 +42,6 @@ from lcma.harness.show.targets import PictureTarget
 from lcma.harness.text import format_number
 from lcma.sweeps.errors import UserError
 
-MOST = 8
-"""Most budgets in a picture of maps."""
-
 _BETWEEN = 24
 _SIDE = 96
 """Largest side of a panel in pixels."""
@@ -55,14 +51,12 @@ _SIDE = 96
 class MapSheet:
     """A set of maps in numbers, a record for each split, and pictures.
 
-    ``maps`` shows other budgets beside this one; ``in_picture`` says whether this one is among
-    them.
+    ``maps`` shows other budgets beside this one.
     """
 
     set: MapSet
     splits: Sequence[Record]
     maps: Path
-    in_picture: bool
     tables: Path
 
 
@@ -77,8 +71,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
     ordered = sorted(sets, key=lambda one: (*series_key(one), one.budget))
     for _, group in itertools.groupby(ordered, key=series_key):
         series = list(group)
-        shown = choose_evenly(series, MOST)
-        overview = _draw_series(reader, shown, series, target)
+        overview = _draw_series(reader, series, target)
         for one in series:
             maps = reader.maps(one)
             tables = draw_tables(
@@ -88,7 +81,7 @@ def draw_maps(store: Store, sets: Iterable[MapSet], target: PictureTarget) -> li
                 f"Index tables: {one.heading}, budget {one.budget}",
             )
             splits = reader.summarize(one, ordered[0])
-            sheets.append(MapSheet(one, splits, overview, one in shown, tables))
+            sheets.append(MapSheet(one, splits, overview, tables))
     return sheets
 
 
@@ -97,18 +90,15 @@ def list_pictures(sheets: Sequence[MapSheet]) -> list[Path]:
     return list(dict.fromkeys(path for s in sheets for path in (s.maps, s.tables)))
 
 
-def _draw_series(
-    reader: MapReader, shown: Sequence[MapSet], series: Sequence[MapSet], target: PictureTarget
-) -> Path:
-    first = shown[0]
+def _draw_series(reader: MapReader, series: Sequence[MapSet], target: PictureTarget) -> Path:
+    first = series[0]
     what, means = "Maps", "what dimensions are ranked by before each split"
     if first.unit == NATS:
         what, means = "Contribution maps", "what dimensions add to the log-determinant"
-    left_out = ", ".join(str(one.budget) for one in series if one not in shown)
     return draw_map_grid(
-        {f"budget {one.budget}": reader.maps(one) for one in shown},
+        {f"budget {one.budget}": reader.maps(one) for one in series},
         f"{what}: {first.heading}",
-        [f"{means}{f'; budgets not drawn: {left_out}' if left_out else ''}"],
+        [means],
         target.path(f"maps-{_name_file(first, with_budget=len(series) == 1)}"),
         first.letters[0],
         first.unit,
@@ -224,7 +214,6 @@ def maps_as_records(sheets: Sequence[MapSheet]) -> list[Record]:
         | {name: value for name, value in asdict(sheet.set).items() if name != "model"}
         | {"splits": list(sheet.splits)}
         | {"pictures": {"maps": str(sheet.maps), "tables": str(sheet.tables)}}
-        | {"in_picture": sheet.in_picture}
         for sheet in sheets
     ]
 

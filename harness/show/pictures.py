@@ -98,11 +98,7 @@ _CURVES = (
 
 
 def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path]:
-    """Draw each chart into the folder, or the only one as the file.
-
-    Raises UserError where it cannot be written, or for one file and several charts.
-    """
-    target.require_one(len(found), "pictures", "--flow, --dataset or --where")
+    """Draw each chart into the folder. Raises UserError where it cannot be written."""
     return [_draw_curves(chart, target) for chart in found]
 
 
@@ -181,12 +177,7 @@ def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]
 
 
 def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
-    """Draw each curve into the folder, or the only one as the file.
-
-    Raises UserError where it cannot be written, or for one file and several curves.
-    """
-    options = "--flow, --dataset, --factorization or --where"
-    target.require_one(len(curves), "curves", options)
+    """Draw each curve into the folder. Raises UserError where it cannot be written."""
     return [_draw_budgets(curve, target) for curve in curves]
 
 

@@ -5,8 +5,6 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lcma import db
 from lcma.harness.place import Place
@@ -14,7 +12,6 @@ from lcma.harness.results.lookup import find_sweep
 from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
     MapReader,
-    choose_evenly,
     filter_map_sets,
     list_map_sets,
     make_all_tables,
@@ -163,18 +160,6 @@ def test_budgets_stand_side_by_side_in_one_picture(filler):
     assert sheets[0].maps == sheets[1].maps != sheets[2].maps
     assert len({s.tables for s in sheets}) == 3
     assert sorted((filler.folder / "out").iterdir()) == sorted(list_pictures(sheets))
-    assert all(s.in_picture for s in sheets)
-
-
-@given(st.integers(1, 60), st.integers(2, 9))
-def test_what_is_drawn_is_evenly_spaced(count, most):
-    chosen = choose_evenly(list(range(count)), most)
-    assert len(chosen) == min(count, most)
-    assert (chosen[0], chosen[-1]) == (0, count - 1)
-    steps = np.diff(chosen)
-    if len(steps):
-        assert steps.min() >= 1
-        assert steps.max() - steps.min() <= 1
 
 
 def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
