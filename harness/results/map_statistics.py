@@ -76,14 +76,23 @@ def compute_map_statistics(values: Values, errors: Values, split: int, form: str
     )
 
 
+def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
+    """Return the split at which each dimension is factored out, from 1; 0 where it stays.
+
+    The array is (C, H, W) as the input.
+    """
+    found = np.zeros(shape, dtype=np.int64)
+    for split, (ids, table) in enumerate(
+        zip(surviving_ids(tables, shape), tables, strict=False), 1
+    ):
+        found.flat[ids.ravel()[table.left]] = split
+    return found
+
+
 def make_kept_masks(split_tables: Sequence[SplitTable], shape: Shape) -> list[Mask]:
     """Return which dimensions are still there after each split, (C, H, W) in input coordinates."""
-    masks = []
-    for ids in surviving_ids(split_tables, shape)[1:]:
-        mask = np.zeros(int(np.prod(shape)), dtype=bool)
-        mask[ids.ravel()] = True
-        masks.append(mask.reshape(shape))
-    return masks
+    exits = find_exit_splits(split_tables, shape)
+    return [(exits == 0) | (exits > split) for split in range(1, len(split_tables) + 1)]
 
 
 def hash_table(table: SplitTable) -> str:

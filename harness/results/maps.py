@@ -46,7 +46,6 @@ NATS, SQUARES = "nats", "squared pixel values"
 """Units of maps: of what a flow adds to the log-determinant, and of the data alone."""
 
 Record = dict[str, Any]
-NamedTables = tuple[str, list[SplitTable]]
 
 
 @dataclass(frozen=True)
@@ -291,24 +290,18 @@ class MapReader:
 
 def make_all_tables(
     maps: Sequence[ContributionMap], seed: int, letters: str = "LH"
-) -> list[NamedTables]:
-    """Return each factorization with its tables by split.
+) -> dict[str, list[SplitTable]]:
+    """Return the tables by split of each factorization.
 
     These are the fixed ones, those of loaded plug-ins, and the words of equal ``letters`` of these
     maps, which fit together. ``seed`` drives the random ones.
     """
-    shape, splits = image_shape(maps), len(maps)
+    shape, splits, values = image_shape(maps), len(maps), [m.values for m in maps]
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
-    values = [m.values for m in maps]
-    found = [(name, make_tables(name, shape, splits, seed=seed, maps=values)) for name in names]
-    return [
-        *found,
-        *(
-            (f"{WORDS[letter]} ({letter * splits})", make_word_tables(letter, maps))
-            for letter in letters
-        ),
-    ]
+    named = {name: make_tables(name, shape, splits, seed=seed, maps=values) for name in names}
+    words = {f"{WORDS[one]} ({one * splits})": make_word_tables(one, maps) for one in letters}
+    return named | words
 
 
 def make_word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
+from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.show.targets import (
     BLUE,
     CONFIG,
@@ -26,7 +26,6 @@ from lcma.harness.show.targets import (
     write_picture,
 )
 from lcma.models import SplitTable
-from lcma.models.factorization import surviving_ids
 from lcma.sweeps.errors import UserError
 
 AREA_COLOURS = (ORANGE, SKY_BLUE, GREEN, PURPLE, VERMILION, BLUE, YELLOW)
@@ -206,7 +205,7 @@ def _lay_out(
 
 
 def draw_tables(
-    named: Sequence[tuple[str, Sequence[SplitTable]]], shape: Shape, path: Path, title: str = ""
+    named: Mapping[str, Sequence[SplitTable]], shape: Shape, path: Path, title: str = ""
 ) -> Path:
     """Draw index tables as in the paper's Figure 1, on the grid of the input image (C, H, W).
 
@@ -214,13 +213,13 @@ def draw_tables(
     table differ: which dimensions are factored out so far, and when. Raises UserError where it
     cannot be written.
     """
-    splits = max(len(tables) for _, tables in named)
-    exits = [find_exit_splits(tables, shape) for _, tables in named]
+    splits = max(map(len, named.values()))
+    exits = [find_exit_splits(tables, shape) for tables in named.values()]
     names = channel_names(shape[0])
     shown = shape[0] if any((one != one[:1]).any() for one in exits) else 1
     scale = max(2, _SIDE // max(shape[1:]))
     rows = []
-    for k, (name, tables) in enumerate(named):
+    for k, (name, tables) in enumerate(named.items()):
         panels = []
         for split in range(1, len(tables) + 1):
             for channel, rgb in enumerate(colour_exits(exits[k][:shown], split, splits)):
@@ -232,19 +231,6 @@ def draw_tables(
         rows.append(Row(panels))
     below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
     return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
-
-
-def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
-    """Return the split at which each dimension is factored out, from 1; 0 where it stays.
-
-    The array is (C, H, W) as the input.
-    """
-    found = np.zeros(math.prod(shape), dtype=np.int64)
-    for split, (table, ids) in enumerate(
-        zip(tables, surviving_ids(tables, shape), strict=False), start=1
-    ):
-        found[ids.ravel()[table.left]] = split
-    return found.reshape(shape)
 
 
 def read_colours(colours: Sequence[str]) -> Rgb:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lcma.db import ContributionMap, Store
 from lcma.harness.files import file_name
+from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.results.maps import (
     NATS,
     WORDS,
@@ -35,7 +36,6 @@ from lcma.harness.show.grids import (
     draw_grid,
     draw_tables,
     exit_legend,
-    find_exit_splits,
 )
 from lcma.harness.show.tables import Table, TableColumn, tabulate
 from lcma.harness.show.targets import PictureTarget

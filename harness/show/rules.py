@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from rich.console import RenderableType
 from rich.text import Text
 
+from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.text import escape_markdown
-from lcma.models.factorization import make_tables, surviving_ids
+from lcma.models.factorization import make_tables
 from lcma.sweeps.factorizations import (
     DATA_RULES,
     RULES,
@@ -99,11 +100,7 @@ def _draw(name: str) -> str:
         tables = make_tables(drawn, shape, splits, maps=maps)
     except ValueError:  # of a plug-in that is not loaded
         return ""
-    leaves = np.zeros(shape, dtype=np.int64)
-    for split, (ids, table) in enumerate(
-        zip(surviving_ids(tables, shape), tables, strict=False), 1
-    ):
-        leaves.flat[ids.ravel()[table.left]] = split
+    leaves = find_exit_splits(tables, shape)
     alike = (leaves == leaves[0]).all()
     return "".join(map(str, leaves[0].ravel() if alike else leaves.ravel()))
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.show import grids
 from lcma.harness.show.grids import Panel, Row, draw_grid, read_colours
 from lcma.harness.text import printable
@@ -54,14 +55,14 @@ def test_a_grid_is_as_large_as_what_is_in_it_and_its_cells_are_whole_pixels(tmp_
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (3, 32, 32)])
 def test_table_pictures_show_the_tables(tmp_path, shape):
-    named = [
-        ("checkerboard-even", make_tables("checkerboard-even", shape, 2)),
-        ("low", words("L", "H", shape=shape)),
-    ]
+    named = {
+        "checkerboard-even": make_tables("checkerboard-even", shape, 2),
+        "low": words("L", "H", shape=shape),
+    }
     path = grids.draw_tables(named, shape, tmp_path / "t.svg", "Tables & <more>")
     drawn = iter(svg.images(path))
-    for _, tables in named:
-        exits = grids.find_exit_splits(tables, shape)
+    for tables in named.values():
+        exits = find_exit_splits(tables, shape)
         for split in (1, 2):
             for channel in exits:
                 assert (next(drawn) == COLOURS[np.where(channel <= split, channel, 0)]).all()
@@ -74,7 +75,7 @@ def test_table_pictures_show_the_tables(tmp_path, shape):
 
 @given(st.text("LH", min_size=1, max_size=3))
 def test_half_of_what_is_there_leaves_at_each_split(word):
-    found = grids.find_exit_splits(words(*word), (3, 8, 8))
+    found = find_exit_splits(words(*word), (3, 8, 8))
     sizes = [3 * 64 >> (split + 1) for split in range(len(word))]
     assert [int((found == k + 1).sum()) for k in range(len(word))] == sizes
     assert (found == 0).sum() == sizes[-1]
@@ -82,7 +83,7 @@ def test_half_of_what_is_there_leaves_at_each_split(word):
 
 @pytest.mark.parametrize("title", ["$\\frac{", "\x1b[31m\n[red]", "<b>]]>&amp;\ud800", "日本"])
 def test_any_title_can_be_drawn(tmp_path, title):
-    named = [(title, words("L"))]
+    named = {title: words("L")}
     assert pixels(grids.draw_tables(named, (3, 8, 8), tmp_path / "t.png", title)).size
     path = grids.draw_tables(named, (3, 8, 8), tmp_path / "t.svg", title)
     assert svg.words(path)[0] == printable(title)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.results.maps import make_word_tables
-from lcma.harness.show.grids import AREA_COLOURS, KEPT_COLOUR, find_exit_splits, read_colours
+from lcma.harness.show.grids import AREA_COLOURS, KEPT_COLOUR, read_colours
 from lcma.harness.show.maps import draw_map_grid
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError

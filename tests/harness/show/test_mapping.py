@@ -9,7 +9,7 @@ import pytest
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_sweep
-from lcma.harness.results.map_statistics import compute_table_statistics
+from lcma.harness.results.map_statistics import compute_table_statistics, find_exit_splits
 from lcma.harness.results.maps import (
     MapReader,
     filter_map_sets,
@@ -18,7 +18,6 @@ from lcma.harness.results.maps import (
     make_word_tables,
     require_fit,
 )
-from lcma.harness.show.grids import find_exit_splits
 from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
 from lcma.harness.show.samples import draw_sweep
 from lcma.harness.show.targets import PictureTarget
@@ -129,7 +128,7 @@ def test_maps_of_what_a_word_left_make_its_tables_alone(filler, form, score, wor
 
 def test_every_table_is_there(filler):
     stored = filler.maps()
-    named = dict(make_all_tables(stored, seed=0))
+    named = make_all_tables(stored, seed=0)
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
     left = find_exit_splits(named["low (LL)"], SHAPE) == 1
