@@ -8,13 +8,12 @@ by seed as the board's differences are. `compute_effects` computes them from a b
 
 import itertools
 import math
-import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
-from lcma.harness.results.statistics import Summary, compare_by_seed
+from lcma.harness.results.statistics import Summary, summarize
 from lcma.sweeps import factorizations
 
 
@@ -44,25 +43,17 @@ class Effects:
 
     ``rows`` are those of the words. ``seeds`` are those at which all 2^splits words have a result.
     Where there are none, ``main`` and ``interactions``, of two and more letters, are empty.
-    ``incomplete`` has, by each other seed with results, the words that lack one.
+    ``incomplete`` are the other seeds with results.
     """
 
     group: Group
+    budget: int | None
+    map_options: str | None
     rows: tuple[BoardRow, ...]
     seeds: tuple[int, ...]
     main: tuple[Effect, ...]
     interactions: tuple[Effect, ...]
-    incomplete: Mapping[int, tuple[str, ...]]
-
-    @property
-    def budget(self) -> int | None:
-        """Pretraining steps behind the words."""
-        return self.rows[0].budget
-
-    @property
-    def map_options(self) -> str | None:
-        """Options of the map that the words read."""
-        return self.rows[0].map_options
+    incomplete: tuple[int, ...]
 
     @property
     def interactions_share(self) -> float | None:
@@ -70,11 +61,6 @@ class Effects:
         if not any(one.share is not None for one in self.main):
             return None
         return math.fsum(one.share or 0.0 for one in self.interactions)
-
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Words of which any trial diverged or failed."""
-        return tuple(row.factorization for row in self.rows if row.diverged or row.failed)
 
 
 def compute_effects(board: Board) -> tuple[Effects, ...]:
@@ -94,47 +80,37 @@ def compute_effects(board: Board) -> tuple[Effects, ...]:
 
 
 def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
-    by_seed: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for row in rows:
-        for seed, value in row.by_seed.items():
-            by_seed[seed][row.factorization] = value
-    missing = {
-        seed: tuple(word for word in factorizations.words(group.splits) if word not in some)
-        for seed, some in sorted(by_seed.items())
-    }
-    full = {seed: by_seed[seed] for seed in missing if not missing[seed]}
-    effects = list(_decompose(full, group.splits)) if full else []
+    some = sorted({seed for row in rows for seed in row.by_seed})
+    whole = len(rows) == 2**group.splits
+    seeds = [seed for seed in some if whole and all(seed in row.by_seed for row in rows)]
+    places = range(1, group.splits + 1)
+    contrasts = [chosen for n in places for chosen in itertools.combinations(places, n)]
+    tests = [_test_contrast(rows, chosen, seeds) for chosen in contrasts] if seeds else []
+    total = math.fsum(test.mean**2 for test in tests)  # SS / 2^(L - 2)
+    effects = [
+        Effect(chosen, test, test.mean**2 / total if total else None)
+        for chosen, test in zip(contrasts, tests, strict=False)
+    ]
     return Effects(
         group,
+        rows[0].budget,
+        rows[0].map_options,
         tuple(rows),
-        seeds=tuple(full),
-        main=tuple(one for one in effects if len(one.splits) == 1),
-        interactions=tuple(one for one in effects if len(one.splits) > 1),
-        incomplete={seed: words for seed, words in missing.items() if words},
+        seeds=tuple(seeds),
+        main=tuple(effects[: group.splits]),
+        interactions=tuple(effects[group.splits :]),
+        incomplete=tuple(seed for seed in some if seed not in seeds),
     )
 
 
-def _decompose(full: Mapping[int, Mapping[str, float]], splits: int) -> Iterator[Effect]:
-    """Yield every contrast of the design, single letters first.
-
-    ``full`` has all words at each seed.
-    """
-    places = range(1, splits + 1)
-    chosen = [some for count in places for some in itertools.combinations(places, count)]
-    tests = [_compute_contrast(full, some) for some in chosen]
-    total = math.fsum(test.mean**2 for test in tests)  # SS / 2^(L - 2)
-    for some, test in zip(chosen, tests, strict=True):
-        yield Effect(some, test, test.mean**2 / total if total else None)
-
-
-def _compute_contrast(full: Mapping[int, Mapping[str, float]], splits: tuple[int, ...]) -> Summary:
-    even: dict[int, float] = {}
-    odd: dict[int, float] = {}
-    for seed, by_word in full.items():
-        halves: tuple[list[float], list[float]] = ([], [])
-        for word, value in by_word.items():
-            halves[sum(word[k - 1] == "H" for k in splits) % 2].append(value)
-        even[seed], odd[seed] = map(statistics.fmean, halves)
-    found = compare_by_seed(even, odd)
-    assert found is not None
-    return found
+def _test_contrast(
+    rows: Sequence[BoardRow], splits: Sequence[int], seeds: Sequence[int]
+) -> Summary:
+    signs = [(-1) ** sum(row.factorization[k - 1] == "H" for k in splits) for row in rows]
+    half = len(rows) / 2
+    return summarize(
+        [
+            math.fsum(sign * row.by_seed[seed] for sign, row in zip(signs, rows, strict=True)) / half
+            for seed in seeds
+        ]
+    )

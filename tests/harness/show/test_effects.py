@@ -1,11 +1,8 @@
 """Effects of the letters of words, against numpy's least squares, scipy and planted models."""
 
-import functools
 import io
 import json
 import math
-import shlex
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +11,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from lcma.harness.results.board import read_board
 from lcma.harness.results.effects import compute_effects
-from lcma.harness.show.effects import effects_as_dict, list_notes, render_effects
+from lcma.harness.show.effects import effects_as_dict, render_effects
 from lcma.harness.text import to_json
-from lcma.sweeps import catalog, factorizations, settings
+from lcma.sweeps import factorizations
 from tests.harness.show import synthetic
 from tests.harness.show.frames import board_of
 
@@ -26,16 +22,7 @@ BITS = st.floats(1, 9)
 """Bits/dim as trainings give them."""
 
 
-@functools.cache
-def recipe_of(splits, masks="odd-first"):
-    """RealNVP's tiny recipe with so many splits, trained for 250 steps."""
-    changed = {"splits": splits, "architecture": {"masks": masks}}
-    return catalog.recipe(
-        "realnvp", "photos16", "tiny", {"model": changed, "training": {"steps": 250}}
-    )
-
-
-def board(rows, splits, recipe=None):
+def board(rows, splits):
     """A board of rows (factorization, seed, bits/dim, what differs)."""
     numbered = [
         synthetic.BASE
@@ -44,7 +31,7 @@ def board(rows, splits, recipe=None):
         | more
         for i, (name, seed, bits, more) in enumerate(rows)
     ]
-    return board_of(numbered, recipes={} if recipe is None else {"r" * 20: recipe.body})
+    return board_of(numbered)
 
 
 def splits_of(bits):
@@ -61,8 +48,8 @@ def factorial(bits, **more):
     ]
 
 
-def one_of(rows, splits, recipe=None):
-    (found,) = compute_effects(board(rows, splits, recipe))
+def one_of(rows, splits):
+    (found,) = compute_effects(board(rows, splits))
     return found
 
 
@@ -87,27 +74,22 @@ def shown(found, width=80):
 
 
 def test_what_has_effects_is_shown_and_what_lacks_words_is_counted():
-    """Without any the one with most words is shown, also where some have no result at all."""
-    whole = factorial(planted({(1,): 0.5}, 2), budget=100)
-    one_word = [row for row in factorial(planted({(1,): 0.5}, 2), budget=50) if row[0] == "LL"]
+    whole = factorial(planted({(1,): 0.5}, 2, seeds=9), budget=100)
     three = [row for row in factorial(planted({(1,): 0.5}, 2), budget=70) if row[0] != "HL"]
-    text = one_line(shown(compute_effects(board(one_word + whole + three, 2))))
-    assert text.count("No effects") == 0
+    found = compute_effects(board([r for r in whole if r[:2] != ("HL", 7)] + three, 2))
+    assert [(one.budget, one.seeds, one.incomplete) for one in found] == [
+        (70, (), (0,)),
+        (100, (*range(7), 8), (7,)),
+    ]
+    assert (found[0].main, found[0].interactions_share) == ((), None)
+    text = one_line(shown(found))
     assert "budget 100 data" in text
-    assert "2 other tables lack words at each seed: --json names them." in text
-    text = one_line(shown(compute_effects(board(one_word + three, 2))))
-    assert text.count("No effects") == 1
-    assert "seed 0 has the most, 3 of 4, missing HL." in text
-    assert "1 other table lacks words at each seed" in text
-    lost = [replace(one, incomplete={}) for one in compute_effects(board(one_word, 2))]
-    assert shown(lost).count("No effects") == 1
-
-
-def typed(*changed, budget, seeds=6):
-    return (
-        "Next: lcma launch words --flow realnvp --dataset photos16 --profile tiny "
-        f"--seeds {seeds} --budget {budget} {' '.join(f'--set {one}' for one in changed)}"
-    )
+    assert "Left out, for not all words: 1 seed." in text
+    assert "No effects in 1 table, for want of all words at one seed." in text
+    text = one_line(shown(found[:1]))
+    assert "No effects in 1 table" in text
+    assert "Next: lcma launch words" in text
+    assert "Effect:" not in text
 
 
 def one_line(text):
@@ -195,68 +177,6 @@ def test_equal_words_have_no_shares():
     assert {(e.test.mean, e.share) for e in (*found.main, *found.interactions)} == {(0.0, None)}
     assert found.interactions_share is None
     assert "nothing to share" in shown([found])
-
-
-def test_seeds_that_lack_words_are_named_and_what_to_type():
-    rows = [r for r in factorial(planted({(1,): 0.5}, 2, seeds=9)) if r[:2] != ("HL", 7)]
-    found = one_of(rows, 2, recipe_of(2))
-    assert (found.seeds, found.incomplete) == ((*range(7), 8), {7: ("HL",)})
-    text = one_line(shown([found]))
-    assert "Left out, for not all 4 words: seed 7 (missing HL)." in text
-    assert typed("model.splits=2", "training.steps=250", budget=100, seeds=8) in text
-    rows = [r for r in factorial(planted({(1,): 0.5}, 3, seeds=2)) if r[0] not in ("HLL", "LHL")]
-    found = one_of([r for r in rows if r[:2] != ("LLL", 0)], 3, recipe_of(3))
-    assert (found.seeds, found.main, found.interactions) == ((), (), ())
-    assert found.interactions_share is None
-    text = one_line(shown([found]))
-    assert "seed 1 has the most, 6 of 8, missing HLL, LHL." in text
-    assert typed("training.steps=250", budget=100) in text
-    assert "Effect:" not in text
-
-
-def test_what_to_type_fills_the_table_that_it_stands_below():
-    """It has every setting of the recipe that its profile has not, and the flow."""
-    options = {"map_options": '{"score":"total"}'}
-    found = one_of([("LL", 0, 4.0, options)], 2, recipe_of(2, "even-first"))
-    words = shlex.split([*list_notes(found)][-1])
-    changed = settings.parse(
-        words[place + 1] for place, word in enumerate(words) if word == "--set"
-    )
-    assert changed.pop("maps") == {"score": "total"}
-    options = dict(zip(words[4::2], words[5::2], strict=True))
-    named = (options[f"--{name}"] for name in ("flow", "dataset", "profile"))
-    assert catalog.recipe(*named, changed).id == recipe_of(2, "even-first").id
-    unknown = one_of([("LLLL", 0, 4.0, {})], 4)
-    assert [*list_notes(unknown)][-1] == "Next: all words of a recipe that no profile here has."
-    text = one_line(shown([unknown]))
-    assert "1 of 16, missing HHHH, HHHL, HHLH, HHLL, HLHH and 10 more." in text
-
-
-def test_diverged_words_are_missing_and_told(filler):
-    filler.maps()
-    for seed in (0, 1):
-        for word, bits in (("HL", 4.0), ("LH", 4.0), ("LL", 3.5)):
-            filler.finish(filler.plan(word, seed, budget=100), bits + seed)
-    filler.finish(filler.plan("HH", 0, budget=100), 4.5)
-    filler.fail(filler.plan("HH", 1, budget=100), "diverged", "loss is NaN")
-    filler.fail(filler.plan("LL", 2, budget=100), "diverged", "loss is NaN")
-    filler.fail(filler.plan("LL", 0, budget=200), "diverged", "loss is NaN")
-    filler.fail(filler.plan("LL", 1, budget=200), "diverged", "loss is NaN")
-    filler.fail(filler.plan("HH", 0, budget=200), "oom", "out of memory")
-    at_100, at_200 = compute_effects(read_board(filler.store))
-    assert (at_100.budget, at_100.seeds, at_100.lost) == (100, (0,), ("HH", "LL"))
-    assert at_100.incomplete == {1: ("HH",)}
-    assert [e.test.mean for e in at_100.main] == [-0.5, -0.5]
-    assert (at_200.budget, at_200.seeds, at_200.incomplete) == (200, (), {})
-    assert at_200.lost == ("HH", "LL")
-    first, second = (one_line(shown([one])) for one in (at_100, at_200))
-    assert "Lost trials: HH 1 diverged, LL 1 diverged; `lcma status` says why." in first
-    assert (
-        "0 of 4 have a result, missing HH, HL, LH, LL. "
-        "Lost trials: HH 1 failed, LL 2 diverged; `lcma status` says why. "
-    ) in second
-    changed = [f"{key}={json.dumps(to)}" for key, to in at_200.group.overrides.items()]
-    assert typed(*map(shlex.quote, changed), budget=200) in second
 
 
 @given(tables(), st.sampled_from(["tiny", "small", "paper"]))
