@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lcma.db.filters import Where, build_conditions
-from lcma.db.records import Beside, Making, SeededCell
+from lcma.db.records import Making, SeededCell
 from lcma.db.schema import (
     attempts,
     environments,
@@ -44,14 +44,12 @@ _OF_VALUE = (
 )
 _OF_RECIPE = ("profile", "splits", "size", "steps")
 _MADE = ("code_version", "dirty", "torch", "device", "cpu_capability")
-_BESIDE = ("bound_draws", "bound_gain", "series_terms", "series_bias")
 
 
 def read_cells(
     connection: sa.Connection,
     where: Where,
     sweep_id: str | None,
-    waits_over: float,
     measure: str = BITS_PER_DIM,
 ) -> list[SeededCell]:
     """Read the cells of the results that match, ordered by what tells them apart.
@@ -59,17 +57,14 @@ def read_cells(
     Args:
         where: As for the view `results`.
         sweep_id: The sweep whose trials count; None for all.
-        waits_over: Give shares of waiting for images above this one.
         measure: The measure whose values they have.
     """
     making = _read_makings(connection)
-    beside = _read_beside(connection, where, sweep_id, measure)
-    waits = _read_waits(connection, where, sweep_id, measure, waits_over)
     of_recipe = _read_by_id(connection, recipes, _OF_RECIPE)
     precisions = _read_by_id(connection, protocols, ("precision",))
     columns = (
         *(_IN_VIEW[name] for name in _OF_VALUE),
-        *(measures.c.protocol_id, measures.c.attempt_id, trials.c.seed),
+        *(measures.c.protocol_id, trials.c.seed),
         *(measures.c[name] for name in ("value", "standard_error", "images", "clusters")),
         *(attempts.c[name] for name in ("environment_id", "threads")),
     )
@@ -85,9 +80,8 @@ def read_cells(
     found = []
     for (*of_value, precision), values in by_cell.items():
         own = dict(zip(_OF_VALUE, of_value, strict=True))
-        ids, seeds, numbers, errors, images, clusters, *made = zip(*values, strict=True)
+        seeds, numbers, errors, images, clusters, *made = zip(*values, strict=True)
         by_seed = dict(sorted(zip(seeds, numbers, strict=True)))
-        places = [(one, own["protocol"]) for one in ids]
         found.append(
             SeededCell(
                 **own,
@@ -99,8 +93,6 @@ def read_cells(
                 images=min(_known(images), default=None),
                 clusters=min(_known(clusters), default=None),
                 makings=tuple(making(*one) for one in sorted(set(zip(*made, strict=True)))),
-                beside=tuple(beside[one] for one in places if one in beside),
-                data_wait=max((waits[one] for one in ids if one in waits), default=None),
             )
         )
     found.sort(key=_place_cell)
@@ -190,40 +182,3 @@ def _read_makings(connection: sa.Connection) -> Any:
         return Making(**made, threads=threads)
 
     return making
-
-
-def _read_beside(
-    connection: sa.Connection, where: Where, sweep_id: str | None, measure: str
-) -> dict[tuple[str, str], Beside]:
-    # By result and protocol, of those whose bound or series was measured.
-    names = ("attempt_id", "protocol", "name", "value", "standard_error")
-    query = sa.select(*(measures.c[n] for n in names)).where(measures.c.name.in_(_BESIDE))
-    if where or sweep_id is not None:
-        chosen = _select_values([measures.c.attempt_id], where, sweep_id, measure)
-        query = query.where(measures.c.attempt_id.in_(chosen))
-    found: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
-    for attempt_id, protocol, name, value, error in _rows(connection, query):
-        of_terms = name in ("bound_draws", "series_terms")
-        found[attempt_id, protocol][name] = int(value) if of_terms else value
-        if name == "series_bias":
-            found[attempt_id, protocol]["series_bias_standard_error"] = error
-    names = (*_BESIDE, "series_bias_standard_error")
-    return {
-        key: Beside(key[0], *(own.get(name) for name in names))
-        for key, own in found.items()
-        if own.keys() & {"bound_gain", "series_bias"}
-    }
-
-
-def _read_waits(
-    connection: sa.Connection, where: Where, sweep_id: str | None, measure: str, over: float
-) -> dict[str, float]:
-    # The longest wait of the trainings behind each result.
-    long = sa.and_(attempts.c.data_wait > over, attempts.c.protocol.is_(None))
-    if connection.execute(sa.select(attempts.c.id).where(long).limit(1)).first() is None:
-        return {}
-    query = _select_values(
-        [measures.c.attempt_id, sa.func.max(attempts.c.data_wait)], where, sweep_id, measure
-    )
-    query = query.join(attempts, attempts.c.job_id == jobs.c.id).where(long)
-    return {row[0]: row[1] for row in _rows(connection, query.group_by(measures.c.attempt_id))}

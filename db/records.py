@@ -864,21 +864,6 @@ class Making:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Measures beside a result's bits/dim: the bound of several draws, the bias of the series.
-
-    Names are as in `results`; None stands for what was not measured.
-    """
-
-    attempt_id: str
-    bound_draws: int | None
-    bound_gain: float | None
-    series_terms: int | None
-    series_bias: float | None
-    series_bias_standard_error: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class SeededCell:
     """All current results that differ in the seed alone: the values of one measure by seed.
 
@@ -887,8 +872,6 @@ class SeededCell:
         standard_error: The largest of one value's; None where none is known.
         images: The fewest behind a value; None where it is over none.
         clusters: The fewest behind a result; None where none is known.
-        data_wait: The largest share of a step's time that a training waited for images; None where
-            it is no more than the caller's threshold.
     """
 
     flow: str
@@ -911,5 +894,3 @@ class SeededCell:
     images: int | None
     clusters: int | None
     makings: tuple[Making, ...]
-    beside: tuple[Beside, ...] = ()
-    data_wait: float | None = None

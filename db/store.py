@@ -815,7 +815,6 @@ class Store:
         *,
         measure: str = BITS_PER_DIM,
         sweep_id: str | None = None,
-        waits_over: float = 0.0,
         **where: Scalar | Collection[Scalar],
     ) -> list[SeededCell]:
         """Return all current results that differ in the seed alone, with the value of every seed.
@@ -823,12 +822,10 @@ class Store:
         Args:
             measure: The measure whose values they have.
             sweep_id: The sweep whose trials count; None for all.
-            waits_over: Of the shares of time that trainings waited for images, from 0 to 1, give
-                those above this one.
             **where: Which results count, as in `results`.
         """
         with self._reader.connect() as connection:
-            return read_cells(connection, where, sweep_id, waits_over, measure)
+            return read_cells(connection, where, sweep_id, measure)
 
     def result(self, trial_id: str, data_digest: str, protocol: str) -> Result | None:
         """Return the current result of a trial on one exact data set by a protocol.

@@ -125,11 +125,10 @@ def board(
         print(board_as_json(found))
         return
     console = Console()
-    holdout = read_holdout(store, sweep_id=sweep_id, **filters)
     if len(found.groups) > 1 and not (factorization or compared or notes):
-        shown = render_overview(found, holdout)
+        shown = render_overview(found, read_holdout(store, sweep_id=sweep_id, **filters))
     else:
-        shown = render_board(found, notes=notes, holdout=holdout)
+        shown = render_board(found, notes=notes)
     console.print(shown)
     if picture is not None:
         console.print(Text(printable(str(picture))), soft_wrap=True)

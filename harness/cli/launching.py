@@ -4,25 +4,24 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
-from lcma.db import Store
 from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError
 from lcma.harness.launch.executor import ClusterLostError
 from lcma.harness.launch.limits import LimitReachedError
-from lcma.harness.launch.plan import Plan, list_histories
+from lcma.harness.launch.plan import list_histories
 from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.place import find_place
-from lcma.harness.results.board import Board, read_board
+from lcma.harness.results.board import read_board
 from lcma.harness.results.power import compute_power
-from lcma.harness.show.board import render_board, summarize_group
-from lcma.harness.show.power import advise
+from lcma.harness.show.board import render_board
+from lcma.harness.show.power import describe_power
 from lcma.harness.show.targets import FOLDER
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count
@@ -33,9 +32,6 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import LaunchOptions, choose_overrides, format_options
 from lcma.sweeps.spec import Spec
-
-MOST_SUMMARIZED = 4
-"""Tables of a launch that are put into sentences; of more the board is read."""
 
 STOPPED, AT_LIMIT, CLUSTER_LOST = 3, 4, 5
 """The exit codes of a launch that `lcma stop` ended, that ended at a limit of hours, and that lost
@@ -86,8 +82,9 @@ def run_launch(command: LaunchCommand) -> None:
         )
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
-    for sentence in _summarize(command, report.plan, store, table):
-        console.print(escape(sentence), highlight=False, soft_wrap=True)
+    cells = report.plan.expansion.cells
+    if power := describe_power(compute_power(cells, list_histories(store))):
+        console.print(escape(f"Power: {power}."), highlight=False, soft_wrap=True)
     if command.pictures is not None and table.groups:
         try:
             require_extra("pictures")
@@ -123,27 +120,6 @@ def flow_plugins(spec: Spec) -> list[str]:
     from its weights."""
     needed = {REGISTERED[name].plugin for name in spec.matrix.flow}
     return [one.path for one in plugins.loaded() if one.path and one.name in needed]
-
-
-def _summarize(command: LaunchCommand, plan: Plan, store: Store, board: Board) -> Iterator[str]:
-    """Yield what was compared, the differences, and what would decide them."""
-    if len(board.groups) > MOST_SUMMARIZED:
-        return
-    for group in board.groups:
-        yield from summarize_group(group)
-
-    def again(seeds: int) -> str:
-        options: LaunchOptions = {**command.options, "seeds": f"{seeds}"}
-        return replace(command, options=options).again
-
-    advice = advise(
-        compute_power(plan.expansion.cells, list_histories(store)),
-        again,
-        undertrained=sum(row.cleared is False for group in board.groups for row in group.rows),
-        images=min((one.images for one in board.groups if one.images), default=None),
-    )
-    if advice is not None:
-        yield advice
 
 
 @contextmanager

@@ -7,19 +7,15 @@ Its numbers are means over seeds, and differences paired by seed with their inte
 import json
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal
 
-import sqlalchemy as sa
-
-from lcma.db import Bar, Beside, JobFacts, Making, Measure, SeededCell, Store, select_view
-from lcma.db.schema import protocols
+from lcma.db import Bar, JobFacts, Making, Measure, SeededCell, Store, select_view
 from lcma.harness.results.lookup import (
-    LONG_WAIT,
     DataFacts,
     label_options,
     parse_object,
@@ -141,10 +137,8 @@ class Group:
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
     recipe in which other groups of the same flow, data set and profile differ. ``data`` is the set
-    as prepared, None where nothing is known of it. ``beside`` is what was measured beside the
-    values, ``data_wait`` the largest share of a step's time that trainings waited for images,
-    where that was long. ``of_samples`` are the controls and the overflow of a measure of samples,
-    by their names. ``recipe`` and ``protocol_body`` are their JSON where known.
+    as prepared, None where nothing is known of it. ``of_samples`` are the controls and the overflow
+    of a measure of samples, by their names. ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -171,11 +165,8 @@ class Group:
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     data: DataFacts | None = None
-    beside: tuple[Beside, ...] = ()
-    data_wait: float = 0.0
     of_samples: Mapping[str, Measure] = field(default_factory=dict, hash=False)
     recipe: str | None = field(default=None, repr=False)
-    protocol_body: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -186,12 +177,6 @@ class Group:
     def whole(self) -> bool:
         """True if the images are known to be those of a whole set."""
         return self.data is not None and self.data.whole
-
-    @property
-    def samples(self) -> int | None:
-        """How many samples its protocol draws; None where the protocol says none."""
-        sampling = parse_object(self.protocol_body or "{}").get("sampling")
-        return sampling.get("samples") if isinstance(sampling, dict) else None
 
     @property
     def overrides(self) -> Mapping[str, Any] | None:
@@ -235,16 +220,11 @@ def list_settings(overrides: Mapping[str, Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class Board:
-    """All groups.
-
-    ``diverged`` and ``failed`` count trials, including those in no group; ``lost`` counts the same
-    trials by the outcome of their last attempt.
-    """
+    """All groups, and how many trials ``diverged`` and ``failed``, including those in no group."""
 
     groups: tuple[Group, ...]
     diverged: int = 0
     failed: int = 0
-    lost: tuple[tuple[str, int], ...] = ()
 
 
 def read_board(
@@ -272,7 +252,7 @@ def read_board(
             ``against`` names several rows or none.
     """
     kind = find_ranked_measure(store, measure)
-    cells = store.cells(measure=measure, sweep_id=sweep_id, waits_over=LONG_WAIT, **where)
+    cells = store.cells(measure=measure, sweep_id=sweep_id, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
     rule, at, which = against.partition("@")
     if at and not re.fullmatch("[0-9]+|[0-9a-f]{4,}", which):
@@ -296,7 +276,6 @@ def read_board(
         bars=read_bars(store),
         beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
         recipes={one.id: one.body for one in known.values()},
-        protocols=dict(store.rows(sa.select(protocols.c.name, protocols.c.body))),
         conventional={one.id: one.conventional for one in known.values() if one.conventional},
         against=against,
         kind=kind,
@@ -382,7 +361,6 @@ def make_board(
     bars: Mapping[str, Sequence[Bar]] | None = None,
     beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
     recipes: Mapping[str, str] | None = None,
-    protocols: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",
     kind: MeasureKind = BITS,
@@ -391,7 +369,7 @@ def make_board(
 
     ``against`` names the factorization that differences are from. ``facts`` and ``bars`` are by
     data digest, ``beside_samples`` as `read_beside_samples` returns it, ``recipes`` their JSON by
-    id, ``protocols`` by name. ``conventional`` is, by recipe, the factorization that was run under
+    id. ``conventional`` is, by recipe, the factorization that was run under
     that name, so that flows unknown here are covered too. ``kind`` is the measure that the cells
     have. Raises UserError where two results stand for one seed of one row, or several rows for
     the name ``against``.
@@ -442,17 +420,10 @@ def make_board(
             ),
             settings=settings.get((_kind_key(group), group.recipe_id), ""),
             recipe=(recipes or {}).get(group.recipe_id),
-            protocol_body=(protocols or {}).get(group.protocol),
         )
         for group in groups
     ]
-    outcomes = Counter(one.outcome or one.state for one in lost)
-    return Board(
-        groups=tuple(groups),
-        diverged=_count(lost, "diverged"),
-        failed=_count(lost, "failed"),
-        lost=tuple(sorted(outcomes.items())),
-    )
+    return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
 
 
 def filter_board(board: Board, names: Sequence[str]) -> Board:
@@ -584,7 +555,6 @@ def _make_group(
     best = next((row for row in rows if row.n >= ENOUGH), rows[0])
     if best.n:
         rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
-    beside = (one for cell in cells for one in cell.beside)
     return Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
@@ -601,8 +571,6 @@ def _make_group(
         measure=kind.name,
         unit=kind.unit,
         direction=kind.direction,
-        beside=tuple(sorted(beside, key=attrgetter("attempt_id"))),
-        data_wait=max((c.data_wait for c in cells if c.data_wait is not None), default=0.0),
     )
 
 

@@ -107,10 +107,6 @@ def _test_contrast(
     rows: Sequence[BoardRow], splits: Sequence[int], seeds: Sequence[int]
 ) -> Summary:
     signs = [(-1) ** sum(row.factorization[k - 1] == "H" for k in splits) for row in rows]
-    half = len(rows) / 2
-    return summarize(
-        [
-            math.fsum(sign * row.by_seed[seed] for sign, row in zip(signs, rows, strict=True)) / half
-            for seed in seeds
-        ]
-    )
+    signed = list(zip(signs, rows, strict=True))
+    sums = [math.fsum(sign * row.by_seed[seed] for sign, row in signed) for seed in seeds]
+    return summarize([one / (len(rows) / 2) for one in sums])

@@ -2,7 +2,6 @@
 
 import math
 import re
-import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,7 +22,7 @@ from lcma.harness.results.board import (
     name_unit,
 )
 from lcma.harness.results.claims import find_low
-from lcma.harness.results.statistics import Summary, t_quantile
+from lcma.harness.results.statistics import Summary
 from lcma.harness.show.notes import find_failed_controls, list_differences, list_notes
 from lcma.harness.show.tables import (
     Table,
@@ -44,9 +43,6 @@ from lcma.harness.text import (
     to_json,
 )
 from lcma.sweeps.measures import BITS_PER_DIM
-
-NARROWER = 0.9
-"""Part of a paired interval below which an unpaired one is shown beside it."""
 
 FEW_IMAGES = 1000
 """Test images below which a sentence on a group says how many they are."""
@@ -221,14 +217,11 @@ def fails_controls(group: Group) -> bool:
 
 
 def describe_lost(board: Board) -> list[str]:
-    """Return how many trials were lost and by which outcomes; nothing where there are none."""
+    """Return how many trials were lost; nothing where there are none."""
     if not board.diverged and not board.failed:
         return []
-    outcomes = ", ".join(f"{printable(name)} {count}" for name, count in board.lost)
-    return [
-        f"{format_count(board.diverged, 'trial')} diverged, {board.failed} failed"
-        f"{f' ({outcomes})' if outcomes else ''}: `lcma status` says why."
-    ]
+    diverged = format_count(board.diverged, "trial")
+    return [f"{diverged} diverged, {board.failed} failed: `lcma status` says why."]
 
 
 def _list_ending(board: Board) -> list[str]:
@@ -236,21 +229,15 @@ def _list_ending(board: Board) -> list[str]:
     return [*empty, *list_differences(board), *describe_lost(board)]
 
 
-def render_board(
-    board: Board, *, notes: bool = True, holdout: Mapping[str, Group] | None = None
-) -> RenderableType:
+def render_board(board: Board, *, notes: bool = True) -> RenderableType:
     """Return the board for a terminal of 80 columns or more, with the lines below its tables or a
     legend in their place.
-
-    With what `read_holdout` returns it says where pairs of `low` and its reference are no gain.
     """
     parts: list[RenderableType] = []
     for group in board.groups:
         table = group_table(group, sources=notes)
         if not notes:
             table = replace(table, notes=(_describe_marks(group),))
-        if holdout is not None and (line := _say_unpaired(group, holdout)):
-            table = replace(table, notes=(*table.notes, line))
         parts += [render_table(table, compact=True), Text()]
     return Lines(*parts, *map(Text, _list_ending(board)))
 
@@ -265,26 +252,6 @@ def _describe_marks(group: Group) -> str:
         "printed: in a paper": any(row.published for row in group.rows),
     }
     return ", ".join(mark for mark, there in marks.items() if mark and there)
-
-
-def _say_unpaired(group: Group, holdout: Mapping[str, Group]) -> str | None:
-    """Return what `low` minus the reference is unpaired, where its interval is narrower by that."""
-    low = find_low(group, holdout)
-    own = next((row for row in group.rows if row.reference), None)
-    if low is None or own is None or (paired := low.difference) is None or paired.n < ENOUGH:
-        return None
-    seeds = sorted(low.by_seed.keys() & own.by_seed.keys())
-    samples = [[row.by_seed[seed] for seed in seeds] for row in (low, own)]
-    spread = sum(map(statistics.variance, samples))
-    half = t_quantile(2 * paired.n - 2) * math.sqrt(spread / paired.n)
-    if half >= NARROWER * (paired.half_width or 0.0):
-        return None
-    correlation = statistics.correlation(*samples)
-    return (
-        f"Unpaired, {name_row(low)} - {name_row(own)} is {format_number(paired.mean, 3, sign=True)}"
-        f" ± {format_number(half, 3)}: over seeds these rows do not go together (correlation "
-        f"{format_number(correlation, 2, sign=True)})."
-    )
 
 
 def board_as_markdown(board: Board) -> str:
@@ -364,27 +331,14 @@ def board_as_json(board: Board) -> str:
         }
         for group in board.groups
     ]
-    rest = {name: getattr(board, name) for name in ("diverged", "failed", "lost")}
-    return to_json({"groups": groups, **rest, "apart": list(list_differences(board))})
+    lost = {"diverged": board.diverged, "failed": board.failed}
+    return to_json({"groups": groups, **lost, "apart": list(list_differences(board))})
 
 
 def _row_as_dict(row: BoardRow) -> dict[str, Any]:
-    own = (
-        *("factorization", "label", "budget", "map_options", "conventional", "seeds", "values"),
-        *("mean", "deviation", "low", "high", "diverged", "failed", "cleared", "reference"),
-        *("than_reference", "best"),
-    )
-    found = {name: getattr(row, name) for name in own}
-    pair = row.difference
-    return found | {
-        "published": list(map(asdict, row.published)),
-        "difference": None if pair is None else _pair_as_dict(pair),
-    }
-
-
-def _pair_as_dict(pair: Summary) -> dict[str, Any]:
-    names = ("mean", "standard_error", "half_width", "low", "high")
-    return {"pairs": pair.n, **{name: getattr(pair, name) for name in names}}
+    own = {name: TableColumn(name, of=of).read(row) for name, of in _OF_ROW.items()}
+    own |= {name: getattr(row, name) for name in ("reference", "seeds", "values")}
+    return own | {"published": list(map(asdict, row.published))}
 
 
 # What a group says, in sentences
@@ -419,34 +373,6 @@ def format_pair(pair: Summary) -> str:
     """Return a difference with its interval, such as '-0.100 ± 0.015'."""
     mean, half = format_number(pair.mean, 3, sign=True), pair.half_width
     return mean if half is None else f"{mean} ± {format_number(half, 3)}"
-
-
-def summarize_group(group: Group) -> tuple[str, str]:
-    """Return two sentences: what was compared, and the differences with their intervals."""
-    measured = [row for row in group.rows if row.n]
-    seeds = sorted({row.n for row in measured})
-    each = "-".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
-    of_each = f"{each} seed{'' if each == '1' else 's'} each"
-    undertrained = [row for row in measured if row.cleared is False]
-    bars = [bar.bits_per_dim for bar in group.bars if bar.bits_per_dim is not None]
-    cleared = ""
-    if undertrained:
-        cleared = f"; {format_count(len(undertrained), 'row')} undertrained, above a bar"
-    elif bars and any(row.cleared for row in measured):
-        cleared = f"; all below the lowest bar, {min(bars):.3f}"
-    rules = format_count(len({row.label for row in measured}), "rule")
-    of = f"{printable(group.flow)} on {printable(group.set_name)}, {group.steps} steps"
-    compared = f"Compared: {rules} of {of}, {of_each}{cleared}."
-    differences = [(row, row.difference) for row in measured if row.difference is not None]
-    if group.reference is None:
-        return compared, f"No differences: {printable(group.against)} has no results here."
-    reference = printable(group.reference)
-    if not differences:
-        why = "no other row shares a seed with it" if len(measured) > 1 else "no other rule has any"
-        return compared, f"No differences from {reference}: {why}."
-    named = ", ".join(f"{name_row(row)} {format_pair(found)}" for row, found in differences)
-    unit = name_unit(group.unit)
-    return compared, f"Differences from {reference}, in {unit} with 95 % intervals: {named}."
 
 
 def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | None:

@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 def render_effects(effects: Sequence[Effects]) -> RenderableType:
-    """Return the effects for a terminal of 80 columns or more; those that lack words are counted."""
+    """Return the effects for a terminal of 80 columns or more, and how many tables lack words."""
     parts: list[RenderableType] = []
     shown = [one for one in effects if one.main]
     for one in shown:

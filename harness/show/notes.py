@@ -1,12 +1,10 @@
 """What to keep in mind of a table of the board, a line each: precision, bars, seeds, losses."""
 
-import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from lcma.db import Measure
 from lcma.harness.results.board import ENOUGH, Board, Group, name_unit
-from lcma.harness.results.lookup import LONG_WAIT
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
 
@@ -38,41 +36,6 @@ def _note_precision(group: Group) -> Iterator[str]:
         kind = "standard error" if group.clusters is None else "standard error by photograph"
         error = f"{format_number(group.standard_error)} {name_unit(group.unit)}"
         yield f"{counted}; one trial's {kind} is at most {error}."
-    if group.measure == BITS_PER_DIM:
-        yield from _note_bound(group)
-        yield from _note_series(group)
-    if group.data_wait > LONG_WAIT:
-        yield (
-            f"Up to {group.data_wait:.1%} of the time of training steps went into loading images; "
-            "speeds and costs include it."
-        )
-
-
-def _note_bound(group: Group) -> Iterator[str]:
-    found = [(r.bound_draws, r.bound_gain) for r in group.beside if r.bound_gain is not None]
-    if not found:
-        return
-    draws = "/".join(str(k) for k in sorted({k for k, _ in found if k is not None}))
-    gain = statistics.fmean(gain for _, gain in found)
-    if round(gain, 5) == 0:
-        comparison = "is that of one within 0.00001 bits/dim"
-    else:
-        side = "lower" if gain > 0 else "higher"
-        comparison = f"is {side} than that of one by {abs(gain):.5f} bits/dim"
-    yield f"The bound of {draws} dequantization draws {comparison}, on average over trials."
-
-
-def _note_series(group: Group) -> Iterator[str]:
-    found = [(r.series_bias, r) for r in group.beside if r.series_bias is not None]
-    if not found:
-        return
-    bias, worst = max(found, key=lambda one: abs(one[0]))
-    terms, error = worst.series_terms or 0, worst.series_bias_standard_error
-    within = "" if error is None else f" \u00b1 {error:.5f}"
-    yield (
-        f"Bits/dim at {terms} terms of the series minus those at {2 * terms}, by the same probes: "
-        f"{bias:+.5f}{within} in the trial with the most."
-    )
 
 
 def _note_bars(group: Group) -> Iterator[str]:
@@ -94,45 +57,37 @@ def _note_rows(group: Group) -> Iterator[str]:
     if len({row.seeds for row in with_results}) > 1:
         yield "Rows have different seeds: trust the paired differences, not the order."
     for row in group.rows:
-        states = (row.diverged, "diverged"), (row.failed, "failed")
-        if lost := [f"{count} {state}" for count, state in states if count]:
+        if row.diverged or row.failed:
             at = "" if row.budget is None else f" at budget {row.budget}"
-            yield f"{printable(row.label)}{at}: {', '.join(lost)}."
+            yield f"{printable(row.label)}{at}: {row.diverged} diverged, {row.failed} failed."
     rules = {row.factorization for row in with_results}
     if "none" in rules and rules != {"none"}:
         yield (
-            "none factors nothing out, so it is a larger model than the other rows: its later "
-            "scales keep all dimensions, and their nets have more parameters and take longer (in "
-            "the profile tiny at 16x16 about three to four times the parameters)."
+            "none factors nothing out, so it is a larger model than the other rows, of three to "
+            "four times the parameters in the profile tiny."
         )
+
+
+OF_VARIANT = {
+    "float": "its images are not rounded to integers, so these numbers are no bound on the bits of "
+    "discrete images",
+    "npz": "the npz release is easier by roughly 0.3 bits/dim than the PNG release that published "
+    "numbers are on",
+    "u8": "published numbers on CelebA are on images that are not rounded to integers, as those of "
+    "the variant float",
+}
+"""What keeps numbers of a published set from those of another variant."""
 
 
 def _note_images(group: Group) -> Iterator[str]:
-    name = printable(group.dataset)
-    if group.variant == "float":
-        yield (
-            f"The images of this {name} are not rounded to integers: these numbers are no bound on "
-            "the bits of discrete images, and are not to be compared with those of the variant u8."
-        )
-    elif group.dataset in PUBLISHED and group.variant == "npz":
-        yield (
-            f"This {name} is of the npz release, which is easier by roughly 0.3 bits/dim than the "
-            "PNG release that published numbers of flows are on: those stand beside the variant "
-            "png alone."
-        )
-    elif group.dataset == "celeba64":
-        yield (
-            "Published numbers of RealNVP and LCMA on CelebA are on images that are not rounded to "
-            "integers: they stand beside the variant float alone."
-        )
-    if group.dataset not in PUBLISHED:
-        yield f"{name} is no published benchmark: do not compare it with published numbers."
-    elif group.data is not None and not group.data.whole:
-        origin = printable(group.data.verdict or "of unknown origin")
-        yield (
-            f"This {name} is not the whole official set ({origin}): its numbers are not the "
-            "published set's, do not compare them with published numbers."
-        )
+    name, published = printable(group.dataset), group.dataset in PUBLISHED
+    about = OF_VARIANT.get(group.variant)
+    if about and (group.variant != "u8" or group.dataset == "celeba64"):
+        yield f"{name} ({group.variant}): {about}."
+    whole = group.data is None or group.data.whole
+    if not published or not whole:
+        why = "not the whole official set" if published else "no published benchmark"
+        yield f"{name} is {why}: do not compare it with published numbers."
 
 
 # Of measures of samples

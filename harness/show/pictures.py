@@ -16,7 +16,7 @@ from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.curves import CurveChart, CurveLine
 from lcma.harness.results.statistics import subtract_by_seed
 from lcma.harness.show import budgets, charts
-from lcma.harness.show.board import name_row, summarize_group
+from lcma.harness.show.board import format_pair, name_row
 from lcma.harness.show.curves import describe_chart
 from lcma.harness.show.targets import PictureTarget, require_picture
 from lcma.harness.text import format_number, printable
@@ -70,7 +70,7 @@ def draw_forest(board: Board, path: Path) -> Path:
         datasets["headings"].append({"place": next(place), "text": "", "left": left})
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
     marks += f"{ENOUGH} seeds or more is without zero."
-    said = " ".join(sentence for group, _ in groups for sentence in summarize_group(group))
+    said = " ".join(_list_differences(group, rows) for group, rows in groups)
     title = "Differences from the row that each table is compared with"
     panel = charts.forest(axis, headings=True).properties(width=520)
     return charts.write_chart(charts.stack([panel], [marks]), datasets, path, title, said)
@@ -80,6 +80,12 @@ def list_compared(group: Group) -> list[BoardRow]:
     """Return the rows that have a difference, best first."""
     rows = [row for row in group.rows if row.difference is not None and not row.reference]
     return sorted(rows, key=attrgetter("difference.mean"), reverse=group.direction == "higher")
+
+
+def _list_differences(group: Group, rows: Sequence[BoardRow]) -> str:
+    pairs = ((row, row.difference) for row in rows)
+    named = (f"{name_row(row)} {format_pair(found)}" for row, found in pairs if found is not None)
+    return f"{group.flow} on {group.set_name}, {group.steps} steps: {', '.join(named)}."
 
 
 # Curves over training: a panel for each measure, a line for each factorization

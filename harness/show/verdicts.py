@@ -171,7 +171,6 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
         "not_judged": list(results.not_judged),
         "diverged": results.board.diverged,
         "failed": results.board.failed,
-        "lost": dict(results.board.lost),
     }
 
 

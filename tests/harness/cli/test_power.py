@@ -12,7 +12,7 @@ from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
 from lcma.harness.results.power import Power, pool_pairs
-from lcma.harness.show.power import advise, describe_power
+from lcma.harness.show.power import describe_power
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 
@@ -133,27 +133,6 @@ def test_many_flows_and_many_seeds_are_said_by_their_ends() -> None:
     assert describe_power([make_power(8, 0.0001, 6, 6, 6)]) == "8 seeds show 0.00012 bits/dim"
     said = "2 seeds decide nothing; 6 show 0.03 bits/dim; 0.01 takes about 37"
     assert describe_power([make_power(2, 0.021, 37, 11, 6)]) == said
-
-
-@pytest.mark.parametrize(
-    ("needed", "undertrained", "images", "said"),
-    [
-        ((37, 11, 6), 0, 100, " takes about 37. For 0.05 bits/dim: `6`"),
-        ((None, None, 2356), 0, None, " takes more than 48."),
-        ((6, 6, 6), 1, 8, "1 row loses to a bar: train longer, or on more images, before"),
-        ((6, 6, 6), 0, 8, "8 test images are few, and all rests on them: take more images."),
-    ],
-)
-def test_a_launch_ends_with_what_would_decide_more(
-    needed: tuple[int | None, ...], undertrained: int, images: int | None, said: str
-) -> None:
-    """A number of seeds that nobody trains is no advice."""
-    unknown, known = Power("glow", "photos8", "", 2), make_power(2, 0.021, *needed)
-    advice = advise([unknown, known], str, undertrained=undertrained, images=images)
-    assert advice is not None
-    assert said in advice
-    assert "2356" not in advice
-    assert advise([unknown], str, undertrained=0, images=None) is None
 
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)

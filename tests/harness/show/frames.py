@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lcma.db import Beside, Making, SeededCell
+from lcma.db import Making, SeededCell
 from lcma.harness.results.board import Board, make_board
 
 ALIKE = (
@@ -25,7 +25,7 @@ def board_of(rows: pd.DataFrame | Iterable[dict[str, Any]], *more: Any, **option
 
 
 def _making(record: dict[str, Any]) -> Making:
-    return Making(**_only(record, [f.name for f in fields(Making)]))
+    return Making(**{one.name: record.get(one.name) for one in fields(Making)})
 
 
 def cells_of(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> list[SeededCell]:
@@ -52,7 +52,6 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
     def known(name: str) -> list[Any]:
         return [record[name] for record in records if record.get(name) is not None]
 
-    names = [f.name for f in fields(Beside)]
     return SeededCell(
         **{name: first[name] for name in SHARED},
         values=dict(sorted(bits.items())),
@@ -61,20 +60,10 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
         images=min(known("images")),
         clusters=min(known("clusters"), default=None),
         makings=tuple({_making(record) for record in records}),
-        beside=tuple(
-            Beside(**_only(record, names))
-            for record in records
-            if record.get("bound_gain") is not None or record.get("series_bias") is not None
-        ),
-        data_wait=max(known("data_wait"), default=None),
     )
 
 
-def _only(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: record.get(name) for name in names}
-
-
-_WHOLE = ("budget", "clusters", "bound_draws", "series_terms")
+_WHOLE = ("budget", "clusters")
 
 
 def _value(column: object, value: Any) -> Any:

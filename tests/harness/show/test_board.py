@@ -13,11 +13,7 @@ from lcma.db import Bar, connect, select_view
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import Summary
 from lcma.harness.shards import open_reference
-from lcma.harness.show.board import (
-    board_as_markdown,
-    render_board,
-    summarize_group,
-)
+from lcma.harness.show.board import board_as_markdown, render_board
 from lcma.harness.show.notes import list_notes
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
@@ -72,24 +68,6 @@ def test_rows_are_sorted_and_compared_by_the_seeds_that_they_share(filled):
     )
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_where_pairs_do_not_go_together_the_unpaired_interval_stands_below(sign):
-    low = (4.1, 4.3, 4.2, 4.5, 4.4, 4.6)
-    own = [4.0 + sign * (value - np.mean(low)) / 2 for value in low]
-    values = {"LLL": low, "checkerboard-even": own}
-    board = board_of(
-        frame(
-            row(name, seed, bits, budget=100 if name == "LLL" else None)
-            for name, some in values.items()
-            for seed, bits in enumerate(some)
-        )
-    )
-    half = stats.ttest_ind(low, own).confidence_interval(0.95).high - 0.35
-    line = f"Unpaired, low (LLL) @100 - checkerboard-even is +0.350 ± {half:.3f}: over seeds"
-    assert (line in shown(board, 200, holdout={})) == (sign < 0)
-    assert ("together (correlation -1.00)." in shown(board, 200, holdout={})) == (sign < 0)
-
-
 @pytest.mark.parametrize(("seed", "difference"), [(0, Summary(1, 0.5)), (1, None)])
 def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, difference):
     board = board_of(frame([row("checkerboard-even", 0, 4.0), row("channel", seed, 4.5)]))
@@ -141,8 +119,7 @@ def test_lost_trials_are_told(filled):
     assert (rows["rows", None].failed, rows["rows", None].mean) == (1, None)
     assert board.groups[0].rows[-1].factorization == "rows"
     assert (board.diverged, board.failed) == (1, 1)
-    assert board.lost == (("diverged", 1), ("oom", 1))
-    assert "1 trial diverged, 1 failed (diverged 1, oom 1)" in " ".join(shown(board).split())
+    assert "1 trial diverged, 1 failed: `lcma status` says why." in " ".join(shown(board).split())
 
 
 def test_notes_say_what_the_numbers_are_worth(filled):
@@ -153,36 +130,13 @@ def test_notes_say_what_the_numbers_are_worth(filled):
     assert "no published benchmark" in notes
 
 
-@pytest.mark.parametrize(
-    ("gains", "told"),
-    [
-        ((0.02, 0.03), "is lower than that of one by 0.02500 bits/dim"),
-        ((-0.02, 0.01), "is higher than that of one by 0.00500 bits/dim"),
-        ((-3e-6, 1e-6), "is that of one within 0.00001 bits/dim"),
-    ],
-)
-def test_the_gain_of_the_bound_is_averaged_and_the_largest_bias_of_the_series_shown(gains, told):
-    series = (1e-4, 2e-5), (-3e-4, None)
-    board = board_of(
-        frame(
-            row("channel", seed, 4.0, bound_draws=10, bound_gain=gain, series_terms=20)
-            | {"series_bias": bias, "series_bias_standard_error": error}
-            for seed, (gain, (bias, error)) in enumerate(zip(gains, series, strict=True))
-        )
-    )
-    notes = notes_of(board)
-    assert f"The bound of 10 dequantization draws {told}, on average over trials." in notes
-    assert "at 20 terms of the series minus those at 40" in notes
-    assert "-0.00030 in the trial with the most" in notes
-
-
 def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
     def larger(*rules):
         board = board_of(frame([row(name, 0, 4.0) for name in rules]))
         return [note for note in list_notes(board.groups[0]) if "is a larger model" in note]
 
     (note,) = larger("none", "channel")
-    assert "about three to four times the parameters" in note
+    assert "of three to four times the parameters" in note
     assert larger("none") == larger("channel", "rows") == []
     for flow, conventional in catalog.flows().items():
         model = catalog.recipe(flow, "cifar10-16", "tiny").model
@@ -206,7 +160,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     filler.data("c" * 64, "cifar10", manifest)
     filler.results({"channel": {0: 3.5}}, digest="c" * 64, dataset="cifar10")
     notes = notes_of(read_board(filler.store))
-    assert ("not the published set's, do not compare" in notes) is subset
+    assert ("cifar10 is not the whole official set: do not compare" in notes) is subset
 
 
 @pytest.mark.parametrize(
@@ -214,7 +168,7 @@ def test_subsets_of_published_sets_are_called_so(filler, verdict, subset):
     [
         ("celeba64", "float", "no bound on the bits of discrete images"),
         ("celeba64-16", "float", "no bound on the bits of discrete images"),
-        ("celeba64", "u8", "beside the variant float alone"),
+        ("celeba64", "u8", "as those of the variant float"),
         ("imagenet32", "npz", "easier by roughly 0.3 bits/dim"),
         ("imagenet64", "png", ""),
         ("cifar10", "u8", ""),
@@ -224,17 +178,8 @@ def test_a_variant_says_what_its_numbers_are_not(dataset, variant, words):
     board = board_of(frame([row("channel", 0, 4.0, dataset=dataset, variant=variant)]))
     notes = notes_of(board)
     assert words in notes
-    told = [s for s in ("no bound on", "variant float alone", "easier by") if s in notes]
+    told = [s for s in ("no bound on", "the variant float", "easier by") if s in notes]
     assert len(told) == bool(words)
-
-
-@pytest.mark.parametrize(("wait", "told"), [(None, False), (0.004, False), (0.25, True)])
-def test_a_long_wait_for_images_is_told(wait, told):
-    board = board_of(
-        frame([row("channel", 0, 4.0, data_wait=0.001), row("rows", 0, 4.0, data_wait=wait)])
-    )
-    notes = notes_of(board)
-    assert ("Up to 25.0% of the time of training steps" in notes) == told
 
 
 def test_filters_keep_the_conventional_row(filled):
@@ -459,25 +404,6 @@ def test_what_is_kept_apart_is_told_with_the_reason():
     )
     assert "protocol (plain, published)" in text
     assert "Kept apart" not in shown(board_of(frame(rows[:1])))
-
-
-@pytest.mark.parametrize(
-    ("rows", "says"),
-    [
-        ([("low", 0)], "No differences: conventional has no results here."),
-        (
-            [("checkerboard-even", 0), ("checkerboard-even", 1)],
-            "No differences from checkerboard-even: no other rule has any.",
-        ),
-        (
-            [("checkerboard-even", 0), ("random", 1)],
-            "No differences from checkerboard-even: no other row shares a seed with it.",
-        ),
-    ],
-)
-def test_a_group_without_differences_says_why(rows, says):
-    (group,) = board_of(frame([row(rule, seed, 4.0) for rule, seed in rows])).groups
-    assert summarize_group(group)[1] == says
 
 
 @pytest.mark.integration
