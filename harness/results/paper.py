@@ -1,4 +1,6 @@
-"""The tables of the LCMA paper: their numbers, ours, the difference."""
+"""The tables of the LCMA paper: each printed number, with ours beside it."""
+
+from dataclasses import dataclass
 
 from lcma.harness.results.board import Board, BoardRow, Group
 from lcma.sweeps import published
@@ -6,74 +8,40 @@ from lcma.sweeps.published import Number
 
 SOURCE = "LCMA"
 
-LAYOUTS = {
-    "1": ("factorization", "dataset"),
-    "2": ("factorization", "flow"),
-    "3": ("flow", "factorization"),
-    "4": ("factorization", "dataset"),
-}
-"""The fact of a number that makes the rows of a table, and the one that makes its columns."""
 
-PaperValue = float | int | str | None
+@dataclass(frozen=True)
+class PaperRow:
+    """A printed number, and a row of a board for it, None where there is none."""
+
+    number: Number
+    group: Group | None = None
+    row: BoardRow | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the printed one."""
+        if self.row is None or self.row.mean is None:
+            return None
+        return self.row.mean - self.number.bits_per_dim
 
 
-def compare_with_paper(board: Board, table: str) -> list[dict[str, PaperValue]]:
-    """Return the rows of the paper's table of that number, each with rows of ours below it.
+def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
+    """Return the numbers of the paper's table, each with ours by profile, protocol and precision.
 
-    ``row`` is the paper's, ``bits_per_dim`` says what a row has: the paper's numbers or ours; the
-    others are the paper's columns, None where there is nothing. Ours are separate rows by profile,
-    protocol and precision. Of several recipes or budgets of one cell the longest training, then the
-    longest budget is taken, whatever its number is.
+    Of several recipes or budgets of one number the longest training, then the longest budget is
+    taken, whatever its result is.
     """
-    row_fact, column_fact = LAYOUTS[table]
-    printed = [n for n in published.numbers() if (n.source, n.table) == (SOURCE, table)]
-    columns = list(dict.fromkeys(getattr(n, column_fact) for n in printed))
-    by_place = {(getattr(n, row_fact), getattr(n, column_fact)): n for n in printed}
-    ours = _find_ours(board, table)
-    rows: list[dict[str, PaperValue]] = []
-    for name in dict.fromkeys(getattr(n, row_fact) for n in printed):
-        cells = {column: by_place.get((name, column)) for column in columns}
-        values = {column: None if n is None else n.bits_per_dim for column, n in cells.items()}
-        rows.append({"row": name, "bits_per_dim": "paper", **values})
-        for scale, found in sorted(ours.items()):
-            lines = {
-                column: {} if n not in found or n is None else _describe_ours(n, *found[n])
-                for column, n in cells.items()
-            }
-            for what in next(filter(None, lines.values()), ()):
-                of_column = {column: line.get(what) for column, line in lines.items()}
-                rows.append({"row": name, "bits_per_dim": f"{what} ({scale})", **of_column})
-    return rows
-
-
-def _find_ours(board: Board, table: str) -> dict[str, dict[Number, tuple[Group, BoardRow]]]:
-    """Return by profile, protocol and precision what stands beside each number."""
-    found: dict[str, dict[Number, tuple[Group, BoardRow]]] = {}
-    for group in board.groups:
-        of_scale = found.setdefault(f"{group.profile}, {group.protocol}, {group.precision}", {})
-        for row in group.rows:
-            if row.mean is None or row.map_options is not None:
-                continue
-            for number in row.published:
-                if (number.source, number.table) == (SOURCE, table):
-                    both = (of_scale.get(number, (group, row)), (group, row))
-                    of_scale[number] = max(both, key=_measure_length)
+    found: list[PaperRow] = []
+    for number in published.numbers():
+        if (number.source, number.table) != (SOURCE, table):
+            continue
+        ours: dict[tuple[str, ...], PaperRow] = {}
+        for group in sorted(board.groups, key=lambda one: (one.steps, one.recipe_id)):
+            rows = [row for row in group.rows if row.mean is not None and row.map_options is None]
+            rows = [row for row in rows if number in row.published]
+            if rows:
+                longest = max(rows, key=lambda row: row.budget or 0)
+                scale = (group.profile, group.protocol, group.precision)
+                ours[scale] = PaperRow(number, group, longest)
+        found += [ours[scale] for scale in sorted(ours)] or [PaperRow(number)]
     return found
-
-
-def _measure_length(cell: tuple[Group, BoardRow]) -> tuple[int, int, str, str]:
-    group, row = cell
-    return group.steps, row.budget or 0, group.recipe_id, group.data_digest
-
-
-def _describe_ours(printed: Number, group: Group, row: BoardRow) -> dict[str, PaperValue]:
-    assert row.mean is not None
-    return {
-        "ours": row.mean,
-        "difference": row.mean - printed.bits_per_dim,
-        "sd": row.deviation,
-        "n": row.n,
-        "steps": group.steps,
-        "budget": row.budget,
-        "data": "whole" if group.whole else "not the whole set",
-    }

@@ -12,7 +12,7 @@ from lcma.harness.results.board import Board, filter_board, read_board
 from lcma.harness.results.filters import complete_ids, parse_filters
 from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
-from lcma.harness.results.paper import SOURCE, PaperValue, compare_with_paper
+from lcma.harness.results.paper import SOURCE, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import (
     board_as_json,
@@ -23,15 +23,17 @@ from lcma.harness.show.board import (
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
+    flag_as_stored,
     make_table,
     table_as_csv,
     table_as_json,
     table_as_markdown,
     table_as_parquet,
     tables_as_latex,
+    tabulate,
 )
 from lcma.harness.show.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
-from lcma.harness.text import format_number, to_json
+from lcma.harness.text import to_json
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -86,8 +88,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         )
     if query.paper:
         board = read_board(store, sweep_id=sweep_id, **where)
-        people = form in ("md", "latex", "latex-tables")
-        return _write(make_paper_table(board, query.paper, in_full=not people), form)
+        return _write(make_paper_table(board, query.paper), form)
     if query.group_by or query.what == "results":
         select = select_view("results", sweep_id=sweep_id, **where)
         names = tuple(select.selected_columns.keys())
@@ -105,25 +106,24 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     return _write_board(board, form)
 
 
-def make_paper_table(board: Board, number: str, *, in_full: bool) -> Table:
-    """Return the paper's table beside ours; for people two decimals as printed, four of ours."""
-    rows = compare_with_paper(board, number)
-
-    def show(of: PaperValue, value: PaperValue) -> PaperValue:
-        if in_full or not isinstance(value, float):
-            return value
-        return format_number(
-            value, 2 if of == "paper" else 4, sign=str(of).startswith("difference")
-        )
-
-    names = ("row", "bits_per_dim", *(name for name in rows[0] if name not in _OF_PAPER))
-    columns = tuple(TableColumn(name, _OF_PAPER.get(name, "")) for name in names)
+def make_paper_table(board: Board, number: str) -> Table:
+    """Return the paper's table of that number, a row for each printed number and ours beside it."""
     title = f"Table {number} of the {SOURCE} paper: bits/dim as printed, ours, difference"
-    values = tuple(tuple(show(row["bits_per_dim"], row[name]) for name in names) for row in rows)
-    return Table(columns, values, title)
+    return tabulate(compare_with_paper(board, number), *_OF_PAPER, title=title)
 
 
-_OF_PAPER = {"row": "row", "bits_per_dim": "bits/dim"}
+_OF_PAPER = (
+    *(TableColumn(name, of=f"number.{name}") for name in ("flow", "dataset", "factorization")),
+    TableColumn("printed", kind="number", places=2, of="number.bits_per_dim"),
+    TableColumn("ours", kind="number", places=4, of="row.mean"),
+    TableColumn("difference", kind="number", places=4, sign=True),
+    TableColumn("sd", kind="number", places=4, of="row.deviation"),
+    TableColumn("n", kind="number", of="row.n"),
+    *(TableColumn(name, of=f"group.{name}") for name in ("profile", "protocol", "precision")),
+    TableColumn("steps", kind="number", of="group.steps"),
+    TableColumn("budget", kind="number", of="row.budget"),
+    TableColumn("whole", kind="number", of=lambda one: flag_as_stored(one.group and one.group.whole)),
+)
 
 
 def _write_board(board: Board, form: ExportFormat) -> bytes:
