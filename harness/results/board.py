@@ -4,7 +4,6 @@
 Its numbers are means over seeds, and differences paired by seed with their intervals.
 """
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -210,12 +209,6 @@ def find_overrides(
     except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
         return None  # of a plug-in or a version that is not here
     return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
-
-
-def list_settings(overrides: Mapping[str, Any]) -> list[str]:
-    """Return settings as the options of a launch."""
-    pairs = (("--set", f"{name}={json.dumps(value)}") for name, value in overrides.items())
-    return [word for pair in pairs for word in pair]
 
 
 @dataclass(frozen=True)

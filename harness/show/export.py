@@ -32,7 +32,7 @@ from lcma.harness.show.tables import (
     tables_as_latex,
     tabulate,
 )
-from lcma.harness.show.verdicts import verdict_table, verdicts_as_dict, verdicts_as_markdown
+from lcma.harness.show.verdicts import summarize_verdicts, verdict_table, verdicts_as_dict
 from lcma.harness.text import to_json
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
@@ -122,7 +122,9 @@ _OF_PAPER = (
     *(TableColumn(name, of=f"group.{name}") for name in ("profile", "protocol", "precision")),
     TableColumn("steps", kind="number", of="group.steps"),
     TableColumn("budget", kind="number", of="row.budget"),
-    TableColumn("whole", kind="number", of=lambda one: flag_as_stored(one.group and one.group.whole)),
+    TableColumn(
+        "whole", kind="number", of=lambda one: flag_as_stored(one.group and one.group.whole)
+    ),
 )
 
 
@@ -139,9 +141,8 @@ def _write_board(board: Board, form: ExportFormat) -> bytes:
 def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
     if form == "json":
         return f"{to_json(verdicts_as_dict(verdicts))}\n".encode()
-    if form == "md":
-        return verdicts_as_markdown(verdicts).encode()
-    return _write(verdict_table(verdicts), form)
+    people = form in ("md", "latex", "latex-tables")
+    return _write(summarize_verdicts(verdicts) if people else verdict_table(verdicts), form)
 
 
 def _write(table: Table, form: ExportFormat) -> bytes:

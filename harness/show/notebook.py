@@ -70,8 +70,7 @@ class VerdictsView(_View):
         counts = sorted(Counter(one.decision for one in verdicts.all).items())
         words = ", ".join(f"{count} {decision}" for decision, count in counts)
         about = f"{format_count(len(self), 'verdict')}: {words}"
-        shown = replace(summarize_verdicts(verdicts), title="Verdicts")
-        super().__init__(verdict_table(verdicts), [shown], about)
+        super().__init__(verdict_table(verdicts), [summarize_verdicts(verdicts)], about)
 
     def __len__(self) -> int:
         return len(self.verdicts.all)

@@ -1,7 +1,7 @@
 """Verdicts for a terminal, as JSON, rows and Markdown: counts by claim, and a sentence for each."""
 
+import json
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,7 +11,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.results.board import Group, list_settings
+from lcma.harness.results.board import Group
 from lcma.harness.results.claims import (
     CLAIMS,
     LOOKS,
@@ -29,8 +29,8 @@ from lcma.harness.show.board import (
     name_setting,
 )
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
-from lcma.harness.text import escape_markdown, format_count, format_number, printable, short_id
-from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, FID, HELD_OUT, SHIPPED
+from lcma.harness.text import format_count, format_number, printable, short_id
+from lcma.sweeps.measures import BITS_PER_DIM, BY_REQUEST, SHIPPED
 
 STYLES = {
     "supported": "bold green",
@@ -41,12 +41,9 @@ STYLES = {
     "undecided": "bold yellow",
 }
 
-EVERY_SEED = " at every seed"
-"""What is said in place of an interval where no seed differs."""
-
 APART = (
-    "Apart: models that do not clear the bars of their data set, or of which no bars are known. "
-    "These are no verdicts on the published numbers."
+    "models that do not clear the bars of their data set, or of which no bars are known. These are "
+    "no verdicts on the published numbers."
 )
 
 RULE = (
@@ -74,32 +71,22 @@ def render_verdicts(
         after: A command that comes before any launch, if there is one.
     """
     if claim is None:
-        return Lines(*_count_by_claim(results))
-    parts: list[RenderableType] = [Text(claim_text(results, claim), style="bold")]
-    open_ = False
-    for some in (results.verdicts, results.apart):
-        chosen = [one for one in some if one.claim.key == claim]
-        if not chosen:
-            continue
-        if some is results.apart:
-            parts += [Text(), Text(describe_apart(results))]
-        styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
-        parts += [
-            Text(),
-            render_table(tabulate(chosen, *COLUMNS[1:-1], styles=styles), compact=True),
-        ]
-        parts.append(Text())
-        for one in chosen:
-            says = Text(f"{one.decision}: ", style=STYLES[one.decision]) + describe_decision(one)
-            parts.append(says)
-            if command := next_command(one, options):
-                open_ = True
-                parts.append(_show_command(command))
-    if len(parts) == 1:
+        return Lines(*map(Text, _count_by_claim(results)))
+    chosen = [one for one in (*results.verdicts, *results.apart) if one.claim.key == claim]
+    parts: list[RenderableType] = [Text(claim_text(results, claim), style="bold"), Text()]
+    if not chosen:
         parts.append(Text(f"No results that bear on it yet: lcma launch {CLAIMS[claim].launch}"))
-    if after and open_:
+        return Lines(*parts)
+    styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
+    table = tabulate(chosen, *COLUMNS[1:-1], styles=styles)
+    parts += [render_table(table, compact=True), Text()]
+    for one in chosen:
+        parts.append(Text(f"{one.decision}: ", STYLES[one.decision]) + describe_decision(one))
+        if command := next_command(one, options):
+            parts.append(_show_command(command))
+    if after and any(map(next_command, chosen)):
         parts += [Text("Before any of these launches:"), _show_command(after)]
-    return Lines(*parts, Text(), Text(RULE))
+    return Lines(*parts, Text(), *map(Text, _list_notes(results)))
 
 
 def _show_command(command: str) -> Text:
@@ -107,33 +94,29 @@ def _show_command(command: str) -> Text:
     return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
 
 
-def _count_by_claim(results: Verdicts) -> Iterator[RenderableType]:
+def _count_by_claim(results: Verdicts) -> Iterator[str]:
     for key in CLAIMS:
         some = [one for one in results.all if one.claim.key == key]
-        if not some:
-            continue
-        yield Text(f"{claim_text(results, key)} ({key})")
-        counts = Counter(one.decision for one in some)
-        line = Text("  ")
-        for decision in (one for one in DECISIONS if counts[one]):
-            line += Text(", " if len(line) > 2 else "")
-            line += Text(f"{decision} {counts[decision]}", style=STYLES[decision])
-            line += Text(_say_few_images([one for one in some if one.decision == decision]))
-        yield line
+        counted = []
+        for decision in DECISIONS:
+            alike = [one for one in some if one.decision == decision]
+            counted += [f"{decision} {len(alike)}{_say_few_images(alike)}"] * bool(alike)
+        if some:
+            yield f"{claim_text(results, key)} ({key})\n  {', '.join(counted)}"
     if results.all:
-        yield Text("\n`lcma verdicts CLAIM` shows those on one claim, with what would decide them.")
         exploratory = sum(not one.confirmatory for one in results.all)
-        yield Text(
-            f"{exploratory} of {format_count(len(results.all), 'verdict')} are exploratory: "
-            "rows behind them are older than the claim."
+        yield (
+            f"\n{exploratory} of {format_count(len(results.all), 'verdict')} are exploratory: rows "
+            "behind them are older than the claim. `lcma verdicts CLAIM` shows those on one claim, "
+            "with what would decide them."
         )
-    if reachable := [one.next for one in results.all if one.next is not None]:
-        yield Text(
-            f"{format_count(len(reachable), 'open verdict')} could be decided by one look more, at "
-            f"most {sum(one.trainings for one in reachable)} trainings or "
-            f"{sum(one.hours or 0.0 for one in reachable):.0f} core-hours together."
-        )
-    yield from map(Text, _list_rest(results))
+    yield from _list_rest(results)
+
+
+def _list_notes(results: Verdicts) -> list[str]:
+    """Return how to read a table of verdicts."""
+    apart = [f"†: {describe_apart(results)}"] if results.apart else []
+    return [RULE, "~: exploratory.", *apart] if results.all else []
 
 
 def _list_rest(results: Verdicts) -> Iterator[str]:
@@ -188,23 +171,6 @@ def _as_dict(one: Verdict) -> dict[str, Any]:
     }
 
 
-def verdicts_as_markdown(results: Verdicts) -> str:
-    """Return a section with a list of those that clear the bars, and of those apart."""
-    lines: list[str] = []
-    for heading, verdicts in (
-        ("Verdicts", results.verdicts),
-        (describe_apart(results), results.apart),
-    ):
-        lines += [f"### {escape_markdown(heading)}", ""] if verdicts else []
-        for one in verdicts:
-            lines.append(f"- **{one.decision}**: {escape_markdown(verdict_sentence(one))}")
-            if command := next_command(one):
-                lines.append(f"  Next: {escape_markdown(command)}")
-        lines += [""] if verdicts else []
-    lines += map(escape_markdown, ([RULE] if results.all else []) + [*_list_rest(results)])
-    return "\n".join(lines) + "\n"
-
-
 def _name_models(one: Verdict) -> str:
     cells = one.claim.cells
     name = ", ".join(f"{name_setting(group)} {group.steps}" for group in _list_groups(one).values())
@@ -220,12 +186,8 @@ def _round_p(p: float) -> str:
 
 
 def _mark_models(one: Verdict) -> str:
-    return f"{_name_models(one)}{' !' * _fails_controls(one)}{' ~' * (not one.confirmatory)}"
-
-
-def _describe_effect(one: Verdict) -> str:
-    pair = format_pair(one.test)
-    return pair if one.test.deviation else f"{pair.split(' ')[0]}{EVERY_SEED * (one.n > 1)}"
+    marks = ("!", _fails_controls(one)), ("~", not one.confirmatory), ("†", not one.claim.cleared)
+    return " ".join((_name_models(one), *(mark for mark, there in marks if there)))
 
 
 def describe_reach(one: Verdict) -> str:
@@ -242,7 +204,9 @@ def describe_reach(one: Verdict) -> str:
     excludes = one.seen.upper_end < 0 or one.seen.is_above(LOOK_LEVEL)
     text = f"{'at least ' * excludes}{found.seeds} seeds: "
     text += f"{format_count(found.trainings, 'training')} more"
-    return text if found.hours is None else f"{text}, about {found.hours:.1f} core-hours"
+    text += "" if found.hours is None else f", about {found.hours:.1f} core-hours"
+    asked = one.claim.cells.group.measure in BY_REQUEST
+    return f"{text}, then `lcma measure`" if asked else text
 
 
 def verdict_sentence(one: Verdict) -> str:
@@ -258,10 +222,10 @@ def describe_decision(one: Verdict) -> str:
     places = 4 if spread < 1 else 2 if spread < 10 else 1
     text = f"{_describe_models(one)}. {one.comparison.name}: "
     text += format_number(test.mean, places, sign=True)
-    if test.deviation and test.low is not None and test.high is not None:
+    if test.low is not None and test.high is not None:
         ends = (format_number(end, places, sign=True) for end in (test.low, test.high))
         text += f" [{', '.join(ends)}]"
-    text += f" {claim.unit}{EVERY_SEED if test.deviation == 0 else ''}, n = {one.n}"
+    text += f" {claim.unit}, n = {one.n}"
     if one.comparison.first:
         text += f" from seed {one.comparison.first} on"
     if one.seen.sign_flip_p is not None:
@@ -280,9 +244,6 @@ def describe_decision(one: Verdict) -> str:
         text += f" The paper prints {claim.printed:+.2f}"
         other = "models" if group.whole else "images"
         text += "." if one.on_published else f", of other {other}: no verdict on that number."
-    if claim.lost:
-        were = "was" if claim.lost == 1 else "were"
-        text += f" {format_count(claim.lost, 'trial')} of these cells {were} lost."
     return text
 
 
@@ -322,14 +283,13 @@ def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
     They ask for the models that the claim is about and no others, so that the seeds which are there
     count. ``options`` are added to each.
     """
-    if one.next is None or not one.next.trainings:
+    measure = one.claim.cells.group.measure
+    if one.next is None or not one.next.trainings or measure not in {kind.name for kind in SHIPPED}:
         return None
     first, seeds = one.next.first, one.next.seeds
     rules = dict.fromkeys(name_rule(row) for _, row in one.claim.rows)
     commands = []
     for key, group in _list_groups(one).items():
-        if group.measure not in {kind.name for kind in SHIPPED}:
-            return f"{seeds} seeds of a sweep whose plug-in takes {printable(group.measure)}"
         if group.overrides is None:
             return f"{seeds} seeds of a recipe that no profile here has"
         words = ["launch", one.claim.claim.launch.split()[0]]
@@ -338,11 +298,9 @@ def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
         words += ["--profile", group.profile.split(", ")[0], "--dataset", group.set_name]
         if budgets := _list_budgets(one, key):
             words += ["--budget", ",".join(budgets)]
-        commands.append([*words, *list_settings(group.overrides)])
-        if group.measure in BY_REQUEST:  # of the sweep launched last
-            kind = "fid" if group.measure.removeprefix(HELD_OUT) == FID else "kid"
-            sampling = [] if group.samples is None else ["--samples", str(group.samples)]
-            commands.append(["measure", kind, *sampling])
+        for name, value in group.overrides.items():
+            words += ["--set", f"{name}={json.dumps(value)}"]
+        commands.append(words)
     return " && ".join(shlex.join(["lcma", *map(printable, c), *options]) for c in commands)
 
 
@@ -352,7 +310,7 @@ def describe_apart(results: Verdicts) -> str:
     if kind.name == BITS_PER_DIM:
         return APART
     return (
-        f"By {printable(kind.name)}, of which {kind.direction} is better: bars and published "
+        f"by {printable(kind.name)}, of which {kind.direction} is better: bars and published "
         "numbers are of bits/dim, so these are no verdicts on them."
     )
 
@@ -368,7 +326,7 @@ COLUMNS = (
     TableColumn("claim", of="claim.key"),
     TableColumn("verdict", of="decision"),
     TableColumn("of", of=_mark_models),
-    TableColumn("effect", "effect ± 98.5 %", right=True, of=_describe_effect),
+    TableColumn("effect", "effect ± 98.5 %", right=True, of=lambda one: format_pair(one.test)),
     TableColumn("n", kind="number"),
     TableColumn(
         "p",
@@ -431,7 +389,8 @@ VALUES = (
 
 def summarize_verdicts(results: Verdicts) -> Table:
     """Return a row for each verdict for people."""
-    return tabulate(results.all, *COLUMNS)
+    notes = (*_list_notes(results), *_list_rest(results))
+    return tabulate(results.all, *COLUMNS, title="Verdicts", notes=notes)
 
 
 def verdict_table(results: Verdicts) -> Table:

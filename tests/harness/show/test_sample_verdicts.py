@@ -87,7 +87,7 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
         of = make_verdicts(Board((replace(group, of_samples=beside),)), kind=SWD)
         console.print(render_verdicts(of, "low-conventional"))
         text = " ".join(console.file.getvalue().split())
-        assert ("photos16 realnvp 250 ! ~" in text) is marked
+        assert ("photos16 realnvp 250 ! ~ †" in text) is marked
         assert ("swd fails a control there." in text) is marked
 
 
