@@ -19,7 +19,6 @@ from lcma.harness.cli.options import (
     choose_rows,
 )
 from lcma.harness.text import format_count, printable
-from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
@@ -74,7 +73,7 @@ def board(
     from lcma.harness.place import find_place
     from lcma.harness.results.board import filter_board, read_board, read_holdout
     from lcma.harness.results.effects import compute_effects
-    from lcma.harness.results.lookup import has_results, require_results
+    from lcma.harness.results.lookup import require_results
     from lcma.harness.show.board import board_as_json, render_board, render_overview
     from lcma.harness.show.effects import effects_as_dict, render_effects
     from lcma.harness.show.targets import require_picture
@@ -92,14 +91,6 @@ def board(
         raise UserError(f"--effects is a table of all words alone: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
-    rule = against.partition("@")[0]
-    try:
-        factorizations.normalize(rule)
-    except UserError as error:  # a plug-in's rule is known by its results
-        known = has_results(store, sweep_id, factorization=rule)
-        if str(error).endswith("?") and not known:
-            raise
-        require_results(store, sweep_id, {"factorization": rule}, option="--against ")
     found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
     if not found.groups:
         require_results(store, sweep_id, filters)

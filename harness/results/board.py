@@ -7,7 +7,7 @@ Its numbers are means over seeds, and differences paired by seed with their inte
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
@@ -235,8 +235,7 @@ def read_board(
         measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
         against: The factorization that differences are from; NAME@BUDGET, such as ``low@1000``,
-            where it has several budgets, and NAME@VERSION, the beginning of its digest, where a
-            plug-in's rule has several.
+            where it has several budgets.
         where: Columns of `results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
@@ -247,15 +246,11 @@ def read_board(
     kind = find_ranked_measure(store, measure)
     cells = store.cells(measure=measure, sweep_id=sweep_id, **where)
     # A plug-in's rule is known by its results, wherever the plug-in is now.
-    rule, at, which = against.partition("@")
-    if at and not re.fullmatch("[0-9]+|[0-9a-f]{4,}", which):
-        raise UserError(
-            f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000, or of a plug-in's "
-            "rule NAME@VERSION, as the board shows it"
-        )
+    rule, at, budget = against.partition("@")
+    if at and not re.fullmatch("[0-9]+", budget):
+        raise UserError(f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000")
     if rule not in {cell.factorization for cell in cells}:
-        rule = factorizations.normalize(rule)
-        against = rule + at + which
+        against = factorizations.normalize(rule) + at + budget
     lost = [
         one
         for one in list_lost_trials(store, sweep_id)
@@ -276,13 +271,9 @@ def read_board(
     none_has_it = all(group.reference is None for group in found.groups)
     if against != "conventional" and found.groups and none_has_it:
         rows = [row for group in found.groups for row in group.rows]
-        if at:
-            own = [row for row in rows if rule in (row.factorization, row.label.split(" ")[0])]
-            there = _list_references(rule, map(_cell_key, own))
-        else:
-            there = sorted({row.label for row in rows})
-        names = ", ".join(there) or "none with a budget"
-        raise UserError(f"no results of {printable(against)} here; there are {printable(names)}")
+        there = {_name_reference(row.label.split(" ")[0], row.budget) for row in rows}
+        names = printable(", ".join(sorted(there)))
+        raise UserError(f"no results of {printable(against)} here; there are {names}")
     return found
 
 
@@ -616,15 +607,16 @@ def _canonical(name: str, own: str | None, splits: int) -> str | None:
 def _find_reference(
     cells: Collection[CellKey], own: str | None, splits: int, against: str
 ) -> CellKey | None:
-    rule, _, which = against.partition("@")
+    rule, _, budget = against.partition("@")
     # A rule of a plug-in that is not loaded is known by its results.
     name = rule if rule in {cell[0] for cell in cells} else _canonical(rule, own, splits)
-    found = [cell for cell in cells if cell[0] == name and _is_named(cell, which)]
+    found = [cell for cell in cells if cell[0] == name and budget in ("", str(cell[1]))]
     if len(found) > 1:  # the rule itself, rather than it with options of its map
         found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
-        names = _list_references(rule, found)
-        remedy = f"give one of {', '.join(names)}" if not which else "take another rule"
+        budgets = sorted({budget for _, budget, _ in found if budget is not None})
+        names = ", ".join(_name_reference(rule, one) for one in budgets)
+        remedy = f"give one of {names}" if len(budgets) > 1 else "choose one by --where"
         raise UserError(
             f"{printable(against)} has several rows here, and differences need one: "
             f"{printable(remedy)}"
@@ -632,26 +624,12 @@ def _find_reference(
     return found[0] if found else None
 
 
-def _is_named(cell: CellKey, which: str) -> bool:
-    """Return whether a row is of a budget, or of the version of a plug-in's rule; '' is of all."""
-    _, budget, map_options = cell
-    version = _read_version(map_options)
-    return not which or str(budget) == which or (len(which) >= 4 and version.startswith(which))
-
-
-def _list_references(rule: str, cells: Iterable[CellKey]) -> list[str]:
-    budgets = {budget for _, budget, _ in cells if budget is not None}
-    versions = {version[:8] for *_, options in cells if (version := _read_version(options))}
-    return [f"{rule}@{one}" for one in (*sorted(budgets), *sorted(versions))]
-
-
-def _read_version(map_options: str | None) -> str:
-    rule = parse_object(map_options or "{}").get("rule", "")
-    return str(rule).removeprefix("sha256:")
-
-
 def _count(lost: Sequence[JobFacts], state: str) -> int:
     return sum(one.state == state for one in lost)
+
+
+def _name_reference(rule: str, budget: int | None) -> str:
+    return rule if budget is None else f"{rule}@{budget}"
 
 
 # Settings in which the recipes of groups differ

@@ -14,9 +14,6 @@ from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
-LONG_WAIT = 0.02
-"""Share of a step's time spent waiting for images above which a note says so."""
-
 WHOLE = ("official", "published counts")
 """Verdicts on the files of a whole set: by their checksums, or by the number of images."""
 

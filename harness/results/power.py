@@ -8,7 +8,7 @@ claims that share Holm's correction need somewhat more seeds.
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,8 @@ from lcma.harness.results.statistics import ROUNDING, find_detectable, seeds_nee
 from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.known_sets import set_name
 
-DIFFERENCES = (0.01, 0.02, 0.05)
-"""Differences in bits/dim for which the number of seeds is given."""
+SMALL = 0.01
+"""Difference in bits/dim for which the number of seeds is given."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Power:
     ``overlay`` is the entry of the sweep's ``matrix.recipe`` ('' without one). ``spread`` is in the
     results that ``source`` names, None where there are none. ``detectable`` is the smallest true
     difference that so many ``seeds`` show with a power of 80 %, None for fewer than six, which
-    decide nothing. ``needed`` has by `DIFFERENCES` how many seeds show one, None above 10,000.
+    decide nothing. ``needed`` says how many seeds show one of `SMALL`, None above 10,000.
     """
 
     flow: str
@@ -40,7 +40,7 @@ class Power:
     spread: float | None = None
     source: str = "no results of this flow"
     detectable: float | None = None
-    needed: dict[str, int | None] = field(default_factory=dict, hash=False)
+    needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ def _assess(power: Power, known: _Spread | None) -> Power:
     if known is None:
         return power
     deviation = known.deviation
-    needed = {f"{one}": seeds_needed(one, deviation) for one in DIFFERENCES}
+    needed = seeds_needed(SMALL, deviation)
     return replace(
         power,
         spread=deviation,
         source=known.source,
         detectable=find_detectable(power.seeds, deviation) if power.seeds >= ENOUGH else None,
-        needed={key: n if n is None else max(n, ENOUGH) for key, n in needed.items()},
+        needed=None if needed is None else max(needed, ENOUGH),
     )
 
 

@@ -234,16 +234,12 @@ class Verdicts:
         return tuple(one for one in self.all if not one.claim.cleared)
 
     @property
-    def not_judged(self) -> tuple[str, ...]:
-        """Keys of the claims that are none by this measure: their margin is in bits/dim."""
-        by_bits = self.kind.name == BITS_PER_DIM
-        return tuple(key for key, claim in CLAIMS.items() if claim.limit and not by_bits)
-
-    @property
     def unmeasured(self) -> tuple[str, ...]:
-        """Keys of the other claims without any results."""
-        there = {*self.not_judged, *(one.claim.key for one in self.all)}
-        return tuple(key for key in CLAIMS if key not in there)
+        """Keys of the claims without any results; one with a margin is of bits/dim alone."""
+        there = {one.claim.key for one in self.all}
+        by_bits = self.kind.name == BITS_PER_DIM
+        claims = (key for key, claim in CLAIMS.items() if by_bits or not claim.limit)
+        return tuple(key for key in claims if key not in there)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from lcma.harness.results.board import (
 )
 from lcma.harness.results.claims import find_low
 from lcma.harness.results.statistics import Summary
-from lcma.harness.show.notes import find_failed_controls, list_differences, list_notes
+from lcma.harness.show.notes import find_failed_controls, list_notes
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
@@ -226,7 +226,7 @@ def describe_lost(board: Board) -> list[str]:
 
 def _list_ending(board: Board) -> list[str]:
     empty = [] if board.groups else ["No results yet."]
-    return [*empty, *list_differences(board), *describe_lost(board)]
+    return [*empty, *describe_lost(board)]
 
 
 def render_board(board: Board, *, notes: bool = True) -> RenderableType:
@@ -332,7 +332,7 @@ def board_as_json(board: Board) -> str:
         for group in board.groups
     ]
     lost = {"diverged": board.diverged, "failed": board.failed}
-    return to_json({"groups": groups, **lost, "apart": list(list_differences(board))})
+    return to_json({"groups": groups, **lost})
 
 
 def _row_as_dict(row: BoardRow) -> dict[str, Any]:

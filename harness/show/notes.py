@@ -1,18 +1,14 @@
 """What to keep in mind of a table of the board, a line each: precision, bars, seeds, losses."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from lcma.db import Measure
-from lcma.harness.results.board import ENOUGH, Board, Group, name_unit
+from lcma.harness.results.board import ENOUGH, Group, name_unit
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
 
 PUBLISHED = frozenset({"cifar10", "imagenet32", "imagenet64", "celeba64"})
 """Data sets on which papers report bits/dim. Box-filtered ones are others."""
-
-KEYS = ("variant", "data_digest", "profile", "protocol", "precision", "recipe_id")
-"""Facts in which groups of one flow and data set can differ; the recipe if nothing else differs."""
 
 
 def list_notes(group: Group) -> list[str]:
@@ -131,26 +127,3 @@ def _find_controls(measure: str, beside: Mapping[str, Measure]) -> dict[str, Mea
 def _describe(one: Measure) -> str:
     error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
     return f"{format_number(one.value)}{error}"
-
-
-# What keeps tables apart
-
-
-def list_differences(board: Board) -> Iterator[str]:
-    """Yield a sentence on what the groups of each flow and data set differ in."""
-    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
-    for group in board.groups:
-        alike[group.flow, group.dataset].append(group)
-    for (flow, dataset), members in sorted(alike.items()):
-        values = {key: sorted({str(getattr(g, key)) for g in members}) for key in KEYS}
-        if words := [_name_values(key, found) for key, found in values.items() if len(found) > 1]:
-            yield (
-                f"Kept apart, since rows that differ in it cannot be ranked together: "
-                f"{len(members)} tables of {printable(flow)} on {printable(dataset)}, by "
-                f"{'; '.join(words)}."
-            )
-
-
-def _name_values(key: str, values: list[str]) -> str:
-    named = {"data_digest": "content of the data", "recipe_id": "recipe"}.get(key)
-    return f"{named} ({len(values)})" if named else f"{key} ({', '.join(map(printable, values))})"

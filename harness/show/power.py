@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lcma.harness.results.board import ENOUGH
-from lcma.harness.results.power import Power
+from lcma.harness.results.power import SMALL, Power
 from lcma.harness.results.statistics import MOST_ADVISED, find_detectable
 from lcma.harness.text import format_count
 
@@ -25,10 +25,9 @@ def describe_power(powers: Sequence[Power]) -> str | None:
     if seeds < ENOUGH:
         decide = "decides" if seeds == 1 else "decide"
         said = f"{format_count(seeds, 'seed')} {decide} nothing; {ENOUGH} show {shown}"
-    size, needed = "0.01", [one.needed["0.01"] for one in powers if one.needed]
-    most = [n for n in needed if n is None or n > max(seeds, ENOUGH)]
-    if not most:
+    needed = (one.needed for one in powers if one.spread is not None)
+    takes = max(MOST_ADVISED + 1 if n is None else n for n in needed)
+    if takes <= max(seeds, ENOUGH):
         return said
-    takes = max(MOST_ADVISED + 1 if n is None else n for n in most)
     count = f"more than {MOST_ADVISED}" if takes > MOST_ADVISED else f"about {takes}"
-    return f"{said}; {size} takes {count}"
+    return f"{said}; {SMALL} takes {count}"

@@ -26,6 +26,7 @@ from lcma.harness.show.board import (
     fails_controls,
     format_pair,
     has_few_images,
+    name_group,
     name_setting,
 )
 from lcma.harness.show.tables import Table, TableColumn, flag_as_stored, render_table, tabulate
@@ -126,8 +127,6 @@ def _list_rest(results: Verdicts) -> Iterator[str]:
     yield from describe_lost(results.board)
     if results.unmeasured:
         yield f"Without any results here: {', '.join(results.unmeasured)}."
-    if results.not_judged:
-        yield f"Judged by bits/dim alone: {', '.join(results.not_judged)}."
 
 
 def _list_groups(one: Verdict) -> dict[str, Group]:
@@ -151,7 +150,6 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
         "verdicts": [_as_dict(one) for one in results.verdicts],
         "apart": [_as_dict(one) for one in results.apart],
         "unmeasured": list(results.unmeasured),
-        "not_judged": list(results.not_judged),
         "diverged": results.board.diverged,
         "failed": results.board.failed,
     }
@@ -256,11 +254,7 @@ def _list_worst(one: Verdict) -> list[str]:
 def _describe_models(one: Verdict) -> str:
     found = []
     for key, group in _list_groups(one).items():
-        text = (
-            f"{printable(group.dataset)} ({printable(group.variant)}), {printable(group.flow)}, "
-            f"{printable(group.profile)}, {group.size}x{group.size} pixels, {group.steps} steps, "
-            f"{format_count(group.splits, 'split')}"
-        )
+        text = f"{name_group(group)}, {group.size}x{group.size} pixels"
         if group.images is not None and group.measure == BITS_PER_DIM:
             text += f", {format_count(group.images, 'test image')}"
         if budgets := _list_budgets(one, key):

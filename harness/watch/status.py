@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lcma.db import JobCounts, JobFacts, Rerun, Store, Sweep, Unavailable
-from lcma.harness.results.lookup import LONG_WAIT, find_sweep, label_options
+from lcma.harness.results.lookup import find_sweep, label_options
 from lcma.harness.show.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count, format_duration, printable, short_id
@@ -39,6 +39,9 @@ from lcma.harness.watch.queries import (
     list_stop_requests,
     read_rates,
 )
+
+LONG_WAIT = 0.02
+"""Share of a step's time spent waiting for images above which a note says so."""
 
 MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""

@@ -339,19 +339,6 @@ def test_a_reference_that_stands_for_several_rows_is_named_by_its_budget():
     assert board_of(frame(rows), against="low@300").groups[0].reference is None
 
 
-def test_of_two_versions_of_a_plug_in_s_rule_one_is_named_by_its_digest():
-    def version(digest, bits):
-        return row("diag", 0, bits, map_options=json.dumps({"rule": f"sha256:{digest}"}))
-
-    rows = [version("5f56" + "0" * 60, 4.0), version("5f99" + "1" * 60, 5.0)]
-    with pytest.raises(UserError, match=r"give one of diag@5f560000, diag@5f991111$"):
-        board_of(frame(rows), against="diag")
-    (group,) = board_of(frame(rows), against="diag@5f99").groups
-    assert [one.difference and one.difference.mean for one in group.rows] == [-1.0, None]
-    with pytest.raises(UserError, match="take another rule"):
-        board_of(frame([*rows, version("5f99" + "2" * 60, 5.0)]), against="diag@5f99")
-
-
 def test_a_rule_of_a_plug_in_that_is_not_loaded_is_compared_with_where_it_has_results():
     rows = [row("columns", 0, 4.0), row("channel", 0, 4.1), row("channel", 0, 4.2, flow="glow")]
     board = board_of(frame(rows), against="columns")
@@ -393,17 +380,6 @@ def test_a_row_is_better_or_worse_or_neither_by_the_interval_of_six_pairs():
     near = seeded("channel", 4.0) + seeded("rows", 4.0005, turn=2) + seeded("random", 4.5, turn=3)
     bold = {name: one.near_best for (name, _), one in rows_of(board_of(frame(near))).items()}
     assert bold == {"channel": True, "rows": True, "random": False}
-
-
-def test_what_is_kept_apart_is_told_with_the_reason():
-    rows = [row("channel", 0, 4.0), row("channel", 0, 3.9, protocol="published")]
-    rows += [row("channel", 0, 2.0, variant="float", data_digest="e" * 64)]
-    text = " ".join(shown(board_of(frame(rows)), 200).split())
-    assert (
-        "3 tables of realnvp on photos16, by variant (float, u8); content of the data (2)" in text
-    )
-    assert "protocol (plain, published)" in text
-    assert "Kept apart" not in shown(board_of(frame(rows[:1])))
 
 
 @pytest.mark.integration

@@ -398,7 +398,7 @@ def test_counts_by_claim_and_one_claim_in_full():
     said = shown(made, "low-conventional")
     assert "photos16 realnvp masks=odd-first 250 ~ -0.100 ± 0.015 6" in said
     for part in (
-        "photos16 (u8), realnvp, tiny, 16x16 pixels, 250 steps, 3 splits, 100 test images, budget",
+        "photos16 (u8), realnvp, tiny: 250 steps, 3 splits, 16x16 pixels, 100 test images, budget",
         "low - conventional: -0.1005 [-0.1159, -0.0851] bits/dim, n = 6, sign-flip p 0.031; ",
     ):
         assert part in said, part
