@@ -44,13 +44,6 @@ def export(
         list[str] | None,
         typer.Option(metavar="COLUMNS", help="Sum results up by these columns of results"),
     ] = None,
-    stat: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAMES",
-            help="n, mean, std, low, high, min, median, max (default: the first five)",
-        ),
-    ] = None,
     paper: Annotated[
         Literal["table1", "table2", "table3", "table4"] | None,
         typer.Option(help="Export a table of the paper instead, with ours and the difference"),
@@ -80,7 +73,7 @@ def export(
     from lcma.harness.place import find_place
 
     rows = flow or dataset or factorization or seed or where
-    chooses = bool(what != "board" or group_by or stat or paper or manifest or rows)
+    chooses = bool(what != "board" or group_by or paper or manifest or rows)
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
@@ -114,7 +107,6 @@ def export(
         ),
         factorization=tuple(factorization or ()),
         group_by=split_list(group_by or ()),
-        stat=split_list(stat or ()),
         paper=None if paper is None else paper.removeprefix("table"),
         measure=by,
         sweep=sweep,

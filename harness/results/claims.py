@@ -280,11 +280,6 @@ class TestedClaim:
         return False if False in cleared else None if None in cleared else True
 
     @property
-    def lost(self) -> int:
-        """Number of trials of its rows that diverged or failed."""
-        return sum(row.diverged + row.failed for _, row in self.rows)
-
-    @property
     def unit(self) -> str:
         """The unit of its effects."""
         return name_unit(self.cells.group.unit)

@@ -10,7 +10,7 @@ from lcma.db import QueryResult, Store, select_view
 from lcma.db.migrate import current_version
 from lcma.harness.results.board import Board, filter_board, read_board
 from lcma.harness.results.filters import complete_ids, parse_filters
-from lcma.harness.results.grouping import DEFAULT_STATISTICS, group_rows
+from lcma.harness.results.grouping import group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.harness.results.paper import SOURCE, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
@@ -52,7 +52,7 @@ class ExportQuery:
 
     ``where`` are KEY=VALUE of columns of `results`. ``factorization`` are those of the board's
     rows, beside what they are compared with; of results the only ones. ``group_by`` are columns to
-    sum results up by, with the statistics ``stat``. ``paper`` is the number of a table of the
+    sum results up by. ``paper`` is the number of a table of the
     paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is the
     name or id of the one whose trials count, None for all.
     """
@@ -61,7 +61,6 @@ class ExportQuery:
     where: tuple[str, ...] = ()
     factorization: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
-    stat: tuple[str, ...] = ()
     paper: str | None = None
     measure: str = BITS_PER_DIM
     sweep: str | None = None
@@ -74,8 +73,6 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
     where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
     require_results(store, sweep_id, where)
-    if query.stat and not query.group_by:
-        raise UserError("--stat says what --group-by COLUMNS is to sum up: give that too")
     tables = [] if query.what == "board" else [str(query.what)]
     tables += ["--group-by"] if query.group_by else []
     tables += ["--paper"] if query.paper else []
@@ -95,7 +92,7 @@ def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
         found = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
         if not query.group_by:
             return _write(make_table(found, "Results"), form)
-        found = group_rows(found, query.group_by, query.stat or DEFAULT_STATISTICS)
+        found = group_rows(found, query.group_by)
         return _write(make_table(found, f"Results by {', '.join(query.group_by)}"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what == "verdicts":

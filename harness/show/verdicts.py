@@ -360,7 +360,6 @@ VALUES = (
     TableColumn("family_size", kind="number"),
     TableColumn("family", of="claim.family"),
     TableColumn("printed", kind="number", of="claim.printed"),
-    TableColumn("lost", kind="number", of="claim.lost"),
     TableColumn("why"),
     TableColumn("measure", of="claim.cells.group.measure"),
     TableColumn("direction", of="claim.cells.group.direction"),

@@ -18,7 +18,6 @@ NAMES = [
     (["rerun", "--failed", "--class", "oomm"], "oom"),
     (["sql", "--schema", "trial_result"], "results"),
     (["export", "results", "--where", "flows=realnvp"], "flow"),
-    (["export", "results", "--group-by", "flow", "--stat", "means"], "mean"),
     (["rerun", "--where", "factorizations=low"], "factorization"),
     (["plan", "dmeo"], "demo"),
     (["board", "--db", "refrence"], "reference"),
