@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lcma.harness.results.board import Group, name_unit
+from lcma.harness.results.board import ENOUGH, Group, name_unit
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.statistics import Summary
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import FEW_IMAGES, has_few_images, judge_low, short_settings
 from lcma.harness.show.site.database import SiteDatabase
-from lcma.harness.text import format_number, printable
+from lcma.harness.text import format_count, format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM
 
 NAMES = {"realnvp": "RealNVP", "glow": "Glow", "iresnet": "i-ResNet", "resflow": "Residual Flow"}
@@ -19,13 +19,28 @@ NAMES = {"realnvp": "RealNVP", "glow": "Glow", "iresnet": "i-ResNet", "resflow":
 WORDS = ("better", "worse", "not told apart", "too few seeds")
 
 REASONS = {
-    "low-random-local": "Is low better than two of each window drawn at random?",
-    "low-random-lattice": "Is it better than a random pair that is the same in all windows?",
-    "low-better-phase": "Is it better than a checkerboard and its mirror image, which read no map?",
-    "layout": "Do the layouts that maps choose cost, against these checkerboards?",
-    "ranking": "Is it better than high, the opposite choice by the same map?",
+    "low-random-local": (
+        "Is low better than a random half of each window?",
+        {"yes": "low is more than chance", "no": "chance does better"},
+    ),
+    "low-random-lattice": (
+        "Is low better than a random pair of positions that is the same in all windows?",
+        {"yes": "low is more than regular", "no": "chance does better"},
+    ),
+    "low-better-phase": (
+        "Is low better than both a checkerboard and its mirror image, which read no map?",
+        {"yes": "the map pays", "no": "one of these fixed patterns does better"},
+    ),
+    "layout": (
+        "Are low and high together worse than these two checkerboards together?",
+        {"yes": "the shape of patterns by maps costs", "no": "their shape gains"},
+    ),
+    "ranking": (
+        "Is low better than high, the opposite half by the same map?",
+        {"yes": "to keep what contributes most helps", "no": "to keep it costs"},
+    ),
 }
-"""Questions that take one part of the rule away, by the keys of claims."""
+"""Questions that take one part of the rule away, with what answers mean, by the keys of claims."""
 
 SAID = {"supported": "yes", "opposite": "no"}
 """What a decision says of such a question; any other leaves it open."""
@@ -53,7 +68,12 @@ class Setting:
     def difference(self) -> str:
         """The difference with its interval."""
         mean = format_number(self.found.mean, 3, sign=True)
-        return f"{mean} ± {format_number(self.found.half_width, 3)}"
+        return f"{_sign(mean)} ± {format_number(self.found.half_width, 3)}"
+
+    @property
+    def gain(self) -> str | None:
+        """The printed difference."""
+        return None if self.printed is None else _sign(f"{self.printed:+.2f}")
 
     @property
     def short_of_printed(self) -> bool:
@@ -64,11 +84,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Reason:
-    """A question about a part of the rule, with in how many settings the claim is decided how."""
+    """A question about a part of the rule, with answers and what they mean, and how much it is."""
 
     key: str
     question: str
-    answer: str
+    answers: tuple[tuple[str, str], ...]
+    share: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,7 @@ def find_answer(database: SiteDatabase) -> SiteAnswer:
         _say(settings, database.facts["measure"], has_results=bool(groups)),
         tuple(_say_more(settings)),
         tuple(settings),
-        tuple(_list_reasons(database.verdicts)),
+        tuple(_list_reasons(database.verdicts, _say_regularity(groups, database.holdout))),
         name_unit(groups[0].unit) if groups else "",
         "right" if direction == "higher" else "left",
         min(ends) - margin,
@@ -168,28 +189,74 @@ def _lead(counts: Mapping[str, int]) -> str:
 
 
 def _say_more(settings: Sequence[Setting]) -> list[str]:
+    if not settings:
+        return []
     lines = []
     better = [one for one in settings if one.word == "better"]
     if few := sum(one.few for one in better):
-        who = "What is" if few == len(better) else f"{few} of those that are"
-        lines.append(f"{who} better was tested on fewer than {FEW_IMAGES:,} images.")
+        where = f"{few} of the {len(better)} settings" if few < len(better) else _all(few)
+        lines.append(f"{where} where low is better had fewer than {FEW_IMAGES:,} test images.")
     printed = [one for one in settings if one.printed is not None]
-    if printed:
-        short = sum(one.short_of_printed for one in printed)
-        who = "All" if short == len(printed) else f"{short} of {len(printed)}"
+    if short := sum(one.short_of_printed for one in printed):
+        where = f"{short} of {len(printed)} settings" if short < len(printed) else _all(short)
         lines.append(
-            f"{who} fall short of the gain that the paper prints for their flow and data set, with "
-            "models of its own."
+            f"In {where[0].lower()}{where[1:]} low falls short of the paper's gain for the flow "
+            "and the data set."
         )
+    steps = sorted({f"{end(one.steps for one in settings):,}" for end in (min, max)}, key=len)
+    lines.append(f"The flows here were trained for {' to '.join(steps)} steps.")
     return lines
 
 
-def _list_reasons(verdicts: Verdicts) -> list[Reason]:
+def _all(count: int) -> str:
+    return {1: "The one setting", 2: "Both settings"}.get(count, f"All {count} settings")
+
+
+def _list_reasons(verdicts: Verdicts, regularity: str) -> list[Reason]:
     found = []
-    for key, question in REASONS.items():
+    for key, (question, meanings) in REASONS.items():
         some = [one for one in verdicts.all if one.claim.key == key]
-        if some:
-            counts = Counter(SAID.get(one.decision, "open") for one in some)
-            parts = [f"{said} in {counts[said]}" for said in ("yes", "no", "open") if counts[said]]
-            found.append(Reason(key, question, f"{', '.join(parts)} of {len(some)}"))
+        answers = []
+        for said in ("yes", "no", "open"):
+            of = [one for one in some if SAID.get(one.decision, "open") == said]
+            few = sum(has_few_images(one.claim.cells.group) for one in of)
+            on = f" ({few} with few test images)" if few else ""
+            if of:
+                text = f"{said} in {len(of)} of {len(some)}{on}"
+                answers.append((text, meanings.get(said, "")))
+        if answers:
+            share = regularity if key == "low-random-lattice" else ""
+            found.append(Reason(key, question, tuple(answers), share))
     return found
+
+
+def _say_regularity(groups: Sequence[Group], holdout: Mapping[str, Group]) -> str:
+    """Return how much of what `low` gains on chance a regular choice by chance has."""
+    shares = []
+    few = False
+    for group in groups:
+        rows = {row.factorization: row.by_seed for row in group.rows if row.map_options is None}
+        low = find_low(group, holdout)
+        if low is None or not {"random-local", "random-lattice"} <= rows.keys():
+            continue
+        chance, regular = rows["random-local"], rows["random-lattice"]
+        seeds = chance.keys() & regular.keys() & low.by_seed.keys()
+        gain, share = (
+            sum(chance[seed] - other[seed] for seed in seeds) for other in (low.by_seed, regular)
+        )
+        if len(seeds) < ENOUGH or gain * share <= 0 or abs(share) > abs(gain):
+            return ""  # no part of a whole
+        shares.append(100 * share / gain)
+        few = few or has_few_images(group)
+    if not shares:
+        return ""
+    ends = sorted({f"{end(shares):.0f}" for end in (min, max)}, key=int)
+    images = f", on fewer than {FEW_IMAGES:,} test images" if few else ""
+    return (
+        f"Such a pair has {' to '.join(ends)} % of what low gains on a random half of each window "
+        f"({format_count(len(shares), 'setting')}{images}): that much is regularity."
+    )
+
+
+def _sign(text: str) -> str:
+    return text.replace("-", "−")  # noqa: RUF001 - the sign as the other views have it

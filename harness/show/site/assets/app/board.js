@@ -110,7 +110,7 @@ async function showBoard(search) {
   fillTray();
   return [
     heading("Board", "Every rule of every flow and data set. Differences are from the flow's own rule, paired by seed, " +
-      "with 95 % intervals. Choose two rows of a table to compare them.", sql),
+      "with 95 % intervals. Bars are what compressors and densities without a flow reach. Choose two rows of a table to compare them.", sql),
     state.table ? make("p", { class: "note" }, "One table. ", link("All tables", "board")) : null,
     form, makeLegend(), place, tray,
   ];
@@ -138,9 +138,9 @@ function makeBoardTable(rows, all, picks, pick) {
     make("h2", { id }, nameTable(first), " ", make("small", {}, describeTable(first))),
     make("table", {},
       make("thead", {}, make("tr", {},
-        make("td", { class: "pick" }), head("rule"), head(nameUnit(first), "num"),
+        head(make("span", { class: "hide" }, "compare"), "pick"), head("rule"), head(nameUnit(first), "num"),
         head(`minus ${ruleOf(first.reference ?? "") || "own rule"}`, "num less"),
-        make("td", { class: "bar" }, makeScale(scale)), head("n", "num seeds"), head("verdict", "verdict"))),
+        head([make("span", { class: "hide" }, "picture"), makeScale(scale)], "bar"), head("n", "num seeds"), head("verdict", "verdict"))),
       make("tbody", {}, ...rows.map((row) => makeBoardRow(row, scale, picks.includes(row), pick)))));
 }
 
@@ -151,7 +151,8 @@ function makeBoardRow(row, scale, picked, pick) {
     type: "checkbox", "data-key": row.row_key, checked: picked,
     "aria-label": `Compare ${nameRow(row)}, ${nameTable(row)}`, onchange: ({ target }) => pick(row, target.checked),
   });
-  const than = own ? make("span", { class: "word own" }, "own rule") : makeWord(row.than);
+  const than = own ? make("span", { class: "word own" }, "own rule") : makeWord(row.than)
+    ?? (row.n === null ? null : make("span", { class: "word open" }, row.difference === null ? "no seed in common" : "too few seeds"));
   const seeds = row.n === null ? null
     : link(String(row.n), "trials", { row: row.row_key }, { "aria-label": `${row.n} trials of ${nameRow(row)}` });
   const less = own || row.difference === null ? "" : difference(row.difference, row.low, row.high);

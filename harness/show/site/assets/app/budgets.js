@@ -64,20 +64,44 @@ function drawBudgets(group, seeds) {
       means.length ? make("section", {}, make("h2", {}, "Difference from the own rule"),
         makeChart("budgets", { means, seeds, base: [{ name: "own rule", value: 0, low: 0, high: 0 }] }, {
           said: `Difference by budget: ${means.map((one) => `${number(one.mean, 4, true)} at ${one.budget}`).join(", ")}`,
-          caption: "Mean and 95 % interval, with the seeds as dots",
-          titles: { "value:y": `difference, ${unit}` },
+          caption: `Mean and 95 % interval, with the seeds as dots${enough ? "; green is the least that is enough" : ""}`,
+          titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? make("section", {}, make("h2", {}, "Cost and result"),
-        makeChart("front", { costs }, {
+        makeChart("front", { costs: placeNames(costs) }, {
           said: `Result by cost: ${costs.map((one) => `${one.name} ${number(one.mean)} for ${duration(one.cost)}`).join(", ")}`,
-          caption: "Result on the holdout part of each budget; what nothing beats at its cost is filled",
-          titles: { "cost:x": "seconds of a trial with its own pretraining", "mean:y": `holdout, ${unit}` },
+          caption: "Result on the holdout part by budget. A mark is filled where no other is both cheaper and better",
+          titles: { x: "seconds of a trial with its own pretraining", y: `holdout, ${unit}` },
         })) : null),
     makeTable("Budgets", ["budget", "n", "holdout", "test", "minus own rule", "", "pretraining", "with training"]
       .map((text) => (text ? { num: text } : "")), group.map((row) => makeBudgetRow(row, scale))),
     make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
-      enough ? `The least budget that is not shown to be worse than the longest: ${enough.budget} steps.` : ""),
+      enough ? `The least that is shown to be enough, no worse than the longest by more than a margin: ${enough.budget} steps.` : ""),
   ];
+}
+
+const SMALLEST = { width: 240, height: 180, letter: 8, line: 13 }; // pixels of a chart, without its margins, and of its text
+
+// Says on which side of its mark each name touches no other name and no mark; it goes where there is none.
+function placeNames(costs) {
+  const spread = (values, size) => {
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    return values.map((one) => ((one - least) / (most - least || 1)) * size);
+  };
+  const across = spread(costs.map((one) => Math.log(one.cost)), SMALLEST.width);
+  const down = spread(costs.map((one) => -one.mean), SMALLEST.height * 0.6); // intervals reach beyond the means
+  const taken = costs.map((_, k) => [across[k] - 5, across[k] + 5, down[k] - 5, down[k] + 5]);
+  return costs.map((one, k) => {
+    const wide = one.name.length * SMALLEST.letter;
+    for (const [side, below] of [["right", false], ["right", true], ["left", false], ["left", true]]) {
+      const [left, top] = [across[k] + (side === "left" ? -8 - wide : 8), down[k] + (below ? 9 : -5) - SMALLEST.line / 2];
+      const box = [left, left + wide, top, top + SMALLEST.line];
+      if (taken.some((other, j) => j !== k && box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3])) continue;
+      taken.push(box);
+      return { ...one, side, below };
+    }
+    return { ...one, name: "" };
+  });
 }
 
 function makeBudgetRow(row, scale) {

@@ -5,8 +5,8 @@
 const charts = new Map(); // {spec, data, titles, scales, legend, view} by place
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles and scales are by
-// "field:axis".
+// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles are by axis,
+// scales by "field:axis".
 function makeChart(spec, data, { said, caption = said, titles = {}, scales = {}, legend = true }) {
   const place = make("div", { class: "vega", role: "img", "aria-label": said });
   charts.set(place, { spec, data, titles, scales, legend, view: null });
@@ -31,7 +31,7 @@ function adapt(value, chart, axis = null) {
   const parts = Object.entries(value).map(([key, one]) => [key, adapt(one, chart, key)]);
   const found = Object.fromEntries(parts);
   const key = `${value.field}:${axis}`;
-  if (Object.hasOwn(chart.titles, key)) found.title = chart.titles[key];
+  if (value.field && Object.hasOwn(chart.titles, axis)) found.title = chart.titles[axis]; // of all layers, or they are joined
   if (Object.hasOwn(chart.scales, key)) found.scale = chart.scales[key];
   if (value.field && !chart.legend && ["color", "strokeDash"].includes(axis)) found.legend = null;
   return found;

@@ -18,8 +18,9 @@ async function showClaims(search) {
   const claims = [...Map.groupBy(verdicts, (one) => one.claim)];
   const origins = [...Map.groupBy(claims, ([, [first]]) => (first.origin === "ours" ? "Ours" : "The paper's"))];
   return [
-    heading("Claims", "What is said, and what these results say of it, in each setting. Intervals are of the level of " +
-      "the look at which a claim is judged.", sqlLink(CLAIMS_SQL)),
+    heading("Claims", "What the paper says and what we say, and whether these results bear it out, setting by setting. " +
+      "Opposite: they show the contrary. Intervals are wider than the board's, since a claim may be judged four times.",
+    sqlLink(CLAIMS_SQL)),
     ...(claims.length ? [] : [make("p", { class: "note" }, "No claim can be judged yet.")]),
     ...origins.map(([title, some]) => make("section", { class: "claims" }, make("h2", {}, title),
       ...some.map(([claim, rows]) => makeClaim(claim, rows, open.has(claim), keep(claim))))),
@@ -42,13 +43,15 @@ function makeClaim(claim, rows, open, ontoggle) {
       drawIntervals(lines, scale, null, tall),
       make("span", { class: "counts" }, ...counts)),
     makeTable(`Settings of: ${first.text}`,
-      ["setting", "comparison", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
+      ["setting", { num: `difference, ${first.unit}` }, "", { num: "n" }, "verdict"],
       lines.map((one) => [
-        nameSetting(one), [one.comparison, one.budget === null ? "" : make("small", {}, ` at ${one.budget}`)],
+        [nameSetting(one), " ", make("small", {}, [
+          one.comparison.replaceAll("conventional", "own rule"), one.budget === null ? null : `after ${count(one.budget, "step")} of pretraining`,
+        ].filter(Boolean).join(", "))],
         { num: difference(one.mean, one.low, one.high) },
         drawIntervals([{ ...one, mark: one.printed }], wide),
         { num: String(one.n ?? "–") },
-        [makeWord(one.decision), make("small", {}, ` ${one.why}${one.confirmatory ? "; confirmatory" : ""}`)],
+        [makeWord(one.decision), make("small", {}, ` ${one.why.replace(/(?<=below|above|contains) it$/, ` ${one.limit || "zero"}`)}${one.confirmatory ? "; confirmatory" : ""}`)],
       ])),
     first.printed === null ? null : make("p", { class: "quiet" }, "The upright mark is the printed difference."),
     ...nextSteps(rows));

@@ -106,7 +106,7 @@ async function showPairs(a, b) {
     makeChart("pairs", { pairs }, {
       said: `${nameRow(a)} and ${nameRow(b)} by seed, with differences`,
       caption: `Ring: ${nameRow(a)}. Dot: ${nameRow(b)}. A line for each seed`,
-      titles: { "a:x": unit },
+      titles: { x: unit },
     }),
     make("details", {}, make("summary", {}, "The numbers"),
       makeTable("Values by seed", ["seed", { num: nameRow(a) }, { num: nameRow(b) }, { num: "difference" }],
@@ -151,7 +151,7 @@ async function showCurves(a, b) {
     makeChart("curves", { lines }, {
       said: `Training bits/dim of ${nameRow(a)} and ${nameRow(b)}`,
       caption: "Means over seeds, with a band from the lowest to the highest",
-      titles: { "value:y": "training bits/dim" },
+      titles: { y: "training bits/dim" },
       scales: { "value:y": { domain: findDomain(lines), zero: false, nice: false } },
     }));
 }

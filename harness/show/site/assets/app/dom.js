@@ -58,7 +58,7 @@ function makeTable(label, heads, rows, kind = "") {
   const parts = (cell) => (cell !== null && typeof cell === "object" && "num" in cell ? [cell.num, "num"] : [cell, null]);
   const head = (one) => {
     const [text, own] = parts(one);
-    return text ? make("th", { scope: "col", class: own }, text) : make("td");
+    return make("th", { scope: "col", class: own }, text || make("span", { class: "hide" }, "picture"));
   };
   const body = (one, k) => {
     const [content, own] = parts(one);

@@ -45,6 +45,6 @@ function makeRule({ rule, about, picture, side, listed }, places, open) {
     make("div", {},
       make(listed ? "h2" : "h3", {}, rule),
       listed ? make("p", {}, about) : null,
-      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule: ${words.join(", ")}.`) : null,
+      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule, of ${count(places.length, "row")}: ${words.join(", ")}.`) : null,
       places.length ? list : make("p", { class: "quiet" }, "Not in these results.")));
 }

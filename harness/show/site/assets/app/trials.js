@@ -84,13 +84,13 @@ ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_option
 }
 
 function makeTrialTable(rows) {
-  return makeTable("Trials", ["trial", "flow", "data set", { num: "seed" }, "state", { num: "bits/dim" }], rows.map((one) => [
+  return makeTable("Trials", ["trial", "flow", "data set", { num: "seed" }, { num: "bits/dim" }, "state"], rows.map((one) => [
     linkTrial(nameRow(one), one, nameTrial(one)),
     [flowOf(one.flow), make("small", {}, ` ${one.recipe_id.slice(0, 6)}`)],
     dataOf(one),
     { num: String(one.seed) },
-    one.state === null || one.state === "done" ? one.state ?? "planned" : `${one.state}, ${one.step} of ${one.steps}`,
     { num: number(one.bits_per_dim) },
+    one.state === null || one.state === "done" ? one.state ?? "planned" : `${one.state}, ${one.step} of ${one.steps}`,
   ]), "list");
 }
 
@@ -234,7 +234,7 @@ function makeCurve(name, points, search) {
     if (!lines.length) return;
     place.replaceChildren(makeChart("curves", { lines }, {
       said: `${title} over training steps, ${number(last.value)} at step ${last.step}`,
-      titles: { "value:y": printable(title) },
+      titles: { y: printable(title) },
       scales: {
         "value:y": { domain: findDomain(lines, ends.from ? 0 : EARLY), zero: false, nice: false },
         "step:x": { domain: [ends.from, ends.to], nice: false },
