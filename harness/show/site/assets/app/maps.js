@@ -65,7 +65,7 @@ function nameSeries(one) {
   return `${parts.filter(Boolean).join(", ")} (${one.recipe_id.slice(0, 6)})`;
 }
 
-const writeMapsSql = (one) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, images
+const writeMapsSql = (one) => `SELECT budget, split, mean_log_det, rank_gap, standard_error, mask_share, mask_share_by_chance, images
 FROM contribution_maps
 WHERE pretraining_id = ${literal(one.pretraining_id)} AND score = ${literal(one.score)}
 ORDER BY budget, split`;
@@ -120,7 +120,7 @@ async function showMaps(search) {
     : "What each position adds to the log-determinant up to a split, averaged over the training images. Rules read these maps.";
   return [
     heading(title, lead, sqlLink(writeMapsSql(own))),
-    form, place, makeMapTable(maps, ofData),
+    form, place,
   ];
 }
 
@@ -146,16 +146,4 @@ function makeMapRow(one, channels, state, ofData, table) {
     make("h2", {}, `Up to split ${one.split} `,
       make("small", {}, `${round(range[0])} to ${round(range[1])} ${unit}, dark to bright${missing}`)),
     make("div", { class: "row" }, ...pictures));
-}
-
-function makeMapTable(maps, ofData) {
-  const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(0)} %`);
-  const heads = [{ num: "budget" }, { num: "split" }, ...(ofData ? [] : [{ num: "mean log-det, nats" }]),
-    { num: "gap in windows" }, { num: "standard error" }, { num: "like the masks" }, { num: "by chance" }, { num: "images" }];
-  return make("details", {}, make("summary", {}, "The numbers"),
-    makeTable("Numbers of the maps", heads, maps.map((one) => [
-      { num: String(one.budget) }, { num: String(one.split) }, ...(ofData ? [] : [{ num: number(one.mean_log_det, 1) }]),
-      { num: number(one.rank_gap) }, { num: number(one.standard_error) }, { num: percent(one.mask_share) },
-      { num: percent(one.mask_share_by_chance) }, { num: one.images.toLocaleString("en") },
-    ]), "fits"));
 }
