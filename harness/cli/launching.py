@@ -85,6 +85,9 @@ def run_launch(command: LaunchCommand) -> None:
     cells = report.plan.expansion.cells
     if power := describe_power(compute_power(cells, list_histories(store))):
         console.print(escape(f"Power: {power}."), highlight=False, soft_wrap=True)
+    if losing := sum(row.cleared is False for group in table.groups for row in group.rows):
+        rows = "1 row loses" if losing == 1 else f"{losing} rows lose"
+        console.print(f"{rows} to a bar: train longer, or on more images, before more seeds.")
     if command.pictures is not None and table.groups:
         try:
             require_extra("pictures")

@@ -335,6 +335,7 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(capsys, launched: P
 def test_a_launch_ends_with_what_its_seeds_can_show(launched: Place) -> None:
     out = (folder_of(launched) / "out.txt").read_text()
     assert "\nPower: 2 seeds decide nothing; 6 show " in out
+    assert "\n3 rows lose to a bar: train longer, or on more images, before more seeds.\n" in out
 
 
 @LAUNCHED
