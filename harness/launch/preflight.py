@@ -20,7 +20,7 @@ from lcma.harness.place import Place
 from lcma.harness.storage import MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import format_count
 from lcma.harness.version import read_code_version
-from lcma.harness.work.artifacts import PROBE_FOLDER
+from lcma.harness.work.units import PROBE_FOLDER
 from lcma.sweeps.errors import UserError
 
 OURS = "launch"

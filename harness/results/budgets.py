@@ -279,7 +279,7 @@ def read_budget_curves(
 def _read_cells(store: Store, measure: str, **where: Any) -> list[SeededCell]:
     """Return cells with their finite values, without those that have none."""
     found = []
-    for cell in store.cells(measure=measure, waits_over=1.0, **where):
+    for cell in store.cells(measure=measure, **where):
         values = {seed: value for seed, value in cell.values.items() if math.isfinite(value)}
         if values:
             found.append(replace(cell, values=values))

@@ -9,9 +9,6 @@ from lcma.db import Job, Kind, PlannedJob, Store
 from lcma.harness.train.checkpoint import CheckpointFile, CheckpointFolder
 from lcma.sweeps.spec import Keep
 
-PROBE_FOLDER = "probe-"
-"""The beginning of the name of a folder of test files."""
-
 _RUN = re.compile(r"([0-9a-f]{20}-[0-9a-f]{12})(?:-[0-9a-f]+)?")
 _FINAL = re.compile(r"(?:weights|tables)\.(\d+)\.([0-9a-f]{8})\.safetensors")
 

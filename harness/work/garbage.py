@@ -26,12 +26,12 @@ from lcma.harness.results.lookup import find_sweep, parse_object
 from lcma.harness.storage import File, is_temporary
 from lcma.harness.train.checkpoint import sort_checkpoints
 from lcma.harness.work.artifacts import (
-    PROBE_FOLDER,
     Writer,
     find_superfluous_checkpoints,
     first_run_name,
     run_name,
 )
+from lcma.harness.work.units import PROBE_FOLDER
 from lcma.sweeps.spec import Keep
 
 What = Literal["checkpoints", "snapshots", "lost", "temporary", "unnamed", "named"]

@@ -15,6 +15,9 @@ from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.plugins import Plugin
 from lcma.sweeps.spec import Failures, Keep
 
+PROBE_FOLDER = "probe-"
+"""The beginning of the name of a folder of test files, by which a machine tries a place out."""
+
 LEASE_SECONDS = 30.0
 """Time without a heartbeat after which others take a worker for dead."""
 

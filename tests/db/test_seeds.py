@@ -28,14 +28,7 @@ def crowd(crowded_url: str) -> db.Store:
 
 def alike(cells: list[db.SeededCell]) -> list[db.SeededCell]:
     """Without what only the order of rows decides."""
-    found = [
-        replace(
-            cell,
-            makings=tuple(sorted(cell.makings, key=str)),
-            beside=tuple(sorted(cell.beside, key=str)),
-        )
-        for cell in cells
-    ]
+    found = [replace(cell, makings=tuple(sorted(cell.makings, key=str))) for cell in cells]
     return sorted(found, key=str)
 
 
@@ -62,11 +55,3 @@ def test_of_one_sweep(crowd: db.Store) -> None:
         assert alike(found) == alike(cells_of(crowd.view("results", sweep_id=sweep.id)))
     assert crowd.cells(sweep_id="s2")
     assert crowd.cells(sweep_id="none") == []
-
-
-def test_short_waits_are_not_told(crowd: db.Store) -> None:
-    waits = [cell.data_wait for cell in crowd.cells() if cell.data_wait is not None]
-    half = (min(waits) + max(waits)) / 2
-    told = [cell.data_wait for cell in crowd.cells(waits_over=half) if cell.data_wait is not None]
-    assert sorted(told) == sorted(wait for wait in waits if wait > half)
-    assert told
