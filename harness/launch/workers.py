@@ -136,8 +136,8 @@ class Workers:
     """An executor that runs during a block.
 
     SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
-    but for a first one during `deferred_signals`. If the block ends by an error and ``store`` is
-    set, the jobs of its ``owner`` are released.
+    or when `deferred_signals` says. If the block ends by an error and ``store`` is set, the jobs
+    of its ``owner`` are released.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class Workers:
 
     @contextmanager
     def deferred_signals(self) -> Iterator[None]:
-        """Let the first signal wait for `require_uninterrupted` during a block.
+        """Let signals wait for `require_uninterrupted` in a block, but for SIGINT after another.
 
         Python may swallow what a handler raises, where it runs in a callback.
         """
@@ -272,9 +272,10 @@ class Workers:
             raise _InterruptedError(self._signal)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if not self._defers or self._signal:
+        # Slurm and what it runs both pass SIGTERM on; whoever presses Ctrl-C again insists.
+        if not self._defers or (self._signal and number == signal.SIGINT):
             raise _InterruptedError(number)
-        self._signal = number
+        self._signal = self._signal or number
 
     def _handle(self, handler: Any) -> None:
         for number in self._handlers:

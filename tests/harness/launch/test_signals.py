@@ -82,11 +82,12 @@ def test_a_signal_shortly_before_the_end_counts() -> None:
         end()
 
 
-def test_a_second_signal_waits_for_nothing() -> None:
+def test_a_second_ctrl_c_waits_for_nothing_and_a_second_sigterm_does() -> None:
     passed = []
 
     def insist() -> None:
         with make_workers() as workers, workers.deferred_signals():
+            signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
             passed.append("first")
             signal.raise_signal(signal.SIGINT)
