@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,6 +160,7 @@ class RayExecutor(Executor):
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._several_gpus = False
         self._known_nodes: list[dict[str, Any]] = []
+        self._asking: threading.Thread | None = None
         self._looked = self._answered = time.monotonic()
         self._is_lost_cluster = False
         self._question: Question | None = None
@@ -495,6 +497,8 @@ class RayExecutor(Executor):
         return None
 
     def _head_answers(self) -> bool:
+        if self._asking is not None and self._asking.is_alive():
+            return False
         node = ray._private.worker._global_node
         if node is None:  # a client of Ray
             return True
@@ -505,10 +509,30 @@ class RayExecutor(Executor):
             return False
         return True
 
+    def _ask_head(self, ask: Callable[[], Value], otherwise: Value) -> Value:
+        """Return what the head says, or ``otherwise`` if it does not answer for a while.
+
+        It may die while it is asked: then Ray waits for it, for a minute, and ends this process.
+        """
+        if not self._head_answers():
+            return otherwise
+        answer = Future[Value]()
+
+        def wait() -> None:
+            try:
+                answer.set_result(ask())
+            except Exception as error:  # noqa: BLE001 - it is raised where the answer is read
+                answer.set_exception(error)
+
+        self._asking = threading.Thread(target=wait, daemon=True)
+        self._asking.start()
+        try:
+            return answer.result(LOST_SECONDS)
+        except TimeoutError:
+            return otherwise
+
     def _nodes(self) -> list[dict[str, Any]]:
-        if not self._head_answers():  # to ask it would take a minute
-            return self._known_nodes
-        nodes = ray.nodes()  # type: ignore[no-untyped-call]
+        nodes = self._ask_head(ray.nodes, self._known_nodes)
         found = self._known_nodes = [n for n in nodes if n["Alive"]]
         self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
@@ -553,19 +577,21 @@ class RayExecutor(Executor):
             why = self._host_of.get(found[1], why)
             if word := self._read_word(found[1]):
                 return "taken", f"{why}: {word}", ""
-        if lost in ("process", "memory") and self._question is not None and self._head_answers():
-            return lost, why, self._host_of.get(_pop_node(ref), "")
+        if lost in ("process", "memory") and self._question is not None:
+            return lost, why, self._host_of.get(self._ask_head(lambda: _pop_node(ref), ""), "")
         return lost, why, ""
 
     def _read_word(self, node_id: str) -> str:
         """Return why a node that died was told to end, by Ray's word; '' if it was not."""
-        if not self._head_answers() or _is_client():
-            return ""
-        for node in ray.nodes():  # type: ignore[no-untyped-call]
-            if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
-                return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
-        draining = ray._private.state.state.get_draining_nodes()
-        return "it was being drained" if node_id in draining else ""
+        return "" if _is_client() else self._ask_head(lambda: _find_word(node_id), "")
+
+
+def _find_word(node_id: str) -> str:
+    for node in ray.nodes():  # type: ignore[no-untyped-call]
+        if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
+            return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
+    draining = ray._private.state.state.get_draining_nodes()
+    return "it was being drained" if node_id in draining else ""
 
 
 def _is_client() -> bool:

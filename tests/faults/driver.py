@@ -1,9 +1,11 @@
 """`lcma launch` with short leases, in a process that may be ordered to die."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
+from lcma.harness.launch.executor import ClusterLostError
 from lcma.harness.launch.sweep import launch_sweep
 from lcma.harness.place import Place
 from lcma.harness.terminal import Console, print_error
@@ -31,6 +33,9 @@ def main() -> None:
     except UserError as error:
         print_error(error)
         sys.exit(2)
+    except ClusterLostError as error:
+        print_error(error)
+        os._exit(5)
     sys.exit(1 if report.lost else 0)
 
 

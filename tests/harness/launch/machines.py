@@ -83,6 +83,13 @@ class Machines:
                 return node
         raise AssertionError(f"process {pid} runs on no node")
 
+    def kill_silent_store(self) -> None:
+        """Kill it while it is asked something: it has been silent for a while."""
+        (store,) = self._cluster.head_node.all_processes["gcs_server"]
+        store.process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        store.process.kill()
+
     def clear(self) -> None:
         """Lose all nodes but the head."""
         for node in list(self._cluster.worker_nodes):
