@@ -5,6 +5,7 @@ statsmodels, which take a second to import.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -226,9 +227,10 @@ def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @cache
 def _detectable_at(n: int, level: float) -> float:
-    from scipy.optimize import brentq
-
     most = 1.0
     while _power(most, n, level) < POWER:
         most *= 2.0
-    return float(brentq(lambda effect: _power(effect, n, level) - POWER, 0.0, most, xtol=1e-12))
+    # Not by scipy.optimize, whose import takes longer than all of `lcma plan`.
+    steps = range(2**44)
+    found = bisect_left(steps, POWER, key=lambda step: _power(most * step / len(steps), n, level))
+    return most * found / len(steps)
