@@ -2,6 +2,8 @@
 
 import json
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lcma.harness.launch import cluster as on_ray
 from lcma.harness.launch.cluster import RayExecutor
 from lcma.harness.launch.preflight import Preflight, require_machines
 from lcma.harness.launch.workers import Workers
@@ -25,6 +28,40 @@ from tests.harness.launch.conftest import typed
 from tests.harness.launch.machines import DEADLINE, Machines, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
+
+PRIVATE = {
+    "ray._private.ray_constants.DEBUG_AUTOSCALING_STATUS",
+    "ray._private.ray_constants.ENABLE_RAY_CLUSTER",
+    "ray._private.state.state.get_cluster_config",
+    "ray._private.state.state.get_draining_nodes",
+    "ray._private.worker._global_node",
+    "ray._private.worker.print_to_stdstream",
+    "ray._private.worker.shutdown",
+    "ray._raylet.AuthenticationTokenLoader.instance",
+    "ray._raylet.Config.initialize",
+    "ray.experimental.internal_kv._internal_kv_del",
+    "ray.experimental.internal_kv._internal_kv_get",
+    "ray.experimental.internal_kv._internal_kv_put",
+}
+"""What a launch uses of Ray that Ray may change without a word."""
+
+
+def test_ray_has_the_private_names_that_a_launch_uses() -> None:
+    source = Path(on_ray.__file__).read_text()
+    used = {"ray." + name for name in re.findall(r"ray\.(_private\.[\w.]+)", source)}
+    for called, module in {
+        "ray_constants": "ray._private.ray_constants",
+        "internal_kv": "ray.experimental.internal_kv",
+        "remembered": "ray._raylet",
+    }.items():
+        found = re.findall(rf"\b{called}\.(\w+(?:\.\w+)?)", source)
+        used |= {f"{module}.{name}" for name in found}
+    assert used == PRIVATE, "named here, and nowhere but in that module"
+    for name in PRIVATE:
+        pkgutil.resolve_name(name)
+    config = on_ray.JobConfig()
+    assert hasattr(config, "_serialize")
+    assert hasattr(config, "_py_driver_sys_path")
 
 
 def test_a_cluster_of_several_hosts_refuses_a_file(
