@@ -587,7 +587,7 @@ class RayExecutor(Executor):
 
 
 def _find_word(node_id: str) -> str:
-    for node in ray.nodes():  # type: ignore[no-untyped-call]
+    for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray types it not
         if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
             return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")
     draining = ray._private.state.state.get_draining_nodes()

@@ -105,11 +105,12 @@ def _count_by_claim(results: Verdicts) -> Iterator[str]:
         if some:
             yield f"{claim_text(results, key)} ({key})\n  {', '.join(counted)}"
     if results.all:
+        verdicts = format_count(len(results.all), "verdict")
         exploratory = sum(not one.confirmatory for one in results.all)
+        older = f"{exploratory} of {verdicts} are exploratory: rows behind them are older than the "
         yield (
-            f"\n{exploratory} of {format_count(len(results.all), 'verdict')} are exploratory: rows "
-            "behind them are older than the claim. `lcma verdicts CLAIM` shows those on one claim, "
-            "with what would decide them."
+            f"\n{f'{older}claim. ' if exploratory else ''}`lcma verdicts CLAIM` shows those on one "
+            "claim, with what would decide them."
         )
     yield from _list_rest(results)
 

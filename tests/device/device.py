@@ -247,7 +247,7 @@ def _find_caller(operation: Any) -> str:
         path = frame.f_code.co_filename
         if path.startswith(_PACKAGE):
             return f"src{path.removeprefix(_PACKAGE)}:{frame.f_lineno} {operation}"
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back  # type: ignore[assignment]  # None ends the loop
     return str(operation)
 
 
@@ -270,7 +270,7 @@ _compares = False
 class DeviceGenerator(torch.Generator):
     """A generator of the device: it draws the numbers of one of a CPU."""
 
-    def __new__(cls, device: Any = None) -> torch.Generator:  # type: ignore[misc]
+    def __new__(cls, device: Any = None) -> torch.Generator:  # type: ignore[misc]  # a CPU's
         if is_there(device) or (_compares and device is not None):
             made = super().__new__(cls)
             _generators[made._cdata] = made

@@ -99,7 +99,7 @@ def test_of_several_settings_the_first_page_says_in_how_many(filler) -> None:
     assert "better in 1 of 3 settings, worse in 2." in text
     assert "The one setting where low is better had fewer than 1,000 test images." in text
     assert "In the one setting low falls short of the paper's gain" in text
-    assert "+0.305 ± 0.006 −0.06 6 worse" in text  # noqa: RUF001
+    assert "+0.305 ± 0.006 −0.06 6 worse" in text  # noqa: RUF001 - the page has minus signs
 
 
 def test_the_first_page_says_what_each_control_means(filler) -> None:
