@@ -103,11 +103,11 @@ def result(trial: str, bits_per_dim: float = 3.5) -> db.Result:
         protocol_body="{}",
         precision="float32",
         measures=(
-            db.Measure("bits_per_dim", bits_per_dim, 0.01, DATA.test),
-            db.Measure("holdout_bits_per_dim", 3.6, 0.02, DATA.holdout),
-            db.Measure("log_det", -100.0, images=DATA.test),
-            db.Measure("log_prior", -700.0, images=DATA.test),
-            db.Measure("seconds_per_step", 0.01),
+            db.Measurement("bits_per_dim", bits_per_dim, 0.01, DATA.test),
+            db.Measurement("holdout_bits_per_dim", 3.6, 0.02, DATA.holdout),
+            db.Measurement("log_det", -100.0, images=DATA.test),
+            db.Measurement("log_prior", -700.0, images=DATA.test),
+            db.Measurement("seconds_per_step", 0.01),
         ),
     )
 

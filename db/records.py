@@ -86,7 +86,7 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class Measurement:
     """A named number of a result; `lcma.sweeps.measures` says what each is.
 
     Attributes:
@@ -131,7 +131,7 @@ class Result:
     protocol: str
     protocol_body: str
     precision: str
-    measures: tuple[Measure, ...]
+    measures: tuple[Measurement, ...]
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.measures]
@@ -140,7 +140,7 @@ class Result:
         ordered = tuple(sorted(self.measures, key=lambda one: one.name))
         object.__setattr__(self, "measures", ordered)
 
-    def measure(self, name: str) -> Measure | None:
+    def measure(self, name: str) -> Measurement | None:
         """Return a measure; None where it was not taken."""
         return next((one for one in self.measures if one.name == name), None)
 

@@ -9,7 +9,7 @@ from lcma.db.engine import Statement
 from lcma.db.errors import Conflict
 from lcma.db.filters import chunks
 from lcma.db.inserts import insert
-from lcma.db.records import GREATEST, Measure, Result, content_hash
+from lcma.db.records import GREATEST, Measurement, Result, content_hash
 from lcma.db.schema import (
     attempts,
     jobs,
@@ -130,7 +130,8 @@ def read_result(
         protocol_body=first.body,
         precision=first.precision,
         measures=tuple(
-            Measure(**{name: row._mapping[name] for name in ("name", *NUMBERS)}) for row in found
+            Measurement(**{name: row._mapping[name] for name in ("name", *NUMBERS)})
+            for row in found
         ),
     )
 
@@ -150,7 +151,7 @@ def bound_extent(result: Result) -> tuple[float, int]:
     return draws.value, bound.images or 0
 
 
-def find_additions(stored: Result, found: Result) -> tuple[Measure, ...]:
+def find_additions(stored: Result, found: Result) -> tuple[Measurement, ...]:
     """Return the measures that a stored result gains from a new evaluation of the same weights.
 
     These are those that it lacks, and a bound of more draws or images.

@@ -26,7 +26,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, OF_SAMPLES, name_overflow
 
 if TYPE_CHECKING:
-    from lcma.db import Measure
+    from lcma.db import Measurement
     from lcma.harness.work.reevaluation import Reevaluated
 
 
@@ -242,7 +242,7 @@ def _as_record(one: "Reevaluated") -> dict[str, Any]:
     return facts | {"measures": measures, "new": one.new}
 
 
-def _describe_bits(one: "Reevaluated", measures: "Mapping[str, Measure]") -> Iterator[str]:
+def _describe_bits(one: "Reevaluated", measures: "Mapping[str, Measurement]") -> Iterator[str]:
     """Yield protocol and bits/dim, bound, and series terms."""
     from lcma.harness.text import format_number
 
@@ -259,7 +259,7 @@ def _describe_bits(one: "Reevaluated", measures: "Mapping[str, Measure]") -> Ite
         yield f"{terms} terms{over}"
 
 
-def _describe_samples(name: str, measures: "Mapping[str, Measure]") -> Iterator[str]:
+def _describe_samples(name: str, measures: "Mapping[str, Measurement]") -> Iterator[str]:
     """Yield the value on both parts, and the overflow.
 
     A measure of a plug-in is said to be on images, since how many samples it draws is its own.
@@ -273,7 +273,7 @@ def _describe_samples(name: str, measures: "Mapping[str, Measure]") -> Iterator[
         yield f"{overflow.value:.0f} of {overflow.images} overflowed"
 
 
-def _show(measure: "Measure", digits: int = 4, *, sign: bool = False) -> str:
+def _show(measure: "Measurement", digits: int = 4, *, sign: bool = False) -> str:
     from lcma.harness.text import format_number
 
     text = format_number(measure.value, digits, sign=sign)

@@ -73,8 +73,8 @@ class LikelihoodMeasurement:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """Measurement that is to be made of kept weights.
+class KeptMeasure:
+    """Measure that is to be made of kept weights.
 
     Attributes:
         judge: The measure of samples, or the plug-in's.
@@ -91,7 +91,7 @@ class Measurement:
 
     def take(
         self, flow: Flow, prepared: Prepared, one: JobFacts, device: torch.device
-    ) -> tuple[db.Measure, ...]:
+    ) -> tuple[db.Measurement, ...]:
         """Return the measures of a trial's flow. Raises UserError where a plug-in's fails."""
         seed = one.seed
         if isinstance(self.judge, Judge):
@@ -107,7 +107,7 @@ class Measurement:
         return tuple(taken)
 
 
-def make_measurement(name: str, **options: Any) -> Measurement | LikelihoodMeasurement:
+def make_measurement(name: str, **options: Any) -> KeptMeasure | LikelihoodMeasurement:
     """Return a measure as a person asks for it: of samples, or of a plug-in that is loaded.
 
     Args:
@@ -130,7 +130,7 @@ def make_measurement(name: str, **options: Any) -> Measurement | LikelihoodMeasu
                 f"{name} is a plug-in's measure, which draws its samples itself: "
                 f"leave --{option} out"
             )
-        return Measurement(own[name], SampleProtocol())
+        return KeptMeasure(own[name], SampleProtocol())
     if name not in OF_SAMPLES:
         hint = suggest(name, (*OF_SAMPLES, BITS_PER_DIM, *own), "choose among")
         if not own:
@@ -148,7 +148,7 @@ def _make_of_samples(
     extractor: str | None = None,
     weights_file: Path | None = None,
     sha256: str | None = None,
-) -> Measurement:
+) -> KeptMeasure:
     """Return a measure of samples.
 
     Args:
@@ -172,7 +172,7 @@ def _make_of_samples(
                 f"{SWD} has no extractor: leave --extractor, --weights and --sha256 out"
             )
         protocol = SampleProtocol(sampling=sampling)
-        return Measurement(make_judge(name, protocol), protocol)
+        return KeptMeasure(make_judge(name, protocol), protocol)
     chosen = extractor or (INCEPTION if name == FID else LITE0.name)
     if name == FID and chosen != INCEPTION:
         raise UserError(f"{FID} is of {INCEPTION} alone: take {KID}, or leave --extractor out")
@@ -188,14 +188,14 @@ def _make_of_samples(
     else:
         features = load_lite0()
     protocol = SampleProtocol(sampling=sampling, extractor=features.extractor)
-    return Measurement(make_judge(name, protocol, features), protocol)
+    return KeptMeasure(make_judge(name, protocol, features), protocol)
 
 
 def find_measurable(
     store: Store,
     place: Place,
     trials: Sequence[JobFacts],
-    measurement: Measurement | LikelihoodMeasurement,
+    measurement: KeptMeasure | LikelihoodMeasurement,
 ) -> tuple[list[JobFacts], list[str]]:
     """Return the trials that have the measure or can be measured, and a line on each other reason.
 
@@ -211,7 +211,7 @@ def find_measurable(
                 lacking = "data"
                 prepared = weights.load_data(place, one)
                 lacking = "images"
-                if isinstance(measurement, Measurement):
+                if isinstance(measurement, KeptMeasure):
                     measurement.require_images(prepared)
         except UserError as error:
             _raise_unless_of_trial(error)
@@ -233,7 +233,7 @@ def _describe_failures(reasons: Sequence[str], trials: Sequence[JobFacts]) -> st
 
 
 def list_other_samples(
-    store: Store, measurement: Measurement | LikelihoodMeasurement, digests: set[str]
+    store: Store, measurement: KeptMeasure | LikelihoodMeasurement, digests: set[str]
 ) -> list[int]:
     """Return by which other numbers of samples results on these data have the same measure.
 
@@ -256,7 +256,7 @@ def list_other_samples(
 
 
 def _find_stored(
-    store: Store, one: JobFacts, measurement: Measurement | LikelihoodMeasurement
+    store: Store, one: JobFacts, measurement: KeptMeasure | LikelihoodMeasurement
 ) -> db.Result | None:
     """Return a result that has the measure, None where there is none."""
     if isinstance(measurement, LikelihoodMeasurement):
@@ -269,7 +269,7 @@ def measure_trial(
     store: Store,
     place: Place,
     one: JobFacts,
-    measurement: Measurement | LikelihoodMeasurement,
+    measurement: KeptMeasure | LikelihoodMeasurement,
     *,
     owner: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -317,7 +317,7 @@ def measure_trials(
     store: Store,
     place: Place,
     trials: Sequence[JobFacts],
-    measurement: Measurement | LikelihoodMeasurement,
+    measurement: KeptMeasure | LikelihoodMeasurement,
     report: ReportFunction = lambda what, done, total: None,
 ) -> tuple[list[Reevaluated], list[str]]:
     """Take a measure of trials in this process, one after the other, as `measure_trial`.
@@ -329,7 +329,7 @@ def measure_trials(
     """
     owner, found, failures = new_owner(), list[Reevaluated](), list[str]()
     for done, one in enumerate(trials):
-        if isinstance(measurement, Measurement):
+        if isinstance(measurement, KeptMeasure):
             report(f"measuring {measurement.judge.name}, trials", done, len(trials))
         images = f"trial {done + 1} of {len(trials)} ({describe_trial(one)}), images"
         progress = partial(report, images)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from lcma import db
-from lcma.db import JobFacts, Measure, PlannedJob, Store
+from lcma.db import JobFacts, Measurement, PlannedJob, Store
 from lcma.db.results import BOUND
 from lcma.harness import data
 from lcma.harness.launch.local import LocalExecutor
@@ -64,8 +64,8 @@ ProgressFunction = Callable[[int, int], None]
 class Comparison:
     """A measure as it is stored, and as the second training gives it."""
 
-    stored: Measure
-    again: Measure
+    stored: Measurement
+    again: Measurement
 
     @property
     def name(self) -> str:

@@ -150,7 +150,7 @@ def make_result(
     protocol: Protocol,
     *,
     step: int,
-    more: Sequence[db.Measure] = (),
+    more: Sequence[db.Measurement] = (),
 ) -> db.Result:
     """Return the result as the database stores it.
 
@@ -167,9 +167,9 @@ def make_result(
     own = (
         _make_measure(BITS_PER_DIM, test),
         _make_measure(HOLDOUT, holdout),
-        db.Measure("train_bits_per_dim", train.value, images=train.count),
-        db.Measure("log_det", measured.test.log_det, images=test.count),
-        db.Measure("log_prior", measured.test.log_prior, images=test.count),
+        db.Measurement("train_bits_per_dim", train.value, images=train.count),
+        db.Measurement("log_det", measured.test.log_det, images=test.count),
+        db.Measurement("log_prior", measured.test.log_prior, images=test.count),
         *bound_measures(measured.bound),
         *series_measures(measured.series),
     )
@@ -184,27 +184,27 @@ def make_result(
     )
 
 
-def _make_measure(name: str, mean: Mean) -> db.Measure:
+def _make_measure(name: str, mean: Mean) -> db.Measurement:
     error = None if math.isnan(mean.standard_error) else mean.standard_error
-    return db.Measure(name, mean.value, error, mean.count, mean.clusters)
+    return db.Measurement(name, mean.value, error, mean.count, mean.clusters)
 
 
-def bound_measures(bound: Bound | None) -> tuple[db.Measure, ...]:
+def bound_measures(bound: Bound | None) -> tuple[db.Measurement, ...]:
     """Return the measures of a K-sample bound; none without one."""
     if bound is None:
         return ()
     return (
-        db.Measure("bound_draws", float(bound.draws)),
-        db.Measure("bound_bits_per_dim", bound.bits_per_dim, images=bound.images),
-        db.Measure("bound_gain", bound.gain, images=bound.images),
+        db.Measurement("bound_draws", float(bound.draws)),
+        db.Measurement("bound_bits_per_dim", bound.bits_per_dim, images=bound.images),
+        db.Measurement("bound_gain", bound.gain, images=bound.images),
     )
 
 
-def series_measures(series: SeriesBias | None) -> tuple[db.Measure, ...]:
+def series_measures(series: SeriesBias | None) -> tuple[db.Measurement, ...]:
     """Return the measures of a truncated series; none without one."""
     if series is None:
         return ()
-    terms = db.Measure("series_terms", float(series.terms))
+    terms = db.Measurement("series_terms", float(series.terms))
     bias = series.bits_per_dim
     return (terms,) if bias is None else (terms, _make_measure("series_bias", bias))
 
@@ -217,7 +217,7 @@ def take_plugin_measures(
     seed: int,
     device: torch.device,
     on_failure: Callable[[str, str], None],
-) -> Iterator[db.Measure]:
+) -> Iterator[db.Measurement]:
     """Yield measures of plug-ins of a trained flow, on the test and on the holdout part.
 
     Args:
@@ -244,7 +244,7 @@ def take_plugin_measures(
                     numbers = float(value), None if error is None else float(error)
                     if not all(map(math.isfinite, filter(None, numbers))):
                         raise ValueError(f"it returned {found!r}, which is not finite")
-                    taken = db.Measure(name, *numbers, len(images))
+                    taken = db.Measurement(name, *numbers, len(images))
                 except KeyboardInterrupt:
                     raise
                 except BaseException as failure:  # noqa: BLE001 - a person's code may even exit

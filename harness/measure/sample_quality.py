@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from lcma.db import Measure
+from lcma.db import Measurement
 from lcma.harness.data import Prepared
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.seals import CONTROLS_FILE, read_sealed, write_sealed
@@ -110,7 +110,7 @@ def has_patches(prepared: Prepared) -> bool:
 
 def measure_swd(
     flow: Flow, prepared: Prepared, *, seed: int, device: torch.device
-) -> tuple[Measure, ...]:
+) -> tuple[Measurement, ...]:
     """Return the sliced Wasserstein distance as `measure_samples`; nothing of smaller images than
     a patch."""
     if not has_patches(prepared):
@@ -128,7 +128,7 @@ def measure_samples(
     *,
     seed: int,
     device: torch.device,
-) -> tuple[Measure, ...]:
+) -> tuple[Measurement, ...]:
     """Return a measure of samples on the test and the holdout part, overflow and controls.
 
     As many samples are taken as a part has images, at most those of ``sampling``. The flow is left
@@ -147,7 +147,7 @@ def measure_samples(
     drawn = draw_images(flow, max(counts.values()), sampling, seed=seed, device=device)
     described = judge.describe(drawn.images)
     found = [
-        Measure(name_overflow(judge.name), float(drawn.overflowed), images=len(drawn.images)),
+        Measurement(name_overflow(judge.name), float(drawn.overflowed), images=len(drawn.images)),
         *_measure_controls(prepared, judge, counts["test"], device),
     ]
     for part, prefix in parts:
@@ -157,9 +157,9 @@ def measure_samples(
     return tuple(found)
 
 
-def _make(name: str, found: Distance, count: int) -> Measure:
+def _make(name: str, found: Distance, count: int) -> Measurement:
     error = found.standard_error
-    return Measure(name, found.value, None if math.isnan(error) else error, count)
+    return Measurement(name, found.value, None if math.isnan(error) else error, count)
 
 
 # Controls, measured once for each set, measure and number of images
@@ -173,7 +173,7 @@ _known: dict[tuple[str, str], _Stored] = {}
 
 def _measure_controls(
     prepared: Prepared, judge: Judge, count: int, device: torch.device
-) -> list[Measure]:
+) -> list[Measurement]:
     """Return controls on the test part that are in the set's folder, or measure and keep them.
 
     A file that belongs to other images, or has no seal, is replaced. Raises UserError if it is not
@@ -194,7 +194,7 @@ def _measure_controls(
             write_sealed(prepared.folder / CONTROLS_FILE, file.model_dump(mode="json"))
     _known[digest, key] = stored
     return [
-        Measure(name_control(judge.name, control), value, error, count)
+        Measurement(name_control(judge.name, control), value, error, count)
         for control, (value, error) in stored.items()
     ]
 

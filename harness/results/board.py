@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal
 
-from lcma.db import Bar, JobFacts, Making, Measure, SeededCell, Store, select_view
+from lcma.db import Bar, JobFacts, Making, Measurement, SeededCell, Store, select_view
 from lcma.harness.results.lookup import (
     DataFacts,
     label_options,
@@ -164,7 +164,7 @@ class Group:
     unit: str = BITS.unit
     direction: str | None = BITS.direction
     data: DataFacts | None = None
-    of_samples: Mapping[str, Measure] = field(default_factory=dict, hash=False)
+    of_samples: Mapping[str, Measurement] = field(default_factory=dict, hash=False)
     recipe: str | None = field(default=None, repr=False)
 
     @property
@@ -303,23 +303,25 @@ def find_ranked_measure(store: Store, name: str) -> MeasureKind:
 
 def read_beside_samples(
     store: Store, measure: str
-) -> dict[tuple[str, str, str], dict[str, Measure]]:
+) -> dict[tuple[str, str, str], dict[str, Measurement]]:
     """Return what current results have beside a measure of samples.
 
     By recipe, data digest and protocol these are the controls of the measure, and its overflow
     summed over trials; under the names of these measures.
     """
     overflow = name_overflow(measure)
-    found: dict[tuple[str, str, str], dict[str, Measure]] = {}
+    found: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     query = select_view("measures", measure=[overflow, *name_controls(measure)])
     for row in store.rows(query):
         of = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
         former = of.get(row.measure)
         if row.measure == overflow:
             total, images = (former.value, former.images or 0) if former else (0.0, 0)
-            of[overflow] = Measure(overflow, total + row.value, None, images + (row.images or 0))
+            of[overflow] = Measurement(
+                overflow, total + row.value, None, images + (row.images or 0)
+            )
         elif former is None or row.value < former.value:
-            of[row.measure] = Measure(row.measure, row.value, row.standard_error, row.images)
+            of[row.measure] = Measurement(row.measure, row.value, row.standard_error, row.images)
     return found
 
 
@@ -343,7 +345,7 @@ def make_board(
     lost: Sequence[JobFacts] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
-    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measure]] | None = None,
+    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measurement]] | None = None,
     recipes: Mapping[str, str] | None = None,
     conventional: Mapping[str, str] | None = None,
     against: str = "conventional",

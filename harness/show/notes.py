@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from lcma.db import Measure
+from lcma.db import Measurement
 from lcma.harness.results.board import ENOUGH, Group, name_unit
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
@@ -89,7 +89,7 @@ def _note_images(group: Group) -> Iterator[str]:
 # Of measures of samples
 
 
-def list_sample_notes(measure: str, beside: Mapping[str, Measure]) -> Iterator[str]:
+def list_sample_notes(measure: str, beside: Mapping[str, Measurement]) -> Iterator[str]:
     """Yield the controls of a measure of samples, where it fails them, and what overflowed."""
     overflow = beside.get(name_overflow(measure))
     if overflow is not None and overflow.value:
@@ -108,7 +108,7 @@ def list_sample_notes(measure: str, beside: Mapping[str, Measure]) -> Iterator[s
         )
 
 
-def find_failed_controls(measure: str, beside: Mapping[str, Measure]) -> list[str]:
+def find_failed_controls(measure: str, beside: Mapping[str, Measurement]) -> list[str]:
     """Return which controls a measure of samples does not tell apart as it must."""
     found = _find_controls(measure, beside)
     return [
@@ -118,12 +118,12 @@ def find_failed_controls(measure: str, beside: Mapping[str, Measure]) -> list[st
     ]
 
 
-def _find_controls(measure: str, beside: Mapping[str, Measure]) -> dict[str, Measure]:
+def _find_controls(measure: str, beside: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """Return the controls, empty unless all are there."""
     found = {c: one for c in CONTROLS if (one := beside.get(name_control(measure, c)))}
     return found if len(found) == len(CONTROLS) else {}
 
 
-def _describe(one: Measure) -> str:
+def _describe(one: Measurement) -> str:
     error = "" if one.standard_error is None else f" \u00b1 {format_number(one.standard_error)}"
     return f"{format_number(one.value)}{error}"

@@ -371,7 +371,7 @@ def _content(record: bytes) -> Any:
 def _read_result(content: dict[str, Any] | None) -> db.Result | None:
     if content is None:
         return None
-    measures = tuple(db.Measure(**one) for one in content["measures"])
+    measures = tuple(db.Measurement(**one) for one in content["measures"])
     return db.Result(**(content | {"measures": measures}))
 
 

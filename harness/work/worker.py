@@ -781,18 +781,18 @@ class _RunningAttempt:
             place=storage.open_folder(self.work.place.runs).place,
         )
 
-    def _time_steps(self, trainer: Trainer) -> tuple[db.Measure, ...]:
+    def _time_steps(self, trainer: Trainer) -> tuple[db.Measurement, ...]:
         """Return the measures of how long a step of this attempt took; none without a step."""
         timer = trainer.waiting
         times = {
             SECONDS_PER_STEP: timer.seconds_per_step,
             CPU_SECONDS_PER_STEP: timer.cpu_seconds_per_step,
         }
-        return tuple(db.Measure(name, one) for name, one in times.items() if one is not None)
+        return tuple(db.Measurement(name, one) for name, one in times.items() if one is not None)
 
     def _take_swd(
         self, flow: models.Flow, prepared: data.Prepared, seed: int
-    ) -> tuple[db.Measure, ...]:
+    ) -> tuple[db.Measurement, ...]:
         """Measure samples; where that fails the training is not lost, and a note says why."""
         logger.info(SAMPLING)
         try:
@@ -805,7 +805,7 @@ class _RunningAttempt:
 
     def _take_measures(
         self, flow: models.Flow, prepared: data.Prepared, seed: int
-    ) -> Iterator[db.Measure]:
+    ) -> Iterator[db.Measurement]:
         """Take the measures of plug-ins; one that fails is left out, with a note."""
 
         def note(name: str, why: str) -> None:

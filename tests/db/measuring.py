@@ -15,7 +15,7 @@ def make_result(**columns: Any) -> db.Result:
     return db.Result(**own, measures=make_measures(**columns))
 
 
-def make_measures(**columns: Any) -> tuple[db.Measure, ...]:
+def make_measures(**columns: Any) -> tuple[db.Measurement, ...]:
     """The measures of these columns; those that are None are left out."""
     images, clusters = columns.pop("images", None), columns.pop("clusters", None)
     bound_images = columns.pop("bound_images", None)
@@ -26,7 +26,7 @@ def make_measures(**columns: Any) -> tuple[db.Measure, ...]:
     }
     over = {"bits_per_dim": images, "bound_bits_per_dim": bound_images}
     return tuple(
-        db.Measure(
+        db.Measurement(
             name,
             value,
             standard_error=errors.get(name),
@@ -45,7 +45,7 @@ def change(result: db.Result, **values: float) -> db.Result:
         for one in result.measures
     )
     known = {one.name for one in result.measures}
-    more = tuple(db.Measure(name, value) for name, value in values.items() if name not in known)
+    more = tuple(db.Measurement(name, value) for name, value in values.items() if name not in known)
     return dataclasses.replace(result, measures=measures + more)
 
 

@@ -265,7 +265,7 @@ def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
 @pytest.mark.parametrize("number", ["value", "standard_error"])
 def test_a_measure_must_be_finite(number: str) -> None:
     with pytest.raises(ValueError, match="bits_per_dim is nan"):
-        db.Measure(**({"name": "bits_per_dim", "value": 1.0} | {number: math.nan}))
+        db.Measurement(**({"name": "bits_per_dim", "value": 1.0} | {number: math.nan}))
 
 
 def test_a_measure_is_there_once(filled: Any) -> None:
@@ -277,7 +277,7 @@ def test_a_measure_is_there_once(filled: Any) -> None:
 def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:
     claim = world.win(world.trials[0])
     found = world.result("channel-0-None")
-    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("colour", 1.0)))
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measurement("colour", 1.0)))
     before = world.dump()
     with pytest.raises(UserError, match="no measure 'colour': choose among bits_per_dim"):
         world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
@@ -293,6 +293,6 @@ def test_a_measure_of_a_plugin_is_stored_where_the_plugin_is_not_loaded(world: A
     finally:
         measures.remove(own)
     claim, found = world.win(world.trials[0]), world.result("channel-0-None")
-    found = dataclasses.replace(found, measures=(*found.measures, db.Measure("odd", 2.0)))
+    found = dataclasses.replace(found, measures=(*found.measures, db.Measurement("odd", 2.0)))
     assert world.store.finish(claim, "done", last_step=500, cost=COST, result=found)
     assert list(world.store.view("measures", measure="odd")["value"]) == [2.0]

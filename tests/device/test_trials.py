@@ -11,7 +11,7 @@ import torch
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.seals import CONTROLS_FILE
-from lcma.harness.launch.measuring import Measurement, make_measurement
+from lcma.harness.launch.measuring import KeptMeasure, make_measurement
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.measure import sample_quality
 from lcma.harness.measure.evaluation import measure_flow
@@ -67,7 +67,7 @@ def measure_again(store: db.Store, place: Place, device: torch.device) -> list[A
     flow, recipe = weights.load_flow(store, place, one.trial_id)
     prepared = data.load("photos8", place.data)
     measurement = make_measurement("swd", samples=20)
-    assert isinstance(measurement, Measurement)
+    assert isinstance(measurement, KeptMeasure)
     protocol = find_protocol("published", recipe.model)
     flow = flow.to(device)
     assert next(flow.parameters()).device.type == device.type

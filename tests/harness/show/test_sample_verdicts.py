@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lcma.db import Measure
+from lcma.db import Measurement
 from lcma.harness.results.board import Board
 from lcma.harness.results.verdicts import Verdicts, make_verdicts
 from lcma.harness.show.board import board_as_json, board_as_latex, render_board
@@ -36,19 +36,19 @@ def test_table_3_has_an_order_of_samples_of_its_own() -> None:
     assert decisions(judged(of_bits))["table3-order"] == "opposite"
 
 
-def controls(**changed: float) -> dict[str, Measure]:
+def controls(**changed: float) -> dict[str, Measurement]:
     values = {"null": 30, "gaussian": 400, "blur_half": 120, "blur_1": 260, "noise_5": 40}
     values |= {"noise_20": 110} | changed
-    found = {f"swd_{c}": Measure(f"swd_{c}", values[c], 2.5, 500) for c in CONTROLS}
-    return found | {"swd_overflow": Measure("swd_overflow", 0.0, None, 3000)}
+    found = {f"swd_{c}": Measurement(f"swd_{c}", values[c], 2.5, 500) for c in CONTROLS}
+    return found | {"swd_overflow": Measurement("swd_overflow", 0.0, None, 3000)}
 
 
-def board_beside(beside: dict[str, Measure]) -> Board:
+def board_beside(beside: dict[str, Measurement]) -> Board:
     key = ("r" * 20, DIGEST, "plain")
     return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
 
 
-def shown(beside: dict[str, Measure]) -> str:
+def shown(beside: dict[str, Measurement]) -> str:
     text = io.StringIO()
     Console(file=text, width=400).print(render_board(board_beside(beside)))
     return text.getvalue()
@@ -59,7 +59,7 @@ def test_the_board_shows_the_controls_beside_the_rows() -> None:
     assert "Controls of swd on 500 images: other real images 30.0000 ± 2.5000; " in text
     assert "fails" not in text
     assert "overflowed" not in text
-    text = shown(controls() | {"swd_overflow": Measure("swd_overflow", 12.0, None, 3000)})
+    text = shown(controls() | {"swd_overflow": Measurement("swd_overflow", 12.0, None, 3000)})
     assert "12 of 3,000 samples overflowed" in text
 
 

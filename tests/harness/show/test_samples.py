@@ -117,7 +117,7 @@ def measure(filler, path, protocol, **values):
         protocol=protocol.name,
         protocol_body="{}" if protocol.name == "plain" else protocol.body,  # as `finish`
         precision="float32",
-        measures=tuple(db.Measure(name, value) for name, value in values.items()),
+        measures=tuple(db.Measurement(name, value) for name, value in values.items()),
     )
     by = {"owner": "me", "host": "here", "environment_id": ENVIRONMENT.id, "device": "cpu"}
     by = db.Evaluator(**by, threads=1, started=0.0)
