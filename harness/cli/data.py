@@ -1,13 +1,187 @@
-"""`lcma data`: the commands about data sets."""
+"""`lcma data`: preparing image data sets, showing and checking them."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from lcma.harness.cli import data_list, data_show, data_verify
-from lcma.harness.cli.prepare import prepare
+from lcma.harness.cli.options import Data, Json
+from lcma.sweeps.errors import UserError
 
 app = typer.Typer(help="Prepare image data sets, show and check them.", no_args_is_help=True)
 
-app.command("list")(data_list.list_sets)
-app.command()(prepare)
-app.command()(data_show.show)
-app.command()(data_verify.verify)
+
+@app.command("list")
+def list_sets(data: Data = None, json: Json = False) -> None:
+    """List the data sets that can be prepared, and those that are, with your own."""
+    from lcma.harness.place import find_place
+    from lcma.harness.show.data_sets import (
+        describe_data_sets,
+        read_data_sets,
+        tabulate_prepared_sets,
+    )
+    from lcma.harness.show.tables import render_table
+    from lcma.harness.terminal import Console, print_line
+    from lcma.harness.text import to_json
+
+    root = find_place(None, None, data).data
+    rows = read_data_sets(root)
+    if json:
+        print(to_json(rows))
+        return
+    table = tabulate_prepared_sets(rows, root)
+    if table.rows:
+        Console().print(render_table(table))
+    for line in describe_data_sets(rows):
+        print_line(line)
+
+
+@app.command()
+def prepare(
+    name: Annotated[
+        str, typer.Argument(help="A name that `lcma data list` shows; with --size a new one")
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="PATH", help="Where the official files, or images, lie"),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--to", "--data", metavar="DIR", help="Root of data sets [LCMA_DATA]"),
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="S", help="Images of your own: shrink to S x S")
+    ] = None,
+    grey_to_rgb: Annotated[
+        bool, typer.Option("--grey-to-rgb", help="Images of your own: grey ones as RGB")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave unreadable images out, and name them")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch CIFAR-10 (torchvision does it)")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Read a data set once into memory-mapped arrays with a manifest."""
+    import lcma.harness.data
+    from lcma.harness.data.bars import ensure_bars
+    from lcma.harness.data.cifar10 import Cifar10, fetch_cifar10
+    from lcma.harness.data.registry import find_set
+    from lcma.harness.place import find_place
+    from lcma.harness.show.data_sets import describe_prepared_set
+    from lcma.harness.terminal import Console, print_line, reporting_progress, silencing_libraries
+    from lcma.harness.text import to_json
+
+    root = find_place(None, None, data).data
+    if download:
+        if source is not None:
+            raise UserError("--from and --download exclude each other: leave one out")
+        if not isinstance(find_set(name).source, Cifar10):
+            raise UserError(f"{name} cannot be fetched: give its files with --from PATH")
+        source = fetch_cifar10(root)
+    console = Console(stderr=True)
+    with reporting_progress(console) as report:
+
+        def progress(label: str, done: int, total: int) -> None:
+            report(f"{name}: {label}", done, total)
+
+        with silencing_libraries():
+            prepared = lcma.harness.data.prepare(
+                name,
+                root,
+                source=source,
+                options=lcma.harness.data.SourceOptions(
+                    skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
+                ),
+                progress=progress,
+                waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
+            )
+        bars = ensure_bars(prepared, progress)
+    if json:
+        print(to_json(prepared.manifest.model_dump(mode="json")))
+        return
+    for line in describe_prepared_set(prepared.manifest, prepared.folder, bars):
+        print_line(line)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A prepared set")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Contact sheet, .png, .svg or .pdf (default: lcma-pictures/NAME.png)",
+        ),
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Describe a prepared set and draw a contact sheet of its images."""
+    import lcma.harness.data
+    from lcma.harness.data.bars import ensure_bars
+    from lcma.harness.data.inspection import inspect_set
+    from lcma.harness.place import find_place
+    from lcma.harness.show.data_sets import describe_set, set_as_dict, tabulate_channels
+    from lcma.harness.show.grids import draw_contact_sheet
+    from lcma.harness.show.tables import render_table
+    from lcma.harness.show.targets import FOLDER
+    from lcma.harness.terminal import Console, print_line, reporting_progress
+    from lcma.harness.text import to_json
+
+    prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
+    with reporting_progress() as progress:
+        picture = draw_contact_sheet(prepared, out or FOLDER / f"{name}.png")
+        found = inspect_set(prepared, progress)
+        bars = ensure_bars(prepared, progress)
+    if json:
+        print(to_json(set_as_dict(prepared.manifest, found, bars, picture)))
+        return
+    for line in describe_set(prepared.manifest, found, bars):
+        print_line(line)
+    Console().print(render_table(tabulate_channels(found)))
+    print_line(f"contact sheet: {picture}")
+
+
+@app.command()
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(help="A prepared set; default: all below the root")
+    ] = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Hash the files of prepared data sets again and compare them with their manifests.
+
+    Exit code 2 if a file is damaged.
+    """
+    import lcma.harness.data
+    from lcma.harness.place import find_place
+    from lcma.harness.terminal import print_line, reporting_progress
+    from lcma.harness.text import to_json
+
+    root = find_place(None, None, data).data
+    known = [k.name for k in lcma.harness.data.names(root) if (root / k.name).exists()]
+    names = [name] if name else known
+    if not names:
+        raise UserError(f"no data set is prepared in {root}: run: lcma data list")
+    intact, damaged = [], []
+    with reporting_progress() as report:
+        for one in names:
+            try:
+                prepared = lcma.harness.data.load(one, root)
+                prepared.verify(partial(report, f"{one}, bytes"))
+            except UserError as error:
+                damaged.append(str(error))
+            else:
+                intact.append({"name": one, "digest": prepared.manifest.digest})
+    if json:
+        print(to_json({"intact": intact, "damaged": damaged}))
+    else:
+        for found in intact:
+            print_line(f"{found['name']} is intact: {found['digest']}")
+    if damaged:
+        raise UserError("; ".join(damaged))

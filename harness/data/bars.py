@@ -25,9 +25,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lcma.harness.averages import clustered_mean
 from lcma.harness.cpus import count_cpus
-from lcma.harness.data.manifest import PartName
+from lcma.harness.data.manifest import BARS_FILE, PartName, read_sealed, write_sealed
 from lcma.harness.data.prepared import Prepared, images_file, prepare_command
-from lcma.harness.data.seals import BARS_FILE, read_sealed, write_sealed
 from lcma.harness.data.source import ReportStep
 from lcma.sweeps.errors import UserError
 

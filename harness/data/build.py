@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data.boxfilter import box_filter
 from lcma.harness.data.manifest import (
     FILE_NAME,
     PARTS,
@@ -27,6 +26,7 @@ from lcma.harness.data.manifest import (
 from lcma.harness.data.prepared import GROUPS_DTYPE, Prepared, groups_file, images_file, load
 from lcma.harness.data.registry import PreparableSet, find_set, names, own_set
 from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions
+from lcma.harness.files import sync_folder
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.known_sets import can_be_own
 
@@ -70,18 +70,16 @@ def prepare(
     there = (root / name).exists()
     if source is None and data_set.source.needs_path and there:
         return _verified(name, root)
-    report = progress or _silent
-    opened = data_set.source.open(source, options, report)
+    if source is None and data_set.source.needs_path:
+        raise UserError(f"{name} needs its files: add --from PATH, of {data_set.source.needed}")
+    report = progress or (lambda label, done, total: None)
+    opened = data_set.source.open(source or Path(), options, report)
     if there:
         return _same_origin(_verified(name, root), data_set, opened)
     with _locked(root, name, waiting):
         if (root / name).exists():
             return _same_origin(_verified(name, root), data_set, opened)
         return _make(root, data_set, opened, report)
-
-
-def _silent(label: str, done: int, total: int) -> None:
-    """Report no progress."""
 
 
 def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
@@ -132,15 +130,11 @@ def _same_origin(existing: Prepared, data_set: PreparableSet, opened: OpenedSour
         (there.variant, data_set.variant),
     )
     if any(found != wanted for found, wanted in pairs):
-        raise _other_content(existing)
+        raise UserError(
+            f"{existing.folder} was prepared from other files or by other rules "
+            f"(digest {there.digest[:12]}): use another root or remove the folder"
+        )
     return existing
-
-
-def _other_content(existing: Prepared) -> UserError:
-    return UserError(
-        f"{existing.folder} was prepared from other files or by other rules "
-        f"(digest {existing.manifest.digest[:12]}): use another root or remove the folder"
-    )
 
 
 @contextlib.contextmanager
@@ -190,8 +184,10 @@ def _make(
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
-        manifest = _write(folder, data_set, opened, progress)
-        return _publish(folder, Prepared(manifest, root))
+        made = Prepared(_write(folder, data_set, opened, progress), root)
+        folder.rename(made.folder)
+        sync_folder(root)
+        return made
     except OSError as error:
         raise _unwritable(root, error) from error
     finally:
@@ -215,11 +211,10 @@ def _write(
             for part in (() if opened.groups is None else PARTS)
         }
         for done, step in enumerate(opened.steps(), start=1):
-            for chunk in step.chunks:
-                pixels = chunk.images
-                images[chunk.part].append(pixels if box == 1 else box_filter(pixels, box))
-                if chunk.groups is not None:
-                    groups[chunk.part].append(chunk.groups)
+            for part, pixels in step.images.items():
+                images[part].append(pixels if box == 1 else box_filter(pixels, box))
+            for part, clusters in (step.groups or {}).items():
+                groups[part].append(clusters)
             skipped += step.skipped
             progress(step.label, done, opened.n_steps)
         empty = [part for part in PARTS if images[part].count == 0]
@@ -257,11 +252,11 @@ def _write(
         holdout_rule=opened.holdout_rule,
         tool_version=importlib.metadata.version("lcma"),
     )
-    with (folder / FILE_NAME).open("w", encoding="utf-8") as file:
-        file.write(to_json(manifest))
+    with (folder / FILE_NAME).open("wb") as file:
+        file.write(to_json(manifest.model_dump(mode="json")))
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
     return manifest
 
 
@@ -315,27 +310,24 @@ class NpyWriter(contextlib.AbstractContextManager["NpyWriter"]):
         )
 
 
-def _publish(folder: Path, made: Prepared) -> Prepared:
-    try:
-        folder.rename(made.folder)
-        _sync_folder(made.root)
-    except OSError as error:
-        if not made.folder.exists():
-            raise _unwritable(made.root, error) from error
-        # A run that the lock did not reach was first: its set is as good if it is the same.
-        winner = _verified(made.manifest.name, made.root)
-        if winner.manifest.digest != made.manifest.digest:
-            raise _other_content(winner) from error
-        return winner
-    return made
+def box_filter(images: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
+    """Return the mean of each factor x factor window.
 
+    The mean of uint8 is exact, halves rounded to even; that of float32 is in float64, rounded to
+    float32.
 
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can do that."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    images: N x C x H x W. Returns N x C x H/factor x W/factor. Raises ValueError where factor does
+    not divide H and W, or is above 16 (the sums are 16-bit).
+    """
+    n, c, h, w = images.shape
+    if not 1 <= factor <= 16 or h % factor or w % factor:
+        raise ValueError(f"a box of {factor} does not fit images of {h}x{w}")
+    windows = images.reshape(n, c, h // factor, factor, w // factor, factor)
+    if images.dtype != np.uint8:
+        means: npt.NDArray[Any] = windows.mean(axis=(3, 5), dtype=np.float64).astype(images.dtype)
+        return means
+    area = factor * factor
+    mean, rest = np.divmod(windows.sum(axis=(3, 5), dtype=np.uint16), np.uint16(area))
+    up = (2 * rest > area) | ((2 * rest == area) & (mean % 2 == 1))
+    filtered: npt.NDArray[np.uint8] = (mean + up).astype(np.uint8)
+    return filtered

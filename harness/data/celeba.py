@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +29,8 @@ from lcma.harness.data.source import (
     Hashed,
     OpenedSource,
     ReportStep,
+    Source,
     SourceOptions,
-    index_members,
-    open_zip,
     read_bytes,
     sha256,
 )
@@ -58,22 +57,17 @@ _HOW: Final = {
 }
 
 
-class CelebA:
+class CelebA(Source):
     """The source of the CelebA sets, in one of two variants."""
 
-    needs_path: ClassVar[bool] = True
-    can_skip: ClassVar[bool] = True
+    can_skip = True
+    needed = f"the folder of {_IMAGES} or {_ZIP} with {_LIST} beside it; {NO_DOWNLOAD}"
 
     def __init__(self, variant: Literal["u8", "float"]) -> None:
         self.variant = variant
 
-    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash images and list. Raises UserError where they do not belong together."""
-        if path is None:
-            raise UserError(
-                f"CelebA needs its files: add --from PATH, of the folder of {_IMAGES} or {_ZIP} "
-                f"with {_LIST} beside it; {NO_DOWNLOAD}"
-            )
         images, listed = _locate(path)
         reader = describe_decoder()
         raw = read_bytes(listed, _LIST_LIMIT)
@@ -176,18 +170,9 @@ def _files(
     if images.is_dir():
         _same_names(images, set(list_folder(images, (".jpg", ".jpeg"))), listed, partition)
         return FolderFiles(images, names, skip_bad), None
-    whole = Hashed.of(images)
-    with open_zip(images) as archive:
-        members = index_members(
-            images,
-            (
-                member
-                for member in archive.namelist()
-                if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
-            ),
-        )
-    _same_names(images, set(members), listed, partition)
-    return ZipFiles(images, [members[name] for name in names], names), whole
+    whole, files = Hashed.of(images), ZipFiles(images, names)
+    _same_names(images, set(files.members), listed, partition)
+    return files, whole
 
 
 def _same_names(images: Path, there: set[str], listed: Path, partition: dict[str, int]) -> None:

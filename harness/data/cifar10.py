@@ -1,32 +1,28 @@
 """CIFAR-10 in the pickles of its official python version, whole or with fewer records.
 
-They lie in a folder or in the official archive, which is read member by member.
+They lie in a folder or in the official archive.
 """
 
-import gzip
 import hashlib
+import io
+import pickle
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
-from lcma.harness.data.safe_pickle import Array, HoldsCodeError, MalformedError, loads
 from lcma.harness.data.source import (
-    Chunk,
     OpenedSource,
     ReportStep,
+    Source,
     SourceOptions,
     SourceStep,
-    changed_error,
     describe_split,
-    index_members,
     read_bytes,
-    require_unchanged,
     sha256,
     split_training,
 )
@@ -48,41 +44,42 @@ OFFICIAL_MD5: Final = {
 }
 # Twice the size of an official batch.
 _LIMIT: Final = 62 * 10**6
-_MOST_UNPACKED: Final = 7 * _LIMIT
-_MOST_MEMBERS: Final = 1000
-_LONGEST_HEADER: Final = 2**16
 _SHAPE: Final = (3, 32, 32)
 _HOLDOUT_EVERY: Final = 10
+_NAMES: Final = {
+    "numpy._core.multiarray._reconstruct",
+    "numpy._core.numeric._frombuffer",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "_codecs.encode",
+    "builtins.bytes",
+}
+"""What a pickle of arrays and plain values may name."""
 
 
-class Cifar10:
+class Cifar10(Source):
     """The source of the CIFAR-10 sets: a folder cifar-10-batches-py, the one above it, or a
     tar.gz file of it."""
 
-    needs_path: ClassVar[bool] = True
-    can_skip: ClassVar[bool] = False
+    needed = (
+        f"the folder {_FOLDER} with {_TRAIN[0]} to 5 and {_TEST}, or of cifar-10-python.tar.gz; "
+        "or --download"
+    )
 
-    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash the batches. Raises UserError if the path or a batch is missing."""
-        if path is None:
-            raise UserError(
-                f"CIFAR-10 needs its files: add --from PATH, of the folder {_FOLDER} with "
-                f"{_TRAIN[0]} to 5 and {_TEST}, or of cifar-10-python.tar.gz; or --download"
-            )
-        place = _locate(path)
-        digests: dict[str, str] = {}
-        official = 0
-        for name in (*_TRAIN, _TEST, *({_META} & place.names.keys())):
-            raw = place.read(name)
-            digests[name] = sha256(raw)
-            official += hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+        """Read and hash the batches. Raises UserError if the path or a batch is missing."""
+        place, files = _read_files(path)
+        official = sum(
+            hashlib.md5(raw, usedforsecurity=False).hexdigest() == OFFICIAL_MD5[name]
+            for name, raw in files.items()
+        )
         everything = len(OFFICIAL_MD5)
         return OpenedSource(
             record=SourceRecord(
                 layout=f"{_FOLDER} pickles",
                 package=None,
                 reader="restricted unpickler",
-                files=tuple(SourceFile(name=n, sha256=digest) for n, digest in digests.items()),
+                files=tuple(SourceFile(name=n, sha256=sha256(raw)) for n, raw in files.items()),
                 verdict=(
                     "official"
                     if official == everything
@@ -96,154 +93,118 @@ class Cifar10:
             preprocessing="pixels as stored",
             holdout_rule=describe_split(_HOLDOUT_EVERY),
             n_steps=len(_TRAIN) + 1,
-            steps=lambda: _steps(place, digests),
+            steps=lambda: _steps(place, files),
         )
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """The batches in a folder, or in the official archive, which is streamed for every file."""
+def fetch_cifar10(root: Path) -> Path:
+    """Fetch the official archive with torchvision into a folder below the data root, and return it.
 
-    path: Path
-    names: dict[str, str]
-    """Of files that are there, by their official names."""
-
-    def read(self, name: str) -> bytes:
-        """Read a whole file. Raises UserError if it is unreadable, empty or too large."""
-        if self.path.is_dir():
-            return read_bytes(self.path / name, _LIMIT)
-        for member, raw in _read_archive(self.path, self.names[name]):
-            if member == self.names[name] and raw is not None:
-                return raw
-        raise changed_error(self.path)
-
-
-class _Limited(gzip.GzipFile):
-    """Archive that is not unpacked without end: a header alone could fill the memory."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if self.tell() > _MOST_UNPACKED:
-            raise tarfile.TarError(f"it unpacks to more than {_MOST_UNPACKED} bytes")
-        return super().read(size)
-
-
-class _ArchiveMember(tarfile.TarInfo):
-    """Member of an archive whose headers are short: a long one takes minutes to read."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Return the member of a header. Raises TarError for one that no official archive has."""
-        found = super().frombuf(buf, encoding, errors)
-        if found.type == tarfile.GNUTYPE_SPARSE or (
-            found.type not in tarfile.REGULAR_TYPES and found.size > _LONGEST_HEADER
-        ):
-            raise tarfile.TarError("it has a header that no official archive has")
-        return found
-
-
-def _read_archive(path: Path, wanted: str = "") -> Iterator[tuple[str, bytes | None]]:
-    """Yield the names of an archive's files, and the content of the one that is wanted.
-
-    Raises UserError where it is damaged or no official one.
+    Raises UserError where that does not succeed.
     """
+    from torchvision.datasets import CIFAR10
+
+    folder = root / ".downloads"
     try:
-        with (
-            open_regular(path) as file,
-            _Limited(fileobj=file) as content,
-            tarfile.open(fileobj=content, mode="r|", tarinfo=_ArchiveMember) as archive,
-        ):
-            for number, member in enumerate(archive):
-                if number >= _MOST_MEMBERS:
-                    raise tarfile.TarError(f"it has more than {_MOST_MEMBERS} members")
-                if member.name == wanted and not 0 < member.size <= _LIMIT:
-                    raise tarfile.TarError(f"{wanted} has {member.size} bytes")
-                stream = archive.extractfile(member) if member.name == wanted else None
-                if member.isfile():
-                    yield member.name, None if stream is None else stream.read()
+        CIFAR10(folder, download=True)
+    except (OSError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise UserError(
+            f"CIFAR-10 could not be fetched ({why}): fetch it elsewhere and give --from PATH"
+        ) from error
+    return folder
+
+
+def _read_files(path: Path) -> tuple[Path, dict[str, bytes]]:
+    """Return the folder or archive of the batches, and their bytes by their official names."""
+    if not path.exists():
+        raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
+    if path.is_dir():
+        place = path / _FOLDER if (path / _FOLDER).is_dir() else path
+        there = [name for name in OFFICIAL_MD5 if (place / name).is_file()]
+        files = {name: read_bytes(place / name, _LIMIT) for name in there}
+    elif path.name.endswith((".tar.gz", ".tgz")):
+        place, files = path, _read_archive(path)
+    else:
+        raise UserError(
+            f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
+        )
+    missing = [name for name in (*_TRAIN, _TEST) if name not in files]
+    if missing:
+        raise UserError(
+            f"{place} lacks {', '.join(missing)}: give the folder {_FOLDER}, or the official "
+            "archive, with --from PATH"
+        )
+    return place, {name: files[name] for name in (*_TRAIN, _TEST, _META) if name in files}
+
+
+def _read_archive(path: Path) -> dict[str, bytes]:
+    found = {}
+    try:
+        with open_regular(path) as file, tarfile.open(fileobj=file, mode="r|gz") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                if name not in OFFICIAL_MD5 or not member.isfile():
+                    continue
+                if not 0 < member.size <= _LIMIT:
+                    raise tarfile.TarError(f"{name} has {member.size} bytes")
+                if (content := archive.extractfile(member)) is not None:
+                    found[name] = content.read()
     except Exception as error:
         why = " ".join(str(error).split())[:100]
         raise UserError(
             f"{path} is cut short or no official tar.gz file ({why}): fetch the file again"
         ) from error
+    return found
 
 
-def _locate(path: Path) -> _Batches:
-    if not path.exists():
-        raise UserError(f"{path} does not exist: give the folder {_FOLDER} with --from PATH")
-    if not path.is_dir():
-        if not path.name.endswith((".tar.gz", ".tgz")):
-            raise UserError(
-                f"{path} is a file: give the folder {_FOLDER} or its tar.gz file with --from PATH"
-            )
-        members = [name for name, _ in _read_archive(path)]
-        names = index_members(path, (m for m in members if PurePosixPath(m).name in OFFICIAL_MD5))
-        missing = [name for name in (*_TRAIN, _TEST) if name not in names]
-        if missing:
-            raise UserError(f"{path} lacks {', '.join(missing)}: give the official archive")
-        return _Batches(path, names)
-    inner = path / _FOLDER
-    folder = inner if inner.is_dir() else path
-    names = {name: name for name in OFFICIAL_MD5 if (folder / name).is_file()}
-    missing = [name for name in (*_TRAIN, _TEST) if name not in names]
-    if missing:
-        raise UserError(
-            f"{folder} lacks {', '.join(missing)}: give the folder {_FOLDER} with --from PATH"
-        )
-    return _Batches(folder, names)
-
-
-def _steps(place: _Batches, digests: dict[str, str]) -> Iterator[SourceStep]:
+def _steps(place: Path, files: dict[str, bytes]) -> Iterator[SourceStep]:
     before = 0
-    for name in (*_TRAIN, _TEST):
-        images = _batch(place, name, digests[name])
-        if name == _TEST:
-            yield SourceStep(name, (Chunk("test", images),))
-        else:
-            yield SourceStep(name, split_training(images, before, _HOLDOUT_EVERY))
-            before += len(images)
+    for name in _TRAIN:
+        images = _read_batch(place / name, files[name])
+        yield SourceStep(name, split_training(images, before, _HOLDOUT_EVERY))
+        before += len(images)
+    yield SourceStep(_TEST, {"test": _read_batch(place / _TEST, files[_TEST])})
 
 
-def _batch(place: _Batches, name: str, digest: str) -> npt.NDArray[np.uint8]:
-    """Read the images of one batch, N x 3 x 32 x 32."""
-    path = place.path / name
-    fields = _fields(path, require_unchanged(path, place.read(name), digest))
-    data, labels = fields.get("data"), fields.get("labels")
-    remedy = "give the original files"
-    if not isinstance(data, Array):
-        raise UserError(f"{path} has no array under 'data': {remedy}")
-    if data.dtype != "u1":
-        raise UserError(f"{path}: 'data' has dtype {data.dtype}, not u1 (uint8): {remedy}")
-    width = int(np.prod(_SHAPE))
-    if len(data.shape) != 2 or data.shape[1] != width or data.shape[0] == 0:
-        raise UserError(f"{path}: 'data' has shape {data.shape}, not (N, {width}): {remedy}")
-    if not isinstance(labels, list):
-        raise UserError(f"{path} has no list under 'labels': {remedy}")
-    if len(labels) != data.shape[0]:
-        raise UserError(f"{path} has {len(labels)} labels for {data.shape[0]} images: {remedy}")
-    if not all(type(label) is int and 0 <= label <= 9 for label in labels):
-        raise UserError(f"{path}: 'labels' holds something other than integers 0..9: {remedy}")
+def _read_batch(path: Path, raw: bytes) -> npt.NDArray[np.uint8]:
+    """Return the images of one batch, N x 3 x 32 x 32."""
     try:
-        return data.uint8().reshape(-1, *_SHAPE)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: 'data' has fewer or more bytes than its shape says: {remedy}"
-        ) from error
-
-
-def _fields(path: Path, raw: bytes) -> dict[str, object]:
-    try:
-        value = loads(raw)
-    except HoldsCodeError as error:
+        fields = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
+        names = {key.decode() if isinstance(key, bytes) else key: key for key in fields}
+        data, labels = (fields.get(names.get(name)) for name in ("data", "labels"))
+    except _HoldsCodeError as error:
         raise UserError(
             f"{path} holds code ({error}) and was not run: give the original files"
         ) from error
-    except MalformedError as error:
+    except Exception as error:
         raise UserError(
             f"{path} is cut short or no CIFAR-10 batch: fetch or unpack it again"
         ) from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} is no CIFAR-10 batch (not a dict): give the original files")
-    return {
-        key.decode("latin-1") if isinstance(key, bytes) else str(key): item
-        for key, item in value.items()
-    }
+    remedy = "give the original files"
+    if not isinstance(data, np.ndarray):
+        raise UserError(f"{path} has no array under 'data': {remedy}")
+    width = int(np.prod(_SHAPE))
+    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != width or not len(data):
+        raise UserError(
+            f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "
+            f"(N, {width}): {remedy}"
+        )
+    if not isinstance(labels, list) or len(labels) != len(data):
+        raise UserError(f"{path} has no list of {len(data)} numbers under 'labels': {remedy}")
+    if not all(type(label) is int and 0 <= label <= 9 for label in labels):
+        raise UserError(f"{path}: 'labels' holds something other than integers 0..9: {remedy}")
+    return np.ascontiguousarray(data).reshape(-1, *_SHAPE)
+
+
+class _HoldsCodeError(Exception):
+    """Raised if a pickle names something that plain data do not need."""
+
+
+class _Unpickler(pickle._Unpickler):
+    # The one in C makes room for as much as a damaged pickle announces.
+    def find_class(self, module: str, name: str) -> Any:
+        now = module.replace("numpy.core.", "numpy._core.").replace("__builtin__", "builtins")
+        if f"{now}.{name}" not in _NAMES:
+            raise _HoldsCodeError(f"{module}.{name}")
+        return super().find_class(now, name)

@@ -9,10 +9,8 @@ import contextlib
 import io
 import logging
 import textwrap
-import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -27,13 +25,15 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 Pixels = npt.NDArray[np.uint8]
 """C x H x W, C being 1 or 3."""
 
+Shape = tuple[Literal[1, 3], int, int]
+"""Channels (1 grey, 3 colour), height and width as shown."""
+
 FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
 """Formats that Pillow may read: none that needs another program, holds pages or drawings, or
 hides that it has more than 8 bits."""
 LARGEST: Final = 2**26
 """Pixels of an image. 64 million are 8192 x 8192."""
 
-_AT_ONCE: Final = 2**25
 _ORIENTATION: Final = 0x0112
 _TURNS: Final = (b"eXIf", b"Raw profile type", b":Orientation")
 _GREY: Final = ("1", "L", "LA", "La")
@@ -44,24 +44,15 @@ class BadImageError(Exception):
     """Raised for a file without an 8-bit grey or RGB image; the message says why."""
 
 
-@dataclass(frozen=True)
-class Header:
-    """Header of an image file: channels (1 grey, 3 colour), height and width as shown."""
-
-    channels: Literal[1, 3]
-    height: int
-    width: int
-
-
-def read_header(raw: bytes) -> Header:
-    """Read the header alone. Raises BadImageError if the image would be refused."""
-    with _opened(raw) as (_, header, _turn):
-        return header
+def read_shape(raw: bytes) -> Shape:
+    """Read the shape from the header. Raises BadImageError if the image would be refused."""
+    with _opened(raw) as (_, shape, _turn):
+        return shape
 
 
 def decode_image(raw: bytes) -> Pixels:
     """Decode the pixels, in the orientation that the file states. Raises BadImageError."""
-    with _opened(raw) as (image, header, turn), _BUDGET.take(header.height * header.width):
+    with _opened(raw) as (image, _, turn):
         if image.format == "PNG":
             _check_png(raw)
         return _read_pixels(image, turn)
@@ -116,37 +107,13 @@ def describe_decoder() -> str:
     )
 
 
-class _Budget:
-    """Holds back decoders while the images at work have too many pixels for the memory."""
-
-    def __init__(self, pixels: int) -> None:
-        self._left = self._all = pixels
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def take(self, pixels: int) -> Iterator[None]:
-        wanted = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._left >= wanted)
-            self._left -= wanted
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._left += wanted
-                self._changed.notify_all()
-
-
-_BUDGET: Final = _Budget(_AT_ONCE)
-
-
 @contextlib.contextmanager
-def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Header, int]]:
+def _opened(raw: bytes) -> Iterator[tuple[Image.Image, Shape, int]]:
     Image.init()  # Pillow loads most formats only then
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             turn = _orientation(image, raw)
-            yield image, _header(image, turn), turn
+            yield image, _read_shape(image, turn), turn
     except BadImageError:
         raise
     except PIL.UnidentifiedImageError:
@@ -165,7 +132,7 @@ def _orientation(image: Image.Image, raw: bytes) -> int:
     return int(image.getexif().get(_ORIENTATION, 1))
 
 
-def _header(image: Image.Image, turn: int) -> Header:
+def _read_shape(image: Image.Image, turn: int) -> Shape:
     mode, width, height = image.mode, image.width, image.height
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise BadImageError("animated or of several pages")
@@ -177,7 +144,7 @@ def _header(image: Image.Image, turn: int) -> Header:
         raise BadImageError(f"{width}x{height}, more than {LARGEST} pixels")
     if turn in (5, 6, 7, 8):
         width, height = height, width
-    return Header(1 if mode in _GREY else 3, height, width)
+    return 1 if mode in _GREY else 3, height, width
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+import zipfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,10 @@ from lcma.harness.cpus import count_cpus
 from lcma.harness.data.decoding import BadImageError
 from lcma.harness.data.manifest import PARTS, SourceFile
 from lcma.harness.data.source import (
-    Chunk,
+    ByPartName,
     ReportStep,
     SourceStep,
     changed_error,
-    open_zip,
     unreadable_error,
 )
 from lcma.harness.text import printable
@@ -38,26 +38,15 @@ _DIGEST: Final = 32
 _MOST_THREADS: Final = 16
 
 
-class Files(Protocol):
-    """Files with a fixed order."""
-
-    names: Sequence[str]
-
-    def read(self, index: int) -> bytes:
-        """Return a file's bytes. Raises UserError if it is unreadable."""
-
-    def where(self, index: int) -> str:
-        """Return the name of a file for people."""
-
-
 class FolderFiles:
-    """Files below a folder, by their names relative to it."""
+    """Files below a folder, by their names relative to it, in a fixed order."""
 
     def __init__(self, folder: Path, names: Sequence[str], skip_bad: bool) -> None:
         """skip_bad: take an unreadable file for an empty one, which is a bad image."""
         self.folder, self.names, self.skip_bad = folder, names, skip_bad
 
     def read(self, index: int) -> bytes:
+        """Return a file's bytes. Raises UserError if it is unreadable."""
         path = self.folder / self.names[index]
         try:
             with open_regular(path) as file:
@@ -71,20 +60,31 @@ class FolderFiles:
         raise UserError(f"{path} has more than {_LARGEST} bytes: leave it out of the folder")
 
     def where(self, index: int) -> str:
+        """Return the name of a file for people."""
         return str(self.folder / self.names[index])
 
 
 class ZipFiles:
-    """Members of an archive, read one by one and never unpacked to a disk."""
+    """JPEG files of an archive by their base names, read one by one and never unpacked."""
 
-    def __init__(self, path: Path, members: Sequence[str], names: Sequence[str]) -> None:
-        """names: their names in the manifest."""
-        self.path, self.names, self._members = path, names, members
-        self._archive = open_zip(path)
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path, self.names = path, names
+        try:
+            with open_regular(path):
+                self._archive = zipfile.ZipFile(path)
+        except Exception as error:
+            raise UserError(
+                f"{path} is cut short or no zip file ({error}): fetch the file again"
+            ) from error
+        self.members = {
+            PurePosixPath(member).name: member
+            for member in self._archive.namelist()
+            if member.lower().endswith((".jpg", ".jpeg")) and not member.startswith("__MACOSX")
+        }
 
     def read(self, index: int) -> bytes:
         try:
-            with self._archive.open(self._members[index]) as member:
+            with self._archive.open(self.members[self.names[index]]) as member:
                 raw = member.read(_LARGEST + 1)
         except Exception as error:
             why = " ".join(str(error).split())[:100]
@@ -94,7 +94,10 @@ class ZipFiles:
         return raw
 
     def where(self, index: int) -> str:
-        return f"{self.path}: {self._members[index]}"
+        return f"{self.path}: {self.names[index]}"
+
+
+Files = FolderFiles | ZipFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +192,13 @@ class Reading:
             seen += len(block)
             if seen % size and seen < n:
                 continue
-            chunks: tuple[Chunk, ...] = ()
+            by_part: ByPartName = {}
             if images:
                 stack = np.stack(images)
                 parts = self.assign(stack, np.array(indices, np.int64), before)
-                chunks = tuple(Chunk(part, stack[parts == code]) for code, part in enumerate(PARTS))
+                by_part = {part: stack[parts == code] for code, part in enumerate(PARTS)}
                 before += int((parts < 2).sum())
-            yield SourceStep("images", chunks, tuple(skipped))
+            yield SourceStep("images", by_part, skipped=tuple(skipped))
             images, indices, skipped = [], [], []
 
     def _block(self, block: range) -> list[tuple[int, npt.NDArray[Any] | None]]:

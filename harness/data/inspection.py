@@ -1,5 +1,6 @@
 """Statistics of a prepared set's images from reading each of them once."""
 
+import itertools
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -23,25 +24,15 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Duplicates:
-    """Images whose bytes are those of another one.
+class Inspection:
+    """Channels of each part, and the numbers of images whose bytes are those of another one.
 
-    ``within``: how many images of a part are copies of an earlier one. The others: how many
-    images of the part named last occur in the part named first.
+    Of ``copies``, `within_train` are the images of train that are copies of an earlier one of it,
+    `train_test` those of test that occur in train, and so on.
     """
 
-    within: ByPart[int]
-    train_holdout: int
-    train_test: int
-    holdout_test: int
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """Channels of each part, and duplicates."""
-
     channels: ByPart[tuple[Channel, ...]]
-    duplicates: Duplicates
+    copies: dict[str, int]
 
 
 def inspect_set(prepared: Prepared, progress: ReportStep | None = None) -> Inspection:
@@ -70,7 +61,7 @@ def inspect_set(prepared: Prepared, progress: ReportStep | None = None) -> Inspe
             for s, a, b in zip(np.sum(sums, 0), np.min(low, 0), np.max(high, 0), strict=True)
         )
         keys[part] = np.concatenate(hashes)
-    return Inspection(ByPart[tuple[Channel, ...]](**channels), _duplicates(keys))
+    return Inspection(ByPart[tuple[Channel, ...]](**channels), _count_copies(keys))
 
 
 def _keys(images: npt.NDArray[np.generic]) -> Keys:
@@ -78,16 +69,11 @@ def _keys(images: npt.NDArray[np.generic]) -> Keys:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
-def _duplicates(keys: dict[PartName, Keys]) -> Duplicates:
+def _count_copies(keys: dict[PartName, Keys]) -> dict[str, int]:
     distinct = {part: np.unique(keys[part]) for part in PARTS}
-
-    def common(first: PartName, second: PartName) -> int:
-        return int(np.isin(keys[second], distinct[first]).sum())
-
-    within = {part: len(keys[part]) - len(distinct[part]) for part in PARTS}
-    return Duplicates(
-        ByPart[int](**within),
-        train_holdout=common("train", "holdout"),
-        train_test=common("train", "test"),
-        holdout_test=common("holdout", "test"),
-    )
+    within = {f"within_{part}": len(keys[part]) - len(distinct[part]) for part in PARTS}
+    between = {
+        f"{first}_{second}": int(np.isin(keys[second], distinct[first]).sum())
+        for first, second in itertools.combinations(PARTS, 2)
+    }
+    return within | between

@@ -1,4 +1,5 @@
-"""Manifests of prepared data sets: what the pixels are, where from, and their content hash."""
+"""Manifests of prepared data sets: what the pixels are, where from, and their content hash; and
+numbers computed of the images that are kept beside them. A seal over each file reveals edits."""
 
 import hashlib
 import json
@@ -8,6 +9,7 @@ from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
+from lcma.harness.files import write_file
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
@@ -15,6 +17,10 @@ PartName = Literal["train", "holdout", "test"]
 PARTS: Final[tuple[PartName, ...]] = ("train", "holdout", "test")
 SCHEMA_VERSION: Final = 2
 FILE_NAME: Final = "manifest.json"
+BARS_FILE: Final = "bars.json"
+CONTROLS_FILE: Final = "controls.json"
+SEALED: Final = (BARS_FILE, CONTROLS_FILE)
+"""Files beside a manifest, of numbers that are computed of the images."""
 
 T = TypeVar("T")
 
@@ -136,10 +142,9 @@ def content_digest(
     return hash_fields({"shape": list(shape), "dtype": dtype, "parts": parts})
 
 
-def to_json(manifest: Manifest) -> str:
-    """Return the text of `FILE_NAME`: the manifest and a seal over it, which reveals edits."""
-    fields = manifest.model_dump(mode="json")
-    return json.dumps({**fields, "seal": hash_fields(fields)}, indent=2) + "\n"
+def to_json(fields: dict[str, Any]) -> bytes:
+    """Return the text of a file with these fields and a seal over them."""
+    return (json.dumps({**fields, "seal": hash_fields(fields)}, indent=2) + "\n").encode()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -177,3 +182,30 @@ def hash_fields(value: dict[str, Any]) -> str:
     """Return the sha256 (hex) of fields in canonical JSON: as a seal it reveals edits."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_sealed(path: Path) -> dict[str, Any] | None:
+    """Return the fields of a file as they were written, or None where it is missing or unsealed.
+
+    Raises UserError if it is not as it was written.
+    """
+    remedy = "remove it, and it is computed again"
+    try:
+        with open_regular(path) as file:
+            fields = json.loads(file.read())
+        if not isinstance(fields, dict):
+            raise ValueError
+        seal = fields.pop("seal", None)
+        changed = seal is not None and seal != hash_fields(fields)
+    except OSError:
+        return None
+    except (ValueError, RecursionError):
+        raise UserError(f"{path} is damaged: {remedy}") from None
+    if changed:
+        raise UserError(f"{path} was changed after it was written: {remedy}")
+    return None if seal is None else fields
+
+
+def write_sealed(path: Path, fields: dict[str, Any]) -> None:
+    """Write a file with its seal, whole or not at all. Raises UserError if it cannot be written."""
+    write_file(path, to_json(fields))

@@ -4,18 +4,18 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.decoding import (
     BadImageError,
-    Header,
+    Shape,
     centre_square,
     decode_image,
     describe_decoder,
-    read_header,
+    read_shape,
     shrink,
 )
 from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
@@ -23,6 +23,7 @@ from lcma.harness.data.manifest import SourceRecord
 from lcma.harness.data.source import (
     OpenedSource,
     ReportStep,
+    Source,
     SourceOptions,
     unreadable_error,
 )
@@ -31,18 +32,15 @@ from lcma.sweeps.errors import UserError
 LEAST, MOST = 4, 1024
 
 
-class OwnImages:
+class OwnImages(Source):
     """The source of a set of a person's own."""
 
-    needs_path: ClassVar[bool] = True
-    can_skip: ClassVar[bool] = True
+    can_skip = True
 
-    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find, hash and look at every image. Raises UserError where there is none, one is not
         taken, or grey and colour are mixed and are not to be."""
-        size = options.size
-        if path is None or size is None:
-            raise UserError("images of your own need --from FOLDER and --size S")
+        size = options.size or 0
         if not (LEAST <= size <= MOST and size & (size - 1) == 0):
             raise UserError(f"--size {size}: give a power of two from {LEAST} to {MOST}")
         if not path.is_dir():
@@ -53,18 +51,18 @@ class OwnImages:
         reader = describe_decoder()
         files = FolderFiles(path, names, options.skip_bad)
 
-        def look(index: int, raw: bytes) -> Header | None:
+        def look(index: int, raw: bytes) -> Shape | None:
             try:
-                header = read_header(raw)
-                _check_size(header.height, header.width, size)
+                shape = read_shape(raw)
+                _check_size(*shape[1:], size)
             except BadImageError as error:
                 if options.skip_bad:
                     return None
                 raise bad_image(files.where(index), error) from error
-            return header
+            return shape
 
-        hashed, headers = hash_files(files, progress, look)
-        channels = _channels(files, headers, options)
+        hashed, shapes = hash_files(files, progress, look)
+        channels = _channels(files, shapes, options)
 
         def convert(raw: bytes) -> npt.NDArray[Any]:
             pixels = decode_image(raw)
@@ -130,9 +128,9 @@ def _check_size(height: int, width: int, size: int) -> None:
         raise BadImageError(f"{width}x{height}, smaller than {size}")
 
 
-def _channels(files: FolderFiles, headers: Sequence[Header | None], options: SourceOptions) -> int:
-    grey = [i for i, h in enumerate(headers) if h is not None and h.channels == 1]
-    taken = sum(h is not None for h in headers)
+def _channels(files: FolderFiles, shapes: Sequence[Shape | None], options: SourceOptions) -> int:
+    grey = [i for i, shape in enumerate(shapes) if shape is not None and shape[0] == 1]
+    taken = sum(shape is not None for shape in shapes)
     if not taken:
         raise UserError(f"{files.folder} has no image that can be taken: give another folder")
     if options.grey_to_rgb or not grey:

@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lcma.harness.data.manifest import FILE_NAME, PARTS, Manifest, PartName, read_manifest
+from lcma.harness.data.manifest import (
+    FILE_NAME,
+    PARTS,
+    SEALED,
+    Manifest,
+    PartName,
+    read_manifest,
+    read_sealed,
+)
 from lcma.harness.data.registry import find_set, names
-from lcma.harness.data.seals import SEALED, read_sealed
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import open_regular
 
 GROUPS_DTYPE = "int32"
-
-Read = Callable[[str, int, int], None]
-"""Callback with the current file, the bytes read so far, and the bytes of all files."""
 
 _PIECE = 2**24
 
@@ -63,8 +67,11 @@ class Prepared:
         """
         return self._read(images_file(part), self.part(part).images)
 
-    def verify(self, progress: Read | None = None) -> None:
-        """Hash every byte of every part. Raises UserError naming the first damaged file."""
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Hash every byte of every part. Raises UserError naming the first damaged file.
+
+        ``progress`` is called with the bytes read so far, and those of all files.
+        """
         files: list[tuple[str, npt.NDArray[Any], str | None]] = []
         for name in PARTS:
             part, digest = self.part(name), self.manifest.digests[name]
@@ -79,7 +86,7 @@ class Prepared:
                 sha256.update(piece.data)
                 done += piece.nbytes
                 if progress is not None:
-                    progress(file_name, done, total)
+                    progress(done, total)
             if sha256.hexdigest() != expected:
                 raise UserError(
                     self._damaged(file_name, "its bytes differ from the manifest's sha256")

@@ -6,12 +6,10 @@ from pathlib import Path
 
 from lcma.harness.data.celeba import CelebA
 from lcma.harness.data.cifar10 import Cifar10
-from lcma.harness.data.digits import Digits
-from lcma.harness.data.imagenet_npz import ImageNetNpz
-from lcma.harness.data.imagenet_png import ImageNetPng
+from lcma.harness.data.imagenet import ImageNetNpz, ImageNetPng
 from lcma.harness.data.manifest import FILE_NAME, read_manifest
 from lcma.harness.data.own import OwnImages
-from lcma.harness.data.photos import Photos
+from lcma.harness.data.packaged import Digits, Photos
 from lcma.harness.data.source import Source
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError, suggest

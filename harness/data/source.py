@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,31 +18,22 @@ from lcma.sweeps.input_files import open_regular
 ReportStep = Callable[[str, int, int], None]
 """Called with what is done, how many steps or images of it are done, and how many there are."""
 
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Consecutive images of one part.
-
-    images: N x C x H x W in the source's shape and dtype. groups: int32, N, or None. Chunks of a
-    part are appended in the order in which they come.
-    """
-
-    part: PartName
-    images: npt.NDArray[Any]
-    groups: npt.NDArray[Any] | None = None
+ByPartName = Mapping[PartName, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class SourceStep:
-    """A piece of the source that was read: its label for a progress display, its images, and the
-    names of those left out."""
+    """A piece of the source that was read.
+
+    label: for a progress display. images: N x C x H x W of some parts, in the source's shape and
+    dtype; those of a part are appended in the order in which they come. groups: the cluster of
+    each image, int32, N, where the set has clusters. skipped: names of those left out.
+    """
 
     label: str
-    chunks: tuple[Chunk, ...]
+    images: ByPartName
+    groups: ByPartName | None = None
     skipped: tuple[str, ...] = ()
-
-
-NO_DOWNLOAD: Final = "they cannot be fetched with --download"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +68,25 @@ class SourceOptions:
     grey_to_rgb: bool = False
 
 
-class Source(Protocol):
+class Source(ABC):
     """A layout of files from which a set can be read."""
 
-    @property
-    def needs_path(self) -> bool:
-        """True if `open` needs the place of the files."""
+    needs_path: ClassVar[bool] = True
+    """True if `open` needs the place of the files: no package ships them."""
+    can_skip: ClassVar[bool] = False
+    """True if `SourceOptions.skip_bad` applies: the source has a file for each image."""
+    needed: str = ""
+    """The files whose place is needed, and whether they can be fetched, in words."""
 
-    @property
-    def can_skip(self) -> bool:
-        """True if `SourceOptions.skip_bad` applies: the source has a file for each image."""
+    @abstractmethod
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+        """Find and hash the files. Raises UserError if one is missing or unreadable.
 
-    def open(self, path: Path | None, options: SourceOptions, progress: ReportStep) -> OpenedSource:
-        """Find and hash the files. Raises UserError if one is missing or unreadable."""
+        A source that a package ships pays no heed to the path.
+        """
+
+
+NO_DOWNLOAD = "they cannot be fetched with --download"
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -110,54 +107,6 @@ def read_bytes(path: Path, limit: int) -> bytes:
     return raw
 
 
-_RATIO: Final = 200
-"""Bytes to one compressed byte. Images are far below; deflate can reach 1032."""
-_FREE: Final = 2**20
-
-
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open an archive, whose members are only ever streamed: nothing is unpacked to a disk.
-
-    Raises UserError where it is no zip file or cut short, or unpacks to more than images do.
-    """
-    try:
-        with open_regular(path):
-            archive = zipfile.ZipFile(path)
-    except Exception as error:
-        raise UserError(
-            f"{path} is cut short or no zip file ({error}): fetch the file again"
-        ) from error
-    for member in archive.infolist():
-        # What zipfile unpacks at once of the other ways to pack has no bound.
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            archive.close()
-            raise UserError(
-                f"{path}: {member.filename!r} is neither stored nor deflated, as official files "
-                "are: give the original file"
-            )
-        if member.file_size > max(_FREE, _RATIO * member.compress_size):
-            archive.close()
-            raise UserError(
-                f"{path}: {member.filename!r} unpacks from {member.compress_size} to "
-                f"{member.file_size} bytes, which no images do: give the original file"
-            )
-    return archive
-
-
-def index_members(path: Path, members: Iterable[str]) -> dict[str, str]:
-    """Return members of an archive by their base names. Raises UserError if two share one."""
-    found: dict[str, str] = {}
-    for member in members:
-        name = PurePosixPath(member).name
-        if name in found:
-            raise UserError(
-                f"{path} has {name!r} twice, as {found[name]!r} and {member!r}: "
-                "give the original file"
-            )
-        found[name] = member
-    return found
-
-
 def unreadable_error(path: Path, error: OSError) -> UserError:
     """Return the error for a file that the system does not let us read."""
     return UserError(
@@ -168,13 +117,6 @@ def unreadable_error(path: Path, error: OSError) -> UserError:
 def sha256(raw: bytes) -> str:
     """Return the sha256 in hex."""
     return hashlib.sha256(raw).hexdigest()
-
-
-def require_unchanged(path: Path, raw: bytes, digest: str) -> bytes:
-    """Return `raw` if it has the digest hashed before. Raises UserError otherwise."""
-    if sha256(raw) != digest:
-        raise changed_error(path)
-    return raw
 
 
 def changed_error(path: Path | str) -> UserError:
@@ -197,16 +139,15 @@ class Hashed:
         sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         try:
             with open_regular(path) as file:
-                before = _facts(os.fstat(file.fileno()))
+                facts = _facts(os.fstat(file.fileno()))
                 while block := file.read(2**22):
                     sha.update(block)
                     md5.update(block)
-                after = _facts(os.fstat(file.fileno()))
         except OSError as error:
             raise unreadable_error(path, error) from error
-        if before != after:
-            raise changed_error(path)
-        return Hashed(path, sha.hexdigest(), md5.hexdigest(), after)
+        found = Hashed(path, sha.hexdigest(), md5.hexdigest(), facts)
+        found.check()
+        return found
 
     def check(self) -> None:
         """Raise UserError if the file changed by size, time of change or inode."""
@@ -230,10 +171,10 @@ def describe_split(k: int) -> str:
     )
 
 
-def split_training(images: npt.NDArray[Any], before: int, k: int) -> tuple[Chunk, Chunk]:
+def split_training(images: npt.NDArray[Any], before: int, k: int) -> ByPartName:
     """Split training images that follow `before` others: every k-th is held out."""
     held_out = (before + np.arange(len(images))) % k == k - 1
-    return Chunk("train", images[~held_out]), Chunk("holdout", images[held_out])
+    return {"train": images[~held_out], "holdout": images[held_out]}
 
 
 def split_count(n: int, k: int) -> tuple[int, int]:

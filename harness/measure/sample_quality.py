@@ -13,8 +13,7 @@ from torch import Tensor
 
 from lcma.db import Measurement
 from lcma.harness.data import Prepared
-from lcma.harness.data.manifest import PartName
-from lcma.harness.data.seals import CONTROLS_FILE, read_sealed, write_sealed
+from lcma.harness.data.manifest import CONTROLS_FILE, PartName, read_sealed, write_sealed
 from lcma.harness.train.controls import choose_images, make_controls
 from lcma.harness.train.features import frechet_distance, kernel_distance
 from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images

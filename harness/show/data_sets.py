@@ -58,10 +58,10 @@ def tabulate_prepared_sets(rows: Sequence[dict[str, Any]], root: Path) -> Table:
     )
 
 
-def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[str]:
+def describe_data_sets(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return lines about deviations, problems, and the commands that prepare further sets.
 
-    Box-filtered forms of sets that need files are left out, unless ``every`` is true.
+    Box-filtered forms of sets that need files are left out.
     """
     lines = [f"{row['name']}: {row['deviation']}" for row in rows if row.get("deviation")]
     if any(row["prepared"] for row in rows):
@@ -69,15 +69,14 @@ def describe_data_sets(rows: Sequence[dict[str, Any]], *, every: bool) -> list[s
     lines += [f"{row['name']}: {row['problem']}" for row in rows if "problem" in row]
     left = [row for row in rows if not row["prepared"] and "problem" not in row]
     # Those that need no files are for demos: their small forms are the useful ones.
-    shown = [row for row in left if every or not (row["filtered"] and row["needs_path"])]
+    shown = [row for row in left if not (row["filtered"] and row["needs_path"])]
     if shown:
         width = max(len(row["command"]) for row in shown)
         lines.append("Can be prepared:")
         lines += [f"  {row['command']:<{width}}  # {row['description']}" for row in shown]
     if len(shown) < len(left):
         lines += [
-            "Each also box-filtered by two or four under its own name, such as cifar10-16: "
-            "--all lists them.",
+            "Each also box-filtered by two or four under its own name, such as cifar10-16.",
             "Images of your own: lcma data prepare NAME --from FOLDER --size S",
         ]
     return lines
@@ -88,11 +87,10 @@ FEW = 100
 
 
 def describe_prepared_set(
-    manifest: Manifest, folder: Path, seconds: float, bars: Sequence[ComputedBar]
+    manifest: Manifest, folder: Path, bars: Sequence[ComputedBar]
 ) -> list[str]:
-    """Return lines about a set that was prepared, in so many seconds or (0) earlier."""
+    """Return lines about a set that was prepared."""
     counts = manifest.counts
-    images = counts.train + counts.holdout + counts.test
     lines = [
         f"{manifest.name}: {counts.train} train, {counts.holdout} holdout and {counts.test} test "
         f"images of {'x'.join(map(str, manifest.shape))} ({manifest.variant}) in {folder}",
@@ -110,8 +108,6 @@ def describe_prepared_set(
         more = ", ..." if len(manifest.skipped) > 3 else ""
         lines.append(f"left out: {format_count(len(manifest.skipped), 'image')} ({first}{more})")
     lines.append(f"digest: {manifest.digest}")
-    if seconds:
-        lines.append(f"read in {seconds:.1f} s, {images / seconds:.0f} images/s")
     known = [f"{bar.name} {bar.bits_per_dim:.3f}" for bar in bars if bar.bits_per_dim is not None]
     lines.append(f"to beat: {', '.join(known)} bits/dim on the test part")
     return lines
@@ -139,12 +135,12 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
         f"holdout: {manifest.holdout_rule}",
         f"digest: {manifest.digest}",
     ]
-    copies = found.duplicates
-    within = ", ".join(f"{number:,} in {part}" for part, number in copies.within.items())
+    copies = found.copies
+    within = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
     lines += [
         f"copies of an earlier image: {within}",
-        f"in two parts: {copies.train_test:,} of test and {copies.train_holdout:,} of holdout are "
-        f"in train, {copies.holdout_test:,} of test are in holdout",
+        f"in two parts: {copies['train_test']:,} of test and {copies['train_holdout']:,} of "
+        f"holdout are in train, {copies['holdout_test']:,} of test are in holdout",
     ]
     for bar in bars:
         value = "-" if bar.bits_per_dim is None else f"{bar.bits_per_dim:.4f} bits/dim"
@@ -172,14 +168,11 @@ def set_as_dict(
     manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar], picture: Path
 ) -> dict[str, Any]:
     """Return a prepared set as JSON values."""
-    copies = found.duplicates
-    between = ("train_holdout", "train_test", "holdout_test")
     return {
         **manifest.model_dump(mode="json", exclude={"groups"}),
         "deviation": manifest.deviation,
         "channels": {part: list(map(asdict, of)) for part, of in found.channels.items()},
-        "duplicates": {f"within_{part}": number for part, number in copies.within.items()}
-        | {name: getattr(copies, name) for name in between},
+        "duplicates": found.copies,
         "bars": list(map(asdict, bars)),
         "picture": str(picture),
     }

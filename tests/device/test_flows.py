@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.data.manifest import CONTROLS_FILE
 from lcma.harness.measure import sample_quality
 from lcma.harness.measure.sample_quality import measure_swd
 from lcma.harness.train import contribution, wasserstein

@@ -10,7 +10,7 @@ import torch
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.data.manifest import CONTROLS_FILE
 from lcma.harness.launch.measuring import KeptMeasure, make_measurement
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.measure import sample_quality

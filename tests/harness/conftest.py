@@ -11,7 +11,7 @@ import pytest
 
 from lcma import db
 from lcma.harness import data
-from lcma.harness.data import crops, photos
+from lcma.harness.data import packaged
 from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
 from lcma.sweeps import spec as specs
@@ -88,10 +88,10 @@ def few_photos(root: Path, nth: int) -> Path:
     part, about as few of the holdout part, and of train as few as the bar with a
     full covariance takes."""
     with pytest.MonkeyPatch.context() as patch:
-        whole = photos.grid_corners
-        patch.setattr(photos, "grid_corners", lambda *size: whole(*size)[::nth])
-        patch.setattr(crops, "MAX_TRAIN", 160)
-        patch.setattr(crops, "MAX_HOLDOUT", 10)
+        whole = packaged.grid_corners
+        patch.setattr(packaged, "grid_corners", lambda *size: whole(*size)[::nth])
+        patch.setattr(packaged, "MAX_TRAIN", 160)
+        patch.setattr(packaged, "MAX_HOLDOUT", 10)
         data.prepare("photos8", root)
     return root
 

@@ -1,14 +1,12 @@
 """Properties of the five readers: whatever comes, it is read, or refused in one line."""
 
 import json
-import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from hypothesis import strategies as st
 from lcma import db
 from lcma.harness.data import Prepared, SourceOptions, prepare
 from lcma.harness.data.manifest import Manifest, hash_fields, read_manifest
-from lcma.harness.data.safe_pickle import Array, HoldsCodeError, MalformedError, loads
 from lcma.sweeps import spec, strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import SqliteTemplates
@@ -32,7 +29,7 @@ from tests.hostile.cases import (
     make_special,
     make_url,
 )
-from tests.hostile.layouts import LAYOUTS, code_pickle, copy_layout, mangle, mangle_file
+from tests.hostile.layouts import LAYOUTS, code_pickle, copy_layout, mangle_file
 
 many = settings(max_examples=200, deadline=None)
 few = settings(
@@ -93,21 +90,7 @@ def test_any_change_of_a_manifest_is_read_or_refused(photos8: Prepared, random: 
         assert taken_or_refused(lambda: read_manifest(path))
 
 
-# Pickles, arrays, archives
-
-BATCH = {b"labels": [1, 2], b"data": np.zeros((2, 3072), np.uint8), b"filenames": [b"a", b""]}
-
-
-@given(st.integers(0, 5).map(lambda protocol: pickle.dumps(BATCH, protocol)), randoms)
-@many
-def test_any_pickle_holds_plain_values_or_is_refused(raw: bytes, random: Random) -> None:
-    with suppress(HoldsCodeError, MalformedError):
-        found = loads(mangle(random, raw))
-        values = found.values() if isinstance(found, dict) else [found]
-        for value in values:
-            assert isinstance(
-                value, Array | int | float | str | bytes | bytearray | list | tuple | dict | None
-            ) or type(value).__module__.endswith("safe_pickle")
+# Sources
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -5,12 +5,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import hypothesis.extra.numpy as hnp
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcma.harness.data import load, prepare
+from lcma.harness.data.build import box_filter
 
 Refused = Callable[[Path, Callable[[], object]], str]
 MakeBatches = Callable[..., Path]
@@ -228,3 +234,17 @@ def test_a_refusal_leaves_no_folder_that_was_not_there(
     assert "test_batch is cut short" in refused(
         tmp_path, partial(prepare, "cifar10", root, source=batches)
     )
+
+
+@given(
+    factor=st.sampled_from([2, 4]),
+    images=hnp.arrays(np.uint8, (1, 2, 4, 8), elements=st.integers(0, 255)),
+)
+def test_a_box_filter_gives_means_with_halves_to_even(factor: int, images: np.ndarray) -> None:
+    filtered = box_filter(images, factor)
+    assert filtered.dtype == np.uint8
+    assert filtered.shape == (1, 2, 4 // factor, 8 // factor)
+    for (n, c, h, w), value in np.ndenumerate(filtered):
+        window = images[n, c, h * factor : (h + 1) * factor, w * factor : (w + 1) * factor]
+        # round() of a Fraction rounds halves to even.
+        assert value == round(Fraction(int(window.sum(dtype=np.int64)), factor**2))

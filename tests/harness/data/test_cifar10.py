@@ -75,13 +75,15 @@ def test_verdict_is_official_only_if_every_file_matches(
     ("fields", "says"),
     [
         ({"data": None}, "no array under 'data'"),
-        ({"data": np.zeros((13, 3072), np.int64)}, "dtype i8, not u1"),
-        ({"data": np.zeros((13, 3071), np.uint8)}, "shape (13, 3071), not (N, 3072)"),
-        ({"data": np.zeros((13, 32, 32, 3), np.uint8)}, "shape (13, 32, 32, 3)"),
+        ({"data": np.zeros((13, 3072), np.int64)}, "int64 of shape (13, 3072), not uint8"),
+        (
+            {"data": np.zeros((13, 3071), np.uint8)},
+            "shape (13, 3071), not uint8 of shape (N, 3072)",
+        ),
         ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, "shape (0, 3072)"),
-        ({"data": np.full((13, 3072), None, object)}, "no CIFAR-10 batch"),
-        ({"labels": None}, "no list under 'labels'"),
-        ({"labels": [0] * 12}, "12 labels for 13 images"),
+        ({"data": np.full((13, 3072), None, object)}, "object of shape (13, 3072)"),
+        ({"labels": None}, "no list of 13 numbers under 'labels'"),
+        ({"labels": [0] * 12}, "no list of 13 numbers under 'labels'"),
         ({"labels": [10] * 13}, "integers 0..9"),
     ],
 )

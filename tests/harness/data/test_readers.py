@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lcma.harness.data import Prepared, SourceOptions, load, prepare
-from lcma.harness.data.boxfilter import box_filter
+from lcma.harness.data.build import box_filter
 from tests.hostile.layouts import NPZ, copy_layout
 
 Refused = Callable[[Path, Callable[[], object]], str]
@@ -86,7 +86,7 @@ def test_a_file_that_is_read_in_pieces_gives_the_same_set(
     tmp_path: Path, npz: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = prepare("imagenet32", tmp_path / "whole", source=npz)
-    monkeypatch.setattr("lcma.harness.data.imagenet_npz._STEP_BYTES", 7 * 3072)
+    monkeypatch.setattr("lcma.harness.data.imagenet._STEP_BYTES", 7 * 3072)
     assert prepare("imagenet32", tmp_path / "pieces", source=npz).manifest == whole.manifest
 
 
@@ -223,19 +223,6 @@ def test_the_archive_gives_the_same_set(tmp_path: Path, batches: Path) -> None:
     assert prepare("cifar10", tmp_path / "b", source=file).manifest == folder.manifest
 
 
-# --- digits
-
-
-def test_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    from sklearn.datasets import load_digits
-
-    prepared = prepare("digits", tmp_path)
-    images = np.concatenate(list(images_of(prepared).values()))
-    np.testing.assert_array_equal(images, 15 * load_digits().images[:, None])
-    assert prepared.manifest.source.verdict.startswith(("known", "other"))
-    assert prepared.manifest.shape == (1, 8, 8)
-
-
 # --- images of one's own
 
 
@@ -299,7 +286,7 @@ TURNED: dict[int, tuple[slice, slice]] = {
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 @pytest.mark.parametrize("turn", TURNED)
 def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
-    from lcma.harness.data.decoding import decode_image, read_header
+    from lcma.harness.data.decoding import decode_image, read_shape
 
     corner = np.zeros((32, 48, 3), np.uint8)
     corner[:8, :8] = 255
@@ -307,9 +294,9 @@ def test_an_image_is_turned_as_its_file_says(turn: int, kind: str) -> None:
     exif[0x0112] = turn
     file = io.BytesIO()
     Image.fromarray(corner).save(file, kind, exif=exif)
-    pixels, header = decode_image(file.getvalue()), read_header(file.getvalue())
+    pixels = decode_image(file.getvalue())
     assert pixels.shape == (3, *((32, 48) if turn < 5 else (48, 32)))
-    assert (header.channels, header.height, header.width) == pixels.shape
+    assert read_shape(file.getvalue()) == pixels.shape
     assert pixels[:, *TURNED[turn]].min() > 200
 
 

@@ -10,8 +10,7 @@ import torch
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.data.manifest import hash_fields
-from lcma.harness.data.seals import CONTROLS_FILE
+from lcma.harness.data.manifest import CONTROLS_FILE, hash_fields
 from lcma.harness.measure import sample_quality
 from lcma.harness.measure.sample_quality import (
     make_judge,

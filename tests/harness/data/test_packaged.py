@@ -1,4 +1,4 @@
-"""The photographs of scikit-image as data sets."""
+"""Images that packages ship, and where the crops of photographs lie."""
 
 import shutil
 from collections.abc import Callable
@@ -7,12 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from lcma.harness.data import PARTS, Prepared, prepare
-from lcma.harness.data.photos import Photos
+from lcma.harness.data import PARTS, Prepared, SourceOptions, prepare
+from lcma.harness.data.packaged import (
+    Corners,
+    Photos,
+    grid_corners,
+    holdout_corners,
+    train_corners,
+)
+from lcma.harness.data.source import OpenedSource
 
 SHIPPED = Path(str(files("skimage"))) / "data"
+
+
+def open_photos(folder: Path | None = None) -> OpenedSource:
+    return Photos(folder).open(Path(), SourceOptions(), lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +38,7 @@ def nine(tmp_path: Path) -> Path:
     """A copy of the nine files."""
     folder = tmp_path / "photographs"
     folder.mkdir()
-    for file in Photos().open().record.files:
+    for file in open_photos().record.files:
         shutil.copyfile(SHIPPED / file.name, folder / file.name)
     return folder
 
@@ -120,7 +133,7 @@ def test_other_files_are_recorded_not_refused(nine: Path) -> None:
     Image.open(nine / "chelsea.png").transpose(Image.Transpose.ROTATE_180).save(
         nine / "chelsea.png"
     )
-    opened = Photos().open(nine)
+    opened = open_photos(nine)
     assert opened.record.verdict == "other (8 of 9 files match)"
     assert sum(1 for _ in opened.steps()) == opened.n_steps == 9
 
@@ -130,19 +143,19 @@ def test_damaged_photographs_are_refused(
 ) -> None:
     whole = (nine / "coffee.png").read_bytes()
     (nine / "coffee.png").write_bytes(whole[:5000])
-    assert "coffee.png" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    assert "coffee.png" in refused(nine, lambda: list(open_photos(nine).steps()))
     Image.new("L", (400, 300)).save(nine / "coffee.png")
-    assert "has 1 channels of 400x300" in refused(nine, lambda: list(Photos().open(nine).steps()))
+    assert "has 1 channels of 400x300" in refused(nine, lambda: list(open_photos(nine).steps()))
     (nine / "coffee.png").write_bytes(b"")
-    assert "is empty" in refused(nine, lambda: Photos().open(nine))
+    assert "is empty" in refused(nine, lambda: open_photos(nine))
     (nine / "coffee.png").unlink()
-    assert "lacks coffee.png" in refused(nine, lambda: Photos().open(nine))
+    assert "lacks coffee.png" in refused(nine, lambda: open_photos(nine))
 
 
 def test_files_changed_between_hashing_and_reading_are_refused(
     nine: Path, refused: Callable[[Path, Callable[[], object]], str]
 ) -> None:
-    opened = Photos().open(nine)
+    opened = open_photos(nine)
     shutil.copyfile(nine / "coffee.png", nine / "chelsea.png")
     assert "changed while" in refused(nine, lambda: list(opened.steps()))
 
@@ -152,3 +165,49 @@ def test_photos_take_no_path(
 ) -> None:
     message = refused(tmp_path, lambda: prepare("photos8", tmp_path, source=tmp_path))
     assert "leave --from out" in message
+
+
+SIZES = st.integers(64, 1500)
+
+
+def covered(corners: Corners, height: int, width: int) -> np.ndarray:
+    counts = np.zeros((height, width), np.int32)
+    for row, column in corners:
+        counts[row : row + 32, column : column + 32] += 1
+    return counts
+
+
+@settings(max_examples=40, deadline=None)
+@given(height=SIZES, width=SIZES)
+def test_train_and_holdout_share_no_pixel(height: int, width: int) -> None:
+    train = covered(train_corners(height, width), height, width)
+    holdout = covered(holdout_corners(height, width), height, width)
+    assert train.any()
+    assert holdout.any()
+    assert not (train.astype(bool) & holdout.astype(bool)).any()
+    assert holdout.max() == 1
+
+
+@given(height=SIZES, width=SIZES)
+def test_crops_lie_inside_are_distinct_and_few_enough(height: int, width: int) -> None:
+    kinds = (
+        (train_corners(height, width), 1024),
+        (holdout_corners(height, width), 128),
+        (grid_corners(height, width), (height // 32) * (width // 32)),
+    )
+    for corners, most in kinds:
+        assert 0 < len(corners) <= most
+        assert len(np.unique(corners, axis=0)) == len(corners)
+        assert corners.min() >= 0
+        assert corners[:, 0].max() + 32 <= height
+        assert corners[:, 1].max() + 32 <= width
+
+
+def test_digits_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    prepared = prepare("digits", tmp_path)
+    images = np.concatenate([prepared.part(part).images for part in PARTS])
+    np.testing.assert_array_equal(images, 15 * load_digits().images[:, None])
+    assert prepared.manifest.source.verdict.startswith(("known", "other"))
+    assert prepared.manifest.shape == (1, 8, 8)

@@ -1,0 +1,231 @@
+"""Downsampled ImageNet: the npz release of Chrabaszcz et al. (2017), and the older one of PixelRNN
+with a PNG file for each image, which is another data set."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lcma.harness.data.decoding import BadImageError, decode_image, describe_decoder
+from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
+from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
+from lcma.harness.data.source import (
+    NO_DOWNLOAD,
+    Hashed,
+    OpenedSource,
+    ReportStep,
+    Source,
+    SourceOptions,
+    SourceStep,
+    describe_split,
+    split_count,
+    split_training,
+)
+from lcma.sweeps.errors import UserError
+from lcma.sweeps.input_files import open_regular
+
+HOLDOUT_EVERY: Final = 50
+_TRAIN: Final = tuple(f"train_data_batch_{k}.npz" for k in range(1, 11))
+_TEST: Final = "val_data.npz"
+_CLASSES: Final = 1000
+_REMEDY: Final = "give the original files"
+_STEP_BYTES: Final = 2**25
+
+
+class ImageNetNpz(Source):
+    """The source of imagenet32 and imagenet64."""
+
+    published = (1_281_167, 50_000)
+    needed = f"the folder of {_TRAIN[0]} to 10 and {_TEST}; {NO_DOWNLOAD}"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+        """Find and hash the files, and check the labels. Raises UserError where one is missing or
+        not as it should be."""
+        self._locate(path)
+        files: list[tuple[Hashed, int]] = []
+        for done, name in enumerate((*_TRAIN, _TEST), start=1):
+            labels = _read_array(path / name, "labels").reshape(-1)
+            if not np.isin(labels, np.arange(1, _CLASSES + 1)).all() or not len(labels):
+                raise UserError(
+                    f"{path / name}: 'labels' holds other values than 1..{_CLASSES}: {_REMEDY}"
+                )
+            files.append((Hashed.of(path / name), len(labels)))
+            progress(f"checking {name}", done, len(_TRAIN) + 1)
+        counts = [count for _, count in files]
+        return OpenedSource(
+            record=SourceRecord(
+                layout=f"{_TRAIN[0]} to 10 and {_TEST}",
+                package=None,
+                reader=f"numpy {np.__version__}",
+                files=tuple(SourceFile(name=h.path.name, sha256=h.sha256) for h, _ in files),
+                verdict=_compare_counts(sum(counts[:-1]), counts[-1], self.published),
+            ),
+            shape=(3, self.size, self.size),
+            dtype="uint8",
+            groups=None,
+            expected=_expected(self.published),
+            preprocessing="pixels as stored",
+            holdout_rule=describe_split(HOLDOUT_EVERY),
+            n_steps=sum(-(-count // self._rows) for count in counts),
+            steps=lambda: self._steps(files),
+        )
+
+    @property
+    def _rows(self) -> int:
+        return max(1, _STEP_BYTES // (3 * self.size**2))
+
+    def _locate(self, path: Path) -> None:
+        s = self.size
+        if not path.is_dir():
+            raise UserError(f"{path} is no folder: give that of {_TRAIN[0]} with --from PATH")
+        pictures = next((p for p in (s, 96 - s) if (path / f"train_{p}x{p}").is_dir()), None)
+        if pictures is not None:
+            raise UserError(
+                f"{path} has the older PNG release, which is another data set: "
+                f"lcma data prepare imagenet{pictures}-png --from {path}"
+            )
+        missing = [name for name in (*_TRAIN, _TEST) if not (path / name).is_file()]
+        if missing:
+            raise UserError(
+                f"{path} lacks {', '.join(missing)}: give the folder of the npz files with "
+                "--from PATH"
+            )
+
+    def _steps(self, files: Sequence[tuple[Hashed, int]]) -> Iterator[SourceStep]:
+        before = 0
+        for hashed, count in files:
+            name = hashed.path.name
+            hashed.check()
+            every = self._read_images(hashed.path, count)
+            hashed.check()
+            for start in range(0, count, self._rows):
+                images = every[start : start + self._rows]
+                if name == _TEST:
+                    yield SourceStep(name, {"test": images})
+                else:
+                    yield SourceStep(name, split_training(images, before, HOLDOUT_EVERY))
+                    before += len(images)
+
+    def _read_images(self, path: Path, count: int) -> npt.NDArray[Any]:
+        """Return the images of a file, N x 3 x H x W."""
+        data, width = _read_array(path, "data"), 3 * self.size**2
+        if data.dtype == np.uint8 and data.shape == (count, width):
+            return data.reshape(count, 3, self.size, self.size)
+        other = 96 - self.size
+        remedy = _REMEDY
+        if data.shape[1:] == (3 * other**2,):
+            remedy = f"lcma data prepare imagenet{other} --from {path.parent}"
+        raise UserError(
+            f"{path}: 'data' is {data.dtype} of shape {data.shape}, not uint8 of shape "
+            f"({count}, {width}): {remedy}"
+        )
+
+
+def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
+    """Return an array of an npz file. Raises UserError if it is not there, or damaged."""
+    try:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
+            if key in arrays:
+                return np.asarray(arrays[key])
+    except Exception as error:
+        why = " ".join(str(error).split())[:120]
+        raise UserError(f"{path} is damaged ({why}): fetch the file again") from error
+    raise UserError(f"{path} has no array {key!r}: {_REMEDY}")
+
+
+def _compare_counts(train: int, test: int, published: tuple[int, int]) -> str:
+    if (train, test) == published:
+        return "published counts"
+    return (
+        f"subset or other ({train} of {published[0]} training and {test} of {published[1]} "
+        "validation images)"
+    )
+
+
+def _expected(published: tuple[int, int]) -> ByPart[int]:
+    kept, held_out = split_count(published[0], HOLDOUT_EVERY)
+    return ByPart(train=kept, holdout=held_out, test=published[1])
+
+
+class ImageNetPng(Source):
+    """The source of imagenet32-png and imagenet64-png: folders train_SxS and valid_SxS."""
+
+    can_skip = True
+    published = (1_281_149, 49_999)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.needed = f"the folder above train_{size}x{size} and valid_{size}x{size}; {NO_DOWNLOAD}"
+
+    def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
+        """Find and hash the files. Raises UserError if a folder is missing or empty."""
+        train, test = self._locate(path)
+        reader = describe_decoder()
+        of_train, of_test = (list_folder(folder, (".png",)) for folder in (train, test))
+        for folder, names in ((train, of_train), (test, of_test)):
+            if not names:
+                raise UserError(f"{folder} has no PNG files: unpack the archive into it")
+        names = [f"{train.name}/{n}" for n in of_train] + [f"{test.name}/{n}" for n in of_test]
+        hashed, _ = hash_files(FolderFiles(path, names, options.skip_bad), progress)
+        first_test = len(of_train)
+
+        def assign(
+            images: npt.NDArray[Any], indices: npt.NDArray[np.int64], before: int
+        ) -> npt.NDArray[np.int64]:
+            place = before + np.arange(len(indices))
+            held_out = place % HOLDOUT_EVERY == HOLDOUT_EVERY - 1
+            return np.where(indices >= first_test, 2, held_out.astype(np.int64))
+
+        reading = Reading(hashed, self._convert, assign, options.skip_bad, 3 * self.size**2)
+        return OpenedSource(
+            record=SourceRecord(
+                layout=f"PNG folders {train.name} and {test.name}",
+                package=None,
+                reader=reader,
+                files=(hashed.record("*/*.png"),),
+                verdict=_compare_counts(len(of_train), len(of_test), self.published),
+            ),
+            shape=(3, self.size, self.size),
+            dtype="uint8",
+            groups=None,
+            expected=_expected(self.published),
+            preprocessing="pixels as stored; grey files as three equal channels",
+            holdout_rule=describe_split(HOLDOUT_EVERY),
+            n_steps=reading.n_steps,
+            steps=reading.steps,
+        )
+
+    def _locate(self, path: Path) -> tuple[Path, Path]:
+        s = self.size
+        folders = path / f"train_{s}x{s}", path / f"valid_{s}x{s}"
+        if all(folder.is_dir() for folder in folders):
+            return folders
+        if not path.is_dir():
+            raise UserError(
+                f"{path} is no folder: give the one above train_{s}x{s} with --from PATH"
+            )
+        other = 96 - s
+        if (path / f"train_{other}x{other}").is_dir():
+            raise UserError(
+                f"{path} has images of {other}x{other}: "
+                f"lcma data prepare imagenet{other}-png --from {path}"
+            )
+        if any(path.glob("train_data_batch_*.npz")):
+            raise UserError(
+                f"{path} has the npz release, which is another data set: "
+                f"lcma data prepare imagenet{s} --from {path}"
+            )
+        missing = " and ".join(folder.name for folder in folders if not folder.is_dir())
+        raise UserError(f"{path} lacks {missing}: give the folder above them with --from PATH")
+
+    def _convert(self, raw: bytes) -> npt.NDArray[Any]:
+        pixels = decode_image(raw)
+        c, h, w = pixels.shape
+        if (h, w) != (self.size, self.size):
+            raise BadImageError(f"{w}x{h} where this release has {self.size}x{self.size}")
+        return pixels if c == 3 else np.repeat(pixels, 3, axis=0)
