@@ -32,7 +32,6 @@ from lcma.harness.launch.plan import make_plan, register_plan
 from lcma.harness.place import Place
 from lcma.harness.work.lease import BEAT_SECONDS, HeartbeatThread, Lease, draw_pause
 from lcma.harness.work.outages import wait_out
-from lcma.harness.work.spool import VARIABLE, Spool
 from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.spec import Spec, check
 from tests.conftest import Postgres, pooling
@@ -108,7 +107,6 @@ class _Counted(HeartbeatThread):
 def measure(workers: int, seconds: float, trial_seconds: float, *, pooled: bool) -> dict[str, Any]:
     """Let so many workers run for some seconds, and say what it took."""
     with tempfile.TemporaryDirectory(prefix="lcma-", dir="/tmp") as folder, _serving(folder) as own:
-        os.environ[VARIABLE] = str(Path(folder) / "spools")
         trials = 2 * round(workers * (2 + seconds / trial_seconds))
         ids = _register(own.url, Path(folder), trials)
         with _pooled(own) if pooled else _straight(own) as (url, pids):
@@ -227,12 +225,10 @@ def _work(
         end = time.monotonic() + trial_seconds * _random.uniform(0.5, 1.5)
         began = time.monotonic()
         with (
-            Spool(store, claim) as spool,
             Lease(
                 thread,
                 claim,
                 LEASE_SECONDS,
-                spool,
                 lambda began=began: db.Cost(seconds=time.monotonic() - began, cpu_seconds=0.0),
                 lambda: "an attempt\n",
             ) as lease,
@@ -245,10 +241,9 @@ def _work(
                     lease.metric("train_bits_per_dim", step, 4.0)
                 refused = not thread.beat()
                 store.close()
-            ended = wait_out(partial(_finish, store, claim, lease.pending()))
+            ended = wait_out(partial(_finish, store, claim, lease.points()))
             tally.ended += ended
             tally.lost += not ended
-            spool.discard()
         store.close()
 
 

@@ -402,7 +402,7 @@ class Heartbeat:
         lease_seconds: How long from now on the claim holds.
         first_step: Corrects the step from which the attempt went on.
         message: What the attempt cannot do at present, such as write checkpoints.
-        metrics: Points of curves, stored as by `Store.add_metrics`.
+        metrics: Points of curves, in place of those that are there.
         cost: What the attempt has taken so far.
         bits_per_dim: Training bits per dimension, the last ones.
         log: The last of what it printed, None for nothing new.

@@ -576,18 +576,6 @@ class Store:
 
     # Recording
 
-    def add_metrics(self, claim: Claim, rows: Sequence[Metric]) -> bool:
-        """Store points of curves, in place of those that are there.
-
-        Returns:
-            False, with nothing changed, if the claim is no longer good.
-        """
-        with self._writer.begin() as connection:
-            if read_claimed(connection, claim) is None:
-                return False
-            insert_metrics(connection, claim.attempt_id, rows)
-            return True
-
     def finish(
         self,
         claim: Claim,
@@ -623,7 +611,7 @@ class Store:
             artifacts: Files that it left, each in place of the job's former one of the same kind.
             longest_only: For a pretraining all of whose segments are done, keep the longest one's
                 checkpoint alone on record.
-            metrics: Points of curves, stored as by `add_metrics`.
+            metrics: Points of curves, in place of those that are there.
             policy: Where it says that the job is run again without a person, the job is pending
                 at once.
 

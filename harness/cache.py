@@ -1,4 +1,4 @@
-"""The per-host cache folder: verification stamps and spool files."""
+"""The per-host cache folder: verification stamps."""
 
 import contextlib
 import os

@@ -1,8 +1,11 @@
 """One thing of a store, where the product reads or writes many at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lcma import db
+from lcma.db.curves import insert_metrics
+from lcma.db.jobs import read_claimed
 
 
 def read_job(store: db.Store, job_id: str) -> db.Job:
@@ -13,6 +16,15 @@ def read_job(store: db.Store, job_id: str) -> db.Job:
 def beat(store: db.Store, claim: db.Claim, *, now: float | None = None, **news: Any) -> bool:
     """Report the news of one claim; return whether it is good."""
     return claim.job_id in store.heartbeats([db.Heartbeat(claim=claim, **news)], now=now)
+
+
+def add_metrics(store: db.Store, claim: db.Claim, points: Sequence[db.Metric]) -> bool:
+    """Store points of curves, and nothing else of a heartbeat; return whether the claim is good."""
+    with store._writer.begin() as connection:
+        good = read_claimed(connection, claim) is not None
+        if good:
+            insert_metrics(connection, claim.attempt_id, points)
+        return good
 
 
 def read_curve(store: db.Store, job_id: str, name: str) -> list[db.Metric]:

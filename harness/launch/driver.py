@@ -14,7 +14,6 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Protocol
@@ -32,7 +31,6 @@ from lcma.harness.launch.limits import Limits, LimitWatch
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
 from lcma.harness.text import format_count
-from lcma.harness.work.spool import deliver_leftovers
 from lcma.harness.work.units import (
     ENDINGS,
     Need,
@@ -252,8 +250,6 @@ class Launch:
 
     def run(self) -> EndedJobs:
         """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
-        with suppress(Unavailable):
-            deliver_leftovers(self.store, self.display.note)
         if len(self.nodes) > 10 * SLICE:  # takes seconds
             self.display.note(f"reading how far {len(self.nodes)} jobs are")
         while True:
@@ -616,8 +612,6 @@ class Launch:
     def _handle_finished(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
         task = self._in_flight.pop(job_id)
-        for note in report.notes if report else ():
-            self.display.note(note)
         if self.hosts is not None and report is not None:
             self._note_first_step(self.hosts, finished.host, report)
         alone = len(task.tokens) == 1
@@ -687,9 +681,6 @@ class Launch:
 
         Raises Unavailable, with the rest of the crashes kept for the next round.
         """
-        if any(crash.finished.lost in ("process", "memory") for crash in self._crashes):
-            # The dead process may have left its ending in a spool.
-            deliver_leftovers(self.store, self.display.note)
         while self._crashes:
             one = self._crashes[0]
             crash, task, alone = one.finished, one.task, one.alone

@@ -14,7 +14,6 @@ import torch
 from lcma.db import Claim, Cost, Heartbeat, Metric, Store
 from lcma.harness.train.trainer import Curves
 from lcma.harness.work.log import logger
-from lcma.harness.work.spool import Spool
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import TRAIN_CURVE
 
@@ -97,8 +96,6 @@ class HeartbeatThread:
 
     def _beat(self, leases: "Sequence[Lease]") -> bool:
         """Extend leases; return whether the database took it."""
-        for lease in leases:
-            lease.spool_points()
         try:
             alive = self._store.heartbeats([one.make_heartbeat(self._store) for one in leases])
         except UserError as error:  # only the database can take the jobs away, and it may return
@@ -129,8 +126,8 @@ class Lease:
     """A claim that is kept alive while the block runs; ``lost`` once it is another worker's.
 
     ``end_request`` says why the attempt shall end at its next checkpoint, '' while it may go on.
-    Only the database decides that: while it is unreachable, points of curves are kept in the spool
-    and in memory. None of the methods waits for the database.
+    Only the database decides that: while it is unreachable, points of curves are kept in memory and
+    in checkpoints. None of the methods waits for the database.
     """
 
     def __init__(
@@ -138,11 +135,10 @@ class Lease:
         thread: HeartbeatThread,
         claim: Claim,
         seconds: float,
-        spool: Spool,
         cost: Callable[[], Cost],
         log: Callable[[], str],
     ) -> None:
-        self.thread, self.claim, self.seconds, self.spool = thread, claim, seconds, spool
+        self.thread, self.claim, self.seconds = thread, claim, seconds
         self.lost, self.end_request = False, ""
         self._cost, self._log, self._log_sent = cost, log, ""
         self._bits: float | None = None
@@ -153,7 +149,7 @@ class Lease:
         self._points: dict[str, array[float]] = {}
         self._restored: list[Metric] = []
         self._pending: list[Metric] = []
-        self._spooled = 0
+        self._sent_points = 0
         self._sent: list[Metric] = []
         self._of_others: Curves = {}
         self._lock = threading.Lock()
@@ -201,11 +197,6 @@ class Lease:
             self._start_unreported = True
         self.thread.wake()
 
-    def pending(self) -> tuple[Metric, ...]:
-        """Return the points that the database has not acknowledged."""
-        with self._lock:
-            return *self._restored, *self._pending
-
     def points(self) -> list[Metric]:
         """Return all points of the job's curves so far."""
         with self._lock:
@@ -227,17 +218,11 @@ class Lease:
             for step, value in zip(points[::2], points[1::2], strict=True)
         ]
 
-    def spool_points(self) -> None:
-        """Write points that are new to the spool, before a heartbeat."""
-        with self._lock:
-            new, self._spooled = self._pending[self._spooled :], len(self._pending)
-        if new:
-            self.spool.metrics(new)
-
     def make_heartbeat(self, store: Store) -> Heartbeat:
-        """Return a heartbeat with the points that are spooled, and restored ones that lack."""
+        """Return a heartbeat with the points that are new, and restored ones that lack."""
         with self._lock:
-            self._sent, points = self._restored, self._pending[: self._spooled]
+            self._sent, points = self._restored, list(self._pending)
+            self._sent_points = len(points)
             first_step = self.first_step if self._start_unreported else None
             self._log_now = log = _cut_log(self._log())
         return Heartbeat(
@@ -245,7 +230,7 @@ class Lease:
             step=self.step,
             lease_seconds=self.seconds,
             first_step=first_step,
-            message=self._problem or self.spool.problem,
+            message=self._problem,
             metrics=[*find_missing(store, self.claim, self._sent), *points],
             cost=self._cost(),
             bits_per_dim=self._bits,
@@ -256,11 +241,9 @@ class Lease:
         """Forget what the last heartbeat delivered, and keep the answer."""
         self.end_request, self._log_sent = end_request, self._log_now
         with self._lock:
-            del self._pending[: self._spooled]
-            self._spooled = 0
+            del self._pending[: self._sent_points]
             if self._restored is self._sent:
                 self._restored, self._start_unreported = [], False
-        self.spool.acknowledge()
 
 
 def _cut_log(text: str) -> str:

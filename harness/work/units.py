@@ -175,14 +175,12 @@ class Report:
     - ``device_failed``: the device failed, which counts against its host and not against the job.
 
     ``steps`` are those that its attempt made; ``at_start``: an error ended it before the first.
-    ``host`` is where, as `Finished.host`. ``notes`` are lines to show beside it, about spools that
-    others had left on that host.
+    ``host`` is where, as `Finished.host`.
     """
 
     job_id: str
     ending: ReportEnding
     message: str = ""
-    notes: tuple[str, ...] = ()
     steps: int = 0
     at_start: bool = False
     host: str = ""

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors.torch
@@ -30,6 +30,7 @@ from lcma.harness import data, storage
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
+from lcma.harness.kill_points import kill_point
 from lcma.harness.measure.evaluation import (
     SharedClock,
     Stopwatch,
@@ -66,7 +67,6 @@ from lcma.harness.work.lease import HeartbeatThread, Lease, find_missing
 from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING, Log, logger, make_share_log
 from lcma.harness.work.outages import wait_out
 from lcma.harness.work.preemption import is_noticed
-from lcma.harness.work.spool import Ending, Spool, deliver_leftovers
 from lcma.harness.work.units import (
     ENDINGS,
     Report,
@@ -118,8 +118,8 @@ def run_works(works: Sequence[Work]) -> list[Report]:
     An error in a work itself becomes its attempt's outcome. An unreachable database is waited
     for: `START_SECONDS` at the beginning, and at the end until it has stored everything.
 
-    Raises UserError for failures that retrying cannot fix (database dropped, login refused). The
-    outcomes of its attempts then stay in their spool files.
+    Raises UserError for failures that retrying cannot fix (database dropped, login refused). Later
+    attempts then go on from the last checkpoints.
     """
     settle_device(works[0].device, works[0].threads)
     try:
@@ -128,6 +128,45 @@ def run_works(works: Sequence[Work]) -> list[Report]:
     finally:
         with suppress(RuntimeError):  # of a device that has failed
             free_memory(works[0].device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ending:
+    """The end of an attempt with all that it made, as `Store.finish` commits it."""
+
+    outcome: db.Outcome
+    message: str
+    log: str
+    first_step: int | None
+    last_step: int
+    cost: db.Cost
+    policy: db.Policy
+    result: db.Result | None = None
+    maps: tuple[db.ContributionMap, ...] = ()
+    tables: tuple[db.IndexTable, ...] = ()
+    artifacts: tuple[db.Artifact, ...] = ()
+    longest_only: bool = False
+
+    def commit(
+        self, store: db.Store, claim: db.Claim, metrics: Sequence[db.Metric]
+    ) -> "_Ending | None":
+        """Store the ending; return what was stored, None if the claim was lost.
+
+        An ending that the database refuses, such as another result under the same key, is stored as
+        a `code_error` without its results. Raises UserError as `Store.finish` does.
+        """
+
+        def finish(ending: _Ending) -> "_Ending | None":
+            return ending if store.finish(claim, metrics=metrics, **vars(ending)) else None
+
+        try:
+            return finish(self)
+        except UserError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is belongs in the attempt's row
+            why = "\n".join(filter(None, (self.message, traceback.format_exc(limit=-6))))
+            nothing: dict[str, Any] = {"result": None, "maps": (), "tables": (), "artifacts": ()}
+            return finish(replace(self, outcome="code_error", message=why, **nothing))
 
 
 class _CrowdedError(Exception):
@@ -202,34 +241,29 @@ class _AttemptGroup:
 
     def _begin(self, work: Work) -> None:
         """Claim the job of a work; report the work if that cannot be done."""
-        notes: list[str] = []
         try:
             self._wait_to_start(lambda: _open_folder(work).files())
-            store, claim = self._claim(work, notes)
+            store, claim = self._claim(work)
         except (db.Unavailable, StorageError) as error:
             why = f"{error} (tried for {START_SECONDS:.0f} s on host {socket.gethostname()})"
-            self._reports[work.job_id] = Report(work.job_id, "away", why, tuple(notes))
+            self._reports[work.job_id] = Report(work.job_id, "away", why)
             return
         except UserError as error:
             self._failures.append(error)
             return
         if isinstance(claim, db.Job):
             ending = ENDINGS.get(claim.state, "elsewhere")
-            self._reports[work.job_id] = Report(work.job_id, ending, notes=tuple(notes))
+            self._reports[work.job_id] = Report(work.job_id, ending)
             return
         if self._thread is None:
             thread = HeartbeatThread(store, work.lease_seconds)
             self._thread = self._resources.enter_context(thread)
-        attempt = _RunningAttempt(work, store, claim, notes, self, self._thread)
+        attempt = _RunningAttempt(work, store, claim, self, self._thread)
         self.present.append(attempt)
         self._resume(attempt)
 
-    def _claim(self, work: Work, notes: list[str]) -> tuple[db.Store, db.Claim | db.Job]:
-        """Connect to the database and claim the job; return the job itself if it cannot be claimed.
-
-        Spools that dead workers of this host left are delivered first: one may hold the ending of
-        this very job.
-        """
+    def _claim(self, work: Work) -> tuple[db.Store, db.Claim | db.Job]:
+        """Connect to the database and claim the job; return the job if it cannot be claimed."""
         waited = False
 
         def note_failure() -> None:
@@ -238,7 +272,6 @@ class _AttemptGroup:
 
         def claim() -> tuple[db.Store, db.Claim | db.Job]:
             store = self._store = self._store or db.connect(work.place.db, create=False)
-            deliver_leftovers(store, notes.append)
             job = store.jobs([work.job_id]).get(work.job_id) if waited else None
             if job is not None and job.state == "running":
                 return store, job  # its holder may have waited for the database too, and goes on
@@ -274,7 +307,7 @@ class _AttemptGroup:
                 attempt.training = next(steps) if error is None else steps.throw(error)
             pauses = True
         except StopIteration as end:
-            self._reports[attempt.work.job_id] = replace(end.value, notes=attempt.found)
+            self._reports[attempt.work.job_id] = end.value
         except UserError as failure:
             self._failures.append(failure)
         finally:
@@ -329,7 +362,6 @@ class _RunningAttempt:
         work: Work,
         store: db.Store,
         claim: db.Claim,
-        notes: Sequence[str],
         stack: _AttemptGroup,
         thread: HeartbeatThread,
     ) -> None:
@@ -340,8 +372,7 @@ class _RunningAttempt:
         self.trainer: Trainer | None = None
         self.before = 0  # steps of the parts of its training before this one
         self.folder: CheckpointFolder | None = None
-        self.found = tuple(notes)
-        self.notes = list(notes)
+        self.notes: list[str] = []
         self.unsaved = False
         self.log = Log()
         self.steps = self._run()
@@ -356,12 +387,10 @@ class _RunningAttempt:
     def _run(self) -> _Steps[Report]:
         with (
             self.log,
-            Spool(self.store, self.claim) as spool,
             Lease(
                 self.thread,
                 self.claim,
                 self.work.lease_seconds,
-                spool,
                 self.stopwatch.cost,
                 lambda: self.log.text,
             ) as lease,
@@ -370,7 +399,6 @@ class _RunningAttempt:
                 yield None
                 ending = yield from self._run_body(lease)
             except StoppedError:
-                spool.discard()
                 return Report(self.work.job_id, "stopped", "its lease was lost")
             except DivergedError as error:
                 ending = self._make_ending("diverged", lease, str(error))
@@ -390,9 +418,7 @@ class _RunningAttempt:
                 with suppress(UserError):
                     ending = self._make_ending("cancelled", lease, "interrupted")
                     if (left := self.stack.last_seconds()) > 0:
-                        self._deliver(ending, lease, spool, seconds=left)
-                    else:
-                        spool.end(ending)
+                        self._deliver(ending, lease, seconds=left)
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs in the attempt's row
                 devices.note_failure(error)
@@ -408,25 +434,22 @@ class _RunningAttempt:
                 else:
                     why = traceback.format_exc(limit=-6).rstrip() + locate_failure(error)
                     ending = self._make_ending("code_error", lease, why)
-            return self._deliver(ending, lease, spool)
+            return self._deliver(ending, lease)
 
-    def _deliver(
-        self, ending: Ending, lease: Lease, spool: Spool, *, seconds: float = math.inf
-    ) -> Report:
+    def _deliver(self, ending: _Ending, lease: Lease, *, seconds: float = math.inf) -> Report:
         """Commit the ending, for up to ``seconds`` while the database is unreachable.
 
-        Until then it lies in the spool: if this process dies, the next task or launch on this host
-        delivers it. The curves are committed whole, also into a database that was set back to an
-        earlier state meanwhile and has lost what it acknowledged.
+        If this process dies meanwhile, the next attempt goes on from the last checkpoint and comes
+        to the same ending. The curves are committed whole, also into a database that was set back
+        to an earlier state meanwhile and has lost what it acknowledged.
         """
-        kept = spool.end(ending)
 
-        def commit() -> Ending | None:
+        def commit() -> _Ending | None:
             missing = find_missing(self.store, self.claim, lease.points())
-            return replace(kept, metrics=tuple(missing)).commit(self.store, self.claim)
+            return ending.commit(self.store, self.claim, missing)
 
-        stored = wait_out(commit, seconds=seconds)
-        spool.discard()
+        with kill_point("report"):
+            stored = wait_out(commit, seconds=seconds)
         if stored is None:
             return Report(self.work.job_id, "stopped", "its lease was lost")
         if stored.outcome == "done" and self.folder is not None:
@@ -443,17 +466,15 @@ class _RunningAttempt:
         at_start = stored.outcome == "code_error" and not steps
         return Report(self.work.job_id, "failed", stored.message, steps=steps, at_start=at_start)
 
-    def _run_body(self, lease: Lease) -> _Steps[Ending]:
+    def _run_body(self, lease: Lease) -> _Steps[_Ending]:
         self.work = self.work.opened()
         logger.info("attempt %d at %s", self.claim.token, self.work.title)
-        for note in self.notes:
-            logger.info(note)
         if self.work.pretraining is not None:
             return (yield from self._run_pretraining(self.work.pretraining, lease))
         assert self.work.trial is not None
         return (yield from self._run_trial(self.work.trial, lease))
 
-    def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
+    def _run_pretraining(self, pretraining: Pretraining, lease: Lease) -> _Steps[_Ending]:
         if pretraining.form == "data":
             return self._measure_data(pretraining, lease)
         if pretraining.form == "self":
@@ -490,7 +511,7 @@ class _RunningAttempt:
 
     def _make_pretraining_ending(
         self, trainer: Trainer, maps: tuple[db.ContributionMap, ...], lease: Lease
-    ) -> Ending:
+    ) -> _Ending:
         kept, keep = trainer.kept, self.work.keep.snapshots
         artifacts: tuple[db.Artifact, ...] = ()
         if kept is not None and keep != "none":
@@ -502,7 +523,7 @@ class _RunningAttempt:
             longest_only=keep == "longest",
         )
 
-    def _run_self(self, pretraining: Pretraining, lease: Lease) -> _Steps[Ending]:
+    def _run_self(self, pretraining: Pretraining, lease: Lease) -> _Steps[_Ending]:
         """Find one table after the other, each by a training with those found before it."""
         budget = self.work.job.budget
         assert budget is not None
@@ -554,7 +575,7 @@ class _RunningAttempt:
             maps.append(_make_map_of(chosen, ids, self.work.job))
         return self._make_pretraining_ending(trainer, tuple(maps), lease)
 
-    def _measure_data(self, pretraining: Pretraining, lease: Lease) -> Ending:
+    def _measure_data(self, pretraining: Pretraining, lease: Lease) -> _Ending:
         """Measure the maps of the data alone; nothing is trained."""
         lease.started_at(0, {})
         prepared = self._open_data()
@@ -564,7 +585,7 @@ class _RunningAttempt:
         maps = tuple(_make_map_of(one.measured, one.ids, self.work.job) for one in measured)
         return replace(self._make_ending("done", lease), maps=maps)
 
-    def _run_trial(self, trial: Trial, lease: Lease) -> _Steps[Ending]:
+    def _run_trial(self, trial: Trial, lease: Lease) -> _Steps[_Ending]:
         prepared = self._open_data()
         recipe, digest = trial.recipe, self.work.job.data_digest
         maps = _load_maps(self.store, trial, digest)
@@ -717,18 +738,17 @@ class _RunningAttempt:
     def _to_device(self, flow: models.Flow) -> models.Flow:
         return flow.to(self._device)
 
-    def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> Ending:
+    def _make_ending(self, outcome: db.Outcome, lease: Lease, message: str = "") -> _Ending:
         well = outcome in ("done", "crowded", "cancelled", "preempted")
         level = logging.INFO if well else logging.ERROR
         logger.log(level, "%s", ": ".join(filter(None, (outcome, message))))
-        return Ending(
+        return _Ending(
             outcome=outcome,
             message="\n".join(filter(None, (*self.notes, message))),
             log=self.log.text,
             first_step=lease.first_step,
             last_step=lease.step if self.trainer is None else self.before + self.trainer.step,
             cost=self._cost(),
-            metrics=lease.pending(),
             policy=make_policy(self.work),
         )
 

@@ -9,7 +9,7 @@ import pytest
 from lcma import db
 from lcma.db.integrity import check_integrity
 from tests.db.conftest import HALF, index_table
-from tests.stores import beat, list_running, read_curve
+from tests.stores import add_metrics, beat, list_running, read_curve
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
 
@@ -47,7 +47,7 @@ def test_a_claim_that_is_not_good_changes_nothing(world: Any) -> None:
     loss = [db.Metric("loss", 1, 1.0)]
     for late in (taken, former, alien):
         assert not beat(world.store, late, step=77, lease_seconds=60, metrics=loss, now=1061.0)
-        assert not world.store.add_metrics(late, loss)
+        assert not add_metrics(world.store, late, loss)
         assert not world.store.finish(late, "oom", last_step=77, cost=COST, now=1061.0)
     assert not world.store.finish(
         taken,
@@ -137,7 +137,7 @@ def test_an_earlier_claim_of_the_same_launch_changes_nothing(world: Any) -> None
     assert (lost.owner, lost.token, good.token) == (good.owner, 1, 2)
     before = world.dump()
     assert not beat(world.store, lost, step=7, lease_seconds=60.0, now=1061.0)
-    assert not world.store.add_metrics(lost, [db.Metric("loss", 7, 1.0)])
+    assert not add_metrics(world.store, lost, [db.Metric("loss", 7, 1.0)])
     assert not world.store.finish(lost, "oom", last_step=7, cost=COST, now=1061.0)
     assert world.dump() == before
     assert beat(world.store, good, step=7, lease_seconds=60.0, now=1061.0)

@@ -13,7 +13,7 @@ from lcma.harness.work.lease import find_missing
 from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
-from tests.stores import beat, list_files, list_paths, list_running, read_curve
+from tests.stores import add_metrics, beat, list_files, list_paths, list_running, read_curve
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -102,10 +102,10 @@ def test_a_map_that_is_none_cannot_be_made(wrong: dict[str, Any]) -> None:
 def test_curves_keep_every_value_and_replace_repeated_points(world: Any) -> None:
     claim = world.win(world.trials[0])
     points = [db.Metric("loss", 2, math.nan), db.Metric("loss", 1, math.inf), db.Metric("lr", 1, 1)]
-    assert world.store.add_metrics(claim, points)
+    assert add_metrics(world.store, claim, points)
     again = [db.Metric("loss", 3, 0.2), db.Metric("loss", 3, 0.1), db.Metric("loss", 1, 7.0)]
-    assert world.store.add_metrics(claim, again)
-    assert world.store.add_metrics(claim, [])
+    assert add_metrics(world.store, claim, again)
+    assert add_metrics(world.store, claim, [])
     curve = read_curve(world.store, claim.job_id, "loss")
     assert [(m.step, m.value) for m in curve if m.step != 2] == [(1, 7.0), (3, 0.1)]
     assert math.isnan(curve[1].value)
@@ -121,7 +121,7 @@ def test_points_that_a_curve_lacks_are_found(world: Any) -> None:
     points = [db.Metric("train_bits_per_dim", 10, 4.0), db.Metric("loss", 1, -0.1)]
     points += [db.Metric("loss", 2, math.nan), db.Metric("loss", 3, math.inf)]
     assert find_missing(world.store, claim, points) == points
-    assert world.store.add_metrics(claim, [*points[:3], db.Metric("loss", 3, 1.0)])
+    assert add_metrics(world.store, claim, [*points[:3], db.Metric("loss", 3, 1.0)])
     assert find_missing(world.store, claim, points) == points[3:]
 
 
@@ -129,7 +129,7 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     claim = world.win(world.trials[0])
     assert world.store.job_facts(world.trials, with_curves=True) == []
     points = [db.Metric("loss", 10 * k, k or math.nan) for k in range(8)]
-    assert world.store.add_metrics(claim, [*points, db.Metric("lr", 5, 0.5)])
+    assert add_metrics(world.store, claim, [*points, db.Metric("lr", 5, 0.5)])
     curves = {curve.name: curve for curve in world.store.curves([claim.job_id])}
     loss, lr = curves["loss"], curves["lr"]
     whole = [(10 * k, float(k)) for k in range(1, 8)]
@@ -146,7 +146,7 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
 def test_a_training_is_known_by_what_it_is(world: Any) -> None:
     segment, trial = world.win(world.segments[0]), world.win(world.trials[2])
     for claim in (segment, trial):
-        assert world.store.add_metrics(claim, [db.Metric("loss", 1, 2.0)])
+        assert add_metrics(world.store, claim, [db.Metric("loss", 1, 2.0)])
     (own,) = world.store.job_facts([*world.trials], with_curves=True)
     assert [own] == world.store.job_facts([trial.job_id])
     assert (own.recipe_id, own.nms) == ("with", None)
@@ -164,7 +164,7 @@ def test_the_latest_event_is_another_once_a_job_moves(world: Any) -> None:
     claim = world.win(world.trials[0])
     claimed = world.store.changed_jobs().last
     assert claimed > before
-    assert world.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
+    assert add_metrics(world.store, claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
     assert world.store.changed_jobs().last == claimed
 
 

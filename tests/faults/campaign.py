@@ -11,7 +11,6 @@ from contextlib import suppress
 import sqlalchemy as sa
 
 from lcma.db.schema import launches
-from lcma.harness.work.spool import deliver_leftovers
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import Rows, compare_rows, find_faults, read_rows
 from tests.faults.points import POINTS, STEP
@@ -31,8 +30,8 @@ AT_ONCE, FRESH_SECONDS = 2, 5.0
 HEADSTART = 0.25
 """Share of a run's kills that may happen before any of its jobs is done."""
 
-AFTER_DEATHS, DEATH = ("mark_lost", "deliver", "leftover-remove"), "spool-end.after"
-"""Points that are passed only after a worker has died, and a death before all three."""
+AFTER_DEATH, DEATH = "mark_lost", "report.before"
+"""A point that is passed only after a worker has died, and a death before it."""
 
 
 def sides(point: str) -> list[str]:
@@ -67,7 +66,6 @@ def run_campaign(
         batch, left = left[:A_ROUND], left[A_ROUND:]
         one = _Round(new_sweep(), batch, random.Random(f"{seed} {len(left)} {idle}"))
         one.run()
-        deliver_leftovers(one.sweep.store, lambda line: None)
         assert find_faults(one.sweep.store) == []
         assert compare_rows(expected, read_rows(one.sweep.store)) == []
         kills = one.sweep.orders.carried_out()
@@ -83,7 +81,7 @@ class _Round:
 
     def __init__(self, sweep: Sweep, targets: list[str], chance: random.Random) -> None:
         self.sweep, self.chance, self.number = sweep, chance, len(targets)
-        needed = sum(target.partition(".")[0] in AFTER_DEATHS for target in targets)
+        needed = sum(target.partition(".")[0] == AFTER_DEATH for target in targets)
         deaths = [DEATH] * max(0, needed - targets.count(DEATH))
         # What needs a missing database comes first.
         self.left = sorted([*targets, *deaths], key=lambda target: "create" not in target)

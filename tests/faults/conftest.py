@@ -11,7 +11,6 @@ import pytest
 from lcma import db
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
-from lcma.harness.work.spool import VARIABLE
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import new_place
@@ -37,7 +36,6 @@ from tests.harness.launch.conftest import (
     server,
     slow_steps,
     small_disk,
-    spools,
 )
 from tests.harness.launch.machines import Machines
 from tests.harness.tuning.conftest import few_root, on_each, revisions_read_once, tuning
@@ -79,7 +77,6 @@ def new_sweep(
     tmp_path: Path,
     photos_root: Path,
     make_database: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Sweep]]:
     """Makes a sweep, changed as said, in an empty database, on this machine or on so many nodes of
     a Ray cluster, each of which has so many CPUs and is ``armed`` if its launches are."""
@@ -91,18 +88,14 @@ def new_sweep(
         engine: str = "sqlite",
         database: Any = None,
         runs: Path | str | None = None,
-        spools: Path | None = None,
         nodes: int = 0,
         cpus: int = 1,
         armed: bool = False,
     ) -> Sweep:
         folder = tmp_path / f"sweep{len(made)}"
-        monkeypatch.setenv(VARIABLE, str(folder / "spools"))
         body = merged(SWEEP, change or {})
         one = Sweep(folder, database or make_database(engine), photos_root, body=body, runs=runs)
         made.append(one)
-        if spools is not None:
-            (folder / "spools").symlink_to(spools)
         if nodes:
             one.machines = request.getfixturevalue("cluster")
             one.machines.clear()

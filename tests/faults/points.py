@@ -20,15 +20,12 @@ STEP = "step"
 
 FUNCTIONS = {
     "create": ("lcma.db.migrate", "upgrade"),
-    "deliver": ("lcma.harness.work.spool", "deliver_spool"),
 }
-"""Commits named by the function that makes them: the tables are created, and what a dead worker
-left in a spool is delivered."""
+"""Commits named by the function that makes them: the tables are created."""
 
 OF_OTHERS = {
     *("add_evaluation", "forget_artifacts", "request_stop"),
     *("rerun", "retry"),  # by other commands
-    "add_metrics",  # by `deliver` alone
     "end_launch",  # at a limit of hours
     "give_up",  # where no node has the memory
     "require_writable",  # where leases are not renewed; it changes nothing

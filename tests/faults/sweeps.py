@@ -85,7 +85,7 @@ class Sweep:
     def environment(self, *, armed: bool = False) -> dict[str, str]:
         """Return the variables of its launches, and of nodes that are to run its trials."""
         hook = f"tests.faults.armed:arm_worker:{self.orders.folder}" if armed else SLOW_STEPS
-        return {"LCMA_SPOOL": str(self.folder / "spools"), HOOK: hook}
+        return {HOOK: hook}
 
     def launch(self, *, armed: bool = False, **options: Any) -> Launch:
         """Start a launch; ``armed`` if its processes carry out `orders`."""

@@ -30,7 +30,6 @@ from tests.harness.tuning.conftest import Tuning, make
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.usefixtures("spools"),
     pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
 
@@ -42,7 +41,7 @@ CHANGE = {"recipe": {"training": {"steps": 12}}, "tune": {"budget": {"high": 20}
 KILLS: list[Moment] = [
     *(ASK := [("ask", "before"), ("ask", "after")]),
     *(TELL := [("tell", "before"), ("tell", "after")]),
-    *(*ASK, ("checkpoint", "after"), ("spool-end", "before"), *TELL),
+    *(*ASK, ("checkpoint", "after"), ("report", "before"), *TELL),
 ]
 """Moments at which a study is killed, in its first and its second launch."""
 
@@ -64,7 +63,7 @@ OF_STUDY: list[tuple[str, When, int]] = [
     *(("open", "before", 1), ("open", "after", 1), ("register", "before", 1)),
     *(("begin", "before", 1), *((name, "before", 2) for name in TUNER)),
     *(("turn", "after", 2), ("register", "before", 2), ("submit", "before", 3)),
-    *(("claim", "before", 2), ("claim", "after", 4), ("spool-end", "after", 2)),
+    *(("claim", "before", 2), ("claim", "after", 4), ("report", "before", 2)),
     *(("finish", "after", 4), ("measure", "before", 1)),
 ]
 OF_LAUNCH: list[tuple[str, When, int]] = [
@@ -101,9 +100,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, few_root: Path) -> Tun
     """The study left alone."""
     folder = tmp_path_factory.mktemp("undisturbed")
     tuned = make(Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", few_root), CHANGE)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
-        assert in_child(tuned.run) == 0
+    assert in_child(tuned.run) == 0
     assert {row[2] for row in tuned.history()} == {"COMPLETE"}
     return tuned
 

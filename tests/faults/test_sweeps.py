@@ -160,7 +160,6 @@ OUTAGES: dict[str, tuple[str, Callable[[Any], dict[str, Any]], Callable[[Any], N
         fill_for_a_while,
     ),
     "a disk of checkpoints": ("small_disk", lambda disk: {"runs": disk / "r"}, fill_for_a_while),
-    "a disk of spools": ("small_disk", lambda disk: {"spools": disk}, fill_for_a_while),
 }
 """What is away or full for a while: a fixture, what of the sweep is there, and how it is cut."""
 

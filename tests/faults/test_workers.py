@@ -1,7 +1,6 @@
 """A training whose database or disk is away, or that dies meanwhile, is one left alone: no step is
 trained twice, no row is lost."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,15 +11,12 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import Launch
 from lcma.harness.place import Place
 from lcma.harness.work import worker
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import hooked
 from tests.harness.launch.conftest import (
-    Inline,
     Killed,
-    Told,
     claim_elsewhere,
     execute,
     fill,
@@ -43,9 +39,7 @@ def undisturbed(
     folder = tmp_path_factory.mktemp("undisturbed")
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", photos_root)
     store, node = register_one(place, lease=30.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LCMA_SPOOL", str(folder / "spools"))
-        assert worker.run_work(node.work).ending == "done"
+    assert worker.run_work(node.work).ending == "done"
     rows = read_rows(store)
 
     def check(other: db.Store) -> None:
@@ -66,7 +60,7 @@ def note_steps(at_step: Any) -> list[int]:
 @pytest.mark.slow_on("postgresql-it begins")
 @pytest.mark.parametrize("before", ["it begins", "its first point"])
 def test_a_training_outlives_its_lease_without_the_database(
-    database, one_trial, undisturbed, at_step, spools, before: str
+    database, one_trial, undisturbed, at_step, before: str
 ) -> None:
     """Until after the last step, or until it may begin."""
     store, node = one_trial(database.url)
@@ -81,14 +75,12 @@ def test_a_training_outlives_its_lease_without_the_database(
     (attempt,) = store.view("attempts").to_dict("records")
     assert (attempt["outcome"], attempt["message"], attempt["token"]) == ("done", "", 1)
     assert (attempt["first_step"], attempt["last_step"]) == (0, 20)
-    assert list(spools.iterdir()) == []
 
 
 @pytest.mark.integration
-@pytest.mark.slow_on("postgresql", "same host")
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["same host", "another host"])
+@pytest.mark.slow_on("postgresql")
 def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
-    database, one_trial, undisturbed, at_step, spools, tmp_path, monkeypatch, elsewhere: bool
+    database, one_trial, undisturbed, at_step
 ) -> None:
     """Killed while the database is away, after a checkpoint: the next one trains no step twice."""
     store, node = one_trial(database.url, lease=600.0)
@@ -97,8 +89,6 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     database.on()
     assert curves(store, node.work.job_id) == [[], []]
     steps = note_steps(at_step)
-    if elsewhere:
-        monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "another host"))
     assert worker.run_work(node.work).ending == "elsewhere"
     ended = f"UPDATE jobs SET lease_until = {store.now() - 1.0} WHERE state = 'running'"
     assert execute(store, ended) == 1
@@ -107,7 +97,6 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     until(lambda: worker.run_work(short).ending == "done")
     assert steps == list(range(10, 20))
     undisturbed(store)
-    assert len(list(spools.iterdir())) == elsewhere
 
 
 @pytest.mark.integration
@@ -147,7 +136,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
 
 @pytest.mark.slow
 def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
-    registered, spools, monkeypatch
+    registered, monkeypatch
 ) -> None:
     """A longer budget is killed; a shorter one goes on from its checkpoint, and the longer from
     that one's."""
@@ -158,7 +147,6 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
         beat = "lcma.harness.work.lease.HeartbeatThread._beat"
         patch.setattr(beat, lambda self, leases: None)  # cut off
         run_killed(long, 12)
-    shutil.rmtree(spools)
     assert read_curve(store, long.job_id, "train_bits_per_dim") == []
     assert worker.run_work(short).ending == "done"
     time.sleep(0.5)
@@ -169,64 +157,34 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     assert steps == [[15], [10, 20, 30]]
 
 
-def die_once_it_has_ended(moment: str, when: str) -> None:
-    if (moment, when) == ("spool-end", "after"):
+def die_before_the_report(moment: str, when: str) -> None:
+    if (moment, when) == ("report", "before"):
         raise Killed
 
 
-@pytest.fixture
-def ended_away(database, one_trial, at_step) -> tuple[db.Store, Any]:
-    """A training that has come to its end while the database was away, and whose worker died when
-    the ending was in its spool."""
+@pytest.mark.integration
+@pytest.mark.slow_on("postgresql")
+def test_what_died_before_its_report_is_evaluated_again_and_not_trained(
+    database, one_trial, undisturbed, at_step
+) -> None:
+    """It has come to its end while the database was away."""
     store, node = one_trial(database.url)
     at_step({5: database.off})
-    with hooked(die_once_it_has_ended), pytest.raises(Killed):
+    with hooked(die_before_the_report), pytest.raises(Killed):
         worker.run_work(node.work)
     database.on()
     assert read_job(store, node.work.job_id).state == "running"
-    return store, node
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_the_next_launch_delivers_the_ending_of_a_dead_worker(
-    ended_away, undisturbed, at_step, spools
-) -> None:
-    store, node = ended_away
-    steps, display = note_steps(at_step), Told()
-    ended = Launch(store, [node], Inline(), display).run()
-    assert [report.ending for report in ended.reports.values()] == ["done"]
-    assert steps == [], "nothing is trained again"
-    (attempt,) = store.view("attempts").to_dict("records")
-    assert (attempt["outcome"], attempt["token"], attempt["last_step"]) == ("done", 1, 20)
-    assert display.notes == []
-    assert list(spools.iterdir()) == []
-    undisturbed(store)
-
-
-@pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
-def test_a_late_ending_of_a_job_that_was_claimed_since_is_dropped(
-    ended_away, undisturbed, spools
-) -> None:
-    store, node = ended_away
-    (file,) = spools.iterdir()
-    held = file.with_name("held back")
-    file.rename(held)
+    steps = note_steps(at_step)
     time.sleep(0.6)
-    assert worker.run_work(node.work).ending == "done"
-    before = dump(store)
-    held.rename(file)
-    report = worker.run_work(node.work)
-    assert (report.ending, len(report.notes)) == ("done", 1)
-    assert report.notes[0].startswith("dropped the 'done' that attempt ")
-    assert dump(store) == before
-    assert list(spools.iterdir()) == []
+    until(lambda: worker.run_work(node.work).ending == "done")
+    assert steps == []
+    attempts = store.view("attempts").sort_values("token")[["outcome", "first_step", "last_step"]]
+    assert attempts.values.tolist()[1:] == [["done", 20, 20]]
     undisturbed(store)
 
 
 def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
-    database, one_trial, at_step, spools
+    database, one_trial, at_step
 ) -> None:
     store, node = one_trial(database.url)
     before: list[Any] = []
@@ -242,7 +200,6 @@ def test_a_late_worker_whose_job_was_claimed_since_changes_nothing(
     assert (report.ending, report.message) == ("stopped", "its lease was lost")
     assert [dump(store)] == before
     assert read_job(store, node.work.job_id).owner == "another launch"
-    assert list(spools.iterdir()) == []
 
 
 def dump(store: db.Store) -> list[Any]:

@@ -14,6 +14,7 @@ from tests.harness.cli.conftest import output_of, refused
 from tests.harness.show import svg
 from tests.harness.show.conftest import STEPS, Filler
 from tests.harness.show.site import HOSTILE
+from tests.stores import add_metrics
 
 EVERY = STEPS // 20
 LAST = 20 * EVERY
@@ -65,7 +66,7 @@ def filled(folder: Path, url: str | None = None) -> Filler:
     job = found.plan("channel", 1, sweep="s1")
     found.fail(job, "diverged", "no number", step=7 * EVERY, metrics=lost)
     mine = found.claim(found.plan("channel", 2, sweep="s1"), now=3.0)
-    assert found.store.add_metrics(mine, metrics(4.1, 2, 8 * EVERY))
+    assert add_metrics(found.store, mine, metrics(4.1, 2, 8 * EVERY))
     found.plan("channel", 3, sweep="s1")
     segments(found)
     return found
@@ -289,7 +290,7 @@ def test_while_nothing_is_done_the_mean_is_of_what_all_have(lcma: Any, in_tmp: P
     found.data()
     for seed, until in ((0, 4), (1, 7)):
         mine = found.claim(found.plan("rows", seed, sweep="s1"), now=3.0)
-        assert found.store.add_metrics(mine, metrics(4.0, seed, until * EVERY))
+        assert add_metrics(found.store, mine, metrics(4.0, seed, until * EVERY))
     mad = [db.Metric(TRAIN, step, 1e308 if step > 2 else -1e99) for step in range(1, 6)]
     found.fail(found.plan("rows", 2, sweep="s1"), "diverged", "too large", metrics=mad)
     alone = [db.Metric(TRAIN, 1, math.inf), db.Metric(TRAIN, 2, math.nan)]

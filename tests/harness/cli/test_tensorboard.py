@@ -11,7 +11,7 @@ from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
-from tests.stores import list_running
+from tests.stores import add_metrics, list_running
 
 FOLDER = "realnvp-photos16"
 
@@ -65,7 +65,7 @@ def as_read(*steps: int) -> list[tuple[int, float]]:
 
 def train(world: World, job: str, *steps: int) -> db.Claim:
     claim = world.win(job)
-    world.store.add_metrics(claim, points("train_bits_per_dim", *steps))
+    add_metrics(world.store, claim, points("train_bits_per_dim", *steps))
     return claim
 
 
@@ -82,8 +82,8 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
         assert planned.store.finish(claim, "done", last_step=20, cost=cost, maps=maps)
     trial, other = planned.trials[0], planned.trials[1]
     claim = train(planned, trial, 10, 20)
-    planned.store.add_metrics(claim, points("holdout_bits_per_dim", 20))
-    planned.store.add_metrics(claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
+    add_metrics(planned.store, claim, points("holdout_bits_per_dim", 20))
+    add_metrics(planned.store, claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
     train(planned, other, 10)  # of another launch
     with plot_curves(tmp_path / "tb", Silent(), planned.store, [*planned.segments, trial]):
         pass
@@ -109,13 +109,13 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
         with plot_curves(tmp_path / "tb", Silent(), store, planned.trials) as display:
             files = set()
             for more in (0, 10):
-                store.add_metrics(claim, points("train_bits_per_dim", step + more))
+                add_metrics(store, claim, points("train_bits_per_dim", step + more))
                 display.update(0, 6, list_running(store))
                 files.add(event_file(tmp_path / "tb").stat().st_ino)
                 found = read(tmp_path / "tb")[run]["train_bits_per_dim"]
                 assert found[-1] == as_read(step + more)[0]
             assert len(files) == 1  # a reader that has it open sees what was added
-            store.add_metrics(claim, points("train_bits_per_dim", step + 20))
+            add_metrics(store, claim, points("train_bits_per_dim", step + 20))
     expected = {"train_bits_per_dim": as_read(10, 20, 30, 40, 50, 60, 70, 80)}
     assert read(tmp_path / "tb") == {run: expected}
 
@@ -125,7 +125,7 @@ def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path
     claim = train(planned, planned.trials[0], 10)
     with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials) as display:
         for step in (30, 20):
-            planned.store.add_metrics(claim, points("train_bits_per_dim", step))
+            add_metrics(planned.store, claim, points("train_bits_per_dim", step))
             display.update(0, 6, list_running(planned.store))
     (found,) = read(tmp_path / "tb").values()
     assert found == {"train_bits_per_dim": as_read(10, 20, 30)}

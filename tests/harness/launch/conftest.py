@@ -253,15 +253,8 @@ def database(
 
 
 @pytest.fixture
-def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of this host's spools, a new one."""
-    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
-    return tmp_path / "spools"
-
-
-@pytest.fixture
 def one_trial(
-    place: Place, spools: Path, sqlite_templates: SqliteTemplates
+    place: Place, sqlite_templates: SqliteTemplates
 ) -> Callable[..., tuple[db.Store, Node]]:
     """Registers one training at a database, with a lease of half a second, two points on the
     holdout part's curve and, if it is short, a checkpoint at step 10; its store and its node."""

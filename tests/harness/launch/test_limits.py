@@ -90,7 +90,7 @@ def launch(
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("sleepy_steps", "spools")
+@pytest.mark.usefixtures("sleepy_steps")
 @pytest.mark.parametrize(
     ("limit", "stacked"),
     [
@@ -127,7 +127,7 @@ def test_a_launch_ends_at_its_limit_and_the_next_goes_on_to_the_same_bits(
     assert compare_rows(read_rows(undisturbed), read_rows(store)) == []
 
 
-@pytest.mark.usefixtures("sleepy_steps", "spools")
+@pytest.mark.usefixtures("sleepy_steps")
 @pytest.mark.parametrize("limit", ["device_hours", "hours"])
 def test_tasks_that_wait_for_a_slot_do_not_start_after_the_limit(place: Place, limit: str) -> None:
     with pytest.raises(LimitReachedError) as ended:
@@ -153,7 +153,7 @@ class Stopper(Told):
 
 
 @pytest.mark.integration
-@pytest.mark.usefixtures("sleepy_steps", "spools")
+@pytest.mark.usefixtures("sleepy_steps")
 def test_a_trial_that_is_stopped_is_left_to_the_next_launch(place: Place) -> None:
     """It keeps its checkpoint, and the launch goes on with the others."""
     display = Stopper(db.connect(place.db))

@@ -83,7 +83,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
         own = tmp_path / node
         own.mkdir()
         with monkeypatch.context() as patch:
-            for name in ("TMPDIR", "LCMA_SPOOL", "LCMA_CACHE"):
+            for name in ("TMPDIR", "LCMA_CACHE"):
                 patch.setenv(name, str(own))
             if node == "first":
                 run_killed(work, 15)

@@ -84,7 +84,7 @@ def done_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) -> Pa
 
 
 @pytest.fixture
-def runs(place: Place, spools: Path, done_once: Path) -> Runs:
+def runs(place: Place, done_once: Path) -> Runs:
     """The same in a place of its own."""
     shutil.copytree(done_once, place.runs.parent, dirs_exist_ok=True)
     return Runs(place)
@@ -96,7 +96,6 @@ def anywhere(place: Place, new_url: Callable[[Stage], str], request: pytest.Fixt
     url = new_url("empty")
     if url.startswith("sqlite"):
         return request.getfixturevalue("runs")
-    request.getfixturevalue("spools")
     runs = Runs(dataclasses.replace(place, db=url))
     runs.run()
     return runs
@@ -193,9 +192,7 @@ def test_segments_put_back_together_go_on_from_one_another(anywhere: Runs) -> No
 
 
 @pytest.mark.integration
-def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(
-    place: Place, spools: Path
-) -> None:
+def test_a_trial_that_was_cut_off_does_not_go_on_with_former_maps(place: Place) -> None:
     runs = Runs(place)
     segment, trial = runs.works["segment 10"], runs.works["trial 10"]
     assert run_work(segment).ending == "done"

@@ -4,6 +4,7 @@ from lcma import db
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 from tests.db.conftest import COST
 from tests.harness.show.conftest import STEPS, Filler
+from tests.stores import add_metrics
 
 HOSTILE = (
     "<script>window.hit=1</script>\"'><img src=x onerror=window.hit=1>{{7*7}}\x1b]0;\x07\u202e"
@@ -40,7 +41,7 @@ def curve(filler: Filler, job: db.PlannedJob) -> None:
     """A running trial with a curve."""
     mine = filler.claim(job, now=3.0)
     points = [db.Metric(TRAIN_CURVE, step, 8.0 - step / STEPS) for step in range(1, 9)]
-    assert filler.store.add_metrics(mine, points)
+    assert add_metrics(filler.store, mine, points)
 
 
 def fill_hostile(filler: Filler) -> None:
@@ -49,7 +50,7 @@ def fill_hostile(filler: Filler) -> None:
     filler.results({HOSTILE: {0: 4.0, 1: 4.1}}, digest="e" * 64, dataset=HOSTILE, sweep="s2")
     job = filler.plan(f"{HOSTILE}2", 0, digest="e" * 64, dataset=HOSTILE, sweep="s2")
     mine = filler.claim(job, host=HOSTILE, now=3.0)
-    assert filler.store.add_metrics(mine, [db.Metric(HOSTILE, step, 1.0) for step in (1, 2)])
+    assert add_metrics(filler.store, mine, [db.Metric(HOSTILE, step, 1.0) for step in (1, 2)])
     assert filler.store.finish(
         mine, "code_error", last_step=2, cost=COST, message=HOSTILE, log=HOSTILE, now=4.0
     )

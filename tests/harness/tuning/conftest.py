@@ -202,12 +202,6 @@ def on_each(request: pytest.FixtureRequest, place: Place) -> Callable[..., Tunin
     return lambda change=None: make(place, change)
 
 
-@pytest.fixture(autouse=True)
-def spools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No spool of another test is delivered here."""
-    monkeypatch.setenv("LCMA_SPOOL", str(tmp_path / "spools"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An empty folder to type in."""
