@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict, cast, get_args, get_type_hints
 
 from lcma.sweeps.errors import UserError, suggest
-from lcma.sweeps.sections import MAX_SEEDS
+
+MAX_SEEDS = 10_000
 
 Names = str | Sequence[str] | None
 

@@ -12,7 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-MAX_SEEDS = 10_000
+from lcma.sweeps.options import MAX_SEEDS
 
 
 def _seeds(value: Any) -> Any:

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
-from pydantic import ValidationError
 
 from lcma.harness.cli import data, db
 from lcma.harness.cli.faults import find_fault
 from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.harness.urls import require_no_secrets
-from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text, resolve_path
 
@@ -109,7 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if name.startswith("LCMA_"):
                 require_text(value, f"the variable {name}")
         for path in filter(None, os.environ.get("LCMA_PLUGINS", "").split(os.pathsep)):
-            plugins.load_file(resolve_path(Path(path)))
+            from lcma.sweeps.plugins import load_file
+
+            load_file(resolve_path(Path(path)))
         sys.exit(_make_command()(args=typed, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
         _refuse(error)
@@ -165,7 +165,7 @@ def _describe_usage(error: Any) -> str:
         sys.exit(2)
     command = error.ctx.command_path if error.ctx else "lcma"
     message = error.format_message().rstrip(".").replace("Value error, ", "")
-    if isinstance(error.__cause__, ValidationError):
+    if type(error.__cause__).__name__ == "ValidationError":
         message = message.partition(", unable to parse")[0]
         value = repr(error.__cause__.errors()[0]["input"])
         message += "" if value in message else f", not {value}"

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from lcma.harness.files import require_replaceable, write_file
 from lcma.harness.text import printable
@@ -120,8 +120,8 @@ def write_picture(spec: Mapping[str, Any], path: Path, title: str, about: str) -
         return write_file(path, out.getvalue())
     if form is PictureFormat.pdf:
         return write_file(path, _RESOURCES.sub(_sort_lines, vl_convert.svg_to_pdf(svg)))
-    words = f"<title>{escape(printable(title))}</title>"
-    words += f"<desc>{escape(printable(about))}</desc>" if about else ""
+    words = f"<title>{escape(printable(title), quote=False)}</title>"
+    words += f"<desc>{escape(printable(about), quote=False)}</desc>" if about else ""
     first, _, rest = svg.partition(">")
     return write_file(path, f'{first} role="img">{words}{rest}'.encode())
 
