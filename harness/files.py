@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -89,7 +88,7 @@ def locked(handle: int) -> Iterator[None]:
 
 def remove_abandoned(path: Path) -> None:
     """Remove what killed writers of a path left beside it: NAME in `.NAME.*.tmp`, not locked."""
-    left = re.compile(rf"\.{re.escape(_short_name(path))}\.\w+(\.old)?\.tmp")
+    left = re.compile(rf"\.{re.escape(_short_name(path))}\.\w+\.tmp")
     try:
         beside = [found for found in path.parent.iterdir() if left.fullmatch(found.name)]
     except OSError:  # a folder that may be written and not read
@@ -99,7 +98,7 @@ def remove_abandoned(path: Path) -> None:
             handle = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(found) if found.is_dir() else found.unlink()
+                found.unlink()
             finally:
                 os.close(handle)
 

@@ -10,10 +10,6 @@ from lcma.sweeps.measures import BITS_PER_DIM
 
 def serve(
     db: Db = None,
-    host: Annotated[
-        str,
-        typer.Option(help="Address to listen on; only this machine's own (loopback) are allowed"),
-    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")
     ] = 8000,
@@ -36,10 +32,8 @@ def serve(
 
     require_extra("pictures")
 
-    from lcma.harness.show.site import SiteOptions
-    from lcma.harness.show.site.serving import LiveSite, Server, require_loopback
+    from lcma.harness.show.site.serving import LiveSite, Server
 
-    require_loopback(host)
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     find_ranked_measure(store, by)  # refuses any other before a port is taken
@@ -48,7 +42,7 @@ def serve(
     def report(line: str) -> None:
         errors.print(Text(line), soft_wrap=True)
 
-    site = LiveSite(store, SiteOptions(sweep_id=sweep_id, measure=by), report)
+    site = LiveSite(store, report, sweep_id=sweep_id, measure=by)
     with Server(site, port, report) as server:
         # The first visitor finds the first page read.
         threading.Thread(target=server.warm, daemon=True).start()

@@ -205,7 +205,7 @@ REFUSED = {
     "launch": ["--dataset", "cifar10"],  # not there
     "tune": ["--dataset", "cifar10"],
     "reproduce": ["--data", "nowhere"],
-    "serve": ["--host", "0.0.0.0"],
+    "serve": ["--by", "nothing"],
 }
 """What comes last, so that a command that would start processes or a server is refused."""
 WORDS = {"spec": "small.yaml", "query": "SELECT 1", "source": "lcma.db", "out": "out.sqlite"}

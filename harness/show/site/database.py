@@ -7,11 +7,13 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import metadata, version
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,19 +31,23 @@ from lcma.harness.results.board import (
 )
 from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
-from lcma.harness.show import citation
 from lcma.harness.show.board import board_table
 from lcma.harness.show.budgets import budget_table
 from lcma.harness.show.meanings import MEANINGS, explain_measure
 from lcma.harness.show.rules import ABOUT, SIDE, list_rules
-from lcma.harness.show.tables import Table, TableColumn, flag_as_stored
-from lcma.harness.show.verdicts import verdict_sentence, verdict_table
+from lcma.harness.show.tables import Table, flag_as_stored
+from lcma.harness.show.verdicts import verdict_table
 from lcma.harness.text import format_time
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 Step = Callable[[str], None]
+
+Rows = tuple[Sequence[str], Iterable[Sequence[Any]]]
+"""Names of columns, and rows."""
+
+PAPER = "https://arxiv.org/abs/1908.01686"
 
 
 @dataclass(frozen=True)
@@ -82,22 +88,25 @@ def make_database(
             verdicts = read_verdicts(published, holdout, measure=measure)
             curves = _read_curves(published, measure)
             facts = _state_facts(published, measure)
-        tables = {
-            "board_rows": tabulate_board(board),
-            "board_seeds": _tabulate_seeds(board),
-            "verdict_rows": tabulate_verdicts(verdicts),
-            "budget_rows": budget_table(curves),
-            "rule_rows": _tabulate_rules(board),
-            "glossary": _make_table(
+        tables: dict[str, Rows] = {
+            "board_rows": _list_board(board),
+            "board_seeds": _list_seeds(board),
+            "verdict_rows": _list_verdicts(verdicts),
+            "budget_rows": _list_all(budget_table(curves)),
+            "rule_rows": _list_rules(board),
+            "glossary": (
                 ("term", "meaning"),
-                ((one, about.replace("`", "")) for one, about in MEANINGS.values()),
+                [(one, about.replace("`", "")) for one, about in MEANINGS.values()],
             ),
-            "data_licences": _tabulate_licences(),
-            "site_facts": _make_table(("name", "value"), facts.items()),
+            "data_licences": (
+                ("name", "licence"),
+                [(name, one.licence) for name, one in known_sets.shipped().items()],
+            ),
+            "site_facts": (("name", "value"), facts.items()),
         }
         with closing(sqlite3.connect(copy)) as connection:
-            for name, table in tables.items():
-                _write_table(connection, name, table)
+            for name, (columns, rows) in tables.items():
+                _write_table(connection, name, columns, rows)
             connection.commit()
             step("compressing the database")
             connection.execute("VACUUM INTO ?", (str(out),))
@@ -125,29 +134,26 @@ def _read_curves(store: Store, measure: str) -> list[BudgetCurve]:
 # What is computed of the results, a table each
 
 
-def tabulate_board(board: Board) -> Table:
+def _list_all(table: Table) -> Rows:
+    return [column.name for column in table.columns] or ["budget"], table.rows  # of no curves
+
+
+def _list_board(board: Board) -> Rows:
     """Return the table that `lcma export` writes, with what the page shows beside it."""
-    found = board_table(board)
-    place = [column.name for column in found.columns].index("factorization")
+    names, rows = _list_all(board_table(board))
+    place = names.index("factorization")
     own = [
         (
             number,
-            key,
-            row is not None and row.reference,
-            None if row is None else row.than_reference,
+            _name_key(group, one),
+            getattr(one, "reference", False),
+            getattr(one, "than_reference", None),
         )
         for number, group in enumerate(board.groups, start=1)
-        for key, row in [
-            *((name_row_key(group, one), one) for one in group.rows),
-            *((name_row_key(group, bar), None) for bar in group.bars),
-        ]
+        for one in (*group.rows, *group.bars)
     ]
-    names = "table_number", "row_key", "is_own", "than", "rule"
-    rows = tuple(
-        (number, key, int(reference), than, name_rule(row[place]), *row)
-        for (number, key, reference, than), row in zip(own, found.rows, strict=True)
-    )
-    return Table((*map(TableColumn, names), *found.columns), rows)
+    shown = ((*facts, name_rule(row[place]), *row) for facts, row in zip(own, rows, strict=True))
+    return ("table_number", "row_key", "is_own", "than", "rule", *names), shown
 
 
 def name_rule(factorization: str | None) -> str | None:
@@ -155,7 +161,7 @@ def name_rule(factorization: str | None) -> str | None:
     return {"L": "low", "H": "high"}.get("".join(set(factorization or "")), factorization)
 
 
-def name_row_key(group: Group, row: Any) -> str:
+def _name_key(group: Group, row: Any) -> str:
     """Return a short name for a row of a group, the same in every database that has it."""
     names = ("factorization", "budget", "map_options", "name")
     of = [*(getattr(group, name) for name in COMPARABLE), group.measure]
@@ -163,48 +169,26 @@ def name_row_key(group: Group, row: Any) -> str:
     return hashlib.sha256(json.dumps(of).encode()).hexdigest()[:10]
 
 
-def _tabulate_seeds(board: Board) -> Table:
-    return _make_table(
-        ("row_key", "seed", "value"),
-        (
-            (name_row_key(group, row), seed, value)
-            for group in board.groups
-            for row in group.rows
-            for seed, value in row.by_seed.items()
-        ),
-    )
+def _list_seeds(board: Board) -> Rows:
+    rows = [(_name_key(group, row), row) for group in board.groups for row in group.rows]
+    values = [(key, *value) for key, row in rows for value in row.by_seed.items()]
+    return ("row_key", "seed", "value"), values
 
 
-def _tabulate_rules(board: Board) -> Table:
+def _list_rules(board: Board) -> Rows:
     there = {name_rule(row.factorization) or "" for group in board.groups for row in group.rows}
-    return _make_table(
+    rules = enumerate(list_rules(sorted(there)))
+    return (
         ("rule", "about", "picture", "side", "listed", "place"),
-        (
-            (one.name, one.about, one.picture, SIDE, one.name in ABOUT, place)
-            for place, one in enumerate(list_rules(sorted(there)))
-        ),
+        [(one.name, one.about, one.picture, SIDE, one.name in ABOUT, k) for k, one in rules],
     )
 
 
-def tabulate_verdicts(verdicts: Verdicts) -> Table:
-    """Return the table that `lcma export verdicts` writes, with each verdict in a sentence.
-
-    Claims are in their order, the paper's first.
-    """
-    found = verdict_table(verdicts)
-    own = (
-        (verdict_sentence(one), "ours" if one.claim.claim.source == "ours" else "the paper")
-        for one in verdicts.all
-    )
-    rows = tuple((*row, *more) for row, more in zip(found.rows, own, strict=True))
-    return Table((*found.columns, *map(TableColumn, ("sentence", "origin"))), rows)
-
-
-def _tabulate_licences() -> Table:
-    known = known_sets.shipped()
-    return _make_table(
-        ("name", "about", "licence"), ((n, one.about, one.licence) for n, one in known.items())
-    )
+def _list_verdicts(verdicts: Verdicts) -> Rows:
+    """Return the table that `lcma export verdicts` writes, with whose claim each is of."""
+    names, rows = _list_all(verdict_table(verdicts))
+    origins = ("ours" if one.claim.claim.source == "ours" else "the paper" for one in verdicts.all)
+    return (*names, "origin"), [(*row, of) for row, of in zip(rows, origins, strict=True)]
 
 
 def _state_facts(store: Store, measure: str) -> dict[str, str]:
@@ -219,31 +203,30 @@ def _state_facts(store: Store, measure: str) -> dict[str, str]:
         .where(measures.c.name == BITS_PER_DIM)
     )
     ((results, first, last),) = store.rows(extent)
+    urls = dict(line.split(", ", 1) for line in metadata("lcma").get_all("Project-URL") or ())
+    code, own = urls.get("Repository", ""), version("lcma").split("+")[0]
+    bibtex = Template((files("lcma.harness.show.site") / "assets" / "citation.bib").read_text())
     return {
         "measure": measure,
         "measure_about": explain_measure(kind),
         "direction": kind.direction or "",
-        "version": version("lcma").split("+")[0],
+        "version": own,
         "schema": current_version(),
         "results": str(results),
         "first": "" if first is None else format_time(first)[:10],
         "last": "" if last is None else format_time(last)[:10],
-        "bibtex": citation.as_bibtex(),
-        "paper": citation.PAPER_URL,
-        "code": citation.find_code() or "",
+        "bibtex": bibtex.substitute(version=own, url=f"  url = {{{code}}},\n" if code else ""),
+        "paper": PAPER,
+        "code": code,
     }
 
 
-def _make_table(names: Sequence[str], rows: Any) -> Table:
-    return Table(tuple(map(TableColumn, names)), tuple(map(tuple, rows)))
-
-
-def _write_table(connection: sqlite3.Connection, name: str, table: Table) -> None:
-    names = [column.name for column in table.columns] or ["budget"]  # of no curves there are none
-    quoted = ", ".join(f'"{one}"' for one in names)
-    places = ", ".join("?" for _ in names)
+def _write_table(
+    connection: sqlite3.Connection, name: str, names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    quoted, places = ", ".join(f'"{one}"' for one in names), ", ".join("?" * len(names))
     connection.execute(f"CREATE TABLE {name} ({quoted})")
-    rows = ([flag_as_stored(value) for value in row] for row in table.rows)
-    connection.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - names of ours
+    stored = ([flag_as_stored(value) for value in row] for row in rows)
+    connection.executemany(f"INSERT INTO {name} VALUES ({places})", stored)  # noqa: S608 - names of ours
     if "row_key" in names:
         connection.execute(f"CREATE INDEX ix_{name}_row_key ON {name} (row_key)")

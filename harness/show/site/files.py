@@ -1,4 +1,4 @@
-"""The files of a site: the page, its scripts, and the database."""
+"""The files of a site: the page, its scripts, and the database; and a folder of them."""
 
 import base64
 import gzip
@@ -6,97 +6,75 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
+from pathlib import Path
 
 from lcma.db import Store
 from lcma.harness.extras import require_extra
-from lcma.harness.show.site.database import SiteDatabase, make_database
+from lcma.harness.files import write_file
+from lcma.harness.show.site.database import SiteDatabase, Step, make_database
 from lcma.harness.show.site.page import draw_card, render_index
+from lcma.harness.text import printable
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 
 _ASSETS = files("lcma.harness.show.site") / "assets"
 
-
-@dataclass(frozen=True)
-class SiteOptions:
-    """Selection of what a site shows.
-
-    ``sweep_id`` leaves only a sweep's trials, ``measure`` ranks the board.
-    """
-
-    sweep_id: str | None = None
-    measure: str = BITS_PER_DIM
+MARK = ".lcma-site"
+"""A file in every site: what else is in a folder with it may be replaced."""
 
 
-def make_files(
-    store: Store, options: SiteOptions, step: Callable[[str], None] = lambda _: None
-) -> dict[str, bytes]:
-    """Return the files of a site by their names, all in one folder.
+def write_site(
+    store: Store,
+    out: Path,
+    *,
+    sweep_id: str | None = None,
+    measure: str = BITS_PER_DIM,
+    step: Step = lambda _: None,
+) -> int:
+    """Write the site of a database into a folder, and return the number of its files.
 
-    Raises UserError where the extra `pictures` is not installed.
+    Each file is replaced whole, and none before all are made.
+
+    Args:
+        store: The database.
+        out: The folder.
+        sweep_id: Only this sweep's trials; all for none.
+        measure: What the board is ranked by.
+        step: Called with what is done.
+
+    Raises:
+        UserError: The folder holds anything but a former site, or cannot be written; or the extra
+            `pictures` is not installed.
     """
     require_extra("pictures")
+    out = out.expanduser().absolute()
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError(f"{printable(out)} is no folder: give --out one that is new or empty")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UserError(
+            f"{printable(out)} holds files that are no site of ours: give --out a new folder"
+        )
     step("reading results")
-    database = make_database(store, sweep_id=options.sweep_id, measure=options.measure, step=step)
+    database = make_database(store, sweep_id=sweep_id, measure=measure, step=step)
     step("writing pages")
-    return make_page_files(database) | {name: make() for name, make in ASSETS.items()}
+    made = {name: make() for name, make in ASSETS.items()} | make_page_files(database)
+    for name, content in {MARK: b"made by `lcma export --format html`\n", **made}.items():
+        write_file(out / name, content)
+    return len(made)
 
 
 def make_page_files(database: SiteDatabase, *, live: bool = False) -> dict[str, bytes]:
     """Return the files that depend on the results; a live page asks whether there are new ones."""
     return {
-        "index.html": render_index(database, live=live),
         "database.js": _assign("lcmaDatabase", _encode(gzip.compress(database.content, mtime=0))),
         "card.png": draw_card(database),
+        "index.html": render_index(database, live=live),
     }
 
 
-def join_scripts() -> bytes:
-    """Return the page's own script, in the order of the names of its parts."""
-    parts = sorted(one.name for one in (_ASSETS / "app").iterdir() if one.name.endswith(".js"))
-    return b"\n".join(read_asset(f"app/{name}") for name in parts)
-
-
-def make_sqljs() -> bytes:
-    """Return the script with SQLite, and with what a worker does with it."""
-    found = {
-        "sqljs": read_asset("sqljs/sql-wasm-browser.js").decode(),
-        "worker": read_asset("sql_worker.js").decode(),
-        "wasm": _encode(read_asset("sqljs/sql-wasm.wasm")),
-    }
-    return _assign("lcmaSqljs", found)
-
-
-def join_licences() -> bytes:
-    """Return the licences of what others made of the site."""
-    head = b"sqljs.js: SQLite, which is in the public domain, as sql.js compiles it\n\n"
-    return head + read_asset("sqljs/LICENSE") + b"\n\n" + read_asset("vega-licences.txt")
-
-
-@cache
-def make_specs() -> bytes:
-    """Return the script with the specification of each chart, by its name."""
-    from lcma.harness.show.charts import chart_specs
-
-    return _assign("lcmaSpecs", chart_specs())
-
-
-@cache
-def bundle_vega() -> bytes:
-    """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
-    # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.
-    # Without a snippet the three libraries are bundled as they are.
-    made = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
-    # Not of the terminal's group, so that Ctrl-C leaves it to end by itself.
-    return subprocess.run(  # noqa: S603 - this interpreter, with the text above
-        [sys.executable, "-c", made], capture_output=True, check=True, start_new_session=True
-    ).stdout
-
-
-def read_asset(name: str) -> bytes:
-    """Return a file of the folder `assets`."""
+def _read(name: str) -> bytes:
     return (_ASSETS / name).read_bytes()
 
 
@@ -108,13 +86,51 @@ def _assign(name: str, value: object) -> bytes:
     return f"window.{name} = {json.dumps(value, sort_keys=True)};\n".encode()
 
 
+def _join_scripts() -> bytes:
+    parts = sorted(one.name for one in (_ASSETS / "app").iterdir() if one.name.endswith(".js"))
+    return b"\n".join(_read(f"app/{name}") for name in parts)
+
+
+def _make_sqljs() -> bytes:
+    found = {
+        "sqljs": _read("sqljs/sql-wasm-browser.js").decode(),
+        "worker": _read("sql_worker.js").decode(),
+        "wasm": _encode(_read("sqljs/sql-wasm.wasm")),
+    }
+    return _assign("lcmaSqljs", found)
+
+
+def _join_licences() -> bytes:
+    head = b"sqljs.js: SQLite, which is in the public domain, as sql.js compiles it\n\n"
+    return head + _read("sqljs/LICENSE") + b"\n\n" + _read("vega-licences.txt")
+
+
+@cache
+def _make_specs() -> bytes:
+    from lcma.harness.show.charts import chart_specs
+
+    return _assign("lcmaSpecs", chart_specs())
+
+
+@cache
+def _bundle_vega() -> bytes:
+    """Return Vega, Vega-Lite and vega-embed in one script, from the wheel of vl-convert."""
+    # In a process of its own: it holds Python's lock for seconds, in which a server answers nobody.
+    # Without a snippet the three libraries are bundled as they are.
+    made = "import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle().encode())"
+    # Not of the terminal's group, so that Ctrl-C leaves it to end by itself.
+    return subprocess.run(  # noqa: S603 - this interpreter, with the text above
+        [sys.executable, "-c", made], capture_output=True, check=True, start_new_session=True
+    ).stdout
+
+
 ASSETS: dict[str, Callable[[], bytes]] = {
-    "site.js": join_scripts,
-    "site.css": lambda: read_asset("site.css") + read_asset("answer.css"),
-    "icon.svg": partial(read_asset, "icon.svg"),
-    "sqljs.js": make_sqljs,
-    "vega.js": bundle_vega,
-    "specs.js": make_specs,
-    "licences.txt": join_licences,
+    "site.js": _join_scripts,
+    "site.css": lambda: _read("site.css") + _read("answer.css"),
+    "icon.svg": partial(_read, "icon.svg"),
+    "sqljs.js": _make_sqljs,
+    "vega.js": _bundle_vega,
+    "specs.js": _make_specs,
+    "licences.txt": _join_licences,
 }
 """What makes each file that is the same on every site."""

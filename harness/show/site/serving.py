@@ -1,13 +1,10 @@
-"""The site served live from the database: read-only, on loopback."""
+"""The site served live from the database: read-only, on this machine alone."""
 
-import gzip
 import hashlib
-import ipaddress
 import json
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,10 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 from lcma.db import Store, Unavailable
 from lcma.harness.show.site.database import make_database
-from lcma.harness.show.site.files import ASSETS, SiteOptions, make_page_files
+from lcma.harness.show.site.files import ASSETS, make_page_files
 from lcma.harness.show.site.page import POLICY
 from lcma.harness.text import printable
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.measures import BITS_PER_DIM
 
 PAUSE = 10.0
 """Least seconds from one copy of the database to the next."""
@@ -29,8 +27,6 @@ SHARE = 0.1
 """Largest part of the time that is spent on copies."""
 
 HOST = "127.0.0.1"
-
-STATUS = "status.json"
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -49,27 +45,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",  # kept, but asked for again each time
-    "Vary": "Accept-Encoding",
 }
-
-PACKED = ("database.js", "card.png")
-"""Files that are compressed already."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A file with its digest, and compressed where that makes it smaller."""
-
-    content: bytes
-    tag: str
-    packed: bytes | None
-
-
-def make_reply(name: str, content: bytes) -> Reply:
-    """Return what is answered with a file."""
-    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    pack = name not in PACKED and name != STATUS
-    return Reply(content, tag, gzip.compress(content, 6, mtime=0) if pack else None)
 
 
 @dataclass(frozen=True)
@@ -79,7 +55,7 @@ class _Copy:
     ``due`` is when the next one may be made, by the monotonic clock.
     """
 
-    files: dict[str, Reply]
+    files: Mapping[str, bytes]
     version: str
     change: int
     due: float
@@ -91,44 +67,44 @@ class LiveSite:
     A new copy is made beside the answers, which have the old one for as long.
     """
 
-    def __init__(self, store: Store, options: SiteOptions, report: Callable[[str], None]) -> None:
-        self._store, self._options, self._report = store, options, report
-        self._lock, self._assets_lock = threading.Lock(), threading.Lock()
-        self._assets: dict[str, Reply] = {}
+    def __init__(
+        self,
+        store: Store,
+        report: Callable[[str], None],
+        *,
+        sweep_id: str | None = None,
+        measure: str = BITS_PER_DIM,
+    ) -> None:
+        self._store, self._report = store, report
+        self._sweep_id, self._measure = sweep_id, measure
+        self._lock = threading.Lock()
         self._copy: _Copy | None = None
         self._making = False
 
-    def file(self, name: str) -> Reply | None:
+    def file(self, name: str) -> bytes | None:
         """Return a file, None where there is none of that name."""
         if name in ASSETS:
-            with self._assets_lock:
-                if name not in self._assets:
-                    self._assets[name] = make_reply(name, ASSETS[name]())
-                return self._assets[name]
+            return ASSETS[name]()
         copy = self._find_copy()
-        if name == STATUS:
-            counts = self._store.job_counts(self._options.sweep_id)
-            of = (counts.trial, counts.pretraining)
-            status = {
-                "version": copy.version,
-                "running": sum(one.running for one in of),
-                "left": sum(one.pending for one in of),
-            }
-            return make_reply(name, json.dumps(status).encode())
-        return copy.files.get(name)
+        if name != "status.json":
+            return copy.files.get(name)
+        counts = self._store.job_counts(self._sweep_id)
+        of = (counts.trial, counts.pretraining)
+        running, left = sum(one.running for one in of), sum(one.pending for one in of)
+        return json.dumps({"version": copy.version, "running": running, "left": left}).encode()
 
     def _find_copy(self) -> _Copy:
         with self._lock:
             if self._copy is None:
                 self._copy = self._make()
-            elif not self._making and time.monotonic() >= self._copy.due and self._has_changed():
+            elif (
+                not self._making
+                and time.monotonic() >= self._copy.due
+                and self._store.changed_jobs().last != self._copy.change
+            ):
                 self._making = True
                 threading.Thread(target=self._renew, daemon=True).start()
             return self._copy
-
-    def _has_changed(self) -> bool:
-        assert self._copy is not None
-        return self._store.changed_jobs().last != self._copy.change
 
     def _renew(self) -> None:
         try:
@@ -141,15 +117,11 @@ class LiveSite:
     def _make(self) -> _Copy:
         change = self._store.changed_jobs().last  # before what is read, which is as new at least
         began = time.monotonic()
-        database = make_database(
-            self._store, sweep_id=self._options.sweep_id, measure=self._options.measure
-        )
-        made = make_page_files(database, live=True)
-        files = {name: make_reply(name, content) for name, content in made.items()}
+        database = make_database(self._store, sweep_id=self._sweep_id, measure=self._measure)
+        files = make_page_files(database, live=True)
         ended = time.monotonic()
         due = ended + max(PAUSE, (ended - began) * (1 / SHARE - 1))
-        version = hashlib.sha256(database.content).hexdigest()[:16]
-        return _Copy(files, version, change, due)
+        return _Copy(files, hashlib.sha256(database.content).hexdigest()[:16], change, due)
 
 
 class Server(ThreadingHTTPServer):
@@ -182,22 +154,8 @@ class Server(ThreadingHTTPServer):
             for name in ("index.html", *ASSETS):
                 self.site.file(name)
 
-    def is_own(self, host: str | None) -> bool:
-        """Return whether a Host header names this server.
-
-        Another's name that leads here is refused, so that no page of the web can read the site
-        through its own name.
-        """
-        port = self.server_address[1]
-        names = {HOST, "localhost"}
-        allowed = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
-        return host is not None and host.lower() in allowed
-
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore it: a browser that closes a connection is no error."""
-
-
-_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -208,70 +166,42 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def _answer(self, *, body: bool) -> None:
-        if not self.server.is_own(self.headers.get("Host")):
-            self._send(HTTPStatus.MISDIRECTED_REQUEST, b"this server answers to localhost\n", body)
+        # Another's name that leads here is refused, so that no page of the web can read the site
+        # through its own name.
+        host, _, port = self.headers.get("Host", "").lower().partition(":")
+        if host not in (HOST, "localhost") or (port or "80") != str(self.server.server_address[1]):
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, b"this server answers to localhost\n")
             return
-        try:
-            path = unquote(urlsplit(self.path).path, errors="strict").removeprefix("/")
-        except (ValueError, UnicodeDecodeError):
-            self._send(HTTPStatus.BAD_REQUEST, b"no such address\n", body)
-            return
-        name = path or "index.html"
+        name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
         try:
             # Names are looked up among the site's own, never on a disk.
-            reply = self.server.site.file(name)
+            content = self.server.site.file(name)
         except (UserError, Unavailable) as error:
             text = printable(error)
             self.server.report(text)
-            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode(), body)
+            self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{text}\n".encode())
             return
-        if reply is None:
-            self._send(HTTPStatus.NOT_FOUND, b"no such page\n", body)
+        if content is None:
+            self._send(HTTPStatus.NOT_FOUND, b"no such page\n")
             return
-        headers = {"Content-Type": TYPES.get(name.rpartition(".")[2], TEXT), "ETag": reply.tag}
-        if reply.tag in self._listed("If-None-Match"):
-            self._send(HTTPStatus.NOT_MODIFIED, b"", False, ETag=reply.tag)
-        elif reply.packed is not None and "gzip" in self._listed("Accept-Encoding"):
-            self._send(HTTPStatus.OK, reply.packed, body, **headers, **{"Content-Encoding": "gzip"})
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        if tag in self.headers.get("If-None-Match", ""):
+            self._send(HTTPStatus.NOT_MODIFIED, b"", ETag=tag)
         else:
-            self._send(HTTPStatus.OK, reply.content, body, **headers)
+            kind = {"Content-Type": TYPES.get(name.rpartition(".")[2], TEXT)}
+            self._send(HTTPStatus.OK, content, ETag=tag, **kind)
 
-    def _listed(self, header: str) -> list[str]:
-        """Return what a header lists; what is refused with q=0 is not listed."""
-        items = [one.strip() for one in ",".join(self.headers.get_all(header, [])).split(",")]
-        return [one.split(";")[0].strip() for one in items if not _REFUSED.search(one)]
+    do_HEAD = do_GET  # noqa: N815 - as `BaseHTTPRequestHandler` looks it up
 
-    def _send(self, status: HTTPStatus, content: bytes, body: bool, **headers: str) -> None:
+    def _send(self, status: HTTPStatus, content: bytes, **headers: str) -> None:
         self.send_response(status)
         if status is not HTTPStatus.NOT_MODIFIED:
-            headers = {"Content-Type": TEXT} | headers | {"Content-Length": str(len(content))}
+            headers = {"Content-Type": TEXT, "Content-Length": str(len(content))} | headers
         for name, value in (HEADERS | headers).items():
             self.send_header(name, value)
         self.end_headers()
-        if body:
+        if self.command != "HEAD":
             self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing for each request."""
-
-
-def require_loopback(host: str) -> None:
-    """Raise UserError for any address but this machine's own."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        own = host == "localhost"
-    else:
-        own = address == ipaddress.ip_address(HOST)
-    if not own:
-        raise UserError(
-            f"--host {printable(host)}: pages are served on {HOST} alone, since they have "
-            "no password; tunnel to it (ssh -L 8000:127.0.0.1:8000 HOST), or publish "
-            "`lcma export --format html`"
-        )

@@ -1,6 +1,5 @@
 """`lcma serve` as a process: live, read-only, for this machine alone."""
 
-import gzip
 import http.client
 import json
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma.harness.cli import main as cli
-from lcma.harness.show.site import SiteOptions, files, serving
+from lcma.harness.show.site import files, serving
 from lcma.harness.show.site.serving import LiveSite, Server
 from tests.harness.show.conftest import STEPS
 from tests.stores import beat
@@ -28,7 +27,7 @@ def waiting(filled, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
     monkeypatch.setattr(serving, "PAUSE", 0.0)
     monkeypatch.setattr(serving, "SHARE", 1.0)
-    with Server(LiveSite(filled.store, SiteOptions(), print), 0, print) as found:
+    with Server(LiveSite(filled.store, print), 0, print) as found:
         yield found
 
 
@@ -130,20 +129,6 @@ def test_copies_take_no_more_than_their_share_of_the_time(filled, server, monkey
     assert read_status(server)["version"] == former
 
 
-@pytest.mark.parametrize(
-    ("accepted", "packed"),
-    [("gzip, deflate, br", True), ("gzip;q=0.5", True), ("gzip;q=0", False), ("br", False)],
-)
-def test_text_is_compressed_for_who_takes_it(server, accepted: str, packed: bool) -> None:
-    _, content = ask(server, "GET", "/site.css")
-    answer, sent = ask(server, "GET", "/site.css", Accept_Encoding=accepted)
-    assert answer.getheader("Content-Encoding") == ("gzip" if packed else None)
-    assert (gzip.decompress(sent) if packed else sent) == content
-    assert answer.getheader("Content-Length") == str(len(sent))
-    assert answer.getheader("Vary") == "Accept-Encoding"
-    assert len(sent) < len(content) / 2 or not packed
-
-
 def test_a_copy_that_could_not_be_made_is_tried_again(filled, server) -> None:
     path = Path(sa.make_url(filled.url).database)
     hidden = path.rename(path.with_suffix(".hidden"))
@@ -174,22 +159,16 @@ def test_no_path_leads_out_of_the_site(server) -> None:
         "/%00.js",
         "/.lcma-site",
         "/templates/index.html",
-        f"/{'9' * 5000}.html",
+        "/%ff",
     ):
         assert ask(server, "GET", path)[0].status == 404, path
-    assert ask(server, "GET", "/%ff")[0].status == 400
 
 
-def test_another_address_and_a_port_that_is_taken_are_refused(server, capsys) -> None:
-    taken = str(server.server_address[1])
-    for option, value, said in (
-        *(("--host", host, "127.0.0.1 alone") for host in ("0.0.0.0", "::", "example.org")),
-        ("--port", taken, "give another --port"),
-    ):
-        with pytest.raises(SystemExit) as end:
-            cli.main(["serve", option, value])
-        assert end.value.code == 2
-        assert said in capsys.readouterr().err
+def test_a_port_that_is_taken_is_refused(server, capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["serve", "--port", str(server.server_address[1])])
+    assert end.value.code == 2
+    assert "give another --port" in capsys.readouterr().err
 
 
 @pytest.mark.integration

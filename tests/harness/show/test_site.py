@@ -18,7 +18,8 @@ from lcma.harness.cli import main as cli
 from lcma.harness.results.budgets import read_budget_curves
 from lcma.harness.show.budgets import budget_table
 from lcma.harness.show.export import ExportQuery, make_export
-from lcma.harness.show.site import SiteOptions, files, write_site
+from lcma.harness.show.site import files, write_site
+from lcma.harness.show.site.database import make_database
 from lcma.sweeps.errors import UserError
 from tests.harness.show import site as worlds
 from tests.harness.show.conftest import Filler
@@ -51,7 +52,8 @@ def _without_vega(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(filler: Filler, **options: Any) -> dict[str, bytes]:
-    return files.make_files(filler.store, SiteOptions(**options))
+    found = files.make_page_files(make_database(filler.store, **options))
+    return found | {"site.css": files.ASSETS["site.css"]()}
 
 
 def open_database(made: dict[str, bytes]) -> sqlite3.Connection:
@@ -210,23 +212,21 @@ def test_hostile_text_is_only_ever_text(filler) -> None:
     assert re.fullmatch(rb'window\.lcmaDatabase = "[\w+/=]*";\n', made["database.js"])
 
 
-def test_a_site_is_some_files_in_a_folder_and_replaces_a_former_one_whole(filled) -> None:
+def test_a_site_is_some_files_in_a_folder_and_replaces_a_former_one(filled) -> None:
     out = Path("site")
     assert write_site(filled.store, out) == len(FILES) - 1
-    (out / "old.html").write_text("of a trial that is gone")
+    (out / "index.html").write_text("of a former site")
     write_site(filled.store, out)
     assert {path.name for path in out.iterdir()} == FILES
-    linked = [
-        a.get("src") or a.get("href") for _, a in Elements((out / "index.html").read_text()).found
-    ]
+    page = (out / "index.html").read_text()
+    linked = [a.get("src") or a.get("href") for _, a in Elements(page).found]
     local = {link for link in linked if link and "/" not in link and "#" not in link}
-    assert local <= FILES
+    assert {"site.js", "site.css"} <= local <= FILES
     filled.store.close()
     Path("lcma.db").rename("gone.db")
     with pytest.raises(UserError):
         write_site(filled.store, out)
-    assert {path.name for path in out.iterdir()} == FILES
-    assert [path.name for path in Path().iterdir() if path.name.startswith(".site")] == []
+    assert (out / "index.html").read_text() == page
 
 
 def test_a_folder_that_is_no_site_of_ours_is_refused_and_kept(filled, capsys) -> None:

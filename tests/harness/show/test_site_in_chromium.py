@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 from lcma.db.query import run_sql
 from lcma.harness.results.statistics import summarize
-from lcma.harness.show.site import SiteOptions, write_site
+from lcma.harness.show.site import write_site
 from lcma.harness.show.site.serving import LiveSite, Server
 from lcma.harness.text import printable
 from tests.harness.show import site as worlds
@@ -497,7 +497,7 @@ def test_hostile_text_in_every_column_is_shown_as_text(visit, exported, database
 def test_a_served_page_shows_what_came_in_while_jobs_run(visit, filler) -> None:
     filler.results({"random": {0: 4.25}}, sweep="s1")
     worlds.curve(filler, filler.plan("channel", 0, sweep="s1"))
-    with Server(LiveSite(filler.store, SiteOptions(), print), 0, print) as server:
+    with Server(LiveSite(filler.store, print), 0, print) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         watched = visit(server.url)
         page = watched.open("#/board")
