@@ -15,9 +15,6 @@ def logs(
     all_: Annotated[
         bool, typer.Option("--all", help="Show every attempt, not only the last")
     ] = False,
-    interval: Annotated[
-        float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --follow")
-    ] = 2.0,
     db: Db = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +51,7 @@ def logs(
             if not json:
                 console.print(Text(printable(line)), soft_wrap=True)
 
-        shown = wait_for_attempt(store, list(jobs), Console(stderr=True), interval, show_line)
+        shown = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
         jobs = {one.job_id: one for one in store.job_facts(jobs)}
     attempts = select_attempts(store.attempts(list(jobs)), jobs, every=all_)
     now = store.now()

@@ -5,17 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lcma.harness.cli.options import (
-    Datasets,
-    Factorizations,
-    Flows,
-    Json,
-    OwnDb,
-    Seeds,
-    Sweep,
-    Where,
-    choose_rows,
-)
+from lcma.harness.cli.options import Json, OwnDb, Sweep, Where, choose_rows
 from lcma.sweeps.errors import UserError
 
 
@@ -39,15 +29,7 @@ def rerun(
         ),
     ] = None,
     sweep: Sweep = None,
-    flow: Flows = None,
-    dataset: Datasets = None,
-    factorization: Factorizations = None,
-    seed: Seeds = None,
     where: Where = None,
-    with_pretraining: Annotated[
-        bool,
-        typer.Option("--with-pretraining", help="Run the pretrainings of the trials anew too"),
-    ] = False,
     why: Annotated[
         str, typer.Option(metavar="TEXT", help="The reason, kept in the history with who asked")
     ] = "",
@@ -85,13 +67,12 @@ def rerun(
 
     if classes and not failed:
         raise UserError("--class is of jobs that failed: give --failed too")
-    if failed and (with_pretraining or why):
-        raise UserError("--with-pretraining and --why do not go with --failed: leave them out")
+    if failed and why:
+        raise UserError("--why does not go with --failed: leave it out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
-    options = {"flow": flow, "dataset": dataset, "factorization": factorization, "seed": seed}
-    sweep_id, filters = choose_rows(store, sweep, where, **options)
+    sweep_id, filters = choose_rows(store, sweep, where)
     if failed:  # what failed may have no result by which an id could be completed
-        filters = parse_filters(where or (), **options)
+        filters = parse_filters(where or ())
     console = Console()
     more: list[str] = []
     if failed:
@@ -103,9 +84,7 @@ def rerun(
         put_back = 0 if dry_run else store.retry(ids)
         lines = render_lost_jobs(lost, commands, dry_run=dry_run)
     else:
-        chosen = choose_reruns(
-            store, trials or (), filters, sweep_id=sweep_id, with_pretraining=with_pretraining
-        )
+        chosen = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)
         summary, more = describe_choice(chosen), [job.job_id for job in chosen.more]
         if more and not (yes or dry_run):
             if json or sys.stdin is None or not sys.stdin.isatty():

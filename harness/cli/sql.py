@@ -2,7 +2,7 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,10 +10,7 @@ from lcma.harness.cli.options import Db, Json
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lcma.db import QueryResult
-    from lcma.db.relations import Relation
 
 _SYNONYM = re.compile(
     r"""factorization["\])\s]*(?:[=<>!]+|\b(?:i?like|(?:not\s+)?in)\b)[\s(]*"""
@@ -43,15 +40,13 @@ def sql(
     ] = False,
     db: Db = None,
     format: Annotated[
-        Literal["table", "csv", "json", "datasette"],
+        Literal["table", "csv", "json"],
         typer.Option(
             "--format",
-            help="How to print the rows; of --schema: table, json, or the file for the option "
-            "--metadata of Datasette",
+            help="How to print the rows",
         ),
     ] = "table",
-    limit: Annotated[int, typer.Option(min=0, help="Most rows to print")] = 1000,
-    every: Annotated[bool, typer.Option("--all", help="Print all rows, however many")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Most rows to print; 0 for all")] = 1000,
     timeout: Annotated[float, typer.Option(help="Seconds after which to give up")] = 30.0,
     json: Json = False,
 ) -> None:
@@ -66,21 +61,18 @@ def sql(
     from lcma.db.query import run_sql
     from lcma.harness.place import find_place
 
-    url = find_place(db, None, None).db
     form = "json" if json else format
     if schema:
-        _print_schema(query, form, url)
+        _print_schema(query, form)
         return
-    if form == "datasette":
-        raise UserError("--format datasette is of the schema: give --schema too")
     statement = _read_stdin() if query is None or query == "-" else query
-    found = run_sql(url, statement, limit=None if every else limit, timeout=timeout)
+    found = run_sql(find_place(db, None, None).db, statement, limit=limit or None, timeout=timeout)
     _print_rows(found, form)
     if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
         print(STORED, file=sys.stderr)
 
 
-def _print_schema(name: str | None, form: str, url: str) -> None:
+def _print_schema(name: str | None, form: str) -> None:
     from dataclasses import asdict
 
     from rich.text import Text
@@ -93,10 +85,8 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
     found = find_relations(name)
     if form == "json":
         print(to_json([asdict(relation) for relation in found]))
-    elif form == "datasette":
-        print(to_json(_describe_for_datasette(found, url)))
     elif form == "csv":
-        raise UserError("--schema is no CSV: give --format table, json or datasette")
+        raise UserError("--schema is no CSV: give --format table or json")
     else:
         console = Console()
         columns = TableColumn("name", "column"), TableColumn("type"), TableColumn("meaning")
@@ -104,30 +94,6 @@ def _print_schema(name: str | None, form: str, url: str) -> None:
             heading = Text(f"{relation.kind} {relation.name}", style="bold")
             console.print(*([""] * bool(number)), heading, Text(relation.meaning), "", sep="\n")
             console.print(render_table(tabulate(relation.columns, *columns)))
-
-
-def _describe_for_datasette(found: "Sequence[Relation]", url: str) -> dict[str, Any]:
-    """Return Datasette's metadata: the meanings that it shows beside views, tables and columns.
-
-    Raises UserError if the URL names no SQLite file, since Datasette opens nothing else.
-    """
-    from lcma.db import locate
-    from lcma.db.sqlite import SqliteDatabase
-
-    database = locate(url)
-    if not isinstance(database, SqliteDatabase):
-        raise UserError(
-            f"Datasette opens SQLite files alone, and {database.name} is none: give --db FILE"
-        )
-    tables = {
-        relation.name: {
-            "description": relation.meaning,
-            "columns": {column.name: column.meaning for column in relation.columns},
-        }
-        for relation in found
-    }
-    # Datasette knows a database by its file's name without the suffix.
-    return {"databases": {database.path.stem: {"tables": tables}}}
 
 
 def _print_rows(found: "QueryResult", form: str) -> None:
@@ -149,7 +115,7 @@ def _print_rows(found: "QueryResult", form: str) -> None:
     # Remarks go to stderr, so that stdout holds rows alone.
     if found.truncated:
         shown = format_count(len(found.rows), "row")
-        note = f"There is more than these {shown} (--limit, or 64 MiB): --all shows the rest."
+        note = f"There is more than these {shown} (--limit, or 64 MiB): --limit 0 shows the rest."
         Console(stderr=True).print(Text(note))
     elif not found.rows:
         Console(stderr=True).print(Text("0 rows"))

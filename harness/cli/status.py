@@ -13,11 +13,7 @@ def status(
         bool, typer.Option("--watch", "-w", help="Show a sweep again and again until it has ended")
     ] = False,
     sweep: Sweep = None,
-    interval: Annotated[
-        float, typer.Option(min=0.1, max=86_400, help="Seconds between two looks, with --watch")
-    ] = 5.0,
     db: Db = None,
-    limit: Annotated[int, typer.Option(min=0, help="Most failures to print")] = 20,
     json: Json = False,
 ) -> None:
     """Show the state of jobs: how many are in each state, what runs where, and what was lost why.
@@ -45,7 +41,7 @@ def status(
         )
     store = connect(find_place(db, None, None).db, create=False)
     if watch:
-        watch_sweep(store, choose_sweep(store, sweep), Console(), interval, db)
+        watch_sweep(store, choose_sweep(store, sweep), Console(), db)
     elif sweep is not None:
         of_sweep = read_sweep_status(store, choose_sweep(store, sweep))
         if json:
@@ -57,4 +53,4 @@ def status(
         if json:
             print(to_json(database_status_as_dict(of_all)))
         else:
-            print_status(render_database_status(of_all, limit, db=db), Console())
+            print_status(render_database_status(of_all, db=db), Console())

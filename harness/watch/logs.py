@@ -16,6 +16,9 @@ from lcma.harness.terminal import Console
 from lcma.harness.text import format_duration, format_time, printable, short_id
 from lcma.harness.watch.jobs import describe_progress, lease_is_over, lease_left, on_host
 
+LOOK_SECONDS = 2.0
+"""Seconds between two looks at what runs."""
+
 COMPARED = 8
 """Lines by which the place in a log is found where showing it goes on."""
 
@@ -92,7 +95,6 @@ def wait_for_attempt(
     store: Store,
     job_ids: Sequence[str],
     console: Console,
-    interval: float,
     show_line: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
     """Wait for the end of the attempt that runs at one of the jobs, and show its progress.
@@ -106,7 +108,6 @@ def wait_for_attempt(
         store: The database.
         job_ids: The jobs of one trial or pretraining.
         console: Where to show progress: in place on a terminal, else a line for each change.
-        interval: Seconds between two looks at the database.
         show_line: Called with each line of the log.
     """
     lines: list[str] = []
@@ -137,7 +138,7 @@ def wait_for_attempt(
             elif key != shown:
                 console.print(Text(line), soft_wrap=True)
             shown = key
-            time.sleep(interval)
+            time.sleep(LOOK_SECONDS)
 
 
 def _render_heading(attempt: Attempt, job: JobFacts, now: float) -> list[RenderableType]:

@@ -35,12 +35,7 @@ class RerunChoice:
 
 
 def choose_reruns(
-    store: Store,
-    starts: Sequence[str],
-    where: Filters,
-    *,
-    sweep_id: str | None,
-    with_pretraining: bool,
+    store: Store, starts: Sequence[str], where: Filters, *, sweep_id: str | None
 ) -> RerunChoice:
     """Return the jobs with a result that meet all of the given conditions.
 
@@ -49,21 +44,19 @@ def choose_reruns(
         starts: First characters of the ids of trials, pretrainings or jobs; any if empty.
         where: Columns of `results`, each with the values that a result may have.
         sweep_id: The sweep whose results count; any if None.
-        with_pretraining: Run the pretrainings of the trials anew too.
 
     Raises:
         UserError: Nothing is given, an id is unknown, or no result has these values.
     """
     if not (starts or where or sweep_id):
         raise UserError("nothing says what to run anew: give ids of trials, or --sweep NAME")
-    found = {job.job_id: job for start in starts for job in find_jobs(store, start)}
+    named = {job.job_id: job for start in starts for job in find_jobs(store, start)}
     if where or sweep_id:
         require_results(store, sweep_id, where)
         frame = store.view("results", sweep_id=sweep_id, **where)
         keys = set(zip(frame.trial_id, frame.data_digest, strict=True))
-        jobs = found or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
-        found = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
-    named = {**found, **(_segments(store, found.values()) if with_pretraining else {})}
+        jobs = named or _by_id(store.job_facts(trial_ids={trial_id for trial_id, _ in keys}))
+        named = {i: job for i, job in jobs.items() if (job.trial_id, job.data_digest) in keys}
     segments = _segments(store, [job for job in named.values() if job.kind == "pretraining"])
     every = {**_readers(store, segments.values()), **segments, **named}
     done = [job for job in every.values() if job.state == "done"]

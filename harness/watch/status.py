@@ -46,8 +46,11 @@ LONG_WAIT = 0.02
 MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""
 
-MOST_RUNNING = 20
-"""Most lines about what runs."""
+MOST_RUNNING = MOST_LOST = 20
+"""Most lines about what runs, and about what failed or diverged."""
+
+LOOK_SECONDS = 5.0
+"""Seconds between two looks at a sweep that is watched."""
 
 BAR = 15
 """Characters of a bar of progress."""
@@ -128,8 +131,8 @@ def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]
     )
 
 
-def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None = None) -> Group:
-    """Return progress, running jobs, stop requests, the first ``limit`` failures, long waits.
+def render_database_status(status: DatabaseStatus, *, db: str | None = None) -> Group:
+    """Return progress, running jobs, stop requests, the last failures, long waits.
 
     ``db`` is the database as it was given, for the commands.
     """
@@ -150,10 +153,11 @@ def render_database_status(status: DatabaseStatus, limit: int, *, db: str | None
     if status.failures:
         parts += [
             Text(),
-            *(Text(_describe_failure(job, status.reruns)) for job in status.failures[:limit]),
+            *(Text(_describe_failure(job, status.reruns)) for job in status.failures[:MOST_LOST]),
         ]
-        if len(status.failures) > limit:
-            parts.append(Text(f"and {len(status.failures) - limit} more: --limit N shows them"))
+        if len(status.failures) > MOST_LOST:
+            rest = f"and {len(status.failures) - MOST_LOST} more: --json lists them"
+            parts.append(Text(rest))
     long = [wait for wait in status.data_waits if wait.mean > LONG_WAIT]
     if long:
         parts += [Text(), *map(_render_data_wait, long)]
@@ -269,10 +273,8 @@ def print_status(status: Group, console: Console) -> None:
         console.print(part, soft_wrap=isinstance(part, Text))
 
 
-def watch_sweep(
-    store: Store, sweep: Sweep, console: Console, interval: float, db: str | None
-) -> None:
-    """Show a sweep every ``interval`` seconds until it has ended.
+def watch_sweep(store: Store, sweep: Sweep, console: Console, db: str | None) -> None:
+    """Show a sweep every few seconds until it has ended.
 
     A terminal is redrawn in place, as far as it has room; elsewhere one status follows the other.
     While the database is unreachable, the last status is shown with the reason.
@@ -298,7 +300,7 @@ def watch_sweep(
                 return
             if live is None:
                 console.print()
-            time.sleep(interval)
+            time.sleep(LOOK_SECONDS)
 
 
 def _render_progress(of: SweepProgress) -> Text:

@@ -244,8 +244,8 @@ def test_bytes_that_are_no_text(in_tmp: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("status --limit abc", ("--limit", "'abc'", "integer")),
-        ("status --interval nan --watch", ("--interval", "'nan'")),
+        ("sql --limit abc", ("--limit", "'abc'", "integer")),
+        ("sql --timeout x", ("--timeout", "'x'")),
         ("plan", ("spec",)),
         ("statsu", ("statsu", "status")),
     ],

@@ -460,7 +460,7 @@ def test_a_measure_that_not_all_trials_can_have_ends_with_code_1(
 
 
 def rows(capsys, place: Place, query: str) -> list[list[object]]:
-    code, out, _ = run(capsys, "sql", query, "--db", place.db, "--json", "--all")
+    code, out, _ = run(capsys, "sql", query, "--db", place.db, "--json", "--limit", "0")
     assert code == 0
     return json.loads(out)["rows"]
 

@@ -143,29 +143,6 @@ def test_the_schema_is_told_views_first_without_a_database(lcma: Typed, in_tmp: 
     assert list(in_tmp.iterdir()) == []
 
 
-def test_the_schema_is_told_to_datasette(
-    lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In the form of Datasette's metadata: by database, table and column, all as text."""
-    told = json.loads(lcma("sql", "--schema", "--json")[1])
-    schema = ("sql", "--schema", "--format", "datasette")
-    assert json.loads(lcma(*schema)[1])["databases"]["lcma"]["tables"] == {
-        relation["name"]: {
-            "description": relation["meaning"],
-            "columns": {c["name"]: c["meaning"] for c in relation["columns"]},
-        }
-        for relation in told
-    }
-    (name,) = json.loads(lcma(*schema, "--db", "sqlite:////a/my results.db")[1])["databases"]
-    assert name == "my results"
-    monkeypatch.setenv("LCMA_DB", "postgresql://me:secret@h/x")
-    code, out, err = lcma(*schema)
-    assert (code, out) == (2, "")
-    assert "Datasette opens SQLite files alone, and postgresql://me@h/x is none" in err
-    assert (err.count("\n"), "secret" in err) == (1, False)
-    assert list(in_tmp.iterdir()) == []
-
-
 @pytest.fixture
 def sites(url: str, in_tmp: Path) -> tuple[str, str]:
     """A filled SQLite file, and a database on each engine with another number for a trial and

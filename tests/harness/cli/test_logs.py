@@ -89,7 +89,7 @@ def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: 
     claim = planned.win(planned.trials[1], now=time.time())
     command = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
     with subprocess.Popen(
-        [sys.executable, "-c", command, "logs", TRIAL, "-f", "--interval", "0.1"],
+        [sys.executable, "-c", command, "logs", TRIAL, "-f"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -40,8 +40,8 @@ def put_back(world: World) -> set[str]:
         (["--where", "factorization=channel", "--where", "seed=1"], {1}),
         (["--where", "seed=1", "--where", "seed=0"], {0, 1, 2}),
         (["--where", "factorization=low"], {2}),
-        (["channel-0", "LLL", "--factorization", "LLL"], {2}),
-        (["--sweep", "demo", "--seed", "0"], {0, 2}),
+        (["channel-0", "LLL", "--where", "factorization=LLL"], {2}),
+        (["--sweep", "demo", "--where", "seed=0"], {0, 2}),
         (["LLL"], {2}),
     ],
 )
@@ -63,21 +63,17 @@ def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
     assert len(done.store.view("results")) == 3, "what is there stays current"
 
 
-@pytest.mark.parametrize("arguments", [["p"], ["LLL", "--with-pretraining"]])
-def test_a_pretraining_takes_along_the_trials_that_read_its_maps(
-    done: World, typed: Typed, arguments: list[str]
-) -> None:
+def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, typed: Typed) -> None:
     """Not without a word: what was not named is counted first."""
     everything = {*done.segments, done.trials[2]}
     before = done.dump()
-    if arguments == ["p"]:
-        refused(
-            typed("rerun", *arguments),
-            "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)",
-            "would be run anew: give --yes, or look with --dry-run",
-        )
-        assert done.dump() == before
-    out = output_of(typed("rerun", *arguments, "--yes"))
+    refused(
+        typed("rerun", "p"),
+        "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)",
+        "would be run anew: give --yes, or look with --dry-run",
+    )
+    assert done.dump() == before
+    out = output_of(typed("rerun", "p", "--yes"))
     assert "3 jobs (2 segments and 1 trial" in out
     assert "1 job stays as it is, not done: 1 pending" in out
     assert SWEEP in out
@@ -215,8 +211,7 @@ def states(world: World) -> list[db.State]:
         (["--sweep", "demo", "--class", "diverged"], [False, True, False]),
         ([TRIALS[1].id], [True, False, False]),
         (["LLL"], [False, False, True]),
-        (["--seed", "1"], [True, False, False]),
-        (["--factorization", "channel"], [True, True, True]),
+        (["--where", "seed=1"], [True, False, False]),
         (["--where", "trial_id=channel-0"], [False, True, False]),
         (["channel-0", "channel-1", "--sweep", "s"], [False, True, False]),
     ],
@@ -253,9 +248,9 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
         (["--class", "node_lost"], "no failure class 'node_lost'"),
         (["--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
         (["channel-0", "nope"], "no trial, pretraining or job starts with 'nope'"),
-        (["--flow", "glow"], "no failed jobs with --flow glow: there are realnvp"),
+        (["--where", "flow=glow"], "no failed jobs with --flow glow: there are realnvp"),
         (["--where", "threads=1"], "--where threads=: only results have that"),
-        (["--why", "x"], "--with-pretraining and --why do not go with --failed"),
+        (["--why", "x"], "--why does not go with --failed"),
     ],
 )
 def test_unknown_names_change_nothing(

@@ -23,11 +23,17 @@ from tests.db.conftest import COST, World
 from tests.harness.cli.conftest import Typed, output_of, refused
 from tests.stores import beat
 
-COMMAND = "import sys; from lcma.harness.cli.main import main; main(sys.argv[1:])"
+COMMAND = """
+import sys
+from lcma.harness.cli.main import main
+from lcma.harness.watch import status
+status.LOOK_SECONDS = 0.1
+main(sys.argv[1:])
+"""
 
 
 def watching(*arguments: str, **streams: Any) -> "subprocess.Popen[str]":
-    watch = [sys.executable, "-c", COMMAND, "status", "-w", "--interval", "0.1", *arguments]
+    watch = [sys.executable, "-c", COMMAND, "status", "-w", *arguments]
     return subprocess.Popen(watch, text=True, **streams)
 
 
@@ -159,15 +165,6 @@ def test_mistakes_are_one_line(
     planned: World, typed: Typed, arguments: list[str], said: str
 ) -> None:
     refused(typed("status", *arguments), said)
-
-
-@pytest.mark.slow_on("postgresql")
-@pytest.mark.parametrize("command", [("status", "-w"), ("logs", "-f", "channel-0")])
-@pytest.mark.parametrize("interval", ["inf", "1e12", "nan", "0"])
-def test_an_interval_that_nobody_can_wait_is_refused(
-    planned: World, typed: Typed, command: tuple[str, ...], interval: str
-) -> None:
-    refused(typed(*command, "--interval", interval), "--interval")
 
 
 def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
