@@ -1,7 +1,7 @@
 """The public functions of `import lcma`, for notebooks and scripts."""
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from lcma.harness.launch.plan import Plan
     from lcma.harness.launch.sweep import LaunchReport, Progress
-    from lcma.harness.show.notebook import BoardView, BudgetsView, VerdictsView
+    from lcma.harness.results.board import Board
+    from lcma.harness.results.budgets import BudgetCurve
+    from lcma.harness.results.verdicts import Verdicts
+    from lcma.harness.show.notebook import View
     from lcma.models import Flow
     from lcma.sweeps.recipe import Recipe
 
@@ -223,7 +226,7 @@ def board(
     against: str = "conventional",
     factorization: str | Collection[str] | None = None,
     **where: Where | tuple[Where, ...],
-) -> "BoardView":
+) -> "View[Board]":
     """Read the leaderboard: which factorization gives the fewest bits/dim, with its interval.
 
     Example:
@@ -247,7 +250,7 @@ def board(
             result has.
     """
     from lcma.harness.results.board import filter_board, read_board
-    from lcma.harness.show.notebook import BoardView
+    from lcma.harness.show.notebook import view_board
 
     _require_values(factorization=factorization, **where)
     opened = _open(store)
@@ -258,7 +261,7 @@ def board(
     if factorization is not None:
         names = (factorization,) if isinstance(factorization, str) else tuple(factorization)
         found = filter_board(found, names)
-    return BoardView(found)
+    return view_board(found)
 
 
 def verdicts(
@@ -267,7 +270,7 @@ def verdicts(
     by: str = BITS_PER_DIM,
     sweep: str | None = None,
     **where: Where | tuple[Where, ...],
-) -> "VerdictsView":
+) -> "View[Verdicts]":
     """Judge the claims of the paper, and ours, on the results that are there.
 
     Example:
@@ -287,13 +290,13 @@ def verdicts(
         UserError: For an unknown sweep, measure or column, and for a value that no result has.
     """
     from lcma.harness.results.verdicts import read_verdicts
-    from lcma.harness.show.notebook import VerdictsView
+    from lcma.harness.show.notebook import view_verdicts
 
     _require_values(**where)
     opened = _open(store)
     sweep_id = None if sweep is None else find_sweep(opened, sweep).id
     require_results(opened, sweep_id, where, "{name}=")
-    return VerdictsView(read_verdicts(opened, measure=by, sweep_id=sweep_id, **where))
+    return view_verdicts(read_verdicts(opened, measure=by, sweep_id=sweep_id, **where))
 
 
 def budgets(
@@ -305,7 +308,7 @@ def budgets(
     margin: float | None = None,
     cost: Literal["seconds", "images"] = "seconds",
     **where: Where | tuple[Where, ...],
-) -> "BudgetsView":
+) -> "View[Sequence[BudgetCurve]]":
     """Read a measure by the budget of the pretraining, and the smallest budget that is enough.
 
     Example:
@@ -331,7 +334,7 @@ def budgets(
     """
     from lcma.harness.results.budgets import read_budget_curves, read_stability
     from lcma.harness.results.filters import parse_filters
-    from lcma.harness.show.notebook import BudgetsView
+    from lcma.harness.show.notebook import view_budgets
 
     _require_values(**where)
     _require_margin(margin)
@@ -344,7 +347,7 @@ def budgets(
     curves = read_budget_curves(
         opened, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
     )
-    return BudgetsView(read_stability(opened, curves))
+    return view_budgets(read_stability(opened, curves))
 
 
 def load_flow(

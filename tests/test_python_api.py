@@ -77,9 +77,9 @@ def test_a_board_shows_itself_and_is_a_data_frame(notebook: dict[str, Any]) -> N
     assert "low (LL)" in html
     frame = board.to_pandas()
     of_rows = frame[~frame["label"].str.startswith("bar: ")]
-    assert list(of_rows["label"]) == [row.label for row in board.board.groups[0].rows]
+    assert list(of_rows["label"]) == [row.label for row in board.results.groups[0].rows]
     only = lcma.board("lcma.db", factorization="low")
-    shown = only.board.groups[0].rows
+    shown = only.results.groups[0].rows
     assert [r.label for r in shown if not r.reference] == ["low (LL)"], "beside what it is from"
 
 
@@ -103,7 +103,7 @@ def test_budgets_are_those_of_the_command(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pictures, "draw_budget_curves", lambda drawn, _: [tmp_path] * len(drawn))
+    monkeypatch.setattr(pictures, "draw_budgets", lambda *_: tmp_path)
     curves = notebook["curves"]
     frame = curves.to_pandas()
     key = ["--flow", "realnvp", "--dataset", "cifar10-16", "--factorization", "low"]

@@ -74,9 +74,9 @@ def budgets(
     curves = read_stability(store, curves)
     pictures = []
     if out or format:  # which takes longer than all else
-        from lcma.harness.show.pictures import draw_budget_curves
+        from lcma.harness.show.pictures import draw_budgets
 
-        pictures = draw_budget_curves(curves, target)
+        pictures = [draw_budgets(curve, target) for curve in curves]
     if json:
         records = budgets_as_records(curves)
         for record, path in zip(records, pictures, strict=False):

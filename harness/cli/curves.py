@@ -61,8 +61,7 @@ def curves(
     from lcma.harness.results.curves import choose_trainings, filter_trainings, read_charts
     from lcma.harness.results.filters import parse_filters
     from lcma.harness.results.lookup import read_conventional
-    from lcma.harness.show.curves import tabulate_chart
-    from lcma.harness.show.pictures import draw_charts
+    from lcma.harness.show.pictures import draw_curves, tabulate_curves
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console
@@ -80,13 +79,13 @@ def curves(
     chosen = filter_trainings(known, filters, budget, conventional)
     charts = read_charts(store, chosen, conventional, name)
     with Console(stderr=True).status("drawing"):
-        pictures = draw_charts(charts, target)
+        pictures = [draw_curves(chart, target) for chart in charts]
     if json:
         pairs = zip(charts, pictures, strict=True)
         print(to_json([asdict(chart) | {"picture": str(path)} for chart, path in pairs]))
         return
     console = Console()
     for chart in charts:
-        console.print(render_table(tabulate_chart(chart), compact=True), Text(), highlight=False)
+        console.print(render_table(tabulate_curves(chart), compact=True), Text(), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)

@@ -5,17 +5,48 @@ names that its function says, here or in a page. The colours of what is told apa
 the configuration's categories, so that a page can have its own.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import altair as alt
+import vl_convert
 
-from lcma.harness.show.targets import BLUE, CONFIG, GREEN, GREY, INK, write_picture
+from lcma.harness.show.targets import (
+    BLUE,
+    FONT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILION,
+    write_picture,
+)
+from lcma.harness.text import printable
 
 Rows = Sequence[Mapping[str, Any]]
 Spec = dict[str, Any]
+
+CONFIG: Mapping[str, Any] = {
+    "aria": False,  # a picture is one thing with a title and a description
+    "background": "white",
+    "font": FONT,
+    "padding": 16,
+    "axis": {"labelColor": INK, "titleColor": INK, "gridColor": "#E4E4E4", "tickSize": 4}
+    | {"domainColor": GREY, "tickColor": GREY, "titleFontWeight": "normal", "titleFontSize": 13}
+    | {"labelFontSize": 12},
+    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 0, "labelFontSize": 12}
+    | {"labelFont": FONT, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 400},
+    "range": {"category": [INK, BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE]},
+    "text": {"color": INK, "font": FONT, "fontSize": 13},
+    "title": {"anchor": "start", "color": INK, "fontSize": 15, "fontWeight": "normal"}
+    | {"font": FONT, "subtitleFont": FONT, "subtitleColor": GREY}
+    | {"subtitleFontSize": 12, "frame": "group", "offset": 10},
+    "view": {"stroke": None},
+}
 
 _DIFFERENCE = (
     "(abs(datum.mean) < 0.0005 ? '0.000' : format(datum.mean, '+.3f'))"
@@ -211,25 +242,18 @@ _BUDGET = alt.X("budget:O", title="budget: steps of pretraining").axis(
 )
 _LEGEND = alt.Color("name:N", sort=None, title=None).legend(orient="top")
 
-CHARTS: Mapping[str, Callable[[], alt.LayerChart]] = {
-    "forest": forest,
-    "curves": curves,
-    "differences": partial(curves, title="difference from conventional", zero=True),
-    "pairs": pairs,
-    "budgets": budgets,
-    "front": front,
-    "stability": stability,
-}
+IN_PAGES: tuple[Callable[[], alt.LayerChart], ...] = (curves, pairs, budgets, front)
+"""Charts that the site draws too."""
 
 
 def chart_specs() -> dict[str, Spec]:
-    """Return each chart as a Vega-Lite specification of the width of its place in a page."""
+    """Return each chart of the site as Vega-Lite of the width of its place in a page."""
     found = {}
-    for name, make in CHARTS.items():
-        sized = {} if name in ("forest", "pairs") else {"height": 260}
+    for make in IN_PAGES:
+        sized = {} if make is pairs else {"height": 260}
         spec: Spec = make().properties(width="container", **sized).to_dict()
         del spec["config"]
-        found[name] = spec
+        found[make.__name__] = spec
     return found
 
 
@@ -249,6 +273,22 @@ def stack(panels: Sequence[Any], below: Sequence[str] = (), **resolve: str) -> a
 def write_chart(
     chart: Any, datasets: Mapping[str, Rows], path: Path, title: str, about: str
 ) -> Path:
-    """Write a chart with its data as `write_picture` does."""
+    """Write a chart with its data as `write_picture` does, with all text as `printable` shows it.
+
+    Raises UserError where it cannot be written.
+    """
     spec = chart.to_dict(validate=False) | {"datasets": datasets, "config": CONFIG}
-    return write_picture(spec, path, title, about)
+    svg = vl_convert.vegalite_to_svg(_escape_texts(spec))
+    # Clips are numbered anew: vl-convert counts on from the last picture's.
+    clips = dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))
+    places = {name: f"clip-{k}" for k, name in enumerate(clips)}
+    svg = re.sub(r'(id="|url\(#)(clip\d+)', lambda one: one[1] + places.get(one[2], one[2]), svg)
+    return write_picture(svg, path, title, about)
+
+
+def _escape_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(key): _escape_texts(one) for key, one in value.items()}
+    return [_escape_texts(one) for one in value] if isinstance(value, list | tuple) else value

@@ -2,22 +2,27 @@
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rich.cells import cell_len
 
 from lcma.harness.data.manifest import PartName
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.show.targets import (
     BLUE,
-    CONFIG,
+    FONT,
     GREEN,
+    GREY,
+    INK,
     ORANGE,
     PURPLE,
     SKY_BLUE,
@@ -25,6 +30,7 @@ from lcma.harness.show.targets import (
     YELLOW,
     write_picture,
 )
+from lcma.harness.text import printable
 from lcma.models import SplitTable
 from lcma.sweeps.errors import UserError
 
@@ -43,8 +49,8 @@ STOPS = (
 BAR = 92
 """Least gap before a panel with a scale of its colours, in pixels."""
 
-_LINE, _CAPTION, _BETWEEN = 22, 16, 14
-"""Pixels of a line of text, and between rows."""
+_LINE, _CAPTION, _BETWEEN, _MARGIN = 22, 16, 14, 16
+"""Pixels of a line of text, of a smaller one, between rows, and around all."""
 
 _SIDE = 88
 """Largest side of a table's channel, in pixels."""
@@ -112,20 +118,38 @@ def draw_grid(
     name of the file says the format, PNG where it says none. Raises UserError where it cannot be
     written.
     """
-    images, texts = list[dict[str, Any]](), list[dict[str, Any]]()
+    parts, edges = list[str](), [0.0]
 
     def show(rgb: Rgb, x: int, y: int, width: int, height: int, *, smooth: bool = False) -> None:
         out = io.BytesIO()
         Image.fromarray(rgb).save(out, format="PNG")
         url = f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
-        place = {"x": x, "y": y, "width": width, "height": height}
-        images.append({"url": url, "smooth": smooth} | place)
+        place = f'x="{x}" y="{y}" width="{width}" height="{height}" preserveAspectRatio="none"'
+        style = "" if smooth else ' style="image-rendering: pixelated"'
+        parts.append(f'<image {place}{style} xlink:href="{url}"/>')
+        edges.append(x + width)
 
-    def write(x: int, y: int, text: str, size: int = 12, **how: Any) -> None:
-        if text:
-            texts.append({"x": x, "y": y, "text": text, "size": size} | how)
+    def write(x: int, y: int, text: str, size: int = 12, how: str = f'fill="{INK}"') -> float:
+        """Write around the height ``y``, and return about where the text ends."""
+        shown = printable(text)
+        at = f'x="{x}" y="{y + 0.35 * size:g}" font-size="{size}"'
+        parts.append(f"<text {at} {how}>{escape(shown)}</text>" if shown else "")
+        edges.append(x + 0.53 * size * cell_len(shown))
+        return edges[-1]
 
-    top = right = 0
+    top = 8
+    write(0, top, title, 15)
+    for line in below:
+        top += _CAPTION
+        write(0, top + 4, line, 12, f'fill="{GREY}"')
+    if legend:
+        top, right = top + _LINE + 8, 0
+        for label, colour in legend:
+            parts.append(
+                f'<rect x="{right}" y="{top - 6}" width="12" height="12" fill="{colour}"/>'
+            )
+            right = int(write(right + 18, top, label)) + 18
+    top += _LINE + 8
     for row in rows:
         top += _LINE * any(panel.heading for panel in row.panels)
         write(0, top, row.name, 14)
@@ -138,67 +162,28 @@ def draw_grid(
             show(panel.rgb, left, top + _LINE // 2, width, height)
             if panel.colours is not None:
                 low, high = panel.colours.low, panel.colours.high
-                bar, ends = left - BAR, (top + 11, top + 11 + height)
-                show(
-                    panel.colours.paint(np.linspace(high, low, 64)[:, None]),
-                    *(bar, ends[0], 12, height),
-                    smooth=True,
-                )
-                middle = sum(ends) // 2
-                write(bar + 17, ends[0] + 5, f"{high:.3g}", 11)
+                bar, begin, end = left - BAR, top + 11, top + 11 + height
+                shades = panel.colours.paint(np.linspace(high, low, 64)[:, None])
+                show(shades, bar, begin, 12, height, smooth=True)
+                middle = (begin + end) // 2
+                write(bar + 17, begin + 5, f"{high:.3g}", 11)
                 write(bar + 17, middle, f"{(low + high) / 2:.3g}", 11)
-                write(bar + 17, ends[1] - 5, f"{low:.3g}", 11)
-                write(left - 20, middle, panel.colours.unit, 11, angle=-90, align="center")
+                write(bar + 17, end - 5, f"{low:.3g}", 11)
+                turn = f'transform="rotate(-90 {left - 20} {middle})"'
+                how = f'fill="{INK}" text-anchor="middle" {turn}'
+                write(left - 20, middle, panel.colours.unit, 11, how)
             for k, line in enumerate(panel.caption, start=1):
                 write(left, top + height + 6 + _CAPTION * k, line, 11)
             left, deepest = left + width, max(deepest, height + _CAPTION * len(panel.caption))
-        right = max(right, left)
         top += _LINE + deepest + _BETWEEN
-    spec = _lay_out(images, texts, (right, top), title, below, legend)
+    wide, high = math.ceil(max(edges)) + 2 * _MARGIN, top + 2 * _MARGIN - _LINE
+    size = f'width="{wide}" height="{high}" viewBox="{-_MARGIN} {-_MARGIN} {wide} {high}"'
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    white = f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="{wide}" height="{high}" fill="white"/>'
+    svg = f'<svg {names} {size} font-family="{FONT}">{white}{"".join(parts)}</svg>'
     panels = [panel for row in rows for panel in row.panels if panel.caption]
     about = [*below, *(", ".join((panel.title, *panel.caption)) for panel in panels)]
-    return write_picture(spec, path, title, "; ".join(about))
-
-
-def _lay_out(
-    images: Sequence[Mapping[str, Any]],
-    texts: Sequence[Mapping[str, Any]],
-    size: tuple[int, int],
-    title: str,
-    below: Sequence[str],
-    legend: Sequence[tuple[str, str]],
-) -> dict[str, Any]:
-    """Return images and texts at their places as Vega, which measures the text around them."""
-
-    def mark(kind: str, data: str, **named: str) -> dict[str, Any]:
-        fields = {name: {"field": field} for name, field in named.items()}
-        baseline = {"value": "middle" if kind == "text" else "top"}
-        constants = {"baseline": baseline, "aspect": {"value": False}}
-        place = {name: {"field": name} for name in ("x", "y")}
-        return {
-            "type": kind,
-            "from": {"data": data},
-            "encode": {"enter": constants | place | fields},
-        }
-
-    of_text = {"text": "text", "fontSize": "size"}
-    found: dict[str, Any] = {
-        "width": size[0],
-        "height": size[1],
-        "config": CONFIG,
-        "data": [{"name": "images", "values": images}, {"name": "texts", "values": texts}],
-        "title": {"text": title, "subtitle": below, "frame": "bounds", "offset": 14},
-        "marks": [
-            mark("image", "images", url="url", width="width", height="height", smooth="smooth"),
-            mark("text", "texts", **of_text, angle="angle", align="align"),
-        ],
-    }
-    if legend:
-        labels, colours = zip(*legend, strict=True)
-        found["scales"] = [{"name": "c", "type": "ordinal", "domain": labels, "range": colours}]
-        symbols = {"symbolType": "square", "symbolSize": 160, "orient": "top", "offset": 16}
-        found["legends"] = [{"fill": "c", "direction": "horizontal"} | symbols]
-    return found
+    return write_picture(svg, path, title, "; ".join(about))
 
 
 # Index tables as in the paper's Figure 1

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -39,7 +39,6 @@ from lcma.harness.show.grids import (
 )
 from lcma.harness.show.tables import Table, TableColumn, tabulate
 from lcma.harness.show.targets import PictureTarget
-from lcma.harness.text import format_number
 from lcma.sweeps.errors import UserError
 
 _BETWEEN = 24
@@ -178,29 +177,29 @@ def tabulate_maps(sheets: Sequence[MapSheet]) -> list[Table]:
         tabulate(
             rows,
             TableColumn("maps", of=itemgetter("maps")),
-            _column("split", "split", str),
-            _column("mask share", "mask_share", _share),
-            _column("by chance", "mask_share_by_chance", _share),
-            _column("s.e.", "standard_error", _short),
-            _column("rank gap", "rank_gap", _short),
-            _column("error / gap", "error_to_gap", _short),
-            _column("unresolved", "unresolved", _percent),
-            _column("tied", "tied", _percent),
+            _column("split", "split", "{}"),
+            _column("mask share", "mask_share"),
+            _column("by chance", "mask_share_by_chance"),
+            _column("s.e.", "standard_error", "{:.2g}"),
+            _column("rank gap", "rank_gap", "{:.2g}"),
+            _column("error / gap", "error_to_gap", "{:.2g}"),
+            _column("unresolved", "unresolved", "{:.1%}"),
+            _column("tied", "tied", "{:.1%}"),
             under=f"Maps, in {units.pop()}" if len(units) == 1 else "Maps",
             notes=tuple(f"{', '.join(ids)}: {heading}" for heading, ids in named.items()),
         ),
         tabulate(
             [(row["low"] or {}) | {name: row[name] for name in ("maps", "split")} for row in rows],
             TableColumn("maps", of=itemgetter("maps")),
-            _column("split", "split", str),
-            _column("even IoU", "iou_even", _share),
-            _column("odd IoU", "iou_odd", _share),
-            _column("purity", "purity", _share),
-            _column("channel purity", "channel_purity", _share),
-            _column("halves IoU", "agreement", _share),
-            _column("seeds IoU", "iou_other_seeds", _share),
-            _column("budgets IoU", "iou_other_budgets", _share),
-            _column("first IoU", "iou_first", _share),
+            _column("split", "split", "{}"),
+            _column("even IoU", "iou_even"),
+            _column("odd IoU", "iou_odd"),
+            _column("purity", "purity"),
+            _column("channel purity", "channel_purity"),
+            _column("halves IoU", "agreement"),
+            _column("seeds IoU", "iou_other_seeds"),
+            _column("budgets IoU", "iou_other_budgets"),
+            _column("first IoU", "iou_first"),
             under="Tables of low: which dimensions stay",
             notes=(f"By chance: even, odd 0.333; halves, seeds, budgets, first {chance}",),
         ),
@@ -218,20 +217,8 @@ def maps_as_records(sheets: Sequence[MapSheet]) -> list[Record]:
     ]
 
 
-def _column(heading: str, name: str, show: Callable[[Any], str]) -> TableColumn:
+def _column(heading: str, name: str, form: str = "{:z.3f}") -> TableColumn:
     def find(row: Record) -> str | None:
-        return None if row.get(name) is None else show(row[name])
+        return None if row.get(name) is None else form.format(row[name])
 
     return TableColumn(heading, right=True, of=find)
-
-
-def _share(value: float) -> str:
-    return format_number(value, 3)
-
-
-def _short(value: float) -> str:
-    return f"{value:.2g}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1%}"

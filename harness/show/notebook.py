@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lcma.harness.results.board import Board
 from lcma.harness.results.budgets import BudgetCurve
@@ -16,15 +16,23 @@ from lcma.harness.text import format_count
 if TYPE_CHECKING:
     import pandas as pd
 
+R = TypeVar("R")
 
-class _View:
-    """Results that show themselves in a notebook by tables for people.
 
-    ``_table`` is for programs.
+class View(Generic[R]):
+    """Results that show themselves in a notebook by tables for people; ``results`` holds them.
+
+    Its length is the number of rows of the board, of verdicts, or of curves.
     """
 
-    def __init__(self, table: Table, shown: Sequence[Table], about: str) -> None:
-        self._table, self._shown, self._about = table, shown, about
+    def __init__(
+        self, results: R, count: int, about: str, table: Table, shown: Sequence[Table]
+    ) -> None:
+        self.results = results
+        self._count, self._about, self._table, self._shown = count, about, table, shown
+
+    def __len__(self) -> int:
+        return self._count
 
     def __repr__(self) -> str:
         return f"<{self._about}: .to_pandas()>"
@@ -35,7 +43,9 @@ class _View:
     def to_pandas(self) -> "pd.DataFrame":
         """Return a row for each row, verdict or budget, with the columns of `lcma export`.
 
-        Integers stay whole where some are missing.
+        Integers stay whole where some are missing. Of curves by budget a row without a budget is
+        what is conventional; ``holdout``, ``test`` and differences are in ``unit``, costs in device
+        seconds and training images; ``on_front`` and ``smallest_enough`` are 0 or 1.
         """
         import pandas as pd
 
@@ -48,47 +58,24 @@ class _View:
         return frame.astype({name: "Int64" for name, found in kinds.items() if found == {int}})
 
 
-class BoardView(_View):
-    """A leaderboard that shows itself in a notebook; ``board`` holds its groups and rows."""
-
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        tables = format_count(len(board.groups), "table")
-        about = f"board of {format_count(len(self), 'row')} in {tables}"
-        super().__init__(board_table(board), [*map(group_table, board.groups)], about)
-
-    def __len__(self) -> int:
-        return sum(len(group.rows) for group in self.board.groups)
+def view_board(board: Board) -> View[Board]:
+    """Return a leaderboard for a notebook."""
+    count = sum(len(group.rows) for group in board.groups)
+    about = f"board of {format_count(count, 'row')} in {format_count(len(board.groups), 'table')}"
+    return View(board, count, about, board_table(board), [*map(group_table, board.groups)])
 
 
-class VerdictsView(_View):
-    """Verdicts that show themselves in a notebook; ``verdicts`` holds them with their tests."""
-
-    def __init__(self, verdicts: Verdicts) -> None:
-        self.verdicts = verdicts
-        counts = sorted(Counter(one.decision for one in verdicts.all).items())
-        words = ", ".join(f"{count} {decision}" for decision, count in counts)
-        about = f"{format_count(len(self), 'verdict')}: {words}"
-        super().__init__(verdict_table(verdicts), [summarize_verdicts(verdicts)], about)
-
-    def __len__(self) -> int:
-        return len(self.verdicts.all)
+def view_verdicts(verdicts: Verdicts) -> View[Verdicts]:
+    """Return verdicts for a notebook."""
+    count = len(verdicts.all)
+    counts = sorted(Counter(one.decision for one in verdicts.all).items())
+    about = f"{format_count(count, 'verdict')}: {', '.join(f'{k} {name}' for name, k in counts)}"
+    return View(verdicts, count, about, verdict_table(verdicts), [summarize_verdicts(verdicts)])
 
 
-class BudgetsView(_View):
-    """Curves by budget that show themselves in a notebook; ``curves`` holds them.
-
-    Of the data frame a row without a budget is what is conventional. ``holdout``, ``test`` and
-    differences are in ``unit``, costs in device seconds and training images; ``on_front`` and
-    ``smallest_enough`` are 0 or 1.
-    """
-
-    def __init__(self, curves: Sequence[BudgetCurve]) -> None:
-        self.curves = tuple(curves)
-        budgets = format_count(sum(len(curve.rows) for curve in curves), "budget")
-        about = f"{format_count(len(self), 'curve')} of {budgets}"
-        shown = [table for curve in self.curves for table in list_tables(curve)]
-        super().__init__(budget_table(self.curves), shown, about)
-
-    def __len__(self) -> int:
-        return len(self.curves)
+def view_budgets(curves: Sequence[BudgetCurve]) -> View[Sequence[BudgetCurve]]:
+    """Return curves by budget for a notebook."""
+    budgets = format_count(sum(len(curve.rows) for curve in curves), "budget")
+    about = f"{format_count(len(curves), 'curve')} of {budgets}"
+    shown = [table for curve in curves for table in list_tables(curve)]
+    return View(curves, len(curves), about, budget_table(curves), shown)

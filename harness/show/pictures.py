@@ -1,9 +1,12 @@
-"""Pictures of results: the forest plot of a board, curves over training, and budget curves."""
+"""Pictures of results: the forest plot of a board, curves over training, and budget curves.
+
+The last values of curves are a table and words beside their picture.
+"""
 
 import itertools
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from lcma.harness.results.curves import CurveChart, CurveLine
 from lcma.harness.results.statistics import subtract_by_seed
 from lcma.harness.show import budgets, charts
 from lcma.harness.show.board import format_pair, name_row
-from lcma.harness.show.curves import describe_chart
+from lcma.harness.show.tables import Table, TableColumn
 from lcma.harness.show.targets import PictureTarget, require_picture
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.errors import UserError
@@ -103,13 +106,11 @@ _CURVES = (
 )
 
 
-def draw_charts(found: Sequence[CurveChart], target: PictureTarget) -> list[Path]:
-    """Draw each chart into the folder. Raises UserError where it cannot be written."""
-    return [_draw_curves(chart, target) for chart in found]
+def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
+    """Draw the panels of a chart below each other, with their legend beside them.
 
-
-def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
-    """Draw the panels of one chart below each other, with their legend beside them."""
+    Raises UserError where it cannot be written.
+    """
     names = {
         lines[0].name: f"{printable(lines[0].name)}, n = {max(line.n for line in lines)}"
         for lines in zip(*(panel.lines for panel in chart.panels), strict=True)
@@ -139,7 +140,45 @@ def _draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
     ids = [chart.key[name][:8] for name in ("recipe_id", "data_digest")]
     path = target.path(file_name("curves", *facts, *ids))
     title = f"Curves over training: {chart.title}"
-    return charts.write_chart(picture, datasets, path, title, describe_chart(chart))
+    return charts.write_chart(picture, datasets, path, title, _describe_chart(chart))
+
+
+def tabulate_curves(chart: CurveChart) -> Table:
+    """Return the last value of each line's mean."""
+    columns = [TableColumn("factorization")]
+    columns += [TableColumn(name, kind="number") for name in ("n", "seeds", "lost")]
+    for panel in chart.panels:
+        columns.append(TableColumn(panel.part or panel.label, kind="number", places=4))
+        columns.append(TableColumn("at step", kind="number"))
+    rows = []
+    for lines in zip(*(panel.lines for panel in chart.panels), strict=True):
+        seeds = max((line.seeds for line in lines), key=len)
+        lost = sum(seed.lost for seed in seeds) or None
+        ends = [line.mean[-1] if line.mean else (None, None) for line in lines]
+        values = [number for step, value in ends for number in (value, step)]
+        rows.append((lines[0].name, max(line.n for line in lines), len(seeds), lost, *values))
+    return Table(tuple(columns), tuple(rows), chart.title, chart.under, chart.notes)
+
+
+def _describe_chart(chart: CurveChart) -> str:
+    """Return the last value of every line in words, and its difference from conventional."""
+    sentences = []
+    for panel in chart.panels:
+        ends = ", ".join(_describe_ends(panel.lines)) or "none"
+        sentences.append(f"{panel.label}: {ends}.")
+        if panel.differences:
+            ends = ", ".join(_describe_ends(panel.differences, "+")) or "none"
+            sentences.append(f"Differences from conventional: {ends}.")
+    return " ".join([*sentences, *chart.notes])
+
+
+def _describe_ends(lines: Sequence[CurveLine], sign: str = "") -> Iterator[str]:
+    for line in lines:
+        if line.mean:
+            step, mean = line.mean[-1]
+            half = f" ± {line.band[-1][2] - mean:.4f}" if sign and line.band else ""
+            said = f"{mean:{sign}.4f}{half} at step {step} (n = {line.n})"
+            yield f"{printable(line.name)} {said}"
 
 
 def _list_points(
@@ -182,12 +221,8 @@ def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]
 # Budget curves: differences from the longest budget, costs, and the map
 
 
-def draw_budget_curves(curves: Sequence[BudgetCurve], target: PictureTarget) -> list[Path]:
-    """Draw each curve into the folder. Raises UserError where it cannot be written."""
-    return [_draw_budgets(curve, target) for curve in curves]
-
-
-def _draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
+def draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
+    """Draw differences by budget, costs and maps. Raises UserError where it cannot be written."""
     longest, found = curve.rows[-1], curve.smallest
     smallest = math.inf if found is None or found.budget is None else found.budget
     datasets: Datasets = {"means": [], "seeds": [], "base": []}

@@ -6,12 +6,10 @@ Nothing here imports what draws: every command of `lcma` reads the formats for i
 import io
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from lcma.harness.files import require_replaceable, write_file
 from lcma.harness.text import printable
@@ -71,48 +69,26 @@ BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY_BLUE, YELLOW = "#E69F00", "#56B4E9", "#F0E442"
 """Colours of Okabe and Ito, which colour-blind people tell apart."""
 
-CATEGORIES = (INK, BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE)
-
 FONT = "Liberation Sans, Arial, sans-serif"
 """The first is in vl-convert, so that a picture is the same on every machine.
 
 Nothing is bold: of two fonts vl-convert writes either first into a PDF.
 """
 
-CONFIG: Mapping[str, Any] = {
-    "aria": False,  # a picture is one thing with a title and a description
-    "background": "white",
-    "font": FONT,
-    "padding": 16,
-    "axis": {"labelColor": INK, "titleColor": INK, "gridColor": "#E4E4E4", "tickSize": 4}
-    | {"domainColor": GREY, "tickColor": GREY, "titleFontWeight": "normal", "titleFontSize": 13}
-    | {"labelFontSize": 12},
-    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 0, "labelFontSize": 12}
-    | {"labelFont": FONT, "symbolType": "stroke", "symbolStrokeWidth": 2, "symbolSize": 400},
-    "range": {"category": list(CATEGORIES)},
-    "text": {"color": INK, "font": FONT, "fontSize": 13},
-    "title": {"anchor": "start", "color": INK, "fontSize": 15, "fontWeight": "normal"}
-    | {"font": FONT, "subtitleFont": FONT, "subtitleColor": GREY}
-    | {"subtitleFontSize": 12, "frame": "group", "offset": 10},
-    "view": {"stroke": None},
-}
-
 _RESOURCES = re.compile(rb"(?:^ */\w+ \d+ 0 R\n)+", re.MULTILINE)
 """What a page of a PDF refers to, which vl-convert lists in an order of chance."""
 
 
-def write_picture(spec: Mapping[str, Any], path: Path, title: str, about: str) -> Path:
-    """Write what Vega or Vega-Lite draws, in the format of the path, PNG where it says none.
+def write_picture(svg: str, path: Path, title: str, about: str) -> Path:
+    """Write a drawn SVG in the format of the path, PNG where it says none.
 
     The same picture is the same bytes. In SVG ``title`` and ``about`` are the words for whoever
-    cannot see it. Text is shown as `printable` gives it. Raises UserError where it cannot be
-    written.
+    cannot see it. Raises UserError where it cannot be written.
     """
     import vl_convert
     from PIL import Image
 
-    draw = vl_convert.vega_to_svg if "marks" in spec else vl_convert.vegalite_to_svg
-    svg, form = _number(draw(_escape_texts(spec))), format_of(path) or PictureFormat.png
+    form = format_of(path) or PictureFormat.png
     if form is PictureFormat.png:
         out = io.BytesIO()  # without a channel of opacity, and smaller
         drawn = Image.open(io.BytesIO(vl_convert.svg_to_png(svg)))
@@ -126,21 +102,5 @@ def write_picture(spec: Mapping[str, Any], path: Path, title: str, about: str) -
     return write_file(path, f'{first} role="img">{words}{rest}'.encode())
 
 
-def _number(svg: str) -> str:
-    """Return a picture with its clips numbered anew: vl-convert counts on from the last one's."""
-    found = dict.fromkeys(re.findall(r'id="(clip\d+)"', svg))
-    places = {name: f"clip-{k}" for k, name in enumerate(found)}
-    return re.sub(r'(id="|url\(#)(clip\d+)', lambda one: one[1] + places.get(one[2], one[2]), svg)
-
-
 def _sort_lines(found: re.Match[bytes]) -> bytes:
     return b"".join(sorted(found[0].splitlines(keepends=True)))
-
-
-def _escape_texts(value: Any) -> Any:
-    """Return JSON-able values with every text as `printable` shows it."""
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, Mapping):
-        return {printable(key): _escape_texts(one) for key, one in value.items()}
-    return [_escape_texts(one) for one in value] if isinstance(value, list | tuple) else value

@@ -96,12 +96,8 @@ def history(
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `budgets` and `curves` say without their pictures, which take longest."""
-
-    def unwritten(drawn: Sequence[object], _: object) -> list[Path]:
-        return [Path("none")] * len(drawn)
-
-    monkeypatch.setattr(pictures, "draw_budget_curves", unwritten)
-    monkeypatch.setattr(pictures, "draw_charts", unwritten)
+    for name in ("draw_budgets", "draw_curves"):
+        monkeypatch.setattr(pictures, name, lambda *_: Path("none"))
 
 
 def train(place: Place, seeds: Sequence[int] = (0,)) -> db.Store:

@@ -153,8 +153,8 @@ def test_a_grid_says_rule_seed_and_measures(filler, place):
     measure(filler, filler.weights("channel", 3), SampleProtocol(), swd=158.0)
     filler.weights("LL", 1, budget=100, map_options='{"score":"normalized"}')
     assert captions(filler, place, count=1, temperature=0.5) == [
-        *("low (LL)", "@100", "maps score normalized", "4.000 bits/dim"),
         *("realnvp on photos16, seed 1", "drawn at temperature 0.5"),
-        *("channel", "4.000 bits/dim", "swd 158"),
+        *("low (LL)", "@100", "maps score normalized", "4.000 bits/dim"),
         *("realnvp on photos16, seed 3", "drawn at temperature 0.5"),
+        *("channel", "4.000 bits/dim", "swd 158"),
     ]
