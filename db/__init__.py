@@ -2,12 +2,13 @@
 
 from lcma.db.engine import Database as Database
 from lcma.db.engine import QueryResult as QueryResult
-from lcma.db.errors import Conflict as Conflict
-from lcma.db.errors import Unavailable as Unavailable
+from lcma.db.engine import Unavailable as Unavailable
 from lcma.db.maps import overlap as overlap
-from lcma.db.places import locate as locate
 from lcma.db.records import *  # noqa: F403 - each of the records, by its own name
+from lcma.db.results import Conflict as Conflict
 from lcma.db.store import Store as Store
 from lcma.db.store import connect as connect
 from lcma.db.store import exists as exists
+from lcma.db.store import locate as locate
+from lcma.db.store import run_sql as run_sql
 from lcma.db.store import select_view as select_view

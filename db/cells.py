@@ -7,7 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lcma.db.filters import Where, build_conditions
 from lcma.db.records import Making, SeededCell
 from lcma.db.schema import (
     attempts,
@@ -19,6 +18,7 @@ from lcma.db.schema import (
     sweep_trials,
     trials,
 )
+from lcma.db.statements import Where, build_conditions
 from lcma.db.views import views
 from lcma.sweeps.measures import BITS_PER_DIM
 

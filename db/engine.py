@@ -1,7 +1,7 @@
 """The interface of a database engine, its errors as UserErrors, and statements for hot paths."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +9,25 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.selectable import Select
 from sqlalchemy.util import LRUCache
 
-from lcma.db.errors import Unavailable
 from lcma.db.schema import VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
 
 MOST_BYTES = 64 * 2**20
 """The most that a query with a limit of rows returns, but for its last row."""
 
-Written = Select[Any] | UpdateBase
-Values = Mapping[str, Any]
+
+class Unavailable(UserError):  # noqa: N818 - what the database is
+    """The database is unreachable, or cannot be written, for now: the same may work later.
+
+    Nothing was changed; but where the connection was lost in the middle of a commit, everything
+    may have been.
+    """
+
+
+class Damaged(UserError):  # noqa: N818 - what the database is
+    """What is stored in the database cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +182,6 @@ class Database(ABC):
         """Yield what the engine's own checks find; they only read."""
 
     @abstractmethod
-    def is_damage(self, error: BaseException | None) -> bool:
-        """Return whether a failure means that what is stored cannot be read."""
-
-    @abstractmethod
     def clock(self, connection: sa.Connection) -> float:
         """Return the time by which leases are kept, Unix seconds: one clock for all writers."""
 
@@ -200,20 +202,19 @@ class Database(ABC):
         return None
 
     @abstractmethod
-    def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
-        """Return one line for a failure that the place, its disk, the network or a process causes.
+    def translate(
+        self, error: BaseException | None, *, connecting: bool = False
+    ) -> UserError | None:
+        """Return what to raise for a failure that the place, its disk, the network or a process
+        causes: `Unavailable` where the same may work later, `Damaged` where it will not.
 
         Args:
             error: What the driver raised.
             connecting: Whether it was raised by opening a connection.
 
         Returns:
-            The line, or None for a failure that the code causes.
+            An error of one line, or None for a failure that the code causes.
         """
-
-    @abstractmethod
-    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
-        """Return whether a failure that `explain` explains may be over when it is tried again."""
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
@@ -245,24 +246,37 @@ _compiled = _CompiledStatements(2000)
 
 
 def translate_errors(engine: sa.Engine, database: Database) -> sa.Engine:
-    """Make an engine raise UserError for failures that the code does not cause.
-
-    Those that may pass are Unavailable.
-
-    Returns:
-        The same engine.
-    """
+    """Make an engine raise what `Database.translate` gives; return the same engine."""
 
     @event.listens_for(engine, "handle_error")
     def _translate(context: sa.engine.ExceptionContext) -> None:
-        error, connecting = context.original_exception, context.connection is None
-        problem = database.explain(error, connecting=connecting)
+        error = context.original_exception
+        problem = database.translate(error, connecting=context.connection is None)
         if problem is not None:
-            passing = database.passes(error, connecting=connecting)
-            raise (Unavailable if passing else UserError)(problem) from error
+            raise problem from error
 
     engine.update_execution_options(database=database, compiled_cache=_compiled)
     return engine
+
+
+def driver_of(connection: sa.Connection) -> Any:
+    """Return the driver's own connection, in the same transaction."""
+    if not connection.in_transaction():  # the driver would begin one of another kind by itself
+        connection.begin()
+    return connection.connection.dbapi_connection
+
+
+@contextmanager
+def driver_errors(connection: sa.Connection) -> Iterator[None]:
+    """Raise the driver's failures as an engine with `translate_errors` does."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        database: Database = connection.get_execution_options()["database"]
+        problem = database.translate(error)
+        if problem is None:
+            raise
+        raise problem from error
 
 
 def explain_late(timeout: float) -> str:
@@ -282,98 +296,3 @@ def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
             connection.connection.cursor().execute(statement)
 
     return engine
-
-
-Compiled = tuple[str, tuple[str, ...] | None]
-"""A statement's text, and its parameters by place, None where they go by name."""
-
-
-class Statement:
-    """A statement that runs on the driver's own connection, without what stands between.
-
-    To look up, execute and unwrap a small statement takes SQLAlchemy several times as long as it
-    takes SQLite to do what it says. What every trial does several times is written as a `Statement`
-    instead: compiled once for each dialect, run with plain values in the connection's transaction,
-    its rows plain tuples. All of its parameters are given at every call, as the driver takes them.
-
-    Raises UserError as SQLAlchemy's own statements do here, and else the driver's errors.
-    """
-
-    def __init__(
-        self, make: Callable[[sa.Dialect], Written], columns: Sequence[str] | None = None
-    ) -> None:
-        """Define a statement.
-
-        Args:
-            make: Writes it for a dialect.
-            columns: Those that an update sets; an insert sets all that it is first given.
-        """
-        self._make, self._columns = make, columns
-        self._compiled: dict[str, Compiled] = {}
-
-    def run(self, connection: sa.Connection, values: Values) -> int:
-        """Execute it; return how many rows it changed."""
-        return int(self._execute(connection, values).rowcount)
-
-    def run_many(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
-        """Execute it with each row."""
-        given: list[Any] = list(rows)
-        if not given:
-            return
-        text, names = self._for(connection.dialect, given[0])
-        if names is not None:
-            given = [[row[name] for name in names] for row in given]
-        with driver_errors(connection):
-            driver_of(connection).cursor().executemany(text, given)
-
-    def run_tuples(self, connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Execute it with each row, whose values stand in the order of its parameters."""
-        text, _ = self._for(connection.dialect, {})
-        with driver_errors(connection):
-            driver_of(connection).cursor().executemany(text, rows)
-
-    def first(self, connection: sa.Connection, values: Values) -> tuple[Any, ...] | None:
-        """Execute it; return its first row, None for none."""
-        rows = self.all(connection, values)
-        return rows[0] if rows else None
-
-    def all(self, connection: sa.Connection, values: Values) -> list[tuple[Any, ...]]:
-        """Execute it; return its rows."""
-        rows: list[tuple[Any, ...]] = self._execute(connection, values).fetchall()
-        return rows
-
-    def _execute(self, connection: sa.Connection, values: Values) -> Any:
-        text, names = self._for(connection.dialect, values)
-        given = values if names is None else [values[name] for name in names]
-        with driver_errors(connection):
-            return driver_of(connection).execute(text, given)
-
-    def _for(self, dialect: sa.Dialect, values: Values) -> Compiled:
-        if dialect.name not in self._compiled:
-            made, columns = self._make(dialect), self._columns
-            if columns is None and made.is_insert:
-                columns = list(values)
-            written = made.compile(dialect=dialect, column_keys=columns)
-            names = written.positiontup
-            self._compiled[dialect.name] = str(written), None if names is None else tuple(names)
-        return self._compiled[dialect.name]
-
-
-def driver_of(connection: sa.Connection) -> Any:
-    """Return the driver's own connection, in the same transaction."""
-    if not connection.in_transaction():  # the driver would begin one of another kind by itself
-        connection.begin()
-    return connection.connection.dbapi_connection
-
-
-@contextmanager
-def driver_errors(connection: sa.Connection) -> Iterator[None]:
-    """Raise the driver's failures as an engine with `translate_errors` does."""
-    try:
-        yield
-    except connection.dialect.loaded_dbapi.Error as error:
-        database: Database = connection.get_execution_options()["database"]
-        problem = database.explain(error)
-        if problem is None:
-            raise
-        raise (Unavailable if database.passes(error) else UserError)(problem) from error

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma.db import migrate
-from lcma.db.curves import PUBLISHED_POINTS
-from lcma.db.engine import Database
+from lcma.db.engine import Damaged, Database
 from lcma.db.maps import decode_map, find_map_damage
 from lcma.db.results import (
+    PUBLISHED_POINTS,
     find_artifact_damage,
     find_measure_damage,
     hash_protocol,
@@ -28,7 +28,6 @@ from lcma.db.schema import (
     metadata,
     protocols,
 )
-from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 
 ReportFunction = Callable[[str, int, int | None], None]
@@ -244,9 +243,7 @@ def check_integrity(
         for table, some in inspection.find_faults():
             try:
                 findings.extend(some)
-            except UserError as error:
-                if not database.is_damage(error.__cause__):
-                    raise
+            except Damaged as error:
                 findings.append(Finding(table.name, None, str(error)))
                 connection.rollback()
     return IntegrityReport(tuple(findings), inspection.read)

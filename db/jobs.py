@@ -12,9 +12,6 @@ from typing import Any, Literal, cast
 import sqlalchemy as sa
 
 from lcma.db import leases
-from lcma.db.engine import Statement
-from lcma.db.events import add_event
-from lcma.db.inserts import escape_text
 from lcma.db.records import (
     FAILURES,
     Claim,
@@ -36,6 +33,7 @@ from lcma.db.schema import (
     sweep_trials,
     trials,
 )
+from lcma.db.statements import Statement, escape_text
 
 Elsewhere = Literal["done_elsewhere", "failed_elsewhere", "diverged_elsewhere"]
 """How a job ended by attempts in another database, whose evidence is merged into this one."""
@@ -193,6 +191,31 @@ _FORMER = Statement(
     )
 )
 _BEGIN = Statement(lambda _: sa.insert(attempts))
+_ADD_EVENT = Statement(lambda _: sa.insert(events))
+
+
+def add_event(
+    connection: sa.Connection,
+    event: str,
+    now: float,
+    *,
+    job_id: str | None = None,
+    attempt_id: str | None = None,
+    owner: str | None = None,
+    detail: str = "",
+    sweep_id: str | None = None,
+) -> None:
+    """Add an event, in the transaction of what it is about."""
+    row = {
+        "time": now,
+        "event": event,
+        "job_id": job_id,
+        "attempt_id": attempt_id,
+        "owner": owner,
+        "detail": detail,
+        "sweep_id": sweep_id,
+    }
+    _ADD_EVENT.run(connection, row)
 
 
 def read_job(connection: sa.Connection, job_id: str) -> Job | None:

@@ -17,12 +17,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from lcma.db import migrate
-from lcma.db.engine import Database
-from lcma.db.errors import Unavailable
-from lcma.db.events import add_event
-from lcma.db.filters import chunks
-from lcma.db.inserts import append_rows, escape_text, insert_missing, lock
+from lcma.db.engine import Database, Unavailable
 from lcma.db.integrity import ENGINE, ReportFunction, RowChecks
+from lcma.db.jobs import add_event
 from lcma.db.results import BOUND, choose_current
 from lcma.db.schema import (
     artifacts,
@@ -45,6 +42,7 @@ from lcma.db.schema import (
     sweeps,
     trials,
 )
+from lcma.db.statements import append_rows, chunks, escape_text, insert_missing, lock
 from lcma.sweeps.errors import UserError
 
 PLANS = (

@@ -23,8 +23,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from lcma.db import leases
 from lcma.db.engine import Database, Found
-from lcma.db.reference import write_measure_kinds, write_quantiles
-from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata
+from lcma.db.results import write_measure_kinds
+from lcma.db.schema import REVISION, VERSION_TABLE, jobs, metadata, t_quantiles
+from lcma.db.statements import append_rows
 from lcma.db.views import render_views, views
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import SHIPPED
@@ -45,6 +46,9 @@ OLDER_VIEWS = (
     *("leaderboard", "seed_statistics", "trial_measures", "trial_results"),
 )
 """Views that there are no more, in an order in which they can be dropped."""
+
+MOST_FREEDOM = 1000
+"""The degrees of freedom up to which `t_quantiles` goes."""
 
 _one_at_a_time = threading.Lock()
 """Alembic keeps its running environment in module globals."""
@@ -227,13 +231,23 @@ def upgrade(database: Database, *, force: bool = False, anew: bool = False) -> U
                     f"CREATE VIEW {name} AS {select}", execution_options={"no_parameters": True}
                 )
             write_measure_kinds(connection, SHIPPED)
-            write_quantiles(connection)
+            _write_quantiles(connection)
             _write_version(connection, current_version())
             return Upgrade(before, current_version(), copy)
     except BaseException:  # an interruption too
         if copy is not None:
             copy.unlink(missing_ok=True)
         raise
+
+
+def _write_quantiles(connection: sa.Connection) -> None:
+    # Where there are none.
+    from scipy.special import stdtrit
+
+    if connection.execute(sa.select(t_quantiles.c.freedom).limit(1)).first() is None:
+        values = stdtrit(range(1, MOST_FREEDOM + 1), 0.975).tolist()
+        rows = [{"freedom": n, "quantile": value} for n, value in enumerate(values, start=1)]
+        append_rows(connection, t_quantiles, rows)
 
 
 def _drop_views(connection: sa.Connection) -> None:

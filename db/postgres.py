@@ -17,10 +17,11 @@ from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
+    Damaged,
     Database,
     Found,
     QueryResult,
-    Statement,
+    Unavailable,
     explain_late,
     find_revision,
     take_rows,
@@ -28,6 +29,7 @@ from lcma.db.engine import (
 )
 from lcma.db.relations import explain_name
 from lcma.db.schema import VERSION_TABLE, only_optuna
+from lcma.db.statements import Statement
 from lcma.sweeps.errors import UserError
 
 if TYPE_CHECKING:
@@ -110,62 +112,59 @@ OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)=((?:\\.|\S)*)")
 
 AGAIN = "check that it runs there and that host and port are right: it may be back soon, try again"
 
-CONNECTING: Sequence[tuple[str, str, bool]] = (
-    ("closed the connection unexpectedly|SYSCALL|unexpected eof", AGAIN, True),
-    ("unsupported startup parameter", POOLER, False),
+CONNECTING: Sequence[tuple[str, type[UserError], str]] = (
+    ("closed the connection unexpectedly|SYSCALL|unexpected eof", Unavailable, AGAIN),
+    ("unsupported startup parameter", UserError, POOLER),
     (
         "too many clients|remaining connection slots|too many connections|no more connections",
+        Unavailable,
         "raise its max_connections (of PgBouncer its max_client_conn), or start fewer workers",
-        True,
     ),
     (
         "password authentication failed|no password supplied|peer authentication failed|pg_hba|"
         "(role|database) .* does not exist|permission denied|not permitted to log in|SSL|TLS|"
         "certificate|invalid port|invalid connection option|invalid .* value|bad value|"
         "invalid integer|definition of service|unrecognized configuration parameter",
+        UserError,
         "check the URL and what follows its ?, the password there, in PGPASSWORD or ~/.pgpass, "
         "that the database was made, as with `createdb`, and that its owner lets this user in",
-        False,
     ),
-    ("", AGAIN, True),
+    ("", Unavailable, AGAIN),
 )
-"""What a failed connection says, what to do about it, and whether it may pass."""
+"""What a failed connection says, what to raise, and what to do about it."""
 
 CLOCK = Statement(
     lambda _: sa.select(sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double))
 )
 
-STATES: Mapping[str, str] = {
-    "53100": "its disk is full; nothing was changed: make room there",
-    "53200": "it is out of memory; nothing was changed: try again",
-    "53300": "it has no connection left: raise its max_connections, or start fewer workers",
-    "57014": "its owner or a limit stopped it; nothing was changed: try again",
-    "57P01": "it is shutting down; nothing was changed: try again",
-    "57P02": "it crashed; nothing was changed: try again",
-    "57P03": "it is not ready: wait for it",
-    "25006": "it cannot be written: connect to the primary server",
-    "42501": "this user may not do that: let its owner grant it",
-    "55P03": "it stayed locked: another process holds it, try again",
-    "40P01": "two processes waited for each other; nothing was changed: try again",
-    "40001": "another process was first; nothing was changed: try again",
-    "58030": "it failed to read or write; nothing was changed: look after its disk",
-    "58P01": "a file of it is missing: go back to a copy of it",
-    "XX001": "it is damaged: go back to a copy of it",
-    "XX002": "an index of it is damaged: REINDEX it, or go back to a copy of it",
-    "3F000": "the schema of its search_path is not there: make it first",
+NO_SCHEMA = "the schema of its search_path is not there: make it first"
+
+STATES: Mapping[str | None, tuple[type[UserError], str]] = {
+    "53100": (Unavailable, "its disk is full; nothing was changed: make room there"),
+    "53200": (Unavailable, "it is out of memory; nothing was changed: try again"),
+    "53300": (
+        Unavailable,
+        "it has no connection left: raise its max_connections, or start fewer workers",
+    ),
+    "57014": (UserError, "its owner or a limit stopped it; nothing was changed: try again"),
+    "57P01": (Unavailable, "it is shutting down; nothing was changed: try again"),
+    "57P02": (Unavailable, "it crashed; nothing was changed: try again"),
+    "57P03": (Unavailable, "it is not ready: wait for it"),
+    "25006": (Unavailable, "it cannot be written: connect to the primary server"),
+    "42501": (UserError, "this user may not do that: let its owner grant it"),
+    "55P03": (Unavailable, "it stayed locked: another process holds it, try again"),
+    "40P01": (Unavailable, "two processes waited for each other; nothing was changed: try again"),
+    "40001": (Unavailable, "another process was first; nothing was changed: try again"),
+    "58030": (Unavailable, "it failed to read or write; nothing was changed: look after its disk"),
+    "58P01": (Damaged, "a file of it is missing: go back to a copy of it"),
+    "XX001": (Damaged, "it is damaged: go back to a copy of it"),
+    "XX002": (Damaged, "an index of it is damaged: REINDEX it, or go back to a copy of it"),
+    "3F000": (UserError, NO_SCHEMA),
 }
 """The server's error codes that its state or its owner causes, and what to do."""
 
 LOST = (None, "08000", "08003", "08006")
 """The codes of a connection that broke; a broken one often leaves none."""
-
-PASSING = frozenset(
-    {
-        *("53100", "53200", "53300", "57P01", "57P02", "57P03"),
-        *("25006", "55P03", "40P01", "40001", "58030"),
-    }
-)
-"""Those that may be over by themselves."""
 
 SECRET = ("password", "sslpassword")
 """What of a URL's options is never shown."""
@@ -231,7 +230,7 @@ class PostgresDatabase(Database):
             self._require_settings(connection)
             schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
             if schema is None:
-                raise UserError(f"the database {self.name}: {STATES['3F000']}")
+                raise UserError(f"the database {self.name}: {NO_SCHEMA}")
             rows = connection.exec_driver_sql(RELATIONS).all()
             names = {name for _, name, _ in rows}
             if VERSION_TABLE in names:
@@ -289,9 +288,6 @@ class PostgresDatabase(Database):
         with self.reader().connect() as connection:
             yield from connection.exec_driver_sql(NOT_VALID).scalars().all()
 
-    def is_damage(self, error: BaseException | None) -> bool:
-        return getattr(error, "sqlstate", None) in ("XX001", "XX002", "58P01")
-
     def clock(self, connection: sa.Connection) -> float:
         ((now,),) = CLOCK.all(connection, {})
         return float(now)
@@ -312,40 +308,30 @@ class PostgresDatabase(Database):
             most, used = connection.exec_driver_sql(CONNECTIONS).one()
         return most, used
 
-    def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
+    def translate(
+        self, error: BaseException | None, *, connecting: bool = False
+    ) -> UserError | None:
         import psycopg
 
         if not isinstance(error, psycopg.Error):
             return None
         why = self.hide(_one_line(error))
         if error.sqlstate == TOO_LATE and (limit := self._settings()["statement_timeout"]) != "0":
-            return (
+            return UserError(
                 f"the database {self.name} failed: {why}; its URL sets statement_timeout={limit}: "
                 "give it more time there"
             )
         if connecting:
-            remedy = next(r for pattern, r, _ in CONNECTING if re.search(pattern, why))
-            return f"cannot open the database {self.name}: {why}; {remedy}"
-        if error.sqlstate in LOST:
-            if not isinstance(error, psycopg.OperationalError):
-                return None
-            return f"lost the database {self.name}: {why}; it may be back soon, try again"
-        remedy_of_state = STATES.get(error.sqlstate)
-        if remedy_of_state is None:
-            return None
-        return f"the database {self.name} failed: {why}; {remedy_of_state}"
-
-    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
-        import psycopg
-
-        if not isinstance(error, psycopg.Error):
-            return False
-        if error.sqlstate == TOO_LATE:
-            return self._settings()["statement_timeout"] == "0"
-        if connecting:
-            why = self.hide(_one_line(error))
-            return next(passes for pattern, _, passes in CONNECTING if re.search(pattern, why))
-        return error.sqlstate in LOST or error.sqlstate in PASSING
+            kind, remedy = next((k, r) for said, k, r in CONNECTING if re.search(said, why))
+            return kind(f"cannot open the database {self.name}: {why}; {remedy}")
+        if error.sqlstate in STATES:
+            kind, remedy = STATES[error.sqlstate]
+            return kind(f"the database {self.name} failed: {why}; {remedy}")
+        if error.sqlstate in LOST and isinstance(error, psycopg.OperationalError):
+            return Unavailable(
+                f"lost the database {self.name}: {why}; it may be back soon, try again"
+            )
+        return None
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         return _query(self, sql, limit, timeout)
@@ -470,7 +456,8 @@ def _explain_query(database: PostgresDatabase, error: Any, timeout: float) -> st
         return f"the query failed: {why}; only SELECT is allowed here: check its SQL"
     if error.sqlstate in NOT_READING:
         return f"the query does more than read {database.name} ({why}): only SELECT is allowed here"
-    return database.explain(error) or f"the query failed: {why}; {explain_name(why)}"
+    problem = database.translate(error)
+    return str(problem or f"the query failed: {why}; {explain_name(why)}")
 
 
 def _plain(value: Any) -> Any:

@@ -21,11 +21,10 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from lcma.db import migrate
-from lcma.db.curves import PUBLISHED_POINTS
 from lcma.db.engine import Database
-from lcma.db.filters import Where, build_conditions
 from lcma.db.integrity import ReportFunction, check_integrity
 from lcma.db.merge import merge
+from lcma.db.results import PUBLISHED_POINTS
 from lcma.db.schema import (
     artifacts,
     attempts,
@@ -48,6 +47,7 @@ from lcma.db.schema import (
     trials,
 )
 from lcma.db.sqlite import SqliteDatabase
+from lcma.db.statements import Where, build_conditions
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import DATA_RULES
 from lcma.sweeps.measures import SHIPPED

@@ -1,24 +1,34 @@
-"""Results of trials and their measures as rows, and which of several results is current."""
+"""Results of trials as rows, which of several is current, what measures are, and curves."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from lcma.db.engine import Statement
-from lcma.db.errors import Conflict
-from lcma.db.filters import chunks
-from lcma.db.inserts import insert
-from lcma.db.records import GREATEST, Measurement, Result, content_hash
+from lcma.db.records import GREATEST, Measurement, Metric, Result, content_hash
 from lcma.db.schema import (
     attempts,
     jobs,
     measure_kinds,
     measures,
+    metrics,
     protocols,
 )
+from lcma.db.statements import Statement, chunks, insert, insert_or_replace
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import UNSTORABLE
-from lcma.sweeps.measures import find_measure, list_measures
+from lcma.sweeps.measures import MeasureKind, find_measure, list_measures
+
+
+class Conflict(Exception):  # noqa: N818 - the word that the state machine's callers use
+    """A result or map is there already under the same key with another value; nothing was written.
+
+    The same seed gives the same bits, so this means that two runs were not the same after all.
+    """
+
 
 NUMBERS = ("value", "standard_error", "images", "clusters")
 """The columns of `measurements` that say what came out."""
@@ -215,3 +225,84 @@ def delete_measures(connection: sa.Connection, trained_by: str, result: Result) 
             measures.c.name.in_(names),
         )
     )
+
+
+# What measures are
+
+
+def write_measure_kinds(connection: sa.Connection, kinds: Iterable[MeasureKind]) -> None:
+    """Store what measures are. Raises UserError as `require_same_measures` does."""
+    rows = {kind.name: kind for kind in kinds}
+    known = read_measure_kinds(connection)
+    require_same_measures(known, rows.values())
+    new = [asdict(kind) for name, kind in rows.items() if known.get(name) != kind]
+    if new:
+        insert_or_replace(connection, measure_kinds, new)
+
+
+def read_measure_kinds(connection: sa.Connection) -> dict[str, MeasureKind]:
+    """Return what measures are that the database knows, by name."""
+    found = connection.execute(sa.select(measure_kinds).order_by(measure_kinds.c.name))
+    return {row.name: MeasureKind(**row._mapping) for row in found}
+
+
+def require_same_measures(known: Mapping[str, MeasureKind], kinds: Iterable[MeasureKind]) -> None:
+    """Raise UserError for a measure of another unit or direction: their numbers are not alike."""
+    for kind in kinds:
+        there = known.get(kind.name, kind)
+        if (there.unit, there.direction) != (kind.unit, kind.direction):
+            raise UserError(
+                f"the measure '{kind.name}' is in {there.unit} in this database, "
+                f"{there.direction} is better, and here in {kind.unit}, {kind.direction}: "
+                "give it another name"
+            )
+
+
+# Points of curves
+
+PUBLISHED_POINTS = 60
+"""Points that a curve of a published database has at most, the first and the last among them."""
+
+
+def _put_points(dialect: sa.Dialect) -> sa.sql.dml.UpdateBase:
+    new = insert(dialect, metrics)
+    if dialect.name == "postgresql":
+        points = (
+            sa.func.unnest(
+                sa.bindparam("name", type_=postgresql.ARRAY(sa.Text)),
+                sa.bindparam("step", type_=postgresql.ARRAY(sa.Integer)),
+                sa.bindparam("value", type_=postgresql.ARRAY(sa.Double)),
+            )
+            .table_valued("name", "step", "value")
+            .render_derived()
+        )
+        own = sa.bindparam("attempt_id", type_=sa.Text)
+        rows = sa.select(own, points.c.name, points.c.step, points.c.value)
+        new = new.from_select(["attempt_id", "name", "step", "value"], rows)
+    return new.on_conflict_do_update(
+        index_elements=["attempt_id", "name", "step"], set_={"value": new.excluded.value}
+    )
+
+
+_PUT = Statement(_put_points, columns=("attempt_id", "name", "step", "value"))
+
+
+def insert_metrics(connection: sa.Connection, attempt_id: str, points: Sequence[Metric]) -> None:
+    """Store points of an attempt's curves; a point that is there already is replaced.
+
+    Its job must be held by this transaction.
+    """
+    if not points:
+        return
+    # Of two at one place, the later one counts.
+    values = {
+        (point.name, point.step): None if math.isnan(point.value) else float(point.value)
+        for point in points
+    }
+    rows = [(name, step, value) for (name, step), value in values.items()]
+    if connection.dialect.name != "postgresql":
+        _PUT.run_tuples(connection, [(attempt_id, *row) for row in rows])
+    else:
+        names, steps, found = zip(*rows, strict=True)
+        listed = {"name": list(names), "step": list(steps), "value": list(found)}
+        _PUT.run(connection, {"attempt_id": attempt_id, **listed})

@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager, suppress
@@ -19,16 +19,17 @@ from filelock import FileLock, Timeout
 from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
+    Damaged,
     Database,
     Found,
     QueryResult,
+    Unavailable,
     begin_with,
     explain_late,
     find_revision,
     take_rows,
     translate_errors,
 )
-from lcma.db.errors import Unavailable
 from lcma.db.relations import explain_name
 from lcma.db.schema import OPTUNA_TABLES, VERSION_TABLE, only_optuna
 from lcma.sweeps.errors import UserError
@@ -42,11 +43,6 @@ BUSY_SECONDS = 60.0
 CHECKPOINT_PAGES = 8000
 """How long the write-ahead log grows, in pages of 4 KiB, before it is moved into the file: with the
 two waits for the disk that this takes."""
-
-PASSING = frozenset(
-    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
-)
-"""The codes of failures that may be over by themselves."""
 
 MAGIC = b"SQLite format 3\0"
 
@@ -92,53 +88,49 @@ def sqlite_url(path: Path) -> str:
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
-ROOM = "failed: {why}; nothing was changed: make room on its disk"
-COPY = (
+_DAMAGED = Damaged, "is damaged: {why}; go back to a copy of it"
+_LOCKED = Unavailable, "stayed locked: {why}; another process holds it, try again"
+_FULL = Unavailable, "failed: {why}; nothing was changed: make room on its disk"
+_COPY = (
+    UserError,
     "cannot be opened or written here: {why}; check its permissions, or copy it, and {name}-wal or "
-    "{name}-journal, both, to a writable folder"
+    "{name}-journal, both, to a writable folder",
 )
-LOCKED = "stayed locked: {why}; another process holds it, try again"
-DAMAGED = "is damaged: {why}; go back to a copy of it"
 
-EXPLAINED = {
-    sqlite3.SQLITE_NOTADB: "is not a SQLite database, or is damaged: {why}; give another path",
-    sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_FULL: ROOM,
-    sqlite3.SQLITE_IOERR: ROOM,
-    sqlite3.SQLITE_TOOBIG: "takes no value so long: {why}; nothing was changed",
-    sqlite3.SQLITE_READONLY: COPY,
-    sqlite3.SQLITE_PERM: COPY,
-    sqlite3.SQLITE_CANTOPEN: COPY,
-    sqlite3.SQLITE_BUSY: LOCKED,
-    sqlite3.SQLITE_LOCKED: LOCKED,
+EXPLAINED: Mapping[int, tuple[type[UserError], str]] = {
+    sqlite3.SQLITE_NOTADB: (
+        Damaged,
+        "is not a SQLite database, or is damaged: {why}; give another path",
+    ),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR: _FULL,
+    sqlite3.SQLITE_TOOBIG: (UserError, "takes no value so long: {why}; nothing was changed"),
+    sqlite3.SQLITE_READONLY: _COPY,
+    sqlite3.SQLITE_PERM: _COPY,
+    sqlite3.SQLITE_CANTOPEN: _COPY,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
 }
 """What is said of a failure that the file, its disk or another process causes, by its code."""
 
 
-def explain(path: Path, error: BaseException | None) -> str | None:
-    """Return one line for a failure that the file, disk or another process causes; else None."""
-    code = getattr(error, "sqlite_errorcode", None)
-    said = (
-        EXPLAINED.get(code & 0xFF) if code is not None else DAMAGED if _is_no_text(error) else None
-    )
-    why = f"{_one_line(error)} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
-    if said is COPY and not os.path.exists(path):  # noqa: PTH110 - what cannot be seen is not there
-        return f"the database {path} is gone: put the file back, or launch into a new one"
-    return said and f"the database {path} {said.format(why=why, name=path.name)}"
-
-
-def _is_no_text(error: object) -> bool:
+def translate(path: Path, error: BaseException | None) -> UserError | None:
+    """Return what to raise for a failure that the file, its disk or another process causes."""
+    found = EXPLAINED.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
     # The module's own errors, without a code, for text that is stored and is not in UTF-8, and for
     # a message of SQLite that has such text of the schema.
-    if isinstance(error, UnicodeDecodeError):
-        return True
-    return isinstance(error, sqlite3.OperationalError) and "decode to UTF-8" in str(error)
-
-
-def passes(error: BaseException | None) -> bool:
-    """Return whether a failure may be over by itself: a lock, a full disk, a disk that fails."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in PASSING
+    if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):
+        found = _DAMAGED
+    if found is None:
+        return None
+    if found is _COPY and not os.path.exists(path):  # noqa: PTH110 - what cannot be seen is not there
+        return UserError(
+            f"the database {path} is gone: put the file back, or launch into a new one"
+        )
+    kind, said = found
+    why = f"{_one_line(error)} ({getattr(error, 'sqlite_errorname', type(error).__name__)})"
+    return kind(f"the database {path} {said.format(why=why, name=path.name)}")
 
 
 def open_sqlite(path: Path, mode: Mode) -> sqlite3.Connection:
@@ -258,10 +250,9 @@ def identify(path: Path) -> Found:
         with closing(_open_to_identify(path)) as connection:
             return replace(_examine(connection, path), relations=_read_relations(connection))
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        problem = explain(path, error) or (
+        raise translate(path, error) or UserError(
             f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
-        )
-        raise (Unavailable if passes(error) else UserError)(problem) from error
+        ) from error
 
 
 def _open_to_identify(path: Path) -> sqlite3.Connection:
@@ -376,8 +367,7 @@ def _query(path: Path, sql: str, limit: int | None, timeout: float) -> QueryResu
     except FutureTimeout:
         raise UserError(explain_late(timeout)) from None
     except sqlite3.Error as error:
-        problem = explain(path, error)
-        raise UserError(problem or f"the query failed: {_one_line(error)}") from None
+        raise translate(path, error) or UserError(f"the query failed: {_one_line(error)}") from None
     finally:
         over.set()
 
@@ -419,9 +409,9 @@ def _run_query(
             raise UserError(
                 "the query failed: there is more than one statement; give one statement"
             ) from None
-        problem = explain(path, error)
-        hint = explain_name(_one_line(error))
-        raise UserError(problem or f"the query failed: {_one_line(error)}; {hint}") from None
+        raise translate(path, error) or UserError(
+            f"the query failed: {_one_line(error)}; {explain_name(_one_line(error))}"
+        ) from None
     if cursor.description is None:
         raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
     columns = tuple(column[0] for column in cursor.description)
@@ -517,14 +507,10 @@ class SqliteDatabase(Database):
                         where = "a row" if row is None else f"row {row}"
                         yield f"{where} of {table} refers to a missing row of {other}"
         except sqlite3.Error as error:
-            if self.is_damage(error):
-                yield str(explain(self.path, error))
-                return
-            raise UserError(explain(self.path, error) or str(error)) from error
-
-    def is_damage(self, error: BaseException | None) -> bool:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_no_text(error)
+            problem = translate(self.path, error)
+            if not isinstance(problem, Damaged):
+                raise problem or UserError(str(error)) from error
+            yield str(problem)
 
     def clock(self, connection: sa.Connection) -> float:
         return time.time()  # all who write are on this machine
@@ -537,11 +523,10 @@ class SqliteDatabase(Database):
     def version(self) -> str:
         return f"{self.engine} {sqlite3.sqlite_version}"
 
-    def explain(self, error: BaseException | None, *, connecting: bool = False) -> str | None:
-        return explain(self.path, error)
-
-    def passes(self, error: BaseException | None, *, connecting: bool = False) -> bool:
-        return passes(error)
+    def translate(
+        self, error: BaseException | None, *, connecting: bool = False
+    ) -> UserError | None:
+        return translate(self.path, error)
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
         return _query(self.path, sql, limit, timeout)

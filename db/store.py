@@ -1,32 +1,26 @@
 """The store: one object through which everything is planned, claimed, recorded and read."""
 
 import math
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
 
 from lcma.db import leases, migrate, schema
 from lcma.db.cells import (
     read_cells,
     read_values,
 )
-from lcma.db.curves import insert_metrics
-from lcma.db.engine import Database
-from lcma.db.errors import Conflict
-from lcma.db.events import add_event
-from lcma.db.filters import Scalar, build_conditions, chunks
-from lcma.db.inserts import (
-    escape_text,
-    insert_missing,
-    insert_or_replace,
-    lock,
-)
+from lcma.db.engine import Database, QueryResult
 from lcma.db.jobs import (
+    add_event,
     claim_job,
     decode_job,
     end_attempt,
@@ -40,7 +34,7 @@ from lcma.db.jobs import (
     read_job,
 )
 from lcma.db.maps import MAP_FACTS, MAP_ORDER, decode_stored_map, encode_map, encode_table
-from lcma.db.places import locate
+from lcma.db.postgres import DRIVERS, PostgresDatabase
 from lcma.db.records import (
     KINDS,
     STATES,
@@ -79,17 +73,17 @@ from lcma.db.records import (
     SweepMember,
     row_of,
 )
-from lcma.db.reference import (
-    read_measure_kinds,
-    write_measure_kinds,
-)
 from lcma.db.results import (
+    Conflict,
     choose_current,
     delete_measures,
     find_additions,
     insert_measures,
+    insert_metrics,
     insert_result,
+    read_measure_kinds,
     read_result,
+    write_measure_kinds,
 )
 from lcma.db.schema import (
     artifacts,
@@ -109,8 +103,19 @@ from lcma.db.schema import (
     sweeps,
     trials,
 )
+from lcma.db.sqlite import SqliteDatabase
+from lcma.db.statements import (
+    Scalar,
+    build_conditions,
+    chunks,
+    escape_text,
+    insert_missing,
+    insert_or_replace,
+    lock,
+)
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.input_files import UNSTORABLE
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
     MeasureKind,
@@ -126,6 +131,13 @@ LOG_END = 100
 
 OF_ATTEMPT = ("started", "outcome", "message", "first_step", "stack_id", "bits_per_dim")
 """What `JobFacts` have from the last attempt."""
+
+SUFFIXES = (".db", ".sqlite")
+
+FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+
+_MISTYPED = re.compile(r"(?:^|/)postgres(?:ql)?(?:\+\w+)?[:/].*:.*@")
+"""A server's URL with a password that lacks a character and would be taken for a path."""
 
 Order = Literal["subject", "started", "updated"]
 """In which order `Store.job_facts` returns jobs."""
@@ -174,6 +186,97 @@ def exists(url: str) -> bool:
         Unavailable: The database cannot be reached for now.
     """
     return locate(url).identify().exists
+
+
+def locate(url: str) -> Database:
+    """Find out which database a URL or a path means. Nothing is opened.
+
+    Args:
+        url: `sqlite:///PATH`, a bare path ending in .db or .sqlite, or
+            `postgresql://USER@HOST/DATABASE`.
+
+    Raises:
+        UserError: It means neither a file of SQLite nor a PostgreSQL server.
+    """
+    # What cannot be read may hold a password, so it is not repeated.
+    unread = UserError(f"cannot read the database URL: give it as {FORMS}")
+    if UNSTORABLE.search(url):
+        raise unread
+    if "://" not in url:
+        if _MISTYPED.search(url):
+            raise unread
+        if url.endswith(SUFFIXES):
+            return SqliteDatabase(Path(url).expanduser().absolute())
+        if "@" in url or ":" in url:
+            raise unread
+        raise UserError(
+            f"'{url}' is not a database: give {FORMS}, or a path ending in .db or .sqlite"
+        )
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        raise unread from None
+    is_path = parsed.drivername in ("sqlite", "sqlite+pysqlite") and not parsed.host
+    # Of two, the first could be one of the password, and the rest of that be taken for a host.
+    if url.count("@") > 1 and not is_path:
+        raise UserError(f"{unread}, and write an @ in user or password as %40")
+    # With a slash too many the password would be taken for the name of a database.
+    if "@" in url and parsed.username is None and not is_path:
+        raise unread
+    if parsed.drivername in DRIVERS:
+        return PostgresDatabase(parsed)
+    name = f"{parsed.drivername}://{parsed.host or ''}/{parsed.database or ''}"
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise UserError(f"the database {name} is not supported: give {FORMS}")
+    if parsed.host or parsed.query or parsed.database in (None, "", ":memory:"):
+        raise UserError(f"the database {name} does not name a file: give it as sqlite:///PATH")
+    return SqliteDatabase(Path(str(parsed.database)).absolute())
+
+
+def run_sql(url: str, sql: str, *, limit: int | None = 1000, timeout: float = 30.0) -> QueryResult:
+    """Run one statement that reads.
+
+    Args:
+        url: As for `connect`.
+        sql: The statement.
+        limit: How many rows to return at most, and not much more than 64 MiB; None for all.
+        timeout: Seconds that it may take. A single call of a function of SQLite that takes longer
+            goes on in the background until it ends.
+
+    Returns:
+        Its rows. Numbers are int or float and truth is 1 or 0 on both engines.
+
+    Raises:
+        UserError: It is anything else: a statement that writes, attaches a file or changes a
+            setting, more than one statement, wrong SQL, or a query that takes too long.
+    """
+    return run_query(find_database(url), sql, limit=limit, timeout=timeout)
+
+
+def run_query(database: Database, sql: str, *, limit: int | None, timeout: float) -> QueryResult:
+    """Run one statement that reads on a database; see `run_sql`."""
+    # A second ; would be a second statement to SQLite, a first one a mistake to PostgreSQL.
+    sql = sql.strip("; \t\r\n\f")
+    if not sql or "\0" in sql:
+        raise UserError("there is no SQL statement to run: give one, such as 'SELECT 1'")
+    if limit is not None and limit < 0:
+        raise UserError(f"a limit of {limit} rows makes no sense: give 0 or more")
+    if not timeout > 0:
+        raise UserError(f"a time limit of {timeout:g} s makes no sense: give more than 0")
+    return database.query(sql, limit, timeout)
+
+
+def find_database(url: str) -> Database:
+    """Find the database at a URL, to be read.
+
+    Raises:
+        UserError: None is there, or one that this version cannot read.
+    """
+    database = locate(url)
+    found = database.identify()
+    migrate.require(database, found)
+    migrate.require_known(database, found)
+    return database
 
 
 class Store:
@@ -241,8 +344,6 @@ class Store:
             UserError: For a statement that writes, wrong SQL, or one that takes too long.
         """
         import pandas as pd
-
-        from lcma.db.query import run_query
 
         found = run_query(self.database, query, limit=limit, timeout=timeout)
         return pd.DataFrame.from_records(list(found.rows), columns=list(found.columns))

@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from lcma.db import docs
+from lcma.db import relations
 from lcma.db.views import views
 
 project = "lcma"
@@ -27,7 +27,8 @@ html_show_sourcelink = False
 html_show_copyright = False
 
 SCHEMA = "_generated/schema.md"
-docs.main([str(Path(__file__).parent / SCHEMA)])
+(Path(__file__).parent / SCHEMA).parent.mkdir(exist_ok=True)
+(Path(__file__).parent / SCHEMA).write_text(relations.render_page(), encoding="utf-8")
 
 
 def setup(app: Any) -> None:

@@ -43,7 +43,7 @@ import numpy as np
 
 from lcma import connect
 from lcma.db import ContributionMap, Store
-from lcma.db.query import run_query
+from lcma.db.store import run_query
 from lcma.harness.results.board import BoardRow, Group, read_board
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.maps import USUAL, MapReader, filter_map_sets, list_map_sets

@@ -100,7 +100,7 @@ def measure(
     from contextlib import AbstractContextManager, nullcontext
 
     from lcma.db import connect
-    from lcma.db.reference import require_same_measures
+    from lcma.db.results import require_same_measures
     from lcma.harness.launch.measuring import (
         find_measurable,
         list_other_samples,

@@ -58,7 +58,7 @@ def sql(
     describes all views and tables. Bytes are shown by their length in a table, in
     hexadecimal digits elsewhere.
     """
-    from lcma.db.query import run_sql
+    from lcma.db import run_sql
     from lcma.harness.place import find_place
 
     form = "json" if json else format

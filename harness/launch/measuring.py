@@ -13,7 +13,7 @@ import torch
 
 from lcma import db
 from lcma.db import JobFacts, Store
-from lcma.db.reference import require_same_measures
+from lcma.db.results import require_same_measures
 from lcma.db.schema import protocols
 from lcma.harness.data import Prepared
 from lcma.harness.data.verified import verify_once

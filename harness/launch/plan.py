@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from lcma import db
 from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
-from lcma.db.reference import require_same_measures
+from lcma.db.results import require_same_measures
 from lcma.harness import data
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place

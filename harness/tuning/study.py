@@ -22,7 +22,7 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from lcma.db import Store, Unavailable
+from lcma.db import Store
 from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
 from lcma.harness.tuning.target import StudyTarget
@@ -212,9 +212,7 @@ def _explaining(database: Database) -> Iterator[None]:
         yield
     except (StorageInternalError, sa.exc.DBAPIError) as error:
         cause = error if isinstance(error, sa.exc.DBAPIError) else error.__cause__
-        original = getattr(cause, "orig", None)
-        problem = database.explain(original, connecting=True)
+        problem = database.translate(getattr(cause, "orig", None), connecting=True)
         if problem is None:
             raise
-        kind = Unavailable if database.passes(original, connecting=True) else UserError
-        raise kind(problem) from error
+        raise problem from error

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from lcma import db
+from lcma.db import run_sql
 from lcma.db.integrity import check_integrity
 from lcma.db.merge import Counts, merge
-from lcma.db.query import run_sql
 from lcma.harness.results.lookup import read_bars
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import (

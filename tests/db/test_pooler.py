@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.db.query import run_sql
+from lcma.db import run_sql
 from lcma.sweeps.errors import UserError
 from tests.conftest import Pooler, pooling
 from tests.db.conftest import plan

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from lcma import db
-from lcma.db.query import run_sql
+from lcma.db import run_sql
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import TRIAL_JOBS, World
 from tests.db.inspecting import execute, make_older

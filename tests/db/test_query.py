@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.db.query import run_sql
+from lcma.db import run_sql
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import make_older
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.db import run_sql
 from lcma.db.publishing import compact
-from lcma.db.query import run_sql
 from lcma.db.sqlite import SqliteDatabase
 from lcma.sweeps.errors import UserError
 from tests.db.inspecting import make_older

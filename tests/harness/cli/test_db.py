@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lcma import db
+from lcma.db import run_sql
 from lcma.db.migrate import current_version
-from lcma.db.query import run_sql
 from lcma.db.schema import metadata
 from lcma.db.views import views
 from tests.db.conftest import fill, plan

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.db.query import run_sql
+from lcma.db import run_sql
 from lcma.harness.launch.driver import Launch, LaunchRecord, LaunchStoppedError
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.plan import Node

@@ -17,7 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from lcma.db.query import run_sql
+from lcma.db import run_sql
 from lcma.harness.results.statistics import summarize
 from lcma.harness.show.site import write_site
 from lcma.harness.show.site.serving import LiveSite, Server
