@@ -36,7 +36,7 @@ from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id
 from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
-from lcma.harness.watch.predictions import describe_limits, describe_time
+from lcma.harness.watch.progress import describe_limits, describe_time
 from lcma.sweeps import catalog, plugins, published
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError

@@ -61,7 +61,6 @@ def rerun(
         choose_lost_jobs,
         choose_reruns,
         describe_choice,
-        render_lost_jobs,
         render_reruns,
     )
 
@@ -74,30 +73,26 @@ def rerun(
     if failed:  # what failed may have no result by which an id could be completed
         filters = parse_filters(where or ())
     console = Console()
-    more: list[str] = []
     if failed:
-        lost = choose_lost_jobs(
+        chosen = choose_lost_jobs(
             store, trials or (), filters, sweep_id=sweep_id, classes=classes or ()
         )
-        ids = [job.job_id for job in lost]
-        commands = relaunch_commands(store, ids, db)
-        put_back = 0 if dry_run else store.retry(ids)
-        lines = render_lost_jobs(lost, commands, dry_run=dry_run)
     else:
         chosen = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)
-        summary, more = describe_choice(chosen), [job.job_id for job in chosen.more]
-        if more and not (yes or dry_run):
-            if json or sys.stdin is None or not sys.stdin.isatty():
-                raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
-            console.print(Text(f"{summary} will be run anew"))
-            if not typer.confirm("Go on?"):
-                return
-        ids = chosen.ids
-        commands = relaunch_commands(store, ids, db)
-        put_back = 0 if dry_run else store.rerun(ids, by=user_name(), why=why)
-        lines = render_reruns(chosen, commands, dry_run=dry_run)
+    ids, more = chosen.ids, [job.job_id for job in chosen.more]
+    if more and not (yes or dry_run):
+        summary = describe_choice(chosen)
+        if json or sys.stdin is None or not sys.stdin.isatty():
+            raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
+        console.print(Text(f"{summary} will be run anew"))
+        if not typer.confirm("Go on?"):
+            return
+    commands = relaunch_commands(store, ids, db)
+    put_back = 0
+    if not dry_run:
+        put_back = store.retry(ids) if failed else store.rerun(ids, by=user_name(), why=why)
     if json:
         print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
         return
-    for line in lines:
+    for line in render_reruns(chosen, commands, failed=failed, dry_run=dry_run):
         console.print(line, soft_wrap=True)

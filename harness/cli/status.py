@@ -25,13 +25,10 @@ def status(
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
     from lcma.harness.watch.status import (
-        database_status_as_dict,
         print_status,
-        read_database_status,
-        read_sweep_status,
-        render_database_status,
-        render_sweep_status,
-        sweep_status_as_dict,
+        read_status,
+        render_status,
+        status_as_dict,
         watch_sweep,
     )
 
@@ -42,15 +39,9 @@ def status(
     store = connect(find_place(db, None, None).db, create=False)
     if watch:
         watch_sweep(store, choose_sweep(store, sweep), Console(), db)
-    elif sweep is not None:
-        of_sweep = read_sweep_status(store, choose_sweep(store, sweep))
-        if json:
-            print(to_json(sweep_status_as_dict(of_sweep)))
-        else:
-            print_status(render_sweep_status(of_sweep, db=db), Console())
+        return
+    found = read_status(store, None if sweep is None else choose_sweep(store, sweep))
+    if json:
+        print(to_json(status_as_dict(found)))
     else:
-        of_all = read_database_status(store)
-        if json:
-            print(to_json(database_status_as_dict(of_all)))
-        else:
-            print_status(render_database_status(of_all, db=db), Console())
+        print_status(render_status(found, db=db), Console())

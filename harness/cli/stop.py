@@ -39,43 +39,33 @@ def stop(
     from lcma.harness.terminal import Console, user_name
     from lcma.harness.text import printable, to_json
     from lcma.harness.watch.commands import print_commands, relaunch_command, relaunch_commands
-    from lcma.harness.watch.stop import (
-        ANSWER_SECONDS,
-        describe_stopped,
-        name_sweeps,
-        stop_jobs,
-        stop_sweeps,
-    )
+    from lcma.harness.watch.stop import ANSWER_SECONDS, describe_stopped, stop_launches
 
     if everything and sweep is not None:
         raise UserError("--all and a sweep exclude each other: leave one out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
     seconds = 0.0 if now else ANSWER_SECONDS
     console, waiting = Console(), Console(stderr=json)
+    sweeps, job_ids = None, None
     if sweep is not None and means_jobs(store, sweep):
         jobs = find_jobs(store, sweep)
-        title, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
+        what, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
         if not any(job.state in ("pending", "running") for job in jobs):
-            raise UserError(f"{title} has ended, so there is nothing to stop")
-        with waiting.status(printable(f"waiting for the worker of {title}")):
-            stopped = stop_jobs(store, job_ids, by=user_name(), seconds=seconds)
+            raise UserError(f"{what} has ended, so there is nothing to stop")
+    else:
+        sweeps = None if everything else find_sweeps(store, sweep)
+        what = "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
+    with waiting.status(printable(f"waiting for what runs of {what}")):
+        stopped = stop_launches(store, sweeps, job_ids=job_ids, by=user_name(), seconds=seconds)
+    if job_ids is not None:
         again = relaunch_commands(store, job_ids, db)
-        if json:
-            found = {"jobs": job_ids, "held": stopped.held, "taken": stopped.taken, "next": again}
-            print(to_json(found))
-            return
-        console.print(Text(describe_stopped(stopped, None, seconds, title)), soft_wrap=True)
-        print_commands(console, again, "Go on with")
-        return
-    sweeps = None if everything else find_sweeps(store, sweep)
-    with waiting.status(printable(f"waiting for the launches of {name_sweeps(sweeps)}")):
-        stopped = stop_sweeps(store, sweeps, by=user_name(), seconds=seconds)
-    commands = [] if sweeps is None else [relaunch_command(store, sweeps[-1], db)]
+    else:
+        again = [relaunch_command(store, sweeps[-1], db)] if sweeps else []
     if json:
         ids = None if sweeps is None else [one.id for one in sweeps]
-        print(
-            to_json({"sweeps": ids, "held": stopped.held, "taken": stopped.taken, "next": commands})
-        )
+        named = {"sweeps": ids} if job_ids is None else {"jobs": job_ids}
+        print(to_json({**named, "held": stopped.held, "taken": stopped.taken, "next": again}))
         return
-    console.print(Text(describe_stopped(stopped, sweeps, seconds)), soft_wrap=True)
-    print_commands(console, commands, "Go on with")
+    line = describe_stopped(stopped, what, seconds, jobs=job_ids is not None)
+    console.print(Text(line), soft_wrap=True)
+    print_commands(console, again, "Go on with")

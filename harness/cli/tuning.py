@@ -31,8 +31,7 @@ from lcma.harness.tuning.study import Study
 from lcma.harness.tuning.target import StudyTarget, make_target
 from lcma.harness.tuning.tuner import Tuner
 from lcma.harness.watch.commands import format_command, print_commands
-from lcma.harness.watch.predictions import describe_limits
-from lcma.harness.watch.progress import Bars
+from lcma.harness.watch.progress import Bars, describe_limits
 from lcma.harness.work.outages import wait_out
 from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.errors import UserError

@@ -33,12 +33,6 @@ class CheckResult:
     said: str
 
 
-@dataclass(frozen=True)
-class _WorkerLimit:
-    most: int
-    where: str
-
-
 def run_checks(place: Place, ray: str | None = None) -> list[CheckResult]:
     """Run all checks, in the order in which a launch would meet them.
 
@@ -77,7 +71,7 @@ def _check_devices() -> list[CheckResult]:
     return found
 
 
-def _check_database(place: Place, workers: _WorkerLimit) -> list[CheckResult]:
+def _check_database(place: Place, workers: tuple[int, str]) -> list[CheckResult]:
     try:
         database = db.locate(place.db)
         text = f"{database.name} ({database.version()})"
@@ -94,19 +88,19 @@ def _check_database(place: Place, workers: _WorkerLimit) -> list[CheckResult]:
     return [CheckResult("database", "good", text), *_check_connections(store, workers)]
 
 
-def _check_connections(store: db.Store, workers: _WorkerLimit) -> list[CheckResult]:
+def _check_connections(store: db.Store, workers: tuple[int, str]) -> list[CheckResult]:
     connections = store.database.connections()
     if connections is None:
         return []
-    most, used = connections
+    (most, used), (wanted, where) = connections, workers
     # A worker holds a connection for a moment every few seconds, and tries again where none is
     # free; the driver and a command that a user types hold one too.
     enough_for = WORKERS_PER_CONNECTION * max(0, most - used - 2)
     text = (
         f"{most} at most, {used} in use: enough for {enough_for} workers at once "
-        f"(raise max_connections or use PgBouncer for more); {workers.where} may run {workers.most}"
+        f"(raise max_connections or use PgBouncer for more); {where} may run {wanted}"
     )
-    verdict: Literal["good", "note"] = "good" if enough_for >= workers.most else "note"
+    verdict: Literal["good", "note"] = "good" if enough_for >= wanted else "note"
     return [CheckResult("connections", verdict, text)]
 
 
@@ -155,9 +149,9 @@ def _check_data_sets(place: Place) -> list[CheckResult]:
     return found or [none]
 
 
-def _check_ray(address: str | None) -> tuple[list[CheckResult], _WorkerLimit]:
-    """Return the check of Ray, and the most workers that could run: one for each core."""
-    here = _WorkerLimit(count_cpus(), "this machine")
+def _check_ray(address: str | None) -> tuple[list[CheckResult], tuple[int, str]]:
+    """Return the check of Ray, and how many workers could run, one for each core, and where."""
+    here = count_cpus(), "this machine"
     version = f"version {importlib.metadata.version('ray')}"
     if address is None:
         return [CheckResult("ray", "good", version)], here
@@ -173,4 +167,4 @@ def _check_ray(address: str | None) -> tuple[list[CheckResult], _WorkerLimit]:
     finally:
         executor.close(kill=False)
     text = f"{version}; the cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs on {hosts}"
-    return [CheckResult("ray", "good", text)], _WorkerLimit(max(1, int(cpus)), "the cluster")
+    return [CheckResult("ray", "good", text)], (max(1, int(cpus)), "the cluster")

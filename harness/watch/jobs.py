@@ -16,7 +16,10 @@ JOB = (
     *("job_id", "kind", "trial_id", "pretraining_id", "data_digest", *_WHAT, "state", "step"),
     *("steps", "token", "attempt_id", "owner", "host", "lease_until", "updated"),
 )
-RUNNING = ("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until", "stack_id")
+RUNNING = (
+    *("job_id", "kind", *_WHAT, "step", "steps", "owner", "host", "lease_until", "stack_id"),
+    "message",
+)
 LOST = (
     *("job_id", "kind", "state", *_WHAT, "step", "steps", "outcome", "message", "host"),
     "decision",

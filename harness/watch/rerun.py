@@ -1,4 +1,4 @@
-"""Reruns: which jobs to run anew that are done, failed or diverged, and what depends on them."""
+"""Which jobs to run anew that are done, failed or diverged, and what depends on them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,16 +87,21 @@ def _read_alike(store: Store, jobs: Iterable[JobFacts], kind: Kind) -> dict[str,
     return _by_id(one for one in found if (one.pretraining_id, one.data_digest) in keys)
 
 
-def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool) -> Iterator[Text]:
+def render_reruns(
+    chosen: RerunChoice, commands: Sequence[str], *, failed: bool, dry_run: bool
+) -> Iterator[Text]:
     """Yield what is put back to pending, or would be in a dry run, and what to type next."""
+    jobs = (*chosen.named, *chosen.more)
     if dry_run:
-        for job in (*chosen.named, *chosen.more):
-            yield Text(printable(f"{short_id(job.subject)} {job_title(job)}"))
+        for job in jobs:
+            lost = f"{job.outcome or 'no attempt'}: {name_failed_job(job)}"
+            yield Text(printable(f"{short_id(job.subject)} {lost if failed else job_title(job)}"))
     undone = describe_undone(chosen)
     if undone:
         yield Text(undone)
-    if not chosen.ids:
-        yield Text("nothing to run anew: no such job is done")
+    if not jobs:
+        lost = "again: no such job has failed or diverged"
+        yield Text(f"nothing to run {lost if failed else 'anew: no such job is done'}")
         return
     would = "would be put back to pending" if dry_run else "put back to pending"
     yield Text(f"{describe_choice(chosen)} {would}")
@@ -105,16 +110,15 @@ def render_reruns(chosen: RerunChoice, commands: Sequence[str], *, dry_run: bool
 
 
 def describe_choice(chosen: RerunChoice) -> str:
-    """Return how many segments and trials there are, and how many of them were not named."""
+    """Return how many jobs there are of each kind or failure, and how many were not named."""
     jobs = (*chosen.named, *chosen.more)
-    segments = sum(job.kind == "pretraining" for job in jobs)
-    counts = [
-        format_count(number, kind)
-        for number, kind in ((segments, "segment"), (len(jobs) - segments, "trial"))
-        if number
-    ]
+    kinds = Counter("segment" if one.kind == "pretraining" else "trial" for one in jobs)
+    counts = " and ".join(format_count(kinds[kind], kind) for kind in sorted(kinds))
+    if any(one.state != "done" for one in jobs):
+        outcomes = sorted(Counter(one.outcome or "no attempt" for one in jobs).items())
+        counts = ", ".join(f"{number} {printable(name)}" for name, number in outcomes)
     more = f", {len(chosen.more)} more than named, for the maps" if chosen.more else ""
-    return f"{format_count(len(jobs), 'job')} ({' and '.join(counts)}{more})"
+    return f"{format_count(len(jobs), 'job')} ({counts}{more})"
 
 
 def describe_undone(chosen: RerunChoice) -> str:
@@ -145,7 +149,7 @@ def choose_lost_jobs(
     *,
     sweep_id: str | None,
     classes: Sequence[str],
-) -> list[JobFacts]:
+) -> RerunChoice:
     """Return the jobs that failed or diverged and meet all of the given conditions.
 
     Args:
@@ -169,35 +173,12 @@ def choose_lost_jobs(
     if ids:
         chosen.append({job_id for start in ids for job_id in _with_segments(store, start)})
     lost = store.job_facts(states=("diverged", "failed"), order="updated")
-    return [
+    named = (
         job
         for job in filter_jobs(lost, filters, "failed jobs")
         if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
-    ]
-
-
-def _count_classes(jobs: Sequence[JobFacts]) -> str:
-    """Return how many jobs there are of each class, such as '3 jobs (2 oom, 1 timeout)'."""
-    by_class = sorted(Counter(job.outcome or "no attempt" for job in jobs).items())
-    counts = ", ".join(f"{number} {printable(name)}" for name, number in by_class)
-    return f"{format_count(len(jobs), 'job')} ({counts})"
-
-
-def render_lost_jobs(
-    jobs: Sequence[JobFacts], commands: Sequence[str], *, dry_run: bool
-) -> Iterator[Text]:
-    """Yield what is put back to pending, or would be in a dry run, and what to type next."""
-    if not jobs:
-        yield Text("nothing to run again: no such job has failed or diverged")
-        return
-    if dry_run:
-        for job in jobs:
-            line = f"{short_id(job.subject)} {job.outcome or 'no attempt'}: {name_failed_job(job)}"
-            yield Text(printable(line))
-    would = "would be put back to pending" if dry_run else "put back to pending"
-    yield Text(f"{_count_classes(jobs)} {would}")
-    if not dry_run:
-        yield from render_commands(commands)
+    )
+    return RerunChoice(tuple(named), (), ())
 
 
 def _with_segments(store: Store, start: str) -> set[str]:

@@ -6,11 +6,26 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from lcma.db import JobCounts, JobFacts, Rerun, Store, Sweep, Unavailable
+from lcma.db import (
+    JobCounts,
+    JobFacts,
+    Rerun,
+    State,
+    StopRequest,
+    Store,
+    Sweep,
+    Unavailable,
+    leases,
+)
+from lcma.db.jobs import in_sweep
+from lcma.db.schema import attempts, events, jobs
+from lcma.db.store import Order
+from lcma.db.views import coverage
 from lcma.harness.results.lookup import find_sweep, label_options
 from lcma.harness.show.tables import Table, TableColumn, render_table
 from lcma.harness.terminal import Console
@@ -28,20 +43,6 @@ from lcma.harness.watch.jobs import (
     name_failed_job,
     on_host,
 )
-from lcma.harness.watch.queries import (
-    DataWait,
-    Rates,
-    Stopping,
-    Waiting,
-    list_awaited_segments,
-    list_cells,
-    list_data_waits,
-    list_stop_requests,
-    read_rates,
-)
-
-LONG_WAIT = 0.02
-"""Share of a step's time spent waiting for images above which a note says so."""
 
 MESSAGE_LENGTH = 100
 """Characters of a failure's message that a line shows."""
@@ -56,6 +57,49 @@ BAR = 15
 """Characters of a bar of progress."""
 
 
+RECENT = 3600.0
+"""Seconds over which the rates of a sweep are taken."""
+
+SHORTEST = 60.0
+"""Seconds from which on a number of trials makes a rate."""
+
+LATEST = 5000
+"""Events that are looked at for what happened recently."""
+
+CELL = (
+    *("flow", "dataset", "data_digest", "asked", "factorization", "budget", "map_options"),
+    *("recipe_id", "planned", "done", "running", "pending", "blocked", "diverged", "failed", "why"),
+)
+"""The columns of the view `coverage` that a status shows of a cell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Speed of a sweep.
+
+    Attributes:
+        trials: Trials done in the last `seconds`.
+        seconds: An hour, or the time since work began in it.
+        steps_per_second: Training steps over all attempts that run, each since it started.
+        steps_left: Training steps that are not made, without those of lost jobs.
+    """
+
+    trials: int
+    seconds: float
+    steps_per_second: float
+    steps_left: int = 0
+
+    @property
+    def trials_per_hour(self) -> float:
+        """How many trials would be done in an hour as fast as this."""
+        return 3600.0 * self.trials / max(self.seconds, SHORTEST)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the steps that are left take as fast as this; None while none is made."""
+        return self.steps_left / self.steps_per_second if self.steps_per_second else None
+
+
 @dataclass(frozen=True)
 class SweepProgress:
     """How far the jobs of a sweep are, or of the whole database, and where they run."""
@@ -67,33 +111,88 @@ class SweepProgress:
 
 
 @dataclass(frozen=True)
-class DatabaseStatus:
-    """All jobs of a database at one moment; ``now`` is in Unix seconds by the database's clock."""
+class Status:
+    """The jobs of a sweep, or of the whole database, at one moment.
 
+    Attributes:
+        sweep: The sweep; None for all jobs.
+        now: Unix seconds by the database's clock.
+        counts: Numbers of jobs.
+        progress: Of the sweep; else of each that is under way, or of the one launched last.
+        running: Jobs that run, those started first first.
+        failures: Jobs that failed or diverged.
+        stopping: Requests to stop, each with the number of jobs that its launches still hold.
+        reruns: The jobs that are to be run anew and are not done, by id.
+        cells: What each cell of the sweep has and lacks.
+        former: By the id of a sweep that another of its name has followed, the name and how many
+            trials wait that nobody has begun; without a sweep.
+        names: Names of sweeps by id; that of a sweep that a newer one hides is its id.
+    """
+
+    sweep: Sweep | None
     now: float
     counts: JobCounts
     progress: tuple[SweepProgress, ...]
-    """Of each sweep that is under way, or else of the one launched last."""
-    former: dict[str, tuple[str, int]]
-    """By the id of a sweep that another of its name has followed, the name and how many trials
-    wait that nobody has begun."""
     running: tuple[JobFacts, ...]
     failures: tuple[JobFacts, ...]
-    data_waits: tuple[DataWait, ...]
-    stopping: tuple[Stopping, ...]
-    sweep_names: dict[str, str]
-    """Names of the sweeps by id."""
-    reruns: dict[str, Rerun]
-    """The jobs that are to be run anew and are not done, by id."""
+    stopping: tuple[tuple[StopRequest, int], ...]
+    reruns: Mapping[str, Rerun]
+    cells: tuple[Any, ...]
+    former: Mapping[str, tuple[str, int]]
+    names: Mapping[str, str]
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing runs, and nothing is left that could start without a retry."""
+        if self.sweep is not None:
+            return not any(cell.running or cell.pending for cell in self.cells)
+        states = self.counts.by_state
+        return not (states["running"] or states["pending"])
 
 
-def read_database_status(store: Store) -> DatabaseStatus:
-    """Read the state of all jobs."""
-    counts, running = store.job_counts(), store.job_facts(states=["running"], order="started")
-    failures = store.job_facts(states=("diverged", "failed"), order="updated")
-    data_waits, stopping = list_data_waits(store), list_stop_requests(store)
-    sweeps = store.sweeps()
-    names = {sweep.id: sweep.name for sweep in sweeps}
+def read_status(store: Store, sweep: Sweep | None = None) -> Status:
+    """Read the state of a sweep's jobs, or of all."""
+    own = None if sweep is None else set(store.job_ids(sweep.id))
+
+    def list_jobs(states: Sequence[State], order: Order) -> tuple[JobFacts, ...]:
+        found = store.job_facts(states=states, order=order)
+        return tuple(job for job in found if own is None or job.job_id in own)
+
+    sweeps = [sweep] if sweep is not None else store.sweeps()
+    names = {one.id: one.name for one in sweeps}
+    running = list_jobs(["running"], "started")
+    shown: list[Sweep | None] = []
+    former: dict[str, tuple[str, int]] = {}
+    if sweep is None:
+        shown, former = _sort_sweeps(store, sweeps)
+        stopping = list_stop_requests(store)
+    else:
+        request = store.stop_request(sweep.id)
+        held = store.job_counts(sweep.id, held=True).total
+        stopping = [] if request is None else [(request, held)]
+        if find_sweep(store, sweep.name).id != sweep.id:
+            names[sweep.id] = short_id(sweep.id)
+    return Status(
+        sweep=sweep,
+        now=store.now(),
+        counts=store.job_counts(None if sweep is None else sweep.id),
+        progress=tuple(
+            _read_progress(store, one, running) for one in shown or sweeps[-1:] or [None]
+        ),
+        running=running,
+        failures=list_jobs(("diverged", "failed"), "updated"),
+        stopping=tuple(stopping),
+        reruns={i: one for i, one in store.reruns().items() if own is None or i in own},
+        cells=() if sweep is None else tuple(_list_cells(store, sweep.id)),
+        former=former,
+        names=names,
+    )
+
+
+def _sort_sweeps(
+    store: Store, sweeps: Sequence[Sweep]
+) -> tuple[list[Sweep | None], dict[str, tuple[str, int]]]:
+    """Return the sweeps that are under way, and what waits of those that another one followed."""
     last = {sweep.name: sweep.id for sweep in sweeps}
     former, shown = dict[str, tuple[str, int]](), list[Sweep | None]()
     for sweep in sweeps:
@@ -104,24 +203,10 @@ def read_database_status(store: Store) -> DatabaseStatus:
             own = sorted({*store.job_ids(sweep.id)} - {*store.job_ids(newest)})
             waiting = [one for one in store.jobs(own).values() if one.trial_id and not one.token]
             former |= {sweep.id: (sweep.name, len(waiting))} if waiting else {}
-    return DatabaseStatus(
-        now=store.now(),
-        counts=counts,
-        progress=tuple(
-            read_progress(store, one, running) for one in shown or sweeps[-1:] or [None]
-        ),
-        former=former,
-        running=tuple(running),
-        failures=tuple(failures),
-        data_waits=tuple(data_waits),
-        stopping=tuple(stopping),
-        sweep_names=names,
-        reruns=store.reruns(),
-    )
+    return shown, former
 
 
-def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> SweepProgress:
-    """Read how far a sweep is, None for all jobs; ``running`` are all jobs that run."""
+def _read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]) -> SweepProgress:
     sweep_id = None if sweep is None else sweep.id
     own = {job.job_id for job in running} if sweep is None else set(store.job_ids(sweep.id))
     hosts = dict.fromkeys(job.host or "" for job in running if job.job_id in own)
@@ -131,8 +216,78 @@ def read_progress(store: Store, sweep: Sweep | None, running: Sequence[JobFacts]
     )
 
 
-def render_database_status(status: DatabaseStatus, *, db: str | None = None) -> Group:
-    """Return progress, running jobs, stop requests, the last failures, long waits.
+def _list_cells(store: Store, sweep_id: str) -> list[Any]:
+    """List what each cell of a sweep has and lacks, by data set, flow and factorization."""
+    order = ("dataset", "flow", "asked", "budget", "recipe_id", "map_options", "data_digest")
+    query = (
+        sa.select(*(coverage.c[name] for name in CELL))
+        .where(coverage.c.sweep_id == sweep_id)
+        .order_by(*(coverage.c[name].asc().nulls_first() for name in order))
+    )
+    return store.rows(query)
+
+
+def list_stop_requests(store: Store) -> list[tuple[StopRequest, int]]:
+    """List the requests to stop whose launches still hold jobs, and how many, oldest first.
+
+    Of several requests for one sweep, or for all, it is the last one.
+    """
+    stop, launch = events.alias("stop"), events.alias("launch")
+    meant = sa.or_(stop.c.sweep_id.is_(None), stop.c.sweep_id == launch.c.sweep_id)
+    query = (
+        sa.select(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id, sa.func.count())
+        .join_from(stop, launch, sa.and_(launch.c.id < stop.c.id, meant))
+        .join(jobs, jobs.c.owner == launch.c.owner)
+        .where(stop.c.event == "stop", stop.c.job_id.is_(None))
+        .where(launch.c.event == "launch", jobs.c.state == "running")
+        .group_by(stop.c.id, stop.c.time, stop.c.owner, stop.c.sweep_id)
+        .order_by(stop.c.id)
+    )
+    last = {
+        sweep_id: (StopRequest(event, time, by or "somebody", sweep_id), held)
+        for event, time, by, sweep_id, held in store.rows(query)
+    }
+    return sorted(last.values(), key=lambda one: one[0].event)
+
+
+def read_rates(store: Store, sweep_id: str | None = None, *, now: float | None = None) -> Rates:
+    """Read how fast a sweep went in the last hour, None for all jobs, and what is left."""
+    clock = store.now() if now is None else now
+    own = sa.true() if sweep_id is None else in_sweep(sweep_id)
+    reached = sa.case((jobs.c.state == "done", jobs.c.steps), else_=jobs.c.step)
+    left = (  # segments of a pretraining go on from one another
+        sa.select((sa.func.max(jobs.c.steps) - sa.func.max(reached)).label("steps"))
+        .where(jobs.c.state.in_(("pending", "running", "done")), own)
+        .group_by(sa.func.coalesce(jobs.c.pretraining_id, jobs.c.trial_id), jobs.c.data_digest)
+        .subquery()
+    )
+    latest = sa.select(events).order_by(events.c.id.desc()).limit(LATEST).subquery()
+    happened = store.rows(
+        sa.select(latest.c.time, latest.c.event, jobs.c.kind)
+        .join_from(latest, jobs, jobs.c.id == latest.c.job_id)
+        .where(latest.c.time > clock - RECENT, own)
+    )
+    steps = attempts.c.last_step, attempts.c.first_step
+    running = store.rows(
+        sa.select(*steps, attempts.c.started, jobs.c.updated)
+        .join_from(jobs, attempts, attempts.c.id == jobs.c.attempt_id)
+        .where(jobs.c.state == "running", leases.is_held(jobs.c.lease_until, clock), own)
+    )
+    ((steps_left,),) = store.rows(sa.select(sa.func.sum(left.c.steps)))
+    return Rates(
+        trials=sum((event, kind) == ("done", "trial") for _, event, kind in happened),
+        seconds=clock - min((time for time, _, _ in happened), default=clock),
+        steps_per_second=sum(
+            (last - first) / (updated - started)
+            for last, first, started, updated in running
+            if updated > started
+        ),
+        steps_left=int(steps_left or 0),
+    )
+
+
+def render_status(status: Status, *, db: str | None = None) -> Group:
+    """Return progress, running jobs, stop requests, and cells of a sweep or failures of all.
 
     ``db`` is the database as it was given, for the commands.
     """
@@ -146,124 +301,42 @@ def render_database_status(status: DatabaseStatus, *, db: str | None = None) -> 
             Text(printable(f"older: {trials} of a former {name}: `{drop}` drops what nobody began"))
         )
     parts += [Text(line) for line in _describe_reruns(status.reruns)]
-    for one in status.stopping:
-        sweep_id = one.request.sweep_id
-        what = "all sweeps" if sweep_id is None else f"the sweep {status.sweep_names[sweep_id]}"
-        parts.append(Text(_describe_stopping(what, one, status.now), style="bold"))
+    if not (status.sweep and status.ended):
+        for request, held in status.stopping:
+            parts.append(Text(_describe_stopping(status, request, held), style="bold"))
+    if status.sweep is not None:
+        parts += [Text(), _render_cells(status.cells)]
+        if status.ended:
+            parts += [Text(), Text(_describe_end(status, status.sweep, db), "bold")]
+        return Group(*parts)
     if status.failures:
-        parts += [
-            Text(),
-            *(Text(_describe_failure(job, status.reruns)) for job in status.failures[:MOST_LOST]),
-        ]
+        failures = status.failures[:MOST_LOST]
+        parts += [Text(), *(Text(_describe_failure(job, status.reruns)) for job in failures)]
         if len(status.failures) > MOST_LOST:
             rest = f"and {len(status.failures) - MOST_LOST} more: --json lists them"
             parts.append(Text(rest))
-    long = [wait for wait in status.data_waits if wait.mean > LONG_WAIT]
-    if long:
-        parts += [Text(), *map(_render_data_wait, long)]
     return Group(*parts)
 
 
-def database_status_as_dict(status: DatabaseStatus) -> dict[str, Any]:
-    """Return the state of all jobs as JSON values."""
+def status_as_dict(status: Status) -> dict[str, Any]:
+    """Return a status as JSON values."""
+    sweep = status.sweep
     return {
+        "sweep": None if sweep is None else {"id": sweep.id, "name": sweep.name},
+        "ended": status.ended,
         "jobs": asdict(status.counts),
+        "progress": [
+            {"name": one.name, "jobs": asdict(one.counts), "hosts": one.hosts, **asdict(one.rates)}
+            for one in status.progress
+        ],
+        "cells": [dict(cell._mapping) for cell in status.cells],
         "running": [
             job_as_dict(job, RUNNING) | {"lease_seconds_left": lease_left(job, status.now)}
             for job in status.running
         ],
         "failures": [job_as_dict(failure, LOST) for failure in status.failures],
-        "data_waits": [asdict(wait) for wait in status.data_waits],
-        "stopping": [asdict(one.request) | {"held": one.held} for one in status.stopping],
+        "stopping": [asdict(request) | {"held": held} for request, held in status.stopping],
         "reruns": [asdict(one) for one in status.reruns.values()],
-    }
-
-
-@dataclass(frozen=True)
-class SweepStatus:
-    """The jobs of a sweep at one moment; ``now`` is in Unix seconds by the database's clock."""
-
-    sweep: Sweep
-    name: str
-    """What a command finds the sweep by: its name, or its id where a newer one has the name."""
-    now: float
-    progress: SweepProgress
-    cells: tuple[Any, ...]
-    running: tuple[JobFacts, ...]
-    waiting: tuple[Waiting, ...]
-    stop: Stopping | None
-    """A request to stop that is newer than all launches of the sweep, and what they hold."""
-    reruns: dict[str, Rerun]
-    """The jobs that are to be run anew and are not done, by id."""
-
-    @property
-    def ended(self) -> bool:
-        """Return whether nothing runs, and nothing is left that could start without a retry."""
-        return not any(cell.running or cell.pending for cell in self.cells)
-
-    @property
-    def lost(self) -> int:
-        """Return how many trials and segments failed or diverged."""
-        states = self.progress.counts.by_state
-        return states["failed"] + states["diverged"]
-
-
-def read_sweep_status(store: Store, sweep: Sweep) -> SweepStatus:
-    """Read the state of a sweep's jobs."""
-    own, now, request = set(store.job_ids(sweep.id)), store.now(), store.stop_request(sweep.id)
-    running = store.job_facts(states=["running"], order="started")
-    running = [job for job in running if job.job_id in own]
-    held = store.job_counts(sweep.id, held=True).total
-    is_found = find_sweep(store, sweep.name).id == sweep.id
-    return SweepStatus(
-        sweep=sweep,
-        name=sweep.name if is_found else short_id(sweep.id),
-        now=now,
-        progress=read_progress(store, sweep, running),
-        cells=tuple(list_cells(store, sweep.id)),
-        running=tuple(running),
-        waiting=tuple(list_awaited_segments(store, sweep.id)),
-        stop=None if request is None else Stopping(request, held),
-        reruns={job_id: rerun for job_id, rerun in store.reruns().items() if job_id in own},
-    )
-
-
-def render_sweep_status(status: SweepStatus, *, db: str | None = None) -> Group:
-    """Return progress, what runs, leases that are over, and cells, those that are done at last.
-
-    ``db`` is the database as it was given, for the commands.
-    """
-    parts: list[RenderableType] = [_render_progress(status.progress)]
-    if status.running:
-        parts += _render_running(status.running, status.now)
-    parts += [Text(line) for line in _describe_reruns(status.reruns)]
-    parts += [Text(), _render_cells(status.cells)]
-    if end := _describe_end(status, db):
-        parts += [Text(), *(Text(line, style="bold") for line in end)]
-    return Group(*parts)
-
-
-def sweep_status_as_dict(status: SweepStatus) -> dict[str, Any]:
-    """Return the state of a sweep as JSON values."""
-    of = status.progress.rates
-    rates = asdict(of) | {"trials_per_hour": of.trials_per_hour}
-    return {
-        "sweep": {"id": status.sweep.id, "name": status.sweep.name},
-        "ended": status.ended,
-        "jobs": asdict(status.progress.counts),
-        "cells": [dict(cell._mapping) for cell in status.cells],
-        "rates": rates,
-        "waiting": [job_as_dict(one.segment) | {"trials": one.trials} for one in status.waiting],
-        "stop": None if status.stop is None else asdict(status.stop.request),
-        "reruns": [asdict(one) for one in status.reruns.values()],
-        "stale": [
-            job_as_dict(job, RUNNING) | {"overdue": -lease_left(job, status.now)}
-            for job in status.running
-            if lease_is_over(job, status.now)
-        ],
-        "troubled": [
-            job_as_dict(job, (*RUNNING, "message")) for job in status.running if job.message
-        ],
     }
 
 
@@ -287,8 +360,8 @@ def watch_sweep(store: Store, sweep: Sweep, console: Console, db: str | None) ->
         while True:
             ended = False
             try:
-                status = read_sweep_status(store, sweep)
-                shown = last = render_sweep_status(status, db=db)
+                status = read_status(store, sweep)
+                shown = last = render_status(status, db=db)
                 ended = status.ended
             except Unavailable as error:
                 shown = Group(Text(printable(error), style="yellow"), *last.renderables)
@@ -374,15 +447,6 @@ def _describe_failure(failure: JobFacts, reruns: Mapping[str, Rerun]) -> str:
     return printable(line)
 
 
-def _render_data_wait(wait: DataWait) -> Text:
-    line = (
-        f"waiting for images, {wait.dataset} ({wait.variant}) on {wait.device}: "
-        f"{wait.mean:.2%} of a step, at most {wait.largest:.2%} "
-        f"({format_count(wait.attempts, 'attempt')})"
-    )
-    return Text(printable(line), style="yellow" if wait.largest > LONG_WAIT else "")
-
-
 def _render_cells(cells: Sequence[Any]) -> RenderableType:
     several_recipes = len({cell.recipe_id for cell in cells}) > 1
     subjects = {(cell.flow, cell.dataset) for cell in cells}
@@ -440,22 +504,21 @@ def _name_running(job: JobFacts, said: str) -> str:
     return printable(f"{name}{on_host(job.host)}: {said}")
 
 
-def _describe_stopping(what: str, one: Stopping, now: float) -> str:
-    since = format_duration(now - one.request.time)
-    jobs = f"{format_count(one.held, 'job')} still run{'s' if one.held == 1 else ''}"
+def _describe_stopping(status: Status, request: StopRequest, held: int) -> str:
+    sweep_id = request.sweep_id
+    what = "all sweeps" if sweep_id is None else f"the sweep {status.names[sweep_id]}"
+    since = format_duration(status.now - request.time)
+    jobs = f"{format_count(held, 'job')} still run{'s' if held == 1 else ''}"
     return printable(
-        f"{what} was asked to stop {since} ago by {one.request.by}: "
-        f"{jobs if one.held else 'nothing of it runs'}"
+        f"{what} was asked to stop {since} ago by {request.by}: "
+        f"{jobs if held else 'nothing of it runs'}"
     )
 
 
-def _describe_end(status: SweepStatus, db: str | None) -> list[str]:
-    if not status.ended and status.stop is not None:
-        return [_describe_stopping("it", status.stop, status.now)]
-    if not status.ended:
-        return []
-    if status.lost:
-        lost = "1 job was" if status.lost == 1 else f"{status.lost} jobs were"
-        command = format_command("rerun", "--failed", "--sweep", status.name, db=db)
-        return [f"ended; {lost} lost: {command}"]
-    return [f"all done: {format_command('board', db=db)}"]
+def _describe_end(status: Status, sweep: Sweep, db: str | None) -> str:
+    if status.failures:
+        count = len(status.failures)
+        lost = "1 job was" if count == 1 else f"{count} jobs were"
+        command = format_command("rerun", "--failed", "--sweep", status.names[sweep.id], db=db)
+        return f"ended; {lost} lost: {command}"
+    return f"all done: {format_command('board', db=db)}"

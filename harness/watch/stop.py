@@ -21,14 +21,20 @@ class Stopped:
     taken: int
 
 
-def stop_sweeps(
-    store: Store, sweeps: Sequence[Sweep] | None, *, by: str, seconds: float
+def stop_launches(
+    store: Store,
+    sweeps: Sequence[Sweep] | None,
+    *,
+    job_ids: Sequence[str] | None = None,
+    by: str,
+    seconds: float,
 ) -> Stopped:
-    """Ask launches to end, and wait until they hold no job.
+    """Ask launches to end, or not to run some jobs any more, and wait until they hold none.
 
     Args:
         store: The database.
         sweeps: Whose launches to stop; those of all sweeps if None.
+        job_ids: The jobs that are not to be run any more, in place of whole launches.
         by: Who asks, as USER@HOST.
         seconds: How long to wait. Jobs that are held longer are taken from their workers, which
             lose their lease and notice that at their next heartbeat.
@@ -37,62 +43,34 @@ def stop_sweeps(
     each: list[str | None] = [None] if ids is None else list(ids)
 
     def count_held() -> int:
+        if job_ids is not None:
+            return sum(job.state == "running" for job in store.jobs(job_ids).values())
         return sum(store.job_counts(sweep_id, held=True).total for sweep_id in each)
 
-    held = count_held()
-    store.request_stop(ids, by=by)
+    held = left = count_held()
+    store.request_stop(ids, job_ids=job_ids, by=by)
     deadline = time.monotonic() + seconds
-    left = held
     while left and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         left = count_held()
-    taken = sum(store.release(sweep_id=sweep_id) for sweep_id in each) if left else 0
-    return Stopped(held, taken)
+    if not left:
+        return Stopped(held, 0)
+    if job_ids is not None:
+        return Stopped(held, store.release(stopped=job_ids))
+    return Stopped(held, sum(store.release(sweep_id=sweep_id) for sweep_id in each))
 
 
-def stop_jobs(store: Store, job_ids: Sequence[str], *, by: str, seconds: float) -> Stopped:
-    """Let no launch that has begun run jobs any more, and wait until none of them runs.
+def describe_stopped(stopped: Stopped, what: str, seconds: float, *, jobs: bool) -> str:
+    """Return what became of the launches of what was stopped, in one line.
 
-    Args:
-        store: The database.
-        job_ids: The jobs.
-        by: Who asks, as USER@HOST.
-        seconds: How long to wait for their workers; then the jobs are taken from them.
+    ``seconds`` is how long was waited. ``jobs``: it was a trial or pretraining, no sweep.
     """
-
-    def count_running() -> int:
-        return sum(job.state == "running" for job in store.jobs(job_ids).values())
-
-    held = count_running()
-    store.request_stop(job_ids=job_ids, by=by)
-    deadline = time.monotonic() + seconds
-    left = held
-    while left and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-        left = count_running()
-    return Stopped(held, store.release(stopped=job_ids) if left else 0)
-
-
-def name_sweeps(sweeps: Sequence[Sweep] | None) -> str:
-    """Return 'all sweeps' for None, or the name that the sweeps share."""
-    return "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
-
-
-def describe_stopped(
-    stopped: Stopped, sweeps: Sequence[Sweep] | None, seconds: float, title: str | None = None
-) -> str:
-    """Return what became of the launches, in one line.
-
-    ``seconds`` is how long was waited. ``title`` is that of a trial or pretraining that was stopped
-    in place of sweeps.
-    """
-    what = name_sweeps(sweeps) if title is None else title
     if stopped.taken:
-        jobs = "1 job was" if stopped.taken == 1 else f"{stopped.taken} jobs were"
+        taken = "1 job was" if stopped.taken == 1 else f"{stopped.taken} jobs were"
         why = f"since their launch did not answer in {seconds:.0f} s" if seconds else "at once"
-        return printable(f"stopped {what}: {jobs} taken from workers {why}")
+        return printable(f"stopped {what}: {taken} taken from workers {why}")
     if stopped.held:
         return printable(f"stopped {what}: nothing of it runs any more")
-    if title is not None:
+    if jobs:
         return printable(f"stopped {what}, which did not run: no launch that has begun runs it")
     return printable(f"nothing of {what} runs; a launch that only waits ends within seconds")

@@ -27,19 +27,13 @@ MESSAGE_LENGTH = 200
 
 
 @dataclass(frozen=True)
-class Cause:
-    """A job of the chain. ``lines`` explain its state, ``depth`` is its place in the chain."""
-
-    job: JobFacts
-    depth: int
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Explanation:
-    """A job with all that it waits for, one after the other, and the commands to type next."""
+    """A job with all that it waits for, one after the other, and the commands to type next.
 
-    causes: tuple[Cause, ...]
+    Each of ``causes`` is a job with the lines that explain its state.
+    """
+
+    causes: tuple[tuple[JobFacts, tuple[str, ...]], ...]
     next: tuple[str, ...]
 
 
@@ -60,24 +54,24 @@ def explain_job(store: Store, job: JobFacts, db: str | None = None) -> Explanati
         rerun = reruns.get(one.job_id)
         lines = [] if rerun is None else [describe_rerun(rerun)]
         lines += _explain_state(store, one, attempts[one.job_id], following, now)
-        causes.append(Cause(one, depth, tuple(map(printable, lines))))
+        causes.append((one, tuple(map(printable, lines))))
     return Explanation(tuple(causes), tuple(_next_commands(store, job, chain[-1], now, db)))
 
 
 def render_explanation(found: Explanation) -> RenderableType:
     """Return a line for each fact, indented along the chain, then the commands."""
     lines: list[RenderableType] = []
-    for cause in found.causes:
-        indent = "  " * cause.depth
-        head = Text(f"{indent}{job_title(cause.job)} ({short_id(cause.job.subject)}): ")
-        head.append(printable(cause.job.state), style=STYLES.get(cause.job.state, "bold"))
-        lines += [head, *(Text(f"{indent}  {line}") for line in cause.lines)]
+    for depth, (job, said) in enumerate(found.causes):
+        indent = "  " * depth
+        head = Text(f"{indent}{job_title(job)} ({short_id(job.subject)}): ")
+        head.append(printable(job.state), style=STYLES.get(job.state, "bold"))
+        lines += [head, *(Text(f"{indent}  {line}") for line in said)]
     return Group(*lines, *render_commands(found.next))
 
 
 def explanation_as_dict(found: Explanation) -> dict[str, Any]:
     """Return an explanation as JSON values."""
-    causes = [job_as_dict(cause.job) | {"said": cause.lines} for cause in found.causes]
+    causes = [job_as_dict(job) | {"said": said} for job, said in found.causes]
     return {"causes": causes, "next": found.next}
 
 

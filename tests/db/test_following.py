@@ -4,7 +4,7 @@ from typing import Any
 
 from lcma import db
 from lcma.harness.watch.commands import relaunch_commands
-from lcma.harness.watch.queries import list_awaited_segments, read_rates
+from lcma.harness.watch.status import read_rates
 from tests.db.conftest import COST, TRIALS, World
 from tests.stores import beat
 
@@ -24,14 +24,6 @@ def test_rates_count_the_last_hour_or_what_there_was_of_it(world: World) -> None
     late = read_rates(world.store, "s", now=9000.0)
     assert (late.trials, late.trials_per_hour, late.steps_per_second) == (0, 0.0, 0.0)
     assert read_rates(world.store, "other", now=1900.0).trials == 0
-
-
-def test_segments_are_waited_for_until_they_are_done(world: World) -> None:
-    (waiting,) = list_awaited_segments(world.store, "s")
-    assert (waiting.segment.job_id, waiting.trials) == (world.segments[0], 1)
-    assert waiting.segment.state == "pending"
-    world.finish_segment(0)
-    assert list_awaited_segments(world.store, "s") == []
 
 
 def test_a_sweep_has_its_trials_and_the_segments_up_to_their_budgets(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.launch.driver import read_starved
-from lcma.harness.watch.queries import list_stop_requests
+from lcma.harness.watch.status import list_stop_requests
 from lcma.harness.work.units import Starved
 from tests.stores import beat, list_lost
 
@@ -161,7 +161,7 @@ def test_what_a_sweep_holds_is_what_its_launches_hold(world: Any) -> None:
     unknown = world.win(world.trials[2], owner="unknown")
     assert [store.job_counts(of, held=True).total for of in ("s", "t", None)] == [2, 1, 3]
     store.request_stop(["s"], by="me@here", now=1002.0)
-    assert [(one.request.sweep_id, one.held) for one in list_stop_requests(store)] == [("s", 1)]
+    assert [(one.sweep_id, held) for one, held in list_stop_requests(store)] == [("s", 1)]
     assert store.release(sweep_id="s", now=1003.0) == 2
     assert list_stop_requests(store) == []
     for claim, alive in ((ours, False), (unknown, False), (theirs, True)):

@@ -62,9 +62,9 @@ def test_a_sweep_is_told_cell_by_cell_with_what_waits_for_what(
     out = typed("status", "--sweep", "s")[1]
     assert "realnvp photos16 pretraining seed 0 (p) on node1: lease over since " in out
     found = json.loads(typed("status", "--sweep", "demo", "--json")[1])
-    assert (found["ended"], found["rates"]["trials"]) == (False, 1)
-    assert [(w["job_id"], w["trials"]) for w in found["waiting"]] == [(planned.segments[0], 1)]
-    assert [s["job_id"] for s in found["stale"]] == [planned.segments[0]]
+    assert (found["ended"], found["progress"][0]["trials"]) == (False, 1)
+    over = [one["job_id"] for one in found["running"] if one["lease_seconds_left"] < 0]
+    assert over == [planned.segments[0]]
     assert {(c["asked"], c["done"], c["pending"]) for c in found["cells"]} == {
         *(("channel", 1, 0), ("conventional", 1, 0), ("low", 0, 1))
     }

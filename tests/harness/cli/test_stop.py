@@ -143,7 +143,8 @@ def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typ
     assert re.search("the sweep demo " + asked + "1 job still runs", typed("status")[1])
     (request,) = json.loads(typed("status", "--json")[1])["stopping"]
     assert (request["sweep_id"], request["by"], request["held"]) == ("s", "me@here", 1)
-    assert re.search("it " + asked + "1 job still", typed("status", "--sweep", "demo")[1])
+    of_demo = typed("status", "--sweep", "demo")[1]
+    assert re.search("the sweep demo " + asked + "1 job still", of_demo)
     planned.store.release("dead")
     assert not re.search(asked, typed("status")[1])
     assert re.search(asked + "nothing of it runs", typed("status", "--sweep", "demo")[1])

@@ -14,7 +14,7 @@ from lcma.db import run_sql
 from lcma.harness.launch.driver import Launch, LaunchRecord, LaunchStoppedError
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.plan import Node
-from lcma.harness.watch.stop import Stopped, stop_sweeps
+from lcma.harness.watch.stop import Stopped, stop_launches
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
 from lcma.sweeps.spec import Failures
@@ -276,7 +276,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
         return Launch(store, [node], Inline(), Told(), record)
 
     first = begin("first")
-    done = stop_sweeps(store, [sweep], by="me@here", seconds=0.0)
+    done = stop_launches(store, [sweep], by="me@here", seconds=0.0)
     assert done == Stopped(held=0, taken=0)
     with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
         first.run()

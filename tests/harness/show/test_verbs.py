@@ -282,20 +282,6 @@ def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
     assert [cell["data_digest"][0] for cell in found["cells"]] == ["d", "e"]
 
 
-def test_status_says_how_long_trainings_waited_for_images(lcma, filler):
-    for seed, share in enumerate((0.01, 0.04, None)):
-        job = filler.plan("channel", seed)
-        mine = filler.claim(job, now=3.0)
-        cost = db.Cost(seconds=1.0, cpu_seconds=1.0, data_wait=share)
-        if seed == 1:
-            assert "waiting for images" not in lcma("status"), "1 % is no news"
-        assert filler.store.finish(mine, "diverged", last_step=7, cost=cost, now=4.0)
-    said = "photos16 (u8) on cpu: 2.50% of a step, at most 4.00% (2 attempts)"
-    assert said in lcma("status")
-    (wait,) = json.loads(lcma("status", "--json"))["data_waits"]
-    assert (wait["mean"], wait["largest"], wait["attempts"]) == (0.025, 0.04, 2)
-
-
 def test_hostile_text_is_harmless(lcma, filler):
     name = "[red]\x1b[31mx[/]\u202e\n../../etc"
     filler.data("e" * 64, name)
