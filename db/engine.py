@@ -218,7 +218,7 @@ class Database(ABC):
 
     @abstractmethod
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        """Run a statement that reads; see `lcma.db.query.run_sql`."""
+        """Run a statement that reads; see `lcma.db.run_sql`."""
 
 
 class _CompiledStatements(LRUCache[Any, Any]):

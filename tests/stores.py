@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lcma import db
-from lcma.db.curves import insert_metrics
 from lcma.db.jobs import read_claimed
+from lcma.db.results import insert_metrics
 
 
 def read_job(store: db.Store, job_id: str) -> db.Job:
