@@ -13,7 +13,7 @@ from lcma.sweeps.architectures import REGISTERED
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.factorizations import ImpossibleError, UnavailableError
 from lcma.sweeps.recipe import Recipe
-from lcma.sweeps.validation import validate
+from lcma.sweeps.sections import validate
 
 
 class _Profile(BaseModel):

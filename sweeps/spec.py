@@ -9,15 +9,13 @@ from typing import Annotated, Any, Literal, Unpack
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from lcma.sweeps import budgets as grids
 from lcma.sweeps import catalog, factorizations, known_sets, plugins, settings, strict_yaml
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.input_files import require_text, resolve_path
 from lcma.sweeps.options import Overrides, parse_budgets, parse_seeds, split_names
-from lcma.sweeps.sections import Section, Seed, Seeds
-from lcma.sweeps.tuning import Tune
-from lcma.sweeps.validation import validate
+from lcma.sweeps.sections import Section, Seed, Seeds, validate
+from lcma.sweeps.tuning import Tune, check_budget
 
 
 def _listed(value: Any) -> Any:
@@ -322,6 +320,6 @@ def _factorization(where: str, key: str, name: str) -> None:
 def _budgets(where: str, key: str, budgets: tuple[int, ...]) -> None:
     for budget in budgets:
         try:
-            grids.check(budget)
+            check_budget(budget)
         except UserError as error:
             raise UserError(f"{where}: `{key}`: {error}") from None

@@ -1,10 +1,11 @@
-"""The section `tune` of a sweep file: the budgets that are searched, and by what."""
+"""The fixed grid of pretraining budgets, so that budgets of different sweeps share one run, and the
+section `tune` of a sweep file: the budgets that are searched, and by what."""
 
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lcma.sweeps import budgets, factorizations
+from lcma.sweeps import factorizations
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
@@ -17,6 +18,30 @@ from lcma.sweeps.measures import (
 )
 from lcma.sweeps.sections import Section
 
+_MANTISSAS = (10, 15, 20, 30, 50, 70)
+_LONGEST = 10_000_000
+
+
+def budget_grid(lo: int = 0, hi: int = _LONGEST) -> tuple[int, ...]:
+    """Return the budgets in steps from lo to hi inclusive: 0, 10, 15, 20, 30, 50, 70, 100 ..."""
+    points = [0]
+    scale = 1
+    while scale * _MANTISSAS[0] <= _LONGEST:
+        points += [m * scale for m in _MANTISSAS]
+        scale *= 10
+    return tuple(p for p in points if lo <= p <= min(hi, _LONGEST))
+
+
+def check_budget(budget: int) -> int:
+    """Return a budget that lies on the grid. Raises UserError with its neighbours if not."""
+    points = budget_grid()
+    if budget in points:
+        return budget
+    below = [p for p in points if p < budget][-1:]
+    above = [p for p in points if p > budget][:1]
+    near = " or ".join(str(p) for p in (*below, *above))
+    raise UserError(f"budget {budget} is not on the grid of steps: use {near}")
+
 
 class BudgetRange(Section):
     """Budgets from ``low`` to ``high`` steps, both on the fixed grid."""
@@ -27,11 +52,11 @@ class BudgetRange(Section):
     @field_validator("low", "high")
     @classmethod
     def _on_the_grid(cls, steps: int) -> int:
-        last = budgets.grid()[-1]
+        last = budget_grid()[-1]
         if steps > last:
             raise ValueError(f"a budget of {steps} steps is beyond the end of the grid, {last}")
         try:
-            return budgets.check(steps)
+            return check_budget(steps)
         except UserError as error:
             raise ValueError(str(error)) from None
 
@@ -100,7 +125,7 @@ class Tune(Section):
     @property
     def points(self) -> tuple[int, ...]:
         """Budgets of the search, ascending, and always 0."""
-        return (0, *budgets.grid(max(1, self.budget.low), self.budget.high))
+        return (0, *budget_grid(max(1, self.budget.low), self.budget.high))
 
     @property
     def most(self) -> int:

@@ -27,18 +27,17 @@ from lcma.harness.results.budgets import BudgetCurve, read_budget_curves
 from lcma.harness.show.budgets import budgets_as_records, render_budgets
 from lcma.harness.terminal import Console
 from lcma.harness.text import to_json
-from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.study import Study, Tuner
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.tuning.tuner import Tuner
 from lcma.harness.watch.commands import format_command, print_commands
 from lcma.harness.watch.progress import Bars, describe_limits
 from lcma.harness.work.outages import wait_out
 from lcma.harness.work.units import LEASE_SECONDS
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.options import TuneOptions, choose_overrides, format_options
+from lcma.sweeps.sections import validate
 from lcma.sweeps.spec import Spec
 from lcma.sweeps.tuning import Tune
-from lcma.sweeps.validation import validate
 
 
 @dataclass(frozen=True)

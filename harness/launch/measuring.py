@@ -24,7 +24,7 @@ from lcma.harness.measure.sample_quality import Judge, make_judge, measure_sampl
 from lcma.harness.place import Place
 from lcma.harness.results.board import read_beside_samples
 from lcma.harness.results.trials import describe_trial
-from lcma.harness.storage.errors import UnreachableError
+from lcma.harness.storage.folder import UnreachableError
 from lcma.harness.text import format_count, printable
 from lcma.harness.train.features import INCEPTION, LITE0, load_inception, load_lite0
 from lcma.harness.train.protocol import PLAIN, Name

@@ -6,9 +6,17 @@ writer.
 
 from pathlib import Path
 
-from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
-from lcma.harness.storage.folder import File, Folder, Stored, sha256_of
-from lcma.harness.storage.local import LocalFolder, is_temporary
+from lcma.harness.storage.folder import (
+    File,
+    Folder,
+    LocalFolder,
+    MissingFileError,
+    StorageError,
+    Stored,
+    UnreachableError,
+    is_temporary,
+    sha256_of,
+)
 
 __all__ = [
     "File",

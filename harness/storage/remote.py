@@ -17,8 +17,16 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import known_implementations, registry
 
 from lcma.harness.kill_points import kill_point
-from lcma.harness.storage.errors import MissingFileError, StorageError, UnreachableError
-from lcma.harness.storage.folder import File, Folder, Stored, fill_file, sha256_of
+from lcma.harness.storage.folder import (
+    File,
+    Folder,
+    MissingFileError,
+    StorageError,
+    Stored,
+    UnreachableError,
+    fill_file,
+    sha256_of,
+)
 from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")

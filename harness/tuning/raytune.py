@@ -14,8 +14,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from lcma.harness.tuning.study import StudyTrial
-from lcma.harness.tuning.tuner import Tuner
+from lcma.harness.tuning.study import StudyTrial, Tuner
 from lcma.sweeps.errors import UserError
 
 HEAD = "node:__internal_head__"

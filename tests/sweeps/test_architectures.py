@@ -10,8 +10,8 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import ImpossibleError
 from lcma.sweeps.recipe import Model, Recipe
+from lcma.sweeps.sections import validate
 from lcma.sweeps.settings import parse
-from lcma.sweeps.validation import validate
 
 FLOWS = ("realnvp", "glow", "iresnet", "resflow")
 PUBLISHED = {

@@ -1,13 +1,16 @@
-"""The section `tune` of a sweep file."""
+"""The grid of pretraining budgets, and the section `tune` of a sweep file."""
 
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion, expand
 from lcma.sweeps.identity import content_id
+from lcma.sweeps.tuning import budget_grid, check_budget
 from tests.harness.conftest import SMALL, merged
 
 TUNE: dict[str, Any] = {"budget": {"low": 10, "high": 100}}
@@ -67,3 +70,27 @@ def test_what_cannot_be_meant_is_refused_in_a_line(tune: dict[str, Any], said: s
     assert said in str(error.value)
     assert "tune" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+LONGEST = 10_000_000
+
+
+def test_the_grid_begins_and_ends_as_documented() -> None:
+    points = budget_grid()
+    assert points[:10] == (0, 10, 15, 20, 30, 50, 70, 100, 150, 200)
+    assert points[-1] == LONGEST
+    assert 1000 in points
+
+
+@given(st.integers(-1000, 2 * LONGEST) | st.sampled_from(budget_grid()))
+def test_a_budget_off_the_grid_names_its_neighbours(budget: int) -> None:
+    points = budget_grid()
+    if budget in points:
+        assert check_budget(budget) == budget
+        return
+    below = max((p for p in points if p < budget), default=None)
+    above = min((p for p in points if p > budget), default=None)
+    near = " or ".join(str(p) for p in (below, above) if p is not None)
+    with pytest.raises(UserError) as caught:
+        check_budget(budget)
+    assert str(caught.value) == f"budget {budget} is not on the grid of steps: use {near}"

@@ -314,7 +314,7 @@ def test_a_database_that_is_away_is_asked_once(
     assert err.splitlines()[-1] == "lcma: the database is away"
 
 
-@pytest.mark.parametrize("called", ["lcma.harness.storage.local.open_regular", "os.scandir"])
+@pytest.mark.parametrize("called", ["lcma.harness.storage.folder.open_regular", "os.scandir"])
 def test_a_place_that_is_unreachable_is_asked_once(
     launched: Path, where, capsys, few_photos_root: Path, monkeypatch, called: str
 ) -> None:

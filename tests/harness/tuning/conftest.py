@@ -22,9 +22,8 @@ from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import preparable_sets
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
-from lcma.harness.tuning.study import make_storage
+from lcma.harness.tuning.study import Tuner, make_storage
 from lcma.harness.tuning.target import StudyTarget, make_target
-from lcma.harness.tuning.tuner import Tuner
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates

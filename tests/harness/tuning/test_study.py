@@ -17,8 +17,7 @@ from lcma.harness.launch.measuring import make_measurement, measure_trials
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.results.trials import choose_trials_with_results
 from lcma.harness.train.trainer import Trainer
-from lcma.harness.tuning.study import STARTUP, StudyTrial
-from lcma.harness.tuning.tuner import Tuner
+from lcma.harness.tuning.study import STARTUP, StudyTrial, Tuner
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.harness.conftest import SMALL, merged
