@@ -1,7 +1,7 @@
 """Means over seeds and paired differences: intervals, the tests of verdicts, and power.
 
-Student's t is scipy's (`scipy.special`). The tests are equal to those of `scipy.stats` and
-statsmodels, which take a second to import.
+They are equal to those of `scipy.stats` and statsmodels, whose import takes longer than all of
+`lcma board`.
 """
 
 import math
@@ -12,7 +12,6 @@ from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 LEVEL = 0.05
 """Level of every test, two-sided, and one minus the confidence of every interval."""
@@ -93,7 +92,36 @@ def t_quantile(freedom: int, level: float = LEVEL) -> float:
 
     It is half of a two-sided interval in standard errors.
     """
-    return float(special.stdtrit(freedom, 1 - level / 2))
+    t, step = 0.0, 1.0
+    while step > 1e-15 * t:  # by Newton from below: the tail is convex
+        slope = (1 + t * t / freedom) ** (-(freedom + 1) / 2) / math.sqrt(freedom)
+        step = (_t_tail(t, freedom) - level) * _t_scale(freedom) / slope
+        t += step
+    return t
+
+
+def _t_tail(t: float, freedom: int) -> float:
+    """Return how likely Student's t is beyond ``t`` >= 0 on either side.
+
+    Its angle, atan(t / sqrt(freedom)), has a density in proportion to cos^(freedom - 1).
+    """
+    first = math.atan2(t, math.sqrt(freedom))
+    last = min(math.pi / 2, math.hypot(first, FAR / math.sqrt(freedom)))
+    nodes, weights = _legendre()
+    half = (last - first) / 2
+    densities = np.cos(first + half * (nodes + 1)) ** (freedom - 1)
+    return float(half * (weights @ densities)) / _t_scale(freedom)
+
+
+def _t_scale(freedom: int) -> float:
+    """Return the integral of cos^(freedom - 1) over a quarter turn."""
+    gammas = math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2)
+    return math.sqrt(math.pi) / 2 * math.exp(gammas)
+
+
+@cache
+def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.polynomial.legendre.leggauss(64)
 
 
 def subtract_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
@@ -119,7 +147,7 @@ def compute_t_p(found: Summary, limit: float = 0.0) -> float:
     if size <= ROUNDING or found.deviation is None:
         return 1.0
     t = size * math.sqrt(found.n) / found.deviation if found.deviation else math.inf
-    return float(2.0 * special.stdtr(found.n - 1, -t))
+    return _t_tail(t, found.n - 1)
 
 
 def compute_sign_flip_p(differences: Sequence[float], limit: float = 0.0) -> float:
@@ -192,37 +220,23 @@ def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int |
 
 
 def _power(effect: float, n: int, level: float) -> float:
-    """Return the power of the paired t-test, the mass of the non-central t beyond both ends.
+    """Return the power of the paired t-test: how likely a non-central t is beyond either end.
 
-    ``effect`` is in standard deviations of the n differences.
+    ``effect`` is in standard deviations of the n differences. The t is (z + shift) / s for a normal
+    z: this is the integral over s, the root of a chi-square by its degrees of freedom.
+    `scipy.special.nctdtr` agrees to 1e-13, but has no number for some shifts from about 6 on.
     """
-    shift, edge = effect * math.sqrt(n), t_quantile(n - 1, level)
-    return _mass_beyond(edge, n - 1, shift) + _mass_beyond(edge, n - 1, -shift)
-
-
-def _mass_beyond(edge: float, freedom: int, shift: float) -> float:
-    """Return how likely a non-central t, (z + shift) / s for a normal z, is above ``edge`` > 0.
-
-    It is the integral over z of how likely s, the root of a chi-square by its degrees of freedom,
-    is below (z + shift) / edge. `scipy.special.nctdtr` agrees to 1e-13, but has no number for some
-    shifts from about 6 on.
-    """
-    first, last = max(-shift, -FAR), FAR
-    if first >= last:
-        return 0.0
-    middle, width = edge - shift, FAR * edge / math.sqrt(2 * freedom)  # where that likelihood rises
-    ends = np.clip([first, middle - width, middle, middle + width, last], first, last)
+    freedom, shift, edge = n - 1, effect * math.sqrt(n), t_quantile(n - 1, level)
+    middle, far, steep = shift / edge, FAR / math.sqrt(2 * freedom), FAR / edge
+    ends = [1 - far, 1, 1 + far, middle - steep, middle, middle + steep]
+    ends = np.sort(np.clip(ends, max(ROUNDING, 1 - far), 1 + far))
     half = np.diff(ends)[:, None] / 2
     nodes, weights = _legendre()
-    z = ends[:-1, None] + half * (nodes + 1)
-    below = special.gammainc(freedom / 2, freedom / 2 * ((z + shift) / edge) ** 2)
-    density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return float(np.sum(half * weights * density * below))
-
-
-@cache
-def _legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.polynomial.legendre.leggauss(64)
+    s = ends[:-1, None] + half * (nodes + 1)
+    beyond = np.vectorize(math.erfc)([edge * s - shift, edge * s + shift] / np.sqrt(2)).sum(0) / 2
+    scale = math.log(2) + freedom / 2 * math.log(freedom / 2) - math.lgamma(freedom / 2)
+    density = np.exp(scale + (freedom - 1) * np.log(s) - freedom / 2 * s * s)
+    return float(np.sum(half * weights * density * beyond))
 
 
 @cache
