@@ -212,7 +212,7 @@ def _count_verdicts(words: Words, results: Results) -> str:
 
 def _list_decisions(claim: str, words: Words, results: Results) -> list[str]:
     found = [one for one in results.verdicts if one.claim.key == claim]
-    return [one.decision for one in found if _is_meant(one.claim.cells.facts, words)]
+    return [one.decision for one in found if _is_meant(one.cells.facts, words)]
 
 
 def _make_lattice(words: Words, results: Results) -> str:

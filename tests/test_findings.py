@@ -232,7 +232,7 @@ def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:
     """Results of `low` and of the conventional rule hardly go together over seeds."""
     with connect("reference") as store:
         claims = [one for one in read_verdicts(store).verdicts if one.n >= 6]
-    pairs = [one.comparison.rows for one in claims if one.claim.key == "low-conventional"]
+    pairs = [one.rows for one in claims if one.claim.key == "low-conventional"]
     found = []
     for (_, low), (_, own) in pairs:
         seeds = sorted(low.by_seed.keys() & own.by_seed.keys())

@@ -1,19 +1,19 @@
 """Claims as data: what the paper says of a choice, and what we say of it.
 
 A claim consists of effects: weighted sums of rows of one table of the board, by seed, each of which
-it says to be below a limit. docs/verdicts.md states how it is judged.
+it says to be below a limit. `verdicts` judges it, as docs/verdicts.md states.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lcma.harness.results.board import COMPARABLE, ENOUGH, Board, BoardRow, Group, name_unit
+from lcma.harness.results.board import COMPARABLE, ENOUGH, BoardRow, Group
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
@@ -212,202 +212,7 @@ def is_form_of(group: Group, set_name: str) -> bool:
     return set_name in (group.set_name, known_sets.find_family(group.set_name))
 
 
-# What a claim says of the rows that are there
-
-
-@dataclass(frozen=True)
-class SeededContrast:
-    """An effect by seed of some rows, which the claim says to be below ``limit`` on average.
-
-    ``first`` is the first of the seeds that count. ``rows`` are those behind it, each with the
-    cells that it is of.
-    """
-
-    name: str
-    by_seed: Mapping[int, float] = field(hash=False)
-    limit: float = 0.0
-    first: int = 0
-    rows: tuple[tuple[Cells, BoardRow], ...] = field(default=(), repr=False, compare=False)
-
-    @property
-    def look(self) -> int:
-        """The number of seeds of the last look that it has, 0 before the first."""
-        there = itertools.takewhile(self.by_seed.__contains__, itertools.count(self.first))
-        seeds = sum(1 for _ in there)
-        return max((n for n in LOOKS if n <= seeds), default=0)
-
-
-@dataclass(frozen=True)
-class TestedClaim:
-    """A claim on some cells, with its effects by seed.
-
-    ``members`` are the cells that it is about, two where it is between these. ``part`` is the part
-    of a plan that it belongs to. ``behind`` is a budget of `low` that has been trained to a later
-    look than the one that is judged.
-    """
-
-    claim: ClaimRow
-    members: tuple[Cells, ...]
-    comparisons: tuple[SeededContrast, ...]
-    part: Part | None = None
-    behind: int | None = None
-
-    @property
-    def key(self) -> str:
-        """The claim's key."""
-        return self.claim.key
-
-    @property
-    def cells(self) -> Cells:
-        """The first of its members."""
-        return self.members[0]
-
-    @property
-    def look(self) -> int:
-        """The number of seeds of the last look that all its effects have, 0 before the first."""
-        return min(one.look for one in self.comparisons)
-
-    @cached_property
-    def rows(self) -> tuple[tuple[Cells, BoardRow], ...]:
-        """Its rows, each with the cells that it is of."""
-        rows = {id(row): (cells, row) for one in self.comparisons for cells, row in one.rows}
-        return tuple(rows.values())
-
-    @property
-    def cleared(self) -> bool | None:
-        """Whether all its models clear the bars of the data set, None where no bars are known."""
-        cleared = {row.cleared for _, row in self.rows}
-        return False if False in cleared else None if None in cleared else True
-
-    @property
-    def unit(self) -> str:
-        """The unit of its effects."""
-        return name_unit(self.cells.group.unit)
-
-    @property
-    def text(self) -> str:
-        """What it says, by the measure."""
-        return format_text(self.claim, self.cells.group.measure, self.cells.group.direction)
-
-    @property
-    def source(self) -> str:
-        """The paper's table, our transfer of it to other images or another flow, or "ours"."""
-        group, source = self.cells.group, self.claim.source
-        if group.measure != BITS_PER_DIM or source == "ours":
-            return "ours"
-        own = group.whole and published.find(group.flow, group.set_name, ["low"])
-        return source if own else f"our transfer of {source}"
-
-    @property
-    def printed(self) -> float | None:
-        """The effect by the paper's numbers for this flow and set."""
-        of_bits = self.cells.group.measure == BITS_PER_DIM
-        is_printed = of_bits and self.key == "low-conventional"
-        return find_printed(self.cells.group) if is_printed else None
-
-    @property
-    def family(self) -> str:
-        """With which claims it shares Holm's correction."""
-        if self.part is not None:
-            return f"part {self.part.name}"
-        return self.claim.family and f"{self.claim.family} {self.cells.group.key}"
-
-
-def make_claims(board: Board, holdout: Mapping[str, Group]) -> list[TestedClaim]:
-    """Return every claim on everything that bears on it, in the order of `CLAIMS`."""
-    found: list[TestedClaim] = []
-    ordered = {group.key: order_cells(group, holdout) for group in board.groups}
-    for claim in CLAIMS.values():
-        of_claim = []
-        for groups in _list_groups(claim, board.groups):
-            if choices := _list_choices(claim, groups, ordered):
-                first, ahead = choices[0], max(choices, key=lambda one: one.look)
-                behind = ahead.cells.budget if ahead.look > first.look else None
-                of_claim.append(replace(first, behind=behind))
-        found += sorted(of_claim, key=lambda one: str(tuple(one.cells.facts.values())))
-    return found
-
-
-def _list_groups(claim: ClaimRow, groups: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """Return the groups that a claim is about together: one, or two of one recipe."""
-    if claim.between in ((), BUDGETS):
-        return [(one,) for one in groups if one.measure == BITS_PER_DIM or not claim.limit]
-    ones, others = ([one for one in groups if is_form_of(one, name)] for name in claim.between)
-    alike = ("flow", "recipe_id", "profile", "protocol", "precision")
-    return [
-        (one, other)
-        for one, other in itertools.product(ones, others)
-        if all(getattr(one, name) == getattr(other, name) for name in alike)
-    ]
-
-
-def _list_choices(
-    claim: ClaimRow, groups: Sequence[Group], ordered: Mapping[str, Sequence[Cells]]
-) -> list[TestedClaim]:
-    """Return the claim on each choice of a budget under which all rows share a seed.
-
-    ``ordered`` has, by the key of a group, what `order_cells` returns of it: the best by the
-    holdout part comes first. Budgets that a plan or the claim names are no choice.
-    """
-    part = next((one for one in PLAN if one.holds(claim, groups)), None)
-    choices: Iterable[tuple[Cells, ...]]
-    if claim.between == BUDGETS:
-        budgets = list_budgets(groups[0])
-        ends = [(budgets[-1], budgets[0])] if len(budgets) > 1 else []
-        choices = [tuple(select_cells(groups[0], budget) for budget in end) for end in ends]
-    elif part is not None:
-        choices = [tuple(select_cells(group, part.budget) for group in groups)]
-    else:
-        choices = itertools.product(*(ordered[group.key] for group in groups))
-        choices = (some for some in choices if len({cells.budget for cells in some}) == 1)
-    found = []
-    for members in choices:
-        effects = claim.list_effects(members[0])
-        rules = {rule for weights in effects.values() for rule in weights}
-        if effects and all(cells.find(rule) for cells in members for rule in rules):
-            seeded = [
-                _add_up(claim, name, weights, members, part) for name, weights in effects.items()
-            ]
-            if all(one.by_seed for one in seeded):
-                found.append(TestedClaim(claim, members, tuple(seeded), part))
-    return found
-
-
-def _add_up(
-    claim: ClaimRow,
-    name: str,
-    weights: Mapping[str, float],
-    members: Sequence[Cells],
-    part: Part | None,
-) -> SeededContrast:
-    """Return an effect by seed, below its limit where the first rows are better."""
-    higher = members[0].group.direction == "higher"
-    rows: list[tuple[Cells, BoardRow]] = []
-    terms: list[tuple[float, Mapping[int, float]]] = []
-    for sign, cells in zip((-1, 1) if higher else (1, -1), members, strict=False):
-        for rule, weight in weights.items():
-            row = cells.find(rule)
-            assert row is not None
-            worst = (min if higher else max)(row.values)
-            rows.append((cells, row))
-            terms.append(
-                (sign * weight, {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)})
-            )
-    first = 0 if part is None else part.first
-    seeds = sorted(set.intersection(*(set(values) for _, values in terms)))
-    by_seed = {
-        seed: sum(weight * values[seed] for weight, values in terms)
-        for seed in seeds
-        if seed >= first
-    }
-    if higher:
-        ends = name.split(" - ")
-        name = f"{ends[1]} - {ends[0]}" if len(ends) == 2 else f"-({name})"
-    if claim.between == BUDGETS:
-        name += " after {} steps minus after {} steps".format(*(one.budget for one in members))
-    elif claim.between:
-        name += " on {} minus on {}".format(*(printable(one.group.set_name) for one in members))
-    return SeededContrast(name, by_seed, claim.limit, first, tuple(rows))
+# A claim in words, and what the paper prints of it
 
 
 def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:

@@ -132,7 +132,7 @@ def _list_rest(results: Verdicts) -> Iterator[str]:
 
 def _list_groups(one: Verdict) -> dict[str, Group]:
     """Return the groups that a verdict is of, by their keys."""
-    return {cells.group.key: cells.group for cells in one.claim.members}
+    return {cells.group.key: cells.group for cells in one.members}
 
 
 def _say_few_images(verdicts: Sequence[Verdict]) -> str:
@@ -159,19 +159,18 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
 def _as_dict(one: Verdict) -> dict[str, Any]:
     return {column.name: column.read(one) for column in VALUES} | {
         "sentence": verdict_sentence(one),
-        "part": None if one.claim.part is None else one.claim.part.name,
+        "part": None if one.part is None else one.part.name,
         "worst": _list_worst(one),
-        "members": [cells.facts for cells in one.claim.members],
+        "members": [cells.facts for cells in one.members],
         "would_decide": None if one.next is None else asdict(one.next),
         "effects": [
-            {"name": of.name, "first": of.first, "by_seed": of.by_seed}
-            for of in one.claim.comparisons
+            {"name": of.name, "first": of.first, "by_seed": of.by_seed} for of in one.comparisons
         ],
     }
 
 
 def _name_models(one: Verdict) -> str:
-    cells = one.claim.cells
+    cells = one.cells
     name = ", ".join(f"{name_setting(group)} {group.steps}" for group in _list_groups(one).values())
     return f"{name} @{cells.budget}" if len(list_budgets(cells.group)) > 1 else name
 
@@ -185,7 +184,7 @@ def _round_p(p: float) -> str:
 
 
 def _mark_models(one: Verdict) -> str:
-    marks = ("!", _fails_controls(one)), ("~", not one.confirmatory), ("†", not one.claim.cleared)
+    marks = ("!", _fails_controls(one)), ("~", not one.confirmatory), ("†", not one.cleared)
     return " ".join((_name_models(one), *(mark for mark, there in marks if there)))
 
 
@@ -200,22 +199,22 @@ def describe_reach(one: Verdict) -> str:
     if not found.trainings:
         return f"{found.seeds} seeds, which are there but lack the measure: `lcma rerun` takes it"
     # What Holm's correction asks for beyond the interval is not reckoned.
-    excludes = one.seen.upper_end < 0 or one.seen.is_above(LOOK_LEVEL)
+    excludes = one.comparison.upper_end < 0 or one.comparison.is_above(LOOK_LEVEL)
     text = f"{'at least ' * excludes}{found.seeds} seeds: "
     text += f"{format_count(found.trainings, 'training')} more"
     text += "" if found.hours is None else f", about {found.hours:.1f} core-hours"
-    asked = one.claim.cells.group.measure in BY_REQUEST
+    asked = one.cells.group.measure in BY_REQUEST
     return f"{text}, then `lcma measure`" if asked else text
 
 
 def verdict_sentence(one: Verdict) -> str:
     """Return the claim, on which models, by which numbers, and why it is decided so."""
-    return f"{one.claim.text} ({one.claim.source}), on {describe_decision(one)}"
+    return f"{one.text} ({one.source}), on {describe_decision(one)}"
 
 
 def describe_decision(one: Verdict) -> str:
     """Return of which models a verdict is, by which numbers, and why it is decided so."""
-    claim, test, limit, group = one.claim, one.test, one.comparison.limit, one.claim.cells.group
+    test, limit, group = one.test, one.comparison.limit, one.cells.group
     # Four decimals, or fewer where the spread hides them.
     spread = test.half_width or 0.0
     places = 4 if spread < 1 else 2 if spread < 10 else 1
@@ -224,13 +223,13 @@ def describe_decision(one: Verdict) -> str:
     if test.low is not None and test.high is not None:
         ends = (format_number(end, places, sign=True) for end in (test.low, test.high))
         text += f" [{', '.join(ends)}]"
-    text += f" {claim.unit}, n = {one.n}"
+    text += f" {one.unit}, n = {one.n}"
     if one.comparison.first:
         text += f" from seed {one.comparison.first} on"
-    if one.seen.sign_flip_p is not None:
-        text += f", sign-flip p {_round_p(one.seen.sign_flip_p)}"
-    if len(claim.comparisons) > 1 and not claim.claim.equal:
-        text += f" (the worst of {len(claim.comparisons)})"
+    if one.comparison.sign_flip_p is not None:
+        text += f", sign-flip p {_round_p(one.comparison.sign_flip_p)}"
+    if len(one.comparisons) > 1 and not one.claim.equal:
+        text += f" (the worst of {len(one.comparisons)})"
     text += f"; against {'zero' if limit == 0 else f'{limit:g}'}: {one.why}."
     text += f" {'Confirmatory' if one.confirmatory else 'Exploratory'}."
     if worst := _list_worst(one):
@@ -239,8 +238,8 @@ def describe_decision(one: Verdict) -> str:
         text += f" What would decide it: {describe_reach(one)}."
     if _fails_controls(one):
         text += f" {printable(group.measure)} fails a control there."
-    if claim.printed is not None:
-        text += f" The paper prints {claim.printed:+.2f}"
+    if one.printed is not None:
+        text += f" The paper prints {one.printed:+.2f}"
         other = "models" if group.whole else "images"
         text += "." if one.on_published else f", of other {other}: no verdict on that number."
     return text
@@ -248,7 +247,7 @@ def describe_decision(one: Verdict) -> str:
 
 def _list_worst(one: Verdict) -> list[str]:
     """Return the trials that diverged, and count as the worst of their row."""
-    rows = [row for _, row in one.claim.rows]
+    rows = [row for _, row in one.rows]
     return [f"{printable(row.label)} seed {seed}" for row in rows for seed in row.diverged_seeds]
 
 
@@ -268,7 +267,7 @@ def _describe_models(one: Verdict) -> str:
 
 def _list_budgets(one: Verdict, key: str) -> list[str]:
     """Return the budgets of a group that a verdict is of."""
-    cells = [some for some in one.claim.members if some.group.key == key]
+    cells = [some for some in one.members if some.group.key == key]
     return [str(some.budget) for some in cells if some.budget is not None]
 
 
@@ -278,16 +277,16 @@ def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
     They ask for the models that the claim is about and no others, so that the seeds which are there
     count. ``options`` are added to each.
     """
-    measure = one.claim.cells.group.measure
+    measure = one.cells.group.measure
     if one.next is None or not one.next.trainings or measure not in {kind.name for kind in SHIPPED}:
         return None
     first, seeds = one.next.first, one.next.seeds
-    rules = dict.fromkeys(name_rule(row) for _, row in one.claim.rows)
+    rules = dict.fromkeys(name_rule(row) for _, row in one.rows)
     commands = []
     for key, group in _list_groups(one).items():
         if group.overrides is None:
             return f"{seeds} seeds of a recipe that no profile here has"
-        words = ["launch", one.claim.claim.launch.split()[0]]
+        words = ["launch", one.claim.launch.split()[0]]
         words += ["--seeds", f"{first}-{first + seeds - 1}" if first else str(seeds)]
         words += ["--flow", group.flow, "--factorization", ",".join(rules)]
         words += ["--profile", group.profile.split(", ")[0], "--dataset", group.set_name]
@@ -342,28 +341,28 @@ _NUMBERS = ("size", "splits", "steps", "budget", "whole")
 
 
 def _find_fact(name: str, one: Verdict) -> Any:
-    return one.claim.cells.facts[name]
+    return one.cells.facts[name]
 
 
 VALUES = (
     TableColumn("decision"),
     TableColumn("claim", of="claim.key"),
-    TableColumn("source", of="claim.source"),
-    TableColumn("text", of="claim.text"),
+    TableColumn("source"),
+    TableColumn("text"),
     TableColumn("confirmatory", kind="number"),
-    TableColumn("cleared", kind="number", of="claim.cleared"),
+    TableColumn("cleared", kind="number"),
     TableColumn("on_published", kind="number"),
-    TableColumn("unit", of="claim.unit"),
+    TableColumn("unit"),
     TableColumn("comparison", of="comparison.name"),
     TableColumn("limit", kind="number", of="comparison.limit"),
     TableColumn("p", kind="number"),
     TableColumn("holm_p", kind="number"),
     TableColumn("family_size", kind="number"),
-    TableColumn("family", of="claim.family"),
-    TableColumn("printed", kind="number", of="claim.printed"),
+    TableColumn("family"),
+    TableColumn("printed", kind="number"),
     TableColumn("why"),
-    TableColumn("measure", of="claim.cells.group.measure"),
-    TableColumn("direction", of="claim.cells.group.direction"),
+    TableColumn("measure", of="cells.group.measure"),
+    TableColumn("direction", of="cells.group.direction"),
     *(
         TableColumn(
             name, kind="number" if name in _NUMBERS else "text", of=partial(_find_fact, name)
@@ -375,7 +374,7 @@ VALUES = (
         TableColumn(name, kind="number", of=f"test.{name}")
         for name in ("mean", "deviation", "standard_error", "low", "high", "half_width")
     ),
-    TableColumn("sign_flip_p", kind="number", of="seen.sign_flip_p"),
+    TableColumn("sign_flip_p", kind="number", of="comparison.sign_flip_p"),
     TableColumn("next", of=next_command),
 )
 """What programs read of a verdict: itself, its scale, and the numbers that decided."""

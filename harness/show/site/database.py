@@ -187,7 +187,7 @@ def _list_rules(board: Board) -> Rows:
 def _list_verdicts(verdicts: Verdicts) -> Rows:
     """Return the table that `lcma export verdicts` writes, with whose claim each is of."""
     names, rows = _list_all(verdict_table(verdicts))
-    origins = ("ours" if one.claim.claim.source == "ours" else "the paper" for one in verdicts.all)
+    origins = ("ours" if one.claim.source == "ours" else "the paper" for one in verdicts.all)
     return (*names, "origin"), [(*row, of) for row, of in zip(rows, origins, strict=True)]
 
 

@@ -3,7 +3,8 @@
 import io
 import json
 import shlex
-from dataclasses import fields
+from collections import namedtuple
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,11 @@ from lcma import connect
 from lcma.db import JobFacts
 from lcma.harness.cli import main as cli
 from lcma.harness.results import claims
-from lcma.harness.results.claims import CLAIMS, LOOKS, PLAN, SeededContrast
+from lcma.harness.results.claims import CLAIMS, LOOKS, PLAN
 from lcma.harness.results.statistics import seeds_needed
 from lcma.harness.results.verdicts import (
     LOOK_LEVEL,
-    TrialEffort,
-    look_at,
+    SeededContrast,
     make_verdicts,
     read_verdicts,
     repeat_p,
@@ -37,6 +37,14 @@ from tests.harness.show.synthetic import BASE, DEMO, DIGEST, board, bodies, rows
 
 SPREAD = (-0.011, 0.004, 0.017, -0.006, 0.002, -0.009, 0.008, -0.005)
 """Deviations that add up to zero, but for the last two seeds."""
+
+
+effort = namedtuple(
+    "effort",
+    "recipe_id data_digest factorization budget map_options seed started cpu_seconds "
+    "pretraining_cpu_seconds",
+    defaults=(None,),
+)
 
 
 def deviation(seed):
@@ -94,7 +102,7 @@ def test_all_effects_of_a_claim_are_judged_at_the_look_that_all_its_rows_have():
         s: b + 0.1 + deviation(s + 1) for s, b in bits["LLL"].items() if s < 8
     }
     one = found(bits)["low-better-phase"]
-    assert [len(c.by_seed) for c in one.claim.comparisons] == [12, 8]
+    assert [len(c.by_seed) for c in one.comparisons] == [12, 8]
     assert (one.decision, one.n) == ("supported", 6)
 
 
@@ -181,8 +189,8 @@ def test_patterns_are_held_against_the_margin_all_together(shift, lead, low, con
     made = found(bits)
     assert made["low-patterns"].decision == low
     assert made["conventional-patterns"].decision == conventional
-    assert len(made["low-patterns"].claim.comparisons) == 4
-    assert len(made["conventional-patterns"].claim.comparisons) == 3
+    assert len(made["low-patterns"].comparisons) == 4
+    assert len(made["conventional-patterns"].comparisons) == 3
     del bits["keep-ab"], bits["keep-ac-bd-cd"]
     assert not {"low-patterns", "conventional-patterns"} & set(found(bits))  # none searched
 
@@ -230,7 +238,7 @@ def test_which_split_carries_the_gap():
 
     one = found(words((0.3, 0.05, 0.0)))["first-split"]
     assert one.decision == "supported"
-    effects = [c.by_seed for c in one.claim.comparisons]
+    effects = [c.by_seed for c in one.comparisons]
     assert [np.mean(list(e.values())) for e in effects] == pytest.approx(
         [-0.3, -0.25, -0.3], abs=5e-3
     )
@@ -262,13 +270,13 @@ def test_low_is_of_the_budget_that_the_holdout_part_prefers():
         made = make_verdicts(board(results), held(*better))
         return {one.claim.key: one for one in made.all}
 
-    assert judged(results, 500)["low-conventional"].claim.cells.budget == 500
+    assert judged(results, 500)["low-conventional"].cells.budget == 500
     said = [judge_low(board(results).groups[0], held(better))[1] for better in (100, 500)]
     assert ["after 100 pre" in one for one in said] == [True, False]
     short = judged(results, 100)
-    assert short["low-conventional"].claim.cells.budget == 100
-    assert judged(results, 500)["table3-order"].claim.cells.budget == 100, "where all have results"
-    assert judged(results, 100, 5)["low-conventional"].claim.cells.budget == 500
+    assert short["low-conventional"].cells.budget == 100
+    assert judged(results, 500)["table3-order"].cells.budget == 100, "where all have results"
+    assert judged(results, 100, 5)["low-conventional"].cells.budget == 500
     fewer = [row for row in results if row["budget"] != 500 or row["seed"] < 6]
     one = judged(fewer, 500)["low-conventional"]
     assert (one.decision, one.why) == (
@@ -290,7 +298,7 @@ def test_whether_faces_gain_more(faces, objects, decision):
     (claim,) = (one for one in made.all if one.claim.key == "faces")
     assert claim.decision == decision
     assert claim.test.mean == pytest.approx(faces - objects, abs=0.01)
-    assert [cells.group.size for cells in claim.claim.members] == [16, 16], "of one size alone"
+    assert [cells.group.size for cells in claim.members] == [16, 16], "of one size alone"
 
 
 def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
@@ -307,7 +315,7 @@ def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     assert "n = 24 from seed 12 on" in verdict_sentence(one)
     own = next(one for one in made.all if one.claim.key == "low-conventional")
     assert (own.n, own.comparison.first) == (24, 0)
-    assert own.claim.family != one.claim.family
+    assert own.family != one.family
     assert one.family_size == len(part.claims) == 4, "low-tied is not trained yet"
     assert one.holm_p == pytest.approx(4 * one.p)
 
@@ -317,7 +325,7 @@ def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
 
     def judged(starts):
         efforts = [
-            TrialEffort("r" * 20, DIGEST, name, budget, None, seed, start, 36.0)
+            effort("r" * 20, DIGEST, name, budget, None, seed, start, 36.0)
             for seed, start in enumerate(starts)
             for name, budget in (("LLL", 100), ("checkerboard-even", None))
         ]
@@ -330,7 +338,7 @@ def test_a_verdict_is_confirmatory_where_all_trainings_began_after_the_claim():
 
 
 def test_what_would_decide_is_a_look_or_out_of_reach():
-    efforts = [TrialEffort("r" * 20, DIGEST, "LLL", 100, None, 0, 0.0, 1800.0, 600.0)]
+    efforts = [effort("r" * 20, DIGEST, "LLL", 100, None, 0, 0.0, 1800.0, 600.0)]
     made = board(rows(shifted(-0.006)))
     (one,) = make_verdicts(made, efforts=efforts).all
     needed = seeds_needed(one.test.mean, one.test.deviation, LOOK_LEVEL)
@@ -429,7 +437,7 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
             cli.main(["plan", *arguments, "--json"])
         assert not end.value.code, command
         planned = json.loads(capsys.readouterr().out)["cells"]
-        rules = {claims.name_rule(row) for _, row in one.claim.rows}
+        rules = {claims.name_rule(row) for _, row in one.rows}
         assert {cell["seed"] for cell in planned} == set(range(6)), command
         assert len({cell["canonical"] for cell in planned}) == len(rules), command
         low = Trial(
@@ -439,7 +447,7 @@ def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, cap
             variant="u8",
             factorization="LLL",
             seed=0,
-            budget=one.claim.cells.budget,
+            budget=one.cells.budget,
         )
         there = {cell["trial_id"] for cell in planned}
         assert low.id in there or "low" not in rules, command
@@ -497,8 +505,8 @@ def draw_reference(rng, shape):
     """All differences of the reference with twelve seeds or more, centred, drawn anew."""
     known = {}
     for one in read_verdicts(connect("reference")).all:
-        for comparison in one.claim.comparisons if one.claim.unit == "bits/dim" else ():
-            if comparison.look >= 12:
+        for comparison in one.comparisons if one.unit == "bits/dim" else ():
+            if comparison.last_look >= 12:
                 values = np.array(list(comparison.by_seed.values()))
                 around = (values - values.mean()) / values.std(ddof=1)
                 known[tuple(around.round(6))] = around
@@ -514,7 +522,7 @@ def test_without_an_effect_false_support_is_rare_however_often_one_looks(draw):
     shown = (p <= LOOK_LEVEL) & (means < 0)
 
     def supported(index, n):
-        seen = look_at(SeededContrast("", dict(enumerate(differences[index, :n]))))
+        seen = SeededContrast("", dict(enumerate(differences[index, :n])))
         return seen.upper_end < 0 and seen.flips_agree
 
     # By look and not by campaign, since the signs of one number of seeds are drawn once.
@@ -543,13 +551,11 @@ def test_the_reference_says_the_same_at_each_number_of_seeds_between_looks():
     made = read_verdicts(connect("reference"))
     assert len(made.all) > 40
     for one in made.all:
-        for comparison in one.claim.comparisons:
+        for comparison in one.comparisons:
             values = dict(sorted(comparison.by_seed.items()))
             for n in range(6, len(values)):
                 some = dict(list(values.items())[:n])
                 cut = SeededContrast(comparison.name, some, comparison.limit, comparison.first)
-                look = max((k for k in LOOKS if k <= cut.look), default=0)
-                if look:
-                    first = {s: some[s] for s in range(cut.first, cut.first + look)}
-                    own = SeededContrast(comparison.name, first, comparison.limit, comparison.first)
-                    assert look_at(cut).test == look_at(own).test
+                if cut.last_look:
+                    first = {s: some[s] for s in range(cut.first, cut.first + cut.last_look)}
+                    assert cut.test == replace(cut, by_seed=first).test
