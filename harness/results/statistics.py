@@ -228,8 +228,8 @@ def _power(effect: float, n: int, level: float) -> float:
     """
     freedom, shift, edge = n - 1, effect * math.sqrt(n), t_quantile(n - 1, level)
     middle, far, steep = shift / edge, FAR / math.sqrt(2 * freedom), FAR / edge
-    ends = [1 - far, 1, 1 + far, middle - steep, middle, middle + steep]
-    ends = np.sort(np.clip(ends, max(ROUNDING, 1 - far), 1 + far))
+    places = [1 - far, 1, 1 + far, middle - steep, middle, middle + steep]
+    ends = np.sort(np.clip(places, max(ROUNDING, 1 - far), 1 + far))
     half = np.diff(ends)[:, None] / 2
     nodes, weights = _legendre()
     s = ends[:-1, None] + half * (nodes + 1)

@@ -250,7 +250,7 @@ def _list_reasons(verdicts: Verdicts, regularity: str) -> list[dict[str, Any]]:
         answers = []
         for said in ("yes", "no", "open"):
             of = [one for one in some if SAID.get(one.decision, "open") == said]
-            few = sum(has_few_images(one.claim.cells.group) for one in of)
+            few = sum(has_few_images(one.cells.group) for one in of)
             on = f" ({few} with few test images)" if few else ""
             if of:
                 text = f"{said} in {len(of)} of {len(some)}{on}"
