@@ -183,7 +183,7 @@ def compare_bits(run: Run) -> None:
 def compare_stacks(run: Run) -> None:
     """Hold a stack against one model alone; one of up to `PROCESSES` also against as many
     processes."""
-    from lcma.harness.measure.evaluation import free_memory
+    from lcma.harness.train.devices import free_memory
 
     for flow in FLOWS:
         for profile in run.profiles:
@@ -221,7 +221,7 @@ def _stack_and_one(run: Run, name: str, flow: str, profile: str, models: int) ->
 
     from benchmarks.measure import interleave
     from benchmarks.sides import prepare
-    from lcma.harness.measure.evaluation import ran_out_of_memory
+    from lcma.harness.train.devices import ran_out_of_memory
 
     device = torch.device(run.device)
     try:
@@ -285,7 +285,7 @@ def train_one_of_many(given: str) -> None:
     import torch
 
     from benchmarks.sides import prepare
-    from lcma.harness.measure.evaluation import settle_device
+    from lcma.harness.train.devices import settle_device
 
     flow, profile, device, quick, steps, folder, models = json.loads(given)
     run = Run(device, quick, None, 0.0)
@@ -439,7 +439,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     import torch
 
-    from lcma.harness.measure.evaluation import settle_device
+    from lcma.harness.train.devices import settle_device
 
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("this torch sees no CUDA device: use --device cpu --quick to see it run")

@@ -24,7 +24,7 @@ from benchmarks.comparisons import Comparison, Side, comparisons
 from benchmarks.measure import interleave
 from benchmarks.sides import prepare
 from lcma.harness.environment import read_environment
-from lcma.harness.measure.evaluation import settle_device
+from lcma.harness.train.devices import settle_device
 
 SIDES = ("first", "second")
 

@@ -370,10 +370,15 @@ def load_flow(
     Raises:
         UserError: For an unknown trial, one without weights, or damaged weights.
     """
-    from lcma.harness.work import weights
+    from lcma.harness.measure import weights
 
     opened = _open(store)
-    return weights.load_flow(opened, _place(opened, runs, None), find_trial_id(opened, trial))
+    known = opened.job_facts(trial_ids=[find_trial_id(opened, trial)])
+    # Of several contents of its data set the latest that left weights.
+    one = next((one for one in known if one.weights), known[0])
+    flow, recipe = weights.load_flow(opened, _place(opened, runs, None), one)
+    flow.before_evaluation()
+    return flow, recipe
 
 
 def _require_values(**filters: object) -> None:

@@ -23,11 +23,11 @@ from lcma.harness.cli.options import (
     choose_rows,
 )
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, OF_SAMPLES, name_overflow
+from lcma.sweeps.measures import BITS_PER_DIM, FID, HELD_OUT, KID, OF_SAMPLES, name_overflow
 
 if TYPE_CHECKING:
     from lcma.db import Measurement
-    from lcma.harness.work.reevaluation import Reevaluated
+    from lcma.harness.launch.measuring import Measured
 
 
 def measure(
@@ -63,8 +63,8 @@ def measure(
         ),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="Factor of the noise of every prior")
-    ] = 1.0,
+        float | None, typer.Option(min=0.0, help="Factor of the noise of every prior [1]")
+    ] = None,
     extractor: Annotated[
         Literal["efficientnet-lite0", "inception-v3"] | None,
         typer.Option(help="What sees features (kid: efficientnet-lite0, fid: inception-v3)"),
@@ -101,13 +101,8 @@ def measure(
 
     from lcma.db import connect
     from lcma.db.results import require_same_measures
-    from lcma.harness.launch.measuring import (
-        find_measurable,
-        list_other_samples,
-        make_measurement,
-        measure_on_cluster,
-        measure_trials,
-    )
+    from lcma.harness.launch.measuring import list_other_samples, measure_trials
+    from lcma.harness.measure.registry import make_measure
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_trials_with_results
     from lcma.harness.terminal import print_error, reporting_progress
@@ -116,17 +111,18 @@ def measure(
 
     if ray is None and (gpus is not None or any_code):
         raise UserError("--gpus and --any-code are of tasks on a cluster: give --ray ADDRESS too")
-    of_samples = {
+    given: dict[str, Any] = {
+        "protocol": protocol,
+        "draws": draws,
         "samples": samples,
         "temperature": temperature,
         "extractor": extractor,
-        "weights_file": weights and weights.absolute(),
+        "weights": weights and weights.absolute(),
         "sha256": sha256,
     }
-    of_likelihood = {"protocol": protocol or "plain", "draws": draws}
-    wanted = _choose_measures(names or [], protocol, draws, of_samples)
-    options = {name: of_likelihood if name == BITS_PER_DIM else of_samples for name in wanted}
-    measurements = {name: make_measurement(name, **options[name]) for name in wanted}
+    options = {name: value for name, value in given.items() if value is not None}
+    wanted = _choose_measures(names or [], options)
+    measures = {name: make_measure(name, **options) for name in wanted}
     place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
     require_same_measures(store.measure_kinds(), list_measures())
@@ -134,70 +130,59 @@ def measure(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
     chosen = choose_trials_with_results(store, None, sweep_id, filters)
-    able, lacking = {}, False
-    for name, measurement in measurements.items():
-        able[name], reasons = find_measurable(store, place, chosen, measurement)
-        for reason in reasons:
-            print_error(reason)
-        lacking = lacking or bool(reasons)
-    found: dict[str, list[Reevaluated]] = {}
-    with reporting_progress() as report:
+    with reporting_progress() as report, _ending_early():
 
         def stage(what: str) -> AbstractContextManager[None]:
             report(what, 0, None)
             return nullcontext()
 
-        for name, measurement in measurements.items():
-            if ray is None:
-                found[name], failures = measure_trials(
-                    store, place, able[name], measurement, report
-                )
-            else:
-                with _ending_early():
-                    found[name], failures = measure_on_cluster(
-                        store,
-                        place,
-                        able[name],
-                        name,
-                        options[name],
-                        ray=ray,
-                        gpus=gpus,
-                        any_code=any_code,
-                        stage=stage,
-                        report=report,
-                    )
-            for reason in failures:
-                print_error(reason)
-            lacking = lacking or bool(failures)
+        found, failures = measure_trials(
+            *(store, place, chosen, wanted, options),
+            ray=ray,
+            gpus=gpus,
+            any_code=any_code,
+            stage=stage,
+            report=report,
+        )
+    for failure in failures:
+        print_error(failure)
     if json:
         print(to_json([_as_record(one) for some in found.values() for one in some]))
     else:
         for name, some in found.items():
             digests = {one.trial.data_digest for one in some}
-            _print_measured(name, some, list_other_samples(store, measurements[name], digests))
-    if lacking:
+            _print_measured(name, some, list_other_samples(store, measures[name], digests))
+    if failures:
         raise typer.Exit(1)
 
 
-def _choose_measures(
-    names: list[str], protocol: str | None, draws: int | None, of_samples: dict[str, Any]
-) -> list[str]:
+_OPTIONS = {
+    "protocol": (BITS_PER_DIM,),
+    "draws": (BITS_PER_DIM,),
+    "samples": OF_SAMPLES,
+    "temperature": OF_SAMPLES,
+    "extractor": (KID, FID),
+    "weights": (KID, FID),
+    "sha256": (KID, FID),
+}
+"""The measures that have an option."""
+
+
+def _choose_measures(names: list[str], options: dict[str, Any]) -> list[str]:
     """Return the measures to take. Raises UserError for options that none of them has."""
-    if not names and protocol is None and draws is None:
+    if not names and not {"protocol", "draws"} & options.keys():
         raise UserError("nothing says what to measure: swd, kid, fid, or --protocol published")
     wanted = list(dict.fromkeys(names or [BITS_PER_DIM]))
-    if BITS_PER_DIM not in wanted and (protocol is not None or draws is not None):
-        raise UserError(f"--protocol and --draws are of {BITS_PER_DIM}: name that too")
-    if draws is not None and protocol == "published":
+    for option in options:
+        if not {*wanted} & {*_OPTIONS[option]}:
+            have = " and ".join(_OPTIONS[option])
+            raise UserError(f"--{option} is of {have}: name one that has it, or leave it out")
+    if "draws" in options and options.get("protocol") == "published":
         raise UserError("--draws is a number beside plain: leave --protocol published out")
-    given = [name for name, value in of_samples.items() if value not in (None, 1.0)]
-    if given and wanted == [BITS_PER_DIM]:
-        option = given[0].removesuffix("_file")
-        raise UserError(f"--{option} is of measures of samples: name one, such as swd")
     return wanted
 
 
-def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) -> None:
+def _print_measured(name: str, found: "list[Measured]", others: list[int]) -> None:
     from rich.text import Text
 
     from lcma.harness.results.trials import describe_trial
@@ -231,7 +216,7 @@ def _print_measured(name: str, found: "list[Reevaluated]", others: list[int]) ->
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _as_record(one: "Reevaluated") -> dict[str, Any]:
+def _as_record(one: "Measured") -> dict[str, Any]:
     """Return the trial, its result with measures by name, and whether it is new."""
     from dataclasses import asdict
 
@@ -242,7 +227,7 @@ def _as_record(one: "Reevaluated") -> dict[str, Any]:
     return facts | {"measures": measures, "new": one.new}
 
 
-def _describe_bits(one: "Reevaluated", measures: "Mapping[str, Measurement]") -> Iterator[str]:
+def _describe_bits(one: "Measured", measures: "Mapping[str, Measurement]") -> Iterator[str]:
     """Yield protocol and bits/dim, bound, and series terms."""
     from lcma.harness.text import format_number
 

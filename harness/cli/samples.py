@@ -37,8 +37,10 @@ def samples(
     factorization: Factorizations = None,
     seed: Seeds = None,
     where: Where = None,
-    count: Annotated[int, typer.Option(help="How many images a grid has")] = 64,
-    temperature: Annotated[float, typer.Option(help="Factor on the noise of the priors")] = 1.0,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="How many images a grid has")] = 64,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="Factor of the noise of every prior")
+    ] = 1.0,
     noise_seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise")] = 0,
     between: Annotated[
         tuple[int, int] | None,
@@ -68,13 +70,13 @@ def samples(
     from rich.text import Text
 
     from lcma.db import connect
+    from lcma.harness.measure.weights import require_weights
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_drawn_trials, describe_trial, trial_as_dict
     from lcma.harness.show.samples import draw_interpolations, draw_samples
     from lcma.harness.show.targets import picture_target
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
-    from lcma.harness.work.weights import require_weights
 
     of_grids = {
         "--count": count != 64,

@@ -701,7 +701,7 @@ def _run_on_node(
     reports = run_checked(question, works, after, is_ending)
     if os.getppid() != raylet:
         os._exit(1)  # nobody is left to report to, or to end this process
-    from lcma.harness.work import devices  # imports torch, as the work does
+    from lcma.harness.train import devices  # imports torch, as the work does
 
     if devices.has_failed():
         _end_process_soon()

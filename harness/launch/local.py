@@ -189,7 +189,7 @@ def _context() -> BaseContext:
 
 def _run(works: Sequence[Work], after: Sequence[Report] | None) -> _Ended:
     reports = run_body(works, after)
-    from lcma.harness.work import devices  # imports torch, as the body does
+    from lcma.harness.train import devices  # imports torch, as the body does
 
     return reports, devices.has_failed()
 

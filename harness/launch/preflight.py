@@ -209,7 +209,7 @@ def _check_devices(question: Question, host: str, gpus: int) -> str:
     import torch
 
     if torch.cuda.is_available():
-        from lcma.harness.work.devices import multiply_on
+        from lcma.harness.train.devices import multiply_on
 
         for index in range(min(gpus, torch.cuda.device_count())):
             if problem := multiply_on(torch.device("cuda", index)):

@@ -21,7 +21,8 @@ from lcma.db.results import BOUND
 from lcma.harness import data
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import make_registration, plugins_of
-from lcma.harness.measure.evaluation import settle_device
+from lcma.harness.measure.kept import choose_device
+from lcma.harness.measure.weights import load_data, load_recipe
 from lcma.harness.place import Place
 from lcma.harness.results.filters import Filters
 from lcma.harness.results.lookup import (
@@ -32,11 +33,10 @@ from lcma.harness.results.lookup import (
     require_results,
 )
 from lcma.harness.text import format_count
+from lcma.harness.train.devices import settle_device
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.version import read_code_version
-from lcma.harness.work.reevaluation import choose_device
 from lcma.harness.work.units import Work
-from lcma.harness.work.weights import load_data, load_recipe
 from lcma.sweeps import factorizations, known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Trial, make_pretraining

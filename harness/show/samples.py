@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lcma.db import JobFacts, Store
 from lcma.harness.files import file_name
+from lcma.harness.measure import weights
+from lcma.harness.measure.samples import draw_images, make_sampling
 from lcma.harness.place import Place
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import frame_records, label_options
@@ -20,7 +23,6 @@ from lcma.harness.show.maps import draw_maps, list_pictures
 from lcma.harness.show.targets import PictureTarget
 from lcma.harness.train.interpolation import Interpolation, interpolate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.work import weights
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
 
@@ -44,20 +46,20 @@ def draw_samples(
     """Draw a grid of samples for each trial, all from noise of one seed.
 
     Below a grid stand bits/dim and what samples were measured by. Raises UserError as
-    `weights.load_trained` and `weights.draw_samples` do.
+    `weights.load_flow` and `make_sampling` do.
     """
-    drawn = []
+    drawn, sampling = [], make_sampling(temperature=temperature, seed=seed)
     usual = (count, temperature, seed) == (SAMPLES, 1.0, 0)
     options = () if usual else (f"n{count}", f"t{temperature:g}", f"r{seed}")
     below = [] if temperature == 1 else [f"drawn at temperature {temperature:g}"]
     for one in trials:
-        flow, _ = weights.load_trained(store, place, one)
-        images = weights.draw_samples(flow, count, seed, temperature)
+        flow, _ = weights.load_flow(store, place, one)
+        images = draw_images(flow, count, sampling, seed=0, device=torch.device("cpu")).images
         name = factorization_label(one.factorization_or_kind)
         lines = [] if one.budget is None else [f"@{one.budget}"]
         lines += [] if one.map_options is None else [f"maps {label_options(one.map_options)}"]
         lines += _list_measures(store, one)
-        grid = Panel(_tile_square(images), 1, name, caption=tuple(lines), gap=12)
+        grid = Panel(_tile_square(images.numpy()), 1, name, caption=tuple(lines), gap=12)
         title = f"{one.flow} on {one.dataset}, seed {one.seed}"
         path = target.path(_name_picture("samples", one, *options))
         drawn.append((one, draw_grid(path, [Row([grid])], title, below)))
@@ -100,7 +102,7 @@ def draw_interpolations(
 ) -> list[tuple[JobFacts, Path, Interpolation]]:
     """Draw a row of images for each trial, from one test image to another, by their indices.
 
-    Raises UserError as `weights.load_trained` does, and for images that are not there.
+    Raises UserError as `weights.load_flow` does, and for images that are not there.
     """
     first, last = between
     drawn = []
@@ -111,7 +113,7 @@ def draw_interpolations(
                 raise UserError(
                     f"--between {index}: {one.dataset} has {len(test)} test images, from 0 on"
                 )
-        flow, recipe = weights.load_trained(store, place, one)
+        flow, recipe = weights.load_flow(store, place, one)
         found = interpolate(flow, test[first], test[last], steps, spherical=spherical)
         options = (f"i{first}", f"j{last}", f"n{steps}", *(("spherical",) if spherical else ()))
         path = target.path(_name_picture("interpolation", one, *options))

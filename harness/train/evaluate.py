@@ -18,15 +18,6 @@ from lcma.models import Flow
 CHUNK = 100
 """Images evaluated at once. Noise is drawn chunk by chunk, so this is part of the protocol."""
 
-BOUND_DRAWS = 10
-"""Draws of the bound that is stored with the result of a flow without residual blocks."""
-
-BESIDE_IMAGES = 200
-"""Images of that bound and of the series' bias; it takes a twentieth of the shortest trainings."""
-
-BOUND_IMAGES = 1000
-"""Most images of a bound of `lcma measure --draws`."""
-
 Seen = Callable[[int], None]
 """Called with the number of images evaluated since the last call."""
 
@@ -40,31 +31,6 @@ class Evaluation:
     log_prior: float
 
 
-@dataclass(frozen=True)
-class Bound:
-    """The importance-weighted bound of ``draws`` dequantizations, bits/dim over ``images``.
-
-    ``gain`` is the bound of one draw on the same images less this one.
-    """
-
-    draws: int
-    images: int
-    bits_per_dim: float
-    gain: float
-
-
-@dataclass(frozen=True)
-class SeriesBias:
-    """Bias of bits/dim by the truncated series of residual blocks.
-
-    ``bits_per_dim`` is the mean of the bits/dim at ``terms`` terms less those at twice as many
-    with the same probes, over some images; None with roulette, which leaves no bias.
-    """
-
-    terms: int
-    bits_per_dim: Mean | None
-
-
 def evaluate(
     flow: Flow,
     images: Images,
@@ -76,7 +42,7 @@ def evaluate(
     log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
     with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
-            one = _one_draw(ready, images, protocol, draw, len(images), seen)
+            one = _one_draw(ready, images, protocol, draw, seen)
             log_det += one.log_det / protocol.draws
             log_prior += one.log_prior / protocol.draws
     bits = _bits(flow, log_det + log_prior)
@@ -84,28 +50,22 @@ def evaluate(
 
 
 def sample_bound(
-    flow: Flow,
-    images: Images,
-    protocol: Protocol,
-    draws: int,
-    seen: Seen = lambda count: None,
-    most: int = BOUND_IMAGES,
-) -> Bound:
-    """Return -log of the mean over ``draws`` of p(x, u_k), on the first min(N, ``most``) images.
+    flow: Flow, images: Images, protocol: Protocol, draws: int, seen: Seen = lambda count: None
+) -> tuple[float, float]:
+    """Return -log of the mean over ``draws`` of p(x, u_k) in bits/dim, and by how much that is
+    below the same of one draw.
 
     Draws are nested: the first is the protocol's own, and more of them never raise the bound in
     expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
     """
-    count = min(len(images), most)
     with _ready(flow, protocol) as ready:
-        each = [
-            _one_draw(ready, images, protocol, draw, count, seen).log_prob for draw in range(draws)
-        ]
-    log_probs = np.stack(each)
+        log_probs = np.stack(
+            [_one_draw(ready, images, protocol, draw, seen).log_prob for draw in range(draws)]
+        )
     highest = log_probs.max(0)
     together = highest + np.log(np.exp(log_probs - highest).mean(0))
     bits, one = _bits(flow, together).mean(), _bits(flow, log_probs[0]).mean()
-    return Bound(draws, count, float(bits), float(one - bits))
+    return float(bits), float(one - bits)
 
 
 def series_bias(
@@ -114,20 +74,20 @@ def series_bias(
     protocol: Protocol,
     groups: NDArray[np.integer] | None = None,
     seen: Seen = lambda count: None,
-    most: int = BESIDE_IMAGES,
-) -> SeriesBias | None:
-    """Measure the bias of the series on the first min(N, ``most``) images; None without one."""
+) -> Mean | None:
+    """Return the mean of bits/dim at the protocol's terms minus those at twice as many with the
+    same probes.
+
+    It is None without a series, and with roulette, which leaves no bias.
+    """
     terms = series_terms(protocol, flow)
     if terms is None or protocol.roulette_mean is not None:
-        return None if terms is None else SeriesBias(terms, None)
-    count = min(len(images), most)
+        return None
     bits = []
     for n in (terms, 2 * terms):
         with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
-            one = _one_draw(ready, images, protocol, 0, count, seen)
-            bits.append(_bits(flow, one.log_prob))
-    used = None if groups is None else groups[:count]
-    return SeriesBias(terms, clustered_mean(bits[0] - bits[1], used))
+            bits.append(_bits(flow, _one_draw(ready, images, protocol, 0, seen).log_prob))
+    return clustered_mean(bits[0] - bits[1], groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,10 +102,9 @@ class _Drawn:
         return self.log_det + self.log_prior
 
 
-def _one_draw(
-    flow: Flow, images: Images, protocol: Protocol, draw: int, count: int, seen: Seen
-) -> _Drawn:
-    """Evaluate the first ``count`` images; noise and probes follow from seed, draw and chunk."""
+def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, seen: Seen) -> _Drawn:
+    """Evaluate images; noise and probes follow from seed, draw and chunk."""
+    count = len(images)
     found = _Drawn(np.zeros(count), np.zeros(count))
     for start in range(0, count, CHUNK):
         indices = np.arange(start, min(start + CHUNK, count))

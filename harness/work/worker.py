@@ -15,7 +15,7 @@ import secrets
 import socket
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -31,21 +31,8 @@ from lcma.harness.data.manifest import PartName
 from lcma.harness.data.verified import open_images
 from lcma.harness.environment import read_environment
 from lcma.harness.kill_points import kill_point
-from lcma.harness.measure.evaluation import (
-    SharedClock,
-    Stopwatch,
-    count_beside_images,
-    count_part_images,
-    describe_failure,
-    free_memory,
-    make_result,
-    measure_flow,
-    ran_out_of_memory,
-    read_granted_device,
-    settle_device,
-    take_plugin_measures,
-)
-from lcma.harness.measure.sample_quality import measure_swd
+from lcma.harness.measure.measure import NotTakenError, Trained, take_measures
+from lcma.harness.measure.registry import list_defaults, list_evaluations
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
     compute_table_statistics,
@@ -53,15 +40,23 @@ from lcma.harness.results.map_statistics import (
     make_kept_masks,
 )
 from lcma.harness.storage import Folder, StorageError
+from lcma.harness.train import devices
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
 from lcma.harness.train.data_maps import measure_data
+from lcma.harness.train.devices import (
+    SharedClock,
+    Stopwatch,
+    free_memory,
+    ran_out_of_memory,
+    read_granted_device,
+    settle_device,
+)
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN
 from lcma.harness.train.stack import Member, train_stack
 from lcma.harness.train.trainer import DivergedError, Hooks, OutOfTimeError, StoppedError, Trainer
-from lcma.harness.work import devices
 from lcma.harness.work.artifacts import Writer, run_name, tidy_files
 from lcma.harness.work.lease import HeartbeatThread, Lease, find_missing
 from lcma.harness.work.log import EVALUATING, MAPPING, SAMPLING, Log, logger, make_share_log
@@ -82,8 +77,6 @@ from lcma.sweeps.expansion import Pretraining, Trial
 from lcma.sweeps.measures import (
     CPU_SECONDS_PER_STEP,
     SECONDS_PER_STEP,
-    SWD,
-    plugin_measures,
 )
 from lcma.sweeps.plugins import locate_failure
 from lcma.sweeps.recipe import Recipe
@@ -346,7 +339,7 @@ class _AttemptGroup:
 
 def _describe_crowd(error: Exception, count: int) -> str:
     what = "memory ran out" if ran_out_of_memory(error) else "an error was raised"
-    return f"{what} in a stack of {count}: {describe_failure(error)}"
+    return f"{what} in a stack of {count}: {describe_error(error)}{locate_failure(error)}"
 
 
 def _open_folder(work: Work, rerun: str = "") -> Folder:
@@ -618,23 +611,30 @@ class _RunningAttempt:
         if recipe.training.select == "best" and trainer.best is not None:
             flow.load_state_dict(trainer.best["flow"])
             step = trainer.best["step"]
-        share, total = make_share_log(EVALUATING), count_part_images(prepared, PLAIN)
-        total += count_beside_images(flow, prepared, PLAIN)
-        measured = measure_flow(
-            flow, prepared, PLAIN, self._device, None, lambda count: share(count, total)
-        )
-        self._require_finite(*measured.values)
+        trained = Trained(flow, recipe.model, prepared, trial.seed, self._device)
+        try:
+            measured = take_measures(
+                list_evaluations(flow), trained, seen=make_share_log(EVALUATING)
+            )
+        except NotTakenError:
+            raise DivergedError(trainer.step, trainer.last_finite) from None
         if lease.lost:
             raise StoppedError
         artifacts = self._save_weights(flow, trainer.online, lease)  # before a plug-in has the flow
-        more = [
-            *self._time_steps(trainer),
-            *self._take_swd(flow, prepared, trial.seed),
-            *self._take_measures(flow, prepared, trial.seed),
-        ]
+        logger.info(SAMPLING)
+        more = take_measures(list_defaults(prepared), trained, on_failure=self._note_not_taken)
+        result = db.Result(
+            trial_id=trial.id,
+            data_digest=digest,
+            step=step,
+            protocol=PLAIN.name,
+            protocol_body=PLAIN.body,
+            precision=PLAIN.precision,
+            measures=(*measured, *self._time_steps(trainer), *more),
+        )
         return replace(
             self._make_ending("done", lease),
-            result=make_result(measured, trial.id, digest, PLAIN, step=step, more=more),
+            result=result,
             tables=_make_index_tables(trial, maps, digest, flow),
             artifacts=artifacts,
         )
@@ -810,31 +810,9 @@ class _RunningAttempt:
         }
         return tuple(db.Measurement(name, one) for name, one in times.items() if one is not None)
 
-    def _take_swd(
-        self, flow: models.Flow, prepared: data.Prepared, seed: int
-    ) -> tuple[db.Measurement, ...]:
-        """Measure samples; where that fails the training is not lost, and a note says why."""
-        logger.info(SAMPLING)
-        try:
-            return measure_swd(flow, prepared, seed=seed, device=self._device)
-        # Memory may run out, and files of the set may be gone.
-        except (MemoryError, OSError, RuntimeError, UserError, ValueError) as error:
-            self.notes.append(f"the measure {SWD} was not taken: {describe_error(error)}")
-            logger.warning(self.notes[-1])
-            return ()
-
-    def _take_measures(
-        self, flow: models.Flow, prepared: data.Prepared, seed: int
-    ) -> Iterator[db.Measurement]:
-        """Take the measures of plug-ins; one that fails is left out, with a note."""
-
-        def note(name: str, why: str) -> None:
-            self.notes.append(f"the measure {name} was not taken: {why}")
-            logger.warning(self.notes[-1])
-
-        return take_plugin_measures(
-            plugin_measures(), flow, prepared, seed=seed, device=self._device, on_failure=note
-        )
+    def _note_not_taken(self, name: str, why: str) -> None:
+        self.notes.append(f"the measure {name} was not taken: {why}")
+        logger.warning(self.notes[-1])
 
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0

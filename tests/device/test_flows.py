@@ -19,9 +19,10 @@ from torch.utils import _pytree as pytree
 from lcma import models
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
-from lcma.harness.measure import sample_quality
-from lcma.harness.measure.sample_quality import measure_swd
-from lcma.harness.train import contribution, wasserstein
+from lcma.harness.measure import samples, wasserstein
+from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.samples import SampleMeasure, Sampling, draw_images
+from lcma.harness.train import contribution
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import MeasuredMap, measure_maps
@@ -29,7 +30,6 @@ from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
 from lcma.harness.train.interpolation import interpolate
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.protocol import PLAIN, find_protocol
-from lcma.harness.train.samples import Sampling, draw_images
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import Flow, residual
 from lcma.models.lipschitz import GPU_ITERATIONS
@@ -170,7 +170,8 @@ def use_flow(
     values["pretraining"] = pretrain(flow, prepared, device)
     values["samples"] = vars(draw_images(trained, 6, Sampling(), seed=1, device=device))
     if flow == PLUGIN:  # it is of samples, whatever the flow
-        values["distance"] = measure_swd(trained, prepared, seed=1, device=device)
+        measured = Trained(trained, choose_recipe(flow).model, prepared, 1, device)
+        values["distance"] = take_measures([SampleMeasure("swd")], measured)
     images = prepared.part("test").images
     values["path"] = vars(interpolate(trained, images[0], images[1], 3))
     x = Images(images[:4], device).gather(np.arange(4))
@@ -242,7 +243,7 @@ def compare(flow: str, root: Path, folder: Path) -> tuple[dict[str, list[str]], 
     def use(device: torch.device, name: str, *, resumed: bool) -> Found:
         place = folder / name
         shutil.copytree(root, place, ignore=shutil.ignore_patterns(CONTROLS_FILE))
-        sample_quality._known.clear()
+        samples._known.clear()
         prepared = data.load("photos8", place)
         return use_flow(flow, prepared, device, place, resumed=resumed)
 

@@ -11,13 +11,11 @@ import torch
 from lcma import db
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
-from lcma.harness.launch.measuring import KeptMeasure, make_measurement
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
-from lcma.harness.measure import sample_quality
-from lcma.harness.measure.evaluation import measure_flow
+from lcma.harness.measure import samples, weights
+from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.registry import make_measure
 from lcma.harness.place import Place
-from lcma.harness.train.protocol import find_protocol
-from lcma.harness.work import weights
 from lcma.harness.work.units import Report
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import plugins
@@ -33,7 +31,7 @@ FACTORIZATIONS = ("low", "self", "online")
 def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dict[str, Any]:
     """Run a sweep on a device; return what is wrong with it, its rows, and later measures."""
     shutil.copytree(root, folder / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
-    sample_quality._known.clear()
+    samples._known.clear()
     place = Place(f"sqlite:///{folder / 'lcma.db'}", folder / "runs", folder / "data")
     content = {
         "name": "trials",
@@ -64,17 +62,15 @@ def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dic
 def measure_again(store: db.Store, place: Place, device: torch.device) -> list[Any]:
     """Load a trained flow, and take measures of it as `lcma measure` does."""
     one = next(one for one in store.job_facts() if one.weights and one.factorization == "self")
-    flow, recipe = weights.load_flow(store, place, one.trial_id)
-    prepared = data.load("photos8", place.data)
-    measurement = make_measurement("swd", samples=20)
-    assert isinstance(measurement, KeptMeasure)
-    protocol = find_protocol("published", recipe.model)
-    flow = flow.to(device)
+    flow, recipe = weights.load_flow(store, place, one)
+    prepared, flow = data.load("photos8", place.data), flow.to(device)
     assert next(flow.parameters()).device.type == device.type
-    return [
-        measurement.take(flow, prepared, one, device),
-        dataclasses.asdict(measure_flow(flow, prepared, protocol, device)),
+    measures = [
+        make_measure("swd", samples=20),
+        make_measure("bits_per_dim", protocol="published"),
+        make_measure("bits_per_dim", draws=2),
     ]
+    return take_measures(measures, Trained(flow, recipe.model, prepared, one.seed, device))
 
 
 def compare(flow: str, root: Path, folder: Path) -> tuple[list[str], list[str], list[str]]:

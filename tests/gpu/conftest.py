@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcma.harness import data
-from lcma.harness.measure.evaluation import settle_device
+from lcma.harness.train.devices import settle_device
 
 
 @pytest.fixture(scope="session")

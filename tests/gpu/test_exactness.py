@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lcma import models
-from lcma.harness.train.wasserstein import sliced_wasserstein
-from lcma.harness.work.devices import multiply_on
+from lcma.harness.measure.wasserstein import sliced_wasserstein
+from lcma.harness.train.devices import multiply_on
 from lcma.models import Flow
 from lcma.models.split import Split
 from lcma.sweeps.recipe import Model

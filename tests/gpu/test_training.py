@@ -13,7 +13,8 @@ import torch
 
 from lcma import models
 from lcma.harness import data
-from lcma.harness.measure.sample_quality import measure_swd
+from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.samples import SampleMeasure
 from lcma.harness.train import batches
 from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
@@ -198,11 +199,13 @@ def test_samples_of_a_trained_flow_have_a_distance(
     trainer.start()
     for _ in range(20):
         trainer._one_step()
-    measured = measure_swd(trainer.evaluated, prepared, seed=1, device=device)
+    model = catalog.recipe(flow, "photos8", "tiny").model
+    trained = Trained(trainer.evaluated, model, prepared, 1, device)
+    measured = take_measures([SampleMeasure("swd")], trained)
     found = {measure.name: measure.value for measure in measured}
     assert {"swd", "holdout_swd", "swd_null", "swd_overflow"} <= set(found)
     assert 0 < found["swd"] < float("inf")
-    assert measure_swd(trainer.evaluated, prepared, seed=1, device=device) == measured
+    assert take_measures([SampleMeasure("swd")], trained) == measured
 
 
 def lcma(folder: Path, *arguments: str) -> str:

@@ -239,8 +239,11 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["measure", "--protocol", "published"], "lcma launch demo"),
         (["measure"], "nothing says what to measure: swd, kid, fid, or --protocol published"),
         (["measure", "--draws", "3", "--protocol", "published"], "leave --protocol published out"),
-        (["measure", "swd", "--draws", "3"], "--protocol and --draws are of bits_per_dim"),
-        (["measure", "--draws", "3", "--samples", "30"], "--samples is of measures of samples"),
+        (["measure", "swd", "--draws", "3"], "--draws is of bits_per_dim: name one that has it"),
+        (
+            ["measure", "--draws", "3", "--samples", "30"],
+            "--samples is of swd and kid",
+        ),
         (["samples", "--steps", "3"], "give --between I J too"),
         (["samples", "--between", "0", "1", "--count", "3"], "--count is of samples, not of"),
         (

@@ -16,11 +16,11 @@ import torch
 
 from lcma import db
 from lcma.harness import storage
+from lcma.harness.measure.weights import load_flow
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.work.artifacts import Writer, run_name
 from lcma.harness.work.garbage import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
 from lcma.harness.work.units import Work
-from lcma.harness.work.weights import load_trained
 from lcma.harness.work.worker import _RunningAttempt, run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
@@ -161,7 +161,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     assert site.collect(lost=True) == ["lost", "lost"]
     assert site.names(failed) == []
     one = site.store.job_facts(trial_ids=[done.trial.id])[0]
-    load_trained(site.store, site.place, one)
+    load_flow(site.store, site.place, one)
     assert site.collect(weights=True) == ["named"]
     assert list_files(site.store, done.job_id) == []
     assert not site.store.job_facts(trial_ids=[done.trial.id])[0].weights
@@ -239,7 +239,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
         patch.setattr(db.Store, "artifacts", read_before_it_ends)
         found = find_garbage(site.store, site.files.runs, GarbageFilter())
     assert found.waste == ()
-    load_trained(site.store, site.place, site.store.job_facts(trial_ids=[work.trial.id])[0])
+    load_flow(site.store, site.place, site.store.job_facts(trial_ids=[work.trial.id])[0])
 
 
 @pytest.mark.integration
@@ -325,7 +325,7 @@ def test_a_sweep_says_what_stays(
     assert site.collect() == [], "nothing that it said should stay"
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
-            load_trained(site.store, place, site.store.job_facts(trial_ids=[trial.trial.id])[0])
+            load_flow(site.store, place, site.store.job_facts(trial_ids=[trial.trial.id])[0])
 
 
 def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:

@@ -17,7 +17,7 @@ from lcma.db.store import Store
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor
 from lcma.harness.launch.local import LocalExecutor
-from lcma.harness.launch.measuring import make_measurement, measure_trials
+from lcma.harness.launch.measuring import measure_trials
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.spec import Resources
@@ -185,11 +185,12 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
         return typed(capsys, "measure", "swd", "--samples=40", "--json", *more, *places)
 
     with db.connect(trained.db) as store:
-        here = make_measurement("swd", samples=40)
+        options = {"samples": 40}
         by_hand, other, damaged = store.job_facts(trial_ids=sorted(store.view("results").trial_id))
         (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
         weights.write_bytes(b"damaged")
-        (result,), _ = measure_trials(store, trained, [by_hand], here)
+        found, _ = measure_trials(store, trained, [by_hand], ["swd"], options)
+        (here,) = found["swd"]
         for more, new in (([f"--ray={ray_executor.address}"], True), ([], False)):
             code, out, err = measure(*more)
             found = {row["trial_id"]: row for row in json.loads(out)}
@@ -198,10 +199,10 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
                 {by_hand.trial_id: False, other.trial_id: new},
             )
             swd = found[by_hand.trial_id]["measures"]["swd"]["value"]
-            assert swd == result.result.value("swd")
+            assert swd == here.result.value("swd")
             *_, last = err.splitlines()
             assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
             assert "are damaged (sha256 differs)" in last
         attempts = store.view("attempts")
-        stored = attempts[attempts["protocol"] == here.protocol.name]
+        stored = attempts[attempts["protocol"] == here.result.protocol]
         assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))

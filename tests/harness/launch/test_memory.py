@@ -6,7 +6,7 @@ import resource
 import pytest
 import torch
 
-from lcma.harness.measure.evaluation import current_memory, free_memory, settle_device
+from lcma.harness.train.devices import current_memory, free_memory, settle_device
 
 MIB = 2**20
 

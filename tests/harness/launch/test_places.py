@@ -9,11 +9,11 @@ import pytest
 
 from lcma import db
 from lcma.harness import storage
+from lcma.harness.measure.weights import load_flow, require_weights
 from lcma.harness.place import find_place
 from lcma.harness.work import worker
 from lcma.harness.work.artifacts import run_name
 from lcma.harness.work.garbage import GarbageFilter, find_garbage, remove_garbage
-from lcma.harness.work.weights import load_trained, require_weights
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.launch.conftest import Killed, run_killed, typed
@@ -56,12 +56,12 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
     assert files.leftovers() == []
     one = store.job_facts(trial_ids=[work.trial.id])[0]
     require_weights(store, work.place, one)
-    flow, _ = load_trained(store, work.place, one)
+    flow, _ = load_flow(store, work.place, one)
     assert not flow.training
     path = files.behind / artifact.path
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match=r"the weights .* are damaged"):
-        load_trained(store, work.place, one)
+        load_flow(store, work.place, one)
     path.unlink()
     with pytest.raises(UserError, match=r"cannot read the weights .*--runs"):
         require_weights(store, work.place, one)
@@ -238,7 +238,7 @@ def test_passwords_and_keys_are_never_shown(bucket, registered, capsys, monkeypa
     place = find_place(store.url, SECRET, None)
     told = [repr(work), repr(place)]
     with pytest.raises(UserError) as caught:
-        load_trained(store, place, store.job_facts(trial_ids=[work.trial.id])[0])
+        load_flow(store, place, store.job_facts(trial_ids=[work.trial.id])[0])
     told.append(str(caught.value))
     monkeypatch.setenv("LCMA_RUNS", SECRET)
     for verb in (["clean"], ["doctor"], ["doctor", "--json"], ["samples", work.trial.id]):

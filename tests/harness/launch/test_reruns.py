@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from lcma.db.integrity import check_integrity
-from lcma.harness.launch.measuring import make_measurement, measure_trial
 from lcma.harness.launch.plan import make_plan
+from lcma.harness.measure import weights
+from lcma.harness.measure.kept import find_measured, measure_trial
+from lcma.harness.measure.registry import make_measure
+from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.results.board import list_lost_trials
-from lcma.harness.work import weights
 from lcma.harness.work.garbage import GarbageFilter, find_garbage, remove_garbage
-from lcma.harness.work.reevaluation import reevaluate
 from lcma.harness.work.units import Work
-from lcma.harness.work.weights import load_trained
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
@@ -124,13 +124,15 @@ def test_weights_are_those_of_what_is_current(runs: Runs) -> None:
     trial = runs.works["trial None"].trial
     runs.rerun("trial None")
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
-    load_trained(runs.store, runs.place, one)
-    assert reevaluate(runs.store, runs.place, one, "published", owner="me").new
+    load_flow(runs.store, runs.place, one)
+    published = make_measure("bits_per_dim", protocol="published")
+    measure_trial(runs.store, runs.place, one, published, owner="me")
+    assert find_measured(runs.store, one, published)
     runs.run()
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
     (kept,) = [a for a in list_files(runs.store, one.job_id) if a.kind == "weights"]
     shutil.rmtree(runs.place.runs / kept.path.split("/")[0].rpartition("-")[0])
-    load_trained(runs.store, runs.place, one)
+    load_flow(runs.store, runs.place, one)
 
 
 def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
@@ -140,11 +142,9 @@ def test_what_is_run_anew_now_is_neither_evaluated_nor_measured(
     runs.rerun("trial None")
     claim = claim_elsewhere(runs.store, runs.works["trial None"].job_id)
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
-    with pytest.raises(UserError, match="is being run anew"):
-        reevaluate(runs.store, runs.place, one, "published", owner="me")
     monkeypatch.setattr(weights, "load_data", None)  # it is refused before there is any work
     with pytest.raises(UserError, match="is being run anew"):
-        measure_trial(runs.store, runs.place, one, make_measurement("swd", samples=40), owner="me")
+        measure_trial(runs.store, runs.place, one, make_measure("swd", samples=40), owner="me")
     assert beat(runs.store, claim, step=1, lease_seconds=60.0)
 
 
@@ -154,7 +154,7 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
     """Neither the result of the rerun nor the former one gets a number of other weights."""
     trial = runs.works["trial None"].trial
     (one,) = runs.store.job_facts(trial_ids=[trial.id])
-    load = weights.load_trained
+    load = weights.load_flow
 
     def run_anew(*given: Any) -> Any:
         loaded = load(*given)
@@ -162,18 +162,16 @@ def test_weights_that_a_rerun_replaces_meanwhile_are_not_measured(
         runs.run()
         return loaded
 
-    swd = make_measurement("swd", samples=40)
-    for measure in (
-        lambda: measure_trial(runs.store, runs.place, one, swd, owner="me"),
-        lambda: reevaluate(runs.store, runs.place, one, "published", owner="me"),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(weights, "load_trained", run_anew)
-            before = runs.store.view("attempts", job_id=one.job_id)
-            with pytest.raises(UserError, match="was run anew meanwhile; what is stored stays"):
-                measure()
-        assert len(runs.store.view("attempts", job_id=one.job_id)) == len(before) + 1
-        assert measure().new
+    swd = make_measure("swd", samples=40)
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "load_flow", run_anew)
+        before = runs.store.view("attempts", job_id=one.job_id)
+        with pytest.raises(UserError, match="was run anew meanwhile; what is stored stays"):
+            measure_trial(runs.store, runs.place, one, swd, owner="me")
+    assert len(runs.store.view("attempts", job_id=one.job_id)) == len(before) + 1
+    assert find_measured(runs.store, one, swd) is None
+    measure_trial(runs.store, runs.place, one, swd, owner="me")
+    assert find_measured(runs.store, one, swd)
 
 
 @pytest.mark.integration

@@ -19,6 +19,7 @@ from lcma.harness.data.verified import open_images
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.stacks import find_shapes
 from lcma.harness.launch.verification import verify
+from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.harness.train.batches import Images
@@ -28,7 +29,6 @@ from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.harness.work import worker
 from lcma.harness.work.units import Report, Work
-from lcma.harness.work.weights import load_trained
 from lcma.harness.work.worker import run_work, run_works
 from lcma.models import SplitTable
 from lcma.models.split import Split
@@ -308,7 +308,7 @@ def test_online_leaves_the_tables_that_its_flow_has(online: dict[str, list[Work]
     store = db.connect(work.place.db)
     kept = read_kept(store)["online", 0]
     (one,) = store.job_facts(trial_ids=[work.subject.id])
-    flow, _ = load_trained(store, work.place, one)
+    flow, _ = load_flow(store, work.place, one)
     found = [layer.table for layer in flow.layers if isinstance(layer, Split)]
     assert same_masks(kept, found)
     assert not same_masks(kept, models.make_tables("checkerboard-even", SHAPE, 2))

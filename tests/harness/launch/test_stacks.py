@@ -13,15 +13,16 @@ import torch
 from lcma import db
 from lcma.harness.data.verified import open_images
 from lcma.harness.launch.verification import verify
-from lcma.harness.measure.evaluation import SharedClock, measure_flow
-from lcma.harness.measure.sample_quality import measure_swd
+from lcma.harness.measure.likelihood import BitsPerDim
+from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.registry import list_defaults, list_evaluations
+from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
-from lcma.harness.train.protocol import PLAIN
+from lcma.harness.train.devices import SharedClock
 from lcma.harness.train.stack import Stack
 from lcma.harness.work import worker
 from lcma.harness.work.log import Log, logger
 from lcma.harness.work.units import Terms, Work
-from lcma.harness.work.weights import load_trained
 from lcma.harness.work.worker import run_work, run_works
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
@@ -305,7 +306,7 @@ def test_memory_that_runs_out_in_company_counts_against_nobody(
     def starve(*args: Any) -> None:
         raise torch.OutOfMemoryError("no memory left")
 
-    monkeypatch.setattr(worker, "measure_flow", starve)
+    monkeypatch.setattr(BitsPerDim, "take", starve)
     assert endings(run_works(works)) == ["crowded", "crowded", "failed"]
     assert outcomes(store) == ["crowded", "crowded", "oom"]
 
@@ -358,7 +359,7 @@ def test_the_costs_of_members_add_up_to_their_process(
     now = [0.0]
     monkeypatch.setattr(SharedClock.__init__, "__defaults__", (lambda: now[0], lambda: now[0]))
     store, works = stacked()
-    step = Stack.step
+    step, take = Stack.step, BitsPerDim.take
 
     def stepping(stack: Stack) -> None:
         step(stack)
@@ -366,10 +367,10 @@ def test_the_costs_of_members_add_up_to_their_process(
 
     def measuring(*args: Any) -> Any:
         now[0] += 5.0
-        return measure_flow(*args)
+        return take(*args)
 
     monkeypatch.setattr(Stack, "step", stepping)
-    monkeypatch.setattr(worker, "measure_flow", measuring)
+    monkeypatch.setattr(BitsPerDim, "take", measuring)
     works[0] = replace(works[0], terms=Terms(hours=1e-9))  # until the first look at the losses
     assert endings(run_works(works)) == ["failed", "done", "done"]
     attempts = store.view("attempts")
@@ -383,13 +384,12 @@ def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store
     store, works = undisturbed
     trial_id = works[1].trial.id
     (one,) = store.job_facts(trial_ids=[trial_id])
-    flow, _ = load_trained(store, works[1].place, one)
+    flow, recipe = load_flow(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
-    measured = measure_flow(flow, prepared, PLAIN, torch.device("cpu"))
+    trained = Trained(flow, recipe.model, prepared, one.seed, torch.device("cpu"))
+    found = take_measures([*list_evaluations(flow), *list_defaults(prepared)], trained)
     result = store.result(trial_id, one.data_digest, "plain")
-    assert measured.test.bits_per_dim.value == result.value("bits_per_dim")
-    of_samples = measure_swd(flow, prepared, seed=one.seed, device=torch.device("cpu"))
-    assert [result.measure(m.name) for m in of_samples] == [*of_samples] != []
+    assert [result.measure(m.name) for m in found] == found != []
 
 
 @pytest.mark.slow
@@ -397,7 +397,7 @@ def test_training_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, 
     """In a stack of its own, of another process."""
     store, works = undisturbed
     place, trial_id = works[1].place, works[1].trial.id
-    verified = verify(store, place, trial_id, tolerance=0.0, user="ann")
+    verified = verify(store, place, trial_id, tolerance=0.0)
     assert verified.verification.equal
 
 

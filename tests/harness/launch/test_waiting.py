@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from lcma.harness.launch.driver import Launch
-from lcma.harness.measure.evaluation import settle_device
+from lcma.harness.train.devices import settle_device
 from lcma.harness.watch.progress import Bars
 from lcma.harness.work import worker
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+import lcma
 from lcma import db
+from lcma.harness.measure.features import LITE0
+from lcma.harness.measure.samples import SampleProtocol, Sampling
 from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_trial_id, read_data_facts
 from lcma.harness.show.samples import draw_samples
 from lcma.harness.show.targets import PictureFormat, PictureTarget
-from lcma.harness.train.features import LITE0
-from lcma.harness.train.samples import SampleProtocol, Sampling
-from lcma.harness.work import weights
-from lcma.harness.work.weights import load_flow
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, ENVIRONMENT
 from tests.db.measuring import left_by
@@ -34,7 +33,7 @@ def trial_id(path):
 @pytest.mark.parametrize("factorization", ["channel", "random", "LH", "none"])
 def test_the_flow_that_was_trained_comes_back(filler, place, factorization):
     path = filler.weights(factorization, 3, budget=100 if factorization == "LH" else None)
-    flow, recipe = load_flow(filler.store, place, trial_id(path))
+    flow, recipe = lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
     trained = filler.flow(factorization, 3)
     assert recipe.model == filler.model
     assert not flow.training
@@ -51,8 +50,8 @@ def test_a_moved_folder_of_runs_is_found(filler, place):
     moved = filler.folder / "elsewhere"
     filler.runs.rename(moved)
     with pytest.raises(UserError, match="--runs"):
-        load_flow(filler.store, place, trial_id(path))
-    load_flow(filler.store, Place(filler.url, moved, moved), trial_id(path))
+        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
+    lcma.load_flow(filler.store, trial_id(path), runs=moved)
 
 
 def test_weights_that_are_damaged_or_missing_are_named(filler, place):
@@ -61,30 +60,19 @@ def test_weights_that_are_damaged_or_missing_are_named(filler, place):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{path} are damaged"):
-        load_flow(filler.store, place, trial_id(path))
+        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
     path.unlink()
     with pytest.raises(UserError, match=f"cannot read the weights {path} .*--runs"):
-        load_flow(filler.store, place, trial_id(path))
-    with pytest.raises(UserError, match="no trial nonsense"):
-        load_flow(filler.store, place, "nonsense")
+        lcma.load_flow(filler.store, trial_id(path), runs=place.runs)
+    with pytest.raises(UserError, match="no trial starts with 'nonsense'"):
+        lcma.load_flow(filler.store, "nonsense", runs=place.runs)
 
 
-def test_the_seed_fixes_the_images(filler):
-    flow = filler.flow("channel", 0)
-    one, two, other = (weights.draw_samples(flow, 70, seed) for seed in (5, 5, 6))
-    assert one.shape == (70, 3, 16, 16)
-    assert one.dtype == np.uint8
-    assert (one == two).all()
-    assert (one != other).any()
-    assert len(np.unique(one[:64].reshape(64, -1), axis=0)) == 64
-
-
-@pytest.mark.parametrize(
-    ("count", "temperature"), [(0, 1.0), (10**9, 1.0), (1, -1.0), (1, float("nan"))]
-)
-def test_senseless_requests(filler, count, temperature):
+@pytest.mark.parametrize("temperature", [-1.0, float("nan"), float("inf")])
+def test_a_temperature_that_makes_no_sense_is_refused(filler, place, temperature):
+    filler.weights("channel", 0)
     with pytest.raises(UserError, match="makes no sense"):
-        weights.draw_samples(filler.flow("channel", 0), count, 0, temperature)
+        captions(filler, place, count=1, temperature=temperature)
 
 
 def test_ids_may_be_shortened(filler):

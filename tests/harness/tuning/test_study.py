@@ -13,7 +13,7 @@ from lcma.db.integrity import check_integrity
 from lcma.harness.launch import limits
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.limits import LimitReachedError, Limits
-from lcma.harness.launch.measuring import make_measurement, measure_trials
+from lcma.harness.launch.measuring import measure_trials
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.results.trials import choose_trials_with_results
 from lcma.harness.train.trainer import Trainer
@@ -173,7 +173,7 @@ def test_budgets_without_the_measure_fail_until_it_was_taken(tuning: Make, tmp_p
         assert [row[2] for row in tuned.history()] == ["FAIL"] * len(POINTS)
     assert {t.user_attrs["reason"] for t in tuned.study.trials} == {"1 result without width"}
     able = choose_trials_with_results(tuned.store, None, None, {})
-    measure_trials(tuned.store, tuned.place, able, make_measurement("width"))
+    measure_trials(tuned.store, tuned.place, able, ["width"])
     tuned.run()
     again = tuned.study.trials[len(POINTS) :]
     assert [(t.state.name, t.values[0]) for t in again] == [("COMPLETE", 8.0)] * len(POINTS)

@@ -8,8 +8,8 @@ import torch
 from skimage import data as photographs
 from torch import Tensor
 
-from lcma.harness.train.controls import sample_gaussian
-from lcma.harness.train.wasserstein import Distance, count_levels, sliced_wasserstein
+from lcma.harness.measure.controls import sample_gaussian
+from lcma.harness.measure.wasserstein import Distance, count_levels, sliced_wasserstein
 
 
 def distance(images: Tensor, real: Tensor, seed: int = 0) -> Distance:

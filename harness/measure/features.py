@@ -15,16 +15,30 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from lcma.harness.extras import require_extra
-from lcma.harness.train.samples import Extractor
-from lcma.harness.train.wasserstein import BLOCKS, Distance, block_error
+from lcma.harness.measure.wasserstein import BLOCKS, Distance, block_error
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
 AT_ONCE = 50
 """Images that a network sees at once."""
+
+
+class Extractor(BaseModel):
+    """Extractor of features: a network with its exact weights, and how images are resampled.
+
+    ``size`` is that at which the network sees images, in pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    sha256: str
+    size: int
+    resampling: str
+
 
 LITE0 = Extractor(
     name="efficientnet-lite0",

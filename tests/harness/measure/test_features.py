@@ -11,15 +11,15 @@ from skimage import data as photographs
 from torch import Tensor
 from torch.nn import functional as F
 
-from lcma.harness.train import features
-from lcma.harness.train.features import (
+from lcma.harness.measure import features
+from lcma.harness.measure.features import (
     LITE0,
     frechet_distance,
     kernel_distance,
     load_inception,
     load_lite0,
 )
-from lcma.harness.train.samples import SampleProtocol, Sampling
+from lcma.harness.measure.samples import SampleProtocol, Sampling
 from lcma.sweeps.errors import UserError
 
 pytestmark = pytest.mark.xdist_group("features")

@@ -11,36 +11,40 @@ import torch
 from lcma import models
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE, hash_fields
-from lcma.harness.measure import sample_quality
-from lcma.harness.measure.sample_quality import (
-    make_judge,
-    measure_samples,
-    measure_swd,
-)
-from lcma.harness.train.samples import SampleProtocol, Sampling, draw_images
+from lcma.harness.measure import samples
+from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.samples import SampleMeasure, Sampling, draw_images
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import CONTROLS
 
 CPU = torch.device("cpu")
+MODEL = catalog.recipe("realnvp", "photos8", "tiny").model
+
+
+def measure(flow: models.Flow, prepared: data.Prepared, sampling: Sampling | None = None):
+    """`swd` of a flow's samples."""
+    measure = SampleMeasure("swd", sampling)
+    return take_measures([measure], Trained(flow, MODEL, prepared, 0, CPU))
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_quality, "_known", {})
+    monkeypatch.setattr(samples, "_known", {})
 
 
 @pytest.fixture
-def prepared(photos_root: Path, tmp_path: Path) -> data.Prepared:
+def prepared(few_photos_root: Path, tmp_path: Path) -> data.Prepared:
     """photos8 of few images in its own folder, without controls that another test measured."""
-    shutil.copytree(photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE))
+    shutil.copytree(
+        few_photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE)
+    )
     return data.load("photos8", tmp_path / "data")
 
 
 @pytest.fixture(scope="module")
 def flow() -> models.Flow:
-    model = catalog.recipe("realnvp", "photos8", "tiny").model
-    return models.build(model, "checkerboard-even", seed=0)
+    return models.build(MODEL, "checkerboard-even", seed=0)
 
 
 def test_samples_are_those_of_their_seed_and_leave_no_trace(flow) -> None:
@@ -64,12 +68,11 @@ def test_samples_are_those_of_their_seed_and_leave_no_trace(flow) -> None:
 
 
 def test_samples_that_overflow_are_counted_and_cost_nothing(prepared) -> None:
-    model = catalog.recipe("realnvp", "photos8", "tiny").model
-    broken = models.build(model, "checkerboard-even", seed=0)
+    broken = models.build(MODEL, "checkerboard-even", seed=0)
     with torch.no_grad():
         for parameter in broken.parameters():
             parameter.fill_(50.0)
-    found = {one.name: one for one in measure_swd(broken, prepared, seed=0, device=CPU)}
+    found = {one.name: one for one in measure(broken, prepared)}
     counts = prepared.manifest.counts
     assert (
         found["swd_overflow"].value
@@ -80,7 +83,7 @@ def test_samples_that_overflow_are_counted_and_cost_nothing(prepared) -> None:
 
 
 def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> None:
-    found = measure_swd(flow, prepared, seed=0, device=CPU)
+    found = measure(flow, prepared)
     by_name = {one.name: one for one in found}
     assert {*by_name} == {
         "swd",
@@ -94,37 +97,34 @@ def test_each_part_has_its_value_and_the_controls_are_kept(flow, prepared) -> No
     assert by_name["swd"].value != by_name["holdout_swd"].value
     path = prepared.folder / CONTROLS_FILE
     kept = path.read_bytes()
-    assert measure_swd(flow, prepared, seed=0, device=CPU) == found
+    assert measure(flow, prepared) == found
     assert path.read_bytes() == kept
-    sample_quality._known.clear()
+    samples._known.clear()
     changed = json.loads(kept)
     (key,) = changed["controls"]
     changed["controls"][key]["null"] = [1.5, 0.25]
     path.write_text(json.dumps(changed), encoding="utf-8")
     with pytest.raises(UserError, match="changed after it was written: remove it"):
-        measure_swd(flow, prepared, seed=0, device=CPU)
+        measure(flow, prepared)
     del changed["seal"]
     path.write_text(json.dumps({**changed, "seal": hash_fields(changed)}), encoding="utf-8")
-    again = {one.name: one for one in measure_swd(flow, prepared, seed=0, device=CPU)}
+    again = {one.name: one for one in measure(flow, prepared)}
     assert (again["swd_null"].value, again["swd_null"].standard_error) == (1.5, 0.25)
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"digest": "0", "controls": {}}'])
 def test_a_file_of_controls_that_is_not_theirs_is_replaced(flow, prepared, content: bytes) -> None:
-    expected = measure_swd(flow, prepared, seed=0, device=CPU)
+    expected = measure(flow, prepared)
     path = prepared.folder / CONTROLS_FILE
     kept = path.read_bytes()
     path.write_bytes(content)
-    sample_quality._known.clear()
-    assert measure_swd(flow, prepared, seed=0, device=CPU) == expected
+    samples._known.clear()
+    assert measure(flow, prepared) == expected
     assert path.read_bytes() == kept
 
 
 def test_other_numbers_of_samples_have_other_controls(flow, prepared) -> None:
-    protocol = SampleProtocol(sampling=Sampling(samples=20))
-    sampling = protocol.sampling
-    few = measure_samples(flow, prepared, make_judge("swd", protocol), sampling, seed=0, device=CPU)
-    many = measure_swd(flow, prepared, seed=0, device=CPU)
+    few, many = (measure(flow, prepared, sampling) for sampling in (Sampling(samples=20), None))
     by_name = [{one.name: one for one in found} for found in (few, many)]
     assert by_name[0]["swd_null"].images == 20
     assert by_name[0]["swd_null"].value != by_name[1]["swd_null"].value

@@ -15,21 +15,20 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+import lcma
 from lcma import db
 from lcma.db.results import BOUND, bound_extent
 from lcma.harness import data
-from lcma.harness.launch.measuring import LikelihoodMeasurement, find_measurable
-from lcma.harness.measure.evaluation import make_result, measure_flow, take_plugin_measures
-from lcma.harness.measure.sample_quality import measure_swd
+from lcma.harness.launch.measuring import Measured, measure_trials
+from lcma.harness.measure.features import LITE0
+from lcma.harness.measure.measure import DeclaredMeasure, Trained, take_measures
+from lcma.harness.measure.registry import list_defaults, list_evaluations
+from lcma.harness.measure.weights import load_flow
 from lcma.harness.train.evaluate import evaluation_mode
-from lcma.harness.train.features import LITE0
-from lcma.harness.train.protocol import PLAIN
-from lcma.harness.work.reevaluation import reevaluate
-from lcma.harness.work.weights import load_flow, load_trained
 from lcma.harness.work.worker import run_work
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.measures import SHIPPED, TIMES, PluginMeasure
+from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED, TIMES, PluginMeasure
 from tests.harness.conftest import few_photos
 from tests.harness.launch.conftest import execute, place_in, register, typed
 from tests.stores import read_job
@@ -91,14 +90,18 @@ def trained(trained_once, tmp_path: Path):
         trial_id = store.view("results").trial_id[0]
         (one,) = store.job_facts(trial_ids=[trial_id])
 
-        def again(name: str, **more: Any):
-            return reevaluate(store, place, one, name, owner="evaluator", **more)
+        def again(protocol: str, **more: Any) -> Measured:
+            options = {"protocol": protocol, **more}
+            (measured,) = measure_trials(store, here.place, [here.one], [BITS_PER_DIM], options)[0][
+                BITS_PER_DIM
+            ]
+            return measured
 
         def stored(name: str) -> db.Result | None:
             return store.result(trial_id, one.data_digest, name)
 
         (weights,) = place.runs.rglob("weights.*.safetensors")
-        return SimpleNamespace(
+        here = SimpleNamespace(
             store=store,
             place=place,
             one=one,
@@ -107,6 +110,7 @@ def trained(trained_once, tmp_path: Path):
             change=partial(execute, store),
             weights=weights,
         )
+        return here
 
     return copy
 
@@ -122,24 +126,21 @@ def without(result: db.Result, *names: str) -> db.Result:
 def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> None:
     here = trained(flow)
     prepared = data.load("photos8", here.place.data)
-    flow_again, _ = load_trained(here.store, here.place, here.one)
-    measured = measure_flow(flow_again, prepared, PLAIN, torch.device("cpu"))
+    flow_again, recipe = load_flow(here.store, here.place, here.one)
+    again = Trained(flow_again, recipe.model, prepared, here.one.seed, torch.device("cpu"))
+    found = take_measures([*list_evaluations(flow_again), *list_defaults(prepared)], again)
     stored = here.stored("plain")
-    found = make_result(measured, here.one.trial_id, here.one.data_digest, PLAIN, step=stored.step)
-    assert found == without(stored, *TIMES, *OF_SWD)
+    assert {one.name: one for one in found} == {
+        one.name: one for one in without(stored, *TIMES).measures
+    }
     assert all(stored.value(name) > 0 for name in TIMES)
-    of_samples = measure_swd(flow_again, prepared, seed=here.one.seed, device=torch.device("cpu"))
-    assert {one.name: one for one in of_samples} == {n: stored.measure(n) for n in OF_SWD}
 
 
 @pytest.mark.integration
 def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     here = trained()
     before, job = here.store.view("results"), read_job(here.store, here.one.job_id)
-    seen: list[tuple[int, int]] = []
-    found = here.again("published", progress=lambda *counts: seen.append(counts))
-    assert seen == sorted(seen)
-    assert seen[-1][0] == seen[-1][1] > 0
+    found = here.again("published")
     assert found.new
     assert found.result == here.stored("published")
     plain = here.stored("plain")
@@ -156,7 +157,7 @@ def test_published_is_a_row_and_an_attempt_of_its_own(trained) -> None:
     attempts = here.store.view("attempts")
     assert attempts.protocol.isna().tolist() == [True, False]
     last = attempts.iloc[-1]
-    assert (last.protocol, last.outcome, last.owner) == ("published", "done", "evaluator")
+    assert (last.protocol, last.outcome) == ("published", "done")
     assert (last.token, last.first_step, last.last_step) == (2, 10, 10)
     assert last.started <= last.ended
     assert dataclasses.replace(read_job(here.store, job.id), token=job.token) == job
@@ -167,9 +168,8 @@ def test_what_is_there_is_served_without_weights_or_data(trained) -> None:
     first = here.again(name)
     attempts = here.store.view("attempts")
     here.weights.unlink()
-    place = dataclasses.replace(here.place, data=Path("/nowhere"))
-    find_measurable(here.store, place, [here.one], LikelihoodMeasurement(name, None))
-    again = reevaluate(here.store, place, here.one, name, owner="evaluator")
+    here.place = dataclasses.replace(here.place, data=Path("/nowhere"))
+    again = here.again(name)
     assert again.result == first.result
     assert not again.new
     assert here.store.view("attempts").equals(attempts)
@@ -215,16 +215,15 @@ def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
         found = flow(images, torch.Generator().manual_seed(seed)).log_prob
         return float(found.detach().double().mean())
 
-    kept, _ = load_trained(here.store, here.place, here.one)
+    kept, recipe = load_flow(here.store, here.place, here.one)
     images = torch.from_numpy(np.array(prepared.part("test").images))
     with evaluation_mode(kept):
         expected = compute(kept, images, 3)
-    found, _ = load_flow(here.store, here.place, here.one.trial_id)
+    found, _ = lcma.load_flow(here.store, here.one.trial_id, runs=here.place.runs)
     assert compute(found, images, 3) == expected
-    own = PluginMeasure("likelihood", "nats", "higher", "of images", compute)
-    cpu = torch.device("cpu")
-    taken = take_plugin_measures([own], kept, prepared, seed=3, device=cpu, on_failure=pytest.fail)
-    assert next(taken).value == expected
+    own = DeclaredMeasure(PluginMeasure("likelihood", "nats", "higher", "of images", compute))
+    trained = Trained(kept, recipe.model, prepared, 3, torch.device("cpu"))
+    assert take_measures([own], trained)[0].value == expected
 
 
 def test_a_bound_of_more_draws_or_images_takes_the_place_of_another(trained) -> None:
@@ -272,9 +271,9 @@ def swap(here: SimpleNamespace) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lose, "No such file.*--runs, or train .* again"),
+        (lose, "no such file.*--runs, or train .* again"),
         (damage, "damaged .sha256 differs"),
-        (spoil, "no finite bits/dim"),
+        (spoil, "bits_per_dim is nan: a measure must be finite"),
         (swap, "holds other images.*--data"),
     ],
 )
@@ -283,13 +282,9 @@ def test_weights_that_cannot_be_measured_are_refused(trained, change, said: str)
     before = here.store.view("results"), here.store.view("attempts")
     change(here)
     with pytest.raises(UserError, match=said) as error:
-        reevaluate(here.store, here.place, here.one, "published", owner="x")
+        here.again("published")
     assert "\n" not in str(error.value)
     assert here.one.trial_id in str(error.value)
-    if change is lose:
-        asked = LikelihoodMeasurement("published", None)
-        with pytest.raises(UserError, match=f"of trial {here.one.trial_id} .*--runs"):
-            find_measurable(here.store, here.place, [here.one], asked)
     assert here.store.view("results").equals(before[0])
     assert here.store.view("attempts").equals(before[1])
 
@@ -359,7 +354,10 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
     ("arguments", "why"),
     [
         (["colour"], "'colour' is not measured of kept weights: choose among "),
-        (["swd", "--extractor=inception-v3"], "swd has no extractor"),
+        (
+            ["swd", "--extractor=inception-v3"],
+            "--extractor is of kid and fid: name",
+        ),
         (["swd", "--temperature=nan"], "Invalid value for '--temperature'"),
         (["swd", "--temperature=inf"], "--temperature inf makes no sense"),
         (["swd", "--samples=19"], "Invalid value for '--samples'"),

@@ -1,0 +1,154 @@
+"""A measure, and how it is taken of a trained flow."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from lcma import db
+from lcma.harness.data import Prepared
+from lcma.harness.data.manifest import PartName
+from lcma.harness.train.evaluate import Seen, evaluation_mode
+from lcma.harness.train.protocol import PLAIN
+from lcma.models import Flow
+from lcma.sweeps.errors import UserError, describe_error
+from lcma.sweeps.measures import PluginMeasure
+from lcma.sweeps.plugins import locate_failure
+from lcma.sweeps.recipe import Model
+
+EVALUATED: tuple[PartName, PartName] = ("test", "holdout")
+"""Parts of the data of which a measure is taken, the first under its own name."""
+
+
+class NotTakenError(UserError):
+    """A number of a measure is not finite, or a plug-in's code failed."""
+
+
+class Settings(Protocol):
+    """How a measure is taken. Numbers by two of them are never ranked together."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def body(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained flow on its device, with what it was built from, its data and its seed."""
+
+    flow: Flow
+    model: Model
+    prepared: Prepared
+    seed: int
+    device: torch.device
+
+
+class Measure(ABC):
+    """A measure of trained flows, by its name and that of its protocol.
+
+    It has numbers under several names, of which `lcma.sweeps.measures` says unit and direction.
+    """
+
+    def __init__(self, name: str, protocol: str = PLAIN.name) -> None:
+        self.name, self.protocol = name, protocol
+
+    def find_settings(self, model: Model) -> Settings:
+        """Return its protocol for flows of a model."""
+        return PLAIN
+
+    def is_in(self, stored: db.Result) -> bool:
+        """Return whether a result by its protocol has it."""
+        return stored.measure(self.name) is not None
+
+    def require_images(self, prepared: Prepared) -> None:  # noqa: B027 - most take any images
+        """Raise UserError where a set's images are too few or too small for it."""
+
+    def count_images(self, trained: Trained) -> int:
+        """Count the images that ``seen`` is told of."""
+        return 0
+
+    @abstractmethod
+    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+        """Take it of a flow, which is left as it was.
+
+        ``seen`` is called with the number of images since the last call. Raises NotTakenError.
+        """
+
+
+def take_measures(
+    measures: Sequence[Measure],
+    trained: Trained,
+    *,
+    on_failure: Callable[[str, str], None] | None = None,
+    seen: Callable[[int, int], None] = lambda count, total: None,
+) -> list[db.Measurement]:
+    """Take measures of a trained flow, each whole or not at all.
+
+    Args:
+        measures: What is taken.
+        trained: The flow.
+        on_failure: Called with the name of a measure that fails, which is left out, and why.
+            Without it the error is raised.
+        seen: Called with the number of images since the last call, and of all.
+    """
+    total = sum(measure.count_images(trained) for measure in measures)
+    found = list[db.Measurement]()
+    for measure in measures:
+        try:
+            found += [*measure.take(trained, lambda count: seen(count, total))]
+        except Exception as error:
+            if on_failure is None:
+                raise
+            known = isinstance(error, UserError)
+            on_failure(measure.name, str(error) if known else describe_error(error))
+    return found
+
+
+def make_measurement(
+    name: str,
+    value: float,
+    standard_error: float = math.nan,
+    images: int | None = None,
+    clusters: int | None = None,
+) -> db.Measurement:
+    """Return a number of a measure. Raises NotTakenError unless it is finite."""
+    error = None if math.isnan(standard_error) else standard_error
+    try:
+        return db.Measurement(name, value, error, images, clusters)
+    except ValueError as failure:
+        raise NotTakenError(str(failure)) from None
+
+
+class DeclaredMeasure(Measure):
+    """A measure that a plug-in declares."""
+
+    def __init__(self, declared: PluginMeasure) -> None:
+        super().__init__(declared.name)
+        self._declared = declared
+
+    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+        found = []
+        with evaluation_mode(trained.flow), torch.no_grad():
+            for kind, part in zip(self._declared.kinds, EVALUATED, strict=True):
+                images = np.array(trained.prepared.part(part).images)
+                x = torch.from_numpy(images).to(trained.device)
+                try:
+                    given = self._declared.compute(trained.flow, x, trained.seed)
+                    value, error = given if isinstance(given, tuple) else (given, None)
+                    numbers = float(value), None if error is None else float(error)
+                    found.append(db.Measurement(kind.name, *numbers, len(images)))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as failure:  # noqa: BLE001 - a person's code may even exit
+                    why = describe_error(failure) + locate_failure(failure)
+                    raise NotTakenError(why) from None
+        return found
