@@ -16,12 +16,13 @@ import torch
 
 from lcma import db
 from lcma.harness import storage
+from lcma.harness.measure.samples import SampleMeasure
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.work.artifacts import Writer, run_name
 from lcma.harness.work.garbage import GarbageFilter, Survey, Waste, find_garbage, remove_garbage
 from lcma.harness.work.units import Work
-from lcma.harness.work.worker import _RunningAttempt, run_work
+from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Keep
 from tests.harness.conftest import LocalStore
@@ -218,7 +219,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
     works = site.plan({"matrix": {"factorization": "conventional"}})
     (work,) = works.values()
     written, go_on = threading.Event(), threading.Event()
-    take_swd, read_paths = _RunningAttempt._take_swd, db.Store.artifacts
+    take_swd, read_paths = SampleMeasure.take, db.Store.artifacts
 
     def wait(*given):
         written.set()
@@ -226,7 +227,7 @@ def test_weights_that_are_named_while_the_database_is_read_stay(site, monkeypatc
         return take_swd(*given)
 
     with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
-        patch.setattr(_RunningAttempt, "_take_swd", wait)
+        patch.setattr(SampleMeasure, "take", wait)
         running = pool.submit(run_work, work)
         assert written.wait(60)
 

@@ -20,6 +20,7 @@ from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.measuring import measure_trials
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
+from lcma.sweeps import plugins
 from lcma.sweeps.spec import Resources
 from tests.harness.launch.conftest import Told, register, typed
 from tests.harness.launch.machines import HOOK, SLOW_STEPS
@@ -144,6 +145,15 @@ def _diverging(node):
     return dataclasses.replace(node, work=dataclasses.replace(node.work, pretraining=changed))
 
 
+LEVEL = """
+import lcma
+
+@lcma.measure("level", unit="levels", direction="lower", meaning="mean of images")
+def level(flow, images, seed):
+    return float(images.float().mean())
+"""
+
+
 @pytest.fixture
 def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Place:
     """Three trained trials in a database of the server."""
@@ -160,9 +170,10 @@ def trained(current_postgres_url: str, photos_root: Path, tmp_path: Path) -> Pla
 
 @pytest.mark.integration
 @pytest.mark.xdist_group("ray")
-def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
+def test_measures_are_taken_on_the_nodes_of_a_cluster_as_they_are_here(
     ray_executor: Any,
     trained: Place,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -180,29 +191,39 @@ def test_samples_are_measured_on_the_nodes_of_a_cluster_as_they_are_here(
     monkeypatch.setattr(ray_executor, "close", lambda kill: None)
     monkeypatch.setattr(ray_executor, "_question", None)  # no later launch has its place
 
-    def measure(*more: str) -> tuple[int, str, str]:
+    (tmp_path / "level.py").write_text(LEVEL)
+    plugins.load_file(tmp_path / "level.py")
+
+    def measure(*more: str) -> tuple[int, dict[str, dict[str, Any]], str]:
         places = [f"--db={trained.db}", f"--runs={trained.runs}", f"--data={trained.data}"]
-        return typed(capsys, "measure", "swd", "--samples=40", "--json", *more, *places)
+        words = ["measure", "swd", "level", "--samples=40", "--json"]
+        code, out, err = typed(capsys, *words, *more, *places)
+        found: dict[str, dict[str, Any]] = {"swd": {}, "level": {}}
+        for row in json.loads(out):
+            name = "level" if "level" in row["measures"] else "swd"
+            found[name][row["trial_id"]] = row["measures"][name]["value"], row["new"]
+        return code, found, err
 
     with db.connect(trained.db) as store:
-        options = {"samples": 40}
         by_hand, other, damaged = store.job_facts(trial_ids=sorted(store.view("results").trial_id))
         (weights,) = Path(trained.runs).rglob(f"{damaged.trial_id}-*/weights.*.safetensors")
         weights.write_bytes(b"damaged")
-        found, _ = measure_trials(store, trained, [by_hand], ["swd"], options)
-        (here,) = found["swd"]
+        names, options = ("swd", "level"), {"samples": 40}
+        here, _ = measure_trials(store, trained, [by_hand], names, options)
         for more, new in (([f"--ray={ray_executor.address}"], True), ([], False)):
-            code, out, err = measure(*more)
-            found = {row["trial_id"]: row for row in json.loads(out)}
-            assert (code, {trial: row["new"] for trial, row in found.items()}) == (
-                1,
-                {by_hand.trial_id: False, other.trial_id: new},
-            )
-            swd = found[by_hand.trial_id]["measures"]["swd"]["value"]
-            assert swd == here.result.value("swd")
-            *_, last = err.splitlines()
-            assert last.startswith("lcma: 1 of 3 trials cannot be measured: ")
-            assert "are damaged (sha256 differs)" in last
+            code, found, err = measure(*more)
+            assert code == 1
+            for name in names:
+                value = here[name][0].result.value(name)
+                assert found[name].keys() == {by_hand.trial_id, other.trial_id}
+                assert found[name][by_hand.trial_id] == (value, False)
+                assert found[name][other.trial_id][1] is new
+            assert found["level"][other.trial_id][0] == value, "it is of the images alone"
+            for line in err.splitlines()[-2:]:
+                assert line.startswith("lcma: 1 of 3 trials cannot be measured: ")
+                assert "are damaged (sha256 differs)" in line
         attempts = store.view("attempts")
-        stored = attempts[attempts["protocol"] == here.result.protocol]
-        assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))
+        for name in names:
+            stored = attempts[attempts["protocol"] == here[name][0].result.protocol]
+            assert sorted(stored["job_id"]) == sorted((by_hand.job_id, other.job_id))
+    plugins.unload()
