@@ -100,32 +100,3 @@ def _type(column: sa.Column[object]) -> str:
     elif column.nullable:
         text += " or null"
     return text + "".join(f", in {key.target_fullname}" for key in column.foreign_keys)
-
-
-# The page of them
-
-
-def render_page() -> str:
-    """Return every view, table and column with type and meaning, as Markdown."""
-    parts = ["# Views and tables", "`lcma sql --schema` shows this page in a terminal."]
-    parts += ["## Views", *map(_render_relation, views.tables.values())]
-    parts += ["## Tables", *map(_render_relation, metadata.sorted_tables)]
-    return "\n\n".join(parts) + "\n"
-
-
-def _render_relation(table: sa.Table) -> str:
-    relation = describe_relation(table)
-    lines = [f"### {relation.name}", "", relation.meaning, ""]
-    lines += ["| column | type | meaning |", "| --- | --- | --- |"]
-    for column in relation.columns:
-        meaning = column.meaning.replace("|", "\\|")
-        lines.append(f"| `{column.name}` | {column.type} | {meaning} |")
-    uniques = [one for one in table.constraints if isinstance(one, sa.UniqueConstraint)]
-    notes = [
-        f"{kind}: ({', '.join(one.columns.keys())})."
-        for kind, of in (("Unique", uniques), ("Index", table.indexes))
-        for one in of
-    ]
-    if notes:
-        lines += ["", " ".join(sorted(notes, reverse=True))]
-    return "\n".join(lines)

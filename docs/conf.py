@@ -1,12 +1,17 @@
 """How Sphinx makes the documentation site of these pages (`make docs`)."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from lcma.db import relations
 from lcma.db.views import views
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from docs.reference import list_commands, write_pages  # noqa: E402  # found by the line above
 
 project = "lcma"
 author = "The lcma developers"
@@ -26,20 +31,62 @@ html_title = "lcma"
 html_show_sourcelink = False
 html_show_copyright = False
 
-SCHEMA = "_generated/schema.md"
-(Path(__file__).parent / SCHEMA).parent.mkdir(exist_ok=True)
-(Path(__file__).parent / SCHEMA).write_text(relations.render_page(), encoding="utf-8")
+write_pages(HERE / "_generated")
+
+COMMANDS = "|".join(sorted((name for name, _ in list_commands()), key=len, reverse=True))
+COMMAND = re.compile(rf"(?<!\[)`lcma ({COMMANDS})(?: --help)?`(?!\])")
+LINKS = {
+    "`lcma sql --schema`": "[`lcma sql --schema`](_generated/schema.md)",
+    "](../benchmarks/README.md": "](benchmarks.md",
+    "*every key*": "[every key](_generated/keys.md)",
+    "*table of measures*": "[table of measures](_generated/measures.md)",
+    "*all commands and options*": "[all commands and options](_generated/commands.md)",
+}
+
+
+def link_reference(app: Any, name: str, source: list[str]) -> None:
+    """Link what is a page of the site alone: commands, views, tables and the benchmarks."""
+    if name.startswith("_generated/"):
+        return
+    text = source[0]
+    for written, linked in LINKS.items():
+        text = text.replace(written, linked)
+    text = COMMAND.sub(_link_command, text)
+    if name == "database":
+        named = rf"(?m)^\| `({'|'.join(views.tables)})` \|"
+        text = re.sub(named, r"| [`\1`](_generated/schema.md#\1) |", text)
+    source[0] = text
+
+
+def _link_command(match: re.Match[str]) -> str:
+    anchor = f"lcma {match[1]}".replace(" ", "-")
+    return f"[{match[0]}](_generated/commands.md#{anchor})"
+
+
+def write_llms_txt(app: Any, error: Exception | None) -> None:
+    """Write `llms.txt`: every page in the order of the index, with its first sentence."""
+    if error is not None or app.builder.format != "html":
+        return
+    index = (HERE / "index.md").read_text(encoding="utf-8")
+    lines = ["# lcma", "", f"> {_find_first_sentence(index)}"]
+    for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL):
+        (caption,) = re.findall(r"^:caption: (.*)$", block, re.MULTILINE)
+        lines += ["", f"## {caption}", ""]
+        for name in re.findall(r"^[\w/]+$", block, re.MULTILINE):
+            text = (HERE / f"{name}.md").read_text(encoding="utf-8")
+            title = str(app.env.titles[name].astext())
+            lines.append(f"- [{title}](_sources/{name}.md.txt): {_find_first_sentence(text)}")
+    (Path(app.outdir) / "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _find_first_sentence(text: str) -> str:
+    paragraphs = re.split(r"\n\s*\n", text)
+    first = next((one for one in paragraphs if re.match(r"[\w`*\[]", one)), "")
+    words = re.sub(r"\]\([^)]*\)|[\[*]", "", " ".join(first.split()))
+    return re.split(r"(?<=[.?:])\s", words)[0]
 
 
 def setup(app: Any) -> None:
-    """Let links lead to what is a page of the site alone: the benchmarks, views and tables."""
-
-    def point_inside(app: Any, name: str, source: list[str]) -> None:
-        text = source[0].replace("](../benchmarks/README.md", "](benchmarks.md")
-        if name == "database":
-            text = text.replace("`lcma sql --schema`", f"[`lcma sql --schema`]({SCHEMA})")
-            names = "|".join(views.tables)
-            text = re.sub(rf"(?m)^\| `({names})` \|", rf"| [`\1`]({SCHEMA}#\1) |", text)
-        source[0] = text
-
-    app.connect("source-read", point_inside)
+    """Connect what is done to pages before and after the build."""
+    app.connect("source-read", link_reference)
+    app.connect("build-finished", write_llms_txt)

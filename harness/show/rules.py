@@ -148,8 +148,9 @@ def rules_as_markdown(rules: Sequence[RuleFacts]) -> str:
 
 PAGE = """# Rules
 
-Which positions leave at which split. [Method](method.md) defines each rule exactly;
-`lcma board --rules` shows this in a terminal, and [the site](site.md) beside where each ranks.
+Which positions leave at which split. [Method](method.md) defines each rule exactly, the
+[glossary](glossary.md) explains words. `lcma board --rules` shows this in a terminal, and
+[the site](publishing.md) beside where each ranks.
 
 ![Each rule on 8x8 pixels, in {splits} splits](images/rules.svg)
 

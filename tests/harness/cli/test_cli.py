@@ -26,7 +26,6 @@ from tests.harness.cli.conftest import output_of, refused
 from tests.harness.conftest import SMALL, merged
 from tests.harness.show import svg
 
-DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 HEAVY = ("torch", "ray", "pandas", "altair", "sqlalchemy", "skimage")
 HEAVY += ("statsmodels", "scipy", "pyarrow")
 HEAVY_FOR_PLANS = ("torch", "ray", "altair", "skimage")
@@ -43,34 +42,6 @@ def run(capsys, *arguments: object) -> tuple[int, str, str]:
     return code, captured.out, captured.err
 
 
-def commands() -> Iterator[tuple[str, list[str]]]:
-    """Every command's full name with its long options."""
-
-    def walk(command, path: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-        if hasattr(command, "commands"):
-            for name, sub in command.commands.items():
-                yield from walk(sub, (*path, name))
-        else:
-            options = [
-                o for p in command.params for o in p.opts if o.startswith("--") and o != "--help"
-            ]
-            yield " ".join(path), options
-
-    yield from walk(typer.main.get_command(cli.app), ("lcma",))
-
-
-@pytest.mark.parametrize(("name", "options"), list(commands()))
-def test_every_command_and_option_is_documented(name: str, options: list[str]) -> None:
-    sections = re.split(r"^## ", DOCS.read_text(), flags=re.M)
-    found = [s for s in sections if s.startswith(name) and not s[len(name)].isalpha()]
-    assert len(found) == 1, f"docs/cli.md needs one section `## {name}`"
-    text = found[0]
-    if "#which-rows" in text:  # where the options that choose rows are explained, once
-        text += DOCS.read_text().split("## Which rows")[1].split("\n## ")[0]
-    missing = [o for o in options if not re.search(rf"{o}(?![a-z-])", text)]
-    assert not missing, f"docs/cli.md says nothing of {name} {missing}"
-
-
 def test_no_help_is_lost_to_markup() -> None:
     """A word in square brackets is a tag to Rich, so that --help would leave it out."""
 
@@ -82,12 +53,6 @@ def test_no_help_is_lost_to_markup() -> None:
 
     for text in walk(typer.main.get_command(cli.app)):
         assert Text.from_markup(text).plain == text
-
-
-def test_the_docs_name_no_command_that_is_not_there() -> None:
-    known = {name for name, _ in commands()}
-    written = set(re.findall(r"^## (lcma(?: [a-z]+)+)", DOCS.read_text(), flags=re.M))
-    assert written == known
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["plan", "demo"]])

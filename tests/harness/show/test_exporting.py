@@ -233,7 +233,7 @@ def test_latex_has_the_best_and_what_its_pair_does_not_tell_from_it_in_bold():
 
 def test_every_column_of_a_board_is_explained() -> None:
     golden = Path(__file__).parent / "golden" / "board.csv"
-    docs = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    docs = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
     section = docs.split("### Columns of a board")[1].split("\n## ")[0]
     (columns, *_) = csv.reader(golden.read_text().splitlines())
     assert [name for name in columns if f"`{name}`" not in section] == []

@@ -1,0 +1,170 @@
+"""Pages of the documentation: what is made from the code, is linked, and found by a search."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs import reference
+from lcma.db.relations import find_relations
+from lcma.sweeps import strict_yaml
+from lcma.sweeps.measures import SHIPPED
+from lcma.sweeps.spec import check
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+MADE = reference.make_pages()
+COMMAND_LINE = re.compile(r"(?:^|`|&& |- run: |\.venv/bin/)lcma ([a-z-][^`\n#]*)", re.MULTILINE)
+WRITTEN = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+
+
+def find_rows(text: str) -> list[list[str]]:
+    """Return the cells of the rows of all tables that begin with code."""
+    rows = re.findall(r"^\| (`.*) \|$", text, flags=re.M)
+    return [re.split(r"(?<!\\) \| ?", row) for row in rows]
+
+
+@pytest.mark.parametrize(("name", "command"), list(reference.list_commands()))
+def test_the_page_of_commands_has_every_option_and_what_it_does(name: str, command: object) -> None:
+    (section,) = re.findall(rf"^### lcma {name}\n(.*?)(?=^##|\Z)", MADE["commands"], re.M | re.S)
+    options = [one for one in command.params if one.name != "help"]
+    rows = find_rows(section)
+    assert len(rows) == len(options)
+    for option, row in zip(options, rows, strict=True):
+        assert all(one in row[0] for one in option.opts if one.startswith("--"))
+        assert len(row[2]) > 8
+
+
+def test_the_pages_of_commands_and_scripts_name_the_same_commands() -> None:
+    commands = dict(reference.list_commands())
+    table = WRITTEN["scripts"].partition("## Commands")[2].partition("\n\n| exit code")[0]
+    rows = {row[0].strip("`").removeprefix("lcma "): row for row in find_rows(table)}
+    assert rows.keys() == commands.keys()
+    for name, command in commands.items():
+        has_json = any("--json" in one.opts for one in command.params)
+        assert bool(rows[name][1]) == has_json, name
+
+
+def test_no_page_names_a_command_or_option_that_is_not_there() -> None:
+    commands = dict(reference.list_commands())
+    known = {*commands, *(name.split()[0] for name in commands), "--version", "--help", "COMMAND"}
+    known |= {"--install-completion", "--show-completion", "X"}
+    wrong = []
+    for page in (*DOCS.glob("*.md"), *ROOT.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for line in re.findall(
+            r"(?:^|`|&& |\"|- run: |\.venv/bin/)lcma ([a-z-][^`\n#]*)", text, re.M
+        ):
+            words = re.split(r"&&|[<>|]", line)[0].split()
+            name = next((n for n in (" ".join(words[:2]), words[0]) if n in known), None)
+            if name is None:
+                wrong.append((page.name, line))
+                continue
+            command = commands.get(name)
+            options = {o for p in command.params for o in p.opts} if command else known
+            asked = {w.partition("=")[0] for w in words[1:] if re.match(r"--[a-z]", w)}
+            wrong += [(page.name, name, o) for o in asked - options - {"--help"}]
+    assert wrong == []
+
+
+def test_every_key_of_a_sweep_file_has_a_meaning() -> None:
+    rows = find_rows(MADE["keys"])
+    assert len(rows) > 80
+    nameless = {"model.architecture", "model.flow", "model.channels", "model.preprocess"}
+    unexplained = {k.strip("`") for k, _, said in rows if ";" not in said and " " not in said}
+    assert unexplained <= nameless
+
+
+def test_the_page_of_columns_has_every_view_table_and_column() -> None:
+    parts = MADE["schema"].split("\n### ")[1:]
+    assert [part.split("\n", 1)[0] for part in parts] == [one.name for one in find_relations()]
+    for part, one in zip(parts, find_relations(), strict=True):
+        assert one.meaning in part
+        named = [(row[0].strip("`"), row[1]) for row in find_rows(part)]
+        assert named == [(column.name, column.type) for column in one.columns]
+
+
+def test_the_page_of_measures_has_every_measure() -> None:
+    assert [row[0].strip("`") for row in find_rows(MADE["measures"])] == [k.name for k in SHIPPED]
+
+
+def test_the_examples_of_sweep_files_are_sweeps() -> None:
+    blocks = [
+        block
+        for name in sorted(WRITTEN)
+        for block in re.findall(r"```yaml\n(.*?)```", WRITTEN[name], re.S)
+        if "\nmatrix:" in block and "plugins:" not in block
+    ]
+    names = [check(strict_yaml.parse(block, "page"), "page").name for block in blocks]
+    assert names == ["first", "words", "budget"]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(WRITTEN.keys() - {"index", "glossary", "api", "benchmarks"})
+)
+def test_every_page_links_the_glossary(name: str) -> None:
+    assert "](glossary.md" in WRITTEN[name]
+
+
+def test_every_page_is_in_the_index() -> None:
+    blocks = re.findall(r"```\{toctree\}\n(.*?)```", WRITTEN["index"], re.S)
+    listed = [name for block in blocks for name in re.findall(r"^[\w/]+$", block, re.M)]
+    made = {f"_generated/{name}" for name in MADE}
+    assert sorted(listed) == sorted((WRITTEN.keys() | made) - {"index"})
+
+
+QUERIES = {
+    "add a rule": "extending",
+    "resume": "running",
+    "out of memory": "running",
+    "export latex": "results",
+    "own images": "own-images",
+    "slurm": "cluster",
+    "what is low": "faq",
+    "training loop": "loop",
+    "add seeds": "running",
+    "glossary": "glossary",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation's site, built with every warning an error."""
+    source = tmp_path_factory.mktemp("documentation")
+    shutil.copytree(DOCS, source / "docs", ignore=shutil.ignore_patterns("_site", "_generated"))
+    shutil.copytree(ROOT / "benchmarks", source / "benchmarks")
+    out = source / "site"
+    asked = ["-q", "-W", "--keep-going", "-b", "html", str(source / "docs"), str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *asked], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.integration
+def test_a_search_finds_what_people_type_and_machines_find_every_page(site: Path) -> None:
+    """In a browser, since Sphinx's search is a script."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed here")
+    first = {}
+    with sync_api.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        for query in QUERIES:
+            page.goto(f"{(site / 'search.html').as_uri()}?q={query.replace(' ', '+')}")
+            links = page.locator("#search-results ul.search li > a")
+            links.first.wait_for()
+            first[query] = Path(links.first.get_attribute("href").split("#")[0]).stem
+        browser.close()
+    assert first == QUERIES
+    lines = (site / "llms.txt").read_text().splitlines()
+    sources = [re.findall(r"\]\((\S+)\): \S", line) for line in lines if line.startswith("- ")]
+    assert all(len(one) == 1 and (site / one[0]).is_file() for one in sources)
+    assert len(sources) > 25
