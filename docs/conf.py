@@ -30,6 +30,7 @@ html_theme = "furo"
 html_title = "lcma"
 html_show_sourcelink = False
 html_show_copyright = False
+html_search_scorer = str(HERE / "search_scorer.js")
 
 write_pages(HERE / "_generated")
 
@@ -68,22 +69,23 @@ def write_llms_txt(app: Any, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     index = (HERE / "index.md").read_text(encoding="utf-8")
-    lines = ["# lcma", "", f"> {_find_first_sentence(index)}"]
+    lines = ["# lcma", "", f"> {_find_first_paragraph(index)}"]
     for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL):
         (caption,) = re.findall(r"^:caption: (.*)$", block, re.MULTILINE)
         lines += ["", f"## {caption}", ""]
-        for name in re.findall(r"^[\w/]+$", block, re.MULTILINE):
-            text = (HERE / f"{name}.md").read_text(encoding="utf-8")
-            title = str(app.env.titles[name].astext())
-            lines.append(f"- [{title}](_sources/{name}.md.txt): {_find_first_sentence(text)}")
+        for name in re.findall(r"^[\w/-]+$", block, re.MULTILINE):
+            paragraph = _find_first_paragraph((HERE / f"{name}.md").read_text(encoding="utf-8"))
+            place = f"_sources/{name}.md.txt" if paragraph else f"{name}.html"
+            about = re.split(r"(?<=[.?])\s", paragraph)[0] or "in the pages of the site"
+            lines.append(f"- [{app.env.titles[name].astext()}]({place}): {about}")
     (Path(app.outdir) / "llms.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _find_first_sentence(text: str) -> str:
+def _find_first_paragraph(text: str) -> str:
+    """Return the first paragraph without its marks; '' if the page has none."""
     paragraphs = re.split(r"\n\s*\n", text)
-    first = next((one for one in paragraphs if re.match(r"[\w`*\[]", one)), "")
-    words = re.sub(r"\]\([^)]*\)|[\[*]", "", " ".join(first.split()))
-    return re.split(r"(?<=[.?:])\s", words)[0]
+    first = next((one for one in paragraphs if re.match(r"(?!```)[A-Za-z`*\[]", one)), "")
+    return re.sub(r"\]\([^)]*\)|[\[*]", "", " ".join(first.split()))
 
 
 def setup(app: Any) -> None:

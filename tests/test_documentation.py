@@ -24,7 +24,7 @@ WRITTEN = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.
 def find_rows(text: str) -> list[list[str]]:
     """Return the cells of the rows of all tables that begin with code."""
     rows = re.findall(r"^\| (`.*) \|$", text, flags=re.M)
-    return [re.split(r"(?<!\\) \| ?", row) for row in rows]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
 
 
 @pytest.mark.parametrize(("name", "command"), list(reference.list_commands()))
@@ -111,7 +111,7 @@ def test_every_page_links_the_glossary(name: str) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     blocks = re.findall(r"```\{toctree\}\n(.*?)```", WRITTEN["index"], re.S)
-    listed = [name for block in blocks for name in re.findall(r"^[\w/]+$", block, re.M)]
+    listed = [name for block in blocks for name in re.findall(r"^[\w/-]+$", block, re.M)]
     made = {f"_generated/{name}" for name in MADE}
     assert sorted(listed) == sorted((WRITTEN.keys() | made) - {"index"})
 
