@@ -120,6 +120,9 @@ class InvertibleConv1x1(Layer):
         weight: Tensor = torch.linalg.inv(self.matrix.double()).to(y.dtype)
         return F.conv2d(y, weight[:, :, None, None])
 
+    def extra_repr(self) -> str:
+        return f"{len(self.matrix)} channels, {self.form}"
+
 
 @contextmanager
 def sharing(flow: nn.Module, share: Share) -> Iterator[None]:

@@ -105,7 +105,9 @@ class CouplingNet(nn.Module):
         return [conv.magnitude for conv in self._convs() if conv.magnitude.requires_grad]
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        h = self.gain * self.norm_in(x)
+        h = self.norm_in(x)
+        if self.gain != 1:
+            h = self.gain * h
         parts = [h, -h]
         if mask is not None:
             parts.append(mask.expand(len(x), 1, *x.shape[2:]))
@@ -116,6 +118,9 @@ class CouplingNet(nn.Module):
             total = total + skip(h)
         out: Tensor = self.out(F.relu(self.norm_out(total)))
         return out
+
+    def extra_repr(self) -> str:
+        return f"width {len(self.stem.direction)}, blocks {len(self.blocks)}"
 
 
 def shift_and_scale(x: Tensor, shift: Tensor, log_scale: Tensor | None) -> Tensor:
@@ -148,6 +153,7 @@ class CheckerboardCoupling(Layer):
         additive: bool = False,
     ) -> None:
         super().__init__()
+        self.parity = parity
         grid = torch.arange(size)
         changed = ((grid[:, None] + grid) % 2 == parity).float().view(1, 1, size, size)
         self.register_buffer("changed", changed, persistent=False)
@@ -165,10 +171,11 @@ class CheckerboardCoupling(Layer):
         return [*self.net.magnitudes(), *([] if self.additive else [self.scale])]
 
     def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+        found = self.net(given, self.given) * self.changed
         if self.additive:
-            return self.net(given, self.given) * self.changed, None
-        h, t = self.net(given, self.given).chunk(2, dim=1)
-        return t * self.changed, self.scale * h.tanh() * self.changed
+            return found, None
+        h, t = found.chunk(2, dim=1)
+        return t, self.scale * h.tanh()
 
     def forward(
         self, x: Tensor, generator: torch.Generator | None = None
@@ -179,10 +186,50 @@ class CheckerboardCoupling(Layer):
     def inverse(self, y: Tensor) -> Tensor:
         return unscale_and_unshift(y, *self._shift_and_log_scale(y * self.given))
 
+    def extra_repr(self) -> str:
+        return f"{'odd' if self.parity else 'even'} positions change, {self.net.extra_repr()}"
 
-class ChannelCoupling(Layer):
-    """Coupling of channels: y = (x + t) exp(s) on one half of them, given the other half; y = x + t
-    there if ``additive``."""
+
+class HalfCoupling(Layer):
+    """Coupling of channels: y = (x + shift) exp(log_scale) on one half of them, given the other;
+    base class.
+
+    The ``second`` half is changed, or the first.
+    """
+
+    second = True
+
+    def _shift_and_log_scale(self, given: Tensor) -> tuple[Tensor, Tensor | None]:
+        raise TypeError(f"{type(self).__name__} changes nothing")
+
+    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is given and what is changed."""
+        first, second = x.chunk(2, dim=1)
+        return (first, second) if self.second else (second, first)
+
+    def _merge(self, given: Tensor, changed: Tensor) -> Tensor:
+        return torch.cat((given, changed) if self.second else (changed, given), dim=1)
+
+    def forward(
+        self, x: Tensor, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        given, changed = self._halves(x)
+        shift, log_scale = self._shift_and_log_scale(given)
+        y = self._merge(given, shift_and_scale(changed, shift, log_scale))
+        return y, None if log_scale is None else self._merge(torch.zeros_like(given), log_scale)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        given, changed = self._halves(y)
+        shift, log_scale = self._shift_and_log_scale(given)
+        return self._merge(given, unscale_and_unshift(changed, shift, log_scale))
+
+    def extra_repr(self) -> str:
+        half, net = "second" if self.second else "first", self.get_submodule("net")
+        return f"{half} half changes, {net.extra_repr()}"
+
+
+class ChannelCoupling(HalfCoupling):
+    """RealNVP's coupling of channels; y = x + shift on the changed half if ``additive``."""
 
     def __init__(
         self,
@@ -215,24 +262,3 @@ class ChannelCoupling(Layer):
             return self.net(given), None
         h, t = self.net(given).chunk(2, dim=1)
         return t, self.scale * h.tanh()
-
-    def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(given, changed)."""
-        first, second = x.chunk(2, dim=1)
-        return (first, second) if self.second else (second, first)
-
-    def _merge(self, given: Tensor, changed: Tensor) -> Tensor:
-        return torch.cat((given, changed) if self.second else (changed, given), dim=1)
-
-    def forward(
-        self, x: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        given, changed = self._halves(x)
-        shift, log_scale = self._shift_and_log_scale(given)
-        y = self._merge(given, shift_and_scale(changed, shift, log_scale))
-        return y, None if log_scale is None else self._merge(torch.zeros_like(given), log_scale)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        given, changed = self._halves(y)
-        shift, log_scale = self._shift_and_log_scale(given)
-        return self._merge(given, unscale_and_unshift(changed, shift, log_scale))

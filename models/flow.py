@@ -85,6 +85,12 @@ class Flow(nn.Module):
         self.shape = torch.Size(shape)
         self.dimensions = self.shape.numel()
 
+    def __repr__(self) -> str:
+        shape, count = "x".join(map(str, self.shape)), sum(p.numel() for p in self.parameters())
+        layers = [f"{type(layer).__name__}({layer.extra_repr()})" for layer in self.layers]
+        head = f"Flow of {shape} images, {count:,} parameters:"
+        return "\n  ".join([head, *layers, type(self.prior).__name__])
+
     def forward(
         self,
         x: Tensor,

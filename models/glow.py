@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from lcma.models.conv1x1 import InvertibleConv1x1
 from lcma.models.convolution import RATE, GainedConv
-from lcma.models.coupling import shift_and_scale, unscale_and_unshift
+from lcma.models.coupling import HalfCoupling
 from lcma.models.factorization import SplitTable
-from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.layers import Layer, PassAll, Squeeze, Unsqueeze, preprocess
 from lcma.models.norm import ChannelNorm
 from lcma.models.priors import (
     ConditionalNormal,
@@ -52,9 +52,12 @@ class GlowNet(nn.Module):
         self.first.initialize(x)
         self.middle.initialize(F.relu(self.first(x)))
 
+    def extra_repr(self) -> str:
+        return f"width {len(self.first.weight)}"
 
-class GlowCoupling(Layer):
-    """Coupling: y = (x + shift) scale on the second half of the channels, given the first.
+
+class GlowCoupling(HalfCoupling):
+    """Glow's coupling, of the second half of the channels: y = (x + shift) scale.
 
     Even channels of the net are the shift; odd ones h give the scale, sigmoid(h + 2) or exp(h).
     With the scale ``additive`` all channels are the shift, and y = x + shift.
@@ -75,21 +78,6 @@ class GlowCoupling(Layer):
         shift, raw = h.unflatten(1, (-1, 2)).unbind(2)
         return shift, raw if self.scale == "exp" else F.logsigmoid(raw + 2.0)
 
-    def forward(
-        self, x: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        given, changed = x.chunk(2, dim=1)
-        shift, log_scale = self._shift_and_log_scale(given)
-        y = torch.cat((given, shift_and_scale(changed, shift, log_scale)), dim=1)
-        if log_scale is None:
-            return y, None
-        return y, torch.cat((torch.zeros_like(given), log_scale), dim=1)
-
-    def inverse(self, y: Tensor) -> Tensor:
-        given, changed = y.chunk(2, dim=1)
-        shift, log_scale = self._shift_and_log_scale(given)
-        return torch.cat((given, unscale_and_unshift(changed, shift, log_scale)), dim=1)
-
     def initialize(self, x: Tensor) -> None:
         self.net.initialize(x.chunk(2, dim=1)[0])
 
@@ -100,8 +88,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
     Without ``tables`` nothing is factored out (NMS).
     """
     arch = model.architecture
-    if not isinstance(arch, GlowArchitecture):
-        raise TypeError(f"not a Glow: {model.flow}")
+    assert isinstance(arch, GlowArchitecture)
 
     def scale(channels: int) -> list[Layer]:
         """Squeeze and steps, for (C, H, W) with this C."""
@@ -116,15 +103,13 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
         return found
 
     channels = model.channels
-    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    found = preprocess(model)
     for split in range(model.splits):
         found += [*scale(channels), Unsqueeze()]
-        if tables is None:
-            found.append(PassAll())
-            channels *= 4
-        else:
-            channels *= 2
-            found.append(Split(tables[split], ConditionalNormal(channels)))
+        channels *= 4 if tables is None else 2
+        found.append(
+            PassAll() if tables is None else Split(tables[split], ConditionalNormal(channels))
+        )
     found += scale(channels)
     if not arch.learned_top:
         return found, StandardNormal()

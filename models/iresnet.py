@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lcma.models.factorization import SplitTable
-from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.layers import Layer, PassAll, Squeeze, Unsqueeze, preprocess
 from lcma.models.lipschitz import PowerIteration
 from lcma.models.norm import ChannelNorm
 from lcma.models.priors import LearnedNormal, Prior
@@ -19,8 +19,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
     Without ``tables`` nothing is factored out (NMS).
     """
     arch = model.architecture
-    if not isinstance(arch, IResNetArchitecture):
-        raise TypeError(f"not an i-ResNet: {model.flow}")
+    assert isinstance(arch, IResNetArchitecture)
     estimator = Estimator(
         arch.train_terms,
         probe=arch.probe,
@@ -47,15 +46,12 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
         return found
 
     channels, size = model.channels, model.size
-    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    found = preprocess(model)
     for split in range(model.splits):
         found += [*scale(channels, size, first=split == 0), Unsqueeze()]
         size //= 2
-        if tables is None:
-            found.append(PassAll())
-            channels *= 4
-        else:
-            channels *= 2
-            found.append(Split(tables[split], LearnedNormal((channels, size, size))))
+        channels *= 4 if tables is None else 2
+        prior = LearnedNormal((channels, size, size))
+        found.append(PassAll() if tables is None else Split(tables[split], prior))
     found += scale(channels, size, first=model.splits == 0)
     return found, LearnedNormal((4 * channels, size // 2, size // 2))

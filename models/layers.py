@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lcma.models.stacked import draw
+from lcma.sweeps.recipe import Model
 
 
 class Layer(nn.Module):
@@ -96,6 +97,9 @@ class Dequantize(Layer):
     def inverse(self, y: Tensor) -> Tensor:
         return (y * self.levels).floor().clamp(min=0).minimum(self.levels - 1)
 
+    def extra_repr(self) -> str:
+        return f"{int(self.levels)} levels"
+
 
 class Center(Layer):
     """Shift of [0, 1) to [-.5, .5)."""
@@ -127,6 +131,9 @@ class Logit(Layer):
 
     def inverse(self, y: Tensor) -> Tensor:
         return (y.sigmoid() - self.alpha) / (1 - 2 * self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha {self.alpha}"
 
 
 class Squeeze(Layer):
@@ -171,3 +178,8 @@ class PassFlat(Layer):
 
     def inverse(self, y: Tensor) -> Tensor:
         return y
+
+
+def preprocess(model: Model) -> list[Layer]:
+    """Return the first layers of a flow: dequantization, and a model's map of [0, 1)."""
+    return [Dequantize(), Logit() if model.preprocess == "logit" else Center()]

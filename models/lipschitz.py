@@ -82,15 +82,16 @@ class NormedMap(nn.Module):
         raise TypeError(f"{type(self).__name__} maps nothing")
 
     @torch.no_grad()
-    def iterate(self, iterations: int, tolerance: float = 0.0) -> int:
-        """Iterate as `PowerIteration` says; return the number of iterations made."""
-        for made in range(1, iterations + 1):
-            before = self.sigma.clone()
-            self._set(self._iterate_once(self.u, self.v))
+    def iterate(self, iterations: int, tolerance: float = 0.0) -> None:
+        """Iterate as `PowerIteration` says."""
+        u, v, sigma = self.u, self.v, self.sigma
+        for _ in range(iterations):
+            before = sigma
+            u, v, sigma = self._iterate_once(u, v)
             # Compared only with a tolerance: on a GPU this waits for the device.
-            if tolerance and float((self.sigma - before).abs()) <= tolerance * float(self.sigma):
-                return made
-        return iterations
+            if tolerance and float((sigma - before).abs()) <= tolerance * float(sigma):
+                break
+        self._set([u, v, sigma])
 
     @torch.no_grad()
     def iterate_without_waiting(self, iterations: int, tolerance: float) -> None:
@@ -117,8 +118,7 @@ class NormedMap(nn.Module):
         return u, _direction(image, sigma, v), sigma
 
     def _set(self, found: Sequence[Tensor]) -> None:
-        for own, tensor in zip((self.u, self.v, self.sigma), found, strict=True):
-            own.copy_(tensor)
+        torch._foreach_copy_([self.u, self.v, self.sigma], list(found))
 
     def before_step(self, power: PowerIteration) -> None:
         """Iterate before a training step; on a GPU at most `GPU_ITERATIONS` with a tolerance,

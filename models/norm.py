@@ -62,6 +62,9 @@ class PartialNorm(Layer):
         shift, log_scale = self._parameters_for(y)
         return y * (-self._spread(log_scale, y)).exp() - self._spread(shift, y)
 
+    def extra_repr(self) -> str:
+        return f"{self.part.count} of {self.part.total} channels"
+
 
 class ActNorm(PartialNorm):
     """Learned shift and scale, started so that a first batch leaves with mean 0, variance 1.
@@ -76,7 +79,7 @@ class ActNorm(PartialNorm):
         self.log_scale = nn.Parameter(torch.zeros(part.count))
 
     def _parameters_for(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.shift, self.rate * self.log_scale
+        return self.shift, self.log_scale if self.rate == 1 else self.rate * self.log_scale
 
     @torch.no_grad()
     def initialize(self, x: Tensor) -> None:

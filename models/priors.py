@@ -44,8 +44,25 @@ class StandardNormal(Prior):
         return noise
 
 
-class LearnedNormal(Prior):
-    """N(mean, exp(log_scale)²), both learned and N(0, 1) at the start.
+class Normal(Prior):
+    """N(mean, exp(log_scale)²) for every dimension, of whatever a subclass computes; base class."""
+
+    def mean_and_log_scale(self, like: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return both for a latent of the shape of ``like``, given ``kept``."""
+        raise TypeError(f"{type(self).__name__} has no mean")
+
+    def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
+        mean, log_scale = self.mean_and_log_scale(z, kept)
+        standard = (z - mean) * (-log_scale).exp()
+        return -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
+
+    def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
+        mean, log_scale = self.mean_and_log_scale(noise, kept)
+        return mean + log_scale.exp() * noise
+
+
+class LearnedNormal(Normal):
+    """Both learned, N(0, 1) at the start.
 
     ``shape`` broadcasts against (C, H, W): (C, 1, 1) for a pair for each channel (Glow's last
     prior with ``top: channel``), (C, H, W) for a pair for each dimension (i-ResNet).
@@ -56,17 +73,14 @@ class LearnedNormal(Prior):
         self.mean = nn.Parameter(torch.zeros(shape))
         self.log_scale = nn.Parameter(torch.zeros(shape))
 
-    def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
-        return normal_log_prob(z, self.mean, self.log_scale)
-
-    def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
-        return self.mean + self.log_scale.exp() * noise
+    def mean_and_log_scale(self, like: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.mean, self.log_scale
 
 
-class PlaceNormal(Prior):
-    """N(mean, exp(log_scale)²), learned for each channel and place (Glow's released last prior).
+class PlaceNormal(Normal):
+    """Both learned for each channel and place (Glow's released last prior).
 
-    Both are a 3x3 convolution of zeros with a border of ones, plus a shift, times exp(3 log_gain):
+    They are a 3x3 convolution of zeros with a border of ones, plus a shift, times exp(3 log_gain):
     places at the border differ from those inside, in nine kinds. The first half of the outputs is
     the mean, the second the log-scale; all are zero at the start.
     """
@@ -77,21 +91,14 @@ class PlaceNormal(Prior):
         self.shift = nn.Parameter(torch.zeros(2 * channels, 1, 1))
         self.log_gain = nn.Parameter(torch.zeros(2 * channels, 1, 1))
 
-    def _mean_and_log_scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
+    def mean_and_log_scale(self, like: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
         h = respond_to_border(self.border, like.shape[2], like.shape[3]) + self.shift
         mean, log_scale = (h * (RATE * self.log_gain).exp()).chunk(2, dim=1)
         return mean, log_scale
 
-    def log_prob(self, z: Tensor, kept: Tensor | None = None) -> Tensor:
-        return normal_log_prob(z, *self._mean_and_log_scale(z))
 
-    def sample(self, noise: Tensor, kept: Tensor | None = None) -> Tensor:
-        mean, log_scale = self._mean_and_log_scale(noise)
-        return mean + log_scale.exp() * noise
-
-
-class ConditionalNormal(Prior):
-    """N(mean, exp(log_scale)²), both a convolution of what stays (Glow's splits).
+class ConditionalNormal(Normal):
+    """Both a convolution of what stays (Glow's splits).
 
     Even channels of the 3x3 convolution are the mean, odd ones the log-scale; it is zero at the
     start. ``channels`` are those of either half.
@@ -101,24 +108,11 @@ class ConditionalNormal(Prior):
         super().__init__()
         self.net = GainedConv(channels, 2 * channels, 3, std=0.0)
 
-    def _mean_and_log_scale(self, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    def mean_and_log_scale(self, like: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
         if kept is None:
             raise ValueError("a conditional prior needs what stays")
         mean, log_scale = self.net(kept).unflatten(1, (-1, 2)).unbind(2)
         return mean, log_scale
-
-    def log_prob(self, z: Tensor, kept: Tensor | None) -> Tensor:
-        return normal_log_prob(z, *self._mean_and_log_scale(kept))
-
-    def sample(self, noise: Tensor, kept: Tensor | None) -> Tensor:
-        mean, log_scale = self._mean_and_log_scale(kept)
-        return mean + log_scale.exp() * noise
-
-
-def normal_log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Return the log-density of N(mean, exp(log_scale)²) in nats, element by element."""
-    standard = (z - mean) * (-log_scale).exp()
-    return -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
 
 
 def standard_noise(

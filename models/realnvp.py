@@ -1,19 +1,11 @@
 """RealNVP as a flat list of layers (Dinh, Sohl-Dickstein, Bengio 2017, figure 4)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from lcma.models.coupling import ChannelCoupling, CheckerboardCoupling
 from lcma.models.factorization import SplitTable
-from lcma.models.layers import (
-    Center,
-    Dequantize,
-    Layer,
-    Logit,
-    PassAll,
-    PassFlat,
-    Squeeze,
-    Unsqueeze,
-)
+from lcma.models.layers import Layer, PassAll, PassFlat, Squeeze, Unsqueeze, preprocess
 from lcma.models.norm import ActNorm, FlowBatchNorm, Transformed
 from lcma.models.priors import Prior, StandardNormal
 from lcma.models.split import Split
@@ -30,9 +22,14 @@ def build_layers(
     scales either.
     """
     arch = model.architecture
-    if not isinstance(arch, RealNVPArchitecture):
-        raise TypeError(f"not a RealNVP: {model.flow}")
+    assert isinstance(arch, RealNVPArchitecture)
     first = 1 if arch.masks == "odd-first" else 0
+    settings: dict[str, Any] = {
+        "blocks": arch.blocks,
+        "norm": arch.net_norm,
+        "start": arch.start,
+        "additive": arch.scale == "additive",
+    }
 
     def normed(coupling: CheckerboardCoupling | ChannelCoupling) -> list[Layer]:
         part: Transformed = coupling.transformed
@@ -42,38 +39,18 @@ def build_layers(
     def checkerboard(channels: int, size: int, width: int, count: int) -> list[Layer]:
         found: list[Layer] = []
         for i in range(count):  # the released code changes odd positions first
-            found += normed(
-                CheckerboardCoupling(
-                    channels,
-                    size,
-                    parity=(first + i) % 2,
-                    width=width,
-                    blocks=arch.blocks,
-                    norm=arch.net_norm,
-                    start=arch.start,
-                    additive=arch.scale == "additive",
-                )
-            )
+            parity = (first + i) % 2
+            found += normed(CheckerboardCoupling(channels, size, parity, width=width, **settings))
         return found
 
     def channelwise(channels: int, width: int, count: int) -> list[Layer]:
         found: list[Layer] = []
         for i in range(count):  # the second half changes first
-            found += normed(
-                ChannelCoupling(
-                    channels,
-                    second=i % 2 == 0,
-                    width=width,
-                    blocks=arch.blocks,
-                    norm=arch.net_norm,
-                    start=arch.start,
-                    additive=arch.scale == "additive",
-                )
-            )
+            found += normed(ChannelCoupling(channels, second=i % 2 == 0, width=width, **settings))
         return found
 
     channels, size, width = model.channels, model.size, arch.width
-    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    found = preprocess(model)
     for split in range(model.splits):
         found += checkerboard(channels, size, width, arch.checkerboard_couplings)
         found.append(Squeeze())
@@ -83,12 +60,8 @@ def build_layers(
         if flat:
             found.append(PassFlat())
             continue
-        if tables is None:
-            found.append(PassAll())
-            channels *= 4
-        else:
-            found.append(Split(tables[split], StandardNormal()))
-            channels *= 2
+        found.append(PassAll() if tables is None else Split(tables[split], StandardNormal()))
+        channels *= 4 if tables is None else 2
         size //= 2
     found += checkerboard(channels, size, width, arch.last_couplings)
     return found, StandardNormal()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lcma.models.factorization import SplitTable
-from lcma.models.layers import Center, Dequantize, Layer, Logit, PassAll, Squeeze, Unsqueeze
+from lcma.models.layers import Layer, PassAll, Squeeze, Unsqueeze, preprocess
 from lcma.models.lipschitz import NormedLinear, PowerIteration
 from lcma.models.norm import ChannelNorm
 from lcma.models.priors import Prior, StandardNormal
@@ -40,6 +40,9 @@ class DimensionNorm(Layer):
     def initialize(self, x: Tensor) -> None:
         self.norm.initialize(_as_channels(x))
 
+    def extra_repr(self) -> str:
+        return f"{self.norm.part.total} dimensions"
+
 
 def _as_channels(x: Tensor) -> Tensor:
     return x.flatten(1)[:, :, None, None]
@@ -51,8 +54,7 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
     Without ``tables`` nothing is factored out (NMS).
     """
     arch = model.architecture
-    if not isinstance(arch, ResidualFlowArchitecture):
-        raise TypeError(f"not a Residual Flow: {model.flow}")
+    assert isinstance(arch, ResidualFlowArchitecture)
     estimator = Estimator(
         arch.exact_terms,
         roulette_mean=arch.roulette_mean,
@@ -87,18 +89,14 @@ def build_layers(model: Model, tables: Sequence[SplitTable] | None) -> tuple[lis
         return found
 
     channels, size = model.channels, model.size
-    found: list[Layer] = [Dequantize(), Logit() if model.preprocess == "logit" else Center()]
+    found = preprocess(model)
     for split in range(model.splits):
         found += scale(channels, size, first=split == 0)
         if arch.squeeze_first:
             found.append(Unsqueeze())
         size //= 2
-        if tables is None:
-            found.append(PassAll())
-            channels *= 4
-        else:
-            found.append(Split(tables[split], StandardNormal()))
-            channels *= 2
+        found.append(PassAll() if tables is None else Split(tables[split], StandardNormal()))
+        channels *= 4 if tables is None else 2
     found += scale(channels, size, first=model.splits == 0)
     dimensions, widths = channels * size**2, [arch.fc_width] * 2
     for _ in range(arch.fully_connected):

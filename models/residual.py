@@ -24,7 +24,6 @@ from lcma.models.series import (
     draw_probe,
     roulette_weights,
     sum_series,
-    truncation_bound,
 )
 
 Activation = Literal["elu", "lipswish"]
@@ -59,14 +58,8 @@ class FixedPoint:
     max_iterations: int = 200
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A map with the weight and bias that act; ``bent``: a nonlinearity stands before it."""
-
-    map: NormedMap
-    weight: Tensor
-    bias: Tensor
-    bent: bool
+_Stage = tuple[NormedMap, Tensor, Tensor, bool]
+"""A map, the weight and bias that act, and whether a nonlinearity stands before it."""
 
 
 class ResidualNet(nn.Module):
@@ -97,14 +90,6 @@ class ResidualNet(nn.Module):
             assert isinstance(module, NormedMap)
             yield module
 
-    @property
-    def lipschitz(self) -> float:
-        """Bound of g's Lipschitz constant, once power iteration has converged."""
-        bound = 1.0
-        for each in self.normed:
-            bound *= each.coefficient
-        return bound
-
     def tensors(self) -> list[Tensor]:
         """Return normalized weights and biases map by map, then what nonlinearities learn."""
         found = [t for each in self.normed for t in (each.normalized(), each.bias)]
@@ -123,7 +108,7 @@ class ResidualNet(nn.Module):
             else:
                 gain = before
         stages = [
-            _Stage(each, weight, bias, bent=bool(k) or not self.first)
+            (each, weight, bias, bool(k) or not self.first)
             for k, (each, weight, bias) in enumerate(zip(self.normed, weights, biases, strict=True))
         ]
         return gain, stages
@@ -133,8 +118,8 @@ class ResidualNet(nn.Module):
         gain, stages = self._stages(tensors)
         bend = F.elu if self.activation == "elu" else F.silu
         h = x if gain is None else gain * x
-        for stage in stages:
-            h = stage.map.operator(bend(h) if stage.bent else h, stage.weight, stage.bias)
+        for each, weight, bias, bent in stages:
+            h = each.operator(bend(h) if bent else h, weight, bias)
         return h
 
     def linearize(self, x: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, Vjp]:
@@ -147,14 +132,14 @@ class ResidualNet(nn.Module):
         bend = activations.elu if self.activation == "elu" else activations.silu
         h = x if gain is None else gain * x
         slopes: list[Tensor | None] = []
-        for stage in stages:
-            h, slope = bend(h) if stage.bent else (h, None)
+        for each, weight, bias, bent in stages:
+            h, slope = bend(h) if bent else (h, None)
             slopes.append(slope)
-            h = stage.map.operator(h, stage.weight, stage.bias)
+            h = each.operator(h, weight, bias)
 
         def vjp(w: Tensor) -> Tensor:
-            for stage, slope in zip(reversed(stages), reversed(slopes), strict=True):
-                w = stage.map.adjoint(w, stage.weight)
+            for (each, weight, _, _), slope in zip(stages[::-1], slopes[::-1], strict=True):
+                w = each.adjoint(w, weight)
                 if slope is not None:
                     w = w * slope
             return w if gain is None else w * gain
@@ -163,6 +148,13 @@ class ResidualNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.apply_to(x, self.tensors())
+
+    def extra_repr(self) -> str:
+        maps = (
+            f"{len(each.weight)} {'x'.join(map(str, each.weight.shape[2:]))}".rstrip()
+            for each in self.normed
+        )
+        return f"{self.activation}, maps to {', '.join(maps)}"
 
 
 class FlatNet(ResidualNet):
@@ -222,8 +214,6 @@ class ResidualBlock(Layer):
         self.memory_saving = True
         self.last_iterations = 0
         """Number of iterations of the last `inverse`."""
-        self.last_change = 0.0
-        """Largest change of an entry in the last of them."""
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         if not self.training:
@@ -260,28 +250,25 @@ class ResidualBlock(Layer):
     def inverse(self, y: Tensor) -> Tensor:
         """Return the fixed point of x = y - g(x), started at y.
 
-        `last_iterations` and `last_change` say how it went; the error is at most c / (1-c) times
-        the last change, in the Euclidean norm, for a Lipschitz constant c.
+        `last_iterations` says how it went; the error is at most c / (1-c) times the last change, in
+        the Euclidean norm, for a Lipschitz constant c.
         """
         tensors = self.net.tensors()
         rounding = 4 * torch.finfo(y.dtype).eps * float(y.abs().max())
         x = y
         for made in range(1, self.fixed_point.max_iterations + 1):
             moved = y - self.net.apply_to(x, tensors)
-            self.last_iterations, self.last_change = made, float((moved - x).abs().max())
+            self.last_iterations, change = made, float((moved - x).abs().max())
             x = moved
-            if self.last_change <= max(self.fixed_point.tolerance, rounding):
+            if change <= max(self.fixed_point.tolerance, rounding):
                 break
         return x
 
-    def truncation_bound(self, dimensions: int, terms: int | None = None) -> float:
-        """Return the largest bias in nats of the evaluated log-determinant of an image of so many
-        dimensions, for so many terms (default: ``eval_terms``)."""
-        terms = self.eval_terms if terms is None else terms
-        return truncation_bound(dimensions, self.net.lipschitz, terms)
-
     def initialize(self, x: Tensor) -> None:
         self.before_evaluation()
+
+    def extra_repr(self) -> str:
+        return self.net.extra_repr()
 
     def before_step(self) -> None:
         for each in self.net.normed:
@@ -293,7 +280,7 @@ class ResidualBlock(Layer):
 
 
 def _log_diagonal(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    found = [sum_series(vjp, probe, weights).log_diagonal for probe in probes]
+    found = [sum_series(vjp, probe, weights)[0] for probe in probes]
     return torch.stack(found).mean(0) if len(found) > 1 else found[0]
 
 
@@ -302,9 +289,9 @@ def _neumann(vjp: Vjp, probes: Sequence[Tensor], weights: Sequence[float]) -> tu
     terms = gradient = torch.zeros_like(probes[0])
     for probe in probes:
         with torch.no_grad():
-            found = sum_series(vjp, probe, weights)
-        terms = terms + found.log_diagonal / len(probes)
-        gradient = gradient + probe * vjp(found.neumann) / len(probes)
+            log_diagonal, neumann = sum_series(vjp, probe, weights)
+        terms = terms + log_diagonal / len(probes)
+        gradient = gradient + probe * vjp(neumann) / len(probes)
     return terms, gradient
 
 

@@ -6,7 +6,6 @@ covariance I, tr(J^k) is the mean of v^T J^k v, and diag(J^k) that of v * (v^T J
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -64,21 +63,14 @@ def draw_poisson(mean: float, generator: torch.Generator | None) -> int:
     return int(torch.poisson(torch.tensor(mean, dtype=torch.float64), generator=generator))
 
 
-@dataclass(frozen=True)
-class Series:
-    """Weighted partial sums over one probe v, both of its shape.
+def sum_series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Return two partial sums over one probe v, of its shape, with weights a_1 .. a_n.
 
-    ``log_diagonal`` is the sum over k = 1 .. n of a_k (-1)^(k+1) / k v * (v^T J^k): its sum over
-    an image estimates log det(I + J). ``neumann`` is v^T plus the sum over k = 1 .. n of
-    a_k (-1)^k v^T J^k: times dJ v it estimates the gradient of log det(I + J) (equation 8).
+    [1] * n truncates the series after n terms. The first is the sum over k = 1 .. n of
+    a_k (-1)^(k+1) / k v * (v^T J^k): its sum over an image estimates log det(I + J). The second is
+    v^T plus the sum over k = 1 .. n of a_k (-1)^k v^T J^k: times dJ v it estimates the gradient of
+    log det(I + J) (equation 8).
     """
-
-    log_diagonal: Tensor
-    neumann: Tensor
-
-
-def sum_series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
-    """Return the partial sums with weights a_1 .. a_n; [1] * n truncates after n terms."""
     power, neumann = probe, probe
     total = torch.zeros_like(probe)
     for k, weight in enumerate(weights, start=1):
@@ -86,19 +78,4 @@ def sum_series(vjp: Vjp, probe: Tensor, weights: Sequence[float]) -> Series:
         sign = -1.0 if k % 2 else 1.0
         total = total + (-sign * weight / k) * power
         neumann = neumann + (sign * weight) * power
-    return Series(probe * total, neumann)
-
-
-def truncation_bound(dimensions: int, lipschitz: float, terms: int) -> float:
-    """Return the largest error in nats of the series after so many terms, in D dimensions.
-
-    D times the sum of c^k / k over k > n for the Lipschitz constant c < 1, reached by J = -c I
-    (Behrmann et al. 2019, theorem 4). It is at most D c^(n+1) / ((n+1) (1-c)).
-    """
-    total, k = 0.0, terms + 1
-    term = lipschitz**k / k
-    while total + term > total:
-        total += term
-        k += 1
-        term = lipschitz**k / k
-    return dimensions * total
+    return probe * total, neumann

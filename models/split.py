@@ -107,3 +107,7 @@ class Split(Layer):
         moved = torch.cat([kept.flatten(1), left.flatten(1)], dim=1)
         joined = gather(moved, self.inverse_index, self.index)
         return joined.view(-1, *self.input_shape)
+
+    def extra_repr(self) -> str:
+        shape = "x".join(map(str, self.half_shape))
+        return f"{shape} stay, {shape} leave, {type(self.prior).__name__}"

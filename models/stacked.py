@@ -76,16 +76,20 @@ class StackNoise(Noise):
         return torch.stack([cast("Tensor", drawn[index]) for index in self._rows])
 
 
-class _Stacked(torch.autograd.Function):
-    """Numbers for each row of a stack, inside of `torch.vmap`."""
+class _InVmap(torch.autograd.Function):
+    """A function of all rows of a stack, by the rule that a subclass has for `torch.vmap`."""
 
     @staticmethod
-    def forward(like: Tensor, one: Draw, noise: Noise) -> Tensor:
+    def forward(*given: Any) -> Tensor:
         raise TypeError("this is for torch.vmap")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         pass
+
+
+class _Stacked(_InVmap):
+    """Numbers for each row."""
 
     @staticmethod
     def vmap(
@@ -113,11 +117,25 @@ def draw(one: Draw, like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def weight_norm(direction: Tensor, magnitude: Tensor) -> Tensor:
     """Return kernels (outputs, inputs, K, K) with the lengths ``magnitude`` (outputs, 1, 1, 1)."""
-    if _is_in_stack():
+    if _is_in_stack() and direction.device.type == "cpu":
         return direction * (magnitude / direction.square().sum((1, 2, 3), keepdim=True).sqrt())
     # The operation behind torch's parametrization, whose machinery is 4 % of a step on a CPU.
-    weight: Tensor = torch._weight_norm(direction, magnitude, 0)
+    norm = _WeightNorm.apply if _is_in_stack() else torch._weight_norm
+    weight: Tensor = norm(direction, magnitude, 0)
     return weight
+
+
+class _WeightNorm(_InVmap):
+    """Kernels of all rows at once: on a GPU in a fourth of the launches of what is written out,
+    whose bits the stacks of CPUs have."""
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], direction: Tensor, magnitude: Tensor, dim: int
+    ) -> tuple[Tensor, int]:
+        direction, magnitude = direction.movedim(in_dims[0], 0), magnitude.movedim(in_dims[1], 0)
+        weight = torch._weight_norm(direction.flatten(0, 1), magnitude.flatten(0, 1), dim)
+        return weight.view(info.batch_size, -1, *weight.shape[1:]), 0
 
 
 MATRIX_PLACES = 64
@@ -150,16 +168,8 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> 
     return F.conv2d(x, weight, bias, padding=padding)
 
 
-class _InTurn(torch.autograd.Function):
-    """Convolutions of the rows of a stack one after the other, inside of `torch.vmap`."""
-
-    @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-        raise TypeError("this is for torch.vmap")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        pass
+class _InTurn(_InVmap):
+    """Convolutions of the rows one after the other."""
 
     @staticmethod
     def vmap(

@@ -41,6 +41,9 @@ _NUMBERS = ("bool", "int", "float", "number")
 _INDEXED = {aten.index, aten.index_put_, aten.index_put, aten._unsafe_index}
 _MOVES = {aten._to_copy, aten.copy_}
 
+_VIEWS = {aten.detach, aten._unsafe_view}
+"""Views whose schemas do not say so."""
+
 _CONSTANTS = {aten.arange, aten.eye, aten.full, aten.linspace, aten.ones, aten.scalar_tensor}
 
 
@@ -216,7 +219,7 @@ def _note(
         or (packet in _MOVES and _goes_to_host(operation, args, kwargs))
         or _is_by_mask(packet, args)
     ):
-        _counts.waits[_find_caller(operation)] += 1
+        _wait(_find_caller(operation))
     elif host and packet in _MOVES:
         is_free = host[0].untyped_storage().data_ptr() in _pinned and _blocks_not(args, kwargs)
         (_counts.pinned if is_free else _counts.copies)[_find_caller(operation)] += 1
@@ -224,7 +227,7 @@ def _note(
         _counts.copies[_find_caller(operation)] += 1
     elif packet in _CONSTANTS and (place := _find_caller(operation)).startswith("src"):
         _counts.made[place] += 1
-    if not operation.is_view and packet is not aten.detach:
+    if not operation.is_view and packet not in _VIEWS:
         _counts.launches[packet.__name__] += 1
     return True
 
@@ -325,7 +328,21 @@ class _Event:
 
 
 def _synchronize(device: Any = None) -> None:
-    _counts.waits[_find_caller("synchronize")] += 1
+    _wait(_find_caller("synchronize"))
+
+
+_refuses_waits = False
+
+
+def _wait(place: str) -> None:
+    if _refuses_waits:
+        raise DeviceError(f"{place}: the host waits for the device")
+    _counts.waits[place] += 1
+
+
+def _refuse_waits(mode: str) -> None:
+    global _refuses_waits
+    _refuses_waits = mode == "error"
 
 
 def _pin(tensor: Tensor) -> Tensor:
@@ -367,6 +384,7 @@ STAND_INS: Mapping[str, Any] = {
     "torch.cuda.Stream": _Stream,
     "torch.cuda.stream": nullcontext,
     "torch.cuda.current_stream": _Stream,
+    "torch.cuda.set_sync_debug_mode": _refuse_waits,
     "torch.cuda.synchronize": _synchronize,
     "torch.cuda.mem_get_info": lambda device=None: (2**40, 2**40),
 }

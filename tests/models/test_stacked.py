@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcma.models.stacked import conv2d, in_stack
+from lcma.models.stacked import _WeightNorm, conv2d, in_stack, weight_norm
 
 ROWS = 5
 SHAPES = {
@@ -50,3 +50,18 @@ def test_every_row_is_its_own_convolution(way: str, bias: bool) -> None:
         wanted = torch.autograd.grad(expected.square().sum(), parts)
         for gradient, one in zip(gradients, wanted, strict=True):
             assert torch.allclose(gradient[row], one, rtol=1e-9, atol=1e-9)
+
+
+def test_every_row_has_kernels_of_its_own_lengths() -> None:
+    """By what is written out, and by the operation that the stacks of a GPU call."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = (ROWS, 8, 3, 3, 3), (ROWS, 8, 1, 1, 1)
+    stacked = [torch.rand(s, generator=generator).add(0.1).requires_grad_() for s in shapes]
+    expected = torch.stack([weight_norm(*row) for row in zip(*stacked, strict=True)])
+    wanted = torch.autograd.grad(expected.square().sum(), stacked)
+    for together in (weight_norm, lambda one, other: _WeightNorm.apply(one, other, 0)):
+        with in_stack():
+            found = torch.vmap(together)(*stacked)
+            gradients = torch.autograd.grad(found.square().sum(), stacked)
+        for one, other in zip((found, *gradients), (expected, *wanted), strict=True):
+            torch.testing.assert_close(one, other)
