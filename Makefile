@@ -19,7 +19,7 @@ help:
 	@echo "make test-integration  the tests that take a second or more: clusters, a browser, studies, kills"
 	@echo "make test-all  install, then run the long tests too"
 	@echo "make test-gpu  the tests that need a CUDA device"
-	@echo "make gpu-half-hour  exactness, stacks, speed and maps on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"
+	@echo "make gpu-half-hour  exactness, stacks, speed, memory, maps and a cell of table2 on a CUDA device (HALF_HOUR_ARGS=\"--data DIR\")"
 	@echo "make docs      the documentation as a site, in docs/_site; a broken link is an error"
 	@echo "make findings  numbers and pictures of docs/findings.md and the README, from the reference database"
 	@echo "make check-findings  only say which pages have other numbers than the reference database"

@@ -22,10 +22,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks.lifecycles import compare_lifecycles
-from benchmarks.many_trials import make_database
 from benchmarks.places import Site, default_folder, sites
+from benchmarks.trackers import Ours
 from lcma import db
 from lcma.db.merge import merge
+from lcma.db.migrate import current_version
 from lcma.harness.environment import read_environment
 
 
@@ -37,11 +38,10 @@ class Size:
     seconds: float
     processes: tuple[int, ...]
     trials: int
-    merged: int
 
 
-FULL = Size(3, 4.0, (1, 8, 32), 20_000, 100_000)
-QUICK = Size(1, 1.0, (1, 4), 2_000, 2_000)
+FULL = Size(3, 4.0, (1, 8, 32), 20_000)
+QUICK = Size(1, 1.0, (1, 4), 500)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,9 +102,26 @@ def measure_lifecycles(site: Site, size: Size, folder: Path) -> list[dict[str, A
     return compare_lifecycles(site, size.processes, size.rounds, size.seconds)
 
 
+def make_database(folder: Path, trials: int) -> str:
+    """Return the URL of the SQLite database of so many trials, in cells of ten seeds, that is kept
+    in a folder; take all of them through their lives where it is not there."""
+    path = folder / f"lcma_{trials}_trials_{current_version().replace('-', '_')}.db"
+    if not path.exists():
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        ours = Ours(f"sqlite:///{unfinished}")
+        ours.make(trials)
+        ours.open()
+        for number in range(trials):
+            ours.live(number)
+        ours.store.close()
+        unfinished.rename(path)
+    return f"sqlite:///{path}"
+
+
 def measure_merge(site: Site, size: Size, folder: Path) -> dict[str, Any]:
     """Merge a SQLite database of so many trials into an empty one of this engine, and again."""
-    source = db.locate(make_database(folder, size.merged, maps=False))
+    source = db.locate(make_database(folder, size.trials))
     times = {}
     with site.fresh() as target:
         for name in ("new", "again"):
@@ -114,11 +131,11 @@ def measure_merge(site: Site, size: Size, folder: Path) -> dict[str, Any]:
         with db.connect(target) as store:
             came = store.job_counts().trial.done
     print(
-        f"  merge of {size.merged} trials: {times['new']:.0f} s; again, with nothing new, "
+        f"  merge of {size.trials} trials: {times['new']:.0f} s; again, with nothing new, "
         f"{times['again']:.0f} s; {came} done there",
         flush=True,
     )
-    return {"trials": size.merged, "seconds": times, "done": came}
+    return {"trials": size.trials, "seconds": times, "done": came}
 
 
 # In a small process between, since a command's peak counts what its parent held when it began.
@@ -135,7 +152,7 @@ def measure_site(site: Site, size: Size, folder: Path) -> dict[str, Any] | None:
     """Export the site of a SQLite database of so many trials, as typed, from start to end."""
     if site.engine != "sqlite":
         return None
-    url = make_database(folder, size.trials, maps=False)
+    url = make_database(folder, size.trials)
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, "-c", _WATCH, sys.executable, "-m", "lcma", "export"]
         command += ["--format", "html", "--out", f"{out}/site", "--db", url]

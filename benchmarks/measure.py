@@ -1,10 +1,15 @@
-"""Times of two steps in alternation."""
+"""Times of two steps in alternation, and the memory of one."""
 
 import time
+import weakref
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.sides import Step
 
@@ -63,3 +68,46 @@ def _ratio(times: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Ratio:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def measure_peak(step: Step, device: torch.device) -> float:
+    """Return by how many MiB a step raises what PyTorch has allocated on a GPU; on a CPU, where
+    nobody counts, the same as `count_peak`."""
+    if device.type != "cuda":
+        return count_peak(step)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    step()
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
+def count_peak(step: Step) -> float:
+    """Return the MiB of all tensors that a step makes and that are there at once, at most."""
+    with _Counted() as counted:
+        step()
+    return counted.most / 2**20
+
+
+class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]  # it comes without types
+    """Counts the bytes of tensors that are made meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
+        self.most = self._now = 0
+        self._known = weakref.WeakSet[Any]()
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        found = operation(*args, **(kwargs or {}))
+        if not operation.is_view and not operation._schema.is_mutable:
+            for one in pytree.tree_leaves(found):
+                if isinstance(one, Tensor) and (own := one.untyped_storage()) not in self._known:
+                    self._known.add(own)
+                    self._now += own.nbytes()
+                    self.most = max(self.most, self._now)
+                    weakref.finalize(own, self._release, own.nbytes())
+        return found
+
+    def _release(self, size: int) -> None:
+        self._now -= size

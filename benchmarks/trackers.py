@@ -18,6 +18,7 @@ from sqlalchemy import event
 
 from lcma import db
 from lcma.db.sqlite import CHECKPOINT_PAGES
+from lcma.sweeps.recipe import LOG_EVERY
 
 POINTS = 10
 """Points of a curve in a lifecycle."""
@@ -34,7 +35,7 @@ RECIPE = db.RecipeRow(
     profile="tiny",
     splits=3,
     size=16,
-    steps=500,
+    steps=POINTS * LOG_EVERY,
     body="{}",
 )
 
@@ -184,7 +185,7 @@ class Ours(Tracker):
     def live(self, number: int) -> None:
         trial = trial_id(number)
         claim = self.store.claim(
-            db.PlannedJob.of_trial(trial, DIGEST, steps=500).id,
+            db.PlannedJob.of_trial(trial, DIGEST, steps=RECIPE.steps).id,
             owner="benchmark",
             host="here",
             pid=os.getpid(),
@@ -195,11 +196,12 @@ class Ours(Tracker):
         )
         if not isinstance(claim, db.Claim):
             raise RuntimeError(f"trial {number} was claimed twice")
-        points = [db.Metric("train_bits_per_dim", step, 4.0) for step in range(POINTS)]
+        steps = range(LOG_EVERY, RECIPE.steps + 1, LOG_EVERY)
+        points = [db.Metric("train_bits_per_dim", step, 4.0) for step in steps]
         ended = self.store.finish(
             claim,
             "done",
-            last_step=500,
+            last_step=RECIPE.steps,
             cost=COST,
             result=result(trial),
             metrics=points,

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -106,10 +106,13 @@ class _Counted(HeartbeatThread):
 
 def measure(workers: int, seconds: float, trial_seconds: float, *, pooled: bool) -> dict[str, Any]:
     """Let so many workers run for some seconds, and say what it took."""
-    with tempfile.TemporaryDirectory(prefix="lcma-", dir="/tmp") as folder, _serving(folder) as own:
+    with (
+        tempfile.TemporaryDirectory(prefix="lcma-", dir="/tmp") as folder,
+        closing(_Server(Path(folder) / "postgres")) as own,
+    ):
         trials = 2 * round(workers * (2 + seconds / trial_seconds))
         ids = _register(own.url, Path(folder), trials)
-        with _pooled(own) if pooled else _straight(own) as (url, pids):
+        with _pooled(own) if pooled else nullcontext((own.url, [own.pid])) as (url, pids):
             return _run(own, url, pids, ids, workers, seconds, trial_seconds)
 
 
@@ -298,20 +301,6 @@ class _Server:
     def close(self) -> None:
         self.postgres.close()
         self._own.cleanup()
-
-
-@contextmanager
-def _serving(folder: str) -> Iterator[_Server]:
-    server = _Server(Path(folder) / "postgres")
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-@contextmanager
-def _straight(own: _Server) -> Iterator[tuple[str, list[int]]]:
-    yield own.url, [own.pid]
 
 
 @contextmanager

@@ -67,43 +67,47 @@ def test_here_a_whole_gpu_is_waited_for_and_had_alone(telling: Any, tmp_path: Pa
         )
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     telling: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On nodes that claim two GPUs each, those of one as slices with names (MIG)."""
     from lcma.harness.launch.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    shares = [0.3] * 5 + [1.0, 0.0, 0.0]
-    store, nodes = telling(8, seconds=1.0)
+    store, nodes = telling(12, seconds=0.5)
+    shares = [0.5] * 9 + [1.0, 0.0, 0.0]
     nodes = [_with(node, gpus=share) for node, share in zip(nodes, shares, strict=True)]
-    machines = Machines()
-    machines.add(cpus=8, gpus=2, memory=10**9)
+    machines, slices = Machines(), ("MIG-a", "MIG-b")
+    machines.add(cpus=6, gpus=2, memory=10**9)
+    machines.add(cpus=6, gpus=2, environment={"CUDA_VISIBLE_DEVICES": ",".join(slices)})
     executor = RayExecutor(Resources(), machines.address)
     display = Told()
     try:
         executor.check(threads=1)
         more = _with(nodes[0], terms=Terms(memory_gb=2000.0)).work
-        assert executor.lack(more) == (
-            "a trial asks for 1 CPU, 0.3 GPU, 2000 GB of memory, and no node has that "
-            "(the nearest has 8 CPU, 2 GPU, 1 GB of memory)"
-        )
-        assert executor.lack(nodes[5].work) is None
+        lack = executor.lack(more)
+        assert lack is not None
+        assert "a trial asks for 1 CPU, 0.5 GPU, 2000 GB of memory, and no node has that" in lack
+        assert executor.lack(nodes[9].work) is None
         ended = Launch(store, nodes, executor, display).run()
     finally:
         executor.close(kill=True)
         machines.close()
-    assert (len(ended.with_ending("done")), display.notes) == (8, [])
-    said = [told(tmp_path, seed) for seed in range(8)]
-    assert {one["gpus"] for one in said[:6]} <= {"0", "1"}
-    assert [one["gpus"] for one in said[6:]] == ["", ""]
+    assert (len(ended.with_ending("done")), display.notes) == (12, [])
+    said = [told(tmp_path, seed) for seed in range(12)]
+    on_gpus = said[:10]
+    assert {one["gpus"] for one in on_gpus} == {"0", "1", *slices}
+    assert [one["gpus"] for one in said[10:]] == ["", ""]
     assert {one["threads"] for one in said} == {1}
-    assert most_at_once(said[:6]) == 3
-    whole = said[5]
-    assert most_at_once([whole, *(one for one in said[:5] if one["gpus"] == whole["gpus"])]) <= 3
-    on_gpus = [one["pid"] for one in said[:6]]
-    assert len(set(on_gpus)) == 6, "a process would keep the GPU of its first task"
+    assert most_at_once(on_gpus) == 2
+    whole = said[9]
+    assert most_at_once([whole, *(o for o in on_gpus if o["gpus"] == whole["gpus"])]) <= 2
+    pids = {one["pid"] for one in on_gpus}
+    assert len(pids) == len(on_gpus), "a process would keep the GPU of its first task"
     assert store.view("attempts").devices.isna().all()
+
+
+def test_a_trial_has_at_most_one_gpu() -> None:
     with pytest.raises(UserError, match=r"`resources.gpus`: input should be less than or equal"):
         specs.check(merged(SMALL, {"resources": {"gpus": 1.5}}), "test")

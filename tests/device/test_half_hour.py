@@ -1,0 +1,40 @@
+"""The section of the half hour on a GPU that finds waits, rehearsed on a GPU made of Python."""
+
+import math
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from benchmarks import gpu_half_hour
+from benchmarks.gpu_half_hour import Run, find_waits
+from lcma.harness.train.trainer import Trainer
+from tests.device import device as devices
+from tests.device.conftest import Run as RunThere
+
+
+def rehearse(planted: bool) -> tuple[list[Any], list[str]]:
+    run = Run(devices.DEVICE, quick=True, data=None, until=math.inf)
+
+    def shrink(trainer: Trainer) -> None:
+        if planted:
+            float(trainer.flow.layers[-2].scale)
+
+    with (
+        devices.on_device(),
+        mock.patch.object(gpu_half_hour.catalog, "flows", return_value=["realnvp"]),
+        mock.patch.object(Trainer, "_shrink", shrink),
+    ):
+        find_waits(run)
+    return run.rows, run.errors
+
+
+@pytest.mark.integration
+def test_a_training_that_waits_for_the_device_is_found(run: RunThere) -> None:
+    assert run(rehearse, False) == (
+        [{"row": "realnvp", "steps without a wait": 5, "expected": 5}],
+        [],
+    )
+    rows, (error,) = run(rehearse, True)
+    assert rows == []
+    assert error.startswith("realnvp: DeviceError: ")
