@@ -10,9 +10,8 @@ from lcma.harness import data
 from lcma.harness.averages import Mean
 from lcma.harness.measure.measure import Measure, Trained, make_measurement
 from lcma.harness.train.batches import Images
-from lcma.harness.train.evaluate import Seen, evaluate, sample_bound, series_bias
+from lcma.harness.train.evaluate import Seen, evaluate, sample_bound, series_bias, series_terms
 from lcma.harness.train.protocol import PLAIN, Name, Protocol, find_protocol
-from lcma.harness.train.series import series_terms
 from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 from lcma.sweeps.recipe import Model
 

@@ -9,8 +9,8 @@ from lcma.harness.measure.likelihood import BOUND_IMAGES, BitsPerDim, KSampleBou
 from lcma.harness.measure.measure import DeclaredMeasure, Measure
 from lcma.harness.measure.samples import SAMPLES, SampleMeasure, has_patches, make_sampling
 from lcma.harness.text import printable
+from lcma.harness.train.evaluate import residual_blocks
 from lcma.harness.train.protocol import Name
-from lcma.harness.train.series import residual_blocks
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, OF_SAMPLES, SWD, plugin_measures

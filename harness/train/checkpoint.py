@@ -21,11 +21,7 @@ from lcma.harness.storage import (
 )
 
 FORMAT = 3
-"""Format of the state in a checkpoint."""
-
-_READABLE = (2, FORMAT)
-"""The formats that are read; a checkpoint of another one is passed over. One of format 2 has the
-points that the database lacked, `undelivered`, in place of whole `curves`."""
+"""Format of the state in a checkpoint; one of another format is passed over."""
 
 _NAME = re.compile(r"step-(\d{9})\.([0-9a-f]{16})(\.kept)?\.pt")
 
@@ -128,4 +124,4 @@ class CheckpointFolder:
             raise
         except (StorageError, OSError, RuntimeError, pickle.UnpicklingError):
             return None
-        return state if state.pop("format", None) in _READABLE else None
+        return state if state.pop("format", None) == FORMAT else None

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Generator, Tensor
 
 from lcma.harness.averages import Floats, Mean, clustered_mean
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
 from lcma.harness.train.protocol import Protocol
-from lcma.harness.train.series import replace_estimator, series_terms
 from lcma.models import Flow
+from lcma.models.layers import Layer
+from lcma.models.residual import ResidualBlock
+from lcma.models.series import draw_poisson, draw_probe, roulette_weights
 
 CHUNK = 100
 """Images evaluated at once. Noise is drawn chunk by chunk, so this is part of the protocol."""
@@ -39,12 +42,11 @@ def evaluate(
     seen: Seen = lambda count: None,
 ) -> Evaluation:
     """Evaluate a flow on every image; ``groups`` (N,) are the clusters of the standard error."""
-    log_det, log_prior = np.zeros(len(images)), np.zeros(len(images))
+    both = np.zeros((2, len(images)))
     with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
-            one = _one_draw(ready, images, protocol, draw, seen)
-            log_det += one.log_det / protocol.draws
-            log_prior += one.log_prior / protocol.draws
+            both += _one_draw(ready, images, protocol, draw, seen) / protocol.draws
+    log_det, log_prior = both
     bits = _bits(flow, log_det + log_prior)
     return Evaluation(clustered_mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
 
@@ -59,9 +61,8 @@ def sample_bound(
     expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
     """
     with _ready(flow, protocol) as ready:
-        log_probs = np.stack(
-            [_one_draw(ready, images, protocol, draw, seen).log_prob for draw in range(draws)]
-        )
+        each = [_one_draw(ready, images, protocol, draw, seen) for draw in range(draws)]
+    log_probs = np.stack([log_det + log_prior for log_det, log_prior in each])
     highest = log_probs.max(0)
     together = highest + np.log(np.exp(log_probs - highest).mean(0))
     bits, one = _bits(flow, together).mean(), _bits(flow, log_probs[0]).mean()
@@ -86,33 +87,24 @@ def series_bias(
     bits = []
     for n in (terms, 2 * terms):
         with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
-            bits.append(_bits(flow, _one_draw(ready, images, protocol, 0, seen).log_prob))
+            log_det, log_prior = _one_draw(ready, images, protocol, 0, seen)
+            bits.append(_bits(flow, log_det + log_prior))
     return clustered_mean(bits[0] - bits[1], groups)
 
 
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    """Log-likelihoods of images (n,) at one dequantization, in nats."""
+def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, seen: Seen) -> Floats:
+    """Return log-determinants and log-priors of images, (2, N) in nats.
 
-    log_det: Floats
-    log_prior: Floats
-
-    @property
-    def log_prob(self) -> Floats:
-        return self.log_det + self.log_prior
-
-
-def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, seen: Seen) -> _Drawn:
-    """Evaluate images; noise and probes follow from seed, draw and chunk."""
-    count = len(images)
-    found = _Drawn(np.zeros(count), np.zeros(count))
-    for start in range(0, count, CHUNK):
-        indices = np.arange(start, min(start + CHUNK, count))
-        generator = torch.Generator(images.device)
+    Noise and probes follow from seed, draw and chunk.
+    """
+    found = np.zeros((2, len(images)))
+    for start in range(0, len(images), CHUNK):
+        indices = np.arange(start, min(start + CHUNK, len(images)))
+        generator = Generator(images.device)
         generator.manual_seed(derive_seed(protocol.seed, "evaluate", draw, start))
         likelihood = flow(images.gather(indices), generator)
-        found.log_det[indices] = to_numpy(likelihood.log_det)
-        found.log_prior[indices] = to_numpy(likelihood.log_prior)
+        found[0, indices] = to_numpy(likelihood.log_det)
+        found[1, indices] = to_numpy(likelihood.log_prior)
         seen(len(indices))
     return found
 
@@ -153,6 +145,60 @@ def evaluation_mode(flow: Flow) -> Iterator[None]:
                 buffer.copy_(saved)
 
 
-def to_numpy(t: torch.Tensor) -> Floats:
+def to_numpy(t: Tensor) -> Floats:
     """Copy a tensor to the host in float64."""
     return t.detach().cpu().double().numpy()
+
+
+class EstimatedBlock(Layer):
+    """A residual block under another estimator; map, weights and inverse are the block's own.
+
+    One number of terms is drawn for a block and a batch, as published.
+    """
+
+    def __init__(self, block: ResidualBlock, protocol: Protocol) -> None:
+        super().__init__()
+        self.block, self.protocol = block, protocol
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        exact, mean = self.protocol.terms or self.block.eval_terms, self.protocol.roulette_mean
+        weights: tuple[float, ...] = (1.0,) * exact
+        if mean is not None:
+            weights = roulette_weights(exact, draw_poisson(mean, generator), mean)
+        kind = self.protocol.probe
+        probes = [draw_probe(x, kind, generator) for _ in range(self.block.probes)]
+        return self.block.estimate(x, probes, weights)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.block.inverse(y)
+
+    def before_evaluation(self) -> None:
+        if self.protocol.sigma == "converged":
+            self.block.before_evaluation()
+
+
+def replace_estimator(protocol: Protocol, flow: Flow) -> Flow:
+    """Return the flow with the protocol's estimator; it shares its parts with the one given."""
+    if protocol.is_default_series or not residual_blocks(flow):
+        return flow
+    layers = [
+        EstimatedBlock(layer, protocol) if isinstance(layer, ResidualBlock) else layer
+        for layer in flow.layers
+    ]
+    channels, height, width = flow.shape
+    made = Flow(layers, flow.prior, (channels, height, width))
+    made.training = flow.training  # as its parts are
+    return made
+
+
+def residual_blocks(flow: Flow) -> list[ResidualBlock]:
+    """Return the flow's residual blocks, from data to noise."""
+    return [layer for layer in flow.layers if isinstance(layer, ResidualBlock)]
+
+
+def series_terms(protocol: Protocol, flow: Flow) -> int | None:
+    """Return the exact terms of the series in an evaluation; None for a flow without a series."""
+    blocks = residual_blocks(flow)
+    if not blocks:
+        return None
+    return protocol.terms or max(block.eval_terms for block in blocks)

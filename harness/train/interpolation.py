@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lcma.harness.seeds import derive_seed
-from lcma.harness.train.evaluate import evaluation_mode
-from lcma.harness.train.series import residual_blocks
+from lcma.harness.train.evaluate import evaluation_mode, residual_blocks
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 

@@ -39,7 +39,8 @@ class OnlineTables:
         ]
         self._images = [0 for _ in self._splits]
         self.history: dict[str, Tensor] = {}
-        self._begin_history(0)
+        for number, split in enumerate(self._splits, start=1):
+            self._add_to_history(number, 0, _kept(split))
 
     def add(self, at_splits: list[Tensor], images: int) -> None:
         """Add a batch: the log-determinants at each split, summed over its images."""
@@ -71,20 +72,12 @@ class OnlineTables:
         """Return the running maps and the history; the tables are in the flow's own state."""
         return {"sums": self._sums, "images": self._images, "history": dict(self.history)}
 
-    def restore(self, state: dict[str, Any], step: int) -> None:
-        """Set what `state` returned at a step; the flow has its tables of that step already."""
+    def restore(self, state: dict[str, Any]) -> None:
+        """Set what `state` returned; the flow has its tables of that step already."""
         for own, stored in zip(self._sums, state["sums"], strict=True):
             own.copy_(stored)
         self._images = list(state["images"])
-        if "history" in state:
-            self.history = {name: one.cpu() for name, one in state["history"].items()}
-        else:  # a checkpoint of before there were histories
-            self._begin_history(step)
-
-    def _begin_history(self, step: int) -> None:
-        self.history = {}
-        for number, split in enumerate(self._splits, start=1):
-            self._add_to_history(number, step, _kept(split))
+        self.history = {name: one.cpu() for name, one in state["history"].items()}
 
     def _add_to_history(self, number: int, step: int, kept: NDArray[np.bool_]) -> None:
         bits = torch.from_numpy(np.packbits(kept, axis=-1))

@@ -13,8 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.storage import StorageError, Stored
-from lcma.harness.train.augment import augment
-from lcma.harness.train.batches import BatchOrder, Feed, Images, make_feed
+from lcma.harness.train.batches import BatchOrder, Feed, Images, augment, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
@@ -189,7 +188,7 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.online is not None:
-            self.online.restore(state["online"], self.step)
+            self.online.restore(state["online"])
         self.best = state["best"]
         self.last_finite = state["last_finite"]
 
@@ -200,7 +199,7 @@ class Trainer:
             self.start()
         else:
             self.restore(found[1])
-            self.curves = _read_curves(found[1])
+            self.curves = found[1]["curves"]
         return self.step
 
     def run(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
@@ -357,19 +356,6 @@ class Trainer:
         if training.select == "best" and bits < least:
             weights = {k: v.clone() for k, v in self.evaluated.state_dict().items()}
             self.best = {"step": self.step, "holdout_bits_per_dim": bits, "flow": weights}
-
-
-def _read_curves(state: dict[str, Any]) -> Curves:
-    if "curves" in state:
-        return cast("Curves", state["curves"])
-    found: dict[str, dict[str, list[list[float]]]] = {}  # format 2
-    for job_id, points in state["undelivered"].items():
-        for name, step, value in points:
-            found.setdefault(job_id, {}).setdefault(name, []).append([step, value])
-    return {
-        job_id: {name: torch.tensor(points, dtype=torch.float64) for name, points in own.items()}
-        for job_id, own in found.items()
-    }
 
 
 def _without_others(value: Any) -> Any:

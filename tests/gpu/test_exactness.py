@@ -162,33 +162,6 @@ def test_the_image_without_noise_is_that_of_the_cpu(
     torch.testing.assert_close(found, expected, rtol=0, atol=1)  # the last step is a floor
 
 
-@pytest.mark.parametrize(("flow", "factorization"), CASES)
-def test_saved_weights_give_the_same_likelihood_to_the_bit(
-    flow: str, factorization: str, device: torch.device
-) -> None:
-    made = built(flow, factorization, device, torch.float32)
-    other = built(flow, factorization, device, torch.float32)
-    with torch.no_grad():
-        for p in other.parameters():
-            p.zero_()
-    other.load_state_dict({k: v.cpu() for k, v in made.state_dict().items()})
-    found = [
-        one(images(4, device), torch.Generator(device).manual_seed(0)).log_prob.detach()
-        for one in (made, other)
-    ]
-    assert torch.equal(*found)
-
-
-@pytest.mark.parametrize("flow", list(SMALL))
-def test_every_parameter_gets_a_gradient(flow: str, device: torch.device) -> None:
-    made = built(flow, "checkerboard-even", device, torch.float32).train()
-    made.before_step()
-    made(images(8, device), torch.Generator(device).manual_seed(0)).log_prob.mean().backward()
-    trained = [(n, p) for n, p in made.named_parameters() if p.requires_grad]
-    still = [n for n, p in trained if p.grad is None or not bool(p.grad.any())]
-    assert still == []
-
-
 def test_the_distance_of_samples_is_that_on_a_cpu(device: torch.device) -> None:
     state = np.random.RandomState(3)
     both = [torch.from_numpy(state.randint(0, 256, (60, 3, 16, 16))).float() for _ in range(2)]

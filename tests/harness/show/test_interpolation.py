@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lcma.harness import data
+from lcma.harness.train.evaluate import residual_blocks
 from lcma.harness.train.interpolation import interpolate
-from lcma.harness.train.series import residual_blocks
 from lcma.models import Flow, build
 from lcma.models.layers import Center, Dequantize
 from lcma.models.priors import StandardNormal

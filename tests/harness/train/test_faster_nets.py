@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from lcma import models
 from lcma.harness import data
 from lcma.harness.train.batches import Images
-from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.trainer import Hooks, StoppedError, Trainer
+from lcma.harness.train.trainer import Trainer
 from lcma.models.coupling import CouplingNet
 from lcma.models.glow import GlowNet
 from lcma.sweeps import architectures, catalog
@@ -65,38 +64,6 @@ def nets(flow: nn.Module) -> list[nn.Module]:
 
 def gradients(trainer: Trainer) -> dict[str, Tensor]:
     return {n: p.grad for n, p in trainer.flow.named_parameters() if p.grad is not None}
-
-
-FAST = [{"autocast": "bfloat16"}, {"autocast": "bfloat16", "compile": True}]
-
-
-@pytest.mark.slow_on(
-    "glow-{'autocast': 'bfloat16', 'compile': True}",
-    "realnvp-{'autocast': 'bfloat16', 'compile': True}",
-    "glow-{'autocast': 'bfloat16'}",
-)
-@pytest.mark.parametrize("fast", FAST, ids=str)
-@pytest.mark.parametrize("flow", FLOWS)
-def test_a_resumed_training_ends_with_the_same_bits(
-    flow: str, fast: dict[str, object], prepared: data.Prepared, tmp_path: Path
-) -> None:
-    alone = made(flow, prepared, **fast)
-    alone.resume(CheckpointFolder(tmp_path / "alone"), 20)
-    alone.run(20, CheckpointFolder(tmp_path / "alone"), Hooks())
-    folder = CheckpointFolder(tmp_path / "stopped")
-    stopped = made(flow, prepared, **fast)
-    stopped.resume(folder, 20)
-    with pytest.raises(StoppedError):
-        stopped.run(20, folder, Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
-    resumed = made(flow, prepared, **fast)
-    assert resumed.resume(folder, 20) == 10
-    resumed.run(20, folder, Hooks())
-    for one, other in ((alone.flow, resumed.flow), (alone.evaluated, resumed.evaluated)):
-        again = other.state_dict()
-        assert [k for k, v in one.state_dict().items() if not torch.equal(v, again[k])] == []
-    assert alone.best is not None
-    assert resumed.best is not None
-    assert alone.best["holdout_bits_per_dim"] == resumed.best["holdout_bits_per_dim"]
 
 
 @pytest.mark.parametrize("flow", FLOWS)

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.online import OnlineTables, improve_windows, read_history
 from lcma.harness.train.stack import Member, Stack, train_stack
-from lcma.harness.train.trainer import Hooks, OutOfTimeError, Trainer
+from lcma.harness.train.trainer import Hooks, Trainer
 from lcma.models import Flow
 from lcma.models.factorization import table_from_mask
 from lcma.models.split import Split
@@ -192,6 +191,11 @@ def test_splits_take_turns_and_the_end_is_frozen(tmp_path: Path) -> None:
     for k in (1, 3, 5):
         assert np.array_equal(seen[k - 1][0], seen[k][0]), "one split at a time"
     assert all(np.array_equal(a, b) for a, b in zip(seen[3], seen[-1], strict=True))
+    for split, one in enumerate(read_history(history_file(made)), start=1):
+        own = f"changed_windows_{split}"
+        told = [(step, share) for step, (name, share) in looks.items() if name == own and share]
+        assert list(zip(one.steps, one.shares, strict=True)) == [(0, None), *told]
+        assert np.array_equal(table_from_mask(one.kept[-1]).permutation, seen[-1][split - 1])
 
 
 def test_a_share_of_steps_or_windows_is_a_whole_number_where_it_should_be(tmp_path: Path) -> None:
@@ -226,47 +230,6 @@ def test_a_map_is_the_mean_since_the_last_change_at_its_split_or_before() -> Non
     tables.add([ones[0], torch.arange(96.0).view(6, 4, 4)], 8)
     assert tables.change(20) is not None
     assert tables.state()["images"] == [16, 0], "the first split's map goes on"
-
-
-@dataclass
-class Told:
-    """A trainer left alone for 60 steps, with what it told of its changes."""
-
-    trainer: Trainer
-    looks: dict[str, list[tuple[int, float]]]
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Tables change at steps 20, 40 and 60."""
-    found = Told(trainer(recipe(every=20, steps=80)), {})
-
-    def note(name: str, step: int, value: float) -> None:
-        if value:
-            found.looks.setdefault(name, []).append((step, value))
-
-    folder = CheckpointFolder(tmp_path_factory.mktemp("alone"))
-    found.trainer.resume(folder, at_most=60)
-    found.trainer.run(60, folder, Hooks(metric=note))
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stop_at", [30, 40])
-def test_resumed_across_a_change_it_ends_with_the_same_bits(
-    tmp_path: Path, stop_at: int, alone: Told
-) -> None:
-    """From between two changes, and from the very step of one; the history is the same too."""
-    assert [len(one.steps) for one in read_history(history_file(alone.trainer))] == [3, 2]
-    first = trainer(recipe(every=20, steps=80))
-    first.resume(CheckpointFolder(tmp_path), at_most=60)
-    with pytest.raises(OutOfTimeError):
-        first.run(60, CheckpointFolder(tmp_path), Hooks(over=lambda: first.step == stop_at))
-    resumed = trainer(recipe(every=20, steps=80))
-    assert resumed.resume(CheckpointFolder(tmp_path), at_most=60) == stop_at
-    resumed.run(60, CheckpointFolder(tmp_path), Hooks())
-    assert unequal(weights(resumed), weights(alone.trainer)) == []
-    assert history_file(resumed) == history_file(alone.trainer)
 
 
 def train_members(
@@ -357,41 +320,6 @@ def test_the_history_has_the_start_and_every_look_that_changed_something() -> No
     assert second.shares == [None, 1 / 24]
     assert np.argwhere(first.changed[1]).tolist() == [[1, 2, 3]]
     assert np.argwhere(second.changed[0]).tolist() == [[5, 0, 1]]
-
-
-def test_the_history_has_the_shares_of_the_curves_and_ends_with_the_tables(alone: Told) -> None:
-    found = read_history(history_file(alone.trainer))
-    for split, one in enumerate(found, start=1):
-        pairs = list(zip(one.steps, one.shares, strict=True))
-        assert pairs[0] == (0, None)
-        assert pairs[1:] == alone.looks[f"changed_windows_{split}"] != []
-    last = [table_from_mask(one.kept[-1]).permutation for one in found]
-    now = tables_of(alone.trainer.flow)
-    assert all(np.array_equal(a, b) for a, b in zip(last, now, strict=True))
-
-
-def test_after_a_checkpoint_without_a_history_it_begins_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked, state = recipe(), OnlineTables.state
-    former = trainer(asked)
-    former.resume(CheckpointFolder(tmp_path), at_most=60)
-
-    def without(tables: OnlineTables) -> dict[str, Any]:
-        return {name: one for name, one in state(tables).items() if name != "history"}
-
-    monkeypatch.setattr(OnlineTables, "state", without)
-    with pytest.raises(OutOfTimeError):
-        former.run(60, CheckpointFolder(tmp_path), Hooks(over=lambda: former.step == 20))
-    monkeypatch.undo()
-    made = trainer(asked)
-    assert made.resume(CheckpointFolder(tmp_path), at_most=60) == 20
-    begun = [table_from_mask(one.kept[0]).permutation for one in read_history(history_file(made))]
-    now = tables_of(made.flow)
-    assert all(np.array_equal(a, b) for a, b in zip(begun, now, strict=True))
-    assert not np.array_equal(begun[0], tables_of(trainer(asked).flow)[0])
-    made.run(40, CheckpointFolder(tmp_path), Hooks())
-    assert [one.steps[0] for one in read_history(history_file(made))] == [20, 20]
 
 
 BITS = torch.zeros(2, 3, 8, 1, dtype=torch.uint8)

@@ -12,9 +12,14 @@ from scipy.special import logsumexp
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
-from lcma.harness.train.evaluate import evaluate, sample_bound, series_bias
+from lcma.harness.train.evaluate import (
+    evaluate,
+    replace_estimator,
+    residual_blocks,
+    sample_bound,
+    series_bias,
+)
 from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, find_protocol, published_protocol
-from lcma.harness.train.series import replace_estimator, residual_blocks
 from lcma.models import Flow, build
 from lcma.models.residual import ResidualBlock
 from lcma.sweeps import catalog

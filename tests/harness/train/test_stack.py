@@ -1,7 +1,6 @@
 """Stacks: the bits of a member, whatever its company, and its life."""
 
 import copy
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ from lcma.harness.train.batches import Images
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.recorder import Recorder
 from lcma.harness.train.stack import Member, Stack, form_stacks, train_stack
 from lcma.harness.train.trainer import (
     DivergedError,
@@ -141,23 +139,6 @@ def test_a_recorded_step_has_the_bits_of_others(
     ] == []
     assert computed == [0, 1, 1, 2]
     assert not caplog.text
-
-
-def test_where_a_recorded_step_has_other_bits_none_is(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    expected = stepped(recipe(), range(4), steps=4)
-    honest = Recorder.graph
-
-    def rounded(self: Recorder, results: Sequence[Tensor]) -> Any:
-        graph = honest(self, results)
-        return lambda *given: [part.nextafter(torch.zeros_like(part)) for part in graph(*given)]
-
-    monkeypatch.setattr(Recorder, "graph", rounded)
-    monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 1)
-    found = stepped(recipe(), range(4), steps=4)
-    assert [number for number in found if unequal(found[number], expected[number])] == []
-    assert caplog.text.count("has other bits here") == 1
 
 
 @pytest.mark.slow_on("[glow]", "[realnvp]")
@@ -374,19 +355,6 @@ def test_a_stack_notices_that_bits_differ(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Stack, "_gradient", rounded)
     assert not stack.is_equal_to_fours()
     stack.dissolve()
-
-
-def test_other_threads_are_in_no_stack() -> None:
-    """What layers do for `torch.vmap` ends with the stack's own pass."""
-    from lcma.models import stacked
-
-    seen: list[bool] = []
-    with stacked.in_stack():
-        thread = threading.Thread(target=lambda: seen.append(stacked._in_stack.get()))
-        thread.start()
-        thread.join()
-    assert seen == [False]
-    assert not stacked._in_stack.get()
 
 
 def test_a_member_that_diverges_does_not_split_its_stack(
