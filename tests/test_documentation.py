@@ -21,6 +21,10 @@ COMMAND_LINE = re.compile(r"(?:^|`|&& |- run: |\.venv/bin/)lcma ([a-z-][^`\n#]*)
 WRITTEN = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
 
 
+OF_OTHER_PROGRAMS = {"cluster", "postgresql", "benchmarks"}
+"""Pages that have options of other programs."""
+
+
 def find_rows(text: str) -> list[list[str]]:
     """Return the cells of the rows of all tables that begin with code."""
     rows = re.findall(r"^\| (`.*) \|$", text, flags=re.M)
@@ -67,6 +71,17 @@ def test_no_page_names_a_command_or_option_that_is_not_there() -> None:
             options = {o for p in command.params for o in p.opts} if command else known
             asked = {w.partition("=")[0] for w in words[1:] if re.match(r"--[a-z]", w)}
             wrong += [(page.name, name, o) for o in asked - options - {"--help"}]
+    assert wrong == []
+
+
+def test_no_page_names_an_option_that_is_not_there() -> None:
+    known = {o for _, one in reference.list_commands() for p in one.params for o in p.opts}
+    known |= {"--version", "--help", "--install-completion", "--show-completion"}
+    wrong = []
+    for name in sorted(WRITTEN.keys() - OF_OTHER_PROGRAMS):
+        for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", WRITTEN[name]):
+            asked = re.findall(r"(?<!\S)--[a-z0-9-]+", "" if code.startswith("rsync") else code)
+            wrong += [(name, option) for option in asked if option not in known]
     assert wrong == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from docs import reference
 from lcma.harness.cli import main as cli
 from lcma.harness.show.site import files
 
@@ -16,18 +17,18 @@ ROOT = Path(__file__).parents[1]
 SHARD = ROOT / "evidence" / "searches" / "002.sqlite.xz"
 
 
-@pytest.fixture
-def workflow() -> dict[str, Any]:
+def read_workflow(name: str) -> dict[str, Any]:
     page = (ROOT / "docs" / "publishing.md").read_text()
-    (text,) = re.findall(r"`\.github/workflows/pages\.yml`.*?```yaml\n(.*?)```", page, re.S)
+    (text,) = re.findall(rf"`\.github/workflows/{name}\.yml`.*?```yaml\n(.*?)```", page, re.S)
     # YAML 1.1 reads the key `on` as true, which GitHub does not.
     return yaml.load(text, yaml.BaseLoader)
 
 
 @pytest.mark.integration
 def test_what_it_runs_makes_the_folder_that_it_uploads(
-    workflow, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+    in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    workflow = read_workflow("pages")
     monkeypatch.setitem(files.ASSETS, "vega.js", bytes)  # takes seconds to bundle
     (job,) = workflow["jobs"].values()
     (file,) = [one for one in workflow["on"]["push"]["paths"] if one.endswith(".xz")]
@@ -44,3 +45,18 @@ def test_what_it_runs_makes_the_folder_that_it_uploads(
     (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
     board = (in_tmp / uploaded / "index.html").read_text()
     assert "results, made 2026-" in board
+
+
+def test_the_workflow_of_the_documentation_uploads_what_make_docs_writes() -> None:
+    (job,) = read_workflow("docs")["jobs"].values()
+    makefile = (ROOT / "Makefile").read_text()
+    lines = [step["run"] for step in job["steps"] if "run" in step]
+    for target in (line.split()[1] for line in lines if line.startswith("make ")):
+        assert re.search(rf"^{target}:", makefile, re.M)
+    (uploaded,) = [s["with"]["path"] for s in job["steps"] if "path" in s.get("with", {})]
+    assert f"-b html docs {uploaded}\n" in makefile
+    (export,) = [shlex.split(line) for line in lines if "lcma export" in line]
+    command = reference.list_commands()
+    options = {o for name, one in command if name == "export" for p in one.params for o in p.opts}
+    assert {word for word in export if word.startswith("--")} <= options
+    assert export[export.index("--out") + 1].startswith(f"{uploaded}/")
