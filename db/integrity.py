@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from lcma.db import migrate
-from lcma.db.engine import Damaged, Database
+from lcma.db.engine import Damaged, Database, driver_errors, driver_of
 from lcma.db.maps import decode_map, find_map_damage
 from lcma.db.results import (
     PUBLISHED_POINTS,
@@ -28,6 +28,7 @@ from lcma.db.schema import (
     metadata,
     protocols,
 )
+from lcma.db.statements import Statement
 from lcma.sweeps.recipe import LOG_EVERY, TRAIN_CURVE
 
 ReportFunction = Callable[[str, int, int | None], None]
@@ -288,7 +289,7 @@ class RowChecks:
     def _misplaced(self, table: sa.Table) -> Iterator[Finding]:
         self.progress(f"types of {table.name}", 0, None)
         keys, columns = _keys(table), list(table.columns)
-        for row in self.connection.execute(_select_misplaced(table)).all():
+        for row in _select_misplaced(table).all(self.connection, {}):
             for column, kind in zip(columns, row[len(keys) :], strict=True):
                 classes = _list_classes(column)
                 if kind not in classes:
@@ -298,7 +299,9 @@ class RowChecks:
     def _broken(self, table: sa.Table, problem: str, query: str) -> Iterator[Finding]:
         self.progress(f"states of {table.name}", 0, None)
         keys = len(_keys(table))
-        for row in self.connection.execute(sa.text(query.replace(":", "\\:"))).all():
+        with driver_errors(self.connection):
+            rows = driver_of(self.connection).execute(query).fetchall()
+        for row in rows:
             yield Finding(table.name, _name(row[:keys]), problem.format(*row[keys:]))
 
     def _damaged(self, table: sa.Table) -> Iterator[Finding]:
@@ -335,10 +338,10 @@ def _is_typed(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 @cache
-def _select_misplaced(table: sa.Table) -> sa.Select[Any]:
+def _select_misplaced(table: sa.Table) -> Statement:
     # The keys of rows in SQLite that have a value of another type, and the types of their values.
     keys, kinds = _keys(table), [sa.func.typeof(column) for column in table.columns]
-    return sa.select(*keys, *kinds).where(~_is_typed(table)).order_by(*keys)
+    return Statement(lambda _: sa.select(*keys, *kinds).where(~_is_typed(table)).order_by(*keys))
 
 
 def _list_classes(column: sa.Column[Any]) -> list[str]:

@@ -42,7 +42,7 @@ from lcma.db.schema import (
     sweeps,
     trials,
 )
-from lcma.db.statements import append_rows, chunks, escape_text, insert_missing, lock
+from lcma.db.statements import among, append_rows, escape_text, insert_missing, lock
 from lcma.sweeps.errors import UserError
 
 PLANS = (
@@ -152,10 +152,7 @@ def merge(
             )
         chosen = None if choose is None else frozenset(choose(connection))
         merger = _Merge(source, connection, target, chosen, progress)
-        if found.exists:
-            merger.compare()
-        if not found.exists or (merger.parts and not dry_run):
-            merger.write()
+        merger.run(fresh=not found.exists, dry_run=dry_run)
         tables = {name: Counts(**counts) for name, counts in merger.counts.items()}
         studies = 0
         if sa.inspect(connection).has_table("studies"):
@@ -191,17 +188,24 @@ def _key(table: sa.Table, row: Row) -> Key:
 
 
 def _read(
-    connection: sa.Connection, table: sa.Table, *where: sa.ColumnElement[bool], sizes: bool = False
+    connection: sa.Connection,
+    table: sa.Table,
+    *where: sa.ColumnElement[bool],
+    sizes: bool = False,
+    start: int | None = None,
 ) -> list[Row]:
-    """Read rows in the order of their keys, with ``sizes`` those of bytes in place of the bytes."""
+    """Read rows in the order of their keys: with ``sizes`` those of bytes in place of the bytes,
+    with ``start`` the next `ROWS` from there."""
     columns = [
         sa.func.length(column).label(column.name)
         if sizes and isinstance(column.type, sa.LargeBinary)
         else column
         for column in table.columns
     ]
-    names = [column.name for column in table.columns]
     query = sa.select(*columns).where(*where).order_by(*table.primary_key.columns)
+    if start is not None:
+        query = query.offset(start).limit(ROWS)
+    names = table.columns.keys()
     return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
 
@@ -226,6 +230,16 @@ class _Gains:
             connection.execute(sa.update(self.table).where(*same).values(changes))
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is merged in one transaction: `take` compares it with what is there, and may write."""
+
+    name: str
+    done: int
+    total: int
+    take: Callable[[sa.Connection, bool], Sequence[_Gains]]
+
+
 class _Merge:
     def __init__(
         self,
@@ -238,88 +252,71 @@ class _Merge:
         self.source, self.connection, self.target = source, connection, target
         self.chosen, self.progress = chosen, progress
         self.counts: dict[str, Counter[str]] = {}
-        self.taken: Counter[str] = Counter()
-        self.parts: set[Key] | None = None
-        """The parts that bring something, None before that is known."""
-        self._reader: sa.Connection | None = None
 
-    def compare(self) -> None:
-        """Count what the target lacks, and find which parts of the source bring it."""
-        self.parts = set()
-        with self.target.reader().connect() as self._reader:
-            self._go_through()
-        self._reader = None
-
-    def write(self) -> None:
-        """Take over what the target lacks."""
+    def run(self, *, fresh: bool, dry_run: bool) -> None:
+        """Compare all parts unless the target is fresh, then write those that bring something."""
+        parts = list(self._list_parts())
+        if not fresh:
+            with self.target.reader().connect() as reader:
+                parts = [part for part in parts if self._count(part.take(reader, False))]
+        written = 0
         try:
-            self._go_through()
-            if self.taken:
-                detail = f"from {self.source.name}: {self._came()}"
+            for part in () if dry_run else parts:
+                self.progress(part.name, part.done, part.total)
+                found = self._write(part)
+                if fresh:
+                    self._count(found)
+                written += 1
+            if written:
+                gains = {name: one["new"] + one["filled"] for name, one in self.counts.items()}
+                came = ", ".join(f"{number} {name}" for name, number in gains.items() if number)
                 with self._transaction() as connection:
-                    add_event(connection, "merge", self.target.clock(connection), detail=detail)
+                    now, detail = self.target.clock(connection), f"from {self.source.name}: {came}"
+                    add_event(connection, "merge", now, detail=detail)
         except UserError as error:
-            if not self.taken:
+            if not written:
                 raise
             raise UserError(
-                f"{error}; before that came over, whole: {self._came()}; merge again to go on"
+                f"{error}; what came over before that is whole: merge again to go on"
             ) from error
 
-    def _came(self) -> str:
-        return ", ".join(f"{number} {name}" for name, number in self.taken.items())
-
-    def _go_through(self) -> None:
+    def _list_parts(self) -> Iterator[_Part]:
         for table in PLANS:
-            rows = _read(self.connection, table)
-            for start in range(0, len(rows), ROWS):
-                self.progress(table.name, start, len(rows))
-                some = rows[start : start + ROWS]
-                self._do((table.name, start), partial(self._take_plans, table, some))
-            self.progress(table.name, len(rows), len(rows))
-        batches, done = list(self._list_jobs()), 0
-        total = sum(map(len, batches))
-        for ids in batches:
-            self.progress("jobs", done, total)
-            self._do(("jobs", ids[0]), partial(self._take_jobs, ids))
-            done += len(ids)
-        self.progress("jobs", done, total)
-
-    def _list_jobs(self) -> Iterator[Sequence[str]]:
+            count = sa.select(sa.func.count()).select_from(table)
+            total = self.connection.execute(count).scalar_one()
+            for start in range(0, total, ROWS):
+                yield _Part(table.name, start, total, partial(self._take_plans, table, start))
         # Segments by pretraining and budget, then trials.
         order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
+        ids: dict[str, list[str]] = {"pretraining": [], "trial": []}
+        for job_id, kind in self.connection.execute(
+            sa.select(jobs.c.id, jobs.c.kind).order_by(*order)
+        ):
+            if self.chosen is None or job_id in self.chosen:
+                ids[kind].append(job_id)
+        done, total = 0, sum(map(len, ids.values()))
         for kind, size in (("pretraining", SEGMENTS), ("trial", TRIALS)):
-            query = sa.select(jobs.c.id).where(jobs.c.kind == kind).order_by(*order)
-            ids = self.connection.execute(query).scalars().all()
-            chosen = [one for one in ids if self.chosen is None or one in self.chosen]
-            yield from chunks(chosen, size)
+            for start in range(0, len(ids[kind]), size):
+                some = ids[kind][start : start + size]
+                yield _Part("jobs", done, total, partial(self._take_jobs, some))
+                done += len(some)
 
-    def _do(self, part: Key, work: Callable[[sa.Connection], Sequence[_Gains]]) -> None:
-        """Compare a part, or write it, once more where the target did not take it for now."""
-        if self._reader is not None:
-            found = work(self._reader)
-            if any(one.new or one.filled for one in found):
-                self.parts = (self.parts or set()) | {part}
-        elif self.parts is not None and part not in self.parts:
-            return
-        else:
-            found = self._write(work)
-            for one in found:
-                if number := len(one.new) + len(one.filled):
-                    self.taken[one.table.name] += number
-        if self._reader is not None or self.parts is None:
-            for one in found:
-                counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
-                counts.update(new=len(one.new), filled=len(one.filled), equal=one.equal)
+    def _count(self, found: Sequence[_Gains]) -> bool:
+        for one in found:
+            counts = self.counts.setdefault(one.table.name, Counter(new=0, filled=0, equal=0))
+            counts.update(new=len(one.new), filled=len(one.filled), equal=one.equal)
+        return any(one.new or one.filled for one in found)
 
-    def _write(self, work: Callable[[sa.Connection], Sequence[_Gains]]) -> Sequence[_Gains]:
-        for pause in PAUSES:
+    def _write(self, part: _Part) -> Sequence[_Gains]:
+        for pause in (*PAUSES, None):
             try:
                 with self._transaction() as connection:
-                    return work(connection)
+                    return part.take(connection, True)
             except Unavailable:
+                if pause is None:
+                    raise
                 time.sleep(pause)
-        with self._transaction() as connection:
-            return work(connection)
+        raise AssertionError
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -339,14 +336,13 @@ class _Merge:
                 ) from error
 
     def _take_plans(
-        self, table: sa.Table, rows: Sequence[Row], connection: sa.Connection
+        self, table: sa.Table, start: int, connection: sa.Connection, write: bool
     ) -> list[_Gains]:
+        rows = _read(self.connection, table, start=start)
         first = next(iter(table.primary_key.columns))
-        here: list[Row] = []
-        for some in chunks(sorted({row[first.name] for row in rows})):
-            here += _read(connection, table, first.in_(some))
+        here = _read(connection, table, among(first, {row[first.name] for row in rows}))
         news = self._compare(table, rows, here)
-        if self._reader is None:
+        if write:
             news.write(connection)
         return [news]
 
@@ -381,16 +377,24 @@ class _Merge:
                 changes[column.name] = other
         return changes
 
-    def _take_jobs(self, ids: Sequence[str], connection: sa.Connection) -> list[_Gains]:
-        there = _JobBatch(self.connection, ids)
-        query = sa.select(jobs).where(jobs.c.id.in_(there.ids)).order_by(jobs.c.id)
-        held = connection.execute(query if self._reader else query.with_for_update()).all()
+    def _take_jobs(
+        self, ids: Sequence[str], connection: sa.Connection, write: bool
+    ) -> list[_Gains]:
+        there = {row["id"]: row for row in _read(self.connection, jobs, among(jobs.c.id, ids))}
+        query = sa.select(jobs).where(among(jobs.c.id, ids)).order_by(jobs.c.id)
+        held = connection.execute(query.with_for_update() if write else query).all()
         here = {row.id: row for row in held}
         now = self.target.clock(connection)
-        planned = [_plan(row, now) for row in there.jobs.values() if row["id"] not in here]
-        own = _read(connection, attempts, attempts.c.job_id.in_(there.ids))
+        planned = [_plan(row, now) for row in there.values() if row["id"] not in here]
+        of_jobs = among(attempts.c.job_id, ids)
+        own = _read(connection, attempts, of_jobs)
         run = {row["id"] for row in own if row["ended"] is None}  # it was put back from a copy
-        ended = [row for row in there.attempts if row["id"] not in run]
+        ended = _read(self.connection, attempts, of_jobs, attempts.c.ended.is_not(None))
+        for row in ended:
+            for name in ("message", "log"):  # a server takes no NUL
+                row[name] = row[name] and escape_text(row[name])
+        made_by = sorted({row["id"] for row in ended})
+        ended = [row for row in ended if row["id"] not in run]
         tried = self._compare(attempts, ended, own)
         fresh = {row["id"] for row in tried.new}
         known = [row["id"] for row in ended if row["id"] not in fresh]
@@ -399,24 +403,34 @@ class _Merge:
         for table in MADE:
             taken = [
                 row
-                for row in there.made[table.name]
+                for row in _read(self.connection, table, among(table.c.attempt_id, made_by))
                 if row.get("measured_by", row["attempt_id"]) not in run
                 and not (table is artifacts and row["attempt_id"] in continued)
             ]
             if table is measures:
                 found.append(self._compare_measures(connection, taken))
             else:
-                mine = _read(connection, table, table.c.attempt_id.in_(known), sizes=True)
+                mine = _read(connection, table, among(table.c.attempt_id, known), sizes=True)
                 found.append(self._compare(table, taken, mine))
-        found.append(there.find_points(connection, fresh - continued, set(known) - continued))
-        if self._reader is None and any(one.new or one.filled for one in found):
+        found.append(self._find_points(connection, (fresh | set(known)) - continued))
+        if write and any(one.new or one.filled for one in found):
             for one in found:
                 one.write(connection)
             for table in (metrics, artifacts):
-                gone = table.c.attempt_id.in_(sorted(continued))
+                gone = among(table.c.attempt_id, continued)
                 connection.execute(sa.delete(table).where(gone))
             _derive_states(connection, there, here, fresh, now)
         return found
+
+    def _find_points(self, connection: sa.Connection, attempt_ids: Collection[str]) -> _Gains:
+        """Return the points of curves that the target lacks."""
+        there, here = (_count_points(one, attempt_ids) for one in (self.connection, connection))
+        lacking = {key[0] for key, number in there.items() if number > here.get(key, 0)}
+        own = among(metrics.c.attempt_id, lacking)
+        mine = {_key(metrics, row) for row in _read(connection, metrics, own)} if lacking else ()
+        rows = _read(self.connection, metrics, own) if lacking else ()
+        new = [row for row in rows if _key(metrics, row) not in mine]
+        return _Gains(metrics, new, equal=sum(there.values()) - len(new))
 
     def _compare_measures(self, connection: sa.Connection, rows: Sequence[Row]) -> _Gains:
         """Compare measures, of which the better one stays.
@@ -424,9 +438,8 @@ class _Merge:
         Of two of one result by one name that is the one of the wider K-sample bound, else that of
         the evaluation that came first.
         """
-        mine: list[Row] = []
-        for some in chunks(sorted({row["attempt_id"] for row in rows})):
-            mine += _read(connection, measures, measures.c.attempt_id.in_(some))
+        of_attempts = among(measures.c.attempt_id, {row["attempt_id"] for row in rows})
+        mine = _read(connection, measures, of_attempts)
         own, extents = {_key(measures, row): row for row in mine}, _read_extents(mine)
         other_extents, news = _read_extents(rows), _Gains(measures)
         for row in rows:
@@ -480,52 +493,15 @@ def _plan(job: Row, now: float) -> Row:
     return {name: job[name] for name in planned} | begun
 
 
-class _JobBatch:
-    """Some jobs of the source, their attempts that have ended, and what these made."""
-
-    def __init__(self, connection: sa.Connection, ids: Sequence[str]) -> None:
-        self.connection, self.ids = connection, ids
-        self.jobs = {row["id"]: row for row in _read(connection, jobs, jobs.c.id.in_(ids))}
-        of_jobs = attempts.c.job_id.in_(ids), attempts.c.ended.is_not(None)
-        self.attempts = _read(connection, attempts, *of_jobs)
-        for row in self.attempts:
-            for name in ("message", "log"):  # a server takes no NUL
-                row[name] = row[name] and escape_text(row[name])
-        own = sa.select(attempts.c.id).where(*of_jobs)
-        self.made = {
-            table.name: _read(connection, table, table.c.attempt_id.in_(own)) for table in MADE
-        }
-
-    def find_points(
-        self, connection: sa.Connection, fresh: Collection[str], known: Collection[str]
-    ) -> "_Gains":
-        """Return the points that curves of a target lack, of old attempts and of fresh ones."""
-        ids = [*fresh, *known]
-        there, here = _count_points(self.connection, ids), _count_points(connection, ids)
-        wanted = {key[0] for key, number in there.items() if number > here.get(key, 0)}
-        news = _Gains(metrics, equal=sum(there.values()))
-        for some in chunks(sorted(wanted)):
-            of_attempts = metrics.c.attempt_id.in_(some)
-            mine = {_key(metrics, row) for row in _read(connection, metrics, of_attempts)}
-            rows = _read(self.connection, metrics, of_attempts)
-            news.new += [row for row in rows if _key(metrics, row) not in mine]
-        news.equal -= len(news.new)
-        return news
-
-
-def _count_points(connection: sa.Connection, attempt_ids: Sequence[str]) -> dict[Key, int]:
-    found: dict[Key, int] = {}
-    for some in chunks(sorted(attempt_ids)):
-        query = sa.select(metrics.c.attempt_id, metrics.c.name, sa.func.count())
-        query = query.where(metrics.c.attempt_id.in_(some))
-        rows = connection.execute(query.group_by(metrics.c.attempt_id, metrics.c.name))
-        found |= {(attempt_id, name): number for attempt_id, name, number in rows}
-    return found
+def _count_points(connection: sa.Connection, attempt_ids: Collection[str]) -> dict[Key, int]:
+    curve = metrics.c.attempt_id, metrics.c.name
+    query = sa.select(*curve, sa.func.count()).where(among(metrics.c.attempt_id, attempt_ids))
+    return {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(*curve))}
 
 
 def _derive_states(
     connection: sa.Connection,
-    there: _JobBatch,
+    there: Mapping[str, Row],
     here: Mapping[str, sa.Row[Any]],
     fresh: Collection[str],
     now: float,
@@ -534,14 +510,14 @@ def _derive_states(
 
     ``here`` are those that were there before, as they were, and ``fresh`` the attempts that came.
     """
-    current = choose_current(connection, there.ids)
-    own = _read(connection, attempts, attempts.c.job_id.in_(there.ids))
+    current = choose_current(connection, there.keys())
+    own = _read(connection, attempts, among(attempts.c.job_id, there))
     ends = {row["id"]: row["ended"] for row in own}
     tried: dict[str, list[Row]] = {}
     for row in own:
         tried.setdefault(row["job_id"], []).append(row)
     rows: list[Row] = []
-    for job_id, their in there.jobs.items():
+    for job_id, their in there.items():
         before, done = here.get(job_id), current[job_id]
         now_is = dict(before._mapping) if before is not None else _plan(their, now) | NEVER_RUN
         job = {name: now_is[name] for name in DERIVED} | {"done_attempt_id": done}

@@ -1,7 +1,7 @@
 """Results of trials as rows, which of several is current, what measures are, and curves."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,7 @@ from lcma.db.schema import (
     metrics,
     protocols,
 )
-from lcma.db.statements import Statement, chunks, insert, insert_or_replace
+from lcma.db.statements import Statement, among, insert, insert_or_replace
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import UNSTORABLE
 from lcma.sweeps.measures import MeasureKind, find_measure, list_measures
@@ -193,7 +193,7 @@ def find_additions(stored: Result, found: Result) -> tuple[Measurement, ...]:
 # Of several results the current one
 
 
-def choose_current(connection: sa.Connection, job_ids: Sequence[str]) -> dict[str, str | None]:
+def choose_current(connection: sa.Connection, job_ids: Collection[str]) -> dict[str, str | None]:
     """Return by job the attempt whose result or maps are current, None where there is none.
 
     Of the attempts that are done and that no other one that is done replaces, it is one that
@@ -204,14 +204,13 @@ def choose_current(connection: sa.Connection, job_ids: Sequence[str]) -> dict[st
     replaced = sa.exists().where(newer.c.replaces == attempts.c.id, newer.c.outcome == "done")
     last = attempts.c.replaces.is_not(None), attempts.c.ended.desc(), attempts.c.id.desc()
     found: dict[str, str | None] = dict.fromkeys(job_ids)
-    for some in chunks(sorted(job_ids)):
-        query = sa.select(attempts.c.job_id, attempts.c.id).where(
-            attempts.c.job_id.in_(some),
-            attempts.c.outcome == "done",
-            attempts.c.protocol.is_(None),
-            ~replaced,
-        )
-        found |= {row.job_id: row.id for row in connection.execute(query.order_by(*last))}
+    query = sa.select(attempts.c.job_id, attempts.c.id).where(
+        among(attempts.c.job_id, job_ids),
+        attempts.c.outcome == "done",
+        attempts.c.protocol.is_(None),
+        ~replaced,
+    )
+    found |= {row.job_id: row.id for row in connection.execute(query.order_by(*last))}
     return found
 
 

@@ -1,13 +1,15 @@
 """Statements: compiled for hot paths, inserts, named locks, and conditions on columns."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
@@ -162,8 +164,6 @@ def append_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[Row])
 
 # Conditions from keywords of callers, and from long lists of ids
 
-Id = TypeVar("Id", str, int)
-
 Scalar = str | int | float | np.generic | None
 Where = Mapping[str, "Scalar | Collection[Scalar]"]
 """Names of columns, each with the value, or the values, that it may have; None is null."""
@@ -183,11 +183,36 @@ KINDS: Mapping[type, tuple[tuple[type, ...], str]] = {
 """What a column of a type may be compared with, and in words."""
 
 
-def chunks(ids: Sequence[Id], size: int = 500) -> Iterator[Sequence[Id]]:
-    """Yield parts of a list for IN."""
-    # SQLite takes 32766 values, and PostgreSQL plans long lists slowly.
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+class _List(sa.types.TypeDecorator[Any]):
+    """Any number of texts as one value: an array of PostgreSQL, for SQLite JSON."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        array = postgresql.ARRAY(sa.Text)
+        return dialect.type_descriptor(array if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+class _Among(sa.sql.functions.FunctionElement[bool]):
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_Among)
+def _compile_among(element: _Among, compiler: Any, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    if compiler.dialect.name == "postgresql":
+        return f"{column} = ANY ({values})"
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - a parameter
+
+
+def among(column: sa.ColumnElement[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
+    """Build whether a column is one of any number of texts, more than IN would take."""
+    return _Among(column, sa.bindparam(None, sorted(set(values)), type_=_List(), unique=True))
 
 
 def build_conditions(

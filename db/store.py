@@ -106,8 +106,8 @@ from lcma.db.schema import (
 from lcma.db.sqlite import SqliteDatabase
 from lcma.db.statements import (
     Scalar,
+    among,
     build_conditions,
-    chunks,
     escape_text,
     insert_missing,
     insert_or_replace,
@@ -358,16 +358,13 @@ class Store:
 
         Args:
             query: The SELECT.
-            column: A column of which only these values count; thousands are asked for in parts,
-                which do not change the order of rows within each.
-            values: Those values.
+            column: A column of texts of which only these values count.
+            values: Those values, any number.
         """
         with self._reader.connect() as connection:
-            if column is None:
-                return list(connection.execute(query).all())
-            parts = chunks(sorted(set(values)))
-            queries = (query.where(column.in_(some)) for some in parts)
-            return [row for one in queries for row in connection.execute(one)]
+            if column is not None:
+                query = query.where(among(column, values))
+            return list(connection.execute(query).all())
 
     def now(self) -> float:
         """Return the time by the database's clock, Unix seconds: the one by which leases end."""
@@ -629,10 +626,7 @@ class Store:
             How many jobs were put back.
         """
         with self._writing(now) as (connection, clock):
-            return sum(
-                move_jobs(connection, jobs.c.id.in_(some), "retry", clock)
-                for some in chunks(sorted(job_ids))
-            )
+            return move_jobs(connection, among(jobs.c.id, job_ids), "retry", clock)
 
     def rerun(
         self, job_ids: Sequence[str], *, by: str, why: str = "", now: float | None = None
@@ -651,10 +645,7 @@ class Store:
         """
         with self._writing(now) as (connection, clock):
             own: dict[str, Any] = {"detail": why, "by": by, "step": 0}
-            return sum(
-                move_jobs(connection, jobs.c.id.in_(some), "rerun", clock, **own)
-                for some in chunks(sorted(job_ids))
-            )
+            return move_jobs(connection, among(jobs.c.id, job_ids), "rerun", clock, **own)
 
     def give_up(self, job_id: str, *, token: int, why: str, now: float | None = None) -> bool:
         """Fail a pending job that was not claimed since.
@@ -978,28 +969,30 @@ class Store:
         Returns:
             The points by curve; a curve that has none is left out.
         """
-        found: dict[CurveKey, list[tuple[int, float]]] = {}
         own = metrics.c.attempt_id, metrics.c.name
         place = sa.func.row_number().over(partition_by=own, order_by=metrics.c.step)
         last = sa.func.max(metrics.c.step).over(partition_by=own)
-        named = metrics.c.name.in_(sorted({name for _, name in curves}))
+        of_curves = (
+            among(own[0], {key[0] for key in curves}),
+            among(own[1], {key[1] for key in curves}),
+        )
+        point = (
+            sa.select(metrics, (place - 1).label("place"), last.label("last"))
+            .where(*of_curves, metrics.c.step > after)
+            .subquery()
+            .c
+        )
+        query = (
+            sa.select(point.attempt_id, point.name, point.step, point.value)
+            .where(sa.or_(point.place % every == 0, point.step == point.last))
+            .order_by(point.attempt_id, point.name, point.step)
+        )
+        found: dict[CurveKey, list[tuple[int, float]]] = {}
         wanted = set(curves)
-        for some in chunks(sorted({attempt_id for attempt_id, _ in wanted})):
-            point = (
-                sa.select(metrics, (place - 1).label("place"), last.label("last"))
-                .where(metrics.c.attempt_id.in_(some), named, metrics.c.step > after)
-                .subquery()
-                .c
-            )
-            query = (
-                sa.select(point.attempt_id, point.name, point.step, point.value)
-                .where(sa.or_(point.place % every == 0, point.step == point.last))
-                .order_by(point.attempt_id, point.name, point.step)
-            )
-            for attempt_id, name, step, value in self.rows(query):
-                if (attempt_id, name) in wanted:
-                    shown = math.nan if value is None else value
-                    found.setdefault((attempt_id, name), []).append((step, shown))
+        for attempt_id, name, step, value in self.rows(query):
+            if (attempt_id, name) in wanted:
+                shown = math.nan if value is None else value
+                found.setdefault((attempt_id, name), []).append((step, shown))
         return found
 
     # Following jobs
@@ -1300,28 +1293,20 @@ class Store:
         with self._writer.connect() as connection, connection.begin() as transaction:
             lock(connection, "register")
             there = set(connection.execute(members.where(named)).scalars())
-            unbegun = there - _lock_begun(connection, sorted(there))
-            for some in chunks(sorted(unbegun)):
-                connection.execute(
-                    sa.delete(sweep_trials).where(named, sweep_trials.c.trial_id.in_(some))
-                )
-            read = set[str]()
-            gone, segments = 0, 0
-            for some in chunks(sorted(unbegun)):
-                query = sa.select(trials.c.id, trials.c.pretraining_id).where(
-                    trials.c.id.in_(some), trials.c.id.not_in(members)
-                )
-                rows = connection.execute(query).all()
-                read |= {row.pretraining_id for row in rows if row.pretraining_id is not None}
-                ids = [row.id for row in rows]
-                _delete_jobs(connection, jobs.c.trial_id.in_(ids))
-                gone += connection.execute(sa.delete(trials).where(trials.c.id.in_(ids))).rowcount
+            unbegun = there - _lock_begun(connection, there)
+            planned = among(sweep_trials.c.trial_id, unbegun)
+            connection.execute(sa.delete(sweep_trials).where(named, planned))
+            query = sa.select(trials.c.id, trials.c.pretraining_id).where(
+                among(trials.c.id, unbegun), trials.c.id.not_in(members)
+            )
+            read = {row.id: row.pretraining_id for row in connection.execute(query)}
+            _delete_jobs(connection, among(jobs.c.trial_id, read))
+            gone = connection.execute(sa.delete(trials).where(among(trials.c.id, read))).rowcount
             needed = sa.exists().where(
                 trials.c.pretraining_id == jobs.c.pretraining_id, trials.c.budget >= jobs.c.budget
             )
-            for some in chunks(sorted(read)):
-                unneeded = jobs.c.pretraining_id.in_(some), jobs.c.token == 0, ~needed
-                segments += _delete_jobs(connection, *unneeded)
+            of_them = among(jobs.c.pretraining_id, {one for one in read.values() if one})
+            segments = _delete_jobs(connection, of_them, jobs.c.token == 0, ~needed)
             empty = (
                 sweeps.c.id.in_(sorted(sweep_ids)),
                 sweeps.c.id.not_in(sa.select(sweep_trials.c.sweep_id)),
@@ -1364,10 +1349,8 @@ class Store:
             How many rows were deleted.
         """
         with self._writer.begin() as connection:
-            return sum(
-                connection.execute(sa.delete(artifacts).where(artifacts.c.path.in_(some))).rowcount
-                for some in chunks(sorted(paths))
-            )
+            own = sa.delete(artifacts).where(among(artifacts.c.path, paths))
+            return connection.execute(own).rowcount
 
 
 def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
@@ -1375,14 +1358,11 @@ def _planned_row(job: PlannedJob, now: float) -> dict[str, object]:
     return {"id": job.id, **asdict(job), **planned}
 
 
-def _lock_begun(connection: sa.Connection, trial_ids: Sequence[str]) -> set[str]:
+def _lock_begun(connection: sa.Connection, trial_ids: Collection[str]) -> set[str]:
     # The trials among these with an attempt; nobody begins another before the transaction ends.
-    found = set[str]()
-    for some in chunks(trial_ids):
-        query = sa.select(jobs.c.trial_id, jobs.c.token).where(jobs.c.trial_id.in_(some))
-        rows = connection.execute(query.order_by(jobs.c.id).with_for_update())
-        found |= {row.trial_id for row in rows if row.token > 0}
-    return found
+    query = sa.select(jobs.c.trial_id, jobs.c.token).where(among(jobs.c.trial_id, trial_ids))
+    rows = connection.execute(query.order_by(jobs.c.id).with_for_update())
+    return {row.trial_id for row in rows if row.token > 0}
 
 
 def _delete_jobs(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
