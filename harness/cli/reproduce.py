@@ -56,9 +56,10 @@ def reproduce(
     from rich.text import Text
 
     from lcma.db import connect
-    from lcma.harness.launch.verification import choose_reproducible, verify
+    from lcma.harness.launch.reproduction import choose_reproducible
+    from lcma.harness.launch.reproduction import reproduce as train_again
     from lcma.harness.place import find_place
-    from lcma.harness.show.verification import render_verification, verification_as_dict
+    from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import short_id, to_json
 
@@ -81,23 +82,19 @@ def reproduce(
     with reporting_progress(errors) as report:
         for number, one in enumerate(chosen, start=1):
             steps = f"trial {number} of {len(chosen)} ({short_id(one)}), training steps"
-            verified = verify(
-                store,
-                place,
-                one,
-                tolerance=tolerance,
-                progress=partial(report, steps),
+            made = train_again(
+                store, place, one, tolerance=tolerance, progress=partial(report, steps)
             )
-            found.append(verified)
-            content.append(verification_as_dict(verified))
+            found.append(made)
+            content.append(reproduction_as_dict(made))
             if not json:
-                for part in render_verification(verified).renderables:
+                for part in render_reproduction(made).renderables:
                     console.print(part, soft_wrap=isinstance(part, Text))
     good = sum(one.good for one in found)
     if json:
         print(to_json(content[0] if trial is not None else content))
     elif trial is None:
-        equal = sum(one.verification.equal for one in found)
+        equal = sum(one.equal for one in found)
         print_line(f"{good} of {len(found)} came out again, {equal} of them to the last bit")
     if good < len(found):
         raise typer.Exit(1)

@@ -17,8 +17,8 @@ from lcma import db, models
 from lcma.db.integrity import check_integrity
 from lcma.harness.data.verified import open_images
 from lcma.harness.launch.plan import Node
+from lcma.harness.launch.reproduction import reproduce
 from lcma.harness.launch.stacks import find_shapes
-from lcma.harness.launch.verification import verify
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.results.map_statistics import make_kept_masks
@@ -357,8 +357,8 @@ def test_a_trial_of_these_rules_is_verified(
     recipe = {"maps": {"online": {"every": 10, "share": 0.3}}, "training": {"steps": 20}}
     store, nodes = registered(sweep_of(factorization, recipe=recipe))
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    verified = verify(store, place, nodes[-1].work.subject.id, tolerance=0.0)
-    assert verified.verification.equal
+    made = reproduce(store, place, nodes[-1].work.subject.id, tolerance=0.0)
+    assert made.equal
 
 
 @pytest.mark.integration

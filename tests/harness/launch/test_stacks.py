@@ -12,7 +12,7 @@ import torch
 
 from lcma import db
 from lcma.harness.data.verified import open_images
-from lcma.harness.launch.verification import verify
+from lcma.harness.launch.reproduction import reproduce
 from lcma.harness.measure.likelihood import BitsPerDim
 from lcma.harness.measure.measure import Trained, take_measures
 from lcma.harness.measure.registry import list_defaults, list_evaluations
@@ -397,8 +397,8 @@ def test_training_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, 
     """In a stack of its own, of another process."""
     store, works = undisturbed
     place, trial_id = works[1].place, works[1].trial.id
-    verified = verify(store, place, trial_id, tolerance=0.0)
-    assert verified.verification.equal
+    made = reproduce(store, place, trial_id, tolerance=0.0)
+    assert made.equal
 
 
 def test_one_database_gone_is_raised_after_all_have_ended(

@@ -1,4 +1,4 @@
-"""A result is verified: its trial is trained again elsewhere, and compared."""
+"""A result is reproduced: its trial is trained again elsewhere, and compared."""
 
 import io
 import math
@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from rich.console import Console
 
 from lcma import db
-from lcma.harness.launch import verification
-from lcma.harness.launch.verification import Verified, verify
+from lcma.harness.launch import reproduction
+from lcma.harness.launch.reproduction import Reproduction, reproduce
 from lcma.harness.place import Place
-from lcma.harness.show.verification import render_verification, verification_as_dict
+from lcma.harness.show.reproduction import render_reproduction, reproduction_as_dict
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import TIMES
@@ -47,9 +47,9 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory, photos_root: Path) ->
 
 @pytest.fixture(scope="module")
 def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """What a verification trains: the first one does, and those after it take that one's."""
+    """What a reproduction trains: the first one does, and those after it take that one's."""
     kept = tmp_path_factory.mktemp("again") / "kept.db"
-    train = verification._train
+    train = reproduction._train
 
     def train_once(store: db.Store, *given: Any) -> None:
         if kept.exists():
@@ -66,7 +66,7 @@ def trained_again(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Non
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch, trained_again: Callable[..., None]) -> None:
     """For a test of what is compared, and not of what is trained."""
-    monkeypatch.setattr(verification, "_train", trained_again)
+    monkeypatch.setattr(reproduction, "_train", trained_again)
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleName
     place = place_in(folder, photos_root)
     store = db.connect(place.db)
 
-    def again(**more: Any) -> Verified:
+    def again(**more: Any) -> Reproduction:
         trial_id = str(store.view("results").trial_id[0])
-        return verify(store, place, trial_id, **{"tolerance": 1e-4, **more})
+        return reproduce(store, place, trial_id, **{"tolerance": 1e-4, **more})
 
     return SimpleNamespace(store=store, place=place, change=partial(execute, store), again=again)
 
@@ -106,9 +106,9 @@ def _add_seed(trained: SimpleNamespace, seed: int, bits: float) -> None:
         trained.change(f"{into} SELECT {values} FROM {table} {only} LIMIT 1")
 
 
-def _render(verified: Verified) -> str:
+def _render(made: Reproduction) -> str:
     console = Console(width=200, file=io.StringIO())
-    console.print(render_verification(verified))
+    console.print(render_reproduction(made))
     return console.file.getvalue()
 
 
@@ -117,16 +117,15 @@ def _render(verified: Verified) -> str:
 def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) -> None:
     before, files = _dump(trained.store), sorted(trained.place.runs.rglob("*"))
     steps: list[tuple[int, int]] = []
-    verified = trained.again(progress=lambda done, total: steps.append((done, total)))
-    found = verified.verification
-    assert (found.equal, found.largest_difference, verified.good) == (True, 0.0, True)
-    names = {one.name for one in verified.comparisons}
+    made = trained.again(progress=lambda done, total: steps.append((done, total)))
+    assert (made.equal, made.largest_difference, made.good) == (True, 0.0, True)
+    names = {one.name for one in made.comparisons}
     assert {"bits_per_dim", "log_det", "bound_bits_per_dim"} < names
     assert not TIMES.intersection(names)
-    assert verified.uncompared == ()
-    assert verified.made == verified.made_again
-    assert verified.maps_made == verified.maps_made_again != {}
-    assert verified.other_tables == ()
+    assert made.uncompared == ()
+    assert made.made == made.made_again
+    assert made.maps_made == made.maps_made_again != {}
+    assert made.other_tables == ()
     assert steps[-1] == (14, 14)
     assert str(_dump(trained.store)) == str(before)
     assert sorted(trained.place.runs.rglob("*")) == files
@@ -139,12 +138,11 @@ def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -
         "UPDATE measurements SET value = value - 0.5 WHERE name = 'holdout_bits_per_dim'"
     )
     trained.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
-    verified = trained.again()
-    found = verified.verification
-    assert (found.equal, verified.good) == (False, False)
-    assert found.largest_difference == pytest.approx(0.5)
-    assert verified.largest.name == "holdout_bits_per_dim"
-    unequal = {one.name for one in verified.comparisons if not one.equal}
+    made = trained.again()
+    assert (made.equal, made.good) == (False, False)
+    assert made.largest_difference == pytest.approx(0.5)
+    assert made.largest.name == "holdout_bits_per_dim"
+    unequal = {one.name for one in made.comparisons if not one.equal}
     assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
 
 
@@ -162,17 +160,17 @@ def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> 
         "(SELECT id FROM jobs WHERE kind = 'pretraining')"
     )
     trained.change("UPDATE index_tables SET digest = 'other' WHERE split = 1")
-    verified = trained.again()
-    assert verified.other_tables == (1,)
-    assert verified.made == verified.made_again
-    assert verified.maps_made["device"] == "abacus" != verified.maps_made_again["device"]
-    text = _render(verified)
+    made = trained.again()
+    assert made.other_tables == (1,)
+    assert made.made == made.made_again
+    assert made.maps_made["device"] == "abacus" != made.maps_made_again["device"]
+    text = _render(made)
     assert "index tables differ at split 1, so this is another model: its maps did not" in text
-    alone = replace(verified, trial=replace(verified.trial, pretraining_id=None))
+    alone = replace(made, trial=replace(made.trial, pretraining_id=None))
     assert "so this is another model\n" in _render(alone), "as of online, without maps"
     assert "maps' device: abacus then" in text
     assert "\ndevice:" not in text
-    found = verification_as_dict(verified)
+    found = reproduction_as_dict(made)
     assert (found["other_tables"], found["maps_made"]["device"]) == ([1], "abacus")
 
 
@@ -181,19 +179,18 @@ def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_n
     trained: SimpleNamespace,
 ) -> None:
     trained.change("UPDATE measurements SET value = value + 1 WHERE name LIKE 'bound%'")
-    verified = trained.again(tolerance=0.0)
-    assert verified.verification.equal
-    assert verified.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
+    made = trained.again(tolerance=0.0)
+    assert made.equal
+    assert made.uncompared == ("bound_bits_per_dim", "bound_draws", "bound_gain")
     trained.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
-    verified = trained.again()
-    found = verified.verification
+    made = trained.again()
     (row,) = trained.store.sql("SELECT channels, height, width FROM data_sets").to_dict("records")
     bits = 9 / (row["channels"] * row["height"] * row["width"] * math.log(2))
-    assert found.largest_difference == pytest.approx(bits)
-    assert not found.equal
+    assert made.largest_difference == pytest.approx(bits)
+    assert not made.equal
     line = f"the largest difference is that of log_det: 9 nats per image, {bits:.2g} bits/dim"
-    assert line in _render(verified)
-    assert verification_as_dict(verified)["largest_difference_of"] == "log_det"
+    assert line in _render(made)
+    assert reproduction_as_dict(made)["largest_difference_of"] == "log_det"
 
 
 @pytest.mark.usefixtures("shared")
@@ -230,17 +227,17 @@ def test_bits_are_due_here_and_the_spread_of_seeds_elsewhere(
         _add_seed(trained, seed, before + away)
     if elsewhere:
         trained.change("UPDATE environments SET device = 'abacus'")
-    verified = trained.again(tolerance=0.01)
-    assert (verified.outcome, verified.good) == (outcome, good)
-    assert verified.same_environment is not elsewhere
+    made = trained.again(tolerance=0.01)
+    assert (made.outcome, made.good) == (outcome, good)
+    assert made.same_environment is not elsewhere
     spread = "standard deviation 0.0300" if len(others) == 3 else "too few for a spread"
-    lines = _render(verified).splitlines()
+    lines = _render(made).splitlines()
     assert lines[1] == (
         f"bits/dim of the test part: {before - moved:.6f} then, {before:.6f} now, "
         f"difference {moved:+.2g}; {len(others)} other seeds, {spread}"
     )
     assert lines[2].endswith(outcome)
-    found = verification_as_dict(verified)
+    found = reproduction_as_dict(made)
     assert (found["outcome"], found["verified"]) == (outcome, good)
     assert (found["other_seeds"], found["same_environment"]) == (len(others), not elsewhere)
     assert found["spread"] == (pytest.approx(0.03) if len(others) == 3 else None)
@@ -273,7 +270,7 @@ def test_other_images_and_tolerances_are_refused(trained: SimpleNamespace, tmp_p
     trained.place = Place(trained.place.db, trained.place.runs, tmp_path / "nothing")
     one = trained.store.view("results").trial_id[0]
     with pytest.raises(UserError, match="photos8"):
-        verify(trained.store, trained.place, one, tolerance=0.1)
+        reproduce(trained.store, trained.place, one, tolerance=0.1)
 
 
 def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: Path) -> None:
@@ -286,5 +283,5 @@ def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: P
     place = Place(trained.place.db, trained.place.runs, images.parent)
     one = trained.store.view("results").trial_id[0]
     with pytest.raises(UserError, match="could not be trained again") as refused:
-        verify(trained.store, place, one, tolerance=0.1)
+        reproduce(trained.store, place, one, tolerance=0.1)
     assert "damaged" in str(refused.value)
