@@ -82,11 +82,6 @@ BY_REQUEST = frozenset({KID, FID, HELD_OUT + KID, HELD_OUT + FID})
 """Measures that `lcma measure` takes, and no training."""
 
 
-def name_controls(measure: str) -> tuple[str, ...]:
-    """Return the measures that have the values of all controls of a measure."""
-    return tuple(name_control(measure, control) for control in CONTROLS)
-
-
 def name_overflow(measure: str) -> str:
     """Return the measure that counts the samples of a measure of samples that overflowed."""
     return f"{measure}_overflow"
@@ -97,7 +92,7 @@ def _of_samples(name: str, unit: str, meaning: str) -> tuple[MeasureKind, ...]:
         MeasureKind(name, unit, "lower", f"{meaning}, of samples from images of the test part"),
         MeasureKind(HELD_OUT + name, unit, "lower", "the same, from images of the holdout part"),
         MeasureKind(
-            f"{name}_overflow",
+            name_overflow(name),
             "samples",
             None,
             f"samples behind {name} with values that overflowed",
@@ -166,14 +161,10 @@ SHIPPED: tuple[MeasureKind, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class PluginMeasure:
+@dataclass(frozen=True, slots=True)
+class PluginMeasure(MeasureKind):
     """A measure of a plug-in; `compute` takes it of a trained flow, see `lcma.sweeps.plugins`."""
 
-    name: str
-    unit: str
-    direction: Direction
-    meaning: str
     compute: Callable[..., Any]
     plugin: str | None = None
     version: str | None = None
@@ -181,10 +172,10 @@ class PluginMeasure:
     @property
     def kinds(self) -> tuple[MeasureKind, MeasureKind]:
         """What it is on the test part, and on the holdout part."""
-        unit, direction, meaning = self.unit, self.direction, self.meaning
+        how = self.unit, self.direction
         return (
-            MeasureKind(self.name, unit, direction, f"{meaning}, on the test part"),
-            MeasureKind(HELD_OUT + self.name, unit, direction, f"{meaning}, on the holdout part"),
+            MeasureKind(self.name, *how, f"{self.meaning}, on the test part"),
+            MeasureKind(HELD_OUT + self.name, *how, f"{self.meaning}, on the holdout part"),
         )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -101,11 +101,11 @@ def measure(
 
     from lcma.db import connect
     from lcma.db.results import require_same_measures
-    from lcma.harness.launch.measuring import list_other_samples, measure_trials
+    from lcma.harness.launch.measuring import measure_trials
     from lcma.harness.measure.registry import make_measure
     from lcma.harness.place import find_place
     from lcma.harness.results.trials import choose_trials_with_results
-    from lcma.harness.terminal import print_error, reporting_progress
+    from lcma.harness.terminal import print_error, print_line, reporting_progress
     from lcma.harness.text import to_json
     from lcma.sweeps.measures import list_measures
 
@@ -122,7 +122,8 @@ def measure(
     }
     options = {name: value for name, value in given.items() if value is not None}
     wanted = _choose_measures(names or [], options)
-    measures = {name: make_measure(name, **options) for name in wanted}
+    for name in wanted:  # before the database is opened
+        make_measure(name, **options)
     place = find_place(db, runs, data, write=True, of_weights=True)
     store = connect(place.db, create=False)
     require_same_measures(store.measure_kinds(), list_measures())
@@ -150,8 +151,8 @@ def measure(
         print(to_json([_as_record(one) for some in found.values() for one in some]))
     else:
         for name, some in found.items():
-            digests = {one.trial.data_digest for one in some}
-            _print_measured(name, some, list_other_samples(store, measures[name], digests))
+            for one in some:
+                print_line(_describe(name, one))
     if failures:
         raise typer.Exit(1)
 
@@ -182,38 +183,22 @@ def _choose_measures(names: list[str], options: dict[str, Any]) -> list[str]:
     return wanted
 
 
-def _print_measured(name: str, found: "list[Measured]", others: list[int]) -> None:
-    from rich.text import Text
+_BESIDE = {
+    BITS_PER_DIM: ("series_terms", "series_bias", "bound_draws", "bound_bits_per_dim", "bound_gain")
+}
+"""What is printed of a result beside a measure, if it is there."""
 
+
+def _describe(name: str, one: "Measured") -> str:
+    """Return a trial's measure, that of its holdout part, and what stands beside it."""
     from lcma.harness.results.trials import describe_trial
-    from lcma.harness.show.notes import list_sample_notes
-    from lcma.harness.terminal import Console
-    from lcma.harness.text import printable
-    from lcma.sweeps import known_sets
 
-    console, notes = Console(), dict[str, list[str]]()
-    for one in found:
-        measures = {measure.name: measure for measure in one.result.measures}
-        of_bits = name == BITS_PER_DIM
-        facts = _describe_bits(one, measures) if of_bits else _describe_samples(name, measures)
-        there = "" if one.new else " (there already)"
-        line = f"{describe_trial(one.trial)}: {'; '.join(facts)}{there}"
-        console.print(Text(printable(line)), soft_wrap=True)
-        if of_bits:
-            continue
-        beside = {key: m for key, m in measures.items() if "overflow" not in key}
-        set_name = known_sets.set_name(one.trial.dataset, one.trial.variant)
-        notes[set_name] = list(list_sample_notes(name, beside))
-    for set_name, lines in notes.items():
-        for line in lines:
-            console.print(Text(printable(f"{set_name}: {line}")), soft_wrap=True)
-    if others:
-        counts = " and ".join(f"{count:,}" for count in others)
-        line = (
-            f"Other results on these data have {name} by {counts} samples, in tables of their "
-            f"own: --samples {others[-1]} puts these beside them."
-        )
-        console.print(line, soft_wrap=True, highlight=False)
+    numbers = {measure.name: measure for measure in one.result.measures}
+    shown = (name, HELD_OUT + name, *_BESIDE.get(name, ()), name_overflow(name))
+    found = filter(None, map(numbers.get, shown))
+    facts = "; ".join(_describe_number(number) for number in found if number.value)
+    there = "" if one.new else " (there already)"
+    return f"{describe_trial(one.trial)}, by {one.result.protocol}: {facts}{there}"
 
 
 def _as_record(one: "Measured") -> dict[str, Any]:
@@ -227,44 +212,10 @@ def _as_record(one: "Measured") -> dict[str, Any]:
     return facts | {"measures": measures, "new": one.new}
 
 
-def _describe_bits(one: "Measured", measures: "Mapping[str, Measurement]") -> Iterator[str]:
-    """Yield protocol and bits/dim, bound, and series terms."""
-    from lcma.harness.text import format_number
-
-    yield f"{one.result.protocol} {_show(measures[BITS_PER_DIM])} bits/dim"
-    bound, gain = measures.get("bound_bits_per_dim"), measures.get("bound_gain")
-    if bound is not None and gain is not None:
-        yield (
-            f"K={measures['bound_draws'].value:.0f} bound {format_number(bound.value)} on "
-            f"{bound.images} images ({format_number(-gain.value, 5, sign=True)})"
-        )
-    if "series_terms" in measures:
-        terms, bias = round(measures["series_terms"].value), measures.get("series_bias")
-        over = "" if bias is None else f": {_show(bias, 5, sign=True)} over {2 * terms}"
-        yield f"{terms} terms{over}"
-
-
-def _describe_samples(name: str, measures: "Mapping[str, Measurement]") -> Iterator[str]:
-    """Yield the value on both parts, and the overflow.
-
-    A measure of a plug-in is said to be on images, since how many samples it draws is its own.
-    """
-    of = "samples" if name in OF_SAMPLES else "images"
-    yield f"{name} {_show(measures[name])} on {measures[name].images} {of}"
-    if HELD_OUT + name in measures:
-        yield f"holdout {_show(measures[HELD_OUT + name])}"
-    overflow = measures.get(name_overflow(name))
-    if overflow is not None and overflow.value:
-        yield f"{overflow.value:.0f} of {overflow.images} overflowed"
-
-
-def _show(measure: "Measurement", digits: int = 4, *, sign: bool = False) -> str:
-    from lcma.harness.text import format_number
-
-    text = format_number(measure.value, digits, sign=sign)
-    if measure.standard_error is None:
-        return text
-    return f"{text} \u00b1 {format_number(measure.standard_error, digits)}"
+def _describe_number(number: "Measurement") -> str:
+    error = "" if number.standard_error is None else f" \u00b1 {number.standard_error:.2g}"
+    over = "" if number.images is None else f" on {number.images:,} images"
+    return f"{number.name} {number.value:.6g}{error}{over}"
 
 
 @contextmanager

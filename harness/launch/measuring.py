@@ -7,12 +7,9 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from lcma import db
 from lcma.db import JobFacts, Store
 from lcma.db.results import require_same_measures
-from lcma.db.schema import protocols
 from lcma.harness.launch.driver import new_owner
 from lcma.harness.launch.workers import Stage, Workers
 from lcma.harness.measure import weights
@@ -22,15 +19,11 @@ from lcma.harness.measure.kept import (
     require_measurable,
     was_on_gpu,
 )
-from lcma.harness.measure.measure import Measure
 from lcma.harness.measure.registry import make_measure
-from lcma.harness.measure.samples import SampleMeasure, SampleProtocol
 from lcma.harness.place import Place
-from lcma.harness.results.board import read_beside_samples
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.storage.folder import UnreachableError
 from lcma.harness.text import format_count
-from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import list_measures
@@ -201,22 +194,3 @@ def _describe_failures(reasons: Mapping[str, str], trials: Sequence[JobFacts]) -
         f"{', the first since' if some[1:] else ':'} {some[0]}"
         for some in kinds.values()
     ]
-
-
-def list_other_samples(store: Store, measure: Measure, digests: set[str]) -> list[int]:
-    """Return by which other numbers of samples results on these data have a measure.
-
-    Their tables stand apart from those of this measure.
-    """
-    if not isinstance(measure, SampleMeasure):
-        return []
-    own, found = measure.settings, set[int]()
-    bodies = dict(store.rows(sa.select(protocols.c.name, protocols.c.body)))
-    for _, digest, name in read_beside_samples(store, measure.name):
-        if digest in digests and name != own.name:
-            plain = name == PLAIN.name
-            other = SampleProtocol() if plain else SampleProtocol.model_validate_json(bodies[name])
-            sampling = own.sampling.model_copy(update={"samples": other.sampling.samples})
-            if other == own.model_copy(update={"sampling": sampling}):
-                found.add(other.sampling.samples)
-    return sorted(found)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -16,7 +15,6 @@ from lcma.harness import data, storage
 from lcma.harness.place import Place
 from lcma.harness.storage import Folder, MissingFileError, StorageError, UnreachableError
 from lcma.models import Flow, build
-from lcma.models.split import Split
 from lcma.sweeps import known_sets, plugins
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.recipe import Recipe
@@ -39,22 +37,12 @@ def load_flow(store: Store, place: Place, one: JobFacts) -> tuple[Flow, Recipe]:
     flow = build(recipe.model, split, seed=0)
     try:
         flow.load_state_dict(load_tensors(content))
-        _require_permutations(flow)
     except (SafetensorError, RuntimeError) as error:
         why = " ".join(str(error).split())[:120]
         raise UserError(
             f"the weights {where} do not fit their recipe ({why}): {_remedy(one)}"
         ) from None
     return flow.eval(), recipe
-
-
-def _require_permutations(flow: Flow) -> None:
-    for layer in flow.modules():
-        if isinstance(layer, Split):
-            whole = torch.arange(len(layer.index))
-            inverse = torch.argsort(layer.index)
-            if not (layer.index[inverse].equal(whole) and layer.inverse_index.equal(inverse)):
-                raise RuntimeError("a table is no permutation")
 
 
 def load_recipe(store: Store, one: JobFacts) -> Recipe:

@@ -27,11 +27,12 @@ from lcma.sweeps import catalog, factorizations, known_sets, published, settings
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import (
     BITS_PER_DIM,
+    CONTROLS,
     HOLDOUT,
     OF_SAMPLES,
     MeasureKind,
     find_measure,
-    name_controls,
+    name_control,
     name_overflow,
 )
 from lcma.sweeps.published import Number
@@ -311,7 +312,8 @@ def read_beside_samples(
     """
     overflow = name_overflow(measure)
     found: dict[tuple[str, str, str], dict[str, Measurement]] = {}
-    query = select_view("measures", measure=[overflow, *name_controls(measure)])
+    controls = [name_control(measure, control) for control in CONTROLS]
+    query = select_view("measures", measure=[overflow, *controls])
     for row in store.rows(query):
         of = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
         former = of.get(row.measure)

@@ -314,8 +314,7 @@ def test_a_database_of_before_gets_the_measure_that_a_training_takes_now(measure
     code, out, err = measured.measure("swd", f"--where=trial_id={measured.one.trial_id[:8]}")
     assert (code, err) == (0, "")
     assert "there already" not in out
-    assert f"swd {plain.value('swd'):.4f}" in out
-    assert "Controls of swd on 201 images" in out
+    assert f": swd {plain.value('swd'):.6g} \u00b1 " in out
     assert measured.stored("plain") == plain
     code, out, _ = measured.board("--by", "swd", "--json")
     (group,) = json.loads(out)["groups"]
@@ -403,6 +402,5 @@ def test_kid_is_ranked_by_its_extractor(measured) -> None:
     assert (again["new"], again["measures"]) == (False, found)
     code, out, err = measured.measure("kid", "--samples=21")
     assert (code, err) == (0, "")
-    assert "have kid by 20 samples, in tables of their own: --samples 20 puts" in out
     code, out, _ = measured.board("--by", "kid", "--json")
     assert len(json.loads(out)["groups"]) == 2
