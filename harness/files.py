@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and to last; safe file names."""
+"""Writing files whole or not at all, and to last; safe file names; the cache folder of a host."""
 
 import fcntl
 import hashlib
@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,3 +124,31 @@ def file_name(*parts: object) -> str:
         return name
     digest = hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{name[: LONGEST_NAME - 13]}-{digest}"
+
+
+CACHE_VARIABLE = "LCMA_CACHE"
+"""Environment variable that names the folder, in place of one in the person's cache."""
+
+
+def cache_folder(below: str = "") -> Path | None:
+    """Return the folder, or one below it, created if it is missing.
+
+    None if there is none that this user owns and may write in.
+    """
+    for root in _roots():
+        there = root / below
+        with suppress(OSError):
+            there.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if there.stat().st_uid == os.getuid() and os.access(there, os.W_OK):
+                return there
+    return None
+
+
+def _roots() -> Iterator[Path]:
+    named, cache = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
+    if named:
+        yield Path(named)
+        return
+    with suppress(RuntimeError):  # no home
+        yield (Path(cache) if cache else Path.home() / ".cache") / "lcma"
+    yield Path(tempfile.gettempdir()) / f"lcma-{os.getuid()}"

@@ -20,8 +20,7 @@ from typing import Any
 from lcma.db import migrate
 from lcma.db.publishing import Published, combine
 from lcma.db.sqlite import MAGIC
-from lcma.harness.cache import VARIABLE, cache_folder
-from lcma.harness.files import require_replaceable, write_file
+from lcma.harness.files import CACHE_VARIABLE, cache_folder, require_replaceable, write_file
 from lcma.harness.text import format_size, to_json
 from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
@@ -70,7 +69,7 @@ def open_shards(shards: Sequence[Path]) -> Path:
     if folder is None:
         raise UserError(
             "there is no cache to unpack published results into: name a folder of your own "
-            f"with {VARIABLE}"
+            f"with {CACHE_VARIABLE}"
         )
     digests = [_hash(shard) for shard in shards]
     key = hashlib.sha256("\n".join([migrate.current_version(), *digests]).encode()).hexdigest()
@@ -140,7 +139,7 @@ def _make(shards: Mapping[Path, str], made: Path) -> None:
     except OSError as error:
         raise UserError(
             f"cannot unpack published results to {made.parent}: {error.strerror}; name "
-            f"another folder with {VARIABLE}"
+            f"another folder with {CACHE_VARIABLE}"
         ) from None
     finally:
         aside.unlink(missing_ok=True)

@@ -240,58 +240,41 @@ REGISTERED: Mapping[str, FlowFacts] = MappingProxyType(_REGISTER)
 """Flows that a recipe can name."""
 
 
-def register(
-    name: str,
-    architecture: type[Architecture],
-    *,
-    conventional: str,
-    flat_nms: bool = False,
-    masks: bool = False,
-    mixes: bool = False,
-    coupling_nets: bool = False,
-    shrinks: bool = False,
-    stacks: bool = False,
-) -> FlowFacts:
-    """Make a flow known under a name. Registering the same again changes nothing.
-
-    Raises ValueError where the name already means something else.
-    """
-    flags = (flat_nms, masks, mixes, coupling_nets, shrinks, stacks)
-    return add(FlowFacts(name, architecture, conventional, *flags))
-
-
-def add(facts: FlowFacts) -> FlowFacts:
-    """Make a flow known by its facts. Raises ValueError as `register` does."""
-    if _REGISTER.setdefault(facts.name, facts) != facts:
-        by = _REGISTER[facts.name].plugin or "lcma itself"
-        raise ValueError(f"the flow {facts.name!r} is already registered, by {by}")
-    return facts
+def add(facts: FlowFacts) -> None:
+    """Make a flow known by its facts. Raises ValueError if the name is taken."""
+    if (known := _REGISTER.get(facts.name)) is not None:
+        whose = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
+        raise ValueError(f"the flow {facts.name!r} is {whose}: choose another name")
+    _REGISTER[facts.name] = facts
 
 
 def forget(name: str) -> None:
-    """Remove a plug-in's flow from the register. Raises ValueError for a flow of lcma."""
-    if _REGISTER[name].plugin is None:
-        raise ValueError(f"the flow {name!r} is lcma's own")
+    """Remove a plug-in's flow from the register."""
     del _REGISTER[name]
 
 
-register(
-    "realnvp",
-    RealNVPArchitecture,
-    conventional="checkerboard-even",
-    flat_nms=True,
-    masks=True,
-    coupling_nets=True,
-    shrinks=True,
-    stacks=True,
+add(
+    FlowFacts(
+        "realnvp",
+        RealNVPArchitecture,
+        conventional="checkerboard-even",
+        flat_nms=True,
+        masks=True,
+        coupling_nets=True,
+        shrinks=True,
+        stacks=True,
+    )
 )
-register(
-    "glow",
-    GlowArchitecture,
-    conventional="channel",
-    mixes=True,
-    coupling_nets=True,
-    stacks=True,
+add(
+    FlowFacts(
+        "glow",
+        GlowArchitecture,
+        conventional="channel",
+        mixes=True,
+        coupling_nets=True,
+        shrinks=False,
+        stacks=True,
+    )
 )
-register("iresnet", IResNetArchitecture, conventional="rows")
-register("resflow", ResidualFlowArchitecture, conventional="channel")
+add(FlowFacts("iresnet", IResNetArchitecture, conventional="rows", shrinks=False))
+add(FlowFacts("resflow", ResidualFlowArchitecture, conventional="channel", shrinks=False))

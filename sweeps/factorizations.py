@@ -89,7 +89,7 @@ RULES: Mapping[str, FactorizationRule] = MappingProxyType(_RULES)
 """Rules of plug-ins by name."""
 
 
-def add(rule: FactorizationRule) -> FactorizationRule:
+def add(rule: FactorizationRule) -> None:
     """Make a rule known under its name. Raises ValueError if it cannot have that name."""
     name = rule.name
     if name in (*NAMES, WORDS, PATTERNS):
@@ -102,10 +102,9 @@ def add(rule: FactorizationRule) -> FactorizationRule:
         raise ValueError(
             f"a factorization cannot be named {name!r}: use lower case letters, digits and dashes"
         )
-    if _RULES.setdefault(name, rule) != rule:
-        by = _RULES[name].plugin
-        raise ValueError(f"the factorization {name!r} is already registered, by {by}")
-    return rule
+    if name in _RULES:
+        raise ValueError(f"the factorization {name!r} is registered by {_RULES[name].plugin} too")
+    _RULES[name] = rule
 
 
 def forget(name: str) -> None:

@@ -362,18 +362,10 @@ _WORDS = {FlowFacts: "flow", FactorizationRule: "factorization", PluginMeasure: 
 def _add(one: Declared) -> None:
     if isinstance(one, PluginMeasure):
         measures.add(one)
-        return
-    if isinstance(one, FactorizationRule):
-        taken = factorizations.RULES.get(one.name)
-        if taken is not None:
-            raise ValueError(f"the factorization {one.name!r} is registered by {taken.plugin} too")
+    elif isinstance(one, FactorizationRule):
         factorizations.add(one)
-        return
-    known = architectures.REGISTERED.get(one.name)
-    if known is not None:
-        whose = f"registered by {known.plugin} too" if known.plugin else "lcma's own"
-        raise ValueError(f"the flow {one.name!r} is {whose}: choose another name")
-    architectures.add(one)
+    else:
+        architectures.add(one)
 
 
 def _check_flow(facts: FlowFacts) -> None:
@@ -407,9 +399,10 @@ def _drop(key: str) -> None:
 def _forget(one: Declared) -> None:
     if isinstance(one, PluginMeasure):
         measures.remove(one)
-        return
-    forget = factorizations.forget if isinstance(one, FactorizationRule) else architectures.forget
-    forget(one.name)
+    elif isinstance(one, FactorizationRule):
+        factorizations.forget(one.name)
+    else:
+        architectures.forget(one.name)
 
 
 def _entry_points() -> tuple[metadata.EntryPoint, ...]:

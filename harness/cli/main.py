@@ -8,13 +8,13 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
 from lcma.harness.cli import data, db
-from lcma.harness.cli.faults import find_fault
 from lcma.harness.extras import explain_missing
 from lcma.harness.terminal import make_streams_safe, print_error
 from lcma.harness.urls import require_no_secrets
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:  # a name too long, a folder that is gone, a disk that is full
         _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
     except Exception:  # raised again unless the database explains it
-        fault = find_fault(typed)
+        fault = _find_fault(typed)
         if fault is None:
             raise
         _refuse(fault)
@@ -170,3 +170,26 @@ def _describe_usage(error: Any) -> str:
         value = repr(error.__cause__.errors()[0]["input"])
         message += "" if value in message else f", not {value}"
     return f"{message}; see {command} --help"
+
+
+def _find_fault(arguments: Sequence[str]) -> str | None:
+    """Return what is wrong with the database of a command that failed unexpectedly, if anything."""
+    from lcma.db import locate
+    from lcma.db.integrity import check_integrity
+    from lcma.harness.place import find_place
+    from lcma.harness.text import format_count
+
+    given = [after for word, after in pairwise(arguments) if word == "--db"]
+    given += [word[5:] for word in arguments if word.startswith("--db=")]
+    try:
+        database = locate(find_place(given[-1] if given else None, None, None).db)
+        findings = check_integrity(database).findings
+    except UserError:  # there is none, or the command would have said so itself
+        return None
+    if not findings:
+        return None
+    faults = format_count(len(findings), "fault")
+    return (
+        f"{database.name} has {faults}, which `lcma db check` names, such as: {findings[0]}; "
+        "go back to a copy of it"
+    )

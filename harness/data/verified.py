@@ -10,10 +10,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from lcma.harness import data
-from lcma.harness.cache import cache_folder
 from lcma.harness.data.prepared import Prepared
 from lcma.harness.data.registry import find_set, own_set
-from lcma.harness.files import write_file
+from lcma.harness.files import cache_folder, write_file
 from lcma.sweeps.errors import UserError
 
 

@@ -18,8 +18,7 @@ from lcma.harness.cli import main as cli
 from lcma.harness.kill_points import When
 from lcma.harness.launch import sweep
 from lcma.harness.place import Place
-from lcma.harness.tuning import tuner
-from lcma.harness.tuning.study import Study
+from lcma.harness.tuning.study import Study, Tuner
 from tests.conftest import Postgres
 from tests.db.conftest import SqliteTemplates
 from tests.faults.moments import Death, Moment, Outages, hooked, in_child, passing
@@ -55,7 +54,7 @@ CALLS: Mapping[str, tuple[Any, str]] = {
     "finish": (Store, "finish"),
     "plan": (sweep, "update_plan"),
     "board": (launching, "read_board"),
-    "measure": (tuner.Tuner, "_measure"),
+    "measure": (Tuner, "_measure"),
 }
 """What is done at the database that is no kill point."""
 

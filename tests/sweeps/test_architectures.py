@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lcma.sweeps import catalog, known_sets, spec
-from lcma.sweeps.architectures import REGISTERED, Architecture, GlowArchitecture, register
+from lcma.sweeps.architectures import REGISTERED, GlowArchitecture
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.factorizations import ImpossibleError
@@ -95,17 +95,6 @@ def test_the_published_recipes() -> None:
             assert not catalog.is_published(flow, dataset, "small")
             assert not catalog.is_published(flow, dataset, "tiny")
     assert not catalog.is_published("unheard", "cifar10", "paper")
-
-
-def test_a_flow_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcma.sweeps import architectures
-
-    monkeypatch.setattr(architectures, "_REGISTER", dict(REGISTERED))
-    glow = REGISTERED["glow"]
-    own = {"mixes": True, "coupling_nets": True, "stacks": True}
-    assert register("glow", glow.architecture, conventional="channel", **own) == glow
-    with pytest.raises(ValueError, match="'glow' is already registered"):
-        register("glow", Architecture, conventional="channel")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness.cache import VARIABLE
 from lcma.harness.data import Prepared, load
 from lcma.harness.data.verified import verify_once
+from lcma.harness.files import CACHE_VARIABLE
 from lcma.sweeps.errors import UserError
 from tests.processes import race
 
@@ -16,7 +16,7 @@ from tests.processes import race
 @pytest.fixture
 def mine(photos8: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     """A set of one's own to damage, on a host that remembers nothing."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
     return load("photos8", tmp_path / "data")
 
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    monkeypatch.setenv(VARIABLE, str(blocked / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(blocked / "cache"))
     assert [verify_once(mine) for _ in range(2)] == [True, True]
     flip(mine.folder / "test.npy")
     with pytest.raises(UserError):
