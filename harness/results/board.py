@@ -7,20 +7,14 @@ Its numbers are means over seeds, and differences paired by seed with their inte
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Literal
 
-from lcma.db import Bar, JobFacts, Making, Measurement, SeededCell, Store, select_view
-from lcma.harness.results.lookup import (
-    DataFacts,
-    label_options,
-    parse_object,
-    read_bars,
-    read_data_facts,
-)
+from lcma.db import Bar, JobFacts, Measurement, RecipeRow, SeededCell, Store, select_view
+from lcma.harness.results.lookup import label_options, parse_object, read_bars, read_whole_sets
 from lcma.harness.results.statistics import Summary, compare_by_seed, summarize
 from lcma.harness.text import printable
 from lcma.sweeps import catalog, factorizations, known_sets, published, settings
@@ -136,9 +130,9 @@ class Group:
     better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
     known. ``reference`` is the label of the row that differences are from, None where it has no
     results; ``against`` is the name under which it was requested. ``settings`` are those of the
-    recipe in which other groups of the same flow, data set and profile differ. ``data`` is the set
-    as prepared, None where nothing is known of it. ``of_samples`` are the controls and the overflow
-    of a measure of samples, by their names. ``recipe`` is its JSON where known.
+    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says that
+    the images are known to be those of a whole set. ``of_samples`` are the controls and the
+    overflow of a measure of samples, by their names. ``recipe`` is its JSON where known.
     """
 
     dataset: str
@@ -164,7 +158,7 @@ class Group:
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
-    data: DataFacts | None = None
+    whole: bool = False
     of_samples: Mapping[str, Measurement] = field(default_factory=dict, hash=False)
     recipe: str | None = field(default=None, repr=False)
 
@@ -174,14 +168,21 @@ class Group:
         return " ".join(getattr(self, name) for name in COMPARABLE)
 
     @property
-    def whole(self) -> bool:
-        """True if the images are known to be those of a whole set."""
-        return self.data is not None and self.data.whole
-
-    @property
     def overrides(self) -> Mapping[str, Any] | None:
         """Settings in which the recipe differs from its profile's; None where that is unknown."""
-        return find_overrides(self.flow, self.set_name, self.profile, self.recipe)
+        if self.recipe is None:
+            return None
+        try:
+            own = Recipe.model_validate_json(self.recipe)
+            # A person's own set is known where it is prepared; its shape is in the recipe anywhere.
+            facts = known_sets.shipped().get(self.set_name) or known_sets.DataSetFacts(
+                size=own.model.size, channels=own.model.channels, dataset=self.set_name, about=""
+            )
+            profile = self.profile.split(", ")[0]
+            known = catalog.recipe(self.flow, self.set_name, profile, facts=facts)
+        except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
+            return None  # of a plug-in or a version that is not here
+        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
     @property
     def set_name(self) -> str:
@@ -192,24 +193,6 @@ class Group:
     def published_recipe(self) -> bool:
         """True if the recipe is that of the flow's publication."""
         return catalog.is_published(self.flow, self.set_name, self.profile)
-
-
-def find_overrides(
-    flow: str, set_name: str, profile: str, recipe: str | None
-) -> Mapping[str, Any] | None:
-    """Return the settings in which a recipe differs from its profile's; None where not known."""
-    if recipe is None:
-        return None
-    try:
-        own = Recipe.model_validate_json(recipe)
-        # A person's own set is known where it is prepared; its shape is in the recipe anywhere.
-        facts = known_sets.shipped().get(set_name) or known_sets.DataSetFacts(
-            size=own.model.size, channels=own.model.channels, dataset=set_name, about=""
-        )
-        known = catalog.recipe(flow, set_name, profile.split(", ")[0], facts=facts)
-    except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
-        return None  # of a plug-in or a version that is not here
-    return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
@@ -257,15 +240,13 @@ def read_board(
         for one in list_lost_trials(store, sweep_id)
         if all(_matches(one, name, value) for name, value in where.items())
     ]
-    known = store.recipes({one.recipe_id for one in cells} | {one.recipe_id for one in lost})
     found = make_board(
         cells,
-        read_data_facts(store),
+        read_whole_sets(store),
         lost,
         bars=read_bars(store),
         beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
-        recipes={one.id: one.body for one in known.values()},
-        conventional={one.id: one.conventional for one in known.values() if one.conventional},
+        recipes=store.recipes({one.recipe_id for one in (*cells, *lost)}),
         against=against,
         kind=kind,
     )
@@ -343,25 +324,23 @@ def _matches(one: JobFacts, name: str, wanted: ColumnFilter) -> bool:
 
 def make_board(
     cells: Sequence[SeededCell],
-    facts: Mapping[str, DataFacts] | None = None,
+    whole: Collection[str] = (),
     lost: Sequence[JobFacts] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
     beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measurement]] | None = None,
-    recipes: Mapping[str, str] | None = None,
-    conventional: Mapping[str, str] | None = None,
+    recipes: Mapping[str, RecipeRow] | None = None,
     against: str = "conventional",
     kind: MeasureKind = BITS,
 ) -> Board:
     """Return the board of cells, in whatever order they come.
 
-    ``against`` names the factorization that differences are from. ``facts`` and ``bars`` are by
-    data digest, ``beside_samples`` as `read_beside_samples` returns it, ``recipes`` their JSON by
-    id. ``conventional`` is, by recipe, the factorization that was run under
-    that name, so that flows unknown here are covered too. ``kind`` is the measure that the cells
-    have. Raises UserError where two results stand for one seed of one row, or several rows for
-    the name ``against``.
+    ``against`` names the factorization that differences are from. ``whole`` are the digests of
+    whole data sets, ``bars`` by data digest, ``beside_samples`` as `read_beside_samples` returns
+    it, ``recipes`` by id. ``kind`` is the measure that the cells have. Raises UserError where two
+    results stand for one seed of one row, or several rows for the name ``against``.
     """
+    recipes = recipes or {}
     lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
     for one in lost:
         lost_of[_lost_key(one)].append(one)
@@ -370,17 +349,22 @@ def make_board(
     for _, alike in groupby(sorted(cells, key=comparable), key=comparable):
         members = list(alike)
         first = members[0]
-        groups.append(
-            _make_group(
-                members,
-                lost_of[_lost_key(first)],
-                bars=tuple((bars or {}).get(first.data_digest, ())),
-                conventional=(conventional or {}).get(first.recipe_id)
-                or catalog.flows().get(first.flow),
-                against=against,
-                kind=kind,
-            )
+        recipe = recipes.get(first.recipe_id)
+        samples = first.recipe_id, first.data_digest, first.protocol
+        group = _make_group(
+            members,
+            lost_of[_lost_key(first)],
+            bars=tuple((bars or {}).get(first.data_digest, ()))
+            if kind.name == BITS_PER_DIM
+            else (),
+            conventional=(recipe and recipe.conventional) or catalog.flows().get(first.flow),
+            against=against,
+            kind=kind,
+            whole=first.data_digest in whole,
+            of_samples=(beside_samples or {}).get(samples, {}),
+            recipe=None if recipe is None else recipe.body,
         )
+        groups.append(group)
     # Data sets whose results most images and then most seeds decide are first, and of a flow on one
     # the tables with most seeds.
     weights: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
@@ -398,20 +382,27 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    settings = _find_settings(groups, recipes or {})
-    groups = [
-        replace(
-            group,
-            data=(facts or {}).get(group.data_digest),
-            of_samples=(beside_samples or {}).get(
-                (group.recipe_id, group.data_digest, group.protocol), {}
-            ),
-            settings=settings.get((_kind_key(group), group.recipe_id), ""),
-            recipe=(recipes or {}).get(group.recipe_id),
+    return Board(tuple(_add_settings(groups)), _count(lost, "diverged"), _count(lost, "failed"))
+
+
+def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
+    """Yield the groups with the settings in which they differ from others of their kind.
+
+    Of one kind are groups of one flow, data set, variant and profile.
+    """
+    kind_of = attrgetter("dataset", "variant", "flow", "profile")
+    alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    known = [settings.flat(parse_object(group.recipe or "")) for group in groups]
+    for group, flat in zip(groups, known, strict=True):
+        alike[kind_of(group)] += [flat] if group.recipe else []
+    for group, flat in zip(groups, known, strict=True):
+        others = alike[kind_of(group)]
+        differing = (
+            f"{key}={flat[key]}"
+            for key in sorted(flat.keys() - {*SHOWN})
+            if any(flat[key] != other.get(key) for other in others)
         )
-        for group in groups
-    ]
-    return Board(tuple(groups), _count(lost, "diverged"), _count(lost, "failed"))
+        yield replace(group, settings=" ".join(differing))
 
 
 def filter_board(board: Board, names: Sequence[str]) -> Board:
@@ -469,6 +460,9 @@ CellKey = tuple[str, int | None, str | None]
 
 _cell_key = attrgetter("factorization", "budget", "map_options")
 
+SHOWN = ("training.steps",)
+"""Settings that a group's title shows in any case."""
+
 OF_LOST = (
     *("flow", "profile", "dataset", "variant", "data_digest", "recipe_id", "factorization"),
     *("budget", "map_options", "seed"),
@@ -487,10 +481,12 @@ def _make_group(
     conventional: str | None,
     against: str,
     kind: MeasureKind,
+    **facts: Any,
 ) -> Group:
     """Return the group of cells that can be compared.
 
-    ``conventional`` is the factorization that is conventional for the recipe.
+    ``conventional`` is the factorization that is conventional for the recipe. ``facts`` are other
+    fields of the group.
     """
     first = cells[0]
     lost_of: defaultdict[CellKey, list[JobFacts]] = defaultdict(list)
@@ -498,9 +494,13 @@ def _make_group(
         lost_of[_cell_key(one)].append(one)
     by_seed: dict[CellKey, Mapping[int, float]] = {key: {} for key in lost_of}
     for cell in cells:
-        _refuse_repeated(cell)
+        if cell.repeated is not None:
+            raise UserError(
+                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
+                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look at them "
+                "with `lcma sql`"
+            )
         by_seed[_cell_key(cell)] = cell.values
-    bars = bars if kind.name == BITS_PER_DIM else ()
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     sign = -1 if kind.direction == "higher" else 1
     usual = _canonical("conventional", conventional, first.splits)
@@ -508,9 +508,6 @@ def _make_group(
     rows = []
     for key, values in by_seed.items():
         own = summarize(values.values()) if values else None
-        numbers: dict[str, Any] = {
-            name: getattr(own, name, None) for name in ("mean", "deviation", "low", "high")
-        }
         difference = None
         if reference is not None and key != reference:
             difference = compare_by_seed(values, by_seed[reference])
@@ -521,7 +518,7 @@ def _make_group(
                 *key,
                 conventional=key[0] == usual,
                 by_seed=values,
-                **numbers,
+                **{name: getattr(own, name, None) for name in ("mean", "deviation", "low", "high")},
                 difference=difference,
                 diverged=len(diverged),
                 failed=_count(row_lost, "failed"),
@@ -551,7 +548,13 @@ def _make_group(
         standard_error=max(
             (c.standard_error for c in cells if c.standard_error is not None), default=None
         ),
-        made_with=tuple(sorted({_made_with(one) for cell in cells for one in cell.makings})),
+        made_with=tuple(
+            sorted(
+                f"lcma {one.code_version}{' with uncommitted changes' * (one.dirty is not None)}, "
+                f"torch {one.torch}, {one.device} ({one.cpu_capability}, threads: {one.threads})"
+                for one in {one for cell in cells for one in cell.makings}
+            )
+        ),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
         against=against,
         rows=tuple(rows),
@@ -559,6 +562,7 @@ def _make_group(
         measure=kind.name,
         unit=kind.unit,
         direction=kind.direction,
+        **facts,
     )
 
 
@@ -573,23 +577,6 @@ def _tell(difference: Summary | None, sign: int) -> Told | None:
 def _is_near(row: BoardRow, best: BoardRow) -> bool:
     found = compare_by_seed(row.by_seed, best.by_seed)
     return row is best or _tell(found, 1) == "not told apart"
-
-
-def _refuse_repeated(cell: SeededCell) -> None:
-    if cell.repeated is not None:
-        raise UserError(
-            f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
-            f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look at them with "
-            "`lcma sql`"
-        )
-
-
-def _made_with(making: Making) -> str:
-    changed = "" if making.dirty is None else " with uncommitted changes"
-    return (
-        f"lcma {making.code_version}{changed}, torch {making.torch}, "
-        f"{making.device} ({making.cpu_capability}, threads: {making.threads})"
-    )
 
 
 def _find_published(cell: SeededCell, factorization: str) -> tuple[Number, ...]:
@@ -634,36 +621,3 @@ def _count(lost: Sequence[JobFacts], state: str) -> int:
 
 def _name_reference(rule: str, budget: int | None) -> str:
     return rule if budget is None else f"{rule}@{budget}"
-
-
-# Settings in which the recipes of groups differ
-
-SHOWN = ("training.steps",)
-"""Settings that a group's title shows in any case."""
-
-
-def _find_settings(
-    groups: Sequence[Group], recipes: Mapping[str, str]
-) -> dict[tuple[object, ...], str]:
-    """Return, by kind and recipe, the settings in which the groups of a kind differ.
-
-    Of one kind are groups of one flow, data set, variant and profile.
-    """
-    alike = defaultdict(set)
-    for group in groups:
-        alike[_kind_key(group)].add(group.recipe_id)
-    found: dict[tuple[object, ...], str] = {}  # one recipe can be that of several data sets
-    for kind, ids in alike.items():
-        known = {i: settings.flat(parse_object(recipes[i])) for i in ids if i in recipes}
-        differing = [
-            key
-            for key in sorted({key for flat in known.values() for key in flat})
-            if key not in SHOWN and len({flat.get(key) for flat in known.values()}) > 1
-        ]
-        for recipe_id, flat in known.items():
-            found[kind, recipe_id] = " ".join(f"{k}={flat[k]}" for k in differing if k in flat)
-    return found
-
-
-def _kind_key(group: Group) -> tuple[str, ...]:
-    return (group.dataset, group.variant, group.flow, group.profile)

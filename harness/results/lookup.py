@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,24 +17,11 @@ WHOLE = ("official", "published counts")
 """Verdicts on the files of a whole set: by their checksums, or by the number of images."""
 
 
-@dataclass(frozen=True)
-class DataFacts:
-    """A data set as prepared; ``verdict`` says whether its files are the published ones."""
-
-    digest: str
-    name: str
-    verdict: str | None
-
-    @property
-    def whole(self) -> bool:
-        """True if its files are known to be those of a whole set."""
-        return self.verdict in WHOLE
-
-
-def read_data_facts(store: Store) -> dict[str, DataFacts]:
-    """Return what is known of every data set, by digest."""
-    found = store.rows(sa.select(data_sets.c.digest, data_sets.c.name, data_sets.c.manifest))
-    return {digest: DataFacts(digest, name, _read_verdict(text)) for digest, name, text in found}
+def read_whole_sets(store: Store) -> set[str]:
+    """Return the digests of data sets whose files are known to be those of a whole set."""
+    found = store.rows(sa.select(data_sets.c.digest, data_sets.c.manifest))
+    sources = ((digest, parse_object(text).get("source")) for digest, text in found)
+    return {digest for digest, of in sources if isinstance(of, dict) and of.get("verdict") in WHOLE}
 
 
 def read_bars(store: Store) -> dict[str, list[Bar]]:
@@ -197,12 +183,6 @@ def frame_records(frame: Any) -> list[dict[str, Any]]:
         for of, missing in ((c.tolist(), c.isna().tolist()) for _, c in frame.items())
     ]
     return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _read_verdict(manifest: str) -> str | None:
-    source = parse_object(manifest).get("source")
-    verdict = source.get("verdict") if isinstance(source, dict) else None
-    return verdict if isinstance(verdict, str) else None
 
 
 # Errors for filters that match no result

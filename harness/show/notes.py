@@ -80,8 +80,7 @@ def _note_images(group: Group) -> Iterator[str]:
     about = OF_VARIANT.get(group.variant)
     if about and (group.variant != "u8" or group.dataset == "celeba64"):
         yield f"{name} ({group.variant}): {about}."
-    whole = group.data is None or group.data.whole
-    if not published or not whole:
+    if not published or not group.whole:
         why = "not the whole official set" if published else "no published benchmark"
         yield f"{name} is {why}: do not compare it with published numbers."
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lcma.db import Making, SeededCell
+from lcma.db import Making, RecipeRow, SeededCell
 from lcma.harness.results.board import Board, make_board
 
 ALIKE = (
@@ -19,9 +19,18 @@ SHARED = (*ALIKE, "profile", "splits", "size", "steps")
 """Columns of which all rows of a cell have the same."""
 
 
-def board_of(rows: pd.DataFrame | Iterable[dict[str, Any]], *more: Any, **options: Any) -> Board:
-    """The board of the rows, whatever their order; else as `ranking.make`."""
-    return make_board(cells_of(rows), *more, **options)
+def board_of(
+    rows: pd.DataFrame | Iterable[dict[str, Any]],
+    *more: Any,
+    recipes: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Board:
+    """The board of the rows, whatever their order, with the bodies of recipes by their ids."""
+    known = {
+        name: RecipeRow(id=name, flow="", profile="", splits=0, size=0, steps=0, body=body)
+        for name, body in (recipes or {}).items()
+    }
+    return make_board(cells_of(rows), *more, recipes=known, **options)
 
 
 def _making(record: dict[str, Any]) -> Making:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lcma.db import Bar
 from lcma.harness.results.board import Board
-from lcma.harness.results.lookup import DataFacts
+from lcma.harness.results.lookup import WHOLE
 from lcma.sweeps.recipe import Recipe
 from tests.harness.show.frames import board_of
 
@@ -62,15 +62,14 @@ def rows(
 def board(
     found: list[dict[str, Any]],
     bar: float | None = 9.0,
-    files: str = "2,000 of 60,000 images",
+    files: str | None = "2,000 of 60,000 images",
     **more: Any,
 ) -> Board:
     """The board of rows, with one bar and the same verdict on its files for every data set."""
     numbered = [row | {"attempt_id": f"{i:05}"} for i, row in enumerate(found)]
     digests = {row["data_digest"] for row in found}
     bars = {} if bar is None else {d: [_bar(d, bar)] for d in digests}
-    facts = {d: DataFacts(d, "some", files) for d in digests}
-    return board_of(numbered, facts, bars=bars, **more)
+    return board_of(numbered, digests if files in WHOLE else (), bars=bars, **more)
 
 
 def bodies(*recipes: Recipe) -> dict[str, str]:
