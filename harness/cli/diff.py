@@ -16,8 +16,7 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
-    from lcma.harness.results.differences import compare_trials
-    from lcma.harness.results.trials import choose_drawn_trials, describe_trial
+    from lcma.harness.results.trials import choose_drawn_trials, compare_trials, describe_trial
     from lcma.harness.show.tables import Table, TableColumn, render_table, table_as_json
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count

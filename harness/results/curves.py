@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from lcma.db import Curve, JobFacts, Store
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.filters import Filters, filter_jobs
+from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs, read_bars
 from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable, short_id
@@ -181,8 +181,8 @@ def filter_trainings(
     naming the option and what there is.
     """
     others = {name: values for name, values in filters.items() if name != "factorization"}
-    there = filter_jobs(trainings, others, "curves")
-    found = filter_jobs(there, filters, "curves")
+    there = filter_records(trainings, others, "curves")
+    found = filter_records(there, filters, "curves")
     ids = {one.job_id for one in found}
     shared = {(one.recipe_id, one.data_digest) for one in found}
     found = [

@@ -41,15 +41,14 @@ class Effect:
 class Effects:
     """All effects among the words of one group, budget and map options.
 
-    ``rows`` are those of the words. ``seeds`` are those at which all 2^splits words have a result.
-    Where there are none, ``main`` and ``interactions``, of two and more letters, are empty.
-    ``incomplete`` are the other seeds with results.
+    ``seeds`` are those at which all 2^splits words have a result. Where there are none, ``main``
+    and ``interactions``, of two and more letters, are empty. ``incomplete`` are the other seeds
+    with results.
     """
 
     group: Group
     budget: int | None
     map_options: str | None
-    rows: tuple[BoardRow, ...]
     seeds: tuple[int, ...]
     main: tuple[Effect, ...]
     interactions: tuple[Effect, ...]
@@ -70,12 +69,12 @@ def compute_effects(board: Board) -> tuple[Effects, ...]:
     """
     found: list[Effects] = []
     for group in board.groups:
-        words = frozenset(factorizations.words(group.splits))
+        words = {*factorizations.words(group.splits)}
         cells: defaultdict[tuple[int, str], list[BoardRow]] = defaultdict(list)
         for row in sorted(group.rows, key=lambda row: row.factorization):
             if row.factorization in words:
                 cells[-1 if row.budget is None else row.budget, row.map_options or ""].append(row)
-        found += [_compute_group(group, cells[cell]) for cell in sorted(cells)]
+        found += [_compute_group(group, rows) for _, rows in sorted(cells.items())]
     return tuple(found)
 
 
@@ -95,8 +94,7 @@ def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
         group,
         rows[0].budget,
         rows[0].map_options,
-        tuple(rows),
-        seeds=tuple(seeds),
+        tuple(seeds),
         main=tuple(effects[: group.splits]),
         interactions=tuple(effects[group.splits :]),
         incomplete=tuple(seed for seed in some if seed not in seeds),

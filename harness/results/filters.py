@@ -1,18 +1,20 @@
-"""Filters of rows: values of columns of `results`, bound as parameters and never as SQL."""
+"""Filters of rows and records: values of columns, bound as parameters and never as SQL."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from lcma.db import JobFacts, Store
+from lcma.db import Store
 from lcma.db.views import views
 from lcma.harness.results.lookup import name_option
-from lcma.harness.text import printable
+from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
 Value = str | int | float | None
 Filters = Mapping[str, Any]
 """By column of `results` a tuple of values that a row may have."""
+
+_Record = TypeVar("_Record")
 
 NULL = "null"
 
@@ -116,32 +118,44 @@ def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[s
     }
 
 
-def filter_jobs(jobs: Iterable[JobFacts], filters: Filters, what: str) -> list[JobFacts]:
-    """Return the jobs with these values, whether they have a result or not.
+def filter_records(
+    records: Iterable[_Record],
+    filters: Filters,
+    what: str,
+    columns: Collection[str] = OF_JOBS,
+    options: Collection[str] = (),
+) -> list[_Record]:
+    """Return the records with these values in their fields; of an id the start will do.
 
     Pretrainings are of no factorization, so one filters trials alone. Raises UserError for a column
-    that only results have, and where nothing is left, with ``what`` there is none of.
+    that is none of these, and where nothing is left, with ``what`` there is none of. ``options``
+    are those columns that have an option of their own there.
     """
-    found = list(jobs)
+    found = list(records)
     for name, values in filters.items():
-        if name not in OF_JOBS:
-            raise UserError(
-                f"--where {name}=: only results have that, and not all {what} have one: choose by "
-                f"{', '.join(OF_JOBS)}"
-            )
-        there = sorted({str(getattr(one, name)) for one in found})
+        option = f"--{name} " if name in options else name_option(name)
+        if name not in columns:
+            raise UserError(f"{option}: {what} have no {name}, choose by {', '.join(columns)}")
+        there = {getattr(one, name) for one in found}
         left = [one for one in found if _has(one, name, values)]
         if found and not left:
-            value = printable("null" if values[0] is None else values[0])
-            hint = printable(suggest(value, there, "there are"))
-            raise UserError(f"no {what} with {name_option(name)}{value}: {hint}")
+            value = _say(values[0])
+            known = sorted(there, key=lambda one: (one is not None, one))
+            names = [short_id(one) if name in IDS else _say(one) for one in known]
+            # Of numbers none is meant by another.
+            near = value if isinstance(values[0], str) else ""
+            raise UserError(f"no {what} with {option}{value}: {suggest(near, names, 'there are')}")
         found = left
     return found
 
 
-def _has(job: JobFacts, name: str, values: Sequence[Value]) -> bool:
-    value = getattr(job, name)
-    if name == "factorization" and job.kind == "pretraining":
+def _say(value: Value) -> str:
+    return printable(NULL if value is None else value)
+
+
+def _has(record: Any, name: str, values: Sequence[Value]) -> bool:
+    value = getattr(record, name)
+    if name == "factorization" and record.kind == "pretraining":
         return True
     starts = tuple(str(one) for one in values if one) if name in IDS else ()
     return value in values or (value is not None and bool(starts) and value.startswith(starts))

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from lcma.db import ContributionMap, JobFacts, Store, overlap
 from lcma.db.maps import MAP_FACTS
 from lcma.db.schema import contribution_maps, jobs, pretrainings
-from lcma.harness.results.filters import IDS, Filters
-from lcma.harness.results.lookup import name_option, parse_object, read_score
+from lcma.harness.results.filters import Filters, filter_records
+from lcma.harness.results.lookup import parse_object, read_score
 from lcma.harness.results.map_statistics import Mask, compute_table_statistics, make_kept_masks
 from lcma.harness.text import printable, short_id
 from lcma.models import SplitTable, make_tables
 from lcma.models.factorization import Shape
 from lcma.sweeps import factorizations
-from lcma.sweeps.errors import UserError, suggest
+from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
@@ -136,33 +136,14 @@ def list_map_sets(store: Store) -> list[MapSet]:
 def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
     """Return the sets that have any of these values, by their fields; of an id a start will do.
 
-    Raises UserError where there is none, naming the option and what there is, and for a filter of
-    what maps have not.
+    Raises UserError where there is none, and as `filter_records`.
     """
     if not sets:
         raise UserError(
             "the database has no contribution maps yet: `lcma launch demo` makes some, "
             "`lcma status` shows what is under way"
         )
-    found = list(sets)
-    for name, values in (filters or {}).items():
-        option = f"--{name} " if name in ("budget", "score") else name_option(name)
-        if name not in FACTS:
-            raise UserError(f"{option}: maps have no {name}, choose by {', '.join(FACTS)}")
-        there = sorted({getattr(one, name) for one in found})
-        found = [one for one in found if _has_value(getattr(one, name), name, values)]
-        if not found:
-            value = printable("null" if values[0] is None else values[0])
-            # Of numbers none is meant by another.
-            near = value if isinstance(values[0], str) else ""
-            there = [short_id(one) for one in there] if name in IDS else there
-            hint = printable(suggest(near, map(str, there), "there are"))
-            raise UserError(f"no maps with {option}{value}: {hint}")
-    return found
-
-
-def _has_value(own: Any, name: str, values: Sequence[Any]) -> bool:
-    return own in values or (name in IDS and own.startswith(tuple(map(str, filter(None, values)))))
+    return filter_records(sets, filters or {}, "maps", FACTS, ("budget", "score"))
 
 
 def filter_read_sets(sets: Iterable[MapSet], trials: Iterable[JobFacts]) -> list[MapSet]:

@@ -8,11 +8,16 @@ from typing import Literal, get_args
 
 from lcma.db import QueryResult, Store, select_view
 from lcma.db.migrate import current_version
-from lcma.harness.results.board import Board, filter_board, read_board
+from lcma.harness.results.board import (
+    SOURCE,
+    Board,
+    compare_with_paper,
+    filter_board,
+    read_board,
+)
 from lcma.harness.results.filters import complete_ids, parse_filters
 from lcma.harness.results.grouping import group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
-from lcma.harness.results.paper import SOURCE, compare_with_paper
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import (
     board_as_json,

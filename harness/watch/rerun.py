@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from lcma.db import FAILURES, JobFacts, Kind, Store
-from lcma.harness.results.filters import Filters, filter_jobs
+from lcma.harness.results.filters import Filters, filter_records
 from lcma.harness.results.lookup import find_jobs, job_title, require_results
 from lcma.harness.text import format_count, printable, short_id
 from lcma.harness.watch.commands import render_commands
@@ -175,7 +175,7 @@ def choose_lost_jobs(
     lost = store.job_facts(states=("diverged", "failed"), order="updated")
     named = (
         job
-        for job in filter_jobs(lost, filters, "failed jobs")
+        for job in filter_records(lost, filters, "failed jobs")
         if (not classes or job.outcome in classes) and all(job.job_id in some for some in chosen)
     )
     return RerunChoice(tuple(named), (), ())

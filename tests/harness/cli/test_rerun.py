@@ -249,7 +249,7 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
         (["--sweep", "nope"], "no sweep 'nope' in the database: it has demo"),
         (["channel-0", "nope"], "no trial, pretraining or job starts with 'nope'"),
         (["--where", "flow=glow"], "no failed jobs with --flow glow: there are realnvp"),
-        (["--where", "threads=1"], "--where threads=: only results have that"),
+        (["--where", "threads=1"], "--where threads=: failed jobs have no threads"),
         (["--why", "x"], "--why does not go with --failed"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.harness.results.paper import compare_with_paper
+from lcma.harness.results.board import compare_with_paper
 from lcma.harness.show.export import make_paper_table
 from lcma.harness.show.tables import table_as_markdown
 from tests.harness.show.synthetic import board, rows
