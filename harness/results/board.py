@@ -246,7 +246,9 @@ def read_board(
         lost,
         bars=read_bars(store),
         beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
-        recipes=store.recipes({one.recipe_id for one in (*cells, *lost)}),
+        recipes=store.recipes(
+            {*(one.recipe_id for one in cells), *(one.recipe_id for one in lost)}
+        ),
         against=against,
         kind=kind,
     )
@@ -508,6 +510,8 @@ def _make_group(
     rows = []
     for key, values in by_seed.items():
         own = summarize(values.values()) if values else None
+        of_own = attrgetter("mean", "deviation", "low", "high")
+        mean, deviation, low, high = (None,) * 4 if own is None else of_own(own)
         difference = None
         if reference is not None and key != reference:
             difference = compare_by_seed(values, by_seed[reference])
@@ -518,12 +522,15 @@ def _make_group(
                 *key,
                 conventional=key[0] == usual,
                 by_seed=values,
-                **{name: getattr(own, name, None) for name in ("mean", "deviation", "low", "high")},
+                mean=mean,
+                deviation=deviation,
+                low=low,
+                high=high,
                 difference=difference,
                 diverged=len(diverged),
                 failed=_count(row_lost, "failed"),
                 published=_find_published(first, key[0]) if kind.name == BITS_PER_DIM else (),
-                cleared=None if lowest is None or own is None else own.mean < lowest,
+                cleared=None if lowest is None or mean is None else mean < lowest,
                 reference=key == reference,
                 diverged_seeds=tuple(sorted({*diverged} - values.keys())),
                 than_reference=_tell(difference, sign),
