@@ -25,9 +25,9 @@ OF_OTHER_PROGRAMS = {"cluster", "postgresql", "benchmarks"}
 """Pages that have options of other programs."""
 
 
-def find_rows(text: str) -> list[list[str]]:
-    """Return the cells of the rows of all tables that begin with code."""
-    rows = re.findall(r"^\| (`.*) \|$", text, flags=re.M)
+def find_rows(text: str, begin: str = "`") -> list[list[str]]:
+    """Return the cells of the rows of all tables, of those that begin with code."""
+    rows = re.findall(rf"^\| ({begin}.*) \|$", text, flags=re.M)
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
 
 
@@ -114,7 +114,7 @@ def test_the_examples_of_sweep_files_are_sweeps() -> None:
         if "\nmatrix:" in block and "plugins:" not in block
     ]
     names = [check(strict_yaml.parse(block, "page"), "page").name for block in blocks]
-    assert names == ["first", "words", "budget"]
+    assert names == ["first", "words", "budgets", "budget"]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,16 @@ def test_every_page_is_in_the_index() -> None:
     listed = [name for block in blocks for name in re.findall(r"^[\w/-]+$", block, re.M)]
     made = {f"_generated/{name}" for name in MADE}
     assert sorted(listed) == sorted((WRITTEN.keys() | made) - {"index"})
+
+
+def test_contributing_names_files_that_are_there_in_at_most_35_rows() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = find_rows(text.partition("Then the module:")[2].partition("**Ids.**")[0], begin="")
+    assert len(rows) <= 35 + len(("head", "line"))
+    named = re.findall(r"`((?:db|deploy|docs|harness|models|src|sweeps|tests)/[\w./-]*)`", text)
+    assert [one for one in named if not (ROOT / one).exists()] == []
+    names = {path.name for path in ROOT.rglob("*.py") if not path.is_relative_to(ROOT / ".venv")}
+    assert set(re.findall(r"`(\w+\.py)`", text)) <= names
 
 
 QUERIES = {
