@@ -70,16 +70,6 @@ def test_a_map_of_additive_couplings_is_one_pattern_for_all_windows_and_images(n
         assert float(pattern.std()) > 1e-3, "and it is not flat: LCMA still ranks something"
 
 
-def test_the_forms_agree_up_to_the_first_split_and_differ_after_it() -> None:
-    maps = []
-    for form in FORMS:
-        flow = models.build_nms(MODEL, seed=0, form=form).eval()
-        with torch.no_grad():
-            maps.append(flow.contributions(CASE.images(), CASE.noise()).at_splits)
-    assert torch.equal(maps[0][0], maps[1][0])
-    assert not torch.equal(maps[0][1], maps[1][1])
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_values_at_the_splits_are_those_of_the_dimensions(form: str) -> None:
     """Moved as the ids move, for every dimension, split or not."""

@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -17,7 +17,6 @@ from lcma.models.series import (
     draw_poisson,
     draw_probe,
     poisson_tail,
-    roulette_weights,
     sum_series,
 )
 
@@ -58,29 +57,6 @@ def test_the_mean_over_all_probes_is_the_diagonal_of_the_logarithm(seed: int) ->
     assert float((found.roll(1) - expected).abs().max()) > 1e-2, "shuffled values are seen"
     other = (1 + jacobian.diagonal()).abs().log()
     assert float((found - other).abs().max()) > 1e-3, "log|diag(I + J)| is another number"
-
-
-def test_the_neumann_vector_stands_for_the_inverse() -> None:
-    jacobian = matrix(4)
-    probes = every_sign()
-    found = sum_series(rows_times(jacobian), probes, [1.0] * 80)[1]
-    mean = probes.T @ found / len(probes)
-    assert torch.allclose(mean, torch.linalg.inv(torch.eye(SIZE) + jacobian), atol=1e-12)
-
-
-@given(mean=means, exact=st.integers(0, 6))
-@settings(max_examples=25, deadline=None)
-def test_roulette_has_no_bias_term_by_term(mean: float, exact: int) -> None:
-    """The mean weight of each term over the Poisson number of further ones is 1."""
-    counts = range(60)
-    probabilities = scipy.stats.poisson.pmf(counts, mean)
-    for k in range(1, exact + 8):
-        total = 0.0
-        for further, probability in zip(counts, probabilities, strict=True):
-            weights = roulette_weights(exact, further, mean)
-            assert len(weights) == exact + further
-            total += probability * (weights[k - 1] if k <= len(weights) else 0.0)
-        assert total == pytest.approx(1.0, abs=1e-9)
 
 
 @given(mean=means, least=st.integers(-3, 40))
