@@ -58,23 +58,39 @@ class Comparison:
     differs: str = ""
 
 
-_DENSE = {"model": {"architecture": {"net_actnorm": False}}}
-_CONVOLUTIONS = {
-    "model": {"architecture": {"fully_connected": 0, "max_iterations": 5, "tolerance": 1e-12}}
-}
-_SERIES = {"model": {"architecture": {"activation": "lipswish"}}}
+_CONVOLUTIONS = {"fully_connected": 0, "max_iterations": 5, "tolerance": 1e-12}
 _RESIDUAL = (
     "normflows has an activation before the very first convolution; five power iterations a step"
 )
+_PEERS: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
+    (
+        *("coupling", "realnvp", {}, "at least 1.3"),
+        "normflows normalizes all entries after a coupling, ours the changed ones",
+    ),
+    (
+        *("glow", "glow", {"net_actnorm": False}, "at least 1.3"),
+        "ours has border channels, gains and conditional split priors besides",
+    ),
+    (
+        *("glow-actnorm", "glow", {}, "at least 1.3"),
+        "as glow; both have actnorm in the coupling nets (net_actnorm=True)",
+    ),
+    ("residual", "resflow", _CONVOLUTIONS, "at least 2, at no more memory", _RESIDUAL),
+    ("series", "iresnet", {"activation": "lipswish"}, "at least 2, at no more memory", _RESIDUAL),
+)
+"""Rows beside normflows: name, flow, changes of its architecture, aim, what differs."""
 
 
-def _peer(name: str, flow: str, profile: str, **more: Any) -> Comparison:
-    override, dataset = more.get("override", {}), more.get("dataset", "photos16")
-    sides = [
-        Side(kind, flow, profile, dataset=dataset, override=override)
-        for kind in ("lcma", "normflows")
-    ]
-    return Comparison(f"{name}/{profile}", *sides, aim=more["aim"], differs=more["differs"])
+def _compare_with_peers(
+    profile: str, dataset: str, override: Mapping[str, Any]
+) -> Iterator[Comparison]:
+    for name, flow, architecture, aim, differs in _PEERS:
+        own = {**override, "model": {"architecture": architecture}} if architecture else override
+        ours, theirs = (
+            Side(kind, flow, profile, dataset=dataset, override=own)
+            for kind in ("lcma", "normflows")
+        )
+        yield Comparison(f"{name}/{profile}", ours, theirs, aim, differs)
 
 
 def _stacks(
@@ -120,53 +136,7 @@ def comparisons(*, quick: bool = False) -> tuple[Comparison, ...]:
     rows: list[Comparison] = []
     for profile in ("tiny",) if quick else ("tiny", "small"):
         batch = {"optimization": {"batch": 8}} if quick else {}
-        rows += [
-            _peer(
-                "coupling",
-                "realnvp",
-                profile,
-                dataset=dataset,
-                override=batch,
-                aim="at least 1.3",
-                differs="normflows normalizes all entries after a coupling, ours the changed ones",
-            ),
-            _peer(
-                "glow",
-                "glow",
-                profile,
-                dataset=dataset,
-                override=batch | _DENSE,
-                aim="at least 1.3",
-                differs="ours has border channels, gains and conditional split priors besides",
-            ),
-            _peer(
-                "glow-actnorm",
-                "glow",
-                profile,
-                dataset=dataset,
-                override=batch,
-                aim="at least 1.3",
-                differs="as glow; both have actnorm in the coupling nets (net_actnorm=True)",
-            ),
-            _peer(
-                "residual",
-                "resflow",
-                profile,
-                dataset=dataset,
-                override=batch | _CONVOLUTIONS,
-                aim="at least 2, at no more memory",
-                differs=_RESIDUAL,
-            ),
-            _peer(
-                "series",
-                "iresnet",
-                profile,
-                dataset=dataset,
-                override=batch | _SERIES,
-                aim="at least 2, at no more memory",
-                differs=_RESIDUAL,
-            ),
-        ]
+        rows += _compare_with_peers(profile, dataset, batch)
         for flow in ("realnvp", "glow"):
             rows += [_choice(flow, profile, dataset), _passes(flow, profile, dataset)]
             rows += _stacks(flow, profile, dataset, batch)

@@ -190,14 +190,9 @@ def test_a_step_waits_for_no_device(
 
 
 def lcma(folder: Path, *arguments: str) -> str:
-    """What a command printed that ran in a folder."""
-    return python(folder, "-m", "lcma", *arguments)
-
-
-def python(folder: Path, *arguments: str) -> str:
-    """What Python printed that ran in a folder."""
+    """Return what a command printed that ran in a folder."""
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-m", "lcma", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,

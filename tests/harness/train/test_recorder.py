@@ -45,18 +45,6 @@ def test_a_graph_does_what_the_block_does_with_other_numbers() -> None:
         assert torch.equal(again[2], others[2])
 
 
-def test_numbers_drawn_meanwhile_are_inputs() -> None:
-    x = numbers(3)
-    recorder = Recorder([x])
-    with recorder:
-        with recorder.paused():
-            noise = torch.rand(3)
-        recorder.input(noise)
-        result = x + noise
-    graph = recorder.graph([result])
-    assert graph(torch.ones(3), torch.full((3,), 2.0))[0].tolist() == [3.0, 3.0, 3.0]
-
-
 NOISE = GeneratorNoise(torch.Generator())
 
 

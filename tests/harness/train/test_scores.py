@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lcma.harness.train.contribution import SCORES, measure_maps
+from lcma.harness.train.contribution import measure_maps
 from lcma.harness.train.scores import Accumulator, assign_halves
 
 Floats = NDArray[np.float64]
@@ -85,21 +85,6 @@ def test_halves_alternate_and_share_no_cluster() -> None:
     assert assign_halves(5, None).tolist() == [0, 1, 0, 1, 0]
     assert assign_halves(6, np.array([4, 4, 9, 2, 9, 2])).tolist() == [1, 1, 0, 0, 0, 0]
     assert assign_halves(3, np.array([7, 7, 7])).tolist() == [0, 1, 0]
-
-
-def test_every_score_at_every_split(workshop: Any) -> None:
-    flow = workshop.nms(splits=2)
-    found = measure_maps(flow, workshop.images(30))
-    assert [(m.split, m.score) for m in found] == [(s, k) for s in (1, 2) for k in SCORES]
-    total = [m for m in found if m.score == "total"]
-    assert np.array_equal(total[0].values, total[1].values)
-    for item in found:
-        assert item.halves.shape == (2, *item.values.shape)
-        size = float(np.abs(item.values).sum())
-        assert abs(float(item.values.sum(dtype=np.float64)) - item.scalar) < 1e-6 * size
-        if item.score != "normalized":  # a mean is the mean of the halves' means
-            np.testing.assert_allclose(item.halves.mean(0), item.values, atol=1e-6)
-        assert (item.standard_errors >= 0).all()
 
 
 def test_a_single_image_has_no_normalized_score(workshop: Any) -> None:

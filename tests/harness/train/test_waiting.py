@@ -2,7 +2,6 @@
 
 import time
 
-import numpy as np
 import pytest
 import torch
 
@@ -44,12 +43,3 @@ def test_a_training_says_how_long_it_waited(workshop, seconds: float) -> None:
     assert share is not None
     assert 0 < share < 1
     assert run.trainer.waiting.waited >= 5 * seconds, "what was slept was waited"
-
-
-def test_measuring_changes_no_bit(workshop) -> None:
-    runs = [workshop.training(name) for name in ("a", "b")]
-    runs[1].trainer.feed = Slow(workshop, runs[1].trainer.order, 0.001)
-    for run in runs:
-        assert run.go(20)
-    a, b = (run.trainer.flow.state_dict() for run in runs)
-    assert all(np.array_equal(a[k].numpy(), b[k].numpy()) for k in a)
