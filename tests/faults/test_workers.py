@@ -142,7 +142,7 @@ def test_points_of_another_job_stay_in_the_checkpoints_of_their_run(
     that one's."""
     store, nodes = registered({"matrix": {"factorization": "low", "budget": [15, 30]}})
     short, long = (n.work for n in nodes if n.work.pretraining is not None)
-    long = worker.replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
+    long = replace(long, lease_seconds=0.5, checkpoint_seconds=0.0)
     with monkeypatch.context() as patch:
         beat = "lcma.harness.work.lease.HeartbeatThread._beat"
         patch.setattr(beat, lambda self, leases: None)  # cut off

@@ -24,8 +24,9 @@ from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
 from lcma.harness.train.trainer import Trainer
+from lcma.harness.work.attempt import RunningAttempt
 from lcma.harness.work.units import Report, Work
-from lcma.harness.work.worker import _RunningAttempt, run_work
+from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from tests.db.conftest import SqliteTemplates
 from tests.harness.conftest import SMALL, merged
@@ -134,7 +135,7 @@ def run_killed(work: Work, step: int | None = None) -> None:
         return one_step(trainer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
+        patch.setattr(RunningAttempt, "_deliver", lambda *a, **k: Report("", "stopped"))
         patch.setattr(Trainer, "_one_step", dying)
         with pytest.raises(Killed):
             run_work(work)

@@ -11,6 +11,7 @@ from lcma import db
 from lcma.harness import storage
 from lcma.harness.measure.weights import load_flow, require_weights
 from lcma.harness.place import find_place
+from lcma.harness.work import attempt as attempts
 from lcma.harness.work import worker
 from lcma.harness.work.artifacts import run_name
 from lcma.harness.work.garbage import GarbageFilter, find_garbage, remove_garbage
@@ -159,7 +160,7 @@ def test_weights_are_waited_for_and_then_given_up_in_one_line(
 ) -> None:
     store, nodes = registered({"matrix": {"factorization": "conventional"}})
     work = at(nodes[0], bucket.runs).work
-    monkeypatch.setattr(worker, "STORE_SECONDS", 0.5)
+    monkeypatch.setattr(attempts, "STORE_SECONDS", 0.5)
     at_step({5: bucket.off})
     report = worker.run_work(work)
     assert report.ending == "failed"
@@ -189,7 +190,7 @@ def test_a_snapshot_that_cannot_be_written_costs_no_map(
 ) -> None:
     store, nodes = registered({"matrix": {"budget": [10, 20]}})
     short, long = (at(n, bucket.runs).work for n in nodes if n.work.pretraining is not None)
-    monkeypatch.setattr(worker, "STORE_SECONDS", 0.3)
+    monkeypatch.setattr(attempts, "STORE_SECONDS", 0.3)
     at_step({9: bucket.off})
     assert worker.run_work(short).ending == "done"
     assert "checkpoints were not written" in store.view("attempts").message[0]

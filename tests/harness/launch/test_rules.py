@@ -27,7 +27,7 @@ from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.contribution import measure_maps
 from lcma.harness.train.data_maps import measure_data
 from lcma.harness.train.trainer import Hooks, Trainer
-from lcma.harness.work import worker
+from lcma.harness.work import bodies
 from lcma.harness.work.units import Report, Work
 from lcma.harness.work.worker import run_work, run_works
 from lcma.models import SplitTable
@@ -94,7 +94,7 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
     assert len(nodes) == 5
     first = nodes[0].work
     assert run_work(first).ending == "done"
-    monkeypatch.setattr(worker, "measure_data", pytest.fail)
+    monkeypatch.setattr(bodies, "measure_data", pytest.fail)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     prepared = open_images("photos8", first.place.data, first.job.data_digest)
     for one in measure_data(prepared, 2):
@@ -124,7 +124,7 @@ def test_a_stored_map_of_the_data_is_read_rather_than_measured_again(
     def refuse(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(worker, "measure_data", refuse)
+    monkeypatch.setattr(bodies, "measure_data", refuse)
     assert {r.ending for r in run_all(nodes).values()} == {"done"}
     assert len(store.view("results")) == 1
 

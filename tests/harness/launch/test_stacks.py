@@ -20,7 +20,7 @@ from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.train.devices import SharedClock
 from lcma.harness.train.stack import Stack
-from lcma.harness.work import worker
+from lcma.harness.work import attempt, bodies, worker
 from lcma.harness.work.log import Log, logger
 from lcma.harness.work.units import Terms, Work
 from lcma.harness.work.worker import run_work, run_works
@@ -227,13 +227,13 @@ def test_each_has_the_log_of_its_own_doings(
     store, works = stacked(recipe=SHORT)
     library = logging.getLogger("somebody")
     at_step(monkeypatch, 3, lambda stack: library.warning("while they train"))
-    build = worker.models.build
+    build = bodies.models.build
 
     def building(model: Any, factorization: str, **more: Any) -> Any:
         library.warning("builds %s", factorization)
         return build(model, factorization, **more)
 
-    monkeypatch.setattr(worker.models, "build", building)
+    monkeypatch.setattr(bodies.models, "build", building)
     run_works(works)
     logs = store.view("attempts").set_index("job_id").log
     for work in works:
@@ -336,7 +336,7 @@ def test_an_interrupt_without_the_database_waits_for_it_a_few_seconds_in_all(
     tried: list[float] = []
 
     def interrupt(stack: Stack) -> None:
-        monkeypatch.setattr(worker, "wait_out", refuse)
+        monkeypatch.setattr(attempt, "wait_out", refuse)
         raise KeyboardInterrupt
 
     def refuse(action: Callable[[], object], *, seconds: float) -> None:
@@ -347,7 +347,7 @@ def test_an_interrupt_without_the_database_waits_for_it_a_few_seconds_in_all(
     with pytest.raises(KeyboardInterrupt):
         run_works(works)
     first, second = tried
-    assert 0 < second < first <= worker.LAST_SECONDS
+    assert 0 < second < first <= attempt.LAST_SECONDS
     assert store.view("attempts").outcome.isna().all()
 
 
