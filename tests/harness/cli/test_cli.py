@@ -17,7 +17,6 @@ import pytest
 import typer
 from rich.text import Text
 
-from lcma.db import locate
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.place import Place
@@ -342,31 +341,6 @@ def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place
     assert rows(capsys, launched, "select * from attempts order by id") == before
     code, out, _ = run(capsys, "plan", spec, *where)
     assert "Nothing is left to do." in out
-
-
-@LAUNCHED
-def test_kept_weights_are_evaluated_once_by_each_protocol(
-    capsys, launched: Place, in_tmp: Path
-) -> None:
-    copy = in_tmp / "copy.db"
-    locate(launched.db).backup(copy)
-    where = ["--db", copy, "--runs", launched.runs, "--data", launched.data]
-    out = output_of(run(capsys, "measure", "--protocol", "published", *where, "--json"))
-    found = json.loads(out)
-    assert {(f["protocol"], f["new"]) for f in found} == {("published", True)}
-    assert len(found) == 6
-    query = "select trial_id, bits_per_dim from results where protocol = '{}' order by 1"
-    place = Place(str(copy), launched.runs, launched.data)
-    by_protocol = [rows(capsys, place, query.format(p)) for p in ("plain", "published")]
-    assert by_protocol[0] == by_protocol[1], "the published protocol of RealNVP is plain's"
-    before = rows(capsys, place, "select * from attempts order by id")
-    out = output_of(run(capsys, "measure", "--protocol", "published", *where))
-    assert out.count("(there already)") == 6
-    assert rows(capsys, place, "select * from attempts order by id") == before
-    of_trial = ("--where", f"trial_id={found[0]['trial_id'][:8]}")
-    _, out, _ = run(capsys, "measure", "--draws", "11", *of_trial, *where, "--json")
-    (found,) = json.loads(out)
-    assert (found["measures"]["bound_draws"]["value"], found["new"]) == (11, True)
 
 
 @LAUNCHED

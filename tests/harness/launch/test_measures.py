@@ -12,7 +12,6 @@ import pytest
 from lcma import db
 from lcma.db import locate
 from lcma.harness.cli import main as cli
-from lcma.harness.launch import measuring
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
@@ -289,22 +288,6 @@ def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
         assert "KeyError: 0 (/" in err
     assert {*db.connect(url).view("measures", measure="picky").seed} == {1}
-
-
-def test_a_database_that_is_away_is_asked_once(
-    launched: Path, where, capsys, few_photos_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def away(store: db.Store, place: object, one: db.JobFacts, *_: object, **__: object) -> None:
-        asked.append(one)
-        raise db.Unavailable("the database is away")
-
-    monkeypatch.setattr(measuring, "measure_trial", away)
-    places = (where, f"--runs={launched / 'runs'}", f"--data={few_photos_root}")
-    code, out, err = typed(capsys, "measure", "swd", "--samples=40", *places)
-    assert (code, out, len(asked)) == (2, "", 1)
-    assert err.splitlines()[-1] == "lcma: the database is away"
 
 
 @pytest.mark.parametrize("called", ["lcma.harness.storage.folder.open_regular", "os.scandir"])

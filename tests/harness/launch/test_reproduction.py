@@ -132,21 +132,6 @@ def test_the_same_code_gives_every_measure_to_the_bit(trained: SimpleNamespace) 
 
 
 @pytest.mark.usefixtures("shared")
-def test_a_difference_is_the_largest_in_bits_per_dim(trained: SimpleNamespace) -> None:
-    trained.change("UPDATE measurements SET value = value + 0.25 WHERE name = 'bits_per_dim'")
-    trained.change(
-        "UPDATE measurements SET value = value - 0.5 WHERE name = 'holdout_bits_per_dim'"
-    )
-    trained.change("UPDATE measurements SET value = value + 9 WHERE name = 'log_det'")
-    made = trained.again()
-    assert (made.equal, made.good) == (False, False)
-    assert made.largest_difference == pytest.approx(0.5)
-    assert made.largest.name == "holdout_bits_per_dim"
-    unequal = {one.name for one in made.comparisons if not one.equal}
-    assert unequal == {"bits_per_dim", "holdout_bits_per_dim", "log_det"}
-
-
-@pytest.mark.usefixtures("shared")
 def test_maps_that_do_not_come_out_again_are_named(trained: SimpleNamespace) -> None:
     """By where they were made: a trial can read maps that another machine made."""
     columns = [c for c in trained.store.sql("SELECT * FROM environments LIMIT 0") if c != "id"]
@@ -199,7 +184,6 @@ def test_a_log_determinant_counts_by_dimension_and_a_bound_of_other_draws_does_n
     [
         (0.0, (0.03, 0.0, -0.03), True, "equal to the last bit", True),
         (0.05, (0.03, 0.0, -0.03), True, "within the spread of seeds", True),
-        (-0.05, (0.03, 0.0, -0.03), True, "within the spread of seeds", True),
         (0.07, (0.03, 0.0, -0.03), True, "outside the spread of seeds", False),
         (0.05, (0.03, -0.03), True, "outside the tolerance of 0.01 bits/dim", False),
         (0.005, (0.03, -0.03), True, "within the tolerance of 0.01 bits/dim", True),
@@ -262,15 +246,6 @@ def test_what_this_version_cannot_train_is_refused(
         trained.change("UPDATE environments SET code_version = 'tomorrow'")
         with pytest.raises(UserError, match="as it was, or take lcma tomorrow"):
             trained.again()
-
-
-def test_other_images_and_tolerances_are_refused(trained: SimpleNamespace, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--tolerance nan makes no sense"):
-        trained.again(tolerance=float("nan"))
-    trained.place = Place(trained.place.db, trained.place.runs, tmp_path / "nothing")
-    one = trained.store.view("results").trial_id[0]
-    with pytest.raises(UserError, match="photos8"):
-        reproduce(trained.store, trained.place, one, tolerance=0.1)
 
 
 def test_a_training_that_fails_is_one_line(trained: SimpleNamespace, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import torch
 
 from lcma import db
 from lcma.harness.data.verified import open_images
-from lcma.harness.launch.reproduction import reproduce
 from lcma.harness.measure.likelihood import BitsPerDim
 from lcma.harness.measure.measure import Trained, take_measures
 from lcma.harness.measure.registry import list_defaults, list_evaluations
@@ -390,15 +389,6 @@ def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store
     found = take_measures([*list_evaluations(flow), *list_defaults(prepared)], trained)
     result = store.result(trial_id, one.data_digest, "plain")
     assert [result.measure(m.name) for m in found] == found != []
-
-
-@pytest.mark.slow
-def test_training_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store, Works]) -> None:
-    """In a stack of its own, of another process."""
-    store, works = undisturbed
-    place, trial_id = works[1].place, works[1].trial.id
-    made = reproduce(store, place, trial_id, tolerance=0.0)
-    assert made.equal
 
 
 def test_one_database_gone_is_raised_after_all_have_ended(

@@ -94,11 +94,6 @@ def test_a_gaussian_has_the_moments_of_the_images(crops) -> None:
     assert float((torch.cov(drawn.T) - expected).abs().max()) < 0.05 * float(expected.max())
 
 
-def test_too_few_images_have_no_standard_error() -> None:
-    x = torch.rand((9, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    assert math.isnan(distance(x, x).standard_error)
-
-
 @pytest.mark.parametrize("shapes", [((4, 1, 8, 8), (5, 1, 8, 8)), ((0, 1, 8, 8),) * 2])
 def test_sets_of_other_shapes_are_refused(shapes) -> None:
     with pytest.raises(ValueError, match="sets of shapes"):

@@ -14,7 +14,6 @@ from lcma.models import Flow, build
 from lcma.models.layers import Center, Dequantize
 from lcma.models.priors import StandardNormal
 from lcma.sweeps import catalog
-from lcma.sweeps.errors import UserError
 
 SMALLEST: dict[str, dict[str, Any]] = {
     "realnvp": {"width": 4},
@@ -108,9 +107,3 @@ def test_the_same_row_twice_and_the_flow_as_it_was(flows, photos) -> None:
     assert np.array_equal(first.images, again.images)
     assert flow.training
     assert all(torch.equal(v, before[k]) for k, v in flow.state_dict().items())
-
-
-def test_a_number_of_steps_that_makes_no_sense(flows, photos) -> None:
-    for steps in (1, -3, 65):
-        with pytest.raises(UserError, match=f"--steps {steps}"):
-            interpolate(flows["glow"], photos[0], photos[1], steps)

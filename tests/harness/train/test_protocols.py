@@ -101,15 +101,6 @@ def log_probs(flow: Flow, images: Images, draw: int, count: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("name", SMALLEST)
-def test_the_bound_of_one_draw_is_the_plain_value(
-    flows: dict[str, Flow], images: Images, name: str
-) -> None:
-    bits, gain = sample_bound(flows[name], images, PLAIN, 1)
-    plain = evaluate(flows[name], images, PLAIN).bits_per_dim.value
-    assert (bits, gain) == (pytest.approx(plain, rel=1e-12), 0.0)
-
-
 @pytest.mark.parametrize("name", ["realnvp", "glow"])
 def test_the_bound_is_the_log_of_the_mean_likelihood(
     flows: dict[str, Flow], images: Images, name: str
@@ -122,15 +113,6 @@ def test_the_bound_is_the_log_of_the_mean_likelihood(
     assert bits == pytest.approx(expected, abs=1e-10)
     assert gain == pytest.approx(-each[0].mean() / scale - expected, abs=1e-10)
     assert abs(gain) > 1e-6, "the draws differ"
-
-
-@pytest.mark.parametrize("name", ["realnvp", "glow"])
-def test_published_is_plain_for_coupling_flows(
-    flows: dict[str, Flow], images: Images, name: str
-) -> None:
-    protocol = published_protocol(model(name))
-    assert protocol == PLAIN.model_copy(update={"name": "published"})
-    assert evaluate(flows[name], images, protocol) == evaluate(flows[name], images, PLAIN)
 
 
 def test_protocols_are_those_of_the_papers() -> None:
