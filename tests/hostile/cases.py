@@ -19,18 +19,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import typer
 import yaml
+from pydantic import BaseModel
 
 from lcma import db
 from lcma.harness.cli import main as cli
 from lcma.harness.launch.plan import Node, make_nodes, make_plan, register_plan
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
-from lcma.sweeps import docs
 from lcma.sweeps import spec as specs
+from lcma.sweeps.architectures import REGISTERED
+from lcma.sweeps.recipe import Recipe
 from tests.harness.conftest import SMALL, few_photos, merged
 from tests.hostile import layouts
 from tests.hostile.layouts import code_pickle, copy_layout, mangle, mangle_file
@@ -342,11 +344,22 @@ def sweep_file(number: int, random: Random, room: Room, templates: Templates) ->
 
 def list_keys() -> list[tuple[str, ...]]:
     """Return the paths of all keys of a sweep file."""
+    architecture = REGISTERED["realnvp"].architecture
+    return [
+        *keys_of(specs.Spec),
+        *keys_of(Recipe, "recipe"),
+        *keys_of(architecture, "recipe", "model", "architecture"),
+    ]
+
+
+def keys_of(model: type[BaseModel], *path: str) -> list[tuple[str, ...]]:
+    """Return the paths of the keys of a section and of those in it."""
     keys = []
-    for title, before, model in docs.SECTIONS:
-        recipe = ("recipe",) if title.startswith("recipe") else ()
-        path = (*recipe, *before.replace("[]", "").split(".")[:-1])
-        keys += [(*path, name) for name in model.model_fields]
+    for name, one in model.model_fields.items():
+        keys.append((*path, name))
+        for kind in (one.annotation, *get_args(one.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                keys += keys_of(kind, *path, name)
     return keys
 
 

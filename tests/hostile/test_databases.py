@@ -83,13 +83,8 @@ def folder(path: Path) -> None:
 
 SPOILED: dict[str, tuple[Callable[[Path], None], str]] = {
     "text": (fill(b"bits per dim: 3.5\n" * 100), "not a SQLite database"),
-    "short": (fill(b"SQL"), "not a SQLite database"),
     "header only": (fill(b"SQLite format 3\0" + b"\xff" * 200), "not a SQLite database"),
     "other tables": (other_program("CREATE TABLE trials (id INTEGER)"), "another program"),
-    "other, in WAL mode": (
-        other_program("PRAGMA journal_mode=WAL", "CREATE TABLE trials (id INTEGER)"),
-        "another program",
-    ),
     "other application": (other_program("PRAGMA application_id=7"), "another program"),
     "truncated": (truncated, "damaged"),
     "schema that is no text": (schema_that_is_no_text, "damaged"),
@@ -129,14 +124,6 @@ def test_damage_inside_is_found_when_it_is_read(filled_path: Path) -> None:
     assert listing(path.parent) == before
 
 
-def test_a_damaged_database_is_not_brought_to_wal_mode(filled_path: Path) -> None:
-    path = filled_path
-    overwrite(path, "delete", "'results'", 200)
-    before = listing(path.parent)
-    refused(lambda: db.connect(str(path)).release("me"), str(path), "damaged")
-    assert listing(path.parent) == before
-
-
 def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
     path, missing = tmp_path / "results.db", tmp_path / "no" / "results.db"
     for opener in OPENERS.values():
@@ -149,18 +136,6 @@ def test_without_creating_a_missing_database_is_refused(tmp_path: Path) -> None:
             refused(lambda name=name: OPENERS[name](str(path)), str(path), "lcma launch demo")
         assert listing(tmp_path) == before
     assert db.connect(str(path)).sweeps() == [], "an empty file becomes a database"
-
-
-def test_odd_names_are_just_names(tmp_path: Path, monkeypatch: Any) -> None:
-    names = {"a b.db", "50%.db", "what?.db", "ü#.sqlite", "a&mode=ro.db"}
-    for name in names:
-        monkeypatch.chdir(tmp_path)
-        store = db.connect(name)
-        monkeypatch.chdir("/")
-        store.register(db.Registration(sweeps=(db.Sweep(id="s", name="x", spec="{}"),)))
-        assert len(store.sweeps()) == 1
-        store.close()
-    assert {file.name for file in tmp_path.iterdir()} == names
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -213,11 +188,6 @@ CHANGE = (
     "UPDATE contribution_maps SET halves = zeroblob(50000)",
     "UPDATE measurements SET value = value + 1",
 )
-MAKE = (
-    "CREATE TABLE jobs (id)",
-    "WITH n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
-    " INSERT INTO jobs SELECT zeroblob(500) FROM n",
-)
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -232,14 +202,6 @@ def test_what_a_killed_writer_did_not_commit_is_undone_by_whoever_comes_next(
     journal.write_text("not a journal\n" * 100)  # a stray file of its name does no harm
     OPENERS[opener](str(filled_path))
     assert contents(filled_path) == before
-
-
-def test_a_database_that_was_half_made_is_made(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    leave_journal(path, *MAKE)
-    assert path.stat().st_size
-    refused(lambda: db.connect(str(path), create=False), "no results")
-    assert db.connect(str(path)).sweeps() == []
 
 
 @pytest.mark.parametrize("opener", OPENERS)

@@ -2,10 +2,8 @@
 
 import os
 import sqlite3
-import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from lcma.db.schema import VERSION_TABLE
 from lcma.sweeps import plugins
 from tests.db.conftest import SqliteTemplates
 from tests.harness.cli.conftest import Typed
-from tests.hostile.cases import EVIL, make_socket
+from tests.hostile.cases import EVIL
 
 SPEC = "name: x\nmatrix: {flow: realnvp, dataset: photos8, factorization: none}\n"
 
@@ -59,41 +57,6 @@ def refused(answer: tuple[int, str, str], *words: str) -> None:
     assert not is_raw(err)
     for word in words:
         assert word in err
-
-
-def make_link(path: Path) -> None:
-    path.with_name("target").write_text("kept")
-    path.symlink_to("target")
-
-
-SPECIAL: dict[str, Callable[[Path], object]] = {
-    "fifo": os.mkfifo,
-    "folder": Path.mkdir,
-    "link": make_link,
-    "broken link": lambda path: path.symlink_to("nothing"),
-    "socket": make_socket,
-}
-if os.geteuid() == 0:
-    SPECIAL["device"] = lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
-
-
-@pytest.mark.parametrize("kind", SPECIAL)
-def test_only_regular_files_are_replaced(lcma: Typed, known: Path, kind: str) -> None:
-    path = known.parent / "out.png"
-    SPECIAL[kind](path)
-    before, names = path.lstat(), sorted(known.parent.iterdir())
-    for command in (
-        "export --out out.png",
-        "export --out good.csv --manifest out.png",
-        "curves --out out.png",
-        "db backup --out out.png",
-    ):
-        if kind == "folder" and "curves" in command:  # which takes one
-            continue
-        refused(lcma(*command.split(), "--db", "known.db"), "out.png")
-        after = path.lstat()
-        assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
-        assert sorted(known.parent.iterdir()) == names
 
 
 def test_gc_removes_nothing_behind_a_link(lcma: Typed, known: Path) -> None:
@@ -154,34 +117,6 @@ def test_names_of_image_files(lcma: Typed, in_tmp: Path) -> None:
 
 
 # What is read
-
-
-@pytest.mark.parametrize(
-    ("name", "command"),
-    [
-        ("x.yaml", "plan x.yaml"),
-        ("x.py", "plan s.yaml"),
-        ("images/x.png", "data prepare cats --size 8 --from images"),
-        ("x.db", "status --db x.db"),
-        ("lcma-runs/a/b", "samples --db known.db"),
-    ],
-)
-@pytest.mark.timeout(60)
-def test_what_never_ends_is_not_read(lcma: Typed, known: Path, name: str, command: str) -> None:
-    path = known.parent / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(path)
-    (known.parent / "s.yaml").write_text(f"{SPEC}plugins: x.py\n")
-    refused(lcma(*command.split()), path.name)
-
-
-def test_an_artifacts_path_stays_below_the_runs(lcma: Typed, known: Path) -> None:
-    paths = ("../../etc/passwd", "/etc/passwd", "a/../../b")
-    damage(
-        known,
-        *(f"UPDATE artifacts SET path = '{p}' WHERE rowid = {i + 1}" for i, p in enumerate(paths)),
-    )
-    refused(lcma("samples", "--db", "known.db"), "leads out of the folder of runs")
 
 
 @pytest.mark.parametrize(

@@ -17,27 +17,18 @@ BOMB = "a: &a [x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcd
 
 WRONG: dict[str, tuple[str | bytes, str]] = {
     "unknown key": (GOOD + "seed: 3\n", "FILE: unknown key `seed`: did you mean 'seeds'?"),
-    "key of two lines": (GOOD + '"a\\nb": 1\n', "FILE: unknown key `a b`: known are name,"),
     "duplicate key": (GOOD + "name: other\n", "FILE, line 3: not readable as YAML: the key 'name'"),
-    "duplicate inner key": (
-        GOOD.replace("flow:", "dataset: x, flow:"),
-        "FILE, line 2: not readable as YAML: the key 'dataset' stands twice",
-    ),
     "aliases": (BOMB, "FILE, line 2: not readable as YAML: aliases (*name) are not read"),
     "empty": ("", "FILE is empty: a sweep needs at least `name` and `matrix`"),
     "a list": ("- 1\n", "FILE holds a list, not a mapping of keys to values"),
     "number as key": ("1: 2\n", "FILE: every key must be a word"),
-    "mapping as key": ("a: {{b: c}: 1}\n", "FILE, line 1: not readable as YAML: a key must be"),
-    "two documents": (GOOD + "---\n" + GOOD, "FILE, line 3: not readable as YAML"),
     "not utf-8": (b"name: \xff\xfe\n", "FILE is not a text file in UTF-8"),
     "too large": ("# " + "x" * 10_000_000, "FILE is larger than 1,000,000 bytes"),
     "deep": ("a: " + "[" * 100_000, "FILE: not readable as YAML: nested too deeply"),
-    "deep mapping": ("{a: " * 100_000, "FILE: not readable as YAML: nested too deeply"),
     "base 60": (
         GOOD + "seeds: 1:30\n",
         "FILE, line 3: not readable as YAML: 1:30 would be a number of base 60: write",
     ),
-    "base 60 with a point": (GOOD + "a: 1:30.5\n", "FILE, line 3: not readable as YAML: 1:30.5 wo"),
     "half of a text": (
         GOOD + 'description: "\\0"\n',
         "FILE, line 3: not readable as YAML: a te",
@@ -50,15 +41,11 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         GOOD + f"seeds: 1{':59' * 20_000}\n",
         "FILE, line 3: not readable as YAML: 1:59:59:59:59:59:59:... has 60001 characters",
     ),
-    "long base 16": (GOOD + f"seeds: 0x{'f' * 9000}\n", "FILE, line 3: not readable as YAML: 0xff"),
     "no such day": ("a: 2020-13-45\n", "FILE: not readable as YAML: a number, date or tag"),
-    "no time": ("a: !!timestamp x\n", "FILE: not readable as YAML: a number, date or tag"),
     **{
         tag: (f"name: {tag}\n", "FILE, line 1: not readable as YAML: could not determine a constru")
         for tag in (
             "!!python/object/apply:os.system ['touch TRAP']",
-            "!!python/object/apply:subprocess.check_output [[touch, TRAP]]",
-            "!!python/object/new:os.system ['touch TRAP']",
             "!!python/name:os.system",
             "!custom 3",
         )

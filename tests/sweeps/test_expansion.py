@@ -37,15 +37,6 @@ def test_all_words_of_a_seed_hang_on_one_pretraining() -> None:
         assert found.pretrainings[trial.pretraining.id][0].seed == trial.seed
 
 
-def test_all_budgets_are_one_pretraining() -> None:
-    found = expand(sweep(["LLL", "HHL"], budget=[500, 0, 10, 100]))
-    ((pretraining, asked),) = found.pretrainings.values()
-    assert asked == (0, 10, 100, 500)
-    assert pretraining.seed == 0
-    assert len(found.trials) == 8
-    assert found.unshared == (8, 8)
-
-
 def test_budgets_multiply_words_alone() -> None:
     found = expand(sweep(["channel", "low", "random"], budget=[10, 20], seeds=[3, 1]))
     words = [("low", budget, seed) for seed in (3, 1) for budget in (10, 20)]
@@ -222,13 +213,6 @@ def test_a_budget_leaves_out_no_rule_of_the_data() -> None:
     assert [cell.factorization for cell in left.cells] == rules[:3]
 
 
-def test_two_exclusions_leave_out_what_either_names() -> None:
-    found = expand(
-        sweep(["channel", "rows"], seeds=2, exclude=[{"seed": 0}, {"factorization": "rows"}])
-    )
-    assert names(found) == [("channel", None, 1)]
-
-
 @given(
     st.lists(st.sampled_from(["low", "LLL", "HHL", "channel", "conventional", "none"]), min_size=1),
     st.sets(st.sampled_from([0, 10, 100]), min_size=1),
@@ -248,17 +232,6 @@ def test_every_cell_is_a_trial_or_the_same_as_an_earlier_one(
     assert [t.id for t in found.trials] == list(first)
     mapped = [t for t in found.trials if t.budget is not None]
     assert len(found.pretrainings) == len({t.seed for t in mapped})
-
-
-def test_the_recipe_override_reaches_every_cell() -> None:
-    override = {"training": {"steps": 40}, "model": {"splits": 2}}
-    found = expand(sweep(["low", "channel"], budget=10, recipe=override))
-    plain = catalog.recipe("realnvp", "photos16", "tiny")
-    for trial in found.trials:
-        assert trial.recipe.training.steps == 40
-        assert trial.recipe.model.splits == 2
-        assert trial.recipe.optimization == plain.optimization
-    assert found.trials[0].factorization == "LL"
 
 
 WRONG_OVERRIDES: list[tuple[dict[str, Any], str]] = [

@@ -18,7 +18,6 @@ from lcma.sweeps.factorizations import (
     add,
     canonical,
     is_pattern,
-    is_word,
     needs_budget,
     needs_maps,
     normalize,
@@ -26,15 +25,6 @@ from lcma.sweeps.factorizations import (
     synonyms,
     words,
 )
-
-
-@given(st.sampled_from(NAMES) | st.text("LH", min_size=1, max_size=6), st.data())
-def test_case_does_not_matter(name: str, data: st.DataObject) -> None:
-    flips = data.draw(st.lists(st.booleans(), min_size=len(name), max_size=len(name)))
-    spelled = "".join(c.swapcase() if flip else c for c, flip in zip(name, flips, strict=True))
-    assert normalize(spelled) == name
-    assert normalize(normalize(spelled)) == name
-
 
 UNKNOWN = {
     "LXH": "unknown factorization 'LXH': a word has one letter L or H for each split, "
@@ -99,13 +89,6 @@ def test_synonyms_are_the_names_with_the_same_canonical_name(
         )
     for run_as, names in groups.items():
         assert synonyms(run_as, conventional=conventional, splits=splits) == names
-
-
-def test_words_are_all_words_from_high_to_low() -> None:
-    assert words(2) == ("HH", "HL", "LH", "LL")
-    assert len(set(words(4))) == 16
-    assert all(is_word(word) for word in words(3))
-    assert not any(is_word(name) for name in (*NAMES, "l", ""))
 
 
 pairs_of_positions = st.lists(st.sampled_from("abcd"), min_size=2, max_size=2, unique=True).map(

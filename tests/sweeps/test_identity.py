@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from lcma.sweeps import architectures, catalog, known_sets, spec, strict_yaml
 from lcma.sweeps.expansion import Pretraining, Trial, expand
 from lcma.sweeps.factorizations import ImpossibleError
-from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import Recipe
 
 PLAIN: dict[str, Any] = {
@@ -294,9 +293,3 @@ def test_shipped_recipes_have_an_id_of_their_own() -> None:
             assert bodies.setdefault(recipe.id, recipe.body) == recipe.body
             assert len(recipe.id) == 20
     assert len(set(bodies.values())) == len(bodies)
-
-
-def test_canonical_json() -> None:
-    assert canonical_json({"b": [1, 2.0], "a": None}) == '{"a":null,"b":[1,2.0]}'
-    with pytest.raises(ValueError):
-        canonical_json(float("nan"))

@@ -46,11 +46,6 @@ def test_what_is_shown_can_be_typed(asked: dict[str, Any]) -> None:
     assert settings.flat(settings.parse(f"{k}={v}" for k, v in flat.items())) == flat
 
 
-def test_values_are_yaml() -> None:
-    found = settings.parse(["a.b=1", "a.c=true", "d=[1, 2]", "e=x=y", "a.b=2"])
-    assert found == {"a": {"b": 2, "c": True}, "d": [1, 2], "e": "x=y"}
-
-
 @pytest.mark.parametrize("wrong", ["training.steps", "=3", "a..b=3", "a=[", "a={b: 1, b: 2}"])
 def test_a_setting_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(UserError, match="--set"):

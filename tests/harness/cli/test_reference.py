@@ -5,7 +5,6 @@ import json
 import lzma
 import re
 import shutil
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,11 +189,6 @@ def test_python_opens_it_for_reading_alone(made: Path) -> None:
         package.launch("demo", "reference")
 
 
-def test_a_file_of_that_name_is_named_by_its_path(reference: Path, lcma: Typed) -> None:
-    refused(lcma("board", "--db", "./reference"), "is not a database")
-    assert not reference.exists()
-
-
 def test_a_shard_of_an_older_schema_is_upgraded_in_the_cache(
     reference: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,24 +272,6 @@ def test_a_file_that_is_no_shard_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("head", "said"), [(b"", "no SQLite database"), (MAGIC, "unpacks to more than")]
-)
-def test_what_unpacks_to_anything_takes_little_memory(
-    lcma: Typed, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, said: str
-) -> None:
-    monkeypatch.setattr(shards, "LARGEST", 2**23)
-    Path("x.sqlite.xz").write_bytes(lzma.compress(head + bytes(2**24), preset=0))
-    lcma("db", "merge", "x.sqlite.xz")  # imports what it needs
-    tracemalloc.start()
-    code, _, err = lcma("db", "merge", "x.sqlite.xz")
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert code == 2
-    assert said in err
-    assert most < 2**22
-
-
-@pytest.mark.parametrize(
     ("manifest", "said"),
     [
         ('{"file":{"sha256":"00"}}', "x.sqlite.xz is not the file that x.sqlite.xz.manifest.json"),
@@ -313,15 +289,6 @@ def test_a_shard_is_the_one_of_the_manifest_beside_it(
         assert lcma(*command.split())[0] == 0
         beside.write_text(manifest)
         refused(lcma(*command.split()), said)
-
-
-def test_an_address_of_a_server_is_no_shard_whatever_it_ends_in(
-    lcma: Typed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LCMA_DB", "postgresql://u:secret@localhost:1/db.sqlite.xz")
-    code, out, err = lcma("board")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "secret" not in err
 
 
 def test_a_machine_without_a_cache_says_so(

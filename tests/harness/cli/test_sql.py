@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import pty
 from collections.abc import Callable
 
 import pytest
@@ -64,12 +62,6 @@ def test_what_is_no_query_on_stdin(
     refused(lcma("sql", "--db", url), said)
 
 
-def test_a_terminal_is_no_query(lcma: Typed, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with os.fdopen(pty.openpty()[1]) as terminal:
-        monkeypatch.setattr("sys.stdin", terminal)
-        refused(lcma("sql", "--db", url), "there is no query: lcma sql")
-
-
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -124,13 +116,3 @@ def test_no_rows_of_a_synonym_say_how_it_is_stored(lcma: Typed, url: str, condit
     _, out, err = lcma("sql", listing, "--db", url, "--format", "csv")
     assert ("LLL\n" in out, err) == (True, ""), "what it offers can be pasted"
     assert lcma("sql", query, "--db", url, "--json")[2] == ""
-
-
-@pytest.mark.parametrize(
-    "condition", ["factorization = 'LLL' AND seed = 77", "flow = 'low'", "factorization = 'below'"]
-)
-def test_no_rows_for_another_reason_are_counted_alone(
-    lcma: Typed, url: str, condition: str
-) -> None:
-    query = f"SELECT * FROM results WHERE {condition}"
-    assert lcma("sql", query, "--db", url)[2] == "0 rows\n"

@@ -185,18 +185,3 @@ def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
     planned.store.begin_launch("me", "s", now=time.time() + 60)
     out = typed("status", "--sweep", "demo", "--json")[1]
     assert json.loads(out)["sweep"]["id"] == find_sweep(planned.store, None).id == "s"
-
-
-def test_a_width_of_zero_is_as_where_none_is_named(
-    typed: Typed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    printed = []
-    for width in ("0", "00", None):
-        monkeypatch.delenv("COLUMNS", raising=False)
-        if width is not None:
-            monkeypatch.setenv("COLUMNS", width)
-        printed.append(typed("status"))
-    code, out, _ = printed[-1]
-    assert code == 0
-    assert out.strip()
-    assert printed == [printed[-1]] * 3

@@ -5,8 +5,6 @@ import io
 import itertools
 import json
 import math
-import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,15 +175,6 @@ def test_degenerate_continuous_images_have_no_density(tmp_path: Path) -> None:
     assert bars["full-gaussian"].bits_per_dim is None
 
 
-def test_a_constant_dimension_of_integers_has_the_noise_alone(tmp_path: Path) -> None:
-    train = np.full((20, 1, 1, 1), 9, np.uint8)
-    bars = by_name(stored(tmp_path, train, train[:5]))
-    expected = 0.5 * (math.log(2 * math.pi / 12) + 1) / LN2
-    for name in ("gaussian", "full-gaussian"):
-        assert bars[name].bits_per_dim == pytest.approx(expected, rel=1e-12)
-        assert bars[name].standard_error == 0
-
-
 @pytest.mark.parametrize("part", ["train", "test"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused(
@@ -253,23 +242,6 @@ def test_codec_bars_are_the_bytes_of_lossless_files(
     assert bar.standard_error == pytest.approx(math.sqrt(2 * np.square(sums).sum()) / n, rel=1e-9)
     for words in (f"{np.mean(sizes):.1f} bytes a file", PIL.__version__, "headers counted"):
         assert words in bar.detail
-
-
-def test_codecs_are_left_out_for_other_numbers_of_channels(tmp_path: Path) -> None:
-    bars = by_name(stored(tmp_path, correlated(40, 0, (2, 1, 2)), correlated(9, 1, (2, 1, 2))))
-    for name in ("png", "webp"):
-        assert bars[name].bits_per_dim is None
-        assert "left out: the images have 2 channels" in bars[name].detail
-
-
-def test_webp_is_left_out_where_pillow_lacks_it(
-    copy: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "PIL._webp", None)
-    bars = by_name(copy)
-    assert bars["webp"].bits_per_dim is None
-    assert bars["webp"].detail == f"left out: Pillow {PIL.__version__} is built without WebP here"
-    assert bars["png"].bits_per_dim is not None
 
 
 def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> None:
@@ -356,10 +328,7 @@ def sealed(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
         pytest.param(edited(lambda f: f.pop("seal")), id="no seal"),
         pytest.param(sealed(lambda f: f.update(digest="0" * 64)), id="other digest"),
         pytest.param(sealed(lambda f: f.update(format=1)), id="other format"),
-        pytest.param(sealed(lambda f: f.update(more=1)), id="more fields"),
         pytest.param(sealed(lambda f: f["bars"].pop()), id="fewer bars"),
-        pytest.param(sealed(lambda f: f["bars"][0].update(images=7)), id="other count"),
-        pytest.param(sealed(lambda f: f["bars"][0].update(bits_per_dim="7.0")), id="text"),
         pytest.param(sealed(lambda f: f["bars"][0].update(bits_per_dim=math.nan)), id="NaN"),
     ],
 )
@@ -387,8 +356,6 @@ CHANGED, DAMAGED = "was changed after it was written", "is damaged"
         (edited(lambda f: f["bars"][0].update(bits_per_dim=9.9)), CHANGED),
         (edited(lambda f: f.update(seal="0" * 64)), CHANGED),
         (lambda raw: raw[:-20], DAMAGED),
-        (lambda raw: b"[" * 100_000, DAMAGED),
-        (lambda raw: b"\xff\xfe" + raw, DAMAGED),
         (lambda raw: b"null", DAMAGED),
     ],
 )
@@ -404,15 +371,3 @@ def test_a_file_that_is_not_as_it_was_written_is_refused(
     path.unlink()
     assert ensure_bars(copy) == bars
     assert path.read_bytes() == raw
-
-
-def test_a_full_disk_is_no_error_and_leaves_nothing(copy: Prepared) -> None:
-    before = sorted(copy.folder.iterdir())
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    try:
-        bars = ensure_bars(copy)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert bars == compute_bars(copy)
-    assert sorted(copy.folder.iterdir()) == before

@@ -84,18 +84,6 @@ def test_other_content_is_never_overwritten(
     assert "by other rules" in message
 
 
-def test_a_damaged_set_is_neither_returned_nor_replaced(
-    tmp_path: Path, batches: Path, refused: Refused
-) -> None:
-    root = tmp_path / "root"
-    path = prepare("cifar10", root, source=batches).folder / "test.npy"
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
-    message = refused(root, lambda: prepare("cifar10", root, source=batches))
-    assert str(path) in message
-
-
 def test_a_foreign_folder_of_that_name_is_left_alone(
     tmp_path: Path, batches: Path, refused: Refused
 ) -> None:
@@ -224,16 +212,6 @@ def test_a_root_that_cannot_be_written_is_named(
         message = refused(tmp_path, partial(prepare, "cifar10", root, source=batches))
         assert message.startswith(f"cannot write in {root}")
     assert file.read_text() == "mine"
-
-
-def test_a_refusal_leaves_no_folder_that_was_not_there(
-    tmp_path: Path, batches: Path, refused: Refused
-) -> None:
-    (batches / "cifar-10-batches-py" / "test_batch").write_bytes(b"no batch")
-    root = tmp_path / "one" / "two" / "three"
-    assert "test_batch is cut short" in refused(
-        tmp_path, partial(prepare, "cifar10", root, source=batches)
-    )
 
 
 @given(

@@ -77,14 +77,6 @@ def test_a_set_that_is_not_prepared_is_refused(lcma, root: Path, verb: str) -> N
     assert "lcma data list shows those that can be prepared" in error
 
 
-def test_a_sheet_that_cannot_be_written_is_one_line(lcma, root: Path, in_tmp: Path) -> None:
-    (in_tmp / "file").write_text("mine")
-    code, _, error = lcma("show", "photos8", "--out", "file/x.png")
-    assert code == 2
-    assert len(error.splitlines()) == 1
-    assert "cannot write" in error
-
-
 def test_verify_names_what_is_damaged_and_goes_on(lcma, root: Path) -> None:
     code, out, _ = lcma("verify")
     assert (code, out) == (0, f"photos8 is intact: {load('photos8', root).manifest.digest}\n")
@@ -116,12 +108,6 @@ def test_numbers_beside_the_images_that_were_edited_are_refused(
         cli.main(["launch", "demo", "--dataset", "photos8", "--local"])
     assert (end.value.code, capsys.readouterr().err) == (2, line)
     assert [one.name for one in in_tmp.iterdir()] == ["data"]
-
-
-def test_verify_without_any_set_is_refused(lcma, in_tmp: Path) -> None:
-    code, _, error = lcma("verify", "--data", "empty")
-    assert code == 2
-    assert "no data set is prepared" in error
 
 
 def test_list_shows_variants_and_what_is_damaged(lcma, root: Path) -> None:
@@ -220,19 +206,3 @@ def test_preparing_without_the_files_names_them(
     for words in ("--from PATH", *files):
         assert words in error
     assert list(in_tmp.iterdir()) == []
-
-
-def test_preparing_says_how_far_it_is_where_there_is_no_terminal(
-    lcma, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = in_tmp / "few"
-    folder.mkdir()
-    for index in range(20):
-        pixels = np.random.RandomState(index).randint(0, 256, (8, 8, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    monkeypatch.setattr("lcma.harness.terminal.LINE_SECONDS", 0.0)
-    code, _, err = lcma("prepare", "few", "--from", str(folder), "--size", "8", "--to", "sets")
-    assert code == 0
-    lines = [line for line in err.splitlines() if line.startswith("few: webp, ")]
-    done, of, total = lines[-1].split()[-3:]
-    assert (of, done) == ("of", total), "the last line is at the end"

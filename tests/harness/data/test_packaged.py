@@ -100,13 +100,6 @@ def test_holdout_is_the_lowest_strip_and_train_lies_above(photos32: Prepared) ->
     np.testing.assert_array_equal(train.images[train.groups == 0], above)
 
 
-def test_both_motorcycle_views_hold_out_the_same_rows(photos32: Prepared) -> None:
-    part = photos32.part("holdout")
-    views = np.split(part.images[part.groups == 3], 2)
-    for view, name in zip(views, ("motorcycle_left.png", "motorcycle_right.png"), strict=True):
-        np.testing.assert_array_equal(view[0], pixels(name)[:, -64:-32, :32])
-
-
 def test_smaller_sets_are_box_filtered(photos32: Prepared, tmp_path: Path) -> None:
     small, factor = prepare("photos8", tmp_path), 4
     assert small.manifest.shape == (3, 32 // factor, 32 // factor)
@@ -150,14 +143,6 @@ def test_damaged_photographs_are_refused(
     assert "is empty" in refused(nine, lambda: open_photos(nine))
     (nine / "coffee.png").unlink()
     assert "lacks coffee.png" in refused(nine, lambda: open_photos(nine))
-
-
-def test_files_changed_between_hashing_and_reading_are_refused(
-    nine: Path, refused: Callable[[Path, Callable[[], object]], str]
-) -> None:
-    opened = open_photos(nine)
-    shutil.copyfile(nine / "coffee.png", nine / "chelsea.png")
-    assert "changed while" in refused(nine, lambda: list(opened.steps()))
 
 
 def test_photos_take_no_path(

@@ -60,12 +60,6 @@ def test_another_file_under_the_same_name_is_hashed(mine: Prepared) -> None:
         verify_once(mine)
 
 
-def test_the_same_files_at_another_place_are_hashed(mine: Prepared, tmp_path: Path) -> None:
-    assert verify_once(mine)
-    shutil.copytree(mine.folder, tmp_path / "other" / "photos8")
-    assert verify_once(load("photos8", tmp_path / "other"))
-
-
 def test_a_damaged_memory_costs_only_the_time_to_hash(mine: Prepared, tmp_path: Path) -> None:
     assert verify_once(mine)
     (stamp,) = (tmp_path / "cache").glob("*.json")
