@@ -13,8 +13,8 @@ from lcma.harness.cli.planning import print_unmeasured, read_spec
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError
 from lcma.harness.launch.executor import ClusterLostError
-from lcma.harness.launch.limits import LimitReachedError
 from lcma.harness.launch.plan import list_histories
+from lcma.harness.launch.policy import LimitReachedError
 from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.place import find_place

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from lcma.db import Store
 from lcma.harness import data
-from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import (
     Plan,
     PlannedCell,
@@ -25,6 +24,7 @@ from lcma.harness.launch.plan import (
     open_existing,
     preparable_sets,
 )
+from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.stacks import MOST, Shape, count_left, count_stacks

@@ -11,8 +11,8 @@ from rich.markup import escape
 from lcma.db import Store
 from lcma.harness.cli.launching import ending_early
 from lcma.harness.cli.planning import print_unmeasured, read_spec
-from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import known_digests, open_existing, plan_expansion, preparable_sets
+from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.workers import (
     Workers,
@@ -143,7 +143,7 @@ def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[Budget
         return read_budget_curves(
             store,
             measure=target.tune.measure,
-            sweep_id=tuner.record.sweep_id,
+            sweep_id=tuner.policy.sweep_id,
         )
     except UserError:
         return []

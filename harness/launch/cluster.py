@@ -13,10 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,12 +29,10 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
     TaskCancelledError,
-    TaskUnschedulableError,
     WorkerCrashedError,
 )
 from ray.experimental import internal_kv
 from ray.job_config import JobConfig
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from lcma.harness.cpus import count_cpus
 from lcma.harness.launch.executor import ClusterLostError, Executor, Finished, Lost, run_checked
@@ -63,7 +59,7 @@ WAIT_NODES_SECONDS = 300.0
 """Time for which a launch waits for the nodes that it was told to wait for."""
 
 LOSSES = 4
-"""Losses of its node or process after which a repeatable call is given up."""
+"""Losses of its node or process after which Ray gives a repeatable call up."""
 
 END_SECONDS = 1.0
 """Time after which a process ends that can compute nothing on its device any more."""
@@ -85,18 +81,6 @@ type; with an autoscaler they have the types of its configuration."""
 BEGUN = "lcma-begun:"
 """Before a task's id: the key under which Ray's store has the node on which the task has begun."""
 
-BLOCKED = "blocked"
-"""What a task says of itself if the one that it waited for returned nothing."""
-
-
-@dataclass(frozen=True)
-class _NodeCheck:
-    """A node that was asked, and the monotonic time until which it may answer."""
-
-    node: str
-    host: str
-    until: float
-
 
 class _JobConfig(JobConfig):
     """Ray's, but for the current folder, from whose files its workers would import first."""
@@ -109,10 +93,7 @@ class _JobConfig(JobConfig):
 
 
 class RayExecutor(Executor):
-    """An executor that makes each task one of Ray's.
-
-    The task that another one waits for is its argument, so that waiting holds neither CPU nor GPU.
-    """
+    """An executor that makes each task one of Ray's."""
 
     def __init__(self, resources: Resources, address: str | None) -> None:
         # CPU tasks must not see the GPUs of their node, whatever Ray's default is.
@@ -123,9 +104,7 @@ class RayExecutor(Executor):
         self.resources, self.address = resources, address
         self.grows = address is not None  # it may have an autoscaler, which counts what waits
         self.need = {"CPU": 1.0, "GPU": 0.0}
-        self._refs: dict[str, Any] = {}
         self._works: dict[Any, Sequence[Work]] = {}
-        self._after: dict[Any, Any] = {}  # what each waits for
         self._before = {name: os.environ.get(name) for name in (AUTH_MODE, TOKEN)}
         if address is None:
             _make_token()
@@ -164,9 +143,8 @@ class RayExecutor(Executor):
         self._looked = self._answered = time.monotonic()
         self._is_lost_cluster = False
         self._question: Question | None = None
-        self._checks: dict[Any, _NodeCheck] = {}
-        self._fit: set[str] = set()
         self._host_of: dict[str, str] = {}
+        self._able: set[str] = set()  # hosts that could run a task of the least need
         # What each needs, and the nodes that were closed to it.
         self._placed: dict[Any, tuple[Mapping[str, float], Collection[str]]] = {}
         self._nodes()
@@ -201,14 +179,14 @@ class RayExecutor(Executor):
     def lack(self, work: Work, *, aside: bool = False) -> str | None:
         return self._lack(self._need_of(work), aside=aside)
 
-    def free_slots(self, work: Work) -> int:
-        need, closed = self._need_of(work), self._find_closed()
-        nodes = [node["Resources"] for node in self._nodes() if node["NodeID"] not in closed]
+    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
+        need = self._need_of(work)
+        nodes = [node["Resources"] for node in self._open_nodes()]
         taken = 0.0
-        for ref, works in self._works.items():
-            other, after = self._need_of(works[0]), self._after[ref]
-            if after not in self._works and any(_count_fits(node, other) for node in nodes):
-                taken += max(other.get(k, 0.0) / v for k, v in need.items() if v)
+        for other in (*(works[0] for works in self._works.values()), *before):
+            takes = self._need_of(other)
+            if any(_count_fits(node, takes) for node in nodes):
+                taken += max(takes.get(k, 0.0) / v for k, v in need.items() if v)
         slots = sum(_count_fits(node, need) for node in nodes)
         return max(0, math.floor(slots - taken + 1e-9))
 
@@ -222,8 +200,7 @@ class RayExecutor(Executor):
         return need
 
     def _lack(self, need: Mapping[str, float], *, aside: bool = False) -> str | None:
-        closed = () if aside else self.aside
-        open_nodes = [n for n in self._nodes() if self._host_of[n["NodeID"]] not in closed]
+        open_nodes = self._nodes() if aside else self._open_nodes()
         nodes = [n["Resources"] for n in open_nodes]
         if any(_meets(n, need) for n in open_nodes):
             return None
@@ -263,178 +240,96 @@ class RayExecutor(Executor):
         """Return the amount of a resource that all nodes have together, such as 'CPU'."""
         return sum(float(node["Resources"].get(resource, 0.0)) for node in self._nodes())
 
-    def count_asked(self) -> int:
-        if self.address is None:
-            return super().count_asked()
-        able = [node for node in self._nodes() if _meets(node, self.need)]
-        return sum(self._host_of[node["NodeID"]] not in self.aside for node in able)
-
-    def count_ready(self) -> int:
-        if self._question is None:
-            return self.count_asked()
-        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
-        return sum(one in self._fit and self._host_of[one] not in self.aside for one in able)
+    def count_machines(self) -> int:
+        return sum(_meets(node, self.need) for node in self._open_nodes())
 
     def ask(self, question: Question) -> list[Answer]:
         """Return the answer of each node that could run a task; none of a node lost meanwhile."""
         if self.address is None:
             return super().ask(question)
         self._question = question
-        self._fit.clear()
-        self._ask_nodes()
-        if self._checks:
-            ray.wait(list(self._checks), num_returns=len(self._checks), timeout=ASK_SECONDS)
-        return self._read_answers()
-
-    def poll_answers(self) -> list[Answer]:
-        if self._question is None:
-            return []
-        self._ask_nodes()
-        self._recall()
-        return self._read_answers()
+        task = self._fresh_task if question.device == "cuda" else self._task
+        asked: dict[Any, str] = {}
+        for node in self._open_nodes():
+            if _meets(node, self.need):
+                host, gpus = self._host_of[node["NodeID"]], int(node["Resources"].get("GPU", 0.0))
+                selector = {NODE_LABEL: node["NodeID"]}
+                check = task.options(num_cpus=0, label_selector=selector, name=f"check {host}")
+                ref = check.remote(pickle.dumps((_answer, (question, host, gpus))))
+                asked[ref] = node["NodeID"]
+        late, until = list(asked), time.monotonic() + ASK_SECONDS
+        while late and time.monotonic() < until:
+            _, late = ray.wait(late, num_returns=len(late), timeout=LOOK_SECONDS)
+            alive = {node["NodeID"] for node in self._nodes()}
+            late = [ref for ref in late if asked[ref] in alive]
+        answers = (_read_answer(r, self._host_of[node], r in late) for r, node in asked.items())
+        return list(filter(None, answers))
 
     def is_closed(self) -> bool:
-        """Return whether every node that answered well is set aside, were it lost too."""
-        able = [node["NodeID"] for node in self._nodes() if _meets(node, self.need)]
-        left = self._fit.union(able)
-        if self._checks or any(self._host_of[one] not in self.aside for one in left):
-            return False
-        return not self._could_add(self.need)
+        """Return whether every host that could run a task is set aside, were it lost too."""
+        self._nodes()
+        return bool(self.aside) and self._able <= self.aside and not self._could_add(self.need)
 
-    def _ask_nodes(self) -> None:
-        """Ask each node that could run a task, is not set aside and has not answered well."""
-        hidden = self._question is not None and self._question.device == "cuda"
-        task = self._fresh_task if hidden else self._task
-        asked = {one.node for one in self._checks.values()}
-        for node in self._nodes():
-            node_id, host = node["NodeID"], self._host_of[node["NodeID"]]
-            if node_id in asked | self._fit or host in self.aside or not _meets(node, self.need):
-                continue
-            options = task.options(
-                num_cpus=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
-                name=f"check {host}",
-            )
-            gpus = int(node["Resources"].get("GPU", 0.0))
-            ref = options.remote(pickle.dumps((_answer, (self._question, host, gpus))))
-            self._checks[ref] = _NodeCheck(node_id, host, time.monotonic() + ASK_SECONDS)
-
-    def _read_answers(self) -> list[Answer]:
-        """Return the answers that have come, and one with the problem for each that is late."""
-        if not self._checks:
-            return []
-        ready, late = ray.wait(list(self._checks), num_returns=len(self._checks), timeout=0)
-        late = [ref for ref in late if time.monotonic() >= self._checks[ref].until]
-        answers = []
-        for ref in (*ready, *late):
-            one = self._checks.pop(ref)
-            answer = _read_answer(ref, one.host, ref in late)
-            if answer is not None:
-                answers.append(answer)
-                if not answer.problem:
-                    self._fit.add(one.node)
-        return answers
+    def _open_nodes(self) -> list[dict[str, Any]]:
+        return [n for n in self._nodes() if self._host_of[n["NodeID"]] not in self.aside]
 
     def _recall(self) -> None:
-        """Take back tasks that no node may run any more, since all that may are lost, if another
-        one may now: which ones may is decided when a task is submitted."""
-        nodes, closed = self._nodes(), self._find_closed()
-        for ref, (need, barred) in self._placed.items():
+        """Take back tasks that no node may run any more, since all that may are lost, if one may
+        now, as of a host that was taken back: which may is decided when a task is submitted."""
+        barred = {ref: one for ref, one in self._placed.items() if one[1]}
+        nodes = self._open_nodes() if barred else []
+        for ref, (need, closed) in barred.items():
             able = {node["NodeID"] for node in nodes if _meets(node, need)}
-            if barred and able <= set(barred) and able - set(closed):
+            if able and able <= set(closed):
                 ray.cancel(ref)
 
-    def _find_closed(self) -> list[str]:
-        """Return the nodes that get no tasks."""
-        if self._question is None and not self.aside:
-            return []
-        return [
-            node["NodeID"]
-            for node in self._nodes()
-            if self._host_of[node["NodeID"]] in self.aside
-            or (self._question and node["NodeID"] not in self._fit and _meets(node, self.need))
-        ]
-
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
+    def submit(self, works: Sequence[Work]) -> None:
         work, more = works[0], f" and {len(works) - 1} more" if len(works) > 1 else ""
-        need = self._need_of(work)
-        task, closed = self._make_placed_task(need, work.title + more)
-        awaited = None if after is None else self._refs[after]
-        content = pickle.dumps((_run_on_node, (self._question, works)))
-        ref = task.remote(content, awaited)
-        self._placed[ref] = need, closed
-        self._refs |= {work.job_id: ref for work in works}
-        self._after[ref] = awaited
-        self._works[ref] = works
+        content = _run_on_node, (self._question, works)
+        self._works[self._start_task(self._need_of(work), work.title + more, content)] = works
 
     def run_each(
         self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
     ) -> Iterator[Value]:
         """Run a function for calls, each a title and arguments; yield what it returns, in no order.
 
-        A call whose node or process is lost runs again, where it may by then, so that it must be
-        repeatable. Raises UserError with what the function raises, for a call that was lost
-        `LOSSES` times, and where no node is left; and ClusterLostError.
+        A call whose node or process is lost is run again by Ray, so that it must be repeatable.
+        Raises UserError with what the function raises, for a call that was lost `LOSSES` times, and
+        where no node is left; and ClusterLostError.
         """
-        losses = Counter[int]()
-        numbers: dict[Any, int] = {}
-
-        def place(number: int) -> None:
-            title, arguments = calls[number]
-            task, closed = self._make_placed_task(self.need, title)
-            ref = task.remote(pickle.dumps((body, arguments)))
-            numbers[ref], self._placed[ref] = number, (self.need, closed)
-
-        for number in range(len(calls)):
-            place(number)
+        refs = {}
+        for title, arguments in calls:
+            refs[self._start_task(self.need, title, (body, arguments), LOSSES - 1)] = title
         had_place = time.monotonic()
-        while numbers:
+        while refs:
             self._require_cluster()
-            self.poll_answers()
-            ready, _ = ray.wait(list(numbers), num_returns=1, timeout=LOOK_SECONDS)
-            if ready or not self._has_no_place(self.need):
+            ready, _ = ray.wait(list(refs), num_returns=1, timeout=LOOK_SECONDS)
+            if ready or self.count_machines() or self._could_add(self.need):
                 had_place = time.monotonic()
             elif time.monotonic() - had_place > NO_NODE_SECONDS:
-                title, _ = calls[min(numbers.values())]
+                title = next(iter(refs.values()))
                 why = f"for {NO_NODE_SECONDS:.0f} s: see `ray status`, and try again"
                 raise UserError(f"no node is left that can {title}, {why}")
             for ref in ready:
-                number = numbers.pop(ref)
+                title = refs.pop(ref)
                 del self._placed[ref]
                 try:
                     _, value, why = ray.get(ref)
-                except TaskCancelledError:  # taken back, since its nodes are gone
-                    place(number)
-                    continue
                 except RayError as error:
-                    lost, why, _ = self._describe_loss(ref, error)
-                    losses[number] += lost != "taken"
-                    if lost == "error" or losses[number] == LOSSES:
-                        title = calls[number][0]
-                        raise UserError(
-                            f"cannot {title}, its process was lost ({why}): try it without --ray"
-                        ) from None
-                    place(number)
-                    continue
+                    _, why, _ = self._describe_loss(ref, error)
+                    raise UserError(
+                        f"cannot {title}, its process was lost ({why}): try it without --ray"
+                    ) from None
                 if value is None:
                     raise UserError(why)
                 yield value
 
-    def _has_no_place(self, need: Mapping[str, float]) -> bool:
-        """Return whether no node may run what needs this, none is asked, and none can be added."""
-        closed = set(self._find_closed())
-        able = [node for node in self._nodes() if _meets(node, need)]
-        return (
-            all(node["NodeID"] in closed for node in able)
-            and not self._checks
-            and not self._could_add(need)
-        )
-
-    def _make_placed_task(
-        self, need: Mapping[str, float], title: str
-    ) -> tuple[Any, Collection[str]]:
-        """Return a task that holds what is needed, and the nodes that may not run it."""
-        closed, gpus = self._find_closed(), need["GPU"]
+    def _start_task(
+        self, need: Mapping[str, float], title: str, call: tuple[Any, Any], max_retries: int = 0
+    ) -> Any:
+        """Start a task that holds what is needed, on a node that is not set aside."""
+        gpus, hosts = need["GPU"], self._host_of.items()
+        closed = [node_id for node_id, host in hosts if host in self.aside]
         # A process keeps the first GPU that it computed on, whichever the next task is granted, and
         # a node that comes may have several.
         fresh = gpus and (self._several_gpus or self._lack(need) is not None)
@@ -443,9 +338,12 @@ class RayExecutor(Executor):
             num_gpus=gpus,
             memory=need.get("memory"),
             name=title,
+            max_retries=max_retries,
             label_selector={NODE_LABEL: f"!in({','.join(closed)})"} if closed else None,
         )
-        return task, closed
+        ref = task.remote(pickle.dumps(call))
+        self._placed[ref] = need, closed
+        return ref
 
     def wait(self, seconds: float) -> list[Finished]:
         self._require_cluster()
@@ -478,6 +376,7 @@ class RayExecutor(Executor):
         self._looked = now
         if (dead := self._find_dead()) is None:
             self._answered = now
+            self._recall()
         elif now - self._answered > LOST_SECONDS:
             self._is_lost_cluster = True
             where = f"Ray at {self.address}" if self.address else "the Ray of this launch"
@@ -535,6 +434,7 @@ class RayExecutor(Executor):
         nodes = self._ask_head(ray.nodes, self._known_nodes)
         found = self._known_nodes = [n for n in nodes if n["Alive"]]
         self._host_of |= {n["NodeID"]: _name_host(n) for n in found}
+        self._able |= {_name_host(n) for n in found if _meets(n, self.need)}
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
         return found
 
@@ -548,21 +448,15 @@ class RayExecutor(Executor):
         return self.resources.cpus if self.resources.cpus is not None else float(threads)
 
     def _collect(self, ref: Any) -> list[Finished]:
-        job_ids, after = [work.job_id for work in self._works.pop(ref)], self._after.pop(ref)
-        for job_id in job_ids:  # Ray keeps the report of each task that is referred to
-            del self._refs[job_id]
-        self._placed.pop(ref)
+        job_ids = [work.job_id for work in self._works.pop(ref)]
+        del self._placed[ref]
         try:
             node, reports, why = ray.get(ref)
         except TaskCancelledError:  # before it began
             return [Finished(job_id, Report(job_id, "stopped")) for job_id in job_ids]
         except RayError as error:
-            if after is not None and _is_lost(after):
-                return _report_blocked(job_ids)
             lost, why, host = self._describe_loss(ref, error)
             return [Finished(job_id, None, why, lost, host) for job_id in job_ids]
-        if why == BLOCKED:
-            return _report_blocked(job_ids)
         host = "" if self._question is None else self._host_of.get(node, "")
         if reports is None:
             return [Finished(job_id, None, why, host=host) for job_id in job_ids]
@@ -660,7 +554,7 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
     It ``notes_node`` on which it runs before anything else: Ray does not say where a process died.
     """
 
-    def run(content: bytes, after: tuple[str, Any, str] | None = None) -> tuple[str, Any, str]:
+    def run(content: bytes) -> tuple[str, Any, str]:
         """Return the node, what the body returned, and why if it could not."""
         import contextlib
         import pickle
@@ -671,15 +565,13 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
 
         context = ray.get_runtime_context()
         node, key = context.get_node_id(), f"{BEGUN}{context.get_task_id()}"
-        if after is not None and after[1] is None:
-            return node, None, BLOCKED
         with contextlib.ExitStack() as at_end:
             if notes_node:
                 internal_kv._internal_kv_put(key, node)
                 at_end.callback(internal_kv._internal_kv_del, key)
             try:
                 body, arguments = pickle.loads(content)  # noqa: S301 - the driver's own bytes
-                return node, body(*arguments, *([] if after is None else [after[1]])), ""
+                return node, body(*arguments), ""
             except Exception as error:  # noqa: BLE001 - of the node as it is
                 plain = type(error).__name__ == "UserError"
                 why = str(error) if plain else traceback.format_exception_only(error)[-1]
@@ -688,9 +580,7 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
     return run
 
 
-def _run_on_node(
-    question: Question | None, works: Sequence[Work], after: Sequence[Report] | None = None
-) -> list[Report]:
+def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Report]:
     raylet = os.getppid()
 
     def is_ending() -> bool:
@@ -698,7 +588,7 @@ def _run_on_node(
 
     if _is_ending_process:  # of an earlier task, of which Ray does not know
         return [Report(work.job_id, "elsewhere") for work in works]
-    reports = run_checked(question, works, after, is_ending)
+    reports = run_checked(question, works, is_ending)
     if os.getppid() != raylet:
         os._exit(1)  # nobody is left to report to, or to end this process
     from lcma.harness.train import devices  # imports torch, as the work does
@@ -768,8 +658,8 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
             "whether --runs (LCMA_RUNS) hangs there",
         )
     try:
-        _, answer, why = ray.get(ref)
-    except (NodeDiedError, TaskUnschedulableError):
+        _, answer, why = ray.get(ref, timeout=0)
+    except (NodeDiedError, GetTimeoutError):
         return None
     except RayError as error:
         answer, why = None, str(error).strip().splitlines()[-1]
@@ -780,27 +670,12 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
     return found
 
 
-def _report_blocked(job_ids: Sequence[str]) -> list[Finished]:
-    why = "what it waited for was lost"
-    return [Finished(job_id, Report(job_id, "blocked", why)) for job_id in job_ids]
-
-
 def _name_host(node: Mapping[str, Any]) -> str:
     return f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
 
 
 def _meets(node: Mapping[str, Any], need: Mapping[str, float]) -> bool:
     return all(node["Resources"].get(k, 0.0) >= v for k, v in need.items())
-
-
-def _is_lost(ref: Any) -> bool:
-    try:
-        ray.get(ref, timeout=0)
-    except GetTimeoutError:
-        return False
-    except RayError:
-        return True
-    return False
 
 
 def _classify_loss(error: RayError) -> Lost:

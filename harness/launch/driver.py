@@ -1,9 +1,8 @@
 """The driver of a launch: submit jobs that can run until every job of the sweep has ended.
 
 `Launch.run` is the loop. Each round it reads the database, records the jobs that have ended,
-submits jobs in the order of their value (`Order`), and collects finished tasks from the executor.
-Jobs that other launches run are waited for in the database. Jobs whose recipe asks for stacks are
-dealt over free slots (`stacks`): they are not submitted before, so that others can join them.
+submits what is to start next (`choice`), and collects finished tasks from the executor. Jobs that
+other launches run are waited for in the database.
 
 The driver holds no state that matters. It may be killed at any moment; launching again plans the
 difference and goes on. While the database is unreachable the driver waits and its tasks go on.
@@ -13,27 +12,26 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from lcma.db import Job, JobFacts, PlannedJob, StopRequest, Store, Unavailable
+from lcma.db import Job, JobFacts, StopRequest, Store, Unavailable
 from lcma.db.jobs import SINCE_RETRY
 from lcma.db.leases import LeaseWatch
 from lcma.db.schema import attempts, events
 from lcma.harness.kill_points import kill_point
+from lcma.harness.launch.choice import Jobs, Order, choose_tasks
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.hosts import Hosts
-from lcma.harness.launch.limits import Limits, LimitWatch
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
+from lcma.harness.launch.policy import LimitWatch, Policy
+from lcma.harness.launch.stacks import Candidate, find_shapes
 from lcma.harness.text import format_count
 from lcma.harness.work.units import (
     ENDINGS,
-    Need,
     Report,
     ReportEnding,
     Starved,
@@ -61,11 +59,6 @@ NODES_SECONDS = 5.0
 AGAIN_SECONDS = 2.0
 """Pause before a task that found its job taken is submitted again."""
 
-WINDOW = 64
-"""Most unstacked tasks submitted but not started; as many again may wait for a dependency in the
-executor, and as many full stacks for its growth. The rest wait in the driver. A more valuable job
-that is ready later can be delayed by these."""
-
 UNKNOWN_SECONDS = 30.0
 """Pause before a task is submitted again that was lost before its claim on an unknown host."""
 
@@ -91,21 +84,6 @@ class Display(Protocol):
 
     def note(self, line: str) -> None:
         """Show a line about anything else."""
-
-
-@dataclass(frozen=True)
-class LaunchRecord:
-    """A launch as it is registered in the database."""
-
-    sweep_id: str
-
-    begun: int
-    """Number of the event that began the launch; earlier stop requests are not for it."""
-
-    parallel: int | None = None
-    """Most jobs of the sweep at once, over all launches; None for no limit."""
-
-    limits: Limits = field(default_factory=Limits)
 
 
 class LaunchStoppedError(Exception):
@@ -148,7 +126,7 @@ class _DatabaseState:
     running: list[JobFacts]
     """Running jobs of the launch."""
 
-    segments: list[Job]
+    segments: list[JobFacts]
     """Running segments of any launch."""
 
     stop: StopRequest | None
@@ -157,12 +135,10 @@ class _DatabaseState:
 
 @dataclass(frozen=True)
 class _Submitted:
-    """A task in the executor: its jobs with their tokens, when it was submitted (monotonic), and
-    the job that it waits for."""
+    """A task in the executor: its jobs with their tokens, and when it was submitted (monotonic)."""
 
     tokens: Mapping[str, int]
     since: float
-    after: str | None = None
 
     @property
     def job_ids(self) -> tuple[str, ...]:
@@ -179,19 +155,11 @@ class _Crash:
     alone: bool = True
 
 
-@dataclass(frozen=True)
-class _CrashCount:
-    """The crashes of a job's task at ``step``, the furthest that it had reached at a crash."""
-
-    step: int
-    times: int
-
-
 class Launch:
     """A run of the driver's loop over a task graph.
 
-    Without a ``record`` no stop request reaches it, and any number of jobs may run at once; without
-    ``hosts`` what fails before a claim counts against the job. ``require_uninterrupted`` is called
+    Without a ``policy`` no stop request reaches it, and any number of jobs may run at once; without
+    its hosts what fails before a claim counts against the job. ``require_uninterrupted`` is called
     each round, and may raise.
     """
 
@@ -201,52 +169,46 @@ class Launch:
         nodes: Sequence[Node],
         executor: Executor,
         display: Display,
-        record: LaunchRecord | None = None,
-        hosts: Hosts | None = None,
+        policy: Policy | None = None,
         require_uninterrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.executor, self.display = store, executor, display
-        self.record, self.hosts = record, hosts
+        self.policy = policy
+        self.hosts = None if policy is None else policy.hosts
         self._require_uninterrupted = require_uninterrupted
         self.nodes = {node.work.job_id: node for node in nodes}
         self.ended = EndedJobs()
+        self._owner = nodes[0].work.owner if nodes else ""
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
         self._watch = LeaseWatch(one_host=store.database.one_host)
+        self._limits = None if policy is None else LimitWatch(store, self._owner, policy)
+        self._memory = MemoryRetries(store, self.nodes, executor, self._give_up)
+        # What is left to start.
         self._order = Order(nodes)
-        self._waiting: dict[str, list[str]] = {}
-        for node in nodes:
-            if node.after is not None:
-                self._waiting.setdefault(node.after, []).append(node.work.job_id)
-        self._event, self._refreshed, self._first = 0, -math.inf, True
-        self._unread: list[str] = []
-        self._in_flight: dict[str, _Submitted] = {}
-        self._not_before: dict[str, float] = {}
-        self._shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
-        self._left_stacked = Counter(n.work.need for n in nodes if n.work.job_id in self._shapes)
-        self._left_alone = len(nodes) - self._left_stacked.total()
         self._kinds = {n.work.need: n.work for n in nodes}
         self._left = Counter(n.work.need for n in nodes)
-        self._lost_segments: list[Report] = []
-        self._most_members: dict[str, int] = {}
-        self._steps: dict[str, int] = {}
+        shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
+        self._candidates = {job_id: Candidate(shape) for job_id, shape in shapes.items()}
+        self._not_before: dict[str, float] = {}
+        self._blocked: deque[tuple[str, str]] = deque()  # jobs, and the title of what each lacks
+        # What was read last.
+        self._event, self._refreshed, self._first = 0, -math.inf, True
+        self._unread: list[str] = []
         self._tokens: dict[str, int] = {}
-        self._crashes: deque[_Crash] = deque()
-        self._crash_counts: dict[str, _CrashCount] = {}
-        self._reported_failures: dict[str, Report] = {}
-        self._excused: list[str] = []
-        self._lost_tokens: dict[str, int] = {}
-        self._troubled = False
-        self._memory_retries = MemoryRetries(store, self.nodes, executor, self._give_up)
-        self._node_watch = NodeWatch(executor, display.note)
-        self._owners = {node.work.owner for node in nodes}
-        self._limit_watch: LimitWatch | None = None
-        if record is not None and nodes:
-            owner = nodes[0].work.owner
-            self._limit_watch = LimitWatch(store, owner, record.sweep_id, record.limits)
-        self._segments: dict[str, Job] = {}
         self._last_read = time.monotonic(), time.time()
         self._unreachable_since: float | None = None
         self._back_since = -math.inf
+        # What was submitted, and what became of it.
+        self._in_flight: dict[str, _Submitted] = {}
+        self._crashes: deque[_Crash] = deque()
+        self._crash_counts: dict[str, tuple[int, int]] = {}  # the furthest step, and how often
+        self._reported_failures: dict[str, Report] = {}
+        self._excused: list[str] = []
+        # What was shown.
+        self._lost_tokens: dict[str, int] = {}
+        self._troubled = False
+        self._nodes_checked = time.monotonic()  # the launch has checked before it began
+        self._lacking_since: float | None = None
 
     def run(self) -> EndedJobs:
         """Run until every job has ended, here or in another launch. Raises LaunchStoppedError."""
@@ -267,7 +229,7 @@ class Launch:
                 self.display.update(len(self.ended.reports), len(self.nodes), state.running)
                 if len(self.ended.reports) == len(self.nodes):
                     return self.ended
-                self._node_watch.check(self._kinds_left())
+                self._note_lack()
                 if self.hosts is not None and not any(
                     job.job_id in self._in_flight for job in state.running
                 ):
@@ -277,10 +239,10 @@ class Launch:
 
     def _is_permitted(self, state: _DatabaseState) -> bool:
         """Return whether the launch's limits let it start jobs. Raises LimitReachedError."""
-        if self._limit_watch is None:
+        if self._limits is None:
             return True
-        running = sum(job.owner in self._owners for job in state.running)
-        return self._limit_watch.permits(running, len(self.nodes) - len(self.ended.reports))
+        running = sum(job.owner == self._owner for job in state.running)
+        return self._limits.permits(running, len(self.nodes) - len(self.ended.reports))
 
     def _read_database(self) -> _DatabaseState | None:
         """Read the state of the jobs; None while the database is unreachable.
@@ -290,9 +252,7 @@ class Launch:
         """
         try:
             self._handle_crashes()
-            if self.hosts is not None:
-                self._put_back_excused()
-                self.hosts.refresh()
+            self._put_back_excused()
             state = self._read_state()
         except Unavailable as error:
             self._unreachable_since = self._unreachable_since or time.time()
@@ -310,7 +270,7 @@ class Launch:
         """Read what changed since the last time, and some of the other jobs; at first all."""
         began = time.monotonic()
         if not self._unread and began - self._refreshed >= REFRESH_SECONDS:
-            self._unread, self._refreshed = self._order.job_ids(), began
+            self._unread, self._refreshed = self._order.list_unfinished(), began
         some = self._unread if self._first else self._unread[-SLICE:]
         # First: what ends after this is in changed_jobs.
         running = self.store.job_facts(states=["running"], order="started")
@@ -338,13 +298,11 @@ class Launch:
             leases | new,
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
-            self._running_segments(running),
+            [r for r in running if r.kind == "pretraining"],
             self._stop_request(),
         )
         put_back = news.put_back | self._note_retries(jobs)
-        self._memory_retries.refresh(
-            {*filter(self._is_unfinished, put_back), *some}, self._in_flight
-        )
+        self._memory.refresh({*filter(self._is_unfinished, put_back), *some}, self._in_flight)
         if self._first:  # ended before: not shown as news
             for job_id, ending in state.ended.items():
                 self._note_end(Report(job_id, ending))
@@ -354,8 +312,8 @@ class Launch:
         return state
 
     def _note_progress(self, job: Job) -> None:
-        if job.id in self._shapes:
-            self._steps[job.id] = job.step
+        if job.id in self._candidates:
+            self._candidates[job.id] = self._candidates[job.id]._replace(step=job.step)
         if job.token and self._is_unfinished(job.id):
             self._tokens[job.id] = job.token
 
@@ -363,13 +321,29 @@ class Launch:
         """Return whether a worker of this launch has not renewed its lease for half of it."""
         return (
             job.job_id in self._in_flight
-            and job.owner == self.nodes[job.job_id].work.owner
+            and job.owner == self._owner
             and self._watch.seconds_still(job.job_id) > self._lease / 2
         )
 
+    def _note_lack(self) -> None:
+        """Show that no node can run some of the work, and when one can again."""
+        now = time.monotonic()
+        if now - self._nodes_checked < NODES_SECONDS:
+            return
+        self._nodes_checked = now
+        lack = next(filter(None, map(self.executor.lack, self._list_kinds())), None)
+        if lack is not None and self._lacking_since is None:
+            self._lacking_since = now
+            waits = "waiting for a node that has it; `lcma stop` or Ctrl-C ends the launch"
+            self.display.note(f"{lack}: {waits}")
+        elif lack is None and self._lacking_since is not None:
+            seconds = now - self._lacking_since
+            self.display.note(f"a node has what trials ask for again, after {seconds:.0f} s")
+            self._lacking_since = None
+
     def _note_held(self, state: _DatabaseState, now: float) -> None:
         """Show that other launches hold jobs, and what becomes of those of one that was killed."""
-        held = [job for job in state.running if job.owner not in self._owners]
+        held = [job for job in state.running if job.owner != self._owner]
         if held:
             left = max(0.0, max(state.leases.get(job.job_id, now) for job in held) - now)
             jobs = format_count(len(held), "running job")
@@ -401,10 +375,10 @@ class Launch:
         self._troubled = bool(troubled)
 
     def _stop_request(self) -> StopRequest | None:
-        if self.record is None:
+        if self.policy is None:
             return None
-        after = max(self.record.begun, self._event - LOOK_BACK)
-        return self.store.stop_request(self.record.sweep_id, after)
+        after = max(self.policy.begun, self._event - LOOK_BACK)
+        return self.store.stop_request(self.policy.sweep_id, after)
 
     def _read_reported_failures(self, known: Collection[str]) -> dict[str, Job]:
         """Read the jobs with a reported failure that are not ``known``: their event is older than
@@ -425,14 +399,6 @@ class Launch:
             self.display.note(f"{title} is run again: {_find_last_line(report)}{where}")
         return retried
 
-    def _running_segments(self, running: Sequence[JobFacts]) -> list[Job]:
-        """Return the running segments of all launches, as they were when first read."""
-        segments = [r.job_id for r in running if r.kind == "pretraining"]
-        new = [job_id for job_id in segments if job_id not in self._segments]
-        if new:
-            self._segments |= self.store.jobs(new)
-        return [self._segments[job_id] for job_id in segments]
-
     def _collect(self) -> list[Finished]:
         if not self._in_flight:
             time.sleep(POLL_SECONDS)
@@ -447,89 +413,47 @@ class Launch:
                 if report is None or report.ending != ending:
                     report = Report(job_id, ending)
                 self._end_job(report)
-        for report in self._lost_segments:  # the loop appends to it
-            for job_id in self._waiting[report.job_id]:
-                if self._is_unfinished(job_id) and job_id not in self._in_flight:
-                    needed = self.nodes[report.job_id].work.title
-                    self._end_job(Report(job_id, "blocked", f"it needs `{needed}`"))
+        while self._blocked:
+            job_id, needed = self._blocked.popleft()
+            if self._is_unfinished(job_id):
+                self._end_job(Report(job_id, "blocked", f"it needs `{needed}`"))  # and more are
 
-    def _kinds_left(self) -> Iterator[Work]:
-        """Iterate over unfinished work, once for each need, and over what needs more memory now."""
-        yield from (work for need, work in self._kinds.items() if self._left[need])
-        yield from (w for w in self._memory_retries.grown() if self._is_unfinished(w.job_id))
+    def _list_kinds(self) -> list[Work]:
+        """Return unfinished works, one for each need: those of jobs that need more memory too."""
+        kinds = {need: work for need, work in self._kinds.items() if self._left[need]}
+        grown = self._memory.grown.items()
+        kinds |= {work.need: work for job_id, work in grown if self._is_unfinished(job_id)}
+        return list(kinds.values())
 
     def _is_unfinished(self, job_id: str) -> bool:
         return job_id in self.nodes and job_id not in self.ended.reports
 
     def _submit(self, state: _DatabaseState) -> None:
-        """Submit jobs that can run: unstacked ones up to `WINDOW`, stacks as far as slots are free,
-        and all up to the cap.
-
-        While a stack waits for a slot, nothing less valuable is submitted to wait before it.
-        """
-        alone = [job_id for job_id in self._in_flight if job_id not in self._shapes]
-        dependent = sum(self._in_flight[job_id].after in self._in_flight for job_id in alone)
-        running = {r.job_id for r in state.running if r.job_id in self._in_flight}
-        free = len(alone) - dependent - len(running.difference(self._shapes))
-        grace = self._is_in_grace()
-        held = (r for r in state.running if grace or r.job_id in state.held)
-        places = _count_free_places(self.record, self._in_flight, held)
-        stacks: dict[str, list[Work]] = {}
-        dealt: set[Need] = set()
-        full: set[Need] = set()
-        stack_waits = False
-
-        def is_full() -> bool:
-            return free >= WINDOW and not stacks and dealt >= self._left_stacked.keys()
-
-        # The executor would start a dependent task whatever the cap.
-        for node in self._order.iterate(self._in_flight if places is None else (), is_full):
-            if is_full() and dependent >= WINDOW:
-                return
-            if not stacks and dealt >= self._left_stacked.keys() and len(alone) >= self._left_alone:
-                return
-            if places is not None and places <= 0:
-                return
-            if not self._can_start(node, state):
-                continue
-            job_id, after = node.work.job_id, node.after
-            if after in self.ended.reports:
-                after = None
-            work = self._memory_retries.work(job_id)
-            if job_id in self._shapes:
-                if after is not None:
-                    continue
-                if work.need not in dealt:
-                    dealt.add(work.need)
-                    stacks |= self._deal(work, state, places)
-                stack = stacks.pop(job_id, [])
-                ahead = len(stack) == MOST and self.executor.grows
-                if not stack or not (ahead or self._has_room(stack[0], full)):
-                    stack_waits = True
-                    continue
-                self._start(stack, None, state)
-            else:
-                if after is not None and (places is not None or after not in self._in_flight):
-                    continue
-                if (free if after is None else dependent) >= WINDOW:
-                    continue
-                if stack_waits and not self._has_room(work, full):
-                    continue
-                self._start([work], after, state)
-                alone.append(job_id)
-                free += after is None
-                dependent += after is not None
-            places = None if places is None else places - 1
-
-    def _can_start(self, node: Node, state: _DatabaseState) -> bool:
-        """Return whether a job is neither here nor elsewhere, and may be tried again."""
-        job_id = node.work.job_id
-        return not (
-            job_id in self._in_flight
-            or (job_id in state.leases and (job_id in state.held or self._is_in_grace()))
-            or time.monotonic() < self._not_before.get(job_id, 0.0)
-            or self._is_shorter_segment_running(node.work.job, state)
+        """Submit what is to start next."""
+        now = time.monotonic()
+        jobs = Jobs(
+            order=self._order,
+            kinds=self._list_kinds(),
+            candidates=self._candidates,
+            grown=self._memory.grown,
+            in_flight={job_id: task.job_ids for job_id, task in self._in_flight.items()},
+            running={one.job_id: one.stack_id or one.job_id for one in state.running},
+            held=state.leases.keys() if self._is_in_grace() else state.held,
+            resting={job_id for job_id, until in self._not_before.items() if now < until},
+            segments=[
+                one
+                for one in state.segments
+                if one.job_id in state.held and one.job_id not in self._in_flight
+            ],
         )
+        cap = None if self.policy is None else self.policy.parallel
+        free_slots, grows = self.executor.free_slots, self.executor.grows
+        for works in choose_tasks(jobs, free_slots, cap=cap, grows=grows):
+            tokens = {work.job_id: self._tokens.get(work.job_id, 0) for work in works}
+            task = [replace(work, expired=state.leases.get(work.job_id)) for work in works]
+            with kill_point("submit"):
+                self.executor.submit(task)
+            self._in_flight |= dict.fromkeys(tokens, _Submitted(tokens, time.monotonic()))
 
     def _is_in_grace(self) -> bool:
         """Return whether leases that ran out while the database was unreachable count as held.
@@ -537,77 +461,6 @@ class Launch:
         They do for one more lease: their holders may have been unable to extend them.
         """
         return time.monotonic() < self._back_since + self._lease
-
-    def _deal(self, like: Work, state: _DatabaseState, places: int | None) -> dict[str, list[Work]]:
-        """Deal the jobs that can start and need what the work needs over the slots that are free,
-        up to so many places; return stacks by their most valuable members."""
-        slots = self._count_free_slots(like)
-        ahead = slots <= 0 and self.executor.grows
-        if ahead:  # stacks that nobody can join any more
-            slots = max(0, WINDOW - self._count_waiting_stacks(state))
-        slots = slots if places is None else min(slots, places)
-        ready = (
-            self._memory_retries.work(node.work.job_id)
-            for node in self._order.iterate()
-            if node.work.job_id in self._shapes
-            and (node.after is None or node.after in self.ended.reports)
-            and self._can_start(node, state)
-        )
-        alike = (work for work in ready if work.need == like.need)
-        works = list(islice(alike, MOST * slots))
-        members = [
-            Candidate(
-                self._shapes[work.job_id],
-                self._steps.get(work.job_id, 0),
-                self._most_members.get(work.job_id, MOST),
-            )
-            for work in works
-        ]
-        stacks = deal(members, len(members) // MOST if ahead else slots)
-        return {
-            works[stack[0]].job_id: [works[position] for position in stack]
-            for stack in stacks
-            if not ahead or len(stack) == MOST
-        }
-
-    def _count_waiting_stacks(self, state: _DatabaseState) -> int:
-        running = {job.job_id for job in state.running}
-        stacks = {t.job_ids for job_id, t in self._in_flight.items() if job_id in self._shapes}
-        return sum(running.isdisjoint(job_ids) for job_ids in stacks)
-
-    def _has_room(self, work: Work, full: set[Need]) -> bool:
-        """Return whether a slot is free for the work; ``full`` gets the needs for which none is."""
-        if work.need not in full and self._count_free_slots(work) <= 0:
-            full.add(work.need)
-        return work.need not in full
-
-    def _count_free_slots(self, work: Work) -> int:
-        """Return how many tasks like the work can start now.
-
-        One where the executor has nothing of this launch, whatever it knows, so that nothing waits
-        for ever.
-        """
-        free = self.executor.free_slots(work) or 0
-        return free if self._in_flight else max(free, 1)
-
-    def _start(self, works: Sequence[Work], after: str | None, state: _DatabaseState) -> None:
-        tokens = {work.job_id: self._tokens.get(work.job_id, 0) for work in works}
-        task = [replace(work, expired=state.leases.get(work.job_id)) for work in works]
-        with kill_point("submit"):
-            self.executor.submit(task, after)
-        self._in_flight |= dict.fromkeys(tokens, _Submitted(tokens, time.monotonic(), after))
-
-    def _is_shorter_segment_running(self, job: PlannedJob, state: _DatabaseState) -> bool:
-        """Return whether another launch runs a shorter segment of the same pretraining, so that
-        nobody can claim this one."""
-        return job.budget is not None and any(
-            s.pretraining_id == job.pretraining_id
-            and s.data_digest == job.data_digest
-            and (s.budget or 0) < job.budget
-            and s.id in state.held
-            for s in state.segments
-            if s.id not in self._in_flight
-        )
 
     def _handle_finished(self, finished: Finished) -> None:
         job_id, report = finished.job_id, finished.report
@@ -667,7 +520,7 @@ class Launch:
         """Let a member of a lost stack run again in a smaller one, unless its node was lost."""
         most, again = len(task.job_ids) // 2, "they are run again"
         if lost.lost not in ("node", "taken"):
-            self._most_members[lost.job_id] = most
+            self._candidates[lost.job_id] = self._candidates[lost.job_id]._replace(most=most)
             again += f" in stacks of at most {most}" if most > 1 else " one by one"
         if lost.job_id == task.job_ids[0]:
             title, more = self.nodes[lost.job_id].work.title, len(task.job_ids) - 1
@@ -691,16 +544,15 @@ class Launch:
                 self._crashes.popleft()
                 continue
             retried = False
-            if job is not None and job.owner == work.owner:
+            if job is not None and job.owner == self._owner:
+                attempt: Any = {"owner": self._owner, "token": job.token}
                 if crash.lost == "memory" and alone:
-                    retried = self._end_out_of_memory(crash, job)
+                    retried = self._end_out_of_memory(job)
                 elif crash.lost in ("process", "memory"):
-                    self.store.mark_lost(job.id, owner=work.owner, token=job.token)
+                    self.store.mark_lost(job.id, **attempt)
                 elif crash.lost == "taken":
                     why = _describe_loss(crash)
-                    self.store.mark_lost(
-                        job.id, owner=work.owner, token=job.token, outcome="preempted", message=why
-                    )
+                    self.store.mark_lost(job.id, **attempt, outcome="preempted", message=why)
             self._crashes.popleft()
             if not alone:
                 self._halve(task, crash)
@@ -741,48 +593,41 @@ class Launch:
             title = self.nodes[crash.job_id].work.title
             self.display.note(f"{title}: {why}, on a host that is not known; it is run again")
 
-    def _end_out_of_memory(self, crash: Finished, job: Job) -> bool:
+    def _end_out_of_memory(self, job: Job) -> bool:
         """End the attempt of a task that its node killed because memory ran out; return False if it
         had ended already."""
-        work = self._memory_retries.work(crash.job_id)
         message = "its node ran out of memory and killed it"
         ended = self.store.mark_lost(
             job.id,
-            owner=work.owner,
+            owner=self._owner,
             token=job.token,
             outcome="oom",
             message=message,
-            policy=make_policy(work, killed=True),
+            policy=make_policy(self._memory.work(job.id), killed=True),
         )
         if ended:
             self._reported_failures[job.id] = Report(job.id, "failed", message)
         return ended
 
     def _count_crash(self, crash: Finished, step: int) -> None:
-        former = self._crash_counts.get(crash.job_id)
-        if former is None or step > former.step:
-            former = _CrashCount(step, 0)
-        now = self._crash_counts[crash.job_id] = _CrashCount(former.step, former.times + 1)
-        if now.times >= MAX_CRASHES:
-            times = f"{now.times} times without getting beyond step {now.step}"
-            why = f"{crash.crash}, {times}"
+        furthest, times = self._crash_counts.get(crash.job_id, (-1, 0))
+        furthest, times = (step, 1) if step > furthest else (furthest, times + 1)
+        self._crash_counts[crash.job_id] = furthest, times
+        if times >= MAX_CRASHES:
+            why = f"{crash.crash}, {times} times without getting beyond step {furthest}"
             self._end_job(Report(crash.job_id, "failed", why, host=crash.host))
 
     def _give_up(self, job_id: str, why: str) -> None:
         self._end_job(Report(job_id, "failed", f"given up: {why}"))
 
     def _note_end(self, report: Report) -> None:
-        node = self.nodes[report.job_id]
+        work = self.nodes[report.job_id].work
         self.ended.reports[report.job_id] = report
         self._tokens.pop(report.job_id, None)
-        self._order.remove(node)
-        self._left[node.work.need] -= 1
-        if report.ending != "done" and report.job_id in self._waiting:
-            self._lost_segments.append(report)
-        if report.job_id in self._shapes:
-            self._left_stacked -= Counter([node.work.need])
-        else:
-            self._left_alone -= 1
+        self._left[work.need] -= 1
+        freed = self._order.remove(report.job_id)
+        if report.ending != "done":
+            self._blocked.extend((job_id, work.title) for job_id in freed)
 
     def _end_job(self, report: Report) -> None:
         self._note_end(report)
@@ -813,49 +658,8 @@ def _describe_loss(crash: Finished) -> str:
     return f"its task failed ({crash.crash})"
 
 
-def _count_free_places(
-    record: LaunchRecord | None, in_flight: Mapping[str, _Submitted], held: Iterable[JobFacts]
-) -> int | None:
-    """Return how many more tasks of the sweep may start under its cap; None for any number.
-
-    Tasks count that are in the executor, and those of jobs that other launches hold.
-    """
-    if record is None or record.parallel is None:
-        return None
-    here = {task.job_ids for task in in_flight.values()}
-    elsewhere = {job.stack_id or job.job_id for job in held if job.job_id not in in_flight}
-    return record.parallel - len(here) - len(elsewhere)
-
-
-class NodeWatch:
-    """A watch that notes when no node can run some of the work, and when one can again."""
-
-    def __init__(self, executor: Executor, note: Callable[[str], None]) -> None:
-        self._executor, self._note = executor, note
-        self._last_check = time.monotonic()  # the launch has checked before it began
-        self._since: float | None = None
-
-    def check(self, unfinished: Iterable[Work]) -> None:
-        """Check each kind of unfinished work, at most once in `NODES_SECONDS`."""
-        now = time.monotonic()
-        if now - self._last_check < NODES_SECONDS:
-            return
-        self._last_check = now
-        kinds = {work.need: work for work in unfinished}
-        lacks = filter(None, map(self._executor.lack, kinds.values()))
-        lack = next(lacks, None)
-        if lack is not None and self._since is None:
-            self._since = now
-            self._note(
-                f"{lack}: waiting for a node that has it; `lcma stop` or Ctrl-C ends the launch"
-            )
-        elif lack is None and self._since is not None:
-            self._note(f"a node has what trials ask for again, after {now - self._since:.0f} s")
-            self._since = None
-
-
 class MemoryRetries:
-    """The jobs that ran out of memory, by the database, and the larger work that they get instead.
+    """The jobs that ran out of memory, by the database, and the ``grown`` work that they get.
 
     A job for which no node has enough is failed in the database; then ``give_up`` is called with
     its id and the reason.
@@ -870,16 +674,11 @@ class MemoryRetries:
     ) -> None:
         self._store, self._nodes, self._executor = store, nodes, executor
         self._give_up = give_up
-        self._starved: dict[str, Starved] = {}
+        self.grown: dict[str, Work] = {}
 
     def work(self, job_id: str) -> Work:
         """Return the work of a job with the memory that it needs now."""
-        work, starved = self._nodes[job_id].work, self._starved.get(job_id)
-        return work if starved is None else grow_work(work, starved)
-
-    def grown(self) -> Iterator[Work]:
-        """Iterate over the work of jobs that ran out of memory, as they need it now."""
-        return map(self.work, self._starved)
+        return self.grown.get(job_id) or self._nodes[job_id].work
 
     def refresh(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
         """Read which of these unfinished jobs of the launch ran out of memory.
@@ -888,8 +687,9 @@ class MemoryRetries:
         """
         found = read_starved(self._store, job_ids) if job_ids else {}
         for job_id in job_ids:
-            self._starved.pop(job_id, None)
-        self._starved |= found
+            self.grown.pop(job_id, None)
+        for job_id, starved in found.items():
+            self.grown[job_id] = grow_work(self._nodes[job_id].work, starved)
         for job_id in found.keys() - set(submitted):
             self._give_up_if_too_large(job_id)
 
@@ -918,71 +718,3 @@ def read_starved(store: Store, job_ids: Collection[str]) -> dict[str, Starved]:
     )
     found = store.rows(query, events.c.job_id, job_ids)
     return {job_id: Starved(own, killed) for job_id, own, killed in found}
-
-
-class Order:
-    """The unfinished jobs of a launch, most valuable first.
-
-    Segments come first, those with most trials behind them at the top; then trials whose maps are
-    there; then the others. Equals stay in the order of the plan.
-    """
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        behind = _trials_behind(nodes)
-        segments = [n for n in nodes if n.work.pretraining is not None]
-        segments.sort(key=lambda n: -behind[n.work.job_id])
-        trials = [n for n in nodes if n.work.pretraining is None]
-        self._segments = {n.work.job_id: n for n in segments}
-        self._alone = {n.work.job_id: n for n in trials if n.after is None}
-        self._behind: dict[str, dict[str, Node]] = {}
-        for node in trials:
-            if node.after is not None:
-                self._behind.setdefault(node.after, {})[node.work.job_id] = node
-        self._freed: dict[str, Node] = {}
-        self._positions = {n.work.job_id: i for i, n in enumerate(trials) if n.after is not None}
-        self._sorted = True
-
-    def job_ids(self) -> list[str]:
-        """Return the ids of all of them, in no order."""
-        behind = chain.from_iterable(self._behind.values())
-        return [*self._segments, *self._freed, *self._alone, *behind]
-
-    def remove(self, node: Node) -> None:
-        """Remove a job that has ended, which frees those behind it."""
-        job_id = node.work.job_id
-        for some in (self._segments, self._freed, self._alone, self._behind.get(node.after or "")):
-            if some is not None:
-                some.pop(job_id, None)
-        if freed := self._behind.pop(job_id, None):
-            self._freed |= freed
-            self._sorted = False
-
-    def iterate(
-        self, in_flight: Collection[str] = (), is_full: Callable[[], bool] = lambda: False
-    ) -> Iterator[Node]:
-        """Iterate over those that wait for nothing, over segments, and over what waits for a job
-        ``in_flight``. Once ``is_full`` only such are left. None may be removed meanwhile."""
-        if not self._sorted:
-            places = sorted(self._freed, key=self._positions.__getitem__)
-            self._freed, self._sorted = {job_id: self._freed[job_id] for job_id in places}, True
-        for node in self._segments.values():
-            if node.after in in_flight or not is_full():
-                yield node
-        for node in chain(self._freed.values(), self._alone.values()):
-            if is_full():
-                break
-            yield node
-        for job_id in list(in_flight):
-            yield from self._behind.get(job_id, {}).values()
-
-
-def _trials_behind(nodes: Sequence[Node]) -> Counter[str]:
-    """Count the trials that wait for each segment, or for one that goes on from it."""
-    after = {n.work.job_id: n.after for n in nodes}
-    behind: Counter[str] = Counter()
-    for node in nodes:
-        upstream = node.after if node.work.pretraining is None else None
-        while upstream is not None:
-            behind[upstream] += 1
-            upstream = after.get(upstream)
-    return behind

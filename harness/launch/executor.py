@@ -52,7 +52,7 @@ class Executor(ABC):
     stack; a job is in one task at a time."""
 
     grows = False
-    """Whether tasks that wait let it get more machines."""
+    """Whether it takes tasks that wait for a slot, which may bring it more machines."""
 
     aside: frozenset[str] = frozenset()
     """The hosts that get no tasks."""
@@ -61,50 +61,39 @@ class Executor(ABC):
     def hosts(self) -> list[str]:
         """Return the machines on which tasks may run."""
 
-    def count_asked(self) -> int:
-        """Return the number of machines that `ask` asks."""
-        return 1
-
-    def count_ready(self) -> int:
-        """Return the number of machines that may get tasks now."""
+    def count_machines(self) -> int:
+        """Return the number of machines that may get tasks."""
         return 1
 
     def ask(self, question: Question) -> list[Answer]:
-        """Return the answer of each machine on which tasks may run; by default of this one."""
+        """Return the answer of each machine that may get tasks; by default of this one."""
         return [answer_question(question)]
 
     def is_closed(self) -> bool:
         """Return whether all machines that could run tasks are set aside."""
         return False
 
-    def poll_answers(self) -> list[Answer]:
-        """Ask hosts that joined what `ask` asked; return the answers that have come. They get no
-        tasks before."""
-        return []
-
     def set_aside(self, hosts: Collection[str]) -> None:
         """Let none but tasks that are on their way run on these hosts, until the next call."""
         self.aside = frozenset(hosts)
 
     @abstractmethod
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
-        """Start a task once there is room and ``after`` has ended.
+    def submit(self, works: Sequence[Work]) -> None:
+        """Start a task, for which a slot is free unless the executor `grows`, or none is known.
 
-        ``after`` is a job submitted here and not yet returned by `wait`; a stack has none. A
-        waiting task takes no room. All members of a stack need what the first one needs.
+        All members of a stack need what the first one needs.
         """
 
     @abstractmethod
     def wait(self, seconds: float) -> list[Finished]:
         """Return the jobs of the tasks that ended, after waiting at most ``seconds`` for the first.
 
-        A job whose own process was lost has no report; one whose dependency was lost is reported
-        as `blocked`.
+        A job whose own process was lost has no report.
         """
 
-    def free_slots(self, work: Work) -> int | None:
-        """Return how many tasks that need what the work needs would start at once; None if that is
-        not known."""
+    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int | None:
+        """Return how many tasks that need what the work needs would start at once, after tasks of
+        other works; None if that is not known."""
         return None
 
     def lack(self, work: Work, *, aside: bool = False) -> str | None:
@@ -117,23 +106,16 @@ class Executor(ABC):
         """Stop everything; with ``kill`` without waiting for tasks in progress."""
 
 
-def run_body(
-    works: Sequence[Work],
-    after: Sequence[Report] | None = None,
-    is_ending: Callable[[], bool] | None = None,
-) -> list[Report]:
-    """Run the works of a task; return a report for each. ``after`` is the same of the task that it
-    waited for; trainings end with a checkpoint on SIGTERM, or if the node ``is_ending``.
+def run_body(works: Sequence[Work], is_ending: Callable[[], bool] | None = None) -> list[Report]:
+    """Run the works of a task; return a report for each. Trainings end with a checkpoint on
+    SIGTERM, or if the node ``is_ending``.
 
     What runs them is imported by workers alone: a launch does without torch.
     """
-    from lcma.harness.work.worker import run_work, run_works
+    from lcma.harness.work.worker import run_works
 
     with expect_notice(is_ending):
-        if after is None:
-            return run_works(works)
-        (work,), (report,) = works, after
-        return [run_work(work, report)]
+        return run_works(works)
 
 
 _passed: set[str] = set()
@@ -142,12 +124,10 @@ questions' folders."""
 
 
 def run_checked(
-    question: Question | None,
-    works: Sequence[Work],
-    after: Sequence[Report] | None,
-    is_ending: Callable[[], bool],
+    question: Question | None, works: Sequence[Work], is_ending: Callable[[], bool]
 ) -> list[Report]:
-    """Run the works of a task as `run_body` does, once this machine has been asked.
+    """Run the works of a task as `run_body` does, once this machine has been asked, which may have
+    joined since the launch began.
 
     What is unreachable for now is waited for by the works themselves. Raises UserError, with
     nothing begun, if it cannot do them.
@@ -158,4 +138,4 @@ def run_checked(
             raise UserError(answer.problem)
         if not answer.problem:
             _passed.add(question.folder)
-    return run_body(works, after, is_ending)
+    return run_body(works, is_ending)

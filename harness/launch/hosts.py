@@ -8,59 +8,31 @@ row. Trials that failed so run elsewhere. Where they fail on another host too it
 fault, and the host is taken back.
 """
 
-import math
-import time
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 from lcma.harness.launch.executor import Executor
-from lcma.harness.launch.preflight import Answer, Preflight
-from lcma.harness.storage import StorageError
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
-
-CHECK_SECONDS = 5.0
-"""Interval between looks at hosts that joined."""
 
 ROW = 3
 """First steps that fail in a row on a host before it gets no more trials."""
 
 
 class Hosts:
-    """A launch's view of its hosts: which are set aside, for as long as it runs."""
+    """A launch's view of its hosts: which are set aside, for as long as it runs.
+
+    Those with ``problems``, by their names, are from the start.
+    """
 
     def __init__(
-        self, executor: Executor, note: Callable[[str], None], preflight: Preflight
+        self, executor: Executor, note: Callable[[str], None], problems: Mapping[str, str]
     ) -> None:
-        self._executor, self._note, self._preflight = executor, note, preflight
-        self._last_check = -math.inf
-        self._answers: list[Answer] = []
+        self._executor, self._note = executor, note
         self._aside: dict[str, str] = {}  # and why
         self._blamed: dict[str, list[Hashable]] = {}  # what failed on each, one or more times
         self._failed_on: dict[Hashable, Counter[str]] = {}
         self._begun: set[Hashable] = set()  # recipes of which some host made steps
-        self._waiting: set[str] = set()  # those that cannot reach something for now, said once
-        for host, problem in preflight.problems.items():
-            self.set_aside(host, problem)
-        for host, problem in preflight.passing.items():
-            self._note_waiting(host, problem)
-
-    def refresh(self) -> None:
-        """Ask hosts that joined, at most once in `CHECK_SECONDS`."""
-        now = time.monotonic()
-        if now - self._last_check < CHECK_SECONDS:
-            return
-        self._last_check = now
-        for one in self._executor.poll_answers():
-            if one.passing:  # it is asked again
-                self._note_waiting(one.host, one.problem)
-            else:
-                self._answers.append(one)
-        try:
-            problems = self._preflight.find_problems(self._answers)
-        except StorageError:  # the place is unreachable from here; they are kept until it is not
-            return
-        self._answers.clear()
         for host, problem in problems.items():
             self.set_aside(host, problem)
 
@@ -84,14 +56,9 @@ class Hosts:
             f"host {host} gets no more trials of this launch (a new launch tries it again): {why}"
         )
 
-    def _note_waiting(self, host: str, problem: str) -> None:
-        if host not in self._waiting:
-            self._waiting.add(host)
-            self._note(f"host {host} gets no trials for now, and is asked again: {problem}")
-
     def can_spare(self, host: str) -> bool:
         """Return whether another host could run trials that get none on this one."""
-        return self._executor.count_ready() > (host not in self._aside)
+        return self._executor.count_machines() > (host not in self._aside)
 
     def blame(self, host: str, subject: Hashable, why: str, times: int = ROW) -> None:
         """Note that what became of a job may be its host's fault, which `ROW` times in a row is."""

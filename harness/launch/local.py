@@ -5,7 +5,6 @@ import signal
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,8 +23,8 @@ _Ended = tuple[list[Report], bool]
 class LocalExecutor(Executor):
     """An executor with a number of slots, each a process, so that one's death touches no other.
 
-    With ``per_gpu`` each GPU of the machine has that many of the slots; work for a whole GPU waits
-    until all slots of one are free, and takes them all.
+    With ``per_gpu`` each GPU of the machine has that many of the slots; work for a whole GPU takes
+    all slots of one.
     """
 
     def __init__(self, slots: int, per_gpu: int | None = None) -> None:
@@ -33,33 +32,36 @@ class LocalExecutor(Executor):
         self._pools = [self._new_pool(slot) for slot in range(slots)]
         self._free = set(range(slots))
         self._running: dict[Future[_Ended], tuple[list[str], list[int]]] = {}
-        self._ready: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
-        self._waiting: list[tuple[Sequence[Work], str]] = []
 
     def hosts(self) -> list[str]:
         return [socket.gethostname()]
 
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
-        if after is None:
-            self._ready.append((works, None))
-        else:
-            self._waiting.append((works, after))
-        self._fill()
+    def submit(self, works: Sequence[Work]) -> None:
+        slots = self._find_slots(works[0], self._free)
+        self._free -= set(slots)
+        self._running[self._start(slots[0], works)] = [work.job_id for work in works], slots
 
     def wait(self, seconds: float) -> list[Finished]:
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
-        finished = [one for future in done for one in self._collect(future)]
-        ended = {f.job_id: [f.report or Report(f.job_id, "stopped", f.crash)] for f in finished}
-        freed = [(w, ended[after]) for w, after in self._waiting if after in ended]
-        # Before tasks without a dependency, which were submitted later.
-        self._ready.extendleft(reversed(freed))
-        self._waiting = [(w, after) for w, after in self._waiting if after not in ended]
-        self._fill()
-        return finished
+        return [one for future in done for one in self._collect(future)]
 
-    def free_slots(self, work: Work) -> int:
-        gpus = self._gpus() if self._takes_whole_gpu(work) else [{slot} for slot in self._free]
-        return max(0, sum(gpu <= self._free for gpu in gpus) - len(self._ready))
+    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
+        free, count = set(self._free), 0
+        for one in before:
+            free -= set(self._find_slots(one, free))
+        while slots := self._find_slots(work, free):
+            free -= set(slots)
+            count += 1
+        return count
+
+    def _find_slots(self, work: Work, free: set[int]) -> list[int]:
+        """Return the first free slot, or those of the first free GPU for work that takes one whole;
+        [] if there is none."""
+        if self.per_gpu in (None, 1) or work.gpus < 1:
+            return sorted(free)[:1]
+        slots = range(len(self._pools))
+        gpus = (slots[at : at + self.per_gpu] for at in range(0, len(slots), self.per_gpu))
+        return next((list(gpu) for gpu in gpus if free.issuperset(gpu)), [])
 
     def close(self, *, kill: bool) -> None:
         for pool in self._pools:
@@ -67,57 +69,12 @@ class LocalExecutor(Executor):
                 _kill(pool)
             pool.shutdown(wait=not kill, cancel_futures=True)
 
-    def _fill(self) -> None:
-        kept: set[int] = set()
-        waiting: deque[tuple[Sequence[Work], list[Report] | None]] = deque()
-        while self._ready and not self._free <= kept:
-            works, after = self._ready.popleft()
-            slots = self._slots_for(works[0], kept)
-            if not slots:
-                waiting.append((works, after))
-                continue
-            self._free -= set(slots)
-            job_ids = [work.job_id for work in works]
-            self._running[self._start(slots[0], works, after)] = job_ids, slots
-        self._ready = waiting + self._ready
-
-    def _slots_for(self, work: Work, kept: set[int]) -> list[int]:
-        """Return free slots for the work, [] if it must wait.
-
-        For work that waits for a whole GPU, the slots of the GPU with most free ones are added to
-        ``kept``, which later work may not take.
-        """
-        if not self._takes_whole_gpu(work):
-            return sorted(self._free - kept)[:1]
-        best = max(
-            (gpu for gpu in self._gpus() if not gpu & kept),
-            key=lambda g: len(g & self._free),
-            default=None,
-        )
-        if best is None:
-            return []
-        if best <= self._free:
-            return sorted(best)
-        kept |= best
-        return []
-
-    def _takes_whole_gpu(self, work: Work) -> bool:
-        return self.per_gpu not in (None, 1) and work.gpus >= 1
-
-    def _gpus(self) -> list[set[int]]:
-        """Return the slots of each GPU."""
-        assert self.per_gpu is not None
-        slots = range(len(self._pools))
-        return [set(slots[at : at + self.per_gpu]) for at in range(0, len(slots), self.per_gpu)]
-
-    def _start(
-        self, slot: int, works: Sequence[Work], after: list[Report] | None
-    ) -> Future[_Ended]:
+    def _start(self, slot: int, works: Sequence[Work]) -> Future[_Ended]:
         try:
-            return self._pools[slot].submit(_run, works, after)
+            return self._pools[slot].submit(_run, works)
         except BrokenProcessPool:  # it died while it was idle
             self._pools[slot] = self._new_pool(slot)
-            return self._pools[slot].submit(_run, works, after)
+            return self._pools[slot].submit(_run, works)
 
     def _collect(self, future: Future[_Ended]) -> list[Finished]:
         job_ids, (slot, *others) = self._running.pop(future)
@@ -187,8 +144,8 @@ def _context() -> BaseContext:
     return context
 
 
-def _run(works: Sequence[Work], after: Sequence[Report] | None) -> _Ended:
-    reports = run_body(works, after)
+def _run(works: Sequence[Work]) -> _Ended:
+    reports = run_body(works)
     from lcma.harness.train import devices  # imports torch, as the body does
 
     return reports, devices.has_failed()

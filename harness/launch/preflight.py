@@ -53,8 +53,7 @@ class Question:
 class Answer:
     """A machine's answer: the file that it put into the folder, or the problem in one line.
 
-    A problem that is ``passing``, such as a database that is unreachable, may be over at the next
-    look.
+    A problem that is ``passing``, such as a database that is unreachable, may be over soon.
     """
 
     host: str
@@ -96,8 +95,7 @@ class Preflight:
     """The checks of a launch, from the first question to `close`.
 
     Without ``any_code`` machines with other code than this process's have a problem. ``problems``
-    are those of machines that were asked before the launch began, by their names, ``passing`` those
-    that may be over at the next look.
+    are those of machines that were asked, by their names.
     """
 
     def __init__(
@@ -111,7 +109,6 @@ class Preflight:
         code = None if any_code else read_code_version()
         name = PROBE_FOLDER + secrets.token_hex(8)
         self.problems: dict[str, str] = {}
-        self.passing: dict[str, str] = {}
         self.question = Question(place, name, sets, device, code, platform.python_version())
         self._place = storage.open_folder(place.runs)
         self._folder = self._place.below(name)
@@ -122,11 +119,22 @@ class Preflight:
             self.close()
             raise
 
-    def find_problems(self, answers: Sequence[Answer]) -> dict[str, str]:
-        """Return the problem of each machine that has one, by its name. Raises StorageError."""
+    def require_machines(self, ask: Callable[[Question], Sequence[Answer]]) -> None:
+        """Ask all machines, and keep the problems of those that have one which does not pass.
+
+        Raises UserError with the first problem if no machine is without one, and StorageError.
+        """
+        answers = ask(self.question)
         seen = {file.name for file in self._folder.files()} if answers else set()
-        problems = {one.host: one.problem or self._check_seen(one, seen) for one in answers}
-        return {host: problem for host, problem in problems.items() if problem}
+        found = {one.host: one.problem or self._check_seen(one, seen) for one in answers}
+        problems = {host: problem for host, problem in found.items() if problem}
+        if problems and len(problems) == len(found):
+            more = len(problems) - 1
+            have = "has" if more == 1 else "have"
+            others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""
+            raise UserError(next(iter(problems.values())) + others)
+        passing = {one.host for one in answers if one.passing}
+        self.problems = {host: why for host, why in problems.items() if host not in passing}
 
     def close(self) -> None:
         """Remove the files, and what the launch made for them."""
@@ -144,23 +152,6 @@ class Preflight:
             f"the launch does not see what host {one.host} wrote in {self._place.name}, "
             f"which is not shared: {SHARED}"
         )
-
-
-def require_machines(preflight: Preflight, ask: Callable[[Question], Sequence[Answer]]) -> None:
-    """Ask all machines, and keep the problems of those that have one.
-
-    Raises UserError with the first problem if no machine is without one.
-    """
-    answers = ask(preflight.question)
-    problems = preflight.find_problems(answers)
-    passing = {one.host for one in answers if one.passing}
-    preflight.problems = {host: why for host, why in problems.items() if host not in passing}
-    preflight.passing = {host: why for host, why in problems.items() if host in passing}
-    if problems and len(problems) == len({answer.host for answer in answers}):
-        more = len(problems) - 1
-        have = "has" if more == 1 else "have"
-        others = f" ({format_count(more, 'more host')} {have} a problem)" if more else ""
-        raise UserError(next(iter(problems.values())) + others)
 
 
 def require_here(runs: Path | str) -> None:

@@ -9,7 +9,6 @@ import statistics
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -355,12 +354,10 @@ def _train(
         job = PlannedJob.of_pretraining(trial.pretraining.id, digest, budget=trial.budget)
         works.insert(0, make_work(job, pretraining=trial.pretraining))
     store.register(make_registration([trial], [prepared], [work.job for work in works]))
-    left, total = [work.job_id for work in works], sum(work.job.steps for work in works)
+    left, total = list(works), sum(work.job.steps for work in works)
     executor = LocalExecutor(1, per_gpu=1 if device == "cuda" else None)
     try:
-        executor.submit(works[:1], None)
-        for before, work in pairwise(works):
-            executor.submit([work], before.job_id)
+        executor.submit(left[:1])
         while left:
             for finished in executor.wait(POLL_SECONDS):
                 report = finished.report
@@ -371,7 +368,8 @@ def _train(
                     raise UserError(
                         f"trial {trial.id} could not be trained again ({ending}): {why}"
                     )
-                left.remove(finished.job_id)
+                if left := left[1:]:
+                    executor.submit(left[:1])
             jobs = store.jobs([work.job_id for work in works])
             progress(sum(job.step for job in jobs.values()), total)
     finally:

@@ -94,7 +94,7 @@ def _find_left(plan: Plan) -> Iterator[tuple[PlannedJob, Trial | Pretraining]]:
             yield PlannedJob.of_trial(trial.id, digest, steps=steps), trial
 
 
-def deal(members: Sequence[Candidate], slots: int) -> list[list[int]]:
+def deal(members: Sequence[Candidate], slots: int, *, full: bool = False) -> list[list[int]]:
     """Deal members, most valuable first, over free slots as evenly as their shapes allow.
 
     Those that stand at one step come together where that leaves the stacks even. Up to
@@ -103,6 +103,7 @@ def deal(members: Sequence[Candidate], slots: int) -> list[list[int]]:
     Args:
         members: The members.
         slots: How many stacks can start.
+        full: Deal stacks of as many members as they may have, and no smaller ones.
 
     Returns:
         At most so many stacks, each of one shape, as positions in ``members``, in the order of
@@ -114,10 +115,13 @@ def deal(members: Sequence[Candidate], slots: int) -> list[list[int]]:
         alike[member.shape, member.most].append(position)
     stacks: list[list[int]] = []
     for (_, most), positions in alike.items():
-        size = min(most, max(STACK_LEAST, math.ceil(len(members) / slots)))
+        size = most if full else min(most, max(STACK_LEAST, math.ceil(len(members) / slots)))
         count = math.ceil(len(positions) / size)
+        if full:
+            count = len(positions) // size
+            del positions[count * size :]
         positions.sort(key=lambda position: -members[position].step)
-        bounds = [len(positions) * part // count for part in range(count + 1)]
+        bounds = [len(positions) * part // (count or 1) for part in range(count + 1)]
         stacks += [sorted(positions[first:last]) for first, last in pairwise(bounds)]
     return sorted(stacks)[:slots]
 

@@ -8,9 +8,8 @@ from typing import Protocol
 
 from lcma import db
 from lcma.harness.extras import require_extra
-from lcma.harness.launch.driver import Display, EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.driver import Display, EndedJobs, Launch
 from lcma.harness.launch.hosts import Hosts
-from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import (
     Plan,
     list_histories,
@@ -22,6 +21,7 @@ from lcma.harness.launch.plan import (
     require_valid,
     update_plan,
 )
+from lcma.harness.launch.policy import Limits, Policy
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.tensorboard import plot_curves
@@ -215,13 +215,13 @@ def _run(
         options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
     )
     observer.planned(plan, predicted, limits)
-    record = LaunchRecord(sweep_id, begun, resources.parallel, limits)
+    policy = Policy(sweep_id, begun, resources.parallel, limits)
     with plot_curves(options.get("tensorboard"), observer, store, ids) as display:
         return run_plan(
             workers,
             plan,
             place,
-            record,
+            policy,
             display,
             lease_seconds=lease_seconds,
             checkpoint_seconds=checkpoint_seconds,
@@ -232,7 +232,7 @@ def run_plan(
     workers: Workers,
     plan: Plan,
     place: Place,
-    record: LaunchRecord,
+    policy: Policy,
     display: Display,
     *,
     lease_seconds: float,
@@ -248,23 +248,16 @@ def run_plan(
         owner=workers.owner,
         device="cuda" if resources.gpus else "cpu",
         gpus=resources.gpus or 0.0,
-        terms=_terms(plan, resources, record.sweep_id),
+        terms=_terms(plan, resources, policy.sweep_id),
         checkpoint_seconds=checkpoint_seconds,
         lease_seconds=lease_seconds,
     )
     with workers.deferred_signals():
-        hosts = None
         if workers.ray is not None and workers.preflight is not None:
-            hosts = Hosts(workers.executor, display.note, workers.preflight)
-        return Launch(
-            workers.store,
-            nodes,
-            workers.executor,
-            display,
-            record,
-            hosts,
-            workers.require_uninterrupted,
-        ).run()
+            hosts = Hosts(workers.executor, display.note, workers.preflight.problems)
+            policy = replace(policy, hosts=hosts)
+        heed = workers.require_uninterrupted
+        return Launch(workers.store, nodes, workers.executor, display, policy, heed).run()
 
 
 def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:

@@ -16,7 +16,7 @@ from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError, new_owner
 from lcma.harness.launch.executor import ClusterLostError, Executor
 from lcma.harness.launch.plan import known_digests
-from lcma.harness.launch.preflight import Preflight, require_here, require_machines
+from lcma.harness.launch.preflight import Preflight, require_here
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
 from lcma.sweeps.errors import UserError
@@ -202,7 +202,7 @@ class Workers:
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
-        nodes = format_count(self.executor.count_asked(), "node")
+        nodes = format_count(self.executor.count_machines(), "node")
         with self.stage(f"asking {nodes} for code, database, checkpoints and data"):
             self._end_preflight()
             self.preflight = Preflight(
@@ -211,7 +211,8 @@ class Workers:
                 device="cuda" if self.ray and self.resources.gpus else "cpu",
                 any_code=self.any_code or self.ray is None,
             )
-            require_machines(self.preflight, self.executor.ask)
+            self.preflight.require_machines(self.executor.ask)
+            self.executor.set_aside(self.preflight.problems)
 
     def run_each(
         self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]

@@ -26,9 +26,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from lcma.db import Store
 from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
-from lcma.harness.launch.driver import Display, LaunchRecord
-from lcma.harness.launch.limits import Limits
+from lcma.harness.launch.driver import Display
 from lcma.harness.launch.plan import known_digests, plan_expansion, register_plan
+from lcma.harness.launch.policy import Limits, Policy
 from lcma.harness.launch.sweep import begin_launch, run_plan
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
@@ -257,7 +257,7 @@ class Tuner:
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         parallel = workers.resources.parallel
-        self.record = LaunchRecord(sweep_id, begun, parallel, limits or Limits())
+        self.policy = Policy(sweep_id, begun, parallel, limits or Limits())
         failed = wait_out(self.study.trials)
         self._reopened = {
             one.number
@@ -284,7 +284,7 @@ class Tuner:
             self.workers,
             plan,
             self.place,
-            self.record,
+            self.policy,
             self.display,
             lease_seconds=self.lease_seconds,
             checkpoint_seconds=self.checkpoint_seconds,

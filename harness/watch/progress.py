@@ -19,8 +19,8 @@ from rich.progress import (
 
 from lcma.db import JobFacts
 from lcma.harness.cpus import count_cpus
-from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import HERE, REFERENCE, Plan
+from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction
 from lcma.harness.results.lookup import job_title
 from lcma.harness.terminal import LINE_SECONDS, Console

@@ -38,13 +38,8 @@ START_SECONDS = 600.0
 T = TypeVar("T")
 
 
-def run_work(work: Work, after: Report | None = None) -> Report:
-    """Do the work unless it is done or taken, and report how it ended, as `run_works` does.
-
-    ``after`` is the report of the task that this work depends on.
-    """
-    if after is not None and after.ending != "done":
-        return Report(work.job_id, "blocked", f"needs {after.job_id[:12]}, which {after.ending}")
+def run_work(work: Work) -> Report:
+    """Do the work unless it is done or taken, and report how it ended, as `run_works` does."""
     (report,) = run_works([work])
     return report
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         verdicts,
     )
     from lcma.harness.launch.driver import LaunchStoppedError
-    from lcma.harness.launch.limits import LimitReachedError
     from lcma.harness.launch.plan import Plan
+    from lcma.harness.launch.policy import LimitReachedError
     from lcma.harness.launch.sweep import LaunchReport, Progress
     from lcma.sweeps.errors import UserError
     from lcma.sweeps.plugins import factorization, flow, measure
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "LaunchReport": "lcma.harness.launch.sweep",
     "LaunchStoppedError": "lcma.harness.launch.driver",
-    "LimitReachedError": "lcma.harness.launch.limits",
+    "LimitReachedError": "lcma.harness.launch.policy",
     "Plan": "lcma.harness.launch.plan",
     "Progress": "lcma.harness.launch.sweep",
     "Store": "lcma.db",

@@ -109,7 +109,7 @@ class Inline(Executor):
     def hosts(self) -> list[str]:
         return ["here"]
 
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
+    def submit(self, works: Sequence[Work]) -> None:
         self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:

@@ -18,7 +18,7 @@ import pytest
 
 from lcma.harness.launch import cluster as on_ray
 from lcma.harness.launch.cluster import RayExecutor
-from lcma.harness.launch.preflight import Preflight, require_machines
+from lcma.harness.launch.preflight import Preflight
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
 from lcma.sweeps.errors import UserError
@@ -181,7 +181,7 @@ def test_a_call_whose_node_is_lost_runs_on_one_that_joined_or_says_that_none_is_
     began = tmp_path / "began"
 
     try:
-        require_machines(preflight, executor.ask)
+        preflight.require_machines(executor.ask)
         text = f"__import__('pathlib').Path({str(began)!r}).touch() or __import__('time').sleep(3)"
         with ThreadPoolExecutor() as pool:
             found = pool.submit(list, executor.run_each(eval, [("wait", (f"({text}) or 1",))]))
@@ -311,7 +311,7 @@ def test_free_slots_are_counted_node_by_node_without_what_fits_nowhere(
     too_large = replace(work, terms=replace(work.terms, memory_gb=1e6))
     assert executor.free_slots(work) == 4
     assert executor.free_slots(too_large) == 0
-    executor.submit([too_large], None)
+    executor.submit([too_large])
     assert executor.free_slots(work) == 4
-    executor.submit([work], None)
+    executor.submit([work])
     assert executor.free_slots(work) == 3

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch import hosts as hosts_module
-from lcma.harness.launch.driver import EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
-from lcma.harness.launch.preflight import Answer, Preflight, answer_question
-from lcma.harness.place import Place
+from lcma.harness.launch.policy import Policy
 from lcma.harness.work.units import Report
 from lcma.sweeps.errors import UserError
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere
@@ -29,17 +27,12 @@ class TwoHosts(Inline):
     def __init__(self, end: Callable[[str], Finished], times: int = 1000) -> None:
         super().__init__()
         self.end, self.times, self.failed = end, times, 0
-        self.answers: list[Answer] = []
 
     def is_closed(self) -> bool:
         return {BAD, GOOD} <= self.aside
 
-    def count_ready(self) -> int:
+    def count_machines(self) -> int:
         return 2 - len(self.aside)
-
-    def poll_answers(self) -> list[Answer]:
-        answers, self.answers = self.answers, []
-        return answers
 
     def wait(self, seconds: float) -> list[Finished]:
         if not self.works or BAD in self.aside or self.failed == self.times:
@@ -58,14 +51,9 @@ def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]
     return one_trial(f"sqlite:///{tmp_path / 'hosts.db'}", steps=10, watch=10)
 
 
-def make_hosts(executor: Inline, told: Told, place: Place) -> Hosts:
-    return Hosts(executor, told.note, Preflight(place, {}, any_code=True))
-
-
 def run(store: db.Store, node: Any, executor: Inline, told: Told) -> EndedJobs:
-    hosts = make_hosts(executor, told, node.work.place)
-    record = LaunchRecord(store.sweeps()[0].id, 0)
-    return Launch(store, [node], executor, told, record, hosts).run()
+    policy = Policy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
+    return Launch(store, [node], executor, told, policy).run()
 
 
 def fail_task(job_id: str) -> Finished:
@@ -173,32 +161,17 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
 
 
 @pytest.fixture
-def made(trial: tuple[db.Store, Any]) -> tuple[TwoHosts, Told, Hosts]:
+def made() -> tuple[TwoHosts, Told, Hosts]:
     executor, told = TwoHosts(fail_task), Told()
-    return executor, told, make_hosts(executor, told, trial[1].work.place)
+    return executor, told, Hosts(executor, told.note, {})
 
 
-def test_a_host_that_joins_and_cannot_is_named_once(made: Any, monkeypatch: Any) -> None:
-    """Also where it comes back as another node of the same name."""
-    monkeypatch.setattr(hosts_module, "CHECK_SECONDS", 0.0)
+def test_a_host_is_named_once_whatever_fails_there(made: Any) -> None:
     executor, told, hosts = made
-    for _ in range(2):
-        executor.answers = [Answer("late", problem="it has no psycopg")]
-        hosts.refresh()
-    assert executor.aside == {"late"}
-    assert told.notes == [name_aside("late", "it has no psycopg")]
-
-
-def test_a_host_that_reaches_no_database_for_now_is_asked_again(made: Any, place: Place) -> None:
-    """A database that starts again costs no host."""
-    executor, told, hosts = made
-    gone = replace(place, db="postgresql://localhost:1/none")
-    answer = answer_question(Preflight(gone, {}, any_code=True).question, BAD)
-    executor.answers = [answer, answer]
-    hosts.refresh()
-    assert executor.aside == set()
-    said = f"host {BAD} gets no trials for now, and is asked again: {answer.problem}"
-    assert told.notes == [said]
+    for why in ("it has no psycopg", "of a task that was on its way"):
+        hosts.set_aside(BAD, why)
+    assert executor.aside == {BAD}
+    assert told.notes == [name_aside(BAD, "it has no psycopg")]
 
 
 def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(made: Any) -> None:
@@ -252,6 +225,6 @@ def test_what_fails_after_the_claim_counts_as_it_did(
 def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
     store, node = trial
     sweep = store.sweeps()[0].id
-    launch = Launch(store, [node], Inline(), Told(), LaunchRecord(sweep, 0))
+    launch = Launch(store, [node], Inline(), Told(), Policy(sweep))
     store.forget([sweep])
     assert len(launch.run().with_ending("cancelled")) == 1

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch import limits
-from lcma.harness.launch.driver import Launch, LaunchRecord
+from lcma.harness.launch import policy
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
-from lcma.harness.launch.limits import LimitReachedError, Limits
+from lcma.harness.launch.policy import LimitReachedError, Limits, Policy
 from lcma.harness.place import Place
 from lcma.harness.train import trainer
 from lcma.harness.train.stack import Stack
@@ -37,11 +37,11 @@ class OneThread(Executor):
     def hosts(self) -> list[str]:
         return ["here"]
 
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
+    def submit(self, works: Sequence[Work]) -> None:
         self._running[self._pool.submit(run_works, works)] = works
 
-    def free_slots(self, work: Work) -> int:
-        return 1 - len(self._running)
+    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
+        return 1 - len(self._running) - len(before)
 
     def wait(self, seconds: float) -> list[Finished]:
         done, _ = wait(self._running, seconds, FIRST_COMPLETED)
@@ -64,7 +64,7 @@ def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
             return step(self)
 
         monkeypatch.setattr(owner, name, slow)
-    monkeypatch.setattr(limits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(policy, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
 
 
@@ -79,7 +79,7 @@ def launch(
     base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
     store, nodes = register(place, merged(base, change), owner)
     (sweep,) = store.sweeps()
-    record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
+    record = Policy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
     nodes = [replace(n, work=replace(n.work, lease_seconds=0.4)) for n in nodes]
     executor = OneThread()
     try:

@@ -25,7 +25,7 @@ from lcma.harness.launch.local import LocalExecutor
 
 if __name__ == "__main__":
     executor = LocalExecutor(1)
-    executor.submit([pickle.load(open(sys.argv[1], "rb"))], None)
+    executor.submit([pickle.load(open(sys.argv[1], "rb"))])
     executor.wait(600)
 """
 

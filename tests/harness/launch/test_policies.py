@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from lcma import db
 from lcma.db import run_sql
-from lcma.harness.launch.driver import Launch, LaunchRecord, LaunchStoppedError
+from lcma.harness.launch.driver import Launch, LaunchStoppedError
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.plan import Node
+from lcma.harness.launch.policy import Policy
 from lcma.harness.watch.stop import Stopped, stop_launches
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
@@ -222,8 +223,7 @@ class Holding(Inline):
         self.store = store
         self.claims: list[tuple[Work, db.Claim]] = []
 
-    def submit(self, works: Sequence[Work], after: str | None) -> None:
-        assert after is None, "what waits in the executor would start unasked"
+    def submit(self, works: Sequence[Work]) -> None:
         self.works += works
 
     def wait(self, seconds: float) -> list[Finished]:
@@ -260,7 +260,7 @@ def test_a_cap_holds_over_all_launches_of_a_sweep(
     launches = []
     for owner in ("one", "two"):
         own = [with_terms(node, owner=owner, cap=cap) for node in nodes]
-        record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
+        record = Policy(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
         launches.append(Launch(store, own, Holding(store), Told(), record))
     run_at_once(*(launch.run for launch in launches))
     assert most_at_once(store) == 2
@@ -272,7 +272,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     (sweep,) = store.sweeps()
 
     def begin(owner: str) -> Launch:
-        record = LaunchRecord(sweep.id, store.begin_launch(owner, sweep.id))
+        record = Policy(sweep.id, store.begin_launch(owner, sweep.id))
         return Launch(store, [node], Inline(), Told(), record)
 
     first = begin("first")

@@ -14,7 +14,6 @@ from lcma.harness.launch.preflight import (
     Preflight,
     Question,
     answer_question,
-    require_machines,
 )
 from lcma.sweeps.errors import UserError
 
@@ -31,7 +30,7 @@ def asked(place, runs, sets=None, change=None) -> list[Question]:
 
     preflight = Preflight(dataclasses.replace(place, runs=runs), sets or {})
     try:
-        require_machines(preflight, ask)
+        preflight.require_machines(ask)
     finally:
         preflight.close()
     return questions
@@ -75,7 +74,7 @@ def test_a_host_that_may_only_read_says_so(bucket, place, monkeypatch) -> None:
 
     preflight = Preflight(dataclasses.replace(place, runs=bucket.runs), {})
     with pytest.raises(UserError, match=rf"on host {HOST}: cannot write .*or give --runs .*1 more"):
-        require_machines(preflight, ask)
+        preflight.require_machines(ask)
     preflight.close()
     assert not any(p.is_file() for p in bucket.root.rglob("*"))
 
@@ -141,7 +140,7 @@ def test_one_good_host_is_enough(place, tmp_path) -> None:
     def ask(question: Question) -> list[Answer]:
         return [answer_question(question, "good"), Answer("bad", problem="it lacks all")]
 
-    require_machines(preflight, ask)
+    preflight.require_machines(ask)
     assert preflight.problems == {"bad": "it lacks all"}
     preflight.close()
     assert not (tmp_path / "runs").exists()

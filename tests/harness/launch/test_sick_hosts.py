@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch.driver import EndedJobs, Launch, LaunchRecord
+from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.preflight import Preflight
+from lcma.harness.launch.policy import Policy
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
 from tests.harness.launch.conftest import Inline, Told, register
@@ -86,7 +86,7 @@ class Cluster(Inline):
     def open(self) -> list[str]:
         return [host for host in self.sick if host not in self.aside]
 
-    def count_ready(self) -> int:
+    def count_machines(self) -> int:
         return len(self.open)
 
     def is_closed(self) -> bool:
@@ -131,8 +131,7 @@ def sweep(place: Place, tmp_path: Path) -> Callable[[int], tuple[db.Store, list[
 
 
 @pytest.fixture
-def launch(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Shown]]:
-    monkeypatch.setattr("lcma.harness.launch.hosts.CHECK_SECONDS", 0.0)
+def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Shown]]:
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.01)
 
     def run(
@@ -143,9 +142,8 @@ def launch(place: Place, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple
     ) -> tuple[EndedJobs, Shown]:
         sweep_id, shown = store.sweeps()[0].id, Shown()
         executor = Cluster(sick, seeds, monkeypatch)
-        hosts = Hosts(executor, shown.note, Preflight(place, {}, any_code=True))
-        record = LaunchRecord(sweep_id, 0)
-        return Launch(store, nodes, executor, shown, record, hosts).run(), shown
+        policy = Policy(sweep_id, hosts=Hosts(executor, shown.note, {}))
+        return Launch(store, nodes, executor, shown, policy).run(), shown
 
     return run
 

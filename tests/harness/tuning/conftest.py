@@ -18,8 +18,8 @@ from lcma import db
 from lcma.harness import data
 from lcma.harness.cli import main as cli
 from lcma.harness.data.source import SourceOptions
-from lcma.harness.launch.limits import Limits
 from lcma.harness.launch.plan import preparable_sets
+from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
 from lcma.harness.tuning.study import Tuner, make_storage

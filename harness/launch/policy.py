@@ -1,13 +1,17 @@
-"""The limits of a launch, of device hours and of time, at which it ends in good order."""
+"""What a launch may do, by its options and its spec: its cap, its limits, its hosts.
+
+At a limit of device hours or of time it ends in good order.
+"""
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from lcma.db import Store, Unavailable
 from lcma.db.schema import launches
+from lcma.harness.launch.hosts import Hosts
 
 LOOK_SECONDS = 2.0
 """Interval between two looks at the hours that are spent."""
@@ -39,12 +43,26 @@ class LimitReachedError(Exception):
         self.why, self.left = why, left
 
 
+@dataclass(frozen=True)
+class Policy:
+    """What a launch of a sweep may do: how many tasks at once, for how long, and on which hosts.
+
+    It began with the event of number ``begun``: earlier stop requests are not for it. At most
+    ``parallel`` jobs of the sweep run at once, over all launches; None for no limit.
+    """
+
+    sweep_id: str
+    begun: int = 0
+    parallel: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    hosts: Hosts | None = None
+
+
 class LimitWatch:
     """A watch that ends a launch at its limits."""
 
-    def __init__(self, store: Store, owner: str, sweep_id: str, limits: Limits) -> None:
-        self._store, self._owner, self._sweep_id = store, owner, sweep_id
-        self._limits = limits
+    def __init__(self, store: Store, owner: str, policy: Policy) -> None:
+        self._store, self._owner, self._policy = store, owner, policy
         self._next_look = time.monotonic()
         self._reached, self._reached_at = "", 0.0
 
@@ -61,22 +79,18 @@ class LimitWatch:
         if not self._reached and now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             with suppress(Unavailable):
-                self._reached, self._reached_at = self.find_reached(), now
+                self._reached, self._reached_at = self._find_reached(), now
         if not self._reached:
             return True
         with suppress(Unavailable):
-            self.end(self._reached)
+            self._store.end_launch(self._owner, why=self._reached)
             if not running or now > self._reached_at + END_SECONDS:
                 raise LimitReachedError(self._reached, left)
         return False
 
-    def end(self, why: str) -> None:
-        """Let the launch take no more jobs, and tell its workers to end those that they have."""
-        self._store.end_launch(self._owner, why=why)
-
-    def find_reached(self) -> str:
+    def _find_reached(self) -> str:
         """Return the limit that is reached, '' for none."""
-        limits = self._limits
+        limits, sweep_id = self._policy.limits, self._policy.sweep_id
         if limits.hours is not None and self._read_hours() >= limits.hours:
             return f"the launch ran for {limits.hours:g} h, as long as it may"
         if limits.device_hours is not None:
@@ -84,7 +98,7 @@ class LimitWatch:
             if spent >= limits.device_hours:
                 return f"the launch has taken {spent:.3g} of {limits.device_hours:g} device hours"
         if limits.sweep_device_hours is not None:
-            spent = self._store.device_hours(sweep_id=self._sweep_id)
+            spent = self._store.device_hours(sweep_id=sweep_id)
             if spent >= limits.sweep_device_hours:
                 most = f"{limits.sweep_device_hours:g} device hours"
                 allowed = "that `resources.max_device_hours` lets it take"

@@ -1,0 +1,197 @@
+"""What a launch starts next: `choose_tasks`, a function of jobs as they were read, free slots and a
+cap.
+
+It reads no clock and no database, and changes nothing. Jobs are dealt over slots that are free:
+they are not submitted before, so that more valuable ones can come first, and others can join their
+stacks. A job that needs another one waits here until that has ended.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from lcma.db import JobFacts, PlannedJob
+from lcma.harness.launch.plan import Node
+from lcma.harness.launch.stacks import MOST, Candidate, deal
+from lcma.harness.work.units import Need, Work
+
+WINDOW = 64
+"""Most tasks that wait in an executor for the machines that it may get for them."""
+
+ALONE = Candidate(None, most=1)
+"""A job that is trained in no stack."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a launch as a round of the driver found them."""
+
+    order: "Order"
+    """The unfinished ones."""
+
+    kinds: Sequence[Work]
+    """A work for each need that they have."""
+
+    candidates: Mapping[str, Candidate]
+    """Those that are trained in stacks."""
+
+    grown: Mapping[str, Work]
+    """The works of those that need more memory than at first."""
+
+    in_flight: Mapping[str, Sequence[str]]
+    """Those in the executor, each with the jobs of its task."""
+
+    running: Mapping[str, str]
+    """Those that run, here or in another launch, and the stacks that they are in or themselves."""
+
+    held: AbstractSet[str]
+    """Those whose leases nobody may take."""
+
+    resting: AbstractSet[str]
+    """Those that are not tried again yet."""
+
+    segments: Sequence[JobFacts | PlannedJob]
+    """Segments that other launches hold: longer ones of their pretrainings cannot be claimed."""
+
+    def can_start(self, job: PlannedJob) -> bool:
+        """Return whether a job that waits for no other may be submitted."""
+        return not (
+            job.id in self.in_flight
+            or job.id in self.held
+            or job.id in self.resting
+            or any(
+                (s.pretraining_id, s.data_digest) == (job.pretraining_id, job.data_digest)
+                and (s.budget or 0) < (job.budget or 0)
+                for s in self.segments
+            )
+        )
+
+    def iterate_ready(self) -> Iterator[Work]:
+        """Iterate over the works that can start, most valuable first."""
+        for node in self.order:
+            if self.can_start(node.work.job):
+                yield self.grown.get(node.work.job_id, node.work)
+
+
+def choose_tasks(
+    jobs: Jobs,
+    count_free: Callable[[Work, Sequence[Work]], int | None],
+    *,
+    cap: int | None = None,
+    grows: bool = False,
+) -> list[list[Work]]:
+    """Choose the tasks to start now, each a work or a stack of several, most valuable first.
+
+    Args:
+        jobs: The jobs.
+        count_free: How many tasks like a work would start at once, after tasks like others; None if
+            that is not known. Where nothing is in the executor one does, whatever it says, so that
+            nothing waits for ever.
+        cap: Most tasks of the sweep at once, over all launches: those in the executor count, and
+            those of jobs that others hold. None for no limit.
+        grows: Whether tasks that wait bring machines. Then full stacks, which nobody could join any
+            more, need no free slot, up to `WINDOW`.
+    """
+    tasks = {tuple(job_ids) for job_ids in jobs.in_flight.values()}
+    elsewhere = {
+        stack
+        for job_id, stack in jobs.running.items()
+        if job_id in jobs.held and job_id not in jobs.in_flight
+    }
+    places = math.inf if cap is None else max(0, cap - len(tasks) - len(elsewhere))
+    waiting = sum(jobs.running.keys().isdisjoint(job_ids) for job_ids in tasks)
+    chosen: list[list[Work]] = []
+
+    def count_slots(work: Work) -> tuple[int, bool]:
+        """Return how many tasks like a work may start, and whether they would wait for machines."""
+        free = count_free(work, [task[0] for task in chosen]) or 0
+        free = max(free, 0 if tasks or chosen else 1)
+        if free > 0 or not grows:
+            return free, False
+        return WINDOW - waiting - len(chosen), True
+
+    slots = {work.need: count_slots(work) for work in jobs.kinds}
+    most = {need: max(0, int(min(left, places))) for need, (left, _) in slots.items()}
+    ready: dict[Need, list[Work]] = {need: [] for need in most}
+    rank: dict[str, int] = {}
+    for work in jobs.iterate_ready():
+        if all(len(works) == MOST * most[need] for need, works in ready.items()):
+            break
+        if len(ready[work.need]) < MOST * most[work.need]:
+            rank[work.job_id] = len(rank)
+            ready[work.need].append(work)
+    stacks: list[list[Work]] = []
+    for need, works in ready.items():
+        members = [jobs.candidates.get(work.job_id, ALONE) for work in works]
+        dealt = deal(members, most[need], full=slots[need][1])
+        stacks += [[works[position] for position in stack] for stack in dealt]
+    for stack in sorted(stacks, key=lambda stack: rank[stack[0].job_id]):
+        need = stack[0].need
+        if chosen and chosen[-1][0].need != need:  # which may have taken its slots
+            slots[need] = count_slots(stack[0])
+        left, waits = slots[need]
+        is_full = len(stack) == jobs.candidates.get(stack[0].job_id, ALONE).most
+        if len(chosen) < places and left > 0 and (is_full or not waits):
+            chosen.append(stack)
+            slots[need] = left - 1, waits
+    return chosen
+
+
+class Order:
+    """The unfinished jobs of a launch; those of them that wait for no other, most valuable first.
+
+    Segments come first, those with most trials behind them at the top; then trials that read maps;
+    then the others. Equals stay in the order of the plan.
+    """
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        behind = _count_trials_behind(nodes)
+
+        def rank(node: Node) -> tuple[int, int]:
+            if node.work.job.kind == "pretraining":
+                return 0, -behind[node.work.job_id]
+            return (2 if node.after is None else 1), 0
+
+        self._nodes = sorted(nodes, key=rank)
+        self._places = {node.work.job_id: place for place, node in enumerate(self._nodes)}
+        self._ready: list[int] = []
+        self._behind: dict[str, list[str]] = {}
+        for place, node in enumerate(self._nodes):
+            if node.after is None:
+                self._ready.append(place)
+            else:
+                self._behind.setdefault(node.after, []).append(node.work.job_id)
+
+    def __iter__(self) -> Iterator[Node]:
+        """Iterate over those that wait for no other. None may be removed meanwhile."""
+        return (self._nodes[place] for place in self._ready)
+
+    def list_unfinished(self) -> list[str]:
+        """Return the ids of all of them."""
+        return list(self._places)
+
+    def remove(self, job_id: str) -> list[str]:
+        """Remove a job that has ended; return the ids of those that waited for it."""
+        place = self._places.pop(job_id)
+        at = bisect_left(self._ready, place)
+        if self._ready[at : at + 1] == [place]:
+            del self._ready[at]
+        freed = [one for one in self._behind.pop(job_id, ()) if one in self._places]
+        for one in freed:
+            insort(self._ready, self._places[one])
+        return freed
+
+
+def _count_trials_behind(nodes: Sequence[Node]) -> Counter[str]:
+    """Count the trials that wait for each segment, or for one that goes on from it."""
+    after = {node.work.job_id: node.after for node in nodes}
+    behind: Counter[str] = Counter()
+    for node in nodes:
+        upstream = node.after if node.work.job.kind == "trial" else None
+        while upstream is not None:
+            behind[upstream] += 1
+            upstream = after.get(upstream)
+    return behind

@@ -1,0 +1,198 @@
+"""What a launch starts next, in plans that are drawn and run to their end."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lcma.db import Kind, PlannedJob
+from lcma.harness.launch import choice
+from lcma.harness.launch.choice import ALONE, Jobs, Order, choose_tasks
+from lcma.harness.launch.plan import Node
+from lcma.harness.launch.stacks import MOST, Candidate
+from lcma.harness.place import Place
+from lcma.harness.work.units import Work, _Sealed
+
+PLACE = Place("sqlite:///lcma.db", Path("runs"), Path("data"))
+WINDOW = 3
+
+
+def make_node(kind: Kind, name: str, after: Node | None, threads: int, budget: int = 0) -> Node:
+    subject = {"pretraining_id": name, "budget": budget} if budget else {"trial_id": name}
+    job = PlannedJob(kind=kind, data_digest="digest", steps=1, **subject)
+    work = Work(job, PLACE, "launch", "cpu", sealed=_Sealed(b"", threads))
+    return Node(work, None if after is None else after.work.job_id)
+
+
+@dataclass
+class Cluster:
+    """A plan, and an executor of so many slots. Others hold some of the jobs at first."""
+
+    nodes: list[Node]
+    candidates: dict[str, Candidate]
+    slots: int | None
+    cap: int | None
+    grows: bool
+    elsewhere: dict[str, str]
+    tasks: list[tuple[str, ...]] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.order = Order(self.nodes)
+        self.node_of = {node.work.job_id: node for node in self.nodes}
+
+    @property
+    def started(self) -> list[tuple[str, ...]]:
+        return self.tasks[: max(1, self.slots or 0)]
+
+    def count_free(self, work: Work, before: Sequence[Work] = ()) -> int | None:
+        return None if self.slots is None else self.slots - len(self.tasks) - len(before)
+
+    def leave(self, job_id: str) -> None:
+        self.ended.add(job_id)
+        freed = self.order.remove(job_id)
+        assert all(self.node_of[one].after == job_id for one in freed)
+
+    def read(self, resting: frozenset[str] = frozenset()) -> Jobs:
+        held = [self.node_of[job_id].work.job for job_id in self.elsewhere]
+        here = {job_id: task[0] for task in self.started for job_id in task}
+        return Jobs(
+            self.order,
+            list({node.work.need: node.work for node in self.nodes}.values()),
+            self.candidates,
+            {},
+            {job_id: task for task in self.tasks for job_id in task},
+            self.elsewhere | here,
+            held=self.elsewhere.keys(),
+            resting=resting,
+            segments=[job for job in held if job.kind == "pretraining"],
+        )
+
+    def choose(self, jobs: Jobs) -> list[list[Work]]:
+        return choose_tasks(jobs, self.count_free, cap=self.cap, grows=self.grows)
+
+    def rank(self, job_id: str) -> tuple[int, int]:
+        """The value of a job: the trials behind a segment, at once or by way of longer ones."""
+
+        def behind(job_id: str) -> int:
+            nodes = [node.work.job for node in self.nodes if node.after == job_id]
+            return sum(1 if job.kind == "trial" else behind(job.id) for job in nodes)
+
+        node = self.node_of[job_id]
+        if node.work.job.kind == "pretraining":
+            return 0, -behind(job_id)
+        return (1, 0) if node.after else (2, 0)
+
+    def check(self, jobs: Jobs, tasks: list[list[Work]]) -> None:
+        """Check what was chosen before it is submitted."""
+        chosen = [[work.job_id for work in task] for task in tasks]
+        ids = [job_id for task in chosen for job_id in task]
+        assert len({*ids}) == len(ids), "nothing twice"
+        assert not {*ids} & {*jobs.in_flight, *self.ended, *self.elsewhere, *jobs.resting}
+        assert {self.node_of[job_id].after for job_id in ids} <= self.ended | {None}
+        if self.cap is not None and tasks:
+            assert len(self.tasks) + len({*self.elsewhere.values()}) + len(tasks) <= self.cap
+        free = max(self.slots or 0, 1) - len(self.tasks)
+        full = [len(task) == self.candidates.get(task[0], ALONE).most for task in chosen]
+        assert full.count(False) <= max(free, 0), "only full stacks wait for a slot"
+        ahead = WINDOW + len(self.started) - len(self.tasks) if self.grows else 0
+        assert len(tasks) <= max(free, ahead, 0)
+        for task in chosen:
+            alike = {self.candidates.get(job_id, ALONE)._replace(step=0) for job_id in task}
+            assert len(alike) == 1
+            assert len(task) <= alike.pop().most
+            assert len({self.node_of[job_id].work.need for job_id in task}) == 1
+        ranks = [self.rank(task[0]) for task in chosen]
+        assert ranks == sorted(ranks), "the dearest chain first, and maps before trials"
+        left = [
+            self.rank(job_id)
+            for job_id in self.node_of.keys() - {*ids} - self.ended
+            if self.node_of[job_id].after in self.ended | {None}
+            and job_id not in self.candidates
+            and jobs.can_start(self.node_of[job_id].work.job)
+        ]
+        needs = {work.need for task in tasks for work in task}
+        if left and ranks and len(needs | {node.work.need for node in self.nodes}) == 1:
+            assert min(left) >= ranks[-1], "nothing that is worth more is left"
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    nodes: list[Node] = []
+    candidates: dict[str, Candidate] = {}
+    groups = st.tuples(
+        st.booleans(), st.sampled_from("ab"), st.sampled_from([2, MOST]), st.sampled_from([1, 2])
+    )
+    grouped = st.sampled_from(draw(st.lists(groups, min_size=1, max_size=3)))
+
+    def add(kind: Kind, name: str, after: Node | None, group: tuple, budget: int = 0) -> Node:
+        stacked, shape, most, threads = group
+        made = make_node(kind, name, after, threads, budget)
+        nodes.append(made)
+        if stacked:
+            step = draw(st.integers(0, 1))
+            candidates[made.work.job_id] = Candidate((kind, budget, shape), step, most)
+        return made
+
+    for number in range(draw(st.integers(0, 4))):
+        last, group = None, draw(grouped)
+        for budget in range(1, draw(st.integers(2, 4))):
+            last = add("pretraining", f"chain {number}", last, group, budget)
+            behind = draw(grouped)
+            for _ in range(draw(st.integers(0, 5))):
+                add("trial", f"trial {len(nodes)}", last, behind)
+    for _ in range(draw(st.integers(0, 2))):
+        group = draw(grouped)
+        for _ in range(draw(st.integers(1, 30))):
+            add("trial", f"trial {len(nodes)}", None, group)
+    first = [node.work.job_id for node in nodes if node.after is None]
+    taken = [job_id for job_id in first if draw(st.integers(0, 9)) == 0]
+    return Cluster(
+        nodes,
+        candidates,
+        slots=draw(st.none() | st.integers(0, 4)),
+        cap=draw(st.none() | st.integers(1, 5)),
+        grows=draw(st.booleans()),
+        elsewhere={job_id: draw(st.sampled_from(["one", job_id])) for job_id in taken},
+    )
+
+
+@given(clusters(), st.randoms(use_true_random=False))
+def test_every_job_runs_once_in_the_order_of_value(cluster: Cluster, chance: random.Random) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "WINDOW", WINDOW)
+        while len(cluster.ended) < len(cluster.nodes):
+            resting = frozenset(job_id for job_id in cluster.node_of if chance.random() < 0.1)
+            jobs = cluster.read(resting)
+            tasks = cluster.choose(jobs)
+            assert tasks == cluster.choose(jobs), "it is that of its arguments, and changes none"
+            cluster.check(jobs, tasks)
+            cluster.tasks += [tuple(work.job_id for work in task) for task in tasks]
+            assert cluster.tasks or cluster.elsewhere or resting, "something always runs"
+            for task in cluster.started:
+                if chance.random() < 0.7:
+                    cluster.tasks.remove(task)
+                    for job_id in task:
+                        cluster.leave(job_id)
+            for job_id in list(cluster.elsewhere):
+                if chance.random() < 0.3:
+                    del cluster.elsewhere[job_id]
+                    if chance.random() < 0.5:  # they end it, or leave it
+                        cluster.leave(job_id)
+
+
+@given(st.integers(1, 60), st.integers(1, 4), st.none() | st.integers(1, 4), st.booleans())
+def test_no_half_stack_starts_while_members_of_its_shape_are_left(
+    count: int, slots: int, cap: int | None, grows: bool
+) -> None:
+    nodes = [make_node("trial", f"trial {number}", None, 1) for number in range(count)]
+    candidates = {node.work.job_id: Candidate("same") for node in nodes}
+    cluster = Cluster(nodes, candidates, slots, cap, grows, {})
+    sizes = [len(task) for task in cluster.choose(cluster.read())]
+    left = count - sum(sizes)
+    assert left == max(0, count - MOST * min(slots, cap or slots))
+    assert not left or set(sizes) == {MOST}
