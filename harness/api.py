@@ -11,7 +11,6 @@ from lcma.db import Store
 from lcma.harness.place import Place, find_place
 from lcma.harness.results.lookup import find_sweep, find_trial_id, require_results
 from lcma.sweeps import factorizations
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM
 from lcma.sweeps.options import (
@@ -96,13 +95,13 @@ def plan(
         UserError: For anything in the spec that is unknown or out of range, and for a plug-in
             that a launch would refuse.
     """
-    from lcma.harness.launch.plan import list_histories, make_plan, open_existing
+    from lcma.harness.launch.plan import list_histories, make_plan, open_existing, read_spec
     from lcma.harness.launch.rehearsal import rehearse_plugins
     from lcma.harness.results.power import compute_power
 
     place = _place(store, None, data)
     opened = store if isinstance(store, Store) else open_existing(place)
-    given = _read_spec(spec, place, check_options(Overrides, overrides))
+    given = read_spec(spec, place, check_options(Overrides, overrides), "arguments")
     made = make_plan(given, place, opened)
     rehearse_plugins(made)
     return replace(made, power=compute_power(made.expansion.cells, list_histories(opened)))
@@ -148,6 +147,7 @@ def launch(
         LimitReachedError: If it came to a limit of hours.
         KeyboardInterrupt: If a signal did. Running jobs keep their last checkpoint.
     """
+    from lcma.harness.launch.plan import read_spec
     from lcma.harness.launch.sweep import Callback, launch_sweep
 
     chosen: LaunchOptions = check_options(LaunchOptions, options)
@@ -157,7 +157,7 @@ def launch(
         )
     place = _place(store, runs, data, write=True)
     observer = Callback(progress or (lambda _: None))
-    given = _read_spec(spec, place, choose_overrides(chosen))
+    given = read_spec(spec, place, choose_overrides(chosen), "arguments")
     report, _ = launch_sweep(given, place, chosen, observer, arguments="lcma.launch")
     return report
 
@@ -411,17 +411,6 @@ def _place(
         write=write,
     )
     return replace(place, db=store.url) if isinstance(store, Store) else place
-
-
-def _read_spec(spec: SpecLike, place: Place, overrides: Overrides) -> Spec:
-    from lcma.harness.data import know_own
-
-    know_own(place.data)
-    if isinstance(spec, Mapping):
-        spec = specs.check(dict(spec), "spec")
-    elif not isinstance(spec, Spec):
-        spec = specs.load(os.fspath(spec))
-    return specs.with_overrides(spec, where="arguments", **overrides)
 
 
 for _function, _record in ((plan, Overrides), (launch, LaunchOptions)):

@@ -2,18 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
-from lcma.harness.cli.planning import print_unmeasured, read_spec
+from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError
 from lcma.harness.launch.executor import ClusterLostError
-from lcma.harness.launch.plan import list_histories
+from lcma.harness.launch.plan import list_histories, read_spec
 from lcma.harness.launch.policy import LimitReachedError
 from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
@@ -49,37 +49,26 @@ class LaunchCommand:
     runs: str | None = None
     data: Path | None = None
 
-    @property
-    def words(self) -> list[str]:
-        """The command and its arguments, without the places and ``--retry``."""
+    def format(self, *more: str, with_db: bool = True) -> str:
+        """Return what to type to launch the same again, without its ``--retry``."""
         once: LaunchOptions = {**self.options, "retry": False}
         words = ["launch", self.spec, *format_options(LaunchOptions, once)]
         if self.pictures is None:
-            return [*words, "--no-pictures"]
-        return words if self.pictures == FOLDER else [*words, "--pictures", f"{self.pictures}"]
-
-    @property
-    def again(self) -> str:
-        """What to type to launch the same again."""
-        return format_command(*self.words, db=self.db, runs=self.runs, data=self.data)
-
-    @property
-    def retry(self) -> str:
-        """The same with the jobs that were lost."""
-        words = [*self.words, "--retry"]
-        return format_command(*words, db=self.db, runs=self.runs, data=self.data)
+            words.append("--no-pictures")
+        elif self.pictures != FOLDER:
+            words += ["--pictures", f"{self.pictures}"]
+        db = self.db if with_db else None
+        return format_command(*words, *more, db=db, runs=self.runs, data=self.data)
 
 
 def run_launch(command: LaunchCommand) -> None:
     """Launch, then show the board. Exits with 1 if jobs were lost."""
-    console = Console()
+    console, options, pictures = Console(), command.options, command.pictures
     place = find_place(command.db, command.runs, command.data, write=True)
-    spec = read_spec(command.spec, choose_overrides(command.options), place)
-    typed = format_command(*command.words, runs=command.runs, data=command.data)
-    with ending_early(console, command.again), Bars(console) as bars:
-        report, store = launch_sweep(
-            spec, place, command.options, bars, arguments=typed, pictures=command.pictures
-        )
+    spec = read_spec(command.spec, place, choose_overrides(options))
+    typed = command.format(with_db=False)
+    with ending_early(console, command.format), Bars(console) as bars:
+        report, store = launch_sweep(spec, place, options, bars, arguments=typed, pictures=pictures)
     table = wait_with_note(bars.note, lambda: read_board(store, sweep_id=report.sweep_id))
     console.print(render_board(table, notes=False))
     cells = report.plan.expansion.cells
@@ -88,13 +77,13 @@ def run_launch(command: LaunchCommand) -> None:
     if losing := sum(row.cleared is False for group in table.groups for row in group.rows):
         rows = "1 row loses" if losing == 1 else f"{losing} rows lose"
         console.print(f"{rows} to a bar: train longer, or on more images, before more seeds.")
-    if command.pictures is not None and table.groups:
+    if pictures is not None and table.groups:
         try:
             require_extra("pictures")
             from lcma.harness.show.samples import draw_sweep
 
             with console.status("drawing"):
-                drawn = draw_sweep(store, place, report.sweep_id, command.pictures)
+                drawn = draw_sweep(store, place, report.sweep_id, pictures)
         except UserError as error:  # the results stand, whatever became of the pictures
             console.print(f"No pictures: {escape(str(error))}")
         else:
@@ -106,7 +95,8 @@ def run_launch(command: LaunchCommand) -> None:
         them = "it" if report.lost == 1 else "them"
         lost = format_count(report.lost, "job")
         lead = f"{lost} did not end well. See why, and run {them} again, with"
-        print_commands(console, [format_command("status", db=command.db), command.retry], lead)
+        again = command.format("--retry")
+        print_commands(console, [format_command("status", db=command.db), again], lead)
         sys.exit(1)
     print_commands(
         console,
@@ -126,30 +116,27 @@ def flow_plugins(spec: Spec) -> list[str]:
 
 
 @contextmanager
-def ending_early(console: Console, again: str) -> Iterator[None]:
+def ending_early(console: Console, format_again: Callable[[], str]) -> Iterator[None]:
     """Exit with the code for it when a launch is stopped or interrupted, and say how to go on."""
     try:
         yield
-    except LaunchStoppedError as error:
-        _print_stopped(console, f" by {error.request.by}", error.released, again)
-        sys.exit(STOPPED)
     except LimitReachedError as error:
-        left = format_count(error.left, "job")
+        code, left = AT_LIMIT, format_count(error.left, "job")
         line = f"Ended in good order: {error.why}. What is left: {left}."
-        console.print(escape(line), highlight=False, soft_wrap=True)
-        print_commands(console, [again], "Go on with")
-        sys.exit(AT_LIMIT)
-    except ClusterLostError as error:
-        _print_stopped(console, f": {error}", error.released, again)
+    except (LaunchStoppedError, ClusterLostError, LaunchInterrupted) as error:
+        code, why = CLUSTER_LOST, f": {error}"
+        if isinstance(error, LaunchStoppedError):
+            code, why = STOPPED, f" by {error.request.by}"
+        elif isinstance(error, LaunchInterrupted):
+            code, why = 128 + error.number, ""
+        jobs = format_count(error.released, "running job")
+        keep = "keeps its" if error.released == 1 else "keep their"
+        line = f"Stopped{why}; {jobs} {keep} last checkpoint."
+    else:
+        return
+    console.print(escape(line), highlight=False, soft_wrap=True)
+    print_commands(console, [format_again()], "Go on with")
+    if code == CLUSTER_LOST:
         sys.stdout.flush()
-        os._exit(CLUSTER_LOST)  # Ray's own end would wait for what is lost, and abort
-    except LaunchInterrupted as error:
-        _print_stopped(console, "", error.released, again)
-        sys.exit(128 + error.number)
-
-
-def _print_stopped(console: Console, by: str, released: int, again: str) -> None:
-    keep = "keeps its" if released == 1 else "keep their"
-    jobs = format_count(released, "running job")
-    console.print(f"Stopped{escape(by)}; {jobs} {keep} last checkpoint.", soft_wrap=True)
-    print_commands(console, [again], "Go on with")
+        os._exit(code)  # Ray's own end would wait for what is lost, and abort
+    sys.exit(code)

@@ -23,6 +23,7 @@ from lcma.harness.launch.plan import (
     make_plan,
     open_existing,
     preparable_sets,
+    read_spec,
 )
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
@@ -38,7 +39,6 @@ from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
 from lcma.harness.watch.progress import describe_limits, describe_time
 from lcma.sweeps import catalog, plugins, published
-from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.identity import canonical_json
@@ -47,18 +47,9 @@ from lcma.sweeps.options import Overrides, format_options
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
 
-def read_spec(name: str, overrides: Overrides, where: Place) -> specs.Spec:
-    """Read a spec and put the overrides in place of its own.
-
-    It may name a person's own sets, which are below the data root.
-    """
-    data.know_own(where.data)
-    return specs.with_overrides(specs.load(name), **overrides)
-
-
 def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
     """Plan a sweep against the database, which is not made if it is not there."""
-    spec = read_spec(name, overrides, where)
+    spec = read_spec(name, where, overrides)
     with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
         plan = make_plan(spec, where, open_existing(where))
     check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))

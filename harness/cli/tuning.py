@@ -10,8 +10,14 @@ from rich.markup import escape
 
 from lcma.db import Store
 from lcma.harness.cli.launching import ending_early
-from lcma.harness.cli.planning import print_unmeasured, read_spec
-from lcma.harness.launch.plan import known_digests, open_existing, plan_expansion, preparable_sets
+from lcma.harness.cli.planning import print_unmeasured
+from lcma.harness.launch.plan import (
+    known_digests,
+    open_existing,
+    plan_expansion,
+    preparable_sets,
+    read_spec,
+)
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.workers import (
@@ -87,10 +93,9 @@ def run_study(command: TuneCommand) -> None:
     missing = missing_data(spec, place)
     check_writable(place)
     threads = max_threads(target.whole)
-    any_code = options.get("any_code", False)
     with (
-        ending_early(console, command.again),
-        Workers(need, threads, console.status, local=False, ray=ray, any_code=any_code) as workers,
+        ending_early(console, lambda: command.again),
+        Workers(need, threads, console.status, options) as workers,
     ):
         store = workers.prepare(target.whole, place, missing)
         workers.store, place = store, replace(place, db=store.url)
@@ -152,7 +157,7 @@ def _read_answer(store: Store, target: StudyTarget, tuner: Tuner) -> list[Budget
 def _read_spec(command: TuneCommand, place: Place) -> Spec:
     """Read the spec and put in place of its own what the command line says."""
     options = command.options
-    spec = read_spec(command.spec, choose_overrides(options), place)
+    spec = read_spec(command.spec, place, choose_overrides(options))
     if spec.tune is None:
         return spec
     own = {"trials": options.get("trials"), "parallel": options.get("parallel")}

@@ -182,13 +182,13 @@ class Launch:
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
         self._watch = LeaseWatch(one_host=store.database.one_host)
         self._limits = None if policy is None else LimitWatch(store, self._owner, policy)
-        self._memory = MemoryRetries(store, self.nodes, executor, self._give_up)
         # What is left to start.
         self._order = Order(nodes)
         self._kinds = {n.work.need: n.work for n in nodes}
         self._left = Counter(n.work.need for n in nodes)
         shapes = find_shapes((n.work.job, n.work.subject) for n in nodes)
         self._candidates = {job_id: Candidate(shape) for job_id, shape in shapes.items()}
+        self._grown: dict[str, Work] = {}  # of jobs that ran out of memory
         self._not_before: dict[str, float] = {}
         self._blocked: deque[tuple[str, str]] = deque()  # jobs, and the title of what each lacks
         # What was read last.
@@ -302,7 +302,7 @@ class Launch:
             self._stop_request(),
         )
         put_back = news.put_back | self._note_retries(jobs)
-        self._memory.refresh({*filter(self._is_unfinished, put_back), *some}, self._in_flight)
+        self._grow({*filter(self._is_unfinished, put_back), *some})
         if self._first:  # ended before: not shown as news
             for job_id, ending in state.ended.items():
                 self._note_end(Report(job_id, ending))
@@ -421,8 +421,8 @@ class Launch:
     def _list_kinds(self) -> list[Work]:
         """Return unfinished works, one for each need: those of jobs that need more memory too."""
         kinds = {need: work for need, work in self._kinds.items() if self._left[need]}
-        grown = self._memory.grown.items()
-        kinds |= {work.need: work for job_id, work in grown if self._is_unfinished(job_id)}
+        grown = (w for job_id, w in self._grown.items() if self._is_unfinished(job_id))
+        kinds |= {work.need: work for work in grown}
         return list(kinds.values())
 
     def _is_unfinished(self, job_id: str) -> bool:
@@ -435,7 +435,7 @@ class Launch:
             order=self._order,
             kinds=self._list_kinds(),
             candidates=self._candidates,
-            grown=self._memory.grown,
+            grown=self._grown,
             in_flight={job_id: task.job_ids for job_id, task in self._in_flight.items()},
             running={one.job_id: one.stack_id or one.job_id for one in state.running},
             held=state.leases.keys() if self._is_in_grace() else state.held,
@@ -603,7 +603,7 @@ class Launch:
             token=job.token,
             outcome="oom",
             message=message,
-            policy=make_policy(self._memory.work(job.id), killed=True),
+            policy=make_policy(self._grown.get(job.id) or self.nodes[job.id].work, killed=True),
         )
         if ended:
             self._reported_failures[job.id] = Report(job.id, "failed", message)
@@ -617,8 +617,33 @@ class Launch:
             why = f"{crash.crash}, {times} times without getting beyond step {furthest}"
             self._end_job(Report(crash.job_id, "failed", why, host=crash.host))
 
-    def _give_up(self, job_id: str, why: str) -> None:
-        self._end_job(Report(job_id, "failed", f"given up: {why}"))
+    def _grow(self, job_ids: Collection[str]) -> None:
+        """Let those of these unfinished jobs that ran out of memory, by the database, get more.
+
+        One for which no node has enough is failed there and given up, unless it is submitted
+        already. Raises Unavailable, with nothing changed.
+        """
+        found = read_starved(self.store, job_ids) if job_ids else {}
+        for job_id in job_ids:
+            self._grown.pop(job_id, None)
+        for job_id, starved in found.items():
+            self._grown[job_id] = grow_work(self.nodes[job_id].work, starved)
+        for job_id in found.keys() - self._in_flight.keys():
+            if why := self._find_hopeless(job_id):
+                self._end_job(Report(job_id, "failed", f"given up: {why}"))
+
+    def _find_hopeless(self, job_id: str) -> str:
+        """Return why a job that ran out of memory is failed now; '' if it is not."""
+        original, more = self.nodes[job_id].work, self._grown[job_id]
+        if more == original or self.executor.lack(original) is not None:
+            return ""  # a node that even the original work lacks may still come
+        lack, job = self.executor.lack(more), self.store.jobs([job_id]).get(job_id)
+        if lack is None or job is None or job.state != "pending":
+            return ""
+        why = f"after it ran out of memory {lack}"
+        if self.executor.lack(more, aside=True) is None:  # a later launch may have that machine
+            return f"{why}: only a host that is set aside has it"
+        return why if self.store.give_up(job_id, token=job.token, why=why) else ""
 
     def _note_end(self, report: Report) -> None:
         work = self.nodes[report.job_id].work
@@ -656,55 +681,6 @@ def _describe_loss(crash: Finished) -> str:
     if crash.lost == "device":
         return crash.crash + (f", on {crash.host}," if crash.host else "")
     return f"its task failed ({crash.crash})"
-
-
-class MemoryRetries:
-    """The jobs that ran out of memory, by the database, and the ``grown`` work that they get.
-
-    A job for which no node has enough is failed in the database; then ``give_up`` is called with
-    its id and the reason.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        nodes: Mapping[str, Node],
-        executor: Executor,
-        give_up: Callable[[str, str], None],
-    ) -> None:
-        self._store, self._nodes, self._executor = store, nodes, executor
-        self._give_up = give_up
-        self.grown: dict[str, Work] = {}
-
-    def work(self, job_id: str) -> Work:
-        """Return the work of a job with the memory that it needs now."""
-        return self.grown.get(job_id) or self._nodes[job_id].work
-
-    def refresh(self, job_ids: Collection[str], submitted: Collection[str]) -> None:
-        """Read which of these unfinished jobs of the launch ran out of memory.
-
-        Those that are submitted already are not given up. Raises Unavailable, with nothing changed.
-        """
-        found = read_starved(self._store, job_ids) if job_ids else {}
-        for job_id in job_ids:
-            self.grown.pop(job_id, None)
-        for job_id, starved in found.items():
-            self.grown[job_id] = grow_work(self._nodes[job_id].work, starved)
-        for job_id in found.keys() - set(submitted):
-            self._give_up_if_too_large(job_id)
-
-    def _give_up_if_too_large(self, job_id: str) -> None:
-        original, more = self._nodes[job_id].work, self.work(job_id)
-        if more == original or self._executor.lack(original) is not None:
-            return  # a node that even the original work lacks may still come
-        lack, job = self._executor.lack(more), self._store.jobs([job_id]).get(job_id)
-        if lack is None or job is None or job.state != "pending":
-            return
-        why = f"after it ran out of memory {lack}"
-        if self._executor.lack(more, aside=True) is None:  # a later launch may have that machine
-            self._give_up(job_id, f"{why}: only a host that is set aside has it")
-        elif self._store.give_up(job_id, token=job.token, why=why):
-            self._give_up(job_id, why)
 
 
 def read_starved(store: Store, job_ids: Collection[str]) -> dict[str, Starved]:

@@ -110,7 +110,7 @@ def measure_trials(
                 gpus = float(any(was_on_gpu(store, one) for one in own))
             threads = [weights.load_recipe(store, one).optimization.threads for one in own]
             needs = Resources(gpus=gpus), max(threads)
-            started = Workers(*needs, stage, local=False, ray=ray, any_code=any_code)
+            started = Workers(*needs, stage, {"ray": ray, "any_code": any_code})
             workers = block.enter_context(started)
             sets = {known_sets.set_name(o.dataset, o.variant): o.data_digest for o in own}
             workers.require(place, sets)

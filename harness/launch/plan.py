@@ -1,11 +1,12 @@
 """The plan of a sweep: the difference between its spec and what the database has."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lcma import db
 from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
@@ -17,10 +18,12 @@ from lcma.harness.shards import open_reference
 from lcma.harness.text import format_time, printable
 from lcma.harness.work.units import LEASE_SECONDS, Terms, Work
 from lcma.sweeps import catalog, factorizations, plugins
+from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Cell, Expansion, Pretraining, Trial, expand
 from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import PluginMeasure, list_measures, plugin_measures
+from lcma.sweeps.options import Overrides
 from lcma.sweeps.recipe import Recipe
 from lcma.sweeps.spec import Spec
 
@@ -179,6 +182,25 @@ class Node:
 
     work: Work
     after: str | None
+
+
+def read_spec(
+    spec: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    place: Place,
+    overrides: Overrides,
+    where: str = "command line",
+) -> Spec:
+    """Read a spec, a shipped one's name, a path or its content, with overrides in place of its own.
+
+    It may name a person's own sets, which are below the data root. ``where`` is the place of the
+    overrides that an error names.
+    """
+    data.know_own(place.data)
+    if isinstance(spec, Mapping):
+        spec = specs.check(dict(spec), "spec")
+    elif not isinstance(spec, Spec):
+        spec = specs.load(os.fspath(spec))
+    return specs.with_overrides(spec, where=where, **overrides)
 
 
 def open_existing(place: Place) -> Store | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +43,7 @@ from lcma.harness.work.units import LEASE_SECONDS, Report, Terms
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import count_cells
 from lcma.sweeps.options import LaunchOptions
-from lcma.sweeps.spec import Resources, Spec
+from lcma.sweeps.spec import Spec
 
 LOST = ("failed", "diverged", "blocked", "cancelled")
 """The endings of jobs that leave no result."""
@@ -117,52 +118,53 @@ def launch_sweep(
     require_valid(plan, skip_invalid=options.get("skip_invalid", False))
     for line in rehearse_plugins(plan):
         observer.note(line)
-    resources = resolve_resources(
-        spec, gpus=options.get("gpus"), parallel=options.get("parallel"), ray=ray
-    )
+    gpus, parallel = options.get("gpus"), options.get("parallel")
+    resources = resolve_resources(spec, gpus=gpus, parallel=parallel, ray=ray)
     check_compilable(plan.expansion, resources)
     missing = missing_data(spec, place)
     if tensorboard is not None:
         require_extra("tensorboard")
     curves = None if tensorboard is None else Path(tensorboard)
     check_writable(place, tensorboard=curves, pictures=pictures)
-    again = options.get("retry", False)
-    if not (plan.trainings_left or plan.pretrainings_left or (again and plan.lost)):
+    retry = options.get("retry", False)
+    if not (plan.trainings_left or plan.pretrainings_left or (retry and plan.lost)):
         store = db.connect(place.db)
         sweep_id = register_plan(plan, place, store)
         with plot_curves(tensorboard, observer, store, store.job_ids(sweep_id)):
             observer.planned(plan, None, Limits())
         return LaunchReport(sweep_id, spec.name, plan, {}, plan.lost), store
     threads = max_threads(plan.expansion)
-    with Workers(
-        resources,
-        threads,
-        observer.stage,
-        local=options.get("local", False),
-        ray=ray,
-        wait_nodes=options.get("wait_nodes"),
-        any_code=options.get("any_code", False),
-    ) as workers:
+    with Workers(resources, threads, observer.stage, options) as workers:
         store = opened = workers.prepare(plan.expansion, place, missing)
         place = replace(place, db=store.url)
         if missing:
             plan = plan_expansion(plan.expansion, place, store)
+        wait = partial(wait_with_note, observer.note)
         with observer.stage("registering the sweep, with the bars of its data"):
-            sweep_id = wait_with_note(
-                observer.note, lambda: register_plan(plan, place, opened, observer.note)
+            sweep_id = wait(lambda: register_plan(plan, place, opened, observer.note))
+        workers.store = store
+        begun = wait(lambda: begin_launch(opened, workers.owner, sweep_id, arguments))
+        job_ids = [step.job.id for step in plan.steps]
+        if retry:
+            wait(lambda: opened.retry(job_ids))
+            plan = wait(lambda: update_plan(plan, opened))
+        with observer.stage("predicting how long the rest takes"):
+            histories = list_histories(store)
+            predicted = wait(lambda: predict_hours(plan, histories, resources.gpus or 0.0))
+        hours, device_hours = options.get("max_hours"), options.get("max_device_hours")
+        limits = Limits(device_hours, resources.max_device_hours, hours)
+        observer.planned(plan, predicted, limits)
+        policy = Policy(sweep_id, begun, resources.parallel, limits)
+        with plot_curves(tensorboard, observer, store, job_ids) as display:
+            ended = run_plan(
+                workers,
+                plan,
+                place,
+                policy,
+                display,
+                lease_seconds=lease_seconds,
+                checkpoint_seconds=checkpoint_seconds,
             )
-        ended = _run(
-            workers,
-            options,
-            plan,
-            place,
-            store,
-            sweep_id,
-            observer,
-            arguments=arguments,
-            lease_seconds=lease_seconds,
-            checkpoint_seconds=checkpoint_seconds,
-        )
     lost = len(ended.with_ending(*LOST))
     return LaunchReport(sweep_id, spec.name, plan, ended.reports, lost), store
 
@@ -185,49 +187,6 @@ def begin_launch(store: db.Store, owner: str, sweep_id: str, arguments: str) -> 
     )
 
 
-def _run(
-    workers: Workers,
-    options: LaunchOptions,
-    plan: Plan,
-    place: Place,
-    store: db.Store,
-    sweep_id: str,
-    observer: Observer,
-    *,
-    arguments: str,
-    lease_seconds: float,
-    checkpoint_seconds: float | None,
-) -> EndedJobs:
-    workers.store, resources = store, workers.resources
-    begun = wait_with_note(
-        observer.note, lambda: begin_launch(store, workers.owner, sweep_id, arguments)
-    )
-    ids = [step.job.id for step in plan.steps]
-    if options.get("retry"):
-        wait_with_note(observer.note, lambda: store.retry(ids))
-        plan = wait_with_note(observer.note, lambda: update_plan(plan, store))
-    with observer.stage("predicting how long the rest takes"):
-        predicted = wait_with_note(
-            observer.note,
-            lambda: predict_hours(plan, list_histories(store), resources.gpus or 0.0),
-        )
-    limits = Limits(
-        options.get("max_device_hours"), resources.max_device_hours, options.get("max_hours")
-    )
-    observer.planned(plan, predicted, limits)
-    policy = Policy(sweep_id, begun, resources.parallel, limits)
-    with plot_curves(options.get("tensorboard"), observer, store, ids) as display:
-        return run_plan(
-            workers,
-            plan,
-            place,
-            policy,
-            display,
-            lease_seconds=lease_seconds,
-            checkpoint_seconds=checkpoint_seconds,
-        )
-
-
 def run_plan(
     workers: Workers,
     plan: Plan,
@@ -241,14 +200,19 @@ def run_plan(
     """Run the jobs of a registered plan, as a part of a launch that has begun."""
     assert workers.executor is not None
     assert workers.store is not None
-    resources = workers.resources
+    resources, parallel = workers.resources, policy.parallel
     nodes = make_nodes(
         plan,
         place,
         owner=workers.owner,
         device="cuda" if resources.gpus else "cpu",
         gpus=resources.gpus or 0.0,
-        terms=_terms(plan, resources, policy.sweep_id),
+        terms=Terms(
+            failures=plan.spec.failures,
+            hours=resources.hours,
+            memory_gb=resources.memory_gb,
+            cap=None if parallel is None else db.Cap(policy.sweep_id, parallel),
+        ),
         checkpoint_seconds=checkpoint_seconds,
         lease_seconds=lease_seconds,
     )
@@ -258,15 +222,6 @@ def run_plan(
             policy = replace(policy, hosts=hosts)
         heed = workers.require_uninterrupted
         return Launch(workers.store, nodes, workers.executor, display, policy, heed).run()
-
-
-def _terms(plan: Plan, resources: Resources, sweep_id: str) -> Terms:
-    return Terms(
-        failures=plan.spec.failures,
-        hours=resources.hours,
-        memory_gb=resources.memory_gb,
-        cap=None if resources.parallel is None else db.Cap(sweep_id, resources.parallel),
-    )
 
 
 def wait_with_note(note_line: Callable[[str], None], action: Callable[[], Value]) -> Value:

@@ -133,7 +133,7 @@ def check_shared(place: Place, hosts: list[str]) -> None:
 
 
 class Workers:
-    """An executor that runs during a block.
+    """An executor that runs during a block, by the ``options`` of a launch or of a tuning.
 
     SIGINT and SIGTERM end the block with LaunchInterrupted, if it runs in the main thread: at once,
     or when `deferred_signals` says. If the block ends by an error and ``store`` is set, the jobs
@@ -141,19 +141,10 @@ class Workers:
     """
 
     def __init__(
-        self,
-        resources: Resources,
-        threads: int,
-        stage: Stage,
-        *,
-        local: bool,
-        ray: str | None,
-        wait_nodes: int | None = None,
-        any_code: bool = False,
+        self, resources: Resources, threads: int, stage: Stage, options: Mapping[str, Any]
     ) -> None:
-        self.resources, self.threads, self.stage = resources, threads, stage
-        self.local, self.ray, self.any_code = local, ray, any_code
-        self.wait_nodes = wait_nodes
+        self.resources, self.threads, self.stage, self.options = resources, threads, stage, options
+        self.ray = options.get("ray")
         self.owner = new_owner()
         self.store: db.Store | None = None
         self.executor: Executor | None = None
@@ -166,12 +157,10 @@ class Workers:
             self._handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
         self._handle(self._interrupt)
         try:
-            waits = format_count(self.wait_nodes or 0, "node")
-            more = f", waiting for {waits}" if self.wait_nodes else ""
+            count = self.options.get("wait_nodes")
+            more = f", waiting for {format_count(count, 'node')}" if count else ""
             with self.stage(f"starting workers{more}"):
-                self.executor = _make_executor(
-                    self.resources, self.threads, self.local, self.ray, self.wait_nodes
-                )
+                self.executor = _make_executor(self.resources, self.threads, self.options)
         except BaseException as error:
             if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
                 error = _InterruptedError(signal.SIGTERM)
@@ -209,7 +198,7 @@ class Workers:
                 place,
                 sets,
                 device="cuda" if self.ray and self.resources.gpus else "cpu",
-                any_code=self.any_code or self.ray is None,
+                any_code=self.options.get("any_code", False) or self.ray is None,
             )
             self.preflight.require_machines(self.executor.ask)
             self.executor.set_aside(self.preflight.problems)
@@ -283,26 +272,22 @@ class Workers:
             signal.signal(number, handler)
 
 
-def _make_executor(
-    resources: Resources, threads: int, local: bool, ray: str | None, wait_nodes: int | None
-) -> Executor:
-    if local:
+def _make_executor(resources: Resources, threads: int, options: Mapping[str, Any]) -> Executor:
+    if options.get("local"):
         from lcma.harness.launch.local import LocalExecutor
 
-        workers = count_slots(resources, threads)
+        slots, per_gpu = count_slots(resources, threads), None
         if resources.gpus:
             import torch
 
             per_gpu = max(1, int(1 / resources.gpus))
-            slots = min(workers, per_gpu * torch.cuda.device_count())
-            return LocalExecutor(slots, per_gpu)
-        return LocalExecutor(workers)
+            slots = min(slots, per_gpu * torch.cuda.device_count())
+        return LocalExecutor(slots, per_gpu)
     from lcma.harness.launch.cluster import RayExecutor
 
-    executor = RayExecutor(resources, ray)
+    executor = RayExecutor(resources, options.get("ray"))
     try:
-        if wait_nodes is not None:
-            executor.wait_for_nodes(wait_nodes)
+        executor.wait_for_nodes(options.get("wait_nodes") or 0)
         executor.check(threads)
     except BaseException:  # of a signal too
         executor.close(kill=True)

@@ -104,14 +104,15 @@ def test_a_launch_and_a_tuning_say_how_to_go_on(in_tmp: Path) -> None:
         "retry": True,
     }
     launch = LaunchCommand("my sweep.yaml", options, None, **places)
-    assert ("--retry" in launch.again, "--retry" in launch.retry) == (False, True)
+    again, retry = launch.format(), launch.format("--retry")
+    assert ("--retry" in again, "--retry" in retry) == (False, True)
     tune = TuneCommand(
         "my sweep.yaml",
         {**overrides, "gpus": 0.5, "parallel": 2, "trials": 5},
         False,
         **places,
     )
-    for command in (launch.again, launch.retry, tune.again):
+    for command in (again, retry, tune.again):
         words = shlex.split(command)
         require_valid(words)
         assert "canary" not in command

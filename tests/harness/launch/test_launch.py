@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -179,10 +179,8 @@ def test_measures_are_taken_on_the_nodes_of_a_cluster_as_they_are_here(
 ) -> None:
     """By processes that the launches above have left, which have imported all that they need."""
 
-    def connect(
-        resources: Resources, threads: int, local: bool, ray: str | None, wait_nodes: int | None
-    ) -> Executor:
-        assert (local, ray, wait_nodes) == (False, ray_executor.address, None)
+    def connect(resources: Resources, threads: int, options: Mapping[str, Any]) -> Executor:
+        assert options == {"ray": ray_executor.address, "any_code": False}
         monkeypatch.setattr(ray_executor, "resources", resources)
         ray_executor.check(threads)
         return ray_executor

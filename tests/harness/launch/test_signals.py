@@ -29,7 +29,7 @@ def raise_in_callback(number: int) -> None:
 
 
 def make_workers() -> Workers:
-    return Workers(Resources(), 1, lambda what: nullcontext(), local=True, ray=None)
+    return Workers(Resources(), 1, lambda what: nullcontext(), {"local": True})
 
 
 class Signalled(Told):

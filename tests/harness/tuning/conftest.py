@@ -71,7 +71,7 @@ class Tuning:
     def opened(self, limits: Limits | None = None) -> Iterator[Tuner]:
         """A tuner whose launches run in this process."""
         resources = self.target.spec.resources.model_copy(update={"gpus": 0.0})
-        workers = Workers(resources, 1, nullcontext, local=True, ray=None)
+        workers = Workers(resources, 1, nullcontext, {"local": True})
         workers.executor, workers.store = Inline(), db.connect(self.place.db)
         with ExitStack() as stack:
             stack.push(workers)
