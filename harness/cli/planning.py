@@ -18,9 +18,12 @@ from lcma.harness import data
 from lcma.harness.launch.plan import (
     Plan,
     PlannedCell,
+    check_compilable,
+    count_slots,
     find_unmeasured,
     list_histories,
     make_plan,
+    max_threads,
     open_existing,
     preparable_sets,
     read_spec,
@@ -28,14 +31,11 @@ from lcma.harness.launch.plan import (
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
-from lcma.harness.launch.stacks import MOST, Shape, count_left, count_stacks
-from lcma.harness.launch.workers import check_compilable, count_slots, max_threads
 from lcma.harness.place import Place, is_published_database, name_database
 from lcma.harness.results.power import Power, compute_power
 from lcma.harness.show.power import describe_power
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id
-from lcma.harness.tuning.target import describe_search, make_target
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands
 from lcma.harness.watch.progress import describe_limits, describe_time
 from lcma.sweeps import catalog, plugins, published
@@ -94,6 +94,8 @@ def show_plan(
     left, pretrain = plan.trainings_left, plan.pretrainings_left
     can_tune = False
     if plan.spec.tune is not None:
+        from lcma.harness.tuning.target import describe_search, make_target
+
         try:
             search = f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
             can_tune = True
@@ -236,19 +238,6 @@ def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> d
         "shared": {"pretrainings": len(plan.pretrainings), "trainings": len(plan.expansion.trials)},
         "unshared": {"pretrainings": alone, "trainings": trainings},
         "left": {"pretrainings": plan.pretrainings_left, "trainings": plan.trainings_left},
-        "stacks": [
-            {
-                "kind": shape.kind,
-                "flow": shape.flow,
-                "dataset": shape.set_name,
-                "recipe": shape.recipe,
-                "budget": shape.budget,
-                "jobs": jobs,
-                "stacks": stacks,
-                "most_members": MOST,
-            }
-            for shape, jobs, stacks in _plan_stacks(plan)
-        ],
         "predicted": {
             "unit": "device hours",
             "hours": None if predicted.hours is None else asdict(predicted.hours),
@@ -256,20 +245,6 @@ def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> d
         },
         "power": [asdict(one) for one in power],
     }
-
-
-def _plan_stacks(plan: Plan) -> list[tuple[Shape, int, int | None]]:
-    """Return the jobs that are left of each shape, and in about how many stacks they run here.
-
-    It is None where GPUs run them.
-    """
-    here = None
-    if not plan.spec.gpus and plan.expansion.trials:
-        here = count_slots(plan.spec.resources, max_threads(plan.expansion))
-    return [
-        (shape, jobs, None if here is None else count_stacks(jobs, here))
-        for shape, jobs in count_left(plan).items()
-    ]
 
 
 def _cells(plan: Plan) -> RenderableType:

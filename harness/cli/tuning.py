@@ -12,7 +12,9 @@ from lcma.db import Store
 from lcma.harness.cli.launching import ending_early
 from lcma.harness.cli.planning import print_unmeasured
 from lcma.harness.launch.plan import (
+    check_compilable,
     known_digests,
+    max_threads,
     open_existing,
     plan_expansion,
     preparable_sets,
@@ -22,9 +24,7 @@ from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.workers import (
     Workers,
-    check_compilable,
     check_writable,
-    max_threads,
     missing_data,
     resolve_resources,
 )

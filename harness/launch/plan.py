@@ -12,6 +12,7 @@ from lcma import db
 from lcma.db import Job, JobFacts, PlannedJob, Registration, Store, leases
 from lcma.db.results import require_same_measures
 from lcma.harness import data
+from lcma.harness.cpus import count_cpus
 from lcma.harness.data.bars import ensure_bars
 from lcma.harness.place import Place
 from lcma.harness.shards import open_reference
@@ -25,7 +26,7 @@ from lcma.sweeps.identity import content_id
 from lcma.sweeps.measures import PluginMeasure, list_measures, plugin_measures
 from lcma.sweeps.options import Overrides
 from lcma.sweeps.recipe import Recipe
-from lcma.sweeps.spec import Spec
+from lcma.sweeps.spec import Resources, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -453,6 +454,26 @@ def require_valid(plan: Plan, *, skip_invalid: bool) -> None:
         raise UserError(
             f"{plan.spec.name}: {len(invalid)} of {len(plan.cells)} cells cannot be run; the first "
             f"is {what}; launch the rest with --skip-invalid"
+        )
+
+
+def max_threads(expansion: Expansion) -> int:
+    """Return the most CPU threads that any of the trials takes."""
+    return max(t.recipe.optimization.threads for t in expansion.trials)
+
+
+def count_slots(resources: Resources, threads: int) -> int:
+    """Return how many trials of so many threads the CPUs that this process may use run at once."""
+    share = resources.cpus if resources.cpus is not None else threads
+    return max(1, int(count_cpus() // share))
+
+
+def check_compilable(expansion: Expansion, resources: Resources) -> None:
+    """Raise UserError for recipes that compile if trials run on CPUs."""
+    if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
+        raise UserError(
+            "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
+            "give `resources.gpus: 1` or launch with --gpus 1, or leave it out of the recipe"
         )
 
 

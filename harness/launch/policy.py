@@ -6,12 +6,15 @@ At a limit of device hours or of time it ends in good order.
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from lcma.db import Store, Unavailable
 from lcma.db.schema import launches
-from lcma.harness.launch.hosts import Hosts
+
+if TYPE_CHECKING:
+    from lcma.harness.launch.hosts import Hosts
 
 LOOK_SECONDS = 2.0
 """Interval between two looks at the hours that are spent."""
@@ -55,7 +58,7 @@ class Policy:
     begun: int = 0
     parallel: int | None = None
     limits: Limits = field(default_factory=Limits)
-    hosts: Hosts | None = None
+    hosts: "Hosts | None" = None
 
 
 class LimitWatch:

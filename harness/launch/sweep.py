@@ -13,9 +13,11 @@ from lcma.harness.launch.driver import Display, EndedJobs, Launch
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.plan import (
     Plan,
+    check_compilable,
     list_histories,
     make_nodes,
     make_plan,
+    max_threads,
     open_existing,
     plan_expansion,
     register_plan,
@@ -28,9 +30,7 @@ from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.tensorboard import plot_curves
 from lcma.harness.launch.workers import (
     Workers,
-    check_compilable,
     check_writable,
-    max_threads,
     missing_data,
     resolve_resources,
 )

@@ -11,11 +11,10 @@ from typing import Any, Self, TypeVar
 
 import lcma.harness.data
 from lcma import db
-from lcma.harness.cpus import count_cpus
 from lcma.harness.extras import require_extra
 from lcma.harness.launch.driver import LaunchStoppedError, new_owner
 from lcma.harness.launch.executor import ClusterLostError, Executor
-from lcma.harness.launch.plan import known_digests
+from lcma.harness.launch.plan import count_slots, known_digests
 from lcma.harness.launch.preflight import Preflight, require_here
 from lcma.harness.place import Place
 from lcma.harness.text import format_count
@@ -63,26 +62,6 @@ def resolve_resources(
                 f"PyTorch can use: give --gpus 0, or a cluster with --ray ADDRESS"
             )
     return found
-
-
-def max_threads(expansion: Expansion) -> int:
-    """Return the most CPU threads that any of the trials takes."""
-    return max(t.recipe.optimization.threads for t in expansion.trials)
-
-
-def count_slots(resources: Resources, threads: int) -> int:
-    """Return how many trials of so many threads the CPUs that this process may use run at once."""
-    share = resources.cpus if resources.cpus is not None else threads
-    return max(1, int(count_cpus() // share))
-
-
-def check_compilable(expansion: Expansion, resources: Resources) -> None:
-    """Raise UserError for recipes that compile if trials run on CPUs."""
-    if not resources.gpus and any(t.recipe.optimization.compile for t in expansion.trials):
-        raise UserError(
-            "`optimization.compile: true` is for GPUs, and these trials run on CPUs: "
-            "give `resources.gpus: 1` or launch with --gpus 1, or leave it out of the recipe"
-        )
 
 
 def missing_data(spec: Spec, place: Place) -> list[str]:

@@ -24,7 +24,7 @@ def test_slots_are_counted_by_affinity() -> None:
     code = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from lcma.harness.launch.workers import count_slots
+from lcma.harness.launch.plan import count_slots
 from lcma.sweeps.spec import Resources
 print(count_slots(Resources(), 1), count_slots(Resources(cpus=0.5), 1))
 """

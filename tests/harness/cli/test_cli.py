@@ -225,21 +225,6 @@ def test_the_plan_of_the_demo(capsys, in_tmp: Path) -> None:
     assert list(in_tmp.iterdir()) == []
     code, out, _ = run(capsys, "plan", "rules", "--dataset", "photos8", "--json")
     assert json.loads(out)["left"] == {"pretrainings": 6, "trainings": 36}
-    settings = ["--set", "optimization.stacked=false"]
-    _, out, _ = run(capsys, "plan", "rules", "--dataset", "photos8", "--json", *settings)
-    assert json.loads(out)["stacks"] == []
-
-
-def test_the_plan_says_what_runs_in_stacks(
-    capsys, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
-    asked = ("plan", "rules", "--seeds", "10")
-    _, out, _ = run(capsys, *asked, "--json")
-    assert [(s["kind"], s["jobs"], s["stacks"]) for s in json.loads(out)["stacks"]] == [
-        ("pretraining", 10, 2),
-        ("trial", 60, 5),
-    ]
 
 
 LAUNCHED = pytest.mark.xdist_group("launched")

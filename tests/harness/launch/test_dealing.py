@@ -1,9 +1,7 @@
 """Which jobs are given to a worker as one stack, when, and what becomes of those that are lost."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.harness.launch import choice
 from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import Policy
 from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
-from lcma.harness.work.units import Report, Terms, Work
+from lcma.harness.work.units import Report, Work
 from tests.harness.conftest import merged
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
 
@@ -42,14 +39,6 @@ def test_stacks_are_of_one_shape_in_the_order_of_value_and_leave_no_slot_free(
     assert len(stacks) <= slots
     if len(stacks) < slots:
         assert len(dealt) == len(members), "nobody is held back while a slot is free"
-
-
-@given(st.integers(1, 80), st.integers(1, 8))
-def test_members_of_one_shape_are_dealt_evenly_over_all_slots(count: int, slots: int) -> None:
-    sizes = [len(stack) for stack in deal([Candidate("same")] * count, slots)]
-    assert sum(sizes) == min(count, MOST * slots)
-    assert max(sizes) - min(sizes) <= 1
-    assert max(sizes) <= max(4, math.ceil(count / slots))
 
 
 def test_members_at_one_step_come_together() -> None:
@@ -184,39 +173,6 @@ def test_trials_join_when_their_maps_are_there_and_none_stands_apart(
     ]
 
 
-def test_a_stack_that_waits_for_a_slot_lets_nothing_less_valuable_wait_before_it(
-    registered: Registered,
-) -> None:
-    recipes = [{"optimization": {"stacked": on}} for on in (True, False)]
-    matrix = {"factorization": "random", "recipe": recipes}
-    store, nodes = registered({"matrix": matrix, "seeds": 15})
-    executor = Slots(1)
-    run(store, nodes, executor)
-    assert executor.sizes == [12, 3, *[1] * 15]
-    assert set(executor.crowds) == {1}
-
-
-def test_what_unblocks_most_comes_first(registered: Registered) -> None:
-    """Seed 0 has one trial behind it; seed 1 has two, one of them behind the second segment too."""
-    few = {"factorization": ["conventional", "low", "high"], "budget": [10, 15]}
-    store, nodes = registered({"matrix": few, "seeds": 2})
-    kept = [n for n in nodes if "budget 15" not in n.work.title and "L" not in n.work.title]
-    kept += [n for n in nodes if n.work.title.endswith("L budget 15 seed 1")]
-    executor = Slots(None)
-    run(store, kept, executor)
-    assert [title for (title,) in executor.given] == [
-        "pretrain to 10 seed 1",
-        "pretrain to 10 seed 0",
-        "pretrain to 15 seed 1",
-        "pretrain to 15 seed 0",
-        "train H budget 10 seed 0",
-        "train H budget 10 seed 1",
-        "train L budget 15 seed 1",
-        "train checkerboard-even seed 0",
-        "train checkerboard-even seed 1",
-    ]
-
-
 @pytest.mark.parametrize("how", ["crowded", "process", "memory", "error"])
 def test_what_is_lost_as_a_stack_is_run_again_in_halves_and_counts_against_nobody(
     trials: Any, how: str
@@ -263,15 +219,6 @@ def test_a_stack_whose_node_is_lost_stays_as_large(trials: Any) -> None:
     ]
 
 
-def test_the_cap_counts_stacks(trials: Any) -> None:
-    store, nodes = trials(30)
-    (sweep,) = store.sweeps()
-    executor = Slots(4)
-    run(store, nodes, executor, record=Policy(sweep.id, 0, parallel=2))
-    assert executor.sizes == [12, 12, 3, 3]
-    assert max(executor.crowds) == 2
-
-
 def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> None:
     store, nodes = trials(6)
     (sweep,) = store.sweeps()
@@ -289,54 +236,3 @@ def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> N
     executor = Until(4)
     run(store, nodes, executor, record=Policy(sweep.id, 0, parallel=2))
     assert executor.sizes == [3]
-
-
-def test_what_needs_more_memory_is_another_stack(trials: Any) -> None:
-    store, nodes = trials(6)
-    larger = [replace(n, work=replace(n.work, terms=Terms(memory_gb=2.0))) for n in nodes[4:]]
-    executor = Slots(1)
-    run(store, [*nodes[:4], *larger], executor)
-    assert executor.sizes == [4, 2]
-
-
-def test_where_waiting_tasks_bring_machines_stacks_that_are_full_are_submitted_ahead(
-    trials: Any,
-) -> None:
-    """Nobody could join them any more."""
-
-    class Growing(Slots):
-        grows = True
-
-        def wait(self, seconds: float) -> list[Finished]:
-            if len(self.given) < 4:
-                return []
-            return super().wait(seconds)
-
-    executor = Growing(2)
-    run(*trials(53), executor)
-    assert executor.sizes == [12, 12, 12, 12, 2, 3]
-    assert executor.crowds == [1, 2, 3, 4, 1, 2]
-
-
-class Starting(Slots):
-    """Of a cluster that grows, where nothing has begun at the first looks."""
-
-    grows, looks = True, 0
-
-    def wait(self, seconds: float) -> list[Finished]:
-        self.looks += 1
-        return [] if self.looks < 4 else super().wait(seconds)
-
-
-@pytest.mark.parametrize(
-    ("slots", "seeds", "crowds"), [(1, 60, [1, 2, 3, 1, 1]), (5, 84, [1, 2, 3, 4, 5] * 2)]
-)
-def test_so_many_stacks_wait_for_machines(
-    trials: Any, monkeypatch: pytest.MonkeyPatch, slots: int, seeds: int, crowds: list[int]
-) -> None:
-    """Before any of them has begun: as many as fill the window, or more slots than that."""
-    monkeypatch.setattr(choice, "WINDOW", 3)
-    executor = Starting(slots)
-    run(*trials(seeds), executor)
-    assert executor.crowds == crowds
-    assert sum(executor.sizes) == seeds
