@@ -219,7 +219,7 @@ def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> d
                 "published": [asdict(number) for number in _published(c)],
                 "status": c.status,
                 "note": c.note,
-                "trial_id": c.cell.trial.id if c.cell.trial else None,
+                "trial_id": c.trial_id,
             }
             for c in plan.cells
         ],

@@ -152,8 +152,7 @@ class RayExecutor(Executor):
     def check(self, threads: int) -> None:
         """Raise UserError if no node of the cluster can ever run one task, nor one that Ray's
         autoscaler could add."""
-        resources = self.resources
-        self.need = self._need(threads, resources.gpus or 0.0, resources.memory_gb)
+        self.need, self._able = self._need(threads), set()
         lack = self._lack(self.need)
         if lack is not None and not self._could_add(self.need):
             raise UserError(
@@ -191,12 +190,16 @@ class RayExecutor(Executor):
         return max(0, math.floor(slots - taken + 1e-9))
 
     def _need_of(self, work: Work) -> dict[str, float]:
-        return self._need(work.threads, self._gpus(work), self._memory_gb(work))
+        return self._need(work.threads, work.gpus, work.terms.memory_gb)
 
-    def _need(self, threads: int, gpus: float, memory_gb: float | None) -> dict[str, float]:
-        need = {"CPU": self._cpus(threads), "GPU": gpus}
-        if memory_gb:
-            need["memory"] = memory_gb * 1e9
+    def _need(
+        self, threads: int, gpus: float = 0.0, memory_gb: float | None = None
+    ) -> dict[str, float]:
+        """Return what a task holds: at least what the launch's resources say."""
+        own = self.resources
+        need = {"CPU": own.cpus or float(threads), "GPU": max(gpus, own.gpus or 0.0)}
+        if memory := max(memory_gb or 0.0, own.memory_gb or 0.0):
+            need["memory"] = memory * 1e9
         return need
 
     def _lack(self, need: Mapping[str, float], *, aside: bool = False) -> str | None:
@@ -438,15 +441,6 @@ class RayExecutor(Executor):
         self._several_gpus |= any(n["Resources"].get("GPU", 0.0) > 1 for n in found)
         return found
 
-    def _gpus(self, work: Work) -> float:
-        return max(work.gpus, self.resources.gpus or 0.0)
-
-    def _memory_gb(self, work: Work) -> float | None:
-        return max(work.terms.memory_gb or 0.0, self.resources.memory_gb or 0.0) or None
-
-    def _cpus(self, threads: int) -> float:
-        return self.resources.cpus if self.resources.cpus is not None else float(threads)
-
     def _collect(self, ref: Any) -> list[Finished]:
         job_ids = [work.job_id for work in self._works.pop(ref)]
         del self._placed[ref]
@@ -469,18 +463,16 @@ class RayExecutor(Executor):
             why = str(error).strip().splitlines()[-1]
         if lost == "node" and (found := re.search("node ID: ([0-9a-f]+)", str(error))):
             why = self._host_of.get(found[1], why)
-            if word := self._read_word(found[1]):
+            word = "" if _is_client() else self._ask_head(lambda: _find_word(found[1]), "")
+            if word:
                 return "taken", f"{why}: {word}", ""
         if lost in ("process", "memory") and self._question is not None:
             return lost, why, self._host_of.get(self._ask_head(lambda: _pop_node(ref), ""), "")
         return lost, why, ""
 
-    def _read_word(self, node_id: str) -> str:
-        """Return why a node that died was told to end, by Ray's word; '' if it was not."""
-        return "" if _is_client() else self._ask_head(lambda: _find_word(node_id), "")
-
 
 def _find_word(node_id: str) -> str:
+    """Return why a node that died was told to end, by Ray's word; '' if it was not."""
     for node in ray.nodes():  # type: ignore[no-untyped-call]  # Ray types it not
         if node["NodeID"] == node_id and node.get("DeathReason") in TOLD_TO_END:
             return str(node.get("DeathReasonMessage") or "it was told to end").rstrip(".")

@@ -56,6 +56,10 @@ class PlannedCell:
     status: Status
     note: str
 
+    @property
+    def trial_id(self) -> str | None:
+        return self.cell.trial.id if self.cell.trial else None
+
 
 @dataclass(frozen=True)
 class PlannedPretraining:
@@ -120,20 +124,12 @@ class Plan:
         """Return a row for each cell: what it is, its status, and a note."""
         import pandas as pd
 
+        of_cell = ["flow", "dataset", "factorization", "budget", "seed"]
         rows = [
-            (
-                c.cell.flow,
-                c.cell.dataset,
-                c.cell.factorization,
-                c.cell.budget,
-                c.cell.seed,
-                c.status,
-                c.note,
-                c.cell.trial.id if c.cell.trial else None,
-            )
+            (*(getattr(c.cell, name) for name in of_cell), c.status, c.note, c.trial_id)
             for c in self.cells
         ]
-        names = ["flow", "dataset", "factorization", "budget", "seed", "status", "note", "trial_id"]
+        names = [*of_cell, "status", "note", "trial_id"]
         return pd.DataFrame(rows, columns=names).astype({"budget": "Int64"})
 
     def _repr_html_(self) -> str:
