@@ -239,10 +239,9 @@ class Launch:
 
     def _is_permitted(self, state: _DatabaseState) -> bool:
         """Return whether the launch's limits let it start jobs. Raises LimitReachedError."""
-        if self._limits is None:
-            return True
         running = sum(job.owner == self._owner for job in state.running)
-        return self._limits.permits(running, len(self.nodes) - len(self.ended.reports))
+        left = len(self.nodes) - len(self.ended.reports)
+        return self._limits is None or self._limits.permits(running, left)
 
     def _read_database(self) -> _DatabaseState | None:
         """Read the state of the jobs; None while the database is unreachable.
@@ -275,14 +274,18 @@ class Launch:
         # First: what ends after this is in changed_jobs.
         running = self.store.job_facts(states=["running"], order="started")
         news = self.store.changed_jobs(None if self._first else self._event - LOOK_BACK)
-        jobs = news.jobs | self._read_reported_failures(news.jobs)
-        if some:
-            jobs |= self.store.jobs(some)
+        # The event of a reported failure may be older than LOOK_BACK.
+        more = [*some, *(job_id for job_id in self._reported_failures if job_id not in news.jobs)]
+        jobs = news.jobs | (self.store.jobs(more) if more else {})
         for job in jobs.values():
-            self._note_progress(job)
+            if job.id in self._candidates:
+                self._candidates[job.id] = self._candidates[job.id]._replace(step=job.step)
+            if job.token and self._is_unfinished(job.id):
+                self._tokens[job.id] = job.token
         now = self.store.now()
         self._watch.update(running)
-        if any(map(self._is_overdue, running)):
+        own = [r.job_id for r in running if r.owner == self._owner and r.job_id in self._in_flight]
+        if any(self._watch.seconds_still(job_id) > self._lease / 2 for job_id in own):
             self.store.require_writable()  # a full disk can be read
         leases = {r.job_id: r.lease_until for r in running if r.lease_until is not None}
         new = {
@@ -290,6 +293,10 @@ class Launch:
             for j in jobs.values()
             if j.lease_until is not None and j.id not in leases
         }
+        stop = None
+        if self.policy is not None:
+            after = max(self.policy.begun, self._event - LOOK_BACK)
+            stop = self.store.stop_request(self.policy.sweep_id, after)
         # Jobs that are not there were forgotten meanwhile.
         ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
         ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}
@@ -299,7 +306,7 @@ class Launch:
             {r.job_id for r in running if self._watch.is_held(r, now)} | new.keys(),
             [r for r in running if r.job_id in self.nodes],
             [r for r in running if r.kind == "pretraining"],
-            self._stop_request(),
+            stop,
         )
         put_back = news.put_back | self._note_retries(jobs)
         self._grow({*filter(self._is_unfinished, put_back), *some})
@@ -310,20 +317,6 @@ class Launch:
         self._event, self._first = news.last, False
         del self._unread[len(self._unread) - len(some) :]
         return state
-
-    def _note_progress(self, job: Job) -> None:
-        if job.id in self._candidates:
-            self._candidates[job.id] = self._candidates[job.id]._replace(step=job.step)
-        if job.token and self._is_unfinished(job.id):
-            self._tokens[job.id] = job.token
-
-    def _is_overdue(self, job: JobFacts) -> bool:
-        """Return whether a worker of this launch has not renewed its lease for half of it."""
-        return (
-            job.job_id in self._in_flight
-            and job.owner == self._owner
-            and self._watch.seconds_still(job.job_id) > self._lease / 2
-        )
 
     def _note_lack(self) -> None:
         """Show that no node can run some of the work, and when one can again."""
@@ -373,18 +366,6 @@ class Launch:
         elif self._troubled and not troubled:
             self.display.note("no job that runs has such a problem any more")
         self._troubled = bool(troubled)
-
-    def _stop_request(self) -> StopRequest | None:
-        if self.policy is None:
-            return None
-        after = max(self.policy.begun, self._event - LOOK_BACK)
-        return self.store.stop_request(self.policy.sweep_id, after)
-
-    def _read_reported_failures(self, known: Collection[str]) -> dict[str, Job]:
-        """Read the jobs with a reported failure that are not ``known``: their event is older than
-        `LOOK_BACK`, so that changed_jobs no longer returns them."""
-        missing = [job_id for job_id in self._reported_failures if job_id not in known]
-        return self.store.jobs(missing) if missing else {}
 
     def _note_retries(self, jobs: Mapping[str, Job]) -> set[str]:
         """Show which jobs with a reported failure are run again, and return their ids."""

@@ -170,6 +170,7 @@ class Workers:
         """
         assert self.executor is not None
         check_shared(place, self.executor.hosts())
+        self.executor.set_aside(())  # all are asked again once data are prepared
         nodes = format_count(self.executor.count_machines(), "node")
         with self.stage(f"asking {nodes} for code, database, checkpoints and data"):
             self._end_preflight()

@@ -183,15 +183,6 @@ def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(made: Any) ->
     assert executor.aside == {BAD}
 
 
-def test_a_host_comes_back_for_what_it_was_blamed_for_alone(made: Any) -> None:
-    executor, _, hosts = made
-    hosts.blame(BAD, "a job", "its device failed")
-    hosts.acquit("another job")
-    assert executor.aside == {BAD}
-    hosts.acquit("a job")
-    assert executor.aside == set()
-
-
 def test_a_row_of_failures_ends_with_a_step(made: Any) -> None:
     executor, _, hosts = made
     hosts.note_steps(GOOD, "recipe")

@@ -102,18 +102,6 @@ def test_a_signal_while_it_starts_ends_the_launch_with_its_code(
     assert psutil.wait_procs(servers, timeout=60)[1] == []
 
 
-def test_a_module_in_the_current_folder_is_not_run(in_tmp: Path, few_photos_root: Path) -> None:
-    (in_tmp / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    for module in ("lcma", "numpy"):
-        (in_tmp / f"{module}.py").write_text("open('ran', 'w')\n")
-    command = [sys.executable, "-P", "-m", "lcma", "launch", "small.yaml", "--no-pictures"]
-    command += ["--data", str(few_photos_root), "--set", "training.steps=10", "--seeds", "1"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert not (in_tmp / "ran").exists()
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize(("part", "said"), [("raylet", "its raylet"), ("gcs_server", "its head")])
 def test_a_lost_part_of_it_ends_the_launch_in_one_line(
     launch: "subprocess.Popen[str]", part: str, said: str

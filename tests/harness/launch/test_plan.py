@@ -26,12 +26,6 @@ def spec(small_sweep):
     return specs.check(small_sweep, "test")
 
 
-def test_without_a_database_all_is_new(spec, place) -> None:
-    plan = make_plan(spec, place, None)
-    assert statuses(plan) == ["new", "new"]
-    assert (plan.trainings_left, plan.pretrainings_left) == (2, 1)
-
-
 def test_a_batch_of_more_images_than_there_are_is_refused(small_sweep, place) -> None:
     small_sweep["recipe"]["optimization"]["batch"] = 960
     make_plan(specs.check(small_sweep, "test"), place, None)
@@ -120,13 +114,6 @@ def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place, monkey
     assert {c.note for c in plan.cells} == {
         "the data set elsewhere cannot be prepared by this version"
     }
-
-
-def test_the_same_trial_on_other_pixels_is_another_job(registered) -> None:
-    _, nodes = registered()
-    job = nodes[-1].work.job
-    other = db.PlannedJob.of_trial(job.trial_id, "another digest", steps=job.steps)
-    assert other.id != job.id
 
 
 @pytest.mark.parametrize("first", [0, 1])

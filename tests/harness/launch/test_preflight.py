@@ -2,6 +2,7 @@
 
 import dataclasses
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from lcma.harness.launch.preflight import (
     Question,
     answer_question,
 )
+from lcma.harness.launch.workers import Workers
 from lcma.sweeps.errors import UserError
+from lcma.sweeps.spec import Resources
+from tests.harness.launch.conftest import Inline
 
 HOST = socket.gethostname()
+BAD = "bad (10.0.0.1)"
 
 
 def asked(place, runs, sets=None, change=None) -> list[Question]:
@@ -144,3 +149,17 @@ def test_one_good_host_is_enough(place, tmp_path) -> None:
     assert preflight.problems == {"bad": "it lacks all"}
     preflight.close()
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_host_with_a_problem_is_asked_again_once_data_are_prepared(place) -> None:
+    class Asked(Inline):
+        def ask(self, question: Question) -> list[Answer]:
+            bad = [] if BAD in self.aside else [Answer(BAD, problem="it lacks all")]
+            return [answer_question(question, "good"), *bad]
+
+    workers = Workers(Resources(), 1, lambda what: nullcontext(), {})
+    workers.executor = Asked()
+    for _ in range(2):
+        workers.require(place, {})
+        assert workers.executor.aside == {BAD}
+    workers.preflight.close()
