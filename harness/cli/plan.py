@@ -15,12 +15,6 @@ def plan(
     **overrides: Unpack[Overrides],
 ) -> None:
     """List what a sweep would run: new, there already, shared, invalid, the same twice."""
-    from lcma.harness.cli.planning import plan_sweep, show_plan
-    from lcma.harness.launch.plan import require_valid
-    from lcma.harness.place import find_place
+    from lcma.harness.cli.planning import run_plan
 
-    where = find_place(db, None, data)
-    made = plan_sweep(spec, where, overrides)
-    require_valid(made, skip_invalid=True)  # where no cell can be run there is nothing to show
-    show_plan(made, spec, overrides, where, db=db, data=data, as_json=json)
-    require_valid(made, skip_invalid=False)  # as a launch
+    run_plan(spec, overrides, db=db, data=data, as_json=json)

@@ -1,8 +1,8 @@
-"""Reading a sweep with its overrides, and printing a plan; shared by `plan` and `launch`."""
+"""The plan of a sweep for a person or a program."""
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ from lcma.harness.launch.plan import (
     open_existing,
     preparable_sets,
     read_spec,
+    require_valid,
 )
 from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
-from lcma.harness.place import Place, is_published_database, name_database
-from lcma.harness.results.power import Power, compute_power
+from lcma.harness.place import Place, find_place, is_published_database, name_database
+from lcma.harness.results.power import compute_power
 from lcma.harness.show.power import describe_power
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id
@@ -47,91 +48,88 @@ from lcma.sweeps.options import Overrides, format_options
 _STYLE = {"new": "bold", "there": "green", "running": "cyan", "same": "dim", "invalid": "red"}
 
 
-def plan_sweep(name: str, where: Place, overrides: Overrides) -> Plan:
-    """Plan a sweep against the database, which is not made if it is not there."""
-    spec = read_spec(name, where, overrides)
-    with noting_slowness(f"planning {format_count(count_cells(spec), 'cell')}"):
-        plan = make_plan(spec, where, open_existing(where))
-    check_compilable(plan.expansion, spec.resources.model_copy(update={"gpus": spec.gpus}))
+def run_plan(
+    spec: str, overrides: Overrides, *, db: str | None, data: Path | None, as_json: bool
+) -> None:
+    """Plan a sweep against the database, which is not made if it is not there, and print the plan
+    for a person or a program."""
+    place = find_place(db, None, data)
+    read, store = read_spec(spec, place, overrides), open_existing(place)
+    with noting_slowness(f"planning {format_count(count_cells(read), 'cell')}"):
+        plan = make_plan(read, place, store)
+    check_compilable(plan.expansion, read.resources.model_copy(update={"gpus": read.gpus}))
     for line in rehearse_plugins(plan):
         print_error(line)
-    return plan
+    require_valid(plan, skip_invalid=True)  # where no cell can be run there is nothing to show
+    histories = list_histories(store)
+    predicted = predict_hours(plan, histories, read.gpus)
+    plan = replace(plan, power=compute_power(plan.expansion.cells, histories))
+    if as_json:
+        print(json.dumps(plan_as_dict(plan, predicted), indent=2))
+    else:
+        _print_plan(
+            plan, predicted, store, place, [spec, *format_options(Overrides, overrides)], db, data
+        )
+    require_valid(plan, skip_invalid=False)  # as a launch
 
 
-def show_plan(
+def _print_plan(
     plan: Plan,
-    spec: str,
-    overrides: Overrides,
-    where: Place,
-    *,
+    predicted: Prediction,
+    store: Store | None,
+    place: Place,
+    typed: Sequence[str],
     db: str | None,
     data: Path | None,
-    as_json: bool,
 ) -> None:
-    """Print a plan for a person or a program.
+    console, spec, own = Console(), plan.spec, _name_own(db)
 
-    ``spec`` and ``overrides`` are as typed, and so are the places ``db`` and ``data``.
-    """
-    typed = format_options(Overrides, overrides)
-    words = ["launch", spec, *typed]
-    store = open_existing(where)
-    histories = list_histories(store)
-    predicted = predict_hours(plan, histories, plan.spec.gpus)
-    power = compute_power(plan.expansion.cells, histories)
-    if as_json:
-        print(json.dumps(plan_as_dict(plan, predicted, power), indent=2))
-        return
-    console = Console()
-    for plugin in plugins.loaded():
-        line = f"Loaded plug-in {plugin.name}: {', '.join(plugin.provides)}"
+    def say(line: str) -> None:
         console.print(escape(line), highlight=False, soft_wrap=True)
+
+    for plugin in plugins.loaded():
+        say(f"Loaded plug-in {plugin.name}: {', '.join(plugin.provides)}")
     console.print(_cells(plan))
     for unused in plan.expansion.unused:
         keys = canonical_json(unused.model_dump(exclude_none=True))
-        line = f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys."
-        console.print(escape(line), highlight=False, soft_wrap=True)
-    own = _name_own(db)
-    left, pretrain = plan.trainings_left, plan.pretrainings_left
+        say(f"The exclusion {keys} leaves nothing out: no cell agrees with all of its keys.")
     can_tune = False
-    if plan.spec.tune is not None:
+    if spec.tune is not None:
         from lcma.harness.tuning.target import describe_search, make_target
 
         try:
-            search = f"{describe_search(make_target(plan.spec, spec, preparable_sets(where)))}."
+            search = f"{describe_search(make_target(spec, typed[0], preparable_sets(place)))}."
             can_tune = True
         except UserError as error:
             search = f"nothing: {error}"
-        line = f"This is the plan of its matrix alone. `lcma tune` searches {escape(search)}"
-        console.print(line, soft_wrap=True, highlight=False)
+        say(f"This is the plan of its matrix alone. `lcma tune` searches {search}")
     if plan.lost:
-        again = format_command(*words, "--retry", db=own, data=data)
+        again = format_command("launch", *typed, "--retry", db=own, data=data)
         lost, them = format_count(plan.lost, "cell"), "it" if plan.lost == 1 else "them"
         print_commands(console, [again], f"{lost} did not end well. Run {them} again with")
     print_unmeasured(console, plan, store, own)
-    console.print(_count_trainings(plan), highlight=False, soft_wrap=True)
-    if not left and not pretrain and not can_tune:
+    say(_count_trainings(plan))
+    if not (plan.trainings_left or plan.pretrainings_left or can_tune):
         console.print("[green]Nothing is left to do.[/]")
         _print_labelled(console, "Next", format_command("board", db=db), style="bold")
         return
-    limits = Limits(sweep_device_hours=plan.spec.resources.max_device_hours)
-    for line in describe_limits(limits, predicted):
-        console.print(line, soft_wrap=True, highlight=False)
+    for line in describe_limits(Limits(None, spec.resources.max_device_hours), predicted):
+        say(line)
     slots = None
-    if not plan.spec.gpus and plan.expansion.trials:
-        slots = count_slots(plan.spec.resources, max_threads(plan.expansion))
+    if not spec.gpus and plan.expansion.trials:
+        slots = count_slots(spec.resources, max_threads(plan.expansion))
     _print_labelled(console, "Time", describe_time(predicted, slots))
-    if said := describe_power(power):
+    if said := describe_power(plan.power):
         _print_labelled(console, "Power", said)
-    skip = ["--skip-invalid"] if plan.invalid else []
-    if can_tune:
-        words, skip = ["tune", spec, *typed], []
-    following = _commands_to_prepare(plan, where, data)
+    command = ["tune" if can_tune else "launch", *typed]
+    command += ["--skip-invalid"] if plan.invalid and not can_tune else []
+    following = _commands_to_prepare(plan, place, data)
     if own != db and following:
-        following.append(format_command("plan", spec, *typed, db=db, data=data))
+        following.append(format_command("plan", *typed, db=db, data=data))
     else:
         if own != db:
             following.append(format_command("db", "merge", name_database(db), db=own))
-        following.append(format_command(*words, *skip, db=own, data=data))
+        following.append(format_command(*command, db=own, data=data))
     _print_labelled(console, "Next", " && ".join(following), style="bold")
 
 
@@ -201,7 +199,7 @@ def _name_own(db: str | None) -> str | None:
     return "lcma.db" if is_published_database(name_database(None)) else None
 
 
-def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> dict[str, Any]:
+def plan_as_dict(plan: Plan, predicted: Prediction) -> dict[str, Any]:
     """Return the plan as JSON values."""
     alone, trainings = plan.expansion.unshared
     return {
@@ -243,7 +241,7 @@ def plan_as_dict(plan: Plan, predicted: Prediction, power: Sequence[Power]) -> d
             "hours": None if predicted.hours is None else asdict(predicted.hours),
             "parts": [asdict(part) for part in predicted.parts],
         },
-        "power": [asdict(one) for one in power],
+        "power": [asdict(one) for one in plan.power],
     }
 
 

@@ -223,6 +223,9 @@ class Holding(Inline):
         self.store = store
         self.claims: list[tuple[Work, db.Claim]] = []
 
+    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
+        return 4 - len(self.claims) - len(before)
+
     def submit(self, works: Sequence[Work]) -> None:
         self.works += works
 
