@@ -188,9 +188,7 @@ def results(
         UserError: For an unknown sweep, column or factorization, and for a value that no result
             has.
     """
-    _require_values(factorization=factorization, **where)
-    opened = _open(store)
-    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    opened, sweep_id = _open_sweep(store, sweep, factorization=factorization, **where)
     found = opened.view("results", sweep_id=sweep_id, **where)
     if found.empty:
         require_results(opened, sweep_id, where, "{name}=")
@@ -252,9 +250,7 @@ def board(
     from lcma.harness.results.board import filter_board, read_board
     from lcma.harness.show.notebook import view_board
 
-    _require_values(factorization=factorization, **where)
-    opened = _open(store)
-    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    opened, sweep_id = _open_sweep(store, sweep, factorization=factorization, **where)
     found = read_board(opened, measure=by, sweep_id=sweep_id, against=against, **where)
     if not found.groups:
         require_results(opened, sweep_id, where, "{name}=")
@@ -292,9 +288,7 @@ def verdicts(
     from lcma.harness.results.verdicts import read_verdicts
     from lcma.harness.show.notebook import view_verdicts
 
-    _require_values(**where)
-    opened = _open(store)
-    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    opened, sweep_id = _open_sweep(store, sweep, **where)
     require_results(opened, sweep_id, where, "{name}=")
     return view_verdicts(read_verdicts(opened, measure=by, sweep_id=sweep_id, **where))
 
@@ -336,12 +330,11 @@ def budgets(
     from lcma.harness.results.filters import parse_filters
     from lcma.harness.show.notebook import view_budgets
 
-    _require_values(**where)
-    _require_margin(margin)
+    if margin is not None and not 0 < margin < float("inf"):
+        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
     if cost not in ("seconds", "images"):
         raise UserError(f"cost={cost!r} is no cost: give 'seconds' or 'images'")
-    opened = _open(store)
-    sweep_id = None if sweep is None else find_sweep(opened, sweep).id
+    opened, sweep_id = _open_sweep(store, sweep, **where)
     require_results(opened, sweep_id, where, "{name}=")
     filters = where | parse_filters((), factorization=factorization and [factorization])
     curves = read_budget_curves(
@@ -381,19 +374,17 @@ def load_flow(
     return flow, recipe
 
 
-def _require_values(**filters: object) -> None:
+def _open(store: Database) -> Store:
+    return store if isinstance(store, Store) else connect(store)
+
+
+def _open_sweep(store: Database, sweep: str | None, **filters: object) -> tuple[Store, str | None]:
+    """Open a database and find a sweep there, if one is named, for filters that leave something."""
     for name, value in filters.items():
         if isinstance(value, Collection) and not isinstance(value, str) and not value:
             raise UserError(f"{name}=() is no filter: give a value, or leave it out")
-
-
-def _require_margin(margin: float | None) -> None:
-    if margin is not None and not 0 < margin < float("inf"):
-        raise UserError(f"margin={margin:g} is no margin: give a number above 0")
-
-
-def _open(store: Database) -> Store:
-    return store if isinstance(store, Store) else connect(store)
+    opened = _open(store)
+    return opened, None if sweep is None else find_sweep(opened, sweep).id
 
 
 def _place(

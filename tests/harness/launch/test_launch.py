@@ -76,17 +76,6 @@ def test_a_sweep_runs_to_its_end_and_a_second_launch_has_nothing_to_do(
     assert store.view("attempts").equals(attempts)
 
 
-@pytest.mark.slow
-def test_trials_that_ask_for_stacks_run_to_their_end(registered, executor) -> None:
-    """Pretrainings first, and then the trials that wait for their maps, and those that do not."""
-    recipe = {"optimization": {"stacked": True}, "training": {"steps": 4}}
-    store, nodes = registered({"seeds": 3, "recipe": recipe})
-    assert {executor.free_slots(node.work) for node in nodes} == {2}
-    ended = Launch(store, nodes, executor, Told()).run()
-    assert len(ended.with_ending("done")) == len(nodes) == 9
-    assert store.view("attempts").outcome.tolist() == ["done"] * 9
-
-
 def _kill_one(store: Store, command_lines: list[str] | None = None) -> None:
     """SIGKILL to the first worker that trains, soon after it began."""
     deadline = time.monotonic() + 60
