@@ -280,10 +280,10 @@ class RayExecutor(Executor):
         """Take back tasks that no node may run any more, since all that may are lost, if one may
         now, as of a host that was taken back: which may is decided when a task is submitted."""
         barred = {ref: one for ref, one in self._placed.items() if one[1]}
-        nodes = self._open_nodes() if barred else []
+        nodes, opened = (self._nodes(), self._open_nodes()) if barred else ([], [])
         for ref, (need, closed) in barred.items():
-            able = {node["NodeID"] for node in nodes if _meets(node, need)}
-            if able and able <= set(closed):
+            able = [node for node in nodes if _meets(node, need)]
+            if {node["NodeID"] for node in able} <= set(closed) and any(n in opened for n in able):
                 ray.cancel(ref)
 
     def submit(self, works: Sequence[Work]) -> None:
