@@ -16,7 +16,6 @@ from lcma.harness.measure import samples, weights
 from lcma.harness.measure.measure import Trained, take_measures
 from lcma.harness.measure.registry import make_measure
 from lcma.harness.place import Place
-from lcma.harness.work.units import Report
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import plugins
 from lcma.sweeps import spec as specs
@@ -50,10 +49,9 @@ def run_trials(flow: str, root: Path, folder: Path, device: torch.device) -> dic
     with db.connect(place.db, create=True) as store:
         plan = make_plan(specs.check(content, "trials"), place, store)
         register_plan(plan, place, store)
-        reports: dict[str, Report] = {}
         for node in make_nodes(plan, place, owner="device", device="cpu"):
             work = dataclasses.replace(node.work, device=device.type)
-            reports[work.job_id] = run_work(work, reports.get(node.after or ""))
+            run_work(work)
         faults = find_faults(store)
         measures = [] if faults else measure_again(store, place, device)
         return {"faults": faults, "rows": read_rows(store), "measures": measures}

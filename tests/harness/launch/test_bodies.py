@@ -72,14 +72,6 @@ def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     assert all(bar.bits_per_dim is not None for bar in bars)
 
 
-def test_what_waited_for_a_failure_is_blocked_untouched(registered) -> None:
-    store, nodes = registered()
-    waiting = next(n for n in nodes if n.after is not None)
-    report = run_work(waiting.work, Report(waiting.after, "diverged"))
-    assert report.ending == "blocked"
-    assert read_job(store, waiting.work.job_id).state == "pending"
-
-
 def test_killed_anywhere_and_run_again_gives_the_same_bits(
     registered, place, tmp_path, monkeypatch
 ) -> None:
