@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -27,7 +28,7 @@ from lcma.harness.launch.choice import Jobs, Order, choose_tasks
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import LimitWatch, Policy
+from lcma.harness.launch.policy import LimitReachedError, Policy
 from lcma.harness.launch.stacks import Candidate, find_shapes
 from lcma.harness.text import format_count
 from lcma.harness.work.units import (
@@ -58,6 +59,13 @@ NODES_SECONDS = 5.0
 
 AGAIN_SECONDS = 2.0
 """Pause before a task that found its job taken is submitted again."""
+
+LOOK_SECONDS = 2.0
+"""Interval between two looks at the hours that are spent."""
+
+END_SECONDS = 60.0
+"""Time that attempts have to end at a limit, such as for an evaluation; then they are killed, and
+keep their last checkpoint."""
 
 UNKNOWN_SECONDS = 30.0
 """Pause before a task is submitted again that was lost before its claim on an unknown host."""
@@ -181,7 +189,6 @@ class Launch:
         self._owner = nodes[0].work.owner if nodes else ""
         self._lease = max((n.work.lease_seconds for n in nodes), default=0.0)
         self._watch = LeaseWatch(one_host=store.database.one_host)
-        self._limits = None if policy is None else LimitWatch(store, self._owner, policy)
         # What is left to start.
         self._order = Order(nodes)
         self._kinds = {n.work.need: n.work for n in nodes}
@@ -198,6 +205,7 @@ class Launch:
         self._last_read = time.monotonic(), time.time()
         self._unreachable_since: float | None = None
         self._back_since = -math.inf
+        self._limit, self._limit_read = "", -math.inf  # that is reached, and when it was looked at
         # What was submitted, and what became of it.
         self._in_flight: dict[str, _Submitted] = {}
         self._crashes: deque[_Crash] = deque()
@@ -222,7 +230,10 @@ class Launch:
                     raise LaunchStoppedError(state.stop)
                 with kill_point("settle"):
                     self._record_ended(state.ended)
-                if len(self.ended.reports) < len(self.nodes) and self._is_permitted(state):
+                left = len(self.nodes) - len(self.ended.reports)
+                if left and self._limit:
+                    self._end_at_limit(state, left)
+                elif left:
                     self._submit(state)
                 self._note_resumed(state.running)
                 self._note_problems(state.running)
@@ -237,11 +248,16 @@ class Launch:
             for finished in self._collect():
                 self._handle_finished(finished)
 
-    def _is_permitted(self, state: _DatabaseState) -> bool:
-        """Return whether the launch's limits let it start jobs. Raises LimitReachedError."""
-        running = sum(job.owner == self._owner for job in state.running)
-        left = len(self.nodes) - len(self.ended.reports)
-        return self._limits is None or self._limits.permits(running, left)
+    def _end_at_limit(self, state: _DatabaseState, left: int) -> None:
+        """Tell the workers of the launch to end.
+
+        Raises LimitReachedError once nothing of it runs any more, or for too long.
+        """
+        running = any(job.owner == self._owner for job in state.running)
+        with suppress(Unavailable):
+            self.store.end_launch(self._owner, why=self._limit)
+            if not running or time.monotonic() > self._limit_read + END_SECONDS:
+                raise LimitReachedError(self._limit, left)
 
     def _read_database(self) -> _DatabaseState | None:
         """Read the state of the jobs; None while the database is unreachable.
@@ -297,6 +313,9 @@ class Launch:
         if self.policy is not None:
             after = max(self.policy.begun, self._event - LOOK_BACK)
             stop = self.store.stop_request(self.policy.sweep_id, after)
+            if not self._limit and began - self._limit_read >= LOOK_SECONDS:
+                self._limit = self.policy.find_reached_limit(self.store, self._owner)
+                self._limit_read = began
         # Jobs that are not there were forgotten meanwhile.
         ended: dict[str, ReportEnding] = {i: "cancelled" for i in some if i not in jobs}
         ended |= {j.id: ending for j in jobs.values() if (ending := _find_ending(j)) is not None}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lcma import db
-from lcma.harness.launch import policy
+from lcma.harness.launch import driver
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.policy import LimitReachedError, Limits, Policy
@@ -64,7 +64,7 @@ def sleepy_steps(monkeypatch: pytest.MonkeyPatch) -> None:
             return step(self)
 
         monkeypatch.setattr(owner, name, slow)
-    monkeypatch.setattr(policy, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from lcma.harness.launch import policy
+from lcma.harness.launch import driver
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.measuring import measure_trials
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
@@ -225,7 +225,7 @@ def test_a_limit_counts_for_all_launches_of_a_tuner_and_the_next_goes_on(
     tuning: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = tuning()
-    monkeypatch.setattr(policy, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.1)
     with monkeypatch.context() as slowly:
         step = Trainer._one_step
         slowly.setattr(Trainer, "_one_step", lambda self: (time.sleep(0.2), step(self))[1])
