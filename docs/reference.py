@@ -88,9 +88,9 @@ def render_commands() -> str:
     commands = dict(list_commands())
     parts = [
         "# Commands and options",
-        "`lcma COMMAND --help` shows the same in a terminal. [Running sweeps](../running.md) and "
-        "[For agents and scripts](../scripts.md) say what commands have in common, such as the "
-        f"options that choose rows, exit codes and variables. {WORDS}",
+        "`lcma COMMAND --help` shows the same in a terminal. Commands have in common the options "
+        "that [choose rows](../results.md#which-rows), [exit codes](../scripts.md#commands) and "
+        f"[variables](../scripts.md#places-and-variables). {WORDS}",
     ]
     for heading, names in cli.GROUPS.items():
         parts.append(f"## {heading}")

@@ -38,7 +38,12 @@ def clean(
     runs: Runs = None,
     json: Json = False,
 ) -> None:
-    """Remove checkpoints and weights that nobody needs, even while workers run."""
+    """Remove checkpoints and weights that nobody needs, even while workers run.
+
+    Checkpoints of what is done go, except those that the sweep's `keep` names and the
+    longest snapshot of a pretraining, and so do files of writers that were killed and
+    weights of attempts that were lost. What a job could go on from stays.
+    """
     from rich.text import Text
 
     from lcma.db import connect
