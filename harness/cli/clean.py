@@ -40,9 +40,10 @@ def clean(
 ) -> None:
     """Remove checkpoints and weights that nobody needs, even while workers run.
 
-    Checkpoints of what is done go, except those that the sweep's `keep` names and the
-    longest snapshot of a pretraining, and so do files of writers that were killed and
-    weights of attempts that were lost. What a job could go on from stays.
+    Checkpoints of what is done go, except those that `keep` of the sweep names
+    and the longest snapshot of a pretraining. So do files of writers that were
+    killed, and weights of attempts that were lost. What a job could go on from
+    stays.
     """
     from rich.text import Text
 

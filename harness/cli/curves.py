@@ -50,9 +50,9 @@ def curves(
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
-    A picture for each flow, data set and recipe goes to --out (lcma-pictures). It has at
-    most 12 lines, means over seeds that are done. A cross ends a training that was
-    lost, a ring one that is not done.
+    A picture for each flow, data set and recipe goes to --out (lcma-pictures). It
+    has at most 12 lines, means over seeds that are done. A cross ends a training
+    that was lost, a ring one that is not done.
     """
     from dataclasses import asdict
 

@@ -77,8 +77,8 @@ def check(db: Db = None, json: Json = False) -> None:
     """Look for damage and for states that cannot be. Nothing is changed.
 
     It reads what the engine says, references, states of jobs and attempts, types,
-    curves, maps, index tables and hashes. A line for each fault names table and row.
-    Exit code 1 if there is one.
+    curves, maps, index tables and hashes. A line for each fault names table and
+    row. Exit code 1 if there is one.
     """
     from lcma.db import locate
     from lcma.db.integrity import check_integrity
