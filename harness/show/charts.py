@@ -238,7 +238,7 @@ def stability(title: str = "map against that of the longest budget") -> alt.Laye
 
 
 _BUDGET = alt.X("budget:O", title="budget: steps of pretraining").axis(
-    labelAngle=0, labelOverlap=True
+    labelAngle=0, labelOverlap=True, labelSeparation=6
 )
 _LEGEND = alt.Color("name:N", sort=None, title=None).legend(orient="top")
 
