@@ -196,8 +196,7 @@ def budgets(title: str = "difference from the longest budget") -> alt.LayerChart
 def front(cost: str = "cost", mean: str = "mean") -> alt.LayerChart:
     """Return what each row costs and gives, and the Pareto front.
 
-    ``costs``: name, cost, mean, low, high, on_front; and, for a name elsewhere than above on the
-    right, side ('left') and below (true).
+    ``costs``: name, cost, mean, low, high, on_front.
     """
     x = alt.X("cost:Q", title=cost, scale=alt.Scale(type="log", nice=False, padding=30))
     x = x.axis(labelOverlap=True, grid=False)
@@ -212,11 +211,7 @@ def front(cost: str = "cost", mean: str = "mean") -> alt.LayerChart:
         costs.mark_point(size=60, opacity=1).encode(
             color=own, fill=filled.otherwise(alt.value(BLUE))
         ),
-        costs.mark_text(
-            align=alt.expr("datum.side === 'left' ? 'right' : 'left'"),
-            dx=alt.expr("datum.side === 'left' ? -8 : 8"),
-            dy=alt.expr("datum.below ? 9 : -5"),
-        ).encode(text="name:N"),
+        costs.mark_text(align="left", dx=8, dy=-5).encode(text="name:N"),
     )
 
 

@@ -10,7 +10,8 @@ import io
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
@@ -129,24 +130,19 @@ def tabulate(records: Iterable[Any], *columns: TableColumn, **more: Any) -> Tabl
 
 def make_table(result: QueryResult, title: str = "") -> Table:
     """Return the rows of a query as a table, with numbers in full."""
-    return Table(
-        columns=tuple(
-            TableColumn(name, kind="number" if _are_numbers(values) else "text")
-            for name, values in _by_column(result.columns, result.rows)
-        ),
-        rows=result.rows,
-        title=title,
-        missing="",
-        truncated=result.truncated,
+    names = (TableColumn(name) for name in result.columns)
+    found = Table(tuple(names), result.rows, title, missing="", truncated=result.truncated)
+    numbers = {int, float, bool, type(None)}
+    columns = tuple(
+        replace(column, kind="number") if set(map(type, values)) <= numbers else column
+        for column, values in zip(found.columns, _turn(found), strict=True)
     )
+    return replace(found, columns=columns)
 
 
-def _by_column(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Any]]:
-    return zip(names, list(zip(*rows, strict=True)) or [()] * len(names), strict=True)
-
-
-def _are_numbers(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int, float, bool, type(None)}
+def _turn(table: Table) -> list[tuple[Any, ...]]:
+    """Return the values by column."""
+    return list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
 
 
 # For people
@@ -416,42 +412,29 @@ def flag_as_stored(value: Any) -> Any:
 def table_as_parquet(table: Table) -> bytes:
     """Return a Parquet file, the same bytes for the same rows.
 
-    A column's type is that of the views' column of its name, else that of its values; text is as in
-    the other formats, without control characters.
+    A column's type is that of its values, or without any that of the views' column of its name;
+    text is as in the other formats, without control characters.
     """
     import pyarrow as pa
     from pyarrow import parquet
 
     names = [column.name for column in table.columns]
-    arrays = [_array(name, values) for name, values in _by_column(names, table.rows)]
+    arrays = [_make_array(name, values) for name, values in zip(names, _turn(table), strict=True)]
     out = io.BytesIO()
     made = pa.Table.from_arrays(arrays, names=list(map(printable, names)))
     parquet.write_table(made, out, compression="zstd")
     return out.getvalue()
 
 
-def _array(name: str, values: Sequence[Any]) -> "pa.Array":
+def _make_array(name: str, values: Sequence[Any]) -> "pa.Array":
     import pyarrow as pa
 
-    kinds = set(map(type, values)) - {type(None)}
-    if not kinds:
-        return pa.array(values, type=_declared(name))
-    if kinds <= {int, bool} and all(abs(v) < 2**63 for v in values if v is not None):
-        return pa.array(values, type=pa.int64())
-    if kinds <= {int, float} and float in kinds:
-        return pa.array([None if v is None else float(v) for v in values], type=pa.float64())
-    if kinds == {bytes}:
-        return pa.array(values, type=pa.binary())
-    texts = [None if v is None else printable(v) for v in values]
-    return pa.array(texts, type=pa.string())
-
-
-def _declared(name: str) -> "pa.DataType":
-    """Return the type of a column without any value."""
-    import pyarrow as pa
-
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    for view in views.tables.values():
-        if name in view.c:
-            return types[view.c[name].type.python_type]
-    return pa.string()
+    if not any(value is not None for value in values):
+        types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+        declared = (view.c[name] for view in views.tables.values() if name in view.c)
+        kinds = (types[column.type.python_type] for column in declared)
+        return pa.array(values, type=next(kinds, pa.string()))
+    if not any(isinstance(value, str) for value in values):
+        with suppress(pa.ArrowException, OverflowError):  # values of several types, or too large
+            return pa.array(list(map(flag_as_stored, values)))
+    return pa.array([None if v is None else printable(v) for v in values], type=pa.string())

@@ -51,8 +51,10 @@ function drawBudgets(group, seeds) {
     low: row.from_conventional_low ?? row.from_conventional_mean, high: row.from_conventional_high ?? row.from_conventional_mean,
     enough: row.smallest_enough === 1,
   }));
+  const named = [null, rows[0].budget, rows.at(-1).budget, enough?.budget]; // more would touch each other
+  const name = ({ budget }) => budget ?? "own rule";
   const costs = group.filter((row) => row.seconds !== null).map((row) => ({
-    name: row.budget === null ? "own rule" : String(row.budget), cost: row.seconds, mean: row.holdout,
+    name: named.includes(row.budget) ? String(name(row)) : "", cost: row.seconds, mean: row.holdout,
     low: row.holdout - (row.half_width ?? 0), high: row.holdout + (row.half_width ?? 0),
     on_front: row.on_front === 1,
   }));
@@ -68,8 +70,8 @@ function drawBudgets(group, seeds) {
           titles: { y: `difference, ${unit}` },
         })) : null,
       costs.length > 1 ? make("section", {}, make("h2", {}, "Cost and result"),
-        makeChart("front", { costs: placeNames(costs) }, {
-          said: `Result by cost: ${costs.map((one) => `${one.name} ${number(one.mean)} for ${duration(one.cost)}`).join(", ")}`,
+        makeChart("front", { costs }, {
+          said: `Result by cost: ${group.map((row) => `${name(row)} ${number(row.holdout)} for ${duration(row.seconds)}`).join(", ")}`,
           caption: "Result on the holdout part by budget. A mark is filled where no other is both cheaper and better",
           titles: { x: "seconds of a trial with its own pretraining", y: `holdout, ${unit}` },
         })) : null),
@@ -78,30 +80,6 @@ function drawBudgets(group, seeds) {
     make("p", { class: "quiet" }, "Budgets are chosen by the holdout part. ",
       enough ? `The least that is shown to be enough, no worse than the longest by more than a margin: ${enough.budget} steps.` : ""),
   ];
-}
-
-const SMALLEST = { width: 240, height: 180, letter: 8, line: 13 }; // pixels of a chart, without its margins, and of its text
-
-// Says on which side of its mark each name touches no other name and no mark; it goes where there is none.
-function placeNames(costs) {
-  const spread = (values, size) => {
-    const [least, most] = [Math.min(...values), Math.max(...values)];
-    return values.map((one) => ((one - least) / (most - least || 1)) * size);
-  };
-  const across = spread(costs.map((one) => Math.log(one.cost)), SMALLEST.width);
-  const down = spread(costs.map((one) => -one.mean), SMALLEST.height * 0.6); // intervals reach beyond the means
-  const taken = costs.map((_, k) => [across[k] - 5, across[k] + 5, down[k] - 5, down[k] + 5]);
-  return costs.map((one, k) => {
-    const wide = one.name.length * SMALLEST.letter;
-    for (const [side, below] of [["right", false], ["right", true], ["left", false], ["left", true]]) {
-      const [left, top] = [across[k] + (side === "left" ? -8 - wide : 8), down[k] + (below ? 9 : -5) - SMALLEST.line / 2];
-      const box = [left, left + wide, top, top + SMALLEST.line];
-      if (taken.some((other, j) => j !== k && box[0] < other[1] && other[0] < box[1] && box[2] < other[3] && other[2] < box[3])) continue;
-      taken.push(box);
-      return { ...one, side, below };
-    }
-    return { ...one, name: "" };
-  });
 }
 
 function makeBudgetRow(row, scale) {

@@ -139,9 +139,6 @@ function duration(seconds) {
   return seconds < 7200 ? `${(seconds / 60).toFixed(0)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-const when = (seconds) =>
-  seconds === null ? null : `${new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-
 // Names of rules, settings and data
 
 function ruleOf(factorization) {

@@ -35,19 +35,9 @@ ORDER BY flow, dataset, recipe_id, budget, seed`],
 FROM maps
 WHERE map_options IS NULL
 GROUP BY rule, split ORDER BY split, purity DESC`],
-  ["Which models overfit?", `SELECT flow, dataset, variant, steps, count(*) AS n,
-       avg(bits_per_dim - train_bits_per_dim) AS gap
-FROM results
-WHERE protocol = 'plain' AND rule = 'low' AND map_options IS NULL
-GROUP BY flow, dataset, variant, steps, recipe_id
-ORDER BY gap DESC`],
   ["What did it cost?", `SELECT kind, count(*) AS attempts, sum(cpu_seconds) / 3600 AS cpu_hours
 FROM attempts JOIN jobs ON jobs.id = attempts.job_id
 GROUP BY kind ORDER BY kind`],
-  ["Which processors and commits made the results?", `SELECT device, torch, count(DISTINCT code_version) AS commits,
-       count(*) AS results
-FROM results
-GROUP BY device, torch ORDER BY results DESC`],
 ];
 
 let running = null; // ends the run

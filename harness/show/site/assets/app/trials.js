@@ -104,16 +104,18 @@ JOIN recipes ON recipes.id = t.recipe_id
 JOIN data_sets ON digest = j.data_digest
 WHERE t.id = ? ORDER BY substr(j.data_digest, 1, 12) = ? DESC`;
 
-const MEASURES_SQL = `SELECT m.*, k.unit, k.meaning
-FROM measurements AS m LEFT JOIN measure_kinds AS k ON k.name = m.name
-WHERE attempt_id = ? ORDER BY protocol, m.name`;
+const writeMeasuresSql = (trial) => `SELECT *
+FROM measures
+WHERE trial_id = ${literal(trial)}
+ORDER BY protocol, measure`;
 
 const POINTS_SQL = `SELECT name AS curve, step, value FROM metrics
 WHERE attempt_id = ? AND value IS NOT NULL ORDER BY curve, step`;
 
-const ATTEMPTS_SQL = `SELECT attempts.*, environments.code_version, environments.torch, environments.device AS processor
+const writeAttemptsSql = (job) => `SELECT outcome, protocol, first_step, last_step, ended - started AS seconds, code_version, torch,
+       environments.device
 FROM attempts LEFT JOIN environments ON environments.id = environment_id
-WHERE job_id = ? ORDER BY token, started`;
+WHERE job_id = ${literal(job)} ORDER BY token, started`;
 
 const SEEDS_SQL = `${TRIALS_SQL}
 WHERE t.recipe_id = ? AND j.data_digest = ? AND t.factorization = ? AND t.budget IS ? AND t.map_options IS ?
@@ -133,21 +135,20 @@ async function showTrial(search) {
     return [heading("Trial", "There is no such trial in these results."), make("p", {}, link("All trials", "trials"))];
   }
   const row = [one.recipe_id, one.data_digest, one.factorization, one.budget, one.map_options];
-  const [measures, points, attempts, seeds, rules, [own]] = await Promise.all([
-    select(MEASURES_SQL, [one.current_id]),
+  const [measures, points, seeds, rules, [own]] = await Promise.all([
+    select("SELECT * FROM measurements WHERE attempt_id = ? AND protocol = 'plain'", [one.current_id]),
     select(POINTS_SQL, [one.current_id]),
-    select(ATTEMPTS_SQL, [one.job_id]),
     select(SEEDS_SQL, [...row, one.id]),
     select(RULES_OF_SEED_SQL, [one.recipe_id, one.data_digest, one.seed, one.id]),
     select(ROW_SQL, row),
   ]);
-  const find = (name) => measures.find((each) => each.name === name && each.protocol === "plain");
+  const find = (name) => measures.find((each) => each.name === name);
   const bits = find("bits_per_dim");
   const state = one.state === "done" ? "Done" : one.state;
   return [
     heading(nameTrial(one),
       `${flowOf(one.flow)} on ${dataOf(one)}, ${one.profile} profile. ${state} at step ${one.step} of ${one.steps}.`,
-      sqlLink(`SELECT * FROM measures\nWHERE trial_id = ${literal(one.id)}\nORDER BY protocol, measure`)),
+      sqlLink(writeMeasuresSql(one.id))),
     bits ? makeResult(bits) : make("p", { class: "note" }, "No result yet."),
     make("div", { class: "columns" },
       bits ? makeParts(find("log_prior"), find("log_det"), bits, one.channels * one.size ** 2) : null,
@@ -160,8 +161,8 @@ async function showTrial(search) {
       make("p", {}, "Trains it again from scratch, with its pretraining, and compares every measure:"),
       makeCode(`lcma reproduce ${one.id} --db results.sqlite`, "how to reproduce this trial"),
       make("p", { class: "quiet" }, link("Save results.sqlite", "about"), " first; the data set has to be prepared once.")),
-    measures.length ? make("details", {}, make("summary", {}, `All ${measures.length} measures`), makeMeasures(measures)) : null,
-    make("details", {}, make("summary", {}, count(attempts.length, "attempt")), makeAttempts(attempts)),
+    make("p", {}, link("Its attempts", "sql", { sql: writeAttemptsSql(one.job_id) }), ", ",
+      link("all its measures", "sql", { sql: writeMeasuresSql(one.id) })),
     make("details", {}, make("summary", {}, "The whole recipe"),
       makeCode(JSON.stringify(JSON.parse(one.body), null, 1), "recipe")),
   ];
@@ -186,23 +187,6 @@ function makeTrialFacts(one, own) {
     ["data", code(one.data_digest.slice(0, 20))],
     ["trial", code(one.id)],
   ]);
-}
-
-function makeMeasures(measures) {
-  return makeTable("Measures", ["measure", "protocol", { num: "value" }, "unit", "meaning"], measures.map((one) => [
-    one.name, one.protocol, { num: String(Number(one.value.toPrecision(6))) }, one.unit ?? "", one.meaning ?? "",
-  ]));
-}
-
-function makeAttempts(attempts) {
-  return makeTable("Attempts", ["outcome", { num: "steps" }, "began", { num: "took" }, "code", "processor"], attempts.map((one) => [
-    (one.outcome ?? "running") + (one.protocol === null ? "" : `, evaluation by ${one.protocol}`),
-    { num: `${one.first_step} to ${one.last_step}` },
-    when(one.started),
-    { num: one.ended === null ? "–" : duration(one.ended - one.started) },
-    `${one.code_version ?? ""}${one.dirty ? " with changes" : ""}, torch ${one.torch ?? "?"}`,
-    one.devices ?? one.processor ?? one.device,
-  ]));
 }
 
 // What bits/dim are the sum of, from nats per image.
