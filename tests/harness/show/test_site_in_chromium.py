@@ -173,10 +173,14 @@ def test_every_view_is_quiet_accessible_and_fits(visit, exported, database) -> N
     addresses = [f"#/{view}" for view in ("", *VIEWS, "nothing")]
     addresses += [f"#/compare?a={keys[0]}&b={keys[1]}", f"#/board?pick={keys[0]}&pick={keys[1]}"]
     addresses += [f"#/trial?id={trial.rows[0][0]}"]
-    for scheme, width in (("light", 1280), ("dark", 375)):
+    for scheme, width, seen in (
+        ("light", 1280, addresses),
+        ("light", 768, ["#/board"]),
+        ("dark", 375, addresses),
+    ):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
-        for address in addresses:
+        for address in seen:
             watched.open(address)
             for folded in page.locator("details").all():
                 folded.evaluate("one => { one.open = true }")
