@@ -12,7 +12,7 @@ from docs import findings
 from lcma import connect, db
 from lcma.harness.results.verdicts import read_verdicts
 from lcma.harness.show.meanings import MEANINGS
-from lcma.harness.show.verdicts import next_command, verdict_sentence
+from lcma.harness.show.verdicts import describe_verdict, next_command
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
@@ -225,7 +225,7 @@ def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide()
     command = next_command(one, ["--db", "own results.db"])
     assert command.startswith(f"lcma launch rules --seeds {one.next.seeds} --flow resflow ")
     assert command.endswith(" --db 'own results.db'")
-    assert ", then `lcma measure`." in verdict_sentence(one)
+    assert ", then `lcma measure`." in describe_verdict(one)
 
 
 def test_what_is_said_of_pairs_is_so_in_the_reference() -> None:

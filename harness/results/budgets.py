@@ -178,15 +178,11 @@ KEY = (
 )
 """What all results of a curve have in common."""
 
-_TABLE = attrgetter(
-    *("flow", "dataset", "variant", "data_digest", "recipe_id", "protocol", "precision")
-)
-_TRIALS = (
-    *("flow", "dataset", "variant", "data_digest", "recipe_id"),
-    *("factorization", "map_options", "budget"),
-)
+_TABLE = ("flow", "dataset", "variant", "data_digest", "recipe_id")
+_TRIALS = (*_TABLE, "factorization", "map_options", "budget")
 
 _read_key, _read_trials = attrgetter(*KEY), attrgetter(*_TRIALS)
+_read_table = attrgetter(*_TABLE, "protocol", "precision")
 
 
 def read_budget_curves(
@@ -237,41 +233,45 @@ def read_budget_curves(
         )
     recipes = store.recipes({cell.recipe_id for cell in tuned})
     rules = read_conventional(store, recipes)
-    of = {"recipe_id": sorted(recipes)}
-    alone = _read_cells(
-        store, chosen_by, factorization=sorted({*rules.values()}), budget=None, **of
-    )
+    own_rules, of = sorted({*rules.values()}), {"recipe_id": sorted(recipes)}
     usual = {
-        _TABLE(cell): cell for cell in alone if cell.factorization == rules.get(cell.recipe_id)
+        _read_table(cell): cell
+        for cell in _read_cells(store, chosen_by, factorization=own_rules, budget=None, **of)
+        if cell.factorization == rules.get(cell.recipe_id)
     }
     of_test = [] if chosen_by == kind.name else _read_cells(store, kind.name, **of)
     tests = {(_read_trials(cell), cell.protocol): cell.values for cell in of_test}
-    costs = _read_costs(store, recipes, sorted({*rules.values()}))
+    costs = _read_costs(store, recipes, own_rules)
     curves = []
     for key, alike in groupby(tuned, key=_read_key):
         members = list(alike)
-        base = usual.get(_TABLE(members[0]))
+        base = usual.get(_read_table(members[0]))
         every = [*members, *([] if base is None else [base])]
+        batch = _read_batch(recipes[members[0].recipe_id])
         rows = [
             _make_row(
                 cell,
                 tests.get((_read_trials(cell), cell.protocol), {}),
                 costs[_read_trials(cell)],
-                _read_batch(recipes[cell.recipe_id]),
+                batch,
             )
             for cell in every
         ]
         devices = {making.device for cell in every for making in cell.makings}
-        curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
         facts = dict(zip(KEY, key, strict=True))
-        facts["label"] = factorization_label(facts["factorization"])
         used = {
             costs[_read_trials(cell)][seed].pretraining_id
             for cell in members
             for seed in cell.values
         }
+        curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
         curves.append(
-            replace(curve, key=facts, chosen_by=chosen_by, pretrainings=tuple(sorted(used)))
+            replace(
+                curve,
+                key=facts | {"label": factorization_label(facts["factorization"])},
+                chosen_by=chosen_by,
+                pretrainings=tuple(sorted(used)),
+            )
         )
     return curves
 
@@ -324,11 +324,8 @@ def _make_row(
     """Return a row without its place among others; ``test`` and ``spent`` are by seed."""
     own, steps = summarize(cell.values.values()), cell.budget or 0
     costs = [spent.get(seed) for seed in cell.values]
-    training, before = (
-        _mean(getattr(one, name, None) for one in costs)
-        for name in ("seconds", "pretraining_seconds")
-    )
-    before = 0.0 if cell.budget is None else before
+    training = _mean(one and one.seconds for one in costs)
+    before = 0.0 if cell.budget is None else _mean(one and one.pretraining_seconds for one in costs)
     return BudgetRow(
         budget=cell.budget,
         by_seed=cell.values,

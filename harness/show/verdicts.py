@@ -1,4 +1,4 @@
-"""Verdicts for a terminal, as JSON, rows and Markdown: counts by claim, and a sentence for each."""
+"""Verdicts for a terminal, as JSON and as tables: counts by claim, and the numbers of each."""
 
 import json
 import shlex
@@ -42,11 +42,6 @@ STYLES = {
     "undecided": "bold yellow",
 }
 
-APART = (
-    "models that do not clear the bars of their data set, or of which no bars are known. These are "
-    "no verdicts on the published numbers."
-)
-
 RULE = (
     "Effect: mean of the difference that the claim says to be below zero, or its margin, over the "
     "first 6, 12, 24 or 48 seeds, with an interval of 98.5 %: four looks together have 95 %. "
@@ -81,18 +76,15 @@ def render_verdicts(
     styles = {(i, 0): STYLES[one.decision] for i, one in enumerate(chosen)}
     table = tabulate(chosen, *COLUMNS[1:-1], styles=styles)
     parts += [render_table(table, compact=True), Text()]
-    for one in chosen:
-        parts.append(Text(f"{one.decision}: ", STYLES[one.decision]) + describe_decision(one))
-        if command := next_command(one, options):
-            parts.append(_show_command(command))
-    if after and any(map(next_command, chosen)):
-        parts += [Text("Before any of these launches:"), _show_command(after)]
-    return Lines(*parts, Text(), *map(Text, _list_notes(results)))
-
-
-def _show_command(command: str) -> Text:
+    commands = [next_command(one, options) for one in chosen]
     # In one line however narrow the terminal is, so that it can be pasted.
-    return Text(f"  {command}", style="dim", no_wrap=True, overflow="ignore")
+    pasted = partial(Text, style="dim", no_wrap=True, overflow="ignore")
+    for one, command in zip(chosen, commands, strict=True):
+        parts.append(Text(f"{one.decision}: ", STYLES[one.decision]) + describe_verdict(one))
+        parts += [pasted(f"  {command}")] if command else []
+    if after and any(commands):
+        parts += [Text("Before any of these launches:"), pasted(f"  {after}")]
+    return Lines(*parts, Text(), *map(Text, _list_notes(results)))
 
 
 def _count_by_claim(results: Verdicts) -> Iterator[str]:
@@ -117,8 +109,19 @@ def _count_by_claim(results: Verdicts) -> Iterator[str]:
 
 def _list_notes(results: Verdicts) -> list[str]:
     """Return how to read a table of verdicts."""
-    apart = [f"†: {describe_apart(results)}"] if results.apart else []
-    return [RULE, "~: exploratory.", *apart] if results.all else []
+    if not results.all:
+        return []
+    kind = results.kind
+    apart = (
+        "models that do not clear the bars of their data set, or of which no bars are known. These "
+        "are no verdicts on the published numbers."
+    )
+    if kind.name != BITS_PER_DIM:
+        apart = (
+            f"by {printable(kind.name)}, of which {kind.direction} is better: bars and published "
+            "numbers are of bits/dim, so these are no verdicts on them."
+        )
+    return [RULE, "~: exploratory.", *([f"†: {apart}"] if results.apart else [])]
 
 
 def _list_rest(results: Verdicts) -> Iterator[str]:
@@ -158,7 +161,7 @@ def verdicts_as_dict(results: Verdicts) -> dict[str, Any]:
 
 def _as_dict(one: Verdict) -> dict[str, Any]:
     return {column.name: column.read(one) for column in VALUES} | {
-        "sentence": verdict_sentence(one),
+        "sentence": describe_verdict(one),
         "part": None if one.part is None else one.part.name,
         "worst": _list_worst(one),
         "members": [cells.facts for cells in one.members],
@@ -207,12 +210,7 @@ def describe_reach(one: Verdict) -> str:
     return f"{text}, then `lcma measure`" if asked else text
 
 
-def verdict_sentence(one: Verdict) -> str:
-    """Return the claim, on which models, by which numbers, and why it is decided so."""
-    return f"{one.text} ({one.source}), on {describe_decision(one)}"
-
-
-def describe_decision(one: Verdict) -> str:
+def describe_verdict(one: Verdict) -> str:
     """Return of which models a verdict is, by which numbers, and why it is decided so."""
     test, limit, group = one.test, one.comparison.limit, one.cells.group
     # Four decimals, or fewer where the spread hides them.
@@ -298,17 +296,6 @@ def next_command(one: Verdict, options: Sequence[str] = ()) -> str | None:
     return " && ".join(shlex.join(["lcma", *map(printable, c), *options]) for c in commands)
 
 
-def describe_apart(results: Verdicts) -> str:
-    """Return why some verdicts stand apart."""
-    kind = results.kind
-    if kind.name == BITS_PER_DIM:
-        return APART
-    return (
-        f"by {printable(kind.name)}, of which {kind.direction} is better: bars and published "
-        "numbers are of bits/dim, so these are no verdicts on them."
-    )
-
-
 def claim_text(results: Verdicts, key: str) -> str:
     """Return a claim in short."""
     return format_text(CLAIMS[key], results.kind.name, results.kind.direction)
@@ -337,44 +324,38 @@ COLUMNS = (
 """What people read of a verdict."""
 
 
-_NUMBERS = ("size", "splits", "steps", "budget", "whole")
-
-
 def _find_fact(name: str, one: Verdict) -> Any:
     return one.cells.facts[name]
+
+
+def _numbers(*names: str, of: str = "") -> list[TableColumn]:
+    return [TableColumn(name, kind="number", of=f"{of}{name}") for name in names]
 
 
 VALUES = (
     TableColumn("decision"),
     TableColumn("claim", of="claim.key"),
-    TableColumn("source"),
-    TableColumn("text"),
-    TableColumn("confirmatory", kind="number"),
-    TableColumn("cleared", kind="number"),
-    TableColumn("on_published", kind="number"),
+    *map(TableColumn, ("source", "text")),
+    *_numbers("confirmatory", "cleared", "on_published"),
     TableColumn("unit"),
     TableColumn("comparison", of="comparison.name"),
-    TableColumn("limit", kind="number", of="comparison.limit"),
-    TableColumn("p", kind="number"),
-    TableColumn("holm_p", kind="number"),
-    TableColumn("family_size", kind="number"),
+    *_numbers("limit", of="comparison."),
+    *_numbers("p", "holm_p", "family_size"),
     TableColumn("family"),
-    TableColumn("printed", kind="number"),
+    *_numbers("printed"),
     TableColumn("why"),
-    TableColumn("measure", of="cells.group.measure"),
-    TableColumn("direction", of="cells.group.direction"),
+    *(TableColumn(name, of=f"cells.group.{name}") for name in ("measure", "direction")),
     *(
         TableColumn(
-            name, kind="number" if name in _NUMBERS else "text", of=partial(_find_fact, name)
+            name,
+            kind="number" if name in ("size", "splits", "steps", "budget", "whole") else "text",
+            of=partial(_find_fact, name),
         )
         for name in SCALE
     ),
-    TableColumn("n", kind="number"),
-    *(
-        TableColumn(name, kind="number", of=f"test.{name}")
-        for name in ("mean", "deviation", "standard_error", "low", "high", "half_width")
-    ),
-    TableColumn("sign_flip_p", kind="number", of="comparison.sign_flip_p"),
+    *_numbers("n"),
+    *_numbers("mean", "deviation", "standard_error", "low", "high", "half_width", of="test."),
+    *_numbers("sign_flip_p", of="comparison."),
     TableColumn("next", of=next_command),
 )
 """What programs read of a verdict: itself, its scale, and the numbers that decided."""

@@ -26,9 +26,9 @@ from lcma.harness.results.verdicts import (
 )
 from lcma.harness.show.board import judge_low
 from lcma.harness.show.verdicts import (
+    describe_verdict,
     next_command,
     render_verdicts,
-    verdict_sentence,
     verdicts_as_dict,
 )
 from lcma.sweeps import catalog, factorizations
@@ -68,7 +68,6 @@ def found(bits, bar=9.0, **more):
         (-0.1, 1.0, 6, "supported", "the whole interval is below it"),
         (-0.1, 1.0, 5, "undecided", "seeds 0 to 5 decide first"),
         (0.1, 1.0, 6, "opposite", "the whole interval is above it"),
-        (0.1, 1.0, 5, "undecided", "seeds 0 to 5 decide first"),
         (-0.005, 1.0, 6, "undecided", "the interval contains it"),
     ],
 )
@@ -84,7 +83,7 @@ def test_the_rule(shift, spread, seeds, decision, why):
 
 @pytest.mark.parametrize(
     ("there", "n"),
-    [(range(11), 6), (range(12), 12), (range(47), 24), (range(60), 48), (range(1, 30), 29)],
+    [(range(11), 6), (range(12), 12), (range(60), 48), (range(1, 30), 29)],
 )
 def test_seeds_wait_for_the_next_look(there, n):
     """Seeds beyond a look count for nothing, whatever they say; without the first none decides."""
@@ -115,7 +114,7 @@ def test_a_seed_that_diverged_counts_as_the_worst_of_its_row():
     (one,) = make_verdicts(board(rows(bits), lost=[lost])).all
     assert one.decision == "undecided", "the worst of `low` is worse than its pair"
     assert one.comparison.by_seed[3] == pytest.approx(max(bits["LLL"].values()) - 4.3)
-    assert "Diverged, so the worst of its row: low (LLL) seed 3" in verdict_sentence(one)
+    assert "Diverged, so the worst of its row: low (LLL) seed 3" in describe_verdict(one)
 
 
 def test_from_twelve_seeds_on_the_sign_flip_test_has_to_agree():
@@ -141,7 +140,7 @@ def test_claims_of_one_choice_are_corrected_together():
     four = found(bits)["low-random-local"]
     assert four.holm_p == pytest.approx(4 * p)
     assert (many.decision, four.decision) == ("supported", "undecided")
-    assert "What would decide it: at least 12 seeds: " in verdict_sentence(four)
+    assert "What would decide it: at least 12 seeds: " in describe_verdict(four)
 
 
 def test_what_the_paper_prints_is_excluded_where_the_interval_does_so():
@@ -150,19 +149,17 @@ def test_what_the_paper_prints_is_excluded_where_the_interval_does_so():
     assert found(shifted(-0.002), **of)["low-conventional"].decision == "smaller than printed"
     wide = found(shifted(-0.002, spread=8.0), **of)["low-conventional"]
     assert wide.decision == "undecided"
-    assert "our transfer of LCMA, Tables 1 and 2" in verdict_sentence(wide)
+    assert wide.source == "our transfer of LCMA, Tables 1 and 2"
     assert found(shifted(-0.02), **of)["low-conventional"].decision == "supported"
 
 
 @pytest.mark.parametrize(
     ("shift", "spread", "decision"),
     [
-        (0.0, 0.3, "equal"),
         (0.012, 0.3, "equal"),
         (0.023, 1.0, "undecided"),
         (-0.023, 1.0, "undecided"),
         (0.06, 1.0, "not equal"),
-        (-0.06, 1.0, "not equal"),
     ],
 )
 def test_self_is_equal_to_low_up_to_the_margin(shift, spread, decision):
@@ -193,15 +190,6 @@ def test_patterns_are_held_against_the_margin_all_together(shift, lead, low, con
     assert len(made["conventional-patterns"].comparisons) == 3
     del bits["keep-ab"], bits["keep-ac-bd-cd"]
     assert not {"low-patterns", "conventional-patterns"} & set(found(bits))  # none searched
-
-
-def test_every_difference_of_a_claim_has_to_be_below():
-    bits = shifted(-0.1)
-    bits["checkerboard-odd"] = {seed: bits["LLL"][seed] - 0.1 for seed in range(6)}
-    made = found(bits)
-    assert made["low-conventional"].decision == "supported"
-    assert made["low-better-phase"].decision == "opposite"
-    assert made["low-better-phase"].comparison.name == "low - checkerboard-odd"
 
 
 def in_order(names, gap, seeds=6):
@@ -273,8 +261,7 @@ def test_low_is_of_the_budget_that_the_holdout_part_prefers():
     assert judged(results, 500)["low-conventional"].cells.budget == 500
     said = [judge_low(board(results).groups[0], held(better))[1] for better in (100, 500)]
     assert ["after 100 pre" in one for one in said] == [True, False]
-    short = judged(results, 100)
-    assert short["low-conventional"].cells.budget == 100
+    assert judged(results, 100)["low-conventional"].cells.budget == 100
     assert judged(results, 500)["table3-order"].cells.budget == 100, "where all have results"
     assert judged(results, 100, 5)["low-conventional"].cells.budget == 500
     fewer = [row for row in results if row["budget"] != 500 or row["seed"] < 6]
@@ -290,8 +277,7 @@ def test_low_is_of_the_budget_that_the_holdout_part_prefers():
     ("faces", "objects", "decision"), [(-0.3, -0.1, "supported"), (-0.1, -0.2, "opposite")]
 )
 def test_whether_faces_gain_more(faces, objects, decision):
-    of_faces = {"dataset": "celeba64-16", "data_digest": "f" * 64}
-    one = rows(shifted(faces), **of_faces)
+    one = rows(shifted(faces), dataset="celeba64-16", data_digest="f" * 64)
     other = rows(shifted(objects, spread=0.5), dataset="cifar10-16")
     of_large = {"dataset": "cifar10", "data_digest": "e" * 64, "size": 32, "recipe_id": "9" * 20}
     made = make_verdicts(board(one + other + rows(shifted(0.0), **of_large)))
@@ -312,7 +298,7 @@ def test_a_part_of_a_plan_is_judged_on_its_own_seeds():
     made = make_verdicts(board(rows(bits, budget=1000, **more)))
     one = next(one for one in made.all if one.claim.key == "low-random-lattice")
     assert (one.decision, one.n, one.comparison.first) == ("supported", 24, 12)
-    assert "n = 24 from seed 12 on" in verdict_sentence(one)
+    assert "n = 24 from seed 12 on" in describe_verdict(one)
     own = next(one for one in made.all if one.claim.key == "low-conventional")
     assert (own.n, own.comparison.first) == (24, 0)
     assert own.family != one.family
@@ -344,13 +330,13 @@ def test_what_would_decide_is_a_look_or_out_of_reach():
     needed = seeds_needed(one.test.mean, one.test.deviation, LOOK_LEVEL)
     assert 24 < needed <= 48
     assert (one.next.seeds, one.next.trainings, one.next.hours) == (48, 84, 49.0)
-    assert "it: 48 seeds: 84 trainings more, about 49.0 core-hours" in verdict_sentence(one)
+    assert "it: 48 seeds: 84 trainings more, about 49.0 core-hours" in describe_verdict(one)
     high = {"HHH": dict.fromkeys(range(48), 4.5)}  # which has read the same maps
     both = make_verdicts(board(rows(shifted(-0.006) | high)), efforts=efforts).all
     assert next(one.next.hours for one in both if one.claim.key == "low-conventional") == 42.0
     (far,) = make_verdicts(board(rows(shifted(-0.003)))).all
     assert far.next is None
-    assert "out of reach" in verdict_sentence(far)
+    assert "out of reach" in describe_verdict(far)
     assert next_command(far) is None
     (few,) = make_verdicts(board(rows(shifted(-0.1, 4)))).all
     assert few.next.seeds == 6
@@ -413,6 +399,7 @@ def test_counts_by_claim_and_one_claim_in_full():
     assert "lcma launch words" in shown(made, "table4-order")
 
 
+@pytest.mark.integration
 def test_the_sweeps_that_would_decide_have_the_trials_that_are_there(in_tmp, capsys):
     """A claim of each kind with three seeds: the launch plans the same trials, to the next look."""
     words = {word: {s: 4.0 + SPREAD[s] for s in range(3)} for word in factorizations.words(3)}
@@ -480,9 +467,10 @@ def campaigns(draw, count, rng):
     return differences, np.array(p), np.array(means)
 
 
+@pytest.mark.integration
 def test_four_looks_together_have_a_level_of_five_percent():
     rng = np.random.default_rng(5)
-    _, p, _ = campaigns(lambda rng, shape: rng.standard_normal(shape), 400_000, rng)
+    _, p, _ = campaigns(np.random.Generator.standard_normal, 400_000, rng)
     rate = (p.min(axis=0) <= LOOK_LEVEL).mean()
     assert rate == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 400_000))
     for looks in (2, 3, 4):
@@ -491,10 +479,6 @@ def test_four_looks_together_have_a_level_of_five_percent():
             expected = (least <= one).mean()
             error = 3 * np.sqrt(expected / 400_000)
             assert repeat_p(one, looks) == pytest.approx(expected, abs=error + 0.002 * expected)
-
-
-def draw_normal(rng, shape):
-    return rng.standard_normal(shape)
 
 
 def draw_heavy(rng, shape):
@@ -513,7 +497,8 @@ def draw_reference(rng, shape):
     return rng.choice(np.concatenate(list(known.values())), shape)
 
 
-@pytest.mark.parametrize("draw", [draw_normal, draw_heavy, draw_reference])
+@pytest.mark.integration
+@pytest.mark.parametrize("draw", [np.random.Generator.standard_normal, draw_heavy, draw_reference])
 def test_without_an_effect_false_support_is_rare_however_often_one_looks(draw):
     """20,000 campaigns, looked at after every seed from 6 to 60: the looks are the same four."""
     rng = np.random.default_rng(11)
@@ -536,15 +521,6 @@ def test_without_an_effect_false_support_is_rare_however_often_one_looks(draw):
     chosen = {*sorted(false)[:5], *range(20)}
     ever = {i for n in range(6, LOOKS[-1] + 1) for i in chosen if supported(i, n)}
     assert ever == false & chosen
-
-
-def test_an_effect_of_one_deviation_is_decided_at_twenty_four_seeds_at_the_latest():
-    rng = np.random.default_rng(12)
-    _, p, means = campaigns(lambda rng, shape: rng.standard_normal(shape) - 1, 20_000, rng)
-    decided = (p <= LOOK_LEVEL) & (means < 0)
-    first = np.where(decided.any(axis=0), np.array(LOOKS)[decided.argmax(axis=0)], 99)
-    assert np.median(first) == 12
-    assert (first <= 24).mean() > 0.95
 
 
 def test_the_reference_says_the_same_at_each_number_of_seeds_between_looks():
