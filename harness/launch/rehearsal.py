@@ -17,38 +17,40 @@ def rehearse_plugins(plan: Plan) -> list[str]:
     Returns lines that say what of the flows could not be checked. Raises UserError naming the
     plug-in if something fails or is wrong.
     """
-    tried = set()
-    notes: dict[str, list[str]] = {}
+    tried, notes = set[tuple[str, str]](), dict[str, list[str]]()
     for trial in plan.expansion.trials:
         key = trial.recipe.id, trial.factorization
-        if key not in tried and trial.plugins:
+        if trial.plugins and key not in tried:
             tried.add(key)
-            _try(trial)
-            _check(trial, notes)
+            _rehearse(trial, notes)
     return list(dict.fromkeys(line for lines in notes.values() for line in lines))
 
 
-def _try(trial: Trial) -> None:
+def _rehearse(trial: Trial, notes: dict[str, list[str]]) -> None:
+    """Try what plug-ins add to a trial; ``notes`` are those of the forms that were checked."""
     import torch
 
     from lcma import models
+    from lcma.models.check import check_flow
 
-    model = trial.recipe.model
+    model, rule = trial.recipe.model, trial.factorization
     shape = (model.channels, model.size, model.size)
     noise = np.random.RandomState(0)
-    maps = []
-    if needs_maps(trial.factorization):
-        maps = [noise.standard_normal(shape) for _ in range(model.splits)]
-    if trial.factorization in RULES:
-        models.make_tables(trial.factorization, shape, model.splits, seed=trial.seed, maps=maps)
-    plugin = REGISTERED[model.flow].plugin
-    if plugin is None:
+    splits = range(model.splits if needs_maps(rule) else 0)
+    maps = [noise.standard_normal(shape) for _ in splits]
+    if rule in RULES:
+        models.make_tables(rule, shape, model.splits, seed=trial.seed, maps=maps)
+    facts = REGISTERED[model.flow]
+    if facts.plugin is None:
         return
+    # Tables change nothing in a flow's layers, so those of its conventional rule will do.
+    forms = ["none" if rule == "none" else normalize(facts.conventional)]
     try:
-        flows = [models.build(model, trial.factorization, seed=trial.seed, maps=maps)]
+        flows = [models.build(model, rule, seed=trial.seed, maps=maps)]
         form = trial.pretraining.form if trial.pretraining is not None else None
         if form == "squeezed" or form == "flat":
             flows.append(models.build_nms(model, seed=trial.seed, form=form))
+            forms.append("none")
         for flow in flows:
             images = torch.from_numpy(noise.randint(0, 256, (2, *shape))).to(flow.dtype)
             flow.initialize(images, torch.Generator().manual_seed(0))
@@ -58,25 +60,9 @@ def _try(trial: Trial) -> None:
     except (UserError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        why = describe_failure(error, plugin)
-        raise UserError(f"the flow {model.flow} ({plugin}): {why}") from error
-
-
-def _check(trial: Trial, notes: dict[str, list[str]]) -> None:
-    """Check a trial's flow, if it is a plug-in's, in the forms that are trained: with the splits of
-    its conventional factorization, since tables change nothing in its layers, and without splits.
-    """
-    from lcma.models.check import check_flow
-
-    model = trial.recipe.model
-    facts = REGISTERED[model.flow]
-    if facts.plugin is None:
-        return
-    with_splits = trial.factorization != "none"
-    before = trial.pretraining.form if trial.pretraining is not None else None
-    forms = [normalize(facts.conventional)] if with_splits else ["none"]
-    forms += ["none"] if before in ("squeezed", "flat") else []
-    for form in forms:
-        key = f"{form} {model.model_dump_json()}"
+        why = describe_failure(error, facts.plugin)
+        raise UserError(f"the flow {model.flow} ({facts.plugin}): {why}") from error
+    for each in forms:
+        key = f"{each} {model.model_dump_json()}"
         if key not in notes:
-            notes[key] = check_flow(model, form)
+            notes[key] = check_flow(model, each)

@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -86,17 +85,9 @@ class SampleProtocol(BaseModel):
         return PLAIN.precision
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Images (N, C, H, W), uint8, of which ``overflowed`` have values that overflowed."""
-
-    images: Tensor
-    overflowed: int
-
-
 def draw_images(
     flow: Flow, count: int, sampling: Sampling, *, seed: int, device: torch.device
-) -> Samples:
+) -> tuple[Tensor, int]:
     """Draw the first ``count`` samples of a flow on its device; the flow is left as it was.
 
     Args:
@@ -105,6 +96,9 @@ def draw_images(
         sampling: Temperature and seed of the protocol.
         seed: The trial's seed: trials of one seed have the same noise, others have other noise.
         device: The flow's device. Another kind draws other noise.
+
+    Returns:
+        The images (N, C, H, W), uint8, and how many of them have values that overflowed.
     """
     images, overflowed = [], 0
     with torch.no_grad(), evaluation_mode(flow):
@@ -115,7 +109,7 @@ def draw_images(
             some = min(CHUNK, count - start)
             images.append(x[:some].clamp(0, 255).to(torch.uint8))
             overflowed += int(over[:some].sum())
-    return Samples(torch.cat(images), overflowed)
+    return torch.cat(images), overflowed
 
 
 def has_patches(prepared: Prepared) -> bool:
@@ -171,13 +165,12 @@ class SampleMeasure(Measure):
         """Take it on the test and on the holdout part, with overflow and controls."""
         prepared, device = trained.prepared, trained.device
         counts = {p: min(self.sampling.samples, prepared.manifest.counts[p]) for p in EVALUATED}
-        drawn = draw_images(
+        drawn, overflowed = draw_images(
             trained.flow, max(counts.values()), self.sampling, seed=trained.seed, device=device
         )
-        described = self._describe(drawn.images)
-        overflowed = float(drawn.overflowed)
+        described = self._describe(drawn)
         found = [
-            make_measurement(name_overflow(self.name), overflowed, images=len(drawn.images)),
+            make_measurement(name_overflow(self.name), float(overflowed), images=len(drawn)),
             *self._measure_controls(prepared, counts["test"], device),
         ]
         for (part, count), prefix in zip(counts.items(), ("", HELD_OUT), strict=True):

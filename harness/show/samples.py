@@ -54,7 +54,7 @@ def draw_samples(
     below = [] if temperature == 1 else [f"drawn at temperature {temperature:g}"]
     for one in trials:
         flow, _ = weights.load_flow(store, place, one)
-        images = draw_images(flow, count, sampling, seed=0, device=torch.device("cpu")).images
+        images, _ = draw_images(flow, count, sampling, seed=0, device=torch.device("cpu"))
         name = factorization_label(one.factorization_or_kind)
         lines = [] if one.budget is None else [f"@{one.budget}"]
         lines += [] if one.map_options is None else [f"maps {label_options(one.map_options)}"]

@@ -52,8 +52,8 @@ class Work:
     has seen to be over.
 
     Exactly one of ``trial`` and ``pretraining`` is the job's subject. A subject that needs
-    ``plugins`` travels ``sealed``, as bytes, since it may hold objects of their classes; `opened`
-    loads the plug-ins and then the subject.
+    ``plugins`` travels ``sealed``, as bytes beside its threads, since it may hold objects of their
+    classes; `opened` loads the plug-ins and then the subject.
     """
 
     job: PlannedJob
@@ -66,7 +66,7 @@ class Work:
     checkpoint_seconds: float | None = None
     lease_seconds: float = LEASE_SECONDS
     plugins: tuple[Plugin, ...] = ()
-    sealed: "_Sealed | None" = None
+    sealed: tuple[bytes, int] | None = None
     terms: Terms = field(default_factory=Terms)
     keep: Keep = field(default_factory=Keep)
     expired: float | None = None
@@ -74,8 +74,7 @@ class Work:
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         if self.plugins and self.sealed is None:
-            content = pickle.dumps((self.trial, self.pretraining))
-            state["sealed"] = _Sealed(content, self.threads)
+            state["sealed"] = pickle.dumps((self.trial, self.pretraining)), self.threads
             state["trial"] = state["pretraining"] = None
         return state
 
@@ -88,7 +87,7 @@ class Work:
         if self.sealed is None:
             return self
         # Made by __getstate__ in the launching process and nowhere else.
-        trial, pretraining = pickle.loads(self.sealed.content)  # noqa: S301 - the driver's own bytes
+        trial, pretraining = pickle.loads(self.sealed[0])  # noqa: S301 - the driver's own bytes
         return replace(self, trial=trial, pretraining=pretraining, sealed=None)
 
     @property
@@ -97,7 +96,7 @@ class Work:
 
     @property
     def threads(self) -> int:
-        return self.sealed.threads if self.sealed else self.subject.recipe.optimization.threads
+        return self.sealed[1] if self.sealed else self.subject.recipe.optimization.threads
 
     @property
     def need(self) -> Need:
@@ -115,11 +114,8 @@ class Work:
         if self.pretraining is not None and self.pretraining.form == "data":
             return f"measure the data {subject.set_name}"
         if self.trial is None:
-            how = (
-                "split by split "
-                if isinstance(subject, Pretraining) and subject.form == "self"
-                else ""
-            )
+            of_self = isinstance(subject, Pretraining) and subject.form == "self"
+            how = "split by split " if of_self else ""
             return f"pretrain {flow} {how}to {self.job.budget} seed {subject.seed}"
         budget = "" if self.trial.budget is None else f" budget {self.trial.budget}"
         return f"train {flow} {self.trial.factorization}{budget} seed {subject.seed}"
@@ -130,14 +126,6 @@ class Work:
         subject = self.trial or self.pretraining
         assert subject is not None
         return subject
-
-
-@dataclass(frozen=True)
-class _Sealed:
-    """A subject as bytes, with what must be known before they can be read."""
-
-    content: bytes
-    threads: int
 
 
 ReportEnding = Literal[

@@ -168,7 +168,7 @@ def use_flow(
     maps = measure_maps(trained, Images(prepared.part("train").images[:8], device))
     values["self"] = train_on_maps(flow, maps, prepared, device)
     values["pretraining"] = pretrain(flow, prepared, device)
-    values["samples"] = vars(draw_images(trained, 6, Sampling(), seed=1, device=device))
+    values["samples"] = list(draw_images(trained, 6, Sampling(), seed=1, device=device))
     if flow == PLUGIN:  # it is of samples, whatever the flow
         measured = Trained(trained, choose_recipe(flow).model, prepared, 1, device)
         values["distance"] = take_measures([SampleMeasure("swd")], measured)
