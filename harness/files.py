@@ -1,6 +1,5 @@
 """Writing files whole or not at all, and to last; safe file names; the cache folder of a host."""
 
-import fcntl
 import hashlib
 import os
 import re
@@ -8,7 +7,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from lcma.sweeps.errors import UserError
@@ -49,17 +48,14 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
     stays.
     """
     require_replaceable(path, option)
-    temporary = path.with_name(f".{_short_name(path)}.{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file, locked(file.fileno()):
-                file.write(content)
-                file.flush()
-                temporary.replace(path)
+            temporary.write_bytes(content)
+            temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        remove_abandoned(path)
     except OSError as error:
         raise _unwritable(path, error, option) from None
     return path
@@ -77,37 +73,6 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def locked(handle: int) -> Iterator[None]:
-    """Lock what a writer has not ended, so that `remove_abandoned` leaves it alone."""
-    with suppress(OSError):  # a file system without locks
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    yield
-
-
-def remove_abandoned(path: Path) -> None:
-    """Remove what killed writers of a path left beside it: NAME in `.NAME.*.tmp`, not locked."""
-    left = re.compile(rf"\.{re.escape(_short_name(path))}\.\w+\.tmp")
-    try:
-        beside = [found for found in path.parent.iterdir() if left.fullmatch(found.name)]
-    except OSError:  # a folder that may be written and not read
-        return
-    for found in beside:
-        with suppress(OSError):
-            handle = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.unlink()
-            finally:
-                os.close(handle)
-
-
-def _short_name(path: Path) -> str:
-    """Return the name of a path, or its hash where an ending would make it too long."""
-    name = path.name.encode("utf-8", "surrogateescape")
-    return path.name if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()
 
 
 LONGEST_NAME = 200

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -276,11 +277,10 @@ def unload() -> None:
     """Forget every plug-in."""
     for key in list(_LOADED):
         _drop(key)
-    _ENTRIES.clear()
+    _entry_points.cache_clear()
 
 
 _LOADED: dict[str, Plugin] = {}
-_ENTRIES: list[tuple[metadata.EntryPoint, ...]] = []
 _collecting: list[list[Declared]] = []
 
 
@@ -329,10 +329,9 @@ def _loader(entry: metadata.EntryPoint) -> Callable[[], ModuleType | None]:
 
 def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
     """Register all of a plug-in, in place of what was loaded from there before, or nothing."""
-    before = _LOADED.get(key), _registered_by(key)
-    if before[0] is not None:
-        _drop(key)
-    added: list[Declared] = []
+    before, added = _registered_by(key), list[Declared]()
+    for one in before:
+        _forget(one)
     try:
         for one in declared:
             named = replace(one, plugin=plugin.name, version=plugin.version)
@@ -343,10 +342,8 @@ def _admit(key: str, plugin: Plugin, declared: list[Declared]) -> Plugin:
     except Exception as error:
         for one in added:
             _forget(one)
-        for one in before[1]:
+        for one in before:
             _add(one)
-        if before[0] is not None:
-            _LOADED[key] = before[0]
         mistake = isinstance(error, ValueError | UserError)
         text = str(error) if mistake else describe_error(error)
         text = text if plugin.name in text else f"plug-in {key}: {text}"
@@ -405,10 +402,9 @@ def _forget(one: Declared) -> None:
         architectures.forget(one.name)
 
 
+@cache
 def _entry_points() -> tuple[metadata.EntryPoint, ...]:
-    if not _ENTRIES:
-        _ENTRIES.append(tuple(metadata.entry_points(group=GROUP)))
-    return _ENTRIES[0]
+    return tuple(metadata.entry_points(group=GROUP))
 
 
 def _read(path: Path) -> bytes:

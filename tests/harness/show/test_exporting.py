@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from lcma import db
 from lcma.db import QueryResult
 from lcma.db.migrate import current_version
 from lcma.harness.cli import main as cli
-from lcma.harness.files import locked
 from lcma.harness.results.board import read_board
 from lcma.harness.results.filters import parse_filters
 from lcma.harness.results.grouping import COMPARABLE, group_rows
@@ -255,24 +253,3 @@ def test_latex_compiles(filled, tmp_path):
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         assert (tmp_path / f"{name}.pdf").stat().st_size > 0
-
-
-def test_what_a_killed_export_left_is_removed_by_the_next(filler, capfdbinary):
-    """One is killed before it puts what it wrote into its place."""
-    typed = ("export", "--out", "x.csv")
-
-    def list_left() -> list[Path]:
-        return [path for path in Path().iterdir() if path.name.startswith(".")]
-
-    child = os.fork()
-    if child == 0:
-        os.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-        run(capfdbinary, *typed)
-    os.waitpid(child, 0)
-    assert len(list_left()) == 1
-    living = Path(".x.csv.1.tmp")
-    with living.open("w") as file, locked(file.fileno()):
-        assert run(capfdbinary, *typed)[0] == 0
-        assert list_left() == [living]
-    assert run(capfdbinary, *typed)[0] == 0
-    assert list_left() == []
