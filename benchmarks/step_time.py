@@ -86,7 +86,7 @@ def _row(comparison: Comparison, given: argparse.Namespace) -> dict[str, Any]:
         "second": comparison.second.about,
         "differs": comparison.differs,
         "times": asdict(times),
-        "mebibytes": peaks,
+        "mebibytes": dict(zip(("first", "second"), peaks, strict=True)),
     }
 
 

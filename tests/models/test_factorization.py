@@ -163,18 +163,6 @@ LATTICES = list(itertools.product(PAIRS, repeat=3))
 GRID: Shape = (3, 8, 8)
 
 
-def test_random_lattice_draws_each_of_the_216_choices_at_every_split() -> None:
-    drawn: list[set[tuple[str, ...]]] = [set(), set()]
-    for seed in range(3000):
-        found = make_tables("random-lattice", (3, 4, 4), 2, seed=seed)
-        for split, table in enumerate(found):
-            pairs = lattice_pairs(table, 3)
-            if tuple(pairs) not in drawn[split]:
-                assert same(table, naive_lattice(pairs, table.input_shape))
-            drawn[split].add(tuple(pairs))
-    assert drawn == [set(LATTICES)] * 2
-
-
 @pytest.mark.parametrize("order", ["raster", "rank"])
 def test_low_lattice_keeps_what_low_keeps_most_often_for_all_216_choices(order: Any) -> None:
     """Each window prefers a pair of its own, and only the commonest one of a colour counts."""
