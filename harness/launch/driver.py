@@ -28,7 +28,7 @@ from lcma.harness.launch.choice import Jobs, Order, choose_tasks
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import LimitReachedError, Policy
+from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError
 from lcma.harness.launch.stacks import Candidate, find_shapes
 from lcma.harness.text import format_count
 from lcma.harness.work.units import (
@@ -177,7 +177,7 @@ class Launch:
         nodes: Sequence[Node],
         executor: Executor,
         display: Display,
-        policy: Policy | None = None,
+        policy: LaunchPolicy | None = None,
         require_uninterrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self.store, self.executor, self.display = store, executor, display

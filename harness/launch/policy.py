@@ -35,7 +35,7 @@ class LimitReachedError(Exception):
 
 
 @dataclass(frozen=True)
-class Policy:
+class LaunchPolicy:
     """What a launch of a sweep may do: how many tasks at once, for how long, and on which hosts.
 
     It began with the event of number ``begun``: earlier stop requests are not for it. At most

@@ -24,7 +24,7 @@ from lcma.harness.launch.plan import (
     require_valid,
     update_plan,
 )
-from lcma.harness.launch.policy import Limits, Policy
+from lcma.harness.launch.policy import LaunchPolicy, Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.launch.tensorboard import plot_curves
@@ -154,7 +154,7 @@ def launch_sweep(
         hours, device_hours = options.get("max_hours"), options.get("max_device_hours")
         limits = Limits(device_hours, resources.max_device_hours, hours)
         observer.planned(plan, predicted, limits)
-        policy = Policy(sweep_id, begun, resources.parallel, limits)
+        policy = LaunchPolicy(sweep_id, begun, resources.parallel, limits)
         with plot_curves(tensorboard, observer, store, job_ids) as display:
             ended = run_plan(
                 workers,
@@ -191,7 +191,7 @@ def run_plan(
     workers: Workers,
     plan: Plan,
     place: Place,
-    policy: Policy,
+    policy: LaunchPolicy,
     display: Display,
     *,
     lease_seconds: float,

@@ -28,7 +28,7 @@ from lcma.db.engine import Database, translate_errors
 from lcma.harness.kill_points import kill_point
 from lcma.harness.launch.driver import Display
 from lcma.harness.launch.plan import known_digests, plan_expansion, register_plan
-from lcma.harness.launch.policy import Limits, Policy
+from lcma.harness.launch.policy import LaunchPolicy, Limits
 from lcma.harness.launch.sweep import begin_launch, run_plan
 from lcma.harness.launch.workers import Workers
 from lcma.harness.place import Place
@@ -257,7 +257,7 @@ class Tuner:
         sweep_id = wait_out(lambda: register_plan(plan, place, store))
         begun = wait_out(lambda: begin_launch(store, workers.owner, sweep_id, arguments))
         parallel = workers.resources.parallel
-        self.policy = Policy(sweep_id, begun, parallel, limits or Limits())
+        self.policy = LaunchPolicy(sweep_id, begun, parallel, limits or Limits())
         failed = wait_out(self.study.trials)
         self._reopened = {
             one.number

@@ -12,7 +12,7 @@ from lcma import db
 from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import Policy
+from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
 from lcma.harness.work.units import Report, Work
 from tests.harness.conftest import merged
@@ -132,7 +132,7 @@ def run(
     nodes: Sequence[Node],
     executor: Executor,
     display: Told | None = None,
-    record: Policy | None = None,
+    record: LaunchPolicy | None = None,
 ) -> EndedJobs:
     return Launch(store, nodes, executor, display or Told(), record).run()
 
@@ -234,5 +234,5 @@ def test_a_stack_of_another_launch_has_one_place_under_the_cap(trials: Any) -> N
             return super().wait(seconds)
 
     executor = Until(4)
-    run(store, nodes, executor, record=Policy(sweep.id, 0, parallel=2))
+    run(store, nodes, executor, record=LaunchPolicy(sweep.id, 0, parallel=2))
     assert executor.sizes == [3]

@@ -11,7 +11,7 @@ from lcma import db
 from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
-from lcma.harness.launch.policy import Policy
+from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.work.units import Report
 from lcma.sweeps.errors import UserError
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere
@@ -52,7 +52,7 @@ def trial(one_trial: Callable[..., Any], tmp_path: Path) -> tuple[db.Store, Any]
 
 
 def run(store: db.Store, node: Any, executor: Inline, told: Told) -> EndedJobs:
-    policy = Policy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
+    policy = LaunchPolicy(store.sweeps()[0].id, hosts=Hosts(executor, told.note, {}))
     return Launch(store, [node], executor, told, policy).run()
 
 
@@ -216,6 +216,6 @@ def test_what_fails_after_the_claim_counts_as_it_did(
 def test_a_launch_ends_whose_trial_is_forgotten(trial: tuple[db.Store, Any]) -> None:
     store, node = trial
     sweep = store.sweeps()[0].id
-    launch = Launch(store, [node], Inline(), Told(), Policy(sweep))
+    launch = Launch(store, [node], Inline(), Told(), LaunchPolicy(sweep))
     store.forget([sweep])
     assert len(launch.run().with_ending("cancelled")) == 1

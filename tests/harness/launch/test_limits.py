@@ -12,7 +12,7 @@ from lcma import db
 from lcma.harness.launch import driver
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Executor, Finished
-from lcma.harness.launch.policy import LimitReachedError, Limits, Policy
+from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError, Limits
 from lcma.harness.place import Place
 from lcma.harness.train import trainer
 from lcma.harness.train.stack import Stack
@@ -79,7 +79,7 @@ def launch(
     base = {"matrix": {"factorization": "rows"}, "recipe": {"training": {"steps": 40}}}
     store, nodes = register(place, merged(base, change), owner)
     (sweep,) = store.sweeps()
-    record = Policy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
+    record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), None, limit)
     nodes = [replace(n, work=replace(n.work, lease_seconds=0.4)) for n in nodes]
     executor = OneThread()
     try:

@@ -14,7 +14,7 @@ from lcma.db import run_sql
 from lcma.harness.launch.driver import Launch, LaunchStoppedError
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import Policy
+from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.watch.stop import Stopped, stop_launches
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
@@ -263,7 +263,7 @@ def test_a_cap_holds_over_all_launches_of_a_sweep(
     launches = []
     for owner in ("one", "two"):
         own = [with_terms(node, owner=owner, cap=cap) for node in nodes]
-        record = Policy(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
+        record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
         launches.append(Launch(store, own, Holding(store), Told(), record))
     run_at_once(*(launch.run for launch in launches))
     assert most_at_once(store) == 2
@@ -275,7 +275,7 @@ def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_p
     (sweep,) = store.sweeps()
 
     def begin(owner: str) -> Launch:
-        record = Policy(sweep.id, store.begin_launch(owner, sweep.id))
+        record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id))
         return Launch(store, [node], Inline(), Told(), record)
 
     first = begin("first")

@@ -14,7 +14,7 @@ from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import Policy
+from lcma.harness.launch.policy import LaunchPolicy
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
 from tests.harness.launch.conftest import Inline, Told, register
@@ -142,7 +142,7 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[EndedJobs, Sh
     ) -> tuple[EndedJobs, Shown]:
         sweep_id, shown = store.sweeps()[0].id, Shown()
         executor = Cluster(sick, seeds, monkeypatch)
-        policy = Policy(sweep_id, hosts=Hosts(executor, shown.note, {}))
+        policy = LaunchPolicy(sweep_id, hosts=Hosts(executor, shown.note, {}))
         return Launch(store, nodes, executor, shown, policy).run(), shown
 
     return run
