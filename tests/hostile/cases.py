@@ -79,7 +79,7 @@ class Templates:
         done: dict[str, Any] = {}
         for node in plan_nodes(place):
             if not is_left(node) and (node.after is None or node.after in done):
-                done[node.work.job_id] = run_work(node.work, done.get(node.after or ""))
+                done[node.work.job_id] = run_work(node.work)
         assert [report.ending for report in done.values()] == ["done"] * 3
         with closing(sqlite3.connect(folder / "lcma.db")) as connection:
             connection.execute("VACUUM INTO ?", (str(self.place / "lcma.db"),))

@@ -51,10 +51,7 @@ def sweep_of(factorization: Any, **change: Any) -> dict[str, Any]:
 
 
 def run_all(nodes: list[Node]) -> dict[str, Report]:
-    reports: dict[str, Report] = {}
-    for node in nodes:
-        reports[node.work.job_id] = run_work(node.work, reports.get(node.after or ""))
-    return reports
+    return {node.work.job_id: run_work(node.work) for node in nodes}
 
 
 def read_kept(store: db.Store) -> dict[tuple[str, int], list[Any]]:
