@@ -37,8 +37,6 @@ SHADES = "█░▒▓"
 FILLS = ("#0b3d66", "#e3ebf2", "#a9c3d9", "#5f8fb4")
 """Colours of the same."""
 
-BY_MAP = "Drawn by an example map."
-
 
 @dataclass(frozen=True)
 class RuleFacts:
@@ -73,23 +71,16 @@ def list_rules(more: Iterable[str] = ()) -> list[RuleFacts]:
 @cache
 def describe_rule(name: str) -> RuleFacts:
     """Return what a rule is. A rule that is not known here has no picture."""
-    about = ABOUT.get(name)
-    if about is None:
-        about = "A rule of a plug-in. Its file says what it does."
-        about = ABOUT["HLL"] if is_word(name) else about
-        about = ABOUT["keep-ad-bc-cd"] if is_pattern(name) else about
-    if needs_maps(_as_drawn(name)):
-        about += " " + (BY_MAP if name not in DATA_RULES else "Drawn by an example of such values.")
-    return RuleFacts(name, about, _draw(name))
+    like = "HLL" if is_word(name) else "keep-ad-bc-cd" if is_pattern(name) else ""
+    about = ABOUT.get(name) or ABOUT.get(like, "A rule of a plug-in. Its file says what it does.")
+    drawn = {"low": "L", "online": "L", "high": "H"}.get(name)
+    drawn = name if drawn is None else drawn * SPLITS
+    if needs_maps(drawn):
+        about += f" Drawn by an example {'of such values' if name in DATA_RULES else 'map'}."
+    return RuleFacts(name, about, _draw(drawn))
 
 
-def _as_drawn(name: str) -> str:
-    word = {"low": "L", "online": "L", "high": "H"}.get(name)
-    return name if word is None else word * SPLITS
-
-
-def _draw(name: str) -> str:
-    drawn = _as_drawn(name)
+def _draw(drawn: str) -> str:
     pairs = drawn.count("-")
     splits = len(drawn) if is_word(drawn) else pairs if is_pattern(drawn) and pairs > 1 else SPLITS
     if drawn == "none" or splits > SPLITS:
