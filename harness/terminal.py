@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -42,24 +42,25 @@ class Console(rich.console.Console):
             yield segment if control else Segment(printable_lines(text), style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Return Rich's spinner, or off a terminal a line after `LINE_SECONDS`."""
+        """Return Rich's spinner, or off a terminal a line every `LINE_SECONDS`."""
         if self.is_terminal:
             return super().status(status, **options)
         return _StatusLine(status, console=self)
 
 
 class _StatusLine(Status):
-    """A status where there is no terminal."""
+    """A status where there is no terminal: a line each time that so many seconds are over."""
 
     def start(self) -> None:
-        self._timer = threading.Timer(LINE_SECONDS, self._print)
-        self._timer.start()
+        self._over = threading.Event()
+        threading.Thread(target=self._print_lines, daemon=True).start()
 
-    def _print(self) -> None:
-        self.console.print(self.status, highlight=False, soft_wrap=True)
+    def _print_lines(self) -> None:
+        while not self._over.wait(LINE_SECONDS):
+            self.console.print(self.status, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
-        self._timer.cancel()
+        self._over.set()
 
 
 def print_line(text: object) -> None:
@@ -108,40 +109,6 @@ def reporting_progress(console: Console | None = None) -> "Iterator[ReportFuncti
                 console.print(Text(line), soft_wrap=True)
 
         yield report
-
-
-@contextmanager
-def describing_work(console: Console) -> Iterator[Callable[[str], None]]:
-    """Show what is done now: beside a spinner, or off a terminal at first and every ten seconds."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    now, over = "", threading.Event()
-
-    def print_lines() -> None:
-        while True:
-            console.print(Text(now), soft_wrap=True)
-            if over.wait(LINE_SECONDS):
-                return
-
-    quiet = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
-        task = bar.add_task("", total=None)
-        thread = threading.Thread(target=print_lines, daemon=True)
-
-        def describe(what: str) -> None:
-            nonlocal now
-            now = what
-            bar.update(task, description=what)
-            if quiet and thread.ident is None:
-                thread.start()
-
-        try:
-            yield describe
-        finally:
-            over.set()
-            if thread.ident is not None:
-                thread.join()
 
 
 @contextmanager

@@ -145,14 +145,14 @@ def _write_site(place: Place, out: str, sweep: str | None, measure: str) -> None
 
     from lcma.db import connect
     from lcma.harness.show.site import write_site
-    from lcma.harness.terminal import Console, describing_work
+    from lcma.harness.terminal import Console
 
     if out == "-":
         raise UserError("a site is a folder of files: give --out DIR")
     store = connect(place.db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
     errors = Console(stderr=True)
-    with describing_work(errors) as step:
-        files = write_site(store, Path(out), sweep_id=sweep_id, measure=measure, step=step)
+    with errors.status("reading results") as status:
+        files = write_site(store, Path(out), sweep_id=sweep_id, measure=measure, step=status.update)
     page = Path(out).expanduser().absolute() / "index.html"
     errors.print(Text(f"Wrote {format_count(files, 'file')}: open {page}"), soft_wrap=True)

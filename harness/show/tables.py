@@ -215,9 +215,6 @@ class _Fitted:
                 column.width = width
         yield found
 
-    def __rich_measure__(self, console: Any, options: ConsoleOptions) -> Measurement:
-        return Measurement.get(console, options, _rich_table(self.table, compact=self.compact))
-
 
 def _rich_table(table: Table, *, compact: bool = False, wrap: bool = True) -> RichTable:
     found = RichTable(

@@ -56,7 +56,6 @@ def write_site(
         raise UserError(
             f"{printable(out)} holds files that are no site of ours: give --out a new folder"
         )
-    step("reading results")
     database = make_database(store, sweep_id=sweep_id, measure=measure, step=step)
     step("writing pages")
     made = {name: make() for name, make in ASSETS.items()} | make_page_files(database)

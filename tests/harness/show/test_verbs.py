@@ -240,13 +240,6 @@ def test_sql_says_when_there_is_more(lcma, filled):
     assert lcma.stderr == ""
 
 
-def test_export_to_no_place(lcma, filled):
-    Path("file").write_text("mine")
-    with pytest.raises(UserError, match="cannot write"):
-        lcma("export", "--out", "file/x.csv")
-    assert Path("file").read_text() == "mine"
-
-
 def test_status(lcma, filler):
     filler.maps()
     filler.fail(filler.plan("rows", 0), "code_error", "Traceback\n  File x\nValueError: bad\n")
@@ -349,9 +342,6 @@ def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
     assert table.count("factorization") == 1
     with pytest.raises(UserError, match="there is no table 23: there are 22"):
         lcma("board", "23")
-    text = lcma("board", "--picture", "many.svg")
-    assert "\nmany.svg\n" in text
-    assert "channel" in svg.texts(Path("many.svg"))
     assert "+0.5000" in lcma("board", "--against", "channel"), "of rows"
 
 
