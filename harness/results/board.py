@@ -238,7 +238,11 @@ def read_board(
     lost = [
         one
         for one in list_lost_trials(store, sweep_id)
-        if all(_matches(one, name, value) for name, value in where.items())
+        if all(
+            getattr(one, name) in (wanted if isinstance(wanted, tuple) else (wanted,))
+            for name, wanted in where.items()
+            if name in OF_LOST
+        )
     ]
     found = make_board(
         cells,
@@ -317,11 +321,6 @@ def list_lost_trials(store: Store, sweep_id: str | None = None) -> list[JobFacts
     """
     found = store.job_facts(kind="trial", states=("diverged", "failed"), sweep_id=sweep_id)
     return [one for one in found if one.done_attempt_id is None]
-
-
-def _matches(one: JobFacts, name: str, wanted: ColumnFilter) -> bool:
-    several = wanted if isinstance(wanted, tuple) else (wanted,)
-    return name not in OF_LOST or getattr(one, name) in several
 
 
 def make_board(
@@ -507,6 +506,7 @@ def _make_group(
     sign = -1 if kind.direction == "higher" else 1
     usual = _canonical("conventional", conventional, first.splits)
     reference = _find_reference(by_seed, conventional, first.splits, against)
+    own_set = known_sets.set_name(first.dataset, first.variant)
     rows = []
     for key, values in by_seed.items():
         own = summarize(values.values()) if values else None
@@ -516,6 +516,8 @@ def _make_group(
         if reference is not None and key != reference:
             difference = compare_by_seed(values, by_seed[reference])
         row_lost = lost_of.get(key, ())
+        of_bits = kind.name == BITS_PER_DIM
+        names = published.names(first.flow, key[0], first.splits) if of_bits else ()
         diverged = [one.seed for one in row_lost if one.state == "diverged"]
         rows.append(
             BoardRow(
@@ -529,7 +531,7 @@ def _make_group(
                 difference=difference,
                 diverged=len(diverged),
                 failed=_count(row_lost, "failed"),
-                published=_find_published(first, key[0]) if kind.name == BITS_PER_DIM else (),
+                published=tuple(published.find(first.flow, own_set, names)),
                 cleared=None if lowest is None or mean is None else mean < lowest,
                 reference=key == reference,
                 diverged_seeds=tuple(sorted({*diverged} - values.keys())),
@@ -584,11 +586,6 @@ def _tell(difference: Summary | None, sign: int) -> Told | None:
 def _is_near(row: BoardRow, best: BoardRow) -> bool:
     found = compare_by_seed(row.by_seed, best.by_seed)
     return row is best or _tell(found, 1) == "not told apart"
-
-
-def _find_published(cell: SeededCell, factorization: str) -> tuple[Number, ...]:
-    names = published.names(cell.flow, factorization, cell.splits)
-    return tuple(published.find(cell.flow, known_sets.set_name(cell.dataset, cell.variant), names))
 
 
 def _canonical(name: str, own: str | None, splits: int) -> str | None:

@@ -359,7 +359,13 @@ def make_curve(
     longest = next(row for row in reversed(rows) if row.budget is not None)
     if any(row.seconds is None for row in rows):
         cost = "images"
-    front = find_front(rows, cost, kind.direction)
+    sign = -1 if kind.direction == "higher" else 1
+    points = [(getattr(row, cost), sign * row.holdout) for row in rows]
+    known = all(x is not None for x, _ in points)
+    front = [
+        known and not any(ox <= x and oy <= y and (ox, oy) != (x, y) for ox, oy in points)
+        for x, y in points
+    ]
     found = [
         replace(
             row,
@@ -384,20 +390,6 @@ def make_curve(
 
 def _compare(one: BudgetRow, other: BudgetRow | None) -> Summary | None:
     return None if other in (None, one) else compare_by_seed(one.by_seed, other.by_seed)
-
-
-def find_front(rows: Sequence[BudgetRow], cost: CostUnit, direction: str | None) -> list[bool]:
-    """Return for each row whether no other is at most as costly and as good, and better in one.
-
-    None is where a cost is not known.
-    """
-    sign = -1 if direction == "higher" else 1
-    points = [(getattr(row, cost), sign * row.holdout) for row in rows]
-    known = all(x is not None for x, _ in points)
-    return [
-        known and not any(ox <= x and oy <= y and (ox, oy) != (x, y) for ox, oy in points)
-        for x, y in points
-    ]
 
 
 # Stability: how a contribution map changes with the length of its pretraining

@@ -237,8 +237,9 @@ def read_charts(
     bars, names, charts = read_bars(store), set[str](), []
     for key, own in groupby(sorted(trainings, key=_read_key), key=_read_key):
         every = _list_lines(own, conventional)
-        shown = sorted((line for line, _ in every), key=_rank_line)[:MOST_LINES]
-        lines = [(line, jobs) for line, jobs in every if line in shown]
+        # Those first that need no budget, then those with the longest.
+        ranked = sorted(every, key=lambda one: (one[0].budget is not None, -(one[0].budget or 0)))
+        lines = [one for one in every if one in ranked[:MOST_LINES]]
         jobs = [job for _, some in lines for job in some]
         curves = store.curves([job.job_id for job in jobs])
         names |= {curve.name for curve in curves}
@@ -278,16 +279,11 @@ def _list_lines(trainings: Iterable[JobFacts], conventional: Mapping[str, str]) 
 
 
 def _place_line(line: CurveLine) -> tuple[object, ...]:
-    label = PRETRAINING if line.factorization is None else factorization_label(line.factorization)
+    pretraining = line.factorization is None
+    label = factorization_label(line.factorization or PRETRAINING)
     name = label.split(" ")[0]
     place = _ORDER.index(name) if name in _ORDER else len(_ORDER)
-    pretraining = line.factorization is None
     return not line.conventional, pretraining, place, label, -(line.budget or 0), line.name
-
-
-def _rank_line(line: CurveLine) -> tuple[object, ...]:
-    """Place those first that need no budget, then those with the longest."""
-    return line.budget is not None, -(line.budget or 0)
 
 
 def _list_notes(lines: Sequence[Line], every: int) -> Iterator[str]:

@@ -59,11 +59,6 @@ class Summary:
         """Standard error of the mean."""
         return None if self.deviation is None else self.deviation / math.sqrt(self.n)
 
-    @property
-    def detectable(self) -> float | None:
-        """The smallest true mean that so many would have shown with a power of 80 %."""
-        return None if self.deviation is None else find_detectable(self.n, self.deviation)
-
 
 def summarize(values: Collection[float], level: float = LEVEL) -> Summary:
     """Return mean, deviation and interval of at least one number, whatever their order.

@@ -4,10 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lcma.harness.results.budgets import BudgetRow, find_front, make_curve, measure_stability
+from lcma.harness.results.budgets import BudgetRow, make_curve, measure_stability
 from lcma.harness.results.map_statistics import make_kept_masks
 from lcma.models import make_tables
 from tests.harness.show.maps import contribution, noise
@@ -55,21 +53,6 @@ def test_unknown_seconds_leave_images_to_compare() -> None:
     assert [one.on_front for one in found.rows] == [True, True]
     unknown = [dataclasses.replace(one, images=None) for one in found.rows]
     assert [one.on_front for one in make_curve(unknown).rows] == [False, False]
-
-
-NUMBERS = st.integers(-5, 5).map(float) | st.floats(-1e3, 1e3)
-
-
-def beats(one, other) -> bool:
-    return one[0] <= other[0] and one[1] <= other[1] and one != other
-
-
-@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=12))
-def test_on_the_front_is_what_nothing_beats(points) -> None:
-    rows = [row(budget, y, seconds=x) for budget, (x, y) in enumerate(points)]
-    assert find_front(rows, "seconds", "lower") == [
-        not any(beats(b, a) for b in points) for a in points
-    ]
 
 
 SHAPE = (1, 16, 16)

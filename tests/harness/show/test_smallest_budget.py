@@ -3,7 +3,7 @@
 import numpy as np
 
 from lcma.harness.results.budgets import BudgetRow, find_smallest_budget, make_curve
-from lcma.harness.results.statistics import seeds_needed
+from lcma.harness.results.statistics import find_detectable, seeds_needed
 from lcma.harness.show.budgets import describe_answer
 
 MARGIN = 0.01
@@ -88,7 +88,7 @@ def test_so_many_seeds_as_it_asks_for_show_the_margin() -> None:
     levels, error = {100: 0.0, 1000: 0.0}, 0.008
     few = find_smallest_budget(train(levels, error=error), MARGIN)
     assert few.budget is None
-    assert few.test.detectable > MARGIN
+    assert find_detectable(few.test.n, few.test.deviation) > MARGIN
     true = seeds_needed(MARGIN, error * np.sqrt(2))
     assert true / 3 < few.seeds < true * 3  # from the spread of six
     named = count_named(levels, 300, seeds=true, error=error)
