@@ -106,10 +106,3 @@ def test_constant_real_images_give_a_number() -> None:
     flat = flat_images(torch.full((30,), 128.0), 8)
     assert distance(flat, flat) == Distance(0.0, 0.0)
     assert math.isfinite(distance(flat + 1, flat).value)
-
-
-def test_no_global_generator_is_touched(crops) -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
-    distance(*crops)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1])
