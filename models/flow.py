@@ -198,7 +198,7 @@ class Flow(nn.Module):
 
         Returns:
             What is factored out at each split, in order, then what stays to the end; their shapes
-            are (B, *`latent_shapes`).
+            are (B, c, h, w) by `latent_shapes`.
         """
         latents, z = [], x
         for layer in self.layers:
