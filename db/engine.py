@@ -284,15 +284,3 @@ def explain_late(timeout: float) -> str:
     return (
         f"the query took longer than {timeout:g} s and was stopped: narrow it, or give it more time"
     )
-
-
-def begin_with(engine: sa.Engine, statement: str) -> sa.Engine:
-    """Make the transactions of an engine start with a statement; return the same engine."""
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        # On the driver's own connection: SQLAlchemy would take longer than the database.
-        with driver_errors(connection):
-            connection.connection.cursor().execute(statement)
-
-    return engine

@@ -20,6 +20,12 @@ MAP_ORDER = (
     *("score", "split"),
 )
 
+PLAIN = (
+    *("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det"),
+    "clusters",
+)
+"""The columns that are fields of a map as they are."""
+
 DTYPE = "<f4"
 """How the entries of a map are stored."""
 
@@ -28,25 +34,16 @@ def encode_map(item: ContributionMap, attempt_id: str) -> dict[str, Any]:
     """Return the row of `contribution_maps`."""
     channels, height, width = item.values.shape
     return {
-        "pretraining_id": item.pretraining_id,
-        "data_digest": item.data_digest,
-        "budget": item.budget,
-        "split": item.split,
-        "score": item.score,
+        **{name: getattr(item, name) for name in (*PLAIN, "digest", "sum_error")},
+        "attempt_id": attempt_id,
         "channels": channels,
         "height": height,
         "width": width,
         "dtype": DTYPE,
         "values": raw_bytes(item.values),
         "standard_errors": _raw(item.standard_errors),
-        "digest": item.digest,
-        "images": item.images,
-        "mean_log_det": item.mean_log_det,
-        "sum_error": item.sum_error,
-        "clusters": item.clusters,
         "halves": _raw(item.halves),
         **asdict(item.statistics),
-        "attempt_id": attempt_id,
     }
 
 
@@ -95,9 +92,8 @@ def _map_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     def thinned(name: str, *copies: int) -> NDArray[np.float32] | None:
         return None if row[name] is None else array(name, *copies)
 
-    plain = ("pretraining_id", "data_digest", "budget", "split", "score", "images", "mean_log_det")
     return {
-        **{name: row[name] for name in (*plain, "clusters")},
+        **{name: row[name] for name in PLAIN},
         "values": array("values"),
         "standard_errors": thinned("standard_errors"),
         "halves": thinned("halves", 2),
@@ -133,14 +129,11 @@ def encode_table(item: IndexTable, attempt_id: str) -> dict[str, Any]:
     """Return the row of `index_tables`."""
     channels, height, width = item.kept.shape
     return {
-        "trial_id": item.trial_id,
-        "data_digest": item.data_digest,
-        "split": item.split,
+        **{name: getattr(item, name) for name in ("trial_id", "data_digest", "split", "digest")},
+        "attempt_id": attempt_id,
         "channels": channels,
         "height": height,
         "width": width,
         "kept": np.packbits(item.kept).tobytes(),
-        "digest": item.digest,
         **asdict(item.statistics),
-        "attempt_id": attempt_id,
     }

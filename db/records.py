@@ -698,12 +698,10 @@ class Registration:
             yield self
             return
         yield replace(self, trials=(), members=(), jobs=(), planned=len(self.jobs))
-        for start in range(0, len(self.trials), size):
-            yield Registration(trials=self.trials[start : start + size])
-        for start in range(0, len(self.members), size):
-            yield Registration(members=self.members[start : start + size])
-        for start in range(0, len(self.jobs), size):
-            yield Registration(jobs=self.jobs[start : start + size])
+        for name in ("trials", "members", "jobs"):
+            rows = getattr(self, name)
+            for start in range(0, len(rows), size):
+                yield Registration(**{name: rows[start : start + size]})
 
 
 # What is read from several tables

@@ -1,6 +1,7 @@
 """The schema: every table and column with its type and meaning. Views are in `lcma.db.views`."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,53 +58,32 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 """Text that every engine sorts byte by byte, whatever the server's language."""
 
 
-def _type(kind: type[sa.types.TypeEngine[Any]]) -> Any:
-    return TEXT if kind is sa.Text else kind
-
-
-def required(
+def column(
     name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
 ) -> sa.Column[Any]:
-    """Return a column that always has a value."""
-    return sa.Column(name, _type(kind), *more, nullable=False, comment=comment, **options)
+    """Return a column with its meaning."""
+    return sa.Column(name, TEXT if kind is sa.Text else kind, *more, comment=comment, **options)
 
 
-def optional(
-    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any
-) -> sa.Column[Any]:
-    """Return a column that may be null; its comment says when."""
-    return sa.Column(name, _type(kind), *more, nullable=True, comment=comment)
+required = partial(column, nullable=False)
+"""A column that always has a value."""
+
+optional = partial(column, nullable=True)
+"""A column that may be null; its comment says when."""
+
+key = partial(column, primary_key=True, nullable=False)
+"""A column of the primary key."""
+
+local = partial(required, info={"local": True})
+"""A column that may differ between two databases without making another row of it."""
+
+private = partial(required, info={"local": True, "private": True})
+"""A local column that a published database has null, or empty where it cannot be."""
 
 
-def local(
-    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
-) -> sa.Column[Any]:
-    """Return a column that may differ between two databases without making another row of it."""
-    info = {"local": True}
-    return sa.Column(name, _type(kind), nullable=nullable, comment=comment, info=info)
-
-
-def private(
-    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *, nullable: bool = False
-) -> sa.Column[Any]:
-    """Return a local column that a published database has null, or empty where it cannot be."""
-    column = local(name, kind, comment, nullable=nullable)
-    column.info["private"] = True
-    return column
-
-
-def thinned(name: str, kind: type[sa.types.TypeEngine[Any]], comment: str) -> sa.Column[Any]:
-    """Return a column that a published database leaves out, for its size alone."""
-    return private(name, kind, f"{comment}; null where it was published", nullable=True)
-
-
-def key(
-    name: str, kind: type[sa.types.TypeEngine[Any]], comment: str, *more: Any, **options: Any
-) -> sa.Column[Any]:
-    """Return a column of the primary key."""
-    return sa.Column(
-        name, _type(kind), *more, primary_key=True, nullable=False, comment=comment, **options
-    )
+def thinned(name: str, comment: str) -> sa.Column[Any]:
+    """Return bytes that a published database leaves out, for their size alone."""
+    return private(name, LargeBinary, f"{comment}; null where it was published", nullable=True)
 
 
 def one_of(column: str, words: tuple[str, ...]) -> sa.CheckConstraint:
@@ -470,7 +450,7 @@ contribution_maps = Table(
         "mean score of each dimension, in nats but for the data; (C, H, W), C order; a keyword, to "
         "be quoted",
     ),
-    thinned("standard_errors", LargeBinary, "standard errors of the values, laid out alike"),
+    thinned("standard_errors", "standard errors of the values, laid out alike"),
     required("digest", Text, "sha256 of `values`"),
     required("images", Integer, "number of images averaged over"),
     required("mean_log_det", Double, "scalar that the map sums to, nats per image, summed apart"),
@@ -478,7 +458,6 @@ contribution_maps = Table(
     optional("clusters", Integer, "clusters behind the standard errors, null for none"),
     thinned(
         "halves",
-        LargeBinary,
         "the map from two halves of the images (alternating ones, or alternating clusters), "
         "(2, C, H, W), laid out alike",
     ),

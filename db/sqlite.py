@@ -16,6 +16,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
+from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
 from lcma.db.engine import (
@@ -24,7 +25,7 @@ from lcma.db.engine import (
     Found,
     QueryResult,
     Unavailable,
-    begin_with,
+    driver_errors,
     explain_late,
     find_revision,
     take_rows,
@@ -219,42 +220,6 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 # What a file is, before anything opens it for writing; and copies of it
 
 
-def identify(path: Path) -> Found:
-    """Look at a path without changing it.
-
-    Raises:
-        UserError: It is a folder, another program's file, a damaged one, a place on a network file
-            system, or no place for one.
-    """
-    kind = network_file_system(path.parent)
-    if kind is not None:
-        raise UserError(
-            f"{path} is on a network file system ({kind}), where SQLite's write-ahead log gets "
-            "corrupted: give a path on a local disk, or postgresql://USER@HOST/DATABASE"
-        )
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise UserError(
-                f"cannot make the database {path}: there is no folder {path.parent}, make it first"
-            ) from None
-        return Found(exists=False, revision=None)
-    except OSError as error:
-        raise UserError(f"cannot read the database {path}: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise UserError(f"the database {path} is not a file: give the path of a file")
-    if found.st_size == 0:
-        return Found(exists=False, revision=None)
-    try:
-        with closing(_open_to_identify(path)) as connection:
-            return replace(_examine(connection, path), relations=_read_relations(connection))
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise translate(path, error) or UserError(
-            f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
-        ) from error
-
-
 def _open_to_identify(path: Path) -> sqlite3.Connection:
     # A connection that cannot write leaves the files that SQLite makes beside a database in WAL
     # mode; one that can removes them, but would also move a log that is there into the file.
@@ -346,32 +311,6 @@ def _copy(path: Path, target: Path) -> Path:
 # Read-only queries of users
 
 
-def _query(path: Path, sql: str, limit: int | None, timeout: float) -> QueryResult:
-    # In a thread of its own, which is left to itself when the time is over: SQLite looks at nothing
-    # while one call of a function lasts, such as a search of a long text in another one.
-    over = Event()
-    answer: Future[QueryResult] = Future()
-
-    def run() -> None:
-        try:
-            with closing(open_readonly(path)) as connection:
-                found = _run_query(connection, path, sql, limit, over)
-        except (sqlite3.Error, UserError, ValueError, OSError, MemoryError) as error:
-            answer.set_exception(error)
-        else:
-            answer.set_result(found)
-
-    Thread(target=run, daemon=True).start()
-    try:
-        return answer.result(min(timeout, TIMEOUT_MAX))
-    except FutureTimeout:
-        raise UserError(explain_late(timeout)) from None
-    except sqlite3.Error as error:
-        raise translate(path, error) or UserError(f"the query failed: {_one_line(error)}") from None
-    finally:
-        over.set()
-
-
 def _run_query(
     connection: sqlite3.Connection, path: Path, sql: str, limit: int | None, over: Event
 ) -> QueryResult:
@@ -433,7 +372,35 @@ class SqliteDatabase(Database):
         self.path = path
 
     def identify(self) -> Found:
-        return identify(self.path)
+        path = self.path
+        kind = network_file_system(path.parent)
+        if kind is not None:
+            raise UserError(
+                f"{path} is on a network file system ({kind}), where SQLite's write-ahead log gets "
+                "corrupted: give a path on a local disk, or postgresql://USER@HOST/DATABASE"
+            )
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise UserError(
+                    f"cannot make the database {path}: there is no folder {path.parent}, "
+                    "make it first"
+                ) from None
+            return Found(exists=False, revision=None)
+        except OSError as error:
+            raise UserError(f"cannot read the database {path}: {error.strerror}") from None
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"the database {path} is not a file: give the path of a file")
+        if found.st_size == 0:
+            return Found(exists=False, revision=None)
+        try:
+            with closing(_open_to_identify(path)) as connection:
+                return replace(_examine(connection, path), relations=_read_relations(connection))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise translate(path, error) or UserError(
+                f"cannot read the database {path}: {_one_line(error)}; give another path, or a copy"
+            ) from error
 
     def identity(self) -> tuple[object, ...]:
         try:
@@ -529,8 +496,39 @@ class SqliteDatabase(Database):
         return translate(self.path, error)
 
     def query(self, sql: str, limit: int | None, timeout: float) -> QueryResult:
-        return _query(self.path, sql, limit, timeout)
+        # In a thread of its own, which is left to itself when the time is over: SQLite looks at
+        # nothing while one call of a function lasts, such as a search of a long text in another.
+        over = Event()
+        answer: Future[QueryResult] = Future()
+
+        def run() -> None:
+            try:
+                with closing(open_readonly(self.path)) as connection:
+                    found = _run_query(connection, self.path, sql, limit, over)
+            except (sqlite3.Error, UserError, ValueError, OSError, MemoryError) as error:
+                answer.set_exception(error)
+            else:
+                answer.set_result(found)
+
+        Thread(target=run, daemon=True).start()
+        try:
+            return answer.result(min(timeout, TIMEOUT_MAX))
+        except FutureTimeout:
+            raise UserError(explain_late(timeout)) from None
+        except sqlite3.Error as error:
+            raise translate(self.path, error) or UserError(
+                f"the query failed: {_one_line(error)}"
+            ) from None
+        finally:
+            over.set()
 
     def _engine(self, begin: str, opener: Callable[[], sqlite3.Connection]) -> sa.Engine:
         engine = sa.create_engine("sqlite://", creator=opener, poolclass=NullPool)
-        return translate_errors(begin_with(engine, begin), self)
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: sa.Connection) -> None:
+            # On the driver's own connection: SQLAlchemy would take longer than SQLite.
+            with driver_errors(connection):
+                connection.connection.cursor().execute(begin)
+
+        return translate_errors(engine, self)

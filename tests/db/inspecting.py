@@ -29,13 +29,7 @@ def objects(url: str) -> dict[str, Any]:
             name: " ".join(inspector.get_view_definition(name).split())
             for name in inspector.get_view_names()
         }
-        for kind in (
-            "columns",
-            "check_constraints",
-            "unique_constraints",
-            "foreign_keys",
-            "indexes",
-        ):
+        for kind in KINDS:
             for (_, name), listed in getattr(inspector, f"get_multi_{kind}")().items():
                 if name != VERSION_TABLE:
                     lines = [str({k: v for k, v in one.items() if k in PARTS}) for one in listed]
@@ -86,23 +80,13 @@ def is_current(url: str) -> bool:
     return db.locate(url).identify().revision == migrate.current_version() and not drift(url)
 
 
-def rows_of(url: str, query: str) -> list[Row]:
-    """The rows of a query in an order that depends on nothing but them."""
-    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
-        return _rows_of(connection, query)
-
-
-def _rows_of(connection: sa.Connection, query: str) -> list[Row]:
-    rows = [dict(row) for row in connection.execute(sa.text(query)).mappings()]
-    return sorted(rows, key=lambda row: repr(sorted(row.items())))
-
-
 def contents(url: str) -> dict[str, list[Row]]:
     """All rows of all tables, but for our revision."""
     with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
         names = sa.inspect(connection).get_table_names()
-        return {
-            name: _rows_of(connection, f'SELECT * FROM "{name}"')
+        found = {
+            name: connection.execute(sa.text(f'SELECT * FROM "{name}"')).mappings().all()
             for name in names
             if name != VERSION_TABLE
         }
+    return {name: sorted(map(dict, rows), key=repr) for name, rows in found.items()}

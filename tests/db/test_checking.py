@@ -230,28 +230,6 @@ def test_text_that_is_none_is_a_finding_in_sqlite(filled_path: Path) -> None:
     assert "decode to UTF-8 column 'body'" in found.problem
 
 
-def test_more_rows_than_are_read_at_once_are_all_looked_at(filled_path: Path) -> None:
-    url = f"sqlite:///{filled_path}"
-    names = [column.name for column in index_tables.columns]
-    for_all = "FROM index_tables WHERE split = 1 AND trial_id = 'LLL-0-100'"
-    copied = ", ".join("split + :more" if name == "split" else name for name in names)
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        connection.execute(
-            sa.text(f"INSERT INTO index_tables ({', '.join(names)}) SELECT {copied} {for_all}"),
-            [{"more": more} for more in range(1, 199)],
-        )
-    seen: list[tuple[int, int | None]] = []
-    report = check_integrity(
-        db.locate(url),
-        lambda what, done, total: seen.append((done, total)) if what == "index_tables" else None,
-    )
-    assert report.read["index_tables"] == 201
-    assert len(report.findings) == 198
-    assert all("is not half" in finding.problem for finding in report.findings)
-    assert seen[0] == (0, 201)
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-
-
 def test_a_place_with_nothing_is_not_checked(new_place: str) -> None:
     with pytest.raises(UserError, match="no results"):
         findings(new_place)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from lcma import db
 from lcma.db.views import views
 from lcma.sweeps.errors import UserError
+from tests.db.conftest import MAP_STATISTICS
 
 
 @pytest.fixture
@@ -114,5 +115,7 @@ def test_maps_are_arrays_with_what_they_are_of(crowd: db.Store) -> None:
         np.testing.assert_array_equal(item.values, values)
         np.testing.assert_array_equal(item.standard_errors, np.abs(values))
         assert (item.images, item.sum_error) == (1000, 0.0)
+        np.testing.assert_array_equal(item.halves, np.stack([values, values]))
+        assert item.statistics == MAP_STATISTICS
     assert len(crowd.maps()) == 10
     assert crowd.maps(flow="glow") == []

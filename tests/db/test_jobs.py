@@ -130,19 +130,6 @@ def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> No
     assert [[point.step for point in curve] for curve in curves] == [[10], [], [12]]
 
 
-def test_an_earlier_claim_of_the_same_launch_changes_nothing(world: Any) -> None:
-    """A launch owns all that its workers claim: the token tells them apart."""
-    lost = world.win(world.segments[0], now=1000.0)
-    good = world.win(world.segments[0], now=1060.0)
-    assert (lost.owner, lost.token, good.token) == (good.owner, 1, 2)
-    before = world.dump()
-    assert not beat(world.store, lost, step=7, lease_seconds=60.0, now=1061.0)
-    assert not add_metrics(world.store, lost, [db.Metric("loss", 7, 1.0)])
-    assert not world.store.finish(lost, "oom", last_step=7, cost=COST, now=1061.0)
-    assert world.dump() == before
-    assert beat(world.store, good, step=7, lease_seconds=60.0, now=1061.0)
-
-
 def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     first = world.win(world.trials[0])
     beat(world.store, first, step=90, lease_seconds=60, now=1001.0)
@@ -151,34 +138,6 @@ def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     attempts = world.store.view("attempts")
     assert list(attempts["first_step"]) == [0, 50]
     assert list(attempts["last_step"]) == [90, 50]
-
-
-@pytest.mark.parametrize(
-    ("outcome", "state"),
-    [
-        ("done", "done"),
-        ("diverged", "diverged"),
-        ("code_error", "failed"),
-        ("oom", "failed"),
-        ("timeout", "failed"),
-        ("pruned", "pending"),
-        ("preempted", "pending"),
-        ("node_lost", "pending"),
-        ("cancelled", "pending"),
-        ("crowded", "pending"),
-    ],
-)
-def test_every_outcome_has_its_state(world: Any, outcome: db.Outcome, state: db.State) -> None:
-    claim = world.win(world.segments[0])
-    assert world.store.finish(claim, outcome, last_step=70, cost=COST, message="why", now=1009.0)
-    job = world.job(claim.job_id)
-    assert (job.state, job.step, job.token, job.updated) == (state, 70, 1, 1009.0)
-    assert job.owner is job.host is job.pid is job.lease_until is None
-    (attempt,) = world.store.view("attempts").to_dict("records")
-    assert (attempt["outcome"], attempt["ended"], attempt["message"]) == (outcome, 1009.0, "why")
-    assert (attempt["seconds"], attempt["cpu_seconds"], attempt["peak_memory"]) == (5.0, 4.0, 100)
-    again = world.claim(claim.job_id, now=1010.0)
-    assert isinstance(again, db.Claim) == (state == "pending")
 
 
 def test_finishing_twice_is_harmless(world: Any) -> None:
@@ -305,18 +264,6 @@ def test_news_are_the_jobs_of_later_events_as_they_stand(world: Any) -> None:
     assert world.store.changed_jobs(news.last - 1).jobs == {
         world.trials[0]: world.job(world.trials[0])
     }
-
-
-def test_a_job_whose_process_is_dead_is_free_at_once(world: Any) -> None:
-    claim = world.win(world.trials[0])
-    assert not world.store.mark_lost(claim.job_id, owner="other", token=1, now=1001.0)
-    assert not world.store.mark_lost(claim.job_id, owner="me", token=2, now=1001.0)
-    assert world.job(claim.job_id).state == "running"
-    assert world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
-    assert not world.store.mark_lost(claim.job_id, owner="me", token=1, now=1001.0)
-    assert list(world.store.view("attempts")["outcome"]) == ["node_lost"]
-    assert not beat(world.store, claim, step=9, lease_seconds=60, now=1002.0)
-    assert world.win(claim.job_id, owner="other", now=1002.0).token == 2
 
 
 def test_device_hours_count_what_runs_and_what_was_lost(world: Any) -> None:

@@ -158,16 +158,6 @@ def test_a_training_is_known_by_what_it_is(world: Any) -> None:
     assert world.store.job_facts([segment.job_id], sweep_id="s", with_curves=True) == [other]
 
 
-def test_the_latest_event_is_another_once_a_job_moves(world: Any) -> None:
-    before = world.store.changed_jobs().last
-    assert world.store.changed_jobs().last == before
-    claim = world.win(world.trials[0])
-    claimed = world.store.changed_jobs().last
-    assert claimed > before
-    assert add_metrics(world.store, claim, [db.Metric("train_bits_per_dim", 1, 4.0)])
-    assert world.store.changed_jobs().last == claimed
-
-
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
@@ -250,16 +240,6 @@ def test_sweeps_and_their_members(world: Any) -> None:
     ]
     asked = [member.factorization for member in world.store.memberships(sweep_id="s")]
     assert asked == ["channel", "conventional", "low"]
-
-
-def test_the_seconds_of_a_result_count_every_attempt(world: Any) -> None:
-    lost = world.win(world.trials[0])
-    world.store.finish(lost, "preempted", last_step=9, cost=db.Cost(seconds=40, cpu_seconds=4))
-    world.finish_trial(0)
-    (row,) = world.store.view("results").to_dict("records")
-    assert (row["seconds"], row["cpu_seconds"], row["images_per_second"]) == (100, 54, 1000)
-    assert (row["device"], row["threads"], row["code_version"]) == ("some CPU", 1, "0.1.0")
-    assert list(world.store.view("attempts", outcome="preempted")["last_step"]) == [9]
 
 
 @pytest.mark.parametrize("number", ["value", "standard_error"])

@@ -7,7 +7,7 @@ import pytest
 
 from lcma import db
 from lcma.harness.results.lookup import read_bars
-from tests.db.conftest import COST, DATA, HALF, MAP_STATISTICS, contribution_map, index_table
+from tests.db.conftest import DATA, HALF, index_table
 
 
 def test_a_table_is_stored_bit_by_bit(filled: Any) -> None:
@@ -42,26 +42,3 @@ def test_bars_by_data_set_and_bodies_by_recipe(world: Any) -> None:
     assert read_bars(world.store) == {DATA.digest: [bars[1], bars[0]]}
     found = world.store.recipes(["with", "unknown"])
     assert {one.id: one.body for one in found.values()} == {"with": "{}"}
-
-
-def test_maps_keep_their_halves_and_statistics(world: Any) -> None:
-    plain = contribution_map(1)
-    halves = np.stack([plain.values, -plain.values])
-    statistics = db.MapStatistics(
-        mask_share=0.5,
-        mask_share_by_chance=0.25,
-        standard_error=None,
-        rank_gap=0.125,
-        error_to_gap=None,
-        unresolved=None,
-        tied=0.0,
-    )
-    columns = {name: getattr(plain, name) for name in plain.__slots__}
-    full = db.ContributionMap(**(columns | {"halves": halves, "statistics": statistics}))
-    claim = world.win(world.segments[0])
-    maps = [full, contribution_map(2)]
-    assert world.store.finish(claim, "done", last_step=100, cost=COST, maps=maps)
-    first, second = world.store.maps(pretraining_id="p", budget=100)
-    assert np.array_equal(first.halves, halves)
-    assert first.statistics == statistics
-    assert second.statistics == MAP_STATISTICS
