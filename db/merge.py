@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,7 +42,7 @@ from lcma.db.schema import (
     sweeps,
     trials,
 )
-from lcma.db.statements import among, append_rows, escape_text, insert_missing, lock
+from lcma.db.statements import TEXTS, among, append_rows, escape_text, insert_missing, lock
 from lcma.sweeps.errors import UserError
 
 PLANS = (
@@ -187,26 +187,31 @@ def _key(table: sa.Table, row: Row) -> Key:
     return tuple(row[name] for name in _keys(table))
 
 
-def _read(
-    connection: sa.Connection,
-    table: sa.Table,
-    *where: sa.ColumnElement[bool],
-    sizes: bool = False,
-    start: int | None = None,
-) -> list[Row]:
-    """Read rows in the order of their keys: with ``sizes`` those of bytes in place of the bytes,
-    with ``start`` the next `ROWS` from there."""
+@cache  # to build these is most of the work of merging little
+def _select_rows(table: sa.Table, by: sa.Column[Any] | None, sizes: bool) -> sa.Select[Any]:
     columns = [
         sa.func.length(column).label(column.name)
         if sizes and isinstance(column.type, sa.LargeBinary)
         else column
         for column in table.columns
     ]
-    query = sa.select(*columns).where(*where).order_by(*table.primary_key.columns)
-    if start is not None:
-        query = query.offset(start).limit(ROWS)
-    names = table.columns.keys()
-    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    query = sa.select(*columns).order_by(*table.primary_key.columns)
+    if by is None:
+        return query.offset(sa.bindparam("start", type_=sa.Integer)).limit(ROWS)
+    return query.where(among(by, sa.bindparam("values", type_=TEXTS)))
+
+
+def _read(
+    connection: sa.Connection,
+    by: sa.Column[Any],
+    values: Collection[str],
+    *,
+    sizes: bool = False,
+) -> list[Row]:
+    """Read rows that have one of these values, in the order of their keys; with ``sizes`` those of
+    bytes in place of the bytes."""
+    found = connection.execute(_select_rows(by.table, by, sizes), {"values": sorted(set(values))})
+    return [dict(row) for row in found.mappings()]
 
 
 @dataclass(slots=True)
@@ -338,9 +343,10 @@ class _Merge:
     def _take_plans(
         self, table: sa.Table, start: int, connection: sa.Connection, write: bool
     ) -> list[_Gains]:
-        rows = _read(self.connection, table, start=start)
+        query = _select_rows(table, None, sizes=False)
+        rows = [dict(one) for one in self.connection.execute(query, {"start": start}).mappings()]
         first = next(iter(table.primary_key.columns))
-        here = _read(connection, table, among(first, {row[first.name] for row in rows}))
+        here = _read(connection, first, {row[first.name] for row in rows})
         news = self._compare(table, rows, here)
         if write:
             news.write(connection)
@@ -380,16 +386,16 @@ class _Merge:
     def _take_jobs(
         self, ids: Sequence[str], connection: sa.Connection, write: bool
     ) -> list[_Gains]:
-        there = {row["id"]: row for row in _read(self.connection, jobs, among(jobs.c.id, ids))}
+        there = {row["id"]: row for row in _read(self.connection, jobs.c.id, ids)}
         query = sa.select(jobs).where(among(jobs.c.id, ids)).order_by(jobs.c.id)
         held = connection.execute(query.with_for_update() if write else query).all()
         here = {row.id: row for row in held}
         now = self.target.clock(connection)
         planned = [_plan(row, now) for row in there.values() if row["id"] not in here]
-        of_jobs = among(attempts.c.job_id, ids)
-        own = _read(connection, attempts, of_jobs)
+        own = _read(connection, attempts.c.job_id, ids)
         run = {row["id"] for row in own if row["ended"] is None}  # it was put back from a copy
-        ended = _read(self.connection, attempts, of_jobs, attempts.c.ended.is_not(None))
+        tries = _read(self.connection, attempts.c.job_id, ids)
+        ended = [row for row in tries if row["ended"] is not None]
         for row in ended:
             for name in ("message", "log"):  # a server takes no NUL
                 row[name] = row[name] and escape_text(row[name])
@@ -403,14 +409,14 @@ class _Merge:
         for table in MADE:
             taken = [
                 row
-                for row in _read(self.connection, table, among(table.c.attempt_id, made_by))
+                for row in _read(self.connection, table.c.attempt_id, made_by)
                 if row.get("measured_by", row["attempt_id"]) not in run
                 and not (table is artifacts and row["attempt_id"] in continued)
             ]
             if table is measures:
                 found.append(self._compare_measures(connection, taken))
             else:
-                mine = _read(connection, table, among(table.c.attempt_id, known), sizes=True)
+                mine = _read(connection, table.c.attempt_id, known, sizes=True)
                 found.append(self._compare(table, taken, mine))
         found.append(self._find_points(connection, (fresh | set(known)) - continued))
         if write and any(one.new or one.filled for one in found):
@@ -426,10 +432,10 @@ class _Merge:
         """Return the points of curves that the target lacks."""
         there, here = (_count_points(one, attempt_ids) for one in (self.connection, connection))
         lacking = {key[0] for key, number in there.items() if number > here.get(key, 0)}
-        own = among(metrics.c.attempt_id, lacking)
-        mine = {_key(metrics, row) for row in _read(connection, metrics, own)} if lacking else ()
-        rows = _read(self.connection, metrics, own) if lacking else ()
-        new = [row for row in rows if _key(metrics, row) not in mine]
+        both = (connection, self.connection) if lacking else ()
+        mine, rows = [_read(one, metrics.c.attempt_id, lacking) for one in both] or ([], [])
+        known = {_key(metrics, row) for row in mine}
+        new = [row for row in rows if _key(metrics, row) not in known]
         return _Gains(metrics, new, equal=sum(there.values()) - len(new))
 
     def _compare_measures(self, connection: sa.Connection, rows: Sequence[Row]) -> _Gains:
@@ -438,8 +444,7 @@ class _Merge:
         Of two of one result by one name that is the one of the wider K-sample bound, else that of
         the evaluation that came first.
         """
-        of_attempts = among(measures.c.attempt_id, {row["attempt_id"] for row in rows})
-        mine = _read(connection, measures, of_attempts)
+        mine = _read(connection, measures.c.attempt_id, {row["attempt_id"] for row in rows})
         own, extents = {_key(measures, row): row for row in mine}, _read_extents(mine)
         other_extents, news = _read_extents(rows), _Gains(measures)
         for row in rows:
@@ -511,7 +516,7 @@ def _derive_states(
     ``here`` are those that were there before, as they were, and ``fresh`` the attempts that came.
     """
     current = choose_current(connection, there.keys())
-    own = _read(connection, attempts, among(attempts.c.job_id, there))
+    own = _read(connection, attempts.c.job_id, there)
     ends = {row["id"]: row["ended"] for row in own}
     tried: dict[str, list[Row]] = {}
     for row in own:

@@ -197,6 +197,10 @@ class _List(sa.types.TypeDecorator[Any]):
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
+TEXTS = _List()
+"""The type of such a parameter."""
+
+
 class _Among(sa.sql.functions.FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
@@ -210,9 +214,13 @@ def _compile_among(element: _Among, compiler: Any, **options: Any) -> str:
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - a parameter
 
 
-def among(column: sa.ColumnElement[Any], values: Collection[str]) -> sa.ColumnElement[bool]:
-    """Build whether a column is one of any number of texts, more than IN would take."""
-    return _Among(column, sa.bindparam(None, sorted(set(values)), type_=_List(), unique=True))
+def among(
+    column: sa.ColumnElement[Any], values: "Collection[str] | sa.BindParameter[Any]"
+) -> sa.ColumnElement[bool]:
+    """Build whether a column is one of any number of texts, or of those of a parameter."""
+    if not isinstance(values, sa.BindParameter):
+        values = sa.bindparam(None, sorted(set(values)), type_=TEXTS, unique=True)
+    return _Among(column, values)
 
 
 def build_conditions(

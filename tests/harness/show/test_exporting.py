@@ -26,7 +26,7 @@ from lcma.harness.show.board import board_as_latex
 from lcma.harness.show.export import FORMATS, ExportQuery, make_export
 from lcma.harness.show.tables import Table, TableColumn, escape_csv, tables_as_latex
 from lcma.sweeps.errors import UserError
-from tests.db import worked
+from tests.db import crowd
 from tests.harness.show.synthetic import board
 from tests.harness.show.synthetic import rows as result_rows
 from tests.harness.show.test_tables import HOSTILE
@@ -37,7 +37,7 @@ QUERIES = {
     "board": ExportQuery(),
     "results": ExportQuery("results"),
     "verdicts": ExportQuery("verdicts"),
-    "by": ExportQuery(group_by=("factorization", "budget")),
+    "by": ExportQuery(group_by=("factorization", "budget", "map_options")),
     "paper1": ExportQuery(paper="1"),
 }
 
@@ -53,7 +53,7 @@ def store(request, tmp_path):
         found = db.connect(f"sqlite:///{tmp_path / 'results.db'}")
     else:
         found = db.connect(str(request.getfixturevalue("current_postgres_url")))
-    worked.Work(found).do()
+    crowd.fill(found)
     yield found
     found.close()
 
