@@ -205,6 +205,9 @@ class _Among(sa.sql.functions.FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        return self  # for SQLite it would be compared with 1, and no index be used
+
 
 @compiles(_Among)
 def _compile_among(element: _Among, compiler: Any, **options: Any) -> str:
