@@ -26,7 +26,6 @@ from lcma.harness.place import Place
 from lcma.harness.results.filters import Filters
 from lcma.harness.results.lookup import (
     find_trial_id,
-    frame_records,
     parse_object,
     read_environment_of,
     require_results,
@@ -233,8 +232,8 @@ class _Left:
                 one.pretraining_id, one.data_digest, budget=one.budget or 0
             )
             self.maps_made = _read_environment(store, of_maps.id)
-        rows = store.view("maps", trial_id=one.subject, data_digest=one.data_digest)
-        self.tables = {int(row["split"]): str(row["digest"]) for row in frame_records(rows)}
+        tables = db.select_view("maps", trial_id=one.subject, data_digest=one.data_digest)
+        self.tables: dict[int, str] = {row.split: row.digest for row in store.rows(tables)}
 
 
 def _read_environment(store: Store, job_id: str) -> dict[str, Any]:

@@ -175,16 +175,6 @@ def label_options(map_options: str) -> str:
     return ", ".join(named) or map_options
 
 
-def frame_records(frame: Any) -> list[dict[str, Any]]:
-    """Return the rows of a data frame, with None for what is missing."""
-    # Column by column: masks over a whole frame take pandas several times as long.
-    columns = [
-        [None if lost else value for value, lost in zip(of, missing, strict=True)]
-        for of, missing in ((c.tolist(), c.isna().tolist()) for _, c in frame.items())
-    ]
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
 # Errors for filters that match no result
 
 LISTED = 20

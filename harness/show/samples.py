@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lcma.db import JobFacts, Store
+from lcma.db import JobFacts, Store, select_view
 from lcma.harness.files import file_name
 from lcma.harness.measure import weights
 from lcma.harness.measure.samples import draw_images, make_sampling
 from lcma.harness.place import Place
 from lcma.harness.results.board import factorization_label
-from lcma.harness.results.lookup import frame_records, label_options
+from lcma.harness.results.lookup import label_options
 from lcma.harness.results.maps import filter_read_sets, list_map_sets
 from lcma.harness.results.trials import choose_first_trials, describe_trial
 from lcma.harness.show.grids import Panel, Row, draw_grid, tile_images
@@ -78,9 +78,9 @@ def _list_measures(store: Store, one: JobFacts) -> list[str]:
     A measure is by the plain protocol, or the only one.
     """
     found: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
-    rows = store.view("measures", trial_id=one.subject, data_digest=one.data_digest)
-    for row in frame_records(rows):
-        found[row["measure"]][row["protocol"], row["precision"]] = row["value"]
+    measures = select_view("measures", trial_id=one.subject, data_digest=one.data_digest)
+    for row in store.rows(measures):
+        found[row.measure][row.protocol, row.precision] = row.value
     lines = []
     for name, words in _MEASURE_LINES.items():
         values = found[name]
