@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lcma.db.schema import metadata
+from lcma.db.schema import jobs, metadata
+from lcma.db.statements import among
 from lcma.db.views import views
 
 
@@ -89,3 +90,11 @@ def test_the_common_lookups_scan_no_table(path: Any, query: str) -> None:
     # What a view itself has put together.
     scanned = {name for name in scanned if not name.startswith("(subquery")}
     assert scanned <= {"coverage", "each", "link", "one"}, scanned
+
+
+def test_a_list_of_ids_is_looked_up_in_an_index(path: Any) -> None:
+    query = sa.select(jobs).where(among(jobs.c.id, ["a", "b"]))
+    with sa.create_engine(f"sqlite:///{path}").connect() as connection:
+        written = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {written}").all()
+    assert plan[0][3].startswith("SEARCH jobs USING INDEX")
