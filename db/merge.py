@@ -236,7 +236,7 @@ class _Gains:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _Portion:
     """What is merged in one transaction: `take` compares it with what is there, and may write."""
 
     name: str
@@ -285,12 +285,12 @@ class _Merge:
                 f"{error}; what came over before that is whole: merge again to go on"
             ) from error
 
-    def _list_parts(self) -> Iterator[_Part]:
+    def _list_parts(self) -> Iterator[_Portion]:
         for table in PLANS:
             count = sa.select(sa.func.count()).select_from(table)
             total = self.connection.execute(count).scalar_one()
             for start in range(0, total, ROWS):
-                yield _Part(table.name, start, total, partial(self._take_plans, table, start))
+                yield _Portion(table.name, start, total, partial(self._take_plans, table, start))
         # Segments by pretraining and budget, then trials.
         order = jobs.c.pretraining_id, jobs.c.budget, jobs.c.id
         ids: dict[str, list[str]] = {"pretraining": [], "trial": []}
@@ -303,7 +303,7 @@ class _Merge:
         for kind, size in (("pretraining", SEGMENTS), ("trial", TRIALS)):
             for start in range(0, len(ids[kind]), size):
                 some = ids[kind][start : start + size]
-                yield _Part("jobs", done, total, partial(self._take_jobs, some))
+                yield _Portion("jobs", done, total, partial(self._take_jobs, some))
                 done += len(some)
 
     def _count(self, found: Sequence[_Gains]) -> bool:
@@ -312,7 +312,7 @@ class _Merge:
             counts.update(new=len(one.new), filled=len(one.filled), equal=one.equal)
         return any(one.new or one.filled for one in found)
 
-    def _write(self, part: _Part) -> Sequence[_Gains]:
+    def _write(self, part: _Portion) -> Sequence[_Gains]:
         for pause in (*PAUSES, None):
             try:
                 with self._transaction() as connection:

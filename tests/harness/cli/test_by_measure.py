@@ -85,7 +85,7 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
     assert order["text"].startswith(f"{name} {verb} in the order of the words")
     low = found["low-conventional"]
     assert low["decision"] == "supported"
-    assert f"low gives {direction} {name} than the flow's own rule" in low["sentence"]
+    assert f"low gives {direction} {name} than the flow's own rule" in low["text"]
     assert " levels, n = 6" in low["sentence"]
     assert low["mean"] == pytest.approx(-0.5, abs=0.01)
     assert (low["source"], low["printed"]) == ("ours", None)

@@ -15,7 +15,7 @@ from lcma.harness.launch.choice import ALONE, Jobs, Order, choose_tasks
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.stacks import MOST, Candidate
 from lcma.harness.place import Place
-from lcma.harness.work.units import Work, _Sealed
+from lcma.harness.work.units import Work
 
 PLACE = Place("sqlite:///lcma.db", Path("runs"), Path("data"))
 WINDOW = 3
@@ -24,7 +24,7 @@ WINDOW = 3
 def make_node(kind: Kind, name: str, after: Node | None, threads: int, budget: int = 0) -> Node:
     subject = {"pretraining_id": name, "budget": budget} if budget else {"trial_id": name}
     job = PlannedJob(kind=kind, data_digest="digest", steps=1, **subject)
-    work = Work(job, PLACE, "launch", "cpu", sealed=_Sealed(b"", threads))
+    work = Work(job, PLACE, "launch", "cpu", sealed=(b"", threads))
     return Node(work, None if after is None else after.work.job_id)
 
 
