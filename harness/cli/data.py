@@ -70,7 +70,7 @@ def prepare(
     from lcma.harness.data.cifar10 import Cifar10, fetch_cifar10
     from lcma.harness.data.registry import find_set
     from lcma.harness.place import find_place
-    from lcma.harness.show.data_sets import describe_prepared_set
+    from lcma.harness.show.data_sets import describe_set
     from lcma.harness.terminal import Console, print_line, reporting_progress, silencing_libraries
     from lcma.harness.text import to_json
 
@@ -102,7 +102,7 @@ def prepare(
     if json:
         print(to_json(prepared.manifest.model_dump(mode="json")))
         return
-    for line in describe_prepared_set(prepared.manifest, prepared.folder, bars):
+    for line in (*describe_set(prepared.manifest, bars), f"prepared in {prepared.folder}"):
         print_line(line)
 
 
@@ -140,7 +140,7 @@ def show(
     if json:
         print(to_json(set_as_dict(prepared.manifest, found, bars, picture)))
         return
-    for line in describe_set(prepared.manifest, found, bars):
+    for line in describe_set(prepared.manifest, bars, found.copies):
         print_line(line)
     Console().print(render_table(tabulate_channels(found)))
     print_line(f"contact sheet: {picture}")

@@ -30,7 +30,7 @@ def export(
         typer.Argument(help="The board, every result, or the verdicts"),
     ] = "board",
     format: Annotated[
-        Literal["csv", "json", "md", "latex", "latex-tables", "parquet", "html"],
+        Literal["csv", "json", "md", "latex", "parquet", "html"],
         typer.Option("--format", help="Format of the output"),
     ] = "csv",
     sweep: Sweep = None,
@@ -59,7 +59,7 @@ def export(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Write the board, every single result, or the verdicts in one of six formats.
+    """Write the board, every single result, or the verdicts in one of five formats.
 
     With --format html, write a site of all that the database holds, and the
     database itself, into the folder --out.

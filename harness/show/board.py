@@ -261,8 +261,8 @@ def board_as_markdown(board: Board) -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def board_as_latex(board: Board, *, whole: bool = True) -> str:
-    """Return a document with a table for each group, or else the tables alone.
+def board_as_latex(board: Board) -> str:
+    """Return a table for each group.
 
     The best row is bold, with those that are not told apart from it by their pair alone, where any
     row is. A caption says so, and where the measure fails its controls.
@@ -274,7 +274,7 @@ def board_as_latex(board: Board, *, whole: bool = True) -> str:
         fails = f"; ! {group.measure} fails its controls on this data set"
         caption = f"{bold * bool(table.bold)}{fails * fails_controls(group)}"
         tables.append(replace(table, under=f"{table.under}{caption}"))
-    return tables_as_latex(tables, _list_ending(board), whole=whole)
+    return tables_as_latex(tables, _list_ending(board))
 
 
 # For programs

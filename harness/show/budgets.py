@@ -1,7 +1,7 @@
 """Budget curves as tables, sentences and JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group as Lines
@@ -27,13 +27,8 @@ from lcma.sweeps.measures import HOLDOUT
 
 def render_budgets(curves: Sequence[BudgetCurve]) -> RenderableType:
     """Return the curves for a terminal of 80 columns or more."""
-    parts: list[RenderableType] = []
-    for curve in curves:
-        values, *others = list_tables(curve)
-        parts += [Text(values.title, style="bold"), Text(values.under, style="bold")]
-        for table in (replace(values, title="", under=""), *others):
-            parts += [render_table(table, compact=True), Text()]
-    return Lines(*parts)
+    tables = (table for curve in curves for table in list_tables(curve))
+    return Lines(*(part for one in tables for part in (render_table(one, compact=True), Text())))
 
 
 def budgets_as_records(curves: Sequence[BudgetCurve]) -> list[dict[str, Any]]:
@@ -162,8 +157,8 @@ def list_tables(curve: BudgetCurve) -> list[Table]:
         _number("test", 4),
         _number("- conventional", of=lambda row: _difference(row.from_conventional)),
         _number("- longest", of=lambda row: _difference(row.from_longest)),
-        title=curve_title(curve.key),
-        under=describe_answer(curve),
+        title=describe_answer(curve),
+        under=curve_title(curve.key),
         notes=tuple(_list_notes(curve)),
     )
     costs = tabulate(rows, *COSTS, under="What a trial costs by itself, and the Pareto front")

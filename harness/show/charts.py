@@ -6,7 +6,7 @@ the configuration's categories, so that a page can have its own.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +57,17 @@ _DIFFERENCE = (
 # Charts
 
 
-def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerChart:
+def forest(title: str | None = "difference", group: str = "") -> alt.LayerChart:
     """Return differences around zero with intervals and small dots for seeds.
 
     ``rows``: label, mean, low, high, than ('better', 'worse' or anything else), n. ``seeds``:
-    label, value. With ``headings`` all have a place, from 0 at the top, and there are ``headings``:
-    place, text, note (true or false), left (pixels).
+    label, value. Both names end in ``group``. Without a title the axis has no numbers.
     """
-    label = alt.Y("label:N", sort=None).axis(None)
-    y = alt.Y("place:O").axis(None) if headings else label
+    y = alt.Y("label:N", sort=None).axis(None)
+    x = alt.X("value:Q", title=title).axis(labels=title is not None, ticks=title is not None)
     told = alt.Color("told:N", legend=None).scale(domain=["not told apart", "better", "worse"])
     base = (
-        alt.Chart(alt.NamedData("rows"))
+        alt.Chart(alt.NamedData(f"rows{group}"))
         .transform_calculate(
             told="indexof(['better', 'worse'], datum.than) < 0 ? 'not told apart' : datum.than",
             text=_DIFFERENCE,
@@ -77,10 +76,10 @@ def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerCha
     )
     hollow = alt.when("datum.told == 'not told apart'").then(alt.value("white"))
     layers = [
-        _zero("rows", "x"),
-        alt.Chart(alt.NamedData("seeds"))
+        _zero(f"rows{group}", "x"),
+        alt.Chart(alt.NamedData(f"seeds{group}"))
         .mark_circle(size=10, color=GREY, opacity=1, yOffset=8)
-        .encode(x=alt.X("value:Q", title=title), y=y),
+        .encode(x=x, y=y),
         base.mark_rule(size=2.4).encode(x="low:Q", x2="high:Q", color=told),
         base.mark_point(size=55, opacity=1, strokeWidth=1.6).encode(
             x="mean:Q", color=told, fill=hollow.otherwise(told)
@@ -88,67 +87,47 @@ def forest(title: str = "difference", *, headings: bool = False) -> alt.LayerCha
         base.mark_text(align="left").encode(x=alt.value(alt.expr("width + 16")), text="text:N"),
         base.mark_text(align="right").encode(x=alt.value(-12), text="label:N"),
     ]
-    if headings:
-        above = alt.Chart(alt.NamedData("headings")).mark_text(
-            align="left",
-            color=alt.expr(f"datum.note ? '{GREY}' : '{INK}'"),
-            fontSize=alt.expr("datum.note ? 12 : 15"),
-        )
-        layers.append(above.encode(x=alt.X("left:Q", scale=None), y=y, text="text:N"))
     return alt.layer(*layers).properties(height=alt.Step(24))
 
 
 def curves(
-    data: Mapping[str, str] | None = None,
-    title: str = "value",
-    *,
-    zero: bool = False,
-    within: Sequence[float] | None = None,
-    names: Collection[str] = (),
+    title: str, group: str, names: Sequence[str], within: Sequence[float], *, zero: bool = False
 ) -> alt.LayerChart:
     """Return lines over training steps with bands, ``within`` the ends of an axis.
 
-    ``lines``: name (the conventional rule first), step, value, low, high. ``names`` are all that
-    charts beside it have too. ``data`` are other names of data sets, and may have ``seeds``: the
-    same by seed, without a band; ``ends``: name, step, value, lost; ``levels``: name, value.
+    ``lines``: name (the conventional rule first), step, value, low, high. ``seeds``: the same by
+    seed, without a band. ``ends``: name, step, value, lost. ``levels``: name, value. All of these
+    end in ``group``. ``names`` are all that charts beside it have too.
     """
-    lines, seeds, ends, levels = (
-        (data or {"lines": "lines"}).get(one, "") for one in ("lines", "seeds", "ends", "levels")
-    )
     name: dict[str, Any] = {"shorthand": "name:N", "sort": None, "title": None}
-    if names:
-        name["scale"] = alt.Scale(domain=list(names))
+    name["scale"] = alt.Scale(domain=list(names))
     x = alt.X("step:Q", title="training step", scale=alt.Scale(zero=True, nice=False))
     x = x.axis(format="d", labelOverlap=True, grid=False)
-    y = {"title": title, "scale": alt.Scale(zero=False, nice=False)}
-    if within is not None:
-        y["scale"] = alt.Scale(domain=list(within), zero=False, nice=False)
+    y = {"title": title, "scale": alt.Scale(domain=list(within), zero=False, nice=False)}
 
     def of(data: str) -> alt.Chart:
-        return alt.Chart(alt.NamedData(data)).encode(x=x, y=alt.Y("value:Q", **y))
+        return alt.Chart(alt.NamedData(f"{data}{group}")).encode(x=x, y=alt.Y("value:Q", **y))
 
-    layers: list[Any] = [_zero(lines, "y")] if zero else []
-    layers.append(
-        of(lines)
-        .mark_area(opacity=0.15, clip=True)
-        .encode(y=alt.Y("low:Q", **y), y2="high:Q", fill=alt.Fill(**name, legend=None))
-    )
+    area = of("lines").mark_area(opacity=0.15, clip=True)
     thin = alt.Stroke(**name, legend=None)
-    if seeds:
-        line = of(seeds).mark_line(clip=True, strokeWidth=0.7, strokeOpacity=0.45)
-        layers.append(line.encode(stroke=thin, detail="seed:N"))
-    line = of(lines).mark_line(clip=True, strokeWidth=1.8)
-    layers.append(line.encode(color=alt.Color(**name), strokeDash=alt.StrokeDash(**name)))
-    if ends:
-        cross = alt.when("datum.lost").then(alt.value("M-.7,-.7L.7,.7M.7,-.7L-.7,.7"))
-        marks = of(ends).mark_point(size=70, opacity=1, strokeWidth=2)
-        layers.append(marks.encode(stroke=thin, shape=cross.otherwise(alt.value("circle"))))
-    if levels:
-        named = alt.Chart(alt.NamedData(levels)).encode(y=alt.Y("value:Q", **y))
-        words = named.transform_calculate(text="datum.name + ' ' + format(datum.value, '.3f')")
-        text = {"align": "right", "baseline": "bottom", "dx": -2, "color": GREY, "fontSize": 10}
-        layers.append(named.mark_rule(strokeDash=[1, 3], color=GREY))
-        layers.append(words.mark_text(**text).encode(x=alt.value("width"), text="text:N"))
+    line = of("lines").mark_line(clip=True, strokeWidth=1.8)
+    cross = alt.when("datum.lost").then(alt.value("M-.7,-.7L.7,.7M.7,-.7L-.7,.7"))
+    named = alt.Chart(alt.NamedData(f"levels{group}")).encode(y=alt.Y("value:Q", **y))
+    words = named.transform_calculate(text="datum.name + ' ' + format(datum.value, '.3f')")
+    text = {"align": "right", "baseline": "bottom", "dx": -2, "color": GREY, "fontSize": 10}
+    layers = [
+        *([_zero(f"lines{group}", "y")] if zero else []),
+        area.encode(y=alt.Y("low:Q", **y), y2="high:Q", fill=alt.Fill(**name, legend=None)),
+        of("seeds")
+        .mark_line(clip=True, strokeWidth=0.7, strokeOpacity=0.45)
+        .encode(stroke=thin, detail="seed:N"),
+        line.encode(color=alt.Color(**name), strokeDash=alt.StrokeDash(**name)),
+        of("ends")
+        .mark_point(size=70, opacity=1, strokeWidth=2)
+        .encode(stroke=thin, shape=cross.otherwise(alt.value("circle"))),
+        named.mark_rule(strokeDash=[1, 3], color=GREY),
+        words.mark_text(**text).encode(x=alt.value("width"), text="text:N"),
+    ]
     # Others have scales of their own, so that the legend has colours and dashes in one.
     return alt.layer(*layers).resolve_scale(fill="independent", stroke="independent")
 
@@ -215,38 +194,21 @@ def front(cost: str = "cost", mean: str = "mean") -> alt.LayerChart:
     )
 
 
-def stability(title: str = "map against that of the longest budget") -> alt.LayerChart:
-    """Return how much of the map of the longest budget shorter ones have, by split.
-
-    ``stability``: budget, split, measure, value.
-    """
-    base = alt.Chart(alt.NamedData("stability")).encode(
-        x=_BUDGET,
-        y=alt.Y("value:Q", title=title),
-        color=alt.Color("split:N", sort=None, title=None).legend(orient="top"),
-    )
-    kind = {"shorthand": "measure:N", "sort": None, "title": None}
-    return alt.layer(
-        base.mark_line().encode(strokeDash=alt.StrokeDash(**kind).legend(orient="top")),
-        base.mark_circle(size=20, opacity=1),
-    )
-
-
 _BUDGET = alt.X("budget:O", title="budget: steps of pretraining").axis(
     labelAngle=0, labelOverlap=True, labelSeparation=6
 )
 _LEGEND = alt.Color("name:N", sort=None, title=None).legend(orient="top")
 
-IN_PAGES: tuple[Callable[[], alt.LayerChart], ...] = (curves, pairs, budgets, front)
+IN_PAGES: tuple[Callable[[], alt.LayerChart], ...] = (pairs, budgets, front)
 """Charts that the site draws too."""
 
 
 def chart_specs() -> dict[str, Spec]:
-    """Return each chart of the site as Vega-Lite of the width of its place in a page."""
-    found = {}
+    """Return each chart of the site as Vega-Lite of the width of its place, and `config`."""
+    found: dict[str, Spec] = {"config": dict(CONFIG)}
     for make in IN_PAGES:
         sized = {} if make is pairs else {"height": 260}
-        spec: Spec = make().properties(width="container", **sized).to_dict()
+        spec = make().properties(width="container", **sized).to_dict()
         del spec["config"]
         found[make.__name__] = spec
     return found

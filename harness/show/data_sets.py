@@ -1,6 +1,6 @@
 """Data sets in text: those that there are, a set just prepared, and what a set holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from pathlib import Path
@@ -86,35 +86,10 @@ FEW = 100
 """Test images, below which the spread over images may be larger than any difference of rules."""
 
 
-def describe_prepared_set(
-    manifest: Manifest, folder: Path, bars: Sequence[ComputedBar]
+def describe_set(
+    manifest: Manifest, bars: Sequence[ComputedBar], copies: Mapping[str, int] | None = None
 ) -> list[str]:
-    """Return lines about a set that was prepared."""
-    counts = manifest.counts
-    lines = [
-        f"{manifest.name}: {counts.train} train, {counts.holdout} holdout and {counts.test} test "
-        f"images of {'x'.join(map(str, manifest.shape))} ({manifest.variant}) in {folder}",
-        f"source: {manifest.source.layout}, {manifest.source.verdict}",
-    ]
-    if manifest.deviation:
-        lines.append(f"not the published set: {manifest.deviation}")
-    if counts.test < FEW:
-        lines.append(
-            f"few: {format_count(counts.test, 'test image')}, and what is compared is compared on "
-            "these alone; some hundreds say more"
-        )
-    if manifest.skipped:
-        first = ", ".join(manifest.skipped[:3])
-        more = ", ..." if len(manifest.skipped) > 3 else ""
-        lines.append(f"left out: {format_count(len(manifest.skipped), 'image')} ({first}{more})")
-    lines.append(f"digest: {manifest.digest}")
-    known = [f"{bar.name} {bar.bits_per_dim:.3f}" for bar in bars if bar.bits_per_dim is not None]
-    lines.append(f"to beat: {', '.join(known)} bits/dim on the test part")
-    return lines
-
-
-def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedBar]) -> list[str]:
-    """Return lines about a prepared set: counts, source, copies of images and bars."""
+    """Return lines about a prepared set: counts, source, copies of images if known, and bars."""
     counts, expected, source = manifest.counts, manifest.expected, manifest.source
     lines = [
         f"{manifest.name}: variant {manifest.variant} of {manifest.dataset}, {manifest.dtype} "
@@ -124,10 +99,16 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
     if expected is not None:
         same = "as prepared" if expected == counts else "the counts here deviate"
         lines.append(f"published: {_list_counts(expected)}: {same}")
-    if manifest.skipped:
+    if manifest.deviation:
+        lines.append(f"not the published set: {manifest.deviation}")
+    if counts.test < FEW:
         lines.append(
-            f"skipped: {format_count(len(manifest.skipped), 'file')}, {', '.join(manifest.skipped)}"
+            f"few: {format_count(counts.test, 'test image')}, and what is compared is compared on "
+            "these alone; some hundreds say more"
         )
+    if manifest.skipped:
+        some = ", ".join(manifest.skipped[:3]) + ", ..." * (len(manifest.skipped) > 3)
+        lines.append(f"skipped: {format_count(len(manifest.skipped), 'file')}, {some}")
     lines += [
         f"source: {source.layout}, {source.verdict}",
         f"read by: {source.reader}",
@@ -135,13 +116,13 @@ def describe_set(manifest: Manifest, found: Inspection, bars: Sequence[ComputedB
         f"holdout: {manifest.holdout_rule}",
         f"digest: {manifest.digest}",
     ]
-    copies = found.copies
-    within = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
-    lines += [
-        f"copies of an earlier image: {within}",
-        f"in two parts: {copies['train_test']:,} of test and {copies['train_holdout']:,} of "
-        f"holdout are in train, {copies['holdout_test']:,} of test are in holdout",
-    ]
+    if copies is not None:
+        within = ", ".join(f"{copies[f'within_{part}']:,} in {part}" for part in PARTS)
+        lines += [
+            f"copies of an earlier image: {within}",
+            f"in two parts: {copies['train_test']:,} of test and {copies['train_holdout']:,} of "
+            f"holdout are in train, {copies['holdout_test']:,} of test are in holdout",
+        ]
     for bar in bars:
         value = "-" if bar.bits_per_dim is None else f"{bar.bits_per_dim:.4f} bits/dim"
         lines.append(f"bar {bar.name}: {value} ({bar.detail})")

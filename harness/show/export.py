@@ -46,7 +46,7 @@ SUFFIX = ".manifest.json"
 """Ending of the file with an export's manifest, after the export's own name."""
 
 
-ExportFormat = Literal["csv", "json", "md", "latex", "latex-tables", "parquet"]
+ExportFormat = Literal["csv", "json", "md", "latex", "parquet"]
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
@@ -137,13 +137,13 @@ def _write_board(board: Board, form: ExportFormat) -> bytes:
         return f"{board_as_json(board)}\n".encode()
     if form == "md":
         return board_as_markdown(board).encode()
-    return board_as_latex(board, whole=form == "latex").encode()
+    return board_as_latex(board).encode()
 
 
 def _write_verdicts(verdicts: Verdicts, form: ExportFormat) -> bytes:
     if form == "json":
         return f"{to_json(verdicts_as_dict(verdicts))}\n".encode()
-    people = form in ("md", "latex", "latex-tables")
+    people = form in ("md", "latex")
     return _write(summarize_verdicts(verdicts) if people else verdict_table(verdicts), form)
 
 
@@ -157,7 +157,7 @@ def _write(table: Table, form: ExportFormat) -> bytes:
     elif form == "md":
         text = table_as_markdown(replace(table, title=""))
     else:
-        text = tables_as_latex([table], whole=form == "latex")
+        text = tables_as_latex([table])
     return text.encode()
 
 

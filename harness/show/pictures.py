@@ -3,7 +3,6 @@
 The last values of curves are a table and words beside their picture.
 """
 
-import itertools
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,30 +52,30 @@ def draw_forest(board: Board, path: Path) -> Path:
     first, _ = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
     axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
-    datasets: Datasets = {"rows": [], "seeds": [], "headings": []}
-    place = itertools.count()
-    left = -12 - 6.8 * max(len(name_row(row)) for _, rows in groups for row in rows)
-    for group, rows in groups:
+    datasets, panels = Datasets(), []
+    for k, (group, rows) in enumerate(groups, start=1):
         reference = next(row for row in group.rows if row.reference)
         mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
         settings = f"; {group.settings}" if group.settings else ""
         about = f"{group.profile}, {group.steps} steps{settings}; minus {reference.label}{mean}"
-        for text, note in ((f"{group.flow} on {group.set_name}", False), (about, True)):
-            heading = {"place": next(place), "text": text, "note": note, "left": left}
-            datasets["headings"].append(heading)
-        for row in rows:
-            label = {"label": name_row(row), "place": next(place)}
-            than = {"than": row.than_reference}
-            datasets["rows"].append(label | _interval(row.difference) | than)
-            differences = subtract_by_seed(row.by_seed, reference.by_seed).values()
-            datasets["seeds"] += [label | {"value": value} for value in differences]
-        datasets["headings"].append({"place": next(place), "text": "", "left": left})
+        head = alt.Title(f"{group.flow} on {group.set_name}", subtitle=about, frame="bounds")
+        datasets[f"rows{k}"] = [
+            {"label": name_row(row), "than": row.than_reference} | _interval(row.difference)
+            for row in rows
+        ]
+        datasets[f"seeds{k}"] = [
+            {"label": name_row(row), "value": value}
+            for row in rows
+            for value in subtract_by_seed(row.by_seed, reference.by_seed).values()
+        ]
+        panel = charts.forest(axis if k == len(groups) else None, str(k))
+        panels.append(panel.properties(width=520, title=head))
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
     marks += f"{ENOUGH} seeds or more is without zero."
     said = " ".join(_list_differences(group, rows) for group, rows in groups)
     title = "Differences from the row that each table is compared with"
-    panel = charts.forest(axis, headings=True).properties(width=520)
-    return charts.write_chart(charts.stack([panel], [marks]), datasets, path, title, said)
+    picture = charts.stack(panels, [marks], x="shared")
+    return charts.write_chart(picture, datasets, path, title, said)
 
 
 def list_compared(group: Group) -> list[BoardRow]:
@@ -119,13 +118,13 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
 
     def add(own: Sequence[CurveLine], title: str, levels: Mapping[str, float], **more: Any) -> None:
         low, high = _find_range(own, *([0.0] if more else []))
+        number = str(len(panels))
         drawn = _list_points(own, names, (low, high))
         drawn["levels"] = [
             {"name": name, "value": value} for name, value in levels.items() if low <= value <= high
         ]
-        data = {one: f"{one}-{len(panels)}" for one in drawn if drawn[one] or one == "lines"}
-        datasets.update({name: drawn[one] for one, name in data.items()})
-        panels.append(charts.curves(data, title, names=names.values(), within=(low, high), **more))
+        datasets.update({f"{name}{number}": rows for name, rows in drawn.items()})
+        panels.append(charts.curves(title, number, [*names.values()], (low, high), **more))
 
     compared = next((panel for panel in chart.panels if panel.differences), None)
     for panel in chart.panels:
@@ -218,11 +217,11 @@ def _find_range(lines: Sequence[CurveLine], *more: float) -> tuple[float, float]
     return low - room, high + room
 
 
-# Budget curves: differences from the longest budget, costs, and the map
+# Budget curves: differences from the longest budget, and costs
 
 
 def draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
-    """Draw differences by budget, costs and maps. Raises UserError where it cannot be written."""
+    """Draw differences by budget, and costs. Raises UserError where it cannot be written."""
     longest, found = curve.rows[-1], curve.smallest
     smallest = math.inf if found is None or found.budget is None else found.budget
     datasets: Datasets = {"means": [], "seeds": [], "base": []}
@@ -241,28 +240,16 @@ def draw_budgets(curve: BudgetCurve, target: PictureTarget) -> Path:
         margin = {"name": f"margin, {found.margin:g}", "value": 0.0, "low": low, "high": high}
         datasets["base"].append(margin)
     axis = budgets.name_axis(curve)
-    panels = []
+    panels = [charts.budgets(f"{axis}, minus {longest.budget} steps")]
     if costs := _list_costs(curve):
         datasets["costs"] = costs
         unit = "device seconds" if curve.cost == "seconds" else "images"
         panels.append(charts.front(f"{unit}, pretraining by itself and training", axis))
-    if curve.stability:
-        datasets["stability"] = [
-            {"budget": one.budget, "split": f"split {one.split}", "measure": measure}
-            | {"value": getattr(one, name)}
-            for name, measure in _OF_MAPS.items()
-            for one in curve.stability
-            if getattr(one, name) is not None
-        ]
-        panels.append(charts.stability(f"map against that of {curve.stability[0].longest} steps"))
-    apart = {"color": "independent", "strokeDash": "independent"}
     answer, title = budgets.describe_answer(curve), budgets.curve_title(curve.key)
-    over = charts.budgets(f"{axis}, minus {longest.budget} steps").properties(width=960, height=270)
-    small = [panel.properties(width=420, height=250) for panel in panels]
-    beside = [alt.hconcat(*small, spacing=50).resolve_scale(**apart)] if small else []
+    sized = [panel.properties(width=800, height=270) for panel in panels]
     under = [budgets.describe_curve_key(curve.key), *textwrap.wrap(answer, 140)]
     head = alt.Title(textwrap.wrap(title, 110), subtitle=under)
-    parts = charts.stack([over, *beside], [_BUDGETS], **apart)
+    parts = charts.stack(sized, [_BUDGETS], color="independent")
     path = target.path(_name_budgets(curve))
     return charts.write_chart(
         charts.stack([parts]).properties(title=head), datasets, path, title, answer
@@ -273,12 +260,6 @@ _BUDGETS = (
     "Dots: seeds. Diamonds: means with 95 % intervals, green where they are shown to be enough. "
     "Costs: filled on the Pareto front."
 )
-
-_OF_MAPS = {
-    "rank_correlation": "rank correlation",
-    "overlap": "overlap of what stays",
-    "mask_share": "mask share",
-}
 
 
 def _list_costs(curve: BudgetCurve) -> list[dict[str, Any]]:

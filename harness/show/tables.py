@@ -283,7 +283,7 @@ def _escape_html(text: str) -> str:
     return escape(printable(text))
 
 
-# LaTeX documents that compile as they are, whatever was stored
+# LaTeX that compiles, whatever was stored
 
 _SPECIAL = {
     **{c: f"\\{c}" for c in "{}$&#_%"},
@@ -304,26 +304,19 @@ _LIGATURE = re.compile("(?<=-)(?=-)|(?<=,)(?=,)|(?<=')(?=')")
 
 _NUMBER = re.compile(r"[+-]\d+(\.\d+)?")
 
-_PACKAGES = r"""\usepackage[T1]{fontenc}
-\usepackage{textcomp}
-\usepackage{booktabs}
-\usepackage{graphicx}"""
+PREAMBLE = r"""% For \input. The preamble of the document needs:
+% \usepackage[T1]{fontenc}
+% \usepackage{textcomp}
+% \usepackage{booktabs}
+% \usepackage{graphicx}
+"""
 
 
-def tables_as_latex(
-    tables: Sequence[Table], ending: Sequence[str] = (), *, whole: bool = True
-) -> str:
-    r"""Return a whole document, or else its tables alone, for `\input`; the rest is comments."""
-    texts = ["\n".join(_latex_lines(table)) for table in tables]
-    below = list(map(escape_latex, ending))
-    if not whole:
-        needed = ["For \\input. The preamble of the document needs:", *_PACKAGES.splitlines()]
-        comments = ["".join(f"% {line}\n" for line in lines) for lines in (needed, below) if lines]
-        return "\n".join([comments[0], *(f"{text}\n" for text in texts), *comments[1:]])
-    parts = ["\\documentclass{article}", _PACKAGES, "\\begin{document}"]
-    parts += [f"{text}\n\\clearpage" for text in texts]
-    parts += [f"{line}\n" for line in below]
-    return "\n".join([*parts, "\\mbox{}", "\\end{document}"]) + "\n"
+def tables_as_latex(tables: Sequence[Table], ending: Sequence[str] = ()) -> str:
+    r"""Return tables for `\input`, with what they need and the ending as comments."""
+    texts = ("".join(f"{line}\n" for line in _latex_lines(table)) for table in tables)
+    below = "".join(f"% {escape_latex(line)}\n" for line in ending)
+    return "\n".join(filter(None, (PREAMBLE, *texts, below)))
 
 
 def escape_latex(text: str) -> str:

@@ -91,11 +91,10 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
         assert ("swd fails a control there." in text) is marked
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_caption_in_latex_says_that_the_measure_fails(whole) -> None:
+def test_a_caption_in_latex_says_that_the_measure_fails() -> None:
     """Whoever takes a table without the lines below it still sees it."""
     for beside, marked in ((controls(), False), (controls(gaussian=259.0), True)):
-        lines = board_as_latex(board_beside(beside), whole=whole).splitlines()
+        lines = board_as_latex(board_beside(beside)).splitlines()
         (caption,) = (line for line in lines if line.startswith("\\caption{"))
         assert caption.endswith("; ! swd fails its controls on this data set)}") == marked
         assert any("footnotesize ! swd fails its controls" in line for line in lines) == marked

@@ -22,6 +22,7 @@ from lcma.harness.results.statistics import summarize
 from lcma.harness.show.site import write_site
 from lcma.harness.show.site.serving import LiveSite, Server
 from lcma.harness.text import printable
+from tests.db.conftest import SqliteTemplates
 from tests.harness.show import site as worlds
 from tests.harness.show.conftest import Filler
 
@@ -113,10 +114,10 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="module")
-def exported(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(sqlite_templates: SqliteTemplates, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of `worlds.fill` and hostile text, in a folder of an odd name."""
     folder = tmp_path_factory.mktemp("a site & 100%")
-    shutil.copy(empty_database, folder / "lcma.db")
+    sqlite_templates.copy("empty", folder).rename(folder / "lcma.db")
     filler = Filler(folder)
     worlds.fill(filler)
     worlds.fill_hostile(filler)

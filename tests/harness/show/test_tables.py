@@ -128,8 +128,8 @@ def test_hostile_text_is_harmless_in_every_format(text: str) -> None:
     for name, found in formats.items():
         assert all(c == "\n" or c.isprintable() for c in found), name
     assert formats["latex"].isascii()
-    assert formats["latex"].count("\\end{document}") == 1
-    assert "\\input" not in formats["latex"]
+    assert "\\end{document}" not in formats["latex"]
+    assert "\\input{" not in formats["latex"]
     tags = Tags()
     tags.feed(formats["html"])
     table_tags = {"table", "thead", "tbody", "tr", "th", "td"}

@@ -5,7 +5,10 @@ const SHOWN = 300; // rows at first, and with each "show more"
 
 const BOARD_SQL = `SELECT table_number, row_key, is_own, than, rule, label, factorization, budget, map_options,
        flow, dataset, variant, profile, size, splits, steps, images, settings, reference, precision,
-       protocol, recipe_id, data_digest, unit, direction, n, mean, difference, low, high
+       protocol, recipe_id, data_digest, unit, direction, n, mean, difference, low, high,
+       count(n) OVER (PARTITION BY table_number) AS places,
+       rank() OVER (PARTITION BY table_number
+                    ORDER BY n IS NULL, CASE direction WHEN 'higher' THEN -mean ELSE mean END) AS place
 FROM board_rows`;
 
 async function readBoard() {
@@ -81,13 +84,9 @@ async function showBoard(search) {
     const tables = Map.groupBy( // beside a table's own rule, whatever is chosen
       rows.filter((row) => shownRows.has(row) || (row.is_own && shownTables.has(row.table_number))), (row) => row.table_number);
     const whole = Map.groupBy(rows, (row) => row.table_number);
-    const more = found.length - most;
     place.replaceChildren(
       ...[...tables].map(([table, some]) => makeBoardTable(some, whole.get(table), picks, pick)),
-      ...(more > 0 ? [make("button", {
-        type: "button", class: "more",
-        onclick: () => { most += SHOWN; keep(); fill(); },
-      }, `Show ${Math.min(more, SHOWN)} more of ${found.length.toLocaleString("en")}`)] : []),
+      ...makeMore(found.length, most, () => { most += SHOWN; keep(); fill(); }),
     );
     shown.textContent = `${count(found.length, "row")} in ${count(new Set(found.map((row) => row.table_number)).size, "table")}`;
     const of = (name) => state[name] && rows.find((row) => ofRow[name](row) === state[name]);

@@ -2,15 +2,23 @@
 // Charts by Vega, in the colours of the style sheet, drawn when they come into view and again when
 // the system turns dark. Vega is large, and loaded with the first chart.
 
-const charts = new Map(); // {spec, data, titles, scales, legend, view} by place
+const charts = new Map(); // {spec, data, titles, view} by place
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
-// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles are by axis,
-// scales by "field:axis".
-function makeChart(spec, data, { said, caption = said, titles = {}, scales = {}, legend = true }) {
+// A chart by the name of its specification, or by this itself. ``said`` is all of it in words; titles are by axis.
+function makeChart(spec, data, { said, caption = said, titles = {} }) {
   const place = make("div", { class: "vega", role: "img", "aria-label": said });
-  charts.set(place, { spec, data, titles, scales, legend, view: null });
+  charts.set(place, { spec, data, titles, view: null });
   return make("figure", { class: "chart" }, place, make("figcaption", {}, `${caption}.`));
+}
+
+// Rows {x, y} of two numbers, or of one and a name that is no title, which take a line each.
+function plotPoints(rows, mark, x, y, said) {
+  const measure = (field, title) => ({ field, type: "quantitative", title: printable(title), scale: { zero: false } });
+  return makeChart({
+    data: { name: "rows" }, width: "container", height: y === null ? { step: 22 } : 300, mark: { color: "#0072B2", ...mark },
+    encoding: { x: measure("x", x), y: y === null ? { field: "y", type: "nominal", title: null, sort: null } : measure("y", y) },
+  }, { rows }, { said });
 }
 
 // What a chart of pictures has as fixed colours, in a page's own.
@@ -23,42 +31,23 @@ function readColour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-// The specification with the page's colours, and a chart's own titles, scales and legend.
+// The specification with the page's colours, and a chart's own titles.
 function adapt(value, chart, axis = null) {
   if (typeof value === "string") return Object.hasOwn(COLOURS, value) ? readColour(COLOURS[value]) : value;
   if (Array.isArray(value)) return value.map((one) => adapt(one, chart));
   if (value === null || typeof value !== "object") return value;
   const parts = Object.entries(value).map(([key, one]) => [key, adapt(one, chart, key)]);
   const found = Object.fromEntries(parts);
-  const key = `${value.field}:${axis}`;
   if (value.field && Object.hasOwn(chart.titles, axis)) found.title = chart.titles[axis]; // of all layers, or they are joined
-  if (Object.hasOwn(chart.scales, key)) found.scale = chart.scales[key];
-  if (value.field && !chart.legend && ["color", "strokeDash"].includes(axis)) found.legend = null;
   return found;
 }
 
+// The configuration of pictures, for a page.
 function makeConfig() {
-  const [ink, muted, line, mark] = ["--ink", "--muted", "--line", "--mark"].map(readColour);
-  return {
-    background: null,
-    font: getComputedStyle(document.documentElement).fontFamily,
-    aria: false, // the place has the words
-    view: { stroke: null },
-    axis: {
-      labelColor: muted, titleColor: ink, gridColor: line, domainColor: muted, tickColor: muted,
-      titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12,
-      labelOverlap: true, labelSeparation: 6,
-    },
-    legend: {
-      labelColor: ink, titleColor: ink, orient: "top", symbolType: "stroke", symbolStrokeWidth: 2,
-      labelLimit: 0, labelFontSize: 12,
-    },
-    line: { color: mark },
-    point: { color: mark },
-    circle: { color: mark },
-    text: { color: ink, fontSize: 12 },
-    range: { category: ["--ink", "--mark", "--bad", "--good", "--muted"].map(readColour) },
-  };
+  const { config } = window.lcmaSpecs;
+  const own = { axis: { ...config.axis, labelOverlap: true, labelSeparation: 6 }, legend: { ...config.legend, orient: "top" } };
+  const font = getComputedStyle(document.documentElement).fontFamily;
+  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: 0, font };
 }
 
 async function drawChart(place) {

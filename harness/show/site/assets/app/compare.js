@@ -25,21 +25,18 @@ async function readSettings(row) {
   return new Map([...own, ...(recipe ? flatten(JSON.parse(recipe.body)) : [])]);
 }
 
-const PAIRED_SQL = `SELECT one.seed, one.value AS a, other.value AS b, one.value - other.value AS difference
-FROM board_seeds AS one JOIN board_seeds AS other ON other.seed = one.seed
-WHERE one.row_key = ? AND other.row_key = ?
-ORDER BY one.seed`;
-
-const INTERVAL_SQL = `SELECT n, mean, CASE WHEN n > 1 THEN quantile * sqrt(squares / freedom / n) END AS half
-FROM (
-    SELECT count(*) AS n, count(*) - 1 AS freedom, avg(d) AS mean,
-           sum(d * d) - sum(d) * sum(d) / count(*) AS squares
-    FROM (
-        SELECT one.value - other.value AS d
-        FROM board_seeds AS one JOIN board_seeds AS other ON other.seed = one.seed
-        WHERE one.row_key = ? AND other.row_key = ?
-    )
-) LEFT JOIN t_quantiles USING (freedom)`;
+const PAIRED_SQL = `WITH pairs AS (
+    SELECT one.seed, one.value AS a, other.value AS b, one.value - other.value AS difference
+    FROM board_seeds AS one JOIN board_seeds AS other ON other.seed = one.seed
+    WHERE one.row_key = ? AND other.row_key = ?
+)
+SELECT pairs.*, n, mean, quantile * sqrt(squares / freedom / n) AS half
+FROM pairs, (
+    SELECT count(*) AS n, count(*) - 1 AS freedom, avg(difference) AS mean,
+           sum(difference * difference) - sum(difference) * sum(difference) / count(*) AS squares
+    FROM pairs
+) LEFT JOIN t_quantiles USING (freedom)
+ORDER BY seed`;
 
 function writePairsSql(one, other, measure) {
   const side = ({ factorization, budget, map_options: options }, name) => [
@@ -81,7 +78,6 @@ async function showCompare(search) {
     same && a !== b ? await showPairs(a, b) : make("p", { class: "note" }, a === b ? "This is one row twice: choose another."
       : "These stand in different tables: what differs below keeps their numbers from being compared seed by seed."),
     await showDiffering(a, b),
-    await showCurves(a, b),
   ];
 }
 
@@ -89,9 +85,9 @@ const withRow = (rows, own) => [...(rows.includes(own) ? rows : [own, ...rows])]
   [row.row_key, `${nameRow(row)}${row.is_own ? " (own rule)" : ""}`]);
 
 async function showPairs(a, b) {
-  const keys = [a.row_key, b.row_key];
-  const [pairs, [{ n, mean, half }]] = await Promise.all([select(PAIRED_SQL, keys), select(INTERVAL_SQL, keys)]);
-  if (!n) return make("p", { class: "note" }, "The two have no seed in common.");
+  const pairs = await select(PAIRED_SQL, [a.row_key, b.row_key]);
+  if (!pairs.length) return make("p", { class: "note" }, "The two have no seed in common.");
+  const [{ n, mean, half }] = pairs;
   const unit = nameUnit(a);
   const better = { lower: "Below zero the first is better.", higher: "Above zero the first is better." }[a.direction] ?? "";
   const stored = b.is_own ? a.than : a.is_own ? b.than : null;
@@ -129,37 +125,4 @@ async function showDiffering(a, b) {
       ["seeds", link(String(a.n), "trials", { row: a.row_key }), link(String(b.n), "trials", { row: b.row_key })],
     ], "fits"),
     make("p", { class: "quiet" }, `The other ${names.length - differ.length} settings are the same.`));
-}
-
-const MEAN_CURVE_SQL = `SELECT metrics.step, avg(value) AS value, min(value) AS low, max(value) AS high
-FROM flow_trials
-JOIN jobs ON jobs.trial_id = flow_trials.id AND jobs.data_digest = ?
-JOIN metrics ON metrics.attempt_id = jobs.done_attempt_id AND metrics.name = 'train_bits_per_dim'
-WHERE recipe_id = ? AND factorization = ? AND flow_trials.budget IS ? AND map_options IS ?
-GROUP BY metrics.step HAVING avg(value) IS NOT NULL ORDER BY metrics.step`;
-
-const EARLY = 0.2; // of a training: values before it may lie above the axis
-
-async function showCurves(a, b) {
-  const lines = [];
-  for (const row of [b, a]) {
-    const found = await select(MEAN_CURVE_SQL, [row.data_digest, row.recipe_id, row.factorization, row.budget, row.map_options]);
-    lines.push(...found.map((point) => ({ name: printable(nameRow(row)), ...point })));
-  }
-  if (!lines.length || a === b) return null;
-  return make("section", {}, make("h2", {}, "Training"),
-    makeChart("curves", { lines }, {
-      said: `Training bits/dim of ${nameRow(a)} and ${nameRow(b)}`,
-      caption: "Means over seeds, with a band from the lowest to the highest",
-      titles: { y: "training bits/dim" },
-      scales: { "value:y": { domain: findDomain(lines), zero: false, nice: false } },
-    }));
-}
-
-function findDomain(lines, early = EARLY) {
-  const last = Math.max(...lines.map((one) => one.step));
-  const late = lines.filter((one) => one.step >= early * last);
-  const [low, high] = [Math.min(...lines.map((one) => one.low)), Math.max(...late.map((one) => one.high))];
-  const room = 0.05 * (high - low) || 0.05;
-  return [low - room, high + room];
 }

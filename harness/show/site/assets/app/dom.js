@@ -95,6 +95,11 @@ function makeForm(label, onchange, ...fields) {
   }, ...fields);
 }
 
+// A button where there are more rows than are shown.
+const makeMore = (rows, most, onclick) => (rows > most
+  ? [make("button", { type: "button", class: "more", onclick }, `Show ${Math.min(rows - most, SHOWN)} more of ${rows.toLocaleString("en")}`)]
+  : []);
+
 function saveFile(name, blob) {
   const path = URL.createObjectURL(blob);
   make("a", { download: name, href: path }).click();

@@ -9,14 +9,7 @@ GROUP BY rule ORDER BY better DESC, worse, rule`;
 
 async function showRules(search) {
   const [rules, board] = await Promise.all([readRules(), readBoard()]);
-  const ranked = new Map();
-  for (const [, rows] of Map.groupBy(board.filter((row) => row.n !== null), (row) => row.table_number)) {
-    const sorted = rows.toSorted((one, other) => (one.direction === "higher" ? -1 : 1) * (one.mean - other.mean));
-    sorted.forEach((row, k) => {
-      if (!ranked.has(row.rule)) ranked.set(row.rule, []);
-      ranked.get(row.rule).push({ row, place: k + 1, of: sorted.length });
-    });
-  }
+  const ranked = Map.groupBy(board.filter((row) => row.n !== null), (row) => row.rule);
   const wanted = search.get("rule");
   const list = (listed) => make("ul", { class: "cards" }, ...rules.filter((one) => one.listed === listed)
     .map((one) => makeRule(one, ranked.get(one.rule) ?? [], one.rule === wanted)));
@@ -29,14 +22,14 @@ async function showRules(search) {
   ];
 }
 
-function makeRule({ rule, about, picture, side, listed }, places, open) {
-  const told = (word) => places.filter(({ row }) => row.than === word).length;
+function makeRule({ rule, about, picture, side, listed }, rows, open) {
+  const told = (word) => rows.filter((row) => row.than === word).length;
   const words = ["better", "not told apart", "worse"].filter(told).map((word) => `${word} in ${told(word)}`);
-  const list = make("details", { open }, make("summary", {}, `Where it stands in ${count(places.length, "row")}`),
+  const list = make("details", { open }, make("summary", {}, `Where it stands in ${count(rows.length, "row")}`),
     makeTable(`Where ${rule} stands`, ["table", { num: "place" }, { num: "difference" }, "verdict"],
-      places.map(({ row, place, of }) => [
+      rows.map((row) => [
         [link(nameTable(row), "board", { table: row.table_number }), make("small", {}, ` ${nameMaps(row)}`)],
-        { num: `${place} of ${of}` },
+        { num: `${row.place} of ${row.places}` },
         { num: row.is_own ? "own rule" : difference(row.difference, row.low, row.high) },
         makeWord(row.than),
       ])));
@@ -45,6 +38,6 @@ function makeRule({ rule, about, picture, side, listed }, places, open) {
     make("div", {},
       make(listed ? "h2" : "h3", {}, rule),
       listed ? make("p", {}, about) : null,
-      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule, of ${count(places.length, "row")}: ${words.join(", ")}.`) : null,
-      places.length ? list : make("p", { class: "quiet" }, "Not in these results.")));
+      words.length ? make("p", { class: "quiet" }, `Against the flow's own rule, of ${count(rows.length, "row")}: ${words.join(", ")}.`) : null,
+      rows.length ? list : make("p", { class: "quiet" }, "Not in these results.")));
 }

@@ -168,17 +168,10 @@ function plotRows(columns, rows) {
   const [x, y] = named === null ? [0, 1] : [1 - named, named];
   const shown = full.slice(0, named === null ? PLOTTED.points : PLOTTED.names);
   const show = (value) => (isNumber(value) ? Number(value) : printable(value).slice(0, LONGEST));
-  const measure = (k) => ({ type: "quantitative", title: printable(columns[k]), scale: { zero: false } });
-  const spec = {
-    data: { name: "rows" }, width: "container", height: named === null ? 300 : { step: 22 },
-    mark: { type: "point", filled: true, opacity: 1, size: 60 },
-    encoding: {
-      x: { field: "x", ...measure(x) },
-      y: { field: "y", ...(named === null ? measure(y) : { type: "nominal", title: null, sort: null }) },
-    },
-  };
   const what = `${columns[y]} ${named === null ? "over" : "and"} ${columns[x]}`;
-  return makeChart(spec, { rows: shown.map((row) => ({ x: show(row[x]), y: show(row[y]) })) }, {
-    said: `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`,
-  });
+  return plotPoints(
+    shown.map((row) => ({ x: show(row[x]), y: show(row[y]) })), { type: "point", filled: true, opacity: 1, size: 60 },
+    columns[x], named === null ? columns[y] : null,
+    `${what}, ${shown.length === full.length ? "" : "the first "}${count(shown.length, "row")}`,
+  );
 }

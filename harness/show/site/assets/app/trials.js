@@ -61,9 +61,7 @@ ORDER BY t.dataset, t.flow, t.factorization, t.recipe_id, t.budget, t.map_option
     if (mine !== latest) return;
     shown.textContent = count(n, "trial");
     sql.replaceChildren(sqlLink(text));
-    place.replaceChildren(makeTrialTable(rows), ...(n > most ? [make("button", {
-      type: "button", class: "more", onclick: () => { most += SHOWN; keep(); fill(); },
-    }, `Show ${Math.min(n - most, SHOWN)} more of ${n.toLocaleString("en")}`)] : []));
+    place.replaceChildren(makeTrialTable(rows), ...makeMore(n, most, () => { most += SHOWN; keep(); fill(); }));
   };
   const keep = () => keepAddress("trials", { ...state, rows: most > SHOWN ? most : "" });
   const form = makeForm("Filter trials", ({ target }) => {
@@ -95,6 +93,8 @@ function makeTrialTable(rows) {
 }
 
 // One trial
+
+const EARLY = 0.2; // of a training, in which a flow falls so steeply that what follows looks flat
 
 const TRIAL_SQL = `SELECT t.*, j.id AS job_id, j.data_digest, j.state, j.step, j.steps,
        coalesce(j.done_attempt_id, j.attempt_id) AS current_id, recipes.size, recipes.splits, recipes.body, channels
@@ -206,41 +206,30 @@ function makeParts(prior, det, bits, dimensions) {
     ], "fits"));
 }
 
-// Two sliders say from which step to which it is drawn.
+// A slider says from which step it is drawn.
 function makeCurve(name, points, search) {
   const title = name.replace(/_bits_per_dim$/, " bits/dim").replaceAll("_", " ");
   const last = points.at(-1);
-  const ends = { from: Number(search.get("from")) || 0, to: Number(search.get("to")) || last.step };
   const place = make("div", {});
   const fill = () => {
-    const some = points.filter(({ step }) => step >= ends.from && step <= ends.to);
-    const lines = some.map(({ step, value }) => ({ name: printable(title), step, value, low: value, high: value }));
-    if (!lines.length) return;
-    place.replaceChildren(makeChart("curves", { lines }, {
-      said: `${title} over training steps, ${number(last.value)} at step ${last.step}`,
-      titles: { y: printable(title) },
-      scales: {
-        "value:y": { domain: findDomain(lines, ends.from ? 0 : EARLY), zero: false, nice: false },
-        "step:x": { domain: [ends.from, ends.to], nice: false },
-      },
-      legend: false,
-    }));
+    const text = `step ${slider.value}`;
+    slider.setAttribute("aria-valuetext", text);
+    const rows = points.filter(({ step }) => step >= slider.value).map(({ step, value }) => ({ x: step, y: value }));
+    place.replaceChildren(plotPoints(rows, { type: "line", point: rows.length < 3 }, "training step", title,
+      `${title} from ${text} on, ${number(last.value)} at step ${last.step}`));
     watchCharts(place);
   };
-  const slider = (end) => make("label", { class: "slider" }, `${end} step`, make("input", {
+  const slider = make("input", {
     type: "range", min: "0", max: String(last.step), step: String(Math.max(1, Math.round(last.step / 100))),
-    value: String(ends[end]), "aria-valuetext": `step ${ends[end]}`,
-    onchange: ({ target }) => {
-      ends[end] = Number(target.value);
-      target.setAttribute("aria-valuetext", `step ${ends[end]}`);
-      const zoom = { from: ends.from || "", to: ends.to < last.step ? ends.to : "" };
-      keepAddress("trial", { id: search.get("id"), data: search.get("data"), ...zoom });
+    onchange: () => {
+      keepAddress("trial", { id: search.get("id"), data: search.get("data"), from: slider.value });
       fill();
     },
-  }));
+  });
+  slider.value = search.get("from") ?? (points.length > 10 ? EARLY * last.step : 0);
   fill();
   return makeSection(`Curve: ${title}`, place,
-    points.length > 2 ? make("div", { class: "filters zoom" }, slider("from"), slider("to")) : null,
+    points.length > 2 ? make("div", { class: "filters zoom" }, make("label", { class: "slider" }, "from step", slider)) : null,
     make("details", {}, make("summary", {}, "The numbers"),
       makeTable(`Points of ${title}`, [{ num: "step" }, { num: title }],
         points.map((one) => [{ num: String(one.step) }, { num: number(one.value) }]), "fits tall")));
