@@ -40,10 +40,6 @@ def export(
     seed: Seeds = None,
     where: Where = None,
     by: By = BITS_PER_DIM,
-    group_by: Annotated[
-        list[str] | None,
-        typer.Option(metavar="COLUMNS", help="Sum results up by these columns of results"),
-    ] = None,
     paper: Annotated[
         Literal["table1", "table2", "table3", "table4"] | None,
         typer.Option(help="Export a table of the paper instead, with ours and the difference"),
@@ -73,7 +69,7 @@ def export(
     from lcma.harness.place import find_place
 
     rows = flow or dataset or factorization or seed or where
-    chooses = bool(what != "board" or group_by or paper or manifest or rows)
+    chooses = bool(what != "board" or paper or manifest or rows)
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
@@ -87,7 +83,7 @@ def export(
 
     from lcma.db import connect
     from lcma.harness.files import require_replaceable
-    from lcma.harness.show.export import ExportQuery, make_export, make_manifest, split_list
+    from lcma.harness.show.export import ExportQuery, make_export, make_manifest
 
     if out != "-":
         require_replaceable(Path(out).expanduser())
@@ -106,7 +102,6 @@ def export(
             *(f"{name}={one}" for name, of in options.items() for one in of or ()),
         ),
         factorization=tuple(factorization or ()),
-        group_by=split_list(group_by or ()),
         paper=None if paper is None else paper.removeprefix("table"),
         measure=by,
         sweep=sweep,

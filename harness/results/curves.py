@@ -82,9 +82,9 @@ class CurveLine:
     budget: int | None
     map_options: str | None
     conventional: bool
-    n: int
-    mean: Points
-    band: Band
+    n: int = 0
+    mean: Points = ()
+    band: Band = ()
     seeds: tuple[SeedCurve, ...] = ()
 
 
@@ -183,34 +183,17 @@ def filter_trainings(
     others = {name: values for name, values in filters.items() if name != "factorization"}
     there = filter_records(trainings, others, "curves")
     found = filter_records(there, filters, "curves")
-    ids = {one.job_id for one in found}
-    shared = {(one.recipe_id, one.data_digest) for one in found}
-    found = [
-        one
-        for one in there
-        if one.job_id in ids
-        or (is_conventional(one, conventional) and (one.recipe_id, one.data_digest) in shared)
-    ]
+    chosen = {one.job_id for one in found}
+    beside = {(one.recipe_id, one.data_digest, conventional.get(one.recipe_id)) for one in found}
+    own = attrgetter("recipe_id", "data_digest", "factorization")
+    found = [one for one in there if one.job_id in chosen or own(one) in beside]
+    if budget is None:
+        return found
     budgets = {one.budget for one in found if one.kind != PRETRAINING} - {None}
-    if budget is not None and budget not in budgets:
-        known = ", ".join(str(one) for one in sorted(budgets, key=str)) or "none"
+    if budget not in budgets:
+        known = ", ".join(sorted(map(str, budgets))) or "none"
         raise UserError(f"no curves with --budget {budget}: there are {known}")
-    wanted = (budget, None)
-    return [
-        one for one in found if budget is None or one.budget in wanted or one.kind == PRETRAINING
-    ]
-
-
-def is_conventional(one: JobFacts, conventional: Mapping[str, str]) -> bool:
-    """Return whether a training is one of the conventional factorization of its recipe."""
-    return one.factorization is not None and one.factorization == conventional.get(one.recipe_id)
-
-
-def label_training(one: JobFacts) -> str:
-    """Return a factorization's name for people, or that of a pretraining."""
-    if one.factorization is not None:
-        return factorization_label(one.factorization)
-    return PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
+    return [one for one in found if one.budget in (budget, None) or one.kind == PRETRAINING]
 
 
 # The curves of chosen trainings, as far as pictures can show them
@@ -218,9 +201,6 @@ def label_training(one: JobFacts) -> str:
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
 _read_key = attrgetter(*KEY)
-
-Line = tuple[CurveLine, Sequence[JobFacts]]
-"""What a line is of, with its jobs by seed and subject; without values."""
 
 
 def read_charts(
@@ -238,9 +218,9 @@ def read_charts(
     for key, own in groupby(sorted(trainings, key=_read_key), key=_read_key):
         every = _list_lines(own, conventional)
         # Those first that need no budget, then those with the longest.
-        ranked = sorted(every, key=lambda one: (one[0].budget is not None, -(one[0].budget or 0)))
-        lines = [one for one in every if one in ranked[:MOST_LINES]]
-        jobs = [job for _, some in lines for job in some]
+        ranked = sorted(every, key=lambda one: (one.budget is not None, -(one.budget or 0)))
+        lines = {one: jobs for one, jobs in every.items() if one in ranked[:MOST_LINES]}
+        jobs = [job for some in lines.values() for job in some]
         curves = store.curves([job.job_id for job in jobs])
         names |= {curve.name for curve in curves}
         panels = _read_panels(store, lines, [c for c in curves if name in (None, c.name)])
@@ -264,18 +244,24 @@ def read_charts(
     return charts
 
 
-def _list_lines(trainings: Iterable[JobFacts], conventional: Mapping[str, str]) -> list[Line]:
-    """Return the lines of a chart in the order in which they are shown."""
+def _list_lines(
+    trainings: Iterable[JobFacts], conventional: Mapping[str, str]
+) -> dict[CurveLine, list[JobFacts]]:
+    """Return the lines of a chart as shown, still without values, and their jobs by seed."""
     lines: dict[CurveLine, list[JobFacts]] = {}
     for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
-        budget = None if one.kind == PRETRAINING else one.budget
-        label, own = label_training(one), is_conventional(one, conventional)
-        name = f"{label}, conventional" if own else label
+        rule, budget = one.factorization, one.budget
+        if rule is None:
+            own, budget = False, None
+            name = PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
+        else:
+            own = rule == conventional.get(one.recipe_id)
+            name = f"{factorization_label(rule)}{', conventional' * own}"
         name += "" if budget is None else f", budget {budget}"
         name += "" if one.map_options is None else f" {one.map_options}"
-        line = CurveLine(name, one.factorization, budget, one.map_options, own, 0, (), ())
+        line = CurveLine(name, rule, budget, one.map_options, own)
         lines.setdefault(line, []).append(one)
-    return sorted(lines.items(), key=lambda line: _place_line(line[0]))
+    return {line: lines[line] for line in sorted(lines, key=_place_line)}
 
 
 def _place_line(line: CurveLine) -> tuple[object, ...]:
@@ -286,7 +272,7 @@ def _place_line(line: CurveLine) -> tuple[object, ...]:
     return not line.conventional, pretraining, place, label, -(line.budget or 0), line.name
 
 
-def _list_notes(lines: Sequence[Line], every: int) -> Iterator[str]:
+def _list_notes(lines: Mapping[CurveLine, Sequence[JobFacts]], every: int) -> Iterator[str]:
     if len(lines) < every:
         yield (
             f"{len(lines)} of {every} lines are shown: choose others with --factorization or "
@@ -294,7 +280,7 @@ def _list_notes(lines: Sequence[Line], every: int) -> Iterator[str]:
         )
     lost = [
         f"{line.name}, seed {job.seed} {job.state} at step {job.step} of {job.steps}"
-        for line, jobs in lines
+        for line, jobs in lines.items()
         for job in jobs
         if job.state in LOST
     ]
@@ -303,7 +289,7 @@ def _list_notes(lines: Sequence[Line], every: int) -> Iterator[str]:
 
 
 def _read_panels(
-    store: Store, lines: Sequence[Line], curves: Sequence[Curve]
+    store: Store, lines: Mapping[CurveLine, Sequence[JobFacts]], curves: Sequence[Curve]
 ) -> tuple[CurvePanel, ...]:
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
@@ -311,9 +297,9 @@ def _read_panels(
         every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
         points = store.points([curve.key for curve in own.values()], every=every)
         by_job = {job_id: points.get(curve.key, []) for job_id, curve in own.items()}
-        found = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines]
+        found = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines.items()]
         if any(seed.points for line in found for seed in line.seeds):
-            differences = subtract_conventional(found) if name.endswith(_BITS) else ()
+            differences = _subtract_conventional(found) if name.endswith(_BITS) else ()
             panels.append(CurvePanel(name, tuple(found), tuple(differences)))
     return tuple(panels)
 
@@ -344,36 +330,33 @@ def _average(line: CurveLine, found: Iterable[SeedCurve]) -> CurveLine:
     return replace(
         line,
         n=len(members),
-        mean=tuple((step, math.fsum(values) / len(values)) for step, values in at),
-        band=tuple((step, min(values), max(values)) for step, values in at),
+        mean=tuple((step, math.fsum(values) / len(values)) for step, values in at.items()),
+        band=tuple((step, min(values), max(values)) for step, values in at.items()),
         seeds=tuple(replace(one, in_mean=one in members) for one in seeds),
     )
 
 
-def _by_step(curves: Sequence[Mapping[int, float]]) -> list[tuple[int, list[float]]]:
+def _by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
     """Return the values of curves at the steps that all of them have."""
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
-    return [(step, [curve[step] for curve in curves]) for step in steps]
+    return {step: [curve[step] for curve in curves] for step in steps}
 
 
-def subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[CurveLine]:
+def _subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[CurveLine]:
     """Yield the differences of lines from the conventional one among them, paired by seed."""
     base = next((line for line in lines if line.conventional), None)
     own = {one.seed: dict(one.points) for one in base.seeds if one.in_mean} if base else {}
     for line in lines:
-        pairs = [(dict(s.points), own[s.seed]) for s in line.seeds if s.in_mean and s.seed in own]
+        pairs = [(one, own[one.seed]) for one in line.seeds if one.in_mean and one.seed in own]
         if line is base or not pairs:
             continue
-        apart = [{k: one[k] - other[k] for k in one.keys() & other.keys()} for one, other in pairs]
-        found = [(step, summarize(values)) for step, values in _by_step(apart)]
+        apart = [{k: v - other[k] for k, v in one.points if k in other} for one, other in pairs]
+        found = {step: summarize(values) for step, values in _by_step(apart).items()}
+        ends = ((step, one.low, one.high) for step, one in found.items())
         yield replace(
             line,
             n=len(pairs),
-            mean=tuple((step, one.mean) for step, one in found),
-            band=tuple(
-                (step, one.low, one.high)
-                for step, one in found
-                if one.low is not None and one.high is not None
-            ),
+            mean=tuple((step, one.mean) for step, one in found.items()),
+            band=tuple((k, a, b) for k, a, b in ends if a is not None and b is not None),
             seeds=(),
         )

@@ -1,7 +1,6 @@
 """One export, in one format, as bytes. The same database gives the same bytes."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Literal, get_args
@@ -16,7 +15,6 @@ from lcma.harness.results.board import (
     read_board,
 )
 from lcma.harness.results.filters import complete_ids, parse_filters
-from lcma.harness.results.grouping import group_rows
 from lcma.harness.results.lookup import find_sweep, require_results
 from lcma.harness.results.verdicts import Verdicts, read_verdicts
 from lcma.harness.show.board import (
@@ -56,16 +54,14 @@ class ExportQuery:
     """Selection of an export.
 
     ``where`` are KEY=VALUE of columns of `results`. ``factorization`` are those of the board's
-    rows, beside what they are compared with; of results the only ones. ``group_by`` are columns to
-    sum results up by. ``paper`` is the number of a table of the
-    paper. ``measure`` is what the board is ranked by, or verdicts are judged by. ``sweep`` is the
-    name or id of the one whose trials count, None for all.
+    rows, beside what they are compared with; of results the only ones. ``paper`` is the number of a
+    table of the paper. ``measure`` is what the board is ranked by, or verdicts are judged by.
+    ``sweep`` is the name or id of the one whose trials count, None for all.
     """
 
     what: Literal["board", "results", "verdicts"] = "board"
     where: tuple[str, ...] = ()
     factorization: tuple[str, ...] = ()
-    group_by: tuple[str, ...] = ()
     paper: str | None = None
     measure: str = BITS_PER_DIM
     sweep: str | None = None
@@ -73,32 +69,24 @@ class ExportQuery:
 
 def make_export(store: Store, query: ExportQuery, form: ExportFormat) -> bytes:
     """Return the export. Raises UserError where parts of the query do not go together."""
-    ranked = query.what == "board" and not query.group_by and not query.paper
-    rules = () if ranked else query.factorization
-    sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
-    where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
-    require_results(store, sweep_id, where)
-    tables = [] if query.what == "board" else [str(query.what)]
-    tables += ["--group-by"] if query.group_by else []
-    tables += ["--paper"] if query.paper else []
-    if len(tables) > 1 and tables != ["results", "--group-by"]:
-        raise UserError(f"{tables[0]} and {tables[1]} are two tables: give one of them")
-    takes_any = query.what != "results" and not query.group_by and not query.paper
-    if query.measure != BITS_PER_DIM and not takes_any:
+    if query.paper and query.what != "board":
+        raise UserError(f"{query.what} and --paper are two tables: give one of them")
+    if query.measure != BITS_PER_DIM and (query.paper or query.what == "results"):
         raise UserError(
             "--by is what the board is ranked by, or verdicts are judged by: export one of these"
         )
+    rules = () if query.what == "board" and not query.paper else query.factorization
+    sweep_id = None if query.sweep is None else find_sweep(store, query.sweep).id
+    where = complete_ids(store, sweep_id, parse_filters(query.where, factorization=rules))
+    require_results(store, sweep_id, where)
     if query.paper:
         board = read_board(store, sweep_id=sweep_id, **where)
         return _write(make_paper_table(board, query.paper), form)
-    if query.group_by or query.what == "results":
+    if query.what == "results":
         select = select_view("results", sweep_id=sweep_id, **where)
         names = tuple(select.selected_columns.keys())
         found = QueryResult(names, tuple(map(tuple, store.rows(select))), truncated=False)
-        if not query.group_by:
-            return _write(make_table(found, "Results"), form)
-        found = group_rows(found, query.group_by)
-        return _write(make_table(found, f"Results by {', '.join(query.group_by)}"), form)
+        return _write(make_table(found, "Results"), form)
     chosen = {"measure": query.measure, "sweep_id": sweep_id, **where}
     if query.what == "verdicts":
         return _write_verdicts(read_verdicts(store, **chosen), form)
@@ -159,11 +147,6 @@ def _write(table: Table, form: ExportFormat) -> bytes:
     else:
         text = tables_as_latex([table])
     return text.encode()
-
-
-def split_list(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return `["a,b", "c"]` as `("a", "b", "c")`."""
-    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
 
 
 # The manifest stored beside an export

@@ -1,6 +1,5 @@
 """A name that does not exist ends a command in one line, with the nearest that does."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -59,9 +58,6 @@ def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
     }
     assert lines["results"] == [1 + 3, 1 + 2]
     assert lines["board"][1] < lines["board"][0]
-    assert json.loads(
-        lcma("export", "results", *SWEEP, "--group-by", "flow,factorization", "--json")[1]
-    )["rows"]
     assert lcma("export", *SWEEP[:1], "demos")[0] == 2
 
 

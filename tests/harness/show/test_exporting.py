@@ -10,18 +10,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from scipy import stats
 
 from lcma import db
-from lcma.db import QueryResult
 from lcma.db.migrate import current_version
 from lcma.harness.cli import main as cli
 from lcma.harness.results.board import read_board
 from lcma.harness.results.filters import parse_filters
-from lcma.harness.results.grouping import COMPARABLE, group_rows
 from lcma.harness.show.board import board_as_latex
 from lcma.harness.show.export import FORMATS, ExportQuery, make_export
 from lcma.harness.show.tables import Table, TableColumn, escape_csv, tables_as_latex
@@ -37,7 +33,6 @@ QUERIES = {
     "board": ExportQuery(),
     "results": ExportQuery("results"),
     "verdicts": ExportQuery("verdicts"),
-    "by": ExportQuery(group_by=("factorization", "budget", "map_options")),
     "paper1": ExportQuery(paper="1"),
 }
 
@@ -122,8 +117,6 @@ def test_a_manifest_does_not_replace_its_export(filled, capfdbinary):
         (["--where", "seed=8", "--where", "seed=9"], "--seed 8: there are 0, 1, 2, 3"),
         (["--where", "budget=100"], "--where budget=100: there are null"),
         (["--where", "factorization=random", "--where", "seed=3"], "meet all of these options"),
-        (["--group-by", "nothing"], "--group-by 'nothing': no such column"),
-        (["--group-by", "seed", "--paper", "table1"], "two tables"),
         (["verdicts", "--paper", "table1"], "verdicts and --paper are two tables"),
         (["--format", "html", "--json"], "--json and --format html exclude each other"),
     ],
@@ -148,57 +141,6 @@ def test_filters_are_values_and_never_sql(filled):
     assert len(make_export(filled.store, query, "csv").splitlines()) == 1 + 10
     (group,) = read_board(filled.store, **parse_filters(["seed=0", "seed=1"])).groups
     assert {row.n for row in group.rows} == {2}
-
-
-def summed_up(found, by):
-    """Rows of `results` summed up, each as a mapping."""
-    names = tuple(found[0])
-    result = QueryResult(names, tuple(tuple(map(one.get, names)) for one in found), False)
-    summed = group_rows(result, by)
-    return [dict(zip(summed.columns, row, strict=True)) for row in summed.rows]
-
-
-def test_sums_agree_with_numpy_and_scipy():
-    rng = np.random.default_rng(0)
-    bits = {name: rng.normal(4, 1, n) for name, n in (("channel", 5), ("random", 1), ("rows", 8))}
-    found = result_rows({name: dict(enumerate(map(float, bits[name]))) for name in bits})
-    rows = {row["factorization"]: row for row in summed_up(found, ["factorization"])}
-    assert list(rows) == list(bits)
-    for name, values in bits.items():
-        one = rows[name]
-        assert one["n"] == len(values)
-        assert one["mean"] == pytest.approx(values.mean(), abs=1e-12)
-        if len(values) > 1:
-            assert one["std"] == pytest.approx(values.std(ddof=1))
-            interval = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
-            assert (one["low"], one["high"]) == pytest.approx(interval)
-        else:
-            assert (one["std"], one["low"]) == (None, None)
-
-
-@pytest.mark.parametrize("key", COMPARABLE)
-def test_what_cannot_be_compared_is_never_summed_up(key):
-    found = result_rows({"channel": {0: 1.0}}) + result_rows(
-        {"channel": {1: 9.0}}, **{key: "other"}
-    )
-    assert [row["n"] for row in summed_up(found, ["factorization"])] == [1, 1]
-
-
-def test_an_interval_is_over_seeds_alone(filled, capfdbinary):
-    """Rules and budgets are no repetitions of one another."""
-    asked = ("export", "--group-by", "flow", "--db", filled.url)
-    code, out, err = run(capfdbinary, *asked)
-    assert (code, out) == (2, b"")
-    assert "differ in factorization too: give --group-by flow,factorization, or choose with" in err
-    found = [
-        row for budget in (50, 100) for row in result_rows({"LLL": {0: 1.0, 1: 1.5}}, budget=budget)
-    ]
-    with pytest.raises(
-        UserError, match=r"differ in budget too: give --group-by factorization,budget,"
-    ):
-        summed_up(found, ["factorization"])
-    rows = summed_up(found, ["factorization", "budget"])
-    assert [(row["n"], row["mean"]) for row in rows] == [(2, 1.25)] * 2
 
 
 def test_latex_has_the_best_and_what_its_pair_does_not_tell_from_it_in_bold():
