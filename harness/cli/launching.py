@@ -19,9 +19,8 @@ from lcma.harness.launch.sweep import launch_sweep, wait_with_note
 from lcma.harness.launch.workers import LaunchInterrupted
 from lcma.harness.place import find_place
 from lcma.harness.results.board import read_board
-from lcma.harness.results.power import compute_power
+from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.show.board import render_board
-from lcma.harness.show.power import describe_power
 from lcma.harness.show.targets import FOLDER
 from lcma.harness.terminal import Console
 from lcma.harness.text import format_count

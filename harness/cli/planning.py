@@ -33,8 +33,7 @@ from lcma.harness.launch.policy import Limits
 from lcma.harness.launch.prediction import Prediction, predict_hours
 from lcma.harness.launch.rehearsal import rehearse_plugins
 from lcma.harness.place import Place, find_place, is_published_database, name_database
-from lcma.harness.results.power import compute_power
-from lcma.harness.show.power import describe_power
+from lcma.harness.results.power import compute_power, describe_power
 from lcma.harness.terminal import Console, noting_slowness, print_error
 from lcma.harness.text import format_count, short_id
 from lcma.harness.watch.commands import format_command, format_measure_command, print_commands

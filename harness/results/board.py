@@ -6,7 +6,7 @@ Its numbers are means over seeds, and differences paired by seed with their inte
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -235,31 +235,28 @@ def read_board(
         raise UserError(f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000")
     if rule not in {cell.factorization for cell in cells}:
         against = factorizations.normalize(rule) + at + budget
-    lost = [
-        one
-        for one in list_lost_trials(store, sweep_id)
-        if all(
-            getattr(one, name) in (wanted if isinstance(wanted, tuple) else (wanted,))
-            for name, wanted in where.items()
-            if name in OF_LOST
-        )
-    ]
+    lost = list_lost_trials(store, sweep_id)
+    for name, wanted in where.items():
+        if name in OF_LOST:
+            values = wanted if isinstance(wanted, tuple) else (wanted,)
+            lost = [one for one in lost if getattr(one, name) in values]
     found = make_board(
         cells,
         read_whole_sets(store),
         lost,
         bars=read_bars(store),
         beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
-        recipes=store.recipes(
-            {*(one.recipe_id for one in cells), *(one.recipe_id for one in lost)}
-        ),
+        recipes=store.recipes({cell.recipe_id for cell in cells}),
         against=against,
         kind=kind,
     )
     none_has_it = all(group.reference is None for group in found.groups)
     if against != "conventional" and found.groups and none_has_it:
         rows = [row for group in found.groups for row in group.rows]
-        there = {_name_reference(row.label.split(" ")[0], row.budget) for row in rows}
+        there = {
+            row.label.split(" ")[0] + ("" if row.budget is None else f"@{row.budget}")
+            for row in rows
+        }
         names = printable(", ".join(sorted(there)))
         raise UserError(f"no results of {printable(against)} here; there are {names}")
     return found
@@ -337,9 +334,10 @@ def make_board(
     """Return the board of cells, in whatever order they come.
 
     ``against`` names the factorization that differences are from. ``whole`` are the digests of
-    whole data sets, ``bars`` by data digest, ``beside_samples`` as `read_beside_samples` returns
-    it, ``recipes`` by id. ``kind`` is the measure that the cells have. Raises UserError where two
-    results stand for one seed of one row, or several rows for the name ``against``.
+    whole data sets, ``lost`` the trials that diverged or failed, ``bars`` by data digest,
+    ``beside_samples`` as `read_beside_samples` returns it, ``recipes`` by id. ``kind`` is the
+    measure that the cells have. Raises UserError where two results stand for one seed of one row,
+    or several rows for the name ``against``.
     """
     recipes = recipes or {}
     lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
@@ -383,7 +381,8 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    return Board(tuple(_add_settings(groups)), _count(lost, "diverged"), _count(lost, "failed"))
+    states = Counter(one.state for one in lost)
+    return Board(tuple(_add_settings(groups)), states["diverged"], states["failed"])
 
 
 def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
@@ -424,11 +423,11 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
             also.add("conventional")
         return bool(requested & also)
 
-    groups = []
-    for group in board.groups:
-        if any(map(wanted, group.rows)):
-            rows = tuple(r for r in group.rows if r.reference or wanted(r))
-            groups.append(replace(group, rows=rows))
+    groups = [
+        replace(group, rows=tuple(row for row in group.rows if row.reference or wanted(row)))
+        for group in board.groups
+        if any(map(wanted, group.rows))
+    ]
     if board.groups and not groups:
         known = sorted({row.label for group in board.groups for row in group.rows})
         raise UserError(
@@ -530,7 +529,7 @@ def _make_group(
                 high=high,
                 difference=difference,
                 diverged=len(diverged),
-                failed=_count(row_lost, "failed"),
+                failed=len(row_lost) - len(diverged),
                 published=tuple(published.find(first.flow, own_set, names)),
                 cleared=None if lowest is None or mean is None else mean < lowest,
                 reference=key == reference,
@@ -552,11 +551,9 @@ def _make_group(
     return Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
-        images=min((c.images for c in cells if c.images is not None), default=None),
-        clusters=min((c.clusters for c in cells if c.clusters is not None), default=None),
-        standard_error=max(
-            (c.standard_error for c in cells if c.standard_error is not None), default=None
-        ),
+        images=min(_known("images", cells), default=None),
+        clusters=min(_known("clusters", cells), default=None),
+        standard_error=max(_known("standard_error", cells), default=None),
         made_with=tuple(
             sorted(
                 f"lcma {one.code_version}{' with uncommitted changes' * (one.dirty is not None)}, "
@@ -573,6 +570,10 @@ def _make_group(
         direction=kind.direction,
         **facts,
     )
+
+
+def _known(name: str, cells: Sequence[SeededCell]) -> list[Any]:
+    return [value for cell in cells if (value := getattr(cell, name)) is not None]
 
 
 def _tell(difference: Summary | None, sign: int) -> Told | None:
@@ -610,21 +611,13 @@ def _find_reference(
         found = [cell for cell in found if cell[2] is None] or found
     if len(found) > 1:
         budgets = sorted({budget for _, budget, _ in found if budget is not None})
-        names = ", ".join(_name_reference(rule, one) for one in budgets)
+        names = ", ".join(f"{rule}@{one}" for one in budgets)
         remedy = f"give one of {names}" if len(budgets) > 1 else "choose one by --where"
         raise UserError(
             f"{printable(against)} has several rows here, and differences need one: "
             f"{printable(remedy)}"
         )
     return found[0] if found else None
-
-
-def _count(lost: Sequence[JobFacts], state: str) -> int:
-    return sum(one.state == state for one in lost)
-
-
-def _name_reference(rule: str, budget: int | None) -> str:
-    return rule if budget is None else f"{rule}@{budget}"
 
 
 # Tables of the paper: each printed number, with ours beside it
@@ -655,16 +648,14 @@ def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
     taken, whatever its result is.
     """
     found: list[PaperRow] = []
-    for number in published.numbers():
-        if (number.source, number.table) != (SOURCE, table):
-            continue
+    printed = (one for one in published.numbers() if (one.source, one.table) == (SOURCE, table))
+    groups = sorted(board.groups, key=lambda one: (one.steps, one.recipe_id))
+    for number in printed:
         ours: dict[tuple[str, ...], PaperRow] = {}
-        for group in sorted(board.groups, key=lambda one: (one.steps, one.recipe_id)):
-            rows = [row for row in group.rows if row.mean is not None and row.map_options is None]
-            rows = [row for row in rows if number in row.published]
-            if rows:
-                longest = max(rows, key=lambda row: row.budget or 0)
-                scale = (group.profile, group.protocol, group.precision)
-                ours[scale] = PaperRow(number, group, longest)
+        for group in groups:
+            for row in sorted(group.rows, key=lambda row: row.budget or 0):
+                if row.mean is not None and row.map_options is None and number in row.published:
+                    scale = (group.profile, group.protocol, group.precision)
+                    ours[scale] = PaperRow(number, group, row)
         found += [ours[scale] for scale in sorted(ours)] or [PaperRow(number)]
     return found

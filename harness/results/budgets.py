@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from lcma.db import ContributionMap, RecipeRow, SeededCell, Store, overlap
+from lcma.db import ContributionMap, SeededCell, Store, overlap
 from lcma.db.views import views
 from lcma.harness.results.board import BITS, ENOUGH, factorization_label, find_ranked_measure
 from lcma.harness.results.lookup import (
@@ -247,32 +247,21 @@ def read_budget_curves(
         members = list(alike)
         base = usual.get(_read_table(members[0]))
         every = [*members, *([] if base is None else [base])]
-        batch = _read_batch(recipes[members[0].recipe_id])
-        rows = [
-            _make_row(
-                cell,
-                tests.get((_read_trials(cell), cell.protocol), {}),
-                costs[_read_trials(cell)],
-                batch,
-            )
-            for cell in every
-        ]
-        devices = {making.device for cell in every for making in cell.makings}
-        facts = dict(zip(KEY, key, strict=True))
-        used = {
-            costs[_read_trials(cell)][seed].pretraining_id
-            for cell in members
-            for seed in cell.values
-        }
-        curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
-        curves.append(
-            replace(
-                curve,
-                key=facts | {"label": factorization_label(facts["factorization"])},
-                chosen_by=chosen_by,
-                pretrainings=tuple(sorted(used)),
-            )
+        batch = (
+            parse_object(recipes[members[0].recipe_id].body).get("optimization", {}).get("batch")
         )
+        rows, used = [], set[str]()
+        for cell in every:
+            of = _read_trials(cell)
+            rows.append(_make_row(cell, tests.get((of, cell.protocol), {}), costs[of], batch))
+            if cell.budget is not None:
+                used |= {costs[of][seed].pretraining_id for seed in cell.values}
+        devices = {making.device for cell in every for making in cell.makings}
+        curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
+        facts = dict(zip(KEY, key, strict=True))
+        facts["label"] = factorization_label(facts["factorization"])
+        used_ids = tuple(sorted(used))
+        curves.append(replace(curve, key=facts, chosen_by=chosen_by, pretrainings=used_ids))
     return curves
 
 
@@ -307,12 +296,6 @@ def _read_costs(
     for row in store.rows(query, own.recipe_id, recipes):
         found[_read_trials(row)][row.seed] = row
     return found
-
-
-def _read_batch(recipe: RecipeRow) -> int | None:
-    optimization = parse_object(recipe.body).get("optimization")
-    batch = optimization.get("batch") if isinstance(optimization, dict) else None
-    return batch if isinstance(batch, int) and batch > 0 else None
 
 
 # Rows: means over seeds, costs and the front
@@ -400,21 +383,20 @@ Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
 
 def read_stability(store: Store, curves: Sequence[BudgetCurve]) -> list[BudgetCurve]:
     """Return curves with how their maps change, which takes longer to read than all else."""
-    found = [measure_stability(_read_maps(store, c), c.key["factorization"]) for c in curves]
-    return [replace(c, stability=tuple(own)) for c, own in zip(curves, found, strict=True)]
-
-
-def _read_maps(store: Store, curve: BudgetCurve) -> Maps:
-    found: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
-    stored = store.maps(
-        pretraining_id=curve.pretrainings,
-        data_digest=curve.key["data_digest"],
-        score=read_score(curve.key["factorization"], curve.key["map_options"]),
-    )
-    for own, maps in groupby(stored, key=attrgetter("seed", "budget", "pretraining_id")):
-        seed, budget, pretraining_id = own
-        found[seed][budget] = list(maps)
-        require_fit(found[seed][budget], f"{pretraining_id}@{budget}")
+    found = []
+    for curve in curves:
+        rule, options = curve.key["factorization"], curve.key["map_options"]
+        stored = store.maps(
+            pretraining_id=curve.pretrainings,
+            data_digest=curve.key["data_digest"],
+            score=read_score(rule, options),
+        )
+        by_seed: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
+        for own, maps in groupby(stored, key=attrgetter("seed", "budget", "pretraining_id")):
+            seed, budget, pretraining_id = own
+            by_seed[seed][budget] = list(maps)
+            require_fit(by_seed[seed][budget], f"{pretraining_id}@{budget}")
+        found.append(replace(curve, stability=tuple(measure_stability(by_seed, rule))))
     return found
 
 
@@ -443,7 +425,10 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
                     known = one.statistics
                     numbers[budget, k + 1].append((correlation, both, known.mask_share, known.tied))
     return [
-        Stability(budget, split, len(rows), longest, iou_by_chance(split), *_mean_columns(rows))
+        Stability(
+            *(budget, split, len(rows), longest, iou_by_chance(split)),
+            *map(_mean_known, zip(*rows, strict=True)),
+        )
         for (budget, split), rows in sorted(numbers.items())
     ]
 
@@ -458,9 +443,6 @@ def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> lis
     return list(make_kept_masks(found, shape))
 
 
-def _mean_columns(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
-    """Return the mean of each column over what is known in it."""
-    columns = [
-        [value for value in column if value is not None] for column in zip(*rows, strict=True)
-    ]
-    return [statistics.fmean(column) if column else None for column in columns]
+def _mean_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

@@ -66,7 +66,14 @@ def parse_filters(
             if name == "sweep":
                 hint = "a sweep is chosen by --sweep NAME, where the command has that option"
             raise UserError(f"--where {printable(name)!r}: no such column of results: {hint}")
-        value = _value(name, text, columns[name].type.python_type, given)
+        value: Value = None if text == NULL else text
+        kind = columns[name].type.python_type
+        if value is not None and kind is not str:
+            try:
+                value = kind(text)
+            except ValueError:
+                wanted = "a whole number" if kind is int else "a number"
+                raise UserError(f"{printable(given)}: {name} is {wanted}") from None
         values = _name_as_stored(value, given) if name == "factorization" and value else (value,)
         found[name] = (*found.get(name, ()), *values)
     return found
@@ -91,18 +98,6 @@ def _name_as_stored(text: Value, given: str) -> tuple[str, ...]:
         "high": tuple("H" * splits for splits in MANY_SPLITS),
     }
     return tuple(dict.fromkeys((typed, *alike.get(name, (name,)))))
-
-
-def _value(name: str, text: str, kind: type, given: str) -> Value:
-    if text == NULL:
-        return None
-    if kind is str:
-        return text
-    try:
-        return int(text) if kind is int else float(text)
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise UserError(f"{printable(given)}: {name} is {wanted}") from None
 
 
 def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[str, Any]:
@@ -139,18 +134,16 @@ def filter_records(
         there = {getattr(one, name) for one in found}
         left = [one for one in found if _has(one, name, values)]
         if found and not left:
-            value = _say(values[0])
-            known = sorted(there, key=lambda one: (one is not None, one))
-            names = [short_id(one) if name in IDS else _say(one) for one in known]
+            value, *names = (
+                printable(NULL if one is None else one)
+                for one in (values[0], *sorted(there, key=lambda one: (one is not None, one)))
+            )
+            names = list(map(short_id, names)) if name in IDS else names
             # Of numbers none is meant by another.
             near = value if isinstance(values[0], str) else ""
             raise UserError(f"no {what} with {option}{value}: {suggest(near, names, 'there are')}")
         found = left
     return found
-
-
-def _say(value: Value) -> str:
-    return printable(NULL if value is None else value)
 
 
 def _has(record: Any, name: str, values: Sequence[Value]) -> bool:

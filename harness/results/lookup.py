@@ -207,25 +207,19 @@ def require_results(
     """
     if not wanted or has_results(store, sweep_id, **wanted):
         return
-    for name, wanted_value in wanted.items():
-        several = isinstance(wanted_value, Collection) and not isinstance(wanted_value, str)
-        values = list(wanted_value) if several else [wanted_value]
+    for name, values in wanted.items():
+        several = isinstance(values, Collection) and not isinstance(values, str)
+        values = list(values) if several else [values]
         known = store.result_values(name, sweep_id=sweep_id)
         if not known:
             return
-        if not set(values) & set(known):
-            value = values[0]
+        if set(values).isdisjoint(known):
+            value, *named = ("null" if v is None else printable(v) for v in (values[0], *known))
             given = name_option(name) if option is None else option.format(name=name)
-            option_text = given + printable("null" if value is None else value)
-            hint = f"there are {_listed(known)}"
-            if isinstance(value, str):  # of numbers none is meant by another
-                near = suggest(value, [str(one) for one in known])
+            more = len(known) - LISTED
+            hint = f"there are {', '.join(named[:LISTED])}" + f" and {more} more" * (more > 0)
+            if isinstance(values[0], str):  # of numbers none is meant by another
+                near = suggest(values[0], list(map(str, known)))
                 hint = printable(near) if near.endswith("?") else hint
-            raise UserError(f"no results with {option_text}: {hint}")
+            raise UserError(f"no results with {given}{value}: {hint}")
     raise UserError("no results meet all of these options at once: leave one out")
-
-
-def _listed(values: Collection[object]) -> str:
-    named = ["null" if value is None else printable(value) for value in list(values)[:LISTED]]
-    more = len(values) - len(named)
-    return ", ".join(named) + (f" and {more} more" if more else "")

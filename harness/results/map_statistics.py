@@ -129,7 +129,7 @@ def compute_table_statistics(
     ):
         read = maps[split].ravel()[ids] if len(maps) else None
         kept = _kept_in_table(table)
-        patterns = _window_patterns(kept)
+        patterns = windows(kept) @ np.array([1, 2, 4, 8])  # by window which positions stay: 0 to 15
         even, odd = (_kept_in_table(make_tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
         statistics.append(
             TableStatistics(
@@ -153,11 +153,6 @@ def _kept_in_table(table: SplitTable) -> Mask:
     mask = np.zeros(int(np.prod(table.input_shape)), dtype=bool)
     mask[table.kept.ravel()] = True
     return mask.reshape(table.input_shape)
-
-
-def _window_patterns(kept: Mask) -> NDArray[np.int64]:
-    """Return which positions of each window stay, as a number from 0 to 15: (C, h, w)."""
-    return np.asarray(windows(kept) @ np.array([1, 2, 4, 8]), dtype=np.int64)
 
 
 def _largest_share(patterns: NDArray[np.int64]) -> float:

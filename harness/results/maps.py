@@ -4,8 +4,9 @@ A set holds the maps of one pretraining on one data set at one budget by one sco
 split.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 
@@ -122,14 +123,14 @@ def list_map_sets(store: Store) -> list[MapSet]:
             *(maps.budget, maps.score, maps.pretraining_id),
         )
     )
-    keys = store.rows(query)
-    known = store.recipes({key.recipe_id for key in keys}).values()
-    recipes = {one.id: parse_object(one.body) for one in known}
-    found = []
+    keys, found = store.rows(query), []
+    recipes = store.recipes({key.recipe_id for key in keys})
     for key in keys:
-        body = recipes.get(key.recipe_id, {})
-        model = _name_model(key.recipe_id, body)
-        found.append(MapSet(**key._mapping, masks=_masks(body), model=model))
+        body = parse_object(recipes[key.recipe_id].body)
+        parts = {part: body.get(part) for part in ("model", "optimization")}
+        model = canonical_json(parts) if all(parts.values()) else key.recipe_id
+        masks = body.get("model", {}).get("architecture", {}).get("masks")
+        found.append(MapSet(**key._mapping, masks=masks, model=model))
     return found
 
 
@@ -161,18 +162,6 @@ series_key = attrgetter("dataset", "flow", "seed", "pretraining_id", "data_diges
 """Facts shared by sets that stand side by side in one picture."""
 
 
-def _name_model(recipe_id: str, body: Mapping[str, Any]) -> str:
-    """Return what pretrainings depend on of a recipe, as JSON; its id where that is not known."""
-    parts = {part: body.get(part) for part in ("model", "optimization")}
-    return canonical_json(parts) if all(parts.values()) else recipe_id
-
-
-def _masks(body: Any) -> str | None:
-    for name in ("model", "architecture", "masks"):
-        body = body.get(name) if isinstance(body, dict) else None
-    return body if isinstance(body, str) else None
-
-
 # Statistics of a set, and the tables that its maps lead to
 
 _ALIKE = frozenset(
@@ -184,39 +173,26 @@ _ALIKE = frozenset(
 class MapReader:
     """Reads sets of maps of a store, each once, and describes them in numbers.
 
-    ``sets`` are all there are, so that other seeds and budgets of a set are among them.
+    ``sets`` are all there are, so that other seeds and budgets of a set are among them. ``maps``
+    reads those of a set by split, and raises UserError where they are damaged or do not fit.
     """
 
     def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
-        self._store, self._sets = store, sets
-        self._maps: dict[MapSet, list[ContributionMap]] = {}
-        self._kept: dict[tuple[MapSet, str], list[Mask]] = {}
+        self._sets = sets
+        self.maps = cache(partial(_read_maps, store))
+        self.kept = cache(self._find_kept)
 
-    def maps(self, one: MapSet) -> list[ContributionMap]:
-        """Return the maps by split. Raises UserError where they are damaged or do not fit."""
-        if one not in self._maps:
-            key = ("pretraining_id", "data_digest", "budget", "score")
-            found = self._store.maps(**{name: getattr(one, name) for name in key})
-            require_fit(found, one.id)
-            self._maps[one] = [*found]
-        return self._maps[one]
-
-    def kept(self, one: MapSet, letter: str) -> list[Mask]:
-        """Return which dimensions are left after each split of LL.. or HH.., (C, H, W)."""
-        if (one, letter) not in self._kept:
-            maps = self.maps(one)
-            found = make_kept_masks(make_word_tables(letter, maps), image_shape(maps))
-            self._kept[one, letter] = found
-        return self._kept[one, letter]
+    def _find_kept(self, one: MapSet, letter: str) -> list[Mask]:
+        maps = self.maps(one)
+        return make_kept_masks(make_word_tables(letter, maps), image_shape(maps))
 
     def others(self, one: MapSet, name: str) -> list[MapSet]:
         """Return the sets that differ from this one in their 'seed' alone, or 'budget' alone."""
-        same = _ALIKE - {name}
+        same = attrgetter(*(_ALIKE - {name}))
         return [
             other
             for other in self._sets
-            if getattr(other, name) != getattr(one, name)
-            and all(getattr(other, fact) == getattr(one, fact) for fact in same)
+            if same(other) == same(one) and getattr(other, name) != getattr(one, name)
         ]
 
     def summarize(self, one: MapSet, first: MapSet | None = None) -> list[Record]:
@@ -267,6 +243,13 @@ class MapReader:
             for k, mask in enumerate(own)
         ]
         return [float(np.mean(values)) if values else None for values in overlaps]
+
+
+def _read_maps(store: Store, one: MapSet) -> list[ContributionMap]:
+    key = ("pretraining_id", "data_digest", "budget", "score")
+    found = store.maps(**{name: getattr(one, name) for name in key})
+    require_fit(found, one.id)
+    return [*found]
 
 
 def make_all_tables(
@@ -321,12 +304,8 @@ def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> 
     """Return Spearman's correlation of values, None where one of both does not vary."""
     if not (one.size and np.ptp(one) and np.ptp(other)):
         return None
-    ranks = np.column_stack([_rank(values.ravel()) for values in (one, other)])
-    return float(np.corrcoef(ranks, rowvar=False)[1, 0])
-
-
-def _rank(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return ranks, means of ties, as scipy's `rankdata`, whose import takes longer than all."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    means: NDArray[np.floating] = (np.cumsum(counts) - (counts - 1) / 2)[places]
-    return means
+    ranks = []  # means of ties, as scipy's `rankdata`, whose import takes longer than all
+    for values in (one, other):
+        _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[places.ravel()])
+    return float(np.corrcoef(np.column_stack(ranks), rowvar=False)[1, 0])

@@ -8,14 +8,20 @@ claims that share Holm's correction need somewhat more seeds.
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lcma.db import Store
 from lcma.harness.results.board import ENOUGH
-from lcma.harness.results.statistics import ROUNDING, find_detectable, seeds_needed
+from lcma.harness.results.statistics import (
+    MOST_ADVISED,
+    ROUNDING,
+    find_detectable,
+    seeds_needed,
+)
+from lcma.harness.text import format_count
 from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.known_sets import set_name
 
@@ -73,25 +79,18 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
         for name, store in histories.items()
         for one in sorted(_read_spreads(name, store, flows), key=lambda one: -one.freedom)
     ]
-    return tuple(
-        _assess(Power(*key, len({one.seed for one in trials})), _find_nearest(trials[0], known))
-        for key, trials in planned.items()
-        if len({(one.factorization, one.budget) for one in trials}) > 1
-    )
-
-
-def _assess(power: Power, known: _Spread | None) -> Power:
-    if known is None:
-        return power
-    deviation = known.deviation
-    needed = seeds_needed(SMALL, deviation)
-    return replace(
-        power,
-        spread=deviation,
-        source=known.source,
-        detectable=find_detectable(power.seeds, deviation) if power.seeds >= ENOUGH else None,
-        needed=None if needed is None else max(needed, ENOUGH),
-    )
+    found = []
+    for key, trials in planned.items():
+        power = Power(*key, len({one.seed for one in trials}))
+        if nearest := _find_nearest(trials[0], known):
+            spread = nearest.deviation
+            shown = find_detectable(power.seeds, spread) if power.seeds >= ENOUGH else None
+            needed = seeds_needed(SMALL, spread)
+            needed = needed and max(needed, ENOUGH)
+            power = Power(*key, power.seeds, spread, nearest.source, shown, needed)
+        if len({(one.factorization, one.budget) for one in trials}) > 1:
+            found.append(power)
+    return tuple(found)
 
 
 def _find_nearest(trial: Trial, known: Iterable[_Spread]) -> _Spread | None:
@@ -149,3 +148,28 @@ def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
     degrees = float((n - 1).sum())
     deviation = math.sqrt(float(squares) / degrees)
     return 0.0 if deviation <= ROUNDING else deviation, 2 * degrees / len(table)
+
+
+def describe_power(powers: Sequence[Power]) -> str | None:
+    """Return what the planned seeds show of a difference of two rules, and what a smaller takes.
+
+    Of several flows and data sets it has the ends. None where no two rules are planned.
+    """
+    if not powers:
+        return None
+    spreads = sorted(one.spread for one in powers if one.spread is not None)
+    if not spreads:
+        return "not known: no results of the same flow tell how far seeds spread"
+    seeds = min(one.seeds for one in powers)
+    smallest = [f"{find_detectable(max(seeds, ENOUGH), one):.2g}" for one in spreads]
+    shown = f"{' to '.join(dict.fromkeys((smallest[0], smallest[-1])))} bits/dim"
+    said = f"{format_count(seeds, 'seed')} show{'s' if seeds == 1 else ''} {shown}"
+    if seeds < ENOUGH:
+        decide = "decides" if seeds == 1 else "decide"
+        said = f"{format_count(seeds, 'seed')} {decide} nothing; {ENOUGH} show {shown}"
+    needed = (one.needed for one in powers if one.spread is not None)
+    takes = max(MOST_ADVISED + 1 if n is None else n for n in needed)
+    if takes <= max(seeds, ENOUGH):
+        return said
+    count = f"more than {MOST_ADVISED}" if takes > MOST_ADVISED else f"about {takes}"
+    return f"{said}; {SMALL} takes {count}"

@@ -178,8 +178,7 @@ def compare_trials(
         measures,
     )
     found = [difference for one, other in sides for difference in _list_differing(one, other)]
-    equal = measures[0].items() & measures[1].items()
-    return found, len(equal)
+    return found, len(measures[0].items() & measures[1].items())
 
 
 def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +187,7 @@ def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
-    for name in (*one, *(name for name in other if name not in one)):
+    for name in {**one, **other}:
         a, b = one.get(name), other.get(name)
         if a != b:
             gap = b - a if isinstance(a, float) and isinstance(b, float) else None

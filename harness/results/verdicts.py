@@ -501,10 +501,9 @@ def _add_up(
             values = {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)}
             terms.append((sign * weight, values))
     first = 0 if part is None else part.first
-    seeds = sorted(set.intersection(*(set(values) for _, values in terms)))
     by_seed = {
         seed: sum(weight * values[seed] for weight, values in terms)
-        for seed in seeds
+        for seed in sorted(set.intersection(*(set(values) for _, values in terms)))
         if seed >= first
     }
     if higher:
@@ -562,12 +561,8 @@ def _find_efforts(spent: _Spent, group: Group, row: BoardRow) -> Mapping[int, An
 
 def _is_confirmatory(one: Verdict, spent: _Spent) -> bool:
     seeds = {of.first + k for of in one.comparisons for k in range(of.test.n)}
-    starts = [
-        effort.started
-        for cells, row in one.rows
-        for seed, effort in _find_efforts(spent, cells.group, row).items()
-        if seed in seeds
-    ]
+    behind = (_find_efforts(spent, cells.group, row) for cells, row in one.rows)
+    starts = [of[seed].started for of in behind for seed in seeds & of.keys()]
     return bool(starts) and min(starts) > (WRITTEN if one.part is None else PLANNED)
 
 

@@ -324,10 +324,6 @@ COLUMNS = (
 """What people read of a verdict."""
 
 
-def _find_fact(name: str, one: Verdict) -> Any:
-    return one.cells.facts[name]
-
-
 def _numbers(*names: str, of: str = "") -> list[TableColumn]:
     return [TableColumn(name, kind="number", of=f"{of}{name}") for name in names]
 
@@ -349,7 +345,7 @@ VALUES = (
         TableColumn(
             name,
             kind="number" if name in ("size", "splits", "steps", "budget", "whole") else "text",
-            of=partial(_find_fact, name),
+            of=lambda one, name=name: one.cells.facts[name],
         )
         for name in SCALE
     ),

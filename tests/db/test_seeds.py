@@ -26,6 +26,11 @@ def crowd(crowded_url: str) -> db.Store:
     return db.connect(crowded_url, create=False)
 
 
+def read_cells(crowd: db.Store, **where: Any) -> list[db.SeededCell]:
+    rows = crowd.rows(db.select_view("results", **where))
+    return cells_of(row._mapping for row in rows)
+
+
 def alike(cells: list[db.SeededCell]) -> list[db.SeededCell]:
     """Without what only the order of rows decides."""
     found = [replace(cell, makings=tuple(sorted(cell.makings, key=str))) for cell in cells]
@@ -38,7 +43,7 @@ def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> No
     if "device" in where:
         where["device"] = crowd.view("results")["device"].iloc[0]
     found = crowd.cells(**where)
-    assert alike(found) == alike(cells_of(crowd.view("results", **where)))
+    assert alike(found) == alike(read_cells(crowd, **where))
     assert bool(found) == (name not in ("no value", "what nothing has"))
     assert found == crowd.cells(**where)
 
@@ -52,6 +57,6 @@ def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:
 def test_of_one_sweep(crowd: db.Store) -> None:
     for sweep in crowd.sweeps():
         found = crowd.cells(sweep_id=sweep.id)
-        assert alike(found) == alike(cells_of(crowd.view("results", sweep_id=sweep.id)))
+        assert alike(found) == alike(read_cells(crowd, sweep_id=sweep.id))
     assert crowd.cells(sweep_id="s2")
     assert crowd.cells(sweep_id="none") == []

@@ -11,8 +11,7 @@ import yaml
 from statsmodels.stats.power import TTestPower
 
 from lcma.harness import shards
-from lcma.harness.results.power import Power, pool_pairs
-from lcma.harness.show.power import describe_power
+from lcma.harness.results.power import Power, describe_power, pool_pairs
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 

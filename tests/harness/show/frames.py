@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-import pandas as pd
-
 from lcma.db import Making, RecipeRow, SeededCell
 from lcma.harness.results.board import Board, make_board
 
@@ -20,7 +18,7 @@ SHARED = (*ALIKE, "profile", "splits", "size", "steps")
 
 
 def board_of(
-    rows: pd.DataFrame | Iterable[dict[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     *more: Any,
     recipes: Mapping[str, str] | None = None,
     **options: Any,
@@ -33,18 +31,9 @@ def board_of(
     return make_board(cells_of(rows), *more, recipes=known, **options)
 
 
-def _making(record: dict[str, Any]) -> Making:
-    return Making(**{one.name: record.get(one.name) for one in fields(Making)})
-
-
-def cells_of(rows: pd.DataFrame | Iterable[dict[str, Any]]) -> list[SeededCell]:
+def cells_of(rows: Iterable[Mapping[str, Any]]) -> list[SeededCell]:
     """The cells of the rows, whatever their order."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    if isinstance(rows, pd.DataFrame):
-        rows = [
-            {str(name): _value(name, value) for name, value in row.items()}
-            for row in rows.to_dict("records")
-        ]
+    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for record in rows:
         found.setdefault(tuple(record[name] for name in ALIKE), []).append(record)
     return [_cell(records) for records in found.values()]
@@ -68,15 +57,10 @@ def _cell(records: Sequence[Mapping[str, Any]]) -> SeededCell:
         standard_error=max(known("standard_error"), default=None),
         images=min(known("images")),
         clusters=min(known("clusters"), default=None),
-        makings=tuple({_making(record) for record in records}),
+        makings=tuple(
+            {
+                Making(**{one.name: record.get(one.name) for one in fields(Making)})
+                for record in records
+            }
+        ),
     )
-
-
-_WHOLE = ("budget", "clusters")
-
-
-def _value(column: object, value: Any) -> Any:
-    """Pandas keeps a column of integers with nulls as floats with NaN."""
-    if value != value:  # NaN
-        return None
-    return int(value) if column in _WHOLE and value is not None else value

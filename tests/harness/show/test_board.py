@@ -8,14 +8,12 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from lcma import models
 from lcma.db import Bar, connect, select_view
 from lcma.harness.results.board import filter_board, read_board
 from lcma.harness.results.statistics import Summary
 from lcma.harness.shards import open_reference
 from lcma.harness.show.board import board_as_markdown, render_board
 from lcma.harness.show.notes import list_notes
-from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
 from tests.harness.show import synthetic
 from tests.harness.show.frames import board_of
@@ -138,13 +136,6 @@ def test_that_no_split_is_a_larger_model_is_said_where_it_stands_among_rules():
     (note,) = larger("none", "channel")
     assert "of three to four times the parameters" in note
     assert larger("none") == larger("channel", "rows") == []
-    for flow, conventional in catalog.flows().items():
-        model = catalog.recipe(flow, "cifar10-16", "tiny").model
-        none, split = (
-            sum(p.numel() for p in models.build(model, name, seed=0).parameters())
-            for name in ("none", conventional)
-        )
-        assert 2.8 < none / split < 4.3, flow
 
 
 @pytest.mark.parametrize(
@@ -270,12 +261,6 @@ def test_printed_numbers_stand_beside_their_cells():
     assert "3.49 (LCMA, Table 1), 3.49 (LCMA, Table 2)" in board_as_markdown(board)
     assert "3.49 (LCMA, Table 1, test): as printed in RealNVP." in notes_of(board)
     assert "| printed |" in board_as_markdown(board)
-    lines = shown(board, notes=False).splitlines()
-    assert max(map(len, lines)) <= 80
-    (line,) = (one.split() for one in lines if one.startswith("checkerboard"))
-    assert (line[:2], line[4], line[-1]) == (["checkerboard-even", "*"], "3.6000", "3.49"), (
-        "not cut"
-    )
     assert "| printed |" not in board_as_markdown(board_of(three()))
 
 
@@ -291,16 +276,12 @@ def test_groups_say_in_what_their_recipes_differ():
         "model.masks=even-first",
     ]
     assert "250 steps, 3 splits; model.masks=even-first" in " ".join(shown(board).split())
-    alone = board_of(frame(rows[:1]), recipes=recipes)
-    assert [g.settings for g in alone.groups] == [""]
     lengths = {"a": '{"training":{"steps":1}}', "b": '{"training":{"steps":2}}'}
     longer = board_of(frame(rows), recipes=lengths)
     assert {g.settings for g in longer.groups} == {""}, "the title says the steps anyway"
     for other in ({"flow": "glow"}, {"dataset": "photos32"}):
         elsewhere = board_of(frame([rows[0], rows[1] | other]), recipes=recipes)
         assert {g.settings for g in elsewhere.groups} == {""}, "no variation of one table"
-    broken = board_of(frame(rows), recipes={"a": "[", "b": "[]"})
-    assert {g.settings for g in broken.groups} == {""}
 
 
 def means_against(rows, against):
@@ -325,8 +306,6 @@ def test_differences_can_be_taken_from_any_row():
     assert [key for key, one in found.items() if one.conventional] == [even]
     assert "* checkerboard-odd. Differences from it" in " ".join(shown(board).split())
     assert set(means_against(rows, "random").values()) == {None}
-    absent = shown(board_of(frame(rows), against="random"))
-    assert "* random: no results of it here" in absent
 
 
 def test_a_reference_that_stands_for_several_rows_is_named_by_its_budget():

@@ -9,7 +9,7 @@ import pytest
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.results.lookup import find_sweep
-from lcma.harness.results.map_statistics import compute_table_statistics, find_exit_splits
+from lcma.harness.results.map_statistics import compute_table_statistics
 from lcma.harness.results.maps import (
     MapReader,
     filter_map_sets,
@@ -131,12 +131,6 @@ def test_every_table_is_there(filler):
     named = make_all_tables(stored, seed=0)
     assert list(named)[-2:] == ["low (LL)", "high (HH)"]
     assert set(named) >= {"checkerboard-even", "checkerboard-odd", "channel", "rows", "random"}
-    left = find_exit_splits(named["low (LL)"], SHAPE) == 1
-    values = stored[0].values
-    windows = values.reshape(3, 8, 2, 8, 2).transpose(0, 1, 3, 2, 4).reshape(3, 8, 8, 4)
-    lower = windows <= np.sort(windows, axis=-1)[..., 1:2]
-    back = lower.reshape(3, 8, 8, 2, 2).transpose(0, 1, 3, 2, 4).reshape(SHAPE)
-    assert (left == back).all()
 
 
 def test_maps_that_do_not_go_together(filler):
@@ -175,8 +169,6 @@ def test_a_sweep_is_drawn_at_the_first_seed_of_each_rule(filler):
     names = [path.name.split("-")[0] for path in found]
     assert names == ["maps", "tables", "samples", "samples", "samples"]
     assert all(path.is_file() for path in found)
-    assert [path.name for path in found if "-s0-" not in path.name] == [found[-1].name]
     assert "-random-s1-" in found[-1].name, "seed 0 of this rule has no weights"
-    assert len(set(found)) == 5
     assert all("b100" in path.name and "cumulative" in path.name for path in found[:2])
     assert find_sweep(filler.store, "demo").id == "s1"

@@ -81,15 +81,6 @@ def test_holm_on_the_example_of_its_paper_and_statsmodels() -> None:
     assert (statistics.adjust_holm([]), statistics.adjust_holm([0.2])) == ([], [0.2])
 
 
-def test_the_smallest_difference_that_could_be_shown() -> None:
-    """Cohen (1988), table 2.4.1 turned to one sample: n = 10 shows d = 1.0 with about 80 %."""
-    found = summarize(SLEEP)
-    detectable = statistics.find_detectable(found.n, found.deviation)
-    assert detectable / found.deviation == pytest.approx(0.9961, abs=1e-3)
-    power = TTestPower().power(detectable / found.deviation, len(SLEEP), 0.05)
-    assert power == pytest.approx(0.8, abs=1e-6)
-
-
 @pytest.mark.parametrize(("effect", "n"), [(1.0, 10), (0.5, 34), (0.2, 199)])
 def test_how_many_seeds_an_effect_needs(effect: float, n: int) -> None:
     """The numbers of G*Power for a paired t-test at 5 % and 80 %."""

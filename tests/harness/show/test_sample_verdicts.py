@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from rich.console import Console
 
 from lcma.db import Measurement
@@ -63,20 +62,11 @@ def test_the_board_shows_the_controls_beside_the_rows() -> None:
     assert "12 of 3,000 samples overflowed" in text
 
 
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        (
-            {"noise_20": 40.0},
-            "noise of 20 of 255 levels are no worse than real images with noise of 5",
-        ),
-        ({"blur_half": 30.0}, "blurred by half a pixel are no worse than other real images"),
-    ],
-)
-def test_the_board_marks_a_set_on_which_the_measure_fails(changed, said: str) -> None:
-    text = shown(controls(**changed))
+def test_the_board_marks_a_set_on_which_the_measure_fails() -> None:
+    text = shown(controls(noise_20=40.0, blur_half=30.0))
     assert "! swd fails its controls on this data set" in text
-    assert said in text
+    assert "noise of 20 of 255 levels are no worse than real images with noise of 5" in text
+    assert "blurred by half a pixel are no worse than other real images" in text
 
 
 def test_a_measure_that_fails_a_control_is_marked() -> None:

