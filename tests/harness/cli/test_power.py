@@ -46,22 +46,18 @@ def list_power(history: History, *options: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow_on("postgresql")
-def test_the_spread_is_that_of_all_pairs_of_rows_of_the_recipe(history: History) -> None:
+def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe(
+    history: History,
+) -> None:
     history.add_results(WORDS, spread_bits)
-    (found,) = list_power(history, "--seeds", "12")
+    (found,) = list_power(history)
     table = np.array([[spread_bits(*row, seed) for seed in range(7)] for row in ROWS])
     rest = table - table.mean(0) - table.mean(1)[:, None] + table.mean()
     deviation = math.sqrt(2 * (rest**2).sum() / (9 * 6))
     assert found["spread"] == pytest.approx(deviation)
     assert found["source"] == "here, tiny on photos8 after 20 steps, 10 rows with 7 seeds"
-    assert (found["flow"], found["dataset"], found["seeds"]) == ("realnvp", "photos8", 12)
-
-
-@pytest.mark.slow_on("postgresql")
-def test_what_seeds_show_and_how_many_a_difference_needs(history: History) -> None:
-    """As statsmodels has it, for a paired t-test at 5 % and 80 %."""
-    history.add_results(WORDS, spread_bits)
-    (found,) = list_power(history)
+    assert (found["flow"], found["dataset"], found["seeds"]) == ("realnvp", "photos8", 7)
+    # As statsmodels has it, for a paired t-test at 5 % and 80 %.
     spread, power = found["spread"], TTestPower()
     assert power.power(found["detectable"] / spread, 7, 0.05) == pytest.approx(0.8, abs=1e-6)
     exact = power.solve_power(0.01 / spread, alpha=0.05, power=0.8)
@@ -70,6 +66,10 @@ def test_what_seeds_show_and_how_many_a_difference_needs(history: History) -> No
     assert few["detectable"] is None, "fewer than six decide nothing"
     said = f"7 seeds show {found['detectable']:.2g} bits/dim; 0.01 takes more than 48"
     assert f"\nPower   {said}\n" in history.text()
+    alone = merged(WORDS, {"matrix": {"factorization": "conventional"}})
+    Path("small.yaml").write_text(yaml.safe_dump(alone))
+    assert list_power(history) == [], "nothing is compared"
+    assert "\nPower" not in history.text()
 
 
 @pytest.mark.slow_on("postgresql")
@@ -92,15 +92,6 @@ def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History)
     assert (other["spread"], other["needed"]) == (None, None)
     said = "not known: no results of the same flow tell how far seeds spread"
     assert f"\nPower   {said}\n" in history.text()
-
-
-@pytest.mark.slow_on("postgresql")
-def test_where_one_rule_is_planned_nothing_is_compared(history: History) -> None:
-    Path("small.yaml").write_text(
-        yaml.safe_dump(merged(WORDS, {"matrix": {"factorization": "conventional"}}))
-    )
-    assert list_power(history) == []
-    assert "\nPower" not in history.text()
 
 
 @pytest.mark.integration

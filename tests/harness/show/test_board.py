@@ -74,16 +74,6 @@ def test_one_pair_has_no_interval_and_no_common_seed_no_difference(seed, differe
     assert ("different seeds" in notes_of(board)) == bool(seed)
 
 
-def test_words_have_names_and_budgets_apart():
-    bits = {("LLL", 500): 3.9, ("LLL", 100): 4.0, ("HLL", 100): 4.1, ("HHH", 100): 4.2}
-    rows = [row(name, 0, value, budget=budget) for (name, budget), value in bits.items()]
-    (group,) = board_of(frame([row("checkerboard-even", 0, 4.3), *reversed(rows)])).groups
-    assert [one.label for one in group.rows] == [
-        *("low (LLL)", "low (LLL)", "HLL", "high (HHH)", "checkerboard-even"),
-    ]
-    assert [one.budget for one in group.rows] == [500, 100, 100, 100, None]
-
-
 @pytest.mark.parametrize(
     "change",
     [
