@@ -13,7 +13,13 @@ from operator import attrgetter
 from lcma.db import Curve, JobFacts, Store
 from lcma.harness.results.board import factorization_label
 from lcma.harness.results.filters import Filters, filter_records
-from lcma.harness.results.lookup import find_jobs, find_sweep, means_jobs, read_bars
+from lcma.harness.results.lookup import (
+    find_jobs,
+    find_sweep,
+    make_absence_error,
+    means_jobs,
+    read_bars,
+)
 from lcma.harness.results.statistics import summarize
 from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
@@ -191,8 +197,7 @@ def filter_trainings(
         return found
     budgets = {one.budget for one in found if one.kind != PRETRAINING} - {None}
     if budget not in budgets:
-        known = ", ".join(sorted(map(str, budgets))) or "none"
-        raise UserError(f"no curves with --budget {budget}: there are {known}")
+        raise make_absence_error("curves", "--budget ", budget, sorted(budgets) or ["none"])
     return [one for one in found if one.budget in (budget, None) or one.kind == PRETRAINING]
 
 

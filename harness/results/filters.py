@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from lcma.db import Store
 from lcma.db.views import views
-from lcma.harness.results.lookup import name_option
+from lcma.harness.results.lookup import make_absence_error, name_option
 from lcma.harness.text import printable, short_id
 from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
@@ -131,17 +131,13 @@ def filter_records(
         option = f"--{name} " if name in options else name_option(name)
         if name not in columns:
             raise UserError(f"{option}: {what} have no {name}, choose by {', '.join(columns)}")
-        there = {getattr(one, name) for one in found}
         left = [one for one in found if _has(one, name, values)]
         if found and not left:
-            value, *names = (
-                printable(NULL if one is None else one)
-                for one in (values[0], *sorted(there, key=lambda one: (one is not None, one)))
-            )
-            names = list(map(short_id, names)) if name in IDS else names
-            # Of numbers none is meant by another.
-            near = value if isinstance(values[0], str) else ""
-            raise UserError(f"no {what} with {option}{value}: {suggest(near, names, 'there are')}")
+            there = {getattr(one, name) for one in found}
+            known = sorted(there, key=lambda one: (one is not None, one))
+            if name in IDS:
+                known = [one and short_id(one) for one in known]
+            raise make_absence_error(what, option, values[0], known)
         found = left
     return found
 

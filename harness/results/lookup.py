@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -214,12 +214,20 @@ def require_results(
         if not known:
             return
         if set(values).isdisjoint(known):
-            value, *named = ("null" if v is None else printable(v) for v in (values[0], *known))
             given = name_option(name) if option is None else option.format(name=name)
-            more = len(known) - LISTED
-            hint = f"there are {', '.join(named[:LISTED])}" + f" and {more} more" * (more > 0)
-            if isinstance(values[0], str):  # of numbers none is meant by another
-                near = suggest(values[0], list(map(str, known)))
-                hint = printable(near) if near.endswith("?") else hint
-            raise UserError(f"no results with {given}{value}: {hint}")
+            raise make_absence_error("results", given, values[0], known)
     raise UserError("no results meet all of these options at once: leave one out")
+
+
+def make_absence_error(what: str, given: str, value: object, known: Sequence[object]) -> UserError:
+    """Return the error that nothing has a value, with the nearest of those there are, or all.
+
+    ``given`` is how a user chooses by such values.
+    """
+    wanted, *names = ("null" if one is None else printable(one) for one in (value, *known))
+    more = len(names) - LISTED
+    hint = f"there are {', '.join(names[:LISTED])}" + f" and {more} more" * (more > 0)
+    if isinstance(value, str):  # of numbers none is meant by another
+        near = suggest(value, map(str, known))
+        hint = printable(near) if near.endswith("?") else hint
+    return UserError(f"no {what} with {given}{wanted}: {hint}")

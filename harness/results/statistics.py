@@ -183,12 +183,12 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
 # How many seeds show a difference
 
 
-def find_detectable(n: int, deviation: float, level: float = LEVEL) -> float:
+def find_detectable(n: int, deviation: float) -> float:
     """Return the smallest true difference that n pairs show with a power of 80 %.
 
     ``deviation`` is that of the differences; n is at least 2.
     """
-    return _detectable_at(n, level) * deviation
+    return _detectable_at(n) * deviation
 
 
 def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
@@ -235,11 +235,11 @@ def _power(effect: float, n: int, level: float) -> float:
 
 
 @cache
-def _detectable_at(n: int, level: float) -> float:
+def _detectable_at(n: int) -> float:
     most = 1.0
-    while _power(most, n, level) < POWER:
+    while _power(most, n, LEVEL) < POWER:
         most *= 2.0
     # Not by scipy.optimize, whose import takes longer than all of `lcma plan`.
     steps = range(2**44)
-    found = bisect_left(steps, POWER, key=lambda step: _power(most * step / len(steps), n, level))
+    found = bisect_left(steps, POWER, key=lambda step: _power(most * step / len(steps), n, LEVEL))
     return most * found / len(steps)

@@ -33,7 +33,7 @@ def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
     Empty where no trial has any.
     """
     found: dict[Any, JobFacts] = {}
-    for one in _read_members(store, sweep_id):  # by seed
+    for one in store.job_facts(kind="trial", sweep_id=sweep_id):  # by seed
         if one.weights:
             found.setdefault(_cell_key(one), one)
     return list(found.values())
@@ -95,7 +95,7 @@ def choose_drawn_trials(
         chosen = choose_first_trials(store, sweep.id)
         if not chosen:
             raise _no_weights_error(store, sweep, newest=sweep_id is None)
-        cells = len({_cell_key(one) for one in _read_members(store, sweep.id)})
+        cells = len({*map(_cell_key, store.job_facts(kind="trial", sweep_id=sweep.id))})
         without, of = cells - len(chosen), format_count(cells, "cell")
     return chosen, f"{without} of {of} left no weights and are not drawn" if without > 0 else ""
 
@@ -110,10 +110,6 @@ _cell_key = attrgetter(
     *("factorization", "budget", "map_options"),
 )
 """What trials share that differ in their seed alone."""
-
-
-def _read_members(store: Store, sweep_id: str) -> list[JobFacts]:
-    return store.job_facts(trial_ids={one.trial_id for one in store.memberships(sweep_id=sweep_id)})
 
 
 def _no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
