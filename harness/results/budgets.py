@@ -252,10 +252,10 @@ def read_budget_curves(
         )
         rows, used = [], set[str]()
         for cell in every:
-            of = _read_trials(cell)
-            rows.append(_make_row(cell, tests.get((of, cell.protocol), {}), costs[of], batch))
+            own = _read_trials(cell)
+            rows.append(_make_row(cell, tests.get((own, cell.protocol), {}), costs[own], batch))
             if cell.budget is not None:
-                used |= {costs[of][seed].pretraining_id for seed in cell.values}
+                used |= {costs[own][seed].pretraining_id for seed in cell.values}
         devices = {making.device for cell in every for making in cell.makings}
         curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
         facts = dict(zip(KEY, key, strict=True))

@@ -195,7 +195,8 @@ def filter_trainings(
     found = [one for one in there if one.job_id in chosen or own(one) in beside]
     if budget is None:
         return found
-    budgets = {one.budget for one in found if one.kind != PRETRAINING} - {None}
+    trials = (one for one in found if one.kind != PRETRAINING)
+    budgets = {one.budget for one in trials if one.budget is not None}
     if budget not in budgets:
         raise make_absence_error("curves", "--budget ", budget, sorted(budgets) or ["none"])
     return [one for one in found if one.budget in (budget, None) or one.kind == PRETRAINING]

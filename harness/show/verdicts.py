@@ -328,6 +328,10 @@ def _numbers(*names: str, of: str = "") -> list[TableColumn]:
     return [TableColumn(name, kind="number", of=f"{of}{name}") for name in names]
 
 
+def _find_fact(name: str, one: Verdict) -> Any:
+    return one.cells.facts[name]
+
+
 VALUES = (
     TableColumn("decision"),
     TableColumn("claim", of="claim.key"),
@@ -345,7 +349,7 @@ VALUES = (
         TableColumn(
             name,
             kind="number" if name in ("size", "splits", "steps", "budget", "whole") else "text",
-            of=lambda one, name=name: one.cells.facts[name],
+            of=partial(_find_fact, name),
         )
         for name in SCALE
     ),
