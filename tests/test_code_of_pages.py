@@ -18,8 +18,10 @@ def run(page: str) -> dict[str, Any]:
     return names
 
 
-def test_the_flows_alone_run(in_tmp: Path) -> None:
+def test_the_flows_alone_run(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = run("flows.md")
+    (layers,) = re.findall(r"```text\n(.*?)```", (DOCS / "flows.md").read_text(), re.DOTALL)
+    assert layers in capsys.readouterr().out
     for name, weight in names["flow"].state_dict().items():
         assert weight.equal(names["again"].state_dict()[name])
 

@@ -276,31 +276,3 @@ def test_a_paper_model_at_the_start_gives_a_photograph_back(flow: str) -> None:
     assert float(off.max()) <= 1
     assert float((off > 0).double().mean()) < 0.01
     assert crops[0].double().std() > 10
-
-
-PRINTED = """\
-Flow of 3x8x8 images, 6,857 parameters:
-  Dequantize(256 levels)
-  Logit(alpha 0.05)
-  ChannelNorm(3 of 3 channels)
-  ResidualBlock(lipswish, maps to 16 3x3, 16 1x1, 3 3x3)
-  ChannelNorm(3 of 3 channels)
-  Split(6x4x4 stay, 6x4x4 leave, StandardNormal)
-  ResidualBlock(lipswish, maps to 16 3x3, 16 1x1, 6 3x3)
-  ChannelNorm(6 of 6 channels)
-  ResidualBlock(lipswish, maps to 16, 16, 96)
-  DimensionNorm(96 dimensions)
-  StandardNormal"""
-
-
-def test_a_flow_prints_its_layers_with_what_matters() -> None:
-    change = {"model": {"splits": 1, "architecture": {"blocks": 1, "fully_connected": 1}}}
-    model = catalog.recipe("resflow", "photos8", "tiny", change).model
-    assert str(build(model, "channel", seed=0)) == PRINTED
-    lines = {
-        "realnvp": "  CheckerboardCoupling(odd positions change, width 32, blocks 0)\n",
-        "glow": "  InvertibleConv1x1(12 channels, plu)\n  GlowCoupling(second half changes, ",
-    }
-    for flow, line in lines.items():
-        built = build(catalog.recipe(flow, "photos8", "tiny").model, "channel", seed=0)
-        assert line in str(built)
