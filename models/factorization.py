@@ -119,7 +119,7 @@ def make_tables(
         elif name == "channel":
             table = _channel(ids.shape)
         else:
-            raise ValueError(f"no tables are made of {name} alone")
+            raise ValueError(f"{name} makes no tables: name a rule such as checkerboard-even")
         found.append(table)
         ids = ids.ravel()[table.kept]
     return found

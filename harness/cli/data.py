@@ -44,7 +44,7 @@ def prepare(
     ],
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="PATH", help="Where the official files, or images, lie"),
+        typer.Option("--from", metavar="PATH", help="The official files, or your images"),
     ] = None,
     data: Annotated[
         Path | None,

@@ -42,7 +42,8 @@ def init(db: OwnDb = None) -> None:
 def upgrade(
     db: OwnDb = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also while jobs run, whose workers may be older.")
+        bool,
+        typer.Option("--force", help="Upgrade even while jobs run, whose workers may be older"),
     ] = False,
 ) -> None:
     """Bring the database to the current schema. A SQLite file is first copied beside itself."""

@@ -92,7 +92,7 @@ def measure(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Measure kept weights, without training. What is there already stays.
+    """Measure kept weights, without training. Stored values stay.
 
     Measure every trial with a result that the options choose, or all of the
     sweep launched last: lcma measure swd kid, lcma measure --protocol published.

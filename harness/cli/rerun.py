@@ -34,7 +34,7 @@ def rerun(
         str, typer.Option(metavar="TEXT", help="The reason, kept in the history with who asked")
     ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask where more is run anew than was named")
+        bool, typer.Option("--yes", help="Do not ask before running more than was named")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
@@ -44,10 +44,10 @@ def rerun(
 ) -> None:
     """Put jobs that are done, or with --failed lost, back to pending for the next launch.
 
-    What is done is run anew from the start; its result stays current until the
-    new one is stored. A pretraining is run anew with all trials that read its
-    maps. What failed goes on from its last checkpoint, with the pretraining that
-    a trial waits for.
+    A job that is done runs again from the start; its result stays current until
+    the new one is stored. A pretraining runs again with all trials that read its
+    maps. A failed job goes on from its last checkpoint, with the pretraining that
+    it waits for.
     """
     from rich.text import Text
 

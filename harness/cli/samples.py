@@ -45,7 +45,7 @@ def samples(
     between: Annotated[
         tuple[int, int] | None,
         typer.Option(
-            metavar="I J", help="Draw the way between these two test images, from 0, instead"
+            metavar="I J", help="Interpolate between these two test images, from 0, instead"
         ),
     ] = None,
     steps: Annotated[
@@ -65,7 +65,7 @@ def samples(
 
     Without a trial, draw every one that the options choose, or each factorization
     of the sweep (launched last) at its own first trained seed. With --between,
-    draw the way between two test images in the latents, a row for each.
+    interpolate between two test images in latent space, a row for each.
     """
     from rich.text import Text
 

@@ -10,8 +10,8 @@ def why(
 ) -> None:
     """Explain the state of a trial: who ran it, who runs it, what it waits for, why it failed.
 
-    Without a name it is the trial that changed last. What it waits for is followed
-    down to what has to happen first, with the command to type next.
+    Without a name it is the trial that changed last. If it waits, the command names
+    what has to happen first, and what to type next.
     """
     from lcma.db import connect
     from lcma.harness.place import find_place

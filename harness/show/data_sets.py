@@ -103,8 +103,8 @@ def describe_set(
         lines.append(f"not the published set: {manifest.deviation}")
     if counts.test < FEW:
         lines.append(
-            f"few: {format_count(counts.test, 'test image')}, and what is compared is compared on "
-            "these alone; some hundreds say more"
+            f"few: {format_count(counts.test, 'test image')}, and every comparison rests on them; "
+            "some hundreds say more"
         )
     if manifest.skipped:
         some = ", ".join(manifest.skipped[:3]) + ", ..." * (len(manifest.skipped) > 3)

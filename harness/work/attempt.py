@@ -276,7 +276,7 @@ class RunningAttempt:
                 trainer.run(until, folder, hooks)
         finally:
             self.trained_seconds = self.stopwatch.seconds - began
-        logger.info("stands at step %d after %.1f s", trainer.step, self.trained_seconds)
+        logger.info("reached step %d after %.1f s", trainer.step, self.trained_seconds)
 
     def _wait_for_storage(self, action: Callable[[], T]) -> T:
         """Retry an action on the place of files, for `STORE_SECONDS` while it is unreachable.

@@ -157,7 +157,7 @@ def test_images_of_ones_own_are_listed_shown_and_verified(lcma, root: Path, tmp_
     prepare("mine", root, source=folder, options=SourceOptions(size=8))
     code, out, _ = lcma("prepare", "mine", "--from", str(folder), "--size", "8")
     assert code == 0
-    assert re.search(r"\nfew: \d+ test images?, and what is compared", out)
+    assert re.search(r"\nfew: \d+ test images?, and every comparison", out)
     _, out, _ = lcma("list", "--json")
     row = next(row for row in json.loads(out) if row["name"] == "mine")
     assert (row["own"], row["prepared"], row["variant"]) == (True, True, "u8")
