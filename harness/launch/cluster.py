@@ -35,7 +35,7 @@ from ray.experimental import internal_kv
 from ray.job_config import JobConfig
 
 from lcma.harness.cpus import count_cpus
-from lcma.harness.launch.executor import ClusterLostError, Executor, Finished, Lost, run_checked
+from lcma.harness.launch.executor import ClusterLostError, Executor, Finished, Lost, run_body
 from lcma.harness.launch.preflight import Answer, Question, answer_question
 from lcma.harness.terminal import silencing_libraries
 from lcma.harness.text import format_count
@@ -139,7 +139,7 @@ class RayExecutor(Executor):
         self._fresh_task: Any = ray.remote(max_retries=0, max_calls=1)(run)
         self._several_gpus = False
         self._known_nodes: list[dict[str, Any]] = []
-        self._asking: threading.Thread | None = None
+        self._asking: Future[Any] | None = None
         self._looked = self._answered = time.monotonic()
         self._is_lost_cluster = False
         self._question: Question | None = None
@@ -399,7 +399,7 @@ class RayExecutor(Executor):
         return None
 
     def _head_answers(self) -> bool:
-        if self._asking is not None and self._asking.is_alive():
+        if self._asking is not None and not self._asking.done():
             return False
         node = ray._private.worker._global_node
         if node is None:  # a client of Ray
@@ -418,16 +418,7 @@ class RayExecutor(Executor):
         """
         if not self._head_answers():
             return otherwise
-        answer = Future[Value]()
-
-        def wait() -> None:
-            try:
-                answer.set_result(ask())
-            except Exception as error:  # noqa: BLE001 - it is raised where the answer is read
-                answer.set_exception(error)
-
-        self._asking = threading.Thread(target=wait, daemon=True)
-        self._asking.start()
+        self._asking = answer = _start_thread(ask)
         try:
             return answer.result(LOST_SECONDS)
         except TimeoutError:
@@ -469,6 +460,20 @@ class RayExecutor(Executor):
         if lost in ("process", "memory") and self._question is not None:
             return lost, why, self._host_of.get(self._ask_head(lambda: _pop_node(ref), ""), "")
         return lost, why, ""
+
+
+def _start_thread(ask: Callable[[], Value]) -> Future[Value]:
+    """Call a function in a thread that keeps no process from ending, should it hang for ever."""
+    answer = Future[Value]()
+
+    def wait() -> None:
+        try:
+            answer.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is read
+            answer.set_exception(error)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return answer
 
 
 def _find_word(node_id: str) -> str:
@@ -572,7 +577,18 @@ def _make_task(*, notes_node: bool) -> Callable[..., tuple[str, Any, str]]:
     return run
 
 
+_passed: set[str] = set()
+"""The launches of which this process has found that its machine can do their work, by their
+questions' folders."""
+
+
 def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Report]:
+    """Run the works of a task as `run_body` does, once this machine has been asked, which may have
+    joined since the launch began.
+
+    What is unreachable for now is waited for by the works themselves. Raises UserError, with
+    nothing begun, if it cannot do them.
+    """
     raylet = os.getppid()
 
     def is_ending() -> bool:
@@ -580,7 +596,16 @@ def _run_on_node(question: Question | None, works: Sequence[Work]) -> list[Repor
 
     if _is_ending_process:  # of an earlier task, of which Ray does not know
         return [Report(work.job_id, "elsewhere") for work in works]
-    reports = run_checked(question, works, is_ending)
+    if question is not None and question.folder not in _passed:
+        try:
+            answer = _start_thread(lambda: answer_question(question)).result(ASK_SECONDS)
+        except TimeoutError:
+            raise UserError(_describe_silence(socket.gethostname())) from None
+        if answer.problem and not answer.passing:
+            raise UserError(answer.problem)
+        if not answer.problem:
+            _passed.add(question.folder)
+    reports = run_body(works, is_ending)
     if os.getppid() != raylet:
         os._exit(1)  # nobody is left to report to, or to end this process
     from lcma.harness.train import devices  # imports torch, as the work does
@@ -643,12 +668,7 @@ def _leave_lost_cluster() -> None:
 def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
     """Return the node's answer, or one with the problem if it timed out; None if it is lost."""
     if late:
-        return Answer(
-            host,
-            problem=f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the "
-            "place of the checkpoints: if it is busy, launch again when it is less so; else see "
-            "whether --runs (LCMA_RUNS) hangs there",
-        )
+        return Answer(host, problem=_describe_silence(host))
     try:
         _, answer, why = ray.get(ref, timeout=0)
     except (NodeDiedError, GetTimeoutError):
@@ -660,6 +680,14 @@ def _read_answer(ref: Any, host: str, late: bool) -> Answer | None:
         return Answer(host, problem=text)
     found: Answer = answer
     return found
+
+
+def _describe_silence(host: str) -> str:
+    return (
+        f"host {host} did not report within {ASK_SECONDS:.0f} s whether it can use the place of "
+        "the checkpoints: if it is busy, launch again when it is less so; else see whether --runs "
+        "(LCMA_RUNS) hangs there"
+    )
 
 
 def _name_host(node: Mapping[str, Any]) -> str:

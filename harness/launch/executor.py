@@ -8,7 +8,6 @@ from typing import Literal
 from lcma.harness.launch.preflight import Answer, Question, answer_question
 from lcma.harness.work.preemption import expect_notice
 from lcma.harness.work.units import Report, Work
-from lcma.sweeps.errors import UserError
 
 
 class ClusterLostError(Exception):
@@ -116,26 +115,3 @@ def run_body(works: Sequence[Work], is_ending: Callable[[], bool] | None = None)
 
     with expect_notice(is_ending):
         return run_works(works)
-
-
-_passed: set[str] = set()
-"""The launches of which this process has found that its machine can do their work, by their
-questions' folders."""
-
-
-def run_checked(
-    question: Question | None, works: Sequence[Work], is_ending: Callable[[], bool]
-) -> list[Report]:
-    """Run the works of a task as `run_body` does, once this machine has been asked, which may have
-    joined since the launch began.
-
-    What is unreachable for now is waited for by the works themselves. Raises UserError, with
-    nothing begun, if it cannot do them.
-    """
-    if question is not None and question.folder not in _passed:
-        answer = answer_question(question)
-        if answer.problem and not answer.passing:
-            raise UserError(answer.problem)
-        if not answer.problem:
-            _passed.add(question.folder)
-    return run_body(works, is_ending)

@@ -19,7 +19,7 @@ from tests.stores import list_running
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("ray")]
 
 SITE = """
-import importlib.metadata, os, sys
+import importlib.metadata, os, sys, time
 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
@@ -30,11 +30,19 @@ sys.meta_path.insert(0, Blocked())
 if "OTHER_CODE" in os.environ:
     read = importlib.metadata.version
     importlib.metadata.version = lambda name: "0.0.9" if name == "lcma" else read(name)
+if "HANGS" in os.environ:
+    def hang(event, given):
+        if event == "open" and "/probe-" in str(given[0]):
+            time.sleep(1e6)
+
+    sys.addaudithook(hang)
 """
-"""The start of a Python that lacks modules, or has another version of lcma."""
+"""The start of a Python that lacks modules, has another version of lcma, or waits for ever for what
+the launch has put into the place of checkpoints."""
 
 WITHOUT_LCMA, WITHOUT_PSYCOPG = {"BLOCKED": "lcma"}, {"BLOCKED": "psycopg"}
 OTHER_CODE = {"BLOCKED": "", "OTHER_CODE": "1"}
+HANGING = {"BLOCKED": "", "HANGS": "1"}
 WITHOUT_SAFETENSORS = {"BLOCKED": "safetensors"}
 """Which a worker imports, and nothing that a node is asked before."""
 DEADLY = {HOOK: DIE}
@@ -122,6 +130,7 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started, machines: Machin
     launch = started.launch()
     until(lambda: launch.poll() is not None or started.runs())
     assert launch.poll() is None, started.out.read_text()
+    bad[started.add("127.0.0.18", HANGING)] = "did not report within 120 s"
     for _ in range(2):  # the second time as another node
         bad[started.add("127.0.0.15", WITHOUT_LCMA)] = "No module named 'lcma'"
         started.wait_until_aside(launch, bad)
