@@ -232,20 +232,9 @@ class World:
         **more: Any,
     ) -> db.Claim | db.Job:
         """Claim it at a time, or by the database's clock."""
-        return self.store.claim(
-            job_id,
-            owner=owner,
-            host="node1",
-            pid=17,
-            environment_id=ENVIRONMENT.id,
-            device="cpu",
-            threads=1,
-            lease_seconds=lease,
-            stack_id=stack,
-            cap=cap,
-            now=now,
-            **more,
-        )
+        own = {"owner": owner, "lease_seconds": lease, "stack_id": stack, "cap": cap, "now": now}
+        worker = {"host": "node1", "pid": 17, "environment_id": ENVIRONMENT.id, "threads": 1}
+        return self.store.claim(job_id, **own, **worker, **({"device": "cpu"} | more))
 
     def win(self, job_id: str, *, owner: str = "me", now: float | None = 1000.0) -> db.Claim:
         claim = self.claim(job_id, owner=owner, now=now)

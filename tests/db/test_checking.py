@@ -15,6 +15,7 @@ from lcma.db.integrity import Finding, check_integrity
 from lcma.db.schema import index_tables, metadata
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import HALF
+from tests.db.inspecting import execute
 
 FIRST = HALF.ravel()
 SECOND = FIRST & (np.arange(FIRST.size) % 4 == 0)
@@ -46,7 +47,6 @@ MEASURE = "UPDATE measurements SET"
 JOB, ATTEMPT = "UPDATE jobs SET", "UPDATE attempts SET"
 BITS = "WHERE name = 'bits_per_dim' AND value = 3.5"
 ONE = "WHERE trial_id = 'channel-0-None'"
-LOW = "WHERE trial_id = 'LLL-0-100'"
 LOST = "(SELECT id FROM attempts WHERE outcome = 'oom')"
 DONE = f"(SELECT done_attempt_id FROM jobs {ONE})"
 
@@ -273,9 +273,7 @@ def test_a_constraint_that_is_not_validated_is_found(postgres: Any) -> None:
     name = postgres.make()
     url = postgres.url(name)
     db.connect(url)
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        added = "ALTER TABLE metrics ADD CONSTRAINT late CHECK (step >= 0) NOT VALID"
-        connection.execute(sa.text(added))
+    execute(url, "ALTER TABLE metrics ADD CONSTRAINT late CHECK (step >= 0) NOT VALID")
     (found,) = findings(url)
     assert str(found) == "the constraint late of metrics is not validated"
     postgres.drop(name)

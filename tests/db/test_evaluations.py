@@ -52,16 +52,6 @@ def test_an_evaluation_adds_a_row_and_an_attempt(world: Any) -> None:
     assert stored(world, 2, "published").value("series_bias") == 1e-4
 
 
-def test_the_costs_of_training_and_evaluation_stand_apart(world: Any) -> None:
-    world.evaluate(2)
-    frame = world.store.view("results", trial_id="LLL-0-100").set_index("protocol")
-    assert frame.seconds.tolist() == [60.0, 60.0]
-    assert frame.cpu_seconds.tolist() == [50.0, 50.0]
-    assert frame.evaluation_seconds["published"] == 7.0
-    assert frame.evaluation_seconds.isna()["plain"]
-    assert frame.images_per_second.isna()["published"]
-
-
 def test_the_same_evaluation_again_changes_nothing(world: Any) -> None:
     assert world.evaluate(2, **BOUND, **SERIES)
     before = world.dump()

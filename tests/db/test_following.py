@@ -52,16 +52,3 @@ def test_jobs_are_chosen_by_all_that_is_given(world: World) -> None:
     world.store.finish(claim, "oom", last_step=1, cost=COST, message="too large", now=2001.0)
     (lost,) = world.store.job_facts(states=["failed"])
     assert (lost.outcome, lost.message, lost.host) == ("oom", "too large", "node1")
-
-
-def test_jobs_are_found_by_the_beginning_of_any_id(world: World) -> None:
-    def found(start: str) -> list[str]:
-        return [one.job_id for one in world.store.job_facts(prefix=start)]
-
-    assert found("channel") == list(world.trials[:2])
-    assert found("p") == list(world.segments)
-    assert found(world.trials[2][:10]) == [world.trials[2]]
-    (facts,) = world.store.job_facts(prefix="LLL")
-    assert (facts.pretraining_id, facts.budget, facts.subject) == ("p", 100, "LLL-0-100")
-    assert world.store.job_facts([facts.job_id, "none"]) == [facts]
-    assert found("xyz") == []

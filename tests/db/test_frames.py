@@ -37,11 +37,6 @@ def test_every_view_is_a_frame_with_the_types_that_are_declared(crowd: db.Store,
             assert values == [row._mapping[column.name] for row in rows]
 
 
-def test_results_are_a_view_of_one_sweep_or_of_all(crowd: db.Store) -> None:
-    assert crowd.view("results", seed=1).equals(crowd.view("results", seed=1))
-    assert set(crowd.view("results", sweep_id="s2")["dataset"]) == {"celeba64"}
-
-
 def test_a_keyword_is_a_value_or_several_and_none_is_null(crowd: db.Store) -> None:
     everything = crowd.view("results")
 

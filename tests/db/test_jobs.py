@@ -101,16 +101,6 @@ def test_a_segment_waits_for_none_of_other_data_or_another_pretraining(world: An
     assert world.win(world.segments[0]).token == 1
 
 
-def test_a_lease_that_was_over_is_renewed_by_the_same_token_if_nobody_came(world: Any) -> None:
-    claim = world.win(world.trials[0], now=1000.0)
-    points = [db.Metric("loss", 10, 4.0)]
-    assert beat(world.store, claim, step=10, lease_seconds=60, metrics=points, now=9000.0)
-    assert world.job(claim.job_id).lease_until == 9060.0
-    assert read_curve(world.store, claim.job_id, "loss") == points
-    assert isinstance(world.claim(claim.job_id, owner="other", now=9059.0), db.Job)
-    assert isinstance(world.claim(claim.job_id, owner="other", now=9060.0), db.Claim)
-
-
 def test_heartbeats_of_a_stack_extend_the_leases_that_are_good(world: Any) -> None:
     claims = [world.claim(job_id, stack="s") for job_id in world.trials[:3]]
     world.store.finish(claims[1], "cancelled", last_step=3, cost=COST, now=1001.0)
@@ -138,18 +128,6 @@ def test_a_heartbeat_corrects_where_the_attempt_went_on(world: Any) -> None:
     attempts = world.store.view("attempts")
     assert list(attempts["first_step"]) == [0, 50]
     assert list(attempts["last_step"]) == [90, 50]
-
-
-def test_finishing_twice_is_harmless(world: Any) -> None:
-    claim = world.finish_trial(0)
-    before = world.job(claim.job_id)
-    again = {"last_step": 500, "cost": COST, "result": world.result("channel-0-None")}
-    assert world.store.finish(claim, "done", **again, now=3000.0)
-    assert not world.store.finish(claim, "diverged", last_step=1, cost=COST)
-    assert not beat(world.store, claim, step=1, lease_seconds=60)
-    assert world.job(claim.job_id) == before
-    assert list(world.store.view("attempts")["outcome"]) == ["done"]
-    assert len(world.store.view("results")) == 1
 
 
 def rerun(world: Any, job_id: str, now: float = 1500.0) -> db.Claim:

@@ -156,29 +156,6 @@ def test_a_sweep_split_over_three_sites_is_the_same_merged_in_any_order(
     hold()
 
 
-@pytest.mark.integration
-@BETWEEN_ENGINES
-def test_of_work_done_twice_the_first_is_current(
-    sites: Sites, engines: tuple[Engine, Engine]
-) -> None:
-    source, target = (sites.new(engine) for engine in engines)
-    for world, bits, owner, now in ((source, 3.5, "there", 1000.0), (target, 3.25, "here", 900.0)):
-        claim = world.win(world.trials[0], owner=owner, now=now)
-        own = {"result": result(TRIALS[0].id, bits), "tables": [index_table(TRIALS[0].id, 1, HALF)]}
-        assert world.store.finish(claim, "done", last_step=500, cost=COST, now=now + 1, **own)
-    source.finish_trial(1, bits_per_dim=4.0)
-    report = merged(source, target)
-    assert report.tables["measurements"] == Counts(new=8)
-    shown = target.store.view("results").set_index("trial_id")["bits_per_dim"].to_dict()
-    assert shown == {TRIALS[0].id: 3.25, TRIALS[1].id: 4.0}
-    after = target.dump()
-    assert not merged(source, target).changed
-    assert target.dump() == after
-    merged(target, source)
-    for name in ("measurements", "current"):
-        assert known(source)[name] == known(target)[name]
-
-
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
@@ -259,15 +236,6 @@ def test_what_came_while_a_job_ran_is_current_and_a_retry_is_not_undone(sites: S
         points = read_curve(target.store, claim.job_id, "loss")
         assert points == read_curve(source.store, claim.job_id, "loss")
     assert check_integrity(target.store.database).findings == ()
-
-
-def test_what_a_later_attempt_took_over_is_there_once(sites: Sites) -> None:
-    source, target = sites.new("sqlite"), sites.new("sqlite")
-    work(source, source.trials[0], "preempted", "there")
-    merged(source, target)
-    work(source, source.trials[0], "done", "there", now=1010.0)
-    merged(source, target)
-    assert known(target) == known(source)
 
 
 def test_of_two_failures_the_earlier_stands_at_both_sites(sites: Sites) -> None:

@@ -30,16 +30,6 @@ def decision(world: Any) -> str | None:
     return job.decision
 
 
-def test_an_oom_is_followed_by_one_attempt_and_no_other(world: Any) -> None:
-    assert fail(world, "oom", ONCE).state == "pending"
-    assert decision(world) == "to be run again alone on a full GPU (policy oom: 1)"
-    assert list_lost(world.store) == []
-    job = fail(world, "oom", ONCE)
-    assert (job.state, job.token) == ("failed", 2)
-    (failure,) = list_lost(world.store)
-    assert failure.decision == decision(world) == "given up: policy oom: 1 used"
-
-
 @pytest.mark.parametrize(
     ("outcome", "policy", "state", "said"),
     [
@@ -58,42 +48,18 @@ def test_what_a_policy_says_is_done_and_told(
 
 
 def test_a_person_who_asks_for_a_retry_starts_the_count_anew(world: Any) -> None:
-    for state in ("pending", "failed"):
-        assert fail(world, "oom", ONCE).state == state
+    assert fail(world, "oom", ONCE).state == "pending"
+    assert decision(world) == "to be run again alone on a full GPU (policy oom: 1)"
+    assert list_lost(world.store) == []
+    assert fail(world, "oom", ONCE).state == "failed"
+    (failure,) = list_lost(world.store)
+    assert failure.decision == decision(world) == "given up: policy oom: 1 used"
     assert read_starved(world.store, world.trials) == {world.trials[0]: Starved(told=2)}
     assert world.store.retry([world.trials[0]], now=2002.0) == 1
     assert read_starved(world.store, world.trials) == {}
     assert decision(world) is None
     for state in ("pending", "failed"):
         assert fail(world, "oom", ONCE).state == state
-
-
-def test_a_process_that_its_node_killed_for_its_memory_ran_out_of_it(world: Any) -> None:
-    claim = world.win(world.trials[0])
-    assert world.store.mark_lost(
-        claim.job_id,
-        owner="me",
-        token=claim.token,
-        outcome="oom",
-        message="its node killed it",
-        policy=ONCE,
-        now=1001.0,
-    )
-    assert not beat(world.store, claim, step=8, lease_seconds=60.0, now=1001.5)
-    assert world.job(claim.job_id).state == "pending"
-    (attempt,) = world.store.attempts([claim.job_id])
-    assert (attempt.outcome, attempt.message, attempt.log) == ("oom", "its node killed it", None)
-    assert read_starved(world.store, [claim.job_id]) == {claim.job_id: Starved(killed=1)}
-
-
-def test_a_job_is_given_up_unless_somebody_took_it(world: Any) -> None:
-    job = fail(world, "oom", ONCE)
-    assert not world.store.give_up(job.id, token=job.token - 1, why="no node", now=2002.0)
-    assert world.store.give_up(job.id, token=job.token, why="no node", now=2002.0)
-    (failure,) = list_lost(world.store)
-    assert (failure.outcome, failure.decision) == ("oom", "given up: no node")
-    assert not world.store.give_up(job.id, token=job.token, why="no node", now=2003.0)
-    assert world.store.retry([job.id], now=2004.0) == 1
 
 
 def test_no_more_jobs_of_a_sweep_run_than_its_cap_allows(world: Any) -> None:

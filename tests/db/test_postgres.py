@@ -141,12 +141,6 @@ def test_another_program_s_schema_is_left_alone_and_one_of_ours_beside_it(
     all_refuse(missing, "the schema of its search_path is not there")
 
 
-def test_an_empty_database_has_no_results(postgres_url: str) -> None:
-    refused(lambda: db.connect(postgres_url, create=False), "lcma launch demo")
-    refused(lambda: run_sql(postgres_url, "SELECT 1"), "lcma launch demo")
-    assert relations(postgres_url) == []
-
-
 def test_a_server_that_cannot_be_written_can_be_read(postgres: Any, filled_name: str) -> None:
     postgres.run(f"ALTER DATABASE {filled_name} SET default_transaction_read_only = on")
     store = db.connect(postgres.url(filled_name), create=False)

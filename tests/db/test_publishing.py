@@ -12,7 +12,6 @@ from lcma import db
 from lcma.db import publishing
 from lcma.db.integrity import check_integrity
 from lcma.db.schema import attempts, launches, metadata
-from lcma.sweeps.errors import UserError
 from tests.db import crowd
 from tests.db.conftest import (
     COST,
@@ -110,13 +109,8 @@ def test_what_is_published_is_sound_and_has_all_that_ended(
             str(row[name]) for row in ended
         ), name
     assert world.segments[1] not in here["jobs"]  # it runs, and no trial reads its maps
-
-
-def test_merged_into_where_it_is_from_it_brings_nothing(world: World, tmp_path: Path) -> None:
-    publish(world, tmp_path / "out.db")
     before = world.dump()
-    report = merged(opened(tmp_path / "out.db"), world)
-    assert not report.changed
+    assert not merged(found, world).changed
     assert world.dump() == before
 
 
@@ -170,21 +164,6 @@ def test_a_sweep_alone_leaves_out_what_other_sweeps_are(world: World, tmp_path: 
     assert published.sweeps == ["demo"]
     assert published.trials == {"done": 2}
     assert b"secret plans" not in (tmp_path / "out.db").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("where", "said"),
-    [
-        ({"flow": "glow"}, "no trial of .* that is selected has ended"),
-        ({"bits_per_dim": 3.5}, "a selection to publish has no column 'bits_per_dim'"),
-    ],
-)
-def test_a_selection_that_cannot_be_is_refused(
-    world: World, where: dict[str, Any], said: str, tmp_path: Path
-) -> None:
-    with pytest.raises(UserError, match=said):
-        publish(world, tmp_path / "out.db", where=where)
-    assert not (tmp_path / "out.db").exists()
 
 
 @pytest.mark.integration

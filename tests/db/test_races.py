@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from lcma import db
 from tests.db.conftest import COST, result, trial
-from tests.db.inspecting import is_current, make_older
+from tests.db.inspecting import execute, is_current, make_older
 from tests.processes import race
 from tests.stores import beat
 
@@ -23,12 +23,9 @@ def test_6_processes_make_one_database(new_place: str) -> None:
         store.register(db.Registration(sweeps=(db.Sweep(id=str(index), name="x", spec="{}"),)))
 
     race(6, work)
-    with sa.create_engine(new_place, poolclass=sa.NullPool).connect() as connection:
-        count = sa.text("SELECT count(*) FROM sweeps")
-        assert connection.execute(count).scalar_one() == 6
-        if new_place.startswith("sqlite"):
-            check = sa.text("PRAGMA integrity_check")
-            assert connection.execute(check).scalars().all() == ["ok"]
+    assert execute(new_place, "SELECT count(*) FROM sweeps") == [(6,)]
+    if new_place.startswith("sqlite"):
+        assert execute(new_place, "PRAGMA integrity_check") == [("ok",)]
     assert is_current(new_place)
 
 

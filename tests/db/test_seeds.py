@@ -10,6 +10,7 @@ from tests.harness.show.frames import cells_of
 
 WHERE: dict[str, dict[str, Any]] = {
     "everything": {},
+    "one sweep": {"sweep_id": "s2"},
     "columns of the cell": {"flow": "realnvp", "dataset": ["photos16", "celeba64"]},
     "a column of the recipe": {"splits": 3},
     "a column of the result": {"seed": [0, 2]},
@@ -45,18 +46,3 @@ def test_they_are_the_rows_of_the_view_by_cell(crowd: db.Store, name: str) -> No
     found = crowd.cells(**where)
     assert alike(found) == alike(read_cells(crowd, **where))
     assert bool(found) == (name not in ("no value", "what nothing has"))
-    assert found == crowd.cells(**where)
-
-
-def test_a_cell_made_in_several_ways_has_them_all(crowd: db.Store) -> None:
-    several = [cell.makings for cell in crowd.cells() if len(cell.makings) > 1]
-    assert several
-    assert all(len(set(makings)) == len(makings) for makings in several)
-
-
-def test_of_one_sweep(crowd: db.Store) -> None:
-    for sweep in crowd.sweeps():
-        found = crowd.cells(sweep_id=sweep.id)
-        assert alike(found) == alike(read_cells(crowd, sweep_id=sweep.id))
-    assert crowd.cells(sweep_id="s2")
-    assert crowd.cells(sweep_id="none") == []

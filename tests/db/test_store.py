@@ -13,7 +13,7 @@ from lcma.harness.work.lease import find_missing
 from lcma.sweeps import measures
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import COST, contribution_map
-from tests.stores import add_metrics, beat, list_files, list_paths, list_running, read_curve
+from tests.stores import add_metrics, list_files, list_paths, read_curve
 
 
 def test_registering_a_plan_twice_changes_nothing(world: Any) -> None:
@@ -44,23 +44,6 @@ def test_thousands_of_jobs_are_read_at_once(world: Any) -> None:
     assert set(world.store.jobs(ids)) == {*world.trials, *world.segments}
     assert world.store.jobs([]) == {}
     assert world.store.retry(ids) == 0
-
-
-def test_job_ids_tell_kind_budget_and_data_apart() -> None:
-    jobs = {
-        db.PlannedJob.of_trial("x", "d", steps=1).id,
-        db.PlannedJob.of_trial("x", "e", steps=1).id,
-        db.PlannedJob.of_pretraining("x", "d", budget=1).id,
-        db.PlannedJob.of_pretraining("x", "d", budget=2).id,
-    }
-    assert len(jobs) == 4
-    assert db.PlannedJob.of_trial("x", "d", steps=2).id in jobs
-
-
-def test_the_sum_error_is_relative_to_the_sum_of_magnitudes() -> None:
-    values = np.array([[[3.0, -1.0]]], dtype=np.float32)
-    own = {"values": values, "standard_errors": values, "halves": np.stack([values, values])}
-    assert dataclasses.replace(contribution_map(1), **own, mean_log_det=1.0).sum_error == 0.25
 
 
 @pytest.mark.parametrize(
@@ -143,21 +126,6 @@ def test_a_curve_is_read_thinned_with_its_last_point(world: Any) -> None:
     assert [step for step, _ in world.store.points([loss.key], every=100)[loss.key]] == [0, 70]
 
 
-def test_a_training_is_known_by_what_it_is(world: Any) -> None:
-    segment, trial = world.win(world.segments[0]), world.win(world.trials[2])
-    for claim in (segment, trial):
-        assert add_metrics(world.store, claim, [db.Metric("loss", 1, 2.0)])
-    (own,) = world.store.job_facts([*world.trials], with_curves=True)
-    assert [own] == world.store.job_facts([trial.job_id])
-    assert (own.recipe_id, own.nms) == ("with", None)
-    (other,) = world.store.job_facts([segment.job_id], with_curves=True)
-    assert (other.kind, other.subject) == ("pretraining", world.pretraining.id)
-    assert (other.factorization, other.nms) == (None, world.pretraining.nms)
-    in_sweep = {one.job_id for one in world.store.job_facts(sweep_id="s", with_curves=True)}
-    assert in_sweep == set(world.store.job_ids("s")) & {segment.job_id, trial.job_id}
-    assert world.store.job_facts([segment.job_id], sweep_id="s", with_curves=True) == [other]
-
-
 def test_an_artifact_replaces_the_former_one_of_its_kind(world: Any) -> None:
     old = db.Artifact(kind="checkpoint", path="old", bytes=1, digest="a", place="h:/runs")
     new = db.Artifact(kind="checkpoint", path="new", bytes=2**40, digest="b", place="h:/runs")
@@ -190,35 +158,6 @@ def test_once_a_pretraining_is_done_its_longest_snapshot_alone_is_on_record(
     assert list_paths(world.store) == left
 
 
-def test_files_are_known_by_path_and_forgotten_by_it(world: Any) -> None:
-    files = [
-        db.Artifact(kind=kind, path=f"run/{kind}", bytes=1, digest="a", place="h:/runs")
-        for kind in ("samples", "weights")
-    ]
-    claim, cost = world.win(world.trials[0]), db.Cost(seconds=1, cpu_seconds=1)
-    world.store.finish(claim, "preempted", last_step=1, cost=cost, artifacts=files)
-    assert list_paths(world.store) == {"run/samples", "run/weights"}
-    assert world.store.forget_artifacts(["run/weights", "run/other"]) == 1
-    assert world.store.forget_artifacts([]) == 0
-    assert list_files(world.store, world.trials[0]) == [files[0]]
-    owners = {one.id: one for one in world.store.jobs().values()}
-    assert owners.keys() == {*world.trials, *world.segments}
-    assert owners[world.segments[1]] == world.job(world.segments[1])
-
-
-def test_running_says_what_runs_and_how_far(world: Any) -> None:
-    trial = world.win(world.trials[2], owner="a")
-    world.win(world.segments[1], owner="b")
-    beat(world.store, trial, step=250, lease_seconds=60, now=1030.0)
-    both = list_running(world.store)
-    names = ("kind", "factorization", "budget", "step", "steps", "owner", "lease_until", "host")
-    names += ("pid", "started", "first_step", "message")
-    assert [tuple(getattr(one, name) for name in names) for one in both] == [
-        ("trial", "LLL", 100, 250, 500, "a", 1090.0, "node1", 17, 1000.0, 0, ""),
-        ("pretraining", None, 200, 0, 200, "b", 1060.0, "node1", 17, 1000.0, 0, ""),
-    ]
-
-
 def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> None:
     counts = filled.store.job_counts()
     assert counts.trial == db.StateCounts(done=3, failed=1)
@@ -229,29 +168,6 @@ def test_counts_are_of_all_or_of_a_sweep_with_its_pretrainings(filled: Any) -> N
     assert counts.trial == db.StateCounts(done=2)
     assert counts.pretraining == db.StateCounts(done=1)
     assert filled.store.job_counts("no such sweep").trial.total == 0
-
-
-def test_sweeps_and_their_members(world: Any) -> None:
-    later = db.Registration(sweeps=(db.Sweep(id="a", name="later", spec="{}"),))
-    world.store.register(later, now=901.0)
-    assert [(s.id, s.name, s.created) for s in world.store.sweeps()] == [
-        ("s", "demo", 900.0),
-        ("a", "later", 901.0),
-    ]
-    asked = [member.factorization for member in world.store.memberships(sweep_id="s")]
-    assert asked == ["channel", "conventional", "low"]
-
-
-@pytest.mark.parametrize("number", ["value", "standard_error"])
-def test_a_measure_must_be_finite(number: str) -> None:
-    with pytest.raises(ValueError, match="bits_per_dim is nan"):
-        db.Measurement(**({"name": "bits_per_dim", "value": 1.0} | {number: math.nan}))
-
-
-def test_a_measure_is_there_once(filled: Any) -> None:
-    found = filled.result("LLL-0-100")
-    with pytest.raises(ValueError, match="twice"):
-        dataclasses.replace(found, measures=found.measures * 2)
 
 
 def test_a_measure_that_nobody_registered_is_refused(world: Any) -> None:

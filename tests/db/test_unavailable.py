@@ -38,7 +38,9 @@ def test_a_file_that_is_locked_may_pass_and_one_of_others_does_not(
             store.sweeps,
             lambda: db.connect(str(filled_path), create=False),
         ):
-            assert isinstance(raised(action), db.Unavailable)
+            error = raised(action)
+            assert isinstance(error, db.Unavailable)
+            assert "stayed locked" in str(error)
     assert store.release("me") == 1
     filled_path.write_bytes(b"notes\n" * 100)
     assert not isinstance(raised(store.sweeps), db.Unavailable)

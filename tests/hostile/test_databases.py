@@ -254,16 +254,6 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_write(filled_path: Path) -> Non
     assert db.connect(str(new)).sweeps() == []
 
 
-def test_a_database_that_stays_locked(path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("lcma.db.sqlite.BUSY_SECONDS", 0.05)
-    store = db.connect(str(path))
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        refused(lambda: store.release("me"), str(path), "stayed locked")
-        assert store.sweeps() == []
-    assert store.release("me") == 0
-
-
 MOUNTS = """\
 21 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 22 21 0:40 / {folder} rw,relatime shared:5 - {kind} server:/export rw,vers=4.2
