@@ -17,7 +17,6 @@ from lcma.sweeps.spec import check
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MADE = reference.make_pages()
-COMMAND_LINE = re.compile(r"(?:^|`|&& |- run: |\.venv/bin/)lcma ([a-z-][^`\n#]*)", re.MULTILINE)
 WRITTEN = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
 
 

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -258,15 +256,6 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
     with lcma.connect(tmp_path / "made.db", write=True) as store:
         assert store.sweeps() == []
     assert repr(lcma.board(str(tmp_path / "made.db"))).startswith("<board of 0 rows")
-
-
-def test_importing_it_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, lcma; dir(lcma); lcma.factorization\n"
-        "heavy = {'torch', 'ray', 'sqlalchemy', 'pandas', 'altair'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_public_name_is_there_and_documented() -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.factorizations import (
     DATA_RULES,
-    FIXED,
     MAP_RULES,
     NAMES,
     PAIRS,
@@ -17,7 +16,6 @@ from lcma.sweeps.factorizations import (
     ImpossibleError,
     add,
     canonical,
-    is_pattern,
     needs_budget,
     needs_maps,
     normalize,
@@ -46,33 +44,6 @@ def test_an_unknown_name_is_refused_with_the_remedy(name: str) -> None:
         normalize(name)
     assert str(caught.value).startswith(UNKNOWN[name])
     assert "\n" not in str(caught.value)
-
-
-def test_one_name_for_each_experiment() -> None:
-    def named(name: str, splits: int = 3, conventional: str = "channel") -> str:
-        return canonical(name, conventional=conventional, splits=splits)
-
-    assert named("low") == "LLL"
-    assert named("HIGH", 2) == "HH"
-    assert named("checkerboard") == "checkerboard-even"
-    assert named("conventional") == "channel"
-    assert named("conventional", 0) == "none"
-    assert all(named(name) == name for name in FIXED)
-    assert all(named(word, 4) == word for word in words(4))
-
-
-@pytest.mark.parametrize(("word", "splits"), [("LL", 3), ("LLLL", 3), ("L", 2)])
-def test_a_word_of_another_length_is_impossible(word: str, splits: int) -> None:
-    expected = f"the word {word} has {len(word)} letters, the recipe has {splits} splits; use"
-    with pytest.raises(ImpossibleError, match=expected):
-        canonical(word, conventional="channel", splits=splits)
-
-
-@pytest.mark.parametrize("name", ["low", "random", "channel", "L"])
-def test_without_a_split_only_none_is_possible(name: str) -> None:
-    with pytest.raises(ImpossibleError, match="only `none`"):
-        canonical(name, conventional="channel", splits=0)
-    assert canonical("none", conventional="channel", splits=0) == "none"
 
 
 @pytest.mark.parametrize("splits", [1, 2, 3])
@@ -111,16 +82,6 @@ def test_a_canonical_pattern_is_its_own(pairs: list[str], splits: int) -> None:
         once = canonical(f"keep-{pairs[0]}", conventional="channel", splits=splits)
         assert found == once
     assert found in patterns(splits)
-
-
-def test_patterns_are_all_patterns_each_by_the_name_it_is_run_under() -> None:
-    assert [len(patterns(splits)) for splits in (1, 2, 3)] == [6, 36, 216]
-    for splits in (1, 2, 3):
-        assert len(set(patterns(splits))) == 6**splits
-        assert {"checkerboard-even", "checkerboard-odd", "rows"} < set(patterns(splits))
-    assert "keep-ad-bc" in patterns(2)
-    assert all(is_pattern(name) for name in patterns(2) if name.startswith("keep"))
-    assert not any(is_pattern(name) for name in NAMES)
 
 
 def test_which_rules_read_maps_and_which_a_budget() -> None:

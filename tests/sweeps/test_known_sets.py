@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.sweeps import catalog, known_sets, spec
+from lcma.sweeps import known_sets, spec
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import expand
 from lcma.sweeps.known_sets import DataSetFacts
@@ -44,13 +44,6 @@ def test_a_trial_knows_its_variant_and_its_sets_name() -> None:
     shared = [t.pretraining for t in trials if t.pretraining]
     assert len({p.id for p in shared}) == 4
     assert [p.set_name for p in shared] == names
-
-
-def test_a_recipe_holds_for_every_variant_and_is_published_for_one() -> None:
-    plain = catalog.recipe("realnvp", "celeba64", "paper")
-    assert plain == catalog.recipe("realnvp", "celeba64-float", "paper")
-    assert catalog.is_published("realnvp", "celeba64-float", "paper")
-    assert not catalog.is_published("realnvp", "celeba64", "paper")
 
 
 def test_sets_of_ones_own_can_be_named_once_they_are_known(

@@ -173,6 +173,7 @@ WRONG_FILES = [
     (rule() + rule(), "the factorization 'columns' is registered by"),
     (rule().replace('"columns"', '"rows"'), "the factorization 'rows' is lcma's own"),
     (rule().replace('"columns"', '"hll"'), "'hll' reads as a word over L and H"),
+    (rule().replace('"columns"', '"keep-ba-cd"'), "'keep-ba-cd' reads as a pattern: choose"),
     (rule().replace('"columns"', '"My Rule"'), "a factorization cannot be named 'My Rule'"),
     (rule(options=', reads="map"'), "a rule reads 'nothing', 'seed' or 'maps', not 'map'"),
     (FLOW.replace('"own"', '"glow"'), "the flow 'glow' is lcma's own"),

@@ -93,14 +93,6 @@ def test_verdicts_follow_the_direction_of_a_measure(world, lcma, name, direction
     assert found["first-split"]["decision"] == "supported"
 
 
-@pytest.mark.parametrize(("name", "sign"), [("brightness", 1), ("shine", -1)])
-def test_the_best_row_of_a_board_comes_first(world, lcma, name, sign) -> None:
-    rows = json.loads(lcma("board", "--by", name, "--json")[1])["groups"][0]["rows"]
-    means = [sign * row["mean"] for row in rows]
-    assert len(set(means)) > 1
-    assert means == sorted(means)
-
-
 def test_verdicts_by_time_say_what_is_not_judged(world, lcma) -> None:
     found = judged(lcma, "--by", "seconds_per_step")
     assert found["low-conventional"]["decision"] == "undecided"  # as fast as each other
@@ -155,6 +147,9 @@ def test_effects_name_the_measure(world, lcma) -> None:
     [
         (("verdicts", "--by", "log_det"), "cannot be ranked by 'log_det'"),
         (("budgets", "--by", "colour"), "cannot be ranked by 'colour'"),
+        (("board", "--by", "colour"), "'colour': choose among "),
+        (("export", "--by", "log_det"), "cannot be ranked by 'log_det'"),
+        (("serve", "--by", "colour", "--port=0"), "cannot be ranked by 'colour'"),
         (("board", "--against", "low@999"), "no results of low@999 here; there are "),
         (("board", "--against", "low@"), "low@: give NAME@BUDGET in steps, such as low@1000"),
         (("board", "--against", "low@1e3"), "give NAME@BUDGET in steps"),

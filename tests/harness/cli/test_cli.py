@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
 from importlib.metadata import version
@@ -24,10 +22,6 @@ from lcma.sweeps.options import parse_seeds
 from tests.harness.cli.conftest import output_of, refused
 from tests.harness.conftest import SMALL, merged
 from tests.harness.show import svg
-
-HEAVY = ("torch", "ray", "pandas", "altair", "sqlalchemy", "skimage")
-HEAVY += ("statsmodels", "scipy", "pyarrow")
-HEAVY_FOR_PLANS = ("torch", "ray", "altair", "skimage")
 
 
 def run(capsys, *arguments: object) -> tuple[int, str, str]:
@@ -52,19 +46,6 @@ def test_no_help_is_lost_to_markup() -> None:
 
     for text in walk(typer.main.get_command(cli.app)):
         assert Text.from_markup(text).plain == text
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["plan", "demo"]])
-def test_help_and_planning_import_nothing_heavy(arguments: list[str], in_tmp: Path) -> None:
-    heavy = HEAVY if "--help" in arguments else HEAVY_FOR_PLANS
-    code = (
-        "import sys\nfrom lcma.harness.cli.main import main\n"
-        f"try:\n    main({arguments!r})\nexcept SystemExit as e:\n    assert not e.code\n"
-        f"found = [m for m in {heavy!r} if m in sys.modules]\n"
-        "assert not found, found\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_the_installed_one(capsys) -> None:
@@ -269,51 +250,8 @@ def test_a_launch_ends_with_board_pictures_and_next_commands(capsys, launched: P
     pictures = list((folder_of(launched) / "lcma-pictures").rglob("*.png"))
     assert len(pictures) >= 3
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
-
-
-@LAUNCHED
-def test_a_launch_ends_with_what_its_seeds_can_show(launched: Place) -> None:
-    out = (folder_of(launched) / "out.txt").read_text()
     assert "\nPower: 2 seeds decide nothing; 6 show " in out
     assert "\n3 rows lose to a bar: train longer, or on more images, before more seeds.\n" in out
-
-
-@LAUNCHED
-@pytest.mark.parametrize(
-    "command",
-    [
-        *(["status"], ["board"], ["maps"], ["samples"], ["export"], ["doctor"]),
-        ["sql", "select 1"],
-    ],
-)
-def test_read_commands_speak_to_people_and_programs(
-    capsys, launched: Place, in_tmp: Path, command: list[str]
-) -> None:
-    where = ["--db", launched.db]
-    if command[0] in ("samples", "doctor"):
-        where += ["--runs", launched.runs]
-    if command[0] == "doctor":
-        where += ["--data", launched.data]
-    out = output_of(run(capsys, *command, *where))
-    assert out.strip()
-    code, out, _ = run(capsys, *command, *where, "--json")
-    assert code == 0
-    json.loads(out)
-
-
-@LAUNCHED
-def test_a_second_launch_and_its_plan_have_nothing_to_do(capsys, launched: Place, in_tmp) -> None:
-    spec = folder_of(launched) / "small.yaml"
-    where = ["--db", launched.db, "--data", launched.data]
-    before = rows(capsys, launched, "select * from attempts order by id")
-    code, out, _ = run(
-        capsys, "launch", spec, "--local", *where, "--runs", launched.runs, "--no-pictures"
-    )
-    assert code == 0
-    assert "6 there, 2 same" in " ".join(out.split()) or "2 same, 6 there" in out
-    assert rows(capsys, launched, "select * from attempts order by id") == before
-    code, out, _ = run(capsys, "plan", spec, *where)
-    assert "Nothing is left to do." in out
 
 
 @LAUNCHED

@@ -18,6 +18,8 @@ from lcma.sweeps.options import LaunchOptions, Overrides
 from tests.db.conftest import TRIALS, Stage, World
 from tests.harness.cli.conftest import Typed, output_of
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 SECRET = "postgresql://me:canary@host/x?options=-csearch_path%3Da"
 SHOWN = "postgresql://me@host/x?options=-csearch_path%3Da"
 
@@ -39,7 +41,6 @@ def require_valid(words: list[str]) -> None:
     command.make_context("lcma", list(rest))
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     "typed",
     [
@@ -71,7 +72,6 @@ def test_a_command_to_go_on_with_names_the_places_that_were_given(
 TYPED = "lcma launch 'my sweep.yaml' --set training.steps=5 --local"
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("typed", "by", "repeated"),
     [

@@ -177,26 +177,9 @@ def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
 
 
 @pytest.mark.slow_on("postgresql")
-def test_a_merge_makes_the_database_and_ends_well_without_conflicts(
-    lcma: Typed, url: str, in_tmp: Path
-) -> None:
+def test_a_merge_makes_the_database(lcma: Typed, url: str) -> None:
     fill(db.connect("other.db"))
     refused(lcma("db", "merge", "other.db", "--db", url, "--dry-run"), "lcma db init")
     assert not db.exists(url)
     output_of(lcma("db", "merge", "other.db", "--db", url))
     assert run_sql(url, "SELECT count(*) FROM results").rows == ((3,),)
-    code, out, _ = lcma("db", "merge", "other.db", "--db", url)
-    assert code == 0
-    assert f"nothing in {in_tmp / 'other.db'} is new to {db.locate(url).name}" in out.splitlines()
-
-
-@pytest.mark.slow_on("postgresql")
-def test_a_database_is_not_merged_with_itself(lcma: Typed, url: str) -> None:
-    fill(db.connect(url))
-    refused(lcma("db", "merge", url, "--db", url), "are one database")
-    for nowhere in ("nowhere.db", "README.txt"):
-        refused(
-            lcma("db", "merge", nowhere, "--db", url),
-            f"there are no results at {Path(nowhere).absolute()}: give a database",
-        )
-        assert not Path(nowhere).exists()

@@ -7,8 +7,9 @@ import pytest
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed, refused
 
+pytestmark = pytest.mark.slow_on("postgresql")
 
-@pytest.mark.slow_on("postgresql")
+
 def test_what_is_dropped_is_said_before_and_after(planned: World, typed: Typed) -> None:
     planned.win(planned.trials[0])
     planned.store.release("me")
@@ -24,13 +25,11 @@ def test_what_is_dropped_is_said_before_and_after(planned: World, typed: Typed) 
     assert typed("forget", "demo")[1] == "dropped 0 trials of demo; what had begun stays: 1 trial\n"
 
 
-@pytest.mark.slow_on("postgresql")
 def test_the_name_goes_with_the_last_trial(planned: World, typed: Typed) -> None:
     assert typed("forget", "demo")[1].endswith(" of demo, and its name\n")
     refused(typed("forget", "demo"), "the database has no sweep yet")
 
 
-@pytest.mark.slow_on("postgresql")
 def test_it_is_refused_while_a_launch_holds_jobs(planned: World, typed: Typed) -> None:
     planned.store.begin_launch("me", "s")
     planned.win(planned.trials[0])

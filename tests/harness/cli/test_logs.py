@@ -12,6 +12,8 @@ from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed, output_of, refused
 from tests.stores import beat
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 TRIAL = TRIALS[1].id
 
 
@@ -44,7 +46,6 @@ def test_the_last_attempt_is_shown_with_where_when_and_how_it_ended(
     assert {one["trial_id"] for one in found} == {TRIAL}
 
 
-@pytest.mark.slow_on("postgresql")
 def test_an_attempt_without_a_report_is_told_with_what_is_known(
     planned: World, typed: Typed
 ) -> None:
@@ -64,7 +65,6 @@ def test_an_attempt_without_a_report_is_told_with_what_is_known(
     assert "its launch gave the job back" in typed("logs", TRIAL)[1]
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_was_never_begun_and_what_is_not_there(planned: World, typed: Typed) -> None:
     out = output_of(typed("logs", TRIAL))
     assert out.startswith("no attempt yet at train realnvp photos16 channel seed 1")
@@ -83,7 +83,6 @@ def test_a_line_that_is_repeated_is_shown_each_time() -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.slow_on("postgresql")
 def test_following_shows_steps_and_ends_with_the_attempt(planned: World, typed: Typed) -> None:
     """Of an attempt that ends while another process looks, and of one whose node is dead."""
     claim = planned.win(planned.trials[1], now=time.time())

@@ -97,20 +97,3 @@ def test_a_sweep_is_the_same_on_postgres(
     assert plan["left"] == {"pretrainings": 0, "trainings": 0}
     assert all(password not in text for text in printed)
     postgres.drop(name)
-
-
-@pytest.mark.slow
-def test_a_sweep_runs_by_way_of_a_pooler(
-    lcma: Any, small_sweep: dict[str, Any], place: Any, in_tmp: Path, pooler: Any
-) -> None:
-    name = pooler.server.make()
-    pooler.server.run(f"ALTER DATABASE {name} SET lock_timeout = '60s'")
-    (in_tmp / "small.yaml").write_text(yaml.safe_dump(small_sweep | {"resources": ONE_WORKER}))
-    where = ["--db", pooler.url(name), "--data", place.data]
-    lcma("launch", "small.yaml", "--local", "--no-pictures", *where)
-    status = json.loads(lcma("status", *where[:2], "--json"))
-    assert status["jobs"]["trial"]["done"] == 2
-    assert json.loads(lcma("db", "check", *where[:2], "--json"))["findings"] == []
-    findings = {one["what"]: one["verdict"] for one in json.loads(lcma("doctor", *where, "--json"))}
-    assert findings["database"] == "good"
-    pooler.server.drop(name)

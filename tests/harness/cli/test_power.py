@@ -15,6 +15,8 @@ from lcma.harness.results.power import Power, describe_power, pool_pairs
 from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 SHIPPED = shards.FOLDER
 
 WORDS = merged(
@@ -45,7 +47,6 @@ def list_power(history: History, *options: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.slow_on("postgresql")
 def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe(
     history: History,
 ) -> None:
@@ -72,7 +73,6 @@ def test_seeds_show_differences_by_the_spread_of_all_pairs_of_rows_of_the_recipe
     assert "\nPower" not in history.text()
 
 
-@pytest.mark.slow_on("postgresql")
 def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History) -> None:
     """Of another length, where there are none of this one; few seeds tell too little."""
     history.add_results(WORDS, spread_bits)

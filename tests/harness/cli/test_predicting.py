@@ -20,6 +20,8 @@ from tests.harness.cli.history import SWEEP, History
 from tests.harness.conftest import merged
 from tests.stores import beat
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 SHIPPED = shards.FOLDER
 
 
@@ -38,7 +40,6 @@ def list_parts(found: dict[str, Any], *, known: bool) -> dict[str, tuple[int, in
     }
 
 
-@pytest.mark.slow_on("postgresql")
 def test_without_such_a_job_it_is_said_what_is_not_known(history: History) -> None:
     found = history.plan()
     assert found["predicted"]["hours"] is None
@@ -68,7 +69,6 @@ def test_hours_are_the_medians_with_quantiles_of_what_was_measured(
     assert f"\n{counts} (6 without sharing)\nTime    {said}\n" in history.text()
 
 
-@pytest.mark.slow_on("postgresql")
 def test_lengths_and_what_takes_no_time_may_differ_but_not_the_shape(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=2.0, rest=4.0)
@@ -79,14 +79,12 @@ def test_lengths_and_what_takes_no_time_may_differ_but_not_the_shape(history: Hi
         assert history.plan("--set", other)["predicted"]["hours"] is None, other
 
 
-@pytest.mark.slow_on("postgresql")
 def test_where_there_is_no_pretraining_a_training_of_the_shape_counts(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     found = history.plan()
     assert seconds(found) == pytest.approx([8 * 30 + 60 + 6 * 10] * 3)
 
 
-@pytest.mark.slow_on("postgresql")
 def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
     history.finish(history.trials("checkerboard-even")[0], step=1.0, rest=10.0)
     history.finish(history.segments(10)[0], step=1.0, rest=10.0)
@@ -97,7 +95,6 @@ def test_the_rest_goes_by_the_number_of_images(history: History) -> None:
     assert 3600 * hours.expected == pytest.approx(8 * (20 + 20) + 50 + 5 * 20)
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) -> None:
     first, second, third = history.trials("checkerboard-even")
     history.finish(first, step=1.0, rest=10.0)
@@ -121,7 +118,6 @@ def test_what_did_not_end_well_and_evaluations_do_not_count(history: History) ->
     assert seconds(found) == pytest.approx([6 * 20 + 5 + 7 * 10 + 50 + 5 * 10] * 3)
 
 
-@pytest.mark.slow_on("postgresql")
 def test_neither_a_cpu_nor_another_share_predicts_a_gpu(history: History) -> None:
     cpu, half, _ = history.trials("checkerboard-even")
     history.finish(half, step=1.0, share=0.5)
@@ -156,7 +152,6 @@ def test_a_first_plan_predicts_by_the_reference(
     assert not Path("absent.db").exists()
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_launch_says_its_limits_beside_the_prediction_and_ends_at_them(
     history: History, capsys: Any
 ) -> None:

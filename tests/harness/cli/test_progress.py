@@ -20,6 +20,12 @@ from tests.stores import beat, list_running
 pytestmark = pytest.mark.slow_on("postgresql")
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((progress, "LINE_SECONDS"), (log, "SHARE_SECONDS")):
+        monkeypatch.setattr(module, name, 0.0)
+
+
 def predict(hours: float | None, share: float = 0.0, source: str = "here") -> Prediction:
     """Predict the hours of a thousand steps of training, None where no such job is known."""
     expected = None if hours is None else Hours(hours, hours, hours)
@@ -27,16 +33,14 @@ def predict(hours: float | None, share: float = 0.0, source: str = "here") -> Pr
     return Prediction((part,), share)
 
 
-def run_trial(planned: World, index: int, step: int, **news: Any) -> None:
+def run_trial(planned: World, index: int, step: int, **news: Any) -> db.Claim:
     claim = planned.win(planned.trials[index])
     assert beat(planned.store, claim, step=step, lease_seconds=60.0, **news)
+    return claim
 
 
-def test_a_line_says_how_many_what_runs_and_what_is_left(
-    planned: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None repeats the one before."""
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+def test_a_line_says_how_many_what_runs_and_what_is_left(planned: World) -> None:
+    """None repeats the one before; a job whose steps are made evaluates, and no time is told."""
     text = io.StringIO()
     run_trial(planned, 0, 250, bits_per_dim=3.4567)
     with Bars(Console(file=text, width=200)) as bars:
@@ -46,10 +50,16 @@ def test_a_line_says_how_many_what_runs_and_what_is_left(
         bars.update(1, 5, running)
         bars.update(1, 5, running)
         bars.update(1, 5, running * 5)
+        planned.store.release("me")
+        run_trial(planned, 1, 500, bits_per_dim=3.4567)
+        bars._time_left = TimeLeft(predict(1e-9))
+        bars.update(1, 5, list_running(planned.store))
     title = "train realnvp photos16 channel seed 0, step 250/500, 3.457 bits/dim"
-    first, second = text.getvalue().strip().splitlines()
-    assert first == f"1/5 jobs; {title}"
-    assert second == f"1/5 jobs; {title}; {title}; 3 more run"
+    assert text.getvalue().strip().splitlines() == [
+        f"1/5 jobs; {title}",
+        f"1/5 jobs; {title}; {title}; 3 more run",
+        "1/5 jobs; train realnvp photos16 channel seed 1, evaluating, 3.457 bits/dim",
+    ]
 
 
 def test_all_that_a_job_notes_is_printed_and_the_last_line_of_a_traceback() -> None:
@@ -67,7 +77,6 @@ def test_only_news_and_long_silence_make_a_line(
     planned: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     monkeypatch.setattr(time, "monotonic", lambda: now)
     claim = planned.win(planned.trials[0])
     text = io.StringIO()
@@ -83,12 +92,8 @@ def test_only_news_and_long_silence_make_a_line(
         assert len(text.getvalue().splitlines()) == 4
 
 
-def test_a_job_whose_steps_are_made_says_how_many_images_are_done(
-    planned: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_whose_steps_are_made_says_how_many_images_are_done(planned: World) -> None:
     """As its log ends, which heartbeats bring."""
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    monkeypatch.setattr(log, "SHARE_SECONDS", 0.0)
     text = io.StringIO()
     with log.Log() as kept:
         seen = log.make_share_log(log.EVALUATING)
@@ -101,19 +106,6 @@ def test_a_job_whose_steps_are_made_says_how_many_images_are_done(
     with Bars(Console(file=text, width=200)) as bars:
         bars.update(0, 1, [job])
     assert ", evaluating, 200 of 10000 images\n" in text.getvalue()
-
-
-def test_a_job_whose_steps_are_made_evaluates_and_no_time_is_told(
-    planned: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    text = io.StringIO()
-    run_trial(planned, 0, 500, bits_per_dim=3.4567)
-    with Bars(Console(file=text, width=200)) as bars:
-        bars._time_left = TimeLeft(predict(1e-9))
-        bars.update(0, 1, list_running(planned.store))
-    title = "train realnvp photos16 channel seed 0, evaluating, 3.457 bits/dim"
-    assert text.getvalue().strip() == f"0/1 jobs; {title}"
 
 
 def test_the_time_left_is_the_prediction_of_the_steps_left_divided_by_tasks(
@@ -138,20 +130,9 @@ def test_without_jobs_of_its_own_the_pace_counts_once_a_job_has_ended(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     left = TimeLeft(predict(hours, source="reference"))
-    run_trial(planned, 0, 0)
+    claim = run_trial(planned, 0, 0)
     left.update(list_running(planned.store))
-    beat(
-        planned.store,
-        db.Claim(
-            job_id=planned.trials[0],
-            attempt_id=1,
-            token=1,
-            step=0,
-            owner="me",
-        ),
-        step=250,
-        lease_seconds=60.0,
-    )
+    beat(planned.store, claim, step=250, lease_seconds=60.0)
     running = list_running(planned.store)
     now = 160.0
     left.update(running)

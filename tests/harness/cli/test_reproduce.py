@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from lcma import db
 from lcma.harness.place import Place
+from tests.db.inspecting import execute
 from tests.harness.cli.conftest import Typed, output_of, refused, train
 
 
@@ -38,10 +38,11 @@ def test_what_comes_out_is_said_and_nothing_is_stored(
     trial = str(store.view("results").trial_id[0])
     out = output_of(lcma("reproduce", trial[:8]))
     assert "\nall measures are equal to the last bit\n" in out
-    with sa.create_engine(store.url).begin() as connection:
-        change = "UPDATE measurements SET value = value + 0.13 WHERE name = 'bits_per_dim'"
-        connection.execute(sa.text(change))
-        connection.execute(sa.text("UPDATE environments SET torch = '1.0', device = 'abacus'"))
+    execute(
+        store.url,
+        "UPDATE measurements SET value = value + 0.13 WHERE name = 'bits_per_dim'",
+        "UPDATE environments SET torch = '1.0', device = 'abacus'",
+    )
     code, out, err = lcma("reproduce", trial[:8])
     assert (code, err) == (1, "")
     said = ", difference -0.13; 0 other seeds, too few for a spread\n"
@@ -67,10 +68,8 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
     store = train(place, seeds=(0, 1))
     (row,) = store.view("results", seed=1).to_dict("records")
     bad = str(row["trial_id"])
-    with sa.create_engine(store.url).begin() as connection:
-        change = "UPDATE measurements SET value = value + 1e-9 WHERE name = 'bits_per_dim' "
-        change += f"AND attempt_id = '{row['attempt_id']}'"
-        connection.execute(sa.text(change))
+    change = "UPDATE measurements SET value = value + 1e-9 WHERE name = 'bits_per_dim' "
+    execute(store.url, f"{change} AND attempt_id = '{row['attempt_id']}'")
     for variable, value in (("LCMA_DB", place.db), ("LCMA_DATA", place.data)):
         monkeypatch.setenv(variable, str(value))
     code, out, _ = lcma("reproduce", "--sample", "2")
@@ -106,6 +105,5 @@ def test_bad_input_is_one_line(
 
 def test_a_trial_without_a_result_is_one_line(store: db.Store, lcma: Typed) -> None:
     trial = str(store.view("results").trial_id[0])
-    with sa.create_engine(store.url).begin() as connection:
-        connection.execute(sa.text("DELETE FROM measurements"))
+    execute(store.url, "DELETE FROM measurements")
     refused(lcma("reproduce", trial), f"trial {trial} has no result yet")

@@ -11,6 +11,8 @@ from lcma.harness.results.board import list_lost_trials
 from tests.db.conftest import COST, TRIALS, World
 from tests.harness.cli.conftest import Typed, output_of, refused
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 SWEEP = "Next: lcma launch demo  # with the options that it had\n"
 
 
@@ -29,20 +31,14 @@ def put_back(world: World) -> set[str]:
     return {i for i, job in jobs.items() if job.state == "pending"} - {world.trials[3]}
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "trials"),
     [
-        (["channel-0"], {0}),
         (["channel-0", "channel-1"], {0, 1}),
-        (["channel-0", "--where", "factorization=channel"], {0}),
-        (["--where", "factorization=channel"], {0, 1}),
         (["--where", "factorization=channel", "--where", "seed=1"], {1}),
         (["--where", "seed=1", "--where", "seed=0"], {0, 1, 2}),
-        (["--where", "factorization=low"], {2}),
         (["channel-0", "LLL", "--where", "factorization=LLL"], {2}),
         (["--sweep", "demo", "--where", "seed=0"], {0, 2}),
-        (["LLL"], {2}),
     ],
 )
 def test_what_is_chosen_is_put_back_and_a_dry_run_says_the_same(
@@ -82,20 +78,6 @@ def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, ty
     assert all(claim.rerun for claim in claims)
 
 
-def test_a_segment_takes_along_the_others_not_without_a_word(done: World, typed: Typed) -> None:
-    before = done.dump()
-    refused(
-        typed("rerun", done.segments[0]),
-        "3 jobs (2 segments and 1 trial, 2 more than named, for the maps)",
-        "give --yes",
-    )
-    assert done.dump() == before
-    found = json.loads(typed("rerun", done.segments[0], "--yes", "--json")[1])
-    assert set(found["more"]) == {done.segments[1], done.trials[2]}
-    assert (found["put_back"], found["next"][0]) == (3, SWEEP.removeprefix("Next: ").strip())
-    assert put_back(done) == {*done.segments, done.trials[2]}
-
-
 @pytest.mark.parametrize(("answer", "moved"), [("y", 3), ("n", 0)])
 def test_a_person_is_asked(
     done: World, typed: Typed, monkeypatch: pytest.MonkeyPatch, answer: str, moved: int
@@ -119,7 +101,6 @@ def test_a_trial_that_runs_with_the_former_maps_is_named(done: World, typed: Typ
     assert f"1 job stays as it is, not done: 1 running; with the former maps: {command}" in out
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -150,7 +131,6 @@ def test_nothing_to_run_anew_is_no_error(planned: World, typed: Typed) -> None:
     ]
 
 
-@pytest.mark.slow_on("postgresql")
 def test_status_and_why_say_what_is_run_anew(done: World, typed: Typed) -> None:
     job = done.trials[0]
     done.store.rerun([job], by="ann@here", why="old code", now=2000.0)
@@ -200,16 +180,12 @@ def states(world: World) -> list[db.State]:
     return [world.job(i).state for i in (world.trials[1], world.trials[0], world.segments[0])]
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "moved"),
     [
         ([], [True, True, True]),
-        (["--class", "oom"], [True, False, False]),
         (["--class", "oom", "--class", "code_error"], [True, False, True]),
-        (["--sweep", "demo"], [False, True, True]),
         (["--sweep", "demo", "--class", "diverged"], [False, True, False]),
-        ([TRIALS[1].id], [True, False, False]),
         (["LLL"], [False, False, True]),
         (["--where", "seed=1"], [True, False, False]),
         (["--where", "trial_id=channel-0"], [False, True, False]),
@@ -241,7 +217,6 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
     assert states(lost) == ["failed", "diverged", "pending"]
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -261,7 +236,6 @@ def test_unknown_names_change_nothing(
     assert lost.dump() == before
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_failed_is_found_by_the_start_of_an_id_that_is_a_done_one_s_too(
     planned: World, typed: Typed
 ) -> None:

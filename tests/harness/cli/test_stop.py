@@ -17,6 +17,8 @@ from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed, output_of
 from tests.stores import beat, list_running
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 LONG = """
 name: long
 matrix: {flow: realnvp, dataset: photos8, factorization: conventional}
@@ -46,7 +48,6 @@ def held(planned: World) -> db.Claim:
     return got
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("arguments", [[], ["demo"], ["s"], ["--all"], ["demo", "--now"]])
 def test_what_no_launch_lets_go_is_taken(
     planned: World, held: db.Claim, typed: Typed, arguments: list[str]
@@ -59,7 +60,6 @@ def test_what_no_launch_lets_go_is_taken(
     assert not beat(planned.store, held, step=1, lease_seconds=60.0)
 
 
-@pytest.mark.slow_on("postgresql")
 def test_where_nothing_runs_it_says_so(planned: World, typed: Typed) -> None:
     code, out, _ = typed("stop", "demo", "--json")
     found = json.loads(out)
@@ -96,7 +96,6 @@ def test_a_running_launch_is_stopped_from_elsewhere_and_goes_on(
     assert (again.returncode, err) == (0, "")
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -152,7 +151,6 @@ def test_status_shows_what_was_asked_to_stop(planned: World, held: db.Claim, typ
     assert not re.search(asked, typed("status", "--sweep", "demo")[1])
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) -> None:
     policy = db.Policy(oom=1, remedy="alone on a full GPU")
     cost = db.Cost(seconds=10.0, cpu_seconds=4.0, gpu_seconds=3.0, peak_memory=3 * 2**29)
@@ -160,17 +158,7 @@ def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) 
         "to be run again alone on a full GPU (policy oom: 1)",
         "given up: policy oom: 1 used",
     ):
-        claim = planned.store.claim(
-            planned.trials[0],
-            owner="me",
-            host="node1",
-            pid=17,
-            environment_id=planned.dump()["environments"][0].id,
-            device="cuda",
-            devices="GPU-1",
-            threads=1,
-            lease_seconds=60.0,
-        )
+        claim = planned.claim(planned.trials[0], device="cuda", devices="GPU-1", now=None)
         planned.store.finish(
             claim, "oom", last_step=9, cost=cost, message="no room", log="", policy=policy
         )
@@ -180,7 +168,6 @@ def test_what_was_decided_after_a_failure_is_told(planned: World, typed: Typed) 
     assert "no room (given up: policy oom: 1 used)" in typed("status")[1]
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("now", [[], ["--now"]])
 def test_one_trial_is_stopped_and_the_launch_is_not(
     planned: World, held: db.Claim, typed: Typed, now: list[str]

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -11,25 +10,12 @@ from lcma import db
 from lcma.harness.launch.tensorboard import plot_curves
 from tests.db.conftest import World
 from tests.harness.cli.conftest import Typed
+from tests.harness.launch.conftest import Told
 from tests.stores import add_metrics, list_running
 
+pytestmark = pytest.mark.slow_on("postgresql")
+
 FOLDER = "realnvp-photos16"
-
-
-class Silent:
-    """A display that keeps what it is told in words."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def update(self, ended: int, total: int, running: Any) -> None: ...
-
-    def job_ended(self, title: str, report: Any) -> None: ...
-
-    def unreachable(self, since: float, why: str) -> None: ...
-
-    def note(self, line: str) -> None:
-        self.notes.append(line)
 
 
 def read(folder: Path) -> dict[str, dict[str, list[tuple[int, float]]]]:
@@ -85,7 +71,7 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
     add_metrics(planned.store, claim, points("holdout_bits_per_dim", 20))
     add_metrics(planned.store, claim, [db.Metric("train_bits_per_dim", 30, math.nan)])
     train(planned, other, 10)  # of another launch
-    with plot_curves(tmp_path / "tb", Silent(), planned.store, [*planned.segments, trial]):
+    with plot_curves(tmp_path / "tb", Told(), planned.store, [*planned.segments, trial]):
         pass
     found = read(tmp_path / "tb")
     run = name_run("channel", trial)
@@ -98,7 +84,6 @@ def test_a_run_for_each_job_with_all_its_curves(planned: World, tmp_path: Path) 
     }
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     planned: World, tmp_path: Path
 ) -> None:
@@ -106,7 +91,7 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     run = name_run("channel", trial)
     claim = train(planned, trial, 10, 20)
     for step in (30, 60):  # two launches with the same folder
-        with plot_curves(tmp_path / "tb", Silent(), store, planned.trials) as display:
+        with plot_curves(tmp_path / "tb", Told(), store, planned.trials) as display:
             files = set()
             for more in (0, 10):
                 add_metrics(store, claim, points("train_bits_per_dim", step + more))
@@ -120,10 +105,9 @@ def test_what_comes_while_it_runs_is_added_and_nothing_is_there_twice(
     assert read(tmp_path / "tb") == {run: expected}
 
 
-@pytest.mark.slow_on("postgresql")
 def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path) -> None:
     claim = train(planned, planned.trials[0], 10)
-    with plot_curves(tmp_path / "tb", Silent(), planned.store, planned.trials) as display:
+    with plot_curves(tmp_path / "tb", Told(), planned.store, planned.trials) as display:
         for step in (30, 20):
             add_metrics(planned.store, claim, points("train_bits_per_dim", step))
             display.update(0, 6, list_running(planned.store))
@@ -131,10 +115,9 @@ def test_points_that_came_late_are_in_their_place(planned: World, tmp_path: Path
     assert found == {"train_bits_per_dim": as_read(10, 20, 30)}
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_path: Path) -> None:
     """It says so once, and the curves are there once nothing hinders them."""
-    display = Silent()
+    display = Told()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials) as shown:
         obstacle = tmp_path / "tb" / FOLDER
         obstacle.parent.mkdir()
@@ -149,7 +132,6 @@ def test_a_launch_ends_well_whatever_becomes_of_its_files(planned: World, tmp_pa
     assert found == {"train_bits_per_dim": as_read(10)}
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
     planned: World, typed: Typed, tmp_path: Path
 ) -> None:
@@ -162,7 +144,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_changes(
     assert planned.dump() == before
 
 
-@pytest.mark.slow_on("postgresql")
 @pytest.mark.parametrize("depth", [1, 2])
 def test_nothing_is_written_through_a_link_below_the_folder(
     planned: World, tmp_path: Path, depth: int
@@ -176,7 +157,7 @@ def test_nothing_is_written_through_a_link_below_the_folder(
     inside.write_text("mine")
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path / "outside")
-    display = Silent()
+    display = Told()
     with plot_curves(tmp_path / "tb", display, planned.store, planned.trials):
         pass
     (told,) = display.notes

@@ -14,8 +14,9 @@ from tests.db.conftest import COST, TRIALS, World, plan
 from tests.harness.cli.conftest import Typed, output_of
 from tests.stores import beat
 
+pytestmark = pytest.mark.slow_on("postgresql")
 
-@pytest.mark.slow_on("postgresql")
+
 def test_what_is_done_names_its_attempt_and_the_sweeps_that_it_serves(
     planned: World, typed: Typed
 ) -> None:
@@ -90,7 +91,6 @@ def test_a_trial_waits_for_its_pretraining_whatever_that_waits_for(
     assert out.endswith(f"Next: lcma logs {segment}\n      lcma rerun --failed {segment}\n")
 
 
-@pytest.mark.slow_on("postgresql")
 def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed: Typed) -> None:
     job = planned.trials[1]
     for number, outcome in enumerate(("preempted", "oom", "oom")):
@@ -113,7 +113,6 @@ def test_what_failed_and_what_was_preempted_say_how_often(planned: World, typed:
     assert found["next"] == [f"lcma logs {trial}", f"lcma rerun --failed {trial}"]
 
 
-@pytest.mark.slow_on("postgresql")
 def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
     planned: World, typed: Typed, in_tmp: Path
 ) -> None:
@@ -134,7 +133,6 @@ def test_attempts_that_a_merge_brought_do_not_take_the_place_of_one_s_own(
     assert "once in 3 attempts\n" in out
 
 
-@pytest.mark.slow_on("postgresql")
 def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Typed) -> None:
     sweeps = (
         db.Sweep(id="new", name="demo", spec=spec.load("demo").body),
@@ -153,7 +151,6 @@ def test_a_shipped_sweep_is_launched_by_its_name_alone(planned: World, typed: Ty
         assert typed("why", TRIALS[1].id)[1].endswith(f"\nNext: {command[number]}\n")
 
 
-@pytest.mark.slow_on("postgresql")
 def test_an_unknown_id_is_one_line(planned: World, typed: Typed) -> None:
     for start in ("xyz", "x\x1b[2J"):
         code, out, err = typed("why", start)

@@ -256,11 +256,9 @@ def test_one_image_or_one_photograph_has_no_standard_error(tmp_path: Path) -> No
 def test_of_many_images_the_codecs_see_some_at_even_distances(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lcma.harness.data import bars as module
-
     images = correlated(60, 0, (3, 4, 4))
     prepared = stored(tmp_path / "all", images[:40], images[:9], np.arange(9) // 3)
-    monkeypatch.setattr(module, "_MOST_FILES", 3)
+    monkeypatch.setattr(bars_module, "_MOST_FILES", 3)
     found = by_name(prepared)
     some = stored(tmp_path / "some", images[:40], images[[0, 3, 6]], np.array([0, 1, 2]))
     expected = by_name(some)

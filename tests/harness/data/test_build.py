@@ -31,19 +31,6 @@ def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [("cifar-10", "cifar10"), ("Photos32", "photos32"), ("x", "known are"), ("../photos32", "")],
-)
-def test_unknown_names_get_the_nearest(
-    tmp_path: Path, refused: Refused, asked: str, says: str
-) -> None:
-    message = refused(tmp_path, partial(prepare, asked, tmp_path))
-    assert "unknown data set" in message
-    assert says in message
-    assert "lcma data prepare NAME --from FOLDER --size S" in message
-
-
 def test_files_and_progress(tmp_path: Path, batches: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     root = tmp_path / "deep" / "root"
