@@ -179,10 +179,12 @@ def end(store: db.Store, claim: Any, outcome: Any = "diverged", last_step: int =
     assert store.finish(claim, outcome, last_step=last_step, cost=cost)
 
 
-def execute(store: db.Store, statement: str) -> int:
-    """Change a database behind the back of its store; return how many rows."""
-    with sa.create_engine(store.url, poolclass=sa.NullPool).begin() as connection:
-        return connection.execute(sa.text(statement)).rowcount
+def copy_elsewhere(work: Work, folder: Path) -> Work:
+    """The same work on a copy of its database as it is now, without its files."""
+    folder.mkdir(exist_ok=True)
+    db.locate(work.place.db).backup(folder / "copy.db")
+    place = replace(work.place, db=f"sqlite:///{folder / 'copy.db'}", runs=folder / "runs")
+    return replace(work, place=place)
 
 
 def place_in(folder: Path, data: Path) -> Place:

@@ -126,6 +126,7 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started, machines: Machin
         started.add("127.0.0.13", WITHOUT_PSYCOPG): "psycopg",
         started.add("127.0.0.14", OTHER_CODE): "other code, 0.0.9",
         started.add("127.0.0.17", WITHOUT_SAFETENSORS): "cannot run lcma (ModuleNotFoundError",
+        started.add("127.0.0.18", DEADLY): "its worker died (WorkerCrashedError)",
     }
     launch = started.launch()
     until(lambda: launch.poll() is not None or started.runs())
@@ -145,18 +146,6 @@ def test_bad_nodes_burn_nothing_and_are_named(started: Started, machines: Machin
     assert set(attempts.outcome) == {"done"}, out
     assert "times without" not in out
     assert all(out.count(f"({address}) gets no more trials") == 1 for address in bad), out
-
-
-def test_a_node_whose_workers_die_before_the_claim_burns_nothing_and_is_named(
-    started: Started,
-) -> None:
-    good, bad = started.add("127.0.0.11"), started.add("127.0.0.12", DEADLY)
-    out = started.end(started.launch())
-    assert "times without" not in out
-    why = "(a new launch tries it again): its worker died (WorkerCrashedError)"
-    assert f"({bad}) gets no more trials of this launch {why}" in out
-    assert f"({good}) gets no more trials" not in out
-    assert set(db.connect(started.url).view("attempts").outcome) == {"done"}, out
 
 
 def test_a_cluster_of_bad_nodes_alone_ends_a_launch_before_it_begins(started: Started) -> None:

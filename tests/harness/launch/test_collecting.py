@@ -327,13 +327,3 @@ def test_a_sweep_says_what_stays(
     if not weights:
         with pytest.raises(UserError, match="left no weights"):
             load_flow(site.store, place, site.store.job_facts(trial_ids=[trial.trial.id])[0])
-
-
-def test_a_place_that_is_away_is_one_line(bucket, place, capsys) -> None:
-    site = Site(place.db, bucket, place)
-    site.plan()
-    bucket.off("no route to it")
-    where = ("--db", place.db, "--runs", bucket.runs)
-    code, _, err = typed(capsys, "clean", *where)
-    assert (code, len(err.splitlines())) == (2, 1)
-    assert "cannot read bucket://runs/of/mine" in err

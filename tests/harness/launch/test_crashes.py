@@ -109,19 +109,15 @@ def test_three_crashes_without_progress_are_the_end(run: Any) -> None:
     assert (job.state, job.owner) == ("pending", None)
 
 
-def test_a_node_that_is_taken_away_frees_its_jobs_at_once_and_never_counts(run: Any) -> None:
-    """Its processes end with it, so that no lease of ten minutes is waited for."""
-    ended, store = run("taken", [0] * 4, lease=600.0)
-    assert len(ended.with_ending("done")) == 1
-    attempts = store.view("attempts").sort_values("token")
-    assert attempts.outcome.tolist() == ["preempted"] * 4 + ["done"]
-    assert attempts.message.tolist()[0] == "its node was taken away, it died"
-
-
 @pytest.mark.integration
-def test_to_be_lost_with_the_node_never_counts(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is known of the process there: its lease is waited for."""
+@pytest.mark.parametrize(
+    ("lost", "lease", "outcome"), [("taken", 600.0, "preempted"), ("node", 1.0, "node_lost")]
+)
+def test_to_be_lost_with_the_node_never_counts(
+    run: Any, monkeypatch: pytest.MonkeyPatch, lost: Lost, lease: float, outcome: str
+) -> None:
+    """Processes end with a node that was taken away; of others nothing is known but the lease."""
     monkeypatch.setattr("lcma.harness.launch.driver.POLL_SECONDS", 0.05)
-    ended, store = run("node", [0] * 4, lease=1.0)
+    ended, store = run(lost, [0] * 4, lease=lease)
     assert len(ended.with_ending("done")) == 1
-    assert store.view("attempts").outcome.tolist() == ["node_lost"] * 4 + ["done"]
+    assert store.view("attempts").outcome.tolist() == [outcome] * 4 + ["done"]

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lcma import db
 from lcma.harness.launch.driver import EndedJobs, Launch
@@ -20,25 +18,6 @@ from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
 
 Registered = Callable[[dict[str, Any]], tuple[db.Store, list[Node]]]
 STACKED = {"recipe": {"optimization": {"stacked": True}, "training": {"steps": 2}}}
-MEMBERS = st.builds(
-    Candidate, st.sampled_from("abc"), st.integers(0, 2), st.sampled_from([2, 6, 12])
-)
-
-
-@given(st.lists(MEMBERS, max_size=80), st.integers(0, 8))
-def test_stacks_are_of_one_shape_in_the_order_of_value_and_leave_no_slot_free(
-    members: list[Candidate], slots: int
-) -> None:
-    stacks = deal(members, slots)
-    dealt = [position for stack in stacks for position in stack]
-    assert len(set(dealt)) == len(dealt)
-    assert [min(stack) for stack in stacks] == sorted(min(stack) for stack in stacks)
-    for stack in stacks:
-        assert len({(members[i].shape, members[i].most) for i in stack}) == 1
-        assert 1 <= len(stack) <= members[stack[0]].most
-    assert len(stacks) <= slots
-    if len(stacks) < slots:
-        assert len(dealt) == len(members), "nobody is held back while a slot is free"
 
 
 def test_members_at_one_step_come_together() -> None:

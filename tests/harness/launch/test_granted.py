@@ -11,10 +11,7 @@ from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import Node
 from lcma.harness.work.units import Terms
-from lcma.sweeps import spec as specs
-from lcma.sweeps.errors import UserError
 from lcma.sweeps.spec import Resources
-from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import Told, told
 from tests.harness.launch.machines import Machines
 
@@ -106,8 +103,3 @@ def test_on_ray_shares_are_packed_and_each_task_sees_what_it_was_granted(
     pids = {one["pid"] for one in on_gpus}
     assert len(pids) == len(on_gpus), "a process would keep the GPU of its first task"
     assert store.view("attempts").devices.isna().all()
-
-
-def test_a_trial_has_at_most_one_gpu() -> None:
-    with pytest.raises(UserError, match=r"`resources.gpus`: input should be less than or equal"):
-        specs.check(merged(SMALL, {"resources": {"gpus": 1.5}}), "test")

@@ -56,18 +56,3 @@ def test_refused_heartbeats_are_no_news_while_the_lease_holds(
     assert not refusals
     assert not lease.lost
     assert "unreachable" not in caplog.text
-
-
-def test_no_connection_is_kept_between_heartbeats(
-    one_trial: Any, postgres: Any, current_postgres_url: str, monkeypatch: Any
-) -> None:
-    """So that a server admits many more workers than connections."""
-    monkeypatch.setattr("lcma.harness.work.lease.BEAT_SECONDS", 0.5)
-    store, node = one_trial(current_postgres_url, lease=30.0)
-    claim = claim_elsewhere(store, node.work.job_id, lease=30.0)
-    name = current_postgres_url.rpartition("/")[2].partition("?")[0]
-    query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
-    with beating(store, claim, 30.0) as lease:
-        lease.metric("train_bits_per_dim", 10, 4.5)
-        until(lambda: bool(read_curve(store, claim.job_id, "train_bits_per_dim")))
-        until(lambda: postgres.value(query) == "0")

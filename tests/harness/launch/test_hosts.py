@@ -160,31 +160,9 @@ def test_a_host_that_fails_before_the_claim_costs_no_trial_that_was_lost_with_an
     assert name_aside(BAD, WHY[fail_task]) in told.notes
 
 
-@pytest.fixture
-def made() -> tuple[TwoHosts, Told, Hosts]:
-    executor, told = TwoHosts(fail_task), Told()
-    return executor, told, Hosts(executor, told.note, {})
-
-
-def test_a_host_is_named_once_whatever_fails_there(made: Any) -> None:
-    executor, told, hosts = made
-    for why in ("it has no psycopg", "of a task that was on its way"):
-        hosts.set_aside(BAD, why)
-    assert executor.aside == {BAD}
-    assert told.notes == [name_aside(BAD, "it has no psycopg")]
-
-
-def test_a_trial_that_fails_again_and_again_costs_its_host_nothing(made: Any) -> None:
-    executor, told, hosts = made
-    hosts.note_steps(GOOD, "recipe")
-    assert [hosts.excuse(BAD, "job", "recipe", "why") for _ in range(3)] == [True, True, False]
-    assert told.notes == []
-    assert [hosts.excuse(BAD, f"{i}", "recipe", "why") for i in range(3)] == [True] * 3
-    assert executor.aside == {BAD}
-
-
-def test_a_row_of_failures_ends_with_a_step(made: Any) -> None:
-    executor, _, hosts = made
+def test_a_row_of_failures_ends_with_a_step() -> None:
+    executor = TwoHosts(fail_task)
+    hosts = Hosts(executor, Told().note, {})
     hosts.note_steps(GOOD, "recipe")
     assert all(hosts.excuse(BAD, job, "recipe", "why") for job in ("a", "b"))
     hosts.note_steps(BAD, "recipe")
@@ -192,18 +170,14 @@ def test_a_row_of_failures_ends_with_a_step(made: Any) -> None:
     assert executor.aside == set()
 
 
-@pytest.mark.parametrize("released", [False, True])
-def test_what_fails_after_the_claim_counts_as_it_did(
-    trial: tuple[db.Store, Any], released: bool
-) -> None:
+def test_what_fails_after_the_claim_counts_as_it_did(trial: tuple[db.Store, Any]) -> None:
     """Also where the dead worker's claim is given back before the launch looks."""
     store, node = trial
 
     class OnHost(Fragile):
         def wait(self, seconds: float) -> Sequence[Finished]:  # type: ignore[override]
             found = super().wait(seconds)
-            if released:
-                store.release("a launch")
+            store.release("a launch")
             return [Finished(f.job_id, f.report, f.crash, f.lost, BAD) for f in found]
 
     told = Told()

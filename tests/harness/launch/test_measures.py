@@ -15,8 +15,9 @@ from lcma.harness.cli import main as cli
 from lcma.harness.version import read_code_version
 from lcma.sweeps import plugins
 from lcma.sweeps.errors import UserError
+from tests.db.inspecting import execute
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import execute, typed
+from tests.harness.launch.conftest import typed
 
 SHORT = merged(SMALL, {"recipe": {"training": {"steps": 10}}})
 ROOT = Path(__file__).parents[3]
@@ -144,16 +145,6 @@ def test_a_launch_is_stored_with_what_was_typed(where) -> None:
     assert set(store.view("attempts")["owner"]) == {row["owner"]}
 
 
-@pytest.mark.parametrize("name", ["colour", "log_det"])
-def test_a_board_by_what_is_not_there_is_one_line(where, capsys, name: str) -> None:
-    by = f"--by={name}"
-    for command in (["board", "--by", name], ["export", by], ["serve", by, "--port=0"]):
-        code, out, err = typed(capsys, *command, where)
-        assert (code, out) == (2, "")
-        assert f"cannot be ranked by '{name}': choose among " in err
-        assert "bits_per_dim" in err
-
-
 @pytest.mark.parametrize("name", ["bits_per_dim", "holdout_bits_per_dim", "Not A Name"])
 def test_a_name_that_is_taken_or_none_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "plugin.py"
@@ -194,7 +185,7 @@ def test_a_verification_takes_it_again(launched: Path, where, capsys, few_photos
     plugins.load_file(launched / "lower.py")
     copy_database(launched, Path("changed.db"))
     change = "UPDATE measurements SET value = value + 3 WHERE name = 'brightness'"
-    execute(db.connect("changed.db"), change)
+    execute("sqlite:///changed.db", change)
     code, out, err = typed(capsys, *asked, "--db=changed.db")
     assert (code, err) == (1, ""), "equal bits are due here, in whatever unit"
     lines = {" ".join(line.split()[::4]) for line in out.splitlines()}
@@ -326,12 +317,12 @@ def test_trials_without_weights_are_named_and_trained_anew_with_a_measure(
         f"WHERE trial_id = '{before.index[0]}'"
     )
     gone = "DELETE FROM artifacts WHERE kind = 'weights'"
-    execute(db.connect(url), f"{gone} AND attempt_id IN ({one})")
+    execute(f"sqlite:///{url}", f"{gone} AND attempt_id IN ({one})")
     _, out, _ = typed(capsys, "plan", path, f"--db={url}", data)
     assert "2 trials from before lack later. Take it of the weights that were kept with" in out
     assert "1 trial of them left no weights. A launch after this trains anew" in out
     assert f"lcma rerun {before.index[0][:8]} --db" in out
-    execute(db.connect(url), gone)
+    execute(f"sqlite:///{url}", gone)
     said = "2 trials from before lack later. A launch after this trains anew"
     for command in (["plan", path], launch):
         code, out, err = typed(capsys, *command, f"--db={url}", data)

@@ -17,7 +17,7 @@ from lcma.harness.work.artifacts import run_name
 from lcma.harness.work.garbage import GarbageFilter, find_garbage, remove_garbage
 from lcma.sweeps.errors import UserError
 from tests.faults.contents import compare_rows, read_rows
-from tests.harness.launch.conftest import Killed, run_killed, typed
+from tests.harness.launch.conftest import Killed, copy_elsewhere, run_killed, typed
 from tests.stores import list_files, read_job
 
 WATCHED = {"training": {"ema": 0.9, "select": "best", "holdout_every": 10}}
@@ -74,11 +74,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
     """All that the first had on its own disks is gone with it."""
     store, nodes = runs({"recipe": WATCHED})
     work = dataclasses.replace(trial(nodes), checkpoint_seconds=0.0, lease_seconds=0.5)
-    other = f"sqlite:///{tmp_path / 'other.db'}"
-    db.locate(store.url).backup(tmp_path / "other.db")
-    alone = dataclasses.replace(
-        work, place=dataclasses.replace(work.place, db=other, runs=tmp_path / "other")
-    )
+    alone = copy_elsewhere(work, tmp_path / "alone")
     assert worker.run_work(alone).ending == "done"
     for node in ("first", "second"):
         own = tmp_path / node
@@ -93,7 +89,7 @@ def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatc
                 assert worker.run_work(work).ending == "done"
         for path in own.iterdir():
             path.rename(tmp_path / f"gone-{node}-{path.name}")
-    assert compare_rows(read_rows(db.connect(other)), read_rows(store)) == []
+    assert compare_rows(read_rows(db.connect(alone.place.db)), read_rows(store)) == []
     assert store.view("attempts").sort_values("token").first_step.tolist() == [0, 10]
 
 

@@ -9,10 +9,8 @@ from lcma.db.merge import merge
 from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan, require_valid
 from lcma.harness.work.worker import run_work
-from lcma.sweeps import known_sets
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
-from lcma.sweeps.known_sets import DataSetFacts
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
 
@@ -85,14 +83,6 @@ def test_a_loss_that_a_longer_pretraining_is_beyond_blocks_its_own_budget_alone(
     assert statuses(make_plan(spec, place, store)) == ["blocked", "there", "there"]
 
 
-def test_synonyms_are_shown_and_run_once(small_sweep, place) -> None:
-    small_sweep["matrix"]["factorization"] = ["low", "L", "conventional", "checkerboard"]
-    plan = make_plan(specs.check(small_sweep, "test"), place, None)
-    assert statuses(plan) == ["new", "same", "new", "same"]
-    assert plan.cells[1].note == "the same experiment as low"
-    assert len(plan.expansion.trials) == 2
-
-
 def test_invalid_cells_need_permission(small_sweep, place) -> None:
     small_sweep["matrix"]["factorization"] = ["conventional", "LLH"]
     plan = make_plan(specs.check(small_sweep, "test"), place, None)
@@ -104,16 +94,6 @@ def test_invalid_cells_need_permission(small_sweep, place) -> None:
     plan = make_plan(specs.check(small_sweep, "test"), place, None)
     with pytest.raises(UserError, match="no cell can be run"):
         require_valid(plan, skip_invalid=True)
-
-
-def test_unpreparable_data_is_invalid_with_the_reason(small_sweep, place, monkeypatch) -> None:
-    facts = DataSetFacts(size=8, dataset="elsewhere", about="prepared below another root")
-    monkeypatch.setattr(known_sets, "_own", {"elsewhere": facts})
-    small_sweep["matrix"]["dataset"] = "elsewhere"
-    plan = make_plan(specs.check(small_sweep, "test"), place, None)
-    assert {c.note for c in plan.cells} == {
-        "the data set elsewhere cannot be prepared by this version"
-    }
 
 
 @pytest.mark.parametrize("first", [0, 1])

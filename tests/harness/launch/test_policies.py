@@ -1,7 +1,7 @@
 """Launches and failures: what is run again by itself, how often, with what, and who may end it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lcma import db
-from lcma.db import run_sql
-from lcma.harness.launch.driver import Launch, LaunchStoppedError
+from lcma.harness.launch.driver import Launch
 from lcma.harness.launch.executor import Finished
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.policy import LaunchPolicy
-from lcma.harness.watch.stop import Stopped, stop_launches
 from lcma.harness.work.units import Terms, Work, make_policy
 from lcma.harness.work.worker import Report, run_work
 from lcma.sweeps.spec import Failures
-from tests.harness.launch.conftest import Inline, Killed, Told, claim_elsewhere, end, run_at_once
+from tests.harness.launch.conftest import Inline, Killed, Told, claim_elsewhere, run_at_once
 from tests.stores import list_lost, read_job
 
 
@@ -73,17 +70,6 @@ class Small(Inline):
 
 def outcomes(store: db.Store) -> list[str]:
     return list(store.view("attempts").sort_values("token").outcome)
-
-
-@pytest.mark.integration
-def test_an_oom_is_retried_alone_on_a_full_gpu(one_trial: Any, tmp_path: Path) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'oom.db'}")
-    executor, told = Small(store, lambda work: work.gpus == 1, killed=False), Told()
-    ended = Launch(store, [with_terms(node, gpus=0.3)], executor, told).run()
-    assert len(ended.with_ending("done")) == 1
-    assert executor.had == [(0.3, None), (1.0, None)]
-    assert outcomes(store) == ["oom", "done"]
-    assert told.notes == [f"{node.work.title} is run again: CUDA out of memory"]
 
 
 @pytest.mark.parametrize(
@@ -197,93 +183,6 @@ def test_a_timeout_goes_on_from_its_checkpoint_to_the_same_bits(
     assert (
         store.view("results").bits_per_dim.tolist() == alone.view("results").bits_per_dim.tolist()
     )
-
-
-@pytest.mark.integration
-@pytest.mark.parametrize(
-    ("allowed", "expected"),
-    [(0, ["timeout"]), (1, ["timeout"] * 2), ("always", ["timeout"] * 3 + ["done"])],
-)
-def test_as_many_timeouts_as_the_policy_allows(
-    one_trial: Any, tmp_path: Path, allowed: Any, expected: list[str]
-) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'hurried.db'}", steps=40)
-    hurried = with_terms(node, hours=TOO_SHORT, failures=Failures(timeout=allowed))
-    Launch(store, [hurried], Inline(), Told()).run()
-    assert outcomes(store) == expected
-    Launch(store, [hurried], Inline(), Told()).run()
-    assert outcomes(store) == expected, "a launch retries nothing that a policy gave up"
-
-
-class Holding(Inline):
-    """Tasks that hold their claims until there are no more to start; then they are done."""
-
-    def __init__(self, store: db.Store) -> None:
-        super().__init__()
-        self.store = store
-        self.claims: list[tuple[Work, db.Claim]] = []
-
-    def free_slots(self, work: Work, before: Sequence[Work] = ()) -> int:
-        return 4 - len(self.claims) - len(before)
-
-    def submit(self, works: Sequence[Work]) -> None:
-        self.works += works
-
-    def wait(self, seconds: float) -> list[Finished]:
-        ended = []
-        if not self.works and self.claims:
-            work, got = self.claims.pop(0)
-            end(self.store, got)
-            ended.append(Finished(work.job_id, Report(work.job_id, "diverged")))
-        for work in self.works:
-            got = claim(self.store, work)
-            if isinstance(got, db.Claim):
-                self.claims.append((work, got))
-            else:
-                ended.append(Finished(work.job_id, Report(work.job_id, "elsewhere")))
-        self.works = []
-        return ended
-
-
-def most_at_once(store: db.Store) -> int:
-    running = most = 0
-    for (event,) in run_sql(store.url, "SELECT event FROM events ORDER BY id", limit=None).rows:
-        running += {"claim": 1, "diverged": -1}.get(event, 0)
-        most = max(most, running)
-    return most
-
-
-def test_a_cap_holds_over_all_launches_of_a_sweep(
-    registered: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lcma.harness.launch.driver.AGAIN_SECONDS", 0.05)
-    store, nodes = registered({"seeds": 4})
-    (sweep,) = store.sweeps()
-    cap = db.Cap(sweep.id, 2)
-    launches = []
-    for owner in ("one", "two"):
-        own = [with_terms(node, owner=owner, cap=cap) for node in nodes]
-        record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id), cap.parallel)
-        launches.append(Launch(store, own, Holding(store), Told(), record))
-    run_at_once(*(launch.run for launch in launches))
-    assert most_at_once(store) == 2
-    assert all(len(launch.ended.reports) == len(nodes) for launch in launches)
-
-
-def test_a_launch_ends_when_asked_and_a_later_one_does_not(one_trial: Any, tmp_path: Path) -> None:
-    store, node = one_trial(f"sqlite:///{tmp_path / 'stop.db'}")
-    (sweep,) = store.sweeps()
-
-    def begin(owner: str) -> Launch:
-        record = LaunchPolicy(sweep.id, store.begin_launch(owner, sweep.id))
-        return Launch(store, [node], Inline(), Told(), record)
-
-    first = begin("first")
-    done = stop_launches(store, [sweep], by="me@here", seconds=0.0)
-    assert done == Stopped(held=0, taken=0)
-    with pytest.raises(LaunchStoppedError, match="asked to stop by me@here"):
-        first.run()
-    assert len(begin("later").run().with_ending("done")) == 1
 
 
 def test_nodes_that_are_too_small_for_now_are_told_once_and_waited_for(

@@ -139,18 +139,6 @@ def test_a_gpu_that_cannot_compute_is_named(place, tmp_path, monkeypatch) -> Non
     preflight.close()
 
 
-def test_one_good_host_is_enough(place, tmp_path) -> None:
-    preflight = Preflight(dataclasses.replace(place, runs=tmp_path / "runs"), {})
-
-    def ask(question: Question) -> list[Answer]:
-        return [answer_question(question, "good"), Answer("bad", problem="it lacks all")]
-
-    preflight.require_machines(ask)
-    assert preflight.problems == {"bad": "it lacks all"}
-    preflight.close()
-    assert not (tmp_path / "runs").exists()
-
-
 def test_a_host_with_a_problem_is_asked_again_once_data_are_prepared(place) -> None:
     class Asked(Inline):
         def ask(self, question: Question) -> list[Answer]:

@@ -24,7 +24,8 @@ from lcma.harness.show.reproduction import render_reproduction, reproduction_as_
 from lcma.harness.work.worker import run_work
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import TIMES
-from tests.harness.launch.conftest import execute, place_in, register
+from tests.db.inspecting import execute
+from tests.harness.launch.conftest import place_in, register
 
 OPTIONS = {
     "matrix": {"factorization": ["low"]},
@@ -80,7 +81,9 @@ def trained(trained_once: Path, tmp_path: Path, photos_root: Path) -> SimpleName
         trial_id = str(store.view("results").trial_id[0])
         return reproduce(store, place, trial_id, **{"tolerance": 1e-4, **more})
 
-    return SimpleNamespace(store=store, place=place, change=partial(execute, store), again=again)
+    return SimpleNamespace(
+        store=store, place=place, change=partial(execute, store.url), again=again
+    )
 
 
 def _dump(store: db.Store) -> dict[str, list[Any]]:

@@ -23,11 +23,11 @@ from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import Stage
+from tests.db.inspecting import execute
 from tests.harness.conftest import SMALL, merged
 from tests.harness.launch.conftest import (
     claim_elsewhere,
     end,
-    execute,
     place_in,
     register,
     run_killed,
@@ -208,7 +208,7 @@ def die_at(step: int, work: Work) -> None:
 
 def test_a_rerun_that_was_killed_goes_on_from_its_own_checkpoint(runs: Runs) -> None:
     first = runs.bits("trial None")
-    execute(runs.store, "UPDATE measurements SET value = value + 1 WHERE name = 'bits_per_dim'")
+    execute(runs.store.url, "UPDATE measurements SET value = value + 1 WHERE name = 'bits_per_dim'")
     runs.rerun("trial None")
     die_at(15, runs.works["trial None"])
     time.sleep(0.3)

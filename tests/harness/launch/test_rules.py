@@ -37,7 +37,14 @@ from lcma.sweeps.expansion import Expansion, expand
 from lcma.sweeps.factorizations import DATA_RULES, MAP_RULES
 from tests.faults.contents import compare_rows, read_rows
 from tests.harness.conftest import SMALL, merged
-from tests.harness.launch.conftest import Killed, place_in, register, run_killed, typed
+from tests.harness.launch.conftest import (
+    Killed,
+    copy_elsewhere,
+    place_in,
+    register,
+    run_killed,
+    typed,
+)
 from tests.stores import list_files, read_curve, read_job
 
 Registered = Callable[..., tuple[db.Store, list[Node]]]
@@ -109,21 +116,6 @@ def test_one_job_measures_the_data_for_all_flows_and_seeds(
     assert sorted(set(frame.factorization)) == ["precision-high", "variance-low"]
     assert (frame.budget == 0).all()
     assert frame.map_options.isna().all()
-
-
-def test_a_stored_map_of_the_data_is_read_rather_than_measured_again(
-    registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another machine's LAPACK might rank near-ties otherwise."""
-    store, nodes = registered(sweep_of("precision-low", matrix={"budget": []}))
-    assert run_work(nodes[0].work).ending == "done"
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(bodies, "measure_data", refuse)
-    assert {r.ending for r in run_all(nodes).values()} == {"done"}
-    assert len(store.view("results")) == 1
 
 
 # Self
@@ -205,19 +197,18 @@ def die_after(work: Work, steps: int) -> None:
 
 @pytest.mark.integration
 def test_self_killed_anywhere_and_run_again_gives_the_same_bits(
-    registered: Registered, place: Place, tmp_path: Path
+    registered: Registered, tmp_path: Path
 ) -> None:
     """In its first part, then when the second one has no checkpoint yet, so that the end of the
     first is gone on from, then in the second."""
     store, nodes = registered(sweep_of("self", matrix={"budget": 30}))
     work = nodes[0].work
-    db.locate(place.db).backup(tmp_path / "other.db")
+    elsewhere = copy_elsewhere(work, tmp_path / "elsewhere")
     for steps in (12, 7, 14):
         die_after(work, steps)
     assert run_work(work).ending == "done"
-    elsewhere = replace(place, db=f"sqlite:///{tmp_path / 'other.db'}", runs=tmp_path / "other")
-    assert run_work(replace(work, place=elsewhere)).ending == "done"
-    assert compare_rows(read_rows(db.connect(elsewhere.db)), read_rows(store)) == []
+    assert run_work(elsewhere).ending == "done"
+    assert compare_rows(read_rows(db.connect(elsewhere.place.db)), read_rows(store)) == []
     curve = read_curve(store, work.job_id, "train_bits_per_dim")
     assert [point.step for point in curve] == [10, 15, 25, 30]
     went_on = store.view("attempts").sort_values("token").first_step.tolist()
@@ -236,14 +227,12 @@ def test_self_in_stacks(registered: Registered, place: Place) -> None:
     segments = [w for w in works if w.pretraining is not None and w.pretraining.form == "self"]
     assert len({shapes[work.job_id] for work in segments}) == 1
     assert len(set(shapes.values())) == 3, "self, the flow without splits, and trainings"
+    alone = copy_elsewhere(segments[1], place.runs.with_name("alone"))
     assert [r.ending for r in run_works(segments)] == ["done"] * 2
     found = [read_maps(store, work, "cumulative") for work in segments]
     assert len({maps[1].tobytes() for maps in found}) == 2
-    db.locate(place.db).backup(place.runs.with_name("alone.db"))
-    url = f"sqlite:///{place.runs.with_name('alone.db')}"
-    alone = replace(place, db=url, runs=place.runs.with_name("alone"))
-    assert run_work(replace(segments[1], place=alone)).ending == "done"
-    again = read_maps(db.connect(alone.db), segments[1], "cumulative")
+    assert run_work(alone).ending == "done"
+    again = read_maps(db.connect(alone.place.db), segments[1], "cumulative")
     assert all(np.array_equal(a, b) for a, b in zip(found[1], again, strict=True))
 
 

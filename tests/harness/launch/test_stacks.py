@@ -20,7 +20,7 @@ from lcma.harness.place import Place
 from lcma.harness.train.devices import SharedClock
 from lcma.harness.train.stack import Stack
 from lcma.harness.work import attempt, bodies, worker
-from lcma.harness.work.log import Log, logger
+from lcma.harness.work.log import logger
 from lcma.harness.work.units import Terms, Work
 from lcma.harness.work.worker import run_work, run_works
 from lcma.sweeps.errors import UserError
@@ -242,20 +242,6 @@ def test_each_has_the_log_of_its_own_doings(
         assert log.count("while they train") == 1
         assert log.endswith("done")
     assert logger.propagate, "as before the first log"
-
-
-def test_logs_that_overlap_end_in_any_order() -> None:
-    first, second = Log(), Log()
-    with first.only():
-        first.__enter__()
-        second.__enter__()
-        logger.info("the first one's")
-    first.__exit__(None, None, None)
-    logger.info("still open")
-    second.__exit__(None, None, None)
-    assert first.text.endswith("the first one's")
-    assert second.text.endswith("still open")
-    assert "first" not in second.text
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ from lcma.harness.work.worker import run_work
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, SHIPPED, TIMES, PluginMeasure
+from tests.db.inspecting import execute
 from tests.harness.conftest import few_photos
-from tests.harness.launch.conftest import execute, place_in, register, typed
+from tests.harness.launch.conftest import place_in, register, typed
 from tests.stores import read_job
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
@@ -105,7 +106,7 @@ def trained(trained_once, tmp_path: Path):
             one=one,
             again=again,
             stored=stored,
-            change=partial(execute, store),
+            change=partial(execute, store.url),
             weights=weights,
         )
         return here
