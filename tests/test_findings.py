@@ -16,7 +16,6 @@ from lcma.harness.show.verdicts import describe_verdict, next_command
 from lcma.sweeps import strict_yaml
 from lcma.sweeps.errors import UserError
 from tests.db.conftest import fill
-from tests.test_markdown import render_on_github
 
 ROOT = Path(__file__).parents[1]
 
@@ -207,15 +206,6 @@ def test_pages_show_pictures_that_are_there_and_all_that_are() -> None:
     images = {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
     assert {path for path in shown if path.parent.name == "images"} == images
     assert {(ROOT / name).resolve() for name in LISTED["pictures"]} <= images
-
-
-@pytest.mark.parametrize("name", [name for name in LISTED if name != "pictures"])
-def test_a_page_with_made_numbers_is_free_of_marks_for_them(name: str) -> None:
-    page = render_on_github((ROOT / name).read_text())
-    assert "<!--" not in page
-    sources = re.findall(r'<img src="([^"]+)" alt="[^"]{20,}"', page)
-    assert len(sources) == page.count("<img") > 0
-    assert all(((ROOT / name).parent / source).is_file() for source in sources)
 
 
 def test_what_no_training_takes_is_measured_after_the_launch_that_would_decide() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from lcma import db
 from lcma.db.integrity import check_integrity
-from tests.db.conftest import HALF, index_table
+from tests.db.conftest import HALF, WEIGHTS, index_table
 from tests.stores import add_metrics, beat, list_running, read_curve
 
 COST = db.Cost(seconds=5.0, cpu_seconds=4.0, images_per_second=10.0, peak_memory=100)
@@ -33,36 +33,20 @@ def test_a_held_job_is_not_given_away_until_its_lease_is_over(world: Any) -> Non
     assert pd.isna(running["ended"])
 
 
-def test_a_claim_that_is_not_good_changes_nothing(world: Any) -> None:
-    taken = world.win(world.trials[0])
-    world.win(world.trials[0], owner="other", now=2000.0)
-    # A launch owns all that its workers claim: the token tells them apart.
-    former = world.win(world.segments[0], now=1000.0)
-    good = world.win(world.segments[0], now=1060.0)
-    assert (former.owner, former.token, good.token) == (good.owner, 1, 2)
-    # The file was removed and the sweep planned again: same job, same token, another launch.
+def test_a_claim_of_another_launch_changes_nothing(world: Any) -> None:
+    """The file was removed and the sweep planned again: same job, same token."""
     today = world.win(world.trials[1], owner="the launch of today")
     alien = db.Claim(today.job_id, today.attempt_id, today.token, 0, "a launch of last week")
     before = world.dump()
     loss = [db.Metric("loss", 1, 1.0)]
-    for late in (taken, former, alien):
-        assert not beat(world.store, late, step=77, lease_seconds=60, metrics=loss, now=1061.0)
-        assert not add_metrics(world.store, late, loss)
-        assert not world.store.finish(late, "oom", last_step=77, cost=COST, now=1061.0)
-    assert not world.store.finish(
-        taken,
-        "done",
-        last_step=500,
-        cost=COST,
-        result=world.result("channel-0-None"),
-        metrics=loss,
-        artifacts=[db.Artifact(kind="weights", path="x", bytes=1, digest="x", place="h:/r")],
-        now=2001.0,
-    )
+    assert not beat(world.store, alien, step=77, lease_seconds=60, metrics=loss, now=1001.0)
+    assert not add_metrics(world.store, alien, loss)
+    made = {"result": world.result("channel-1-None"), "metrics": loss, "artifacts": [WEIGHTS]}
+    for outcome, more in (("oom", {}), ("done", made)):
+        assert not world.store.finish(alien, outcome, last_step=77, cost=COST, now=1001.0, **more)
     assert world.dump() == before
     assert world.store.finish(today, "oom", last_step=3, cost=COST)
     assert not world.store.finish(alien, "oom", last_step=77, cost=COST)
-    assert beat(world.store, good, step=7, lease_seconds=60.0, now=1061.0)
 
 
 def test_a_segment_waits_for_a_shorter_one_under_a_live_lease(world: Any) -> None:

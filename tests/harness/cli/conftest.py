@@ -15,7 +15,7 @@ from lcma.harness.place import Place
 from lcma.harness.show import pictures
 from lcma.harness.work.worker import run_work
 from lcma.sweeps import spec as specs
-from tests.db.conftest import Stage, World
+from tests.db.conftest import SqliteTemplates, Stage, World
 from tests.harness.cli.history import History
 from tests.harness.conftest import SMALL, merged
 
@@ -48,6 +48,13 @@ def lcma(capsys: Any, in_tmp: Path) -> Typed:
         return code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def here(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
+    """The current folder, with a database of three results."""
+    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+    return in_tmp
 
 
 def refused(outcome: tuple[int, str, str], *said: str) -> None:

@@ -153,10 +153,6 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["launch", "no/such.yaml"], "there is no file no/such.yaml"),
         (["launch", "demo", "--seeds", "x"], "--seeds 'x'"),
         (["launch", "demo", "--seeds", "1-99999999999"], "of at most 10000"),
-        (
-            ["launch", "demo", "--seeds", "0"],
-            "command line: `seeds`: a number of seeds lies between",
-        ),
         (["launch", "demo", "--profile", "huge"], "unknown profile of glow 'huge'"),
         (["launch", "demo", "--local", "--ray", "x:1"], "exclude each other"),
         (["launch", "demo", "--gpus", "2"], "--gpus 2"),
@@ -169,7 +165,6 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["launch", "demo", "--db", "~nobody-of-that-name/x.db"], "leads nowhere"),
         (["launch", "demo", "--runs", "/proc/nowhere"], "give --runs DIR"),
         (["launch", "demo", "--pictures", "/proc/nowhere"], "give --pictures DIR"),
-        (["launch", "demo", "--ray", "127.0.0.1:1"], "cannot reach Ray"),
         (["plan", "x" * 300], "File name too long"),
         (["status"], "lcma launch demo"),
         (["launch", "demo", "--gpus", "1"], "this machine has none"),
@@ -183,7 +178,6 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         ),
         (["samples", "--steps", "3"], "give --between I J too"),
         (["samples", "--between", "0", "1", "--count", "3"], "--count is of samples, not of"),
-        (["data", "prepare", "cifar10", "--from", "nowhere"], "nowhere"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_no_trace(

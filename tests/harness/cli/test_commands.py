@@ -146,8 +146,3 @@ def test_a_command_names_the_plugins_that_its_shell_does_not(
     monkeypatch.setenv("LCMA_PLUGINS", "one.py")
     assert shlex.split(format_command("samples", plugins=files)) == named
     assert format_command("samples", plugins=files[:1]) == "lcma samples"
-
-
-def test_a_path_is_told_from_any_folder(in_tmp: Path) -> None:
-    command = format_command("board", db="it's mine.db")
-    assert shlex.split(command) == ["lcma", "board", "--db", str(in_tmp / "it's mine.db")]

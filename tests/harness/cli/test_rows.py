@@ -8,7 +8,6 @@ import pytest
 import typer
 
 from lcma.harness.cli import main as cli
-from tests.db.conftest import SqliteTemplates
 from tests.harness.cli.conftest import Typed, refused
 
 CHOOSING = (
@@ -22,13 +21,6 @@ CHOOSING = (
     "samples",
 )
 ROWS = {"--sweep", "--flow", "--dataset", "--factorization", "--seed", "--where"}
-
-
-@pytest.fixture
-def here(sqlite_templates: SqliteTemplates, in_tmp: Path) -> Path:
-    """A folder with a database of three results."""
-    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
-    return in_tmp
 
 
 @pytest.mark.parametrize("name", CHOOSING)

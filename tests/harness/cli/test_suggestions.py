@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.db.conftest import SqliteTemplates
 from tests.harness.cli.conftest import Typed, refused
 
 NAMES = [
@@ -28,17 +27,13 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("typed", "near"), NAMES, ids=[" ".join(typed) for typed, _ in NAMES])
-def test_the_nearest_name_is_offered(
-    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path, typed: list[str], near: str
-) -> None:
-    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+@pytest.mark.usefixtures("here")
+def test_the_nearest_name_is_offered(lcma: Typed, typed: list[str], near: str) -> None:
     refused(lcma(*typed), f"did you mean '{near}'?")
 
 
-def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_some(
-    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path
-) -> None:
-    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+@pytest.mark.usefixtures("here")
+def test_a_rule_without_results_to_compare_with_is_refused(lcma: Typed) -> None:
     for against, hint in (
         ("columns", "the file of a plug-in's rule is named in LCMA_PLUGINS"),
         ("chekerboard-evn", "did you mean 'checkerb"),
@@ -47,10 +42,8 @@ def test_a_rule_without_results_to_compare_with_is_refused_with_those_that_have_
         refused(lcma("board", "--against", against), hint)
 
 
-def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(
-    lcma: Typed, sqlite_templates: SqliteTemplates, in_tmp: Path
-) -> None:
-    sqlite_templates.copy("filled", in_tmp).rename("lcma.db")
+@pytest.mark.usefixtures("here")
+def test_a_sweep_is_chosen_by_its_option_and_not_as_a_column(lcma: Typed) -> None:
     refused(lcma("export", "results", "--where", "sweep=demo"), "a sweep is chosen by --sweep NAME")
     lines = {
         what: [len(lcma("export", what, *more)[1].splitlines()) for more in ((), SWEEP)]

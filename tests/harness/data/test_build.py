@@ -31,21 +31,6 @@ def python(script: str, *arguments: object) -> "subprocess.Popen[str]":
     )
 
 
-def test_files_and_progress(tmp_path: Path, batches: Path) -> None:
-    calls: list[tuple[str, int, int]] = []
-    root = tmp_path / "deep" / "root"
-    prepare("cifar10", root, source=batches, progress=lambda *call: calls.append(call))
-    assert [call[1:] for call in calls] == [(k, 6) for k in range(1, 7)]
-    assert calls[0][0] == "data_batch_1"
-    assert [path.name for path in root.iterdir()] == ["cifar10"]
-    assert sorted(path.name for path in (root / "cifar10").iterdir()) == [
-        "holdout.npy",
-        "manifest.json",
-        "test.npy",
-        "train.npy",
-    ]
-
-
 def test_a_set_that_is_there_is_returned_as_it_is(tmp_path: Path, batches: Path) -> None:
     first = prepare("cifar10", tmp_path, source=batches)
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
