@@ -154,9 +154,7 @@ def test_a_file_is_not_merged_with_itself(
 
 
 @pytest.mark.integration
-def test_a_server_s_database_is_not_merged_with_itself(
-    sites: Sites, postgres: Any, tmp_path: Path
-) -> None:
+def test_a_server_s_database_is_not_merged_with_itself(sites: Sites, postgres: Any) -> None:
     world = sites.new("postgresql", "filled")
     url = sa.make_url(world.store.url)
     with postgres.role("merger", "s3cret"):

@@ -104,7 +104,7 @@ def test_programs_get_every_number(
 
 
 @pytest.mark.integration
-def test_options_choose(lcma: Any, known: str, in_tmp: Path, monkeypatch: Any) -> None:
+def test_options_choose(lcma: Any, known: str, monkeypatch: Any) -> None:
     monkeypatch.setenv("LCMA_DB", known)
     for margin, budget in (("0.002", 300), ("0.04", 30), ("0.06", 0)):
         (found,) = json.loads(

@@ -112,7 +112,7 @@ def test_curves_are_told_and_drawn(here: None, lcma: Any, in_tmp: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any, in_tmp: Path) -> None:
+def test_an_svg_has_the_lines_and_their_names(here: None, lcma: Any) -> None:
     for name in ("a", "b"):
         assert lcma("curves", "--format", "svg", "--out", name)[0] == 0
     picture, again = (next(Path(name).iterdir()) for name in ("a", "b"))

@@ -229,7 +229,7 @@ def test_a_package_without_results_says_so_in_one_line(
 
 
 def test_a_shard_is_read_wherever_a_database_is_named(
-    reference: Path, published: Path, lcma: Typed, in_tmp: Path
+    reference: Path, published: Path, lcma: Typed
 ) -> None:
     shard = published / "evidence" / "002.sqlite.xz"
     before = {path: path.read_bytes() for path in shard.parent.iterdir()}
@@ -259,7 +259,6 @@ def test_a_shard_is_read_wherever_a_database_is_named(
 def test_a_file_that_is_no_shard_is_one_line(
     reference: Path,
     lcma: Typed,
-    in_tmp: Path,
     monkeypatch: pytest.MonkeyPatch,
     content: bytes | None,
     said: str,
@@ -280,7 +279,7 @@ def test_a_file_that_is_no_shard_is_one_line(
     ],
 )
 def test_a_shard_is_the_one_of_the_manifest_beside_it(
-    published: Path, lcma: Typed, in_tmp: Path, manifest: str, said: str
+    published: Path, lcma: Typed, manifest: str, said: str
 ) -> None:
     shard = Path(shutil.copy(published / "evidence" / "002.sqlite.xz", "x.sqlite.xz"))
     beside = shard.with_name(f"{shard.name}.manifest.json")

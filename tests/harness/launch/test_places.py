@@ -70,7 +70,7 @@ def test_a_trial_leaves_its_weights_alone_and_they_are_read_again(runs, files) -
 
 @pytest.mark.integration
 @pytest.mark.slow_on("local")
-def test_another_node_goes_on_to_the_same_bits(runs, files, tmp_path, monkeypatch) -> None:
+def test_another_node_goes_on_to_the_same_bits(runs, tmp_path, monkeypatch) -> None:
     """All that the first had on its own disks is gone with it."""
     store, nodes = runs({"recipe": WATCHED})
     work = dataclasses.replace(trial(nodes), checkpoint_seconds=0.0, lease_seconds=0.5)
