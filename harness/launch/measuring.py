@@ -116,7 +116,10 @@ def measure_trials(
             workers.require(place, sets)
             titles = (f"measure {name} of trial {one.trial_id}" for name, one in left)
             given = ((*call, workers.owner) for call in calls)
-            answers = workers.run_each(_measure, list(zip(titles, given, strict=True)))
+            from lcma.harness.launch.cluster import RayExecutor
+
+            assert isinstance(workers.executor, RayExecutor)
+            answers = workers.executor.run_each(_measure, [*zip(titles, given, strict=True)])
         for done, (name, job_id, reason) in enumerate(answers, start=1):
             report(f"measuring {name}, trials", done, len(left))
             if reason:

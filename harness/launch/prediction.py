@@ -208,44 +208,34 @@ def _read_history(
         if job.images_per_second and steps > 0:
             trained = min(job.seconds, steps * batches[job.recipe_id] / job.images_per_second)
             step = held * trained / steps
-        form = job.nms or ("none" if job.factorization == "none" else "split")
         attempt = _Timed(step, held * (job.seconds - trained), job.images, job.device)
-        for key in (form, ""):
+        for key in (job.form, ""):
             found[alike[job.recipe_id], key].append(attempt)
     return found
 
 
 def _read_durations(store: Store, recipe_ids: Collection[str]) -> list[Any]:
     """Read the attempts by which jobs of these recipes were done, and on which device."""
-    attempt = (
-        environments.c.device,
-        (data_sets.c.train + data_sets.c.holdout + data_sets.c.test).label("images"),
-        *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
-        *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
-    )
-    none = sa.null()
-    of_trials = sa.select(
-        *(trials.c.recipe_id, trials.c.factorization, none.label("nms"), *attempt)
-    ).join_from(trials, jobs, jobs.c.trial_id == trials.c.id)
-    of_trials = of_trials.join(attempts, attempts.c.id == jobs.c.done_attempt_id)
+    split = sa.case((trials.c.factorization == "none", "none"), else_="split")
     # Of a segment the last attempt: with the job's state as a condition, SQLite would go
     # through all that are done.
-    done = attempts.c.outcome == "done", attempts.c.protocol.is_(None)
-    of_segments = sa.select(
-        *(pretrainings.c.recipe_id, none.label("factorization"), pretrainings.c.nms, *attempt)
-    ).join_from(pretrainings, jobs, jobs.c.pretraining_id == pretrainings.c.id)
-    of_segments = of_segments.join(attempts, attempts.c.id == jobs.c.attempt_id).where(*done)
-    return [
-        row
-        for query, column in (
-            (of_trials, trials.c.recipe_id),
-            (of_segments, pretrainings.c.recipe_id),
+    rows: list[Any] = []
+    for subjects, form, subject_id, attempt_id in (
+        (trials, split, jobs.c.trial_id, jobs.c.done_attempt_id),
+        (pretrainings, pretrainings.c.nms, jobs.c.pretraining_id, jobs.c.attempt_id),
+    ):
+        query = (
+            sa.select(
+                *(subjects.c.recipe_id, form.label("form"), environments.c.device),
+                (data_sets.c.train + data_sets.c.holdout + data_sets.c.test).label("images"),
+                *(attempts.c[name] for name in ("first_step", "last_step", "seconds")),
+                *(attempts.c[name] for name in ("gpu_seconds", "images_per_second")),
+            )
+            .join_from(subjects, jobs, subject_id == subjects.c.id)
+            .join(attempts, attempts.c.id == attempt_id)
+            .join(environments, environments.c.id == attempts.c.environment_id)
+            .join(data_sets, data_sets.c.digest == jobs.c.data_digest)
+            .where(attempts.c.outcome == "done", attempts.c.protocol.is_(None))
         )
-        for row in store.rows(
-            query.join(environments, environments.c.id == attempts.c.environment_id).join(
-                data_sets, data_sets.c.digest == jobs.c.data_digest
-            ),
-            column,
-            recipe_ids,
-        )
-    ]
+        rows += store.rows(query, subjects.c.recipe_id, recipe_ids)
+    return rows

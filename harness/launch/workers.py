@@ -3,11 +3,11 @@
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import lcma.harness.data
 from lcma import db
@@ -22,25 +22,17 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.expansion import Expansion
 from lcma.sweeps.spec import Resources, Spec
 
-Value = TypeVar("Value")
-
 Stage = Callable[[str], AbstractContextManager[object]]
 """Shows what is being done during a block."""
 
 
 class LaunchInterrupted(KeyboardInterrupt):
-    """A launch was ended by a signal; ``released`` jobs of it keep their last checkpoint."""
+    """A launch was ended by SIGINT or SIGTERM; ``released`` jobs of it keep their last
+    checkpoint."""
 
-    def __init__(self, number: int, released: int) -> None:
+    def __init__(self, number: int, released: int = 0) -> None:
         super().__init__(f"interrupted by signal {number}")
         self.number, self.released = number, released
-
-
-class _InterruptedError(BaseException):
-    """A SIGINT or SIGTERM; a BaseException, so that no `except Exception` on the way catches it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def resolve_resources(
@@ -142,9 +134,9 @@ class Workers:
                 self.executor = _make_executor(self.resources, self.threads, self.options)
         except BaseException as error:
             if isinstance(error, SystemExit):  # Ray's answer to SIGTERM while it starts
-                error = _InterruptedError(signal.SIGTERM)
+                error = LaunchInterrupted(signal.SIGTERM)
             self.__exit__(type(error), error, None)
-            raise
+            raise error from None
         self._handle(self._interrupt)  # Ray has put its own in place
         return self
 
@@ -183,15 +175,6 @@ class Workers:
             self.preflight.require_machines(self.executor.ask)
             self.executor.set_aside(self.preflight.problems)
 
-    def run_each(
-        self, body: Callable[..., Value], calls: Sequence[tuple[str, tuple[Any, ...]]]
-    ) -> Iterator[Value]:
-        """Run a function for calls on Ray, as `RayExecutor.run_each`."""
-        from lcma.harness.launch.cluster import RayExecutor
-
-        assert isinstance(self.executor, RayExecutor)
-        return self.executor.run_each(body, calls)
-
     def _end_preflight(self) -> None:
         if self.preflight is not None:
             with suppress(UserError):  # `lcma clean` removes what is left
@@ -216,10 +199,8 @@ class Workers:
                 released = self.store.release(self.owner)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if isinstance(cause, (LaunchStoppedError, ClusterLostError)):
+        if isinstance(cause, (LaunchStoppedError, ClusterLostError, LaunchInterrupted)):
             cause.released = released
-        if isinstance(cause, _InterruptedError):
-            raise LaunchInterrupted(cause.number, released) from None
         if cause is not None and cause is not error:
             raise cause
 
@@ -239,12 +220,12 @@ class Workers:
     def require_uninterrupted(self) -> None:
         """End the block with the signal that has come, if one has."""
         if self._signal:
-            raise _InterruptedError(self._signal)
+            raise LaunchInterrupted(self._signal)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # Slurm and what it runs both pass SIGTERM on; whoever presses Ctrl-C again insists.
         if not self._defers or (self._signal and number == signal.SIGINT):
-            raise _InterruptedError(number)
+            raise LaunchInterrupted(number)
         self._signal = self._signal or number
 
     def _handle(self, handler: Any) -> None:
