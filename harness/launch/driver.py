@@ -24,12 +24,11 @@ from lcma.db.jobs import SINCE_RETRY
 from lcma.db.leases import LeaseWatch
 from lcma.db.schema import attempts, events
 from lcma.harness.kill_points import kill_point
-from lcma.harness.launch.choice import Jobs, Order, choose_tasks
+from lcma.harness.launch.choice import Candidate, Jobs, Order, choose_tasks, find_shapes
 from lcma.harness.launch.executor import Executor, Finished
 from lcma.harness.launch.hosts import Hosts
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import LaunchPolicy, LimitReachedError
-from lcma.harness.launch.stacks import Candidate, find_shapes
 from lcma.harness.text import format_count
 from lcma.harness.work.units import (
     ENDINGS,

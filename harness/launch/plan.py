@@ -148,8 +148,7 @@ class Plan:
     @property
     def summary(self) -> str:
         """The number of cells with each status, in one line."""
-        counted: Counter[str] = Counter(c.status for c in self.cells)
-        return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
+        return ", ".join(f"{count} {status}" for status, count in sorted(self.count().items()))
 
     @property
     def unprepared(self) -> list[str]:

@@ -4,7 +4,6 @@ A launch keeps a folder in the place of checkpoints while it runs. It writes a f
 each machine reads, and reads the file that each machine writes. All of them are removed.
 """
 
-import platform
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +37,7 @@ class Question:
     """A request to a machine to check all that the launch's work needs.
 
     That is a folder in the place, the database, data sets by their hashes, the code, None for any,
-    Python, and a device for PyTorch.
+    and a device for PyTorch. Ray itself lets in no node and no launch with another Python.
     """
 
     place: Place
@@ -46,7 +45,6 @@ class Question:
     sets: Mapping[str, str]
     device: Literal["cpu", "cuda"] = "cpu"
     code: Code | None = None
-    python: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ class Preflight:
         code = None if any_code else read_code_version()
         name = PROBE_FOLDER + secrets.token_hex(8)
         self.problems: dict[str, str] = {}
-        self.question = Question(place, name, sets, device, code, platform.python_version())
+        self.question = Question(place, name, sets, device, code)
         self._place = storage.open_folder(place.runs)
         self._folder = self._place.below(name)
         self._missing = _find_missing(place.runs)
@@ -174,12 +172,6 @@ class _ProblemError(Exception):
 
 
 def _check_code(question: Question, host: str) -> str:
-    own = platform.python_version()
-    if question.python and own.split(".")[:2] != question.python.split(".")[:2]:
-        return (
-            f"host {host} has Python {own}, and the launch {question.python}: use the same on "
-            "every node"
-        )
     if question.code is None or (found := read_code_version()) == question.code:
         return ""
     return (

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from lcma.db import Kind, PlannedJob
 from lcma.harness.launch import choice
-from lcma.harness.launch.choice import ALONE, Jobs, Order, choose_tasks
+from lcma.harness.launch.choice import ALONE, MOST, Candidate, Jobs, Order, choose_tasks
 from lcma.harness.launch.plan import Node
-from lcma.harness.launch.stacks import MOST, Candidate
 from lcma.harness.place import Place
 from lcma.harness.work.units import Work
 

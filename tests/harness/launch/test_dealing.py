@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from lcma import db
+from lcma.harness.launch.choice import MOST, Candidate, deal, find_shapes
 from lcma.harness.launch.driver import EndedJobs, Launch
 from lcma.harness.launch.executor import Executor, Finished, Lost
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.policy import LaunchPolicy
-from lcma.harness.launch.stacks import MOST, Candidate, deal, find_shapes
 from lcma.harness.work.units import Report, Work
 from tests.harness.conftest import merged
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end

@@ -102,7 +102,6 @@ def test_data_that_a_host_lacks_are_named_before_they_are_needed(place, tmp_path
     ("change", "said"),
     [
         ({"code": ("0.0.1+abc", None)}, "other code, .*, than the launch, 0.0.1.abc: .*--any-code"),
-        ({"python": "3.9.1"}, "has Python 3.*and the launch 3.9.1"),
         ({"device": "cuda"}, "offers GPUs, and its PyTorch .* (is built for CPUs|finds no device)"),
         ({"place": None}, "on host .*cannot make the database"),
     ],

@@ -16,9 +16,9 @@ import torch
 from lcma import db, models
 from lcma.db.integrity import check_integrity
 from lcma.harness.data.verified import open_images
+from lcma.harness.launch.choice import find_shapes
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.reproduction import reproduce
-from lcma.harness.launch.stacks import find_shapes
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.results.map_statistics import make_kept_masks
