@@ -240,14 +240,8 @@ def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> P
     digests = {name: one.digest for name, one in manifests.items()}
     counts = {name: one.counts for name, one in manifests.items()}
     images = {name: one.train + one.holdout + one.test for name, one in counts.items()}
-    made = _read_states(expansion, digests, _make_steps(expansion, digests), store)
-    return replace(made, images=images)
-
-
-def update_plan(plan: Plan, store: Store) -> Plan:
-    """Read the states of a plan's jobs again."""
-    read = _read_states(plan.expansion, plan.digests, plan.steps, store)
-    return replace(read, images=plan.images)
+    steps = _make_steps(expansion, digests)
+    return update_plan(Plan(expansion, (), (), digests, steps, images=images), store)
 
 
 def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[PlannedStep, ...]:
@@ -277,18 +271,15 @@ def _make_steps(expansion: Expansion, digests: Mapping[str, str]) -> tuple[Plann
     return (*found, *reading_maps)
 
 
-def _read_states(
-    expansion: Expansion,
-    digests: Mapping[str, str],
-    steps: tuple[PlannedStep, ...],
-    store: Store | None,
-) -> Plan:
-    jobs = store.jobs([step.job.id for step in steps]) if store else {}
+def update_plan(plan: Plan, store: Store | None) -> Plan:
+    """Return the plan with the states that its jobs have in the database."""
+    expansion = plan.expansion
+    jobs = store.jobs([step.job.id for step in plan.steps]) if store else {}
     now = store.now() if store and any(job.state == "running" for job in jobs.values()) else 0.0
     reruns = store.reruns() if store else {}
     of_trials: dict[str, Job] = {}
     of_segments: dict[tuple[str, int | None], Job] = {}
-    for step in steps:
+    for step in plan.steps:
         if (job := jobs.get(step.job.id)) is None:
             continue
         if isinstance(step.subject, Trial):
@@ -315,7 +306,7 @@ def _read_states(
         _note_rerun(_plan_cell(cell, of_trials, lost, now), of_trials, reruns)
         for cell in expansion.cells
     )
-    return Plan(expansion, cells, pretrainings, digests, steps, jobs)
+    return replace(plan, cells=cells, pretrainings=pretrainings, jobs=jobs)
 
 
 def find_unmeasured(plan: Plan, store: Store | None) -> tuple[list[PluginMeasure], list[JobFacts]]:

@@ -133,21 +133,12 @@ def predict_hours(plan: Plan, histories: Mapping[str, Store], gpus: float) -> Pr
     parts = []
     for (what, shape, flow, dataset), left in groups.items():
         part = PredictedPart(what, flow, dataset, len(left), sum(left))
-        name, attempts = _find_attempts(shape, timed)
-        images = plan.images.get(dataset)
-        parts.append(_predict_part(part, name, attempts, images) if attempts else part)
+        shapes, images = (shape, (shape[0], "")), plan.images.get(dataset)
+        known = ((name, of[one]) for one in shapes for name, of in timed.items() if one in of)
+        if (first := next(known, None)) is not None:
+            part = _predict_part(part, *first, images)
+        parts.append(part)
     return Prediction(tuple(parts), gpus)
-
-
-def _find_attempts(
-    shape: _Shape, timed: Mapping[str, Mapping[_Shape, list[_Timed]]]
-) -> tuple[str, list[_Timed]]:
-    for key in (shape, (shape[0], "")):
-        for name, history in timed.items():
-            attempts = history.get(key, [])
-            if any(one.step is not None for one in attempts):
-                return name, attempts
-    return "", []
 
 
 def _predict_part(
@@ -211,7 +202,7 @@ def _read_history(
         attempt = _Timed(step, held * (job.seconds - trained), job.images, job.device)
         for key in (job.form, ""):
             found[alike[job.recipe_id], key].append(attempt)
-    return found
+    return {k: some for k, some in found.items() if any(one.step is not None for one in some)}
 
 
 def _read_durations(store: Store, recipe_ids: Collection[str]) -> list[Any]:
