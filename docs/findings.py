@@ -392,7 +392,7 @@ def _draw_layout_ranking(words: Words, results: Results, path: Path) -> None:
         base.mark_rule(size=2).encode(x=x, x2="high:Q"),
         base.mark_point(filled=True, size=45, opacity=1).encode(x="mean:Q"),
     )
-    along = charts.curves(title="difference in bits/dim", zero=True)
+    along = charts.curves("difference in bits/dim", [*LINES], zero=True)
     height, title = max(230, 36 * len(ends)), _name_models(group)
     as_it_trains = f"{title}, {group.size}x{group.size}: as it trains"
     beside = alt.hconcat(

@@ -134,13 +134,8 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
 
     Beside a printed number stands where it is printed, unless there are to be no ``sources``.
     """
-    measure, unit = name_measure(group.measure), name_unit(group.unit)
-    columns = [
-        replace(one, unit=unit, heading=measure if one.name == "mean" else one.heading)
-        if one.places
-        else one
-        for one in COLUMNS
-    ]
+    measure = name_measure(group.measure)
+    columns = [replace(one, heading=measure) if one.name == "mean" else one for one in COLUMNS]
     if any(row.published for row in group.rows):
         columns.append(replace(PRINTED, of=partial(_format_published, sources=sources)))
     rows = sorted(group.rows, key=lambda row: _place(row, group.direction))

@@ -91,7 +91,12 @@ def forest(title: str | None = "difference", group: str = "") -> alt.LayerChart:
 
 
 def curves(
-    title: str, group: str, names: Sequence[str], within: Sequence[float], *, zero: bool = False
+    title: str,
+    names: Sequence[str],
+    group: str = "",
+    within: Sequence[float] | None = None,
+    *,
+    zero: bool = False,
 ) -> alt.LayerChart:
     """Return lines over training steps with bands, ``within`` the ends of an axis.
 
@@ -103,7 +108,8 @@ def curves(
     name["scale"] = alt.Scale(domain=list(names))
     x = alt.X("step:Q", title="training step", scale=alt.Scale(zero=True, nice=False))
     x = x.axis(format="d", labelOverlap=True, grid=False)
-    y = {"title": title, "scale": alt.Scale(domain=list(within), zero=False, nice=False)}
+    ends = alt.Undefined if within is None else list(within)
+    y = {"title": title, "scale": alt.Scale(domain=ends, zero=False, nice=False)}
 
     def of(data: str) -> alt.Chart:
         return alt.Chart(alt.NamedData(f"{data}{group}")).encode(x=x, y=alt.Y("value:Q", **y))

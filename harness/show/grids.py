@@ -97,17 +97,9 @@ class Panel:
     colours: Colours | None = None
 
 
-@dataclass(frozen=True)
-class Row:
-    """Panels side by side; ``name`` stands before their titles."""
-
-    panels: Sequence[Panel]
-    name: str = ""
-
-
 def draw_grid(
     path: Path,
-    rows: Sequence[Row],
+    rows: Sequence[Sequence[Panel]],
     title: str,
     below: Sequence[str] = (),
     legend: Sequence[tuple[str, str]] = (),
@@ -151,10 +143,9 @@ def draw_grid(
             right = int(write(right + 18, top, label)) + 18
     top += _LINE + 8
     for row in rows:
-        top += _LINE * any(panel.heading for panel in row.panels)
-        write(0, top, row.name, 14)
+        top += _LINE * any(panel.heading for panel in row)
         left, deepest = 0, 0
-        for panel in row.panels:
+        for panel in row:
             left += panel.gap
             height, width = (side * panel.scale for side in panel.rgb.shape[:2])
             write(left, top - _LINE, panel.heading, 14)
@@ -181,7 +172,7 @@ def draw_grid(
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     white = f'<rect x="{-_MARGIN}" y="{-_MARGIN}" width="{wide}" height="{high}" fill="white"/>'
     svg = f'<svg {names} {size} font-family="{FONT}">{white}{"".join(parts)}</svg>'
-    panels = [panel for row in rows for panel in row.panels if panel.caption]
+    panels = (panel for row in rows for panel in row if panel.caption)
     about = [*below, *(", ".join((panel.title, *panel.caption)) for panel in panels)]
     return write_picture(svg, path, title, "; ".join(about))
 
@@ -213,7 +204,7 @@ def draw_tables(
                 gap = 24 if first and split > 1 else 4 * (channel > 0)
                 words = name if first and split == 1 else ""
                 panels.append(Panel(rgb, scale, words, heading, gap=gap))
-        rows.append(Row(panels))
+        rows.append(panels)
     below = [f"for each split: {(', ' if shown > 1 else ' = ').join(names)}"] if names[1:] else []
     return draw_grid(path, rows, title or "Index tables", below, exit_legend(splits))
 
@@ -289,7 +280,7 @@ def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
         channels = some if some.shape[1] == 3 else some[:, :1]
         grid = tile_images(channels, _COLUMNS, max(1, _CELL // some.shape[2]))
         choice = "" if len(some) == len(images) else f", {len(some)} of them evenly spaced"
-        rows.append(Row([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)]))
+        rows.append([Panel(grid, 1, f"{part}: {len(images):,} images{choice}", gap=0)])
     manifest = prepared.manifest
     title = f"{manifest.name} ({manifest.variant}), digest {manifest.digest[:12]}"
     return draw_grid(path, rows, title)

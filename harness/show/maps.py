@@ -30,7 +30,6 @@ from lcma.harness.show.grids import (
     BAR,
     Colours,
     Panel,
-    Row,
     channel_names,
     colour_exits,
     draw_grid,
@@ -138,10 +137,11 @@ def draw_map_grid(
         colours = Colours.of(np.stack(shown), unit)
         for k, heading in enumerate(named):
             panels = _make_panels(map(colours.paint, shown[k]), (*names, "mean"))
-            panels[0] = replace(panels[0], heading=heading, gap=BAR, colours=colours)
+            above = f"split {split}, {heading}"
+            panels[0] = replace(panels[0], heading=above, gap=BAR, colours=colours)
             table = _make_panels(colour_exits(exits[k], split, splits), names)
             table[0] = replace(table[0], heading=WORDS[letter], gap=_BETWEEN)
-            rows.append(Row([*panels, *table], "" if k else f"split {split}"))
+            rows.append([*panels, *table])
     return draw_grid(path, rows, title, below, exit_legend(splits))
 
 

@@ -52,7 +52,7 @@ def draw_forest(board: Board, path: Path) -> Path:
     first, _ = groups[0]
     better = {"lower": "left: better", "higher": "right: better"}.get(first.direction or "", "")
     axis = f"difference in {name_measure(first.measure)}, paired by seed ({better})"
-    datasets, panels = Datasets(), []
+    datasets, panels, said = Datasets(), [], []
     for k, (group, rows) in enumerate(groups, start=1):
         reference = next(row for row in group.rows if row.reference)
         mean = "" if reference.mean is None else f" ({format_number(reference.mean, 3)})"
@@ -70,24 +70,20 @@ def draw_forest(board: Board, path: Path) -> Path:
         ]
         panel = charts.forest(axis if k == len(groups) else None, str(k))
         panels.append(panel.properties(width=520, title=head))
+        pairs = ((row, row.difference) for row in rows)
+        named = (f"{name_row(row)} {format_pair(one)}" for row, one in pairs if one is not None)
+        said.append(f"{group.flow} on {group.set_name}, {group.steps} steps: {', '.join(named)}.")
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
     marks += f"{ENOUGH} seeds or more is without zero."
-    said = " ".join(_list_differences(group, rows) for group, rows in groups)
     title = "Differences from the row that each table is compared with"
     picture = charts.stack(panels, [marks], x="shared")
-    return charts.write_chart(picture, datasets, path, title, said)
+    return charts.write_chart(picture, datasets, path, title, " ".join(said))
 
 
 def list_compared(group: Group) -> list[BoardRow]:
     """Return the rows that have a difference, best first."""
     rows = [row for row in group.rows if row.difference is not None and not row.reference]
     return sorted(rows, key=attrgetter("difference.mean"), reverse=group.direction == "higher")
-
-
-def _list_differences(group: Group, rows: Sequence[BoardRow]) -> str:
-    pairs = ((row, row.difference) for row in rows)
-    named = (f"{name_row(row)} {format_pair(found)}" for row, found in pairs if found is not None)
-    return f"{group.flow} on {group.set_name}, {group.steps} steps: {', '.join(named)}."
 
 
 # Curves over training: a panel for each measure, a line for each factorization
@@ -124,7 +120,7 @@ def draw_curves(chart: CurveChart, target: PictureTarget) -> Path:
             {"name": name, "value": value} for name, value in levels.items() if low <= value <= high
         ]
         datasets.update({f"{name}{number}": rows for name, rows in drawn.items()})
-        panels.append(charts.curves(title, number, [*names.values()], (low, high), **more))
+        panels.append(charts.curves(title, [*names.values()], number, (low, high), **more))
 
     compared = next((panel for panel in chart.panels if panel.differences), None)
     for panel in chart.panels:

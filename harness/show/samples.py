@@ -18,7 +18,7 @@ from lcma.harness.results.board import factorization_label
 from lcma.harness.results.lookup import label_options
 from lcma.harness.results.maps import filter_read_sets, list_map_sets
 from lcma.harness.results.trials import choose_first_trials, describe_trial
-from lcma.harness.show.grids import Panel, Row, draw_grid, tile_images
+from lcma.harness.show.grids import Panel, draw_grid, tile_images
 from lcma.harness.show.maps import draw_maps, list_pictures
 from lcma.harness.show.targets import PictureTarget
 from lcma.harness.train.interpolation import Interpolation, interpolate
@@ -62,7 +62,7 @@ def draw_samples(
         grid = Panel(_tile_square(images.numpy()), 1, name, caption=tuple(lines), gap=12)
         title = f"{one.flow} on {one.dataset}, seed {one.seed}"
         path = target.path(_name_picture("samples", one, *options))
-        drawn.append((one, draw_grid(path, [Row([grid])], title, below)))
+        drawn.append((one, draw_grid(path, [[grid]], title, below)))
     return drawn
 
 
@@ -120,7 +120,7 @@ def draw_interpolations(
         title = f"The way between two images by {describe_trial(one)}"
         grid = tile_images(found.images, steps, max(1, _PIXELS // recipe.model.size))
         below = [f"from test image {first} to {last}"]
-        row = draw_grid(path, [Row([Panel(grid, 1, gap=0)])], title, below)
+        row = draw_grid(path, [[Panel(grid, 1, gap=0)]], title, below)
         drawn.append((one, row, found))
     return drawn
 

@@ -43,7 +43,7 @@ class TableColumn:
     none. People read numbers with so many decimal ``places``, in full where that is None, and with
     a ``sign`` if there is to be one. Numbers stand at the right, text where ``right`` says. In a
     terminal that is too narrow, text takes several lines, or is ``cut``, the last such column
-    first. A notebook says ``meaning`` and ``unit`` at the heading.
+    first. A notebook says ``meaning`` at the heading.
 
     ``of`` is where a value stands in a record, such as "difference.mean" or a function of it; by
     default at the attribute of the column's name.
@@ -56,7 +56,6 @@ class TableColumn:
     sign: bool = False
     right: bool = False
     cut: bool = False
-    unit: str = ""
     meaning: str = ""
     of: str | Callable[[Any], Any] = ""
 
@@ -64,12 +63,6 @@ class TableColumn:
     def title(self) -> str:
         """Heading in one line."""
         return printable(self.heading or self.name)
-
-    @property
-    def about(self) -> str:
-        """Meaning and unit in one line."""
-        unit = f"In {self.unit}." if self.unit else ""
-        return printable(" ".join(filter(None, (self.meaning, unit))))
 
     @property
     def at_right(self) -> bool:
@@ -269,7 +262,7 @@ def table_as_html(table: Table) -> str:
         title = f' title="{_escape_html(about)}"' if about else ""
         return f"<{tag}{title}>{_escape_html(text)}</{tag}>"
 
-    heads = (cell("th", column.title, column.about) for column in table.columns)
+    heads = (cell("th", column.title, column.meaning) for column in table.columns)
     rows = ("".join(cell("td", text) for text in texts) for texts in table.texts())
     return (
         f"<p><b>{_escape_html(table.title)}</b><br>{_escape_html(table.under)}</p>"
@@ -321,7 +314,10 @@ def tables_as_latex(tables: Sequence[Table], ending: Sequence[str] = ()) -> str:
 
 def escape_latex(text: str) -> str:
     """Return text that LaTeX prints as it stands; characters other than ASCII as code points."""
-    escaped = "".join(_SPECIAL.get(c) or _ascii(c) for c in printable(text))
+    escaped = "".join(
+        _SPECIAL.get(c) or (c if c.isascii() else f"\\texttt{{U+{ord(c):04X}}}")
+        for c in printable(text)
+    )
     return _LIGATURE.sub("{}", escaped)
 
 
@@ -349,10 +345,6 @@ def _latex_row(cells: Sequence[str]) -> str:
     # A cell that begins with [ or * would be an argument of the \\ before it.
     safe = [f"{{{cell}}}" if cell.startswith(("[", "*")) else cell for cell in cells]
     return " & ".join(safe) + " \\\\"
-
-
-def _ascii(character: str) -> str:
-    return character if character.isascii() else f"\\texttt{{U+{ord(character):04X}}}"
 
 
 # For programs

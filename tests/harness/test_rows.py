@@ -63,14 +63,6 @@ def test_wide_rows_are_shown_value_by_value():
     assert "row 1" not in shown(found, 200)
 
 
-def test_markup_is_text():
-    found = make_table(QueryResult(("[b]c[/]",), (("[red]x[/]",),), False))
-    assert "[red]x[/]" in shown(found, 80)
-    found = make_table(QueryResult(("c",), (("a|b<i>",),), False))
-    assert table_as_markdown(found).endswith("| a\\|b\\<i\\> |\n")
-    assert "<td>a|b&lt;i&gt;</td>" in table_as_html(found)
-
-
 def test_people_read_numbers_as_their_column_says():
     columns = (
         TableColumn("mean", "bits/dim", kind="number", places=2, sign=True),

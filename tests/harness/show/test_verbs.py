@@ -275,31 +275,6 @@ def test_status_of_a_sweep_tells_the_contents_of_a_data_set_apart(lcma, filler):
     assert [cell["data_digest"][0] for cell in found["cells"]] == ["d", "e"]
 
 
-def test_hostile_text_is_harmless(lcma, filler):
-    name = "[red]\x1b[31mx[/]\u202e\n../../etc"
-    filler.data("e" * 64, name)
-    filler.results({name: {0: 4.0}, "channel": {0: 4.1}}, digest="e" * 64, dataset=name)
-    filler.fail(filler.plan(name, 1), "code_error", name)
-    filler.claim(filler.plan(name, 2), host=name, now=time.time())
-    filler.weights("rows", 0, dataset=name, sweep="s1")
-    filler.maps(0, 100, dataset=name)
-    for budget in (0, 100):
-        filler.results({"LL": {0: 4.0}}, budget=budget, digest="e" * 64, dataset=name)
-    for arguments in (
-        ["budgets"],
-        *(["maps"], ["maps", "--json"]),
-        *(["board"], ["status"], ["samples", "--runs", "runs", "--count", "1"]),
-        *(["export"], ["export", "--format", "md"], ["export", "results", "--format", "md"]),
-        *(["board", "--json"], ["status", "--json"], ["export", "results"]),
-        *(["sql", "SELECT * FROM results"], ["sql", "SELECT dataset FROM results"]),
-        ["sql", "SELECT dataset FROM results", "--format", "csv"],
-    ):
-        text = lcma(*arguments)
-        assert all(c == "\n" or c.isprintable() for c in text), arguments
-        assert "31mx" in text, arguments
-    assert {path.parent.name for path in Path().rglob("*.png")} == {"lcma-pictures"}
-
-
 def test_verdicts(lcma, filled):
     text = " ".join(lcma("verdicts").split())
     assert "No results that bear on a claim yet" in text
