@@ -1,4 +1,4 @@
-"""Pages of the documentation: what is made from the code, and is linked."""
+"""Pages of the documentation: what is made from the code, is linked, and found by a search."""
 
 import re
 import shutil
@@ -140,6 +140,20 @@ def test_contributing_names_files_that_are_there_in_at_most_35_rows() -> None:
     assert set(re.findall(r"`(\w+\.py)`", text)) <= names
 
 
+QUERIES = {
+    "add a rule": "extending",
+    "resume": "running",
+    "out of memory": "running",
+    "export latex": "results",
+    "own images": "own-images",
+    "slurm": "cluster",
+    "what is low": "faq",
+    "training loop": "loop",
+    "add seeds": "running",
+    "glossary": "glossary",
+}
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation's site, built with every warning an error."""
@@ -156,7 +170,24 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.integration
-def test_machines_find_every_page(site: Path) -> None:
+def test_a_search_finds_what_people_type_and_machines_find_every_page(site: Path) -> None:
+    """In a browser, since Sphinx's search is a script."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next((found for name in names if (found := shutil.which(name))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed here")
+    first = {}
+    with sync_api.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        for query in QUERIES:
+            page.goto(f"{(site / 'search.html').as_uri()}?q={query.replace(' ', '+')}")
+            links = page.locator("#search-results ul.search li > a")
+            links.first.wait_for()
+            first[query] = Path(links.first.get_attribute("href").split("#")[0]).stem
+        browser.close()
+    assert first == QUERIES
     lines = (site / "llms.txt").read_text().splitlines()
     sources = [re.findall(r"\]\((\S+)\): \S", line) for line in lines if line.startswith("- ")]
     assert all(len(one) == 1 and (site / one[0]).is_file() for one in sources)
