@@ -13,12 +13,12 @@ import pytest
 from lcma import db
 from lcma.harness.place import Place
 from lcma.harness.work import worker
+from tests.db.inspecting import execute
 from tests.faults.contents import compare_rows, find_faults, read_rows
 from tests.faults.moments import hooked
 from tests.harness.launch.conftest import (
     Killed,
     claim_elsewhere,
-    execute,
     fill,
     register_one,
     run_killed,
@@ -91,7 +91,7 @@ def test_a_checkpoint_brings_along_what_the_database_has_not_seen(
     steps = note_steps(at_step)
     assert worker.run_work(node.work).ending == "elsewhere"
     ended = f"UPDATE jobs SET lease_until = {store.now() - 1.0} WHERE state = 'running'"
-    assert execute(store, ended) == 1
+    assert execute(store.url, ended) == [1]
     # For a lease from its return on a server leaves the job to whoever had it.
     short = replace(node.work, lease_seconds=1.0)
     until(lambda: worker.run_work(short).ending == "done")
@@ -115,7 +115,7 @@ def test_a_database_that_is_older_than_the_checkpoints_gets_the_whole_curve(
         until(lambda: all(curves(store, node.work.job_id)))
         if how != "set back while it trains":
             raise Killed
-        assert execute(store, "DELETE FROM metrics") == 2
+        assert execute(store.url, "DELETE FROM metrics") == [2]
 
     at_step({12: acknowledged})
     if how == "set back while it trains":
