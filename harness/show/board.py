@@ -412,7 +412,7 @@ def sum_up_low(board: Board, holdout: Mapping[str, Group]) -> str | None:
             parts.append(f"{short} in {len(groups)}{note}")
     measure = judged[0][1].measure
     by = "" if measure == BITS_PER_DIM else f" by {printable(measure)}"
-    return f"against the usual rule{by}, in {len(judged)} settings: {', '.join(parts)}."
+    return f"against the flow's own rule{by}, in {len(judged)} settings: {', '.join(parts)}."
 
 
 # The short form of a board of several tables
