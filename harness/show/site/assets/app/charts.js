@@ -47,7 +47,7 @@ function makeConfig() {
   const { config } = window.lcmaSpecs;
   const own = { axis: { ...config.axis, labelOverlap: true, labelSeparation: 6 }, legend: { ...config.legend, orient: "top" } };
   const font = getComputedStyle(document.documentElement).fontFamily;
-  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: 0, font };
+  return { ...adapt({ ...config, ...own }, { titles: {} }), background: null, padding: { left: 0, top: 0, right: 0, bottom: 4 }, font }; // below are parts of letters
 }
 
 async function drawChart(place) {
