@@ -125,7 +125,7 @@ def translate(path: Path, error: BaseException | None) -> UserError | None:
         found = _DAMAGED
     if found is None:
         return None
-    if found is _COPY and not os.path.exists(path):  # noqa: PTH110 - what cannot be seen is not there
+    if found is _COPY and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if it may not look
         return UserError(
             f"the database {path} is gone: put the file back, or launch into a new one"
         )

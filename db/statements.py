@@ -244,8 +244,10 @@ def build_conditions(
             hint = suggest(name, columns, "choose among")
             raise UserError(f"{what} has no column '{name}': {hint}")
         column = columns[name]
-        one = isinstance(wanted, str | bytes) or not isinstance(wanted, Collection)
-        values = [_plain(value) for value in ([wanted] if one else wanted)]  # type: ignore[union-attr]
+        if isinstance(wanted, Collection) and not isinstance(wanted, str | bytes):
+            values = [_plain(value) for value in wanted]
+        else:
+            values = [_plain(wanted)]
         if len(values) > MOST_VALUES:
             raise UserError(
                 f"{len(values)} values for the column '{name}' of {what} are too many: "
