@@ -17,9 +17,12 @@ Run = Callable[..., Any]
 """Runs a function in the process of the device, and returns what it returns."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run() -> Iterator[Run]:
-    """The process is a new one: a copy would have what tests before left in this one."""
+    """The process is a new one: a copy would have what tests before left in this one.
+
+    It is one for all tests of the device, since its start takes longer than most of them.
+    """
     if not hasattr(backend_registration, "_setup_privateuseone_for_python_backend"):
         pytest.skip("this PyTorch has no devices made of Python")
     spawn = get_context("spawn")

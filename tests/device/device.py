@@ -25,6 +25,9 @@ from torch._subclasses.fake_tensor import (
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lcma.harness.train import batches
+from lcma.models import convolution
+
 DEVICE = "simulated"
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +46,9 @@ _MOVES = {aten._to_copy, aten.copy_}
 
 _VIEWS = {aten.detach, aten._unsafe_view}
 """Views whose schemas do not say so."""
+
+KEPT = (batches._arange, convolution._bordered)
+"""Functions that keep constants of the device."""
 
 _CONSTANTS = {aten.arange, aten.eye, aten.full, aten.linspace, aten.ones, aten.scalar_tensor}
 
@@ -413,6 +419,8 @@ def on_device_without_data() -> Iterator[torch.device]:
 
     `torch.vmap`, of which stacks are made, ends a process that gives it a `DeviceTensor`.
     """
+    for keep in KEPT:  # what they keep for the device has numbers, or has none
+        keep.cache_clear()
     with (
         mock.patch("torch.Tensor.__deepcopy__", _copy_deeply),
         mock.patch("torch.nn.Parameter.__deepcopy__", _copy_deeply),
@@ -420,6 +428,8 @@ def on_device_without_data() -> Iterator[torch.device]:
         _Mode(_note_and_run),
     ):
         yield torch.device(DEVICE, 0)
+    for keep in KEPT:
+        keep.cache_clear()
 
 
 def to_host(value: Any) -> Any:

@@ -11,6 +11,8 @@ from torch import Tensor
 from tests.device import device as devices
 from tests.device.conftest import Run
 
+pytestmark = pytest.mark.xdist_group("device")
+
 Call = Callable[[torch.device, Tensor], Any]
 
 

@@ -39,6 +39,8 @@ from lcma.sweeps.recipe import Recipe
 from tests.device import device as devices
 from tests.device.conftest import Run
 
+pytestmark = pytest.mark.xdist_group("device")
+
 ROOT = Path(__file__).parents[2]
 PLUGIN = "affine"
 """The flow of docs/extending.md."""

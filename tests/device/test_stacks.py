@@ -19,6 +19,8 @@ from tests.device import device as devices
 from tests.device.conftest import Run
 from tests.device.test_flows import choose_recipe
 
+pytestmark = pytest.mark.xdist_group("device")
+
 
 def make_trainer(flow: str, seed: int, images: Images) -> Trainer:
     recipe, device = choose_recipe(flow), images.device

@@ -24,6 +24,8 @@ from tests.device.conftest import Run
 from tests.device.test_flows import FLOWS, PLUGIN, SHORT, list_differences, write_plugin
 from tests.faults.contents import compare_rows, find_faults, read_rows
 
+pytestmark = pytest.mark.xdist_group("device")
+
 FACTORIZATIONS = ("low", "self", "online")
 
 
