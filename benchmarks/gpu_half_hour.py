@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.comparisons import Kind, Side
 from benchmarks.measure import Ratio, count_peak, interleave, measure_peak
 from benchmarks.sides import make_trainer, prepare
-from lcma.harness.train.devices import free_memory, settle_device
+from lcma.harness.train.devices import configure_device, free_memory
 from lcma.harness.train.stack import Stack
 from lcma.harness.version import read_code_version
 from lcma.models import build
@@ -340,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"no section {section!r}; sections are {', '.join(SECTIONS)}")
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("this torch sees no CUDA device: use --device cpu --quick to see it run")
-    settle_device(given.device, 1)
+    configure_device(given.device, 1)
     until = time.monotonic() + 60 * given.minutes
     document: dict[str, Any] = {
         "conditions": {

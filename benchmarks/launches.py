@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from lcma import models
 from lcma.harness.train.batches import Images
-from lcma.harness.train.recorder import Repeated
+from lcma.harness.train.recorder import RepeatedStep
 from lcma.harness.train.stack import Stack
 from lcma.harness.train.trainer import Trainer
 from lcma.models import convolution
@@ -60,7 +60,7 @@ def _make_trainer(flow: str, seed: int, device: torch.device) -> Trainer:
     return Trainer(made, recipe.optimization, seed, Images(images, device), repeats=repeats)
 
 
-def _count(step: Callable[[], object], repeated: Repeated | None) -> tuple[int, int]:
+def _count(step: Callable[[], object], repeated: RepeatedStep | None) -> tuple[int, int]:
     """Count the second step, and the fifth: the third is recorded, and the fourth is checked."""
     if repeated is not None:
         repeated.unrecorded = 2

@@ -21,7 +21,7 @@ from benchmarks.comparisons import Comparison, comparisons
 from benchmarks.measure import interleave, measure_peak
 from benchmarks.sides import prepare
 from lcma.harness.environment import read_environment
-from lcma.harness.train.devices import settle_device
+from lcma.harness.train.devices import configure_device
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("normflows is not installed: pip install -e '.[benchmarks]'")
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("this torch sees no CUDA device: use --device cpu")
-    settle_device(given.device, given.threads)
+    configure_device(given.device, given.threads)
     given.repeats = given.repeats or (3 if given.quick else 30)
     conditions = {
         "torch": torch.__version__,

@@ -164,7 +164,7 @@ def verify(
     from lcma.harness.text import to_json
 
     root = find_place(None, None, data).data
-    known = [k.name for k in lcma.harness.data.names(root) if (root / k.name).exists()]
+    known = [k.name for k in lcma.harness.data.list_sets(root) if (root / k.name).exists()]
     names = [name] if name else known
     if not names:
         raise UserError(f"no data set is prepared in {root}: run: lcma data list")

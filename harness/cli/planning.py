@@ -180,7 +180,7 @@ def print_unmeasured(
 
 def _commands_to_prepare(plan: Plan, where: Place, data_root: Path | None) -> list[str]:
     """Return the commands that prepare those of the plan's data sets that are not."""
-    needing_path = {known.name for known in data.names(where.data) if known.needs_path}
+    needing_path = {known.name for known in data.list_sets(where.data) if known.needs_path}
     return [
         format_command(
             *("data", "prepare", name, *(["--from", "PATH"] if name in needing_path else [])),

@@ -39,7 +39,7 @@ def verdicts(
     with effect, interval and n, and the launches that would decide what is open.
     """
     from lcma.db import connect
-    from lcma.harness.data import know_own
+    from lcma.harness.data import register_own_sets
     from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.results.claims import CLAIMS
     from lcma.harness.results.lookup import require_results
@@ -52,7 +52,7 @@ def verdicts(
     if claim is not None and claim not in CLAIMS:
         raise UserError(f"no claim {printable(claim)!r}: {suggest(claim, CLAIMS, 'there are')}")
     place = find_place(db, None, None)
-    know_own(place.data)
+    register_own_sets(place.data)
     store = connect(place.db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     require_results(store, sweep_id, filters)

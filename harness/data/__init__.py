@@ -1,11 +1,10 @@
 """Prepared image data sets for density models: read once, kept as memory-mapped arrays.
 
-`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `names` lists the known sets.
-Both return a `Prepared`: its `Manifest` says what the pixels are and where they came from, its
+`prepare` makes ``<root>/<name>/`` from a source, `load` opens it, `list_sets` lists the known sets.
+Both return a `PreparedSet`: its `Manifest` says what the pixels are and where they came from, its
 parts hold the images.
 """
 
-from lcma.harness.data.build import prepare
 from lcma.harness.data.manifest import (
     PARTS,
     ByPart,
@@ -15,8 +14,9 @@ from lcma.harness.data.manifest import (
     SourceFile,
     SourceRecord,
 )
-from lcma.harness.data.prepared import Prepared, PreparedPart, load
-from lcma.harness.data.registry import PreparableSet, know_own, names
+from lcma.harness.data.preparation import prepare
+from lcma.harness.data.prepared_set import PreparedPart, PreparedSet, load
+from lcma.harness.data.registry import PreparableSet, list_sets, register_own_sets
 from lcma.harness.data.source import SourceOptions
 
 __all__ = [
@@ -26,13 +26,13 @@ __all__ = [
     "PartDigest",
     "PartName",
     "PreparableSet",
-    "Prepared",
     "PreparedPart",
+    "PreparedSet",
     "SourceFile",
     "SourceOptions",
     "SourceRecord",
-    "know_own",
+    "list_sets",
     "load",
-    "names",
     "prepare",
+    "register_own_sets",
 ]

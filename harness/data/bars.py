@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lcma.harness.averages import clustered_mean
 from lcma.harness.cpus import count_cpus
 from lcma.harness.data.manifest import BARS_FILE, PartName, read_sealed, write_sealed
-from lcma.harness.data.prepared import Prepared, images_file, prepare_command
+from lcma.harness.data.prepared_set import PreparedSet, images_file, prepare_command
 from lcma.harness.data.source import ReportStep
 from lcma.sweeps.errors import UserError
 
@@ -70,7 +70,9 @@ class ComputedBar:
     detail: str
 
 
-def compute_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple[ComputedBar, ...]:
+def compute_bars(
+    prepared: PreparedSet, progress: ReportStep | None = None
+) -> tuple[ComputedBar, ...]:
     """Compute the four bars of a set, in the order of `BarName`.
 
     Gaussians are those of x + u, u ~ U[0, 1): the covariance of the pixels plus I/12. To a full one
@@ -104,7 +106,9 @@ def compute_bars(prepared: Prepared, progress: ReportStep | None = None) -> tupl
     return tuple(bars)
 
 
-def ensure_bars(prepared: Prepared, progress: ReportStep | None = None) -> tuple[ComputedBar, ...]:
+def ensure_bars(
+    prepared: PreparedSet, progress: ReportStep | None = None
+) -> tuple[ComputedBar, ...]:
     """Return the bars in the set's folder, or compute them and, if possible, write them there.
 
     A file that belongs to other images or another format, or has no seal, is replaced. Raises
@@ -128,7 +132,7 @@ class _LeftOutError(Exception):
 class _Meter:
     """Count of images read, over two passes of train and one of test for each bar."""
 
-    def __init__(self, prepared: Prepared, progress: ReportStep | None) -> None:
+    def __init__(self, prepared: PreparedSet, progress: ReportStep | None) -> None:
         self._total = 2 * _count(prepared, "train")
         self._total += sum(_bar_images(prepared, name) for name in _NAMES)
         if _can_be_full(_count(prepared, "train"), math.prod(prepared.manifest.shape)):
@@ -155,7 +159,7 @@ class _Moments:
         return self.covariance if self.covariance.ndim == 1 else self.covariance.diagonal()
 
 
-def _moments(prepared: Prepared, meter: _Meter) -> _Moments:
+def _moments(prepared: PreparedSet, meter: _Meter) -> _Moments:
     n, D = _count(prepared, "train"), math.prod(prepared.manifest.shape)
     full = _can_be_full(n, D)
     total = np.zeros(D)
@@ -175,7 +179,7 @@ def _can_be_full(n: int, D: int) -> bool:
     return n >= _IMAGES_A_DIMENSION * D and D <= _MOST_DIMENSIONS
 
 
-def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
+def _rows(prepared: PreparedSet, part: PartName) -> Iterator[Floats]:
     """Yield the images of a part as new float64 arrays (up to some thousands, D)."""
     images, chosen = prepared.part(part).images, _chosen(prepared, part)
     D = math.prod(images.shape[1:])
@@ -191,30 +195,35 @@ def _rows(prepared: Prepared, part: PartName) -> Iterator[Floats]:
         yield rows
 
 
-def _count(prepared: Prepared, part: PartName) -> int:
+def _count(prepared: PreparedSet, part: PartName) -> int:
     """Return the number of images of a part that are read."""
     return min(prepared.manifest.counts[part], _MOST_IMAGES[part])
 
 
-def _bar_images(prepared: Prepared, name: BarName) -> int:
+def _bar_images(prepared: PreparedSet, name: BarName) -> int:
     """Return the number of test images on which a bar is measured."""
     count = _count(prepared, "test")
     return min(count, _MOST_FILES) if name in _CODECS else count
 
 
-def _chosen(prepared: Prepared, part: PartName, count: int | None = None) -> npt.NDArray[np.int64]:
+def _chosen(
+    prepared: PreparedSet, part: PartName, count: int | None = None
+) -> npt.NDArray[np.int64]:
     """Return the indices of ``count`` images, of all that are read: all, or at even distances."""
     count = _count(prepared, part) if count is None else count
     return np.arange(count, dtype=np.int64) * prepared.manifest.counts[part] // count
 
 
-def _sampled(prepared: Prepared, count: int) -> str:
+def _sampled(prepared: PreparedSet, count: int) -> str:
     total = prepared.manifest.counts.test
     return "" if count == total else f"; {count} of {total} test images, at even distances"
 
 
 def _gaussian(
-    name: Literal["gaussian", "full-gaussian"], prepared: Prepared, moments: _Moments, meter: _Meter
+    name: Literal["gaussian", "full-gaussian"],
+    prepared: PreparedSet,
+    moments: _Moments,
+    meter: _Meter,
 ) -> _Measured:
     """Return bits/dim of each test image, in expectation over the noise.
 
@@ -260,7 +269,7 @@ def _best_share(
     return min(shares, key=lambda share: _score(squares, variances + share * mean, noise))
 
 
-def choose_shrinkage(prepared: Prepared, mean: Floats, covariance: Floats) -> float:
+def choose_shrinkage(prepared: PreparedSet, mean: Floats, covariance: Floats) -> float:
     """Return what is added to the diagonal of the pixels' covariance (D, D) before it is inverted.
 
     It is the variance of the dequantization noise and, as for the bar `full-gaussian`, a share of
@@ -288,14 +297,14 @@ def choose_shrinkage(prepared: Prepared, mean: Floats, covariance: Floats) -> fl
     return noise + average * _best_share(shares, squares, variances, average, noise)
 
 
-def training_rows(prepared: Prepared) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
+def training_rows(prepared: PreparedSet) -> tuple[npt.NDArray[np.int64], Iterator[Floats]]:
     """Return the training images that bars are fitted to: their indices (n,), and an iterator over
     their pixels, some thousands at once, float64 (m, D). It raises UserError for damaged ones."""
     return _chosen(prepared, "train"), _rows(prepared, "train")
 
 
 def _squares(
-    prepared: Prepared,
+    prepared: PreparedSet,
     part: PartName,
     moments: _Moments,
     axes: Floats | None,
@@ -354,7 +363,7 @@ def _singular() -> _LeftOutError:
     return _LeftOutError("the covariance of the training images is singular, up to rounding")
 
 
-def _codec(name: Literal["png", "webp"], prepared: Prepared, meter: _Meter) -> _Measured:
+def _codec(name: Literal["png", "webp"], prepared: PreparedSet, meter: _Meter) -> _Measured:
     """Return bits/dim of each test image, each in a file of its own."""
     title, options = _CODECS[name]
     manifest = prepared.manifest
@@ -400,7 +409,7 @@ class _BarsFile(BaseModel):
     bars: tuple[ComputedBar, ...]
 
 
-def _read(path: Path, prepared: Prepared) -> tuple[ComputedBar, ...] | None:
+def _read(path: Path, prepared: PreparedSet) -> tuple[ComputedBar, ...] | None:
     """Return the bars in a file, or None if they are not those of this set."""
     fields = read_sealed(path)
     try:

@@ -18,7 +18,7 @@ from lcma.harness.data.decoding import (
 from lcma.harness.data.image_files import (
     Files,
     FolderFiles,
-    Reading,
+    ImageReader,
     ZipFiles,
     hash_files,
     list_folder,
@@ -26,7 +26,7 @@ from lcma.harness.data.image_files import (
 from lcma.harness.data.manifest import PARTS, ByPart, SourceFile, SourceRecord
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
-    Hashed,
+    HashedFile,
     OpenedSource,
     ReportStep,
     Source,
@@ -75,7 +75,7 @@ class CelebA(Source):
         files, whole = _files(images, listed, partition, options.skip_bad)
         hashed, _ = hash_files(files, progress)
         codes = np.array(list(partition.values()), np.int64)
-        reading = Reading(
+        reading = ImageReader(
             hashed,
             self._convert,
             lambda _, indices, __: codes[indices],
@@ -165,12 +165,12 @@ def _partition(path: Path, raw: bytes) -> dict[str, int]:
 
 def _files(
     images: Path, listed: Path, partition: dict[str, int], skip_bad: bool
-) -> tuple[Files, Hashed | None]:
+) -> tuple[Files, HashedFile | None]:
     names = list(partition)
     if images.is_dir():
         _same_names(images, set(list_folder(images, (".jpg", ".jpeg"))), listed, partition)
         return FolderFiles(images, names, skip_bad), None
-    whole, files = Hashed.of(images), ZipFiles(images, names)
+    whole, files = HashedFile.of(images), ZipFiles(images, names)
     _same_names(images, set(files.members), listed, partition)
     return files, whole
 
@@ -189,7 +189,7 @@ def _same_names(images: Path, there: set[str], listed: Path, partition: dict[str
         )
 
 
-def _verdict(codes: npt.NDArray[np.int64], raw: bytes, whole: Hashed | None) -> str:
+def _verdict(codes: npt.NDArray[np.int64], raw: bytes, whole: HashedFile | None) -> str:
     found = ByPart[int](**{part: int((codes == k).sum()) for k, part in enumerate(PARTS)})
     if found != _EXPECTED:
         return f"subset or other ({len(codes)} of {sum(n for _, n in _EXPECTED.items())} images)"

@@ -101,7 +101,7 @@ Files = FolderFiles | ZipFiles
 
 
 @dataclass(frozen=True, eq=False)
-class HashedFiles:
+class HashedImages:
     """Files and the sha256 of each, as they were when they were first read."""
 
     files: Files
@@ -127,7 +127,7 @@ class HashedFiles:
 
 def hash_files(
     files: Files, progress: ReportStep, look: Callable[[int, bytes], T] | None = None
-) -> tuple[HashedFiles, list[T]]:
+) -> tuple[HashedImages, list[T]]:
     """Read and hash every file once, on all cores; call `look` with each index and its bytes."""
     n = len(files.names)
     digests = bytearray()
@@ -147,11 +147,11 @@ def hash_files(
             if look is not None:
                 found.append(seen)  # type: ignore[arg-type]
         progress("checking files", len(digests) // _DIGEST, n)
-    return HashedFiles(files, bytes(digests)), found
+    return HashedImages(files, bytes(digests)), found
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class ImageReader:
     """Conversion of files into images of the parts.
 
     convert: a file's bytes to C x H x W; raises BadImageError where it cannot. assign: images
@@ -159,7 +159,7 @@ class Reading:
     came before, to an index into `PARTS` for each.
     """
 
-    hashed: HashedFiles
+    hashed: HashedImages
     convert: Callable[[bytes], npt.NDArray[Any]]
     assign: Callable[[npt.NDArray[Any], npt.NDArray[np.int64], int], npt.NDArray[np.int64]]
     skip_bad: bool

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.decoding import BadImageError, decode_image, describe_decoder
-from lcma.harness.data.image_files import FolderFiles, Reading, hash_files, list_folder
+from lcma.harness.data.image_files import FolderFiles, ImageReader, hash_files, list_folder
 from lcma.harness.data.manifest import ByPart, SourceFile, SourceRecord
 from lcma.harness.data.source import (
     NO_DOWNLOAD,
-    Hashed,
+    HashedFile,
     OpenedSource,
     ReportStep,
     Source,
@@ -47,14 +47,14 @@ class ImageNetNpz(Source):
         """Find and hash the files, and check the labels. Raises UserError where one is missing or
         not as it should be."""
         self._locate(path)
-        files: list[tuple[Hashed, int]] = []
+        files: list[tuple[HashedFile, int]] = []
         for done, name in enumerate((*_TRAIN, _TEST), start=1):
             labels = _read_array(path / name, "labels").reshape(-1)
             if not np.isin(labels, np.arange(1, _CLASSES + 1)).all() or not len(labels):
                 raise UserError(
                     f"{path / name}: 'labels' holds other values than 1..{_CLASSES}: {_REMEDY}"
                 )
-            files.append((Hashed.of(path / name), len(labels)))
+            files.append((HashedFile.of(path / name), len(labels)))
             progress(f"checking {name}", done, len(_TRAIN) + 1)
         counts = [count for _, count in files]
         return OpenedSource(
@@ -96,7 +96,7 @@ class ImageNetNpz(Source):
                 "--from PATH"
             )
 
-    def _steps(self, files: Sequence[tuple[Hashed, int]]) -> Iterator[SourceStep]:
+    def _steps(self, files: Sequence[tuple[HashedFile, int]]) -> Iterator[SourceStep]:
         before = 0
         for hashed, count in files:
             name = hashed.path.name
@@ -181,7 +181,7 @@ class ImageNetPng(Source):
             held_out = place % HOLDOUT_EVERY == HOLDOUT_EVERY - 1
             return np.where(indices >= first_test, 2, held_out.astype(np.int64))
 
-        reading = Reading(hashed, self._convert, assign, options.skip_bad, 3 * self.size**2)
+        reading = ImageReader(hashed, self._convert, assign, options.skip_bad, 3 * self.size**2)
         return OpenedSource(
             record=SourceRecord(
                 layout=f"PNG folders {train.name} and {test.name}",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lcma.harness.data.manifest import PARTS, ByPart, PartName
-from lcma.harness.data.prepared import Prepared
+from lcma.harness.data.prepared_set import PreparedSet
 from lcma.harness.data.source import ReportStep
 
 Keys = npt.NDArray[np.uint64]
@@ -35,7 +35,7 @@ class Inspection:
     copies: dict[str, int]
 
 
-def inspect_set(prepared: Prepared, progress: ReportStep | None = None) -> Inspection:
+def inspect_set(prepared: PreparedSet, progress: ReportStep | None = None) -> Inspection:
     """Read a set once, piece by piece; eight bytes of each image are kept.
 
     Images are told apart by a 64-bit hash: two different ones among a million are taken for

@@ -8,7 +8,7 @@ from lcma.harness.data.celeba import CelebA
 from lcma.harness.data.cifar10 import Cifar10
 from lcma.harness.data.imagenet import ImageNetNpz, ImageNetPng
 from lcma.harness.data.manifest import FILE_NAME, read_manifest
-from lcma.harness.data.own import OwnImages
+from lcma.harness.data.own_images import OwnImages
 from lcma.harness.data.packaged import Digits, Photos
 from lcma.harness.data.source import Source
 from lcma.sweeps import known_sets
@@ -69,9 +69,9 @@ class PreparableSet:
         return f"lcma data prepare {self.name}{path}{' --size S' if self.own else ''}"
 
 
-def names(root: Path | None = None) -> list[PreparableSet]:
+def list_sets(root: Path | None = None) -> list[PreparableSet]:
     """Return the known sets in the order of a list, with a root also a person's own below it."""
-    return [*_shipped().values(), *map(own_set, own_names(root) if root else ())]
+    return [*_shipped().values(), *map(make_own_set, list_own_names(root) if root else ())]
 
 
 def find_set(name: str, root: Path | None = None) -> PreparableSet:
@@ -82,9 +82,9 @@ def find_set(name: str, root: Path | None = None) -> PreparableSet:
     shipped = _shipped()
     if name in shipped:
         return shipped[name]
-    own = own_names(root) if root else []
+    own = list_own_names(root) if root else []
     if name in own:
-        return own_set(name)
+        return make_own_set(name)
     every = [*shipped, *own]
     raise UserError(
         f"unknown data set {name!r}: {suggest(name, every)} (lcma data list shows all; "
@@ -92,13 +92,13 @@ def find_set(name: str, root: Path | None = None) -> PreparableSet:
     )
 
 
-def own_set(name: str) -> PreparableSet:
+def make_own_set(name: str) -> PreparableSet:
     """Return a set of a person's own images. Raises UserError if it cannot have that name."""
     known_sets.check_own(name)
     return PreparableSet(name, name, "u8", "images of a folder", OwnImages(), own=True)
 
 
-def own_names(root: Path) -> list[str]:
+def list_own_names(root: Path) -> list[str]:
     """Return the names of a person's own sets below a root, in order."""
     shipped = _shipped()
     try:
@@ -114,9 +114,9 @@ def own_names(root: Path) -> list[str]:
     ]
 
 
-def know_own(root: Path) -> None:
+def register_own_sets(root: Path) -> None:
     """Make a person's own sets that are prepared below the root known to sweeps."""
-    for name in own_names(root):
+    for name in list_own_names(root):
         try:
             manifest = read_manifest(root / name / FILE_NAME)
         except UserError:

@@ -125,7 +125,7 @@ def changed_error(path: Path | str) -> UserError:
 
 
 @dataclass(frozen=True)
-class Hashed:
+class HashedFile:
     """A large file when it was hashed: sha256 and md5 in hex, size, time of change and inode."""
 
     path: Path
@@ -134,7 +134,7 @@ class Hashed:
     facts: tuple[int, int, int]
 
     @staticmethod
-    def of(path: Path) -> "Hashed":
+    def of(path: Path) -> "HashedFile":
         """Hash a file. Raises UserError if it is unreadable or changes meanwhile."""
         sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         try:
@@ -145,7 +145,7 @@ class Hashed:
                     md5.update(block)
         except OSError as error:
             raise unreadable_error(path, error) from error
-        found = Hashed(path, sha.hexdigest(), md5.hexdigest(), facts)
+        found = HashedFile(path, sha.hexdigest(), md5.hexdigest(), facts)
         found.check()
         return found
 

@@ -13,13 +13,13 @@ from lcma.db.results import require_same_measures
 from lcma.harness.launch.driver import new_owner
 from lcma.harness.launch.workers import Stage, Workers
 from lcma.harness.measure import weights
-from lcma.harness.measure.kept import (
+from lcma.harness.measure.registry import make_measure
+from lcma.harness.measure.trials import (
     find_measured,
     measure_trial,
     require_measurable,
     was_on_gpu,
 )
-from lcma.harness.measure.registry import make_measure
 from lcma.harness.place import Place
 from lcma.harness.results.trials import describe_trial
 from lcma.harness.storage.folder import UnreachableError
@@ -169,7 +169,7 @@ def _measure(
     with db.connect(place.db, create=False) as store:
         require_same_measures(store.measure_kinds(), list_measures())
         try:
-            measure_trial(store, place, one, measure, owner=owner, seen=seen)
+            measure_trial(store, place, one, measure, owner=owner, progress=seen)
         except UserError as error:
             return name, one.job_id, _describe_of_trial(error)
     return name, one.job_id, ""

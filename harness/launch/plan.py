@@ -191,7 +191,7 @@ def read_spec(
     It may name a person's own sets, which are below the data root. ``where`` is the place of the
     overrides that an error names.
     """
-    data.know_own(place.data)
+    data.register_own_sets(place.data)
     if isinstance(spec, Mapping):
         spec = specs.check(dict(spec), "spec")
     elif not isinstance(spec, Spec):
@@ -227,7 +227,7 @@ def make_plan(spec: Spec, place: Place, store: Store | None) -> Plan:
 
 def preparable_sets(place: Place) -> list[str]:
     """Return the names of the data sets that can be prepared here, or are."""
-    return [known.name for known in data.names(place.data)]
+    return [known.name for known in data.list_sets(place.data)]
 
 
 def plan_expansion(expansion: Expansion, place: Place, store: Store | None) -> Plan:
@@ -364,7 +364,7 @@ def register_plan(
 
 
 def make_registration(
-    trials: Sequence[Trial], prepared: Iterable[data.Prepared], jobs: Iterable[PlannedJob]
+    trials: Sequence[Trial], prepared: Iterable[data.PreparedSet], jobs: Iterable[PlannedJob]
 ) -> Registration:
     """Return all that the jobs of some trials and their pretrainings need in a database."""
     shared = {t.pretraining.id: t.pretraining for t in trials if t.pretraining}
@@ -590,7 +590,7 @@ def _recipe_row(recipe: Recipe, profile: str) -> db.RecipeRow:
     )
 
 
-def _data_set_row(prepared: data.Prepared) -> db.DataSet:
+def _data_set_row(prepared: data.PreparedSet) -> db.DataSet:
     manifest = prepared.manifest
     channels, height, width = manifest.shape
     return db.DataSet(
@@ -607,7 +607,7 @@ def _data_set_row(prepared: data.Prepared) -> db.DataSet:
     )
 
 
-def _bar_rows(prepared: data.Prepared) -> Iterable[db.Bar]:
+def _bar_rows(prepared: data.PreparedSet) -> Iterable[db.Bar]:
     digest = prepared.manifest.digest
     return (db.Bar(data_digest=digest, **asdict(bar)) for bar in ensure_bars(prepared))
 

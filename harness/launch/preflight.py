@@ -14,7 +14,7 @@ from typing import Literal
 
 from lcma import db
 from lcma.harness import storage
-from lcma.harness.data.verified import find_images
+from lcma.harness.data.verification import find_images
 from lcma.harness.place import Place
 from lcma.harness.storage import MissingFileError, StorageError, UnreachableError
 from lcma.harness.text import format_count
@@ -109,7 +109,7 @@ class Preflight:
         self.problems: dict[str, str] = {}
         self.question = Question(place, name, sets, device, code)
         self._place = storage.open_folder(place.runs)
-        self._folder = self._place.below(name)
+        self._folder = self._place.subfolder(name)
         self._missing = _find_missing(place.runs)
         try:
             self._folder.put(lambda out: out.write(b"here"), lambda digest: OURS)
@@ -155,14 +155,14 @@ class Preflight:
 def require_here(runs: Path | str) -> None:
     """Raise UserError if this process cannot write and read the place, or no other one sees it."""
     place = storage.open_folder(runs)
-    if place.of_one_process:
+    if place.is_process_local:
         raise UserError(
             f"no other process sees {place.name}: give --runs a folder, or a URL such as "
             "s3://BUCKET/PREFIX"
         )
     preflight = Preflight(Place("", runs, Path()), {}, any_code=True)
     try:
-        place.below(preflight.question.folder).read(OURS)
+        place.subfolder(preflight.question.folder).read(OURS)
     finally:
         preflight.close()
 
@@ -192,10 +192,10 @@ def _check_devices(question: Question, host: str, gpus: int) -> str:
     import torch
 
     if torch.cuda.is_available():
-        from lcma.harness.train.devices import multiply_on
+        from lcma.harness.train.devices import find_device_fault
 
         for index in range(min(gpus, torch.cuda.device_count())):
-            if problem := multiply_on(torch.device("cuda", index)):
+            if problem := find_device_fault(torch.device("cuda", index)):
                 return (
                     f"host {host} has a GPU that cannot multiply two matrices, number {index} "
                     f"({problem}): see `nvidia-smi` there, or start its node without that GPU"
@@ -211,7 +211,7 @@ def _check_devices(question: Question, host: str, gpus: int) -> str:
 def _check_place(question: Question, host: str) -> str:
     """Return the name of the file that was written. Raises StorageError and _ProblemError."""
     place = storage.open_folder(question.place.runs)
-    folder = place.below(question.folder)
+    folder = place.subfolder(question.folder)
     try:
         folder.read(OURS)
     except MissingFileError:

@@ -20,7 +20,7 @@ from lcma.db.results import BOUND
 from lcma.harness import data
 from lcma.harness.launch.local import LocalExecutor
 from lcma.harness.launch.plan import make_registration, plugins_of
-from lcma.harness.measure.kept import choose_device
+from lcma.harness.measure.trials import choose_device
 from lcma.harness.measure.weights import load_data, load_recipe
 from lcma.harness.place import Place
 from lcma.harness.results.filters import Filters
@@ -278,7 +278,7 @@ def choose_reproducible(
     return trials
 
 
-def _find_result(store: Store, place: Place, trial_id: str) -> tuple[JobFacts, data.Prepared]:
+def _find_result(store: Store, place: Place, trial_id: str) -> tuple[JobFacts, data.PreparedSet]:
     """Return a trial with a result, of several that on the data here."""
     facts = store.job_facts(trial_ids=[trial_id])
     known = [o for o in facts if store.result(o.subject, o.data_digest, PLAIN.name)]
@@ -328,7 +328,7 @@ def _train(
     store: Store,
     place: Place,
     trial: Trial,
-    prepared: data.Prepared,
+    prepared: data.PreparedSet,
     device: Literal["cpu", "cuda"],
     progress: Callable[[int, int], None],
 ) -> None:

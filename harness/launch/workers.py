@@ -59,7 +59,7 @@ def resolve_resources(
 def missing_data(spec: Spec, place: Place) -> list[str]:
     """Return the sets to be prepared. Raises UserError for one that needs the user's files."""
     missing = []
-    for known in lcma.harness.data.names(place.data):
+    for known in lcma.harness.data.list_sets(place.data):
         if known.name not in spec.matrix.dataset:
             continue
         if known.needs_path or (place.data / known.name).exists():

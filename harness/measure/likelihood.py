@@ -8,10 +8,10 @@ from lcma import db
 from lcma.db.results import bound_extent
 from lcma.harness import data
 from lcma.harness.averages import Mean
-from lcma.harness.measure.measure import Measure, Trained, make_measurement
+from lcma.harness.measure.measure import Measure, TrainedFlow, make_measurement
 from lcma.harness.train.batches import Images
-from lcma.harness.train.evaluate import Seen, evaluate, sample_bound, series_bias, series_terms
-from lcma.harness.train.protocol import PLAIN, Name, Protocol, find_protocol
+from lcma.harness.train.evaluate import OnImages, evaluate, sample_bound, series_bias, series_terms
+from lcma.harness.train.protocol import PLAIN, Protocol, ProtocolName, find_protocol
 from lcma.sweeps.measures import BITS_PER_DIM, HOLDOUT
 from lcma.sweeps.recipe import Model
 
@@ -28,26 +28,26 @@ BOUND_IMAGES = 1000
 class BitsPerDim(Measure):
     """Bits/dim on all parts, of train on as many images as test has, and the bias of a series."""
 
-    def __init__(self, protocol: Name = "plain") -> None:
+    def __init__(self, protocol: ProtocolName = "plain") -> None:
         super().__init__(BITS_PER_DIM, protocol)
         self._name = protocol
 
     def find_settings(self, model: Model) -> Protocol:
         return find_protocol(self._name, model)
 
-    def count_images(self, trained: Trained) -> int:
+    def count_images(self, trained: TrainedFlow) -> int:
         counts, settings = trained.prepared.manifest.counts, self.find_settings(trained.model)
         whole = (counts.test + counts.holdout + min(counts.train, counts.test)) * settings.draws
         biased = series_terms(settings, trained.flow) and settings.roulette_mean is None
         return whole + (2 * min(counts.test, BESIDE_IMAGES) if biased else 0)
 
-    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+    def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         flow, settings = trained.flow, self.find_settings(trained.model)
         train, holdout, test = (trained.prepared.part(part) for part in data.PARTS)
         some = min(len(train.images), len(test.images))
         spread = train.images[np.arange(some) * len(train.images) // some]
         of_test, of_holdout, of_train = (
-            evaluate(flow, Images(images, trained.device), settings, groups, seen)
+            evaluate(flow, Images(images, trained.device), settings, groups, on_images)
             for images, groups in (
                 (test.images, test.groups),
                 (holdout.images, holdout.groups),
@@ -66,7 +66,7 @@ class BitsPerDim(Measure):
             found.append(make_measurement("series_terms", float(terms)))
         first = Images(test.images[:BESIDE_IMAGES], trained.device)
         groups = None if test.groups is None else test.groups[:BESIDE_IMAGES]
-        bias = series_bias(flow, first, settings, groups, seen)
+        bias = series_bias(flow, first, settings, groups, on_images)
         return found if bias is None else [*found, _make("series_bias", bias)]
 
 
@@ -86,12 +86,12 @@ class KSampleBound(Measure):
         there = self.images if test is None or test.images is None else test.images
         return bound_extent(stored) >= (self.draws, min(there, self.images))
 
-    def count_images(self, trained: Trained) -> int:
+    def count_images(self, trained: TrainedFlow) -> int:
         return self.draws * min(trained.prepared.manifest.counts.test, self.images)
 
-    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+    def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         images = Images(trained.prepared.part("test").images[: self.images], trained.device)
-        bits, gain = sample_bound(trained.flow, images, PLAIN, self.draws, seen)
+        bits, gain = sample_bound(trained.flow, images, PLAIN, self.draws, on_images)
         return [
             make_measurement("bound_draws", float(self.draws)),
             make_measurement("bound_bits_per_dim", bits, images=len(images)),

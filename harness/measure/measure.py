@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from lcma import db
-from lcma.harness.data import Prepared
+from lcma.harness.data import PreparedSet
 from lcma.harness.data.manifest import PartName
-from lcma.harness.train.evaluate import Seen, evaluation_mode
+from lcma.harness.train.evaluate import OnImages, evaluation_mode
 from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError, describe_error
@@ -42,12 +42,12 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedFlow:
     """A trained flow on its device, with what it was built from, its data and its seed."""
 
     flow: Flow
     model: Model
-    prepared: Prepared
+    prepared: PreparedSet
     seed: int
     device: torch.device
 
@@ -69,27 +69,27 @@ class Measure(ABC):
         """Return whether a result by its protocol has it."""
         return stored.measure(self.name) is not None
 
-    def require_images(self, prepared: Prepared) -> None:  # noqa: B027 - most take any images
+    def require_images(self, prepared: PreparedSet) -> None:  # noqa: B027 - most take any images
         """Raise UserError where a set's images are too few or too small for it."""
 
-    def count_images(self, trained: Trained) -> int:
-        """Count the images that ``seen`` is told of."""
+    def count_images(self, trained: TrainedFlow) -> int:
+        """Count the images of which `take` calls ``on_images``."""
         return 0
 
     @abstractmethod
-    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+    def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         """Take it of a flow, which is left as it was.
 
-        ``seen`` is called with the number of images since the last call. Raises NotTakenError.
+        ``on_images`` is called with the number of images since the last call. Raises NotTakenError.
         """
 
 
 def take_measures(
     measures: Sequence[Measure],
-    trained: Trained,
+    trained: TrainedFlow,
     *,
     on_failure: Callable[[str, str], None] | None = None,
-    seen: Callable[[int, int], None] = lambda count, total: None,
+    progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> list[db.Measurement]:
     """Take measures of a trained flow, each whole or not at all.
 
@@ -98,13 +98,13 @@ def take_measures(
         trained: The flow.
         on_failure: Called with the name of a measure that fails, which is left out, and why.
             Without it the error is raised.
-        seen: Called with the number of images since the last call, and of all.
+        progress: Called with the number of images since the last call, and of all.
     """
     total = sum(measure.count_images(trained) for measure in measures)
     found = list[db.Measurement]()
     for measure in measures:
         try:
-            found += [*measure.take(trained, lambda count: seen(count, total))]
+            found += [*measure.take(trained, lambda count: progress(count, total))]
         except Exception as error:
             if on_failure is None:
                 raise
@@ -135,7 +135,7 @@ class DeclaredMeasure(Measure):
         super().__init__(declared.name)
         self._declared = declared
 
-    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+    def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         found = []
         with evaluation_mode(trained.flow), torch.no_grad():
             for kind, part in zip(self._declared.kinds, EVALUATED, strict=True):

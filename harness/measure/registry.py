@@ -3,14 +3,14 @@
 from functools import lru_cache
 from pathlib import Path
 
-from lcma.harness.data import Prepared
+from lcma.harness.data import PreparedSet
 from lcma.harness.measure.features import INCEPTION, LITE0, load_inception, load_lite0
 from lcma.harness.measure.likelihood import BOUND_IMAGES, BitsPerDim, KSampleBound
 from lcma.harness.measure.measure import DeclaredMeasure, Measure
 from lcma.harness.measure.samples import SAMPLES, SampleMeasure, has_patches, make_sampling
 from lcma.harness.text import printable
 from lcma.harness.train.evaluate import residual_blocks
-from lcma.harness.train.protocol import Name
+from lcma.harness.train.protocol import ProtocolName
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.measures import BITS_PER_DIM, FID, KID, OF_SAMPLES, SWD, plugin_measures
@@ -29,7 +29,7 @@ def list_evaluations(flow: Flow) -> list[Measure]:
     return [BitsPerDim(), *(() if residual_blocks(flow) else (KSampleBound(),))]
 
 
-def list_defaults(prepared: Prepared) -> list[Measure]:
+def list_defaults(prepared: PreparedSet) -> list[Measure]:
     """Return what else is taken when a training ends: `swd`, and what plug-ins declare."""
     of_samples = [SampleMeasure(SWD)] if has_patches(prepared) else []
     return [*of_samples, *map(DeclaredMeasure, plugin_measures())]
@@ -38,7 +38,7 @@ def list_defaults(prepared: Prepared) -> list[Measure]:
 def make_measure(
     name: str,
     *,
-    protocol: Name = "plain",
+    protocol: ProtocolName = "plain",
     draws: int | None = None,
     samples: int | None = None,
     temperature: float = 1.0,

@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from lcma import db
-from lcma.harness.data import Prepared
+from lcma.harness.data import PreparedSet
 from lcma.harness.data.manifest import CONTROLS_FILE, PartName, read_sealed, write_sealed
 from lcma.harness.measure.controls import choose_images, make_controls
 from lcma.harness.measure.features import Extractor, Features, frechet_distance, kernel_distance
-from lcma.harness.measure.measure import EVALUATED, Measure, Trained, make_measurement
+from lcma.harness.measure.measure import EVALUATED, Measure, TrainedFlow, make_measurement
 from lcma.harness.measure.wasserstein import Distance, count_levels, sliced_wasserstein
 from lcma.harness.seeds import derive_seed
-from lcma.harness.train.evaluate import Seen, evaluation_mode
+from lcma.harness.train.evaluate import OnImages, evaluation_mode
 from lcma.harness.train.protocol import PLAIN
 from lcma.models import Flow
 from lcma.sweeps.errors import UserError
@@ -112,7 +112,7 @@ def draw_images(
     return torch.cat(images), overflowed
 
 
-def has_patches(prepared: Prepared) -> bool:
+def has_patches(prepared: PreparedSet) -> bool:
     """Return whether images are large enough for a patch of `swd`."""
     return count_levels(min(prepared.manifest.shape[1:])) > 0
 
@@ -145,7 +145,7 @@ class SampleMeasure(Measure):
     def find_settings(self, model: Model) -> SampleProtocol:
         return self.settings
 
-    def require_images(self, prepared: Prepared) -> None:
+    def require_images(self, prepared: PreparedSet) -> None:
         counts, least, where = prepared.manifest.counts, LEAST_IMAGES[self.name], prepared.manifest
         of_parts = min(counts.test, counts.holdout, counts.train)
         if of_parts < least:
@@ -161,7 +161,7 @@ class SampleMeasure(Measure):
                 "8 pixels or more"
             )
 
-    def take(self, trained: Trained, seen: Seen) -> Sequence[db.Measurement]:
+    def take(self, trained: TrainedFlow, on_images: OnImages) -> Sequence[db.Measurement]:
         """Take it on the test and on the holdout part, with overflow and controls."""
         prepared, device = trained.prepared, trained.device
         counts = {p: min(self.sampling.samples, prepared.manifest.counts[p]) for p in EVALUATED}
@@ -180,7 +180,7 @@ class SampleMeasure(Measure):
         return found
 
     def _describe_real(
-        self, prepared: Prepared, part: PartName, count: int, device: torch.device
+        self, prepared: PreparedSet, part: PartName, count: int, device: torch.device
     ) -> Tensor:
         """Describe real images of a part at even distances, once on a device: trials that were
         trained on another one may be measured by the same process."""
@@ -191,7 +191,7 @@ class SampleMeasure(Measure):
         return self._real[key]
 
     def _measure_controls(
-        self, prepared: Prepared, count: int, device: torch.device
+        self, prepared: PreparedSet, count: int, device: torch.device
     ) -> list[db.Measurement]:
         """Return controls on the test part that are in the set's folder, or measure and keep them.
 
@@ -238,7 +238,7 @@ class _ControlsFile(BaseModel):
     controls: dict[str, _Stored]
 
 
-def _read(prepared: Prepared) -> dict[str, _Stored]:
+def _read(prepared: PreparedSet) -> dict[str, _Stored]:
     """Return the controls in the set's folder by key; none if they are not this set's."""
     try:
         file = _ControlsFile.model_validate(read_sealed(prepared.folder / CONTROLS_FILE))

@@ -58,7 +58,7 @@ def load_recipe(store: Store, one: JobFacts) -> Recipe:
         ) from None
 
 
-def load_data(place: Place, one: JobFacts) -> data.Prepared:
+def load_data(place: Place, one: JobFacts) -> data.PreparedSet:
     """Load the data on which a trial was trained. Raises UserError if others are prepared."""
     prepared = data.load(known_sets.set_name(one.dataset, one.variant), place.data)
     if prepared.manifest.digest != one.data_digest:
@@ -95,7 +95,7 @@ def _find_weights(
     folder = storage.open_folder(place.runs)
     *parts, name = artifact.path.split("/")
     for part in parts:
-        folder = folder.below(part)
+        folder = folder.subfolder(part)
     try:
         yield folder, name, artifact
     except UnreachableError:  # no trial's, and it may pass

@@ -22,7 +22,7 @@ def read_data_sets(root: Path) -> list[dict[str, Any]]:
     ``problem`` says why a set that is there cannot be used.
     """
     rows = []
-    for known in data.names(root):
+    for known in data.list_sets(root):
         facts = ("name", "description", "needs_path", "command", "own", "filtered")
         row: dict[str, Any] = {name: getattr(known, name) for name in facts} | {"prepared": False}
         try:

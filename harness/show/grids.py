@@ -15,7 +15,7 @@ from PIL import Image
 from rich.cells import cell_len
 
 from lcma.harness.data.manifest import PartName
-from lcma.harness.data.prepared import Prepared
+from lcma.harness.data.prepared_set import PreparedSet
 from lcma.harness.results.map_statistics import find_exit_splits
 from lcma.harness.show.targets import (
     BLUE,
@@ -266,7 +266,7 @@ SHOWN: tuple[PartName, ...] = ("test", "train")
 _COLUMNS, _MOST, _CELL = 16, 80, 64
 
 
-def draw_contact_sheet(prepared: Prepared, path: Path) -> Path:
+def draw_contact_sheet(prepared: PreparedSet, path: Path) -> Path:
     """Draw up to 80 images of the test part and as many of train, evenly spaced.
 
     Float images are rounded for the picture. Raises UserError where it cannot be written.

@@ -41,7 +41,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredFile:
     """A file that was written; ``digest`` is the sha256 of its bytes."""
 
     name: str
@@ -101,11 +101,11 @@ class Folder(ABC):
 
     @property
     @abstractmethod
-    def of_one_process(self) -> bool:
+    def is_process_local(self) -> bool:
         """True if other processes see nothing of it."""
 
     @abstractmethod
-    def below(self, part: str) -> "Folder":
+    def subfolder(self, part: str) -> "Folder":
         """Return the folder of a name in it, which need not exist."""
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Folder(ABC):
         name: Callable[[str], str],
         *,
         moment: str = "file",
-    ) -> Stored:
+    ) -> StoredFile:
         """Write a file, visible once it is whole, under a name made of its sha256.
 
         The folder is created if it is missing, and a file of that name is replaced.
@@ -198,7 +198,7 @@ def is_temporary(name: str) -> bool:
 class LocalFolder(Folder):
     """A folder by its path. Files are written beside their name, synced to the disk and renamed."""
 
-    of_one_process = False
+    is_process_local = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -211,7 +211,7 @@ class LocalFolder(Folder):
     def place(self) -> str:
         return f"{socket.gethostname()}:{self.path}"
 
-    def below(self, part: str) -> "LocalFolder":
+    def subfolder(self, part: str) -> "LocalFolder":
         return LocalFolder(self.path / part)
 
     def folders(self) -> list[str]:
@@ -233,7 +233,7 @@ class LocalFolder(Folder):
         name: Callable[[str], str],
         *,
         moment: str = "file",
-    ) -> Stored:
+    ) -> StoredFile:
         aside = self.path / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
         try:
             try:
@@ -244,7 +244,7 @@ class LocalFolder(Folder):
                 with aside.open("rb") as file:
                     digest = sha256_of(file)
                 path = self.path / name(digest)
-                stored = Stored(path.name, aside.stat().st_size, digest)
+                stored = StoredFile(path.name, aside.stat().st_size, digest)
                 with kill_point(moment):
                     aside.rename(path)
             finally:

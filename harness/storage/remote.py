@@ -22,7 +22,7 @@ from lcma.harness.storage.folder import (
     Folder,
     MissingFileError,
     StorageError,
-    Stored,
+    StoredFile,
     UnreachableError,
     fill_file,
     sha256_of,
@@ -76,10 +76,10 @@ class RemoteFolder(Folder):
         return self.name
 
     @property
-    def of_one_process(self) -> bool:
+    def is_process_local(self) -> bool:
         return isinstance(self._files, MemoryFileSystem)
 
-    def below(self, part: str) -> "RemoteFolder":
+    def subfolder(self, part: str) -> "RemoteFolder":
         below = f"{self.path}/{part}", f"{self.name}/{part}"
         return RemoteFolder(self._files, *below, self._hidden)
 
@@ -99,7 +99,7 @@ class RemoteFolder(Folder):
         name: Callable[[str], str],
         *,
         moment: str = "file",
-    ) -> Stored:
+    ) -> StoredFile:
         with self._aside() as aside:
             try:
                 fill_file(aside, write)
@@ -110,7 +110,7 @@ class RemoteFolder(Folder):
                 self._fail_aside(error)
             digest = sha256_of(aside)
             aside.seek(0)
-            stored = Stored(name(digest), length, digest)
+            stored = StoredFile(name(digest), length, digest)
             try:
                 with kill_point(moment):
                     self._put(aside, f"{self.path}/{stored.name}")

@@ -14,7 +14,7 @@ from lcma.harness.storage import (
     LocalFolder,
     MissingFileError,
     StorageError,
-    Stored,
+    StoredFile,
     UnreachableError,
     is_temporary,
     sha256_of,
@@ -66,7 +66,7 @@ class CheckpointFolder:
         """Return all checkpoints, oldest first."""
         return sort_checkpoints(file.name for file in self.folder.files())
 
-    def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> Stored:
+    def save(self, step: int, state: dict[str, Any], *, keep: bool = False) -> StoredFile:
         """Write the state of a step, and remove older ones but for the newest and the kept.
 
         Later ones stay: they belong to a longer run of the same training.

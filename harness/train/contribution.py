@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lcma.harness.seeds import derive_seed
 from lcma.harness.train.batches import Images
-from lcma.harness.train.evaluate import CHUNK, Seen, evaluation_mode, to_numpy
+from lcma.harness.train.evaluate import CHUNK, OnImages, evaluation_mode, to_numpy
 from lcma.harness.train.scores import Accumulator, ScoredMap, assign_halves
 from lcma.models import Flow
 from lcma.models.conv1x1 import InvertibleConv1x1, Share, sharing
@@ -22,7 +22,7 @@ NOISE_SEED = 0
 SCORES: tuple[Score, ...] = get_args(Score)
 SHARES: tuple[Share, ...] = get_args(Share)
 
-SeenOf = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Called with the number of images that are done since the last call, and with that of all."""
 
 
@@ -50,7 +50,7 @@ def measure_maps(
     images: Images,
     groups: NDArray[np.integer] | None = None,
     conventions: Sequence[Share] = SHARES,
-    seen: SeenOf = lambda count, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> list[MeasuredMap]:
     """Measure the maps at every split of a flow, under every score.
 
@@ -71,7 +71,7 @@ def measure_maps(
     for share in shares:
         with sharing(flow, share):
             measured += _measure(
-                flow, images, groups, count, share, lambda done: seen(done, count * len(shares))
+                flow, images, groups, count, share, lambda done: progress(done, count * len(shares))
             )
     return measured
 
@@ -82,7 +82,7 @@ def _measure(
     groups: NDArray[np.integer] | None,
     count: int,
     share: Share,
-    seen: Seen,
+    on_images: OnImages,
 ) -> list[MeasuredMap]:
     used = None if groups is None else groups[:count]
     clusters = None if used is None else int(used.max()) + 1
@@ -108,7 +108,7 @@ def _measure(
             last = to_numpy(found.total.flatten(1))
             total.add(last, np.zeros_like(last), halves[indices], part)
             total_scalar += float(to_numpy(found.log_det).sum())
-            seen(len(indices))
+            on_images(len(indices))
     whole = total.cumulative()
     measured: list[MeasuredMap] = []
 

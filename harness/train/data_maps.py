@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma.harness.data.bars import choose_shrinkage, training_rows
-from lcma.harness.data.prepared import Prepared
+from lcma.harness.data.prepared_set import PreparedSet
 from lcma.harness.train.contribution import MeasuredMap
 from lcma.harness.train.scores import assign_halves
 from lcma.models.factorization import Ints, Shape, table_from_map, windows
@@ -28,7 +28,7 @@ class DataMap:
     ids: Ints
 
 
-def measure_data(prepared: Prepared, splits: int) -> list[DataMap]:
+def measure_data(prepared: PreparedSet, splits: int) -> list[DataMap]:
     """Measure the maps of every rule of `DATA_RULES` at every split; the score is the rule's name.
 
     Images are those of the bars: up to 50,000 of the training part, without augmentation. Halves
@@ -124,7 +124,7 @@ _Sums = tuple[int, Floats, Floats]
 _CENTRE = 127.5
 
 
-def _sum_halves(prepared: Prepared) -> tuple[list[_Sums], int | None]:
+def _sum_halves(prepared: PreparedSet) -> tuple[list[_Sums], int | None]:
     """Return the sums over each half of the images, and the number of clusters if there are any."""
     indices, chunks = training_rows(prepared)
     groups = prepared.part("train").groups

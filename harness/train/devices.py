@@ -54,7 +54,7 @@ CODE_MESSAGES = (
 _has_failed = False
 
 
-def settle_device(device: str, threads: int) -> None:
+def configure_device(device: str, threads: int) -> None:
     """Make the results of this process reproducible, and its memory kept and measured.
 
     Sums then have the same order, whatever was granted.
@@ -117,7 +117,7 @@ def current_memory(device: str) -> int | None:
 
 
 def _peak_memory(device: str) -> int:
-    """Return the peak of `current_memory` since `settle_device`."""
+    """Return the peak of `current_memory` since `configure_device`."""
     if device == "cuda":
         return int(torch.cuda.max_memory_allocated())
     peak = _read_status("VmHWM")
@@ -260,7 +260,7 @@ def has_failed() -> bool:
     return _has_failed
 
 
-def multiply_on(device: torch.device) -> str:
+def find_device_fault(device: torch.device) -> str:
     """Multiply two matrices on a device and free them; return what is wrong with it, in one line.
 
     A lack of memory, or a device that another process has for itself, is nothing: they compute.

@@ -21,7 +21,7 @@ from lcma.models.series import draw_poisson, draw_probe, roulette_weights
 CHUNK = 100
 """Images evaluated at once. Noise is drawn chunk by chunk, so this is part of the protocol."""
 
-Seen = Callable[[int], None]
+OnImages = Callable[[int], None]
 """Called with the number of images evaluated since the last call."""
 
 
@@ -39,20 +39,24 @@ def evaluate(
     images: Images,
     protocol: Protocol,
     groups: NDArray[np.integer] | None = None,
-    seen: Seen = lambda count: None,
+    on_images: OnImages = lambda count: None,
 ) -> Evaluation:
     """Evaluate a flow on every image; ``groups`` (N,) are the clusters of the standard error."""
     both = np.zeros((2, len(images)))
     with _ready(flow, protocol) as ready:
         for draw in range(protocol.draws):
-            both += _one_draw(ready, images, protocol, draw, seen) / protocol.draws
+            both += _one_draw(ready, images, protocol, draw, on_images) / protocol.draws
     log_det, log_prior = both
     bits = _bits(flow, log_det + log_prior)
     return Evaluation(clustered_mean(bits, groups), float(log_det.mean()), float(log_prior.mean()))
 
 
 def sample_bound(
-    flow: Flow, images: Images, protocol: Protocol, draws: int, seen: Seen = lambda count: None
+    flow: Flow,
+    images: Images,
+    protocol: Protocol,
+    draws: int,
+    on_images: OnImages = lambda count: None,
 ) -> tuple[float, float]:
     """Return -log of the mean over ``draws`` of p(x, u_k) in bits/dim, and by how much that is
     below the same of one draw.
@@ -61,7 +65,7 @@ def sample_bound(
     expectation (Burda et al. 2016). Residual blocks put the noise of their estimate into it.
     """
     with _ready(flow, protocol) as ready:
-        each = [_one_draw(ready, images, protocol, draw, seen) for draw in range(draws)]
+        each = [_one_draw(ready, images, protocol, draw, on_images) for draw in range(draws)]
     log_probs = np.stack([log_det + log_prior for log_det, log_prior in each])
     highest = log_probs.max(0)
     together = highest + np.log(np.exp(log_probs - highest).mean(0))
@@ -74,7 +78,7 @@ def series_bias(
     images: Images,
     protocol: Protocol,
     groups: NDArray[np.integer] | None = None,
-    seen: Seen = lambda count: None,
+    on_images: OnImages = lambda count: None,
 ) -> Mean | None:
     """Return the mean of bits/dim at the protocol's terms minus those at twice as many with the
     same probes.
@@ -87,12 +91,14 @@ def series_bias(
     bits = []
     for n in (terms, 2 * terms):
         with _ready(flow, protocol.model_copy(update={"terms": n})) as ready:
-            log_det, log_prior = _one_draw(ready, images, protocol, 0, seen)
+            log_det, log_prior = _one_draw(ready, images, protocol, 0, on_images)
             bits.append(_bits(flow, log_det + log_prior))
     return clustered_mean(bits[0] - bits[1], groups)
 
 
-def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, seen: Seen) -> Floats:
+def _one_draw(
+    flow: Flow, images: Images, protocol: Protocol, draw: int, on_images: OnImages
+) -> Floats:
     """Return log-determinants and log-priors of images, (2, N) in nats.
 
     Noise and probes follow from seed, draw and chunk.
@@ -105,7 +111,7 @@ def _one_draw(flow: Flow, images: Images, protocol: Protocol, draw: int, seen: S
         likelihood = flow(images.gather(indices), generator)
         found[0, indices] = to_numpy(likelihood.log_det)
         found[1, indices] = to_numpy(likelihood.log_prior)
-        seen(len(indices))
+        on_images(len(indices))
     return found
 
 

@@ -8,9 +8,9 @@ from lcma.sweeps.architectures import IResNetArchitecture, ResidualFlowArchitect
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import Model
 
-Name = Literal["plain", "published"]
+ProtocolName = Literal["plain", "published"]
 
-NAMES: tuple[Name, ...] = get_args(Name)
+PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 """Names of the protocols that a person may choose."""
 
 
@@ -81,6 +81,6 @@ def published_protocol(model: Model) -> Protocol:
     return Protocol(name="published", **series)
 
 
-def find_protocol(name: Name, model: Model) -> Protocol:
+def find_protocol(name: ProtocolName, model: Model) -> Protocol:
     """Return the protocol of a name for a flow."""
     return PLAIN if name == "plain" else published_protocol(model)

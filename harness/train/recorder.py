@@ -190,7 +190,7 @@ Function = Callable[[Sequence[Tensor], Noise], list[Tensor]]
 """A function of tensors and noise that returns tensors and does the same operations each time."""
 
 
-class Repeated:
+class RepeatedStep:
     """Calls of a function that is recorded after some of them, with the bits that it has by itself.
 
     The recorded call is made once more by the function, and the one after it both ways. Where bits

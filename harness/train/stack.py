@@ -20,7 +20,8 @@ from torch.func import functional_call, vmap
 from lcma.harness.storage import StorageError
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.optimizer import make_optimizer, set_learning_rate
-from lcma.harness.train.recorder import Repeated, are_equal
+from lcma.harness.train.recorder import RepeatedStep, are_equal
+from lcma.harness.train.step_timer import StepTimer
 from lcma.harness.train.trainer import (
     CheckpointPause,
     DivergedError,
@@ -29,7 +30,6 @@ from lcma.harness.train.trainer import (
     StoppedError,
     Trainer,
 )
-from lcma.harness.train.waiting import WaitTimer
 from lcma.models import Flow
 from lcma.models.stacked import Noise, StackNoise, in_stack
 from lcma.sweeps.recipe import LOG_EVERY, STACK_LEAST
@@ -51,12 +51,12 @@ class Member:
     folder: CheckpointFolder
     hooks: Hooks
 
-    def look(self, until: int) -> Exception | None:
-        """Look at the losses as `Trainer.look` does; return why the member leaves, or None."""
-        if self.hooks.stop():
+    def check(self, until: int) -> Exception | None:
+        """Look at the losses as `Trainer.check` does; return why the member leaves, or None."""
+        if self.hooks.must_stop():
             return StoppedError()
         try:
-            self.trainer.look(until, self.folder, self.hooks)
+            self.trainer.check(until, self.folder, self.hooks)
         except (DivergedError, OutOfTimeError, StorageError) as error:
             return error
         return None
@@ -103,8 +103,8 @@ def train_stack(
             if step % LOG_EVERY and step != until:
                 continue
             for stack in stacks:
-                stack.share_waiting()
-            ends = {index: member.look(until) for index, member in left.items()}
+                stack.share_timer()
+            ends = {index: member.check(until) for index, member in left.items()}
             gone = {index: why for index, why in ends.items() if why is not None}
             if gone:
                 del stack  # or it would be there beside those that are formed anew
@@ -222,15 +222,15 @@ class Stack:
         self._gather_moments()
         self._shrunk = self._mask_shrunk()
         self._template = copy.deepcopy(first.flow).train()
-        self._waiting = WaitTimer(first.images.device)
-        self.repeated = Repeated()
+        self._timer = StepTimer(first.images.device)
+        self.repeated = RepeatedStep()
 
     def step(self) -> None:
         """Make one step of every trainer."""
         first, whole = self.trainers[0], self._flow_rows.whole
-        self._waiting.mark()
+        self._timer.mark()
         images = [trainer.feed.batch(trainer.step) for trainer in self.trainers]
-        self._waiting.mark()
+        self._timer.mark()
         x, noise = self._augmented(images)
         for flow in self._flows:
             flow.before_step()
@@ -250,14 +250,14 @@ class Stack:
                 trainer.online.add([one[row] for one in at_splits], x.shape[1])
             trainer.step += 1
             trainer.images_seen += x.shape[1]
-        self._waiting.mark()
+        self._timer.mark()
 
-    def share_waiting(self) -> None:
+    def share_timer(self) -> None:
         """Share what was measured of the steps' time among the trainers, equally."""
-        self._waiting.settle()
+        self._timer.update()
         for trainer in self.trainers:
-            trainer.waiting.add_share(self._waiting, len(self.trainers))
-        self._waiting = WaitTimer(self._waiting.device)
+            trainer.timer.add_share(self._timer, len(self.trainers))
+        self._timer = StepTimer(self._timer.device)
 
     def dissolve(self) -> None:
         """Give every trainer tensors of its own."""

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lcma.harness.seeds import derive_seed
-from lcma.harness.storage import StorageError, Stored
+from lcma.harness.storage import StorageError, StoredFile
 from lcma.harness.train.batches import BatchOrder, Feed, Images, augment, make_feed
 from lcma.harness.train.checkpoint import CheckpointFolder
 from lcma.harness.train.evaluate import evaluate
 from lcma.harness.train.online import OnlineTables
 from lcma.harness.train.optimizer import make_optimizer, restore_optimizer, set_learning_rate
 from lcma.harness.train.protocol import PLAIN
-from lcma.harness.train.recorder import Repeated
-from lcma.harness.train.waiting import WaitTimer
+from lcma.harness.train.recorder import RepeatedStep
+from lcma.harness.train.step_timer import StepTimer
 from lcma.models import CouplingNets, Flow
 from lcma.models.stacked import GeneratorNoise, Noise
 from lcma.sweeps.recipe import CHANGE_CURVE, LOG_EVERY, TRAIN_CURVE, Optimization, Training
@@ -70,12 +70,12 @@ class Hooks:
 
     progress: Callable[[int], None] = lambda step: None
     metric: Callable[[str, int, float], None] = lambda name, step, value: None
-    stop: Callable[[], bool] = lambda: False
-    over: Callable[[], bool] = lambda: False
+    must_stop: Callable[[], bool] = lambda: False
+    out_of_time: Callable[[], bool] = lambda: False
     curves: Callable[[], Curves] = dict
-    unsaved: Callable[[StorageError], None] = _raised
-    saved: Callable[[], None] = lambda: None
-    last: Callable[[Callable[[], None]], None] = lambda save: save()
+    on_unsaved: Callable[[StorageError], None] = _raised
+    on_saved: Callable[[], None] = lambda: None
+    save_last: Callable[[Callable[[], None]], None] = lambda save: save()
     checkpoint_seconds: float | None = None
 
 
@@ -107,40 +107,37 @@ class CheckpointPause:
 
 @dataclass
 class Trainer:
-    """A flow with its optimizer and its place in training.
+    """A flow in training, with its optimizer.
 
-    Everything that decides the next step is in ``state``: weights, buffers, optimizer, average,
-    best weights and the step; order, flips and noise are functions of seed and step.
-    ``curves`` are those in the checkpoint that it was resumed from, ``kept`` is the snapshot that a
-    pretraining's run leaves at its end. ``repeats`` says that all steps of the flow do the same
-    operations, so that one can be recorded (`lcma.harness.train.recorder`).
+    `state` has everything that decides the next step: weights, buffers, optimizer, average, best
+    weights and the step. Order, flips and noise are functions of seed and step.
     """
 
     flow: Flow
     optimization: Optimization
     seed: int
     images: Images
-    training: Training | None = None
+    training: Training | None = None  # None for a pretraining
     holdout: Images | None = None
     step: int = 0
-    best: dict[str, Any] | None = None
+    best: dict[str, Any] | None = None  # step, value and weights with the fewest holdout bits/dim
     images_seen: int = 0
-    curves: Curves = field(default_factory=dict)
-    kept: Stored | None = None
-    losses: list[Tensor] = field(default_factory=list)
+    curves: Curves = field(default_factory=dict)  # of the checkpoint that it was resumed from
+    snapshot: StoredFile | None = None  # the last checkpoint of a pretraining
+    losses: list[Tensor] = field(default_factory=list)  # since the last check
     last_finite: float | None = None
     compiler: str = "inductor"
     online: OnlineTables | None = None
-    repeats: bool = False
+    repeats: bool = False  # all steps do the same operations, so that one can be recorded
 
     def __post_init__(self) -> None:
         self.order = BatchOrder(len(self.images), self.optimization.batch, self.seed)
         self.feed: Feed = make_feed(self.images, self.order)
-        self.waiting = WaitTimer(self.images.device)
+        self.timer = StepTimer(self.images.device)
         trained = [p for p in self.flow.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(trained, self.optimization)
         plain = self.optimization.autocast == "none" and not self.optimization.compile
-        self.repeated = Repeated() if self.repeats and plain else None
+        self.repeated = RepeatedStep() if self.repeats and plain else None
         self._buffers, self._graded = list(self.flow.buffers()), list(self.flow.parameters())
         self.nets = CouplingNets(
             self.flow,
@@ -211,16 +208,16 @@ class Trainer:
         self.flow.train()
         pause = CheckpointPause(hooks.checkpoint_seconds)
         while self.step < until:
-            if hooks.stop():
+            if hooks.must_stop():
                 raise StoppedError
             self.losses.append(self._one_step())
             if self.step % LOG_EVERY == 0 or self.step == until:
-                self.look(until, folder, hooks)
+                self.check(until, folder, hooks)
                 if self.step < until and pause.over:
                     pause.save(lambda: self.save_on_the_way(folder, hooks))
         self.save_last(folder, hooks)
 
-    def look(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
+    def check(self, until: int, folder: CheckpointFolder, hooks: Hooks) -> None:
         """Look at the losses since the last time, and at the holdout part where it is due.
 
         Raises DivergedError and OutOfTimeError.
@@ -229,7 +226,7 @@ class Trainer:
         self._change_tables(hooks)
         self._watch_holdout(until, hooks)
         hooks.progress(self.step)
-        if self.step < until and hooks.over():
+        if self.step < until and hooks.out_of_time():
             self.save_on_the_way(folder, hooks)
             raise OutOfTimeError
 
@@ -238,19 +235,19 @@ class Trainer:
         try:
             self._save(folder, hooks)
         except StorageError as error:
-            hooks.unsaved(error)
+            hooks.on_unsaved(error)
             return False
         return True
 
     def save_last(self, folder: CheckpointFolder, hooks: Hooks) -> None:
         """Write the checkpoint at the end."""
-        hooks.last(lambda: self._save(folder, hooks, keep=self.training is None))
+        hooks.save_last(lambda: self._save(folder, hooks, keep=self.training is None))
 
     def _save(self, folder: CheckpointFolder, hooks: Hooks, *, keep: bool = False) -> None:
         state = {**self.state(), "curves": hooks.curves()}
         stored = folder.save(self.step, _without_others(state), keep=keep)
-        self.kept = stored if keep else None
-        hooks.saved()
+        self.snapshot = stored if keep else None
+        hooks.on_saved()
 
     def augmented(self, x: Tensor, step: int) -> tuple[Tensor, torch.Generator]:
         """Return images of a step, changed as the recipe says, and the generator of its noise."""
@@ -259,9 +256,9 @@ class Trainer:
         return augment(x, self.optimization, generator), generator
 
     def _one_step(self) -> Tensor:
-        self.waiting.mark()
+        self.timer.mark()
         images = self.feed.batch(self.step)
-        self.waiting.mark()
+        self.timer.mark()
         x, generator = self.augmented(images, self.step)
         set_learning_rate(self.optimizer, self.learning_rate)
         self.flow.before_step()
@@ -284,7 +281,7 @@ class Trainer:
             self.online.add(at_splits, len(x))
         self.step += 1
         self.images_seen += len(x)
-        self.waiting.mark()
+        self.timer.mark()
         return self.flow.bits_per_dim(log_prob)
 
     def _gradient(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
@@ -328,7 +325,7 @@ class Trainer:
         # One transfer from the device for a window of losses.
         values: Sequence[float] = torch.stack(self.losses).double().cpu().tolist()
         self.losses.clear()
-        self.waiting.settle()
+        self.timer.update()
         for offset, value in enumerate(values):
             if not math.isfinite(value):
                 raise DivergedError(self.step - len(values) + offset + 1, self.last_finite)

@@ -134,7 +134,7 @@ def _check_runs_url(runs: str) -> CheckResult:
 
 def _check_data_sets(place: Place) -> list[CheckResult]:
     found = []
-    for known in data.names(place.data):
+    for known in data.list_sets(place.data):
         if not (place.data / known.name).exists():
             continue
         try:

@@ -20,7 +20,7 @@ import torch
 from lcma import db, models
 from lcma.harness import data, storage
 from lcma.harness.data.manifest import PartName
-from lcma.harness.data.verified import open_images
+from lcma.harness.data.verification import open_images
 from lcma.harness.kill_points import kill_point
 from lcma.harness.storage import Folder, StorageError
 from lcma.harness.train import devices
@@ -117,7 +117,7 @@ class Shared:
         self._images: dict[tuple[str, PartName], Images] = {}
         self._last_until: float | None = None
 
-    def make_images(self, prepared: data.Prepared, part: PartName, device: str) -> Images:
+    def make_images(self, prepared: data.PreparedSet, part: PartName, device: str) -> Images:
         """Return the images of a part, which all attempts share."""
         key = prepared.manifest.digest, part
         if key not in self._images:
@@ -133,7 +133,7 @@ class Shared:
 
 def open_run_folder(work: Work, rerun: str = "") -> Folder:
     """Return the folder of the trial's or pretraining's files. Raises StorageError."""
-    return storage.open_folder(work.place.runs).below(run_name(work.job, rerun))
+    return storage.open_folder(work.place.runs).subfolder(run_name(work.job, rerun))
 
 
 class RunningAttempt:
@@ -260,12 +260,14 @@ class RunningAttempt:
         hooks = Hooks(
             progress=lambda step: self.lease.progress(before + step),
             metric=lambda name, step, value: self.lease.metric(name, before + step, value),
-            stop=lambda: self.lease.lost,
-            over=lambda: bool(self.lease.end_request or self._time_limit_message()) or is_noticed(),
+            must_stop=lambda: self.lease.lost,
+            out_of_time=lambda: (
+                bool(self.lease.end_request or self._time_limit_message()) or is_noticed()
+            ),
             curves=self.lease.curves,
-            unsaved=lambda error: self._note_unsaved(error),
-            saved=self.lease.report_problem,
-            last=lambda save: self._save_last(save),
+            on_unsaved=self._note_unsaved,
+            on_saved=self.lease.report_problem,
+            save_last=self._save_last,
             checkpoint_seconds=self.work.checkpoint_seconds,
         )
         began = self.stopwatch.seconds
@@ -327,14 +329,14 @@ class RunningAttempt:
             self.unsaved = True
             self.note(f"checkpoints were not written: {error}")
 
-    def open_data(self) -> data.Prepared:
+    def open_data(self) -> data.PreparedSet:
         return open_images(self.work.set_name, self.work.place.data, self.work.job.data_digest)
 
     @property
     def device(self) -> torch.device:
         return torch.device(self.work.device)
 
-    def make_images(self, prepared: data.Prepared, part: PartName) -> Images:
+    def make_images(self, prepared: data.PreparedSet, part: PartName) -> Images:
         return self.shared.make_images(prepared, part, self.work.device)
 
     def make_ending(self, outcome: db.Outcome, message: str = "") -> Ending:
@@ -390,7 +392,7 @@ class RunningAttempt:
             return (weights,)
         return weights, save("tables", writer.tables, online.history)
 
-    def make_artifact(self, kind: str, stored: storage.Stored) -> db.Artifact:
+    def make_artifact(self, kind: str, stored: storage.StoredFile) -> db.Artifact:
         return db.Artifact(
             kind=kind,
             path=f"{run_name(self.work.job, self.claim.rerun)}/{stored.name}",
@@ -402,4 +404,4 @@ class RunningAttempt:
     def _cost(self) -> db.Cost:
         seen = self.trainer.images_seen if self.trainer else 0
         rate = seen / self.trained_seconds if seen and self.trained_seconds else None
-        return self.stopwatch.cost(rate, self.trainer.waiting.share if self.trainer else None)
+        return self.stopwatch.cost(rate, self.trainer.timer.wait_share if self.trainer else None)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcma import db, models
-from lcma.harness.data import Prepared
-from lcma.harness.measure.measure import NotTakenError, Trained, take_measures
+from lcma.harness.data import PreparedSet
+from lcma.harness.measure.measure import NotTakenError, TrainedFlow, take_measures
 from lcma.harness.measure.registry import list_defaults, list_evaluations
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
@@ -56,7 +56,7 @@ def _run_pretraining(attempt: RunningAttempt, pretraining: Pretraining) -> Steps
     trainer = _make_trainer(attempt, flow, recipe, seed, prepared)
     yield from attempt.train(trainer, budget)
     groups = prepared.part("train").groups
-    measured = measure_maps(trainer.flow, trainer.images, groups, seen=make_share_log(MAPPING))
+    measured = measure_maps(trainer.flow, trainer.images, groups, progress=make_share_log(MAPPING))
     attempt.require_finite(*(float(m.values.sum()) + m.scalar for m in measured))
     maps = tuple(
         _make_map(
@@ -74,7 +74,7 @@ def _make_trainer(
     flow: models.Flow,
     recipe: Recipe,
     seed: int,
-    prepared: Prepared,
+    prepared: PreparedSet,
     **more: Any,
 ) -> Trainer:
     """Return the attempt's trainer of a flow, which it moves to the attempt's device."""
@@ -92,7 +92,7 @@ def _make_trainer(
 def _make_pretraining_ending(
     attempt: RunningAttempt, trainer: Trainer, maps: tuple[db.ContributionMap, ...]
 ) -> Ending:
-    kept, keep = trainer.kept, attempt.work.keep.snapshots
+    kept, keep = trainer.snapshot, attempt.work.keep.snapshots
     artifacts: tuple[db.Artifact, ...] = ()
     if kept is not None and keep != "none":
         artifacts = (attempt.make_artifact("checkpoint", kept),)
@@ -190,9 +190,11 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
     if recipe.training.select == "best" and trainer.best is not None:
         flow.load_state_dict(trainer.best["flow"])
         step = trainer.best["step"]
-    trained = Trained(flow, recipe.model, prepared, trial.seed, attempt.device)
+    trained = TrainedFlow(flow, recipe.model, prepared, trial.seed, attempt.device)
     try:
-        measured = take_measures(list_evaluations(flow), trained, seen=make_share_log(EVALUATING))
+        measured = take_measures(
+            list_evaluations(flow), trained, progress=make_share_log(EVALUATING)
+        )
     except NotTakenError:
         raise DivergedError(trainer.step, trainer.last_finite) from None
     if attempt.lease.lost:
@@ -223,7 +225,7 @@ def _run_trial(attempt: RunningAttempt, trial: Trial) -> Steps[Ending]:
 
 def _time_steps(trainer: Trainer) -> tuple[db.Measurement, ...]:
     """Return the measures of how long a step of this attempt took; none without a step."""
-    timer = trainer.waiting
+    timer = trainer.timer
     times = {
         SECONDS_PER_STEP: timer.seconds_per_step,
         CPU_SECONDS_PER_STEP: timer.cpu_seconds_per_step,

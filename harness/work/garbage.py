@@ -131,7 +131,7 @@ def remove_garbage(store: Store, runs: Path | str, found: Survey) -> list[Waste]
     """
     place, removed = storage.open_folder(runs), list[Waste]()
     for name, group in groupby(found.waste, key=lambda one: one.folder):
-        folder, inside = place.below(name), list(group)
+        folder, inside = place.subfolder(name), list(group)
         may_go_on = any(one.what in ("lost", "snapshots") for one in inside)
         still = not may_go_on or _is_unused(store, inside[0].owner)
         go = [one for one in inside if still or one.what not in ("lost", "snapshots")]
@@ -189,7 +189,7 @@ def _list_folders(runs: Path | str) -> dict[str, list[File]]:
     place = storage.open_folder(runs)
     names = [n for n in place.folders() if first_run_name(n) or n.startswith(PROBE_FOLDER)]
     with ThreadPoolExecutor(LISTING) as pool:
-        return dict(zip(names, pool.map(lambda n: place.below(n).files(), names), strict=True))
+        return dict(zip(names, pool.map(lambda n: place.subfolder(n).files(), names), strict=True))
 
 
 def _find_in_run(

@@ -17,10 +17,10 @@ from lcma.harness.environment import read_environment
 from lcma.harness.storage import StorageError
 from lcma.harness.train import devices
 from lcma.harness.train.devices import (
+    configure_device,
     free_memory,
     ran_out_of_memory,
     read_granted_device,
-    settle_device,
 )
 from lcma.harness.train.stack import train_stack
 from lcma.harness.work.attempt import CrowdedError, RunningAttempt, Shared, open_run_folder
@@ -53,7 +53,7 @@ def run_works(works: Sequence[Work]) -> list[Report]:
     Raises UserError for failures that retrying cannot fix (database dropped, login refused). Later
     attempts then go on from the last checkpoints.
     """
-    settle_device(works[0].device, works[0].threads)
+    configure_device(works[0].device, works[0].threads)
     try:
         with ExitStack() as resources:
             return _AttemptGroup(works, resources).run()

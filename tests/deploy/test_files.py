@@ -200,7 +200,7 @@ def test_the_sweep_is_a_rayjob_that_takes_its_cluster_down() -> None:
     sweep = specs.load(name)
     prepared = containers()["prepare"][0]["command"]
     assert list(sweep.matrix.dataset) == [prepared[prepared.index("prepare") + 1]]
-    assert sweep.matrix.dataset[0] in {known.name for known in data.names(ROOT)}
+    assert sweep.matrix.dataset[0] in {known.name for known in data.list_sets(ROOT)}
 
 
 def test_all_pods_run_this_version_on_the_shared_volume() -> None:

@@ -20,7 +20,7 @@ from lcma import models
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
 from lcma.harness.measure import samples, wasserstein
-from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.samples import SampleMeasure, Sampling, draw_images
 from lcma.harness.train import contribution
 from lcma.harness.train.batches import Images
@@ -112,7 +112,7 @@ class Found:
 class Training:
     """A training on some device."""
 
-    def __init__(self, flow: str, prepared: data.Prepared, device: torch.device) -> None:
+    def __init__(self, flow: str, prepared: data.PreparedSet, device: torch.device) -> None:
         recipe = choose_recipe(flow)
         made = models.build(recipe.model, "checkerboard-even", seed=1).to(device)
         self.curves: dict[tuple[str, int], float] = {}
@@ -144,7 +144,7 @@ class Training:
 
 
 def use_flow(
-    flow: str, prepared: data.Prepared, device: torch.device, folder: Path, *, resumed: bool
+    flow: str, prepared: data.PreparedSet, device: torch.device, folder: Path, *, resumed: bool
 ) -> Found:
     """Do on a device all that is done with a flow."""
     found, checkpoints = Found(), CheckpointFolder(folder / "runs")
@@ -172,7 +172,7 @@ def use_flow(
     values["pretraining"] = pretrain(flow, prepared, device)
     values["samples"] = list(draw_images(trained, 6, Sampling(), seed=1, device=device))
     if flow == PLUGIN:  # it is of samples, whatever the flow
-        measured = Trained(trained, choose_recipe(flow).model, prepared, 1, device)
+        measured = TrainedFlow(trained, choose_recipe(flow).model, prepared, 1, device)
         values["distance"] = take_measures([SampleMeasure("swd")], measured)
     images = prepared.part("test").images
     values["path"] = vars(interpolate(trained, images[0], images[1], 3))
@@ -184,7 +184,7 @@ def use_flow(
 
 
 def measure_likelihood(
-    trained: Flow, prepared: data.Prepared, device: torch.device
+    trained: Flow, prepared: data.PreparedSet, device: torch.device
 ) -> dict[str, Any]:
     images = Images(prepared.part("test").images[:8], device)
     groups = prepared.part("test").groups
@@ -199,7 +199,7 @@ def measure_likelihood(
 
 
 def train_on_maps(
-    flow: str, maps: list[MeasuredMap], prepared: data.Prepared, device: torch.device
+    flow: str, maps: list[MeasuredMap], prepared: data.PreparedSet, device: torch.device
 ) -> list[Any]:
     """Make a step with tables by maps of the flow with its splits, as `self` does."""
     model = choose_recipe(flow).model
@@ -210,7 +210,7 @@ def train_on_maps(
     return [[vars(one) for one in maps], made.state_dict()]
 
 
-def pretrain(flow: str, prepared: data.Prepared, device: torch.device) -> list[Any]:
+def pretrain(flow: str, prepared: data.PreparedSet, device: torch.device) -> list[Any]:
     """Make a step of the flow without splits, and measure its maps."""
     nms = models.build_nms(choose_recipe(flow).model, seed=1)
     made = make_step(nms, flow, prepared, device)
@@ -218,7 +218,7 @@ def pretrain(flow: str, prepared: data.Prepared, device: torch.device) -> list[A
     return [[vars(one) for one in maps], made.state_dict()]
 
 
-def make_step(made: Flow, flow: str, prepared: data.Prepared, device: torch.device) -> Flow:
+def make_step(made: Flow, flow: str, prepared: data.PreparedSet, device: torch.device) -> Flow:
     images = Images(prepared.part("train").images, device)
     trainer = Trainer(made.to(device), choose_recipe(flow).optimization, seed=1, images=images)
     trainer.start()

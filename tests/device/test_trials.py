@@ -13,7 +13,7 @@ from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE
 from lcma.harness.launch.plan import make_nodes, make_plan, register_plan
 from lcma.harness.measure import samples, weights
-from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.registry import make_measure
 from lcma.harness.place import Place
 from lcma.harness.work.worker import run_work
@@ -70,7 +70,7 @@ def measure_again(store: db.Store, place: Place, device: torch.device) -> list[A
         make_measure("bits_per_dim", protocol="published"),
         make_measure("bits_per_dim", draws=2),
     ]
-    return take_measures(measures, Trained(flow, recipe.model, prepared, one.seed, device))
+    return take_measures(measures, TrainedFlow(flow, recipe.model, prepared, one.seed, device))
 
 
 def compare(flow: str, root: Path, folder: Path) -> tuple[list[str], list[str], list[str]]:

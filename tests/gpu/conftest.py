@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lcma.harness import data
-from lcma.harness.train.devices import settle_device
+from lcma.harness.train.devices import configure_device
 
 
 @pytest.fixture(scope="session")
@@ -24,11 +24,11 @@ def device() -> torch.device:
 @pytest.fixture(autouse=True)
 def _settled(device: torch.device) -> None:
     """As the workers compute: deterministic, float32 without TF32."""
-    settle_device(device.type, 1)
+    configure_device(device.type, 1)
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> data.Prepared:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> data.PreparedSet:
     root: Path = tmp_path_factory.mktemp("data")
     data.prepare("photos8", root)
     return data.load("photos8", root)

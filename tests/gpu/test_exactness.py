@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lcma import models
 from lcma.harness.measure.wasserstein import sliced_wasserstein
-from lcma.harness.train.devices import multiply_on
+from lcma.harness.train.devices import find_device_fault
 from lcma.models import Flow
 from lcma.models.split import Split
 from lcma.sweeps.recipe import Model
@@ -173,4 +173,4 @@ def test_the_distance_of_samples_is_that_on_a_cpu(device: torch.device) -> None:
 
 
 def test_a_good_device_can_multiply(device: torch.device) -> None:
-    assert multiply_on(device) == ""
+    assert find_device_fault(device) == ""

@@ -36,7 +36,7 @@ WAYS = [
 def made(
     flow: str,
     fast: dict[str, object],
-    prepared: data.Prepared,
+    prepared: data.PreparedSet,
     device: torch.device,
     seed: int = 1,
 ) -> Trainer:
@@ -59,7 +59,7 @@ def made(
 def test_a_resumed_training_ends_with_the_same_bits(
     flow: str,
     fast: dict[str, object],
-    prepared: data.Prepared,
+    prepared: data.PreparedSet,
     device: torch.device,
     tmp_path: Path,
 ) -> None:
@@ -70,7 +70,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     stopped = made(flow, fast, prepared, device)
     stopped.resume(folder, 20)
     with pytest.raises(StoppedError):
-        stopped.run(20, folder, Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
+        stopped.run(20, folder, Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0))
     resumed = made(flow, fast, prepared, device)
     assert resumed.resume(folder, 20) == 10
     resumed.run(20, folder, Hooks())
@@ -84,7 +84,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
 
 @pytest.mark.parametrize("flow", NETS)
 def test_a_recorded_step_has_the_bits_of_others(
-    flow: str, prepared: data.Prepared, device: torch.device, caplog: pytest.LogCaptureFixture
+    flow: str, prepared: data.PreparedSet, device: torch.device, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = []
     for unrecorded in (100, 2):
@@ -101,7 +101,7 @@ def test_a_recorded_step_has_the_bits_of_others(
 
 @pytest.mark.parametrize("flow", NETS)
 def test_images_that_are_sent_ahead_give_the_same_bits(
-    flow: str, prepared: data.Prepared, device: torch.device, monkeypatch: pytest.MonkeyPatch
+    flow: str, prepared: data.PreparedSet, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From pinned memory while the device computes, as those of a set that is too large for it."""
 
@@ -128,7 +128,7 @@ CLIPPED = {"clip": 1.0}
 @pytest.mark.parametrize("clip", [{}, CLIPPED], ids=str)
 @pytest.mark.parametrize("flow", NETS)
 def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
-    flow: str, clip: dict[str, object], prepared: data.Prepared, device: torch.device
+    flow: str, clip: dict[str, object], prepared: data.PreparedSet, device: torch.device
 ) -> None:
     def weights(seeds: Sequence[int]) -> dict[int, dict[str, torch.Tensor]]:
         members = {seed: made(flow, clip, prepared, device, seed) for seed in seeds}
@@ -150,7 +150,7 @@ def test_a_member_of_a_stack_has_the_same_bits_in_any_company(
 
 @pytest.mark.parametrize("flow", NETS)
 def test_faster_nets_change_a_step_by_their_rounding(
-    flow: str, prepared: data.Prepared, device: torch.device
+    flow: str, prepared: data.PreparedSet, device: torch.device
 ) -> None:
     found = []
     for fast in ({}, *FAST):
@@ -168,7 +168,7 @@ def test_faster_nets_change_a_step_by_their_rounding(
 @pytest.mark.parametrize("resumed", [False, True], ids=["fresh", "resumed"])
 @pytest.mark.parametrize("flow", catalog.flows())
 def test_a_step_waits_for_no_device(
-    flow: str, resumed: bool, prepared: data.Prepared, device: torch.device, tmp_path: Path
+    flow: str, resumed: bool, prepared: data.PreparedSet, device: torch.device, tmp_path: Path
 ) -> None:
     """From its batch to its average; CUDA itself says where it would wait."""
     trainer = made(flow, {}, prepared, device)

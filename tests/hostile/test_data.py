@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lcma.harness.data import Prepared, SourceOptions, prepare
+from lcma.harness.data import PreparedSet, SourceOptions, prepare
 from tests.hostile.layouts import NPZ, add_to_tar, code_pickle, copy_layout, rewrite_zip
 
 Refused = Callable[[Path, Callable[[], object]], str]
@@ -151,7 +151,7 @@ def test_a_bad_image_is_named_or_left_out(
         (source / victim).write_bytes(raw)
     root, size = tmp_path / "root", 16 if name == "cats" else None
 
-    def call(skip_bad: bool) -> Prepared:
+    def call(skip_bad: bool) -> PreparedSet:
         options = SourceOptions(skip_bad=skip_bad, size=size)
         return prepare(name, root, source=source, options=options)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lcma.harness.data import Prepared, SourceOptions, prepare
+from lcma.harness.data import PreparedSet, SourceOptions, prepare
 from lcma.harness.data.manifest import Manifest, hash_fields, read_manifest
 from lcma.sweeps.errors import UserError
 from tests.hostile.cases import (
@@ -43,7 +43,7 @@ def taken_or_refused(call: Callable[[], object]) -> str:
 
 @given(randoms)
 @few
-def test_any_change_of_a_manifest_is_read_or_refused(photos8: Prepared, random: Random) -> None:
+def test_any_change_of_a_manifest_is_read_or_refused(photos8: PreparedSet, random: Random) -> None:
     fields = change_tree(random, photos8.manifest.model_dump(mode="json"))
     path = photos8.root / "changed.json"
     with suppress(ValueError):  # numbers that JSON has not

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcma.harness.data import Prepared, prepare
+from lcma.harness.data import PreparedSet, prepare
 from lcma.sweeps.errors import UserError
 from tests.hostile.layouts import BATCHES, copy_layout, write_layouts
 
@@ -73,7 +73,7 @@ def rewrite() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def photos8(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def photos8(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
     """photos8, prepared once: copy it before changing it."""
     return prepare("photos8", tmp_path_factory.mktemp("photos"))
 

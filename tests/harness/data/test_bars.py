@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from scipy.stats import multivariate_normal
 
-from lcma.harness.data import ByPart, Manifest, PartDigest, Prepared, SourceRecord, prepare
+from lcma.harness.data import ByPart, Manifest, PartDigest, PreparedSet, SourceRecord, prepare
 from lcma.harness.data import bars as bars_module
 from lcma.harness.data.bars import ComputedBar, compute_bars, ensure_bars
 from lcma.harness.data.manifest import content_digest, hash_fields
@@ -32,7 +32,7 @@ def stored(
     test: Array,
     groups: Array | None = None,
     holdout: Array | None = None,
-) -> Prepared:
+) -> PreparedSet:
     """A prepared set of these images, N x C x H x W; groups: of the test images. Its holdout part
     is the training part, for which the covariance by maximum likelihood is best, if none is given.
     """
@@ -71,10 +71,10 @@ def stored(
         holdout_rule="none",
         tool_version="0",
     )
-    return Prepared(manifest, folder)
+    return PreparedSet(manifest, folder)
 
 
-def by_name(prepared: Prepared) -> dict[str, ComputedBar]:
+def by_name(prepared: PreparedSet) -> dict[str, ComputedBar]:
     return {bar.name: bar for bar in compute_bars(prepared)}
 
 
@@ -88,12 +88,12 @@ def correlated(n: int, seed: int, shape: tuple[int, int, int] = (1, 2, 2)) -> Ar
 
 
 @pytest.fixture(scope="module")
-def photos16(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def photos16(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
     return prepare("photos16", tmp_path_factory.mktemp("photos"))
 
 
 @pytest.fixture
-def copy(photos8: Prepared, tmp_path: Path) -> Prepared:
+def copy(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
     """A copy of photos8 with few test images, so that its bars take no time."""
     few = photos8.part("test").images[:6]
     return stored(tmp_path / "root", photos8.part("train").images[:50], few)
@@ -221,7 +221,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("codec", OPTIONS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_codec_bars_are_the_bytes_of_lossless_files(
-    photos16: Prepared, tmp_path: Path, codec: str, channels: int
+    photos16: PreparedSet, tmp_path: Path, codec: str, channels: int
 ) -> None:
     part = photos16.part("test")
     images, groups = part.images[::16, :channels], np.asarray(part.groups)[::16] % 2
@@ -273,7 +273,7 @@ def test_of_many_images_the_codecs_see_some_at_even_distances(
     assert list(found.values()) == list(ensure_bars(prepared)) == list(ensure_bars(prepared))
 
 
-def test_names_order_and_progress(copy: Prepared) -> None:
+def test_names_order_and_progress(copy: PreparedSet) -> None:
     calls: list[tuple[str, int, int]] = []
     bars = compute_bars(copy, lambda *call: calls.append(call))
     assert [bar.name for bar in bars] == NAMES
@@ -331,7 +331,7 @@ def sealed(change: Callable[[dict[str, Any]], object]) -> Callable[[bytes], byte
     ],
 )
 def test_a_file_of_other_images_or_another_version_is_replaced(
-    copy: Prepared, damage: Callable[[bytes], bytes]
+    copy: PreparedSet, damage: Callable[[bytes], bytes]
 ) -> None:
     bars = ensure_bars(copy)
     path = copy.folder / "bars.json"
@@ -358,7 +358,7 @@ CHANGED, DAMAGED = "was changed after it was written", "is damaged"
     ],
 )
 def test_a_file_that_is_not_as_it_was_written_is_refused(
-    copy: Prepared, refused: Callable[..., str], damage: Callable[[bytes], bytes], what: str
+    copy: PreparedSet, refused: Callable[..., str], damage: Callable[[bytes], bytes], what: str
 ) -> None:
     bars = ensure_bars(copy)
     path = copy.folder / "bars.json"

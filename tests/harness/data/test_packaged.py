@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lcma.harness.data import PARTS, Prepared, SourceOptions, prepare
+from lcma.harness.data import PARTS, PreparedSet, SourceOptions, prepare
 from lcma.harness.data.packaged import (
     Corners,
     Photos,
@@ -29,7 +29,7 @@ def open_photos(folder: Path | None = None) -> OpenedSource:
 
 
 @pytest.fixture(scope="module")
-def photos32(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def photos32(tmp_path_factory: pytest.TempPathFactory) -> PreparedSet:
     return prepare("photos32", tmp_path_factory.mktemp("root"))
 
 
@@ -47,7 +47,7 @@ def pixels(name: str) -> np.ndarray:
     return np.asarray(Image.open(SHIPPED / name)).transpose(2, 0, 1)
 
 
-def test_counts_and_clusters(photos32: Prepared) -> None:
+def test_counts_and_clusters(photos32: PreparedSet) -> None:
     manifest = photos32.manifest
     assert manifest.shape == (3, 32, 32)
     assert manifest.groups is not None
@@ -70,7 +70,7 @@ def test_counts_and_clusters(photos32: Prepared) -> None:
             assert 0 < count <= most[name] * (2 if cluster == "motorcycle" else 1)
 
 
-def test_test_part_is_the_photograph_cut_in_a_grid(photos32: Prepared) -> None:
+def test_test_part_is_the_photograph_cut_in_a_grid(photos32: PreparedSet) -> None:
     part = photos32.part("test")
     for group, name in enumerate(("chelsea.png", "coffee.png", "rocket.jpg")):
         photograph = pixels(name)
@@ -83,7 +83,7 @@ def test_test_part_is_the_photograph_cut_in_a_grid(photos32: Prepared) -> None:
         np.testing.assert_array_equal(part.images[part.groups == group], expected)
 
 
-def test_holdout_is_the_lowest_strip_and_train_lies_above(photos32: Prepared) -> None:
+def test_holdout_is_the_lowest_strip_and_train_lies_above(photos32: PreparedSet) -> None:
     photograph = pixels("astronaut.png")
     train, holdout = photos32.part("train"), photos32.part("holdout")
     strip = [
@@ -100,7 +100,7 @@ def test_holdout_is_the_lowest_strip_and_train_lies_above(photos32: Prepared) ->
     np.testing.assert_array_equal(train.images[train.groups == 0], above)
 
 
-def test_smaller_sets_are_box_filtered(photos32: Prepared, tmp_path: Path) -> None:
+def test_smaller_sets_are_box_filtered(photos32: PreparedSet, tmp_path: Path) -> None:
     small, factor = prepare("photos8", tmp_path), 4
     assert small.manifest.shape == (3, 32 // factor, 32 // factor)
     assert f"box-filtered by {factor}" in small.manifest.preprocessing
@@ -113,7 +113,7 @@ def test_smaller_sets_are_box_filtered(photos32: Prepared, tmp_path: Path) -> No
         np.testing.assert_array_equal(small.part(part).groups, photos32.part(part).groups)
 
 
-def test_the_installed_files_are_the_known_ones(photos32: Prepared) -> None:
+def test_the_installed_files_are_the_known_ones(photos32: PreparedSet) -> None:
     source = photos32.manifest.source
     assert source.verdict == "known"
     assert source.package is not None

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lcma.harness.data import Prepared, SourceOptions, load, prepare
-from lcma.harness.data.build import box_filter
+from lcma.harness.data import PreparedSet, SourceOptions, load, prepare
+from lcma.harness.data.preparation import box_filter
 from tests.hostile.layouts import NPZ, copy_layout
 
 Refused = Callable[[Path, Callable[[], object]], str]
@@ -49,7 +49,7 @@ def drawn_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def images_of(prepared: Prepared) -> dict[str, np.ndarray]:
+def images_of(prepared: PreparedSet) -> dict[str, np.ndarray]:
     return {part: np.asarray(prepared.part(part).images) for part in ("train", "holdout", "test")}  # type: ignore[arg-type]
 
 
@@ -106,7 +106,7 @@ def test_a_source_that_changes_is_refused(
             victim = sorted(p for p in source.rglob("*") if p.is_file())[3]
             victim.write_bytes(victim.read_bytes() + b"x")
 
-    def call() -> Prepared:
+    def call() -> PreparedSet:
         return prepare(name, root, source=source, options=options, progress=change)
 
     assert "changed while it was read" in refused(root, call)

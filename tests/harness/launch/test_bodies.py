@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 
 from lcma import db, models
-from lcma.harness.data.verified import open_images
+from lcma.harness.data.verification import open_images
 from lcma.harness.results.lookup import read_bars
 from lcma.harness.results.map_statistics import (
     compute_map_statistics,
@@ -42,10 +42,10 @@ def trial_nodes(nodes):
 def test_a_graph_leaves_maps_and_results(registered, monkeypatch) -> None:
     """By steps that are recorded, of the pretraining as of both trainings."""
     recorded = []
-    record = recorder.Repeated._record
+    record = recorder.RepeatedStep._record
     monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
     monkeypatch.setattr(
-        recorder.Repeated,
+        recorder.RepeatedStep,
         "_record",
         lambda self, *given: (recorded.append(self), record(self, *given))[1],
     )

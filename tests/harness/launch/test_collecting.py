@@ -50,7 +50,7 @@ class Site:
         return f"trial {work.trial.factorization} {work.trial.budget}"
 
     def folder(self, work: Work) -> CheckpointFolder:
-        return CheckpointFolder(storage.open_folder(self.files.runs).below(run_name(work.job)))
+        return CheckpointFolder(storage.open_folder(self.files.runs).subfolder(run_name(work.job)))
 
     def write(self, work: Work, name: str, content: bytes = b"1234") -> None:
         self.folder(work).folder.put(lambda file: file.write(content), lambda digest: name)
@@ -70,7 +70,7 @@ class Site:
         names = []
         for one in found:
             folder, name = one.path.split("/")
-            content = storage.open_folder(self.files.runs).below(folder).read(name)
+            content = storage.open_folder(self.files.runs).subfolder(folder).read(name)
             assert (len(content), hashlib.sha256(content).hexdigest()) == (one.bytes, one.digest)
             assert one.place == storage.open_folder(self.files.runs).place
             names.append(".".join(p for p in name.split(".") if len(p) != 16))
@@ -119,9 +119,9 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
     site.write(done, Writer.of(lost.token, lost.owner).weights)
     site.write(done, Writer.of(1, "of another database").weights)
     site.write(running, Writer.of(held.token, held.owner).weights)
-    stranger = storage.open_folder(site.files.runs).below(f"{'e' * 20}-{'f' * 12}")
+    stranger = storage.open_folder(site.files.runs).subfolder(f"{'e' * 20}-{'f' * 12}")
     stranger.put(lambda file: file.write(b"12345"), lambda digest: "step-1.pt")
-    probe = storage.open_folder(site.files.runs).below("probe-1234567812345678")
+    probe = storage.open_folder(site.files.runs).subfolder("probe-1234567812345678")
     probe.put(lambda file: file.write(b"12"), lambda digest: "launch")
 
     two = ["step-000000010.pt", "step-000000020.pt"]

@@ -6,7 +6,7 @@ import resource
 import pytest
 import torch
 
-from lcma.harness.train.devices import current_memory, free_memory, settle_device
+from lcma.harness.train.devices import configure_device, current_memory, free_memory
 
 MIB = 2**20
 
@@ -23,7 +23,7 @@ def _faults_of_a_tensor() -> int:
 
 
 def test_freed_memory_is_used_again_and_given_back_at_the_end() -> None:
-    settle_device("cpu", 1)
+    configure_device("cpu", 1)
     _faults_of_a_tensor()
     kept = current_memory("cpu")
     assert max(_faults_of_a_tensor() for _ in range(4)) < 100  # of 6144 pages

@@ -12,8 +12,8 @@ import pytest
 from lcma.db.integrity import check_integrity
 from lcma.harness.launch.plan import make_plan
 from lcma.harness.measure import weights
-from lcma.harness.measure.kept import find_measured, measure_trial
 from lcma.harness.measure.registry import make_measure
+from lcma.harness.measure.trials import find_measured, measure_trial
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
 from lcma.harness.results.board import list_lost_trials

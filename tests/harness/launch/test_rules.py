@@ -15,7 +15,7 @@ import torch
 
 from lcma import db, models
 from lcma.db.integrity import check_integrity
-from lcma.harness.data.verified import open_images
+from lcma.harness.data.verification import open_images
 from lcma.harness.launch.choice import find_shapes
 from lcma.harness.launch.plan import Node
 from lcma.harness.launch.reproduction import reproduce

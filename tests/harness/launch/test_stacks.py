@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from lcma import db
-from lcma.harness.data.verified import open_images
+from lcma.harness.data.verification import open_images
 from lcma.harness.measure.likelihood import BitsPerDim
-from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.registry import list_defaults, list_evaluations
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.place import Place
@@ -371,7 +371,7 @@ def test_evaluating_again_gives_the_bits_of_a_member(undisturbed: tuple[db.Store
     (one,) = store.job_facts(trial_ids=[trial_id])
     flow, recipe = load_flow(store, works[1].place, one)
     prepared = open_images(works[1].set_name, works[1].place.data, works[1].job.data_digest)
-    trained = Trained(flow, recipe.model, prepared, one.seed, torch.device("cpu"))
+    trained = TrainedFlow(flow, recipe.model, prepared, one.seed, torch.device("cpu"))
     found = take_measures([*list_evaluations(flow), *list_defaults(prepared)], trained)
     result = store.result(trial_id, one.data_digest, "plain")
     assert [result.measure(m.name) for m in found] == found != []

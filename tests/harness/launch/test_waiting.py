@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from lcma.harness.launch.driver import Launch
-from lcma.harness.train.devices import settle_device
+from lcma.harness.train.devices import configure_device
 from lcma.harness.watch.progress import Bars
 from lcma.harness.work import worker
 from tests.harness.launch.conftest import Inline, Told, claim_elsewhere, end
@@ -30,7 +30,7 @@ def test_a_driver_that_slept_leaves_a_lease_that_ran_out_to_its_holder(one_trial
     """Longer than the lease; what is beside it slept too and renews a moment later."""
     store, node = one_trial(f"sqlite:///{tmp_path / 'asleep.db'}", lease=1.5)
     work, display = node.work, Told()
-    settle_device("cpu", 1)  # the first time takes seconds
+    configure_device("cpu", 1)  # the first time takes seconds
     claim = claim_elsewhere(store, work.job_id, lease=1.5)
     display.pause = 1.8
     renewed: list[bool] = []

@@ -21,7 +21,7 @@ from lcma.db.results import BOUND, bound_extent
 from lcma.harness import data
 from lcma.harness.launch.measuring import Measured, measure_trials
 from lcma.harness.measure.features import LITE0
-from lcma.harness.measure.measure import DeclaredMeasure, Trained, take_measures
+from lcma.harness.measure.measure import DeclaredMeasure, TrainedFlow, take_measures
 from lcma.harness.measure.registry import list_defaults, list_evaluations
 from lcma.harness.measure.weights import load_flow
 from lcma.harness.train.evaluate import evaluation_mode
@@ -136,7 +136,7 @@ def test_kept_weights_give_the_stored_result_to_the_bit(trained, flow: str) -> N
     here = trained(flow)
     prepared = data.load("photos8", here.place.data)
     flow_again, recipe = load_flow(here.store, here.place, here.one)
-    again = Trained(flow_again, recipe.model, prepared, here.one.seed, torch.device("cpu"))
+    again = TrainedFlow(flow_again, recipe.model, prepared, here.one.seed, torch.device("cpu"))
     found = take_measures([*list_evaluations(flow_again), *list_defaults(prepared)], again)
     stored = here.stored("plain")
     assert {one.name: one for one in found} == {
@@ -222,7 +222,7 @@ def test_a_flow_is_loaded_and_measured_as_it_was_evaluated(trained) -> None:
     found, _ = lcma.load_flow(here.store, here.one.trial_id, runs=here.place.runs)
     assert compute(found, images, 3) == expected
     own = DeclaredMeasure(PluginMeasure("likelihood", "nats", "higher", "of images", compute))
-    trained = Trained(kept, recipe.model, prepared, 3, torch.device("cpu"))
+    trained = TrainedFlow(kept, recipe.model, prepared, 3, torch.device("cpu"))
     assert take_measures([own], trained)[0].value == expected
 
 

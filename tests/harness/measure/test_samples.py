@@ -12,7 +12,7 @@ from lcma import models
 from lcma.harness import data
 from lcma.harness.data.manifest import CONTROLS_FILE, hash_fields
 from lcma.harness.measure import samples
-from lcma.harness.measure.measure import Trained, take_measures
+from lcma.harness.measure.measure import TrainedFlow, take_measures
 from lcma.harness.measure.samples import SampleMeasure, Sampling, draw_images
 from lcma.sweeps import catalog
 from lcma.sweeps.errors import UserError
@@ -22,10 +22,10 @@ CPU = torch.device("cpu")
 MODEL = catalog.recipe("realnvp", "photos8", "tiny").model
 
 
-def measure(flow: models.Flow, prepared: data.Prepared, sampling: Sampling | None = None):
+def measure(flow: models.Flow, prepared: data.PreparedSet, sampling: Sampling | None = None):
     """`swd` of a flow's samples."""
     measure = SampleMeasure("swd", sampling)
-    return take_measures([measure], Trained(flow, MODEL, prepared, 0, CPU))
+    return take_measures([measure], TrainedFlow(flow, MODEL, prepared, 0, CPU))
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def _forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def prepared(few_photos_root: Path, tmp_path: Path) -> data.Prepared:
+def prepared(few_photos_root: Path, tmp_path: Path) -> data.PreparedSet:
     """photos8 of few images in its own folder, without controls that another test measured."""
     shutil.copytree(
         few_photos_root, tmp_path / "data", ignore=shutil.ignore_patterns(CONTROLS_FILE)

@@ -66,7 +66,7 @@ class Run:
         hooks = Hooks(
             progress=self.progress.append,
             metric=self._metric,
-            stop=lambda: self.trainer.step == stop_at,
+            must_stop=lambda: self.trainer.step == stop_at,
             checkpoint_seconds=checkpoint_seconds,
         )
         try:

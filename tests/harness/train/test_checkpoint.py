@@ -27,7 +27,7 @@ def state(step: int) -> dict[str, Any]:
 @pytest.fixture
 def folder(files) -> CheckpointFolder:
     """Of a run in a place of each kind."""
-    return CheckpointFolder(storage.open_folder(files.runs).below("run"))
+    return CheckpointFolder(storage.open_folder(files.runs).subfolder("run"))
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
     bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     """Nor anything on the host's own disk."""
-    folder = CheckpointFolder(storage.open_folder(bucket.runs).below("run"))
+    folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
     folder.save(10, state(10))
     own = tmp_path / "own"
     own.mkdir()
@@ -238,7 +238,7 @@ def test_an_upload_that_is_killed_leaves_nothing_that_looks_finished(
 
 def test_a_store_that_is_away_is_no_damage(bucket) -> None:
     """What cannot be read now is not passed over; nothing is begun anew."""
-    folder = CheckpointFolder(storage.open_folder(bucket.runs).below("run"))
+    folder = CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run"))
     folder.save(10, state(10))
     bucket.off()
     with pytest.raises(UnreachableError, match=r"cannot read bucket://runs/of/mine/run .*refused"):
@@ -253,7 +253,9 @@ def test_a_store_that_is_away_is_no_damage(bucket) -> None:
 
 def test_what_another_process_wrote_is_seen(bucket) -> None:
     """Though the listing before it was remembered."""
-    one, other = (CheckpointFolder(storage.open_folder(bucket.runs).below("run")) for _ in range(2))
+    one, other = (
+        CheckpointFolder(storage.open_folder(bucket.runs).subfolder("run")) for _ in range(2)
+    )
     one.save(10, state(10))
     assert newest(one) == newest(other) == 10
     other.save(20, state(20))

@@ -30,7 +30,7 @@ FLOWS = tuple(catalog.flows())
 
 
 @pytest.fixture(scope="module")
-def prepared(photos_root: Path) -> data.Prepared:
+def prepared(photos_root: Path) -> data.PreparedSet:
     return data.load("photos8", photos_root)
 
 
@@ -48,7 +48,7 @@ def recipe(flow: str, *, short: bool = False, **training: Any) -> Recipe:
     return catalog.recipe(flow, "photos8", "tiny", change)
 
 
-def trainer(asked: Recipe, prepared: data.Prepared, *, split: bool = True) -> Trainer:
+def trainer(asked: Recipe, prepared: data.PreparedSet, *, split: bool = True) -> Trainer:
     flow = (
         models.build(asked.model, "random-local", seed=1)
         if split
@@ -177,7 +177,7 @@ def test_a_step_ends_in_the_bits_that_it_always_had(flow: str, recorded: bool) -
 @pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("flow", ["realnvp", "glow"])
 def test_a_recorded_step_has_the_bits_of_others(
-    flow: str, split: bool, prepared: data.Prepared, monkeypatch: pytest.MonkeyPatch
+    flow: str, split: bool, prepared: data.PreparedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = recipe(flow, short=True, ema=0.9)
     plain, made = (trainer(asked, prepared, split=split) for _ in range(2))
@@ -204,7 +204,7 @@ def test_a_recorded_step_has_the_bits_of_others(
 @pytest.mark.slow_on("iresnet")
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_resumed_training_ends_with_the_same_bits(
-    flow: str, prepared: data.Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flow: str, prepared: data.PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder, "STEPS_UNRECORDED", 3)
     asked = recipe(flow, short=True, steps=20, ema=0.9, select="best", holdout_every=10)
@@ -215,7 +215,7 @@ def test_a_resumed_training_ends_with_the_same_bits(
     folder = CheckpointFolder(tmp_path / "stopped")
     stopped = trainer(asked, prepared)
     stopped.resume(folder, 20)
-    hooks = Hooks(stop=lambda: stopped.step == 14, checkpoint_seconds=0.0)
+    hooks = Hooks(must_stop=lambda: stopped.step == 14, checkpoint_seconds=0.0)
     with pytest.raises(StoppedError):
         stopped.run(20, folder, hooks)
     resumed = trainer(asked, prepared)
@@ -241,7 +241,7 @@ def few_probes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_an_evaluation_and_its_maps_leave_no_trace(
-    flow: str, prepared: data.Prepared, few_probes: None
+    flow: str, prepared: data.PreparedSet, few_probes: None
 ) -> None:
     """And the maps sum to the scalar for every score."""
     asked = recipe(flow, short=True, steps=20)
@@ -273,7 +273,7 @@ def test_an_evaluation_and_its_maps_leave_no_trace(
     [("realnvp", 25), *(pytest.param(flow, 300, marks=pytest.mark.slow) for flow in FLOWS)],
 )
 def test_a_few_hundred_steps_beat_independent_gaussians(
-    flow: str, steps: int, prepared: data.Prepared, tmp_path: Path
+    flow: str, steps: int, prepared: data.PreparedSet, tmp_path: Path
 ) -> None:
     asked = recipe(flow, steps=steps)
     made = trainer(asked, prepared)

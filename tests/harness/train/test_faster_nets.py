@@ -32,12 +32,12 @@ FLOWS = [f for f in catalog.flows() if architectures.REGISTERED[f].coupling_nets
 
 
 @pytest.fixture(scope="module")
-def prepared(photos_root: Path) -> data.Prepared:
+def prepared(photos_root: Path) -> data.PreparedSet:
     return data.load("photos8", photos_root)
 
 
 def made(
-    flow: str, prepared: data.Prepared, *, compiler: Any = "aot_eager", **optimization: object
+    flow: str, prepared: data.PreparedSet, *, compiler: Any = "aot_eager", **optimization: object
 ) -> Trainer:
     """Small enough to compile; with an average and a holdout part."""
     asked = {
@@ -67,7 +67,7 @@ def gradients(trainer: Trainer) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Prepared) -> None:
+def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.PreparedSet) -> None:
     """And what leaves a net, every layer and the likelihood is float32."""
     trainer = made(flow, prepared, autocast="bfloat16")
     assert trainer.repeated is None
@@ -94,7 +94,7 @@ def test_convolutions_of_nets_alone_are_in_bfloat16(flow: str, prepared: data.Pr
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.Prepared) -> None:
+def test_an_evaluation_after_it_is_exact(flow: str, prepared: data.PreparedSet) -> None:
     """The same bits as those of a flow that knows no bfloat16."""
     trainer = made(flow, prepared, autocast="bfloat16")
     trainer.start()
@@ -114,7 +114,7 @@ def loss_after_three_steps(trainer: Trainer) -> float:
 
 @pytest.mark.slow_on("glow")
 @pytest.mark.parametrize("flow", FLOWS)
-def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepared) -> None:
+def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.PreparedSet) -> None:
     plain = loss_after_three_steps(made(flow, prepared))
     found = loss_after_three_steps(made(flow, prepared, autocast="bfloat16"))
     assert found != plain
@@ -122,7 +122,7 @@ def test_bfloat16_changes_a_step_by_its_rounding(flow: str, prepared: data.Prepa
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_every_coupling_net_is_compiled(flow: str, prepared: data.Prepared) -> None:
+def test_every_coupling_net_is_compiled(flow: str, prepared: data.PreparedSet) -> None:
     """In training alone, and with the gradients of the plain nets: a backend of our own counts the
     graphs' runs, and runs them as they are."""
     runs = 0

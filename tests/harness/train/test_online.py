@@ -151,7 +151,7 @@ def test_at_every_step_the_flow_is_a_flow(flow: str, stacked: bool) -> None:
         if step in (9, 10, 20):
             if step % 10 == 0:
                 for one in made:
-                    one.look(60, CheckpointFolder(Path("nowhere")), Hooks())
+                    one.check(60, CheckpointFolder(Path("nowhere")), Hooks())
             copied = models.build(asked.model, "checkerboard-odd", seed=1)
             copied.load_state_dict(made[-1].flow.state_dict())
             check_dense(copied)
@@ -282,7 +282,7 @@ def test_the_average_starts_anew_at_a_change() -> None:
     for _ in range(10):
         made.losses.append(made._one_step())
     assert not torch.equal(*(next(f.parameters()) for f in (made.flow, made.evaluated)))
-    made.look(60, CheckpointFolder(Path("nowhere")), Hooks())
+    made.check(60, CheckpointFolder(Path("nowhere")), Hooks())
     for one, other in zip(
         made.flow.state_dict().values(), made.evaluated.state_dict().values(), strict=True
     ):

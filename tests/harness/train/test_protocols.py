@@ -19,7 +19,13 @@ from lcma.harness.train.evaluate import (
     sample_bound,
     series_bias,
 )
-from lcma.harness.train.protocol import NAMES, PLAIN, Protocol, find_protocol, published_protocol
+from lcma.harness.train.protocol import (
+    PLAIN,
+    PROTOCOL_NAMES,
+    Protocol,
+    find_protocol,
+    published_protocol,
+)
 from lcma.models import Flow, build
 from lcma.models.residual import ResidualBlock
 from lcma.sweeps import catalog
@@ -116,7 +122,7 @@ def test_the_bound_is_the_log_of_the_mean_likelihood(
 
 
 def test_protocols_are_those_of_the_papers() -> None:
-    assert NAMES == ("plain", "published")
+    assert PROTOCOL_NAMES == ("plain", "published")
     said = ("draws", "terms", "roulette_mean", "probe", "sigma")
     found = {n: tuple(getattr(published_protocol(model(n)), s) for s in said) for n in SMALLEST}
     assert found == {

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lcma.harness.train.recorder import Recorder, Repeated
+from lcma.harness.train.recorder import Recorder, RepeatedStep
 from lcma.models.stacked import GeneratorNoise, Noise
 
 
@@ -59,7 +59,7 @@ def test_what_may_differ_the_next_time_is_not_recorded(
         done.append(block(given[0]))
         return [given[0] + 1]
 
-    repeated = Repeated()
+    repeated = RepeatedStep()
     repeated.unrecorded = 0
     for _ in range(3):
         assert repeated(step, [torch.ones(2)], [], NOISE)[0].tolist() == [2.0, 2.0]
@@ -73,7 +73,7 @@ def test_what_changes_without_being_an_input_is_noticed(caplog: pytest.LogCaptur
     def step(given: Sequence[Tensor], noise: Noise) -> list[Tensor]:
         return [given[0] * factor]
 
-    repeated = Repeated()
+    repeated = RepeatedStep()
     repeated.unrecorded = 1
     for call in range(5):
         factor = float(call)
@@ -90,7 +90,7 @@ def test_what_is_changed_in_place_is_changed_once() -> None:
         mean.add_(x + drawn)
         return [mean * 2]
 
-    repeated, mean = Repeated(), torch.zeros(2)
+    repeated, mean = RepeatedStep(), torch.zeros(2)
     repeated.unrecorded = 1
     for call in range(1, 6):
         (found,) = repeated(step, [torch.ones(2)], [mean], NOISE)
@@ -108,7 +108,7 @@ def test_a_record_that_fails_ends_nothing(
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(Recorder, "graph", lambda self, results: fail)
-    repeated = Repeated()
+    repeated = RepeatedStep()
     repeated.unrecorded = 0
     for _ in range(3):
         assert repeated(step, [torch.ones(2)], [], NOISE)[0].tolist() == [2.0, 2.0]
@@ -118,7 +118,7 @@ def test_a_record_that_fails_ends_nothing(
 def test_a_record_is_freed_with_its_owner() -> None:
     """At once: the weights in it may be most of a device's memory."""
 
-    repeated, weight = Repeated(), torch.ones(2)
+    repeated, weight = RepeatedStep(), torch.ones(2)
     repeated.unrecorded = 0
     for _ in range(3):
         repeated(lambda given, noise, own=weight: [given[0] * own], [torch.ones(2)], [], NOISE)

@@ -253,10 +253,10 @@ def test_a_member_that_leaves_changes_nothing_for_the_others(tmp_path: Path) -> 
         tmp_path / "with trouble",
         asked,
         range(6),
-        stop={1: lambda: members[1].trainer.step == 10},
-        over={2: lambda: members[2].trainer.step == 20},
-        unsaved={3: unsaved.append},
-        last={4: fail},
+        must_stop={1: lambda: members[1].trainer.step == 10},
+        out_of_time={2: lambda: members[2].trainer.step == 20},
+        on_unsaved={3: unsaved.append},
+        save_last={4: fail},
     )
     members[3].member.folder.save = fail  # type: ignore[method-assign]
     poisoned = members[0].trainer

@@ -130,7 +130,7 @@ def content(change: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def make(place: Place, change: dict[str, Any] | None = None) -> Tuning:
-    data.know_own(place.data)
+    data.register_own_sets(place.data)
     spec = specs.check(content(change), "test")
     return Tuning(place, make_target(spec, "test", preparable_sets(place)))
 

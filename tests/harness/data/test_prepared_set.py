@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcma.harness.data import PARTS, Prepared, load
+from lcma.harness.data import PARTS, PreparedSet, load
 
 Refused = Callable[[Path, Callable[[], object]], str]
 FILES = [f"{part}{kind}.npy" for part in PARTS for kind in ("", "_groups")]
 
 
 @pytest.fixture
-def copy(photos8: Prepared, tmp_path: Path) -> Prepared:
+def copy(photos8: PreparedSet, tmp_path: Path) -> PreparedSet:
     """A copy of photos8 to be damaged."""
     shutil.copytree(photos8.root, tmp_path / "root")
     return load("photos8", tmp_path / "root")
 
 
-def test_parts_are_read_only_memory_maps(photos8: Prepared) -> None:
+def test_parts_are_read_only_memory_maps(photos8: PreparedSet) -> None:
     for name in PARTS:
         part = photos8.part(name)
         assert isinstance(part.images, np.memmap)
@@ -52,7 +52,7 @@ def test_missing_sets_name_the_command(
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_flipped_byte_is_found_and_named(copy: Prepared, refused: Refused, file: str) -> None:
+def test_a_flipped_byte_is_found_and_named(copy: PreparedSet, refused: Refused, file: str) -> None:
     path = copy.folder / file
     raw = bytearray(path.read_bytes())
     raw[-(len(raw) - 128) // 2] ^= 0x10
@@ -63,7 +63,7 @@ def test_a_flipped_byte_is_found_and_named(copy: Prepared, refused: Refused, fil
 
 
 @pytest.mark.parametrize("file", ["test.npy", "train_groups.npy"])
-def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str) -> None:
+def test_a_truncated_file_is_found(copy: PreparedSet, refused: Refused, file: str) -> None:
     path = copy.folder / file
     whole = path.read_bytes()
     for kept in (0, 5, 127, -1):
@@ -75,7 +75,7 @@ def test_a_truncated_file_is_found(copy: Prepared, refused: Refused, file: str) 
 
 @pytest.mark.parametrize("header", [b"{'descr': (", b"[" * 90, b'"""', b"9**9**9", b"\0"])
 def test_a_header_that_cannot_be_read_is_found(
-    copy: Prepared, refused: Refused, header: bytes
+    copy: PreparedSet, refused: Refused, header: bytes
 ) -> None:
     path = copy.folder / "test.npy"
     raw = path.read_bytes()
@@ -84,7 +84,7 @@ def test_a_header_that_cannot_be_read_is_found(
     assert message.startswith(f"{path} is damaged")
 
 
-def test_other_arrays_are_found(copy: Prepared, refused: Refused) -> None:
+def test_other_arrays_are_found(copy: PreparedSet, refused: Refused) -> None:
     path = copy.folder / "test.npy"
     images = np.load(path)
     for other in (images[1:], images.astype(np.int16), images[:, :1], np.asfortranarray(images)):
@@ -119,7 +119,7 @@ def changed(field: str, value: object) -> Callable[[str], str]:
     ],
 )
 def test_an_edited_manifest_is_refused(
-    copy: Prepared, refused: Refused, edit: Callable[[str], str], says: str
+    copy: PreparedSet, refused: Refused, edit: Callable[[str], str], says: str
 ) -> None:
     path = copy.folder / "manifest.json"
     path.write_text(edit(path.read_text()))
@@ -129,7 +129,7 @@ def test_an_edited_manifest_is_refused(
 
 
 def test_a_missing_manifest_or_a_renamed_folder_is_refused(
-    copy: Prepared, refused: Refused
+    copy: PreparedSet, refused: Refused
 ) -> None:
     copy.folder.rename(copy.root / "photos16")
     message = refused(copy.root, lambda: load("photos16", copy.root))

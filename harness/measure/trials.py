@@ -8,12 +8,12 @@ import torch
 
 from lcma import db
 from lcma.db import JobFacts, Store
-from lcma.harness.data.verified import verify_once
+from lcma.harness.data.verification import verify_once
 from lcma.harness.environment import read_environment
 from lcma.harness.measure import weights
-from lcma.harness.measure.measure import Measure, NotTakenError, Trained, take_measures
+from lcma.harness.measure.measure import Measure, NotTakenError, TrainedFlow, take_measures
 from lcma.harness.place import Place
-from lcma.harness.train.devices import Stopwatch, settle_device
+from lcma.harness.train.devices import Stopwatch, configure_device
 from lcma.harness.train.protocol import PLAIN
 from lcma.sweeps.errors import UserError
 
@@ -49,13 +49,14 @@ def measure_trial(
     measure: Measure,
     *,
     owner: str,
-    seen: Callable[[int, int], None] = lambda count, total: None,
+    progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> None:
-    """Take a measure of a trial's kept weights, and store it beside what is there.
+    """Take a measure of a trial's kept weights, and store it with the trial's other measures.
 
-    ``seen`` is called with the number of images since the last call, and of all. Raises UserError
-    if weights or images are missing, damaged or not those of the trial, if it cannot be taken, and
-    if another value was stored meanwhile or the trial was run anew.
+    ``progress`` is called with the number of images since the last call, and of all.
+
+    Raises UserError if weights or images are missing, damaged or not those of the trial, if the
+    measure fails, and if meanwhile another value was stored or the trial was run again.
     """
     job = store.jobs([one.job_id]).get(one.job_id)
     of_training = store.result(one.subject, one.data_digest, PLAIN.name)
@@ -70,10 +71,10 @@ def measure_trial(
     verify_once(prepared)
     flow, recipe = weights.load_flow(store, place, one)
     threads, where = recipe.optimization.threads, torch.device(device)
-    settle_device(device, threads)
-    trained = Trained(flow.to(where), recipe.model, prepared, one.seed, where)
+    configure_device(device, threads)
+    trained = TrainedFlow(flow.to(where), recipe.model, prepared, one.seed, where)
     try:
-        taken = take_measures([measure], trained, seen=seen)
+        taken = take_measures([measure], trained, progress=progress)
     except NotTakenError as error:
         raise UserError(
             f"the measure {measure.name} cannot be taken of trial {one.trial_id}: {error}"

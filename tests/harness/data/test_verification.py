@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from lcma.harness.data import Prepared, load
-from lcma.harness.data.verified import verify_once
+from lcma.harness.data import PreparedSet, load
+from lcma.harness.data.verification import verify_once
 from lcma.harness.files import CACHE_VARIABLE
 from lcma.sweeps.errors import UserError
 from tests.processes import race
 
 
 @pytest.fixture
-def mine(photos8: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
+def mine(photos8: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedSet:
     """A set of one's own to damage, on a host that remembers nothing."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     shutil.copytree(photos8.folder, tmp_path / "data" / "photos8")
@@ -31,12 +31,12 @@ def flip(path: Path, *, keep_times: bool = False) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_a_set_is_hashed_the_first_time_alone(mine: Prepared) -> None:
+def test_a_set_is_hashed_the_first_time_alone(mine: PreparedSet) -> None:
     assert [verify_once(mine) for _ in range(3)] == [True, False, False]
 
 
 @pytest.mark.parametrize("part", ["train", "holdout", "test", "train_groups"])
-def test_a_byte_that_changes_after_the_first_time_is_found(mine: Prepared, part: str) -> None:
+def test_a_byte_that_changes_after_the_first_time_is_found(mine: PreparedSet, part: str) -> None:
     assert verify_once(mine)
     path = mine.folder / f"{part}.npy"
     flip(path)
@@ -48,7 +48,7 @@ def test_a_byte_that_changes_after_the_first_time_is_found(mine: Prepared, part:
     assert not verify_once(mine)
 
 
-def test_another_file_under_the_same_name_is_hashed(mine: Prepared) -> None:
+def test_another_file_under_the_same_name_is_hashed(mine: PreparedSet) -> None:
     """As large and as old, but not the one that was hashed."""
     assert verify_once(mine)
     path = mine.folder / "test.npy"
@@ -60,7 +60,7 @@ def test_another_file_under_the_same_name_is_hashed(mine: Prepared) -> None:
         verify_once(mine)
 
 
-def test_a_damaged_memory_costs_only_the_time_to_hash(mine: Prepared, tmp_path: Path) -> None:
+def test_a_damaged_memory_costs_only_the_time_to_hash(mine: PreparedSet, tmp_path: Path) -> None:
     assert verify_once(mine)
     (stamp,) = (tmp_path / "cache").glob("*.json")
     stamp.write_bytes(b"\xff{")
@@ -72,7 +72,7 @@ def test_a_damaged_memory_costs_only_the_time_to_hash(mine: Prepared, tmp_path: 
 
 
 def test_a_folder_that_cannot_be_written_is_no_hindrance(
-    mine: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mine: PreparedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(
 
 
 @pytest.mark.integration
-def test_of_several_processes_at_once_one_hashes(mine: Prepared, tmp_path: Path) -> None:
+def test_of_several_processes_at_once_one_hashes(mine: PreparedSet, tmp_path: Path) -> None:
     def verify(index: int) -> None:
         found = verify_once(load("photos8", mine.root))
         (tmp_path / f"said {index}").write_text(str(found))

@@ -23,8 +23,8 @@ from lcma.harness.data.manifest import (
     content_digest,
     to_json,
 )
-from lcma.harness.data.prepared import GROUPS_DTYPE, Prepared, groups_file, images_file, load
-from lcma.harness.data.registry import PreparableSet, find_set, names, own_set
+from lcma.harness.data.prepared_set import GROUPS_DTYPE, PreparedSet, groups_file, images_file, load
+from lcma.harness.data.registry import PreparableSet, find_set, list_sets, make_own_set
 from lcma.harness.data.source import OpenedSource, ReportStep, SourceOptions
 from lcma.harness.files import sync_folder
 from lcma.sweeps.errors import UserError, suggest
@@ -41,7 +41,7 @@ def prepare(
     options: SourceOptions = _PLAIN,
     progress: ReportStep | None = None,
     waiting: Callable[[], None] | None = None,
-) -> Prepared:
+) -> PreparedSet:
     """Prepare ``<root>/<name>`` from its source, or return it if it exists already.
 
     An existing set is verified and returned if it came from the same files by the same rules, or
@@ -85,7 +85,7 @@ def prepare(
 def _find(name: str, root: Path, source: Path | None, options: SourceOptions) -> PreparableSet:
     own = options.size is not None or options.grey_to_rgb
     if not own:
-        known = [one.name for one in names(root)]
+        known = [one.name for one in list_sets(root)]
         if source is None or name in known or not can_be_own(name):
             return find_set(name, root)
         near = suggest(name, known, "")
@@ -99,10 +99,10 @@ def _find(name: str, root: Path, source: Path | None, options: SourceOptions) ->
             f"images of your own need their folder and a size: lcma data prepare {name} "
             "--from FOLDER --size S"
         )
-    return own_set(name)
+    return make_own_set(name)
 
 
-def _verified(name: str, root: Path) -> Prepared:
+def _verified(name: str, root: Path) -> PreparedSet:
     prepared = load(name, root)
     prepared.verify()
     return prepared
@@ -118,7 +118,9 @@ def _preprocessing(data_set: PreparableSet, opened: OpenedSource) -> str:
     )
 
 
-def _same_origin(existing: Prepared, data_set: PreparableSet, opened: OpenedSource) -> Prepared:
+def _same_origin(
+    existing: PreparedSet, data_set: PreparableSet, opened: OpenedSource
+) -> PreparedSet:
     # File contents and rules decide; where the files lie and which versions read them do not.
     there = existing.manifest
     pairs = (
@@ -175,7 +177,7 @@ def _unwritable(root: Path, error: OSError) -> UserError:
 
 def _make(
     root: Path, data_set: PreparableSet, opened: OpenedSource, progress: ReportStep
-) -> Prepared:
+) -> PreparedSet:
     folder = root / f".{data_set.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
         for left in root.glob(f".{data_set.name}.*.partial"):  # by a run that was killed
@@ -184,7 +186,7 @@ def _make(
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
-        made = Prepared(_write(folder, data_set, opened, progress), root)
+        made = PreparedSet(_write(folder, data_set, opened, progress), root)
         folder.rename(made.folder)
         sync_folder(root)
         return made

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lcma.harness.train.batches import BatchOrder
-from lcma.harness.train.waiting import WaitTimer
+from lcma.harness.train.step_timer import StepTimer
 
 
 class Slow:
@@ -21,17 +21,17 @@ class Slow:
 
 
 def test_a_step_that_has_not_ended_is_not_counted() -> None:
-    waiting = WaitTimer(torch.device("cpu"))
-    waiting.settle()
-    assert waiting.share is None
+    waiting = StepTimer(torch.device("cpu"))
+    waiting.update()
+    assert waiting.wait_share is None
     waiting.mark()
     waiting.mark()
-    waiting.settle()
-    assert waiting.share is None
+    waiting.update()
+    assert waiting.wait_share is None
     waiting.mark()
-    waiting.settle()
-    assert waiting.share is not None
-    assert 0 <= waiting.share <= 1
+    waiting.update()
+    assert waiting.wait_share is not None
+    assert 0 <= waiting.wait_share <= 1
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.2])
@@ -39,7 +39,7 @@ def test_a_training_says_how_long_it_waited(workshop, seconds: float) -> None:
     run = workshop.training("run", training={"holdout_every": None, "select": "last"})
     run.trainer.feed = Slow(workshop, run.trainer.order, seconds)
     assert run.go(5)
-    share = run.trainer.waiting.share
+    share = run.trainer.timer.wait_share
     assert share is not None
     assert 0 < share < 1
-    assert run.trainer.waiting.waited >= 5 * seconds, "what was slept was waited"
+    assert run.trainer.timer.wait_seconds >= 5 * seconds, "what was slept was waited"

@@ -10,19 +10,19 @@ from pathlib import Path
 from filelock import FileLock
 
 from lcma.harness import data
-from lcma.harness.data.prepared import Prepared
-from lcma.harness.data.registry import find_set, own_set
+from lcma.harness.data.prepared_set import PreparedSet
+from lcma.harness.data.registry import find_set, make_own_set
 from lcma.harness.files import cache_folder, write_file
 from lcma.sweeps.errors import UserError
 
 
-def verify_once(prepared: Prepared) -> bool:
+def verify_once(prepared: PreparedSet) -> bool:
     """Verify a set unless this host has verified these very files; return whether it did.
 
     Verified files are remembered by the content hash and by path, size, time of change and inode
     of each, in the folder LCMA_CACHE or the person's cache. Of several processes at once one
     hashes and the others wait for it; each hashes if nothing can be remembered. Raises UserError
-    as `Prepared.verify` does.
+    as `PreparedSet.verify` does.
     """
     stamp = _stamp(prepared)
     if stamp is None:
@@ -39,7 +39,7 @@ def verify_once(prepared: Prepared) -> bool:
         return True
 
 
-def _state(prepared: Prepared) -> str:
+def _state(prepared: PreparedSet) -> str:
     """Return the content hash and the path, size, time and inode of each file, as JSON."""
     found = []
     for path in prepared.files():
@@ -48,7 +48,7 @@ def _state(prepared: Prepared) -> str:
     return json.dumps({"digest": prepared.manifest.digest, "files": found})
 
 
-def _stamp(prepared: Prepared) -> Path | None:
+def _stamp(prepared: PreparedSet) -> Path | None:
     """Return the stamp of a set; None if this user has no folder to keep it in."""
     # A home on a network file system serves hosts whose data folders differ under one name.
     key = f"{socket.gethostname()}\0{prepared.folder.resolve()}"
@@ -79,7 +79,7 @@ def _read(stamp: Path) -> str | None:
         return None
 
 
-def open_images(name: str, root: Path, digest: str) -> data.Prepared:
+def open_images(name: str, root: Path, digest: str) -> data.PreparedSet:
     """Open the set ``name`` below ``root`` if it has a content hash, byte for byte.
 
     The bytes are hashed the first time that this host uses these files. Raises UserError that
@@ -93,7 +93,7 @@ def open_images(name: str, root: Path, digest: str) -> data.Prepared:
     return prepared
 
 
-def find_images(name: str, root: Path, digest: str) -> data.Prepared:
+def find_images(name: str, root: Path, digest: str) -> data.PreparedSet:
     """Open the same by its manifest alone, without hashing. Raises UserError as `open_images`."""
     host = socket.gethostname()
     if not (root / name).exists():
@@ -117,4 +117,4 @@ def _command(name: str) -> str:
     try:
         return find_set(name).command
     except UserError:
-        return own_set(name).command
+        return make_own_set(name).command

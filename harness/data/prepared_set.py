@@ -18,7 +18,7 @@ from lcma.harness.data.manifest import (
     read_manifest,
     read_sealed,
 )
-from lcma.harness.data.registry import find_set, names
+from lcma.harness.data.registry import find_set, list_sets
 from lcma.sweeps.errors import UserError, suggest
 from lcma.sweeps.input_files import open_regular
 
@@ -40,7 +40,7 @@ class PreparedPart:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSet:
     """A prepared set below a root; `Manifest.digest` is its identity."""
 
     manifest: Manifest
@@ -156,10 +156,10 @@ def prepare_command(name: str, root: Path) -> str:
     return find_set(name, root).command
 
 
-def load(name: str, root: Path) -> Prepared:
+def load(name: str, root: Path) -> PreparedSet:
     """Open a prepared set, and check the manifest, shape, dtype and size of every file, and seals.
 
-    Pixels are not hashed; `Prepared.verify` does that.
+    Pixels are not hashed; `PreparedSet.verify` does that.
 
     Args:
         name: Name of the set, such as `cifar10`.
@@ -168,7 +168,7 @@ def load(name: str, root: Path) -> Prepared:
     Raises:
         UserError: If the set is unknown, not prepared below ``root``, or not as its manifest says.
     """
-    known = [one.name for one in names(root)]
+    known = [one.name for one in list_sets(root)]
     if name not in known:
         there = ", ".join(one for one in known if (root / one).exists()) or "none"
         near = suggest(name, known, "")
@@ -194,7 +194,7 @@ def load(name: str, root: Path) -> Prepared:
             f"{path} belongs to {manifest.name}, not {name}: rename the folder {folder} back, "
             f"or remove it and run: {prepare_command(name, root)}"
         )
-    prepared = Prepared(manifest, root)
+    prepared = PreparedSet(manifest, root)
     for part in PARTS:
         prepared.part(part)
     for sealed in SEALED:

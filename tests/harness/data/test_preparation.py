@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lcma.harness.data import load, prepare
-from lcma.harness.data.build import box_filter
+from lcma.harness.data.preparation import box_filter
 
 Refused = Callable[[Path, Callable[[], object]], str]
 MakeBatches = Callable[..., Path]

@@ -18,7 +18,7 @@ from lcma.harness.data.decoding import (
     read_shape,
     shrink,
 )
-from lcma.harness.data.image_files import FolderFiles, Reading, bad_image, hash_files
+from lcma.harness.data.image_files import FolderFiles, ImageReader, bad_image, hash_files
 from lcma.harness.data.manifest import SourceRecord
 from lcma.harness.data.source import (
     OpenedSource,
@@ -72,7 +72,7 @@ class OwnImages(Source):
                 raise BadImageError("colour where the header says grey")
             return small if len(small) == channels else np.repeat(small, channels, axis=0)
 
-        reading = Reading(hashed, convert, _assign, options.skip_bad, channels * size**2)
+        reading = ImageReader(hashed, convert, _assign, options.skip_bad, channels * size**2)
         return OpenedSource(
             record=SourceRecord(
                 layout="images below a folder",
