@@ -91,12 +91,12 @@ $(BIN)/python:
 
 .venv/installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing lcma and PyTorch into .venv: some minutes"
-	$(PIP_INSTALL) -c constraints.txt -e '.[photos,pictures]' $(PIP_ARGS)
+	$(PIP_INSTALL) -c constraints.txt -e '.[pictures]' $(PIP_ARGS)
 	@touch $@
 
 .venv/installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing lcma, PyTorch and what the tests need into .venv: some minutes"
-	$(PIP_INSTALL) -c constraints.txt -e '.[photos,pictures,dev]' $(PIP_ARGS)
+	$(PIP_INSTALL) -c constraints.txt -e '.[pictures,dev]' $(PIP_ARGS)
 	@touch .venv/installed $@
 
 .venv/installed-docs: .venv/installed

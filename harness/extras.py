@@ -7,7 +7,6 @@ from lcma.sweeps.errors import UserError
 MODULES = {
     "digits": ("sklearn",),
     "parquet": ("pyarrow",),
-    "photos": ("skimage",),
     "pictures": ("altair", "vl_convert"),
     "quality": (
         "efficientnet_lite_pytorch",

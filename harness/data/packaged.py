@@ -83,7 +83,7 @@ class Photos(Source):
 
     def open(self, path: Path, options: SourceOptions, progress: ReportStep) -> OpenedSource:
         """Find and hash the nine files. Raises UserError if one is missing."""
-        folder = self.folder or _shipped_data("skimage", "scikit-image", "photos") / "data"
+        folder = self.folder or _shipped_data("skimage", "scikit-image") / "data"
         missing = [name for name in _KNOWN_PHOTOS if not (folder / name).is_file()]
         if missing:
             raise UserError(
@@ -205,11 +205,12 @@ def _thin(corners: Corners, most: int) -> Corners:
     return corners[np.arange(most) * len(corners) // most]
 
 
-def _shipped_data(module: str, package: str, extra: str) -> Path:
+def _shipped_data(module: str, package: str, extra: str | None = None) -> Path:
     # find_spec does not import it: that takes long, and only its files are wanted.
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"{package} is not installed: pip install 'lcma[{extra}]'")
+        install = package if extra is None else f"'lcma[{extra}]'"
+        raise UserError(f"{package} is not installed: pip install {install}")
     return Path(spec.submodule_search_locations[0])
 
 

@@ -28,10 +28,6 @@ _SOURCES: dict[str, Source] = {
 }
 
 
-_EXTRAS: dict[type, str] = {Photos: "photos", Digits: "digits"}
-"""Of the package, by what reads the files of a library that it brings."""
-
-
 @dataclass(frozen=True)
 class PreparableSet:
     """A named set that can be prepared: a source, and the factor of its box filter (1 for none).
@@ -60,7 +56,7 @@ class PreparableSet:
     @property
     def extra(self) -> str | None:
         """Extra of the package that brings its files."""
-        return _EXTRAS.get(type(self.source))
+        return "digits" if isinstance(self.source, Digits) else None
 
     @property
     def command(self) -> str:

@@ -285,7 +285,7 @@ def test_the_image_has_the_package_and_its_extras() -> None:
     installs = [text, *CLUSTER["setup_commands"], PAGE]
     found = [re.findall(r"\[([a-z0-9,]+)\]'|\.whl\)\[([a-z0-9,]+)\]", t) for t in installs]
     extras = {e for hits in found for hit in hits for part in hit for e in part.split(",") if e}
-    assert extras == {"cluster", "gcs", "photos", "pictures", "postgres", "s3"}
+    assert extras == {"cluster", "gcs", "pictures", "postgres", "s3"}
     assert extras <= set(PROJECT["optional-dependencies"])
     assert re.search(r"^USER lcma$", text, re.M)
     (image,) = re.findall(r"'\.\[(\S+)\]'", text)

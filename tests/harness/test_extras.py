@@ -15,7 +15,6 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 COMMANDS = {
     "digits": ["data", "prepare", "digits"],
     "parquet": ["export", "--format", "parquet", "--out", "board.parquet"],
-    "photos": ["launch", "demo", "--local", "--no-pictures"],
     "pictures": ["serve"],
     "quality": ["measure", "kid"],
     "tensorboard": ["launch", "demo", "--local", "--no-pictures", "--tensorboard", "curves"],
@@ -38,10 +37,7 @@ def test_the_extras_bring_what_errors_say_that_they_bring() -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize(
     "extra",
-    [
-        e if e in ("photos", "pictures") else pytest.param(e, marks=pytest.mark.slow)
-        for e in COMMANDS
-    ],
+    [e if e == "pictures" else pytest.param(e, marks=pytest.mark.slow) for e in COMMANDS],
 )
 def test_what_is_not_installed_is_one_line_and_changes_nothing(extra: str, tmp_path: Path) -> None:
     missing = MODULES[extra][0]
