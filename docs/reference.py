@@ -123,7 +123,9 @@ def _render_command(name: str, command: Any) -> str:
 
 
 def _name_argument(argument: Any) -> str:
-    return str(argument.metavar or argument.name.upper()).strip("{}").upper()
+    name = str(argument.metavar or argument.name.upper())
+    name = name if argument.required else f"[{name}]"
+    return name if argument.nargs == 1 else f"{name}..."
 
 
 def _name_option(option: Any) -> str:

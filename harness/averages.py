@@ -1,4 +1,4 @@
-"""Means with standard errors, clustered where images belong together."""
+"""Means with standard errors, cluster-robust where images belong together."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,19 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over ``count`` values in ``clusters`` clusters, None if they are independent.
-
-    ``standard_error`` is NaN where it cannot be known.
-    """
+    """A mean with its standard error."""
 
     value: float
-    standard_error: float
-    count: int
-    clusters: int | None
+    standard_error: float  # NaN if it is unknown
+    count: int  # of values
+    clusters: int | None  # None if the values are independent
 
 
 class RunningMean:
     """Elementwise mean and standard error of rows that arrive in batches, in float64.
 
-    With groups the error is cluster-robust: sqrt(G/(G-1) sum_g (sum of g - n_g mean)^2) / n,
-    since crops of one photograph are not independent.
+    Crops of one photograph are not independent, so with groups the standard error is
+    cluster-robust: sqrt(G/(G-1) sum_g (sum of g - n_g mean)^2) / n.
     """
 
     def __init__(self, width: int, groups: int | None) -> None:
@@ -47,7 +44,7 @@ class RunningMean:
 
     @property
     def clusters(self) -> int | None:
-        """Number of groups that had any row, None without groups."""
+        """Number of groups with a row, None without groups."""
         return None if self._counts is None else int((self._counts > 0).sum())
 
     @property
@@ -78,7 +75,7 @@ def clustered_mean(values: Floats, groups: NDArray[np.integer] | None = None) ->
         >>> clustered_mean(np.array([1.0, 2.0, 3.0, 4.0]))
         Mean(value=2.5, standard_error=0.6454972243679028, count=4, clusters=None)
     """
-    centre = values.mean()  # a running square loses digits far from zero
+    centre = values.mean()  # subtracted first: sums of squares lose digits far from zero
     running = RunningMean(1, None if groups is None else int(groups.max()) + 1)
     running.add((values - centre)[:, None], groups)
     return Mean(

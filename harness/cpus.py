@@ -1,4 +1,4 @@
-"""The number of CPUs that this process may use, which may be fewer than its machine has."""
+"""Count the CPUs that this process may use, which may be fewer than its machine has."""
 
 import math
 import os
@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 
 def count_cpus(system: Path = Path("/")) -> int:
-    """Return the number of CPUs by affinity and by the quotas of control groups; at least 1.
+    """Return the number of CPUs that affinity and the quotas of control groups allow, at least 1.
 
-    ``system`` is the folder under which `proc` and `sys` lie.
+    Args:
+        system: Folder that contains `proc` and `sys`.
     """
     has_affinity = hasattr(os, "sched_getaffinity")  # Linux
     cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -18,7 +19,7 @@ def count_cpus(system: Path = Path("/")) -> int:
 
 
 def _read_quotas(system: Path) -> Iterator[float]:
-    """Iterate over the quotas, in CPUs, of this process's control groups and of their parents."""
+    """Yield the quotas, in CPUs, of this process's control groups and of their parents."""
     try:
         groups = (system / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -40,9 +41,7 @@ def _read_quotas(system: Path) -> Iterator[float]:
 
 
 def _list_folders(mounted: Path, path: str) -> list[Path]:
-    """Return the folders of a control group and of its parents.
-
-    In a container the path may be one of the host, of which only the end, or nothing, is seen.
-    """
+    # A container may be given the path on the host, of which it sees only the end or nothing, so
+    # some of these folders may be missing.
     group = PurePosixPath(path.lstrip("/"))
-    return [mounted / part for part in (group, *group.parents)]
+    return [mounted / parent for parent in (group, *group.parents)]

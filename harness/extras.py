@@ -1,4 +1,4 @@
-"""The extras of the package, and errors that name the one to install."""
+"""The package's extras, and errors that name the one to install."""
 
 from importlib.util import find_spec
 
@@ -15,7 +15,7 @@ MODULES = {
     ),
     "tensorboard": ("tensorboardX",),
 }
-"""Importable modules that each extra installs."""
+"""The modules that must be importable, by extra."""
 
 
 def require_extra(extra: str) -> None:
@@ -26,7 +26,7 @@ def require_extra(extra: str) -> None:
 
 
 def explain_missing(error: ModuleNotFoundError) -> UserError | None:
-    """Return an error that names the extra to install; None if no extra has the module."""
+    """Return an error that names the extra to install; None if no extra installs the module."""
     module = (error.name or "").split(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     return None if extra is None else _missing(module, extra)

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and to last; safe file names; the cache folder of a host."""
+"""Atomic and durable writes of files, safe file names, and the cache folder of a host."""
 
 import hashlib
 import os
@@ -18,15 +18,13 @@ KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFSOCK: "a socket",
 }
-"""What can be at a path; anything else but a regular file is a device."""
+"""Names of what may be at a path in place of a regular file; anything else is a device."""
 
 
 def require_replaceable(path: Path, option: str = "--out") -> None:
-    """Raise UserError if anything but a regular file is at the path of a file to be written.
-
-    A link is refused, as is what it leads to: to replace it would destroy the one, to write
-    through it the other. Folders on the way may be links.
-    """
+    """Raise UserError if something other than a regular file is at the path of an output file."""
+    # A link is refused: replacing it would destroy the link, and writing through it would destroy
+    # its target. The folders of the path may be links.
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -42,10 +40,11 @@ def require_replaceable(path: Path, option: str = "--out") -> None:
 
 
 def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
-    """Write a file by way of a temporary sibling, make its folders, and return its path.
+    """Write a file through a temporary sibling, create its folders, and return its path.
 
-    Raises UserError, which names the option, where it cannot be written; what was there before
-    stays.
+    Raises:
+        UserError: The file cannot be written; the message names the option. A file that was at
+            the path is unchanged.
     """
     require_replaceable(path, option)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -62,12 +61,12 @@ def write_file(path: Path, content: bytes, option: str = "--out") -> Path:
 
 
 def _unwritable(path: Path, error: OSError, option: str) -> UserError:
-    why = error.strerror or type(error).__name__
-    return UserError(f"cannot write {path}: {why}; choose another place with {option}")
+    reason = error.strerror or type(error).__name__
+    return UserError(f"cannot write {path}: {reason}; choose another place with {option}")
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has what was created, renamed or removed in a folder."""
+    """Wait until the disk has stored which files a folder contains."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -75,41 +74,41 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-LONGEST_NAME = 200
-"""Characters of a file name before its ending; systems take 255."""
+MAX_NAME_LENGTH = 200
+"""Most characters of a file name before its ending; file systems take 255 with it."""
 
 
 def file_name(*parts: object) -> str:
-    """Return the parts joined by '-', without any character that a file name may not have.
+    """Return the parts joined by '-', with only the characters that any file system takes.
 
-    What would be too long ends in a hash of the whole.
+    A name that would be too long is cut and ends in a hash of all parts.
     """
     name = "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", str(part))[:60] for part in parts)
-    if len(name) <= LONGEST_NAME:
+    if len(name) <= MAX_NAME_LENGTH:
         return name
     digest = hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    return f"{name[: LONGEST_NAME - 13]}-{digest}"
+    return f"{name[: MAX_NAME_LENGTH - 13]}-{digest}"
 
 
 CACHE_VARIABLE = "LCMA_CACHE"
-"""Environment variable that names the folder, in place of one in the person's cache."""
+"""Environment variable that names the cache folder; the default is `lcma` in the user's cache."""
 
 
-def cache_folder(below: str = "") -> Path | None:
-    """Return the folder, or one below it, created if it is missing.
+def cache_folder(subfolder: str = "") -> Path | None:
+    """Return the cache folder or a folder in it, created if it is missing.
 
-    None if there is none that this user owns and may write in.
+    None if this user owns no such folder that is writable.
     """
-    for root in _roots():
-        there = root / below
+    for root in _list_cache_roots():
+        folder = root / subfolder
         with suppress(OSError):
-            there.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if there.stat().st_uid == os.getuid() and os.access(there, os.W_OK):
-                return there
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
+                return folder
     return None
 
 
-def _roots() -> Iterator[Path]:
+def _list_cache_roots() -> Iterator[Path]:
     named, cache = os.environ.get(CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
     if named:
         yield Path(named)

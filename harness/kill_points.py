@@ -1,7 +1,8 @@
-"""Points at which what others see of a run changes, beside the database's commits.
+"""Points at which a run changes something that other processes see, except database commits.
 
-A file gets its name, a task is handed out: a process may die right before or right after each of
-them. The fault tests find the points in the code by this name, and kill there.
+Examples are a file that gets its name and a task that is handed out. A process may die right before
+or right after each point. The fault tests find the points by searching the code for `kill_point`,
+and kill the process there.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ hook: Hook | None = None
 
 @contextmanager
 def kill_point(name: str) -> Iterator[None]:
-    """Call the hook, if there is one, before the block, and after it unless it raised."""
+    """Call the hook, if one is set, before the block, and after it unless the block raised."""
     if hook is not None:
         hook(name, "before")
     yield

@@ -1,7 +1,7 @@
-"""Seeds of random numbers that depend on their purpose and on nothing else.
+"""Seeds of random numbers that depend on nothing except their purpose.
 
-Every draw of a training is a function of (seed, purpose, counter). There is no generator whose
-state could be lost: a run resumed at step n draws what an undisturbed one draws at step n.
+Every draw of a training is a function of (seed, purpose, counter). No generator has a state that
+could be lost, so a run resumed at step n draws what an undisturbed run draws at step n.
 """
 
 import hashlib

@@ -1,8 +1,9 @@
-"""Shards of published results, and the reference database that is made of those in the package.
+"""Shards of published results, and the reference database that is made of the package's shards.
 
-A shard is a published database (`lcma.db.publishing`), compressed, beside a manifest. The package
-has some, in `evidence/`; all of them as one database are the reference. It is made in the cache of
-whoever uses it first, under a digest of the shards and the schema, and is not written after that.
+A shard is a compressed published database (`lcma.db.publishing`) with a manifest beside it. The
+package has shards in `evidence/`; merged into one database they are the reference. The first use
+makes that database in the user's cache. Its name is a digest of the shards and the schema, and it
+is never written again.
 """
 
 import hashlib
@@ -26,150 +27,153 @@ from lcma.sweeps import known_sets
 from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import open_regular
 
-FOLDER = Path(str(files("lcma"))) / "evidence"
+EVIDENCE_FOLDER = Path(str(files("lcma"))) / "evidence"
 
 COMPRESSED = ".xz"
 ENDINGS = (".db", ".sqlite", ".sqlite.xz")
 """Endings of published databases; the last is a shard."""
 
-LARGEST = 2**30
+MAX_UNPACKED_BYTES = 2**30
 """Most bytes that a shard is unpacked to."""
 
-PIECE = 2**20
-"""Bytes of a shard that are read, and unpacked, at once."""
+PIECE_BYTES = 2**20
+"""Bytes of a shard that are read or unpacked at a time."""
 
-MOST_MEMORY = 2**27
-"""Bytes that unpacking a shard may take; what `write_shard` compresses takes half of them."""
+MAX_MEMORY_BYTES = 2**27
+"""Memory that unpacking a shard may take; shards of `write_shard` take half of it."""
 
 MANIFEST = ".manifest.json"
 """Ending of the manifest of a published database, after its own name."""
 
 
 def open_reference() -> Path:
-    """Return the reference database as a file that is not to be written.
+    """Return the path of the reference database, which must not be written.
 
     Raises:
-        UserError: The package has none, or as `open_shards`.
+        UserError: The package has no shard, or as in `open_shards`.
     """
-    shards = sorted(FOLDER.glob(f"*.sqlite{COMPRESSED}"))
+    shards = sorted(EVIDENCE_FOLDER.glob(f"*.sqlite{COMPRESSED}"))
     if not shards:
         raise UserError(
-            f"this lcma has no reference results: {FOLDER} has no shard; give --db a file or a URL"
+            f"this lcma has no reference results: {EVIDENCE_FOLDER} has no shard; give --db a "
+            "file or a URL"
         )
     return open_shards(shards)
 
 
 def open_shards(shards: Sequence[Path]) -> Path:
-    """Return shards as one database in the cache, a file that is not to be written.
+    """Merge shards into one database in the cache; return its path, which must not be written.
 
     Raises:
-        UserError: One cannot be read, is no shard or too large, or there is no cache.
+        UserError: A file is unreadable, too large or no shard, or no cache folder is writable.
     """
     folder = cache_folder("reference")
     if folder is None:
         raise UserError(
-            "there is no cache to unpack published results into: name a folder of your own "
+            "no cache folder is writable, so published results cannot be unpacked: name a folder "
             f"with {CACHE_VARIABLE}"
         )
-    digests = [_hash(shard) for shard in shards]
+    digests = [_hash_shard(shard) for shard in shards]
     key = hashlib.sha256("\n".join([migrate.current_version(), *digests]).encode()).hexdigest()
-    made = folder / f"reference-{key[:16]}.sqlite"
-    if not made.exists():
-        _make(dict(zip(shards, digests, strict=True)), made)
-    return made
+    database = folder / f"reference-{key[:16]}.sqlite"
+    if not database.exists():
+        _merge_shards(dict(zip(shards, digests, strict=True)), database)
+    return database
 
 
-def _hash(shard: Path) -> str:
-    # Raises UserError where the shard is not the one of the manifest beside it.
-    digest = hashlib.sha256()
+def _hash_shard(shard: Path) -> str:
+    """Return the digest of a shard; raise UserError if its manifest has another digest."""
+    hasher = hashlib.sha256()
     for piece in _read_pieces(shard):
-        digest.update(piece)
-    found, manifest = digest.hexdigest(), shard.with_name(shard.name + MANIFEST)
+        hasher.update(piece)
+    digest, manifest = hasher.hexdigest(), shard.with_name(shard.name + MANIFEST)
     try:
         with open_regular(manifest) as source:
-            described = json.load(source)["file"]["sha256"]
+            expected = json.load(source)["file"]["sha256"]
     except FileNotFoundError:
-        return found
+        return digest
     except OSError as error:
         raise UserError(f"cannot read {manifest}: {error.strerror}; {_remedy(shard)}") from None
     except (ValueError, LookupError, TypeError, RecursionError):
         raise UserError(f"{manifest} is no manifest of a shard: {_remedy(shard)}") from None
-    if found != described:
-        remedy = "put that one back, or move the manifest away"
+    if digest != expected:
+        remedy = "restore that file, or move the manifest away"
         raise UserError(
             f"{shard} is not the file that {manifest.name} beside it describes: "
-            + (_remedy(shard) if shard.parent == FOLDER else remedy)
+            + (_remedy(shard) if shard.parent == EVIDENCE_FOLDER else remedy)
         )
-    return found
+    return digest
 
 
 def _read_pieces(shard: Path) -> Iterator[bytes]:
     try:
         with open_regular(shard) as source:
-            while piece := source.read(PIECE):
+            while piece := source.read(PIECE_BYTES):
                 yield piece
     except OSError as error:
         raise UserError(f"cannot read {shard}: {error.strerror}; {_remedy(shard)}") from None
 
 
 def _remedy(shard: Path) -> str:
-    return "install lcma again" if shard.parent == FOLDER else "name another file"
+    return "install lcma again" if shard.parent == EVIDENCE_FOLDER else "name another file"
 
 
-def _make(shards: Mapping[Path, str], made: Path) -> None:
-    # Whole or not at all, whoever else makes it at the same time.
-    aside = made.with_name(f".{made.name}.{secrets.token_hex(8)}.tmp")
+def _merge_shards(digests: Mapping[Path, str], database: Path) -> None:
+    # Others may make the same file at this time, so it appears whole under its name or not at all.
+    temporary = database.with_name(f".{database.name}.{secrets.token_hex(8)}.tmp")
     try:
         with tempfile.TemporaryDirectory(prefix="lcma-reference-") as folder:
             unpacked = []
-            for shard, digest in shards.items():
+            for shard, digest in digests.items():
                 path = Path(folder, shard.name.removesuffix(COMPRESSED))
-                if _unpack(shard, path) != digest:
+                if _unpack_shard(shard, path) != digest:
                     raise UserError(f"{shard} was changed while it was read: try again")
                 unpacked.append(path)
             try:
-                combine(unpacked, aside)
+                combine(unpacked, temporary)
             except UserError as error:
                 text = str(error)
-                for path, shard in zip(unpacked, shards, strict=True):
+                for path, shard in zip(unpacked, digests, strict=True):
                     text = text.replace(str(path), str(shard))
                 raise UserError(text) from None
-        aside.chmod(0o444)
-        aside.replace(made)
+        temporary.chmod(0o444)
+        temporary.replace(database)
     except OSError as error:
         raise UserError(
-            f"cannot unpack published results to {made.parent}: {error.strerror}; name "
+            f"cannot unpack published results to {database.parent}: {error.strerror}; name "
             f"another folder with {CACHE_VARIABLE}"
         ) from None
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _unpack(shard: Path, out: Path) -> str:
-    # Returns the digest of the shard. In pieces: a small file can unpack to anything.
-    unpacker = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
+def _unpack_shard(shard: Path, out: Path) -> str:
+    """Unpack a shard to a file; return the digest of the shard."""
+    unpacker = lzma.LZMADecompressor(memlimit=MAX_MEMORY_BYTES)
     damaged = UserError(f"{shard} is damaged: {_remedy(shard)}")
     digest, head, size = hashlib.sha256(), b"", 0
     with out.open("wb") as file:
         for piece in _read_pieces(shard):
             digest.update(piece)
+            # A small file can unpack to any size, so each call returns a limited part of it.
             while piece or not unpacker.needs_input:
                 try:
-                    found = unpacker.decompress(piece, PIECE)
+                    content = unpacker.decompress(piece, PIECE_BYTES)
                 except (lzma.LZMAError, EOFError) as error:
                     if "limit exceeded" in str(error):
-                        most = format_size(MOST_MEMORY)
+                        limit = format_size(MAX_MEMORY_BYTES)
                         raise UserError(
-                            f"{shard} takes more than {most} of memory to unpack: unpack it by hand"
+                            f"{shard} takes more than {limit} of memory to unpack: unpack it "
+                            "by hand"
                         ) from None
                     raise damaged from None
-                head, size = (head + found)[: len(MAGIC)], size + len(found)
+                head, size = (head + content)[: len(MAGIC)], size + len(content)
                 if not MAGIC.startswith(head):
-                    raise UserError(f"{shard} holds no SQLite database: {_remedy(shard)}")
-                if size > LARGEST:
-                    most = format_size(LARGEST)
-                    raise UserError(f"{shard} unpacks to more than {most}: unpack it by hand")
-                file.write(found)
+                    raise UserError(f"{shard} contains no SQLite database: {_remedy(shard)}")
+                if size > MAX_UNPACKED_BYTES:
+                    limit = format_size(MAX_UNPACKED_BYTES)
+                    raise UserError(f"{shard} unpacks to more than {limit}: unpack it by hand")
+                file.write(content)
                 piece = b""
                 if unpacker.eof:
                     break
@@ -181,25 +185,28 @@ def _unpack(shard: Path, out: Path) -> str:
 
 
 def require_new(out: Path) -> None:
-    """Raise UserError where a published database cannot be written, or something is there."""
+    """Raise UserError if a published database cannot be written at a path, or a file exists."""
     if not out.name.endswith(ENDINGS):
         raise UserError(f"{out} ends in none of {', '.join(ENDINGS)}: give it one of these")
     if out.exists() or out.is_symlink():
-        raise UserError(f"{out} is there already: give another name")
+        raise UserError(f"{out} exists already: give another name")
     if not out.parent.is_dir():
-        raise UserError(f"cannot write {out}: there is no folder {out.parent}, make it first")
+        raise UserError(f"cannot write {out}: there is no folder {out.parent}; create it first")
     require_replaceable(out.with_name(out.name + MANIFEST), "OUT")
 
 
 def write_shard(
     database: Path, published: Published, selection: Mapping[str, Sequence[str]], out: Path
 ) -> dict[str, Any]:
-    """Write a published database as its ending says, and its manifest; return the manifest."""
+    """Write a published database and its manifest; return the manifest.
+
+    The database is compressed if the name says so.
+    """
     plain = database.read_bytes()
     content = plain
     if out.name.endswith(COMPRESSED):
         content = lzma.compress(plain, preset=9 | lzma.PRESET_EXTREME)
-    about = {
+    manifest = {
         "file": {"name": out.name, "sha256": _sha256(content), "bytes": len(content)},
         "database": {"sha256": _sha256(plain), "bytes": len(plain)},
         "schema": migrate.current_version(),
@@ -212,10 +219,10 @@ def write_shard(
         "data": [_describe_data(row) for row in published.data],
         "code": published.code,
     }
-    text = to_json(about) + "\n"
+    text = to_json(manifest) + "\n"
     write_file(out.with_name(out.name + MANIFEST), text.encode(), "OUT")
     write_file(out, content, "OUT")
-    return about
+    return manifest
 
 
 def _sha256(content: bytes) -> str:
@@ -225,13 +232,13 @@ def _sha256(content: bytes) -> str:
 def _describe_data(row: Mapping[str, Any]) -> dict[str, Any]:
     name = known_sets.set_name(row["name"], row["variant"])
     known = known_sets.shipped().get(name)
-    verdict = None
+    source = None
     with suppress(ValueError, KeyError, TypeError, RecursionError):
-        verdict = json.loads(row["manifest"])["source"]["verdict"]
+        source = json.loads(row["manifest"])["source"]["verdict"]
     return {
         "name": name,
         "digest": row["digest"],
         "images": {part: row[part] for part in ("train", "holdout", "test")},
-        "source": verdict,
+        "source": source,
         "licence": "a set of somebody's own" if known is None else known.licence,
     }

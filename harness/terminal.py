@@ -1,4 +1,4 @@
-"""Where text goes out: the console, plain lines, and errors. Text from outside is escaped here."""
+"""Console output: text, lines, errors and progress, with untrusted text escaped."""
 
 import getpass
 import io
@@ -24,15 +24,15 @@ from lcma.harness.text import printable, printable_lines
 if TYPE_CHECKING:
     from lcma.db.integrity import ReportFunction
 
-LONGEST_WORD, LONGEST_ERROR = 200, 2000
-"""Characters of a word, and of all, that an error shows of a longer one."""
+MAX_WORD_LENGTH, MAX_ERROR_LENGTH = 200, 2000
+"""Characters of a word and of a whole error message; longer ones are shortened in their middle."""
 
 LINE_SECONDS = 10.0
-"""Pause before each line that says what long work does, where there is no terminal."""
+"""Pause between the lines of progress that are printed where there is no terminal."""
 
 
 class Console(rich.console.Console):
-    """Rich's console. Text of whatever it prints has no control characters but line breaks."""
+    """Rich's console, which prints no control characters except line breaks."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -42,43 +42,45 @@ class Console(rich.console.Console):
             yield segment if control else Segment(printable_lines(text), style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Return Rich's spinner, or off a terminal a line every `LINE_SECONDS`."""
+        """Return Rich's spinner; without a terminal, a status that prints lines."""
         if self.is_terminal:
             return super().status(status, **options)
         return _StatusLine(status, console=self)
 
 
 class _StatusLine(Status):
-    """A status where there is no terminal: a line each time that so many seconds are over."""
+    """A status that prints a line every `LINE_SECONDS`."""
 
     def start(self) -> None:
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         threading.Thread(target=self._print_lines, daemon=True).start()
 
     def _print_lines(self) -> None:
-        while not self._over.wait(LINE_SECONDS):
+        while not self._stopped.wait(LINE_SECONDS):
             self.console.print(self.status, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
 
 def print_line(text: object) -> None:
-    """Print one line on stdout, without control characters."""
+    """Print one line on stdout, with control characters escaped."""
     print(printable(text))
 
 
 def print_error(text: object) -> None:
-    """Print an error on stderr as one line, without control characters, and not for ever."""
+    """Print an error on stderr as one line of limited length, with control characters escaped."""
     line = re.sub(
-        rf"\S{{{LONGEST_WORD},}}", lambda word: _shorten(word[0], LONGEST_WORD), _one_line(text)
+        rf"\S{{{MAX_WORD_LENGTH},}}",
+        lambda word: _shorten(word[0], MAX_WORD_LENGTH),
+        printable(" ".join(str(text).split())),
     )
-    print(f"lcma: {_shorten(line, LONGEST_ERROR)}", file=sys.stderr)
+    print(f"lcma: {_shorten(line, MAX_ERROR_LENGTH)}", file=sys.stderr)
 
 
 @contextmanager
 def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
-    """Print a line on stderr if the block takes longer."""
+    """Print a line on stderr if the block takes longer than that."""
     timer = threading.Timer(seconds, lambda: print(printable(line), file=sys.stderr))
     timer.start()
     try:
@@ -89,23 +91,23 @@ def noting_slowness(line: str, seconds: float = 1.0) -> Iterator[None]:
 
 @contextmanager
 def reporting_progress(console: Console | None = None) -> "Iterator[ReportFunction]":
-    """Show what long work does on stderr: a bar on a terminal, else a line every ten seconds."""
+    """Show progress on stderr: a bar on a terminal, else a line every `LINE_SECONDS`."""
     from rich.progress import Progress
 
     console = console or Console(stderr=True)
     next_line = time.monotonic() + LINE_SECONDS
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task, last = bar.add_task("", total=None), ""
+        bar_id, last_part = bar.add_task("", total=None), ""
 
-        def report(what: str, done: int, total: int | None) -> None:
-            nonlocal next_line, last
-            if what != last:  # another part, whose time left has nothing to do with the last one's
-                last = what
-                bar.reset(task, description=rich.markup.escape(what), total=total)
-            bar.update(task, completed=done, total=total)
+        def report(part: str, done: int, total: int | None) -> None:
+            nonlocal next_line, last_part
+            if part != last_part:  # the speed of the last part says nothing about this one's
+                last_part = part
+                bar.reset(bar_id, description=rich.markup.escape(part), total=total)
+            bar.update(bar_id, completed=done, total=total)
             if not console.is_terminal and time.monotonic() >= next_line:
                 next_line = time.monotonic() + LINE_SECONDS
-                line = what if total is None else f"{what}, {done} of {total}"
+                line = part if total is None else f"{part}, {done} of {total}"
                 console.print(Text(line), soft_wrap=True)
 
         yield report
@@ -113,45 +115,42 @@ def reporting_progress(console: Console | None = None) -> "Iterator[ReportFuncti
 
 @contextmanager
 def silencing_libraries() -> Iterator[None]:
-    """Drop what libraries in C, such as libjpeg, write to stderr; what Python writes is shown."""
+    """Drop what C libraries such as libjpeg write to stderr, and keep what Python writes."""
     sys.stderr.flush()
-    shown, kept = sys.stderr, os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
+    python_stderr, saved = sys.stderr, os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        if shown is sys.__stderr__:
+        # Python writes to a copy of file descriptor 2, so only C libraries write to 2 itself.
+        if python_stderr is sys.__stderr__:
             sys.stderr = os.fdopen(os.dup(2), "w", 1, encoding="utf-8", errors="backslashreplace")
-        os.dup2(nothing, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-        if sys.stderr is not shown:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+        if sys.stderr is not python_stderr:
             sys.stderr.close()
-            sys.stderr = shown
+            sys.stderr = python_stderr
 
 
 def make_streams_safe() -> None:
-    """Let stdout and stderr print a character that their encoding does not have as an escape."""
+    """Make stdout and stderr print an escape for a character that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def user_name() -> str:
-    """Return the user and the machine, as USER@HOST; HOST for a user id without a name."""
+    """Return the user and the machine as USER@HOST; only HOST if the user id has no name."""
     user = ""
-    with suppress(KeyError, OSError):  # as in containers
+    with suppress(KeyError, OSError):  # a user id without a name, as in containers
         user = f"{getpass.getuser()}@"
-    # No database takes the bytes of a name that is no text.
+    # A database refuses the surrogates of a name that is not valid UTF-8.
     return f"{user}{socket.gethostname()}".encode(errors="backslashreplace").decode()
 
 
-def _one_line(text: object) -> str:
-    return printable(" ".join(str(text).split()))
-
-
-def _shorten(text: str, most: int) -> str:
-    if len(text) <= most:
+def _shorten(text: str, length: int) -> str:
+    if len(text) <= length:
         return text
-    return f"{text[: most - most // 4]}...{text[len(text) - most // 4 :]}"
+    return f"{text[: length - length // 4]}...{text[len(text) - length // 4 :]}"

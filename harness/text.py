@@ -1,4 +1,4 @@
-"""Stored text made safe to show, numbers made short, and JSON."""
+"""Untrusted text made safe to show, short forms of numbers, and JSON."""
 
 import json
 from datetime import UTC, datetime
@@ -6,28 +6,26 @@ from typing import Any
 
 
 def printable(value: object) -> str:
-    """Return one line without control, bidirectional or other invisible characters.
+    """Return one line with control, bidirectional and other invisible characters escaped.
 
-    They become escapes, so that stored text can neither drive a terminal nor disguise itself.
+    So stored text can neither control a terminal nor look like other text.
     """
     text = str(value)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _escape(c) for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
 
 
 def printable_lines(value: object) -> str:
-    """Return text as `printable` does, but with its line breaks."""
+    """Return text as `printable` does, except that line breaks stay."""
     text = str(value)
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
-
-
 def format_number(value: float | None, places: int = 4, *, sign: bool = False) -> str:
-    """Return a number with that many decimals; '-' for None. What rounds to zero has no sign.
+    """Return a number with that many decimals, '-' for None. A zero after rounding has no sign.
 
     Example:
         >>> format_number(-0.0002, 3, sign=True)
@@ -44,12 +42,12 @@ def format_count(number: int, noun: str) -> str:
 
 
 def short_id(digest: str) -> str:
-    """Return the first eight characters of an id, enough for a person."""
+    """Return the first eight characters of an id."""
     return printable(digest)[:8]
 
 
 def format_time(seconds: float) -> str:
-    """Return Unix seconds as a time in UTC, or as they are where no calendar has them."""
+    """Return Unix seconds as a time in UTC; the number itself if it is outside the calendar."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
@@ -75,12 +73,12 @@ def format_size(length: int) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it stands."""
+    """Return text that Markdown shows without interpreting it."""
     for character in "\\`*_[]<>|#~":
         text = text.replace(character, "\\" + character)
     return text
 
 
 def to_json(value: Any) -> str:
-    """Return ASCII JSON, indented, with keys in their order."""
+    """Return ASCII JSON, indented, with keys in the given order."""
     return json.dumps(value, indent=2, allow_nan=False)

@@ -1,4 +1,4 @@
-"""URLs of places: tell local ones, hide what must not be shown, and refuse it where it is typed."""
+"""URLs of places: local paths, hidden secrets, and refused secrets on the command line."""
 
 import re
 from collections.abc import Sequence
@@ -9,16 +9,17 @@ from urllib.parse import parse_qsl, unquote
 from lcma.sweeps.errors import UserError
 
 CHAIN = "::"
-"""Separator of the parts of a URL of a place inside another one."""
+"""Separator of the parts of a chained URL, such as a folder in an archive on a server."""
 
-_NEXT = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")  # not where it is part of a password
+# Only before what looks like the next URL, since a password may contain "::".
+_CHAIN_PATTERN = re.compile(r"::(?=[A-Za-z][\w+.-]*(?:://|::|$))")
 
-_LOCAL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
+_LOCAL_URL = re.compile(r"(?:file|local)://(.*)", re.DOTALL)
 _USER = re.compile(r"[\w.+~-]*")
 _SCHEME = re.compile(r"[\w.+-]*")
-_SERVER = re.compile(r"postgres\w*(\+\w+)?:", re.IGNORECASE)
-_FILE = re.compile(r"sqlite(\+\w+)?:", re.IGNORECASE)
-_SECRET = {"password", "sslpassword"}
+_POSTGRES_URL = re.compile(r"postgres\w*(\+\w+)?:", re.IGNORECASE)
+_SQLITE_URL = re.compile(r"sqlite(\+\w+)?:", re.IGNORECASE)
+_SECRET_KEYS = {"password", "sslpassword"}
 
 HIDDEN = "***"
 
@@ -30,69 +31,68 @@ def is_url(text: str) -> bool:
 
 def local_path(url: str) -> Path | None:
     """Return the folder of a URL of local files, None for another URL."""
-    found = _LOCAL.fullmatch(url)
-    return Path(found[1] or "/").expanduser().absolute() if found and CHAIN not in url else None
+    match = _LOCAL_URL.fullmatch(url)
+    return Path(match[1] or "/").expanduser().absolute() if match and CHAIN not in url else None
 
 
 def hide_secrets(url: str) -> str:
-    """Return a URL without passwords, and without what follows a `?`, which may hold keys.
+    """Return a URL without passwords, and without the query, which may contain keys.
 
-    All between a `:` and the last `@` is taken for a password, whatever it is made of, and of
-    `http` and `https` the user too, who may be a token.
+    A password is all text between the first `:` of the user and the last `@`. In `http` and
+    `https` URLs the user goes too, since it may be a token.
 
     Example:
         >>> hide_secrets("sftp://me:secret@host/a?key=1")
         'sftp://me@host/a'
     """
-    return CHAIN.join(_split(part)[0] for part in _NEXT.split(url))
+    return CHAIN.join(_split_secrets(part)[0] for part in _CHAIN_PATTERN.split(url))
 
 
 def require_no_secrets(arguments: Sequence[str]) -> None:
-    """Raise UserError for a password or key in what was typed: `ps` shows it, and Ray stores it.
+    """Raise UserError for a password or key on the command line: `ps` shows it, Ray stores it.
 
-    It is looked for in the values of `--db` and `--runs`, and in all that is a server's URL.
+    Checked are the values of `--db` and `--runs`, and every URL of a PostgreSQL server.
     """
-    for before, argument in pairwise(("", *arguments)):
+    for previous, argument in pairwise(("", *arguments)):
         option, equals, value = argument.partition("=")
         if not (argument.startswith("--") and equals):
-            option, value = before, argument
-        place = option == "--runs" and is_url(value) and local_path(value) is None
-        if place and hide_secrets(value) != value:
+            option, value = previous, argument
+        remote = option == "--runs" and is_url(value) and local_path(value) is None
+        if remote and hide_secrets(value) != value:
             raise UserError(
-                "a password, user or key in the URL of --runs is shown to everybody by `ps`, and "
-                "so is what follows a `?`: give the URL as LCMA_RUNS, or the key where the driver "
-                "of the place looks for it"
+                "`ps` shows everybody a password, user, key or query in the URL of --runs: give "
+                "the URL as LCMA_RUNS, or the key where the driver of the place looks for it"
             )
-        if (option == "--db" or _SERVER.match(value)) and _has_password(value):
+        if (option == "--db" or _POSTGRES_URL.match(value)) and _has_password(value):
             raise UserError(
-                "a password in the URL of a database is shown to everybody by `ps`: leave it out "
-                "and put it into ~/.pgpass or PGPASSWORD, or give the whole URL as LCMA_DB"
+                "`ps` shows everybody a password in the URL of a database: leave it out and put "
+                "it into ~/.pgpass or PGPASSWORD, or give the whole URL as LCMA_DB"
             )
 
 
 def _has_password(url: str) -> bool:
-    """Return whether a database's URL has a password, also one that is not readable as a URL."""
-    if _FILE.match(url):
+    """Return whether a database's URL has a password, even if it is not valid as a URL."""
+    if _SQLITE_URL.match(url):
         return False
     rest = url.partition(":")[2].removeprefix("//")
-    # A password may hold a `/` or `?` that should have been escaped.
+    # A password may contain a `/` or `?` that should have been escaped.
     heads = (rest.partition(end)[0].rpartition("@")[0] for end in "/?")
     keys = {key.lower() for key, _ in parse_qsl(rest.partition("?")[2])}
-    return any(head.partition(":")[2] for head in heads) or bool(keys & _SECRET)
+    return any(head.partition(":")[2] for head in heads) or bool(keys & _SECRET_KEYS)
 
 
-def secrets_of(url: str) -> tuple[str, ...]:
-    """Return all that `hide_secrets` removes, as it stands and decoded, the longest first."""
-    found = {text for part in _NEXT.split(url) for text in _split(part)[1]}
-    found |= {unquote(text) for text in found}
-    return tuple(sorted(found - {""}, key=len, reverse=True))
+def list_secrets(url: str) -> tuple[str, ...]:
+    """Return all texts that `hide_secrets` removes, raw and decoded, the longest first."""
+    secrets = {text for part in _CHAIN_PATTERN.split(url) for text in _split_secrets(part)[1]}
+    secrets |= {unquote(text) for text in secrets}
+    return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
 
-def _split(part: str) -> tuple[str, set[str]]:
-    """Return what of one part of a URL may be shown, and what must not."""
-    scheme, between, rest = part.partition("://") if "://" in part else ("", "", part)
+def _split_secrets(part: str) -> tuple[str, set[str]]:
+    """Return one part of a URL without its secrets, and the secrets."""
+    scheme, separator, rest = part.partition("://") if "://" in part else ("", "", part)
     hidden: set[str] = set()
-    if not _SCHEME.fullmatch(scheme):
+    if not _SCHEME.fullmatch(scheme):  # a password that contains "://" may be before it
         hidden.add(scheme)
         scheme = HIDDEN
     user, at, place = rest.rpartition("@")
@@ -108,4 +108,4 @@ def _split(part: str) -> tuple[str, set[str]]:
         rest = name + at + place if name else place
     path, _, query = rest.partition("?")
     hidden |= {query, *(value for _, value in parse_qsl(query))}
-    return scheme + between + path, hidden
+    return scheme + separator + path, hidden

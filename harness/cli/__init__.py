@@ -1,1 +1,1 @@
-"""The command line: a small file for each command, which imports what is heavy when it runs."""
+"""The command line: a module for each command, which imports heavy modules only when it runs."""

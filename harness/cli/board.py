@@ -26,7 +26,7 @@ from lcma.sweeps.measures import BITS_PER_DIM
 def board(
     table: Annotated[
         int | None,
-        typer.Argument(metavar="[NUMBER]", min=1, help="Show this table of the overview"),
+        typer.Argument(metavar="NUMBER", min=1, help="Show this table of the overview"),
     ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
@@ -39,21 +39,20 @@ def board(
         str,
         typer.Option(
             metavar="NAME",
-            help="The factorization that others are compared with, such as low@1000 where it has "
-            "several budgets",
+            help="Factorization to compare the others with; low@1000 names one of several budgets",
         ),
     ] = "conventional",
     effects: Annotated[
         bool,
         typer.Option(
-            "--effects", help="Show which split makes the difference: effects of the letters"
+            "--effects", help="Show the effect of each letter of a word, so of each split"
         ),
     ] = False,
     rules: Annotated[
-        bool, typer.Option("--rules", help="Say what each rule is, with a picture of it")
+        bool, typer.Option("--rules", help="Explain each rule, with a picture; opens no database")
     ] = False,
     notes: Annotated[
-        bool, typer.Option("--notes", help="Say how to read the tables, and what they are from")
+        bool, typer.Option("--notes", help="Explain the tables, and say what they were made from")
     ] = False,
     picture: Annotated[
         Path | None,
@@ -64,8 +63,9 @@ def board(
 ) -> None:
     """Compare factorizations by bits/dim or another measure, paired by seed.
 
-    Of several settings show a line for each: low minus the flow's own rule. A table
-    has what can be compared, the rule that others are compared with on top.
+    A table has the rows that can be compared; the first one is the rule that the
+    others are compared with. If there are several tables, show one line for each:
+    low minus the flow's own rule.
     """
     from rich.text import Text
 
@@ -85,46 +85,47 @@ def board(
         return
     if picture is not None:
         require_picture(picture)
-    compared = against != "conventional"
-    unused = {"--factorization": factorization, "--picture": picture, "--against": compared}
-    for option in (name for name, given in unused.items() if effects and given):
-        raise UserError(f"--effects is a table of all words alone: leave {option} out")
+    other_baseline = against != "conventional"
+    unused = {"--factorization": factorization, "--picture": picture, "--against": other_baseline}
+    for option in (name for name, used in unused.items() if effects and used):
+        raise UserError(f"--effects is one table of all words: leave {option} out")
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
-    found = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
-    if not found.groups:
+    board = read_board(store, measure=by, sweep_id=sweep_id, against=against, **filters)
+    if not board.groups:
         require_results(store, sweep_id, filters)
     if effects:
-        letters = compute_effects(found)
+        letters = compute_effects(board)
         if json:
             print(to_json(effects_as_dict(letters)))
         else:
             Console().print(render_effects(letters))
         return
     if table is not None:
-        if table > len(found.groups):
-            raise UserError(f"there is no table {table}: there are {len(found.groups)} here")
-        found = replace(found, groups=found.groups[table - 1 : table])
+        if table > len(board.groups):
+            tables = format_count(len(board.groups), "table")
+            raise UserError(f"there is no table {table}: this board has {tables}")
+        board = replace(board, groups=board.groups[table - 1 : table])
     if factorization:
-        found = filter_board(found, factorization)
+        board = filter_board(board, factorization)
     if picture is not None:
-        # Altair is an extra, and takes half a second.
+        # Altair is an extra, and its import takes half a second.
         from lcma.harness.show.pictures import draw_forest
 
-        draw_forest(found, picture)
+        draw_forest(board, picture)
     if json:
-        print(board_as_json(found))
+        print(board_as_json(board))
         return
     console = Console()
-    if len(found.groups) > 1 and not (factorization or compared or notes):
-        shown = render_overview(found, read_holdout(store, sweep_id=sweep_id, **filters))
+    if len(board.groups) > 1 and not (factorization or other_baseline or notes):
+        text = render_overview(board, read_holdout(store, sweep_id=sweep_id, **filters))
     else:
-        shown = render_board(found, notes=notes)
-    console.print(shown)
+        text = render_board(board, notes=notes)
+    console.print(text)
     if picture is not None:
         console.print(Text(printable(str(picture))), soft_wrap=True)
-    if not found.groups:
-        console.print("Make some: `lcma launch demo`; what runs now: `lcma status`")
+    if not board.groups:
+        console.print("`lcma launch demo` makes some; `lcma status` shows what runs now")
     trials = store.job_counts(sweep_id).trial
     unfinished = trials.pending + trials.running
     if unfinished:
@@ -142,8 +143,8 @@ def _show_rules(*, json: bool) -> None:
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
-    found = list_rules()
+    rules = list_rules()
     if json:
-        print(to_json([asdict(one) for one in found]))
+        print(to_json([asdict(rule) for rule in rules]))
     else:
-        Console().print(render_rules(found))
+        Console().print(render_rules(rules))

@@ -1,4 +1,4 @@
-"""`lcma budgets`: bits per dimension, or another measure, against the budget of the pretraining."""
+"""`lcma budgets`: bits/dim or another measure against the budget of the pretraining."""
 
 from typing import Annotated, Literal
 
@@ -34,12 +34,12 @@ def budgets(
         float | None,
         typer.Option(
             metavar="NUMBER",
-            help="By how much a budget that is enough may be worse than the longest "
-            "(0.01 bits/dim; in the unit of --by)",
+            help="How much worse than the longest budget is still enough, in the unit of --by "
+            "(bits/dim: 0.01)",
         ),
     ] = None,
     cost: Annotated[
-        Literal["seconds", "images"], typer.Option(help="The cost axis of the Pareto front")
+        Literal["seconds", "images"], typer.Option(help="Unit of cost of the Pareto front")
     ] = "seconds",
     out: Out = None,
     format: Picture = None,
@@ -48,7 +48,7 @@ def budgets(
 ) -> None:
     """Show bits/dim or another measure by budget, and the smallest budget that is enough.
 
-    With --out or --format a picture of each curve goes to --out (lcma-pictures).
+    With --out or --format, also draw a picture of each curve.
     """
     from rich.text import Text
 
@@ -64,16 +64,17 @@ def budgets(
         raise UserError(f"--margin {margin:g} is no margin: give a number above 0, such as 0.01")
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    chosen = {"flow": flow, "dataset": dataset, "factorization": factorization, "seed": seed}
-    sweep_id, filters = choose_rows(store, sweep, where, **chosen)
+    sweep_id, filters = choose_rows(
+        store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
+    )
     curves = read_budget_curves(
         store, measure=by, sweep_id=sweep_id, margin=margin, cost=cost, **filters
     )
-    several = curves if json else [one for one in curves if len(one.rows) > 1] or curves
-    alone, curves = len(curves) - len(several), several
-    curves = read_stability(store, curves)
+    shown = curves if json else [curve for curve in curves if len(curve.rows) > 1] or curves
+    left_out = len(curves) - len(shown)
+    curves = read_stability(store, shown)
     pictures = []
-    if out or format:  # which takes longer than all else
+    if out or format:  # only if asked for: drawing takes longer than all the rest
         from lcma.harness.show.pictures import draw_budgets
 
         pictures = [draw_budgets(curve, target) for curve in curves]
@@ -87,5 +88,5 @@ def budgets(
     console.print(render_budgets(curves), highlight=False)
     for path in pictures:
         console.print(Text(str(path)), soft_wrap=True)
-    if alone:
-        console.print(f"Left out: {format_count(alone, 'curve')} of a single budget.")
+    if left_out:
+        console.print(f"Left out: {format_count(left_out, 'curve')} of a single budget.")

@@ -1,4 +1,4 @@
-"""`lcma clean`: removing checkpoints and weights that are no longer needed."""
+"""`lcma clean`: removal of checkpoints and weights that are no longer needed."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DESCRIPTIONS: dict["What", str] = {
     "checkpoints": "checkpoints of trials that are done",
     "snapshots": "checkpoints of pretrainings that are done",
-    "lost": "checkpoints of what failed or diverged",
+    "lost": "checkpoints of jobs that failed or diverged",
     "temporary": "files of writers that were killed",
     "unnamed": "weights of attempts that were lost",
     "named": "weights of trials that are done",
@@ -26,10 +26,10 @@ def clean(
         float | None, typer.Option(min=0, metavar="DAYS", help="Remove only files older than this")
     ] = None,
     lost: Annotated[
-        bool, typer.Option("--lost", help="Remove checkpoints of jobs that failed or diverged too")
+        bool, typer.Option("--lost", help="Also remove checkpoints of failed and diverged jobs")
     ] = False,
     weights: Annotated[
-        bool, typer.Option("--weights", help="Remove the weights of trials that are done too")
+        bool, typer.Option("--weights", help="Also remove the weights of trials that are done")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed, and change nothing")
@@ -40,10 +40,10 @@ def clean(
 ) -> None:
     """Remove checkpoints and weights that nobody needs, even while workers run.
 
-    Checkpoints of what is done go, except those that `keep` of the sweep names
-    and the longest snapshot of a pretraining. So do files of writers that were
-    killed, and weights of attempts that were lost. What a job could go on from
-    stays.
+    This removes checkpoints of jobs that are done, files of writers that were
+    killed, and weights of lost attempts. It keeps checkpoints that a job could
+    resume from, those that `keep` of the sweep names, and the longest snapshot
+    of each pretraining.
     """
     from rich.text import Text
 
@@ -57,15 +57,15 @@ def clean(
 
     place = find_place(db, runs, None, write=True)
     store = connect(place.db, create=False)
-    found = find_garbage(store, place.runs, GarbageFilter(sweep, older, lost, weights))
-    removed = found.waste if dry_run else remove_garbage(store, place.runs, found)
+    garbage = find_garbage(store, place.runs, GarbageFilter(sweep, older, lost, weights))
+    removed = garbage.waste if dry_run else remove_garbage(store, place.runs, garbage)
     rows = [
         (what, len(sizes), sum(sizes))
         for what in DESCRIPTIONS
-        if (sizes := [one.file.bytes for one in removed if one.what == what])
+        if (sizes := [waste.file.bytes for waste in removed if waste.what == what])
     ]
-    total = len(removed), sum(one.file.bytes for one in removed)
-    unknown = len(found.unknown), sum(file.bytes for file in found.unknown)
+    total = len(removed), sum(waste.file.bytes for waste in removed)
+    unknown = len(garbage.unknown), sum(file.bytes for file in garbage.unknown)
     name = storage.open_folder(place.runs).name
     if json:
         content = {
@@ -84,15 +84,15 @@ def clean(
             TableColumn("files", kind="number"),
             TableColumn("size", right=True),
         )
-        described = [*((DESCRIPTIONS[what], n, size) for what, n, size in rows), ("total", *total)]
-        lines = tuple((text, n, format_size(size)) for text, n, size in described)
-        console.print(render_table(Table(columns, lines)))
+        lines = [*((DESCRIPTIONS[what], n, size) for what, n, size in rows), ("total", *total)]
+        cells = tuple((text, n, format_size(size)) for text, n, size in lines)
+        console.print(render_table(Table(columns, cells)))
         console.print()
     freed = f"{'would free' if dry_run else 'freed'} {format_size(total[1])} in {printable(name)}"
     console.print(Text(freed), soft_wrap=True)
     if unknown[0]:
-        left = (
-            f"left alone: {format_count(unknown[0], 'file')} ({format_size(unknown[1])}) of runs "
-            "that this database does not know"
+        kept = (
+            f"kept: {format_count(unknown[0], 'file')} ({format_size(unknown[1])}) of runs that "
+            "this database does not know"
         )
-        console.print(Text(left), soft_wrap=True)
+        console.print(Text(kept), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`lcma curves`: drawing the curves of trainings."""
+"""`lcma curves`: drawings of the curves of trainings."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from lcma.harness.cli.options import (
     Seeds,
     Sweep,
     Where,
-    tell_last_sweep,
+    note_last_sweep,
 )
 
 
@@ -23,8 +23,9 @@ def curves(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SWEEP|TRIAL]...",
-            help="Sweeps, or trials and pretrainings by the first characters of their ids",
+            metavar="SWEEP|TRIAL",
+            help="Sweeps, or trials and pretrainings by the first characters of their ids "
+            "(default: the sweep launched last)",
         ),
     ] = None,
     sweep: Sweep = None,
@@ -34,10 +35,10 @@ def curves(
     seed: Seeds = None,
     where: Where = None,
     budget: Annotated[
-        int | None, typer.Option(help="Only this budget, in steps, and trials without one")
+        int | None, typer.Option(help="Only this budget, in steps, and trials without a budget")
     ] = None,
     pretraining: Annotated[
-        bool, typer.Option("--pretraining", help="Draw the sweep's pretrainings too")
+        bool, typer.Option("--pretraining", help="Also draw the sweep's pretrainings")
     ] = False,
     name: Annotated[
         str | None,
@@ -50,9 +51,9 @@ def curves(
 ) -> None:
     """Draw the curves of trainings: bits/dim over steps, a line for each factorization.
 
-    A picture for each flow, data set and recipe goes to --out (lcma-pictures). It
-    has at most 12 lines, means over seeds that are done. A cross ends a training
-    that was lost, a ring one that is not done.
+    There is one picture for each flow, data set and recipe. It has at most 12
+    lines, each the mean over the seeds that are done. A cross marks the end of a
+    lost training, a ring the end of one that is not done.
     """
     from dataclasses import asdict
 
@@ -71,15 +72,15 @@ def curves(
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    known = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
+    trainings = choose_trainings(store, what or [], sweep, pretrainings=pretraining)
     if not what and sweep is None:
-        tell_last_sweep(store)
-    conventional = read_conventional(store, {one.recipe_id for one in known})
+        note_last_sweep(store)
+    conventional = read_conventional(store, {training.recipe_id for training in trainings})
     filters = parse_filters(
         where or (), flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    chosen = filter_trainings(known, filters, budget, conventional)
-    charts = read_charts(store, chosen, conventional, name)
+    trainings = filter_trainings(trainings, filters, budget, conventional)
+    charts = read_charts(store, trainings, conventional, name)
     with Console(stderr=True).status("drawing"):
         pictures = [draw_curves(chart, target) for chart in charts]
     if json:

@@ -1,4 +1,4 @@
-"""`lcma data`: preparing image data sets, showing and checking them."""
+"""`lcma data`: prepare, show and check image data sets."""
 
 from functools import partial
 from pathlib import Path
@@ -9,12 +9,12 @@ import typer
 from lcma.harness.cli.options import Data, Json
 from lcma.sweeps.errors import UserError
 
-app = typer.Typer(help="Prepare image data sets, show and check them.", no_args_is_help=True)
+app = typer.Typer(help="Prepare, show and check image data sets.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_sets(data: Data = None, json: Json = False) -> None:
-    """List the data sets that can be prepared, and those that are, with your own."""
+    """List the data sets that can be prepared and those that are, including your own."""
     from lcma.harness.place import find_place
     from lcma.harness.show.data_sets import (
         describe_data_sets,
@@ -40,31 +40,38 @@ def list_sets(data: Data = None, json: Json = False) -> None:
 @app.command()
 def prepare(
     name: Annotated[
-        str, typer.Argument(help="A name that `lcma data list` shows; with --size a new one")
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name that `lcma data list` shows, or with --size a new name"
+        ),
     ],
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="PATH", help="The official files, or your images"),
+        typer.Option(
+            "--from", metavar="PATH", help="The official files, or the folder of your images"
+        ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--to", "--data", metavar="DIR", help="Root of data sets [LCMA_DATA]"),
+        typer.Option(
+            "--to", "--data", metavar="DIR", help="Folder of data sets [LCMA_DATA, lcma-data]"
+        ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="S", help="Images of your own: shrink to S x S")
+        int | None, typer.Option(metavar="S", help="Your own images: shrink them to S x S")
     ] = None,
     grey_to_rgb: Annotated[
-        bool, typer.Option("--grey-to-rgb", help="Images of your own: grey ones as RGB")
+        bool, typer.Option("--grey-to-rgb", help="Your own images: convert grey ones to RGB")
     ] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave unreadable images out, and name them")
+        bool, typer.Option("--skip-bad", help="Leave out unreadable images, and list them")
     ] = False,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch CIFAR-10 (torchvision does it)")
+        bool, typer.Option("--download", help="Download CIFAR-10 with torchvision")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Read a data set once into memory-mapped arrays with a manifest."""
+    """Convert a data set into memory-mapped arrays with a manifest, once."""
     import lcma.harness.data
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.cifar10 import Cifar10, fetch_cifar10
@@ -79,7 +86,7 @@ def prepare(
         if source is not None:
             raise UserError("--from and --download exclude each other: leave one out")
         if not isinstance(find_set(name).source, Cifar10):
-            raise UserError(f"{name} cannot be fetched: give its files with --from PATH")
+            raise UserError(f"{name} cannot be downloaded: give its files with --from PATH")
         source = fetch_cifar10(root)
     console = Console(stderr=True)
     with reporting_progress(console) as report:
@@ -96,7 +103,9 @@ def prepare(
                     skip_bad=skip_bad, size=size, grey_to_rgb=grey_to_rgb
                 ),
                 progress=progress,
-                waiting=lambda: console.print(f"another process prepares {name}: waiting for it"),
+                waiting=lambda: console.print(
+                    f"another process is preparing {name}: waiting for it"
+                ),
             )
         bars = ensure_bars(prepared, progress)
     if json:
@@ -108,19 +117,19 @@ def prepare(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A prepared set")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A prepared data set")],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Contact sheet, .png, .svg or .pdf (default: lcma-pictures/NAME.png)",
+            help="Contact sheet: .png, .svg or .pdf (default: lcma-pictures/NAME.png)",
         ),
     ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Describe a prepared set and draw a contact sheet of its images."""
+    """Describe a prepared data set and draw a contact sheet of its images."""
     import lcma.harness.data
     from lcma.harness.data.bars import ensure_bars
     from lcma.harness.data.inspection import inspect_set
@@ -135,26 +144,26 @@ def show(
     prepared = lcma.harness.data.load(name, find_place(None, None, data).data)
     with reporting_progress() as progress:
         picture = draw_contact_sheet(prepared, out or FOLDER / f"{name}.png")
-        found = inspect_set(prepared, progress)
+        inspection = inspect_set(prepared, progress)
         bars = ensure_bars(prepared, progress)
     if json:
-        print(to_json(set_as_dict(prepared.manifest, found, bars, picture)))
+        print(to_json(set_as_dict(prepared.manifest, inspection, bars, picture)))
         return
-    for line in describe_set(prepared.manifest, bars, found.copies):
+    for line in describe_set(prepared.manifest, bars, inspection.copies):
         print_line(line)
-    Console().print(render_table(tabulate_channels(found)))
+    Console().print(render_table(tabulate_channels(inspection)))
     print_line(f"contact sheet: {picture}")
 
 
 @app.command()
 def verify(
     name: Annotated[
-        str | None, typer.Argument(help="A prepared set; default: all below the root")
+        str | None, typer.Argument(metavar="NAME", help="A prepared data set (default: all)")
     ] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Hash the files of prepared data sets again and compare them with their manifests.
+    """Hash the files of prepared data sets again and compare the hashes with their manifests.
 
     Exit code 2 if a file is damaged.
     """
@@ -167,21 +176,23 @@ def verify(
     known = [k.name for k in lcma.harness.data.list_sets(root) if (root / k.name).exists()]
     names = [name] if name else known
     if not names:
-        raise UserError(f"no data set is prepared in {root}: run: lcma data list")
+        raise UserError(
+            f"no data set is prepared in {root}: `lcma data list` shows what can be prepared"
+        )
     intact, damaged = [], []
     with reporting_progress() as report:
-        for one in names:
+        for set_name in names:
             try:
-                prepared = lcma.harness.data.load(one, root)
-                prepared.verify(partial(report, f"{one}, bytes"))
+                prepared = lcma.harness.data.load(set_name, root)
+                prepared.verify(partial(report, f"{set_name}, bytes"))
             except UserError as error:
                 damaged.append(str(error))
             else:
-                intact.append({"name": one, "digest": prepared.manifest.digest})
+                intact.append({"name": set_name, "digest": prepared.manifest.digest})
     if json:
         print(to_json({"intact": intact, "damaged": damaged}))
     else:
-        for found in intact:
-            print_line(f"{found['name']} is intact: {found['digest']}")
+        for row in intact:
+            print_line(f"{row['name']} is intact: {row['digest']}")
     if damaged:
         raise UserError("; ".join(damaged))

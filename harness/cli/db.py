@@ -1,4 +1,4 @@
-"""`lcma db`: making, upgrading, checking, copying, merging and publishing results databases."""
+"""`lcma db`: make, upgrade, check, copy, merge and publish results databases."""
 
 import tempfile
 from dataclasses import asdict, replace
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.command()
 def init(db: OwnDb = None) -> None:
-    """Make an empty database. One that is there is left as it is, and its schema is printed."""
+    """Make an empty database. If it exists, print its schema and change nothing."""
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place
     from lcma.harness.terminal import print_line
@@ -29,13 +29,14 @@ def init(db: OwnDb = None) -> None:
     identity = database.identify()
     migrate.require_known(database, identity)
     if not identity.exists:
-        made = migrate.upgrade(database)
-        if made.before is None:
-            print_line(f"made {database.name}, schema {made.after}")
+        upgraded = migrate.upgrade(database)
+        if upgraded.before is None:
+            print_line(f"made {database.name}, schema {upgraded.after}")
             return
-        identity = database.identify()
-    older = "" if identity.revision == migrate.current_version() else "; newer: lcma db upgrade"
-    print_line(f"{database.name} is there, schema {identity.revision}{older}")
+        identity = database.identify()  # another process has made it meanwhile
+    current = identity.revision == migrate.current_version()
+    remedy = "" if current else "; `lcma db upgrade` brings it to the current one"
+    print_line(f"{database.name} exists, schema {identity.revision}{remedy}")
 
 
 @app.command()
@@ -43,7 +44,7 @@ def upgrade(
     db: OwnDb = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Upgrade even while jobs run, whose workers may be older"),
+        typer.Option("--force", help="Upgrade while jobs run, even if their workers are older"),
     ] = False,
 ) -> None:
     """Bring the database to the current schema. A SQLite file is first copied beside itself."""
@@ -59,27 +60,28 @@ def upgrade(
         )
     migrate.require_known(database, identity, of_views=False)
     others = migrate.find_other_views(database, identity)
-    done = migrate.upgrade(database, force=force, anew=bool(others))
-    if done.before != done.after:
-        print_line(f"upgraded {database.name} from schema {done.before} to {done.after}")
+    upgraded = migrate.upgrade(database, force=force, anew=bool(others))
+    if upgraded.before != upgraded.after:
+        print_line(f"upgraded {database.name} from schema {upgraded.before} to {upgraded.after}")
     elif others:
-        print_line(f"made the views of {database.name} anew, for {', '.join(others)}")
+        names = ", ".join(others)
+        print_line(f"made the views of {database.name} again, since these differed: {names}")
     else:
-        print_line(f"{database.name} has the current schema, {done.after}")
+        print_line(f"{database.name} has the current schema, {upgraded.after}")
         return
-    if done.copy is not None:
-        print_line(f"as it was before: {done.copy}")
+    if upgraded.copy is not None:
+        print_line(f"a copy from before the upgrade: {upgraded.copy}")
     else:
-        print_line("no copy was made: that is up to the server's owner")
+        print_line("no copy was made: backups of a server are up to its owner")
 
 
 @app.command()
 def check(db: Db = None, json: Json = False) -> None:
-    """Look for damage and for states that cannot be. Nothing is changed.
+    """Look for damage and impossible states. Nothing is changed.
 
-    It reads what the engine says, references, states of jobs and attempts, types,
-    curves, maps, index tables and hashes. A line for each fault names table and
-    row. Exit code 1 if there is one.
+    This runs the engine's own check and checks references, states of jobs and
+    attempts, types, curves, maps, index tables and hashes. Each fault is a line
+    with its table and row. Exit code 1 if there is a fault.
     """
     from lcma.db import locate
     from lcma.db.integrity import check_integrity
@@ -112,20 +114,22 @@ def backup(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="The copy, a new file (default: beside the database, named by the time)",
+            help="The copy, a new file (default: beside the database, with the time in its name)",
         ),
     ] = None,
 ) -> None:
-    """Copy a SQLite database as it was last committed, while others may write to it.
+    """Copy a SQLite database as of its last commit, even while others write to it.
 
-    For a PostgreSQL database, fail and name the command that copies it.
+    For a PostgreSQL database, fail and print the command that copies it.
     """
     from lcma.db import locate, migrate
     from lcma.harness.place import find_place, is_published_database, name_database
     from lcma.harness.terminal import print_line
 
     if out is None and is_published_database(name_database(db)):
-        raise UserError("a published database lies in the cache: name its copy with --out FILE")
+        raise UserError(
+            "a published database has no place beside it for a copy: name the copy with --out FILE"
+        )
     database = locate(find_place(db, None, None).db)
     migrate.require(database, database.identify())
     copy = database.backup(None if out is None else out.expanduser().absolute())
@@ -144,9 +148,9 @@ def merge(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Copy what another database has and this one has not. Nothing here is overwritten.
+    """Copy what another database has and this one lacks. Nothing here is overwritten.
 
-    The other one is not changed. Merging again adds nothing.
+    The other database is not changed. Merging again adds nothing.
     """
     from lcma.db import locate
     from lcma.db.merge import merge as merge_databases
@@ -154,14 +158,13 @@ def merge(
     from lcma.harness.terminal import reporting_progress
     from lcma.harness.text import to_json
 
-    ours = locate(find_place(db, None, None, write=True).db)
-    named = find_place(source, None, None).db
-    if "://" not in named and not Path(named).exists():
-        raise UserError(f"there are no results at {named}: give a database to merge from")
-    theirs = locate(named)
+    target = locate(find_place(db, None, None, write=True).db)
+    source_place = find_place(source, None, None).db
+    if "://" not in source_place and not Path(source_place).exists():
+        raise UserError(f"there are no results at {source_place}: give a database to merge from")
     with reporting_progress() as progress:
-        report = merge_databases(theirs, ours, dry_run=dry_run, progress=progress)
-    if is_published_database(source):  # not the unpacked copy in the cache
+        report = merge_databases(locate(source_place), target, dry_run=dry_run, progress=progress)
+    if is_published_database(source):  # show its name, not that of the unpacked copy in the cache
         report = replace(report, source=source)
     if json:
         print(to_json(asdict(report)))
@@ -176,20 +179,20 @@ def _print_report(report: "MergeReport") -> None:
 
     numbers = ("new", "filled", "equal")
     columns = (TableColumn("table"), *(TableColumn(name, kind="number") for name in numbers))
-    counted = {name: tuple(asdict(counts).values()) for name, counts in report.tables.items()}
-    lines = tuple((name, *counts) for name, counts in counted.items() if any(counts))
+    counts = {name: tuple(asdict(table).values()) for name, table in report.tables.items()}
+    lines = tuple((name, *numbers) for name, numbers in counts.items() if any(numbers))
     Console().print(render_table(Table(columns, lines)))
     if report.changed:
-        rows = sum(counts.new + counts.filled for counts in report.tables.values())
-        came = "would come" if report.dry_run else "came"
-        print_line(f"{format_count(rows, 'row')} {came} from {report.source} to {report.target}")
+        rows = sum(table.new + table.filled for table in report.tables.values())
+        verb = "would be copied" if report.dry_run else "copied"
+        print_line(f"{format_count(rows, 'row')} {verb} from {report.source} to {report.target}")
     else:
         print_line(f"nothing in {report.source} is new to {report.target}")
     if report.studies:
-        stay, them = ("stays", "it") if report.studies == 1 else ("stay", "them")
-        print(f"{report.studies} of Optuna's studies {stay} there; trials made for {them} travel")
+        are = "study of Optuna is" if report.studies == 1 else "studies of Optuna are"
+        print(f"{report.studies} {are} not copied; the trials made for tuning are")
     if "artifacts" in report.tables and report.tables["artifacts"].new:
-        print("files stay where they are: copy the other site's runs folder into yours for them")
+        print("no files are copied: for these, copy the other site's runs folder into yours")
 
 
 @app.command()
@@ -197,7 +200,7 @@ def publish(
     out: Annotated[
         Path,
         typer.Argument(
-            metavar="OUT", help="The new file: .db or .sqlite, or .sqlite.xz for a compressed one"
+            metavar="OUT", help="The new file: .db or .sqlite; .sqlite.xz compresses it"
         ),
     ],
     sweep: Annotated[
@@ -210,10 +213,10 @@ def publish(
 ) -> None:
     """Copy results into a new SQLite database that can be given away.
 
-    It has all trials of the selection that have ended, well or not, with every
-    attempt. It has no users, hosts, arguments, messages, logs, places, files or
-    weights; of a curve 60 points, of the maps those that a trial read. A manifest
-    beside it has digests, versions and the licences of the data.
+    It has all selected trials that have ended, also those that failed, with every
+    attempt, at most 60 points of each curve, and the maps that a trial read. It
+    has no users, hosts, arguments, messages, logs, places, files or weights. A
+    manifest beside it has digests, versions and the licences of the data.
     """
     from lcma.db import connect, publishing
     from lcma.harness.place import find_place
@@ -224,12 +227,12 @@ def publish(
 
     out = out.expanduser()
     require_new(out)
-    for one in where or ():
-        name = one.partition("=")[0].strip()
-        if name not in publishing.KEYS:
+    for condition in where or ():
+        key = condition.partition("=")[0].strip()
+        if key not in publishing.KEYS:
             raise UserError(
-                f"--where {one!r}: a selection to publish is by what is known before a trial runs: "
-                f"{', '.join(publishing.KEYS)}"
+                f"--where {condition!r}: select what to publish by what is known before a trial "
+                f"runs: {', '.join(publishing.KEYS)}"
             )
     filters = parse_filters(where or ())
     store = connect(find_place(db, None, None).db, create=False)
@@ -238,24 +241,24 @@ def publish(
         tempfile.TemporaryDirectory(prefix="lcma-publish-") as folder,
         reporting_progress() as progress,
     ):
-        made = Path(folder, "published.sqlite")
+        database = Path(folder, "published.sqlite")
         published = publishing.publish(
             store.database,
-            made,
+            database,
             where=filters,
-            sweep_ids=[one.id for one in sweeps],
+            sweep_ids=[sweep.id for sweep in sweeps],
             progress=progress,
         )
-        selection = {"sweeps": [one.name for one in sweeps], "where": where or []}
-        about = write_shard(made, published, selection, out)
+        selection = {"sweeps": [sweep.name for sweep in sweeps], "where": where or []}
+        manifest = write_shard(database, published, selection, out)
     if json:
-        print(to_json(about))
+        print(to_json(manifest))
         return
     states = ", ".join(f"{number} {state}" for state, number in published.trials.items())
     trials = format_count(sum(published.trials.values()), "trial")
-    print_line(f"published {trials} ({states}) to {out}, {format_size(about['file']['bytes'])}")
+    print_line(f"published {trials} ({states}) to {out}, {format_size(manifest['file']['bytes'])}")
     if published.unfinished:
-        left = format_count(published.unfinished, "trial")
-        print_line(f"{left} of the selection left out, not having ended yet")
-    for one in about["data"]:
-        print_line(f"licence of {one['name']}: {one['licence']}")
+        unfinished = format_count(published.unfinished, "trial")
+        print_line(f"left out {unfinished} of the selection that had not ended")
+    for row in manifest["data"]:
+        print_line(f"licence of {row['name']}: {row['licence']}")

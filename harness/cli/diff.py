@@ -1,4 +1,4 @@
-"""`lcma diff`: what two trials differ in."""
+"""`lcma diff`: the differences between two trials."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Trial = Annotated[str, typer.Argument(metavar="TRIAL", help="First characters of
 
 
 def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
-    """Show in what two trials differ: rule, settings, versions and hardware, measures.
+    """Show how two trials differ: rule, settings, versions, hardware and measures.
 
     Measures are those of the protocol plain.
     """
@@ -22,14 +22,14 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
     from lcma.harness.text import format_count
 
     store = connect(find_place(db, None, None).db, create=False)
-    first, second = (choose_drawn_trials(store, one, None, {})[0][0] for one in (a, b))
+    first, second = (choose_drawn_trials(store, trial_id, None, {})[0][0] for trial_id in (a, b))
     differences, equal = compare_trials(store, first, second, "plain")
     columns = (
         TableColumn("name"),
         *(TableColumn(name, right=True, places=5) for name in ("A", "B")),
         TableColumn("difference", heading="B - A", kind="number", places=5, sign=True),
     )
-    found = Table(
+    table = Table(
         columns,
         tuple(differences),
         title=f"A: {describe_trial(first)}",
@@ -37,6 +37,6 @@ def diff(a: Trial, b: Trial, db: Db = None, json: Json = False) -> None:
         notes=(f"{format_count(equal, 'measure')} equal",) if equal else (),
     )
     if json:
-        print(table_as_json(found))
+        print(table_as_json(table))
         return
-    Console().print(render_table(found))
+    Console().print(render_table(table))

@@ -12,11 +12,12 @@ def doctor(
     runs: Runs = None,
     data: Data = None,
     ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="Check a running Ray cluster too")
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Also check a running Ray cluster"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check this installation, the database, the folders, the devices and a cluster.
+    """Check this installation, the database, the folders, the devices, and a cluster.
 
     Exit code 1 if a launch would fail.
     """

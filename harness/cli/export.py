@@ -1,4 +1,4 @@
-"""`lcma export`: the board, single results, verdicts or a site, as files."""
+"""`lcma export`: the board, single results, verdicts or a site as files."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -27,11 +27,11 @@ from lcma.sweeps.measures import BITS_PER_DIM
 def export(
     what: Annotated[
         Literal["board", "results", "verdicts"],
-        typer.Argument(help="The board, every result, or the verdicts"),
+        typer.Argument(metavar="WHAT", help="board, results (every single one) or verdicts"),
     ] = "board",
     format: Annotated[
         Literal["csv", "json", "md", "latex", "parquet", "html"],
-        typer.Option("--format", help="Format of the output"),
+        typer.Option("--format", help="Format of the file; html makes a site"),
     ] = "csv",
     sweep: Sweep = None,
     flow: Flows = None,
@@ -42,48 +42,55 @@ def export(
     by: By = BITS_PER_DIM,
     paper: Annotated[
         Literal["table1", "table2", "table3", "table4"] | None,
-        typer.Option(help="Export a table of the paper instead, with ours and the difference"),
+        typer.Option(
+            help="Export a table of the paper instead: its numbers, ours, and the difference"
+        ),
     ] = None,
     out: Annotated[
         str,
-        typer.Option("--out", metavar="PATH", help="The file, - for stdout; with html the folder"),
+        typer.Option("--out", metavar="PATH", help="File, or - for stdout; a folder with html"),
     ] = "-",
     manifest: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Where to write the manifest (default: beside --out)"),
+        typer.Option(metavar="PATH", help="File of the manifest (default: beside --out)"),
     ] = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Write the board, every single result, or the verdicts in one of five formats.
+    """Write the board, every single result, or the verdicts as a file.
 
-    With --format html, write a site of all that the database holds, and the
-    database itself, into the folder --out.
+    With --format html, write a site of all results, and the database itself, into
+    the folder --out.
 
     The same database gives the same bytes. A file is replaced whole or not at
-    all. A manifest beside it holds the schema, the query, the version and the
-    digest of the file.
+    all. A manifest beside it has the schema, the query, the version and the digest
+    of the file.
     """
     import sys
 
+    from rich.text import Text
+
     from lcma.harness.place import find_place
 
-    rows = flow or dataset or factorization or seed or where
-    chooses = bool(what != "board" or paper or manifest or rows)
     if json and format not in ("csv", "json"):
         raise UserError(f"--json and --format {format} exclude each other: leave one out")
     if format == "html":
-        if chooses:
-            raise UserError("--format html is a site of all there is: give --sweep or --by alone")
+        selects = flow or dataset or factorization or seed or where
+        if what != "board" or paper or manifest or selects:
+            raise UserError(
+                "--format html writes a site of all results: of the options that select, it takes "
+                "only --sweep and --by"
+            )
         _write_site(find_place(db, None, None), out, sweep, by)
         return
     if format == "parquet" and out == "-" and sys.stdout.isatty():
-        raise UserError("Parquet is no text for a terminal: give --out PATH")
+        raise UserError("Parquet is binary, not text for a terminal: give --out PATH")
     place = find_place(db, None, None)
 
     from lcma.db import connect
-    from lcma.harness.files import require_replaceable
-    from lcma.harness.show.export import ExportQuery, make_export, make_manifest
+    from lcma.harness.files import require_replaceable, write_file
+    from lcma.harness.show.export import SUFFIX, ExportQuery, make_export, make_manifest
+    from lcma.harness.terminal import Console
 
     if out != "-":
         require_replaceable(Path(out).expanduser())
@@ -99,7 +106,7 @@ def export(
         what=what,
         where=(
             *(where or ()),
-            *(f"{name}={one}" for name, of in options.items() for one in of or ()),
+            *(f"{name}={value}" for name, values in options.items() for value in values or ()),
         ),
         factorization=tuple(factorization or ()),
         paper=None if paper is None else paper.removeprefix("table"),
@@ -107,32 +114,21 @@ def export(
         sweep=sweep,
     )
     if sweep is not None:
-        choose_sweep(store, sweep)
+        choose_sweep(store, sweep)  # prints a note if several sweeps have the name
     form = "json" if json else format
     content = make_export(store, query, form)
-    _write_export(content, make_manifest(content, query, form).encode(), out, manifest)
-
-
-def _write_export(content: bytes, about: bytes, out: str, manifest: Path | None) -> None:
-    import sys
-
-    from rich.text import Text
-
-    from lcma.harness.files import write_file
-    from lcma.harness.show.export import SUFFIX
-    from lcma.harness.terminal import Console
-
+    manifest_content = make_manifest(content, query, form).encode()
     if out == "-":
         if manifest is not None:
-            write_file(manifest.expanduser(), about, "--manifest")
+            write_file(manifest.expanduser(), manifest_content, "--manifest")
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
     path = write_file(Path(out).expanduser(), content)
-    beside = manifest or path.with_name(path.name + SUFFIX)
-    write_file(beside.expanduser(), about, "--manifest")
-    Console(stderr=True).print(Text(f"Wrote {path} and {beside}"), soft_wrap=True)
+    manifest = manifest or path.with_name(path.name + SUFFIX)
+    write_file(manifest.expanduser(), manifest_content, "--manifest")
+    Console(stderr=True).print(Text(f"Wrote {path} and {manifest}"), soft_wrap=True)
 
 
 def _write_site(place: Place, out: str, sweep: str | None, measure: str) -> None:

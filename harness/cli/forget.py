@@ -1,4 +1,4 @@
-"""`lcma forget`: dropping what a sweep plans and nobody has begun."""
+"""`lcma forget`: removal of planned trials that have not started."""
 
 from typing import Annotated
 
@@ -10,18 +10,19 @@ from lcma.sweeps.errors import UserError
 
 def forget(
     sweep: Annotated[
-        str, typer.Argument(metavar="SWEEP", help="Name of a sweep, for all of this name, or an id")
+        str,
+        typer.Argument(metavar="SWEEP", help="Id of a sweep, or a name (all sweeps of that name)"),
     ],
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be dropped, and change nothing")
+        bool, typer.Option("--dry-run", help="Print what would be dropped, and change nothing")
     ] = False,
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
-    """Drop the trials of a sweep that nobody has begun, and its name if none is left.
+    """Drop the trials of a sweep that have not started, and its name if no trial is left.
 
-    What has begun stays with all its results, and so does what another sweep plans
-    too. A launch of the sweep plans it anew.
+    Trials that have started stay with all their results, and so do trials that
+    another sweep plans too. A later launch of the sweep plans the others again.
     """
     from dataclasses import asdict
 
@@ -32,9 +33,9 @@ def forget(
     from lcma.harness.text import format_count, printable, to_json
 
     store = connect(find_place(db, None, None, write=True).db, create=False)
-    found = find_sweeps(store, sweep)
-    ids = [one.id for one in found]
-    held = sum(store.job_counts(one, held=True).total for one in ids)
+    sweeps = find_sweeps(store, sweep)
+    ids = [sweep.id for sweep in sweeps]
+    held = sum(store.job_counts(sweep_id, held=True).total for sweep_id in ids)
     if held:
         running = format_count(held, "running job")
         raise UserError(f"a launch of {sweep} has {running}: end it first with `lcma stop {sweep}`")
@@ -42,14 +43,14 @@ def forget(
     if json:
         print(to_json({"sweeps": ids, "dry_run": dry_run, **asdict(dropped)}))
         return
-    what = [format_count(dropped.trials, "trial")]
+    counts = [format_count(dropped.trials, "trial")]
     if dropped.segments:
-        what.append(format_count(dropped.segments, "pretraining segment"))
-    name = printable(found[-1].name)
+        counts.append(format_count(dropped.segments, "pretraining segment"))
+    name = printable(sweeps[-1].name)
     verb = "would drop" if dry_run else "dropped"
-    line = f"{verb} {' and '.join(what)} of {name}"
+    line = f"{verb} {' and '.join(counts)} of {name}"
     if dropped.sweeps == len(ids):
         line += ", and its name"
     elif dropped.kept:
-        line += f"; what had begun stays: {format_count(dropped.kept, 'trial')}"
+        line += f"; kept {format_count(dropped.kept, 'trial')} that had started"
     print_line(line)

@@ -1,4 +1,4 @@
-"""`lcma logs`: the logs of attempts at a trial or a pretraining."""
+"""`lcma logs`: the logs of attempts at a trial or pretraining."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from lcma.harness.cli.options import Db, Json, Work
 def logs(
     trial: Work = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show it as it comes, to the attempt's end")
+        bool, typer.Option("--follow", "-f", help="Print the log as it grows, until the end")
     ] = False,
     all_: Annotated[
         bool, typer.Option("--all", help="Show every attempt, not only the last")
@@ -18,10 +18,10 @@ def logs(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show the log of the last attempt at a trial or a pretraining, on whatever node it ran.
+    """Show the log of the last attempt at a trial or pretraining, whichever node it ran on.
 
-    Without a name it is the trial that changed last. While an attempt runs, its
-    log is seconds behind. Without a log, show what is known of the attempt.
+    The log of a running attempt is some seconds behind. If an attempt has no log,
+    show what is known about the attempt.
     """
     from rich.text import Text
 
@@ -39,33 +39,34 @@ def logs(
     )
 
     store = connect(find_place(db, None, None).db, create=False)
-    found, note = find_named_jobs(store, trial)
+    named_jobs, note = find_named_jobs(store, trial)
     if note:
         print_error(note)
-    jobs = {job.job_id: job for job in found}
+    jobs = {job.job_id: job for job in named_jobs}
     console = Console()
-    shown: list[str] = []
+    printed: list[str] = []
     if follow:
 
         def show_line(line: str) -> None:
             if not json:
                 console.print(Text(printable(line)), soft_wrap=True)
 
-        shown = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
-        jobs = {one.job_id: one for one in store.job_facts(jobs)}
+        printed = wait_for_attempt(store, list(jobs), Console(stderr=True), show_line)
+        jobs = {job.job_id: job for job in store.job_facts(jobs)}
     attempts = select_attempts(store.attempts(list(jobs)), jobs, every=all_)
     now = store.now()
     if json:
-        print(to_json([attempt_as_dict(one, jobs[one.job_id], now) for one in attempts]))
+        records = [attempt_as_dict(attempt, jobs[attempt.job_id], now) for attempt in attempts]
+        print(to_json(records))
         return
     for number, attempt in enumerate(attempts):
         if number:
             console.print()
-        before = shown if number == len(attempts) - 1 else ()
-        console.print(render_attempt(attempt, jobs[attempt.job_id], now, before), soft_wrap=True)
+        skipped = printed if number == len(attempts) - 1 else ()
+        console.print(render_attempt(attempt, jobs[attempt.job_id], now, skipped), soft_wrap=True)
     if not attempts:
         names = ", ".join(dict.fromkeys(job_title(job) for job in jobs.values()))
         console.print(
-            f"no attempt yet at {names}: `lcma why {short_id(found[0].subject)}` says why",
+            f"no attempt yet at {names}: `lcma why {short_id(named_jobs[0].subject)}` says why",
             markup=False,
         )

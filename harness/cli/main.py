@@ -1,4 +1,4 @@
-"""The command `lcma`: its subcommands, and how mistakes are reported."""
+"""The program `lcma`: its commands, and how it reports errors."""
 
 import atexit
 import gc
@@ -22,7 +22,7 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.input_files import require_text, resolve_path
 
 UsageError = cast(type[Exception], typer.BadParameter.__base__)
-"""Click's error for wrong options and arguments, or that of typer's own copy of Click."""
+"""The error for wrong options and arguments, of Click or of typer's own copy of Click."""
 
 app = typer.Typer(
     name="lcma",
@@ -30,7 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
 
 GROUPS = {
     "Run sweeps": ("plan", "launch", "tune"),
@@ -43,13 +42,15 @@ GROUPS = {
     ),
     "Databases, images, this machine": ("db", "data", "doctor"),
 }
-"""Commands in the order of --help. Each is a function in a module of its own name, or a group."""
+"""Commands in the order of --help: each a function in the module of its name, or a subgroup."""
 
-COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not in ("db", "data"))
+SUBGROUPS = {"db": db.app, "data": data.app}
+
+COMMANDS = tuple(name for names in GROUPS.values() for name in names if name not in SUBGROUPS)
 
 
-def _print_version(given: bool) -> None:
-    if given:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from lcma.harness.version import read_code_version
 
         print(f"lcma {read_code_version()[0]}")
@@ -70,38 +71,38 @@ def options(
 
 for _panel, _names in GROUPS.items():
     for _command in _names:
-        if _command in ("db", "data"):
-            app.add_typer(
-                {"db": db, "data": data}[_command].app, name=_command, rich_help_panel=_panel
-            )
+        if _command in SUBGROUPS:
+            app.add_typer(SUBGROUPS[_command], name=_command, rich_help_panel=_panel)
             continue
         _module = importlib.import_module(f"lcma.harness.cli.{_command}")
         app.command(name=_command, rich_help_panel=_panel)(getattr(_module, _command))
 
 
-@cache
+@cache  # typer would make all commands with all their options at each call
 def _make_command() -> Callable[..., Any]:
-    # Once in a process: typer makes all commands with all their options anew each time it is asked.
     return typer.main.get_command(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command, given as arguments or by `sys.argv`.
+    """Run a command.
 
-    A user's mistake (UserError, OSError, a wrong option) is reported in one line on stderr, with
+    A user's mistake (UserError, OSError, a wrong option) prints one line on stderr and ends with
     exit code 2.
+
+    Args:
+        arguments: Words of the command line after `lcma`; None for those of `sys.argv`.
     """
     make_streams_safe()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     if arguments is None:
         _collect_rarely()
-    typed = sys.argv[1:] if arguments is None else list(arguments)
-    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a number, 0 too
+    for name in ("COLUMNS", "LINES"):  # Rich takes any digits for a size, even 0
         if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "1")):
             del os.environ[name]
-    os.environ.pop("MPLBACKEND", None)  # pictures need none, and a wrong one hinders them
+    os.environ.pop("MPLBACKEND", None)  # an unknown value makes the import of matplotlib fail
     try:
-        require_no_secrets(typed)
-        for number, word in enumerate(typed, start=1):
+        require_no_secrets(words)
+        for number, word in enumerate(words, start=1):
             require_text(word, f"argument {number} of lcma")
         for name, value in os.environ.items():
             if name.startswith("LCMA_"):
@@ -110,47 +111,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
             from lcma.sweeps.plugins import load_file
 
             load_file(resolve_path(Path(path)))
-        sys.exit(_make_command()(args=typed, prog_name="lcma", standalone_mode=False) or 0)
+        sys.exit(_make_command()(args=words, prog_name="lcma", standalone_mode=False) or 0)
     except UserError as error:
         _refuse(error)
     except UsageError as error:
         _refuse(_describe_usage(error))
-    except ModuleNotFoundError as error:  # of a library that an extra brings
-        if (known := explain_missing(error)) is None:
+    except ModuleNotFoundError as error:  # perhaps of a library that an extra installs
+        if (explanation := explain_missing(error)) is None:
             raise
-        _refuse(known)
+        _refuse(explanation)
     except typer.Abort:
         print_error("not done")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # Python's last flush would fail on the closed pipe, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:  # a name too long, a folder that is gone, a disk that is full
+    except OSError as error:  # such as a name that is too long, or a full disk
         _refuse(f"{error.filename or 'system'}: {error.strerror or error}")
-    except Exception:  # raised again unless the database explains it
-        fault = _find_fault(typed)
+    except Exception:  # raised again unless a fault of the database explains it
+        fault = _find_fault(words)
         if fault is None:
             raise
         _refuse(fault)
 
 
 def _collect_rarely() -> None:
-    """Look for garbage as usual from the first million objects on, and not at the end.
+    """Start the garbage collector only after a million objects, and never at exit.
 
-    Before them nearly everything stays, and after them the process is over: that it was looked at
-    took a quarter of the time of most commands.
+    Most commands make fewer objects and keep nearly all of them: collecting took a quarter of
+    their time.
     """
     usual = gc.get_threshold()
 
-    def go_on_as_usual(*_: object) -> None:
-        gc.callbacks.remove(go_on_as_usual)
+    def restore_threshold(*_: object) -> None:
+        gc.callbacks.remove(restore_threshold)
         gc.set_threshold(*usual)
 
-    gc.callbacks.append(go_on_as_usual)
+    gc.callbacks.append(restore_threshold)
     gc.set_threshold(1_000_000)
-    atexit.register(gc.freeze)
+    atexit.register(gc.freeze)  # the interpreter's last collection then has nothing to visit
 
 
 def _refuse(problem: object) -> NoReturn:
@@ -159,7 +160,7 @@ def _refuse(problem: object) -> NoReturn:
 
 
 def _describe_usage(error: Any) -> str:
-    # A group without a command raises its help as an error.
+    # `lcma db` without a command raises its help as an error.
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
         sys.exit(2)
@@ -173,23 +174,23 @@ def _describe_usage(error: Any) -> str:
 
 
 def _find_fault(arguments: Sequence[str]) -> str | None:
-    """Return what is wrong with the database of a command that failed unexpectedly, if anything."""
+    """Return a message if the database of a command that failed unexpectedly is damaged."""
     from lcma.db import locate
     from lcma.db.integrity import check_integrity
     from lcma.harness.place import find_place
     from lcma.harness.text import format_count
 
-    given = [after for word, after in pairwise(arguments) if word == "--db"]
-    given += [word[5:] for word in arguments if word.startswith("--db=")]
+    names = [after for word, after in pairwise(arguments) if word == "--db"]
+    names += [word[5:] for word in arguments if word.startswith("--db=")]
     try:
-        database = locate(find_place(given[-1] if given else None, None, None).db)
+        database = locate(find_place(names[-1] if names else None, None, None).db)
         findings = check_integrity(database).findings
-    except UserError:  # there is none, or the command would have said so itself
+    except UserError:  # the command failed on something else than its database
         return None
     if not findings:
         return None
     faults = format_count(len(findings), "fault")
     return (
-        f"{database.name} has {faults}, which `lcma db check` names, such as: {findings[0]}; "
-        "go back to a copy of it"
+        f"{database.name} has {faults}, which `lcma db check` lists, such as: {findings[0]}; "
+        "restore a copy of the database"
     )

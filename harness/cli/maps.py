@@ -1,4 +1,4 @@
-"""`lcma maps`: drawing contribution maps and the index tables made from them."""
+"""`lcma maps`: pictures of contribution maps and of the index tables made from them."""
 
 from typing import Annotated
 
@@ -16,12 +16,12 @@ from lcma.harness.cli.options import (
     Sweep,
     Where,
     choose_rows,
-    tell_last_sweep,
+    note_last_sweep,
 )
 from lcma.sweeps.errors import UserError
 
-MOST = 24
-"""Pretrainings of which all is drawn; of more those of the sweep launched last."""
+MAX_PRETRAININGS = 24
+"""Most pretrainings that are drawn if no option selects any; of more, only the last sweep's."""
 
 
 def maps(
@@ -40,17 +40,17 @@ def maps(
     score: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only maps by this score: cumulative (the default), normalized, total, or a rule "
-            "of the data such as variance-low; repeatable"
+            help="Only maps by this score: cumulative (the default), normalized, total, or a data "
+            "rule such as variance-low; repeatable"
         ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Draw contribution maps and the index tables made from them, and print their statistics.
 
-    Of more than 24 pretrainings those of the sweep launched last are drawn.
-    Pictures go to --out (lcma-pictures): maps-* for each pretraining with its
-    budgets, tables-* for each budget.
+    There is a picture maps-* for each pretraining, with all its budgets, and a
+    picture tables-* for each budget. If no option selects any and there are more
+    than 24 pretrainings, draw those of the sweep launched last.
     """
     from rich.text import Text
 
@@ -66,27 +66,26 @@ def maps(
 
     target = picture_target(out, format)
     store = connect(find_place(db, None, None).db, create=False)
-    known = list_map_sets(store)
-    given = sweep, flow, dataset, factorization, seed, where, budget, score
-    last = not any(given) and len({one.pretraining_id for one in known}) > MOST
-    if last:
+    map_sets = list_map_sets(store)
+    selected = any((sweep, flow, dataset, factorization, seed, where, budget, score))
+    pretrainings = {map_set.pretraining_id for map_set in map_sets}
+    only_last_sweep = not selected and len(pretrainings) > MAX_PRETRAININGS
+    if only_last_sweep:
         sweep = find_sweep(store, None).id
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     _, rules = choose_rows(store, None, None, factorization=factorization)
-    read = known
-    if sweep_id is not None or rules:
+    if map_sets and (sweep_id is not None or rules):
         trials = store.job_facts(kind="trial", sweep_id=sweep_id)
         if rules:
-            trials = [one for one in trials if one.factorization in rules["factorization"]]
-        read = filter_read_sets(known, trials)
-        if known and not read:
-            raise UserError("no maps are read by such trials: leave --sweep or --factorization out")
+            trials = [trial for trial in trials if trial.factorization in rules["factorization"]]
+        map_sets = filter_read_sets(map_sets, trials)
+        if not map_sets:
+            raise UserError("no such trial reads a map: leave --sweep or --factorization out")
     filters = {"score": score or [USUAL], **filters, **({"budget": budget} if budget else {})}
-    chosen = filter_map_sets(read, filters)
     with Console(stderr=True).status("drawing"):
-        sheets = draw_maps(store, chosen, target)
-    if last:
-        tell_last_sweep(store)
+        sheets = draw_maps(store, filter_map_sets(map_sets, filters), target)
+    if only_last_sweep:
+        note_last_sweep(store)
     if json:
         print(to_json(maps_as_records(sheets)))
         return

@@ -34,18 +34,18 @@ def measure(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="swd, kid, fid, a plug-in's measure, or bits_per_dim (the default with --protocol "
             "or --draws)",
         ),
     ] = None,
     protocol: Annotated[
         Literal["published", "plain"] | None,
-        typer.Option(help="Of bits_per_dim: that of the flow's paper, or the ranked one (plain)"),
+        typer.Option(help="bits_per_dim: as in the flow's paper, or as on the board (plain)"),
     ] = None,
     draws: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, help="Of bits_per_dim: draws of the bound beside plain"),
+        typer.Option(min=1, max=10_000, help="bits_per_dim: draws of a bound beside plain"),
     ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
@@ -59,22 +59,22 @@ def measure(
             min=20,
             max=100_000,
             metavar="N",
-            help="Samples, and real images (swd 500, kid 2000, fid 5000)",
+            help="Number of samples, and of real images (swd 500, kid 2000, fid 5000)",
         ),
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0.0, help="Factor of the noise of every prior [1]")
+        float | None, typer.Option(min=0.0, help="Factor of the noise of every prior (1)")
     ] = None,
     extractor: Annotated[
         Literal["efficientnet-lite0", "inception-v3"] | None,
-        typer.Option(help="What sees features (kid: efficientnet-lite0, fid: inception-v3)"),
+        typer.Option(help="Network of the features (kid: efficientnet-lite0, fid: inception-v3)"),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Your file of weights of inception-v3"),
+        typer.Option(metavar="FILE", help="Your file with the weights of inception-v3"),
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(metavar="HASH", help="The sha256 that this file must have")
+        str | None, typer.Option(metavar="HASH", help="sha256 that the file of weights must have")
     ] = None,
     ray: Annotated[
         str | None,
@@ -82,20 +82,21 @@ def measure(
     ] = None,
     gpus: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="With --ray: GPUs of a task [1 if trained on one]"),
+        typer.Option(min=0, max=1, help="With --ray: GPUs of a task (1 if trained on a GPU)"),
     ] = None,
     any_code: Annotated[
-        bool, typer.Option("--any-code", help="With --ray: on hosts with other code too")
+        bool, typer.Option("--any-code", help="With --ray: also use hosts with other code")
     ] = False,
     db: OwnDb = None,
     runs: Runs = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Measure kept weights, without training. Stored values stay.
+    """Measure trained flows by their kept weights. Stored values stay.
 
-    Measure every trial with a result that the options choose, or all of the
-    sweep launched last: lcma measure swd kid, lcma measure --protocol published.
+    The options select trials with a result; without them these are all of the
+    sweep launched last. Examples: lcma measure swd kid, lcma measure --protocol
+    published.
     """
     from contextlib import AbstractContextManager, nullcontext
 
@@ -110,8 +111,8 @@ def measure(
     from lcma.sweeps.measures import list_measures
 
     if ray is None and (gpus is not None or any_code):
-        raise UserError("--gpus and --any-code are of tasks on a cluster: give --ray ADDRESS too")
-    given: dict[str, Any] = {
+        raise UserError("--gpus and --any-code need a cluster: give --ray ADDRESS too")
+    possible: dict[str, Any] = {
         "protocol": protocol,
         "draws": draws,
         "samples": samples,
@@ -120,25 +121,25 @@ def measure(
         "weights": weights and weights.absolute(),
         "sha256": sha256,
     }
-    options = {name: value for name, value in given.items() if value is not None}
-    wanted = _choose_measures(names or [], options)
-    for name in wanted:  # before the database is opened
+    options = {name: value for name, value in possible.items() if value is not None}
+    measures = _choose_measures(names or [], options)
+    for name in measures:  # refuses wrong options before the database is opened
         make_measure(name, **options)
-    place = find_place(db, runs, data, write=True, of_weights=True)
+    place = find_place(db, runs, data, write=True, needs_weights=True)
     store = connect(place.db, create=False)
     require_same_measures(store.measure_kinds(), list_measures())
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    chosen = choose_trials_with_results(store, None, sweep_id, filters)
-    with reporting_progress() as report, _ending_early():
+    trials = choose_trials_with_results(store, None, sweep_id, filters)
+    with reporting_progress() as report, _explaining_interruption():
 
-        def stage(what: str) -> AbstractContextManager[None]:
-            report(what, 0, None)
+        def stage(part: str) -> AbstractContextManager[None]:
+            report(part, 0, None)
             return nullcontext()
 
-        found, failures = measure_trials(
-            *(store, place, chosen, wanted, options),
+        measured, failures = measure_trials(
+            *(store, place, trials, measures, options),
             ray=ray,
             gpus=gpus,
             any_code=any_code,
@@ -148,16 +149,16 @@ def measure(
     for failure in failures:
         print_error(failure)
     if json:
-        print(to_json([_as_record(one) for some in found.values() for one in some]))
+        print(to_json([_as_record(row) for rows in measured.values() for row in rows]))
     else:
-        for name, some in found.items():
-            for one in some:
-                print_line(_describe(name, one))
+        for name, rows in measured.items():
+            for row in rows:
+                print_line(_describe_measured(name, row))
     if failures:
         raise typer.Exit(1)
 
 
-_OPTIONS = {
+_MEASURES_OF_OPTIONS = {
     "protocol": (BITS_PER_DIM,),
     "draws": (BITS_PER_DIM,),
     "samples": OF_SAMPLES,
@@ -166,73 +167,77 @@ _OPTIONS = {
     "weights": (KID, FID),
     "sha256": (KID, FID),
 }
-"""The measures that have an option."""
+"""The measures that take an option."""
 
 
 def _choose_measures(names: list[str], options: dict[str, Any]) -> list[str]:
-    """Return the measures to take. Raises UserError for options that none of them has."""
+    """Return the names of the measures to take; raise UserError for options that none of them has.
+
+    Options are those of `measure` that were given.
+    """
     if not names and not {"protocol", "draws"} & options.keys():
-        raise UserError("nothing says what to measure: swd, kid, fid, or --protocol published")
-    wanted = list(dict.fromkeys(names or [BITS_PER_DIM]))
+        raise UserError("no measure is named: give swd, kid, fid, or --protocol published")
+    measures = list(dict.fromkeys(names or [BITS_PER_DIM]))
     for option in options:
-        if not {*wanted} & {*_OPTIONS[option]}:
-            have = " and ".join(_OPTIONS[option])
-            raise UserError(f"--{option} is of {have}: name one that has it, or leave it out")
+        if not {*measures} & {*_MEASURES_OF_OPTIONS[option]}:
+            owners = " and ".join(_MEASURES_OF_OPTIONS[option])
+            raise UserError(f"--{option} is of {owners}: name one that has it, or leave it out")
     if "draws" in options and options.get("protocol") == "published":
-        raise UserError("--draws is a number beside plain: leave --protocol published out")
-    return wanted
+        raise UserError("--draws adds a bound to plain: leave --protocol published out")
+    return measures
 
 
-_BESIDE = {
+_OTHER_NUMBERS = {
     BITS_PER_DIM: ("series_terms", "series_bias", "bound_draws", "bound_bits_per_dim", "bound_gain")
 }
-"""What is printed of a result beside a measure, if it is there."""
+"""Other numbers of a result that are printed with a measure, if the result has them."""
 
 
-def _describe(name: str, one: "Measured") -> str:
-    """Return a trial's measure, that of its holdout part, and what stands beside it."""
+def _describe_measured(name: str, measured: "Measured") -> str:
+    """Return a line with a trial's measure, that of its holdout part, and numbers with them."""
     from lcma.harness.results.trials import describe_trial
 
-    numbers = {measure.name: measure for measure in one.result.measures}
-    shown = (name, HELD_OUT + name, *_BESIDE.get(name, ()), name_overflow(name))
-    found = filter(None, map(numbers.get, shown))
-    facts = "; ".join(_describe_number(number) for number in found if number.value)
-    there = "" if one.new else " (there already)"
-    return f"{describe_trial(one.trial)}, by {one.result.protocol}: {facts}{there}"
+    numbers = {measure.name: measure for measure in measured.result.measures}
+    names = (name, HELD_OUT + name, *_OTHER_NUMBERS.get(name, ()), name_overflow(name))
+    facts = "; ".join(
+        _describe_number(number) for number in filter(None, map(numbers.get, names)) if number.value
+    )
+    note = "" if measured.new else " (stored already)"
+    return f"{describe_trial(measured.trial)}, by {measured.result.protocol}: {facts}{note}"
 
 
-def _as_record(one: "Measured") -> dict[str, Any]:
+def _as_record(measured: "Measured") -> dict[str, Any]:
     """Return the trial, its result with measures by name, and whether it is new."""
     from dataclasses import asdict
 
     from lcma.harness.results.trials import trial_as_dict
 
-    measures = {measure.name: asdict(measure) for measure in one.result.measures}
-    facts = trial_as_dict(one.trial) | asdict(one.result)
-    return facts | {"measures": measures, "new": one.new}
+    measures = {measure.name: asdict(measure) for measure in measured.result.measures}
+    facts = trial_as_dict(measured.trial) | asdict(measured.result)
+    return facts | {"measures": measures, "new": measured.new}
 
 
 def _describe_number(number: "Measurement") -> str:
     error = "" if number.standard_error is None else f" \u00b1 {number.standard_error:.2g}"
-    over = "" if number.images is None else f" on {number.images:,} images"
-    return f"{number.name} {number.value:.6g}{error}{over}"
+    images = "" if number.images is None else f" on {number.images:,} images"
+    return f"{number.name} {number.value:.6g}{error}{images}"
 
 
 @contextmanager
-def _ending_early() -> Iterator[None]:
-    """Exit with the code for it when the cluster is lost or a signal comes; say how to go on."""
+def _explaining_interruption() -> Iterator[None]:
+    """Exit with the right code if the cluster is lost or a signal comes; print how to go on."""
     from lcma.harness.cli.launching import CLUSTER_LOST
     from lcma.harness.launch.executor import ClusterLostError
     from lcma.harness.launch.workers import LaunchInterrupted
     from lcma.harness.terminal import print_error
 
-    go_on = "what was measured is stored, and the same command goes on"
+    remedy = "what was measured is stored; run the same command to go on"
     try:
         yield
     except ClusterLostError as error:
-        print_error(f"{error}; {go_on}")
+        print_error(f"{error}; {remedy}")
         sys.stdout.flush()
-        os._exit(CLUSTER_LOST)  # Ray's own end would wait for what is lost, and abort
+        os._exit(CLUSTER_LOST)  # Ray's own exit would wait for the lost cluster, and abort
     except LaunchInterrupted as error:
-        print_error(f"interrupted; {go_on}")
+        print_error(f"interrupted; {remedy}")
         sys.exit(128 + error.number)

@@ -32,7 +32,7 @@ OwnDb = Annotated[
     str | None,
     typer.Option("--db", metavar="URL", help="Your database: a file or a URL [LCMA_DB, lcma.db]"),
 ]
-"""Of a command that writes it."""
+"""The database of a command that writes it, so not the reference."""
 Runs = Annotated[
     str | None,
     typer.Option(
@@ -50,21 +50,21 @@ Data = Annotated[
 Spec = Annotated[
     str,
     typer.Argument(
+        metavar="SWEEP",
         help="A shipped sweep such as `demo`, or the path of a sweep file",
         autocompletion=complete_sweep,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 Trial = Annotated[
-    str | None,
-    typer.Argument(help="First characters of a trial's id; default: see the text above"),
+    str | None, typer.Argument(metavar="TRIAL", help="First characters of a trial's id")
 ]
 Work = Annotated[
     str | None,
     typer.Argument(
-        metavar="[TRIAL]",
-        help="The first characters of the id of a trial, pretraining or job (default: the trial "
-        "that changed last)",
+        metavar="TRIAL",
+        help="First characters of the id of a trial, pretraining or job (default: the trial that "
+        "changed last)",
     ),
 ]
 Sweep = Annotated[
@@ -84,7 +84,7 @@ Factorizations = Annotated[
     list[str] | None,
     typer.Option(
         "--factorization",
-        help="Only this one (on a board beside what it is compared with); repeatable",
+        help="Only this factorization (a board keeps the compared one too); repeatable",
         autocompletion=complete_factorization,
     ),
 ]
@@ -94,16 +94,16 @@ Where = Annotated[
     typer.Option(
         "--where",
         metavar="KEY=VALUE",
-        help="Only this value of a column of results; repeatable",
+        help="Only results with this value of a column; repeatable",
     ),
 ]
-By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="What rows are compared by")]
+By = Annotated[str, typer.Option("--by", metavar="MEASURE", help="Measure to compare rows by")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Folder for pictures (default: lcma-pictures)"),
 ]
 Picture = Annotated[
-    PictureFormat | None, typer.Option("--format", help="png, svg or pdf (default: png)")
+    PictureFormat | None, typer.Option("--format", help="Format of the pictures (default: png)")
 ]
 
 COMPLETIONS = {
@@ -119,34 +119,34 @@ def add_options(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a record (`sweeps.options`) in place of its ``**options``.
 
-    It is called with those that were given, once they are checked.
+    The command is called with the options that were given, after they are checked.
     """
-    made = {
+    parameters = {
         name: _make_parameter(name, kind, option)
         for name, (kind, option) in find_options(record).items()
         if option.flag is not None and name not in without
     }
 
-    def add(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**values: Any) -> None:
-            options = {name: values.pop(name) for name in made}
+            options = {name: values.pop(name) for name in parameters}
             command(**values, **check_options(record, options))
 
         signature = inspect.signature(command)
-        spec, *own, _ = signature.parameters.values()
-        # Typer makes the command line of this; to mypy functions have no such attribute.
+        spec, *others, _ = signature.parameters.values()
+        # Typer makes the command line from it. Mypy knows no such attribute of functions.
         run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[spec, *made.values(), *own]
+            parameters=[spec, *parameters.values(), *others]
         )
         return run
 
-    return add
+    return decorate
 
 
 def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
-    one = list[str] if kind is list else kind
-    about = typer.Option(
+    value_type = list[str] if kind is list else kind
+    typer_option = typer.Option(
         find_flag(name, option),
         help=option.help,
         metavar=option.metavar,
@@ -158,7 +158,7 @@ def _make_parameter(name: str, kind: type, option: Option) -> inspect.Parameter:
         name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
         default=False if kind is bool else None,
-        annotation=Annotated[one if kind is bool else one | None, about],
+        annotation=Annotated[value_type if kind is bool else value_type | None, typer_option],
     )
 
 
@@ -168,9 +168,9 @@ def choose_rows(
     where: list[str] | None,
     **options: Collection[object] | None,
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return what the options above choose: the id of the sweep, and values by column.
+    """Return what the options above select: the sweep's id (None for all), and values by column.
 
-    The sweep is None for results of all of them. Of an id the first characters will do.
+    The first characters of an id are completed.
     """
     from lcma.harness.results.filters import complete_ids, parse_filters
 
@@ -180,27 +180,26 @@ def choose_rows(
 
 
 def choose_sweep(store: "Store", name: str | None) -> "StoredSweep":
-    """Return the sweep of that name or id, or that launched last; say where several are named so.
+    """Return the sweep of that name or id, or the one launched last.
 
-    Raises UserError where there is none.
+    Print a note if several sweeps have the name. Raises UserError if no sweep has it.
     """
     from lcma.harness.results.lookup import find_sweeps
     from lcma.harness.terminal import print_error
     from lcma.harness.text import printable
 
-    *others, found = find_sweeps(store, name)
+    *others, chosen = find_sweeps(store, name)
     if others:
         line = (
-            f"of the sweeps named {found.name} this one was launched last; "
-            f"{', '.join(one.id[:8] for one in others)} {'is' if len(others) == 1 else 'are'} "
-            "named so too: --sweep takes an id too"
+            f"{len(others) + 1} sweeps are named {chosen.name}: this is the one launched last; "
+            f"choose another by its id: {', '.join(f'--sweep {one.id[:8]}' for one in others)}"
         )
         print_error(printable(line))
-    return found
+    return chosen
 
 
-def tell_last_sweep(store: "Store") -> None:
-    """Say that what is shown is of the sweep launched last, where there are others."""
+def note_last_sweep(store: "Store") -> None:
+    """Print a note that the output is about the sweep launched last, if there are others."""
     from lcma.harness.terminal import print_error
     from lcma.harness.text import printable
 

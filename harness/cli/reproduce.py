@@ -22,7 +22,7 @@ from lcma.sweeps.errors import UserError
 def reproduce(
     trial: Annotated[
         str | None,
-        typer.Argument(help="First characters of a trial's id"),
+        typer.Argument(metavar="TRIAL", help="First characters of a trial's id"),
     ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
@@ -32,14 +32,16 @@ def reproduce(
     where: Where = None,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", help="N at random of those that the options choose"),
+        typer.Option("--sample", metavar="N", help="N of the selected trials, chosen at random"),
     ] = None,
     sample_seed: Annotated[
-        int, typer.Option(metavar="S", help="With --sample: the same seed chooses the same trials")
+        int, typer.Option(metavar="S", help="With --sample: seed of the random choice")
     ] = 0,
     tolerance: Annotated[
         float,
-        typer.Option(metavar="BITS", help="Largest good difference if other seeds are few"),
+        typer.Option(
+            metavar="BITS", help="Accepted difference where the row has too few other seeds"
+        ),
     ] = 1e-4,
     db: Db = None,
     data: Data = None,
@@ -47,9 +49,9 @@ def reproduce(
 ) -> None:
     """Train a trial again from scratch, with its pretraining, and compare all measures.
 
-    On the same processor, PyTorch and threads the bits must be equal, elsewhere
-    bits/dim may differ by two standard deviations over the row's other seeds. The
-    exit code is 1 where not. Nothing is stored.
+    With the same processor, PyTorch and threads, all bits must be equal. Elsewhere
+    bits/dim may differ by two standard deviations over the row's other seeds. Exit
+    code 1 if a trial differs by more. Nothing is stored.
     """
     from functools import partial
 
@@ -63,38 +65,40 @@ def reproduce(
     from lcma.harness.terminal import Console, print_line, reporting_progress
     from lcma.harness.text import short_id, to_json
 
-    chooses = sweep or flow or dataset or factorization or seed or where or sample is not None
-    if (trial is None) != bool(chooses):
+    selects = sweep or flow or dataset or factorization or seed or where or sample is not None
+    if (trial is None) != bool(selects):
         raise UserError(
-            "give one trial, by the first characters of its id, or choose some: --sample N, "
-            "--sweep NAME"
+            "give either one trial, by the first characters of its id, or options that select "
+            "trials, such as --sweep NAME or --sample N"
         )
     place = find_place(db, None, data)
     store, console, errors = connect(place.db, create=False), Console(), Console(stderr=True)
     if trial is not None:
-        chosen = [trial]
+        trial_ids = [trial]
     else:
         sweep_id, filters = choose_rows(
             store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
         )
-        chosen = choose_reproducible(store, place, sweep_id, filters, sample, sample_seed)
-    found, content = [], []
+        trial_ids = choose_reproducible(store, place, sweep_id, filters, sample, sample_seed)
+    reproductions = []
     with reporting_progress(errors) as report:
-        for number, one in enumerate(chosen, start=1):
-            steps = f"trial {number} of {len(chosen)} ({short_id(one)}), training steps"
-            made = train_again(
-                store, place, one, tolerance=tolerance, progress=partial(report, steps)
+        for number, trial_id in enumerate(trial_ids, start=1):
+            part = f"trial {number} of {len(trial_ids)} ({short_id(trial_id)}), training steps"
+            reproduction = train_again(
+                store, place, trial_id, tolerance=tolerance, progress=partial(report, part)
             )
-            found.append(made)
-            content.append(reproduction_as_dict(made))
-            if not json:
-                for part in render_reproduction(made).renderables:
-                    console.print(part, soft_wrap=isinstance(part, Text))
-    good = sum(one.good for one in found)
+            reproductions.append(reproduction)
+            if not json:  # each as it ends, since a training takes long
+                for text in render_reproduction(reproduction).renderables:
+                    console.print(text, soft_wrap=isinstance(text, Text))
+    good = sum(reproduction.good for reproduction in reproductions)
     if json:
-        print(to_json(content[0] if trial is not None else content))
+        records = list(map(reproduction_as_dict, reproductions))
+        print(to_json(records[0] if trial is not None else records))
     elif trial is None:
-        equal = sum(one.equal for one in found)
-        print_line(f"{good} of {len(found)} came out again, {equal} of them to the last bit")
-    if good < len(found):
+        equal = sum(reproduction.equal for reproduction in reproductions)
+        print_line(
+            f"{good} of {len(reproductions)} were reproduced, {equal} of them to the last bit"
+        )
+    if good < len(reproductions):
         raise typer.Exit(1)

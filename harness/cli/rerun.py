@@ -1,4 +1,4 @@
-"""`lcma rerun`: putting jobs that are done or failed back to pending."""
+"""`lcma rerun`: jobs that are done or failed go back to pending."""
 
 import sys
 from typing import Annotated
@@ -13,12 +13,12 @@ def rerun(
     trials: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TRIAL]...", help="First characters of ids, of pretrainings and jobs too"
+            metavar="TRIAL", help="First characters of the ids of trials, pretrainings or jobs"
         ),
     ] = None,
     failed: Annotated[
         bool,
-        typer.Option("--failed", help="Run again what failed or diverged, by default all"),
+        typer.Option("--failed", help="Rerun jobs that failed or diverged (default: all of them)"),
     ] = False,
     classes: Annotated[
         list[str] | None,
@@ -31,10 +31,10 @@ def rerun(
     sweep: Sweep = None,
     where: Where = None,
     why: Annotated[
-        str, typer.Option(metavar="TEXT", help="The reason, kept in the history with who asked")
+        str, typer.Option(metavar="TEXT", help="Reason, stored in the history with your name")
     ] = "",
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before running more than was named")
+        bool, typer.Option("--yes", help="Do not ask before rerunning more than you named")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the jobs and change nothing")
@@ -42,12 +42,12 @@ def rerun(
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
-    """Put jobs that are done, or with --failed lost, back to pending for the next launch.
+    """Put jobs that are done (with --failed: lost) back to pending for the next launch.
 
     A job that is done runs again from the start; its result stays current until
     the new one is stored. A pretraining runs again with all trials that read its
-    maps. A failed job goes on from its last checkpoint, with the pretraining that
-    it waits for.
+    maps. A failed job goes on from its last checkpoint, and a failed pretraining
+    that it waits for goes on too.
     """
     from rich.text import Text
 
@@ -65,26 +65,28 @@ def rerun(
     )
 
     if classes and not failed:
-        raise UserError("--class is of jobs that failed: give --failed too")
+        raise UserError("--class selects jobs that failed: give --failed too")
     if failed and why:
-        raise UserError("--why does not go with --failed: leave it out")
+        raise UserError("--why and --failed exclude each other: leave one out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where)
-    if failed:  # what failed may have no result by which an id could be completed
-        filters = parse_filters(where or ())
     console = Console()
     if failed:
-        chosen = choose_lost_jobs(
-            store, trials or (), filters, sweep_id=sweep_id, classes=classes or ()
+        choice = choose_lost_jobs(
+            store,
+            trials or (),
+            parse_filters(where or ()),  # ids are completed by results, and a lost job has none
+            sweep_id=sweep_id,
+            classes=classes or (),
         )
     else:
-        chosen = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)
-    ids, more = chosen.ids, [job.job_id for job in chosen.more]
+        choice = choose_reruns(store, trials or (), filters, sweep_id=sweep_id)
+    ids, more = choice.ids, [job.job_id for job in choice.more]
     if more and not (yes or dry_run):
-        summary = describe_choice(chosen)
+        summary = describe_choice(choice)
         if json or sys.stdin is None or not sys.stdin.isatty():
-            raise UserError(f"{summary} would be run anew: give --yes, or look with --dry-run")
-        console.print(Text(f"{summary} will be run anew"))
+            raise UserError(f"{summary} would run again: give --yes, or look with --dry-run")
+        console.print(Text(f"{summary} will run again"))
         if not typer.confirm("Go on?"):
             return
     commands = relaunch_commands(store, ids, db)
@@ -94,5 +96,5 @@ def rerun(
     if json:
         print(to_json({"jobs": ids, "more": more, "put_back": put_back, "next": commands}))
         return
-    for line in render_reruns(chosen, commands, failed=failed, dry_run=dry_run):
+    for line in render_reruns(choice, commands, failed=failed, dry_run=dry_run):
         console.print(line, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`lcma samples`: drawing samples from trained flows, and images between two of the test part."""
+"""`lcma samples`: pictures of samples of trained flows, and of ways between two test images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +20,7 @@ from lcma.harness.cli.options import (
     Trial,
     Where,
     choose_rows,
-    tell_last_sweep,
+    note_last_sweep,
 )
 from lcma.sweeps.errors import UserError
 
@@ -37,7 +37,7 @@ def samples(
     factorization: Factorizations = None,
     seed: Seeds = None,
     where: Where = None,
-    count: Annotated[int, typer.Option(min=1, max=4096, help="How many images a grid has")] = 64,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="Images of a grid")] = 64,
     temperature: Annotated[
         float, typer.Option(min=0.0, help="Factor of the noise of every prior")
     ] = 1.0,
@@ -45,11 +45,11 @@ def samples(
     between: Annotated[
         tuple[int, int] | None,
         typer.Option(
-            metavar="I J", help="Interpolate between these two test images, from 0, instead"
+            metavar="I J", help="Interpolate between these two test images (the first is 0)"
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="With --between: images of a row, with both ends (9)")
+        int | None, typer.Option(help="With --between: images of a row, including the ends (9)")
     ] = None,
     spherical: Annotated[
         bool, typer.Option("--spherical", help="With --between: along an arc, not a straight line")
@@ -61,11 +61,12 @@ def samples(
     data: Data = None,
     json: Json = False,
 ) -> None:
-    """Draw samples from trained flows, a grid for each, into --out (lcma-pictures).
+    """Draw samples of trained flows, a grid of images for each flow.
 
-    Without a trial, draw every one that the options choose, or each factorization
-    of the sweep (launched last) at its own first trained seed. With --between,
-    interpolate between two test images in latent space, a row for each.
+    Without TRIAL, draw every trial that the options select, or else each
+    factorization of the sweep (default: the one launched last) with its first
+    trained seed. With --between, draw a row of images instead that interpolates
+    between two test images in latent space.
     """
     from rich.text import Text
 
@@ -78,60 +79,60 @@ def samples(
     from lcma.harness.terminal import Console, print_error
     from lcma.harness.text import printable, to_json
 
-    of_grids = {
+    grid_options = {
         "--count": count != 64,
         "--temperature": temperature != 1,
         "--noise-seed": noise_seed,
     }
-    of_rows = {"--steps": steps is not None, "--spherical": spherical}
-    for option in (name for name, given in of_grids.items() if given and between is not None):
-        raise UserError(f"{option} is of samples, not of the way --between images: leave it out")
-    for option in (name for name, given in of_rows.items() if given and between is None):
-        raise UserError(f"{option} is of the way between two test images: give --between I J too")
+    row_options = {"--steps": steps is not None, "--spherical": spherical}
+    for option in (name for name, used in grid_options.items() if used and between is not None):
+        raise UserError(f"{option} and --between exclude each other: leave one out")
+    for option in (name for name, used in row_options.items() if used and between is None):
+        raise UserError(f"{option} needs two test images: give --between I J too")
     place = find_place(db, runs, data)
     target = picture_target(out, format)
     store = connect(place.db, create=False)
     sweep_id, filters = choose_rows(
         store, sweep, where, flow=flow, dataset=dataset, factorization=factorization, seed=seed
     )
-    chosen, not_drawn = choose_drawn_trials(store, trial, sweep_id, filters)
-    if not_drawn:
-        print_error(not_drawn)
-    for one in chosen:  # before the first is drawn
-        require_weights(store, place, one)
+    trials, note = choose_drawn_trials(store, trial, sweep_id, filters)
+    if note:
+        print_error(note)
+    for job in trials:  # before the first is drawn
+        require_weights(store, place, job)
     drawn: list[tuple[JobFacts, Path, Interpolation | None]]
-    about: dict[str, float]
+    settings: dict[str, float]
     if between is not None:
         steps = 9 if steps is None else steps
         first, last = between
-        about = {"from": first, "to": last, "steps": steps, "spherical": spherical}
+        settings = {"from": first, "to": last, "steps": steps, "spherical": spherical}
         drawn = [
             *draw_interpolations(
-                store, place, chosen, target, between=between, steps=steps, spherical=spherical
+                store, place, trials, target, between=between, steps=steps, spherical=spherical
             )
         ]
     else:
-        about = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
+        settings = {"count": count, "temperature": temperature, "sample_seed": noise_seed}
         grids = draw_samples(
-            *(store, place, chosen, target), count=count, temperature=temperature, seed=noise_seed
+            *(store, place, trials, target), count=count, temperature=temperature, seed=noise_seed
         )
-        drawn = [(one, path, None) for one, path in grids]
+        drawn = [(job, path, None) for job, path in grids]
     if trial is None and sweep_id is None and not filters:
-        tell_last_sweep(store)
+        note_last_sweep(store)
     if json:
-        facts = (trial_as_dict(one) | about | _describe(path, way) for one, path, way in drawn)
+        facts = (trial_as_dict(job) | settings | _as_record(path, row) for job, path, row in drawn)
         print(to_json(list(facts)))
         return
     console = Console()
-    for one, path, way in drawn:
-        line = f"{printable(describe_trial(one))}: {path}"
-        if way is not None and way.iterations is not None:
-            how = "at most" if way.settled else "stopped after"
-            line += f" (inverse: {how} {way.iterations} iterations)"
+    for job, path, row in drawn:
+        line = f"{printable(describe_trial(job))}: {path}"
+        if row is not None and row.iterations is not None:
+            verb = "at most" if row.settled else "stopped after"
+            line += f" (inverse: {verb} {row.iterations} iterations)"
         console.print(Text(line), soft_wrap=True)
 
 
-def _describe(path: Path, way: "Interpolation | None") -> dict[str, Any]:
-    if way is None:
+def _as_record(path: Path, row: "Interpolation | None") -> dict[str, Any]:
+    if row is None:
         return {"grid": str(path)}
-    return {"row": str(path), "inverse_iterations": way.iterations, "settled": way.settled}
+    return {"row": str(path), "inverse_iterations": row.iterations, "settled": row.settled}

@@ -1,4 +1,4 @@
-"""`lcma serve`: the site, live from the database, on this machine alone."""
+"""`lcma serve`: the site, live from the database, only on this machine."""
 
 from typing import Annotated
 
@@ -11,14 +11,14 @@ from lcma.sweeps.measures import BITS_PER_DIM
 def serve(
     db: Db = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")
     ] = 8000,
     sweep: Sweep = None,
     by: By = BITS_PER_DIM,
 ) -> None:
-    """Show the site of `lcma export --format html` live, read-only, until Ctrl-C.
+    """Serve the site of `lcma export --format html`, live and read-only, until Ctrl-C.
 
-    While jobs run, what came in is shown at most every ten seconds.
+    New results appear within about ten seconds. Only this machine can open it.
     """
     import threading
 
@@ -36,7 +36,7 @@ def serve(
 
     store = connect(find_place(db, None, None).db, create=False)
     sweep_id = None if sweep is None else choose_sweep(store, sweep).id
-    find_ranked_measure(store, by)  # refuses any other before a port is taken
+    find_ranked_measure(store, by)  # refuses another one before the port is taken
     errors = Console(stderr=True)
 
     def report(line: str) -> None:
@@ -44,7 +44,7 @@ def serve(
 
     site = LiveSite(store, report, sweep_id=sweep_id, measure=by)
     with Server(site, port, report) as server:
-        # The first visitor finds the first page read.
+        # Reads the first page now, so that the first visitor does not wait for it.
         threading.Thread(target=server.warm, daemon=True).start()
-        Console().print(Text(f"{server.url} (read-only, this machine alone; Ctrl-C ends it)"))
+        Console().print(Text(f"{server.url} (read-only, only on this machine; Ctrl-C ends it)"))
         server.serve_forever(poll_interval=0.2)

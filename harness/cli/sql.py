@@ -1,4 +1,4 @@
-"""`lcma sql`: read-only queries, and what the views and tables mean."""
+"""`lcma sql`: read-only queries, and the meanings of views and tables."""
 
 import re
 import sys
@@ -12,16 +12,16 @@ from lcma.sweeps.errors import UserError
 if TYPE_CHECKING:
     from lcma.db import QueryResult
 
-_SYNONYM = re.compile(
+# A comparison of `factorization` with a synonym, which is never stored.
+_SYNONYM_PATTERN = re.compile(
     r"""factorization["\])\s]*(?:[=<>!]+|\b(?:i?like|(?:not\s+)?in)\b)[\s(]*"""
     r"""(?:'[^']*'\s*,\s*)*'(?:low|high|conventional|checkerboard)'""",
     re.IGNORECASE,
 )
-"""A comparison of a factorization with a name under which none is stored."""
 
-STORED = (
-    "Factorizations are stored by one name: low and high by their letters (LL, LLL; HH, HHH), "
-    "conventional by the pattern that it is; these are listed by: "
+SYNONYM_HINT = (
+    "Each factorization is stored under one name: low and high as their letters (LL, LLL; HH, "
+    "HHH), conventional as the pattern that it stands for. To list the names: "
     "select distinct factorization from results"
 )
 
@@ -30,7 +30,7 @@ def sql(
     query: Annotated[
         str | None,
         typer.Argument(
-            metavar="[QUERY|NAME]",
+            metavar="QUERY|NAME",
             help="One SELECT statement; - reads it from stdin. With --schema: a view or table",
         ),
     ] = None,
@@ -40,23 +40,19 @@ def sql(
     ] = False,
     db: Db = None,
     format: Annotated[
-        Literal["table", "csv", "json"],
-        typer.Option(
-            "--format",
-            help="How to print the rows",
-        ),
+        Literal["table", "csv", "json"], typer.Option("--format", help="Format of the rows")
     ] = "table",
     limit: Annotated[int, typer.Option(min=0, help="Most rows to print; 0 for all")] = 1000,
-    timeout: Annotated[float, typer.Option(help="Seconds after which to give up")] = 30.0,
+    timeout: Annotated[float, typer.Option(help="Seconds after which the query is ended")] = 30.0,
     json: Json = False,
 ) -> None:
-    """Query the database with SQL. Nothing can be changed that way.
+    """Query the database with SQL, read-only.
 
     Without a query, read it from stdin: lcma sql < query.sql.
 
-    board has what lcma board prints, results a row for each result; --schema
-    describes all views and tables. Bytes are shown by their length in a table, in
-    hexadecimal digits elsewhere.
+    The view `board` has what `lcma board` prints, and `results` has a row for each
+    result; --schema describes all views and tables. A table shows the length of
+    bytes, the other formats show them in hexadecimal digits.
     """
     from lcma.db import run_sql
     from lcma.harness.place import find_place
@@ -66,10 +62,11 @@ def sql(
         _print_schema(query, form)
         return
     statement = _read_stdin() if query is None or query == "-" else query
-    found = run_sql(find_place(db, None, None).db, statement, limit=limit or None, timeout=timeout)
-    _print_rows(found, form)
-    if not found.rows and not found.truncated and form != "json" and _SYNONYM.search(statement):
-        print(STORED, file=sys.stderr)
+    result = run_sql(find_place(db, None, None).db, statement, limit=limit or None, timeout=timeout)
+    _print_rows(result, form)
+    no_rows = not result.rows and not result.truncated
+    if no_rows and form != "json" and _SYNONYM_PATTERN.search(statement):
+        print(SYNONYM_HINT, file=sys.stderr)
 
 
 def _print_schema(name: str | None, form: str) -> None:
@@ -82,28 +79,28 @@ def _print_schema(name: str | None, form: str) -> None:
     from lcma.harness.terminal import Console
     from lcma.harness.text import to_json
 
-    found = find_relations(name)
+    relations = find_relations(name)
     if form == "json":
-        print(to_json([asdict(relation) for relation in found]))
+        print(to_json([asdict(relation) for relation in relations]))
     elif form == "csv":
-        raise UserError("--schema is no CSV: give --format table or json")
+        raise UserError("--schema cannot be printed as CSV: give --format table or json")
     else:
         console = Console()
         columns = TableColumn("name", "column"), TableColumn("type"), TableColumn("meaning")
-        for number, relation in enumerate(found):
+        for number, relation in enumerate(relations):
             heading = Text(f"{relation.kind} {relation.name}", style="bold")
             console.print(*([""] * bool(number)), heading, Text(relation.meaning), "", sep="\n")
             console.print(render_table(tabulate(relation.columns, *columns)))
 
 
-def _print_rows(found: "QueryResult", form: str) -> None:
+def _print_rows(result: "QueryResult", form: str) -> None:
     from rich.text import Text
 
     from lcma.harness.show.tables import make_table, render_rows, table_as_csv, table_as_json
     from lcma.harness.terminal import Console
     from lcma.harness.text import format_count
 
-    table = make_table(found)
+    table = make_table(result)
     if form == "json":
         print(table_as_json(table))
         return
@@ -112,12 +109,12 @@ def _print_rows(found: "QueryResult", form: str) -> None:
     else:
         console = Console()
         console.print(render_rows(table, console), soft_wrap=True)
-    # Remarks go to stderr, so that stdout holds rows alone.
-    if found.truncated:
-        shown = format_count(len(found.rows), "row")
+    # Notes go to stderr, so that stdout has nothing but rows.
+    if result.truncated:
+        shown = format_count(len(result.rows), "row")
         note = f"There is more than these {shown} (--limit, or 64 MiB): --limit 0 shows the rest."
         Console(stderr=True).print(Text(note))
-    elif not found.rows:
+    elif not result.rows:
         Console(stderr=True).print(Text("0 rows"))
 
 
@@ -127,4 +124,4 @@ def _read_stdin() -> str:
     try:
         return sys.stdin.read().removeprefix("\N{BYTE ORDER MARK}") if sys.stdin else ""
     except UnicodeDecodeError as error:
-        raise UserError(f"stdin is no text: {error}; give SQL in UTF-8") from None
+        raise UserError(f"stdin is not text: {error}; give SQL in UTF-8") from None

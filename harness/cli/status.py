@@ -1,4 +1,4 @@
-"""`lcma status`: the state of jobs, of the database or of a sweep."""
+"""`lcma status`: the states of jobs, in the database or in a sweep."""
 
 from typing import Annotated
 
@@ -10,15 +10,16 @@ from lcma.sweeps.errors import UserError
 
 def status(
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show a sweep again and again until it has ended")
+        bool, typer.Option("--watch", "-w", help="Refresh the status of a sweep until it has ended")
     ] = False,
     sweep: Sweep = None,
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Show the state of jobs: how many are in each state, what runs where, and what was lost why.
+    """Show how many jobs are in each state, what runs where, and why jobs failed.
 
-    With --sweep or --watch, show one sweep (launched last), cell by cell.
+    With --sweep or --watch, show the cells of one sweep (default: the one launched
+    last).
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
@@ -34,14 +35,14 @@ def status(
 
     if watch and json:
         raise UserError(
-            "--watch and --json exclude each other: --sweep NAME --json reports it once"
+            "--watch and --json exclude each other: --sweep NAME --json prints one report"
         )
     store = connect(find_place(db, None, None).db, create=False)
     if watch:
         watch_sweep(store, choose_sweep(store, sweep), Console(), db)
         return
-    found = read_status(store, None if sweep is None else choose_sweep(store, sweep))
+    status = read_status(store, None if sweep is None else choose_sweep(store, sweep))
     if json:
-        print(to_json(status_as_dict(found)))
+        print(to_json(status_as_dict(status)))
     else:
-        print_status(render_status(found, db=db), Console())
+        print_status(render_status(status, db=db), Console())

@@ -1,4 +1,4 @@
-"""`lcma stop`: ending the launches of a sweep, or one trial, wherever they run."""
+"""`lcma stop`: end the launches of a sweep, or one trial, wherever they run."""
 
 from typing import Annotated
 
@@ -12,24 +12,24 @@ def stop(
     sweep: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SWEEP|TRIAL]",
-            help="Name or id of a sweep (default: the last), or the first characters of the id "
-            "of a trial, pretraining or job",
+            metavar="SWEEP|TRIAL",
+            help="Name or id of a sweep (default: the one launched last), or the first characters "
+            "of the id of a trial, pretraining or job",
         ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Stop the launches of all sweeps")
     ] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Take the jobs at once, whether launches answer or not")
+        bool, typer.Option("--now", help="Take the jobs at once; do not wait for the launches")
     ] = False,
     db: OwnDb = None,
     json: Json = False,
 ) -> None:
     """End the launches of a sweep, or one trial, from any machine that reaches the database.
 
-    Running jobs go back to pending and keep their last checkpoint. A later launch
-    goes on.
+    Running jobs keep their last checkpoint and go back to pending. A later launch
+    goes on with them.
     """
     from rich.text import Text
 
@@ -45,27 +45,27 @@ def stop(
         raise UserError("--all and a sweep exclude each other: leave one out")
     store = connect(find_place(db, None, None, write=True).db, create=False)
     seconds = 0.0 if now else ANSWER_SECONDS
-    console, waiting = Console(), Console(stderr=json)
+    console = Console()
     sweeps, job_ids = None, None
     if sweep is not None and means_jobs(store, sweep):
         jobs = find_jobs(store, sweep)
-        what, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
+        name, job_ids = job_title(jobs[-1]), [job.job_id for job in jobs]
         if not any(job.state in ("pending", "running") for job in jobs):
-            raise UserError(f"{what} has ended, so there is nothing to stop")
+            raise UserError(f"{name} has ended, so there is nothing to stop")
     else:
         sweeps = None if everything else find_sweeps(store, sweep)
-        what = "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
-    with waiting.status(printable(f"waiting for what runs of {what}")):
+        name = "all sweeps" if sweeps is None else f"the sweep {sweeps[-1].name}"
+    with Console(stderr=json).status(printable(f"waiting for the running jobs of {name}")):
         stopped = stop_launches(store, sweeps, job_ids=job_ids, by=user_name(), seconds=seconds)
     if job_ids is not None:
-        again = relaunch_commands(store, job_ids, db)
+        commands = relaunch_commands(store, job_ids, db)
     else:
-        again = [relaunch_command(store, sweeps[-1], db)] if sweeps else []
+        commands = [relaunch_command(store, sweeps[-1], db)] if sweeps else []
     if json:
-        ids = None if sweeps is None else [one.id for one in sweeps]
+        ids = None if sweeps is None else [sweep.id for sweep in sweeps]
         named = {"sweeps": ids} if job_ids is None else {"jobs": job_ids}
-        print(to_json({**named, "held": stopped.held, "taken": stopped.taken, "next": again}))
+        print(to_json({**named, "held": stopped.held, "taken": stopped.taken, "next": commands}))
         return
-    line = describe_stopped(stopped, what, seconds, jobs=job_ids is not None)
+    line = describe_stopped(stopped, name, seconds, jobs=job_ids is not None)
     console.print(Text(line), soft_wrap=True)
-    print_commands(console, again, "Go on with")
+    print_commands(console, commands, "Go on with")

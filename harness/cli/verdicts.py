@@ -22,7 +22,7 @@ from lcma.sweeps.measures import BITS_PER_DIM
 
 def verdicts(
     claim: Annotated[
-        str | None, typer.Argument(metavar="[CLAIM]", help="Show the verdicts on this claim")
+        str | None, typer.Argument(metavar="CLAIM", help="Show every verdict on this claim")
     ] = None,
     sweep: Sweep = None,
     flow: Flows = None,
@@ -33,10 +33,11 @@ def verdicts(
     db: Db = None,
     json: Json = False,
 ) -> None:
-    """Judge what the paper says of a choice, and what we say, by one rule.
+    """Judge the paper's claims about a choice, and ours, by one rule.
 
-    Without a claim, count the verdicts on each. With one, show every verdict on it
-    with effect, interval and n, and the launches that would decide what is open.
+    Without CLAIM, count the verdicts on each claim. With it, show every verdict on
+    the claim with effect, interval and n, and the launches that would decide open
+    ones.
     """
     from lcma.db import connect
     from lcma.harness.data import register_own_sets
@@ -56,13 +57,13 @@ def verdicts(
     store = connect(place.db, create=False)
     sweep_id, filters = choose_rows(store, sweep, where, flow=flow, dataset=dataset, seed=seed)
     require_results(store, sweep_id, filters)
-    found = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
+    verdicts = read_verdicts(store, measure=by, sweep_id=sweep_id, **filters)
     if json:
-        print(to_json(verdicts_as_dict(found)))
+        print(to_json(verdicts_as_dict(verdicts)))
         return
     _, *options = shlex.split(format_command(db=db))
     after = None
-    if is_published_database(named := name_database(db)):  # which no launch writes
-        options, after = [], format_command("db", "merge", named)
-    shown = render_verdicts(found, claim, options=options, after=after)
-    Console().print(shown, crop=False)
+    if is_published_database(name := name_database(db)):  # no launch writes it: merge it first
+        options, after = [], format_command("db", "merge", name)
+    text = render_verdicts(verdicts, claim, options=options, after=after)
+    Console().print(text, crop=False)

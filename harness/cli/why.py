@@ -1,4 +1,4 @@
-"""`lcma why`: the causes of a job's state."""
+"""`lcma why`: an explanation of a job's state."""
 
 from lcma.harness.cli.options import Db, Json, Work
 
@@ -10,8 +10,8 @@ def why(
 ) -> None:
     """Explain the state of a trial: who ran it, who runs it, what it waits for, why it failed.
 
-    Without a name it is the trial that changed last. If it waits, the command names
-    what has to happen first, and what to type next.
+    If the trial waits, the answer names what has to happen first and what to type
+    next.
     """
     from lcma.db import connect
     from lcma.harness.place import find_place
@@ -21,12 +21,12 @@ def why(
     from lcma.harness.watch.why import explain_job, explanation_as_dict, render_explanation
 
     store = connect(find_place(db, None, None).db, create=False)
-    found, note = find_named_jobs(store, trial)
+    jobs, note = find_named_jobs(store, trial)
     if note:
         print_error(note)
-    explanations = [explain_job(store, job, db) for job in found]
+    explanations = [explain_job(store, job, db) for job in jobs]
     if json:
-        print(to_json([explanation_as_dict(one) for one in explanations]))
+        print(to_json(list(map(explanation_as_dict, explanations))))
         return
     console = Console()
     for number, explanation in enumerate(explanations):

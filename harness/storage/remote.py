@@ -27,7 +27,7 @@ from lcma.harness.storage.folder import (
     fill_file,
     sha256_of,
 )
-from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, secrets_of
+from lcma.harness.urls import CHAIN, HIDDEN, hide_secrets, list_secrets
 
 MODIFIED = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 """Keys under which file systems report when a file was written."""
@@ -45,7 +45,7 @@ def open_remote(url: str) -> "RemoteFolder":
             f"cannot open {name}: fsspec knows no {shown}://; give a folder, or a URL such as "
             "s3://BUCKET/PREFIX"
         )
-    hidden = secrets_of(url)
+    hidden = list_secrets(url)
     try:
         files, path = url_to_fs(url)
     except ImportError as error:

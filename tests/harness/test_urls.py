@@ -2,7 +2,7 @@
 
 import pytest
 
-from lcma.harness.urls import hide_secrets, is_url, secrets_of
+from lcma.harness.urls import hide_secrets, is_url, list_secrets
 
 URLS = [
     ("s3://bucket/a/b", "s3://bucket/a/b", ()),
@@ -28,7 +28,7 @@ URLS = [
 @pytest.mark.parametrize(("url", "shown", "hidden"), URLS)
 def test_what_is_shown_of_a_url(url: str, shown: str, hidden: tuple[str, ...]) -> None:
     assert hide_secrets(url) == shown
-    assert set(hidden) <= set(secrets_of(url))
+    assert set(hidden) <= set(list_secrets(url))
     assert not any(secret in shown.split("://", 1)[1] for secret in hidden if len(secret) > 1)
 
 

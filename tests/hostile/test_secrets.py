@@ -32,8 +32,8 @@ def test_a_password_in_the_url_of_a_database_is_refused(
     code, out, err = lcma(*typed)
     assert (code, out) == (2, "")
     assert err == (
-        "lcma: a password in the URL of a database is shown to everybody by `ps`: leave it out and "
-        "put it into ~/.pgpass or PGPASSWORD, or give the whole URL as LCMA_DB\n"
+        "lcma: `ps` shows everybody a password in the URL of a database: leave it out and put it "
+        "into ~/.pgpass or PGPASSWORD, or give the whole URL as LCMA_DB\n"
     )
 
 
@@ -77,7 +77,7 @@ def test_a_key_in_the_url_of_a_place_is_refused(lcma: Typed, typed: tuple[str, .
     code, out, err = lcma("clean", *typed)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith(
-        "lcma: a password, user or key in the URL of --runs is shown to everybody"
+        "lcma: `ps` shows everybody a password, user, key or query in the URL of --runs"
     )
     assert "give the URL as LCMA_RUNS" in err
     assert SECRET not in err

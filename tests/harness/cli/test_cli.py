@@ -169,7 +169,7 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
         (["status"], "lcma launch demo"),
         (["launch", "demo", "--gpus", "1"], "this machine has none"),
         (["board"], "lcma launch demo"),
-        (["measure"], "nothing says what to measure: swd, kid, fid, or --protocol published"),
+        (["measure"], "no measure is named: give swd, kid, fid, or --protocol published"),
         (["measure", "--draws", "3", "--protocol", "published"], "leave --protocol published out"),
         (["measure", "swd", "--draws", "3"], "--draws is of bits_per_dim: name one that has it"),
         (
@@ -177,7 +177,10 @@ def test_seeds_are_a_number_a_list_or_a_range(text: str, meant: object) -> None:
             "--samples is of swd and kid",
         ),
         (["samples", "--steps", "3"], "give --between I J too"),
-        (["samples", "--between", "0", "1", "--count", "3"], "--count is of samples, not of"),
+        (
+            ["samples", "--between", "0", "1", "--count", "3"],
+            "--count and --between exclude each other",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_leave_no_trace(

@@ -32,18 +32,24 @@ def test_a_database_from_nothing_to_an_upgrade(lcma: Typed, url: str) -> None:
         refused(lcma("db", command, "--db", url), f"no results at {name}")
         assert not db.exists(url)
     assert lcma("db", "init", "--db", url) == (0, f"made {name}, schema {latest}\n", "")
-    there = f"{name} is there, schema {latest}"
+    there = f"{name} exists, schema {latest}"
     assert lcma("db", "init", "--db", url) == (0, f"{there}\n", "")
     current = f"{name} has the current schema, {latest}\n"
     assert lcma("db", "upgrade", "--db", url) == (0, current, "")
     older = make_older(url)
     code, out, _ = lcma("db", "init", "--db", url)
-    assert (code, out) == (0, f"{name} is there, schema {older}; newer: lcma db upgrade\n")
+    assert (code, out) == (
+        0,
+        f"{name} exists, schema {older}; `lcma db upgrade` brings it to the current one\n",
+    )
     code, out, _ = lcma("db", "upgrade", "--db", url)
     done, copy = out.splitlines()
     assert (code, done) == (0, f"upgraded {name} from schema {older} to {latest}")
     if url.startswith("sqlite"):
-        assert db.locate(copy.removeprefix("as it was before: ")).identify().revision == older
+        assert (
+            db.locate(copy.removeprefix("a copy from before the upgrade: ")).identify().revision
+            == older
+        )
     else:
         assert "no copy was made" in copy
     assert lcma("db", "upgrade", "--db", url) == (0, current, "")
@@ -59,7 +65,7 @@ def test_a_view_that_is_missing_is_made_anew_by_an_upgrade(lcma: Typed, url: str
         assert err.endswith("`lcma db upgrade` makes its views anew\n")
     code, out, _ = lcma("db", "upgrade", "--db", url)
     assert code == 0
-    assert out.startswith(f"made the views of {name} anew, for failures")
+    assert out.startswith(f"made the views of {name} again, since these differed: failures")
     assert lcma("db", "check", "--db", url)[0] == 0
     assert execute(url, "SELECT count(*) FROM failures") == [(0,)]
 
@@ -161,8 +167,8 @@ def test_a_merge_is_told_by_table(lcma: Typed, sites: tuple[str, str]) -> None:
     there, here = sites
     names = [db.locate(one).name for one in sites]
     out = output_of(lcma("db", "merge", there, "--db", here, "--dry-run"))
-    (would,) = (line for line in out.splitlines() if " would come from " in line)
-    assert would.endswith(f" rows would come from {names[0]} to {names[1]}")
+    (would,) = (line for line in out.splitlines() if " would be copied from " in line)
+    assert would.endswith(f" rows would be copied from {names[0]} to {names[1]}")
     assert db.connect(here).result("LLL-0-100", "d" * 64, "plain") is None
     report = json.loads(output_of(lcma("db", "merge", there, "--db", here, "--dry-run", "--json")))
     assert (report["source"], report["target"]) == (*names,)

@@ -17,12 +17,12 @@ def test_what_is_dropped_is_said_before_and_after(planned: World, typed: Typed) 
     code, out, err = typed("forget", "demo", "--dry-run")
     assert (code, out, err) == (
         0,
-        "would drop 1 trial and 1 pretraining segment of demo; what had begun stays: 1 trial\n",
+        "would drop 1 trial and 1 pretraining segment of demo; kept 1 trial that had started\n",
         "",
     )
     assert planned.dump() == before
     assert json.loads(typed("forget", "s", "--json")[1])["trials"] == 1
-    assert typed("forget", "demo")[1] == "dropped 0 trials of demo; what had begun stays: 1 trial\n"
+    assert typed("forget", "demo")[1] == "dropped 0 trials of demo; kept 1 trial that had started\n"
 
 
 def test_the_name_goes_with_the_last_trial(planned: World, typed: Typed) -> None:

@@ -17,7 +17,7 @@ from tests.harness.conftest import merged
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
-SHIPPED = shards.FOLDER
+SHIPPED = shards.EVIDENCE_FOLDER
 
 WORDS = merged(
     SWEEP,
@@ -99,7 +99,7 @@ def test_the_nearest_results_are_taken_of_a_flow_that_has_them(history: History)
 def test_a_first_plan_has_its_spread_from_the_reference(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "FOLDER", SHIPPED)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     (found,) = list_power(history, "--dataset", "cifar10-16", "--profile", "tiny")
     assert found["source"].startswith("reference, tiny on cifar10-16 after 1200 steps, ")
     history.add_results(WORDS, spread_bits)
@@ -126,7 +126,7 @@ def test_many_flows_and_many_seeds_are_said_by_their_ends() -> None:
 def test_no_launch_into_a_published_database_is_offered(
     history: History, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "FOLDER", SHIPPED)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     file = in_tmp / "small.yaml"
     text = history.text("--db", "reference")
     assert f"\nNext    lcma db merge reference && lcma launch {file}\n" in text

@@ -22,7 +22,7 @@ from tests.stores import beat
 
 pytestmark = pytest.mark.slow_on("postgresql")
 
-SHIPPED = shards.FOLDER
+SHIPPED = shards.EVIDENCE_FOLDER
 
 
 def seconds(found: dict[str, Any]) -> list[float]:
@@ -141,7 +141,7 @@ def test_a_first_plan_predicts_by_the_reference(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweep of the README, and the demo; the images of neither are prepared here."""
-    monkeypatch.setattr(shards, "FOLDER", SHIPPED)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", SHIPPED)
     readme = Path(__file__).parents[3] / "README.md"
     demo = Path(specs.__file__).parent / "specs" / "demo.yaml"
     (own,) = re.findall(r"```yaml\n(name: .*?)```", readme.read_text(), re.DOTALL)

@@ -105,7 +105,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reference(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Lets the package have these shards, and nobody's cache have them; the folder in the cache."""
-    monkeypatch.setattr(shards, "FOLDER", published / "evidence")
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", published / "evidence")
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "reference"
 
@@ -155,9 +155,9 @@ def test_a_command_that_writes_refuses_the_reference_in_one_line(
     code, out, err = lcma(*command.split(), *WRITING[command], "--db", "reference")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the reference database is never written" in err
-    of_weights = command == "measure"
-    assert ("has no weights" in err) == of_weights, "a merge brings none"
-    assert ("lcma db merge reference" in err) != of_weights
+    needs_weights = command == "measure"
+    assert ("has no weights" in err) == needs_weights, "a merge brings none"
+    assert ("lcma db merge reference" in err) != needs_weights
     assert not reference.exists()
     assert not list(in_tmp.glob("*.db"))
 
@@ -199,7 +199,7 @@ def test_a_shard_of_an_older_schema_is_upgraded_in_the_cache(
         plain.write_bytes(lzma.decompress(shard.read_bytes()))
         make_older(f"sqlite:///{plain}")
         (evidence / shard.name).write_bytes(lzma.compress(plain.read_bytes()))
-    monkeypatch.setattr(shards, "FOLDER", evidence)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", evidence)
     before = {path: path.read_bytes() for path in evidence.iterdir()}
     with package.connect("reference") as store:
         assert store.database.identify().revision == migrate.current_version()
@@ -220,7 +220,7 @@ def test_a_package_without_results_says_so_in_one_line(
     said: str,
 ) -> None:
     empty = tmp_path / "evidence"
-    monkeypatch.setattr(shards, "FOLDER", empty)
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", empty)
     if content is not None:
         empty.mkdir()
         (empty / "001.sqlite.xz").write_bytes(content)
@@ -251,7 +251,7 @@ def test_a_shard_is_read_wherever_a_database_is_named(
         (None, "No such file"),
         (b"no archive", "x.sqlite.xz is damaged: name another file"),
         (lzma.compress(b"SQLite format 3\0")[:-5], "is damaged: name another file"),
-        (lzma.compress(b"no database"), "x.sqlite.xz holds no SQLite database"),
+        (lzma.compress(b"no database"), "x.sqlite.xz contains no SQLite database"),
         (lzma.compress(MAGIC + bytes(3000)), "unpacks to more than 2.0 KiB: unpack it by hand"),
         (lzma.compress(MAGIC, filters=GREEDY), "more than 128.0 MiB of memory"),
     ],
@@ -263,7 +263,7 @@ def test_a_file_that_is_no_shard_is_one_line(
     content: bytes | None,
     said: str,
 ) -> None:
-    monkeypatch.setattr(shards, "LARGEST", 2048)
+    monkeypatch.setattr(shards, "MAX_UNPACKED_BYTES", 2048)
     if content is not None:
         Path("x.sqlite.xz").write_bytes(content)
     refused(lcma("board", "--db", "x.sqlite.xz"), said)
@@ -318,7 +318,7 @@ def test_a_manifest_says_what_a_shard_has(published: Path) -> None:
     ("arguments", "said"),
     [
         (["out.zip"], "out.zip ends in none of .db, .sqlite, .sqlite.xz"),
-        (["there.db"], "there.db is there already"),
+        (["there.db"], "there.db exists already"),
         (["nowhere/out.db"], "there is no folder nowhere"),
         (["out.db", "--where", "bits_per_dim=3"], "what is known before a trial runs"),
         (["out.db", "--where", "seed=x"], "seed"),
@@ -360,7 +360,7 @@ def of_trained(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """Lets the package have it, beside prepared images."""
-    monkeypatch.setattr(shards, "FOLDER", trained / "evidence")
+    monkeypatch.setattr(shards, "EVIDENCE_FOLDER", trained / "evidence")
     monkeypatch.setenv("LCMA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LCMA_DATA", str(photos_root))
     return trained
@@ -368,7 +368,7 @@ def of_trained(
 
 def test_a_sweep_that_asks_for_what_was_merged_is_served(of_trained: Path, lcma: Typed) -> None:
     code, out, _ = lcma("db", "merge", "reference", "--db", "mine.db")
-    assert (code, " came from reference to " in out) == (0, True)
+    assert (code, " copied from reference to " in out) == (0, True)
     spec = str(of_trained / "small.yaml")
     code, out, _ = lcma("plan", spec, "--db", "mine.db")
     assert (code, "Nothing is left to do." in out) == (0, True)
@@ -386,7 +386,7 @@ def test_a_sample_of_the_reference_is_trained_again(of_trained: Path, lcma: Type
     )
     code, out, _ = lcma("reproduce", "--sample", "1", "--db", "reference")
     assert code == 0
-    assert out.endswith("1 of 1 came out again, 1 of them to the last bit\n")
+    assert out.endswith("1 of 1 were reproduced, 1 of them to the last bit\n")
 
 
 def test_the_shards_of_the_package_are_small_and_as_their_manifests_say() -> None:

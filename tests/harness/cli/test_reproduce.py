@@ -74,7 +74,7 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
         monkeypatch.setenv(variable, str(value))
     code, out, _ = lcma("reproduce", "--sample", "2")
     assert code == 1
-    assert out.endswith("1 of 2 came out again, 1 of them to the last bit\n")
+    assert out.endswith("1 of 2 were reproduced, 1 of them to the last bit\n")
     code, out, _ = lcma("reproduce", "--sample", "2", "--json")
     assert code == 1
     found = {one["trial"]["trial_id"]: one["verified"] for one in json.loads(out)}
@@ -89,7 +89,7 @@ def test_one_of_a_sample_that_does_not_come_out_is_exit_code_1(
         (["TRIAL", "--tolerance", "-1"], "--tolerance -1.0 makes no sense"),
         (["TRIAL", "--tolerance", "nan"], "--tolerance nan makes no sense"),
         (["TRIAL", "--data", "nowhere"], "photos8"),
-        ([], "give one trial, by the first characters of its id, or choose some: --sample N"),
+        ([], "give either one trial, by the first characters of its id, or options that select"),
         (["TRIAL", "--sample", "1"], "give one trial"),
         (["--sample", "0"], "--sample 0 makes no sense"),
         (["--sample", "2"], "has 1 trial with such a result: give --sample 1 or less"),

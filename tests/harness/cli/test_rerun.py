@@ -66,7 +66,7 @@ def test_a_pretraining_takes_along_the_trials_that_read_its_maps(done: World, ty
     refused(
         typed("rerun", "p"),
         "3 jobs (2 segments and 1 trial, 1 more than named, for the maps)",
-        "would be run anew: give --yes, or look with --dry-run",
+        "would run again: give --yes, or look with --dry-run",
     )
     assert done.dump() == before
     out = output_of(typed("rerun", "p", "--yes"))
@@ -225,7 +225,7 @@ def test_a_trial_takes_along_the_lost_segments_of_shorter_budgets(
         (["channel-0", "nope"], "no trial, pretraining or job starts with 'nope'"),
         (["--where", "flow=glow"], "no failed jobs with --flow glow: there are realnvp"),
         (["--where", "threads=1"], "--where threads=: failed jobs have no threads"),
-        (["--why", "x"], "--why does not go with --failed"),
+        (["--why", "x"], "--why and --failed exclude each other"),
     ],
 )
 def test_unknown_names_change_nothing(

@@ -48,8 +48,8 @@ def test_a_query_may_end_with_a_semicolon_typed_or_read(
     ("content", "said"),
     [
         (b"", "there is no SQL statement to run"),
-        (b"SELECT '\xff'", "stdin is no text"),
-        ("SELECT 1".encode("utf-16"), "stdin is no text"),
+        (b"SELECT '\xff'", "stdin is not text"),
+        ("SELECT 1".encode("utf-16"), "stdin is not text"),
         (b"SELECT 1;\nDELETE FROM attempts;\n", "one statement"),
     ],
 )

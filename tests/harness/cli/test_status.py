@@ -176,11 +176,14 @@ def test_of_several_sweeps_of_a_name_the_one_launched_last_is_taken_and_said(
     code, out, err = typed("status", "--sweep", "demo", "--json")
     assert (code, json.loads(out)["sweep"]["id"]) == (0, "a-newer-one")
     assert err == (
-        "lcma: of the sweeps named demo this one was launched last; s is named so too: "
-        "--sweep takes an id too\n"
+        "lcma: 2 sweeps are named demo: this is the one launched last; choose another by its id: "
+        "--sweep s\n"
     )
     for command in ("board", "verdicts"):
-        assert "named demo this one was launched last" in typed(command, "--sweep", "demo")[2]
+        assert (
+            "sweeps are named demo: this is the one launched last"
+            in typed(command, "--sweep", "demo")[2]
+        )
         assert typed(command, "--sweep", "s")[::2] == (0, "")
     planned.store.begin_launch("me", "s", now=time.time() + 60)
     out = typed("status", "--sweep", "demo", "--json")[1]

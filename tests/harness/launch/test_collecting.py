@@ -147,7 +147,7 @@ def test_what_is_done_leaves_what_somebody_needs(site, capsys) -> None:
         r"weights of attempts that were lost +1 +4 B",
         r"total +7 ",
         r"freed .* in .*runs",
-        r"left alone: 1 file \(5 B\) of runs that this database does not know",
+        r"kept: 1 file \(5 B\) of runs that this database does not know",
     ):
         assert re.search(line, said), (line, said)
     assert [n for n in site.names(done) if not n.startswith("weights.")] == []

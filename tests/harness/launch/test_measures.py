@@ -229,7 +229,7 @@ def test_trials_from_before_a_measure_have_it_from_their_weights(
     code, out, err = typed(capsys, *found[0], f"--db={url}", *places)
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 5  # all of the recipe
-    assert out.count("(there already)") == 1  # of the launch
+    assert out.count("(stored already)") == 1  # of the launch
     rows = db.connect(url).view("measures", measure=["later", "holdout_later"])
     before = db.connect(url).view("measures", measure=["brightness", "holdout_brightness"])
     assert len(rows) == 2 * 5
@@ -275,7 +275,7 @@ def test_a_trial_of_which_a_measure_fails_keeps_no_other_from_it(
     for already in (0, 2):
         code, out, err = typed(capsys, "measure", "picky", *places)
         assert (code, len(out.splitlines()), len(err.splitlines())) == (1, 2, 1)
-        assert out.count("(there already)") == already
+        assert out.count("(stored already)") == already
         assert "2 of 4 trials cannot be measured, the first since the measure picky cannot" in err
         assert "KeyError: 0 (/" in err
     assert {*db.connect(url).view("measures", measure="picky").seed} == {1}

@@ -337,7 +337,7 @@ def test_other_settings_are_another_protocol_that_is_ranked_apart(measured) -> N
         (["kid", "--extractor=inception-v3"], "needs your own file of its weights"),
         (["fid"], "fid by inception-v3 needs your own file of its weights"),
         (["fid", "--extractor=efficientnet-lite0"], "fid is of inception-v3 alone"),
-        (["swd", "--gpus=0.5"], "--gpus and --any-code are of tasks on a cluster: give --ray"),
+        (["swd", "--gpus=0.5"], "--gpus and --any-code need a cluster: give --ray"),
         (["swd", "--where=trial_id=0000"], "no results with --where trial_id=0000"),
         (["swd", "--samples=30"], "left no weights"),
     ],

@@ -143,7 +143,7 @@ def test_maps_in_a_terminal(lcma, filler):
 def test_without_a_name_curves_and_many_maps_are_of_the_sweep_launched_last(
     lcma, filler, monkeypatch
 ):
-    monkeypatch.setattr("lcma.harness.cli.maps.MOST", 1)
+    monkeypatch.setattr("lcma.harness.cli.maps.MAX_PRETRAININGS", 1)
     for seed in (0, 1):
         filler.maps(seed)
         points = [db.Metric("holdout_bits_per_dim", 10, 4.0)]
@@ -163,7 +163,7 @@ def test_maps_that_are_not_there(lcma, filler):
     filler.maps(0)
     filler.plan("rows", 0, sweep="s1")
     for option, value in (("sweep", "s1"), ("factorization", "low")):
-        with pytest.raises(UserError, match="no maps are read by such trials"):
+        with pytest.raises(UserError, match="no such trial reads a map"):
             lcma("maps", f"--{option}", value)
     assert not Path("lcma-pictures").exists()
 
@@ -315,7 +315,7 @@ def test_a_board_of_several_settings_is_a_line_for_each(lcma, filled):
     table = lcma("board", faces[0])
     assert "low (LL)" in table
     assert table.count("factorization") == 1
-    with pytest.raises(UserError, match="there is no table 23: there are 22"):
+    with pytest.raises(UserError, match="there is no table 23: this board has 22"):
         lcma("board", "23")
     assert "+0.5000" in lcma("board", "--against", "channel"), "of rows"
 
