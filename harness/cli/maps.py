@@ -57,7 +57,12 @@ def maps(
     from lcma.db import connect
     from lcma.harness.place import find_place
     from lcma.harness.results.lookup import find_sweep
-    from lcma.harness.results.maps import USUAL, filter_map_sets, filter_read_sets, list_map_sets
+    from lcma.harness.results.maps import (
+        DEFAULT_SCORE,
+        filter_map_sets,
+        filter_read_sets,
+        list_map_sets,
+    )
     from lcma.harness.show.maps import draw_maps, list_pictures, maps_as_records, tabulate_maps
     from lcma.harness.show.tables import render_table
     from lcma.harness.show.targets import picture_target
@@ -81,7 +86,11 @@ def maps(
         map_sets = filter_read_sets(map_sets, trials)
         if not map_sets:
             raise UserError("no such trial reads a map: leave --sweep or --factorization out")
-    filters = {"score": score or [USUAL], **filters, **({"budget": budget} if budget else {})}
+    filters = {
+        "score": score or [DEFAULT_SCORE],
+        **filters,
+        **({"budget": budget} if budget else {}),
+    }
     with Console(stderr=True).status("drawing"):
         sheets = draw_maps(store, filter_map_sets(map_sets, filters), target)
     if only_last_sweep:

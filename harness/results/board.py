@@ -1,7 +1,7 @@
 """The board: which factorization gives the fewest bits/dim, among results that can be compared.
 
 `read_board` computes it from a database, `make_board` from cells, and `filter_board` selects rows.
-Its numbers are means over seeds, and differences paired by seed with their intervals.
+The numbers are means over seeds, and differences paired by seed with their intervals.
 """
 
 import math
@@ -43,67 +43,49 @@ COMPARABLE = (
     "protocol",
     "precision",
 )
-"""Rows that differ in one of these are never ranked together."""
+"""Facts of a result; rows that differ in any of these are never ranked together."""
 
-ENOUGH = 6
-"""Seeds below which no difference counts as shown."""
+MIN_SEEDS = 6
+"""With fewer seeds no difference counts as shown."""
 
 ColumnValue = str | int | float | None
-"""Value of a column of `results`."""
-
 ColumnFilter = ColumnValue | tuple[ColumnValue, ...]
-"""The value that a column must have, or several of which one is enough."""
+"""The value that a column must have, or several values of which it must have one."""
 
-
-Told = Literal["better", "not told apart", "worse"]
+Standing = Literal["better", "not told apart", "worse"]
 """What the interval of a difference says."""
 
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One factorization at one budget.
-
-    ``by_seed`` are the measure's values; ``mean`` is None where no seed has a result.
-    ``deviation`` is the sample standard deviation over seeds and (``low``, ``high``) the 95 %
-    t-interval of the mean, None for fewer than two seeds. ``diverged_seeds`` are those that
-    diverged and have no result.
-    ``published`` are the numbers that papers print for such a cell. ``cleared`` says whether the
-    mean is below every bar of the data set, None where there is no mean or no bar. The
-    ``difference``, paired by seed, is from the row that is the ``reference``. ``than_reference``
-    says by its interval whether the row is better or worse, None where fewer than six pairs tell.
-    ``best`` marks the best mean of the rows with six seeds or more, or of all where
-    none has as many; ``near_best`` it and the rows whose interval of the difference from it, of
-    six pairs or more, contains zero.
-    """
+    """One factorization at one budget."""
 
     factorization: str
     budget: int | None
     map_options: str | None
-    conventional: bool
-    by_seed: Mapping[int, float] = field(hash=False)
-    mean: float | None
-    deviation: float | None
-    low: float | None
+    conventional: bool  # the flow's own rule
+    by_seed: Mapping[int, float] = field(hash=False)  # values of the measure
+    mean: float | None  # None where no seed has a result
+    deviation: float | None  # of the sample of seeds; None for fewer than two, as the next two
+    low: float | None  # ends of the 95 % t-interval of the mean
     high: float | None
-    difference: Summary | None
+    difference: Summary | None  # from the reference row, paired by seed
     diverged: int
     failed: int
-    published: tuple[Number, ...]
-    cleared: bool | None
+    published: tuple[Number, ...]  # what papers print for such a cell
+    cleared: bool | None  # below every bar of the data set; None without a mean or a bar
     reference: bool
-    diverged_seeds: tuple[int, ...] = ()
-    than_reference: Told | None = None
-    best: bool = False
-    near_best: bool = False
+    diverged_seeds: tuple[int, ...] = ()  # those without a result
+    than_reference: Standing | None = None  # by the difference; None with fewer than six pairs
+    best: bool = False  # best mean of the rows with six seeds, or of all where no row has six
+    near_best: bool = False  # the best row, or not told apart from it by six pairs or more
 
     @property
     def label(self) -> str:
-        """Name of the factorization as shown."""
         return factorization_label(self.factorization)
 
     @property
     def options_label(self) -> str | None:
-        """Options of the map as shown."""
         return None if self.map_options is None else label_options(self.map_options)
 
     @property
@@ -124,16 +106,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows that can be compared, best first.
-
-    ``measure`` is what the rows are ranked by, in ``unit``, of which 'lower' or 'higher' values are
-    better (``direction``). ``standard_error`` is the largest of one trial's, None where none is
-    known. ``reference`` is the label of the row that differences are from, None where it has no
-    results; ``against`` is the name under which it was requested. ``settings`` are those of the
-    recipe in which other groups of the same flow, data set and profile differ. ``whole`` says that
-    the images are known to be those of a whole set. ``of_samples`` are the controls and the
-    overflow of a measure of samples, by their names. ``recipe`` is its JSON where known.
-    """
+    """Rows that can be compared, best first."""
 
     dataset: str
     variant: str
@@ -148,23 +121,23 @@ class Group:
     steps: int
     images: int | None
     clusters: int | None
-    standard_error: float | None
-    made_with: tuple[str, ...]
-    reference: str | None
+    standard_error: float | None  # the largest of a single trial's
+    made_with: tuple[str, ...]  # versions and devices, a line each
+    reference: str | None  # label of the row that differences are from; None without results
     rows: tuple[BoardRow, ...]
     bars: tuple[Bar, ...] = ()
-    settings: str = ""
-    against: str = "conventional"
+    settings: str = ""  # those in which groups of the same flow, data set and profile differ
+    against: str = "conventional"  # the name by which the reference was requested
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
-    direction: str | None = BITS.direction
-    whole: bool = False
-    of_samples: Mapping[str, Measurement] = field(default_factory=dict, hash=False)
-    recipe: str | None = field(default=None, repr=False)
+    direction: str | None = BITS.direction  # whether "lower" or "higher" is better
+    whole: bool = False  # the images are known to be those of a whole set
+    sample_controls: Mapping[str, Measurement] = field(default_factory=dict, hash=False)
+    recipe: str | None = field(default=None, repr=False)  # JSON
 
     @property
     def key(self) -> str:
-        """What tells it from all other groups, by whatever measure."""
+        """The facts that identify a group, by whatever measure."""
         return " ".join(getattr(self, name) for name in COMPARABLE)
 
     @property
@@ -173,20 +146,22 @@ class Group:
         if self.recipe is None:
             return None
         try:
-            own = Recipe.model_validate_json(self.recipe)
-            # A person's own set is known where it is prepared; its shape is in the recipe anywhere.
+            recipe = Recipe.model_validate_json(self.recipe)
+            # A user's own set is known only where it is prepared; the recipe has its shape.
             facts = known_sets.shipped().get(self.set_name) or known_sets.DataSetFacts(
-                size=own.model.size, channels=own.model.channels, dataset=self.set_name, about=""
+                size=recipe.model.size,
+                channels=recipe.model.channels,
+                dataset=self.set_name,
+                about="",
             )
             profile = self.profile.split(", ")[0]
-            known = catalog.recipe(self.flow, self.set_name, profile, facts=facts)
+            default = catalog.recipe(self.flow, self.set_name, profile, facts=facts)
         except (KeyError, ValueError, UserError, factorizations.ImpossibleError):
-            return None  # of a plug-in or a version that is not here
-        return settings.subtract(own.model_dump(mode="json"), known.model_dump(mode="json"))
+            return None  # made by a plug-in or a version that is not installed here
+        return settings.subtract(recipe.model_dump(mode="json"), default.model_dump(mode="json"))
 
     @property
     def set_name(self) -> str:
-        """Name under which the data set is prepared."""
         return known_sets.set_name(self.dataset, self.variant)
 
     @property
@@ -197,10 +172,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Board:
-    """All groups, and how many trials ``diverged`` and ``failed``, including those in no group."""
-
     groups: tuple[Group, ...]
-    diverged: int = 0
+    diverged: int = 0  # trials, including those in no group, as the next
     failed: int = 0
 
 
@@ -218,18 +191,18 @@ def read_board(
         store: The database.
         measure: What rows are ranked by.
         sweep_id: Only this sweep's trials.
-        against: The factorization that differences are from; NAME@BUDGET, such as ``low@1000``,
+        against: The factorization to subtract from each row; NAME@BUDGET, such as ``low@1000``,
             where it has several budgets.
         where: Columns of `results`, each with the value or values it may have. Lost trials
             are filtered by those columns that they have, such as flow, dataset and profile.
 
     Raises:
-        UserError: A column or the measure is unknown, two results stand for one seed of one row, or
+        UserError: A column or the measure is unknown, one seed of a row has two results, or
             ``against`` names several rows or none.
     """
     kind = find_ranked_measure(store, measure)
     cells = store.cells(measure=measure, sweep_id=sweep_id, **where)
-    # A plug-in's rule is known by its results, wherever the plug-in is now.
+    # The results know a plug-in's rule where the plug-in itself is not loaded.
     rule, at, budget = against.partition("@")
     if at and not re.fullmatch("[0-9]+", budget):
         raise UserError(f"{printable(against)}: give NAME@BUDGET in steps, such as low@1000")
@@ -237,87 +210,83 @@ def read_board(
         against = factorizations.normalize(rule) + at + budget
     lost = list_lost_trials(store, sweep_id)
     for name, wanted in where.items():
-        if name in OF_LOST:
+        if name in LOST_TRIAL_COLUMNS:
             values = wanted if isinstance(wanted, tuple) else (wanted,)
-            lost = [one for one in lost if getattr(one, name) in values]
-    found = make_board(
+            lost = [trial for trial in lost if getattr(trial, name) in values]
+    board = make_board(
         cells,
         read_whole_sets(store),
         lost,
         bars=read_bars(store),
-        beside_samples=read_beside_samples(store, measure) if measure in OF_SAMPLES else None,
+        sample_controls=read_sample_controls(store, measure) if measure in OF_SAMPLES else None,
         recipes=store.recipes({cell.recipe_id for cell in cells}),
         against=against,
         kind=kind,
     )
-    none_has_it = all(group.reference is None for group in found.groups)
-    if against != "conventional" and found.groups and none_has_it:
-        rows = [row for group in found.groups for row in group.rows]
-        there = {
+    missing = all(group.reference is None for group in board.groups)
+    if against != "conventional" and board.groups and missing:
+        names = {
             row.label.split(" ")[0] + ("" if row.budget is None else f"@{row.budget}")
-            for row in rows
+            for group in board.groups
+            for row in group.rows
         }
-        names = printable(", ".join(sorted(there)))
-        raise UserError(f"no results of {printable(against)} here; there are {names}")
-    return found
+        listed = printable(", ".join(sorted(names)))
+        raise UserError(f"no results of {printable(against)} here; there are {listed}")
+    return board
 
 
 def read_holdout(store: Store, **where: Any) -> dict[str, Group]:
-    """Return the tables by bits/dim on the holdout part, which choose budgets, by their keys.
+    """Return the groups by bits/dim on the holdout part, which choose budgets, by key.
 
     ``where`` is as for `read_board`.
     """
     if HOLDOUT not in store.measure_kinds():
         return {}
-    found = read_board(store, measure=HOLDOUT, **where)
-    return {group.key: group for group in found.groups}
+    board = read_board(store, measure=HOLDOUT, **where)
+    return {group.key: group for group in board.groups}
 
 
 def find_ranked_measure(store: Store, name: str) -> MeasureKind:
-    """Return what a measure is by which results of a database can be ranked.
-
-    Raises UserError for any other.
-    """
+    """Return the kind of a measure; raise UserError where it cannot rank results."""
     known = store.measure_kinds()
     if name not in known or known[name].direction is None:
-        ranked = sorted(one.name for one in known.values() if one.direction)
+        ranked = sorted(kind.name for kind in known.values() if kind.direction)
         hint = printable(suggest(name, ranked, "choose among"))
         raise UserError(f"results cannot be ranked by '{printable(name)}': {hint}")
     return known[name]
 
 
-def read_beside_samples(
+def read_sample_controls(
     store: Store, measure: str
 ) -> dict[tuple[str, str, str], dict[str, Measurement]]:
-    """Return what current results have beside a measure of samples.
+    """Return the controls of a measure of samples, and its overflow summed over trials.
 
-    By recipe, data digest and protocol these are the controls of the measure, and its overflow
-    summed over trials; under the names of these measures.
+    They are by recipe, data digest and protocol, and then by the name of the measure.
     """
     overflow = name_overflow(measure)
     found: dict[tuple[str, str, str], dict[str, Measurement]] = {}
     controls = [name_control(measure, control) for control in CONTROLS]
     query = select_view("measures", measure=[overflow, *controls])
     for row in store.rows(query):
-        of = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
-        former = of.get(row.measure)
+        measures = found.setdefault((row.recipe_id, row.data_digest, row.protocol), {})
+        former = measures.get(row.measure)
         if row.measure == overflow:
             total, images = (former.value, former.images or 0) if former else (0.0, 0)
-            of[overflow] = Measurement(
+            measures[overflow] = Measurement(
                 overflow, total + row.value, None, images + (row.images or 0)
             )
         elif former is None or row.value < former.value:
-            of[row.measure] = Measurement(row.measure, row.value, row.standard_error, row.images)
+            measures[row.measure] = Measurement(
+                row.measure, row.value, row.standard_error, row.images
+            )
     return found
 
 
 def list_lost_trials(store: Store, sweep_id: str | None = None) -> list[JobFacts]:
-    """List the trials of a sweep, or of all, that diverged or failed and have no result.
-
-    One that has a result was lost when it was run anew.
-    """
-    found = store.job_facts(kind="trial", states=("diverged", "failed"), sweep_id=sweep_id)
-    return [one for one in found if one.done_attempt_id is None]
+    """List the trials of a sweep, or of all, that diverged or failed and have no result."""
+    lost = store.job_facts(kind="trial", states=("diverged", "failed"), sweep_id=sweep_id)
+    # A trial that was lost when it ran again still has its first result.
+    return [trial for trial in lost if trial.done_attempt_id is None]
 
 
 def make_board(
@@ -326,30 +295,37 @@ def make_board(
     lost: Sequence[JobFacts] = (),
     *,
     bars: Mapping[str, Sequence[Bar]] | None = None,
-    beside_samples: Mapping[tuple[str, str, str], Mapping[str, Measurement]] | None = None,
+    sample_controls: Mapping[tuple[str, str, str], Mapping[str, Measurement]] | None = None,
     recipes: Mapping[str, RecipeRow] | None = None,
     against: str = "conventional",
     kind: MeasureKind = BITS,
 ) -> Board:
-    """Return the board of cells, in whatever order they come.
+    """Return the board of cells, whose order does not matter.
 
-    ``against`` names the factorization that differences are from. ``whole`` are the digests of
-    whole data sets, ``lost`` the trials that diverged or failed, ``bars`` by data digest,
-    ``beside_samples`` as `read_beside_samples` returns it, ``recipes`` by id. ``kind`` is the
-    measure that the cells have. Raises UserError where two results stand for one seed of one row,
-    or several rows for the name ``against``.
+    Args:
+        cells: Values of one measure by seed.
+        whole: Digests of whole data sets.
+        lost: Trials that diverged or failed.
+        bars: By data digest.
+        sample_controls: As `read_sample_controls` returns it.
+        recipes: By id.
+        against: The factorization to subtract from each row.
+        kind: The measure of the cells.
+
+    Raises:
+        UserError: One seed of a row has two results, or ``against`` names several rows.
     """
     recipes = recipes or {}
     lost_of: defaultdict[tuple[str, ...], list[JobFacts]] = defaultdict(list)
-    for one in lost:
-        lost_of[_lost_key(one)].append(one)
+    for trial in lost:
+        lost_of[_lost_key(trial)].append(trial)
     comparable = attrgetter(*COMPARABLE)
     groups = []
     for _, alike in groupby(sorted(cells, key=comparable), key=comparable):
         members = list(alike)
         first = members[0]
         recipe = recipes.get(first.recipe_id)
-        samples = first.recipe_id, first.data_digest, first.protocol
+        controls_key = first.recipe_id, first.data_digest, first.protocol
         group = _make_group(
             members,
             lost_of[_lost_key(first)],
@@ -360,19 +336,19 @@ def make_board(
             against=against,
             kind=kind,
             whole=first.data_digest in whole,
-            of_samples=(beside_samples or {}).get(samples, {}),
+            sample_controls=(sample_controls or {}).get(controls_key, {}),
             recipe=None if recipe is None else recipe.body,
         )
         groups.append(group)
-    # Data sets whose results most images and then most seeds decide are first, and of a flow on one
-    # the tables with most seeds.
+    # Data sets with most test images and then most seeds come first; within a flow, the tables with
+    # most seeds.
     weights: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for group in groups:
         weight = group.images or 0, max(row.n for row in group.rows)
         weights[group.dataset] = max(weights[group.dataset], weight)
     groups.sort(
         key=lambda g: (
-            *(-one for one in weights[g.dataset]),
+            *(-weight for weight in weights[g.dataset]),
             g.dataset,
             g.flow,
             -max(row.n for row in g.rows),
@@ -381,15 +357,12 @@ def make_board(
             *(str(getattr(g, name)) for name in COMPARABLE),
         )
     )
-    states = Counter(one.state for one in lost)
+    states = Counter(trial.state for trial in lost)
     return Board(tuple(_add_settings(groups)), states["diverged"], states["failed"])
 
 
 def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
-    """Yield the groups with the settings in which they differ from others of their kind.
-
-    Of one kind are groups of one flow, data set, variant and profile.
-    """
+    """Yield the groups with the settings in which those of one flow, set and profile differ."""
     kind_of = attrgetter("dataset", "variant", "flow", "profile")
     alike: defaultdict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
     known = [settings.flat(parse_object(group.recipe or "")) for group in groups]
@@ -399,19 +372,19 @@ def _add_settings(groups: Sequence[Group]) -> Iterator[Group]:
         others = alike[kind_of(group)]
         differing = (
             f"{key}={flat[key]}"
-            for key in sorted(flat.keys() - {*SHOWN})
+            for key in sorted(flat.keys() - {*TITLE_SETTINGS})
             if any(flat[key] != other.get(key) for other in others)
         )
         yield replace(group, settings=" ".join(differing))
 
 
 def filter_board(board: Board, names: Sequence[str]) -> Board:
-    """Return the board with the rows of these factorizations and the reference.
+    """Return the board with only the rows of these factorizations and the reference.
 
-    A factorization goes by any of its names. Raises UserError for an unknown name, and where no
-    other row is left.
+    Any name of a factorization works. Raises UserError for an unknown name, and where no other row
+    is left.
     """
-    # A plug-in's rule is known by its results, wherever the plug-in is now.
+    # The results know a plug-in's rule where the plug-in itself is not loaded.
     present = {row.factorization for group in board.groups for row in group.rows}
     requested = {name if name in present else factorizations.normalize(name) for name in names}
 
@@ -437,12 +410,10 @@ def filter_board(board: Board, names: Sequence[str]) -> Board:
 
 
 def name_measure(measure: str) -> str:
-    """Return a measure's name as shown."""
     return "bits/dim" if measure == BITS_PER_DIM else printable(measure)
 
 
 def name_unit(unit: str) -> str:
-    """Return a measure's unit as shown."""
     return "bits/dim" if unit == BITS.unit else printable(unit)
 
 
@@ -460,17 +431,17 @@ CellKey = tuple[str, int | None, str | None]
 
 _cell_key = attrgetter("factorization", "budget", "map_options")
 
-SHOWN = ("training.steps",)
-"""Settings that a group's title shows in any case."""
+TITLE_SETTINGS = ("training.steps",)
+"""Settings that the title of every group shows."""
 
-OF_LOST = (
+LOST_TRIAL_COLUMNS = (
     *("flow", "profile", "dataset", "variant", "data_digest", "recipe_id", "factorization"),
     *("budget", "map_options", "seed"),
 )
-"""Columns of `trial_results` by which lost trials are chosen too."""
+"""Columns of `results` that filter lost trials too."""
 
 _lost_key = attrgetter("dataset", "variant", "data_digest", "flow", "recipe_id")
-"""Facts that lost trials share with the group that they belong to."""
+"""Facts that lost trials share with their group."""
 
 
 def _make_group(
@@ -485,43 +456,42 @@ def _make_group(
 ) -> Group:
     """Return the group of cells that can be compared.
 
-    ``conventional`` is the factorization that is conventional for the recipe. ``facts`` are other
-    fields of the group.
+    ``conventional`` is the recipe's own rule. ``facts`` are further fields of the group.
     """
     first = cells[0]
     lost_of: defaultdict[CellKey, list[JobFacts]] = defaultdict(list)
-    for one in lost:
-        lost_of[_cell_key(one)].append(one)
+    for trial in lost:
+        lost_of[_cell_key(trial)].append(trial)
     by_seed: dict[CellKey, Mapping[int, float]] = {key: {} for key in lost_of}
     for cell in cells:
         if cell.repeated is not None:
             raise UserError(
-                f"two results of seed {cell.repeated} for {printable(cell.factorization)} on "
-                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)}: look at them "
-                "with `lcma sql`"
+                f"seed {cell.repeated} of {printable(cell.factorization)} on "
+                f"{printable(cell.dataset)} with recipe {printable(cell.recipe_id)} has two "
+                "results: look at them with `lcma sql`"
             )
         by_seed[_cell_key(cell)] = cell.values
     lowest = min((b.bits_per_dim for b in bars if b.bits_per_dim is not None), default=None)
     sign = -1 if kind.direction == "higher" else 1
-    usual = _canonical("conventional", conventional, first.splits)
+    own_rule = _normalize_rule("conventional", conventional, first.splits)
     reference = _find_reference(by_seed, conventional, first.splits, against)
-    own_set = known_sets.set_name(first.dataset, first.variant)
+    set_name = known_sets.set_name(first.dataset, first.variant)
     rows = []
     for key, values in by_seed.items():
-        own = summarize(values.values()) if values else None
-        of_own = attrgetter("mean", "deviation", "low", "high")
-        mean, deviation, low, high = (None,) * 4 if own is None else of_own(own)
+        summary = summarize(values.values()) if values else None
+        read_summary = attrgetter("mean", "deviation", "low", "high")
+        mean, deviation, low, high = (None,) * 4 if summary is None else read_summary(summary)
         difference = None
         if reference is not None and key != reference:
             difference = compare_by_seed(values, by_seed[reference])
         row_lost = lost_of.get(key, ())
-        of_bits = kind.name == BITS_PER_DIM
-        names = published.names(first.flow, key[0], first.splits) if of_bits else ()
-        diverged = [one.seed for one in row_lost if one.state == "diverged"]
+        is_bits = kind.name == BITS_PER_DIM
+        names = published.names(first.flow, key[0], first.splits) if is_bits else ()
+        diverged = [trial.seed for trial in row_lost if trial.state == "diverged"]
         rows.append(
             BoardRow(
                 *key,
-                conventional=key[0] == usual,
+                conventional=key[0] == own_rule,
                 by_seed=values,
                 mean=mean,
                 deviation=deviation,
@@ -530,11 +500,11 @@ def _make_group(
                 difference=difference,
                 diverged=len(diverged),
                 failed=len(row_lost) - len(diverged),
-                published=tuple(published.find(first.flow, own_set, names)),
+                published=tuple(published.find(first.flow, set_name, names)),
                 cleared=None if lowest is None or mean is None else mean < lowest,
                 reference=key == reference,
                 diverged_seeds=tuple(sorted({*diverged} - values.keys())),
-                than_reference=_tell(difference, sign),
+                than_reference=_classify(difference, sign),
             )
         )
     rows.sort(
@@ -545,20 +515,21 @@ def _make_group(
             r.map_options or "",
         )
     )
-    best = next((row for row in rows if row.n >= ENOUGH), rows[0])
+    best = next((row for row in rows if row.n >= MIN_SEEDS), rows[0])
     if best.n:
         rows = [replace(row, best=row is best, near_best=_is_near(row, best)) for row in rows]
     return Group(
         **{name: getattr(first, name) for name in (*COMPARABLE, "splits", "size", "steps")},
         profile=", ".join(sorted({cell.profile for cell in cells})),
-        images=min(_known("images", cells), default=None),
-        clusters=min(_known("clusters", cells), default=None),
-        standard_error=max(_known("standard_error", cells), default=None),
+        images=min(_list_known("images", cells), default=None),
+        clusters=min(_list_known("clusters", cells), default=None),
+        standard_error=max(_list_known("standard_error", cells), default=None),
         made_with=tuple(
             sorted(
-                f"lcma {one.code_version}{' with uncommitted changes' * (one.dirty is not None)}, "
-                f"torch {one.torch}, {one.device} ({one.cpu_capability}, threads: {one.threads})"
-                for one in {one for cell in cells for one in cell.makings}
+                f"lcma {made.code_version}{' with uncommitted changes' * (made.dirty is not None)}"
+                f", torch {made.torch}, {made.device} ({made.cpu_capability}, "
+                f"threads: {made.threads})"
+                for made in {made for cell in cells for made in cell.makings}
             )
         ),
         reference=factorization_label(reference[0]) if reference and by_seed[reference] else None,
@@ -572,12 +543,12 @@ def _make_group(
     )
 
 
-def _known(name: str, cells: Sequence[SeededCell]) -> list[Any]:
+def _list_known(name: str, cells: Sequence[SeededCell]) -> list[Any]:
     return [value for cell in cells if (value := getattr(cell, name)) is not None]
 
 
-def _tell(difference: Summary | None, sign: int) -> Told | None:
-    if difference is None or difference.n < ENOUGH:
+def _classify(difference: Summary | None, sign: int) -> Standing | None:
+    if difference is None or difference.n < MIN_SEEDS:
         return None
     if difference.low is None or difference.high is None or difference.low <= 0 <= difference.high:
         return "not told apart"
@@ -585,57 +556,57 @@ def _tell(difference: Summary | None, sign: int) -> Told | None:
 
 
 def _is_near(row: BoardRow, best: BoardRow) -> bool:
-    found = compare_by_seed(row.by_seed, best.by_seed)
-    return row is best or _tell(found, 1) == "not told apart"
+    difference = compare_by_seed(row.by_seed, best.by_seed)
+    return row is best or _classify(difference, 1) == "not told apart"
 
 
-def _canonical(name: str, own: str | None, splits: int) -> str | None:
-    if own is None:
+def _normalize_rule(name: str, own_rule: str | None, splits: int) -> str | None:
+    if own_rule is None:
         return None
     if name == "conventional" and splits:
-        return own  # a plug-in's rule too, wherever the plug-in is now
+        return own_rule  # without a lookup: its plug-in may not be loaded
     try:
-        return factorizations.canonical(name, conventional=own, splits=splits)
+        return factorizations.canonical(name, conventional=own_rule, splits=splits)
     except (factorizations.ImpossibleError, UserError):  # of a plug-in that is not loaded
         return None
 
 
 def _find_reference(
-    cells: Collection[CellKey], own: str | None, splits: int, against: str
+    keys: Collection[CellKey], own_rule: str | None, splits: int, against: str
 ) -> CellKey | None:
     rule, _, budget = against.partition("@")
-    # A rule of a plug-in that is not loaded is known by its results.
-    name = rule if rule in {cell[0] for cell in cells} else _canonical(rule, own, splits)
-    found = [cell for cell in cells if cell[0] == name and budget in ("", str(cell[1]))]
-    if len(found) > 1:  # the rule itself, rather than it with options of its map
-        found = [cell for cell in found if cell[2] is None] or found
-    if len(found) > 1:
-        budgets = sorted({budget for _, budget, _ in found if budget is not None})
-        names = ", ".join(f"{rule}@{one}" for one in budgets)
-        remedy = f"give one of {names}" if len(budgets) > 1 else "choose one by --where"
+    # The results know a plug-in's rule where the plug-in itself is not loaded.
+    name = rule if rule in {key[0] for key in keys} else _normalize_rule(rule, own_rule, splits)
+    matches = [key for key in keys if key[0] == name and budget in ("", str(key[1]))]
+    if len(matches) > 1:  # prefer the row without options of the map
+        matches = [key for key in matches if key[2] is None] or matches
+    if len(matches) > 1:
+        budgets = sorted({budget for _, budget, _ in matches if budget is not None})
+        names = ", ".join(f"{rule}@{budget}" for budget in budgets)
+        remedy = f"give one of {names}" if len(budgets) > 1 else "choose one with --where"
         raise UserError(
             f"{printable(against)} has several rows here, and differences need one: "
             f"{printable(remedy)}"
         )
-    return found[0] if found else None
+    return matches[0] if matches else None
 
 
-# Tables of the paper: each printed number, with ours beside it
+# Tables of the paper: each printed number beside ours
 
 SOURCE = "LCMA"
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A printed number, and a row of a board for it, None where there is none."""
+    """A number that the paper prints, and our row for it."""
 
     number: Number
-    group: Group | None = None
+    group: Group | None = None  # None where we have no result, as for `row`
     row: BoardRow | None = None
 
     @property
     def difference(self) -> float | None:
-        """Ours minus the printed one."""
+        """Our number minus the printed one."""
         if self.row is None or self.row.mean is None:
             return None
         return self.row.mean - self.number.bits_per_dim
@@ -644,12 +615,12 @@ class PaperRow:
 def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
     """Return the numbers of the paper's table, each with ours by profile, protocol and precision.
 
-    Of several recipes or budgets of one number the longest training, then the longest budget is
-    taken, whatever its result is.
+    Where several recipes or budgets stand for one number, the longest training and then the longest
+    budget is taken, whatever its result.
     """
-    found: list[PaperRow] = []
-    printed = (one for one in published.numbers() if (one.source, one.table) == (SOURCE, table))
-    groups = sorted(board.groups, key=lambda one: (one.steps, one.recipe_id))
+    paper_rows: list[PaperRow] = []
+    printed = (n for n in published.numbers() if (n.source, n.table) == (SOURCE, table))
+    groups = sorted(board.groups, key=lambda group: (group.steps, group.recipe_id))
     for number in printed:
         ours: dict[tuple[str, ...], PaperRow] = {}
         for group in groups:
@@ -657,5 +628,5 @@ def compare_with_paper(board: Board, table: str) -> list[PaperRow]:
                 if row.mean is not None and row.map_options is None and number in row.published:
                     scale = (group.profile, group.protocol, group.precision)
                     ours[scale] = PaperRow(number, group, row)
-        found += [ours[scale] for scale in sorted(ours)] or [PaperRow(number)]
-    return found
+        paper_rows += [ours[scale] for scale in sorted(ours)] or [PaperRow(number)]
+    return paper_rows

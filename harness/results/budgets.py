@@ -1,7 +1,7 @@
-"""A measure by budget of the pretraining: the smallest budget that is enough, costs, and the maps.
+"""A measure by pretraining budget: the smallest budget that is enough, costs, and the maps.
 
-`read_budget_curves` computes the curves of all results in a database, whoever put them there;
-docs/budgets.md explains them.
+`read_budget_curves` computes the curves of all results in a database; docs/budgets.md explains
+them.
 """
 
 import math
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from lcma.db import ContributionMap, SeededCell, Store, overlap
 from lcma.db.views import views
-from lcma.harness.results.board import BITS, ENOUGH, factorization_label, find_ranked_measure
+from lcma.harness.results.board import BITS, MIN_SEEDS, factorization_label, find_ranked_measure
 from lcma.harness.results.lookup import (
     parse_object,
     read_conventional,
@@ -34,104 +34,85 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.measures import BITS_PER_DIM, HELD_OUT, HOLDOUT, MeasureKind
 
 MARGIN = 0.01
-"""Bits/dim below which a budget is as good as the longest."""
+"""Bits/dim by which a budget may be worse than the longest and still be enough."""
 
 CostUnit = Literal["seconds", "images"]
 
 
 @dataclass(frozen=True)
 class BudgetRow:
-    """One budget over its seeds; the conventional factorization where ``budget`` is None.
+    """One budget over its seeds, or the conventional factorization.
 
-    ``by_seed`` is what budgets are chosen by: the measure on the holdout part, or for one that is
-    of no part, such as `seconds_per_step`, the measure itself; ``holdout`` is its mean with half of
-    the 95 % t-interval. ``test`` is the mean on test, None for a measure of no part. Costs are
-    means of what the trials take by themselves, each with a whole pretraining: device seconds (GPU
-    seconds, on a CPU CPU seconds) and training images; None where not known. The differences from
-    the conventional factorization and from the longest budget are paired by seed. ``on_front``: no
-    other row is at most as costly and as good, and better in one.
+    Costs are means over trials, each with a whole pretraining of its own; None where not known.
+    Seconds are GPU seconds, or CPU seconds on a CPU. Differences are paired by seed.
     """
 
-    budget: int | None
+    budget: int | None  # None for the conventional factorization
+    # What budgets are chosen by: the measure on the holdout part, or the measure itself where it
+    # has no parts, such as `seconds_per_step`.
     by_seed: Mapping[int, float]
     n: int
-    holdout: float
+    holdout: float  # mean of `by_seed`
     deviation: float | None = None
-    half_width: float | None = None
-    test: float | None = None
+    half_width: float | None = None  # of the 95 % t-interval of `holdout`
+    test: float | None = None  # mean on the test part; None where the measure has no parts
     pretraining_seconds: float | None = None
     pretraining_images: int | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # with the pretraining, as `images`
     images: int | None = None
     from_conventional: Summary | None = None
     from_longest: Summary | None = None
-    on_front: bool = False
+    on_front: bool = False  # no other row is as cheap and as good, and better in one of both
 
 
 @dataclass(frozen=True)
 class SmallestBudget:
-    """The smallest budget that is shown to be enough, and the next shorter one, which is not.
-
-    ``budget`` is None where none shorter than the longest is shown to be. ``failed`` is the
-    longest budget that is not, None where all are; ``test`` is of its differences from the longest,
-    None where no seed has both, ``worse`` whether they are shown to be above the margin, and
-    ``seeds`` how many would show the margin for a budget that is as good as the longest, at their
-    spread; None where nobody would run so many.
-    """
+    """The smallest budget shown to be enough, and the next shorter one, which is not."""
 
     margin: float
     longest: int
-    budget: int | None
-    failed: int | None = None
-    test: Summary | None = None
-    worse: bool = False
+    budget: int | None  # None where only the longest is shown to be enough
+    failed: int | None = None  # the longest budget not shown to be enough
+    test: Summary | None = None  # of `failed` minus the longest; None where no seed has both
+    worse: bool = False  # `failed` is shown to be worse by more than the margin
+    # How many seeds would show that a budget as good as the longest is within the margin, at the
+    # spread of `test`; None where nobody would run as many.
     seeds: int | None = None
 
 
 @dataclass(frozen=True)
 class Stability:
-    """The maps of one budget before one split compared with those of ``longest``, seed by seed.
+    """The maps of one budget before one split compared with those of the longest, seed by seed.
 
-    Means over seeds: ``rank_correlation`` is Spearman's over all dimensions, ``overlap`` the
-    intersection over union of what the factorization keeps after the split, ``by_chance`` about
-    that of unrelated tables, ``mask_share`` the share of the map that the lattice of channel and
-    position explains, ``tied`` the share of windows in which the map does not say which two stay.
-    None where no seed has it.
+    Numbers are means over seeds, None where no seed has them.
     """
 
     budget: int
     split: int
     seeds: int
     longest: int
-    by_chance: float
-    rank_correlation: float | None
-    overlap: float | None
-    mask_share: float | None
-    tied: float | None
+    by_chance: float  # approximate overlap of unrelated tables
+    rank_correlation: float | None  # Spearman's, over all dimensions
+    overlap: float | None  # intersection over union of what is kept after the split
+    mask_share: float | None  # share of the map's variance that channel and position explain
+    tied: float | None  # share of windows in which the map does not say which two stay
 
 
 @dataclass(frozen=True)
 class BudgetCurve:
-    """A measure by budget, for one factorization, recipe and data set.
+    """A measure by budget, for one factorization, recipe and data set."""
 
-    ``key`` has the facts that all its results share, and the ``label`` of the factorization.
-    ``rows`` are by budget; ``conventional`` stands beside them, None without results. ``smallest``
-    is None where no margin is given in the measure's unit. ``cost`` is the unit that the front is
-    over. ``stability`` is empty until `read_stability` has read the maps of the ``pretrainings``.
-    ``chosen_by`` is the measure that stands as holdout.
-    """
-
-    key: Mapping[str, Any]
-    rows: tuple[BudgetRow, ...]
+    key: Mapping[str, Any]  # `KEY`, and the factorization's "label"
+    rows: tuple[BudgetRow, ...]  # by budget
     conventional: BudgetRow | None
-    smallest: SmallestBudget | None
-    cost: CostUnit
+    smallest: SmallestBudget | None  # None where no margin is given in the measure's unit
+    cost: CostUnit  # what the front is over
     measure: str = BITS_PER_DIM
     unit: str = BITS.unit
     direction: str | None = BITS.direction
-    chosen_by: str = HOLDOUT
+    chosen_by: str = HOLDOUT  # the measure in `BudgetRow.holdout`
     pretrainings: tuple[str, ...] = ()
-    stability: tuple[Stability, ...] = ()
+    stability: tuple[Stability, ...] = ()  # empty until `read_stability` has read the maps
 
 
 def find_smallest_budget(
@@ -141,17 +122,17 @@ def find_smallest_budget(
 ) -> SmallestBudget:
     """Return the smallest budget from which on none is worse than the longest by over a margin.
 
-    Budgets are tested from the longest downwards. One passes if the 95 % t-interval of how much
-    worse than the longest it is, paired by seed, ends at the margin or below it, with at least six
-    seeds; the first that does not ends the search. Since that order does not depend on the results,
-    and no test follows one that failed, the chance to name a budget that is worse by the margin or
-    more is at most that of one test, 2.5 %, however many budgets there are (a fixed-sequence
-    procedure).
+    Budgets are tested from the longest downwards (a fixed-sequence procedure). A budget passes if
+    it has at least six seeds and the upper end of the 95 % t-interval of (budget - longest), paired
+    by seed, is at most the margin. The search ends at the first budget that does not pass. The
+    order of tests does not depend on the results and no test follows a failed one, so the chance
+    to name a budget that is worse by the margin or more is at most that of one test, 2.5 %, however
+    many budgets there are.
 
     Args:
         by_budget: Values by budget and seed, of at least one budget.
         margin: In their unit, above 0.
-        direction: Whether 'lower' or 'higher' values are better.
+        direction: Whether "lower" or "higher" values are better.
     """
     longest, *shorter = sorted(by_budget, reverse=True)
     sign, passed = -1 if direction == "higher" else 1, None
@@ -160,11 +141,11 @@ def find_smallest_budget(
         if test is None:
             return SmallestBudget(margin, longest, passed, budget)
         least, most = -math.inf, math.inf
-        if test.n >= ENOUGH and test.low is not None and test.high is not None:
+        if test.n >= MIN_SEEDS and test.low is not None and test.high is not None:
             least, most = sorted((sign * test.low, sign * test.high))
         if most > margin:
             seeds = None if test.deviation is None else seeds_needed(margin, test.deviation)
-            seeds = ENOUGH if test.deviation is None else seeds and max(seeds, ENOUGH)
+            seeds = MIN_SEEDS if test.deviation is None else seeds and max(seeds, MIN_SEEDS)
             return SmallestBudget(margin, longest, passed, budget, test, least > margin, seeds)
         passed = budget
     return SmallestBudget(margin, longest, passed)
@@ -176,13 +157,13 @@ KEY = (
     *("flow", "dataset", "variant", "profile", "factorization", "map_options", "protocol"),
     *("precision", "steps", "data_digest", "recipe_id"),
 )
-"""What all results of a curve have in common."""
+"""Facts that all results of a curve share."""
 
-_TABLE = ("flow", "dataset", "variant", "data_digest", "recipe_id")
-_TRIALS = (*_TABLE, "factorization", "map_options", "budget")
+_TABLE_FACTS = ("flow", "dataset", "variant", "data_digest", "recipe_id")
+_TRIAL_FACTS = (*_TABLE_FACTS, "factorization", "map_options", "budget")
 
-_read_key, _read_trials = attrgetter(*KEY), attrgetter(*_TRIALS)
-_read_table = attrgetter(*_TABLE, "protocol", "precision")
+_read_key, _read_trial = attrgetter(*KEY), attrgetter(*_TRIAL_FACTS)
+_read_table = attrgetter(*_TABLE_FACTS, "protocol", "precision")
 
 
 def read_budget_curves(
@@ -198,17 +179,16 @@ def read_budget_curves(
 
     Args:
         store: The database.
-        measure: What budgets are compared by; on the holdout part where it is of a part.
-        sweep_id: Only this sweep's results; the conventional ones beside them are those of the
-            whole database.
+        measure: What budgets are compared by, on the holdout part where it has parts.
+        sweep_id: Only this sweep's results, beside the conventional ones of the whole database.
         margin: By how much a budget that is enough may be worse than the longest, in the measure's
-            unit; by default `MARGIN` in bits/dim, and none in others.
-        cost: Unit that the Pareto front is over; images where seconds are of several kinds of
-            device, or not all known.
+            unit; by default `MARGIN` in bits/dim, and none in other units.
+        cost: Unit of the Pareto front. It is images where trials ran on several kinds of device, or
+            where some seconds are not known.
         where: Columns of `results`, each with the value or values it may have.
 
     Raises:
-        UserError: No result meets these options, or has the measure; it names those there are.
+        UserError: No result meets these options or has the measure. The message lists what exists.
     """
     kind = find_ranked_measure(store, measure)
     if margin is None and kind.unit == BITS.unit:
@@ -218,45 +198,44 @@ def read_budget_curves(
     cells = _read_cells(store, chosen_by, sweep_id=sweep_id, **where)
     if not cells:
         require_results(store, sweep_id, where)
-    tuned = sorted(
+    pretrained = sorted(
         (
             cell
             for cell in cells
             if cell.budget is not None and cell.factorization not in factorizations.DATA_RULES
         ),
-        key=lambda cell: ([str(one) for one in _read_key(cell)], cell.budget),
+        key=lambda cell: ([str(fact) for fact in _read_key(cell)], cell.budget),
     )
-    if not tuned:
+    if not pretrained:
         raise UserError(
             f"no result here that used a pretraining has {printable(measure)}: launch low at "
             "several budgets, such as `lcma launch words --budget 0,100,1000`"
         )
-    recipes = store.recipes({cell.recipe_id for cell in tuned})
+    recipes = store.recipes({cell.recipe_id for cell in pretrained})
     rules = read_conventional(store, recipes)
-    own_rules, of = sorted({*rules.values()}), {"recipe_id": sorted(recipes)}
-    usual = {
+    own_rules, by_recipe = sorted({*rules.values()}), {"recipe_id": sorted(recipes)}
+    conventional = {
         _read_table(cell): cell
-        for cell in _read_cells(store, chosen_by, factorization=own_rules, budget=None, **of)
+        for cell in _read_cells(store, chosen_by, factorization=own_rules, budget=None, **by_recipe)
         if cell.factorization == rules.get(cell.recipe_id)
     }
-    of_test = [] if chosen_by == kind.name else _read_cells(store, kind.name, **of)
-    tests = {(_read_trials(cell), cell.protocol): cell.values for cell in of_test}
+    test_cells = [] if chosen_by == kind.name else _read_cells(store, kind.name, **by_recipe)
+    tests = {(_read_trial(cell), cell.protocol): cell.values for cell in test_cells}
     costs = _read_costs(store, recipes, own_rules)
     curves = []
-    for key, alike in groupby(tuned, key=_read_key):
-        members = list(alike)
-        base = usual.get(_read_table(members[0]))
-        every = [*members, *([] if base is None else [base])]
-        batch = (
-            parse_object(recipes[members[0].recipe_id].body).get("optimization", {}).get("batch")
-        )
+    for key, group in groupby(pretrained, key=_read_key):
+        members = list(group)
+        recipe = parse_object(recipes[members[0].recipe_id].body)
+        batch = recipe.get("optimization", {}).get("batch")
+        if base := conventional.get(_read_table(members[0])):
+            members.append(base)
         rows, used = [], set[str]()
-        for cell in every:
-            own = _read_trials(cell)
-            rows.append(_make_row(cell, tests.get((own, cell.protocol), {}), costs[own], batch))
+        for cell in members:
+            trial = _read_trial(cell)
+            rows.append(_make_row(cell, tests.get((trial, cell.protocol), {}), costs[trial], batch))
             if cell.budget is not None:
-                used |= {costs[own][seed].pretraining_id for seed in cell.values}
-        devices = {making.device for cell in every for making in cell.makings}
+                used |= {costs[trial][seed].pretraining_id for seed in cell.values}
+        devices = {making.device for cell in members for making in cell.makings}
         curve = make_curve(rows, margin, "images" if len(devices) > 1 else cost, kind)
         facts = dict(zip(KEY, key, strict=True))
         facts["label"] = factorization_label(facts["factorization"])
@@ -266,69 +245,68 @@ def read_budget_curves(
 
 
 def _read_cells(store: Store, measure: str, **where: Any) -> list[SeededCell]:
-    """Return cells with their finite values, without those that have none."""
-    found = []
+    """Return the cells that have finite values, with only these."""
+    cells = []
     for cell in store.cells(measure=measure, **where):
         values = {seed: value for seed, value in cell.values.items() if math.isfinite(value)}
         if values:
-            found.append(replace(cell, values=values))
-    return found
+            cells.append(replace(cell, values=values))
+    return cells
 
 
 def _read_costs(
     store: Store, recipes: Collection[str], rules: Sequence[str]
 ) -> dict[tuple[Any, ...], dict[int, Any]]:
-    """Return what trials took, by what their seeds have in common and by seed.
-
-    They are those with a pretraining, and some rules'. Device seconds are GPU seconds, on a CPU its
-    own: wall-clock time is also that of what runs beside.
-    """
-    own = views.tables["costs"].c
-    seconds, before = (
-        sa.func.coalesce(own[f"{of}gpu_seconds"], own[f"{of}cpu_seconds"]).label(f"{of}seconds")
-        for of in ("", "pretraining_")
+    """Return the costs of trials with a pretraining or of ``rules``, by trial facts and seed."""
+    columns = views.tables["costs"].c
+    # Not wall-clock time, which depends on what else runs on the machine.
+    seconds, pretraining_seconds = (
+        sa.func.coalesce(columns[f"{prefix}gpu_seconds"], columns[f"{prefix}cpu_seconds"]).label(
+            f"{prefix}seconds"
+        )
+        for prefix in ("", "pretraining_")
     )
-    facts = (*(own[name] for name in _TRIALS), own.seed, own.pretraining_id)
-    query = sa.select(*facts, seconds, before).where(
-        own.budget.is_not(None) | own.factorization.in_(rules)
+    facts = (*(columns[name] for name in _TRIAL_FACTS), columns.seed, columns.pretraining_id)
+    query = sa.select(*facts, seconds, pretraining_seconds).where(
+        columns.budget.is_not(None) | columns.factorization.in_(rules)
     )
-    found: dict[tuple[Any, ...], dict[int, Any]] = defaultdict(dict)
-    for row in store.rows(query, own.recipe_id, recipes):
-        found[_read_trials(row)][row.seed] = row
-    return found
+    costs: dict[tuple[Any, ...], dict[int, Any]] = defaultdict(dict)
+    for row in store.rows(query, columns.recipe_id, recipes):
+        costs[_read_trial(row)][row.seed] = row
+    return costs
 
 
 # Rows: means over seeds, costs and the front
 
 
 def _make_row(
-    cell: SeededCell, test: Mapping[int, float], spent: Mapping[int, Any], batch: int | None
+    cell: SeededCell, test: Mapping[int, float], costs: Mapping[int, Any], batch: int | None
 ) -> BudgetRow:
-    """Return a row without its place among others; ``test`` and ``spent`` are by seed."""
-    own, steps = summarize(cell.values.values()), cell.budget or 0
-    costs = [spent.get(seed) for seed in cell.values]
-    training = _mean(one and one.seconds for one in costs)
-    before = 0.0 if cell.budget is None else _mean(one and one.pretraining_seconds for one in costs)
+    """Return a row without its comparisons with others; ``test`` and ``costs`` are by seed."""
+    summary, steps = summarize(cell.values.values()), cell.budget or 0
+    spent = [costs.get(seed) for seed in cell.values]
+    training = _mean(cost and cost.seconds for cost in spent)
+    pretraining = 0.0 if cell.budget is None else _mean(c and c.pretraining_seconds for c in spent)
     return BudgetRow(
         budget=cell.budget,
         by_seed=cell.values,
-        n=own.n,
-        holdout=own.mean,
-        deviation=own.deviation,
-        half_width=own.half_width,
+        n=summary.n,
+        holdout=summary.mean,
+        deviation=summary.deviation,
+        half_width=summary.half_width,
         test=_mean(test.get(seed) for seed in cell.values),
-        pretraining_seconds=before,
+        pretraining_seconds=pretraining,
         pretraining_images=batch and batch * steps,
-        seconds=None if training is None or before is None else training + before,
+        seconds=None if training is None or pretraining is None else training + pretraining,
         images=batch and batch * (cell.steps + steps),
     )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean, None where a value is not known."""
-    found = list(values)
-    known = [value for value in found if value is not None]
-    return math.fsum(known) / len(found) if len(known) == len(found) else None
+    """Return the mean, or None where a value is not known."""
+    numbers = list(values)
+    known = [value for value in numbers if value is not None]
+    return math.fsum(known) / len(numbers) if len(known) == len(numbers) else None
 
 
 def make_curve(
@@ -337,7 +315,7 @@ def make_curve(
     cost: CostUnit = "seconds",
     kind: MeasureKind = BITS,
 ) -> BudgetCurve:
-    """Return the curve of rows by budget, the conventional one without a budget last."""
+    """Return the curve of rows by budget; the conventional row, if any, comes last."""
     base = rows[-1] if rows[-1].budget is None else None
     longest = next(row for row in reversed(rows) if row.budget is not None)
     if any(row.seconds is None for row in rows):
@@ -349,7 +327,7 @@ def make_curve(
         known and not any(ox <= x and oy <= y and (ox, oy) != (x, y) for ox, oy in points)
         for x, y in points
     ]
-    found = [
+    compared = [
         replace(
             row,
             from_conventional=_compare(row, base),
@@ -361,8 +339,8 @@ def make_curve(
     by_budget = {row.budget: row.by_seed for row in rows if row.budget is not None}
     return BudgetCurve(
         key={},
-        rows=tuple(row for row in found if row.budget is not None),
-        conventional=None if base is None else found[-1],
+        rows=tuple(row for row in compared if row.budget is not None),
+        conventional=None if base is None else compared[-1],
         smallest=find_smallest_budget(by_budget, margin, kind.direction) if margin else None,
         cost=cost,
         measure=kind.name,
@@ -371,19 +349,19 @@ def make_curve(
     )
 
 
-def _compare(one: BudgetRow, other: BudgetRow | None) -> Summary | None:
-    return None if other in (None, one) else compare_by_seed(one.by_seed, other.by_seed)
+def _compare(row: BudgetRow, base: BudgetRow | None) -> Summary | None:
+    return None if base is None or base is row else compare_by_seed(row.by_seed, base.by_seed)
 
 
 # Stability: how a contribution map changes with the length of its pretraining
 
 Maps = Mapping[int, Mapping[int, Sequence[ContributionMap]]]
-"""Maps by split, by seed and budget. Those of one seed fit together."""
+"""Maps by seed, budget and split. Those of one seed have one shape."""
 
 
 def read_stability(store: Store, curves: Sequence[BudgetCurve]) -> list[BudgetCurve]:
-    """Return curves with how their maps change, which takes longer to read than all else."""
-    found = []
+    """Return the curves with the stability of their maps, which are slow to read."""
+    completed = []
     for curve in curves:
         rule, options = curve.key["factorization"], curve.key["map_options"]
         stored = store.maps(
@@ -392,38 +370,38 @@ def read_stability(store: Store, curves: Sequence[BudgetCurve]) -> list[BudgetCu
             score=read_score(rule, options),
         )
         by_seed: dict[int, dict[int, list[ContributionMap]]] = defaultdict(dict)
-        for own, maps in groupby(stored, key=attrgetter("seed", "budget", "pretraining_id")):
-            seed, budget, pretraining_id = own
+        by_pretraining = groupby(stored, key=attrgetter("seed", "budget", "pretraining_id"))
+        for (seed, budget, pretraining_id), maps in by_pretraining:
             by_seed[seed][budget] = list(maps)
             require_fit(by_seed[seed][budget], f"{pretraining_id}@{budget}")
-        found.append(replace(curve, stability=tuple(measure_stability(by_seed, rule))))
-    return found
+        completed.append(replace(curve, stability=tuple(measure_stability(by_seed, rule))))
+    return completed
 
 
 def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
-    """Return each budget's maps compared with those of the longest one, by budget and split.
+    """Return each budget's maps compared with those of the longest budget, by budget and split.
 
-    The longest is the greatest that at least half of the seeds have; seeds without it, and budgets
-    beyond it, are left out. ``factorization`` is a word, or another rule, of which no overlaps are
-    known.
+    The longest is the greatest budget that at least half of the seeds have; seeds without it, and
+    budgets beyond it, are left out. Overlaps are None for a ``factorization`` whose tables the maps
+    alone do not make.
     """
     counts = Counter(budget for budgets in by_seed.values() for budget in budgets)
-    longest = max(counts, key=lambda one: (2 * counts[one] >= len(by_seed), one), default=0)
+    longest = max(counts, key=lambda b: (2 * counts[b] >= len(by_seed), b), default=0)
     numbers: dict[tuple[int, int], list[tuple[float | None, ...]]] = defaultdict(list)
     for budgets in by_seed.values():
         if (reference := budgets.get(longest)) is None:
             continue
-        kept = _kept_dimensions(reference, factorization)
+        kept_last = _make_masks(reference, factorization)
         for budget, maps in budgets.items():
             if budget <= longest and len(maps) == len(reference):
-                own = _kept_dimensions(maps, factorization)
+                kept = _make_masks(maps, factorization)
                 for k, (one, other) in enumerate(zip(maps, reference, strict=True)):
-                    both = overlap(own[k], kept[k]) if own and kept else None
-                    # A later map of self is of what the earlier ones have left alone.
-                    there = own[k - 1] & kept[k - 1] if k and factorization == "self" else ...
-                    correlation = rank_correlation(one.values[there], other.values[there])
-                    known = one.statistics
-                    numbers[budget, k + 1].append((correlation, both, known.mask_share, known.tied))
+                    shared = overlap(kept[k], kept_last[k]) if kept and kept_last else None
+                    # A later map of `self` has values only where the earlier splits left some.
+                    where = kept[k - 1] & kept_last[k - 1] if k and factorization == "self" else ...
+                    correlation = rank_correlation(one.values[where], other.values[where])
+                    share, tied = one.statistics.mask_share, one.statistics.tied
+                    numbers[budget, k + 1].append((correlation, shared, share, tied))
     return [
         Stability(
             *(budget, split, len(rows), longest, iou_by_chance(split)),
@@ -433,14 +411,14 @@ def measure_stability(by_seed: Maps, factorization: str) -> list[Stability]:
     ]
 
 
-def _kept_dimensions(maps: Sequence[ContributionMap], factorization: str) -> list[Any]:
-    """Return what a factorization keeps after each split; nothing for a rule of a plug-in."""
+def _make_masks(maps: Sequence[ContributionMap], factorization: str) -> list[Any]:
+    """Return masks of what is kept after each split; none for a rule of a plug-in."""
     word = factorizations.as_word(factorization, len(maps))
     if factorization not in factorizations.MAP_RULES and (word is None or len(word) != len(maps)):
         return []
     shape = image_shape(maps)
-    found = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])
-    return list(make_kept_masks(found, shape))
+    tables = make_tables(factorization, shape, len(maps), maps=[m.values for m in maps])
+    return list(make_kept_masks(tables, shape))
 
 
 def _mean_known(values: Iterable[float | None]) -> float | None:

@@ -1,7 +1,7 @@
-"""Claims as data: what the paper says of a choice, and what we say of it.
+"""Claims as data: what the paper says of a choice of dimensions, and what we say of it.
 
-A claim consists of effects: weighted sums of rows of one table of the board, by seed, each of which
-it says to be below a limit. `verdicts` judges it, as docs/verdicts.md states.
+A claim says of one or more effects that each is below a limit. An effect is a weighted sum, by
+seed, of rows of one table of the board. `verdicts` judges claims, as docs/verdicts.md states.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from lcma.harness.results.board import COMPARABLE, ENOUGH, BoardRow, Group
+from lcma.harness.results.board import COMPARABLE, MIN_SEEDS, BoardRow, Group
 from lcma.harness.text import printable
 from lcma.sweeps import factorizations, known_sets, published
 from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
@@ -21,56 +21,49 @@ from lcma.sweeps.measures import BITS_PER_DIM, OF_SAMPLES
 LOOKS = (6, 12, 24, 48)
 """Numbers of seeds at which claims are judged."""
 
-PLANNED = 1_795_976_789.0
-"""When the claims of the plan were written (commit bb1fc166), Unix seconds."""
+PLAN_WRITTEN = 1_795_976_789.0
+"""When the claims of the plan were written (commit bb1fc166), in Unix seconds."""
 
-WRITTEN = 1_796_000_400.0
-"""When the others were, and which rows the paper's take: 30 November 2026, 01:00 UTC."""
+CLAIMS_WRITTEN = 1_796_000_400.0
+"""When all other claims, and the rows that the paper's claims use, were fixed: 30 November 2026,
+01:00 UTC."""
 
 SCALE = (*COMPARABLE, "profile", "size", "splits", "steps", "settings", "budget", "whole")
-"""What tells the models of one claim from those of another."""
+"""Facts that identify the models of a claim."""
 
 BUDGETS = ("longest", "shortest")
-"""What a claim is between that compares budgets of `low`."""
+"""The value of `ClaimRow.between` for claims that compare budgets of `low`."""
 
 Contrasts = Mapping[str, Mapping[str, float]]
-"""Weighted sums of rules by name: the weights by rule."""
+"""Effects by name, each the weights by rule of a sum."""
 
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A statement that all its effects are below a limit.
-
-    ``text`` may have places for what `format_text` knows. ``source`` is the paper's table, or
-    "ours". ``launch`` trains what it needs. Claims of a ``family`` share Holm's correction.
-    ``effects`` are those that depend on no table, and ``effects_of_samples`` those by measures of
-    samples where they are others. ``between`` are two data sets or `BUDGETS`: each effect is then
-    that on the first minus that on the second. ``limit`` is zero, or a margin in bits/dim, and
-    ``equal`` says that the effects are one difference in both directions.
-    """
+    """A statement that all its effects are below a limit."""
 
     key: str
-    text: str
-    launch: str
-    source: str = "ours"
-    family: str = ""
+    text: str  # with the placeholders of `format_text`
+    launch: str  # arguments of `lcma launch` that train what the claim needs
+    source: str = "ours"  # or the paper's table
+    family: str = ""  # claims of one family share Holm's correction
     effects: Contrasts = field(default_factory=dict, hash=False)
-    effects_of_samples: Contrasts = field(default_factory=dict, hash=False)
-    between: tuple[str, ...] = ()
-    limit: float = 0.0
-    equal: bool = False
+    effects_of_samples: Contrasts = field(default_factory=dict, hash=False)  # instead, where given
+    between: tuple[str, ...] = ()  # two sets or `BUDGETS`: an effect on the first minus the second
+    limit: float = 0.0  # or a margin in bits/dim
+    equal: bool = False  # the effects are one difference in both directions
 
     def list_effects(self, cells: "Cells") -> Contrasts:
         """Return its effects on some cells."""
         if self.key in _EXPANSIONS:
             return _EXPANSIONS[self.key](cells)
-        of_samples = self.effects_of_samples if cells.group.measure in OF_SAMPLES else {}
-        return of_samples or self.effects
+        is_of_samples = cells.group.measure in OF_SAMPLES
+        return (is_of_samples and self.effects_of_samples) or self.effects
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a plan, written before it was trained: its claims on its models and seeds alone."""
+    """A part of a plan that was written before it was trained: claims on given models and seeds."""
 
     name: str
     recipe: str
@@ -82,11 +75,11 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Number of its claims, each on each set, trained or not."""
+        """Number of its claims, counted once for each set, trained or not."""
         return len(self.claims) * len(self.sets)
 
-    def holds(self, claim: ClaimRow, groups: Sequence[Group]) -> bool:
-        """Return whether it has a claim of the models of some groups."""
+    def covers(self, claim: ClaimRow, groups: Sequence[Group]) -> bool:
+        """Return whether the part has this claim on the models of these groups."""
         return claim.key in self.claims and all(
             group.recipe_id.startswith(self.recipe) and group.set_name in self.sets
             for group in groups
@@ -94,31 +87,32 @@ class Part:
 
 
 def chain(*rules: str) -> Contrasts:
-    """Return the difference of each rule from the next."""
+    """Return each rule minus the next."""
     pairs = itertools.pairwise(rules)
     return {f"{one} - {other}": {one: 1.0, other: -1.0} for one, other in pairs}
 
 
 def _read_claim(key: str, row: Mapping[str, Any]) -> ClaimRow:
-    found = {name: value for name, value in row.items() if name != "margin"}
+    fields = {name: value for name, value in row.items() if name != "margin"}
     for name in {"effects", "effects_of_samples"} & row.keys():
         if isinstance(row[name], list):
-            chains = (chain(*one.split(" - ")) for one in row[name])
-            found[name] = {effect: weights for one in chains for effect, weights in one.items()}
-    found["between"] = tuple(row.get("between", ()))
-    return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **found)
+            fields[name] = {}
+            for rules in row[name]:
+                fields[name] |= chain(*rules.split(" - "))
+    fields["between"] = tuple(row.get("between", ()))
+    return ClaimRow(key, limit=EQUAL if row.get("margin") else 0.0, **fields)
 
 
-_WRITTEN_DOWN = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
+_FILE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
 
-EQUAL: float = _WRITTEN_DOWN["equal"]
+EQUAL: float = _FILE["equal"]
 """Bits/dim within which two rules count as equal."""
 
-CLAIMS = {key: _read_claim(key, row) for key, row in _WRITTEN_DOWN["claims"].items()}
+CLAIMS = {key: _read_claim(key, row) for key, row in _FILE["claims"].items()}
 """Every claim by key, the paper's first."""
 
-PLAN = tuple(Part(name, **row) for name, row in _WRITTEN_DOWN["plan"].items())
-"""The parts of the plan whose data sets are there."""
+PLAN = tuple(Part(name, **row) for name, row in _FILE["plan"].items())
+"""The parts of the plan whose data sets exist."""
 
 
 # The rows of a table that claims are about
@@ -126,7 +120,7 @@ PLAN = tuple(Part(name, **row) for name, row in _WRITTEN_DOWN["plan"].items())
 
 @dataclass(frozen=True)
 class Cells:
-    """A group's rows under one budget, including those that need no map.
+    """A group's rows at one budget, including those that need no map, by factorization.
 
     Rows with options of the map are left out: they are experiments of their own.
     """
@@ -137,14 +131,14 @@ class Cells:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The models that these rows are of: all that tells them from other cells."""
-        of = {"budget": self.budget}
-        return {name: of.get(name, getattr(self.group, name, None)) for name in SCALE}
+        """The facts `SCALE`, which identify the models of these rows."""
+        facts = {name: getattr(self.group, name, None) for name in SCALE}
+        return facts | {"budget": self.budget}
 
     def find(self, rule: str) -> BoardRow | None:
-        """Return the row of a rule by its name in a spec, where it has results.
+        """Return the row of a rule by its name in a spec, None where it has no results.
 
-        That is none for `low` or `high` where it is the conventional one.
+        Returns None for `low` or `high` where that is the conventional rule.
         """
         if rule == "conventional":
             return next((row for row in self.rows.values() if row.conventional), None)
@@ -154,10 +148,10 @@ class Cells:
 
 
 def select_cells(group: Group, budget: int | None) -> Cells:
-    """Return the rows under one budget, and those that need none, as of the data alone."""
+    """Return the rows at one budget, and those that need none: fixed rules and data rules."""
     rows = {
         row.factorization: row
-        for row in _usual_rows(group)
+        for row in _list_plain_rows(group)
         if row.seeds
         and (row.budget in (None, budget) or row.factorization in factorizations.DATA_RULES)
     }
@@ -169,25 +163,25 @@ def list_budgets(group: Group) -> list[int]:
     low = "L" * group.splits
     return sorted(
         row.budget
-        for row in _usual_rows(group)
+        for row in _list_plain_rows(group)
         if row.factorization == low and row.seeds and row.budget is not None
     )
 
 
 def order_cells(group: Group, holdout: Mapping[str, Group]) -> list[Cells]:
-    """Return the rows under each budget of `low`, the best by the holdout part first.
+    """Return the rows at each budget of `low`, the best budget by the holdout part first.
 
-    The best has the least mean of `low` over the first six seeds; budgets without them follow, the
-    longest first. ``holdout`` is as `read_holdout` has it.
+    Budgets are ordered by the mean of `low` over the first six seeds. Budgets without these seeds
+    follow, the longest first. ``holdout`` is as `read_holdout` returns it.
     """
     means: dict[int | None, float] = {}
     same = holdout.get(group.key)
-    for row in () if same is None else _usual_rows(same):
-        first = [row.by_seed[seed] for seed in range(ENOUGH) if seed in row.by_seed]
-        if row.factorization == "L" * group.splits and len(first) == ENOUGH:
-            means[row.budget] = sum(first) / ENOUGH
+    for row in () if same is None else _list_plain_rows(same):
+        first = [row.by_seed[seed] for seed in range(MIN_SEEDS) if seed in row.by_seed]
+        if row.factorization == "L" * group.splits and len(first) == MIN_SEEDS:
+            means[row.budget] = sum(first) / MIN_SEEDS
     budgets: list[int | None] = [*reversed(list_budgets(group))] or [None]
-    budgets.sort(key=lambda one: (one not in means, means.get(one, 0.0)))
+    budgets.sort(key=lambda budget: (budget not in means, means.get(budget, 0.0)))
     return [select_cells(group, budget) for budget in budgets]
 
 
@@ -196,19 +190,19 @@ def find_low(group: Group, holdout: Mapping[str, Group]) -> BoardRow | None:
     return order_cells(group, holdout)[0].find("low")
 
 
-def _usual_rows(group: Group) -> list[BoardRow]:
+def _list_plain_rows(group: Group) -> list[BoardRow]:
     return [row for row in group.rows if row.map_options is None]
 
 
 def name_rule(row: BoardRow) -> str:
-    """Return a row's factorization by a name that a spec has for flows of any number of splits."""
+    """Return a row's factorization by a name that does not depend on the number of splits."""
     if row.conventional:
         return "conventional"
     return {"L": "low", "H": "high"}.get("".join(set(row.factorization)), row.factorization)
 
 
 def is_form_of(group: Group, set_name: str) -> bool:
-    """Return whether a group's images are those of a set, in whatever variant and size."""
+    """Return whether a group's images are those of a set, in any variant or size."""
     return set_name in (group.set_name, known_sets.find_family(group.set_name))
 
 
@@ -216,7 +210,7 @@ def is_form_of(group: Group, set_name: str) -> bool:
 
 
 def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
-    """Return what a claim says by a measure; one with a margin is of bits/dim."""
+    """Return what a claim says by a measure; a claim with a margin is always in bits/dim."""
     better, rises = "fewer bits/dim", "bits/dim rise"
     if measure != BITS_PER_DIM and not claim.limit:
         better = f"{direction} {printable(measure)}"
@@ -227,10 +221,10 @@ def format_text(claim: ClaimRow, measure: str, direction: str | None) -> str:
 def find_printed(group: Group) -> float | None:
     """Return what the paper prints as low minus conventional for the flow and the whole set."""
     family = known_sets.find_family(group.set_name)
-    variants = (name for name, one in known_sets.known().items() if one.dataset == family)
+    variants = (name for name, facts in known_sets.known().items() if facts.dataset == family)
     for name in (known_sets.find_whole(group.set_name), *variants):
-        found = [published.find(group.flow, name, [rule]) for rule in ("low", "conventional")]
-        for low, own in itertools.product(*found):
+        numbers = [published.find(group.flow, name, [rule]) for rule in ("low", "conventional")]
+        for low, own in itertools.product(*numbers):
             if low.where == own.where:
                 return round(low.bits_per_dim - own.bits_per_dim, 4)
     return None
@@ -246,7 +240,7 @@ def _order_words(cells: Cells) -> Contrasts:
 
 
 def _compare_letters(cells: Cells) -> Contrasts:
-    """Return the main effect of the first letter of words, and it minus that of every other."""
+    """Return the main effect of the first letter of words, and that minus each other letter's."""
     splits = cells.group.splits
     if splits < 2:
         return {}
@@ -256,19 +250,22 @@ def _compare_letters(cells: Cells) -> Contrasts:
         for k in range(splits)
     )
     return {"effect of L at split 1": first} | {
-        f"effect at split 1 - at split {k}": {word: first[word] - one[word] for word in words}
-        for k, one in enumerate(others, start=2)
+        f"effect at split 1 - at split {k}": {word: first[word] - other[word] for word in words}
+        for k, other in enumerate(others, start=2)
     }
 
 
 def _compare_with_patterns(rule: str, cells: Cells) -> Contrasts:
-    """Return a rule minus each pattern that is there, so that none is chosen by its own result."""
+    """Return a rule minus each pattern with results, so that no pattern is chosen by its result."""
     names = [name for name in cells.rows if factorizations.pattern_pair(name, 0) is not None]
     if not any(map(factorizations.is_pattern, names)):
         return {}
-    own = cells.find(rule)
-    pairs = [chain(rule, name) for name in names if cells.rows[name] is not own]
-    return {name: weights for one in pairs for name, weights in one.items()}
+    row = cells.find(rule)
+    effects: dict[str, Mapping[str, float]] = {}
+    for name in names:
+        if cells.rows[name] is not row:
+            effects |= chain(rule, name)
+    return effects
 
 
 _EXPANSIONS: Mapping[str, Callable[[Cells], Contrasts]] = {

@@ -25,21 +25,21 @@ from lcma.harness.text import printable, short_id
 from lcma.sweeps.errors import UserError
 
 LOST = ("diverged", "failed")
-"""States of a training that has no end."""
+"""States of a training that ended without a result."""
 
 PRETRAINING = "pretraining"
 
-MOST_LINES = 12
-"""Most lines of a picture."""
+MAX_LINES = 12
+"""Lines that a picture shows at most."""
 
-MOST_POINTS = 600
-"""Most points of a curve that are shown; more are thinned out evenly."""
+MAX_POINTS = 600
+"""Points of a curve that are shown at most; more are thinned out evenly."""
 
 LARGEST = 1e100
-"""A value that is not below this, or is no number, is not drawn."""
+"""A value is drawn only if its size is below this."""
 
 KEY = ("dataset", "flow", "profile", "variant", "recipe_id", "data_digest")
-"""What all curves of a picture have in common."""
+"""Facts that all curves of a picture share."""
 
 _BITS = "_bits_per_dim"
 
@@ -52,62 +52,51 @@ Band = tuple[tuple[int, float, float], ...]
 
 @dataclass(frozen=True)
 class SeedCurve:
-    """The curve of one training.
-
-    ``subject`` is its trial or pretraining. ``in_mean`` says whether it is one of those that the
-    mean is over.
-    """
+    """The curve of one training."""
 
     seed: int
-    subject: str
+    subject: str  # id of the trial or pretraining
     state: str
     step: int
     steps: int
     points: Points
-    in_mean: bool = False
+    in_mean: bool = False  # the mean of its line includes it
 
     @property
     def lost(self) -> bool:
-        """True if it diverged or failed."""
+        """True if the training diverged or failed."""
         return self.state in LOST
 
 
 @dataclass(frozen=True)
 class CurveLine:
-    """Seeds of one factorization, and their mean; or its difference from the conventional line.
+    """The seeds of one factorization and their mean, or its difference from the conventional line.
 
-    ``name`` is for a legend; a pretraining has no factorization. ``mean`` is over those ``n`` seeds
-    that are done, or over all that are not lost where none is, at the steps that all of them have;
-    empty where there are none. ``band`` is the lowest and highest of them at these steps. A
-    difference is paired by the seeds of both means; its band is the 95 % t-interval, empty for
-    fewer than two, and it has no ``seeds``.
+    A difference is paired by the seeds of both means and has no ``seeds``.
     """
 
-    name: str
-    factorization: str | None
+    name: str  # for a legend
+    factorization: str | None  # None for a pretraining
     budget: int | None
     map_options: str | None
     conventional: bool
-    n: int = 0
-    mean: Points = ()
-    band: Band = ()
+    n: int = 0  # seeds of the mean: those that are done or, where none is, all that are not lost
+    mean: Points = ()  # at the steps that all these seeds have
+    band: Band = ()  # lowest and highest seed; of a difference the 95 % t-interval
     seeds: tuple[SeedCurve, ...] = ()
 
 
 @dataclass(frozen=True)
 class CurvePanel:
-    """One metric: ``name`` as it is stored.
+    """One metric."""
 
-    ``differences`` are those of bits/dim from the conventional line; empty where there is none.
-    """
-
-    name: str
+    name: str  # as it is stored
     lines: tuple[CurveLine, ...]
-    differences: tuple[CurveLine, ...] = ()
+    differences: tuple[CurveLine, ...] = ()  # in bits/dim, from the conventional line
 
     @property
     def part(self) -> str | None:
-        """Part of the images that bits/dim are of, None for another metric."""
+        """Part of the images that bits/dim are of; None for another metric."""
         return self.name.removesuffix(_BITS) if self.name.endswith(_BITS) else None
 
     @property
@@ -119,17 +108,13 @@ class CurvePanel:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """One picture.
+    """One picture."""
 
-    ``key`` has the facts that all its curves share, ``bars`` the bits/dim on the test part of what
-    any flow should beat. ``notes`` say what is left out and which trainings were lost.
-    """
-
-    key: Mapping[str, str]
+    key: Mapping[str, str]  # the facts `KEY`
     steps: int
     panels: tuple[CurvePanel, ...]
-    bars: Mapping[str, float]
-    notes: tuple[str, ...]
+    bars: Mapping[str, float]  # bits/dim on the test part of the simple baselines, by name
+    notes: tuple[str, ...]  # what is left out, and which trainings were lost
 
     @property
     def title(self) -> str:
@@ -138,41 +123,42 @@ class CurveChart:
 
     @property
     def under(self) -> str:
-        """Facts that keep other curves out."""
+        """Subtitle: the facts that separate these curves from others."""
         data, recipe = short_id(self.key["data_digest"]), short_id(self.key["recipe_id"])
         return f"data {data}, recipe {recipe}, {self.steps} training steps"
 
 
-# The trainings that a user means: by sweeps, ids and filters
+# Choosing trainings by sweeps, ids and filters
 
 
 def choose_trainings(
     store: Store, names: Sequence[str], sweep: str | None, *, pretrainings: bool
 ) -> list[JobFacts]:
-    """Return the trainings with curves that are named, of the sweep launched last where nothing is.
+    """Return the named trainings that have curves, by default those of the sweep launched last.
 
     A name is that of a sweep, or the first characters of the id of a sweep, trial, pretraining or
-    job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. Raises UserError for a
-    name that nothing has, and where nothing has a curve yet.
+    job. Pretrainings of a sweep are left out unless ``pretrainings`` is set. Raises UserError for
+    an unknown name, and where no named training has a curve yet.
     """
     if names and sweep is not None:
         raise UserError("names and --sweep exclude each other: leave one out")
-    found: dict[str, JobFacts] = {}
+    trainings: dict[str, JobFacts] = {}
     requested: list[str | None] = [*names] or [sweep]
     for name in requested:
         if names and name is not None and means_jobs(store, name):
-            some = store.job_facts([job.job_id for job in find_jobs(store, name)], with_curves=True)
+            ids = [job.job_id for job in find_jobs(store, name)]
+            jobs = store.job_facts(ids, with_curves=True)
             what, hint = name, f"`lcma logs {name}` says what was done"
         else:
             chosen = find_sweep(store, name)
-            some = store.job_facts(sweep_id=chosen.id, with_curves=True)
-            some = [one for one in some if pretrainings or one.kind != PRETRAINING]
+            jobs = store.job_facts(sweep_id=chosen.id, with_curves=True)
+            jobs = [job for job in jobs if pretrainings or job.kind != PRETRAINING]
             newest = "last launched " if name is None else ""
             what, hint = f"the {newest}sweep {chosen.name}", "`lcma status` shows how far it is"
-        if not some:
+        if not jobs:
             raise UserError(f"no curve yet of {printable(what)}: {hint}")
-        found |= {one.job_id: one for one in some}
-    return list(found.values())
+        trainings |= {job.job_id: job for job in jobs}
+    return list(trainings.values())
 
 
 def filter_trainings(
@@ -181,28 +167,28 @@ def filter_trainings(
     budget: int | None,
     conventional: Mapping[str, str],
 ) -> list[JobFacts]:
-    """Return the trainings with these values; of factorizations, the conventional beside them too.
+    """Return the trainings with these values, and the conventional ones to compare them with.
 
-    With a budget there are also trainings that need none. Raises UserError where nothing is left,
-    naming the option and what there is.
+    ``conventional`` is the rule by recipe id. With a budget, trainings that need none are kept too.
+    Raises UserError where nothing is left, naming the option and the values that exist.
     """
-    others = {name: values for name, values in filters.items() if name != "factorization"}
-    there = filter_records(trainings, others, "curves")
-    found = filter_records(there, filters, "curves")
-    chosen = {one.job_id for one in found}
-    beside = {(one.recipe_id, one.data_digest, conventional.get(one.recipe_id)) for one in found}
-    own = attrgetter("recipe_id", "data_digest", "factorization")
-    found = [one for one in there if one.job_id in chosen or own(one) in beside]
+    other_filters = {name: values for name, values in filters.items() if name != "factorization"}
+    candidates = filter_records(trainings, other_filters, "curves")
+    chosen = filter_records(candidates, filters, "curves")
+    chosen_ids = {job.job_id for job in chosen}
+    bases = {(job.recipe_id, job.data_digest, conventional.get(job.recipe_id)) for job in chosen}
+    read_rule = attrgetter("recipe_id", "data_digest", "factorization")
+    kept = [job for job in candidates if job.job_id in chosen_ids or read_rule(job) in bases]
     if budget is None:
-        return found
-    trials = (one for one in found if one.kind != PRETRAINING)
-    budgets = {one.budget for one in trials if one.budget is not None}
+        return kept
+    trials = (job for job in kept if job.kind != PRETRAINING)
+    budgets = {trial.budget for trial in trials if trial.budget is not None}
     if budget not in budgets:
         raise make_absence_error("curves", "--budget ", budget, sorted(budgets) or ["none"])
-    return [one for one in found if one.budget in (budget, None) or one.kind == PRETRAINING]
+    return [job for job in kept if job.budget in (budget, None) or job.kind == PRETRAINING]
 
 
-# The curves of chosen trainings, as far as pictures can show them
+# The curves of chosen trainings, as pictures show them
 
 _ORDER = ("low", "high", "random-local", "random", "checkerboard-even", "checkerboard-odd")
 
@@ -217,16 +203,16 @@ def read_charts(
 ) -> list[CurveChart]:
     """Return a chart for each flow, recipe and exact data set, with a panel for each metric.
 
-    With ``name``, only the panel of that metric. Raises UserError where no chart has a curve of
-    that name, or none has a point.
+    With ``name``, charts have only the panel of that metric. Raises UserError where no chart has a
+    curve of that name, or no curve has a point.
     """
     bars, names, charts = read_bars(store), set[str](), []
-    for key, own in groupby(sorted(trainings, key=_read_key), key=_read_key):
-        every = _list_lines(own, conventional)
-        # Those first that need no budget, then those with the longest.
-        ranked = sorted(every, key=lambda one: (one.budget is not None, -(one.budget or 0)))
-        lines = {one: jobs for one, jobs in every.items() if one in ranked[:MOST_LINES]}
-        jobs = [job for some in lines.values() for job in some]
+    for key, members in groupby(sorted(trainings, key=_read_key), key=_read_key):
+        every = _list_lines(members, conventional)
+        # Lines that need no budget are shown first, then those of the longest budgets.
+        ranked = sorted(every, key=lambda line: (line.budget is not None, -(line.budget or 0)))
+        lines = {line: jobs for line, jobs in every.items() if line in ranked[:MAX_LINES]}
+        jobs = [job for line_jobs in lines.values() for job in line_jobs]
         curves = store.curves([job.job_id for job in jobs])
         names |= {curve.name for curve in curves}
         panels = _read_panels(store, lines, [c for c in curves if name in (None, c.name)])
@@ -245,32 +231,32 @@ def read_charts(
     if not names:
         raise UserError("no curve has a point yet: `lcma status` shows how far the trainings are")
     if name is not None and name not in names:
-        there = printable(", ".join(sorted(names)))
-        raise UserError(f"no curve is called {printable(name)}: there are {there}")
+        listed = printable(", ".join(sorted(names)))
+        raise UserError(f"no curve is called {printable(name)}: there are {listed}")
     return charts
 
 
 def _list_lines(
     trainings: Iterable[JobFacts], conventional: Mapping[str, str]
 ) -> dict[CurveLine, list[JobFacts]]:
-    """Return the lines of a chart as shown, still without values, and their jobs by seed."""
+    """Return the lines of a chart in order, still without values, and their jobs by seed."""
     lines: dict[CurveLine, list[JobFacts]] = {}
-    for one in sorted(trainings, key=lambda one: (one.seed, one.subject, one.budget or 0)):
-        rule, budget = one.factorization, one.budget
+    for job in sorted(trainings, key=lambda job: (job.seed, job.subject, job.budget or 0)):
+        rule, budget = job.factorization, job.budget
         if rule is None:
-            own, budget = False, None
-            name = PRETRAINING if one.nms == "squeezed" else f"{PRETRAINING} ({one.nms})"
+            is_conventional, budget = False, None
+            name = PRETRAINING if job.nms == "squeezed" else f"{PRETRAINING} ({job.nms})"
         else:
-            own = rule == conventional.get(one.recipe_id)
-            name = f"{factorization_label(rule)}{', conventional' * own}"
+            is_conventional = rule == conventional.get(job.recipe_id)
+            name = f"{factorization_label(rule)}{', conventional' * is_conventional}"
         name += "" if budget is None else f", budget {budget}"
-        name += "" if one.map_options is None else f" {one.map_options}"
-        line = CurveLine(name, rule, budget, one.map_options, own)
-        lines.setdefault(line, []).append(one)
-    return {line: lines[line] for line in sorted(lines, key=_place_line)}
+        name += "" if job.map_options is None else f" {job.map_options}"
+        line = CurveLine(name, rule, budget, job.map_options, is_conventional)
+        lines.setdefault(line, []).append(job)
+    return {line: lines[line] for line in sorted(lines, key=_rank_line)}
 
 
-def _place_line(line: CurveLine) -> tuple[object, ...]:
+def _rank_line(line: CurveLine) -> tuple[object, ...]:
     pretraining = line.factorization is None
     label = factorization_label(line.factorization or PRETRAINING)
     name = label.split(" ")[0]
@@ -299,14 +285,14 @@ def _read_panels(
 ) -> tuple[CurvePanel, ...]:
     panels = []
     for name in sorted({curve.name for curve in curves}):  # holdout before train
-        own = {curve.job_id: curve for curve in curves if curve.name == name}
-        every = max(1, math.ceil(max(curve.points for curve in own.values()) / MOST_POINTS))
-        points = store.points([curve.key for curve in own.values()], every=every)
-        by_job = {job_id: points.get(curve.key, []) for job_id, curve in own.items()}
-        found = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines.items()]
-        if any(seed.points for line in found for seed in line.seeds):
-            differences = _subtract_conventional(found) if name.endswith(_BITS) else ()
-            panels.append(CurvePanel(name, tuple(found), tuple(differences)))
+        named = {curve.job_id: curve for curve in curves if curve.name == name}
+        every = max(1, math.ceil(max(curve.points for curve in named.values()) / MAX_POINTS))
+        points = store.points([curve.key for curve in named.values()], every=every)
+        by_job = {job_id: points.get(curve.key, []) for job_id, curve in named.items()}
+        averaged = [_average(line, _join_segments(jobs, by_job)) for line, jobs in lines.items()]
+        if any(seed.points for line in averaged for seed in line.seeds):
+            differences = _subtract_conventional(averaged) if name.endswith(_BITS) else ()
+            panels.append(CurvePanel(name, tuple(averaged), tuple(differences)))
     return tuple(panels)
 
 
@@ -315,54 +301,56 @@ def _join_segments(
 ) -> Iterator[SeedCurve]:
     """Yield the curves of trials, or of the segments of a pretraining one after the other."""
     for (seed, subject), segments in groupby(jobs, key=attrgetter("seed", "subject")):
-        own = list(segments)
-        if any(job.job_id in points for job in own):
-            at = {step: value for job in own for step, value in points.get(job.job_id, [])}
+        members = list(segments)
+        if any(job.job_id in points for job in members):
+            values = {step: v for job in members for step, v in points.get(job.job_id, [])}
             yield SeedCurve(
                 seed=seed,
                 subject=subject,
-                state=next((job.state for job in own if job.state != "done"), "done"),
-                step=max(job.step for job in own),
-                steps=max(job.steps for job in own),
-                points=tuple((step, at[step]) for step in sorted(at) if abs(at[step]) < LARGEST),
+                state=next((job.state for job in members if job.state != "done"), "done"),
+                step=max(job.step for job in members),
+                steps=max(job.steps for job in members),
+                points=tuple(
+                    (step, values[step]) for step in sorted(values) if abs(values[step]) < LARGEST
+                ),
             )
 
 
-def _average(line: CurveLine, found: Iterable[SeedCurve]) -> CurveLine:
-    seeds = list(found)
-    drawn = [one for one in seeds if one.points and not one.lost]
-    members = [one for one in drawn if one.state == "done"] or drawn
-    at = _by_step([dict(one.points) for one in members])
+def _average(line: CurveLine, curves: Iterable[SeedCurve]) -> CurveLine:
+    seeds = list(curves)
+    drawn = [seed for seed in seeds if seed.points and not seed.lost]
+    members = [seed for seed in drawn if seed.state == "done"] or drawn
+    by_step = _group_by_step([dict(seed.points) for seed in members])
     return replace(
         line,
         n=len(members),
-        mean=tuple((step, math.fsum(values) / len(values)) for step, values in at.items()),
-        band=tuple((step, min(values), max(values)) for step, values in at.items()),
-        seeds=tuple(replace(one, in_mean=one in members) for one in seeds),
+        mean=tuple((step, math.fsum(values) / len(values)) for step, values in by_step.items()),
+        band=tuple((step, min(values), max(values)) for step, values in by_step.items()),
+        seeds=tuple(replace(seed, in_mean=seed in members) for seed in seeds),
     )
 
 
-def _by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
+def _group_by_step(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:
     """Return the values of curves at the steps that all of them have."""
     steps = sorted(set.intersection(*map(set, curves))) if curves else []
     return {step: [curve[step] for curve in curves] for step in steps}
 
 
 def _subtract_conventional(lines: Sequence[CurveLine]) -> Iterator[CurveLine]:
-    """Yield the differences of lines from the conventional one among them, paired by seed."""
+    """Yield each line minus the conventional one, paired by seed."""
     base = next((line for line in lines if line.conventional), None)
-    own = {one.seed: dict(one.points) for one in base.seeds if one.in_mean} if base else {}
+    base_seeds = {s.seed: dict(s.points) for s in base.seeds if s.in_mean} if base else {}
     for line in lines:
-        pairs = [(one, own[one.seed]) for one in line.seeds if one.in_mean and one.seed in own]
+        pairs = [(s, base_seeds[s.seed]) for s in line.seeds if s.in_mean and s.seed in base_seeds]
         if line is base or not pairs:
             continue
-        apart = [{k: v - other[k] for k, v in one.points if k in other} for one, other in pairs]
-        found = {step: summarize(values) for step, values in _by_step(apart).items()}
-        ends = ((step, one.low, one.high) for step, one in found.items())
+        gaps = [{k: v - other[k] for k, v in seed.points if k in other} for seed, other in pairs]
+        summaries = {step: summarize(values) for step, values in _group_by_step(gaps).items()}
+        ends = ((step, summary.low, summary.high) for step, summary in summaries.items())
         yield replace(
             line,
             n=len(pairs),
-            mean=tuple((step, one.mean) for step, one in found.items()),
+            mean=tuple((step, summary.mean) for step, summary in summaries.items()),
             band=tuple((k, a, b) for k, a, b in ends if a is not None and b is not None),
             seeds=(),
         )

@@ -1,9 +1,9 @@
 """Effects of the letters of words: at which split it matters which contributions are factored out.
 
-The 2^L words over L and H are a full factorial design, one factor of two levels for each of the L
-splits, repeated at every seed at which all words have a result. Main effects and interactions are
-its orthogonal contrasts (Box, Hunter, Hunter: Statistics for Experimenters, 2nd ed., ch. 5), paired
-by seed as the board's differences are. `compute_effects` computes them from a board.
+The 2^L words over L and H are a full factorial design: one factor of two levels for each of the L
+splits, repeated at every seed where all words have a result. Main effects and interactions are its
+orthogonal contrasts (Box, Hunter, Hunter: Statistics for Experimenters, 2nd ed., ch. 5), paired by
+seed like the board's differences.
 """
 
 import itertools
@@ -19,69 +19,61 @@ from lcma.sweeps import factorizations
 
 @dataclass(frozen=True)
 class Effect:
-    """Mean of half of the words minus that of the others, by seed, then over seeds.
+    """Mean of half of the words minus that of the other half, by seed, then over seeds.
 
-    ``splits`` are counted from 1. For one split this is its main effect: words with L there minus
-    words with H there; of bits/dim it is below 0 where factoring out the low contributions gives
-    fewer. For more it is their interaction: words with an even number of H at these splits minus
-    the others. For two this is half of what the effect of the one changes by when the other's
-    letter goes from H to L.
-
-    ``test`` is of its values by seed. ``share`` is its part of the sum of squares among the word
-    means, 2^L (mean / 2)^2 / SS, None where SS is 0. The shares of all effects add up to 1, and
-    those of noise are in them.
+    For one split this is its main effect: words with L there minus words with H there. In bits/dim
+    it is below 0 where factoring out the low contributions gives fewer. For several splits it is
+    their interaction: words with an even number of H at these splits minus the others. For two
+    splits that is half of the change in the effect of one when the other's letter goes from H to L.
     """
 
-    splits: tuple[int, ...]
-    test: Summary
+    splits: tuple[int, ...]  # counted from 1
+    test: Summary  # of the values by seed
+    # Part of the sum of squares among the word means, 2^L (mean / 2)^2 / SS; None where SS is 0.
+    # The shares of all effects add up to 1, and include noise.
     share: float | None
 
 
 @dataclass(frozen=True)
 class Effects:
-    """All effects among the words of one group, budget and map options.
-
-    ``seeds`` are those at which all 2^splits words have a result. Where there are none, ``main``
-    and ``interactions``, of two and more letters, are empty. ``incomplete`` are the other seeds
-    with results.
-    """
+    """All effects among the words of one group, budget and map options."""
 
     group: Group
     budget: int | None
     map_options: str | None
-    seeds: tuple[int, ...]
-    main: tuple[Effect, ...]
-    interactions: tuple[Effect, ...]
-    incomplete: tuple[int, ...]
+    seeds: tuple[int, ...]  # those where all 2^splits words have a result
+    main: tuple[Effect, ...]  # empty without seeds, as the next
+    interactions: tuple[Effect, ...]  # of two and more letters
+    incomplete: tuple[int, ...]  # the other seeds with results
 
     @property
     def interactions_share(self) -> float | None:
-        """Sum of the shares of the interactions, None where nothing has a share."""
-        if not any(one.share is not None for one in self.main):
+        """Sum of the shares of the interactions; None where no effect has a share."""
+        if not any(effect.share is not None for effect in self.main):
             return None
-        return math.fsum(one.share or 0.0 for one in self.interactions)
+        return math.fsum(effect.share or 0.0 for effect in self.interactions)
 
 
 def compute_effects(board: Board) -> tuple[Effects, ...]:
-    """Return the effects in each group of a board, by budget, including those that lack words.
+    """Return the effects in each group of a board, by budget, also where words are missing.
 
-    Empty where no group has words. A board from `board.filter_board` lacks the words filtered out.
+    Empty where no group has words.
     """
-    found: list[Effects] = []
+    effects: list[Effects] = []
     for group in board.groups:
         words = {*factorizations.words(group.splits)}
         cells: defaultdict[tuple[int, str], list[BoardRow]] = defaultdict(list)
         for row in sorted(group.rows, key=lambda row: row.factorization):
             if row.factorization in words:
                 cells[-1 if row.budget is None else row.budget, row.map_options or ""].append(row)
-        found += [_compute_group(group, rows) for _, rows in sorted(cells.items())]
-    return tuple(found)
+        effects += [_compute_group(group, rows) for _, rows in sorted(cells.items())]
+    return tuple(effects)
 
 
 def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
-    some = sorted({seed for row in rows for seed in row.by_seed})
-    whole = len(rows) == 2**group.splits
-    seeds = [seed for seed in some if whole and all(seed in row.by_seed for row in rows)]
+    all_seeds = sorted({seed for row in rows for seed in row.by_seed})
+    has_all_words = len(rows) == 2**group.splits
+    seeds = [s for s in all_seeds if has_all_words and all(s in row.by_seed for row in rows)]
     places = range(1, group.splits + 1)
     contrasts = [chosen for n in places for chosen in itertools.combinations(places, n)]
     tests = [_test_contrast(rows, chosen, seeds) for chosen in contrasts] if seeds else []
@@ -97,7 +89,7 @@ def _compute_group(group: Group, rows: Sequence[BoardRow]) -> Effects:
         tuple(seeds),
         main=tuple(effects[: group.splits]),
         interactions=tuple(effects[group.splits :]),
-        incomplete=tuple(seed for seed in some if seed not in seeds),
+        incomplete=tuple(seed for seed in all_seeds if seed not in seeds),
     )
 
 
@@ -107,4 +99,4 @@ def _test_contrast(
     signs = [(-1) ** sum(row.factorization[k - 1] == "H" for k in splits) for row in rows]
     signed = list(zip(signs, rows, strict=True))
     sums = [math.fsum(sign * row.by_seed[seed] for sign, row in signed) for seed in seeds]
-    return summarize([one / (len(rows) / 2) for one in sums])
+    return summarize([total / (len(rows) / 2) for total in sums])

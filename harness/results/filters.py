@@ -1,4 +1,4 @@
-"""Filters of rows and records: values of columns, bound as parameters and never as SQL."""
+"""Filters of rows and records by values of columns, which are bound as parameters, never as SQL."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -12,23 +12,23 @@ from lcma.sweeps.errors import UserError, suggest
 
 Value = str | int | float | None
 Filters = Mapping[str, Any]
-"""By column of `results` a tuple of values that a row may have."""
+"""Values that a row may have, a tuple for each column of `results`."""
 
 _Record = TypeVar("_Record")
 
 NULL = "null"
 
 IDS = ("trial_id", "recipe_id", "pretraining_id", "data_digest")
-"""Columns of which the first characters of a value will do."""
+"""Columns where the first characters of a value are enough."""
 
-OF_JOBS = (
+JOB_COLUMNS = (
     *("flow", "profile", "dataset", "variant", "factorization", "budget", "seed", "map_options"),
     *IDS,
 )
 """Columns that a job has before it has a result."""
 
 MANY_SPLITS = range(1, 17)
-"""Numbers of splits that any recipe may have: images of 2^17 pixels a side could have the last."""
+"""Numbers of splits that a recipe may have; 16 need images of 2^17 pixels a side."""
 
 
 def parse_filters(
@@ -36,8 +36,8 @@ def parse_filters(
 ) -> dict[str, Any]:
     """Return `["flow=glow", "seed=0", "seed=1"]` as `{"flow": ("glow",), "seed": (0, 1)}`.
 
-    Values have the type of their column, `null` is null, and a column that is named several times
-    may have any of the values. A factorization goes by its synonyms too, but for `conventional`.
+    Values have the type of their column, and `null` is null. A column that is named several times
+    may have any of its values. Any synonym of a factorization works, except `conventional`.
 
     Args:
         assignments: KEY=VALUE, as `--where` takes them.
@@ -48,9 +48,9 @@ def parse_filters(
     """
     columns = views.tables["results"].c
     pairs = [
-        (name, str(one), f"{name_option(name)}{one}")
-        for name, of in options.items()
-        for one in of or ()
+        (name, str(value), f"{name_option(name)}{value}")
+        for name, values in options.items()
+        for value in values or ()
     ]
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
@@ -59,57 +59,59 @@ def parse_filters(
                 f"--where {printable(assignment)!r}: give KEY=VALUE such as flow=realnvp"
             )
         pairs.append((name.strip(), text, f"--where {name.strip()}={text}"))
-    found: dict[str, tuple[Value, ...]] = {}
-    for name, text, given in pairs:
+    filters: dict[str, tuple[Value, ...]] = {}
+    for name, text, argument in pairs:
         if name not in columns:
             hint = suggest(name, columns.keys(), "`lcma sql --schema results` describes")
             if name == "sweep":
                 hint = "a sweep is chosen by --sweep NAME, where the command has that option"
             raise UserError(f"--where {printable(name)!r}: no such column of results: {hint}")
-        value: Value = None if text == NULL else text
+        parsed: Value = None if text == NULL else text
         kind = columns[name].type.python_type
-        if value is not None and kind is not str:
+        if parsed is not None and kind is not str:
             try:
-                value = kind(text)
+                parsed = kind(text)
             except ValueError:
                 wanted = "a whole number" if kind is int else "a number"
-                raise UserError(f"{printable(given)}: {name} is {wanted}") from None
-        values = _name_as_stored(value, given) if name == "factorization" and value else (value,)
-        found[name] = (*found.get(name, ()), *values)
-    return found
+                raise UserError(f"{printable(argument)}: {name} is {wanted}") from None
+        is_rule = name == "factorization" and parsed is not None
+        stored = _list_stored_names(text, argument) if is_rule else (parsed,)
+        filters[name] = (*filters.get(name, ()), *stored)
+    return filters
 
 
-def _name_as_stored(text: Value, given: str) -> tuple[str, ...]:
-    """Return the name as given, for errors, and those under which its results may be stored."""
-    typed = str(text)
+def _list_stored_names(typed: str, argument: str) -> tuple[str, ...]:
+    """Return the name as typed, for errors, and those under which its results may be stored."""
     try:
         name = factorizations.normalize(typed)
-    except UserError:  # a rule of a plug-in that is not here
+    except UserError:  # a rule of a plug-in that is not loaded
         return (typed,)
     if name == "conventional":
-        own = ", ".join(f"{rule} of {flow}" for flow, rule in catalog.flows().items())
+        rules = ", ".join(f"{rule} of {flow}" for flow, rule in catalog.flows().items())
         raise UserError(
-            f"{printable(given)}: that is stored by the name of each flow's own rule: give it, "
-            f"such as {own}"
+            f"{printable(argument)}: results are stored by the name of each flow's own rule: give "
+            f"that, such as {rules}"
         )
-    alike = {
+    synonyms = {
         "checkerboard": ("checkerboard-even",),
         "low": tuple("L" * splits for splits in MANY_SPLITS),
         "high": tuple("H" * splits for splits in MANY_SPLITS),
     }
-    return tuple(dict.fromkeys((typed, *alike.get(name, (name,)))))
+    return tuple(dict.fromkeys((typed, *synonyms.get(name, (name,)))))
 
 
 def complete_ids(store: Store, sweep_id: str | None, filters: Filters) -> dict[str, Any]:
-    """Return filters in which the first characters of an id are the ids that start so."""
+    """Return the filters with each shortened id replaced by the ids that start with it."""
 
-    def complete(name: str, value: Value) -> list[Value]:
-        known = store.result_values(name, sweep_id=sweep_id) if value else []
-        return [one for one in known if str(one).startswith(str(value))] or [value]
+    def complete(name: str, start: Value) -> list[Value]:
+        known = store.result_values(name, sweep_id=sweep_id) if start else []
+        return [value for value in known if str(value).startswith(str(start))] or [start]
 
     return {
-        name: tuple(one for value in of for one in complete(name, value)) if name in IDS else of
-        for name, of in filters.items()
+        name: tuple(value for start in values for value in complete(name, start))
+        if name in IDS
+        else values
+        for name, values in filters.items()
     }
 
 
@@ -117,34 +119,42 @@ def filter_records(
     records: Iterable[_Record],
     filters: Filters,
     what: str,
-    columns: Collection[str] = OF_JOBS,
+    columns: Collection[str] = JOB_COLUMNS,
     options: Collection[str] = (),
 ) -> list[_Record]:
-    """Return the records with these values in their fields; of an id the start will do.
+    """Return the records with these values in their fields; the start of an id is enough.
 
-    Pretrainings are of no factorization, so one filters trials alone. Raises UserError for a column
-    that is none of these, and where nothing is left, with ``what`` there is none of. ``options``
-    are those columns that have an option of their own there.
+    A filter by factorization keeps all pretrainings, which have none.
+
+    Args:
+        records: Jobs, or sets of maps.
+        filters: Values by column.
+        what: Name of the records, for errors.
+        columns: Those that the records have.
+        options: Columns with an option of their own in the command.
+
+    Raises:
+        UserError: The records lack a column, or none is left.
     """
-    found = list(records)
+    kept = list(records)
     for name, values in filters.items():
         option = f"--{name} " if name in options else name_option(name)
         if name not in columns:
             raise UserError(f"{option}: {what} have no {name}, choose by {', '.join(columns)}")
-        left = [one for one in found if _has(one, name, values)]
-        if found and not left:
-            there = {getattr(one, name) for one in found}
-            known = sorted(there, key=lambda one: (one is not None, one))
+        matching = [record for record in kept if _has(record, name, values)]
+        if kept and not matching:
+            present = {getattr(record, name) for record in kept}
+            known = sorted(present, key=lambda value: (value is not None, value))
             if name in IDS:
-                known = [one and short_id(one) for one in known]
+                known = [value and short_id(value) for value in known]
             raise make_absence_error(what, option, values[0], known)
-        found = left
-    return found
+        kept = matching
+    return kept
 
 
 def _has(record: Any, name: str, values: Sequence[Value]) -> bool:
     value = getattr(record, name)
     if name == "factorization" and record.kind == "pretraining":
         return True
-    starts = tuple(str(one) for one in values if one) if name in IDS else ()
+    starts = tuple(str(start) for start in values if start) if name in IDS else ()
     return value in values or (value is not None and bool(starts) and value.startswith(starts))

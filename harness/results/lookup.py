@@ -1,4 +1,4 @@
-"""Records of the store, found by what a user types or prepared for reports."""
+"""Looking up stored records: by what a user types, or for reports."""
 
 import json
 import shlex
@@ -14,26 +14,31 @@ from lcma.sweeps import catalog, factorizations
 from lcma.sweeps.errors import UserError, suggest
 
 WHOLE = ("official", "published counts")
-"""Verdicts on the files of a whole set: by their checksums, or by the number of images."""
+"""Verdicts of a data set's manifest that its files are those of a whole set: by their checksums, or
+by the number of images."""
 
 
 def read_whole_sets(store: Store) -> set[str]:
     """Return the digests of data sets whose files are known to be those of a whole set."""
-    found = store.rows(sa.select(data_sets.c.digest, data_sets.c.manifest))
-    sources = ((digest, parse_object(text).get("source")) for digest, text in found)
-    return {digest for digest, of in sources if isinstance(of, dict) and of.get("verdict") in WHOLE}
+    rows = store.rows(sa.select(data_sets.c.digest, data_sets.c.manifest))
+    sources = ((digest, parse_object(text).get("source")) for digest, text in rows)
+    return {
+        digest
+        for digest, source in sources
+        if isinstance(source, dict) and source.get("verdict") in WHOLE
+    }
 
 
 def read_bars(store: Store) -> dict[str, list[Bar]]:
-    """Return the bars of every data set by its digest, also those that were left out."""
-    found: dict[str, list[Bar]] = {}
+    """Return the bars of every data set by its digest, including those without a number."""
+    by_digest: dict[str, list[Bar]] = {}
     for row in store.rows(sa.select(bars).order_by(bars.c.data_digest, bars.c.name)):
-        found.setdefault(row.data_digest, []).append(Bar(**row._mapping))
-    return found
+        by_digest.setdefault(row.data_digest, []).append(Bar(**row._mapping))
+    return by_digest
 
 
 def read_environment_of(store: Store, job_id: str) -> dict[str, Any]:
-    """Return versions, hardware and threads of the attempt that did a job; empty until it is."""
+    """Return versions, hardware and threads of the attempt that completed a job; else nothing."""
     query = (
         sa.select(environments, attempts.c.threads)
         .join_from(jobs, attempts, attempts.c.id == jobs.c.done_attempt_id)
@@ -44,81 +49,78 @@ def read_environment_of(store: Store, job_id: str) -> dict[str, Any]:
 
 
 def read_conventional(store: Store, recipe_ids: Collection[str]) -> dict[str, str]:
-    """Return what was, or is by default, run as the conventional factorization of each recipe."""
-    shipped = catalog.flows()
-    found = {
-        one.id: one.conventional or shipped.get(one.flow)
-        for one in store.recipes(recipe_ids).values()
+    """Return the conventional factorization of each recipe: its own, or the flow's default."""
+    defaults = catalog.flows()
+    rules = {
+        recipe.id: recipe.conventional or defaults.get(recipe.flow)
+        for recipe in store.recipes(recipe_ids).values()
     }
-    return {recipe_id: name for recipe_id, name in found.items() if name is not None}
+    return {recipe_id: rule for recipe_id, rule in rules.items() if rule is not None}
 
 
 def read_score(factorization: str, map_options: str | None) -> str:
-    """Return the score of the maps that a trial with these options reads."""
+    """Return the score of the maps that a trial reads."""
     if factorization in factorizations.DATA_RULES:
         return factorization
     return str(parse_object(map_options or "{}").get("score", "cumulative"))
 
 
 def find_trial_id(store: Store, start: str) -> str:
-    """Return the id of the one trial whose id starts with ``start``.
-
-    Raises UserError where there is none, or where there are several.
-    """
-    begins = sa.func.substr(trials.c.id, 1, len(start)) == start
-    rows = store.rows(sa.select(trials.c.id).where(begins)) if start.isprintable() else []
-    found = _choose_id({row.id for row in rows}, start, "trials")
-    if found is None:
+    """Return the id of the only trial whose id starts with ``start``, or raise UserError."""
+    matches = sa.func.substr(trials.c.id, 1, len(start)) == start
+    rows = store.rows(sa.select(trials.c.id).where(matches)) if start.isprintable() else []
+    trial_id = _choose_id({row.id for row in rows}, start, "trials")
+    if trial_id is None:
         query = "select id, flow, dataset, factorization, budget, seed from flow_trials"
         listing = shlex.join(["lcma", "sql", query, "--db", store.database.shown_url])
         raise UserError(f"no trial starts with {printable(start)!r}: look for it with {listing}")
-    return found
+    return trial_id
 
 
 def find_jobs(store: Store, start: str) -> list[JobFacts]:
-    """Return the jobs of the one trial, pretraining or job whose id starts with ``start``.
+    """Return the jobs of the only trial, pretraining or job whose id starts with ``start``.
 
     A trial has one job for each content of its data set, a pretraining one for each budget. Raises
-    UserError where there is none, or where several start so.
+    UserError where no id or more than one starts with it.
     """
-    found = store.job_facts(prefix=start) if start and start.isprintable() else []
-    ids = {i for one in found for i in (one.job_id, one.subject) if i.startswith(start)}
+    matches = store.job_facts(prefix=start) if start and start.isprintable() else []
+    ids = {i for job in matches for i in (job.job_id, job.subject) if i.startswith(start)}
     wanted = _choose_id(ids, start, "trials, pretrainings and jobs")
     if wanted is None:
         raise UserError(
             f"no trial, pretraining or job starts with {printable(start)!r}: `lcma status` "
-            "shows the ids of what runs and of what failed, `lcma sql` reads those in the table "
-            "`jobs`"
+            "shows the ids of running and failed jobs, and the table `jobs`, read with `lcma sql`, "
+            "has all"
         )
-    return [one for one in found if wanted in (one.job_id, one.subject)]
+    return [job for job in matches if wanted in (job.job_id, job.subject)]
 
 
 def _choose_id(ids: Collection[str], start: str, what: str) -> str | None:
-    """Return that id, or the only one there is; None for none. Raises UserError for several."""
+    """Return the id that is ``start``, or the only id, or None; raise UserError for several."""
     if start not in ids and len(ids) > 1:
         raise UserError(f"{len(ids)} {what} start with {printable(start)!r}: give more of the id")
     return start if start in ids else next(iter(ids), None)
 
 
 def means_jobs(store: Store, name: str) -> bool:
-    """Return whether an id of a trial, pretraining or job starts with a name that no sweep has.
+    """Return whether a name is the start of the id of a trial, pretraining or job, and no sweep's.
 
-    Raises UserError where that of a sweep starts so too.
+    Raises UserError where the id of a sweep starts with it too.
     """
     sweeps = store.sweeps()
-    if not name or any(name in (one.name, one.id) for one in sweeps):
+    if not name or any(name in (sweep.name, sweep.id) for sweep in sweeps):
         return False
-    found = name.isprintable() and bool(store.job_facts(prefix=name))
-    if found and any(one.id.startswith(name) for one in sweeps):
+    matches_jobs = name.isprintable() and bool(store.job_facts(prefix=name))
+    if matches_jobs and any(sweep.id.startswith(name) for sweep in sweeps):
         raise UserError(
             f"a sweep and a trial, pretraining or job start with {printable(name)!r}: give more "
             "of the id"
         )
-    return found
+    return matches_jobs
 
 
 def job_title(job: JobFacts) -> str:
-    """Return a job's name for people, as in a launch."""
+    """Return a job's name, as a launch shows it."""
     flow = f"{job.flow} {job.dataset}"
     if job.nms == "data":
         return printable(f"measure the data {job.dataset}")
@@ -130,80 +132,76 @@ def job_title(job: JobFacts) -> str:
 
 
 def find_sweeps(store: Store, name: str | None) -> list[Sweep]:
-    """Return the sweeps of that name, or the one of that id, or for None the one launched last.
+    """Return the sweeps of that name, or the sweep of that id, or for None the one launched last.
 
-    Of several the one launched last is at the end.
-    An id may be shortened. Raises UserError where there is none, or where several ids start so.
+    The sweep that was launched last comes last. An id may be shortened. Raises UserError where no
+    sweep matches, or several ids start with it.
     """
     sweeps = store.sweeps()
     if not sweeps:
         raise UserError("the database has no sweep yet: start one with `lcma launch demo`")
     if name is None:
         return sweeps[-1:]
-    found = [one for one in sweeps if one.name == name]
-    if not found:
-        starting = {one.id for one in sweeps if name and one.id.startswith(name)}
-        wanted = _choose_id(starting, name, "sweeps")
-        found = [one for one in sweeps if one.id == wanted]
-    if not found:
+    named = [sweep for sweep in sweeps if sweep.name == name]
+    if not named:
+        ids = {sweep.id for sweep in sweeps if name and sweep.id.startswith(name)}
+        wanted = _choose_id(ids, name, "sweeps")
+        named = [sweep for sweep in sweeps if sweep.id == wanted]
+    if not named:
         hint = printable(suggest(name, sorted({s.name for s in sweeps}), "it has"))
         raise UserError(f"no sweep {printable(name)!r} in the database: {hint}")
-    return found
+    return named
 
 
 def find_sweep(store: Store, name: str | None) -> Sweep:
-    """Return the sweep of that name or id, where several or all have it the one launched last.
-
-    An id may be shortened. Raises UserError where there is none, or where several ids start so.
-    """
+    """Return the sweep that was launched last of those that `find_sweeps` returns."""
     return find_sweeps(store, name)[-1]
 
 
 def parse_object(text: str) -> dict[str, Any]:
     """Return a stored JSON object; empty where the text is not one."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
 def label_options(map_options: str) -> str:
     """Return options of the map as shown, such as 'score normalized' or 'rule c0536d95af1a'."""
-    found = parse_object(map_options)
-    named = (f"{name} {str(value).removeprefix('sha256:')}" for name, value in found.items())
-    return ", ".join(named) or map_options
+    options = parse_object(map_options).items()
+    labels = (f"{name} {str(value).removeprefix('sha256:')}" for name, value in options)
+    return ", ".join(labels) or map_options
 
 
 # Errors for filters that match no result
 
-LISTED = 20
-"""Most values that an error names."""
-
+MAX_LISTED = 20
+"""Values that an error lists at most."""
 
 OPTIONS = ("flow", "dataset", "factorization", "seed")
-"""Columns of results that have an option of their own; all have `--where`."""
+"""Columns of results with an option of their own; `--where` takes every column."""
 
 
 def name_option(name: str) -> str:
-    """Return how a user chooses rows by a column, up to the value."""
+    """Return what a user types before a value of a column."""
     return f"--{name} " if name in OPTIONS else f"--where {name}="
 
 
 def has_results(store: Store, sweep_id: str | None = None, **where: Any) -> bool:
     """Return whether there are results with these values, of one sweep or of all."""
-    found = select_view("results", sweep_id=sweep_id, **where)
-    return bool(store.rows(found.order_by(None).limit(1)))
+    query = select_view("results", sweep_id=sweep_id, **where)
+    return bool(store.rows(query.order_by(None).limit(1)))
 
 
 def require_results(
     store: Store, sweep_id: str | None, wanted: Mapping[str, Any], option: str | None = None
 ) -> None:
-    """Raise UserError where there are results, but none with these values.
+    """Raise UserError where the database has results, but none with these values.
 
-    The error is about the first column of which no result has any of the values, with those there
-    are, or says that none meets all columns at once. ``option`` is how a user gives a column, by
-    default as `name_option` says.
+    The error lists the known values of the first column whose wanted values no result has, or says
+    that no result meets all columns at once. ``option`` is the text before a value in the message,
+    with a place for the column's ``name``; by default it is what `name_option` returns.
     """
     if not wanted or has_results(store, sweep_id, **wanted):
         return
@@ -214,20 +212,20 @@ def require_results(
         if not known:
             return
         if set(values).isdisjoint(known):
-            given = name_option(name) if option is None else option.format(name=name)
-            raise make_absence_error("results", given, values[0], known)
+            prefix = name_option(name) if option is None else option.format(name=name)
+            raise make_absence_error("results", prefix, values[0], known)
     raise UserError("no results meet all of these options at once: leave one out")
 
 
-def make_absence_error(what: str, given: str, value: object, known: Sequence[object]) -> UserError:
-    """Return the error that nothing has a value, with the nearest of those there are, or all.
+def make_absence_error(what: str, option: str, value: object, known: Sequence[object]) -> UserError:
+    """Return the error that nothing has a value, with the nearest known value or a list of all.
 
-    ``given`` is how a user chooses by such values.
+    ``option`` is what a user types before such a value.
     """
-    wanted, *names = ("null" if one is None else printable(one) for one in (value, *known))
-    more = len(names) - LISTED
-    hint = f"there are {', '.join(names[:LISTED])}" + f" and {more} more" * (more > 0)
-    if isinstance(value, str):  # of numbers none is meant by another
+    wanted, *names = ("null" if v is None else printable(v) for v in (value, *known))
+    more = len(names) - MAX_LISTED
+    hint = f"there are {', '.join(names[:MAX_LISTED])}" + f" and {more} more" * (more > 0)
+    if isinstance(value, str):  # a number is not taken for a misspelled other number
         near = suggest(value, map(str, known))
         hint = printable(near) if near.endswith("?") else hint
-    return UserError(f"no {what} with {given}{wanted}: {hint}")
+    return UserError(f"no {what} with {option}{wanted}: {hint}")

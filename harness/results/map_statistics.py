@@ -15,9 +15,10 @@ Values = NDArray[np.floating]
 
 
 def lay_out_map(values: Values, split: int, form: str) -> Values:
-    """Return a map (C, H, W) as the flow without splits has it before split ``split`` (from 1).
+    """Return a map (C, H, W) in the layout of the flow without splits before a split, from 1.
 
-    ``squeezed``: (4^(split-1) C, H / 2^(split-1), W / 2^(split-1)); ``flat``: as it is.
+    For the ``form`` "squeezed" its shape is (4^(split-1) C, H / 2^(split-1), W / 2^(split-1)); for
+    "flat" it stays (C, H, W).
     """
     if form == "squeezed":
         for _ in range(split - 1):
@@ -29,10 +30,10 @@ def lay_out_map(values: Values, split: int, form: str) -> Values:
 def compute_mask_share(values: Values) -> float | None:
     """Return the share of the variance inside 2x2 windows that channel and position explain.
 
-    ``values`` is (C, H, W), the share from 0 to 1. What is left after the mean of each window is
-    subtracted is compared with its mean for each (channel, position in the window). None where
-    nothing is left. Values without any such pattern come to 1 / (windows of a channel) on average.
+    ``values`` is (C, H, W), the share from 0 to 1; None where no window varies. Values without such
+    a pattern have a share of 1 / (windows of a channel) on average.
     """
+    # What is left without each window's mean, against its mean by channel and position.
     inside = windows(np.asarray(values, dtype=np.float64))
     inside = inside - inside.mean(axis=-1, keepdims=True)
     total = float(np.square(inside).sum())
@@ -49,54 +50,49 @@ def expected_mask_share(shape: tuple[int, ...]) -> float:
 
 
 def compute_map_statistics(values: Values, errors: Values, split: int, form: str) -> MapStatistics:
-    """Return statistics of a map with its standard errors, both (C, H, W).
-
-    They are of windows of the NMS layout.
-    """
-    laid, uncertain = lay_out_map(values, split, form), lay_out_map(errors, split, form)
-    ordered = windows(np.asarray(laid, dtype=np.float64))
-    order = np.argsort(-ordered, axis=-1, kind="stable")[..., 1:3]
-    second, third = np.moveaxis(np.take_along_axis(ordered, order, axis=-1), -1, 0)
+    """Return statistics of a map and its standard errors, both (C, H, W), in the NMS layout."""
+    laid_out, laid_out_errors = (lay_out_map(array, split, form) for array in (values, errors))
+    by_window = windows(np.asarray(laid_out, dtype=np.float64))
+    # Two dimensions of each window stay: the gap between the second and the third decides which.
+    order = np.argsort(-by_window, axis=-1, kind="stable")[..., 1:3]
+    second, third = np.moveaxis(np.take_along_axis(by_window, order, axis=-1), -1, 0)
     gaps = second - third
     gap = float(np.median(gaps))
     error = unresolved = None
-    if np.isfinite(uncertain).all():
-        squares = np.square(windows(np.asarray(uncertain, dtype=np.float64)))
+    if np.isfinite(laid_out_errors).all():
+        squares = np.square(windows(np.asarray(laid_out_errors, dtype=np.float64)))
         error = float(np.sqrt(squares.mean()))
         spread = np.sqrt(np.take_along_axis(squares, order, axis=-1).sum(axis=-1))
         unresolved = float(np.mean(gaps <= 2 * spread))
     return MapStatistics(
-        mask_share=compute_mask_share(laid),
-        mask_share_by_chance=expected_mask_share(laid.shape),
+        mask_share=compute_mask_share(laid_out),
+        mask_share_by_chance=expected_mask_share(laid_out.shape),
         standard_error=error,
         rank_gap=gap,
         error_to_gap=None if error is None or gap == 0 else error / gap,
         unresolved=unresolved,
-        tied=tied_windows(laid),
+        tied=tied_windows(laid_out),
     )
 
 
 def find_exit_splits(tables: Sequence[SplitTable], shape: Shape) -> NDArray[np.int64]:
-    """Return the split at which each dimension is factored out, from 1; 0 where it stays.
-
-    The array is (C, H, W) as the input.
-    """
-    found = np.zeros(shape, dtype=np.int64)
+    """Return the split at which each dimension (C, H, W) leaves, from 1; 0 where it stays."""
+    exits = np.zeros(shape, dtype=np.int64)
     for split, (ids, table) in enumerate(
         zip(surviving_ids(tables, shape), tables, strict=False), 1
     ):
-        found.flat[ids.ravel()[table.left]] = split
-    return found
+        exits.flat[ids.ravel()[table.left]] = split
+    return exits
 
 
 def make_kept_masks(split_tables: Sequence[SplitTable], shape: Shape) -> list[Mask]:
-    """Return which dimensions are still there after each split, (C, H, W) in input coordinates."""
+    """Return masks (C, H, W), in input coordinates, of what is left after each split."""
     exits = find_exit_splits(split_tables, shape)
     return [(exits == 0) | (exits > split) for split in range(1, len(split_tables) + 1)]
 
 
 def hash_table(table: SplitTable) -> str:
-    """Return the sha256 in hex of the table's permutation as little-endian int64."""
+    """Return the SHA-256, in hex, of the table's permutation as little-endian int64."""
     return hashlib.sha256(table.permutation.astype("<i8").tobytes()).hexdigest()
 
 
@@ -111,11 +107,11 @@ def compute_table_statistics(
 ) -> list[TableStatistics]:
     """Return statistics of the tables of a canonical factorization, split by split.
 
-    For words: ``maps`` are those that filled the tables, ``halves`` the same maps from two halves
-    of the data, each (C, H, W).
+    For words, ``maps`` are those that the tables were made from, and ``halves`` the same maps from
+    two halves of the data, each (C, H, W).
     """
     agreements: list[float | None] = [None] * len(split_tables)
-    if halves and np.isfinite(halves).all():  # a half may have no image
+    if halves and np.isfinite(halves).all():  # a half without any image has no finite map
         first, second = (
             make_kept_masks(
                 make_tables(name, shape, len(split_tables), maps=half, order=order), shape
@@ -129,7 +125,7 @@ def compute_table_statistics(
     ):
         read = maps[split].ravel()[ids] if len(maps) else None
         kept = _kept_in_table(table)
-        patterns = windows(kept) @ np.array([1, 2, 4, 8])  # by window which positions stay: 0 to 15
+        patterns = windows(kept) @ np.array([1, 2, 4, 8])  # a number for what stays in each window
         even, odd = (_kept_in_table(make_tables(phase, ids.shape, 1)[0]) for phase in _PHASES)
         statistics.append(
             TableStatistics(

@@ -1,7 +1,6 @@
-"""Sets of contribution maps: which there are, their statistics, and the tables that they make.
+"""Sets of contribution maps: finding them, their statistics, and the tables that they make.
 
-A set holds the maps of one pretraining on one data set at one budget by one score, a map for each
-split.
+A set holds the maps of one pretraining, data set, budget and score: a map for each split.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,34 +27,31 @@ from lcma.sweeps.errors import UserError
 from lcma.sweeps.identity import canonical_json
 from lcma.sweeps.recipe import MapOptions
 
-USUAL: str = MapOptions.model_fields["score"].default
-"""The score that is not named."""
+DEFAULT_SCORE: str = MapOptions.model_fields["score"].default
+"""The score that names leave out."""
 
-_OWN_LETTERS = {"self": "L"} | {
+_LETTERS_OF_RULE = {"self": "L"} | {
     rule: "L" if rule.endswith("-low") else "H"
     for rule in factorizations.DATA_RULES
     if not rule.startswith("variance")  # the same whatever has left
 }
+"""The only letter that a map serves, for rules whose later maps depend on what has left."""
 
 FACTS = ("pretraining_id", "data_digest", "budget", "score", *MAP_FACTS)
-"""What sets are chosen by."""
+"""Facts by which sets are filtered."""
 
 WORDS = {"L": "low", "H": "high"}
-"""The words of equal letters by their letter."""
+"""Names of the words of equal letters."""
 
 NATS, SQUARES = "nats", "squared pixel values"
-"""Units of maps: of what a flow adds to the log-determinant, and of the data alone."""
+"""Units of maps: of log-determinants of flows, and of the data itself."""
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class MapSet:
-    """The maps of one pretraining, data set, budget and score.
-
-    ``masks`` is the order of the checkerboard masks, None for a flow without any. ``model`` is
-    equal for all pretrainings that differ in seed, form, data or budget alone.
-    """
+    """The maps of one pretraining, data set, budget and score."""
 
     pretraining_id: str
     data_digest: str
@@ -67,41 +63,41 @@ class MapSet:
     seed: int
     nms: str
     recipe_id: str
-    masks: str | None
-    model: str
+    masks: str | None  # order of the checkerboard masks; None for a flow without any
+    model: str  # equal for all pretrainings that differ only in seed, form, data or budget
 
     @property
     def id(self) -> str:
-        """`PRETRAINING@BUDGET[:SCORE]`, for a person."""
-        score = "" if self.score == USUAL else f":{self.score}"
+        """`PRETRAINING@BUDGET[:SCORE]`, to be read by people."""
+        score = "" if self.score == DEFAULT_SCORE else f":{self.score}"
         return f"{short_id(self.pretraining_id)}@{self.budget}{score}"
 
     @property
     def unit(self) -> str:
-        """Unit of the values: that of the likelihood, but for rules of the data."""
+        """Unit of the values."""
         return SQUARES if self.score in factorizations.DATA_RULES else NATS
 
     @property
     def heading(self) -> str:
-        """Flow, data set, seed and those options that are not the usual ones."""
+        """Flow, data set, seed and the options that are not the defaults."""
         form = {"data": "the data alone", "self": "split by split"}.get(self.nms, f"{self.nms} NMS")
         unusual = {
-            f"{self.score} score": self.score != USUAL,
+            f"{self.score} score": self.score != DEFAULT_SCORE,
             form: self.nms != "squeezed",
             f"masks {self.masks}": self.masks not in (None, "odd-first"),
         }
-        what = f"{self.flow} on {self.dataset}, seed {self.seed}"
-        return "; ".join([what, *(name for name, holds in unusual.items() if holds)])
+        subject = f"{self.flow} on {self.dataset}, seed {self.seed}"
+        return "; ".join([subject, *(name for name, holds in unusual.items() if holds)])
 
     @property
     def letters(self) -> str:
         """Letters of the words whose tables the maps make.
 
-        A map of `self` or of a conditional rule of the data is of the dimensions that its own word
-        has left: of another word it says nothing.
+        A later map of `self`, or of a conditional rule of the data, covers only the dimensions that
+        its own word has left, so it serves no other word.
         """
         rule = {"self": "self", "data": self.score}.get(self.nms, "")
-        return _OWN_LETTERS.get(rule, "LH")
+        return _LETTERS_OF_RULE.get(rule, "LH")
 
 
 # Finding sets
@@ -109,36 +105,33 @@ class MapSet:
 
 def list_map_sets(store: Store) -> list[MapSet]:
     """Return every set, by data set, flow, seed, budget and score."""
-    maps, own = contribution_maps.c, pretrainings.c
+    maps, runs = contribution_maps.c, pretrainings.c
     query = (
         sa.select(
             *(maps.pretraining_id, maps.data_digest, maps.budget, maps.score),
-            *(own.flow, own.dataset, own.variant, own.seed, own.nms, own.recipe_id),
+            *(runs.flow, runs.dataset, runs.variant, runs.seed, runs.nms, runs.recipe_id),
         )
         .distinct()
-        .join_from(contribution_maps, pretrainings, own.id == maps.pretraining_id)
+        .join_from(contribution_maps, pretrainings, runs.id == maps.pretraining_id)
         .join(jobs, jobs.c.done_attempt_id == maps.attempt_id)
         .order_by(
-            *(own.dataset, own.variant, maps.data_digest, own.flow, own.seed),
+            *(runs.dataset, runs.variant, maps.data_digest, runs.flow, runs.seed),
             *(maps.budget, maps.score, maps.pretraining_id),
         )
     )
-    keys, found = store.rows(query), []
+    keys, sets = store.rows(query), []
     recipes = store.recipes({key.recipe_id for key in keys})
     for key in keys:
         body = parse_object(recipes[key.recipe_id].body)
         parts = {part: body.get(part) for part in ("model", "optimization")}
         model = canonical_json(parts) if all(parts.values()) else key.recipe_id
         masks = body.get("model", {}).get("architecture", {}).get("masks")
-        found.append(MapSet(**key._mapping, masks=masks, model=model))
-    return found
+        sets.append(MapSet(**key._mapping, masks=masks, model=model))
+    return sets
 
 
 def filter_map_sets(sets: Sequence[MapSet], filters: Filters | None = None) -> list[MapSet]:
-    """Return the sets that have any of these values, by their fields; of an id a start will do.
-
-    Raises UserError where there is none, and as `filter_records`.
-    """
+    """Return the sets with these values; raise UserError where there are none."""
     if not sets:
         raise UserError(
             "the database has no contribution maps yet: `lcma launch demo` makes some, "
@@ -151,71 +144,71 @@ def filter_read_sets(sets: Iterable[MapSet], trials: Iterable[JobFacts]) -> list
     """Return the sets that these trials read."""
     key = attrgetter("pretraining_id", "data_digest", "budget")
     read = {
-        (*key(one), read_score(one.factorization_or_kind, one.map_options))
-        for one in trials
-        if one.pretraining_id is not None
+        (*key(trial), read_score(trial.factorization_or_kind, trial.map_options))
+        for trial in trials
+        if trial.pretraining_id is not None
     }
-    return [one for one in sets if (*key(one), one.score) in read]
+    return [map_set for map_set in sets if (*key(map_set), map_set.score) in read]
 
 
 series_key = attrgetter("dataset", "flow", "seed", "pretraining_id", "data_digest", "score")
-"""Facts shared by sets that stand side by side in one picture."""
+"""Facts shared by the sets of one picture."""
 
 
-# Statistics of a set, and the tables that its maps lead to
+# Statistics of a set, and the tables that its maps make
 
-_ALIKE = frozenset(
+_COMPARED_FACTS = frozenset(
     {"model", "flow", "dataset", "variant", "data_digest", "score", "nms", "seed", "budget"}
 )
-"""What sets share, but for the one in which they are compared."""
+"""Facts that sets share, except the one in which they are compared."""
 
 
 class MapReader:
-    """Reads sets of maps of a store, each once, and describes them in numbers.
-
-    ``sets`` are all there are, so that other seeds and budgets of a set are among them. ``maps``
-    reads those of a set by split, and raises UserError where they are damaged or do not fit.
-    """
+    """Reads sets of maps of a store, each once, and computes their statistics."""
 
     def __init__(self, store: Store, sets: Sequence[MapSet]) -> None:
+        """Take all sets of the store, which include the other seeds and budgets of each set."""
         self._sets = sets
+        # Reads maps by split; raises UserError where they are damaged or do not fit together.
         self.maps = cache(partial(_read_maps, store))
-        self.kept = cache(self._find_kept)
+        self.kept = cache(self._make_masks)
 
-    def _find_kept(self, one: MapSet, letter: str) -> list[Mask]:
-        maps = self.maps(one)
+    def _make_masks(self, map_set: MapSet, letter: str) -> list[Mask]:
+        maps = self.maps(map_set)
         return make_kept_masks(make_word_tables(letter, maps), image_shape(maps))
 
-    def others(self, one: MapSet, name: str) -> list[MapSet]:
-        """Return the sets that differ from this one in their 'seed' alone, or 'budget' alone."""
-        same = attrgetter(*(_ALIKE - {name}))
+    def others(self, map_set: MapSet, name: str) -> list[MapSet]:
+        """Return the sets that differ from this one only in one fact: "seed" or "budget"."""
+        same = attrgetter(*(_COMPARED_FACTS - {name}))
         return [
             other
             for other in self._sets
-            if same(other) == same(one) and getattr(other, name) != getattr(one, name)
+            if same(other) == same(map_set) and getattr(other, name) != getattr(map_set, name)
         ]
 
-    def summarize(self, one: MapSet, first: MapSet | None = None) -> list[Record]:
-        """Return a record for each split: its map in numbers, and the tables of low and high.
+    def summarize(self, map_set: MapSet, first: MapSet | None = None) -> list[Record]:
+        """Return a record for each split: statistics of its map, and of the tables of low and high.
 
-        The statistics of a table have overlaps with that of the ``first`` set, and means over other
-        sets that differ in the seed alone, or in the budget alone: None where there are none. A
+        Those of a table include its overlap with that of the ``first`` set, and its mean overlaps
+        with the sets that differ only in seed or only in budget; None where there are none. A
         word's tables are None where the maps do not make them.
         """
         words = {
-            word: self._describe_tables(letter, one, first) if letter in one.letters else None
+            word: self._describe_tables(letter, map_set, first)
+            if letter in map_set.letters
+            else None
             for letter, word in WORDS.items()
         }
         return [
             {name: getattr(item, name) for name in ("split", "images", "clusters")}
             | {"mean_log_det": item.mean_log_det, "sum_error": item.sum_error}
             | asdict(item.statistics)
-            | {word: None if of is None else of[k] for word, of in words.items()}
-            for k, item in enumerate(self.maps(one))
+            | {word: None if tables is None else tables[k] for word, tables in words.items()}
+            for k, item in enumerate(self.maps(map_set))
         ]
 
-    def _describe_tables(self, letter: str, one: MapSet, first: MapSet | None) -> list[Record]:
-        maps = self.maps(one)
+    def _describe_tables(self, letter: str, map_set: MapSet, first: MapSet | None) -> list[Record]:
+        maps = self.maps(map_set)
         statistics = compute_table_statistics(
             letter * len(maps),
             make_word_tables(letter, maps),
@@ -223,59 +216,63 @@ class MapReader:
             maps=[m.values for m in maps],
             halves=[(m.halves[0], m.halves[1]) for m in maps if m.halves is not None],
         )
-        others = {f"iou_other_{name}s": self.others(one, name) for name in ("seed", "budget")}
-        others["iou_first"] = [] if first in (None, one) else [first]
-        means = {name: self._average_overlap(one, of, letter) for name, of in others.items()}
+        others = {f"iou_other_{name}s": self.others(map_set, name) for name in ("seed", "budget")}
+        others["iou_first"] = [] if first in (None, map_set) else [first]
+        means = {name: self._average_overlap(map_set, o, letter) for name, o in others.items()}
         return [
-            asdict(numbers) | {name: of[k] for name, of in means.items()}
+            asdict(numbers) | {name: by_split[k] for name, by_split in means.items()}
             for k, numbers in enumerate(statistics)
         ]
 
     def _average_overlap(
-        self, one: MapSet, others: Iterable[MapSet], letter: str
+        self, map_set: MapSet, others: Iterable[MapSet], letter: str
     ) -> list[float | None]:
-        """Return by split the mean overlap with others that have such tables, of the same size."""
-        own = self.kept(one, letter)
-        found = [self.kept(other, letter) for other in others if letter in other.letters]
-        found = [masks for masks in found if masks[0].shape == own[0].shape]
+        """Return by split the mean overlap with those others that have such tables of this size."""
+        own_masks = self.kept(map_set, letter)
+        masks_of_others = [
+            masks
+            for other in others
+            if letter in other.letters
+            and (masks := self.kept(other, letter))[0].shape == own_masks[0].shape
+        ]
         overlaps = [
-            [overlap(mask, masks[k]) for masks in found if k < len(masks)]
-            for k, mask in enumerate(own)
+            [overlap(mask, masks[k]) for masks in masks_of_others if k < len(masks)]
+            for k, mask in enumerate(own_masks)
         ]
         return [float(np.mean(values)) if values else None for values in overlaps]
 
 
-def _read_maps(store: Store, one: MapSet) -> list[ContributionMap]:
+def _read_maps(store: Store, map_set: MapSet) -> list[ContributionMap]:
     key = ("pretraining_id", "data_digest", "budget", "score")
-    found = store.maps(**{name: getattr(one, name) for name in key})
-    require_fit(found, one.id)
-    return [*found]
+    maps = store.maps(**{name: getattr(map_set, name) for name in key})
+    require_fit(maps, map_set.id)
+    return [*maps]
 
 
 def make_all_tables(
     maps: Sequence[ContributionMap], seed: int, letters: str = "LH"
 ) -> dict[str, list[SplitTable]]:
-    """Return the tables by split of each factorization.
+    """Return the tables by split of each factorization that these maps can show.
 
-    These are the fixed ones, those of loaded plug-ins, and the words of equal ``letters`` of these
-    maps, which fit together. ``seed`` drives the random ones.
+    These are the fixed factorizations, with random ones drawn by ``seed``, those of loaded
+    plug-ins, and the words of equal ``letters``.
     """
     shape, splits, values = image_shape(maps), len(maps), [m.values for m in maps]
     names = [name for name in factorizations.FIXED if name != "none"]
     names += [rule.name for rule in factorizations.RULES.values() if rule.fits(splits)]
     named = {name: make_tables(name, shape, splits, seed=seed, maps=values) for name in names}
-    words = {f"{WORDS[one]} ({one * splits})": make_word_tables(one, maps) for one in letters}
+    words = {f"{WORDS[x]} ({x * splits})": make_word_tables(x, maps) for x in letters}
     return named | words
 
 
 def make_word_tables(letter: str, maps: Sequence[ContributionMap]) -> list[SplitTable]:
-    """Return the tables by split of the word of that letter alone. The maps fit together."""
+    """Return the tables by split of the word that has only this letter."""
     splits = len(maps)
     return make_tables(letter * splits, image_shape(maps), splits, maps=[m.values for m in maps])
 
 
 def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
-    """Raise UserError for maps that are not those of all splits of one flow, by split."""
+    """Raise UserError unless the maps are those of all splits of one flow, in order."""
     splits, shapes = len(maps), {m.values.shape for m in maps}
     sides = [side for shape in shapes for side in shape[1:]]
     if (
@@ -284,27 +281,26 @@ def require_fit(maps: Sequence[ContributionMap], name: str) -> None:
         or [m.split for m in maps] != list(range(1, splits + 1))
     ):
         raise UserError(
-            f"the maps of {printable(name)} do not go together: go back to a copy of the database"
+            f"the maps of {printable(name)} do not fit together: go back to a copy of the database"
         )
 
 
 def image_shape(maps: Sequence[ContributionMap]) -> Shape:
-    """Return (C, H, W) of maps that fit together."""
     channels, height, width = maps[0].values.shape
     return channels, height, width
 
 
 def iou_by_chance(split: int) -> float:
-    """Return about the overlap of what two unrelated tables keep after a split, from 1."""
-    still_there = 2.0**-split
-    return still_there / (2 - still_there)
+    """Return approximately the overlap of what two unrelated tables keep after a split, from 1."""
+    kept_share = 2.0**-split
+    return kept_share / (2 - kept_share)
 
 
 def rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float | None:
-    """Return Spearman's correlation of values, None where one of both does not vary."""
+    """Return Spearman's correlation, or None where one of both arrays does not vary."""
     if not (one.size and np.ptp(one) and np.ptp(other)):
         return None
-    ranks = []  # means of ties, as scipy's `rankdata`, whose import takes longer than all
+    ranks = []  # ties get their mean rank, as by scipy's `rankdata`, which is slow to import
     for values in (one, other):
         _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
         ranks.append((np.cumsum(counts) - (counts - 1) / 2)[places.ravel()])

@@ -1,8 +1,8 @@
-"""What the seeds of a plan could show, from how far differences between rules spread over seeds.
+"""The difference that the seeds of a plan could show, by the spread in earlier results.
 
 The spread of a recipe on a data set is the standard deviation over seeds of the difference of two
-rows of the board, pooled over all pairs of rows. The level is 5 %, as of a claim that stands alone:
-claims that share Holm's correction need somewhat more seeds.
+rows of the board, pooled over all pairs of rows. The level is 5 %, that of a claim without Holm's
+correction: claims that share it need somewhat more seeds.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from lcma.db import Store
-from lcma.harness.results.board import ENOUGH
+from lcma.harness.results.board import MIN_SEEDS
 from lcma.harness.results.statistics import (
-    MOST_ADVISED,
+    MAX_ADVISED,
     ROUNDING,
     find_detectable,
     seeds_needed,
@@ -26,38 +26,32 @@ from lcma.sweeps.expansion import Cell, Trial
 from lcma.sweeps.known_sets import set_name
 
 SMALL = 0.01
-"""Difference in bits/dim for which the number of seeds is given."""
+"""Difference in bits/dim for which the needed seeds are stated."""
 
 
 @dataclass(frozen=True)
 class Power:
-    """What the planned seeds of a flow on a data set could show of the difference of two rules.
-
-    ``overlay`` is the entry of the sweep's ``matrix.recipe`` ('' without one). ``spread`` is in the
-    results that ``source`` names, None where there are none. ``detectable`` is the smallest true
-    difference that so many ``seeds`` show with a power of 80 %, None for fewer than six, which
-    decide nothing. ``needed`` says how many seeds show one of `SMALL`, None above 10,000.
-    """
+    """What the planned seeds of a flow on a data set could show of the difference of two rules."""
 
     flow: str
     dataset: str
-    overlay: str
+    overlay: str  # entry of the sweep's `matrix.recipe`, or ""
     seeds: int
-    spread: float | None = None
+    spread: float | None = None  # in the results that `source` names
     source: str = "no results of this flow"
-    detectable: float | None = None
-    needed: int | None = None
+    detectable: float | None = None  # with a power of 80 %; None for fewer than six seeds
+    needed: int | None = None  # seeds that show a difference of `SMALL`; None above 10,000
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """The spread in the results of a recipe, with its JSON, on a data set."""
+    """The spread in the results of a recipe on a data set."""
 
     recipe_id: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any]  # of the recipe
     dataset: str
     deviation: float
-    freedom: float
+    freedom: float  # degrees of freedom of `deviation`
     source: str
 
 
@@ -65,9 +59,9 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
     """Return what the seeds of planned cells could show, for each flow, data set and overlay.
 
     Args:
-        cells: The cells of the plan. Where they have one rule alone, nothing is compared.
+        cells: The cells of the plan. Groups of cells with only one rule are left out.
         histories: Databases with earlier results, by name. The spread is that of the same recipe
-            and data set, or else of the nearest one; of several, it is from the first database.
+            and data set, or else of the nearest; where several are as near, the first database's.
     """
     planned: dict[tuple[str, str, str], list[Trial]] = {}
     for cell in cells:
@@ -75,44 +69,44 @@ def compute_power(cells: Iterable[Cell], histories: Mapping[str, Store]) -> tupl
             planned.setdefault((cell.flow, cell.dataset, cell.overlay), []).append(cell.trial)
     flows = {flow for flow, *_ in planned}
     known = [
-        one
+        spread
         for name, store in histories.items()
-        for one in sorted(_read_spreads(name, store, flows), key=lambda one: -one.freedom)
+        for spread in sorted(_read_spreads(name, store, flows), key=lambda s: -s.freedom)
     ]
-    found = []
+    powers = []
     for key, trials in planned.items():
-        power = Power(*key, len({one.seed for one in trials}))
+        power = Power(*key, len({trial.seed for trial in trials}))
         if nearest := _find_nearest(trials[0], known):
-            spread = nearest.deviation
-            shown = find_detectable(power.seeds, spread) if power.seeds >= ENOUGH else None
-            needed = seeds_needed(SMALL, spread)
-            needed = needed and max(needed, ENOUGH)
-            power = Power(*key, power.seeds, spread, nearest.source, shown, needed)
-        if len({(one.factorization, one.budget) for one in trials}) > 1:
-            found.append(power)
-    return tuple(found)
+            deviation = nearest.deviation
+            shown = find_detectable(power.seeds, deviation) if power.seeds >= MIN_SEEDS else None
+            needed = seeds_needed(SMALL, deviation)
+            needed = needed and max(needed, MIN_SEEDS)
+            power = Power(*key, power.seeds, deviation, nearest.source, shown, needed)
+        if len({(trial.factorization, trial.budget) for trial in trials}) > 1:
+            powers.append(power)
+    return tuple(powers)
 
 
 def _find_nearest(trial: Trial, known: Iterable[_Spread]) -> _Spread | None:
     body, recipe_id = json.loads(trial.recipe.body), trial.recipe.id
 
-    def distance(one: _Spread) -> tuple[float, ...]:
-        model, own = one.body["model"], body["model"]
-        steps = one.body["training"]["steps"] / body["training"]["steps"]
+    def distance(spread: _Spread) -> tuple[float, ...]:
+        model, planned = spread.body["model"], body["model"]
+        steps = spread.body["training"]["steps"] / body["training"]["steps"]
         return (
-            model["architecture"] != own["architecture"],
-            abs(math.log(model["size"] / own["size"])),
-            one.dataset != trial.set_name,
+            model["architecture"] != planned["architecture"],
+            abs(math.log(model["size"] / planned["size"])),
+            spread.dataset != trial.set_name,
             abs(math.log(steps)),
-            one.recipe_id != recipe_id,
+            spread.recipe_id != recipe_id,
         )
 
-    of_flow = [one for one in known if one.body["model"]["flow"] == trial.recipe.model.flow]
-    return min(of_flow, key=distance, default=None)
+    same_flow = [s for s in known if s.body["model"]["flow"] == trial.recipe.model.flow]
+    return min(same_flow, key=distance, default=None)
 
 
 def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Spread]:
-    """Yield the spreads that are known as well as by six seeds of two rules, or better."""
+    """Yield the spreads with at least the degrees of freedom of six seeds of two rules."""
     recipes = store.recipes(flows=set(flows))
     tables: dict[tuple[str, ...], list[dict[int, float]]] = {}
     for cell in store.cells(recipe_id=list(recipes), protocol="plain", map_options=None):
@@ -120,20 +114,20 @@ def _read_spreads(name: str, store: Store, flows: Iterable[str]) -> Iterator[_Sp
         tables.setdefault((*facts, cell.data_digest, cell.precision), []).append(cell.values)
     for (recipe_id, profile, dataset, variant, *_), rows in tables.items():
         deviation, freedom = pool_pairs(rows)
-        if freedom >= ENOUGH - 1:
-            body, of = json.loads(recipes[recipe_id].body), set_name(dataset, variant)
+        if freedom >= MIN_SEEDS - 1:
+            body, images = json.loads(recipes[recipe_id].body), set_name(dataset, variant)
             seeds = len(set().union(*rows))
             steps = body["training"]["steps"]
-            of_rows = f"{len(rows)} rows with {seeds} seeds"
-            source = f"{name}, {profile} on {of} after {steps} steps, {of_rows}"
-            yield _Spread(recipe_id, body, of, deviation, freedom, source)
+            size = f"{len(rows)} rows with {seeds} seeds"
+            source = f"{name}, {profile} on {images} after {steps} steps, {size}"
+            yield _Spread(recipe_id, body, images, deviation, freedom, source)
 
 
 def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
     """Return the standard deviation of the difference of two rows, and its degrees of freedom.
 
-    It is pooled over all pairs of rows. Of complete data its square is twice the residual variance
-    of rows and seeds, with (rows - 1) (seeds - 1) degrees of freedom.
+    It is pooled over all pairs of rows. If every row has every seed, its square is twice the
+    residual variance of rows and seeds, with (rows - 1) (seeds - 1) degrees of freedom.
     """
     seeds = sorted(set().union(*rows))
     table = np.array([[row.get(seed, math.nan) for seed in seeds] for row in rows])
@@ -151,25 +145,25 @@ def pool_pairs(rows: Sequence[Mapping[int, float]]) -> tuple[float, float]:
 
 
 def describe_power(powers: Sequence[Power]) -> str | None:
-    """Return what the planned seeds show of a difference of two rules, and what a smaller takes.
+    """Return the difference that the planned seeds show, and how many seeds `SMALL` takes.
 
-    Of several flows and data sets it has the ends. None where no two rules are planned.
+    Over several flows and data sets it is a range. None where no two rules are planned.
     """
     if not powers:
         return None
-    spreads = sorted(one.spread for one in powers if one.spread is not None)
+    spreads = sorted(power.spread for power in powers if power.spread is not None)
     if not spreads:
         return "not known: no results of the same flow tell how far seeds spread"
-    seeds = min(one.seeds for one in powers)
-    smallest = [f"{find_detectable(max(seeds, ENOUGH), one):.2g}" for one in spreads]
+    seeds = min(power.seeds for power in powers)
+    smallest = [f"{find_detectable(max(seeds, MIN_SEEDS), spread):.2g}" for spread in spreads]
     shown = f"{' to '.join(dict.fromkeys((smallest[0], smallest[-1])))} bits/dim"
-    said = f"{format_count(seeds, 'seed')} show{'s' if seeds == 1 else ''} {shown}"
-    if seeds < ENOUGH:
+    text = f"{format_count(seeds, 'seed')} show{'s' if seeds == 1 else ''} {shown}"
+    if seeds < MIN_SEEDS:
         decide = "decides" if seeds == 1 else "decide"
-        said = f"{format_count(seeds, 'seed')} {decide} nothing; {ENOUGH} show {shown}"
-    needed = (one.needed for one in powers if one.spread is not None)
-    takes = max(MOST_ADVISED + 1 if n is None else n for n in needed)
-    if takes <= max(seeds, ENOUGH):
-        return said
-    count = f"more than {MOST_ADVISED}" if takes > MOST_ADVISED else f"about {takes}"
-    return f"{said}; {SMALL} takes {count}"
+        text = f"{format_count(seeds, 'seed')} {decide} nothing; {MIN_SEEDS} show {shown}"
+    needed = (power.needed for power in powers if power.spread is not None)
+    takes = max(MAX_ADVISED + 1 if n is None else n for n in needed)
+    if takes <= max(seeds, MIN_SEEDS):
+        return text
+    count = f"more than {MAX_ADVISED}" if takes > MAX_ADVISED else f"about {takes}"
+    return f"{text}; {SMALL} takes {count}"

@@ -1,7 +1,7 @@
 """Means over seeds and paired differences: intervals, the tests of verdicts, and power.
 
-They are equal to those of `scipy.stats` and statsmodels, whose import takes longer than all of
-`lcma board`.
+The numbers equal those of `scipy.stats` and statsmodels, whose import takes longer than the whole
+`lcma board` does.
 """
 
 import math
@@ -19,34 +19,33 @@ LEVEL = 0.05
 POWER = 0.8
 """Probability with which the smallest detectable difference is detected."""
 
-MOST_EXACT = 16
-"""Pairs up to which all 2^n signs are tried; beyond, 2^16 random ones."""
+MAX_EXACT = 16
+"""Pairs up to which all 2^n signs are tried; beyond that, 2^16 random ones."""
 
 ROUNDING = 1e-12
-"""By how much differences that are all equal may differ."""
+"""Differences within this of each other count as equal."""
 
-FAR = 9.5
-"""Standard deviations beyond which nothing is counted."""
+TAIL_END = 9.5
+"""Standard deviations beyond which a tail counts as zero."""
 
-MOST_ADVISED = 48
-"""Most seeds that are advised; of more it is said that they are more."""
+MAX_ADVISED = 48
+"""Seeds that are advised at most; above it a message says "more than"."""
 
-MOST_SEEDS = 10_000
-"""Seeds above which no number is given."""
+MAX_SEEDS = 10_000
+"""Seeds up to which the number needed is computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Numbers summed up: values over seeds, or their differences.
+    """Summary of values over seeds, or of their differences.
 
-    ``deviation`` is of the sample, ``low`` to ``high`` the t-interval, of 95 % where nothing else
-    is said. These are None for fewer than two numbers.
+    All but the mean is None for fewer than two numbers.
     """
 
     n: int
     mean: float
-    deviation: float | None = None
-    low: float | None = None
+    deviation: float | None = None  # of the sample
+    low: float | None = None  # ends of the t-interval, of 95 % by default
     high: float | None = None
 
     @property
@@ -61,12 +60,9 @@ class Summary:
 
 
 def summarize(values: Collection[float], level: float = LEVEL) -> Summary:
-    """Return mean, deviation and interval of at least one number, whatever their order.
-
-    The interval is of confidence 1 - ``level``.
-    """
+    """Summarize one or more numbers; the interval has confidence 1 - ``level``."""
     n = len(values)
-    mean = math.fsum(values) / n
+    mean = math.fsum(values) / n  # exact, so that order does not matter
     if n < 2:
         return Summary(n, mean)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
@@ -77,18 +73,15 @@ def summarize(values: Collection[float], level: float = LEVEL) -> Summary:
 
 
 def half_width(deviation: float, n: int, level: float = LEVEL) -> float:
-    """Return half of the t-interval of a mean of n numbers, of confidence 1 - ``level``."""
+    """Return half of the t-interval, of confidence 1 - ``level``, of a mean of n numbers."""
     return t_quantile(n - 1, level) * deviation / math.sqrt(n)
 
 
 @cache
 def t_quantile(freedom: int, level: float = LEVEL) -> float:
-    """Return the quantile 1 - ``level`` / 2 of Student's t.
-
-    It is half of a two-sided interval in standard errors.
-    """
+    """Return the quantile 1 - ``level`` / 2 of Student's t: half an interval in standard errors."""
     t, step = 0.0, 1.0
-    while step > 1e-15 * t:  # by Newton from below: the tail is convex
+    while step > 1e-15 * t:  # Newton's method from below converges, since the tail is convex
         slope = (1 + t * t / freedom) ** (-(freedom + 1) / 2) / math.sqrt(freedom)
         step = (_t_tail(t, freedom) - level) * _t_scale(freedom) / slope
         t += step
@@ -96,12 +89,10 @@ def t_quantile(freedom: int, level: float = LEVEL) -> float:
 
 
 def _t_tail(t: float, freedom: int) -> float:
-    """Return how likely Student's t is beyond ``t`` >= 0 on either side.
-
-    Its angle, atan(t / sqrt(freedom)), has a density in proportion to cos^(freedom - 1).
-    """
+    """Return the probability that Student's t is beyond ``t`` >= 0 on either side."""
+    # The angle atan(t / sqrt(freedom)) has a density in proportion to cos^(freedom - 1).
     first = math.atan2(t, math.sqrt(freedom))
-    last = min(math.pi / 2, math.hypot(first, FAR / math.sqrt(freedom)))
+    last = min(math.pi / 2, math.hypot(first, TAIL_END / math.sqrt(freedom)))
     nodes, weights = _legendre()
     half = (last - first) / 2
     densities = np.cos(first + half * (nodes + 1)) ** (freedom - 1)
@@ -130,42 +121,39 @@ def compare_by_seed(one: Mapping[int, float], other: Mapping[int, float]) -> Sum
     return summarize(differences.values()) if differences else None
 
 
-# What the rule of verdicts tests by
+# The tests of verdicts
 
 
-def compute_t_p(found: Summary, limit: float = 0.0) -> float:
-    """Return the two-sided p of the paired t-test of two differences or more against a limit.
+def compute_t_p(summary: Summary, limit: float = 0.0) -> float:
+    """Return the two-sided p of the paired t-test of two or more differences against a limit.
 
-    Differences that do not vary but for rounding differ from it for certain, or not at all.
+    It is 0 or 1 for differences that vary only by rounding.
     """
-    size = abs(found.mean - limit)
-    if size <= ROUNDING or found.deviation is None:
+    size = abs(summary.mean - limit)
+    if size <= ROUNDING or summary.deviation is None:
         return 1.0
-    t = size * math.sqrt(found.n) / found.deviation if found.deviation else math.inf
-    return _t_tail(t, found.n - 1)
+    t = size * math.sqrt(summary.n) / summary.deviation if summary.deviation else math.inf
+    return _t_tail(t, summary.n - 1)
 
 
 def compute_sign_flip_p(differences: Sequence[float], limit: float = 0.0) -> float:
     """Return the two-sided p of the permutation test over signs, at least 2 / 2^n.
 
-    It is the share of all signs whose sum is at least as far from zero.
+    It is the share of all choices of signs whose sum is at least as far from zero.
     """
     values = np.asarray(differences, dtype=np.float64) - limit
-    far = np.abs(_signs(len(values)) @ values)
-    return float(np.mean(far >= far[0] - ROUNDING * np.abs(values).sum()))
+    distances = np.abs(_make_signs(len(values)) @ values)
+    return float(np.mean(distances >= distances[0] - ROUNDING * np.abs(values).sum()))
 
 
 @lru_cache(4)
-def _signs(n: int) -> NDArray[np.float64]:
-    """Return rows of n signs, the first all +.
-
-    Up to `MOST_EXACT` these are all with a + at the end, since turning every sign changes no
-    distance from zero.
-    """
-    if n <= MOST_EXACT:
+def _make_signs(n: int) -> NDArray[np.float64]:
+    """Return rows of n signs, the first all +."""
+    if n <= MAX_EXACT:
+        # Half of all rows, with a + at the end: the opposite signs give the same distance.
         minus = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
     else:
-        minus = np.random.default_rng(0).integers(2, size=(2**MOST_EXACT, n))
+        minus = np.random.default_rng(0).integers(2, size=(2**MAX_EXACT, n))
         minus[0] = 0
     return np.where(minus, -1.0, 1.0)
 
@@ -177,24 +165,24 @@ def adjust_holm(p_values: Sequence[float] | NDArray[np.float64]) -> list[float]:
     adjusted = np.empty_like(p)
     factors = np.arange(len(p), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
-    return [float(one) for one in adjusted]
+    return [float(p) for p in adjusted]
 
 
 # How many seeds show a difference
 
 
 def find_detectable(n: int, deviation: float) -> float:
-    """Return the smallest true difference that n pairs show with a power of 80 %.
+    """Return the smallest true difference that n >= 2 pairs show with a power of 80 %.
 
-    ``deviation`` is that of the differences; n is at least 2.
+    ``deviation`` is that of the differences.
     """
-    return _detectable_at(n) * deviation
+    return _find_detectable_ratio(n) * deviation
 
 
 def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int | None:
     """Return the number of seeds that shows a true ``effect`` with a power of 80 %.
 
-    ``deviation`` is that of the differences, in the effect's unit. Returns None above `MOST_SEEDS`.
+    ``deviation`` is that of the differences, in the effect's unit. None above `MAX_SEEDS`.
     """
     if deviation == 0:
         return 2
@@ -203,10 +191,10 @@ def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int |
     def shows(n: int) -> bool:
         return n > 1 and _power(size, n, level) >= POWER
 
-    low, high = 1, 2  # of these the first does not show it
+    low, high = 1, 2  # invariant: `low` seeds do not show it
     while not shows(high):
         low, high = high, 2 * high
-        if low > MOST_SEEDS:
+        if low > MAX_SEEDS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
@@ -215,14 +203,15 @@ def seeds_needed(effect: float, deviation: float, level: float = LEVEL) -> int |
 
 
 def _power(effect: float, n: int, level: float) -> float:
-    """Return the power of the paired t-test: how likely a non-central t is beyond either end.
+    """Return the power of the paired t-test: the probability that a non-central t is beyond an end.
 
-    ``effect`` is in standard deviations of the n differences. The t is (z + shift) / s for a normal
-    z: this is the integral over s, the root of a chi-square by its degrees of freedom.
-    `scipy.special.nctdtr` agrees to 1e-13, but has no number for some shifts from about 6 on.
+    ``effect`` is in standard deviations of the n differences.
     """
+    # The t is (z + shift) / s for a normal z: integrate over s, the root of a chi-square divided by
+    # its degrees of freedom. `scipy.special.nctdtr` agrees to 1e-13, but returns no number for some
+    # shifts from about 6 on.
     freedom, shift, edge = n - 1, effect * math.sqrt(n), t_quantile(n - 1, level)
-    middle, far, steep = shift / edge, FAR / math.sqrt(2 * freedom), FAR / edge
+    middle, far, steep = shift / edge, TAIL_END / math.sqrt(2 * freedom), TAIL_END / edge
     places = [1 - far, 1, 1 + far, middle - steep, middle, middle + steep]
     ends = np.sort(np.clip(places, max(ROUNDING, 1 - far), 1 + far))
     half = np.diff(ends)[:, None] / 2
@@ -235,7 +224,7 @@ def _power(effect: float, n: int, level: float) -> float:
 
 
 @cache
-def _detectable_at(n: int) -> float:
+def _find_detectable_ratio(n: int) -> float:
     most = 1.0
     while _power(most, n, LEVEL) < POWER:
         most *= 2.0

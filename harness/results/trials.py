@@ -1,4 +1,4 @@
-"""Trained trials: which a user means, which to draw, and what two of them differ in."""
+"""Trained trials: choosing them by options, choosing those to draw from, and comparing two."""
 
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
@@ -24,29 +24,26 @@ TRIAL = (
     *("trial_id", "job_id", "data_digest", "state", "flow", "dataset", "variant", "factorization"),
     *("budget", "seed", "recipe_id", "pretraining_id", "weights"),
 )
-"""What programs get of a trained trial."""
+"""Facts of a trained trial in JSON output."""
 
 
 def choose_first_trials(store: Store, sweep_id: str) -> list[JobFacts]:
-    """Return the trial of each cell of a sweep at its first seed that has weights.
-
-    Empty where no trial has any.
-    """
-    found: dict[Any, JobFacts] = {}
-    for one in store.job_facts(kind="trial", sweep_id=sweep_id):  # by seed
-        if one.weights:
-            found.setdefault(_cell_key(one), one)
-    return list(found.values())
+    """Return the trial of each cell of a sweep at its first seed with weights, where any has."""
+    by_cell: dict[Any, JobFacts] = {}
+    for trial in store.job_facts(kind="trial", sweep_id=sweep_id):  # by seed
+        if trial.weights:
+            by_cell.setdefault(_cell_key(trial), trial)
+    return list(by_cell.values())
 
 
 def choose_trials_with_results(
     store: Store, trial: str | None, sweep_id: str | None, filters: Filters
 ) -> list[JobFacts]:
-    """Return the trial whose id starts with ``trial``, or all with a result that a sweep has.
+    """Return the trial whose id starts with ``trial``, or the trials of a sweep with results.
 
-    ``filters`` are columns of `results`, each with the values that a result may have; with
-    them and no sweep trials of all sweeps count, else those of the one launched last. Raises
-    UserError for a trial with one of the others, and where there are no such results.
+    Without a sweep, they are the trials of all sweeps that ``filters`` select, or, without filters,
+    those of the sweep launched last. Raises UserError for a trial together with other options, and
+    where there are no such results.
     """
     if trial is not None:
         _require_alone(sweep_id, filters)
@@ -62,42 +59,44 @@ def choose_trials_with_results(
 
 
 def _read_trials(store: Store, **where: Any) -> list[JobFacts]:
-    own = views.tables["results"].c
-    query = select_view("results", **where).with_only_columns(own.trial_id, own.data_digest)
+    columns = views.tables["results"].c
+    query = select_view("results", **where).with_only_columns(columns.trial_id, columns.data_digest)
     keys = {(row.trial_id, row.data_digest) for row in store.rows(query)}
-    found = store.job_facts(trial_ids={trial_id for trial_id, _ in keys})
-    return [one for one in found if (one.subject, one.data_digest) in keys]
+    trials = store.job_facts(trial_ids={trial_id for trial_id, _ in keys})
+    return [trial for trial in trials if (trial.subject, trial.data_digest) in keys]
 
 
 def choose_drawn_trials(
     store: Store, trial: str | None, sweep_id: str | None, filters: Filters
 ) -> tuple[list[JobFacts], str]:
-    """Return trials to draw from, and a line on those left out since they have no weights.
+    """Return trials to draw samples from, and a line on those left out, or "".
 
-    They are the trial whose id starts with ``trial``; or all with a result that the filters choose;
-    or without any filter one of each cell of a sweep, at its first seed that has weights. The line
-    is '' for nothing. Raises UserError for a trial with the others, and where a sweep has no
-    weights.
+    They are the trial whose id starts with ``trial``, or all trials with results that the filters
+    select, or, without filters, one trial of each cell of a sweep, at its first seed with weights.
+    The line counts those without weights. Raises UserError for a trial together with other options,
+    and where a sweep has no weights.
     """
     if trial is not None:
         _require_alone(sweep_id, filters)
-        full = find_trial_id(store, trial)
-        known = store.job_facts(trial_ids=[full])
-        if not known:
-            raise UserError(f"trial {printable(full)} was never planned on data: launch it first")
-        return ([one for one in known if one.weights] or known)[:1], ""
+        trial_id = find_trial_id(store, trial)
+        jobs = store.job_facts(trial_ids=[trial_id])
+        if not jobs:
+            raise UserError(
+                f"trial {printable(trial_id)} was never planned on data: launch it first"
+            )
+        return ([job for job in jobs if job.weights] or jobs)[:1], ""
     if filters:
-        found = choose_trials_with_results(store, None, sweep_id, filters)
-        chosen = [one for one in found if one.weights] or found[:1]
-        without, of = len(found) - len(chosen), format_count(len(found), "trial")
+        trials = choose_trials_with_results(store, None, sweep_id, filters)
+        chosen = [trial for trial in trials if trial.weights] or trials[:1]
+        missing, total = len(trials) - len(chosen), format_count(len(trials), "trial")
     else:
         sweep = find_sweep(store, sweep_id)
         chosen = choose_first_trials(store, sweep.id)
         if not chosen:
             raise _no_weights_error(store, sweep, newest=sweep_id is None)
         cells = len({*map(_cell_key, store.job_facts(kind="trial", sweep_id=sweep.id))})
-        without, of = cells - len(chosen), format_count(cells, "cell")
-    return chosen, f"{without} of {of} left no weights and are not drawn" if without > 0 else ""
+        missing, total = cells - len(chosen), format_count(cells, "cell")
+    return chosen, f"{missing} of {total} left no weights and are not drawn" if missing > 0 else ""
 
 
 def _require_alone(sweep_id: str | None, filters: Filters) -> None:
@@ -109,86 +108,84 @@ _cell_key = attrgetter(
     *("flow", "dataset", "variant", "data_digest", "recipe_id"),
     *("factorization", "budget", "map_options"),
 )
-"""What trials share that differ in their seed alone."""
+"""Facts shared by trials that differ only in their seed."""
 
 
 def _no_weights_error(store: Store, sweep: Sweep, *, newest: bool) -> UserError:
-    """Return the error for a sweep none of whose trials has weights."""
     which = f"the {'last launched ' if newest else ''}sweep {printable(sweep.name)}"
     trials = store.job_counts(sweep.id).trial
     if trials.pending or trials.running:
         return UserError(f"no trial of {which} has weights yet: `lcma status` shows how far it is")
     return UserError(
-        f"no trial of {which} has weights, and all have ended: a published database has none, "
-        "`lcma launch` into a database of your own keeps them"
+        f"no trial of {which} has weights, and all have ended: a published database has no "
+        "weights; `lcma launch` into your own database keeps them"
     )
 
 
-def describe_trial(one: JobFacts) -> str:
+def describe_trial(trial: JobFacts) -> str:
     """Return a trial in a few words, for a line of output."""
-    trial = short_id(one.subject)
-    return f"{one.flow} on {one.dataset}, {name_rule(one)}, seed {one.seed} ({trial})"
+    rule, trial_id = describe_rule(trial), short_id(trial.subject)
+    return f"{trial.flow} on {trial.dataset}, {rule}, seed {trial.seed} ({trial_id})"
 
 
-def name_rule(one: JobFacts) -> str:
-    """Return a trial's rule, with budget and options of its maps where it has some."""
-    at = "" if one.budget is None else f" at budget {one.budget}"
-    options = "" if one.map_options is None else f", {label_options(one.map_options)}"
-    return f"{factorization_label(one.factorization_or_kind)}{at}{options}"
+def describe_rule(trial: JobFacts) -> str:
+    """Return a trial's factorization, with its budget and options of the map where it has some."""
+    budget = "" if trial.budget is None else f" at budget {trial.budget}"
+    options = "" if trial.map_options is None else f", {label_options(trial.map_options)}"
+    return f"{factorization_label(trial.factorization_or_kind)}{budget}{options}"
 
 
-def trial_as_dict(one: JobFacts) -> dict[str, Any]:
-    """Return what a trial is, as JSON values."""
-    return {name: getattr(one, name) for name in TRIAL}
+def trial_as_dict(trial: JobFacts) -> dict[str, Any]:
+    """Return the facts of a trial as JSON values."""
+    return {name: getattr(trial, name) for name in TRIAL}
 
 
-# What two trials differ in: what they are, their settings, where they ran, their measures
+# The differences between two trials: facts, settings, environments, measures
 
 IDENTITY = (
     *("flow", "dataset", "variant", "data_digest", "profile"),
     *("factorization", "budget", "map_options", "seed"),
 )
-LOCAL = {"id", "created"}
-"""Columns of an environment that say nothing of it."""
-NESTED = {"packages", "flags"}
-"""Columns of an environment that are JSON."""
+IGNORED_COLUMNS = {"id", "created"}
+"""Columns of an environment that do not describe it."""
 
+JSON_COLUMNS = {"packages", "flags"}
+"""Columns of an environment that hold JSON."""
 
 Difference = tuple[str, str | float | None, str | float | None, float | None]
-"""A name, what each of two trials has under it, None where one has nothing, and of measures the
-second less the first."""
+"""A name, the value of each of two trials, and, for numbers, the second minus the first."""
 
 
 def compare_trials(
     store: Store, first: JobFacts, second: JobFacts, protocol: str
 ) -> tuple[list[Difference], int]:
-    """Return in what two trials differ, and how many measures of a protocol are equal."""
+    """Return the differences of two trials, and how many measures of a protocol are equal."""
     pair = first, second
-    recipes = store.recipes([one.recipe_id for one in pair])
-    results = [store.result(one.subject, one.data_digest, protocol) for one in pair]
-    measures = [{m.name: m.value for m in one.measures} if one else {} for one in results]
+    recipes = store.recipes([trial.recipe_id for trial in pair])
+    results = [store.result(trial.subject, trial.data_digest, protocol) for trial in pair]
+    measures = [{m.name: m.value for m in r.measures} if r else {} for r in results]
     sides = (
-        [{name: getattr(one, name) for name in IDENTITY} for one in pair],
-        [settings.flat(parse_object(recipes[one.recipe_id].body)) for one in pair],
-        [_flatten(read_environment_of(store, one.job_id)) for one in pair],
+        [{name: getattr(trial, name) for name in IDENTITY} for trial in pair],
+        [settings.flat(parse_object(recipes[trial.recipe_id].body)) for trial in pair],
+        [_flatten(read_environment_of(store, trial.job_id)) for trial in pair],
         measures,
     )
-    found = [difference for one, other in sides for difference in _list_differing(one, other)]
-    return found, len(measures[0].items() & measures[1].items())
+    differences = [d for left, right in sides for d in _list_differences(left, right)]
+    return differences, len(measures[0].items() & measures[1].items())
 
 
 def _flatten(environment: Mapping[str, Any]) -> dict[str, Any]:
-    nested = {name: parse_object(environment[name]) for name in NESTED & environment.keys()}
-    return {k: v for k, v in environment.items() if k not in NESTED | LOCAL} | settings.flat(nested)
+    nested = {name: parse_object(environment[name]) for name in JSON_COLUMNS & environment.keys()}
+    skipped = JSON_COLUMNS | IGNORED_COLUMNS
+    return {k: v for k, v in environment.items() if k not in skipped} | settings.flat(nested)
 
 
-def _list_differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
-    for name in {**one, **other}:
-        a, b = one.get(name), other.get(name)
+def _list_differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:
+    def as_shown(value: object) -> str | float | None:
+        return value if value is None or isinstance(value, float) else str(value)
+
+    for name in {**left, **right}:
+        a, b = left.get(name), right.get(name)
         if a != b:
             gap = b - a if isinstance(a, float) and isinstance(b, float) else None
-            yield name, _as_shown(a), _as_shown(b), gap
-
-
-def _as_shown(value: object) -> str | float | None:
-    return value if value is None or isinstance(value, float) else str(value)
+            yield name, as_shown(a), as_shown(b), gap

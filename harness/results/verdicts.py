@@ -1,7 +1,7 @@
 """Verdicts on claims, by one rule that holds however often one looks (docs/verdicts.md).
 
-A claim is judged at fixed looks, the largest number of seeds that all its rows have, and by the
-interval of a look, at a level that makes 5 % of all looks together.
+A claim is judged at fixed looks: the first 6, 12, 24 or 48 seeds, as far as all its rows have them.
+Each look tests at a level that makes 5 % for all looks together.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from lcma.db.schema import attempts, jobs, trials
 from lcma.db.views import costs
 from lcma.harness.results.board import (
     BITS,
-    ENOUGH,
+    MIN_SEEDS,
     Board,
     BoardRow,
     Group,
@@ -34,10 +34,10 @@ from lcma.harness.results.board import (
 from lcma.harness.results.claims import (
     BUDGETS,
     CLAIMS,
+    CLAIMS_WRITTEN,
     LOOKS,
     PLAN,
-    PLANNED,
-    WRITTEN,
+    PLAN_WRITTEN,
     Cells,
     ClaimRow,
     Part,
@@ -65,7 +65,7 @@ from lcma.sweeps.measures import BITS_PER_DIM, MeasureKind
 LOOK_LEVEL = 0.0152
 """Two-sided level of each look: four looks together have 5 % (docs/verdicts.md)."""
 
-REPEATED: Mapping[float, tuple[float, ...]] = {
+LOOK_FACTORS: Mapping[float, tuple[float, ...]] = {
     0.0001: (2.000, 2.975, 3.903),
     0.0003: (1.985, 2.935, 3.848),
     0.001: (1.954, 2.856, 3.729),
@@ -83,40 +83,40 @@ REPEATED: Mapping[float, tuple[float, ...]] = {
     0.9: (1.095, 1.109, 1.111),
     1.0: (1.0, 1.0, 1.0),
 }
-"""How much likelier it is without an effect that some of 2, 3 or 4 looks shows a p than one look
-does, by that p: of 40 million simulated campaigns of normal differences (standard errors
-of some 1 % at the first, below 0.3 % from 0.003 on)."""
+"""By p of one look: how much likelier any of 2, 3 or 4 looks shows so small a p without an effect.
+From 40 million simulated campaigns of normal differences; standard errors are about 1 % in the
+first row, and below 0.3 % from 0.003 on."""
 
-MOST_HOURS = 100.0
-"""Core-hours above which what would decide a claim is out of reach."""
+MAX_HOURS = 100.0
+"""Core-hours above which deciding a claim counts as out of reach."""
 
 Decision = Literal[
     "supported", "equal", "smaller than printed", "opposite", "not equal", "undecided"
 ]
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
-"""Every decision, in the order in which they are counted."""
+"""All decisions, in the order of a summary."""
 
 
 @dataclass(frozen=True)
 class SeededContrast:
-    """An effect by seed, which a claim says to be below ``limit`` on average, as a look shows it.
+    """An effect by seed, which a claim says to be below a limit on average.
 
-    ``first`` is the first of the seeds that count. The look is the last that it has, or ``until``,
-    the last of all effects of its claim; before the first, all seeds are shown, and decide nothing.
+    It counts the seeds of its last look. Before the first look all seeds are shown, and decide
+    nothing.
     """
 
     name: str
     by_seed: Mapping[int, float] = field(hash=False)
     limit: float = 0.0
-    first: int = 0
-    until: int = LOOKS[-1]
+    first: int = 0  # the first seed that counts
+    until: int = LOOKS[-1]  # the last look that all effects of the claim have
 
     @property
     def last_look(self) -> int:
-        """The number of seeds of the last look that it has, 0 before the first."""
-        there = itertools.takewhile(self.by_seed.__contains__, itertools.count(self.first))
-        seeds = sum(1 for _ in there)
+        """The number of seeds of the last look that the effect has, 0 before the first look."""
+        following = itertools.takewhile(self.by_seed.__contains__, itertools.count(self.first))
+        seeds = sum(1 for _ in following)
         return max((n for n in LOOKS if n <= seeds), default=0)
 
     @cached_property
@@ -132,26 +132,26 @@ class SeededContrast:
 
     @cached_property
     def test(self) -> Summary:
-        """The differences summed up, with the interval of the look's level."""
+        """Summary of the differences that count, with the interval of the look's level."""
         return summarize(self.values, LOOK_LEVEL)
 
     @cached_property
     def repeated_p(self) -> tuple[float, float]:
-        """How likely any look so far shows as little without an effect as the least p seen.
+        """P-values of all looks so far, for an effect below the limit and for one above it.
 
-        The first is of differences below the limit, the second of those above it.
+        Each is the probability that, without an effect, any of these looks shows so small a p.
         """
         least = [1.0, 1.0]
         for n in self.looks:
-            found = summarize(self.values[:n])
-            side = int(found.mean >= self.limit)
-            least[side] = min(least[side], compute_t_p(found, self.limit))
+            summary = summarize(self.values[:n])
+            side = int(summary.mean >= self.limit)
+            least[side] = min(least[side], compute_t_p(summary, self.limit))
         below, above = (repeat_p(p, len(self.looks)) for p in least)
         return below, above
 
     @cached_property
     def sign_flip_p(self) -> float | None:
-        """That of the permutation of signs, None for one seed."""
+        """P-value of the sign-flip test, None for one seed."""
         return compute_sign_flip_p(self.values, self.limit) if self.test.n > 1 else None
 
     @property
@@ -166,77 +166,63 @@ class SeededContrast:
 
     @property
     def flips_agree(self) -> bool:
-        """Whether the sign-flip test shows it too, where it can: from the second look on."""
+        """True if the sign-flip test agrees, which it can only from the second look on."""
         p = self.sign_flip_p
         return self.test.n < LOOKS[1] or (p is not None and p <= LOOK_LEVEL)
 
 
 def repeat_p(p: float, looks: int) -> float:
-    """Return how likely any of so many looks shows as small a p without an effect."""
+    """Return the probability that, without an effect, any of so many looks shows so small a p."""
     if looks < 2 or p >= 1:
         return p
-    known = np.log(list(REPEATED))
-    factors = [one[looks - 2] for one in REPEATED.values()]
-    factor = looks if p < min(REPEATED) else np.interp(math.log(p), known, factors)
+    logs = np.log(list(LOOK_FACTORS))
+    factors = [by_looks[looks - 2] for by_looks in LOOK_FACTORS.values()]
+    factor = looks if p < min(LOOK_FACTORS) else np.interp(math.log(p), logs, factors)
     return min(1.0, float(p * factor))
 
 
 @dataclass(frozen=True)
 class NextLook:
-    """What would decide a claim: the next look that could, its trainings and their core-hours.
-
-    The hours are with the pretrainings that the trainings need.
-    """
+    """The next look that could decide a claim, and what it costs."""
 
     seeds: int
     first: int
-    trainings: int
-    hours: float | None
+    trainings: int  # those that are missing
+    hours: float | None  # core-hours, with the pretrainings that the trainings need
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim on some cells, with its effects by seed and what is decided of it.
-
-    ``members`` are the cells that it is about, two where it is between these, and ``rows`` those
-    behind its effects, each with its cells. ``part`` is the part of a plan that it belongs to, and
-    ``behind`` a budget of `low` that has been trained to a later look than the one that is judged.
-
-    ``comparison`` is the effect that decided, or is nearest to spoiling the claim. ``p`` is the
-    repeated p in the claim's favour, or against it where the decision is, and ``holm_p`` that after
-    Holm's correction over the ``family_size`` claims of its family. ``confirmatory`` says whether
-    all attempts behind it began after the claim was written. ``next`` is what would decide it, None
-    where it is decided or out of reach.
-    """
+    """A claim on some cells, and the decision."""
 
     claim: ClaimRow
-    members: tuple[Cells, ...]
-    rows: tuple[tuple[Cells, BoardRow], ...]
-    part: Part | None
-    comparisons: tuple[SeededContrast, ...]
-    comparison: SeededContrast
-    behind: int | None = None
+    members: tuple[Cells, ...]  # the cells that the claim is about; two where it compares these
+    rows: tuple[tuple[Cells, BoardRow], ...]  # the rows of its effects, each with its cells
+    part: Part | None  # of a plan that has the claim
+    comparisons: tuple[SeededContrast, ...]  # its effects
+    comparison: SeededContrast  # the effect that decided, or comes closest to refuting the claim
+    behind: int | None = None  # a budget of `low` that was trained to a later look than this one
     decision: Decision = "undecided"
     why: str = ""
-    p: float = 1.0
-    holm_p: float = 1.0
+    p: float = 1.0  # over all looks so far; against the claim where the decision is
+    holm_p: float = 1.0  # `p` after Holm's correction over the claims of the family
     family_size: int = 1
-    confirmatory: bool = False
-    next: NextLook | None = None
+    confirmatory: bool = False  # all attempts behind it began after the claim was written
+    next: NextLook | None = None  # None where the claim is decided, or deciding it is out of reach
 
     @property
     def cells(self) -> Cells:
-        """The first of its members."""
+        """The first of the members."""
         return self.members[0]
 
     @property
     def look(self) -> int:
-        """The number of seeds of the last look that all its effects have, 0 before the first."""
-        return min(one.last_look for one in self.comparisons)
+        """The number of seeds of the last look that all effects have, 0 before the first look."""
+        return min(effect.last_look for effect in self.comparisons)
 
     @property
     def test(self) -> Summary:
-        """That of the comparison that decided."""
+        """Summary of the effect that decided."""
         return self.comparison.test
 
     @property
@@ -246,18 +232,17 @@ class Verdict:
 
     @property
     def cleared(self) -> bool | None:
-        """Whether all its models clear the bars of the data set, None where no bars are known."""
+        """True if all models clear the bars of the data set; None where no bars are known."""
         cleared = {row.cleared for _, row in self.rows}
         return False if False in cleared else None if None in cleared else True
 
     @property
     def unit(self) -> str:
-        """The unit of its effects."""
         return name_unit(self.cells.group.unit)
 
     @property
     def text(self) -> str:
-        """What it says, by the measure."""
+        """The claim in words, by the measure."""
         return format_text(self.claim, self.cells.group.measure, self.cells.group.direction)
 
     @property
@@ -266,19 +251,19 @@ class Verdict:
         group, source = self.cells.group, self.claim.source
         if group.measure != BITS_PER_DIM or source == "ours":
             return "ours"
-        own = group.whole and published.find(group.flow, group.set_name, ["low"])
-        return source if own else f"our transfer of {source}"
+        is_papers = group.whole and published.find(group.flow, group.set_name, ["low"])
+        return source if is_papers else f"our transfer of {source}"
 
     @property
     def printed(self) -> float | None:
-        """The effect by the paper's numbers for this flow and set."""
-        of_bits = self.cells.group.measure == BITS_PER_DIM
-        is_printed = of_bits and self.claim.key == "low-conventional"
+        """The effect in the paper's numbers for this flow and set."""
+        is_bits = self.cells.group.measure == BITS_PER_DIM
+        is_printed = is_bits and self.claim.key == "low-conventional"
         return find_printed(self.cells.group) if is_printed else None
 
     @property
     def family(self) -> str:
-        """With which claims it shares Holm's correction."""
+        """Name of the family of claims that share Holm's correction."""
         if self.part is not None:
             return f"part {self.part.name}"
         return self.claim.family and f"{self.claim.family} {self.cells.group.key}"
@@ -293,7 +278,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All verdicts of a database by one measure, ``kind``."""
+    """All verdicts of a database by one measure."""
 
     board: Board
     all: tuple[Verdict, ...]
@@ -301,21 +286,22 @@ class Verdicts:
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """Those of models that clear the bars."""
-        return tuple(one for one in self.all if one.cleared)
+        """Verdicts on models that clear the bars."""
+        return tuple(verdict for verdict in self.all if verdict.cleared)
 
     @cached_property
     def apart(self) -> tuple[Verdict, ...]:
-        """Those of models that do not, or where no bars are known, as for other measures."""
-        return tuple(one for one in self.all if not one.cleared)
+        """Verdicts on models that do not, or where no bars are known, as for other measures."""
+        return tuple(verdict for verdict in self.all if not verdict.cleared)
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
-        """Keys of the claims without any results; one with a margin is of bits/dim alone."""
-        there = {one.claim.key for one in self.all}
-        by_bits = self.kind.name == BITS_PER_DIM
-        claims = (key for key, claim in CLAIMS.items() if by_bits or not claim.limit)
-        return tuple(key for key in claims if key not in there)
+        """Keys of the claims without any results."""
+        judged = {verdict.claim.key for verdict in self.all}
+        is_bits = self.kind.name == BITS_PER_DIM
+        # A claim with a margin exists only in bits/dim.
+        claims = (key for key, claim in CLAIMS.items() if is_bits or not claim.limit)
+        return tuple(key for key in claims if key not in judged)
 
 
 def read_verdicts(
@@ -331,8 +317,8 @@ def read_verdicts(
 
     Args:
         store: The database.
-        holdout: What `read_holdout` returns of the same results, where it is known.
-        measure: What claims of order are judged by.
+        holdout: What `read_holdout` returns for the same results, if the caller has it.
+        measure: What claims are judged by.
         sweep_id: Only this sweep's trials.
         where: Columns of `results`, as for `board.read_board`.
 
@@ -348,10 +334,10 @@ def read_verdicts(
 
 
 def read_efforts(store: Store, recipe_ids: Collection[str]) -> list[sa.Row[Any]]:
-    """Read when each trial of some recipes that was attempted began, and what it took.
+    """Return a row for each attempted trial of some recipes: its facts, start and costs.
 
-    These are Unix seconds UTC, CPU seconds of all attempts, and those of the pretraining behind it
-    up to the budget; None where no attempt has a report, or there is no pretraining.
+    ``started`` is in Unix seconds. ``cpu_seconds`` are those of all attempts, None where no attempt
+    has a report; ``pretraining_cpu_seconds`` those of its pretraining up to the budget, if any.
     """
     facts = (
         *(trials.c.recipe_id, jobs.c.data_digest, trials.c.factorization, trials.c.budget),
@@ -381,76 +367,78 @@ def make_verdicts(
 ) -> Verdicts:
     """Return the verdicts on a board by a measure, in the order of the claims.
 
-    ``holdout`` is what `read_holdout` returns, ``efforts`` what `read_efforts` does of the
-    trainings behind the rows.
+    ``holdout`` is what `read_holdout` returns, and ``efforts`` what `read_efforts` does.
     """
     spent: _Spent = defaultdict(dict)
-    for one in efforts:
-        spent[_effort_key(one)][one.seed] = one
-    found = _apply_claims(board, holdout or {})
+    for effort in efforts:
+        spent[_effort_key(effort)][effort.seed] = effort
+    verdicts = _apply_claims(board, holdout or {})
     families: defaultdict[str | int, list[int]] = defaultdict(list)
-    for index, one in enumerate(found):
-        families[one.family or index].append(index)
+    for index, verdict in enumerate(verdicts):
+        families[verdict.family or index].append(index)
     for members in families.values():
-        family = [found[index] for index in members]
-        ps = [[of.repeated_p for of in one.comparisons] for one in family]
-        below = [max(p for p, _ in some) for some in ps]
-        above = [min(1.0, len(some) * min(p for _, p in some)) for some in ps]
+        family = [verdicts[index] for index in members]
+        ps = [[effect.repeated_p for effect in verdict.comparisons] for verdict in family]
+        # A claim needs all its effects to be below their limit, so its p is the largest of theirs.
+        # One effect above refutes it, so that p is the least, corrected by Bonferroni.
+        below = [max(p for p, _ in effects) for effects in ps]
+        above = [min(1.0, len(effects) * min(p for _, p in effects)) for effects in ps]
         part = family[0].part
-        # Else the first claims of a plan to be trained would have an easier test than the last.
+        # Untrained claims of a plan count with p = 1; otherwise the claims that are trained first
+        # would have an easier test than the last.
         untrained = [1.0] * (0 if part is None else part.size - len(members))
         holm_below, holm_above = (adjust_holm([*p, *untrained]) for p in (below, above))
         for k, index in enumerate(members):
-            one = replace(family[k], family_size=len(members) + len(untrained))
-            decision, why, shown = _decide(one, holm_below[k], holm_above[k])
+            verdict = replace(family[k], family_size=len(members) + len(untrained))
+            decision, why, shown = _decide(verdict, holm_below[k], holm_above[k])
             against = decision in ("opposite", "not equal")
-            one = replace(
-                one,
+            verdict = replace(
+                verdict,
                 decision=decision,
                 why=why,
                 comparison=shown,
                 p=(above if against else below)[k],
                 holm_p=(holm_above if against else holm_below)[k],
-                confirmatory=_is_confirmatory(one, spent),
+                confirmatory=_is_confirmatory(verdict, spent),
             )
-            following = _find_next(one, spent) if decision == "undecided" else None
-            found[index] = replace(one, next=following)
-    return Verdicts(board, tuple(found), kind)
+            following = _find_next(verdict, spent) if decision == "undecided" else None
+            verdicts[index] = replace(verdict, next=following)
+    return Verdicts(board, tuple(verdicts), kind)
 
 
 def _apply_claims(board: Board, holdout: Mapping[str, Group]) -> list[Verdict]:
-    """Return every claim on everything that bears on it, in the order of `CLAIMS`, undecided."""
-    found: list[Verdict] = []
+    """Return every claim on all models with results for it, in the order of `CLAIMS`, undecided."""
+    verdicts: list[Verdict] = []
     ordered = {group.key: order_cells(group, holdout) for group in board.groups}
     for claim in CLAIMS.values():
-        of_claim = []
+        applied = []
         for groups in _list_groups(claim, board.groups):
             if choices := _list_choices(claim, groups, ordered):
-                first, ahead = choices[0], max(choices, key=lambda one: one.look)
+                first, ahead = choices[0], max(choices, key=lambda choice: choice.look)
                 behind = ahead.cells.budget if ahead.look > first.look else None
-                of_claim.append(replace(first, behind=behind))
-        found += sorted(of_claim, key=lambda one: str(tuple(one.cells.facts.values())))
-    return found
+                applied.append(replace(first, behind=behind))
+        verdicts += sorted(applied, key=lambda verdict: str(tuple(verdict.cells.facts.values())))
+    return verdicts
 
 
 def _list_groups(claim: ClaimRow, groups: Sequence[Group]) -> list[tuple[Group, ...]]:
-    """Return the groups that a claim is about together: one, or two of one recipe."""
+    """Return the groups that a claim is about: single groups, or pairs of one recipe."""
     if claim.between in ((), BUDGETS):
-        return [(one,) for one in groups if one.measure == BITS_PER_DIM or not claim.limit]
-    ones, others = ([one for one in groups if is_form_of(one, name)] for name in claim.between)
-    alike = attrgetter("flow", "recipe_id", "profile", "protocol", "precision")
-    return [pair for pair in itertools.product(ones, others) if alike(pair[0]) == alike(pair[1])]
+        return [(group,) for group in groups if group.measure == BITS_PER_DIM or not claim.limit]
+    first, second = ([g for g in groups if is_form_of(g, name)] for name in claim.between)
+    shared = attrgetter("flow", "recipe_id", "profile", "protocol", "precision")
+    return [pair for pair in itertools.product(first, second) if shared(pair[0]) == shared(pair[1])]
 
 
 def _list_choices(
     claim: ClaimRow, groups: Sequence[Group], ordered: Mapping[str, Sequence[Cells]]
 ) -> list[Verdict]:
-    """Return the claim on each choice of a budget under which all rows share a seed.
+    """Return the claim at each budget where all rows share a seed, the best budget first.
 
-    ``ordered`` has, by the key of a group, what `order_cells` returns of it: the best by the
-    holdout part comes first. Budgets that a plan or the claim names are no choice.
+    ``ordered`` has what `order_cells` returns, by the key of the group. Where a plan or the claim
+    fixes the budget, only that is returned.
     """
-    part = next((one for one in PLAN if one.holds(claim, groups)), None)
+    part = next((part for part in PLAN if part.covers(claim, groups)), None)
     choices: Iterable[tuple[Cells, ...]]
     if claim.between == BUDGETS:
         budgets = list_budgets(groups[0])
@@ -460,8 +448,8 @@ def _list_choices(
         choices = [tuple(select_cells(group, part.budget) for group in groups)]
     else:
         choices = itertools.product(*(ordered[group.key] for group in groups))
-        choices = (some for some in choices if len({cells.budget for cells in some}) == 1)
-    found = []
+        choices = (cells for cells in choices if len({c.budget for c in cells}) == 1)
+    applied = []
     for members in choices:
         effects = claim.list_effects(members[0])
         rows = [
@@ -470,33 +458,34 @@ def _list_choices(
             for cells in members
             for rule in weights
         ]
-        there = {id(row): (cells, row) for cells, row in rows if row is not None}
+        known = {id(row): (cells, row) for cells, row in rows if row is not None}
         if not effects or any(row is None for _, row in rows):
             continue
-        seeded = [_add_up(claim, members, part, *effect) for effect in effects.items()]
-        if all(one.by_seed for one in seeded):
-            look = min(one.last_look for one in seeded)
-            seeded = [replace(one, until=look) for one in seeded]
+        seeded = [_sum_rows(claim, members, part, *effect) for effect in effects.items()]
+        if all(effect.by_seed for effect in seeded):
+            look = min(effect.last_look for effect in seeded)
+            seeded = [replace(effect, until=look) for effect in seeded]
             worst = max(seeded, key=attrgetter("upper_end"))
-            rows_behind = tuple(there.values())
-            found.append(Verdict(claim, members, rows_behind, part, tuple(seeded), worst))
-    return found
+            rows_behind = tuple(known.values())
+            applied.append(Verdict(claim, members, rows_behind, part, tuple(seeded), worst))
+    return applied
 
 
-def _add_up(
+def _sum_rows(
     claim: ClaimRow,
     members: Sequence[Cells],
     part: Part | None,
     name: str,
     weights: Mapping[str, float],
 ) -> SeededContrast:
-    """Return an effect by seed, below its limit where the first rows are better."""
+    """Return an effect by seed; it is below its limit where the first rows are better."""
     higher = members[0].group.direction == "higher"
     terms: list[tuple[float, Mapping[int, float]]] = []
     for sign, cells in zip((-1, 1) if higher else (1, -1), members, strict=False):
         for rule, weight in weights.items():
             row = cells.find(rule)
             assert row is not None
+            # A seed that diverged counts as the worst value of its row.
             worst = (min if higher else max)(row.values)
             values = {**row.by_seed, **dict.fromkeys(row.diverged_seeds, worst)}
             terms.append((sign * weight, values))
@@ -510,101 +499,106 @@ def _add_up(
         ends = name.split(" - ")
         name = f"{ends[1]} - {ends[0]}" if len(ends) == 2 else f"-({name})"
     if claim.between == BUDGETS:
-        name += " after {} steps minus after {} steps".format(*(one.budget for one in members))
+        name += " after {} steps minus after {} steps".format(*(cells.budget for cells in members))
     elif claim.between:
-        name += " on {} minus on {}".format(*(printable(one.group.set_name) for one in members))
+        name += " on {} minus on {}".format(*(printable(c.group.set_name) for c in members))
     return SeededContrast(name, by_seed, claim.limit, first)
 
 
-def _decide(one: Verdict, below: float, above: float) -> tuple[Decision, str, SeededContrast]:
-    """Return decision, why, and the effect that decided; p are after Holm's correction."""
-    found, worst = one.comparisons, one.comparison
-    if few := [of for of in found if not of.last_look]:
-        why = f"seeds {few[0].first} to {few[0].first + ENOUGH - 1} decide first"
+def _decide(verdict: Verdict, below: float, above: float) -> tuple[Decision, str, SeededContrast]:
+    """Return the decision, why, and the effect that decided.
+
+    ``below`` and ``above`` are p-values for and against the claim after Holm's correction.
+    """
+    effects, worst = verdict.comparisons, verdict.comparison
+    if few := [effect for effect in effects if not effect.last_look]:
+        why = f"seeds {few[0].first} to {few[0].first + MIN_SEEDS - 1} decide first"
         return "undecided", why, max(few, key=attrgetter("upper_end"))
-    if one.behind is not None:
-        why = f"low after {one.behind} pretraining steps has more seeds"
+    if verdict.behind is not None:
+        why = f"low after {verdict.behind} pretraining steps has more seeds"
         return "undecided", why, worst
-    left_open = f"Holm's correction over {one.family_size} claims leaves it open"
-    if all(of.upper_end < 0 for of in found):
-        if not all(of.flips_agree for of in found):
+    left_open = f"Holm's correction over {verdict.family_size} claims leaves it open"
+    if all(effect.upper_end < 0 for effect in effects):
+        if not all(effect.flips_agree for effect in effects):
             return "undecided", "the sign-flip test does not show it", worst
         if below > LEVEL:
             return "undecided", left_open, worst
-        decision: Decision = "equal" if one.claim.equal else "supported"
+        decision: Decision = "equal" if verdict.claim.equal else "supported"
         return decision, "the whole interval is below it", worst
-    level = LOOK_LEVEL / len(found)
-    reversed_ = [of for of in found if of.is_above(level) and of.flips_agree]
+    level = LOOK_LEVEL / len(effects)  # Bonferroni's: any effect above its limit refutes the claim
+    reversed_ = [effect for effect in effects if effect.is_above(level) and effect.flips_agree]
     if reversed_ and above <= LEVEL:
-        decision = "not equal" if one.claim.equal else "opposite"
+        decision = "not equal" if verdict.claim.equal else "opposite"
         shown = max(reversed_, key=attrgetter("upper_end"))
         return decision, "the whole interval is above it", shown
     low = worst.test.low
     if low is None or low > worst.limit:
         return "undecided", left_open, worst
-    if one.printed is not None and low > one.printed:
-        return "smaller than printed", f"the interval excludes {one.printed:+.2f}", worst
+    if verdict.printed is not None and low > verdict.printed:
+        return "smaller than printed", f"the interval excludes {verdict.printed:+.2f}", worst
     return "undecided", "the interval contains it", worst
 
 
 _Spent = defaultdict[tuple[Any, ...], dict[int, Any]]
-"""Efforts by what seeds of a row have in common, and by seed."""
+"""Rows of `read_efforts` by `_effort_key` and seed."""
 
 _effort_key = attrgetter("recipe_id", "data_digest", "factorization", "budget", "map_options")
 
 
 def _find_efforts(spent: _Spent, group: Group, row: BoardRow) -> Mapping[int, Any]:
     """Return the trainings behind a row by seed."""
-    own = row.factorization, row.budget, row.map_options
-    return spent[group.recipe_id, group.data_digest, *own]
+    key = row.factorization, row.budget, row.map_options
+    return spent[group.recipe_id, group.data_digest, *key]
 
 
-def _is_confirmatory(one: Verdict, spent: _Spent) -> bool:
-    seeds = {of.first + k for of in one.comparisons for k in range(of.test.n)}
-    behind = (_find_efforts(spent, cells.group, row) for cells, row in one.rows)
-    starts = [of[seed].started for of in behind for seed in seeds & of.keys()]
-    return bool(starts) and min(starts) > (WRITTEN if one.part is None else PLANNED)
+def _is_confirmatory(verdict: Verdict, spent: _Spent) -> bool:
+    seeds = {effect.first + k for effect in verdict.comparisons for k in range(effect.test.n)}
+    by_row = (_find_efforts(spent, cells.group, row) for cells, row in verdict.rows)
+    starts = [efforts[seed].started for efforts in by_row for seed in seeds & efforts.keys()]
+    written = CLAIMS_WRITTEN if verdict.part is None else PLAN_WRITTEN
+    return bool(starts) and min(starts) > written
 
 
-def _find_next(one: Verdict, spent: _Spent) -> NextLook | None:
+def _find_next(verdict: Verdict, spent: _Spent) -> NextLook | None:
     """Return the next look that could decide; None where it is out of reach."""
-    first, needed = one.comparison.first, one.look + 1
-    if one.look and one.behind is None and one.test.deviation:
-        effect = one.test.mean - one.comparison.limit
-        found = seeds_needed(effect, one.test.deviation, LOOK_LEVEL) if effect else None
-        if found is None:
+    first, needed = verdict.comparison.first, verdict.look + 1
+    if verdict.look and verdict.behind is None and verdict.test.deviation:
+        effect = verdict.test.mean - verdict.comparison.limit
+        seeds = seeds_needed(effect, verdict.test.deviation, LOOK_LEVEL) if effect else None
+        if seeds is None:
             return None
-        needed = max(found, needed)
-    most = one.part.seeds if one.part is not None else LOOKS[-1]
-    following = next((n for n in LOOKS if needed <= n <= most), None)
+        needed = max(seeds, needed)
+    last = verdict.part.seeds if verdict.part is not None else LOOKS[-1]
+    following = next((n for n in LOOKS if needed <= n <= last), None)
     if following is None:
         return None
-    trainings, hours = _count_missing(one, range(first, first + following), spent)
-    if hours is not None and hours > MOST_HOURS:
+    trainings, hours = _count_missing(verdict, range(first, first + following), spent)
+    if hours is not None and hours > MAX_HOURS:
         return None
     return NextLook(following, first, trainings, hours)
 
 
-def _count_missing(one: Verdict, seeds: Iterable[int], spent: _Spent) -> tuple[int, float | None]:
-    """Return how many trainings lack, and their core-hours with the pretrainings that lack.
-
-    A pretraining is there where any row of its table and budget has the seed.
-    """
-    # By the budget of a pretraining, None for a training: known seconds, and what lacks.
+def _count_missing(
+    verdict: Verdict, seeds: Iterable[int], spent: _Spent
+) -> tuple[int, float | None]:
+    """Return how many trainings are missing, and their core-hours with missing pretrainings."""
+    # By the budget of a pretraining, or None for a training: known seconds, and what is missing.
     seconds: defaultdict[int | None, list[float]] = defaultdict(list)
-    lacking: set[tuple[int | None, str, int]] = set()
-    for cells, row in one.rows:
-        group, budget, known = cells.group, row.budget, _find_efforts(spent, cells.group, row)
-        missing = {*seeds} - {*row.by_seed, *row.diverged_seeds}
-        seconds[None] += [effort.cpu_seconds for effort in known.values() if effort.cpu_seconds]
-        lacking |= {(None, f"{group.key} {row.factorization} {budget}", seed) for seed in missing}
+    missing: set[tuple[int | None, str, int]] = set()
+    for cells, row in verdict.rows:
+        group, budget, efforts = cells.group, row.budget, _find_efforts(spent, cells.group, row)
+        seeds_left = {*seeds} - {*row.by_seed, *row.diverged_seeds}
+        seconds[None] += [effort.cpu_seconds for effort in efforts.values() if effort.cpu_seconds]
+        key = f"{group.key} {row.factorization} {budget}"
+        missing |= {(None, key, seed) for seed in seeds_left}
         if budget is not None:
-            there = {seed for of in group.rows if of.budget == budget for seed in of.by_seed}
-            before = (effort.pretraining_cpu_seconds for effort in known.values())
-            seconds[budget] += [own for own in before if own is not None]
-            lacking |= {(budget, group.key, seed) for seed in missing - there}
-    trainings = sum(what is None for what, _, _ in lacking)
+            # A pretraining exists where any row of its table and budget has the seed.
+            pretrained = {seed for r in group.rows if r.budget == budget for seed in r.by_seed}
+            costs_before = (effort.pretraining_cpu_seconds for effort in efforts.values())
+            seconds[budget] += [cost for cost in costs_before if cost is not None]
+            missing |= {(budget, group.key, seed) for seed in seeds_left - pretrained}
+    trainings = sum(kind is None for kind, _, _ in missing)
     if not seconds[None]:
         return trainings, None
-    # A set has no order: an exact sum does not depend on it.
-    return trainings, math.fsum(fmean(seconds[what] or [0.0]) for what, _, _ in lacking) / 3600
+    # A set has no order, and an exact sum does not depend on it.
+    return trainings, math.fsum(fmean(seconds[kind] or [0.0]) for kind, _, _ in missing) / 3600

@@ -14,7 +14,7 @@ from rich.text import Text
 from lcma.db import QueryResult
 from lcma.harness.results.board import (
     COMPARABLE,
-    ENOUGH,
+    MIN_SEEDS,
     Board,
     BoardRow,
     Group,
@@ -78,7 +78,7 @@ COLUMNS = (
         kind="number",
         of=lambda row: row.n if row.difference is None else row.difference.n,
         meaning="Seeds with a result, of a difference those that both rows have. Nothing is "
-        f"decided with fewer than {ENOUGH}.",
+        f"decided with fewer than {MIN_SEEDS}.",
     ),
     TableColumn("mean", kind="number", places=4, meaning="Mean over seeds."),
     TableColumn(
@@ -114,7 +114,7 @@ COLUMNS = (
         "than *",
         of=lambda row: " ".join(filter(None, (_word(row), "best" * row.best))) or None,
         meaning="Better or worse than the row marked *, by the 95 % interval of the difference; or "
-        f"not told apart from it. Nothing with fewer than {ENOUGH} pairs. It is of this pair "
+        f"not told apart from it. Nothing with fewer than {MIN_SEEDS} pairs. It is of this pair "
         "alone: `lcma verdicts` judges claims on several.",
     ),
 )
@@ -139,7 +139,7 @@ def group_table(group: Group, *, sources: bool = True) -> Table:
     if any(row.published for row in group.rows):
         columns.append(replace(PRINTED, of=partial(_format_published, sources=sources)))
     rows = sorted(group.rows, key=lambda row: _place(row, group.direction))
-    told = any(row.n >= ENOUGH and not row.near_best for row in rows)
+    told = any(row.n >= MIN_SEEDS and not row.near_best for row in rows)
     near = [i for i, row in enumerate(rows) if row.near_best and told]
     title, under = format_titles(group)
     return tabulate(
@@ -208,7 +208,7 @@ def _list_bars(group: Group) -> str:
 
 def fails_controls(group: Group) -> bool:
     """Return whether a group's measure fails its controls on the data set."""
-    return bool(find_failed_controls(group.measure, group.of_samples))
+    return bool(find_failed_controls(group.measure, group.sample_controls))
 
 
 def describe_lost(board: Board) -> list[str]:
@@ -384,7 +384,9 @@ def judge_low(group: Group, holdout: Mapping[str, Group]) -> tuple[str, str] | N
     short = row.than_reference or "too few seeds"
     says = f"{rule} is {short} {'from' if short == 'not told apart' else 'than'}"
     if row.than_reference is None:
-        says = f"{format_count(found.n, 'seed')} cannot tell {rule} ({ENOUGH} are the least) from"
+        says = (
+            f"{format_count(found.n, 'seed')} cannot tell {rule} ({MIN_SEEDS} are the least) from"
+        )
     settings = f"{printable(short_settings(group))}, " if group.settings else ""
     few = ""
     if group.images is not None and has_few_images(group):

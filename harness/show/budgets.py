@@ -12,7 +12,7 @@ from lcma.db import QueryResult
 from lcma.harness.results.board import name_unit
 from lcma.harness.results.budgets import BudgetCurve, BudgetRow, SmallestBudget
 from lcma.harness.results.lookup import label_options
-from lcma.harness.results.statistics import MOST_ADVISED, Summary
+from lcma.harness.results.statistics import MAX_ADVISED, Summary
 from lcma.harness.show.tables import (
     Table,
     TableColumn,
@@ -120,8 +120,8 @@ def _describe_failure(found: SmallestBudget, unit: str) -> str:
     if found.worse:
         return f"{failed} are worse by more than that, {difference}"
     text = f"{failed} differ by {difference}"
-    if found.seeds is None or found.seeds > MOST_ADVISED:
-        return f"{text}, and to show it takes more than {MOST_ADVISED} seeds"
+    if found.seeds is None or found.seeds > MAX_ADVISED:
+        return f"{text}, and to show it takes more than {MAX_ADVISED} seeds"
     return f"{text}, and to show it takes {found.seeds} seeds" if found.seeds > test.n else text
 
 

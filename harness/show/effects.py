@@ -7,7 +7,7 @@ from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
 
-from lcma.harness.results.board import COMPARABLE, ENOUGH, Group, name_measure, name_unit
+from lcma.harness.results.board import COMPARABLE, MIN_SEEDS, Group, name_measure, name_unit
 from lcma.harness.results.effects import Effect, Effects
 from lcma.harness.results.lookup import label_options
 from lcma.harness.show.board import format_titles
@@ -64,8 +64,8 @@ def _list_notes(one: Effects) -> Iterator[str]:
         )
     if one.incomplete:
         yield f"Left out, for not all words: {format_count(len(one.incomplete), 'seed')}."
-    if len(one.seeds) < ENOUGH:
-        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
+    if len(one.seeds) < MIN_SEEDS:
+        yield f"Fewer than {MIN_SEEDS} seeds decide nothing: this is a first look."
 
 
 def _describe_convention(group: Group) -> str:

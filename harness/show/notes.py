@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from lcma.db import Measurement
-from lcma.harness.results.board import ENOUGH, Group, name_unit
+from lcma.harness.results.board import MIN_SEEDS, Group, name_unit
 from lcma.harness.text import format_number, printable
 from lcma.sweeps.measures import BITS_PER_DIM, CONTROLS, ORDERS, name_control, name_overflow
 
@@ -18,7 +18,7 @@ def list_notes(group: Group) -> list[str]:
         *(_note_bars(group) if group.measure == BITS_PER_DIM else ()),
         *_note_rows(group),
         *_note_images(group),
-        *list_sample_notes(group.measure, group.of_samples),
+        *list_sample_notes(group.measure, group.sample_controls),
     ]
 
 
@@ -47,8 +47,8 @@ def _note_bars(group: Group) -> Iterator[str]:
 def _note_rows(group: Group) -> Iterator[str]:
     for number in dict.fromkeys(n for row in group.rows for n in row.published if n.note):
         yield f"{number.bits_per_dim:.2f} ({number.where}, {number.split}): {number.note}."
-    if any(row.n < ENOUGH for row in group.rows):
-        yield f"Fewer than {ENOUGH} seeds decide nothing: this is a first look."
+    if any(row.n < MIN_SEEDS for row in group.rows):
+        yield f"Fewer than {MIN_SEEDS} seeds decide nothing: this is a first look."
     with_results = [row for row in group.rows if row.seeds]
     if len({row.seeds for row in with_results}) > 1:
         yield "Rows have different seeds: trust the paired differences, not the order."

@@ -13,7 +13,7 @@ from typing import Any
 import altair as alt
 
 from lcma.harness.files import file_name
-from lcma.harness.results.board import ENOUGH, Board, BoardRow, Group, name_measure
+from lcma.harness.results.board import MIN_SEEDS, Board, BoardRow, Group, name_measure
 from lcma.harness.results.budgets import BudgetCurve
 from lcma.harness.results.curves import CurveChart, CurveLine
 from lcma.harness.results.statistics import subtract_by_seed
@@ -74,7 +74,7 @@ def draw_forest(board: Board, path: Path) -> Path:
         named = (f"{name_row(row)} {format_pair(one)}" for row, one in pairs if one is not None)
         said.append(f"{group.flow} on {group.set_name}, {group.steps} steps: {', '.join(named)}.")
     marks = "Small dots: seeds. Lines: 95 % intervals. Filled: the interval of "
-    marks += f"{ENOUGH} seeds or more is without zero."
+    marks += f"{MIN_SEEDS} seeds or more is without zero."
     title = "Differences from the row that each table is compared with"
     picture = charts.stack(panels, [marks], x="shared")
     return charts.write_chart(picture, datasets, path, title, " ".join(said))

@@ -20,7 +20,7 @@ from lcma.harness.results.claims import (
     list_budgets,
     name_rule,
 )
-from lcma.harness.results.verdicts import DECISIONS, LOOK_LEVEL, MOST_HOURS, Verdict, Verdicts
+from lcma.harness.results.verdicts import DECISIONS, LOOK_LEVEL, MAX_HOURS, Verdict, Verdicts
 from lcma.harness.show.board import (
     describe_lost,
     fails_controls,
@@ -197,7 +197,7 @@ def describe_reach(one: Verdict) -> str:
     if found is None:
         return (
             f"out of reach: more than {LOOKS[-1]} seeds at this spread, or than "
-            f"{MOST_HOURS:.0f} core-hours"
+            f"{MAX_HOURS:.0f} core-hours"
         )
     if not found.trainings:
         return f"{found.seeds} seeds, which are there but lack the measure: `lcma rerun` takes it"

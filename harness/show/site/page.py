@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from lcma.harness.results.board import ENOUGH, Group, name_unit
+from lcma.harness.results.board import MIN_SEEDS, Group, name_unit
 from lcma.harness.results.claims import find_low, find_printed
 from lcma.harness.results.verdicts import Verdicts
 from lcma.harness.show.board import (
@@ -275,7 +275,7 @@ def _say_regularity(groups: Sequence[Group], holdout: Mapping[str, Group]) -> st
         gain, share = (
             sum(chance[seed] - other[seed] for seed in seeds) for other in (low.by_seed, regular)
         )
-        if len(seeds) < ENOUGH or gain * share <= 0 or abs(share) > abs(gain):
+        if len(seeds) < MIN_SEEDS or gain * share <= 0 or abs(share) > abs(gain):
             return ""  # no part of a whole
         shares.append(100 * share / gain)
         few = few or has_few_images(group)

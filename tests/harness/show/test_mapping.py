@@ -139,7 +139,7 @@ def test_maps_that_do_not_go_together(filler):
     part["halves"] = two.halves[:, 1:]
     smaller = dataclasses.replace(two, **part)
     for wrong in ([], [two], [one, one], [one, smaller], [one, two] * 3):
-        with pytest.raises(UserError, match="maps of p0@100 do not go together"):
+        with pytest.raises(UserError, match="maps of p0@100 do not fit together"):
             require_fit(wrong, "p0@100")
 
 

@@ -44,7 +44,7 @@ def controls(**changed: float) -> dict[str, Measurement]:
 
 def board_beside(beside: dict[str, Measurement]) -> Board:
     key = ("r" * 20, DIGEST, "plain")
-    return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, beside_samples={key: beside})
+    return board(rows({"LLL": {0: 50.0}}), None, kind=SWD, sample_controls={key: beside})
 
 
 def shown(beside: dict[str, Measurement]) -> str:
@@ -74,7 +74,7 @@ def test_a_measure_that_fails_a_control_is_marked() -> None:
     (group,) = board(rows(both), None, kind=SWD).groups
     for beside, marked in (({}, False), (controls(noise_20=40.0), True)):
         console = Console(width=80, file=io.StringIO())
-        of = make_verdicts(Board((replace(group, of_samples=beside),)), kind=SWD)
+        of = make_verdicts(Board((replace(group, sample_controls=beside),)), kind=SWD)
         console.print(render_verdicts(of, "low-conventional"))
         text = " ".join(console.file.getvalue().split())
         assert ("photos16 realnvp 250 ! ~ †" in text) is marked
